@@ -1,0 +1,192 @@
+"""What users say: text, files, batches and answers to approval requests, in the wire's form.
+
+The forms (from the official SDK, ``vectorshift`` 0.1.15): a text is a JSON string; a text with a
+MIME type is ``{"type_string": type, "value": text}``; a file is ``{"type_string": "file", "value":
+{"raw_bytes": base64, "metadata": {"name", "mime_type"}}}``; an answer to an approval request is
+``{"type_string": "response_message", "value": {"tool_call_approval": ...}}``.
+"""
+
+# Annotations are real objects here, because dataclasses-json makes marshmallow schemas only from those.
+
+import base64
+import mimetypes
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional, Protocol, Union
+
+from sessionlib.events import SessionMessage
+from sessionlib.models import JsonModel
+
+__all__ = ["ApprovalResponse", "Content", "FileContent", "Readable", "SendManyItem", "UserSessionMessage"]
+
+DEFAULT_MIME_TYPE = "application/octet-stream"
+DEFAULT_NAME = "file"
+
+
+class Readable(Protocol):
+    """A file-like object, in binary or text mode."""
+
+    def read(self) -> Union[str, bytes]:
+        """Gives all that is left."""
+
+
+FileContent = Union[Path, bytes, bytearray, Readable]
+Content = Union[str, FileContent]
+WireContent = Union[str, dict[str, Any]]
+
+
+@dataclass
+class UserSessionMessage(JsonModel):
+    """One message for `Session.send_many`; its fields are the arguments of `Session.send`.
+
+    Attributes:
+        content: Text, a path, bytes or a file-like object; None sends only the files.
+        files: Files that go with it in the same turn.
+        mime_type: MIME type of ``content``.
+        filename: Name for ``content`` when it is a file.
+        references: Kept for code written for the official SDK, which does not send it either.
+    """
+
+    content: Optional[Content] = None
+    files: Optional[Sequence[FileContent]] = None
+    mime_type: Optional[str] = None
+    filename: Optional[str] = None
+    references: Optional[Mapping[str, Any]] = None
+
+
+@dataclass
+class ApprovalResponse(JsonModel):
+    """An answer to an approval request.
+
+    Attributes:
+        approved: Whether the tool may run.
+        confirm: Arguments to run it with instead of the proposed ones, by name.
+        deny_reason: What the agent is told when it may not.
+    """
+
+    approved: bool
+    confirm: Optional[Mapping[str, Any]] = None
+    deny_reason: Optional[str] = None
+
+
+SendManyItem = Union[Content, UserSessionMessage, SessionMessage]
+
+
+def encode(content: object, *, mime_type: Optional[str] = None, filename: Optional[str] = None) -> WireContent:
+    """Gives the wire's form of one content, reading files to their end.
+
+    Args:
+        content: Text, a path, bytes, or a file-like object.
+        mime_type: Its MIME type; for a file it is guessed from the name when not given.
+        filename: The file's name; else the path's name or the object's ``name``, else "file".
+
+    Raises:
+        TypeError: ``content`` is of a type that cannot be sent.
+        OSError: A file cannot be read.
+    """
+    if isinstance(content, str):
+        return content if mime_type is None else {"type_string": mime_type, "value": content}
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        return _file(bytes(content), filename or DEFAULT_NAME, mime_type)
+    if isinstance(content, os.PathLike):
+        path = Path(content)
+        return _file(path.read_bytes(), filename or path.name, mime_type or _guess(filename) or _guess(path.name))
+    read = getattr(content, "read", None)
+    if callable(read):
+        data = read()
+        return _file(data.encode() if isinstance(data, str) else data, filename or _name_of(content), mime_type)
+    raise TypeError(
+        f"cannot send {type(content).__name__}: a content is str, Path, bytes, bytearray or a file-like object"
+    )
+
+
+def encode_message(
+    content: object, *, files: Iterable[object] = (), mime_type: Optional[str] = None, filename: Optional[str] = None
+) -> list[WireContent]:
+    """Gives the wire's form of one message and the files that go with it.
+
+    Raises:
+        TypeError: Something is of a type that cannot be sent.
+        ValueError: There is nothing in it to send.
+        OSError: A file cannot be read.
+    """
+    if isinstance(files, (str, bytes, bytearray, os.PathLike)):
+        raise TypeError(f"files takes a sequence of files, not one {type(files).__name__}")
+    attached = [_attachment(file) for file in files]
+    if isinstance(content, str) and not content and not attached:
+        raise ValueError("cannot send an empty message")
+    return [encode(content, mime_type=mime_type, filename=filename), *attached]
+
+
+def encode_batch(messages: Iterable[object]) -> list[WireContent]:
+    """Gives the wire's form of a batch: every message's content, then its files.
+
+    Args:
+        messages: Contents, `UserSessionMessage` or `SessionMessage` (which gives its text, if any).
+
+    Raises:
+        TypeError: Something is of a type that cannot be sent.
+        ValueError: There is nothing in it to send.
+        OSError: A file cannot be read.
+    """
+    if isinstance(messages, (str, bytes, bytearray, os.PathLike, UserSessionMessage, SessionMessage)):
+        raise TypeError(f"send_many takes a sequence of messages, not one {type(messages).__name__}; use send")
+    batch = [content for message in messages for content in _expand(message)]
+    if not batch:
+        raise ValueError("cannot send an empty batch")
+    return batch
+
+
+def encode_approval(
+    approved: bool, confirm: Optional[Mapping[str, Any]] = None, deny_reason: Optional[str] = None
+) -> dict[str, Any]:
+    """Gives the wire's form of an answer to an approval request.
+
+    Raises:
+        TypeError: ``approved`` is not a bool, ``confirm`` no mapping, or ``deny_reason`` no text.
+        ValueError: ``confirm`` and a refusal, or ``deny_reason`` and an approval, are given together.
+    """
+    if not isinstance(approved, bool):
+        raise TypeError(f"approved takes True or False, not {type(approved).__name__}")
+    if confirm is not None and not isinstance(confirm, Mapping):
+        raise TypeError(f"confirm takes a mapping of argument names to values, not {type(confirm).__name__}")
+    if deny_reason is not None and not isinstance(deny_reason, str):
+        raise TypeError(f"deny_reason takes a str, not {type(deny_reason).__name__}")
+    if (confirm and not approved) or (deny_reason and approved):
+        raise ValueError("confirm goes with approved=True and deny_reason with approved=False")
+    answer: dict[str, Any] = {"confirm": dict(confirm or {})} if approved else {"deny": deny_reason or ""}
+    return {"type_string": "response_message", "value": {"tool_call_approval": answer}}
+
+
+def _attachment(file: object) -> WireContent:
+    if isinstance(file, str):
+        raise TypeError("files takes Path, bytes or file-like objects; write Path(...) around a file name")
+    return encode(file)
+
+
+def _expand(message: object) -> list[WireContent]:
+    if isinstance(message, SessionMessage):
+        return [message.text] if message.text else []
+    if not isinstance(message, UserSessionMessage):
+        return [encode(message)]
+    files = [_attachment(file) for file in message.files or ()]
+    if message.content is None:
+        return files
+    return [encode(message.content, mime_type=message.mime_type, filename=message.filename), *files]
+
+
+def _file(data: bytes, name: str, mime_type: Optional[str]) -> dict[str, Any]:
+    metadata = {"name": name, "mime_type": mime_type or _guess(name) or DEFAULT_MIME_TYPE}
+    return {"type_string": "file", "value": {"raw_bytes": base64.b64encode(data).decode(), "metadata": metadata}}
+
+
+def _guess(name: Optional[str]) -> Optional[str]:
+    return mimetypes.guess_type(name)[0] if name else None
+
+
+def _name_of(file: object) -> str:
+    # A file opened by descriptor has a number for a name.
+    name = getattr(file, "name", None)
+    return os.fsdecode(name) if isinstance(name, (str, bytes)) and name else DEFAULT_NAME

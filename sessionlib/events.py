@@ -1,0 +1,288 @@
+"""What users hear: events, messages of the history, and the enums in them.
+
+Names and values are those of the official async SDK (``vectorshift`` 0.1.15).
+"""
+
+# Annotations are real objects here (no ``from __future__ import annotations``), because
+# dataclasses-json makes marshmallow schemas only from those.
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from sessionlib.models import JsonModel, StrEnum
+
+__all__ = [
+    "MessageSender",
+    "ParticipantStatus",
+    "SessionEvent",
+    "SessionEventType",
+    "SessionMessage",
+    "SessionMessageRole",
+    "SessionMessageStatus",
+]
+
+
+class SessionEventType(StrEnum):
+    """The kinds of event a session gives."""
+
+    MESSAGE_DELTA = "message_delta"
+    MESSAGE_COMPLETE = "message_complete"
+    MESSAGE_STREAMING = "message_streaming"
+    TOOL_CALL = "tool_call"
+    TOOL_RESULT = "tool_result"
+    THINKING = "thinking"
+    SEARCH_RESULT = "search_result"
+    APPROVAL_REQUEST = "approval_request"
+    REAUTH_REQUEST = "reauth_request"
+    ERROR = "error"
+    PARTICIPANT_STATUS = "participant_status"
+    SESSION_CREATED = "session_created"
+    SESSION_CONNECTED = "session_connected"
+    MESSAGE_POSTED = "message_posted"
+    MESSAGES_POSTED = "messages_posted"
+    PONG = "pong"
+
+
+class ParticipantStatus(StrEnum):
+    """What the agent is doing; a turn runs from PROCESSING to the next IDLE."""
+
+    IDLE = "Idle"
+    PROCESSING = "Processing"
+    OFFLINE = "Offline"
+    CONNECTED = "Connected"
+    TYPING = "Typing"
+    AWAITING_APPROVAL = "AwaitingApproval"
+
+
+class SessionMessageStatus(StrEnum):
+    """How far a message is."""
+
+    STREAMING = "streaming"
+    COMPLETE = "complete"
+    ERROR = "error"
+
+
+class SessionMessageRole(StrEnum):
+    """Who wrote a message: a person, an agent or chatbot, or nobody known."""
+
+    USER = "user"
+    OBJECT = "object"
+    UNKNOWN = "unknown"
+
+
+_EVENT_STATUSES = {status.value: status for status in SessionMessageStatus}
+_PARTICIPANT_STATUSES = {status.value: status for status in ParticipantStatus}
+_ACTION_TYPES = frozenset({SessionEventType.APPROVAL_REQUEST, SessionEventType.REAUTH_REQUEST})
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class SessionEvent(JsonModel):
+    """One thing that happened in a session.
+
+    Attributes:
+        type: Its kind.
+        session_id: The session it belongs to.
+        message_id: The message it belongs to, or None.
+        data: What came with it; the keys depend on ``type``. Unknown fields of the server are kept.
+    """
+
+    type: SessionEventType
+    session_id: str
+    message_id: Optional[str] = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def __init__(
+        self,
+        type: SessionEventType,
+        session_id: str,
+        message_id: Optional[str] = None,
+        data: Optional[dict[str, Any]] = None,
+    ) -> None:
+        _set_type(self, type)
+        _set_session_id(self, session_id)
+        _set_message_id(self, message_id)
+        _set_data(self, {} if data is None else data)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (SessionEvent, (self.type, self.session_id, self.message_id, self.data))
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.session_id, self.message_id))
+
+    @property
+    def delta(self) -> Optional[str]:
+        """The piece of text of a MESSAGE_DELTA, else None."""
+        return self.data.get("delta") if self.type is SessionEventType.MESSAGE_DELTA else None
+
+    @property
+    def text(self) -> Optional[str]:
+        """The whole text of a MESSAGE_COMPLETE, else None."""
+        return self.data.get("text") if self.type is SessionEventType.MESSAGE_COMPLETE else None
+
+    @property
+    def tool_name(self) -> Optional[str]:
+        """The tool of a TOOL_CALL, else None."""
+        return self.data.get("tool_name") if self.type is SessionEventType.TOOL_CALL else None
+
+    @property
+    def status(self) -> Optional[SessionMessageStatus]:
+        """The message status in the event, or None when it has none of the known ones."""
+        raw = self.data.get("status")
+        return _EVENT_STATUSES.get(raw) if isinstance(raw, str) else None
+
+    @property
+    def participant_status(self) -> Optional[ParticipantStatus]:
+        """The status in a PARTICIPANT_STATUS, else None; None also for one not known here."""
+        if self.type is not SessionEventType.PARTICIPANT_STATUS:
+            return None
+        raw = self.data.get("status")
+        return _PARTICIPANT_STATUSES.get(raw) if isinstance(raw, str) else None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether this is a MESSAGE_COMPLETE."""
+        return self.type is SessionEventType.MESSAGE_COMPLETE
+
+    @property
+    def is_turn_end(self) -> bool:
+        """Whether the agent has finished its turn and is idle."""
+        return self.participant_status is ParticipantStatus.IDLE
+
+    @property
+    def requires_action(self) -> bool:
+        """Whether the turn waits for a person: an approval, or a new authorisation."""
+        return self.type in _ACTION_TYPES or self.participant_status is ParticipantStatus.AWAITING_APPROVAL
+
+    @property
+    def error(self) -> Optional[str]:
+        """What an ERROR says, else None."""
+        return self.data.get("error") if self.type is SessionEventType.ERROR else None
+
+
+# The slots' own setters: a frozen instance filled through them costs a third of what
+# object.__setattr__ makes it cost, and every streamed event is one.
+_set_type = SessionEvent.__dict__["type"].__set__
+_set_session_id = SessionEvent.__dict__["session_id"].__set__
+_set_message_id = SessionEvent.__dict__["message_id"].__set__
+_set_data = SessionEvent.__dict__["data"].__set__
+
+
+@dataclass(frozen=True)
+class MessageSender(JsonModel):
+    """Who sent a message of the history.
+
+    Attributes:
+        role: A person, an agent or chatbot, or unknown.
+        user_id: The person, or None.
+        object_id: The agent or chatbot, or None.
+        object_type: "agent" or "chatbot", or None.
+    """
+
+    role: SessionMessageRole
+    user_id: Optional[str] = None
+    object_id: Optional[str] = None
+    object_type: Optional[str] = None
+
+    @classmethod
+    def from_dict(cls, data: Any, *, infer_missing: bool = False) -> "MessageSender":
+        """Makes a sender from the wire's form or from `to_dict`'s.
+
+        Args:
+            data: A mapping, or None for an unknown sender.
+            infer_missing: Without effect: every field but the role has a default.
+        """
+        if not isinstance(data, Mapping) or not data:
+            return cls(SessionMessageRole.UNKNOWN)
+        known = {name: data.get(name) for name in ("user_id", "object_id", "object_type")}
+        return cls(_role_of(data), **known)
+
+
+def _role_of(sender: Mapping[str, Any]) -> SessionMessageRole:
+    if "role" in sender:
+        return SessionMessageRole(sender["role"])
+    if "user_id" in sender:
+        return SessionMessageRole.USER
+    return SessionMessageRole.OBJECT if "object_id" in sender else SessionMessageRole.UNKNOWN
+
+
+@dataclass(frozen=True)
+class SessionMessage(JsonModel):
+    """A message of the history, as `Session.get_messages` gives it.
+
+    Attributes:
+        id: Its id.
+        session_id: The session it belongs to.
+        sender: Who sent it.
+        content_type: The content's type on the wire, such as "data_type_message".
+        text: Its text, or None when it has none.
+        status: How far it is, or None when the content does not say.
+        raw: The message as the server gave it, unknown fields included.
+    """
+
+    id: str
+    session_id: str
+    sender: MessageSender
+    content_type: str = ""
+    text: Optional[str] = None
+    status: Optional[SessionMessageStatus] = None
+    raw: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        role = "user" if self.is_user else "agent" if self.is_agent else "unknown"
+        return f"SessionMessage(role={role!r}, text={(self.text or '')[:80]!r}, status={self.status})"
+
+    @property
+    def is_user(self) -> bool:
+        """Whether a person sent it."""
+        return self.sender.role is SessionMessageRole.USER
+
+    @property
+    def is_agent(self) -> bool:
+        """Whether an agent or chatbot sent it."""
+        return self.sender.role is SessionMessageRole.OBJECT
+
+    @classmethod
+    def from_dict(cls, data: Any, *, infer_missing: bool = False) -> "SessionMessage":
+        """Makes a message from the wire's form (with ``content``) or from `to_dict`'s.
+
+        Args:
+            data: The message.
+            infer_missing: Whether a missing field of `to_dict`'s form becomes None.
+
+        Raises:
+            TypeError: ``data`` is not a mapping.
+        """
+        if not isinstance(data, Mapping):
+            raise TypeError(f"a message is a mapping, not {type(data).__name__}")
+        if "content_type" in data:
+            return super().from_dict(data, infer_missing=infer_missing)
+        content = data.get("content")
+        content = content if isinstance(content, Mapping) else {"type": "", "value": content}
+        content_type = content.get("type") or ""
+        return cls(
+            id=data.get("id") or "",
+            session_id=data.get("session_id") or "",
+            sender=MessageSender.from_dict(data.get("sender")),
+            content_type=content_type,
+            text=_text_of(content_type, content),
+            status=_status_of(content),
+            raw=dict(data),
+        )
+
+
+def _text_of(content_type: str, content: Mapping[str, Any]) -> Optional[str]:
+    if content_type == "data_type_message":
+        value = content.get("value")
+    elif content_type == "error_message":
+        value = content.get("error")
+    elif content_type in ("thinking", "tool_call", "agent_task"):
+        value = content.get("content") or content.get("tool_name") or None
+    else:
+        value = None
+    return None if value is None else str(value)
+
+
+def _status_of(content: Mapping[str, Any]) -> Optional[SessionMessageStatus]:
+    raw = content.get("status")
+    return _EVENT_STATUSES.get(raw.lower()) if isinstance(raw, str) else None

@@ -1,0 +1,56 @@
+"""JSON for frames, strict both ways.
+
+Reading is the hot path: orjson where it is installed, the standard library elsewhere. Writing is the
+standard library's everywhere, because orjson turns NaN into null and would say something else than
+the caller did.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["dumps", "loads"]
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _standard_loads(data: bytes) -> Any:
+    return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+
+
+_loads: Callable[[bytes], Any] = _standard_loads
+try:
+    import orjson
+except ImportError:  # no wheel for this interpreter
+    pass
+else:
+    _loads = orjson.loads
+
+
+def dumps(value: Any) -> bytes:
+    """Gives the JSON text of a frame, in UTF-8 without spaces.
+
+    Raises:
+        TypeError: Something in it has no JSON form.
+        ValueError: It holds NaN, an infinity, itself, or text that is not Unicode.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except RecursionError:
+        raise ValueError("the value is nested too deeply for JSON") from None
+
+
+def loads(data: bytes) -> Any:
+    """Gives the value of a JSON text in UTF-8.
+
+    Raises:
+        ValueError: It is not JSON, not UTF-8, or nested too deeply.
+    """
+    try:
+        return _loads(data)
+    except RecursionError:
+        raise ValueError("the text is nested too deeply") from None
