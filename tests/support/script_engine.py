@@ -33,6 +33,7 @@ from typing import Any, TypeVar
 from sessionlib.wire import frames
 from sessionlib.wire.frames import Frame
 
+from .leaks import stack
 from .waiting import Waker, wait_io
 from .ws_bytes import (
     CLOSE,
@@ -580,12 +581,7 @@ class Connection:
         stuck = [thread for thread in (self._runner, self._reader) if thread.is_alive()]
         if not stuck:
             self._waker.close()
-        return [f"{thread.name} still runs:\n{_stack(thread)}" for thread in stuck]
-
-
-def _stack(thread: threading.Thread) -> str:
-    frame = sys._current_frames().get(thread.ident or 0)
-    return "" if frame is None else "".join(traceback.format_stack(frame))
+        return [f"{thread.name} still runs:\n{stack(thread)}" for thread in stuck]
 
 
 # ---- the engine ----------------------------------------------------------------------------
