@@ -7,6 +7,7 @@ top. There is no event loop anywhere, so it works in notebooks, scripts and sync
 from __future__ import annotations
 
 from sessionlib._version import __version__
+from sessionlib.approvals import ApprovalRecord, ApprovalRequest
 from sessionlib.content import ApprovalResponse, UserSessionMessage
 from sessionlib.errors import (
     ApiConnectionError,
@@ -26,6 +27,7 @@ from sessionlib.errors import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
+    ReauthRequiredError,
     SessionConnectionError,
     SessionDisconnectedError,
     SessionError,
@@ -45,7 +47,9 @@ from sessionlib.events import (
     SessionMessageStatus,
 )
 from sessionlib.listener import Listener
+from sessionlib.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
 from sessionlib.session import Session
+from sessionlib.turn import Reply, ToolCall, Turn
 from sessionlib.wire.state import SessionState
 
 __all__ = [
@@ -53,6 +57,8 @@ __all__ = [
     "ApiError",
     "ApiTimeoutError",
     "ApprovalAlreadyAnsweredError",
+    "ApprovalRecord",
+    "ApprovalRequest",
     "ApprovalRequiredError",
     "ApprovalResponse",
     "AuthenticationError",
@@ -70,6 +76,8 @@ __all__ = [
     "ParticipantStatus",
     "PermissionDeniedError",
     "RateLimitError",
+    "ReauthRequiredError",
+    "Reply",
     "Session",
     "SessionConnectionError",
     "SessionDisconnectedError",
@@ -84,7 +92,14 @@ __all__ = [
     "SessionTerminatedError",
     "SessionTimeoutError",
     "SessionlibError",
+    "ToolCall",
+    "Turn",
     "UnprocessableEntityError",
     "UserSessionMessage",
     "__version__",
+    "approval_policy",
+    "approve_all",
+    "approve_tools",
+    "ask_console",
+    "deny_all",
 ]

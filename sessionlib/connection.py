@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sessionlib import heartbeat
 from sessionlib.config import Endpoint
@@ -19,17 +20,20 @@ from sessionlib.errors import (
     SessionlibError,
     SessionProtocolError,
     SessionTerminatedError,
+    SessionTimeoutError,
 )
 from sessionlib.events import SessionEvent
 from sessionlib.hub import Hub
+from sessionlib.mailbox import Mailbox
 from sessionlib.replies import ReplyLane
-from sessionlib.timing import Deadline
+from sessionlib.timing import Deadline, acquire
 from sessionlib.transport import Transport
 from sessionlib.transport.websocket import open_websocket
 from sessionlib.wire import codec, frames
 from sessionlib.wire.parse import KNOWN_TYPES, Frame, parse_event, parse_frame
+from sessionlib.wire.turns import Ticket
 
-__all__ = ["Connection", "LinkOptions", "Owner"]
+__all__ = ["Connection", "LinkOptions", "Owner", "Post"]
 
 logger = logging.getLogger("sessionlib")
 
@@ -73,6 +77,18 @@ class LinkOptions:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
 
+class Post(NamedTuple):
+    """A message on its way.
+
+    Attributes:
+        ticket: What tells when its turn begins and ends.
+        mailbox: Where the events of that turn go; None when nobody asked for one.
+    """
+
+    ticket: Ticket
+    mailbox: Mailbox | None
+
+
 class Connection:
     """Joins a session over one socket, reads it in a thread of its own, and writes to it from any.
 
@@ -81,15 +97,24 @@ class Connection:
         owner: Whom a new session is with; not needed with ``session_id``.
         session_id: The session to join; None creates one.
         options: How it behaves.
+        on_request: Gets each event that asks for an answer, and whether the reader of its turn will see
+            to it; called on the reading thread, must not wait.
 
     Attributes:
         session_id: The session's id; None before one was created.
         hub: Where its events go.
     """
 
-    def __init__(self, endpoint: Endpoint, owner: Owner | None, session_id: str | None, options: LinkOptions) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        owner: Owner | None,
+        session_id: str | None,
+        options: LinkOptions,
+        on_request: Callable[[SessionEvent, bool], None],
+    ) -> None:
         self.session_id = session_id
-        self.hub = Hub(options.backlog_size)
+        self.hub = Hub(options.backlog_size, on_request)
         self._endpoint = endpoint
         self._owner = owner
         self._options = options
@@ -99,6 +124,8 @@ class Connection:
         # Set when this client is leaving; what the reader meets from then on is no failure.
         self._leaving = threading.Event()
         self._loss: Callable[[], SessionError] | None = None
+        # Keeps the tickets of posts in the order of their frames.
+        self._posting = threading.Lock()
         self._unknown_types: set[str] = set()
         self._next_ping = 0.0
         self._pid = os.getpid()
@@ -210,26 +237,41 @@ class Connection:
 
     # ---- writing -------------------------------------------------------------------------------
 
-    def post(self, frame: Frame) -> None:
-        """Sends a message; what is over before it is not replayed after it.
+    def post(self, frame: Frame, *, makes_turn: bool = True, attend: bool = False) -> Post:
+        """Sends a message.
+
+        Args:
+            frame: A ``post_message`` or ``post_messages``.
+            makes_turn: Whether the engine answers it with a turn; what is over before such a post is not
+                replayed after it.
+            attend: Whether to open a mailbox for that turn, before the frame leaves.
+
+        Returns:
+            The post's ticket, and the mailbox if one was asked for.
 
         Raises:
             SessionDisconnectedError: The session is not connected, or its link broke.
             SessionTimeoutError: The message did not go out in time.
         """
         payload = codec.dumps(frame)
+        deadline = Deadline(self._options.send_timeout)
         self._usable()
-        self.hub.begin_post()
-        self._send(payload, Deadline(self._options.send_timeout))
-
-    def send(self, frame: Frame) -> None:
-        """Sends any other frame.
-
-        Raises:
-            SessionDisconnectedError: The session is not connected, or its link broke.
-            SessionTimeoutError: The frame did not go out in time.
-        """
-        self._send(codec.dumps(frame), Deadline(self._options.send_timeout))
+        if not acquire(self._posting, deadline):
+            raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
+        try:
+            ticket = self.hub.begin_post(makes_turn)
+            mailbox = self.hub.attend(ticket) if attend else None
+            try:
+                self._send(payload, deadline)
+            except BaseException:
+                if self._transport is None or not self._transport.has_unsent:
+                    self.hub.withdraw(ticket)
+                if mailbox is not None:
+                    self.hub.leave(mailbox)
+                raise
+        finally:
+            self._posting.release()
+        return Post(ticket, mailbox)
 
     def call(self, frame: Frame, deadline: Deadline) -> Frame:
         """Sends a request and waits for the engine's answer.

@@ -25,6 +25,7 @@
         │   └── MessageTooLargeError
         ├── DeliveryUnknownError
         ├── ApprovalRequiredError
+        ├── ReauthRequiredError
         ├── ApprovalAlreadyAnsweredError
         └── ForkedSessionError
 
@@ -37,7 +38,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sessionlib.approvals import ApprovalRequest
     from sessionlib.events import SessionEvent
+    from sessionlib.turn import Turn
 
 __all__ = [
     "ApiConnectionError",
@@ -57,6 +60,7 @@ __all__ = [
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",
+    "ReauthRequiredError",
     "SessionConnectionError",
     "SessionDisconnectedError",
     "SessionError",
@@ -182,7 +186,8 @@ class SessionError(SessionlibError):
         self.session_id = session_id
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.args, self.__dict__.copy()))
+        # A turn is tied to a live connection, which does not travel.
+        return (_rebuild, (type(self), self.args, {**self.__dict__, "turn": None}))
 
 
 class HandshakeError(SessionError):
@@ -227,7 +232,13 @@ class SessionConnectionError(SessionDisconnectedError, ApiConnectionError):
 
 
 class SessionTimeoutError(SessionError, TimeoutError):
-    """Something did not happen in the time it was given; the session stays usable."""
+    """Something did not happen in the time it was given; the session stays usable.
+
+    Attributes:
+        turn: The turn that did not end in time, which can be waited for again; None for other waits.
+    """
+
+    turn: Turn | None = None
 
 
 class SessionTerminatedError(SessionError):
@@ -282,12 +293,32 @@ class ApprovalRequiredError(SessionError):
         turn: The turn that waits; answer the request, then go on with it.
     """
 
+    turn: Turn | None = None
+
     def __init__(
-        self, message: str = "", *, session_id: str | None = None, request: Any = None, turn: Any = None
+        self, message: str = "", *, session_id: str | None = None, request: ApprovalRequest | None = None
     ) -> None:
         super().__init__(message, session_id=session_id)
         self.request = request
-        self.turn = turn
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Both are tied to a live connection, which does not travel.
+        return (_rebuild, (type(self), self.args, {**self.__dict__, "request": None, "turn": None}))
+
+
+class ReauthRequiredError(SessionError):
+    """A turn waits until an account is authorised again, which no frame of the protocol can do.
+
+    Attributes:
+        event: The REAUTH_REQUEST.
+        turn: The turn that waits; it goes on by itself once the account is authorised.
+    """
+
+    turn: Turn | None = None
+
+    def __init__(self, message: str = "", *, session_id: str | None = None, event: SessionEvent | None = None) -> None:
+        super().__init__(message, session_id=session_id)
+        self.event = event
 
 
 class ApprovalAlreadyAnsweredError(SessionError):

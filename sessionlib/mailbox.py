@@ -99,6 +99,11 @@ class Mailbox:
                 self._failure = failure
             self._changed.notify_all()
 
+    def put_back(self, events: Sequence[SessionEvent]) -> None:
+        """Puts what was taken in front again, in its order; also after the end."""
+        with self._changed:
+            self._queue.extendleft(reversed(events))
+
     def take_over(self, other: Mailbox) -> None:
         """Moves in what waits in another mailbox, whatever its number, as far as the types fit."""
         with other._changed:
