@@ -15,6 +15,8 @@
     │   └── InternalServerError             5xx
     ├── ApiConnectionError                  no HTTP answer at all
     │   └── ApiTimeoutError
+    ├── ConversationalRunActionRequiredError  also a RuntimeError
+    ├── TemplateReferenceError              also a ValueError
     └── SessionError
         ├── HandshakeError                  always also the ApiError kind of its status
         ├── SessionDisconnectedError
@@ -51,6 +53,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "ConfigurationError",
+    "ConversationalRunActionRequiredError",
     "DeliveryUnknownError",
     "ForkedSessionError",
     "HandshakeError",
@@ -68,6 +71,7 @@ __all__ = [
     "SessionTerminatedError",
     "SessionTimeoutError",
     "SessionlibError",
+    "TemplateReferenceError",
     "UnprocessableEntityError",
 ]
 
@@ -172,6 +176,30 @@ class ApiConnectionError(SessionlibError):
 
 class ApiTimeoutError(ApiConnectionError):
     """No HTTP answer came in time."""
+
+
+class ConversationalRunActionRequiredError(SessionlibError, RuntimeError):
+    """A one-shot run of a conversational agent waits for an approval that nobody was there to give.
+
+    Attributes:
+        event: The event that asks.
+        session_id: The session that waits; resume it to answer.
+    """
+
+    def __init__(self, event: SessionEvent, session_id: str) -> None:
+        super().__init__(
+            f"the run waits for an answer ({event.type.value}); "
+            f"use agent.resume_session({session_id!r}) to see the request and give it"
+        )
+        self.event = event
+        self.session_id = session_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (ConversationalRunActionRequiredError, (self.event, self.session_id))
+
+
+class TemplateReferenceError(SessionlibError, ValueError):
+    """A ``[[placeholder]]`` in an agent's texts is malformed, or names what the agent does not have."""
 
 
 class SessionError(SessionlibError):
