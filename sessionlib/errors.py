@@ -215,7 +215,15 @@ class SessionDisconnectedError(SessionError):
 
 
 class SessionConnectionError(SessionDisconnectedError, ApiConnectionError):
-    """The engine could not be reached: name resolution, TCP, TLS or proxy."""
+    """The engine could not be reached: name resolution, TCP, TLS or proxy.
+
+    Attributes:
+        transient: Whether trying again later can help; not so for a bad certificate.
+    """
+
+    def __init__(self, message: str = "", *, session_id: str | None = None, transient: bool = True) -> None:
+        super().__init__(message, session_id=session_id)
+        self.transient = transient
 
 
 class SessionTimeoutError(SessionError, TimeoutError):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import email.utils
 import random
 import time
 from collections.abc import Callable
 
-__all__ = ["Backoff", "Deadline"]
+__all__ = ["Backoff", "Deadline", "parse_retry_after"]
+
+MAX_RETRY_AFTER = 60.0
 
 
 class Deadline:
@@ -82,3 +85,22 @@ class Backoff:
     def reset(self) -> None:
         """Starts again from ``base``, after a success."""
         self.tries = 0
+
+
+def parse_retry_after(value: str) -> float | None:
+    """Gives the seconds that a ``Retry-After`` header asks to wait, between 0 and `MAX_RETRY_AFTER`.
+
+    Args:
+        value: Seconds or an HTTP date (RFC 9110, 10.2.3).
+
+    Returns:
+        The seconds, or None for anything else.
+    """
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), MAX_RETRY_AFTER)
+    try:
+        wait = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(wait, 0.0), MAX_RETRY_AFTER)
