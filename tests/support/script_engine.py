@@ -34,6 +34,7 @@ from sessionlib.wire import frames
 from sessionlib.wire.frames import Frame
 
 from .leaks import stack
+from .listener import Listener
 from .waiting import Waker, wait_io
 from .ws_bytes import (
     CLOSE,
@@ -617,7 +618,7 @@ class ScriptEngine:
         self._counts: Counter[str] = Counter()
         self._opened = 0
         self._changed = threading.Condition()  # protects every list here, and tells of each change
-        self._listener: _Listener | None = None
+        self._listener: Listener | None = None
 
     def __enter__(self) -> ScriptEngine:
         self.start_listening()
@@ -661,7 +662,7 @@ class ScriptEngine:
     def start_listening(self) -> None:
         """Takes connections, again on the same port after ``stop_listening``."""
         if self._listener is None:
-            self._listener = _Listener(self._adopt, self.port)
+            self._listener = Listener(self._adopt, self.port, "script-engine-accept")
             self.port = self._listener.port
 
     def stop_listening(self) -> None:
@@ -874,30 +875,3 @@ def accept_session(conn: Connection, head: bytes) -> bool:
         conn.send_raw(http_response(404))
         return False
     return conn.accept()
-
-
-class _Listener:
-    """Accepts on a loopback port until stopped."""
-
-    def __init__(self, adopt: Callable[[socket.socket], None], port: int) -> None:
-        self._adopt = adopt
-        self._waker = Waker()
-        self._sock = socket.create_server(("127.0.0.1", port), backlog=1024)
-        self._sock.setblocking(False)
-        self.port: int = self._sock.getsockname()[1]
-        self._thread = threading.Thread(target=self._accept, name="script-engine-accept", daemon=True)
-        self._thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            wait_io(self._sock, self._waker)
-            if self._waker.is_set():
-                return
-            with contextlib.suppress(BlockingIOError, ConnectionError):
-                self._adopt(self._sock.accept()[0])
-
-    def stop(self) -> None:
-        self._waker.set()
-        self._thread.join()
-        self._sock.close()
-        self._waker.close()
