@@ -278,7 +278,10 @@ class SessionProtocolError(SessionError):
 
     Attributes:
         close_code: The WebSocket close code that this client answers with.
+        transient: Whether joining the session again can help.
     """
+
+    transient = False
 
     def __init__(self, message: str = "", *, session_id: str | None = None, close_code: int = 1002) -> None:
         super().__init__(message, session_id=session_id)
