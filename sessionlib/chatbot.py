@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sessionlib.rest.pool import Lines
 
     # Above this module in the house: imported where a session is made.
-    from sessionlib.session import Session  # type: ignore[import-not-found,unused-ignore]
+    from sessionlib.session import Session
 
 __all__ = ["Chatbot"]
 

@@ -6,6 +6,7 @@ import functools
 import sys
 import warnings
 from dataclasses import MISSING, fields
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dataclasses_json import DataClassJsonMixin
@@ -25,9 +26,12 @@ else:
 if TYPE_CHECKING:
     from marshmallow import Schema
 
-__all__ = ["JsonModel", "OpenModel", "StrEnum", "accept_unknown"]
+__all__ = ["NOT_ON_THE_WIRE", "JsonModel", "OpenModel", "StrEnum", "accept_unknown"]
 
 Model = TypeVar("Model", bound="JsonModel")
+
+NOT_ON_THE_WIRE = MappingProxyType({"wire": False})
+"""Metadata for a field of an `OpenModel` that `to_dict` leaves out."""
 
 # The mixin's own functions, used on classes that do not inherit from it: a base without __slots__
 # would put a __dict__ back into every slotted instance.
@@ -104,7 +108,8 @@ class OpenModel(JsonModel):
         """Gives the fields, known and unknown, as a dict; see `JsonModel.to_dict`."""
         known = super().to_dict(encode_json)
         extra: dict[str, Any] = known.pop("extra")
-        return {**extra, **known}
+        local = {field.name for field in fields(self) if not field.metadata.get("wire", True)}  # type: ignore[arg-type]
+        return {**extra, **{name: value for name, value in known.items() if name not in local}}
 
     def model_dump(self) -> dict[str, Any]:
         """Does what `to_dict` does; for code written for the official SDK, whose models have it."""

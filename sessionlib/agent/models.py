@@ -8,10 +8,8 @@ Names, order and defaults of the fields are those of the official SDK (``vectors
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from dataclasses_json import config
-
 from sessionlib.events import SessionEvent
-from sessionlib.models import JsonModel, OpenModel, StrEnum, accept_unknown
+from sessionlib.models import NOT_ON_THE_WIRE, JsonModel, OpenModel, StrEnum, accept_unknown
 
 __all__ = [
     "AgentRunResult",
@@ -112,7 +110,7 @@ class IoConfig(OpenModel):
 
     io_type: str
     description: Optional[str] = ""
-    server_id: Optional[str] = field(default=None, metadata=config(exclude=lambda _: True))
+    server_id: Optional[str] = field(default=None, metadata=NOT_ON_THE_WIRE)
     extra: dict[str, Any] = field(default_factory=dict, repr=False)
 
 

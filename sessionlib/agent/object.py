@@ -28,7 +28,7 @@ from sessionlib.rest.objects import fetch_query, field_of, listed, reference_tag
 
 if TYPE_CHECKING:
     # Above this module in the house: imported where a session is made.
-    from sessionlib.session import Session  # type: ignore[import-not-found,unused-ignore]
+    from sessionlib.session import Session
 
 __all__ = [
     "Agent",

@@ -32,7 +32,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from sessionlib._version import __version__
 from sessionlib.config import is_loopback
-from sessionlib.errors import ApiConnectionError, ApiTimeoutError
+from sessionlib.errors import ApiConnectionError, ApiTimeoutError, ConfigurationError
 from sessionlib.rest.calls import Answer, Call, Failure
 from sessionlib.timing import Deadline
 
@@ -88,13 +88,16 @@ class _BoundedReader(io.RawIOBase):
         self._raw = raw
         self._sock = sock
         self._limit = limit
+        self.ended = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
         self._sock.settimeout(self._limit.left())
-        return self._raw.readinto(buffer)
+        size = self._raw.readinto(buffer)
+        self.ended = size == 0
+        return size
 
     def close(self) -> None:
         self._raw.close()
@@ -106,7 +109,15 @@ class _BoundedResponse(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self.fp = io.BufferedReader(_BoundedReader(self.fp.detach(), sock, _limit.get()))
+        self._reader = _BoundedReader(self.fp.detach(), sock, _limit.get())
+        self.fp = io.BufferedReader(self._reader)
+
+    def begin(self) -> None:
+        super().begin()
+        # http.client takes the end of a connection for the end of the headers, and an answer that was
+        # cut there for one without a body.
+        if self._reader.ended:
+            raise http.client.IncompleteRead(b"")
 
 
 class _Connection(HTTPConnection):
@@ -290,7 +301,7 @@ class Pool:
             headers=headers,
             timeout=limit.left(),
             proxies=self._proxies(url),
-            verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
+            verify=_certificates(),
             allow_redirects=False,
             stream=True,
         )
@@ -301,6 +312,16 @@ class Pool:
         if is_loopback(urlsplit(url).hostname or ""):
             return {}
         return dict(requests.utils.get_environ_proxies(url))
+
+
+def _certificates() -> str | bool:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        path = os.environ.get(name)
+        if path and not os.path.exists(path):
+            raise ConfigurationError(f"{name} names a certificate bundle that is not there: {path!r}")
+        if path:
+            return path
+    return True
 
 
 class Lines:
