@@ -4,126 +4,43 @@ from __future__ import annotations
 
 import logging
 import os
-import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any
 
 from sessionlib import heartbeat
 from sessionlib.config import Endpoint
 from sessionlib.errors import (
-    ApiError,
     DeliveryUnknownError,
     ForkedSessionError,
-    SessionConnectionError,
     SessionDisconnectedError,
     SessionError,
     SessionlibError,
     SessionProtocolError,
-    SessionTerminatedError,
     SessionTimeoutError,
 )
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.hub import Hub
-from sessionlib.mailbox import Mailbox
-from sessionlib.replies import ReplyLane
+from sessionlib.joining import Joiner
+from sessionlib.link import Callbacks, LinkOptions, Owner, Post
+from sessionlib.retrying import is_transient, wait_at_least
 from sessionlib.timing import Backoff, Deadline, acquire
 from sessionlib.transport import Transport
-from sessionlib.transport.dial import Attempt
-from sessionlib.transport.websocket import open_websocket
 from sessionlib.wire import codec, frames
-from sessionlib.wire.parse import KNOWN_TYPES, Frame, parse_event, parse_frame
-from sessionlib.wire.recovery import Seen, gap, summarise
+from sessionlib.wire.parse import Frame, parse_frame
+from sessionlib.wire.recovery import Seen, summarise
 from sessionlib.wire.state import SessionState, may_follow
-from sessionlib.wire.turns import Ticket
 
-__all__ = ["Callbacks", "Connection", "LinkOptions", "Owner", "Post"]
+__all__ = ["Connection"]
 
 logger = logging.getLogger("sessionlib")
 
 # The official client sends its application-level ping every 5 s.
 SESSION_PING_INTERVAL = 5.0
-# HTTP statuses of a refused handshake, and WebSocket close codes, that a later try may not meet again.
-_TRANSIENT_STATUSES = frozenset({408, 425, 429})
-_TRANSIENT_CLOSES = frozenset({None, 1001, 1006, 1011, 1012, 1013, 1014})
-_TRY_AGAIN_LATER = 1013
 # So many illegal frames in so many seconds are no accident.
 ILLEGAL_LIMIT = 3
 ILLEGAL_PERIOD = 60.0
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Whom a new session is with.
-
-    Attributes:
-        object_type: "agent" or "chatbot".
-        object_id: Its id.
-    """
-
-    object_type: str
-    object_id: str
-
-
-@dataclass(frozen=True)
-class LinkOptions:
-    """How a connection behaves; times are in seconds.
-
-    Attributes:
-        reconnect: Whether a lost link is re-opened.
-        reconnect_delay: The longest wait before the first try; it doubles with each.
-        reconnect_max_delay: The longest wait before any try.
-        reconnect_timeout: How long to go on trying; None for ever.
-        connect_timeout: How long one try may take.
-        max_message_size: The largest message accepted, in bytes.
-        ping_interval: Time between WebSocket pings.
-        pong_timeout: Time after a ping in which something has to arrive.
-        send_timeout: Time that a message may take to go out; None for as long as it takes.
-        close_timeout: Time that the engine gets to answer the closing handshake.
-        backlog_size: How many events wait for the next listener while none is open.
-        tls: What to verify the engine by; None for the system's certificates.
-    """
-
-    reconnect: bool = True
-    reconnect_delay: float = 2.0
-    reconnect_max_delay: float = 30.0
-    reconnect_timeout: float | None = 900.0
-    connect_timeout: float = 30.0
-    max_message_size: int = 64 * 2**20
-    ping_interval: float = 20.0
-    pong_timeout: float = 20.0
-    send_timeout: float | None = 60.0
-    close_timeout: float = 0.5
-    backlog_size: int = 16384
-    tls: ssl.SSLContext | None = field(default=None, repr=False)
-
-
-class Callbacks(NamedTuple):
-    """What a connection tells its session, on the reading thread; none of them may wait.
-
-    Attributes:
-        on_request: An event asks for an answer; whether the reader of its turn will see to it.
-        on_lost_answer: The answer to the request with this id may not have arrived.
-        on_state: The state has changed.
-    """
-
-    on_request: Callable[[SessionEvent, bool], None]
-    on_lost_answer: Callable[[str], None]
-    on_state: Callable[[SessionState], None]
-
-
-class Post(NamedTuple):
-    """A message on its way.
-
-    Attributes:
-        ticket: What tells when its turn begins and ends.
-        mailbox: Where the events of that turn go; None when nobody asked for one.
-    """
-
-    ticket: Ticket
-    mailbox: Mailbox | None
 
 
 class Connection:
@@ -138,7 +55,6 @@ class Connection:
         callbacks: What it tells.
 
     Attributes:
-        session_id: The session's id; None before one was created.
         hub: Where its events go.
     """
 
@@ -150,13 +66,11 @@ class Connection:
         options: LinkOptions,
         callbacks: Callbacks,
     ) -> None:
-        self.session_id = session_id
         self.hub = Hub(options.backlog_size, callbacks.on_request)
-        self._endpoint = endpoint
-        self._owner = owner
+        self._joiner = Joiner(endpoint, owner, session_id, options)
+        self._intake = self._joiner.intake
         self._options = options
         self._callbacks = callbacks
-        self._replies = ReplyLane("get_messages")
         self._backoff = Backoff(options.reconnect_delay, options.reconnect_max_delay)
         # Protects the state, the transport that goes with it, and why there is none any more.
         self._changed = threading.Condition(threading.Lock())
@@ -167,13 +81,16 @@ class Connection:
         self._posting = threading.Lock()
         # Set when this client is leaving; what the reader meets from then on is no failure.
         self._leaving = threading.Event()
-        self._attempt = Attempt()
         self._seen: Seen | None = None
         self._reader: threading.Thread | None = None
-        self._unknown_types: set[str] = set()
         self._illegal: list[float] = []
         self._next_ping = 0.0
         self._pid = os.getpid()
+
+    @property
+    def session_id(self) -> str | None:
+        """The session's id; None before one was created."""
+        return self._joiner.session_id
 
     @property
     def state(self) -> SessionState:
@@ -201,7 +118,7 @@ class Connection:
             SessionTimeoutError: It took too long.
         """
         try:
-            transport = self._connect(deadline, self._join)
+            transport = self._joiner.connect(deadline, self._join)
         except BaseException:
             self._change(SessionState.DISCONNECTED)
             raise
@@ -217,7 +134,7 @@ class Connection:
     def cancel(self) -> None:
         """Begins to leave, without waiting: whoever connects or waits for a connection gives up."""
         self._leaving.set()
-        self._attempt.cancel()
+        self._joiner.cancel()
 
     def close(self, farewell: Frame | None = None, final: SessionState = SessionState.DISCONNECTED) -> None:
         """Leaves: listeners end, the engine is told, and the thread and the socket are gone on return.
@@ -233,7 +150,7 @@ class Connection:
         heartbeat.unwatch(self)
         self._change(final)
         self.hub.end()
-        self._replies.fail(self._left, for_good=True)
+        self._intake.replies.fail(self._left, for_good=True)
         reader = self._reader
         if reader is None or reader is threading.current_thread():
             return
@@ -244,7 +161,7 @@ class Connection:
                 transport.close()
             reader.join(self._options.close_timeout)
         finally:
-            self._attempt.cancel()
+            self._joiner.cancel()
             if transport is not None:
                 transport.abort()
         reader.join()
@@ -255,64 +172,11 @@ class Connection:
             heartbeat.unwatch(self)
             self.cancel()
 
-    def _connect(self, deadline: Deadline, join: Callable[[Transport, Deadline], None]) -> Transport:
-        self._attempt = attempt = Attempt()
-        if self._leaving.is_set():
-            attempt.cancel()
-        transport = open_websocket(
-            self._endpoint.session_url,
-            self._endpoint.key(),
-            deadline,
-            attempt,
-            max_message_size=self._options.max_message_size,
-            tls=self._options.tls,
-        )
-        try:
-            join(transport, deadline)
-            attempt.check()
-        except BaseException:
-            transport.release()
-            attempt.check()
-            raise
-        return transport
-
     def _join(self, transport: Transport, deadline: Deadline) -> None:
         is_new = self.session_id is None
-        if is_new:
-            assert self._owner is not None
-            request = frames.create_session(self._owner.object_type, self._owner.object_id)
-            created, _ = self._ask(transport, request, "session_created", deadline)
-            session_id = created.get("session_id")
-            if not isinstance(session_id, str) or not session_id:
-                raise SessionProtocolError("the engine created a session without telling its id")
-            self.session_id = session_id
-        assert self.session_id is not None
-        _, events = self._ask(transport, frames.connect_session(self.session_id), "connect_session", deadline)
-        self._seen = Seen(self.session_id, from_start=is_new)
+        events = self._joiner.join(transport, deadline)
+        self._seen = Seen(self._joiner.known_id, from_start=is_new)
         self._deliver(events)
-
-    def _ask(
-        self, transport: Transport, request: Frame, reply_type: str, deadline: Deadline
-    ) -> tuple[Frame, list[SessionEvent]]:
-        """Sends a request and reads until its reply, while no reader thread does; gives what else came."""
-        transport.send(codec.dumps(request), deadline)
-        events: list[SessionEvent] = []
-        reply: Frame | None = None
-        while reply is None:
-            for frame in map(parse_frame, transport.recv(deadline)):
-                if _refuses(frame, request["type"]):
-                    raise self._refused(request, frame)
-                if frame["type"] == reply_type and reply is None:
-                    reply = frame
-                else:
-                    self._collect(frame, events)
-        return reply, events
-
-    def _refused(self, request: Frame, frame: Frame) -> SessionError:
-        about = self.session_id or f"{request.get('object_type')} {request.get('object_id')}"
-        told = frame.get("error") or "it did not say why"
-        kind = SessionTerminatedError if frame.get("code") == "session_terminated" else SessionError
-        return kind(f"the engine refused {request['type']} for {about}: {told}", session_id=self.session_id)
 
     # ---- the state -----------------------------------------------------------------------------
 
@@ -329,7 +193,7 @@ class Connection:
             self._transport = transport
             self._loss = loss or self._loss
             self._changed.notify_all()
-        logger.info("= session %s %s at %s", self.session_id, state, self._endpoint.host)
+        logger.info("= session %s %s at %s", self.session_id, state, self._joiner.host)
         self._callbacks.on_state(state)
         return True
 
@@ -438,7 +302,7 @@ class Connection:
         while True:
             transport = self._wait_usable(deadline)
             try:
-                return self._replies.call(frame["type"], lambda: transport.send(payload, deadline), deadline)  # noqa: B023
+                return self._intake.replies.call(frame["type"], lambda: transport.send(payload, deadline), deadline)  # noqa: B023
             except SessionDisconnectedError:
                 self._await_loss(transport, deadline)
 
@@ -493,7 +357,9 @@ class Connection:
         events: list[SessionEvent] = []
         try:
             for message in messages:
-                self._collect(parse_frame(message), events)
+                event = self._intake.take(parse_frame(message))
+                if event is not None:
+                    events.append(event)
         finally:
             if events:
                 self._deliver(events)
@@ -507,37 +373,20 @@ class Connection:
             events = self._seen.admit(events)
         self.hub.dispatch(events)
 
-    def _collect(self, frame: Frame, events: list[SessionEvent]) -> None:
-        """Turns a frame into the event it becomes, if it becomes one."""
-        if self._replies.offer(frame):
-            return
-        event = parse_event(frame, self.session_id or "")
-        if event is None:
-            self._note_unknown(frame["type"])
-        elif self.session_id is not None and event.session_id != self.session_id:
-            logger.debug("! session %s: dropped a frame for another session", self.session_id)
-        else:
-            events.append(event)
-
-    def _note_unknown(self, frame_type: str) -> None:
-        if frame_type not in KNOWN_TYPES and frame_type not in self._unknown_types:
-            self._unknown_types.add(frame_type)
-            logger.warning("! session %s: dropping frames of unknown type %.80r", self.session_id, frame_type)
-
     # ---- when the link is lost -----------------------------------------------------------------
 
     def _resume(self, cause: Exception) -> Transport | None:
         """Opens the link again; None when the session is over."""
-        if not self._options.reconnect or not _is_transient(cause):
+        if not self._options.reconnect or not is_transient(cause):
             self._give_up(cause)
             return None
         assert self._seen is not None
         self._seen.interrupt()
         self._change(SessionState.RECONNECTING)
-        self._replies.fail(self._broken, for_good=False)
+        self._intake.replies.fail(self._broken, for_good=False)
         limit = Deadline(self._options.reconnect_timeout)
         while True:
-            delay = self._backoff.next_delay(_wait_at_least(cause))
+            delay = self._backoff.next_delay(wait_at_least(cause))
             logger.info("= session %s lost its link (%s); next try in %.1f s", self.session_id, cause, delay)
             if self._leaving.wait(delay):
                 return None
@@ -545,39 +394,32 @@ class Connection:
                 self._give_up(cause)
                 return None
             try:
-                return self._connect(limit.sooner(self._options.connect_timeout), self._rejoin)
+                return self._joiner.connect(limit.sooner(self._options.connect_timeout), self._rejoin)
             except SessionlibError as error:
                 if self._leaving.is_set():
                     return None
-                if not _is_transient(error):
+                if not is_transient(error):
                     self._give_up(error)
                     return None
                 cause = error
 
     def _rejoin(self, transport: Transport, deadline: Deadline) -> None:
-        assert self.session_id is not None
-        joined, live = self._ask(transport, frames.connect_session(self.session_id), "connect_session", deadline)
+        joined, live = self._joiner.join_again(transport, deadline)
         self._backoff.reset()
-        self._replies.forget_late()
-        try:
-            history, more = self._ask(transport, frames.get_messages(self.session_id), "get_messages", deadline)
-        except (SessionDisconnectedError, SessionTimeoutError, SessionProtocolError):
-            raise
-        except SessionError as error:  # the engine has no history for us
-            history, more = {}, [gap(self.session_id, f"the history is not to be had: {error}")]
-        connected = SessionEvent(SessionEventType.SESSION_CONNECTED, self.session_id, None, joined)
+        self._intake.replies.forget_late()
+        history, more = self._joiner.history(transport, deadline)
+        connected = SessionEvent(SessionEventType.SESSION_CONNECTED, self._joiner.known_id, None, joined)
         self.hub.dispatch([connected], keep=False)
-        self._close_gap(history.get("messages"), live + more)
+        self._close_gap(history, live + more)
         self._change(SessionState.CONNECTED, transport)
 
-    def _close_gap(self, history: object, live: list[SessionEvent]) -> None:
+    def _close_gap(self, history: list[Any], live: list[SessionEvent]) -> None:
         """Delivers what was missed, then what has come since; fails the posts whose fate is unknown."""
         assert self._seen is not None
         posts = self.hub.posts()
         told_status = any(event.participant_status is not None for event in live)
-        messages = history if isinstance(history, list) else []
         missed = self._seen.catch_up(
-            messages, posts.unanswered, posts.unacknowledged, running=posts.running, told_status=told_status
+            history, posts.unanswered, posts.unacknowledged, running=posts.running, told_status=told_status
         )
         for ticket in posts.unacknowledged:
             if not ticket.makes_turn:
@@ -603,7 +445,7 @@ class Connection:
 
         heartbeat.unwatch(self)
         self._change(SessionState.DISCONNECTED, loss=loss)
-        self._replies.fail(loss, for_good=True)
+        self._intake.replies.fail(loss, for_good=True)
         self.hub.end(loss)
 
     def _broken(self) -> SessionError:
@@ -635,27 +477,3 @@ class Connection:
 
     def _after_beat(self, now: float) -> float:
         return now + min(SESSION_PING_INTERVAL, self._options.ping_interval)
-
-
-def _refuses(frame: Frame, request_type: str) -> bool:
-    """Whether a frame tells that a request failed; an error that names no request does as well."""
-    if frame["type"] == "error":
-        return frame.get("request_type") in (request_type, None)
-    return frame["type"] == request_type and frame.get("success") is False
-
-
-def _is_transient(cause: Exception) -> bool:
-    """Whether trying again can help."""
-    if isinstance(cause, ApiError):
-        return cause.status_code in _TRANSIENT_STATUSES or cause.status_code >= 500
-    if isinstance(cause, (SessionConnectionError, SessionProtocolError)):
-        return cause.transient
-    if isinstance(cause, SessionDisconnectedError):
-        return cause.code in _TRANSIENT_CLOSES
-    return isinstance(cause, SessionTimeoutError)
-
-
-def _wait_at_least(cause: Exception) -> float:
-    if isinstance(cause, ApiError):
-        return cause.retry_after or 0.0
-    return 1.0 if getattr(cause, "code", None) == _TRY_AGAIN_LATER else 0.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRecord, ReauthHandler
 from sessionlib.config import ApiKey, Endpoint, check_id
-from sessionlib.connection import Callbacks, Connection, LinkOptions, Owner
+from sessionlib.connection import Connection
 from sessionlib.content import (
     ApprovalResponse,
     Content,
@@ -25,6 +25,7 @@ from sessionlib.content import (
 from sessionlib.dispatcher import Dispatcher
 from sessionlib.errors import SessionDisconnectedError, SessionError, SessionProtocolError, SessionTerminatedError
 from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
+from sessionlib.link import Callbacks, LinkOptions, Owner
 from sessionlib.listener import Listener
 from sessionlib.observers import StateCallback, StateObservers
 from sessionlib.timing import Deadline
