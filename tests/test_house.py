@@ -32,12 +32,19 @@ ROOMS = [
     "wire",
     "transport",
     "mailbox",
+    "dispatcher",
     "hub",
     "listener",
     "replies",
+    "intake",
+    "link",
+    "joining",
+    "retrying",
     "heartbeat",
+    "observers",
     "connection",
     "approvals",
+    "policies",
     "turn",
     "session",
     "rest",
@@ -69,6 +76,7 @@ HOMES = {
     "click": ["cli"],
     "rich": ["cli"],
     "pytest": ["testing"],
+    "_typeshed": ["rest"],
 }
 
 # What `import sessionlib` must not make anybody wait for.

@@ -71,11 +71,14 @@ EXAMPLES: list[SessionlibError] = [
     SessionProtocolError("x", session_id="s1", close_code=1007),
     MessageTooLargeError("x", session_id="s1", size=9, limit=8),
     DeliveryUnknownError("x", session_id="s1"),
-    ApprovalRequiredError("x", session_id="s1", request="r", turn="t"),
+    ApprovalRequiredError("x", session_id="s1"),
+    errors.ReauthRequiredError("x", session_id="s1", event=SessionEvent(SessionEventType.REAUTH_REQUEST, "s1")),
     ApprovalAlreadyAnsweredError(
         "x", session_id="s1", event=SessionEvent(SessionEventType.APPROVAL_REQUEST, "s1"), approved=False
     ),
     errors.ForkedSessionError("x", session_id="s1"),
+    errors.TemplateReferenceError("x"),
+    errors.ConversationalRunActionRequiredError(SessionEvent(SessionEventType.APPROVAL_REQUEST, "s1"), "s1"),
     *[api_error(status, "GET", "/agent", "no", 2.0) for status in STATUSES],
     *[api_error(status, "GET", "/ws/session", "", 2.0, handshake=True) for status in STATUSES],
 ]
@@ -155,7 +158,7 @@ def test_errors_keep_their_facts() -> None:
     assert (large.size, large.limit, large.close_code, large.session_id) == (9, 8, 1009, None)
     assert SessionProtocolError("x").close_code == 1002
     assert SessionConnectionError("x").transient
-    required = ApprovalRequiredError("x", request="r", turn="t")
-    assert (required.request, required.turn) == ("r", "t")
+    required = ApprovalRequiredError("x")
+    assert (required.request, required.turn) == (None, None)
     answered = ApprovalAlreadyAnsweredError("x", approved=True)
     assert (answered.event, answered.approved) == (None, True)

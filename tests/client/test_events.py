@@ -44,9 +44,7 @@ messages = st.builds(
     json_objects,
 )
 events = st.builds(SessionEvent, st.sampled_from(SessionEventType), texts, maybe_text, json_objects)
-user_messages = st.builds(
-    UserSessionMessage, maybe_text, st.none(), maybe_text, maybe_text, st.none() | json_objects
-)
+user_messages = st.builds(UserSessionMessage, maybe_text, st.none(), maybe_text, maybe_text, st.none() | json_objects)
 approvals = st.builds(ApprovalResponse, st.booleans(), st.none() | json_objects, maybe_text)
 models = events | senders | messages | user_messages | approvals
 
