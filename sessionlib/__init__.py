@@ -1,5 +1,137 @@
-"""A synchronous, blocking client for live AI agent sessions."""
+"""A synchronous, blocking client for live AI agent sessions.
+
+A thread of its own reads each session into bounded queues; blocking iterators and calls stand on
+top. There is no event loop anywhere, so it works in notebooks, scripts and synchronous code as they are.
+"""
+
+from __future__ import annotations
 
 from sessionlib._version import __version__
+from sessionlib.agent import (
+    Agent,
+    AgentRunResult,
+    AgentType,
+    ConversationalAgentRunResult,
+    IoConfig,
+    LlmInfo,
+    MemoryConfig,
+    Tool,
+    ToolApprovalConfig,
+    ToolInput,
+    ToolInputType,
+)
+from sessionlib.approvals import ApprovalRecord, ApprovalRequest
+from sessionlib.chatbot import Chatbot
+from sessionlib.client import Client
+from sessionlib.content import ApprovalResponse, UserSessionMessage
+from sessionlib.errors import (
+    ApiConnectionError,
+    ApiError,
+    ApiTimeoutError,
+    ApprovalAlreadyAnsweredError,
+    ApprovalRequiredError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ConversationalRunActionRequiredError,
+    DeliveryUnknownError,
+    ForkedSessionError,
+    HandshakeError,
+    InsecureTransportError,
+    InternalServerError,
+    MessageTooLargeError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ReauthRequiredError,
+    SessionConnectionError,
+    SessionDisconnectedError,
+    SessionError,
+    SessionlibError,
+    SessionProtocolError,
+    SessionTerminatedError,
+    SessionTimeoutError,
+    TemplateReferenceError,
+    UnprocessableEntityError,
+)
+from sessionlib.events import (
+    MessageSender,
+    ParticipantStatus,
+    SessionEvent,
+    SessionEventType,
+    SessionMessage,
+    SessionMessageRole,
+    SessionMessageStatus,
+)
+from sessionlib.listener import Listener
+from sessionlib.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
+from sessionlib.session import Session
+from sessionlib.turn import Reply, ToolCall, Turn
+from sessionlib.wire.state import SessionState
 
-__all__ = ["__version__"]
+__all__ = [
+    "Agent",
+    "AgentRunResult",
+    "AgentType",
+    "ApiConnectionError",
+    "ApiError",
+    "ApiTimeoutError",
+    "ApprovalAlreadyAnsweredError",
+    "ApprovalRecord",
+    "ApprovalRequest",
+    "ApprovalRequiredError",
+    "ApprovalResponse",
+    "AuthenticationError",
+    "BadRequestError",
+    "Chatbot",
+    "Client",
+    "ConfigurationError",
+    "ConversationalAgentRunResult",
+    "ConversationalRunActionRequiredError",
+    "DeliveryUnknownError",
+    "ForkedSessionError",
+    "HandshakeError",
+    "InsecureTransportError",
+    "InternalServerError",
+    "IoConfig",
+    "Listener",
+    "LlmInfo",
+    "MemoryConfig",
+    "MessageSender",
+    "MessageTooLargeError",
+    "NotFoundError",
+    "ParticipantStatus",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "ReauthRequiredError",
+    "Reply",
+    "Session",
+    "SessionConnectionError",
+    "SessionDisconnectedError",
+    "SessionError",
+    "SessionEvent",
+    "SessionEventType",
+    "SessionMessage",
+    "SessionMessageRole",
+    "SessionMessageStatus",
+    "SessionProtocolError",
+    "SessionState",
+    "SessionTerminatedError",
+    "SessionTimeoutError",
+    "SessionlibError",
+    "TemplateReferenceError",
+    "Tool",
+    "ToolApprovalConfig",
+    "ToolCall",
+    "ToolInput",
+    "ToolInputType",
+    "Turn",
+    "UnprocessableEntityError",
+    "UserSessionMessage",
+    "__version__",
+    "approval_policy",
+    "approve_all",
+    "approve_tools",
+    "ask_console",
+    "deny_all",
+]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import email.utils
 import random
+import threading
 import time
 from collections.abc import Callable
 
-__all__ = ["Backoff", "Deadline"]
+__all__ = ["Backoff", "Deadline", "acquire", "parse_retry_after"]
+
+MAX_RETRY_AFTER = 60.0
 
 
 class Deadline:
@@ -43,6 +47,12 @@ class Deadline:
         if timeout is None or (left is not None and left <= timeout):
             return self
         return Deadline(timeout, clock=self._clock)
+
+
+def acquire(lock: threading.Lock, deadline: Deadline) -> bool:
+    """Takes a lock if that is possible before a deadline, and tells whether it was."""
+    left = deadline.remaining()
+    return lock.acquire(timeout=-1 if left is None else min(left, threading.TIMEOUT_MAX))
 
 
 class Backoff:
@@ -82,3 +92,22 @@ class Backoff:
     def reset(self) -> None:
         """Starts again from ``base``, after a success."""
         self.tries = 0
+
+
+def parse_retry_after(value: str) -> float | None:
+    """Gives the seconds that a ``Retry-After`` header asks to wait, between 0 and `MAX_RETRY_AFTER`.
+
+    Args:
+        value: Seconds or an HTTP date (RFC 9110, 10.2.3).
+
+    Returns:
+        The seconds, or None for anything else.
+    """
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), MAX_RETRY_AFTER)
+    try:
+        wait = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(wait, 0.0), MAX_RETRY_AFTER)

@@ -1,0 +1,163 @@
+"""A connected socket with a read buffer, deadlines, and writes that never block unasked.
+
+To websocket-client it looks like a socket, so that its handshake and its frame parser read from
+the same buffer as our own fast path does.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+
+from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
+from sessionlib.timing import Deadline
+from sessionlib.transport.dial import shut, wait_readable, wait_writable
+
+__all__ = ["Stream", "wrap"]
+
+CHUNK = 65536
+_DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
+
+
+class Stream:
+    """A plain TCP connection.
+
+    Attributes:
+        data: What has been read and not consumed, from ``pos`` on.
+        pos: Where the unread part of ``data`` begins.
+        deadline: Until when `fill` waits; None for as long as it takes.
+        heard: When the last bytes came, on the monotonic clock.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.data = b""
+        self.pos = 0
+        self.deadline: Deadline | None = None
+        self.heard = time.monotonic()
+        self._set_up(sock)
+
+    def _set_up(self, sock: socket.socket) -> None:
+        # Blocking, so that an idle reader costs one system call for each wake-up; writes ask not to wait.
+        sock.setblocking(True)
+
+    def fill(self) -> None:
+        """Waits for more bytes and appends them to ``data``.
+
+        Raises:
+            SessionTimeoutError: None came in time.
+            SessionDisconnectedError: The peer has ended the connection, or it broke.
+        """
+        if self.deadline is not None and not self._ready_to_read(self.deadline):
+            raise SessionTimeoutError(f"the peer did not answer within {self.deadline.timeout} s")
+        try:
+            chunk = self._read()
+        except OSError as error:
+            raise SessionDisconnectedError(f"the connection broke: {error.strerror or error}") from error
+        if not chunk:
+            raise SessionDisconnectedError("the peer ended the connection without a close frame")
+        self.heard = time.monotonic()
+        rest = self.data[self.pos :]
+        self.data = rest + chunk if rest else chunk
+        self.pos = 0
+
+    def take(self, size: int) -> bytes:
+        """Consumes up to ``size`` bytes of what is buffered."""
+        taken = self.data[self.pos : self.pos + size]
+        self.pos += len(taken)
+        return taken
+
+    def try_write(self, view: memoryview) -> int:
+        """Writes what fits without waiting and gives its length, 0 when nothing does.
+
+        Raises:
+            SessionDisconnectedError: The connection broke.
+        """
+        try:
+            return self._write(view)
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return 0
+        except OSError as error:
+            raise SessionDisconnectedError(f"the connection broke: {error.strerror or error}") from error
+
+    def wait_writable(self, deadline: Deadline) -> bool:
+        """Waits until there is room for a write; False when the deadline came first."""
+        return wait_writable(self._sock, deadline)
+
+    def shutdown(self) -> None:
+        """Ends the connection both ways, waking whoever reads or writes; the descriptor stays."""
+        shut(self._sock)
+
+    def close(self) -> None:
+        """Gives the descriptor back."""
+        self._sock.close()
+
+    # ---- what websocket-client calls -----------------------------------------------------------
+
+    def recv(self, size: int) -> bytes:
+        """Gives 1 to ``size`` bytes, buffered ones first."""
+        if self.pos >= len(self.data):
+            self.fill()
+        return self.take(size)
+
+    def gettimeout(self) -> None:
+        """Tells websocket-client not to mind timeouts; they are minded here."""
+        return
+
+    # ---- how this kind of connection reads and writes ------------------------------------------
+
+    def _ready_to_read(self, deadline: Deadline) -> bool:
+        return wait_readable(self._sock, deadline)
+
+    def _read(self) -> bytes:
+        return self._sock.recv(CHUNK)
+
+    def _write(self, view: memoryview) -> int:
+        return self._sock.send(view, _DONT_WAIT)
+
+
+class TlsStream(Stream):
+    """A TLS connection. One OpenSSL object must not be read and written at the same time, so the
+    socket never blocks and each call into it is a short one under a lock."""
+
+    _sock: ssl.SSLSocket
+
+    def _set_up(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        # Protects the OpenSSL object behind the socket.
+        self._lock = threading.Lock()
+        # What was read while waiting for readiness; b"" is the end of the stream, None is nothing.
+        self._early: bytes | None = None
+
+    def _ready_to_read(self, deadline: Deadline) -> bool:
+        while self._early is None:
+            self._early = self._read_now()
+            if self._early is None and not wait_readable(self._sock, deadline):
+                return False
+        return True
+
+    def _read(self) -> bytes:
+        early, self._early = self._early, None
+        if early is not None:
+            return early
+        while (chunk := self._read_now()) is None:
+            wait_readable(self._sock, Deadline(None))
+        return chunk
+
+    def _read_now(self) -> bytes | None:
+        with self._lock:
+            try:
+                return self._sock.recv(CHUNK)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return None
+
+    def _write(self, view: memoryview) -> int:
+        with self._lock:
+            return self._sock.send(view)
+
+
+def wrap(sock: socket.socket) -> Stream:
+    """Gives the stream for a connected socket, TLS or not."""
+    return TlsStream(sock) if isinstance(sock, ssl.SSLSocket) else Stream(sock)

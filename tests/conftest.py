@@ -1,0 +1,109 @@
+"""What every test stands on: nothing left behind, no key in a log, one seed for all that is random."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import re
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+from tests.support.leaks import LeakError, Snapshot
+from tests.support.script_engine import ScriptEngine
+from tests.support.secrets import SENTINEL_KEY, LogWatch
+
+# An own "ci" profile, because that of hypothesis is derandomized where a CI variable is set.
+hypothesis.settings.register_profile("ci", derandomize=False, print_blob=True, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+_OUR_ENVIRONMENT = re.compile(r"(SESSIONLIB|VECTORSHIFT)_.*|(http|https|ws|wss|all|no)_proxy", re.IGNORECASE)
+
+_log_watch = LogWatch()
+
+
+# ---- one seed for the run ------------------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Draws the run's seed, unless one was given, and watches the log."""
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
+    logging.getLogger().addHandler(_log_watch)
+    logging.getLogger().setLevel(logging.DEBUG)
+
+
+def pytest_unconfigure() -> None:
+    """Leaves the log alone again."""
+    logging.getLogger().removeHandler(_log_watch)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Tells the seed."""
+    return f"seed: {config.option.hypothesis_seed}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Tells, after a failure, how to draw the same again."""
+    if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
+        terminalreporter.write_line(f"Draw the same again: --hypothesis-seed={config.option.hypothesis_seed}")
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """The run's seed, for whatever draws by itself, such as a ChaosProxy."""
+    return int(request.config.option.hypothesis_seed)
+
+
+# ---- every test ----------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    # First to be set up and so last to be torn down, after the fixtures that clean up.
+    snapshot = Snapshot()
+    yield
+    try:
+        snapshot.check()
+    except LeakError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_key_in_the_log(_nothing_left_behind: None) -> Iterator[None]:
+    _log_watch.clear()
+    yield
+    _log_watch.check()
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(_no_key_in_the_log: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A developer's own key, engine or proxy must not reach a test.
+    for name in list(os.environ):
+        if _OUR_ENVIRONMENT.fullmatch(name):
+            monkeypatch.delenv(name)
+
+
+# ---- on request ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sentinel_key() -> str:
+    """An API key that fails the test when it shows up in a log."""
+    return SENTINEL_KEY
+
+
+@pytest.fixture
+def log_watch() -> LogWatch:
+    """The log of this test so far."""
+    return _log_watch
+
+
+@pytest.fixture
+def engine() -> Iterator[ScriptEngine]:
+    """A ScriptEngine with its ordinary answers."""
+    with ScriptEngine() as engine:
+        yield engine

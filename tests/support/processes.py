@@ -1,0 +1,245 @@
+"""Running scripts in interpreters of their own: for exits, forks, signals and kills.
+
+Example:
+    ::
+
+        result = run_script('''
+            import sessionlib
+            ...
+        ''', engine.ws_url)
+        assert (result.rc, result.stderr) == (0, "")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+__all__ = ["MARKER", "Result", "Script", "run_script"]
+
+ROOT = Path(__file__).resolve().parents[2]
+MARKER = "ready"
+"""What a script prints on a line of its own when it is where the test wants it."""
+
+PIPE_GRACE = 1.0
+"""Seconds that forked children may keep the pipes once the script has ended."""
+
+# Nothing of the developer's environment but what an interpreter needs to start.
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "COVERAGE_PROCESS_START")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a script.
+
+    Attributes:
+        rc: Exit status; the negative number of the signal that ended it, as -9.
+        stdout: All it wrote there.
+        stderr: All it wrote there.
+        duration: Seconds from its start to its end.
+    """
+
+    rc: int
+    stdout: str
+    stderr: str
+    duration: float
+
+    def check(self) -> Result:
+        """Gives itself back if the script ended well and said nothing on stderr.
+
+        Raises:
+            AssertionError: It did not; the message holds all of it.
+        """
+        assert (self.rc, self.stderr) == (0, ""), self
+        return self
+
+
+def run_script(
+    source: str,
+    *args: str,
+    timeout: float = 30.0,
+    env: Mapping[str, str] | None = None,
+    options: Iterable[str] = (),
+    stdin: str | None = None,
+) -> Result:
+    """Runs Python source to its end in a new interpreter, warnings turned on.
+
+    Args:
+        source: The source; its indentation is taken away.
+        args: For ``sys.argv[1:]``.
+        timeout: Seconds until it is killed, which shows as ``rc == -9``.
+        env: Environment variables on top of a clean environment.
+        options: For the interpreter, such as ``["-X", "dev"]``.
+        stdin: What it can read; None closes its stdin.
+    """
+    with Script(source, *args, env=env, options=options, stdin=stdin) as script:
+        return script.wait(timeout)
+
+
+class Script:
+    """A script that runs next to the test; a context manager that kills what is left of it.
+
+    Args:
+        source: The source; its indentation is taken away.
+        args: For ``sys.argv[1:]``.
+        env: Environment variables on top of a clean environment.
+        options: For the interpreter.
+        stdin: What it can read; None closes its stdin.
+
+    Example:
+        ::
+
+            with Script('''
+                print("ready", flush=True)
+                time.sleep(60)
+            ''') as script:
+                script.interrupt_at()
+                assert script.wait(5).rc == -signal.SIGINT
+    """
+
+    def __init__(
+        self,
+        source: str,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        options: Iterable[str] = (),
+        stdin: str | None = None,
+    ) -> None:
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._stdout: list[str] = []
+        self._stderr: list[str] = []
+        self._began = time.monotonic()
+        self._process = subprocess.Popen(
+            [sys.executable, *options, "-c", textwrap.dedent(source), *args],
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+            cwd=ROOT,
+            env=_environment(env or {}),
+            # A group of its own, so that what it forks can be killed with it.
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+        self._threads = [
+            threading.Thread(target=self._keep_stdout, name=f"script-stdout-{self.pid}", daemon=True),
+            threading.Thread(target=self._keep_stderr, name=f"script-stderr-{self.pid}", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        if stdin is not None:
+            _write(self._process.stdin, stdin)
+
+    def __enter__(self) -> Script:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._kill_group()
+        self._finish()
+        if error is not None:
+            print("".join(self._stdout), "".join(self._stderr), sep="\n", file=sys.stderr)
+
+    def wait_for(self, marker: str = MARKER, timeout: float = 10.0) -> str:
+        """Waits for a line on stdout that begins with a marker; gives the rest of the line.
+
+        Raises:
+            AssertionError: The script ended without it.
+            TimeoutError: It did not come in time.
+        """
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.001, end - time.monotonic()))
+            except queue.Empty:
+                raise TimeoutError(f"no {marker!r} within {timeout} s; stdout: {self._stdout}") from None
+            if line is None:
+                raise AssertionError(f"the script ended without {marker!r}: {self._finish()}")
+            if line.startswith(marker):
+                return line[len(marker) :].strip()
+
+    def interrupt_at(self, marker: str = MARKER, *, after: float = 0.0, timeout: float = 10.0) -> None:
+        """Sends Ctrl-C, that is SIGINT, once a marker line has come.
+
+        Args:
+            marker: Beginning of the line.
+            after: Seconds to wait beyond it, to hit a call that begins right after it.
+            timeout: The longest wait for the line.
+        """
+        self.wait_for(marker, timeout)
+        time.sleep(after)
+        self.send_signal(signal.SIGINT)
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal to the script alone, not to what it forked."""
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Ends it as ``kill -9`` does; it can clean up nothing."""
+        self._process.kill()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def wait(self, timeout: float = 30.0) -> Result:
+        """Waits for its end; kills it when the time is over, which shows as ``rc == -9``."""
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._kill_group()
+        return self._finish()
+
+    def _finish(self) -> Result:
+        rc = self._process.wait()
+        duration = time.monotonic() - self._began
+        for thread in self._threads:
+            thread.join(PIPE_GRACE)
+            if thread.is_alive():  # a forked child has the pipe
+                self._kill_group()
+                thread.join()
+        return Result(rc, "".join(self._stdout), "".join(self._stderr), duration)
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _keep_stdout(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as stream:
+            for line in stream:
+                self._stdout.append(line)
+                self._lines.put(line)
+        self._lines.put(None)
+
+    def _keep_stderr(self) -> None:
+        assert self._process.stderr is not None
+        with self._process.stderr as stream:
+            self._stderr += stream
+
+
+def _write(stream: IO[str] | None, text: str) -> None:
+    assert stream is not None
+    with stream:
+        stream.write(text)
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    clean = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    return {**clean, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default", "PYTHONFAULTHANDLER": "1", **extra}

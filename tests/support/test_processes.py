@@ -1,0 +1,125 @@
+"""Scripts in interpreters of their own."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from .processes import Script, run_script
+from .waiting import eventually
+
+WAITING = """
+    import sys, time
+    print("ready", *sys.argv[1:], flush=True)
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("interrupted")
+        sys.exit(7)
+"""
+
+
+def test_what_a_script_says_and_how_it_ends() -> None:
+    result = run_script(
+        """
+        import sys
+        print("out", sys.argv[1])
+        print("err", file=sys.stderr)
+        sys.exit(3)
+        """,
+        "argument",
+    )
+    assert (result.rc, result.stdout, result.stderr) == (3, "out argument\n", "err\n")
+    assert 0 < result.duration < 30
+    with pytest.raises(AssertionError, match="out argument"):
+        result.check()
+
+
+def test_the_environment_is_clean_and_the_package_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSIONLIB_API_KEY", "mine")
+    source = """
+        import os, sessionlib
+        print(os.environ.get("SESSIONLIB_API_KEY"), os.environ.get("GIVEN"), sessionlib.__version__ != "")
+    """
+    assert run_script(source, env={"GIVEN": "yes"}).check().stdout == "None yes True\n"
+
+
+def test_stdin_is_closed_or_given() -> None:
+    assert run_script("print(input())", stdin="hello\n").check().stdout == "hello\n"
+    assert "EOFError" in run_script("input()").stderr
+
+
+def test_options_reach_the_interpreter() -> None:
+    assert run_script("import sys; print(sys.flags.dev_mode)", options=["-X", "dev"]).check().stdout == "True\n"
+
+
+def test_an_interrupt_at_a_marker() -> None:
+    with Script(WAITING, "port 7") as script:
+        began = time.monotonic()
+        script.interrupt_at("ready", after=0.05)
+        result = script.wait(10)
+    assert (result.rc, result.stdout) == (7, "ready port 7\ninterrupted\n")
+    assert time.monotonic() - began < 9
+
+
+def test_the_rest_of_the_marker_line() -> None:
+    with Script(WAITING, "port", "7") as script:
+        assert script.wait_for("ready") == "port 7"
+        assert script.running
+        script.send_signal(signal.SIGTERM)
+        assert script.wait(10).rc == -signal.SIGTERM
+
+
+def test_a_kill() -> None:
+    with Script(WAITING) as script:
+        script.wait_for()
+        script.kill()
+        assert script.wait(10).rc == -signal.SIGKILL
+        assert not script.running
+
+
+def test_a_script_that_takes_too_long_is_killed() -> None:
+    result = run_script("import time; time.sleep(60)", timeout=0.2)
+    assert result.rc == -signal.SIGKILL
+    assert result.duration < 10
+
+
+def test_a_marker_that_never_comes() -> None:
+    with Script("print('something else')") as script, pytest.raises(AssertionError, match="something else"):
+        script.wait_for("ready")
+    with Script(WAITING) as script, pytest.raises(TimeoutError, match="within"):
+        script.wait_for("never", timeout=0.3)
+
+
+def test_leaving_the_block_kills_what_a_script_forked() -> None:
+    source = """
+        import os, time
+        child = os.fork()
+        if child:
+            print("ready", child, flush=True)
+        time.sleep(60)
+    """
+    with Script(source) as script:
+        child = int(script.wait_for())
+    assert eventually(lambda: not _runs(child))
+
+
+def test_a_forked_child_that_keeps_the_pipes_does_not_hang_the_wait() -> None:
+    source = """
+        import os, time
+        if not os.fork():
+            time.sleep(60)
+    """
+    began = time.monotonic()
+    assert run_script(source).rc == 0
+    assert time.monotonic() - began < 20
+
+
+def _runs(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
+    except FileNotFoundError:
+        return False
