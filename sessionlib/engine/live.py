@@ -233,7 +233,8 @@ class LiveSession:
             self._status = ParticipantStatus.IDLE
             heard = self._spread(encode(self._status_frame()))
             self._pending.clear()
-            self._current = self._queue.popleft() if self._queue else None
+            self._current = None
+            self._take_next()
             self._changed.notify_all()
         _flush(heard)
 
@@ -295,14 +296,21 @@ class LiveSession:
     def _claim(self) -> bool:
         if self._working or self._current is not None or not self._queue:
             return False
-        self._current = self._queue.popleft()
+        self._take_next()
         self._working = True
         return True
+
+    def _take_next(self) -> None:
+        if self._queue:
+            self._current = self._queue.popleft()
+            # Whoever joins before the turn has begun must not take the session for an idle one.
+            self._status = ParticipantStatus.PROCESSING
 
     def _wake(self) -> bool:
         if self._current is None:
             return False
         self._woken = True
+        self._status = ParticipantStatus.PROCESSING
         began = not self._working
         self._working = True
         return began
