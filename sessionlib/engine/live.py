@@ -211,6 +211,8 @@ class LiveSession:
     def current(self) -> tuple[Turn, Stop] | None:
         """Gives the turn to work on, and its off switch; None when nothing is to be done."""
         with self._changed:
+            if self._current is None:
+                self._take_next()  # posted since the last turn's end, and left to this worker
             if self._current is None or self._terminated:
                 self._working = False
                 return None
