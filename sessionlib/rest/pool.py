@@ -22,7 +22,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 import requests
@@ -345,6 +345,9 @@ class Lines:
 
     def __repr__(self) -> str:
         return f"<Lines of {self._call}, {'open' if self._close.alive else 'closed'}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("the lines of an open answer cannot be pickled; read them first")
 
     def __enter__(self) -> Lines:
         return self
