@@ -7,7 +7,22 @@ top. There is no event loop anywhere, so it works in notebooks, scripts and sync
 from __future__ import annotations
 
 from sessionlib._version import __version__
+from sessionlib.agent import (
+    Agent,
+    AgentRunResult,
+    AgentType,
+    ConversationalAgentRunResult,
+    IoConfig,
+    LlmInfo,
+    MemoryConfig,
+    Tool,
+    ToolApprovalConfig,
+    ToolInput,
+    ToolInputType,
+)
 from sessionlib.approvals import ApprovalRecord, ApprovalRequest
+from sessionlib.chatbot import Chatbot
+from sessionlib.client import Client
 from sessionlib.content import ApprovalResponse, UserSessionMessage
 from sessionlib.errors import (
     ApiConnectionError,
@@ -18,6 +33,7 @@ from sessionlib.errors import (
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
+    ConversationalRunActionRequiredError,
     DeliveryUnknownError,
     ForkedSessionError,
     HandshakeError,
@@ -35,6 +51,7 @@ from sessionlib.errors import (
     SessionProtocolError,
     SessionTerminatedError,
     SessionTimeoutError,
+    TemplateReferenceError,
     UnprocessableEntityError,
 )
 from sessionlib.events import (
@@ -53,6 +70,9 @@ from sessionlib.turn import Reply, ToolCall, Turn
 from sessionlib.wire.state import SessionState
 
 __all__ = [
+    "Agent",
+    "AgentRunResult",
+    "AgentType",
     "ApiConnectionError",
     "ApiError",
     "ApiTimeoutError",
@@ -63,13 +83,20 @@ __all__ = [
     "ApprovalResponse",
     "AuthenticationError",
     "BadRequestError",
+    "Chatbot",
+    "Client",
     "ConfigurationError",
+    "ConversationalAgentRunResult",
+    "ConversationalRunActionRequiredError",
     "DeliveryUnknownError",
     "ForkedSessionError",
     "HandshakeError",
     "InsecureTransportError",
     "InternalServerError",
+    "IoConfig",
     "Listener",
+    "LlmInfo",
+    "MemoryConfig",
     "MessageSender",
     "MessageTooLargeError",
     "NotFoundError",
@@ -92,7 +119,12 @@ __all__ = [
     "SessionTerminatedError",
     "SessionTimeoutError",
     "SessionlibError",
+    "TemplateReferenceError",
+    "Tool",
+    "ToolApprovalConfig",
     "ToolCall",
+    "ToolInput",
+    "ToolInputType",
     "Turn",
     "UnprocessableEntityError",
     "UserSessionMessage",

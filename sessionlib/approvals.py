@@ -20,10 +20,9 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
 from sessionlib.content import ApprovalResponse
+from sessionlib.dispatcher import Dispatcher
 from sessionlib.errors import ApprovalAlreadyAnsweredError, SessionError, SessionTimeoutError
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.mailbox import Closed, Mailbox
-from sessionlib.timing import Deadline
 
 if TYPE_CHECKING:
     from sessionlib.session import Session
@@ -156,24 +155,27 @@ class ApprovalDesk:
     Args:
         session: The session; held weakly, so that a forgotten one can be collected.
         send: Sends an answer: the request, whether to approve, arguments, reason.
+        dispatcher: Where handlers run that no call of the user's waits for.
     """
 
     def __init__(
         self,
         session: Session,
         send: Callable[[SessionEvent, bool, Mapping[str, Any] | None, str | None], None],
+        dispatcher: Dispatcher,
     ) -> None:
         self._session = weakref.ref(session)
         self._send = weakref.WeakMethod(send)
-        # Protects the records, the handlers, what is remembered, and the dispatcher.
+        # Protects the records, the handlers, and what is remembered.
         self._lock = threading.Lock()
         self._records: dict[str, ApprovalRecord] = {}
         self._handlers: list[_Registration] = []
         self._reauth_handlers: list[ReauthHandler] = []
         self._remembered: dict[tuple[Remember, str], ApprovalResponse] = {}
         self._in_hand: set[str] = set()
-        self._inbox: Mailbox | None = None
-        self._dispatcher: threading.Thread | None = None
+        # Requests whose answers may have been lost with the link.
+        self._unsure: set[str] = set()
+        self._dispatcher = dispatcher
         # What went wrong on the dispatcher thread, for the next call of the user's.
         self._kept: deque[BaseException] = deque()
 
@@ -225,12 +227,21 @@ class ApprovalDesk:
         """
         if event.type is SessionEventType.APPROVAL_REQUEST:
             with self._lock:
-                self._records.setdefault(_key(event), ApprovalRecord(event))
-                wanted = bool(self._handlers)
+                record = self._records.setdefault(_key(event), ApprovalRecord(event))
+                wanted = bool(self._handlers) and record.is_open
+                answer_lost = _key(event) in self._unsure and not record.is_open
+                self._unsure.discard(_key(event))
+            if answer_lost:
+                self._dispatcher.submit(functools.partial(self._answer_again, record))
         else:
             wanted = self.has_reauth_handler
         if wanted and not attended:
             self._dispatch([event])
+
+    def expect_again(self, message_id: str) -> None:
+        """Notes that the answer to a request may be lost; if the request comes again, so does its answer."""
+        with self._lock:
+            self._unsure.add(message_id)
 
     def is_open(self, event: SessionEvent) -> bool:
         """Whether a request waits for an answer."""
@@ -413,32 +424,17 @@ class ApprovalDesk:
         with contextlib.suppress(IndexError):
             raise self._kept.popleft()
 
-    def stop(self, wait: float) -> None:
-        """Ends the dispatcher thread.
-
-        Args:
-            wait: Seconds that a handler in progress gets to end.
-        """
-        with self._lock:
-            inbox, dispatcher = self._inbox, self._dispatcher
-            self._inbox = self._dispatcher = None
-        if inbox is not None and dispatcher is not None:
-            inbox.close()
-            if dispatcher is not threading.current_thread():
-                dispatcher.join(wait)
-
     def _dispatch(self, events: list[SessionEvent]) -> None:
-        with self._lock:
-            if self._inbox is None:
-                self._inbox = Mailbox()
-                # A daemon: a handler that waits for ever must not hold up the interpreter's exit.
-                name = f"sessionlib-dispatcher-{events[0].session_id[:8]}"
-                self._dispatcher = threading.Thread(
-                    target=_run_dispatcher, args=(weakref.ref(self), self._inbox), name=name, daemon=True
-                )
-                self._dispatcher.start()
-            inbox = self._inbox
-        inbox.put(events)
+        for event in events:
+            self._dispatcher.submit(functools.partial(self._handle_here, event))
+
+    def _answer_again(self, record: ApprovalRecord) -> None:
+        response = ApprovalResponse(bool(record.approved), record.confirm, record.deny_reason)
+        try:
+            self._transmit(record.event, response)
+        except SessionError as error:
+            logger.warning("! session %s: an answer was not sent again: %s", record.event.session_id, error)
+            self._kept.append(error)
 
     def _handle_here(self, event: SessionEvent) -> None:
         try:
@@ -449,20 +445,6 @@ class ApprovalDesk:
         except Exception as error:  # noqa: BLE001 - a handler may raise anything, and its caller is told later
             logger.warning("! session %s: a handler failed: %s", event.session_id, type(error).__name__)
             self._kept.append(error)
-
-
-def _run_dispatcher(desk: weakref.ref[ApprovalDesk], inbox: Mailbox) -> None:
-    # Holds the desk, and through it the session, only while there is something to do.
-    while True:
-        try:
-            event = inbox.get(Deadline(None))
-        except Closed:
-            return
-        holder = desk()
-        if holder is None:
-            return
-        holder._handle_here(event)
-        del holder
 
 
 def _key(event: SessionEvent) -> str:

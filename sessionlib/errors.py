@@ -214,8 +214,9 @@ class SessionError(SessionlibError):
         self.session_id = session_id
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A turn is tied to a live connection, which does not travel.
-        return (_rebuild, (type(self), self.args, {**self.__dict__, "turn": None}))
+        # A turn and an open request are tied to a live connection, which does not travel.
+        facts = {name: None if name in ("turn", "request") else fact for name, fact in self.__dict__.items()}
+        return (_rebuild, (type(self), self.args, facts))
 
 
 class HandshakeError(SessionError):
@@ -278,7 +279,10 @@ class SessionProtocolError(SessionError):
 
     Attributes:
         close_code: The WebSocket close code that this client answers with.
+        transient: Whether joining the session again can help.
     """
+
+    transient = False
 
     def __init__(self, message: str = "", *, session_id: str | None = None, close_code: int = 1002) -> None:
         super().__init__(message, session_id=session_id)
@@ -328,10 +332,6 @@ class ApprovalRequiredError(SessionError):
     ) -> None:
         super().__init__(message, session_id=session_id)
         self.request = request
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Both are tied to a live connection, which does not travel.
-        return (_rebuild, (type(self), self.args, {**self.__dict__, "request": None, "turn": None}))
 
 
 class ReauthRequiredError(SessionError):

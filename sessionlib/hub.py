@@ -5,17 +5,31 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.mailbox import Mailbox
 from sessionlib.wire.turns import NEUTRAL, Ticket, TurnTracker
 
-__all__ = ["Hub"]
-
+__all__ = ["Hub", "Posts"]
 
 Request = tuple[SessionEvent, "Ticket | None"]
 _REQUESTS = frozenset({SessionEventType.APPROVAL_REQUEST, SessionEventType.REAUTH_REQUEST})
+
+
+class Posts(NamedTuple):
+    """Our posts that are under way.
+
+    Attributes:
+        unanswered: Those with an ack whose turns have not ended.
+        unacknowledged: Those without an ack.
+        running: Whether a turn is running, ours or another's.
+    """
+
+    unanswered: list[Ticket]
+    unacknowledged: list[Ticket]
+    running: bool
 
 
 class Hub:
@@ -102,7 +116,7 @@ class Hub:
         """Closes a mailbox whose reader is gone; takes no lock, and may run at any moment."""
         self._abandoned.append(mailbox)
 
-    def begin_post(self, makes_turn: bool = True) -> Ticket:
+    def begin_post(self, makes_turn: bool = True, contents: tuple[str, ...] = ()) -> Ticket:
         """Notes a post that is about to leave, and forgets what is over.
 
         Events of turns that have ended are not replayed to listeners to come. Nor is the Idle of a
@@ -110,6 +124,7 @@ class Hub:
 
         Args:
             makes_turn: Whether the engine answers with a turn.
+            contents: What it can be recognised by in the history.
 
         Returns:
             The post's ticket; to be given to `withdraw` if it does not leave after all.
@@ -120,7 +135,7 @@ class Hub:
                 self._backlog.discard_through(self._tracker.ends_turn)
                 if self._tracker.running and self._tracker.answered:
                     self._hears_tail = tuple(self._listeners)
-            return self._tracker.post(makes_turn)
+            return self._tracker.post(makes_turn, contents)
 
     def attend(self, ticket: Ticket) -> Mailbox:
         """Opens a mailbox that hears the ack and the turn of a post that is about to leave, and no more."""
@@ -135,6 +150,22 @@ class Hub:
         """Forgets a post that did not leave."""
         with self._lock:
             self._tracker.withdraw(ticket)
+
+    def posts(self) -> Posts:
+        """Gives our posts that are under way, and whether a turn is running."""
+        with self._lock:
+            tracker = self._tracker
+            return Posts(tracker.unanswered, tracker.unacknowledged, tracker.running)
+
+    def give_up(self, ticket: Ticket, failure: Callable[[], SessionError]) -> None:
+        """Fails a post whose fate cannot be known: for the reader of its turn, else for every listener."""
+        with self._lock:
+            self._tracker.withdraw(ticket)
+            if ticket in self._turns:
+                self._turns[ticket].close(failure)
+                return
+            for mailbox in self._listeners or [self._backlog]:
+                mailbox.trouble(failure)
 
     def end(self, failure: Callable[[], SessionError] | None = None) -> None:
         """Ends every mailbox, now and to come, after what is in it.

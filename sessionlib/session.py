@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRecord, ReauthHandler
 from sessionlib.config import ApiKey, Endpoint, check_id
-from sessionlib.connection import Connection, LinkOptions, Owner
+from sessionlib.connection import Connection
 from sessionlib.content import (
     ApprovalResponse,
     Content,
@@ -22,9 +22,12 @@ from sessionlib.content import (
     encode_batch,
     encode_message,
 )
+from sessionlib.dispatcher import Dispatcher
 from sessionlib.errors import SessionDisconnectedError, SessionError, SessionProtocolError, SessionTerminatedError
 from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
+from sessionlib.link import Callbacks, LinkOptions, Owner
 from sessionlib.listener import Listener
+from sessionlib.observers import StateCallback, StateObservers
 from sessionlib.timing import Deadline
 from sessionlib.turn import Reply, Turn
 from sessionlib.wire import frames
@@ -60,7 +63,11 @@ class Session:
         base_url: HTTP base URL of the engine; else ``client``'s, else the environment's.
         ws_url: WebSocket base URL; else ``client``'s, else the environment's, else made from ``base_url``.
         client: Where key and URLs come from when they are not given.
-        reconnect: Whether a lost link is re-opened.
+        reconnect: Whether a lost link is re-opened, the session joined again, and the gap closed from
+            its history.
+        reconnect_delay: The longest wait before the first try, in seconds; it doubles with each.
+        reconnect_max_delay: The longest wait before any try, in seconds.
+        reconnect_timeout: Seconds to go on trying before the session counts as lost; None for ever.
         allow_insecure: Lets the key travel unencrypted to another machine.
         max_message_size: The largest message accepted, in bytes.
         ping_interval: Seconds between WebSocket pings.
@@ -84,6 +91,9 @@ class Session:
         ws_url: str | None = None,
         client: Client | None = None,
         reconnect: bool = True,
+        reconnect_delay: float = 2.0,
+        reconnect_max_delay: float = 30.0,
+        reconnect_timeout: float | None = 900.0,
         allow_insecure: bool = False,
         max_message_size: int = 64 * 2**20,
         ping_interval: float = 20.0,
@@ -100,6 +110,10 @@ class Session:
         self._owner = _owner(owner_type, owner_id)
         self._session_id = None if session_id is None else check_id("session_id", session_id)
         self._options = LinkOptions(
+            reconnect=reconnect,
+            reconnect_delay=reconnect_delay,
+            reconnect_max_delay=reconnect_max_delay,
+            reconnect_timeout=reconnect_timeout,
             max_message_size=max_message_size,
             ping_interval=ping_interval,
             pong_timeout=pong_timeout,
@@ -107,11 +121,13 @@ class Session:
             backlog_size=backlog_size,
             tls=tls,
         )
-        self._reconnect = reconnect
         # Held while the session connects or leaves, so that two threads do not do it at once.
         self._changing = threading.Lock()
         self._connection: Connection | None = None
-        self._approvals = ApprovalDesk(self, self._send_answer)
+        # Not a method of ours: the dispatcher's thread must not keep a forgotten session alive.
+        self._dispatcher = Dispatcher(lambda: owner_id or session_id or "")
+        self._approvals = ApprovalDesk(self, self._send_answer, self._dispatcher)
+        self._observers = StateObservers(self._dispatcher)
         self._terminated = False
 
     # ---- life ----------------------------------------------------------------------------------
@@ -123,7 +139,7 @@ class Session:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the session is joined and its link is not known to be lost."""
+        """Whether the session is joined, or being joined again after its link was lost."""
         return self._connection is not None and self._connection.is_open
 
     @property
@@ -131,9 +147,20 @@ class Session:
         """Where the session's connection is."""
         if self._terminated:
             return SessionState.TERMINATED
-        if self.is_connected:
-            return SessionState.CONNECTED
-        return SessionState.CONNECTING if self._changing.locked() else SessionState.DISCONNECTED
+        return SessionState.DISCONNECTED if self._connection is None else self._connection.state
+
+    def on_state(self, callback: StateCallback) -> Callable[[], None]:
+        """Registers a callback for changes of `state`; as a call or as a decorator.
+
+        It gets the new state, on a thread that the session keeps for callbacks, in order.
+
+        Args:
+            callback: The callback.
+
+        Returns:
+            The function that unregisters it.
+        """
+        return self._observers.register(callback)
 
     def connect(self, timeout: float | None = 30.0) -> Session:
         """Opens the socket, creates or joins the session, and starts to read.
@@ -161,7 +188,8 @@ class Session:
                     f"session {self.session_id} was terminated; create a new one", session_id=self.session_id
                 )
             if not self.is_connected:
-                self._connection = self._open(deadline)
+                self._connection = self._new_connection()
+                self._connection.open(deadline)
         return self
 
     def disconnect(self) -> None:
@@ -169,18 +197,16 @@ class Session:
 
         Every listener's iteration ends. Does nothing when not connected.
         """
-        with self._changing:
-            self._leave(frames.disconnect_session)
+        self._leave(frames.disconnect_session, SessionState.DISCONNECTED)
 
     def terminate(self) -> None:
         """Tells the engine to destroy the session, then detaches; it cannot be resumed.
 
         Does nothing when not connected.
         """
-        with self._changing:
-            if self.is_connected:
-                self._leave(frames.terminate_session)
-                self._terminated = True
+        if self.is_connected:
+            self._leave(frames.terminate_session, SessionState.TERMINATED)
+            self._terminated = True
 
     def __enter__(self) -> Session:
         return self.connect()
@@ -193,7 +219,7 @@ class Session:
     def __del__(self) -> None:
         if not hasattr(self, "_terminated"):  # the constructor raised
             return
-        self._approvals.stop(0.0)
+        self._dispatcher.stop(0.0)
         connection = self._connection
         if connection is not None and connection.is_open:
             connection.abandon()
@@ -459,22 +485,25 @@ class Session:
 
     # ---- within --------------------------------------------------------------------------------
 
-    def _open(self, deadline: Deadline) -> Connection:
+    def _new_connection(self) -> Connection:
         if self.session_id is None and self._owner is None:
             raise SessionError(
                 "there is nothing to create a session from: pass owner_type and owner_id, or a session_id to resume"
             )
-        connection = Connection(self._endpoint, self._owner, self.session_id, self._options, self._approvals.note)
-        connection.open(deadline)
-        return connection
+        callbacks = Callbacks(self._approvals.note, self._approvals.expect_again, self._observers.tell)
+        return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks)
 
-    def _leave(self, farewell: Callable[[str], frames.Frame]) -> None:
+    def _leave(self, farewell: Callable[[str], frames.Frame], final: SessionState) -> None:
         connection = self._connection
-        if connection is None or connection.session_id is None:
+        if connection is None:
             return
         connection.check_process()
-        connection.close(farewell(connection.session_id) if connection.is_open else None)
-        self._approvals.stop(self._options.close_timeout)
+        if not connection.is_open:
+            connection.cancel()  # so that a thread in connect() lets go of the lock
+        with self._changing:
+            session_id = connection.session_id
+            connection.close(farewell(session_id) if connection.is_open and session_id else None, final)
+        self._dispatcher.stop(self._options.close_timeout)
 
     def _send_answer(
         self, event: SessionEvent, approved: bool, confirm: Mapping[str, Any] | None, deny_reason: str | None

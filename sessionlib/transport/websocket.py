@@ -24,7 +24,7 @@ from sessionlib.errors import (
     SessionTimeoutError,
 )
 from sessionlib.timing import Deadline, acquire
-from sessionlib.transport.dial import dial
+from sessionlib.transport.dial import Attempt, dial
 from sessionlib.transport.handshake import shake_hands
 from sessionlib.transport.stream import Stream, wrap
 
@@ -37,7 +37,13 @@ _CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 
 
 
 def open_websocket(
-    url: str, key: str, deadline: Deadline, *, max_message_size: int, tls: ssl.SSLContext | None = None
+    url: str,
+    key: str,
+    deadline: Deadline,
+    attempt: Attempt,
+    *,
+    max_message_size: int,
+    tls: ssl.SSLContext | None = None,
 ) -> WebSocketTransport:
     """Connects, shakes hands, and gives the transport.
 
@@ -45,6 +51,7 @@ def open_websocket(
         url: A ``ws`` or ``wss`` URL.
         key: The API key.
         deadline: When to give up.
+        attempt: What another thread can cancel it by.
         max_message_size: The largest message accepted, in bytes.
         tls: What to verify the peer by; None for the system's certificates.
 
@@ -55,7 +62,7 @@ def open_websocket(
         SessionTimeoutError: It took too long.
     """
     parts = urlsplit(url)
-    stream = wrap(dial(parts, deadline, tls))
+    stream = wrap(dial(parts, deadline, attempt, tls))
     try:
         shake_hands(stream, parts, key, deadline)
     except BaseException:

@@ -29,15 +29,17 @@ class Ticket:
 
     Attributes:
         makes_turn: Whether the engine answers it with a turn; not so for answers to approval requests.
+        contents: What it can be recognised by in the history.
         first: The event that began its turn, once it has begun.
         last: The event that ended its turn, once it has ended.
         refusal: The ERROR by which the engine refused it.
     """
 
-    __slots__ = ("first", "last", "makes_turn", "refusal")
+    __slots__ = ("contents", "first", "last", "makes_turn", "refusal")
 
-    def __init__(self, makes_turn: bool = True) -> None:
+    def __init__(self, makes_turn: bool = True, contents: tuple[str, ...] = ()) -> None:
         self.makes_turn = makes_turn
+        self.contents = contents
         self.first: SessionEvent | None = None
         self.last: SessionEvent | None = None
         self.refusal: SessionEvent | None = None
@@ -63,9 +65,20 @@ class TurnTracker:
         self._sent: deque[Ticket] = deque()
         self._acknowledged: deque[Ticket] = deque()
 
-    def post(self, makes_turn: bool = True) -> Ticket:
+    @property
+    def unacknowledged(self) -> list[Ticket]:
+        """Our posts whose acks have not come, in order."""
+        return list(self._sent)
+
+    @property
+    def unanswered(self) -> list[Ticket]:
+        """Our posts with an ack whose turns have not ended, in order."""
+        current = [] if self.current is None else [self.current]
+        return [*current, *self._acknowledged]
+
+    def post(self, makes_turn: bool = True, contents: tuple[str, ...] = ()) -> Ticket:
         """Notes a post that is about to leave, and gives its ticket."""
-        ticket = Ticket(makes_turn)
+        ticket = Ticket(makes_turn, contents)
         self._sent.append(ticket)
         return ticket
 

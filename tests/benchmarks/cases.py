@@ -1,0 +1,120 @@
+"""What is measured, and of whom."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+Task = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A program that is measured.
+
+    Attributes:
+        name: As in tables.
+        program: Its module in ``tests.benchmarks.peers``.
+        module: What it imports, without which it is left out.
+    """
+
+    name: str
+    program: str
+    module: str
+
+    @property
+    def installed(self) -> bool:
+        """Whether what it needs is there."""
+        return importlib.util.find_spec(self.module.partition(".")[0]) is not None
+
+
+OURS = Peer("sessionlib", "ours", "sessionlib")
+OFFICIAL = Peer("official async SDK", "official", "vectorshift.session")
+RAW = Peer("websocket-client + json", "raw", "websocket")
+WEBSOCKETS = Peer("websockets.sync + json", "websockets_sync", "websockets.sync.client")
+LIMIT = Peer("split + orjson only", "limit", "orjson")
+PEERS = (OURS, OFFICIAL, RAW, WEBSOCKETS, LIMIT)
+SESSION_PEERS = (OURS, OFFICIAL)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of a case.
+
+    Attributes:
+        name: As the peers call it.
+        unit: As in tables.
+        more_is_better: Which way a ratio is turned.
+    """
+
+    name: str
+    unit: str
+    more_is_better: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task for several peers.
+
+    Attributes:
+        scenario: As the peers call it.
+        title: As in tables.
+        metrics: What is told of it.
+        task: Its parameters.
+        peers: Who does it.
+    """
+
+    scenario: str
+    title: str
+    metrics: tuple[Metric, ...]
+    task: Task = field(default_factory=dict)
+    peers: tuple[Peer, ...] = PEERS
+
+
+_SIZES = {"20 B": (20, 50_000), "110 B": (110, 50_000), "1 KiB": (1024, 20_000)}
+_LARGE_SIZES = {"16 KiB": (16 * 1024, 2000), "1 MiB": (1 << 20, 48)}
+
+_RATE = (
+    Metric("events_per_second", "events/s", more_is_better=True),
+    Metric("events_per_cpu_second", "events/CPU s", more_is_better=True),
+    Metric("peak_mib", "MiB peak"),
+)
+_TRIP = (Metric("p50_us", "µs p50"), Metric("p99_us", "µs p99"))
+_UPLOAD = (Metric("seconds", "s"), Metric("peak_mib", "MiB peak"))
+_SESSIONS = (
+    Metric("join_ms", "ms to join"),
+    Metric("trip_ms", "ms round trip"),
+    Metric("leave_ms", "ms to leave"),
+    Metric("rss_kib", "KiB each"),
+    Metric("threads", "threads each"),
+)
+
+
+def all_cases(quick: bool = False) -> list[Case]:
+    """Gives every case; quick ones are a tenth as long, and less certain."""
+    share = 10 if quick else 1
+    counts = (1, 10, 100) if quick else (1, 10, 100, 1000)
+    megabytes = (1, 8) if quick else (1, 64)
+    return [
+        *_throughput(share),
+        Case("roundtrip", "Round trip", _TRIP, {"count": 3000 // share}),
+        *_listeners(share),
+        *(Case("upload", f"Upload of {size} MiB", _UPLOAD, {"size": size << 20}) for size in megabytes),
+        *(Case("sessions", f"{count} sessions", _SESSIONS, {"count": count}) for count in counts),
+        Case("import", "Import", (Metric("import_ms", "ms"), Metric("modules", "modules")), peers=PEERS[:4]),
+    ]
+
+
+def _throughput(share: int) -> Iterator[Case]:
+    for label, (size, count) in {**_SIZES, **_LARGE_SIZES}.items():
+        task = {"size": size, "count": max(8, count // share)}
+        yield Case("throughput", f"Stream of {label} pieces", _RATE, task)
+
+
+def _listeners(share: int) -> Iterator[Case]:
+    metric = (Metric("deliveries_per_second", "deliveries/s", more_is_better=True),)
+    for number in (1, 8, 64):
+        task = {"size": 20, "count": 20_000 // share // (4 if number > 8 else 1), "listeners": number}
+        yield Case("listeners", f"{number} listeners", metric, task, SESSION_PEERS)

@@ -1,0 +1,101 @@
+"""Outcomes as a text table and, where matplotlib is installed, a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.cases import OFFICIAL, OURS, PEERS, RAW, WEBSOCKETS, Metric, Peer
+from tests.benchmarks.harness import Outcome
+
+_COLORS = {OURS: "#1b6ca8", RAW: "#8a8d91", WEBSOCKETS: "#c9ccd1"}
+
+
+def table(outcomes: Iterable[Outcome]) -> str:
+    """Gives the text table.
+
+    The last two columns are the judgement: how many times better than the official SDK, and than a
+    bare websocket-client loop, whichever way is better for that figure.
+    """
+    return "\n\n".join(_section(outcome) for outcome in outcomes)
+
+
+def _section(outcome: Outcome) -> str:
+    rows = [["", "", "median", "low", "high", "vs official", "vs raw loop"]]
+    for metric in outcome.case.metrics:
+        rows += [_row(outcome, peer, metric) for peer in PEERS if outcome.spread(peer, metric)]
+    lines = [outcome.case.title, *_aligned(rows)]
+    lines += [f"  {peer.name} failed: {reason}" for peer, reason in outcome.failures.items()]
+    return "\n".join(lines)
+
+
+def _row(outcome: Outcome, peer: Peer, metric: Metric) -> list[str]:
+    spread = outcome.spread(peer, metric)
+    assert spread is not None
+    figures = [_number(value) for value in (spread.median, spread.low, spread.high)]
+    ratios = [_ratio(outcome.ratio(peer, other, metric)) for other in (OFFICIAL, RAW)]
+    return [peer.name, metric.unit, *figures, *ratios]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"x {value:.2f}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(_cells(row, widths)).rstrip() for row in rows]
+
+
+def _cells(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [
+        cell.ljust(width) if index < 2 else cell.rjust(width)
+        for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+
+
+def chart(outcomes: Iterable[Outcome], path: Path) -> bool:
+    """Draws the first figure of each case, relative to the official SDK; tells whether it could.
+
+    Args:
+        outcomes: What was measured.
+        path: Of the PNG file.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        return False
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    drawn = [outcome for outcome in outcomes if outcome.spread(OFFICIAL, outcome.case.metrics[0])]
+    if not drawn:
+        return False
+    figure, axes = plt.subplots(figsize=(9, 1.5 + 0.55 * len(drawn)), layout="constrained")
+    _draw_bars(axes, drawn)
+    axes.set_yticks(range(len(drawn)), [f"{o.case.title}\n{o.case.metrics[0].unit}" for o in drawn], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.axvline(1.0, color="black", linewidth=0.8)
+    axes.set_xlabel("times as good as the official async SDK, which is the line at 1")
+    figure.legend(frameon=False, fontsize=8, loc="outside upper right", ncols=3)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+    return True
+
+
+def _draw_bars(axes: Any, drawn: Sequence[Outcome]) -> None:
+    peers = [peer for peer in _COLORS if any(peer in outcome.runs for outcome in drawn)]
+    height = 0.8 / max(1, len(peers))
+    for index, peer in enumerate(peers):
+        ratios = [outcome.ratio(peer, OFFICIAL, outcome.case.metrics[0]) or 1.0 for outcome in drawn]
+        places = [row + (index - (len(peers) - 1) / 2) * height for row in range(len(drawn))]
+        # From 1 and not from the edge, because a logarithmic axis has no zero to grow from.
+        lengths = [ratio - 1 for ratio in ratios]
+        axes.barh(places, lengths, height, left=1.0, label=peer.name, color=_COLORS[peer])
