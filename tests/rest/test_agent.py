@@ -453,3 +453,8 @@ def test_sessions(client: Client, server: Server) -> None:
         with pytest.raises(ConfigurationError):
             agent.resume_session(empty)  # type: ignore[arg-type]
     assert server.connections == 0
+
+
+def test_a_session_may_do_what_its_client_may() -> None:
+    insecure = Client(KEY, "http://engine.example/v1", allow_insecure=True)
+    assert Agent("a1", agent_type=AgentType.CONVERSATIONAL, client=insecure).create_session().session_id is None
