@@ -49,6 +49,7 @@ ROOMS = [
     "session",
     "rest",
     "client",
+    "remote",
     "agent",
     "chatbot",
     "engine",
