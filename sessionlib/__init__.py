@@ -7,6 +7,22 @@ top. There is no event loop anywhere, so it works in notebooks, scripts and sync
 from __future__ import annotations
 
 from sessionlib._version import __version__
+from sessionlib.agent import (
+    Agent,
+    AgentRunResult,
+    AgentType,
+    ConversationalAgentRunResult,
+    IoConfig,
+    LlmInfo,
+    MemoryConfig,
+    Tool,
+    ToolApprovalConfig,
+    ToolInput,
+    ToolInputType,
+)
+from sessionlib.approvals import ApprovalRecord, ApprovalRequest
+from sessionlib.chatbot import Chatbot
+from sessionlib.client import Client
 from sessionlib.content import ApprovalResponse, UserSessionMessage
 from sessionlib.errors import (
     ApiConnectionError,
@@ -17,6 +33,7 @@ from sessionlib.errors import (
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
+    ConversationalRunActionRequiredError,
     DeliveryUnknownError,
     ForkedSessionError,
     HandshakeError,
@@ -26,6 +43,7 @@ from sessionlib.errors import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
+    ReauthRequiredError,
     SessionConnectionError,
     SessionDisconnectedError,
     SessionError,
@@ -33,6 +51,7 @@ from sessionlib.errors import (
     SessionProtocolError,
     SessionTerminatedError,
     SessionTimeoutError,
+    TemplateReferenceError,
     UnprocessableEntityError,
 )
 from sessionlib.events import (
@@ -45,31 +64,47 @@ from sessionlib.events import (
     SessionMessageStatus,
 )
 from sessionlib.listener import Listener
+from sessionlib.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
 from sessionlib.session import Session
+from sessionlib.turn import Reply, ToolCall, Turn
 from sessionlib.wire.state import SessionState
 
 __all__ = [
+    "Agent",
+    "AgentRunResult",
+    "AgentType",
     "ApiConnectionError",
     "ApiError",
     "ApiTimeoutError",
     "ApprovalAlreadyAnsweredError",
+    "ApprovalRecord",
+    "ApprovalRequest",
     "ApprovalRequiredError",
     "ApprovalResponse",
     "AuthenticationError",
     "BadRequestError",
+    "Chatbot",
+    "Client",
     "ConfigurationError",
+    "ConversationalAgentRunResult",
+    "ConversationalRunActionRequiredError",
     "DeliveryUnknownError",
     "ForkedSessionError",
     "HandshakeError",
     "InsecureTransportError",
     "InternalServerError",
+    "IoConfig",
     "Listener",
+    "LlmInfo",
+    "MemoryConfig",
     "MessageSender",
     "MessageTooLargeError",
     "NotFoundError",
     "ParticipantStatus",
     "PermissionDeniedError",
     "RateLimitError",
+    "ReauthRequiredError",
+    "Reply",
     "Session",
     "SessionConnectionError",
     "SessionDisconnectedError",
@@ -84,7 +119,19 @@ __all__ = [
     "SessionTerminatedError",
     "SessionTimeoutError",
     "SessionlibError",
+    "TemplateReferenceError",
+    "Tool",
+    "ToolApprovalConfig",
+    "ToolCall",
+    "ToolInput",
+    "ToolInputType",
+    "Turn",
     "UnprocessableEntityError",
     "UserSessionMessage",
     "__version__",
+    "approval_policy",
+    "approve_all",
+    "approve_tools",
+    "ask_console",
+    "deny_all",
 ]

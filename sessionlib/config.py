@@ -79,6 +79,16 @@ class Endpoint:
         ws_url = _check_url("ws_url", ws_url, ("wss", "ws"), allow_insecure)
         return cls(base_url, ws_url, api_key)
 
+    def __copy__(self) -> Endpoint:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Endpoint:
+        return self
+
+    def __reduce__(self) -> tuple[type[Endpoint], tuple[str, str]]:
+        # A pickle may be stored or sent: the key stays here, and the other side asks its environment.
+        return (Endpoint, (self.base_url, self.ws_url))
+
     @property
     def session_url(self) -> str:
         """The URL that a session's WebSocket opens."""

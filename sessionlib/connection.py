@@ -4,109 +4,103 @@ from __future__ import annotations
 
 import logging
 import os
-import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import Any
 
 from sessionlib import heartbeat
 from sessionlib.config import Endpoint
 from sessionlib.errors import (
+    DeliveryUnknownError,
     ForkedSessionError,
     SessionDisconnectedError,
     SessionError,
     SessionlibError,
     SessionProtocolError,
-    SessionTerminatedError,
+    SessionTimeoutError,
 )
-from sessionlib.events import SessionEvent
+from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.hub import Hub
-from sessionlib.replies import ReplyLane
-from sessionlib.timing import Deadline
+from sessionlib.joining import Joiner
+from sessionlib.link import Callbacks, LinkOptions, Owner, Post
+from sessionlib.retrying import is_transient, wait_at_least
+from sessionlib.timing import Backoff, Deadline, acquire
 from sessionlib.transport import Transport
-from sessionlib.transport.websocket import open_websocket
 from sessionlib.wire import codec, frames
-from sessionlib.wire.parse import KNOWN_TYPES, Frame, parse_event, parse_frame
+from sessionlib.wire.parse import Frame, parse_frame
+from sessionlib.wire.recovery import Seen, summarise
+from sessionlib.wire.state import SessionState, may_follow
 
-__all__ = ["Connection", "LinkOptions", "Owner"]
+__all__ = ["Connection"]
 
 logger = logging.getLogger("sessionlib")
 
 # The official client sends its application-level ping every 5 s.
 SESSION_PING_INTERVAL = 5.0
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Whom a new session is with.
-
-    Attributes:
-        object_type: "agent" or "chatbot".
-        object_id: Its id.
-    """
-
-    object_type: str
-    object_id: str
-
-
-@dataclass(frozen=True)
-class LinkOptions:
-    """How a connection behaves.
-
-    Attributes:
-        max_message_size: The largest message accepted, in bytes.
-        ping_interval: Seconds between WebSocket pings.
-        pong_timeout: Seconds after a ping in which something has to arrive.
-        send_timeout: Seconds that a message may take to go out; None for as long as it takes.
-        close_timeout: Seconds that the engine gets to answer the closing handshake.
-        backlog_size: How many events wait for the next listener while none is open.
-        tls: What to verify the engine by; None for the system's certificates.
-    """
-
-    max_message_size: int = 64 * 2**20
-    ping_interval: float = 20.0
-    pong_timeout: float = 20.0
-    send_timeout: float | None = 60.0
-    close_timeout: float = 0.5
-    backlog_size: int = 16384
-    tls: ssl.SSLContext | None = field(default=None, repr=False)
+# So many illegal frames in so many seconds are no accident.
+ILLEGAL_LIMIT = 3
+ILLEGAL_PERIOD = 60.0
 
 
 class Connection:
-    """Joins a session over one socket, reads it in a thread of its own, and writes to it from any.
+    """Joins a session, reads it in a thread of its own, writes to it from any, and joins it again when
+    the link is lost.
 
     Args:
         endpoint: Where the engine is.
         owner: Whom a new session is with; not needed with ``session_id``.
         session_id: The session to join; None creates one.
         options: How it behaves.
+        callbacks: What it tells.
 
     Attributes:
-        session_id: The session's id; None before one was created.
         hub: Where its events go.
     """
 
-    def __init__(self, endpoint: Endpoint, owner: Owner | None, session_id: str | None, options: LinkOptions) -> None:
-        self.session_id = session_id
-        self.hub = Hub(options.backlog_size)
-        self._endpoint = endpoint
-        self._owner = owner
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        owner: Owner | None,
+        session_id: str | None,
+        options: LinkOptions,
+        callbacks: Callbacks,
+    ) -> None:
+        self.hub = Hub(options.backlog_size, callbacks.on_request)
+        self._joiner = Joiner(endpoint, owner, session_id, options)
+        self._intake = self._joiner.intake
         self._options = options
-        self._replies = ReplyLane("get_messages")
+        self._callbacks = callbacks
+        self._backoff = Backoff(options.reconnect_delay, options.reconnect_max_delay)
+        # Protects the state, the transport that goes with it, and why there is none any more.
+        self._changed = threading.Condition(threading.Lock())
+        self._state = SessionState.CONNECTING
         self._transport: Transport | None = None
-        self._reader: threading.Thread | None = None
+        self._loss: Callable[[], SessionError] | None = None
+        # Keeps the tickets of posts in the order of their frames.
+        self._posting = threading.Lock()
         # Set when this client is leaving; what the reader meets from then on is no failure.
         self._leaving = threading.Event()
-        self._loss: Callable[[], SessionError] | None = None
-        self._unknown_types: set[str] = set()
+        self._seen: Seen | None = None
+        self._reader: threading.Thread | None = None
+        self._illegal: list[float] = []
         self._next_ping = 0.0
         self._pid = os.getpid()
 
     @property
+    def session_id(self) -> str | None:
+        """The session's id; None before one was created."""
+        return self._joiner.session_id
+
+    @property
+    def state(self) -> SessionState:
+        """Where the connection is."""
+        return self._state
+
+    @property
     def is_open(self) -> bool:
-        """Whether the session is joined and its link is not known to be lost."""
-        return self._transport is not None and self._loss is None and not self._leaving.is_set()
+        """Whether it is joined, or joining again."""
+        return self._state in (SessionState.CONNECTED, SessionState.RECONNECTING)
 
     # ---- joining and leaving -------------------------------------------------------------------
 
@@ -123,133 +117,112 @@ class Connection:
             SessionError: It refused the session.
             SessionTimeoutError: It took too long.
         """
-        transport = open_websocket(
-            self._endpoint.session_url,
-            self._endpoint.key(),
-            deadline,
-            max_message_size=self._options.max_message_size,
-            tls=self._options.tls,
-        )
         try:
-            self._join(transport, deadline)
+            transport = self._joiner.connect(deadline, self._join)
         except BaseException:
-            transport.release()
+            self._change(SessionState.DISCONNECTED)
             raise
-        self._transport = transport
-        logger.info("= session %s connected to %s", self.session_id, self._endpoint.host)
+        self._change(SessionState.CONNECTED, transport)
         now = time.monotonic()
         self._next_ping = now + self._options.ping_interval
         heartbeat.watch(self, self._after_beat(now))
         # A daemon, so that a script that forgets to disconnect still ends; `close` joins it.
         name = f"sessionlib-reader-{(self.session_id or '')[:8]}"
-        self._reader = threading.Thread(target=self._read, args=(transport,), name=name, daemon=True)
+        self._reader = threading.Thread(target=self._run, args=(transport,), name=name, daemon=True)
         self._reader.start()
 
-    def close(self, farewell: Frame | None = None) -> None:
+    def cancel(self) -> None:
+        """Begins to leave, without waiting: whoever connects or waits for a connection gives up."""
+        self._leaving.set()
+        self._joiner.cancel()
+
+    def close(self, farewell: Frame | None = None, final: SessionState = SessionState.DISCONNECTED) -> None:
         """Leaves: listeners end, the engine is told, and the thread and the socket are gone on return.
 
         Args:
             farewell: The last frame to send.
+            final: The state to end in.
         """
+        transport = self._transport
+        if self._state is not SessionState.CONNECTED or transport is None:
+            self.cancel()
         self._leaving.set()
         heartbeat.unwatch(self)
+        self._change(final)
         self.hub.end()
-        self._replies.fail(self._left, for_good=True)
-        transport, reader = self._transport, self._reader
-        if transport is None or reader is None:
+        self._intake.replies.fail(self._left, for_good=True)
+        reader = self._reader
+        if reader is None or reader is threading.current_thread():
             return
         try:
-            if farewell is not None:
-                transport.post(codec.dumps(farewell))
-            transport.close()
+            if transport is not None:
+                if farewell is not None:
+                    transport.post(codec.dumps(farewell))
+                transport.close()
             reader.join(self._options.close_timeout)
         finally:
-            transport.abort()
+            self._joiner.cancel()
+            if transport is not None:
+                transport.abort()
         reader.join()
 
     def abandon(self) -> None:
         """Lets go without waiting, when nobody holds the session any more; for the garbage collector."""
-        self._leaving.set()
-        heartbeat.unwatch(self)
-        if self._transport is not None and os.getpid() == self._pid:
-            self._transport.abort()
+        if os.getpid() == self._pid:
+            heartbeat.unwatch(self)
+            self.cancel()
 
     def _join(self, transport: Transport, deadline: Deadline) -> None:
-        if self.session_id is None:
-            assert self._owner is not None
-            request = frames.create_session(self._owner.object_type, self._owner.object_id)
-            created = self._ask(transport, request, "session_created", deadline).get("session_id")
-            if not isinstance(created, str) or not created:
-                raise SessionProtocolError("the engine created a session without telling its id")
-            self.session_id = created
-        self._ask(transport, frames.connect_session(self.session_id), "connect_session", deadline)
+        is_new = self.session_id is None
+        events = self._joiner.join(transport, deadline)
+        self._seen = Seen(self._joiner.known_id, from_start=is_new)
+        self._deliver(events)
 
-    def _ask(self, transport: Transport, request: Frame, reply_type: str, deadline: Deadline) -> Frame:
-        """Sends a request and reads until its reply, before there is a reader thread."""
-        transport.send(codec.dumps(request), deadline)
-        while True:
-            reply: Frame | None = None
-            events: list[SessionEvent] = []
-            for frame in map(parse_frame, transport.recv(deadline)):
-                if _refuses(frame, request["type"]):
-                    raise self._refused(request, frame)
-                if frame["type"] == reply_type and reply is None:
-                    reply = frame
-                else:
-                    self._collect(frame, events)
-            self.hub.dispatch(events)
-            if reply is not None:
-                return reply
+    # ---- the state -----------------------------------------------------------------------------
 
-    def _refused(self, request: Frame, frame: Frame) -> SessionError:
-        about = self.session_id or f"{request.get('object_type')} {request.get('object_id')}"
-        told = frame.get("error") or "it did not say why"
-        terminated = frame.get("code") == "session_terminated"
-        kind = SessionTerminatedError if terminated else SessionError
-        return kind(f"the engine refused {request['type']} for {about}: {told}", session_id=self.session_id)
+    def _change(
+        self,
+        state: SessionState,
+        transport: Transport | None = None,
+        loss: Callable[[], SessionError] | None = None,
+    ) -> bool:
+        with self._changed:
+            if not may_follow(self._state, state):
+                return False
+            self._state = state
+            self._transport = transport
+            self._loss = loss or self._loss
+            self._changed.notify_all()
+        logger.info("= session %s %s at %s", self.session_id, state, self._joiner.host)
+        self._callbacks.on_state(state)
+        return True
 
-    # ---- writing -------------------------------------------------------------------------------
-
-    def post(self, frame: Frame) -> None:
-        """Sends a message; what is over before it is not replayed after it.
-
-        Raises:
-            SessionDisconnectedError: The session is not connected, or its link broke.
-            SessionTimeoutError: The message did not go out in time.
-        """
-        payload = codec.dumps(frame)
-        self._usable()
-        self.hub.begin_post()
-        self._send(payload, Deadline(self._options.send_timeout))
-
-    def send(self, frame: Frame) -> None:
-        """Sends any other frame.
-
-        Raises:
-            SessionDisconnectedError: The session is not connected, or its link broke.
-            SessionTimeoutError: The frame did not go out in time.
-        """
-        self._send(codec.dumps(frame), Deadline(self._options.send_timeout))
-
-    def call(self, frame: Frame, deadline: Deadline) -> Frame:
-        """Sends a request and waits for the engine's answer.
-
-        Raises:
-            SessionDisconnectedError: The session is not connected, or its link broke.
-            SessionTimeoutError: No answer came in time.
-            SessionError: The engine refused.
-        """
-        payload = codec.dumps(frame)
-        return self._replies.call(frame["type"], lambda: self._send(payload, deadline), deadline)
+    def _wait_usable(self, deadline: Deadline) -> Transport:
+        """Gives the transport, waiting while the link is being re-opened."""
+        self.check_process()
+        with self._changed:
+            while self._state is SessionState.RECONNECTING:
+                left = deadline.remaining()
+                if left == 0.0:
+                    raise SessionTimeoutError(
+                        f"session {self.session_id} was not connected again within {deadline.timeout:g} s",
+                        session_id=self.session_id,
+                    )
+                self._changed.wait(left)
+            if self._transport is not None:
+                return self._transport
+            raise self._loss() if self._loss is not None else self._left()
 
     def check_usable(self) -> None:
-        """Makes sure that something can be sent.
+        """Makes sure that something can be sent, now or once the link is back.
 
         Raises:
             SessionDisconnectedError: The session is not connected, or its link is lost.
             ForkedSessionError: This is a fork of the process that connected.
         """
-        self._usable()
+        self.check_process()
+        if not self.is_open:
+            raise self._loss() if self._loss is not None else self._left()
 
     def check_process(self) -> None:
         """Makes sure that this is the process that connected.
@@ -263,96 +236,227 @@ class Connection:
                 session_id=self.session_id,
             )
 
-    def _send(self, payload: bytes, deadline: Deadline) -> None:
-        transport = self._usable()
-        try:
-            transport.send(payload, deadline)
-        except SessionDisconnectedError as error:
-            if self._loss is not None:
-                raise self._loss() from error
-            error.session_id = self.session_id
-            raise
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("> session %s %d bytes", self.session_id, len(payload))
-
-    def _usable(self) -> Transport:
-        self.check_process()
-        if self._loss is not None:
-            raise self._loss()
-        if self._transport is None or self._leaving.is_set():
-            raise self._left()
-        return self._transport
-
     def _left(self) -> SessionError:
         return SessionDisconnectedError(
             f"session {self.session_id} is not connected; call connect() first", session_id=self.session_id
         )
 
-    # ---- reading -------------------------------------------------------------------------------
+    # ---- writing -------------------------------------------------------------------------------
 
-    def _read(self, transport: Transport) -> None:
+    def post(self, frame: Frame, *, makes_turn: bool = True, attend: bool = False) -> Post:
+        """Sends a message, waiting while the link is being re-opened.
+
+        Args:
+            frame: A ``post_message`` or ``post_messages``.
+            makes_turn: Whether the engine answers it with a turn; what is over before such a post is not
+                replayed after it.
+            attend: Whether to open a mailbox for that turn, before the frame leaves.
+
+        Returns:
+            The post's ticket, and the mailbox if one was asked for.
+
+        Raises:
+            SessionDisconnectedError: The session is not connected, or its link is lost.
+            SessionTimeoutError: The message did not go out in time.
+        """
+        payload = codec.dumps(frame)
+        contents = summarise(frame) if makes_turn else (str(frame.get("parent_message_id") or ""),)
+        deadline = Deadline(self._options.send_timeout)
+        self.check_usable()
+        if not acquire(self._posting, deadline):
+            raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
+        try:
+            return self._post(payload, contents, makes_turn, attend, deadline)
+        finally:
+            self._posting.release()
+
+    def _post(
+        self, payload: bytes, contents: tuple[str, ...], makes_turn: bool, attend: bool, deadline: Deadline
+    ) -> Post:
+        while True:
+            transport = self._wait_usable(deadline)
+            ticket = self.hub.begin_post(makes_turn, contents)
+            mailbox = self.hub.attend(ticket) if attend else None
+            try:
+                transport.send(payload, deadline)
+            except BaseException as error:
+                if not transport.has_unsent:
+                    self.hub.withdraw(ticket)
+                if mailbox is not None:
+                    self.hub.leave(mailbox)
+                if not isinstance(error, SessionDisconnectedError):
+                    raise
+                self._await_loss(transport, deadline)  # not all of it left, so that sending it again is safe
+            else:
+                return Post(ticket, mailbox)
+
+    def call(self, frame: Frame, deadline: Deadline) -> Frame:
+        """Sends a request that may be repeated, and waits for the engine's answer.
+
+        Raises:
+            SessionDisconnectedError: The session is not connected, or its link is lost.
+            SessionTimeoutError: No answer came in time.
+            SessionError: The engine refused.
+        """
+        payload = codec.dumps(frame)
+        while True:
+            transport = self._wait_usable(deadline)
+            try:
+                return self._intake.replies.call(frame["type"], lambda: transport.send(payload, deadline), deadline)  # noqa: B023
+            except SessionDisconnectedError:
+                self._await_loss(transport, deadline)
+
+    def _await_loss(self, transport: Transport, deadline: Deadline) -> None:
+        """Waits until the reader has noticed that a transport is dead."""
+        with self._changed:
+            while self._transport is transport:
+                left = deadline.remaining()
+                if left == 0.0:
+                    raise SessionTimeoutError(
+                        f"session {self.session_id}: the connection broke and was not back within "
+                        f"{deadline.timeout:g} s",
+                        session_id=self.session_id,
+                    )
+                self._changed.wait(left)
+
+    # ---- the reader thread ---------------------------------------------------------------------
+
+    def _run(self, transport: Transport) -> None:
+        current: Transport | None = transport
+        while current is not None:
+            cause = self._read_until_lost(current)
+            current = None if self._leaving.is_set() else self._resume(cause)
+
+    def _read_until_lost(self, transport: Transport) -> Exception:
         try:
             while True:
-                self._receive(transport.recv())
+                messages = transport.recv()
+                try:
+                    self._receive(messages)
+                except SessionProtocolError as error:
+                    transport.close(error.close_code)
+                    self._note_illegal(error)
+                    return error
         except SessionlibError as error:
-            if isinstance(error, SessionProtocolError):
-                transport.close(error.close_code)
-            cause: Exception = error
+            return error
         except Exception as error:  # a reader that dies quietly would hang everybody
             logger.exception("! session %s: the reader failed", self.session_id)
-            cause = error
+            return error
         finally:
             transport.release()
-        self._lost(cause)
+
+    def _note_illegal(self, error: SessionProtocolError) -> None:
+        """Tells of an illegal frame, and decides whether it is worth joining the session again."""
+        now = time.monotonic()
+        self._illegal = [then for then in self._illegal if now - then < ILLEGAL_PERIOD] + [now]
+        error.transient = len(self._illegal) < ILLEGAL_LIMIT
+        told = {"error": f"illegal frame: {error}", "request_type": None}
+        self.hub.dispatch([SessionEvent(SessionEventType.ERROR, self.session_id or "", None, told)])
 
     def _receive(self, messages: list[bytes]) -> None:
         events: list[SessionEvent] = []
         try:
             for message in messages:
-                self._collect(parse_frame(message), events)
+                event = self._intake.take(parse_frame(message))
+                if event is not None:
+                    events.append(event)
         finally:
             if events:
-                self.hub.dispatch(events)
+                self._deliver(events)
+
+    def _deliver(self, events: list[SessionEvent]) -> None:
+        assert self._seen is not None
         if logger.isEnabledFor(logging.DEBUG):
             for event in events:
                 logger.debug("< session %s %s", self.session_id, event.type)
+        if self._options.reconnect:
+            events = self._seen.admit(events)
+        self.hub.dispatch(events)
 
-    def _collect(self, frame: Frame, events: list[SessionEvent]) -> None:
-        """Turns a frame into the event it becomes, if it becomes one."""
-        if self._replies.offer(frame):
-            return
-        event = parse_event(frame, self.session_id or "")
-        if event is None:
-            self._note_unknown(frame["type"])
-        elif self.session_id is not None and event.session_id != self.session_id:
-            logger.debug("! session %s: dropped a frame for another session", self.session_id)
-        else:
-            events.append(event)
+    # ---- when the link is lost -----------------------------------------------------------------
 
-    def _note_unknown(self, frame_type: str) -> None:
-        if frame_type not in KNOWN_TYPES and frame_type not in self._unknown_types:
-            self._unknown_types.add(frame_type)
-            logger.warning("! session %s: dropping frames of unknown type %.80r", self.session_id, frame_type)
+    def _resume(self, cause: Exception) -> Transport | None:
+        """Opens the link again; None when the session is over."""
+        if not self._options.reconnect or not is_transient(cause):
+            self._give_up(cause)
+            return None
+        assert self._seen is not None
+        self._seen.interrupt()
+        self._change(SessionState.RECONNECTING)
+        self._intake.replies.fail(self._broken, for_good=False)
+        limit = Deadline(self._options.reconnect_timeout)
+        while True:
+            delay = self._backoff.next_delay(wait_at_least(cause))
+            logger.info("= session %s lost its link (%s); next try in %.1f s", self.session_id, cause, delay)
+            if self._leaving.wait(delay):
+                return None
+            if limit.expired:
+                self._give_up(cause)
+                return None
+            try:
+                return self._joiner.connect(limit.sooner(self._options.connect_timeout), self._rejoin)
+            except SessionlibError as error:
+                if self._leaving.is_set():
+                    return None
+                if not is_transient(error):
+                    self._give_up(error)
+                    return None
+                cause = error
 
-    def _lost(self, cause: Exception) -> None:
-        heartbeat.unwatch(self)
-        if self._leaving.is_set():
-            return
+    def _rejoin(self, transport: Transport, deadline: Deadline) -> None:
+        joined, live = self._joiner.join_again(transport, deadline)
+        self._backoff.reset()
+        self._intake.replies.forget_late()
+        history, more = self._joiner.history(transport, deadline)
+        connected = SessionEvent(SessionEventType.SESSION_CONNECTED, self._joiner.known_id, None, joined)
+        self.hub.dispatch([connected], keep=False)
+        self._close_gap(history, live + more)
+        self._change(SessionState.CONNECTED, transport)
 
+    def _close_gap(self, history: list[Any], live: list[SessionEvent]) -> None:
+        """Delivers what was missed, then what has come since; fails the posts whose fate is unknown."""
+        assert self._seen is not None
+        posts = self.hub.posts()
+        told_status = any(event.participant_status is not None for event in live)
+        missed = self._seen.catch_up(
+            history, posts.unanswered, posts.unacknowledged, running=posts.running, told_status=told_status
+        )
+        for ticket in posts.unacknowledged:
+            if not ticket.makes_turn:
+                self.hub.withdraw(ticket)
+                self._callbacks.on_lost_answer(ticket.contents[0])
+            elif ticket not in missed.found:
+                self.hub.give_up(ticket, self._unknown)
+        self._seen.note(missed.events)
+        self.hub.dispatch(missed.events)
+        self._deliver(live)
+
+    def _give_up(self, cause: Exception) -> None:
         def loss() -> SessionError:
+            code, reason = getattr(cause, "code", None), getattr(cause, "reason", "")
             error = SessionDisconnectedError(
                 f"session {self.session_id} lost its connection: {cause}; connect() resumes it",
                 session_id=self.session_id,
-                code=getattr(cause, "code", None),
-                reason=getattr(cause, "reason", ""),
+                code=code,
+                reason=reason,
             )
             error.__cause__ = cause
             return error
 
-        logger.info("= session %s lost its connection: %s", self.session_id, cause)
-        self._loss = loss
-        self._replies.fail(loss, for_good=True)
+        heartbeat.unwatch(self)
+        self._change(SessionState.DISCONNECTED, loss=loss)
+        self._intake.replies.fail(loss, for_good=True)
         self.hub.end(loss)
+
+    def _broken(self) -> SessionError:
+        return SessionDisconnectedError(f"session {self.session_id}: the connection broke", session_id=self.session_id)
+
+    def _unknown(self) -> SessionError:
+        return DeliveryUnknownError(
+            f"session {self.session_id}: the connection broke around a message, and the history does not hold it; "
+            "it was not sent again. Look at get_messages() before doing so.",
+            session_id=self.session_id,
+        )
 
     # ---- the heartbeat -------------------------------------------------------------------------
 
@@ -373,10 +477,3 @@ class Connection:
 
     def _after_beat(self, now: float) -> float:
         return now + min(SESSION_PING_INTERVAL, self._options.ping_interval)
-
-
-def _refuses(frame: Frame, request_type: str) -> bool:
-    """Whether a frame tells that a request failed; an error that names no request does as well."""
-    if frame["type"] == "error":
-        return frame.get("request_type") in (request_type, None)
-    return frame["type"] == request_type and frame.get("success") is False

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Protocol, Union
+from typing import Any, Literal, Optional, Protocol, Union
 
 from sessionlib.events import SessionMessage
 from sessionlib.models import JsonModel
@@ -64,11 +64,13 @@ class ApprovalResponse(JsonModel):
         approved: Whether the tool may run.
         confirm: Arguments to run it with instead of the proposed ones, by name.
         deny_reason: What the agent is told when it may not.
+        remember: "turn" or "session" to answer further requests for the same tool likewise.
     """
 
     approved: bool
     confirm: Optional[Mapping[str, Any]] = None
     deny_reason: Optional[str] = None
+    remember: Optional[Literal["turn", "session"]] = None
 
 
 SendManyItem = Union[Content, UserSessionMessage, SessionMessage]

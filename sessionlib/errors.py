@@ -15,6 +15,8 @@
     │   └── InternalServerError             5xx
     ├── ApiConnectionError                  no HTTP answer at all
     │   └── ApiTimeoutError
+    ├── ConversationalRunActionRequiredError  also a RuntimeError
+    ├── TemplateReferenceError              also a ValueError
     └── SessionError
         ├── HandshakeError                  always also the ApiError kind of its status
         ├── SessionDisconnectedError
@@ -25,6 +27,7 @@
         │   └── MessageTooLargeError
         ├── DeliveryUnknownError
         ├── ApprovalRequiredError
+        ├── ReauthRequiredError
         ├── ApprovalAlreadyAnsweredError
         └── ForkedSessionError
 
@@ -37,7 +40,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sessionlib.approvals import ApprovalRequest
     from sessionlib.events import SessionEvent
+    from sessionlib.turn import Turn
 
 __all__ = [
     "ApiConnectionError",
@@ -48,6 +53,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "ConfigurationError",
+    "ConversationalRunActionRequiredError",
     "DeliveryUnknownError",
     "ForkedSessionError",
     "HandshakeError",
@@ -57,6 +63,7 @@ __all__ = [
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",
+    "ReauthRequiredError",
     "SessionConnectionError",
     "SessionDisconnectedError",
     "SessionError",
@@ -64,6 +71,7 @@ __all__ = [
     "SessionTerminatedError",
     "SessionTimeoutError",
     "SessionlibError",
+    "TemplateReferenceError",
     "UnprocessableEntityError",
 ]
 
@@ -170,6 +178,30 @@ class ApiTimeoutError(ApiConnectionError):
     """No HTTP answer came in time."""
 
 
+class ConversationalRunActionRequiredError(SessionlibError, RuntimeError):
+    """A one-shot run of a conversational agent waits for an approval that nobody was there to give.
+
+    Attributes:
+        event: The event that asks.
+        session_id: The session that waits; resume it to answer.
+    """
+
+    def __init__(self, event: SessionEvent, session_id: str) -> None:
+        super().__init__(
+            f"the run waits for an answer ({event.type.value}); "
+            f"use agent.resume_session({session_id!r}) to see the request and give it"
+        )
+        self.event = event
+        self.session_id = session_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (ConversationalRunActionRequiredError, (self.event, self.session_id))
+
+
+class TemplateReferenceError(SessionlibError, ValueError):
+    """A ``[[placeholder]]`` in an agent's texts is malformed, or names what the agent does not have."""
+
+
 class SessionError(SessionlibError):
     """A session could not do what was asked.
 
@@ -182,7 +214,9 @@ class SessionError(SessionlibError):
         self.session_id = session_id
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.args, self.__dict__.copy()))
+        # A turn and an open request are tied to a live connection, which does not travel.
+        facts = {name: None if name in ("turn", "request") else fact for name, fact in self.__dict__.items()}
+        return (_rebuild, (type(self), self.args, facts))
 
 
 class HandshakeError(SessionError):
@@ -227,7 +261,13 @@ class SessionConnectionError(SessionDisconnectedError, ApiConnectionError):
 
 
 class SessionTimeoutError(SessionError, TimeoutError):
-    """Something did not happen in the time it was given; the session stays usable."""
+    """Something did not happen in the time it was given; the session stays usable.
+
+    Attributes:
+        turn: The turn that did not end in time, which can be waited for again; None for other waits.
+    """
+
+    turn: Turn | None = None
 
 
 class SessionTerminatedError(SessionError):
@@ -239,7 +279,10 @@ class SessionProtocolError(SessionError):
 
     Attributes:
         close_code: The WebSocket close code that this client answers with.
+        transient: Whether joining the session again can help.
     """
+
+    transient = False
 
     def __init__(self, message: str = "", *, session_id: str | None = None, close_code: int = 1002) -> None:
         super().__init__(message, session_id=session_id)
@@ -282,12 +325,28 @@ class ApprovalRequiredError(SessionError):
         turn: The turn that waits; answer the request, then go on with it.
     """
 
+    turn: Turn | None = None
+
     def __init__(
-        self, message: str = "", *, session_id: str | None = None, request: Any = None, turn: Any = None
+        self, message: str = "", *, session_id: str | None = None, request: ApprovalRequest | None = None
     ) -> None:
         super().__init__(message, session_id=session_id)
         self.request = request
-        self.turn = turn
+
+
+class ReauthRequiredError(SessionError):
+    """A turn waits until an account is authorised again, which no frame of the protocol can do.
+
+    Attributes:
+        event: The REAUTH_REQUEST.
+        turn: The turn that waits; it goes on by itself once the account is authorised.
+    """
+
+    turn: Turn | None = None
+
+    def __init__(self, message: str = "", *, session_id: str | None = None, event: SessionEvent | None = None) -> None:
+        super().__init__(message, session_id=session_id)
+        self.event = event
 
 
 class ApprovalAlreadyAnsweredError(SessionError):

@@ -5,13 +5,31 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.mailbox import Mailbox
-from sessionlib.wire.turns import TurnTracker
+from sessionlib.wire.turns import NEUTRAL, Ticket, TurnTracker
 
-__all__ = ["Hub"]
+__all__ = ["Hub", "Posts"]
+
+Request = tuple[SessionEvent, "Ticket | None"]
+_REQUESTS = frozenset({SessionEventType.APPROVAL_REQUEST, SessionEventType.REAUTH_REQUEST})
+
+
+class Posts(NamedTuple):
+    """Our posts that are under way.
+
+    Attributes:
+        unanswered: Those with an ack whose turns have not ended.
+        unacknowledged: Those without an ack.
+        running: Whether a turn is running, ours or another's.
+    """
+
+    unanswered: list[Ticket]
+    unacknowledged: list[Ticket]
+    running: bool
 
 
 class Hub:
@@ -19,19 +37,23 @@ class Hub:
 
     Args:
         backlog_size: How many events wait for the next listener while none is open.
+        on_request: Gets each event that asks for an answer, and whether the reader of its turn will see
+            to it; called on the reading thread, must not wait.
     """
 
-    def __init__(self, backlog_size: int) -> None:
-        # Protects the list of mailboxes, the backlog, the turn and the end.
+    def __init__(self, backlog_size: int, on_request: Callable[[SessionEvent, bool], None]) -> None:
+        # Protects the mailboxes, the backlog, the turns and the end.
         self._lock = threading.Lock()
-        self._mailboxes: list[Mailbox] = []
+        self._listeners: list[Mailbox] = []
+        self._turns: dict[Ticket, Mailbox] = {}
         self._backlog = Mailbox(backlog_size)
-        self._turn = TurnTracker()
+        self._tracker = TurnTracker()
         # Who still hears the end of a turn that was answered before the last post; None when it is over.
         self._hears_tail: Collection[Mailbox] | None = None
-        # Mailboxes whose listener was garbage-collected; the collector may run inside our lock, so it
+        # Mailboxes whose reader was garbage-collected; the collector may run inside our lock, so it
         # only leaves them here.
         self._abandoned: deque[Mailbox] = deque()
+        self._on_request = on_request
         self._ended = False
         self._failure: Callable[[], SessionError] | None = None
 
@@ -39,67 +61,111 @@ class Hub:
     def depths(self) -> list[int]:
         """How many events wait in each open mailbox."""
         with self._lock:
-            return [len(mailbox) for mailbox in self._mailboxes]
+            return [len(mailbox) for mailbox in (*self._listeners, *self._turns.values())]
 
     def dispatch(self, events: Sequence[SessionEvent], *, keep: bool = True) -> None:
         """Delivers events, in order; for the reading thread.
 
         Args:
             events: What arrived.
-            keep: Whether they wait in the backlog when no mailbox is open.
+            keep: Whether they wait in the backlog when no listener is open.
         """
+        requests: list[Request] = []
         with self._lock:
             self._reap()
-            if self._hears_tail is not None:
-                events = self._deliver_tail(events)
-            for event in events:
-                self._turn.follow(event)
-            for mailbox in self._mailboxes:
-                mailbox.put(events)
-            if keep and not self._mailboxes:
-                self._backlog.put(_without_repeated_pongs(self._backlog, events))
+            late, hearers = self._late_idle(events)
+            unattended = self._follow(events, requests)
+            for listener in self._listeners:
+                listener.put(events if late is None or listener in hearers else _without(late, events))
+            if keep and not self._listeners:
+                self._backlog.put(_without_repeated_pongs(self._backlog, _without(late, unattended)))
+        for event, owner in requests:
+            self._on_request(event, self.is_attended(owner))
 
-    def open(
-        self, types: Collection[SessionEventType] | None = None, maxsize: int = 0, *, with_backlog: bool = True
-    ) -> Mailbox:
-        """Opens a mailbox, which hears everything from now on.
+    def open(self, types: Collection[SessionEventType] | None = None, maxsize: int = 0) -> Mailbox:
+        """Opens a listener's mailbox, which hears everything from now on.
+
+        It begins with what arrived while no listener was open.
 
         Args:
             types: The kinds of event it hears; None for all.
             maxsize: How many may wait in it; 0 for any number.
-            with_backlog: Whether it begins with what arrived while no mailbox was open.
         """
         mailbox = Mailbox(maxsize, types)
         with self._lock:
             self._reap()
-            if with_backlog:
-                mailbox.take_over(self._backlog)
-            self._mailboxes.append(mailbox)
+            mailbox.take_over(self._backlog)
+            self._listeners.append(mailbox)
             if self._ended:
                 mailbox.close(self._failure)
         return mailbox
 
     def leave(self, mailbox: Mailbox) -> None:
-        """Closes a mailbox; what the last one leaves unread goes back to the backlog."""
+        """Closes a mailbox; what it leaves unread goes back to the backlog unless a listener is open."""
         with self._lock:
             self._reap()
             self._remove(mailbox)
 
+    def is_attended(self, ticket: Ticket | None) -> bool:
+        """Whether a `Turn` reads the events of a post."""
+        with self._lock:
+            self._reap()
+            return ticket in self._turns
+
     def abandon(self, mailbox: Mailbox) -> None:
-        """Closes a mailbox whose listener is gone; takes no lock, and may run at any moment."""
+        """Closes a mailbox whose reader is gone; takes no lock, and may run at any moment."""
         self._abandoned.append(mailbox)
 
-    def begin_post(self) -> None:
-        """Forgets what is over: for the moment before a post leaves.
+    def begin_post(self, makes_turn: bool = True, contents: tuple[str, ...] = ()) -> Ticket:
+        """Notes a post that is about to leave, and forgets what is over.
 
         Events of turns that have ended are not replayed to listeners to come. Nor is the Idle of a
         turn whose answer is complete but whose Idle is still on its way.
+
+        Args:
+            makes_turn: Whether the engine answers with a turn.
+            contents: What it can be recognised by in the history.
+
+        Returns:
+            The post's ticket; to be given to `withdraw` if it does not leave after all.
         """
         with self._lock:
             self._reap()
-            self._backlog.discard_through(self._turn.ends_turn)
-            if self._turn.running and self._turn.answered:
-                self._hears_tail = tuple(self._mailboxes)
+            if makes_turn:
+                self._backlog.discard_through(self._tracker.ends_turn)
+                if self._tracker.running and self._tracker.answered:
+                    self._hears_tail = tuple(self._listeners)
+            return self._tracker.post(makes_turn, contents)
+
+    def attend(self, ticket: Ticket) -> Mailbox:
+        """Opens a mailbox that hears the ack and the turn of a post that is about to leave, and no more."""
+        mailbox = Mailbox()
+        with self._lock:
+            self._turns[ticket] = mailbox
+            if self._ended:
+                mailbox.close(self._failure)
+        return mailbox
+
+    def withdraw(self, ticket: Ticket) -> None:
+        """Forgets a post that did not leave."""
+        with self._lock:
+            self._tracker.withdraw(ticket)
+
+    def posts(self) -> Posts:
+        """Gives our posts that are under way, and whether a turn is running."""
+        with self._lock:
+            tracker = self._tracker
+            return Posts(tracker.unanswered, tracker.unacknowledged, tracker.running)
+
+    def give_up(self, ticket: Ticket, failure: Callable[[], SessionError]) -> None:
+        """Fails a post whose fate cannot be known: for the reader of its turn, else for every listener."""
+        with self._lock:
+            self._tracker.withdraw(ticket)
+            if ticket in self._turns:
+                self._turns[ticket].close(failure)
+                return
+            for mailbox in self._listeners or [self._backlog]:
+                mailbox.trouble(failure)
 
     def end(self, failure: Callable[[], SessionError] | None = None) -> None:
         """Ends every mailbox, now and to come, after what is in it.
@@ -110,7 +176,7 @@ class Hub:
         with self._lock:
             self._ended = True
             self._failure = failure
-            for mailbox in self._mailboxes:
+            for mailbox in (*self._listeners, *self._turns.values()):
                 mailbox.close(failure)
 
     @property
@@ -120,23 +186,35 @@ class Hub:
             self._reap()
             return len(self._backlog) > 0
 
-    def _deliver_tail(self, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:
-        """Delivers what still belongs to the turn before the last post; gives the events behind it."""
+    def _follow(self, events: Sequence[SessionEvent], requests: list[Request]) -> list[SessionEvent]:
+        """Gives each event to the turn that attends to it; returns those of no such turn."""
         assert self._lock.locked()
-        hears = self._hears_tail or ()
-        for at, event in enumerate(events):
-            self._turn.follow(event)
-            if self._turn.running and self._turn.answered:
-                continue
-            self._hears_tail = None
-            if not event.is_turn_end:
-                return events  # the turn goes on after all, so that all of it is for everybody
-            for mailbox in self._mailboxes:
-                mailbox.put(events[: at + 1] if mailbox in hears else events[:at])
-            if not self._mailboxes:
-                self._backlog.put(events[:at])
-            return events[at + 1 :]
-        return events
+        unattended = []
+        attended: dict[Ticket, list[SessionEvent]] = {}
+        follow = self._tracker.follow
+        for event in events:
+            owner = follow(event)
+            if owner is not None and owner in self._turns:
+                attended.setdefault(owner, []).append(event)
+            else:
+                unattended.append(event)
+            if event.type in _REQUESTS:
+                requests.append((event, owner))
+        for owner, owned in attended.items():
+            self._turns[owner].put(owned)
+        return unattended
+
+    def _late_idle(self, events: Sequence[SessionEvent]) -> tuple[SessionEvent | None, Collection[Mailbox]]:
+        """Finds the Idle of the turn before the last post, and who still hears it."""
+        assert self._lock.locked()
+        if self._hears_tail is not None:
+            for event in events:
+                if event.type in NEUTRAL:
+                    continue
+                hearers, self._hears_tail = self._hears_tail, None
+                # Anything else means that the turn goes on after all, and is for everybody.
+                return (event, hearers) if event.is_turn_end else (None, ())
+        return None, ()
 
     def _reap(self) -> None:
         assert self._lock.locked()
@@ -145,12 +223,20 @@ class Hub:
 
     def _remove(self, mailbox: Mailbox) -> None:
         assert self._lock.locked()
-        if mailbox not in self._mailboxes:
+        ticket = next((ticket for ticket, turn in self._turns.items() if turn is mailbox), None)
+        if ticket is not None:
+            del self._turns[ticket]
+        elif mailbox in self._listeners:
+            self._listeners.remove(mailbox)
+        else:
             return
-        self._mailboxes.remove(mailbox)
         mailbox.close()
-        if not self._mailboxes:
+        if not self._listeners:
             self._backlog.take_over(mailbox)
+
+
+def _without(late: SessionEvent | None, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:
+    return events if late is None else [event for event in events if event is not late]
 
 
 def _without_repeated_pongs(backlog: Mailbox, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:

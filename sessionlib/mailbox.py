@@ -38,12 +38,13 @@ class Mailbox:
         self.high_water = 0
         # Appended to under the lock only; taken from without it, which deques allow.
         self._queue: deque[SessionEvent] = deque()
-        # Protects the end of the queue, the overflow notice in it, and how it ended.
+        # Protects the end of the queue, the overflow notice in it, the troubles, and how it ended.
         self._changed = threading.Condition(threading.Lock())
         self._notice: SessionEvent | None = None
         self._consumers_waiting = 0
         self._closed = False
         self._failure: Callable[[], SessionError] | None = None
+        self._troubles: deque[Callable[[], SessionError]] = deque()
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -99,17 +100,30 @@ class Mailbox:
                 self._failure = failure
             self._changed.notify_all()
 
+    def trouble(self, failure: Callable[[], SessionError]) -> None:
+        """Has `get` raise once, behind what is in it, and go on afterwards."""
+        with self._changed:
+            self._troubles.append(failure)
+            self._changed.notify()
+
+    def put_back(self, events: Sequence[SessionEvent]) -> None:
+        """Puts what was taken in front again, in its order; also after the end."""
+        with self._changed:
+            self._queue.extendleft(reversed(events))
+
     def take_over(self, other: Mailbox) -> None:
         """Moves in what waits in another mailbox, whatever its number, as far as the types fit."""
         with other._changed:
             moved, other._queue = other._queue, deque()
             notice, other._notice = other._notice, None
+            troubles, other._troubles = other._troubles, deque()
         with self._changed:
             while moved:  # and not a loop over it: its consumer may still be taking
                 event = moved.popleft()
                 if self.types is None or event.type in self.types or event is notice:
                     self._queue.append(event)
             self._notice = notice or self._notice
+            self._troubles.extend(troubles)
             if self._consumers_waiting:
                 self._changed.notify()
 
@@ -145,6 +159,8 @@ class Mailbox:
             self._consumers_waiting += 1
             try:
                 while not self._queue:
+                    if self._troubles:
+                        raise self._troubles.popleft()()
                     if self._closed:
                         raise self._failure() if self._failure else Closed
                     left = deadline.remaining()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+import warnings
+from dataclasses import MISSING, fields
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dataclasses_json import DataClassJsonMixin
@@ -22,9 +26,12 @@ else:
 if TYPE_CHECKING:
     from marshmallow import Schema
 
-__all__ = ["JsonModel", "StrEnum"]
+__all__ = ["NOT_ON_THE_WIRE", "JsonModel", "OpenModel", "StrEnum", "accept_unknown"]
 
 Model = TypeVar("Model", bound="JsonModel")
+
+NOT_ON_THE_WIRE = MappingProxyType({"wire": False})
+"""Metadata for a field of an `OpenModel` that `to_dict` leaves out."""
 
 # The mixin's own functions, used on classes that do not inherit from it: a base without __slots__
 # would put a __dict__ back into every slotted instance.
@@ -84,3 +91,75 @@ class JsonModel:
         """Gives a marshmallow schema of the model; ``options`` go to it (``many=True`` and so on)."""
         made: Schema = _json.schema.__func__(cls, **options)
         return made
+
+
+class OpenModel(JsonModel):
+    """A `JsonModel` that keeps fields it does not know in ``extra``, its last field.
+
+    `from_dict` puts them there and `to_dict` back between the others, so what a newer server says
+    survives a fetch and a save. Subclasses are dataclasses under `accept_unknown`, with plain values only.
+    """
+
+    __slots__ = ()
+
+    extra: dict[str, Any]
+
+    def to_dict(self, encode_json: bool = False) -> dict[str, Any]:
+        """Gives the fields, known and unknown, as a dict; see `JsonModel.to_dict`."""
+        known = super().to_dict(encode_json)
+        extra: dict[str, Any] = known.pop("extra")
+        local = {field.name for field in fields(self) if not field.metadata.get("wire", True)}  # type: ignore[arg-type]
+        return {**extra, **{name: value for name, value in known.items() if name not in local}}
+
+    def model_dump(self) -> dict[str, Any]:
+        """Does what `to_dict` does; for code written for the official SDK, whose models have it."""
+        return self.to_dict()
+
+    @classmethod
+    def from_dict(cls: type[Open], data: Any, *, infer_missing: bool = False) -> Open:
+        """Makes an instance from a dict such as `to_dict` gives; unknown fields go to ``extra``.
+
+        Args:
+            data: The fields.
+            infer_missing: Whether a missing field without a default becomes None.
+
+        Raises:
+            KeyError: A field without a default is missing.
+        """
+        names = _field_names(cls)
+        known = {name: value for name, value in data.items() if name in names}
+        for field in fields(cls):  # type: ignore[arg-type]
+            if field.name not in known and field.default is MISSING and field.default_factory is MISSING:
+                if not infer_missing:
+                    raise KeyError(field.name)
+                known[field.name] = None
+        made = cls(**known)
+        made.extra = {name: value for name, value in data.items() if name not in names}
+        return made
+
+
+Open = TypeVar("Open", bound=OpenModel)
+
+
+def accept_unknown(cls: type[Open]) -> type[Open]:
+    """Lets an `OpenModel` dataclass take keyword arguments that it has no field for.
+
+    They go to ``extra``, with a UserWarning, because one may be a slip of the pen.
+    """
+    make = cls.__init__
+    names = _field_names(cls) | {"extra"}
+
+    @functools.wraps(make)
+    def __init__(self: Open, *args: Any, **named: Any) -> None:
+        unknown = {name: named.pop(name) for name in named.keys() - names}
+        make(self, *args, **named)
+        self.extra.update(unknown)
+        for name in unknown:
+            warnings.warn(f"{cls.__name__} has no field {name!r}; it is sent as it is", stacklevel=2)
+
+    cls.__init__ = __init__  # type: ignore[method-assign,assignment]
+    return cls
+
+
+def _field_names(cls: type[Any]) -> set[str]:
+    return {field.name for field in fields(cls)} - {"extra"}

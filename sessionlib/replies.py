@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from sessionlib.errors import SessionError, SessionTimeoutError
-from sessionlib.timing import Deadline
+from sessionlib.timing import Deadline, acquire
 from sessionlib.wire.parse import Frame
 
 __all__ = ["ReplyLane"]
@@ -61,8 +61,7 @@ class ReplyLane:
             SessionError: The engine refused, or the connection ended.
         """
         turn = self._turns[request_type]
-        left = deadline.remaining()
-        if not turn.acquire(timeout=-1 if left is None else left):
+        if not acquire(turn, deadline):
             raise _too_late(request_type, deadline)
         try:
             call = self._begin(request_type)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ssl
 import threading
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRecord, ReauthHandler
 from sessionlib.config import ApiKey, Endpoint, check_id
-from sessionlib.connection import Connection, LinkOptions, Owner
+from sessionlib.connection import Connection
 from sessionlib.content import (
     ApprovalResponse,
     Content,
@@ -21,10 +22,14 @@ from sessionlib.content import (
     encode_batch,
     encode_message,
 )
+from sessionlib.dispatcher import Dispatcher
 from sessionlib.errors import SessionDisconnectedError, SessionError, SessionProtocolError, SessionTerminatedError
 from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
+from sessionlib.link import Callbacks, LinkOptions, Owner
 from sessionlib.listener import Listener
+from sessionlib.observers import StateCallback, StateObservers
 from sessionlib.timing import Deadline
+from sessionlib.turn import Reply, Turn
 from sessionlib.wire import frames
 from sessionlib.wire.state import SessionState
 
@@ -58,7 +63,11 @@ class Session:
         base_url: HTTP base URL of the engine; else ``client``'s, else the environment's.
         ws_url: WebSocket base URL; else ``client``'s, else the environment's, else made from ``base_url``.
         client: Where key and URLs come from when they are not given.
-        reconnect: Whether a lost link is re-opened.
+        reconnect: Whether a lost link is re-opened, the session joined again, and the gap closed from
+            its history.
+        reconnect_delay: The longest wait before the first try, in seconds; it doubles with each.
+        reconnect_max_delay: The longest wait before any try, in seconds.
+        reconnect_timeout: Seconds to go on trying before the session counts as lost; None for ever.
         allow_insecure: Lets the key travel unencrypted to another machine.
         max_message_size: The largest message accepted, in bytes.
         ping_interval: Seconds between WebSocket pings.
@@ -82,6 +91,9 @@ class Session:
         ws_url: str | None = None,
         client: Client | None = None,
         reconnect: bool = True,
+        reconnect_delay: float = 2.0,
+        reconnect_max_delay: float = 30.0,
+        reconnect_timeout: float | None = 900.0,
         allow_insecure: bool = False,
         max_message_size: int = 64 * 2**20,
         ping_interval: float = 20.0,
@@ -98,6 +110,10 @@ class Session:
         self._owner = _owner(owner_type, owner_id)
         self._session_id = None if session_id is None else check_id("session_id", session_id)
         self._options = LinkOptions(
+            reconnect=reconnect,
+            reconnect_delay=reconnect_delay,
+            reconnect_max_delay=reconnect_max_delay,
+            reconnect_timeout=reconnect_timeout,
             max_message_size=max_message_size,
             ping_interval=ping_interval,
             pong_timeout=pong_timeout,
@@ -105,10 +121,13 @@ class Session:
             backlog_size=backlog_size,
             tls=tls,
         )
-        self._reconnect = reconnect
         # Held while the session connects or leaves, so that two threads do not do it at once.
         self._changing = threading.Lock()
         self._connection: Connection | None = None
+        # Not a method of ours: the dispatcher's thread must not keep a forgotten session alive.
+        self._dispatcher = Dispatcher(lambda: owner_id or session_id or "")
+        self._approvals = ApprovalDesk(self, self._send_answer, self._dispatcher)
+        self._observers = StateObservers(self._dispatcher)
         self._terminated = False
 
     # ---- life ----------------------------------------------------------------------------------
@@ -120,7 +139,7 @@ class Session:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the session is joined and its link is not known to be lost."""
+        """Whether the session is joined, or being joined again after its link was lost."""
         return self._connection is not None and self._connection.is_open
 
     @property
@@ -128,9 +147,20 @@ class Session:
         """Where the session's connection is."""
         if self._terminated:
             return SessionState.TERMINATED
-        if self.is_connected:
-            return SessionState.CONNECTED
-        return SessionState.CONNECTING if self._changing.locked() else SessionState.DISCONNECTED
+        return SessionState.DISCONNECTED if self._connection is None else self._connection.state
+
+    def on_state(self, callback: StateCallback) -> Callable[[], None]:
+        """Registers a callback for changes of `state`; as a call or as a decorator.
+
+        It gets the new state, on a thread that the session keeps for callbacks, in order.
+
+        Args:
+            callback: The callback.
+
+        Returns:
+            The function that unregisters it.
+        """
+        return self._observers.register(callback)
 
     def connect(self, timeout: float | None = 30.0) -> Session:
         """Opens the socket, creates or joins the session, and starts to read.
@@ -158,7 +188,8 @@ class Session:
                     f"session {self.session_id} was terminated; create a new one", session_id=self.session_id
                 )
             if not self.is_connected:
-                self._connection = self._open(deadline)
+                self._connection = self._new_connection()
+                self._connection.open(deadline)
         return self
 
     def disconnect(self) -> None:
@@ -166,18 +197,16 @@ class Session:
 
         Every listener's iteration ends. Does nothing when not connected.
         """
-        with self._changing:
-            self._leave(frames.disconnect_session)
+        self._leave(frames.disconnect_session, SessionState.DISCONNECTED)
 
     def terminate(self) -> None:
         """Tells the engine to destroy the session, then detaches; it cannot be resumed.
 
         Does nothing when not connected.
         """
-        with self._changing:
-            if self.is_connected:
-                self._leave(frames.terminate_session)
-                self._terminated = True
+        if self.is_connected:
+            self._leave(frames.terminate_session, SessionState.TERMINATED)
+            self._terminated = True
 
     def __enter__(self) -> Session:
         return self.connect()
@@ -188,7 +217,10 @@ class Session:
         self.disconnect()
 
     def __del__(self) -> None:
-        connection = getattr(self, "_connection", None)
+        if not hasattr(self, "_terminated"):  # the constructor raised
+            return
+        self._dispatcher.stop(0.0)
+        connection = self._connection
         if connection is not None and connection.is_open:
             connection.abandon()
             warnings.warn(f"{self!r} was never disconnected", ResourceWarning, stacklevel=2, source=self)
@@ -226,11 +258,7 @@ class Session:
             SessionTimeoutError: The message did not go out in ``send_timeout`` seconds.
         """
         connection, session_id = self._connected()
-        encoded = encode_message(content, files=files or (), mime_type=mime_type, filename=filename)
-        if files:
-            connection.post(frames.post_messages(session_id, encoded))
-        else:
-            connection.post(frames.post_message(session_id, encoded[0]))
+        connection.post(_message(session_id, content, files, mime_type, filename))
 
     def send_many(self, messages: Iterable[SendManyItem]) -> None:
         """Sends several messages as one turn.
@@ -248,6 +276,119 @@ class Session:
         """
         connection, session_id = self._connected()
         connection.post(frames.post_messages(session_id, encode_batch(messages)))
+
+    # ---- turns ---------------------------------------------------------------------------------
+
+    def ask(
+        self,
+        content: Content,
+        *,
+        timeout: float | None = None,
+        idle_timeout: float | None = None,
+        on_approval: ApprovalHandler | None = None,
+        files: Sequence[FileContent] | None = None,
+        mime_type: str | None = None,
+        filename: str | None = None,
+    ) -> Reply:
+        """Sends one user message, waits until the turn ends, and gives the whole answer.
+
+        Args:
+            content: As for `send`.
+            timeout: Seconds that the whole call may take; None for as long as it takes.
+            idle_timeout: Seconds that may pass between two events.
+            on_approval: Decides about approval requests of this turn, before the registered handlers.
+            files: As for `send`.
+            mime_type: As for `send`.
+            filename: As for `send`.
+
+        Raises:
+            SessionTimeoutError: The turn did not end in time; see `Turn.result`.
+            ApprovalRequiredError: It waits for an approval that no handler gives; answer the error's
+                ``request`` and go on with its ``turn``.
+            ReauthRequiredError: It waits for an authorisation that no handler sees to.
+            SessionError: As for `send`; or the engine refused the message.
+            Exception: What an approval handler raised; the request was denied.
+        """
+        turn = self.stream(
+            content,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+            on_approval=on_approval,
+            files=files,
+            mime_type=mime_type,
+            filename=filename,
+        )
+        return turn.result()
+
+    def stream(
+        self,
+        content: Content,
+        *,
+        timeout: float | None = None,
+        idle_timeout: float | None = None,
+        on_approval: ApprovalHandler | None = None,
+        files: Sequence[FileContent] | None = None,
+        mime_type: str | None = None,
+        filename: str | None = None,
+    ) -> Turn:
+        """Sends one user message and gives its turn, to iterate over; arguments and errors as for `ask`."""
+        connection, session_id = self._connected()
+        deadline = Deadline(timeout)
+        post = connection.post(_message(session_id, content, files, mime_type, filename), attend=True)
+        assert post.mailbox is not None
+        return Turn(
+            connection.hub,
+            self._approvals,
+            post.ticket,
+            post.mailbox,
+            session_id=session_id,
+            timeout=deadline.remaining(),
+            idle_timeout=idle_timeout,
+            on_approval=on_approval,
+        )
+
+    # ---- approvals -----------------------------------------------------------------------------
+
+    @property
+    def approvals(self) -> list[ApprovalRecord]:
+        """What the agent asked leave for so far, and who answered what and when."""
+        return self._approvals.records
+
+    def on_approval(
+        self, handler: ApprovalHandler | None = None, *, tool: str | None = None, timeout: float | None = None
+    ) -> Any:
+        """Registers a handler of approval requests; as a call or as a decorator.
+
+        It gets an `ApprovalRequest` and returns True, False, an `ApprovalResponse`, or None to leave the
+        request to the next handler, or to whoever listens. If it raises, returns anything else, or takes
+        longer than ``timeout``, the request is denied. It runs on the thread that is in `ask` or reads
+        a `stream`; for requests of other turns on a thread that this session keeps for it.
+
+        Args:
+            handler: The handler; None to use the result as a decorator.
+            tool: The tool that it decides about, or a pattern such as "delete_*"; None for all.
+            timeout: Seconds that it may take; None for as long as it takes.
+
+        Returns:
+            The function that unregisters it; without ``handler``, a decorator that gives that function.
+        """
+        if handler is None:
+            return lambda decorated: self._approvals.register(decorated, tool, timeout)
+        return self._approvals.register(handler, tool, timeout)
+
+    def on_reauth(self, handler: ReauthHandler) -> Callable[[], None]:
+        """Registers a handler of reauthorisation requests; as a call or as a decorator.
+
+        It gets the REAUTH_REQUEST and shows what to do; no frame answers it, and the turn goes on by itself
+        once the account is authorised again. It runs where approval handlers do.
+
+        Args:
+            handler: The handler; what it returns is ignored.
+
+        Returns:
+            The function that unregisters it.
+        """
+        return self._approvals.register_reauth(handler)
 
     def respond(
         self,
@@ -267,6 +408,8 @@ class Session:
 
         Raises:
             TypeError: The event cannot be answered, or ``approved`` is missing.
+            ValueError: The event is another session's, or ``confirm`` holds what JSON cannot.
+            ApprovalAlreadyAnsweredError: The request was answered before.
             SessionDisconnectedError: The session is not connected, or its link broke.
         """
         if _event_type(event) is SessionEventType.APPROVAL_REQUEST and approved is None:
@@ -284,9 +427,11 @@ class Session:
         """Answers an approval request; arguments and errors as for `respond`."""
         if _event_type(event) is not SessionEventType.APPROVAL_REQUEST:
             raise TypeError(f"cannot answer an event of type {event.type}; only an APPROVAL_REQUEST takes an answer")
-        answer = encode_approval(approved, confirm, deny_reason)
-        connection, session_id = self._connected()
-        connection.send(frames.post_message(session_id, answer, event.message_id))
+        encode_approval(approved, confirm, deny_reason)  # before the answer counts as given
+        _, session_id = self._connected()
+        if event.session_id != session_id:
+            raise ValueError(f"the request is session {event.session_id}'s and cannot be answered in {session_id}")
+        self._approvals.answer(event, ApprovalResponse(approved, confirm, deny_reason), by="respond")
 
     # ---- hearing -------------------------------------------------------------------------------
 
@@ -340,21 +485,32 @@ class Session:
 
     # ---- within --------------------------------------------------------------------------------
 
-    def _open(self, deadline: Deadline) -> Connection:
+    def _new_connection(self) -> Connection:
         if self.session_id is None and self._owner is None:
             raise SessionError(
                 "there is nothing to create a session from: pass owner_type and owner_id, or a session_id to resume"
             )
-        connection = Connection(self._endpoint, self._owner, self.session_id, self._options)
-        connection.open(deadline)
-        return connection
+        callbacks = Callbacks(self._approvals.note, self._approvals.expect_again, self._observers.tell)
+        return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks)
 
-    def _leave(self, farewell: Any) -> None:
+    def _leave(self, farewell: Callable[[str], frames.Frame], final: SessionState) -> None:
         connection = self._connection
         if connection is None:
             return
         connection.check_process()
-        connection.close(farewell(connection.session_id) if connection.is_open else None)
+        if not connection.is_open:
+            connection.cancel()  # so that a thread in connect() lets go of the lock
+        with self._changing:
+            session_id = connection.session_id
+            connection.close(farewell(session_id) if connection.is_open and session_id else None, final)
+        self._dispatcher.stop(self._options.close_timeout)
+
+    def _send_answer(
+        self, event: SessionEvent, approved: bool, confirm: Mapping[str, Any] | None, deny_reason: str | None
+    ) -> None:
+        connection, session_id = self._connected()
+        answer = encode_approval(approved, confirm, deny_reason)
+        connection.post(frames.post_message(session_id, answer, event.message_id), makes_turn=False)
 
     def _connected(self) -> tuple[Connection, str]:
         connection = self._connection
@@ -364,7 +520,19 @@ class Session:
                 session_id=self.session_id,
             )
         connection.check_usable()
+        self._approvals.raise_kept()
         return connection, connection.session_id
+
+
+def _message(
+    session_id: str,
+    content: object,
+    files: Sequence[FileContent] | None,
+    mime_type: str | None,
+    filename: str | None,
+) -> frames.Frame:
+    encoded = encode_message(content, files=files or (), mime_type=mime_type, filename=filename)
+    return frames.post_messages(session_id, encoded) if files else frames.post_message(session_id, encoded[0])
 
 
 def _owner(owner_type: str, owner_id: str) -> Owner | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import email.utils
 import random
+import threading
 import time
 from collections.abc import Callable
 
-__all__ = ["Backoff", "Deadline", "parse_retry_after"]
+__all__ = ["Backoff", "Deadline", "acquire", "parse_retry_after"]
 
 MAX_RETRY_AFTER = 60.0
 
@@ -46,6 +47,12 @@ class Deadline:
         if timeout is None or (left is not None and left <= timeout):
             return self
         return Deadline(timeout, clock=self._clock)
+
+
+def acquire(lock: threading.Lock, deadline: Deadline) -> bool:
+    """Takes a lock if that is possible before a deadline, and tells whether it was."""
+    left = deadline.remaining()
+    return lock.acquire(timeout=-1 if left is None else min(left, threading.TIMEOUT_MAX))
 
 
 class Backoff:

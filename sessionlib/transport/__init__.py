@@ -24,6 +24,10 @@ class Transport(Protocol):
         """
 
     @property
+    def has_unsent(self) -> bool:
+        """Whether a message that was interrupted has left in part, and its rest will follow."""
+
+    @property
     def heard(self) -> float:
         """When the peer's last bytes came, on the monotonic clock."""
 

@@ -10,33 +10,96 @@ import threading
 from typing import Any
 from urllib.parse import SplitResult
 
-from sessionlib.errors import SessionConnectionError, SessionTimeoutError
+from sessionlib.errors import SessionConnectionError, SessionDisconnectedError, SessionTimeoutError
 from sessionlib.timing import Deadline
 
-__all__ = ["dial", "wait_readable", "wait_writable"]
+__all__ = ["Attempt", "dial", "wait_readable", "wait_writable"]
 
 Address = tuple[Any, ...]
 _DEFAULT_PORTS = {"wss": 443, "ws": 80}
 
 
-def dial(url: SplitResult, deadline: Deadline, tls: ssl.SSLContext | None = None) -> socket.socket:
+class Attempt:
+    """One try to connect, which another thread may cancel while it waits."""
+
+    def __init__(self) -> None:
+        # Protects what the attempt waits for, and whether it was cancelled.
+        self._lock = threading.Lock()
+        self._sock: socket.socket | None = None
+        self._waits_for: threading.Event | None = None
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """Makes the attempt fail at once, wherever it is."""
+        with self._lock:
+            self._cancelled = True
+            if self._sock is not None:
+                shut(self._sock)
+            if self._waits_for is not None:
+                self._waits_for.set()
+
+    def hold(self, sock: socket.socket) -> None:
+        """Notes the socket that is being connected.
+
+        Raises:
+            SessionDisconnectedError: The attempt was cancelled.
+        """
+        with self._lock:
+            self._sock = sock
+        self.check()
+
+    def check(self) -> None:
+        """Makes sure that the attempt was not cancelled.
+
+        Raises:
+            SessionDisconnectedError: It was.
+        """
+        if self._cancelled:
+            raise SessionDisconnectedError("the session was disconnected while it was connecting")
+
+    def wait_for(self, done: threading.Event, deadline: Deadline) -> bool:
+        """Waits for what a helper thread does; False when the deadline came first.
+
+        Raises:
+            SessionDisconnectedError: The attempt was cancelled.
+        """
+        with self._lock:
+            self._waits_for = done
+        self.check()
+        in_time = done.wait(deadline.remaining())
+        self.check()
+        return in_time
+
+
+def shut(sock: socket.socket) -> None:
+    """Ends a connection both ways, waking whoever reads, writes or connects; the descriptor stays."""
+    # Not the method of an SSLSocket, which would take the TLS layer off under a thread that reads.
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def dial(url: SplitResult, deadline: Deadline, attempt: Attempt, tls: ssl.SSLContext | None = None) -> socket.socket:
     """Opens a connection to the host of a ``ws`` or ``wss`` URL.
 
     Args:
         url: Where to.
         deadline: When to give up.
+        attempt: What another thread can cancel it by.
         tls: What to verify the peer by; None for the system's certificates.
 
     Raises:
+        SessionDisconnectedError: The attempt was cancelled.
         SessionConnectionError: The name, the host or its certificate is not to be had.
         SessionTimeoutError: It took too long.
     """
     host = url.hostname or ""
     port = url.port or _DEFAULT_PORTS[url.scheme]
-    sock = _connect_any(_resolve(host, port, deadline), f"{host}:{port}", deadline)
+    sock = _connect_any(_resolve(host, port, deadline, attempt), f"{host}:{port}", deadline, attempt)
     try:
         _tune(sock)
-        return _secure(sock, host, tls or ssl.create_default_context(), deadline) if url.scheme == "wss" else sock
+        if url.scheme == "wss":
+            sock = _secure(sock, host, tls or ssl.create_default_context(), deadline, attempt)
+        return sock
     except BaseException:
         sock.close()
         raise
@@ -70,7 +133,7 @@ class _Lookup:
         self.error: OSError | None = None
         self._host = host
         self._port = port
-        self._done = threading.Event()
+        self.done = threading.Event()
         # A daemon: a resolver that hangs for a minute must not hold up the interpreter's exit.
         threading.Thread(target=self._run, name=f"sessionlib-resolve-{host}", daemon=True).start()
 
@@ -82,17 +145,14 @@ class _Lookup:
         except UnicodeError:
             self.error = OSError("not a host name")
         finally:
-            self._done.set()
-
-    def wait(self, deadline: Deadline) -> bool:
-        return self._done.wait(deadline.remaining())
+            self.done.set()
 
 
-def _resolve(host: str, port: int, deadline: Deadline) -> list[Address]:
+def _resolve(host: str, port: int, deadline: Deadline, attempt: Attempt) -> list[Address]:
     with contextlib.suppress(OSError):  # a numeric address needs no resolver, and so no thread
         return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST))
     lookup = _Lookup(host, port)
-    if not lookup.wait(deadline):
+    if not attempt.wait_for(lookup.done, deadline):
         raise SessionTimeoutError(f"the name {host} was not resolved within {deadline.timeout} s")
     if lookup.error is not None:
         raise SessionConnectionError(
@@ -101,15 +161,16 @@ def _resolve(host: str, port: int, deadline: Deadline) -> list[Address]:
     return lookup.addresses
 
 
-def _connect_any(addresses: list[Address], target: str, deadline: Deadline) -> socket.socket:
+def _connect_any(addresses: list[Address], target: str, deadline: Deadline, attempt: Attempt) -> socket.socket:
     failure: OSError | None = None
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
         left = deadline.remaining()
         # An address that does not answer must leave time for those behind it.
         share = deadline if left is None else deadline.sooner(left / (len(addresses) - tried))
         try:
-            return _connect(socket.socket(family, kind, protocol), address, share)
+            return _connect(socket.socket(family, kind, protocol), address, share, attempt)
         except OSError as error:
+            attempt.check()
             failure = error
     if deadline.expired:
         raise SessionTimeoutError(f"no connection to {target} within {deadline.timeout} s") from failure
@@ -117,9 +178,10 @@ def _connect_any(addresses: list[Address], target: str, deadline: Deadline) -> s
     raise SessionConnectionError(f"cannot connect to {target}: {told}; is the engine running there?") from failure
 
 
-def _connect(sock: socket.socket, address: Any, deadline: Deadline) -> socket.socket:
+def _connect(sock: socket.socket, address: Any, deadline: Deadline, attempt: Attempt) -> socket.socket:
     left = deadline.remaining()
     try:
+        attempt.hold(sock)
         sock.settimeout(None if left is None else max(left, 0.001))
         sock.connect(address)
     except BaseException:
@@ -133,10 +195,13 @@ def _tune(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
-def _secure(sock: socket.socket, host: str, context: ssl.SSLContext, deadline: Deadline) -> ssl.SSLSocket:
+def _secure(
+    sock: socket.socket, host: str, context: ssl.SSLContext, deadline: Deadline, attempt: Attempt
+) -> ssl.SSLSocket:
     sock.setblocking(False)
     secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     try:
+        attempt.hold(secured)
         _shake_hands(secured, host, deadline)
     except BaseException:
         secured.close()

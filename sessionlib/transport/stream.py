@@ -6,7 +6,6 @@ the same buffer as our own fast path does.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import threading
@@ -14,7 +13,7 @@ import time
 
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
 from sessionlib.timing import Deadline
-from sessionlib.transport.dial import wait_readable, wait_writable
+from sessionlib.transport.dial import shut, wait_readable, wait_writable
 
 __all__ = ["Stream", "wrap"]
 
@@ -89,8 +88,7 @@ class Stream:
 
     def shutdown(self) -> None:
         """Ends the connection both ways, waking whoever reads or writes; the descriptor stays."""
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+        shut(self._sock)
 
     def close(self) -> None:
         """Gives the descriptor back."""

@@ -23,8 +23,8 @@ from sessionlib.errors import (
     SessionProtocolError,
     SessionTimeoutError,
 )
-from sessionlib.timing import Deadline
-from sessionlib.transport.dial import dial
+from sessionlib.timing import Deadline, acquire
+from sessionlib.transport.dial import Attempt, dial
 from sessionlib.transport.handshake import shake_hands
 from sessionlib.transport.stream import Stream, wrap
 
@@ -37,7 +37,13 @@ _CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 
 
 
 def open_websocket(
-    url: str, key: str, deadline: Deadline, *, max_message_size: int, tls: ssl.SSLContext | None = None
+    url: str,
+    key: str,
+    deadline: Deadline,
+    attempt: Attempt,
+    *,
+    max_message_size: int,
+    tls: ssl.SSLContext | None = None,
 ) -> WebSocketTransport:
     """Connects, shakes hands, and gives the transport.
 
@@ -45,6 +51,7 @@ def open_websocket(
         url: A ``ws`` or ``wss`` URL.
         key: The API key.
         deadline: When to give up.
+        attempt: What another thread can cancel it by.
         max_message_size: The largest message accepted, in bytes.
         tls: What to verify the peer by; None for the system's certificates.
 
@@ -55,7 +62,7 @@ def open_websocket(
         SessionTimeoutError: It took too long.
     """
     parts = urlsplit(url)
-    stream = wrap(dial(parts, deadline, tls))
+    stream = wrap(dial(parts, deadline, attempt, tls))
     try:
         shake_hands(stream, parts, key, deadline)
     except BaseException:
@@ -87,13 +94,18 @@ class WebSocketTransport:
     def send(self, payload: bytes, deadline: Deadline) -> None:
         """Sends one text message, whole; see `Transport.send`."""
         frame = _frame(ABNF.OPCODE_TEXT, payload)
-        if not self._send_lock.acquire(timeout=_for_lock(deadline)):
+        if not acquire(self._send_lock, deadline):
             raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
         try:
             self._write(frame, deadline)
         finally:
             self._send_lock.release()
         self._flush_waiting()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether a message that was interrupted has left in part, and its rest will follow."""
+        return bool(self._unsent) and not self._dead
 
     def post(self, payload: bytes) -> None:
         """Sends one small text message as soon as that is possible without waiting."""
@@ -157,10 +169,12 @@ class WebSocketTransport:
             self.abort()
             raise
         except BaseException:
-            # Ctrl-C. When it came while waiting for room, the rest of the frame goes out with the
-            # next one; when it came within a write, nobody knows how much of it did.
+            # Ctrl-C. While waiting for room: a frame that has begun to leave goes out with the next
+            # one. Within a write: nobody knows how much of it has left.
             if not self._exact:
                 self.abort()
+            elif len(self._unsent) == len(frame):
+                self._unsent = memoryview(b"")
             raise
 
     def _drain(self, deadline: Deadline) -> None:
@@ -312,11 +326,6 @@ def _check_kind(first: int, second: int, in_message: bool) -> None:
 def _frame(opcode: int, payload: bytes) -> bytes:
     encoded: bytes = ABNF.create_frame(payload, opcode).format()
     return encoded
-
-
-def _for_lock(deadline: Deadline) -> float:
-    left = deadline.remaining()
-    return -1 if left is None else left
 
 
 def _parse_close(payload: bytes) -> tuple[int | None, str]:

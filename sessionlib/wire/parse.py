@@ -34,7 +34,7 @@ def parse_frame(data: bytes) -> Frame:
     try:
         frame = codec.loads(data)
     except ValueError as error:
-        raise SessionProtocolError(*_why_unreadable(data)) from error
+        raise _unreadable(data) from error
     if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
         raise SessionProtocolError("the engine sent a frame that is not an object with a type")
     return frame
@@ -63,12 +63,12 @@ def parse_event(frame: Frame, session_id: str) -> SessionEvent | None:
     return make(frame, owner)
 
 
-def _why_unreadable(data: bytes) -> tuple[str]:
+def _unreadable(data: bytes) -> SessionProtocolError:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
-        return ("the engine sent a text message that is not UTF-8",)
-    return ("the engine sent a text message that is not JSON",)
+        return SessionProtocolError("the engine sent a text message that is not UTF-8", close_code=1007)
+    return SessionProtocolError("the engine sent a text message that is not JSON")
 
 
 def _wrong(path: str, wanted: str, got: object) -> SessionProtocolError:

@@ -1,28 +1,48 @@
-"""Where in a turn a session is, read off its events.
+"""Where in a turn a session is, and whose turn it is, read off its events.
 
 A turn runs from the status Processing to the next Idle; on an engine that never tells a
-participant's status, it ends with its MESSAGE_COMPLETE (both from the official SDK and its
-documentation).
+participant's status, from the first thing it says after the ack to its MESSAGE_COMPLETE (from the
+official SDK and its documentation). Acks come in the order of the posts, and turns in the order of
+the acks.
 """
 
 from __future__ import annotations
 
+from collections import deque
+
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
 
-__all__ = ["TurnTracker"]
+__all__ = ["NEUTRAL", "Ticket", "TurnTracker"]
 
 _DELTA = SessionEventType.MESSAGE_DELTA
 _COMPLETE = SessionEventType.MESSAGE_COMPLETE
 _STATUS = SessionEventType.PARTICIPANT_STATUS
+_ERROR = SessionEventType.ERROR
+_POSTED = frozenset({SessionEventType.MESSAGE_POSTED, SessionEventType.MESSAGES_POSTED})
+_POSTS = frozenset({"post_message", "post_messages"})
 # These come between a finished answer and its Idle without meaning that the turn goes on.
-_NEUTRAL = frozenset(
-    {
-        SessionEventType.PONG,
-        SessionEventType.MESSAGE_POSTED,
-        SessionEventType.MESSAGES_POSTED,
-        SessionEventType.SESSION_CONNECTED,
-    }
-)
+NEUTRAL = frozenset({SessionEventType.PONG, SessionEventType.SESSION_CONNECTED, *_POSTED})
+
+
+class Ticket:
+    """One post of ours, on its way to a turn.
+
+    Attributes:
+        makes_turn: Whether the engine answers it with a turn; not so for answers to approval requests.
+        contents: What it can be recognised by in the history.
+        first: The event that began its turn, once it has begun.
+        last: The event that ended its turn, once it has ended.
+        refusal: The ERROR by which the engine refused it.
+    """
+
+    __slots__ = ("contents", "first", "last", "makes_turn", "refusal")
+
+    def __init__(self, makes_turn: bool = True, contents: tuple[str, ...] = ()) -> None:
+        self.makes_turn = makes_turn
+        self.contents = contents
+        self.first: SessionEvent | None = None
+        self.last: SessionEvent | None = None
+        self.refusal: SessionEvent | None = None
 
 
 class TurnTracker:
@@ -32,33 +52,96 @@ class TurnTracker:
         running: Whether a turn has begun and not ended.
         answered: Whether the last thing that happened in it was a complete message.
         has_statuses: Whether the engine has ever told a status that begins or ends a turn.
+        current: The post whose turn is running; None between turns and in those of others.
     """
 
-    __slots__ = ("answered", "has_statuses", "running")
+    __slots__ = ("_acknowledged", "_sent", "answered", "current", "has_statuses", "running")
 
     def __init__(self) -> None:
         self.running = False
         self.answered = False
         self.has_statuses = False
+        self.current: Ticket | None = None
+        self._sent: deque[Ticket] = deque()
+        self._acknowledged: deque[Ticket] = deque()
 
-    def follow(self, event: SessionEvent) -> None:
-        """Takes in the next event."""
+    @property
+    def unacknowledged(self) -> list[Ticket]:
+        """Our posts whose acks have not come, in order."""
+        return list(self._sent)
+
+    @property
+    def unanswered(self) -> list[Ticket]:
+        """Our posts with an ack whose turns have not ended, in order."""
+        current = [] if self.current is None else [self.current]
+        return [*current, *self._acknowledged]
+
+    def post(self, makes_turn: bool = True, contents: tuple[str, ...] = ()) -> Ticket:
+        """Notes a post that is about to leave, and gives its ticket."""
+        ticket = Ticket(makes_turn, contents)
+        self._sent.append(ticket)
+        return ticket
+
+    def withdraw(self, ticket: Ticket) -> None:
+        """Forgets a post that did not leave."""
+        if ticket in self._sent:
+            self._sent.remove(ticket)
+
+    def follow(self, event: SessionEvent) -> Ticket | None:
+        """Takes in the next event and gives the post of ours that it belongs to, if any."""
         kind = event.type
         if kind is _DELTA:
             self.answered = False
-        elif kind is _COMPLETE:
-            self.answered = True
+        elif kind in _POSTED or (kind is _ERROR and event.data.get("request_type") in _POSTS):
+            return self._acknowledge(event)
         elif kind is _STATUS:
-            self._follow_status(event.participant_status)
-        elif kind not in _NEUTRAL:
-            self.answered = False
+            return self._follow_status(event)
+        elif kind in NEUTRAL:
+            return None
+        else:
+            self.answered = kind is _COMPLETE
+        if self._acknowledged and not self.has_statuses and not self.running:
+            self._begin(event)
+        owner = self.current
+        if kind is _COMPLETE and not self.has_statuses:
+            self._end(event)
+        return owner
 
     def ends_turn(self, event: SessionEvent) -> bool:
         """Whether an event is the last of its turn, on this engine."""
         return event.is_turn_end or (event.type is _COMPLETE and not self.has_statuses)
 
-    def _follow_status(self, status: ParticipantStatus | None) -> None:
+    def _acknowledge(self, event: SessionEvent) -> Ticket | None:
+        if not self._sent:
+            return None
+        ticket = self._sent.popleft()
+        if event.type is _ERROR:
+            ticket.refusal = event
+        elif ticket.makes_turn:
+            self._acknowledged.append(ticket)
+        return ticket
+
+    def _follow_status(self, event: SessionEvent) -> Ticket | None:
+        status = event.participant_status
         if status is ParticipantStatus.PROCESSING:
-            self.running, self.answered, self.has_statuses = True, False, True
+            self.has_statuses, self.answered = True, False
+            if not self.running:
+                self._begin(event)
         elif status is ParticipantStatus.IDLE:
-            self.running, self.answered, self.has_statuses = False, False, True
+            self.has_statuses = True
+            owner = self.current
+            self._end(event)
+            return owner
+        return self.current
+
+    def _begin(self, event: SessionEvent) -> None:
+        self.running = True
+        self.current = self._acknowledged.popleft() if self._acknowledged else None
+        if self.current is not None:
+            self.current.first = event
+
+    def _end(self, event: SessionEvent) -> None:
+        self.running = self.answered = False
+        if self.current is not None:
+            self.current.last = event
+        self.current = None

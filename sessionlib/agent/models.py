@@ -1,0 +1,154 @@
+"""The parts of an agent that are plain values, and what running one gives.
+
+Names, order and defaults of the fields are those of the official SDK (``vectorshift`` 0.1.15).
+"""
+
+# Annotations are real objects here, because dataclasses-json makes marshmallow schemas only from those.
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from sessionlib.events import SessionEvent
+from sessionlib.models import NOT_ON_THE_WIRE, JsonModel, OpenModel, StrEnum, accept_unknown
+
+__all__ = [
+    "AgentRunResult",
+    "AgentType",
+    "BumpLevel",
+    "ConversationalAgentRunResult",
+    "IOConfig",
+    "IoConfig",
+    "LLMInfo",
+    "LlmInfo",
+    "MemoryConfig",
+]
+
+
+class AgentType(StrEnum):
+    """What kind of agent it is; only conversational ones have sessions."""
+
+    FUNCTIONAL = "functional"
+    CONVERSATIONAL = "conversational"
+
+
+class BumpLevel(StrEnum):
+    """Which part of its version a save raises."""
+
+    PATCH = "patch"
+    MINOR = "minor"
+    MAJOR = "major"
+
+
+@accept_unknown
+@dataclass
+class LlmInfo(OpenModel):
+    """The language model of an agent; ``llm_client_key`` on the wire.
+
+    Attributes:
+        provider: Who serves the model, such as "openai".
+        model_id: The model, such as "gpt-4o".
+        api_key: A key for the provider, if not the engine's own; never shown.
+        fine_tuned_model_id: A fine-tuned model to use instead.
+        endpoint: The provider's endpoint, where it has several.
+        deployment_id: The deployment, where the provider has them.
+        stream_response: Whether the model streams.
+        json_output: Whether the model answers in JSON.
+        show_source: Whether answers name their sources.
+        show_confidence: Whether answers carry a confidence.
+        enable_tools: Whether the model may call tools.
+        base_url: Where a provider of one's own is.
+        max_retries: How often the engine asks the model again.
+        retry_interval_ms: Milliseconds between these tries.
+        extra: Fields of the server that are not known here.
+    """
+
+    provider: str
+    model_id: str
+    api_key: Optional[str] = field(default=None, repr=False)
+    fine_tuned_model_id: Optional[str] = None
+    endpoint: Optional[str] = None
+    deployment_id: Optional[str] = None
+    stream_response: bool = False
+    json_output: bool = True
+    show_source: bool = False
+    show_confidence: bool = False
+    enable_tools: bool = True
+    base_url: Optional[str] = None
+    max_retries: Optional[int] = None
+    retry_interval_ms: Optional[int] = None
+    extra: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+@accept_unknown
+@dataclass
+class MemoryConfig(OpenModel):
+    """What a conversational agent remembers.
+
+    Attributes:
+        enable_session_memory: Whether it remembers within a session.
+        enable_global_memory: Whether it remembers across sessions.
+        extra: Fields of the server that are not known here.
+    """
+
+    enable_session_memory: bool = True
+    enable_global_memory: bool = False
+    extra: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+@accept_unknown
+@dataclass
+class IoConfig(OpenModel):
+    """An input or output of a functional agent.
+
+    Attributes:
+        io_type: Its type, such as "string", "file", "audio" or "image".
+        description: What it is for.
+        server_id: Its id on the server, such as "input_65f0..."; set by a fetch or a save. On the
+            wire it is the key under which the rest stands, so `to_dict` leaves it out.
+        extra: Fields of the server that are not known here.
+    """
+
+    io_type: str
+    description: Optional[str] = ""
+    server_id: Optional[str] = field(default=None, metadata=NOT_ON_THE_WIRE)
+    extra: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+LLMInfo = LlmInfo
+IOConfig = IoConfig
+
+
+@dataclass
+class AgentRunResult(JsonModel):
+    """What a run of a functional agent gave.
+
+    Attributes:
+        outputs: The outputs, by the names that the agent's ``outputs`` have.
+        run_id: The run.
+        status: How it ended; "success" where the server does not say.
+        error: What went wrong, or None.
+    """
+
+    outputs: dict[str, Any]
+    run_id: str
+    status: str
+    error: Optional[str] = None
+
+
+@dataclass
+class ConversationalAgentRunResult(JsonModel):
+    """What a one-shot run of a conversational agent gave.
+
+    Attributes:
+        final_message: The answer's text.
+        session_id: The session it was given in.
+        status: "complete" or "error".
+        error: What went wrong, or None.
+        events: The events of the turn, without the pieces of text unless they were asked for.
+    """
+
+    final_message: str
+    session_id: str
+    status: str
+    error: Optional[str] = None
+    events: list[SessionEvent] = field(default_factory=list)

@@ -1,0 +1,270 @@
+"""The client: where an engine is, who asks, and the HTTP calls to it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from sessionlib.config import ApiKey, Endpoint
+from sessionlib.errors import ConfigurationError
+from sessionlib.rest.calls import Answer, Call, Failure, Tries, Upload, make_call
+from sessionlib.timing import Deadline
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from sessionlib.rest.pool import Lines, Pool
+
+__all__ = ["Client", "default_client"]
+
+log = logging.getLogger("sessionlib.rest")
+
+
+class Client:
+    """An engine's address and a key for it, with pooled HTTP connections. Threads may share it.
+
+    A client is a context manager; leaving it closes its connections. It may be pickled and
+    survives a fork: connections stay behind, and so does a key that was given as ``api_key``. On the
+    other side the key comes from the environment.
+
+    Args:
+        api_key: The key, or a callable that gives one and is asked anew for each try of a call; else
+            ``SESSIONLIB_API_KEY``, then ``VECTORSHIFT_API_KEY``, read when it is needed.
+        base_url: HTTP base; else ``SESSIONLIB_BASE_URL``, then ``VECTORSHIFT_BASE_URL``, then the
+            hosted engine.
+        ws_url: WebSocket base; else as `Endpoint.resolve` finds it.
+        timeout: Seconds for a whole call, from name resolution to the last byte of its answer, with
+            all retries and the waits between them; None waits without limit.
+        proxy: URL of the proxy for every call. By default the environment's proxies are used,
+            for other machines only.
+        allow_insecure: Lets a key travel unencrypted to another machine.
+        max_retries: How often a call is made again where that is harmless: one that changes nothing
+            after a failed connection, 408, 425, 429 or 5xx; any after 429 or 503 with Retry-After.
+
+    Attributes:
+        endpoint: The addresses and the key.
+        timeout: Seconds for a whole call, or None.
+        proxy: The proxy for every call, or None.
+        max_retries: How often a call is made again.
+
+    Raises:
+        ConfigurationError: Something is empty, malformed or holds control characters.
+        InsecureTransportError: A URL is unencrypted and not on this machine.
+    """
+
+    def __init__(
+        self,
+        api_key: ApiKey | None = None,
+        base_url: str | None = None,
+        ws_url: str | None = None,
+        timeout: float | None = 30.0,
+        *,
+        proxy: str | None = None,
+        allow_insecure: bool = False,
+        max_retries: int = 2,
+    ) -> None:
+        self.endpoint = Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=allow_insecure)
+        self.timeout = _check_timeout(timeout)
+        self.proxy = _check_proxy(proxy)
+        self.max_retries = max_retries
+        self._allow_insecure = allow_insecure
+        # By process id, so that a forked child never touches its parent's connections. setdefault is
+        # atomic and a new pool holds nothing yet, so threads that race for it need no lock.
+        self._pools: dict[int, Pool] = {}
+
+    def __repr__(self) -> str:
+        return f"<Client {self.host}>"
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __copy__(self) -> Client:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Client:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        options = {
+            "base_url": self.endpoint.base_url,
+            "ws_url": self.endpoint.ws_url,
+            "timeout": self.timeout,
+            # A proxy with a password is a secret like the key.
+            "proxy": None if self.proxy and "@" in self.proxy else self.proxy,
+            "allow_insecure": self._allow_insecure,
+            "max_retries": self.max_retries,
+        }
+        return (_rebuild, (options,))
+
+    @property
+    def host(self) -> str:
+        """Host and port of the engine."""
+        return urlsplit(self.endpoint.base_url).netloc
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        json: Any = None,
+        form: Mapping[str, Any] | None = None,
+        files: Iterable[Upload] = (),
+        timeout: float | None = None,
+    ) -> Any:
+        """Makes one HTTP call and gives the JSON value of its answer.
+
+        Args:
+            method: The HTTP method.
+            path: The path below the base URL, such as ``/agent``.
+            query: Fields of the query; None values are left out, flags become ``true`` and ``false``.
+            json: The JSON body.
+            form: Fields of a form, sent instead of ``json``.
+            files: Files of a multipart form, as ``(field, (name, bytes))`` or ``(field, (name, bytes, type))``.
+            timeout: Seconds for the whole call; None takes the client's.
+
+        Returns:
+            The value; ``{}`` for an empty body.
+
+        Raises:
+            ApiError: The server answered with a status that is not 2xx; redirects are not followed.
+            ApiTimeoutError: The answer was not complete in time.
+            ApiConnectionError: There was no answer, or one that is not JSON or is larger than 32 MiB.
+            ConfigurationError: There is no key, or the call cannot be one; nothing was sent.
+            TypeError: The body holds something that has no JSON form; nothing was sent.
+        """
+        call = make_call(method, path, query=query, json=json, form=form, files=files)
+        return self._outcome(call, timeout).value()
+
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        json: Any = None,
+        timeout: float | None = None,
+    ) -> Lines:
+        """Makes one HTTP call and gives the lines of its answer as they come.
+
+        Args:
+            method: The HTTP method.
+            path: The path below the base URL.
+            query: Fields of the query.
+            json: The JSON body.
+            timeout: Seconds until the answer begins, and then for each line; None takes the client's.
+
+        Returns:
+            An iterator over the lines that are not empty, which closes the connection at its end.
+
+        Raises:
+            ApiError: The server answered with a status that is not 2xx.
+            ApiTimeoutError: The answer did not begin in time.
+            ApiConnectionError: There was no answer.
+            ConfigurationError: There is no key, or the call cannot be one; nothing was sent.
+            TypeError: The body holds something that has no JSON form; nothing was sent.
+        """
+        call = make_call(method, path, query=query, json=json, stream=True)
+        lines: Lines = self._outcome(call, timeout).value()
+        return lines
+
+    def close(self) -> None:
+        """Closes the pooled connections; idempotent. A later call opens new ones."""
+        pool = self._pools.pop(os.getpid(), None)
+        if pool is not None:
+            pool.close()
+
+    def _outcome(self, call: Call, timeout: float | None) -> Answer | Failure | Lines:
+        deadline = Deadline(self.timeout if timeout is None else _check_timeout(timeout))
+        tries = Tries(call, deadline, self.max_retries)
+        while True:
+            outcome = self._try(call, deadline)
+            delay = None if not isinstance(outcome, (Answer, Failure)) else tries.delay_after(outcome)
+            if delay is None:
+                return outcome
+            log.debug("= %s again in %.3f s", call, delay)
+            time.sleep(delay)
+
+    def _try(self, call: Call, deadline: Deadline) -> Answer | Failure | Lines:
+        log.debug("> %s", call)
+        began = time.monotonic()
+        outcome = self._pool().exchange(call, self.endpoint.base_url, self.endpoint.key(), deadline)
+        told = outcome.status if isinstance(outcome, Answer) else type(outcome).__name__
+        log.debug("< %s %s after %.3f s", call, told, time.monotonic() - began)
+        return outcome
+
+    def _pool(self) -> Pool:
+        pid = os.getpid()
+        pool = self._pools.get(pid)
+        if pool is None:
+            # Here, because it imports requests.
+            from sessionlib.rest.pool import Pool
+
+            for parent in self._pools.keys() - {pid}:
+                self._pools.pop(parent, None)
+            pool = self._pools.setdefault(pid, Pool(self.proxy))
+        return pool
+
+
+_defaults: dict[Endpoint, Client] = {}
+
+
+def default_client() -> Client:
+    """Gives the client of this process for what the environment says now.
+
+    Raises:
+        ConfigurationError: The environment names a URL that cannot be used.
+        InsecureTransportError: It names one that is unencrypted and not on this machine.
+    """
+    endpoint = Endpoint.resolve()
+    return _defaults.get(endpoint) or _defaults.setdefault(endpoint, Client())
+
+
+def given_client(client: Client | None, api_key: ApiKey | None) -> Client | None:
+    """Gives the client that a public call names, or None for the environment's.
+
+    Raises:
+        TypeError: Both are given, or ``client`` is not a `Client`.
+        ConfigurationError: The key cannot be used.
+    """
+    if client is not None and not isinstance(client, Client):
+        raise TypeError(f"client takes a Client, not {type(client).__name__}")
+    if client is not None and api_key is not None:
+        raise TypeError("give client or api_key, not both: a client has its key")
+    return client if api_key is None else Client(api_key)
+
+
+def _rebuild(options: dict[str, Any]) -> Client:
+    return Client(**options)
+
+
+def _check_timeout(timeout: float | None) -> float | None:
+    if timeout is not None and not timeout > 0:
+        raise ConfigurationError("timeout takes a number of seconds above 0, or None for no limit")
+    return timeout
+
+
+def _check_proxy(proxy: str | None) -> str | None:
+    if proxy is None:
+        return None
+    # A proxy's URL may hold a password, so none of it is quoted.
+    wrong = ConfigurationError("proxy has to be a URL that begins with http:// or https:// and names a host")
+    if not isinstance(proxy, str) or not proxy.isascii() or not proxy.isprintable() or " " in proxy:
+        raise wrong
+    try:
+        parts = urlsplit(proxy)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise wrong
+    return proxy

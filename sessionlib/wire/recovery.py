@@ -1,0 +1,258 @@
+"""Closing the gap that a lost link leaves: what was delivered, and what the history says came after it.
+
+A session's history is the proof. What it shows as finished is delivered once, marked with
+``data["recovered"] = True``; what it cannot show to be whole is told by an ERROR with
+``data["error"] == "gap"``. Pieces of a message that follow missing ones are held back until its whole
+text is there, so that the pieces always add up to the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType, SessionMessage
+from sessionlib.wire import frames
+from sessionlib.wire.parse import Frame, parse_event
+from sessionlib.wire.turns import Ticket
+
+__all__ = ["GAP", "CatchUp", "Seen", "gap", "summarise"]
+
+GAP = "gap"
+Type = SessionEventType
+
+_REQUESTS = frozenset({Type.APPROVAL_REQUEST, Type.REAUTH_REQUEST})
+
+
+@dataclass
+class CatchUp:
+    """What a history adds to what was delivered.
+
+    Attributes:
+        events: The events that were missed, in order.
+        found: The posts without an ack that the history holds.
+    """
+
+    events: list[SessionEvent] = field(default_factory=list)
+    found: list[Ticket] = field(default_factory=list)
+
+
+class Seen:
+    """What has been delivered of a session's messages; for the reading thread alone.
+
+    Args:
+        session_id: The session.
+        from_start: Whether it has been followed since it was created.
+    """
+
+    def __init__(self, session_id: str, from_start: bool) -> None:
+        self._session_id = session_id
+        self._from_start = from_start
+        self._known: set[str] = set()
+        # For each message that is streaming: the index expected next, and the length of what was delivered.
+        self._partial: dict[str, list[int]] = {}
+        # Streaming messages of which pieces are missing, and messages that came from the history.
+        self._torn: set[str] = set()
+        self._recovered: set[str] = set()
+        self._interrupted = False
+
+    def admit(self, events: list[SessionEvent]) -> list[SessionEvent]:
+        """Notes events on their way to the user, and gives those that may go on."""
+        if self._interrupted:
+            events = [passed for event in events for passed in self._filter(event)]
+        self.note(events)
+        return events
+
+    def note(self, events: list[SessionEvent]) -> None:
+        """Notes events that are delivered."""
+        partial, known = self._partial, self._known
+        for event in events:
+            message_id = event.message_id
+            if message_id is None:
+                continue
+            if event.type is Type.MESSAGE_DELTA:
+                state = partial.get(message_id)
+                if state is None:
+                    known.add(message_id)
+                    state = partial[message_id] = [0, 0]
+                index = event.data["index"]
+                state[0] = index + 1 if isinstance(index, int) else -1
+                state[1] += len(event.data["delta"])
+            else:
+                known.add(message_id)
+                if event.type is Type.MESSAGE_COMPLETE:
+                    partial.pop(message_id, None)
+
+    def interrupt(self) -> None:
+        """Notes that the link was lost: from here on, pieces may be missing."""
+        self._interrupted = True
+        self._torn.update(self._partial)
+
+    def catch_up(
+        self,
+        history: Sequence[Any],
+        acknowledged: Sequence[Ticket],
+        unacknowledged: Sequence[Ticket],
+        *,
+        running: bool,
+        told_status: bool,
+    ) -> CatchUp:
+        """Finds in the history what was missed.
+
+        Args:
+            history: The session's messages, oldest first, as the engine gave them.
+            acknowledged: Our posts whose acks have come but whose answers may not have begun.
+            unacknowledged: Our posts whose acks have not come.
+            running: Whether a turn was running when the link was lost.
+            told_status: Whether the engine has told the participant's status since it was joined again.
+        """
+        messages = [message for message in history if isinstance(message, dict)]
+        last = max((at for at, message in enumerate(messages) if message.get("id") in self._known), default=-1)
+        result = CatchUp()
+        if last < 0 and messages and (self._known or not self._from_start):
+            result.events.append(gap(self._session_id, "the history does not go back to the messages seen last"))
+            return result
+        writer = _Writer(self, result, acknowledged, unacknowledged, running)
+        for at, message in enumerate(messages):
+            writer.take(message, is_new=at > last)
+        if messages and not told_status:
+            writer.finish(messages[-1])
+        return result
+
+    def _filter(self, event: SessionEvent) -> list[SessionEvent]:
+        message_id = event.message_id
+        if message_id is None:
+            return [event]
+        if event.type is Type.MESSAGE_DELTA:
+            return [] if self._is_out_of_order(event, message_id) else [event]
+        if event.type is Type.MESSAGE_COMPLETE:
+            return [] if message_id in self._recovered else self._completed(event, message_id)
+        return [] if message_id in self._recovered and event.type not in _REQUESTS else [event]
+
+    def _is_out_of_order(self, event: SessionEvent, message_id: str) -> bool:
+        if message_id in self._recovered:
+            return True
+        expected = self._partial.get(message_id, (0,))[0]
+        if event.data["index"] == expected:
+            self._torn.discard(message_id)
+        elif message_id not in self._partial:
+            self._torn.add(message_id)
+        return message_id in self._torn
+
+    def _completed(self, event: SessionEvent, message_id: str) -> list[SessionEvent]:
+        """Gives a complete message, behind the rest of its text if pieces of it are missing."""
+        if message_id not in self._torn:
+            return [event]
+        self._torn.discard(message_id)
+        delivered = self._partial.get(message_id, (0, 0))[1]
+        text = event.text
+        if not isinstance(text, str) or len(text) < delivered:
+            return [gap(self._session_id, f"the pieces of message {message_id} do not add up to its text"), event]
+        rest = {"delta": text[delivered:], "index": None, "recovered": True}
+        piece = [SessionEvent(Type.MESSAGE_DELTA, event.session_id, message_id, rest)] if rest["delta"] else []
+        return [*piece, event]
+
+
+def gap(session_id: str, detail: str) -> SessionEvent:
+    """Gives the ERROR that tells of what cannot be proved whole."""
+    return SessionEvent(Type.ERROR, session_id, None, {"error": GAP, "detail": detail, "request_type": None})
+
+
+class _Writer:
+    """Writes the missed events down, in the order of the history."""
+
+    def __init__(
+        self,
+        seen: Seen,
+        result: CatchUp,
+        acknowledged: Sequence[Ticket],
+        unacknowledged: Sequence[Ticket],
+        running: bool,
+    ) -> None:
+        self._seen = seen
+        self._result = result
+        # The same text may have been posted twice; the history's first is the one acknowledged before.
+        self._posts = [*acknowledged, *unacknowledged]
+        self._unsure = list(unacknowledged)
+        self._running = running
+
+    def take(self, message: Frame, is_new: bool) -> None:
+        sender = SessionMessage.from_dict(message)
+        message_id = sender.id
+        if message_id in self._seen._partial:
+            self._write(message, message_id)
+        elif is_new and sender.is_user:
+            self._find_post(sender)
+        elif is_new and message_id:
+            self._write(message, message_id)
+
+    def finish(self, last: Frame) -> None:
+        """Ends the turn if the history ends with its answer, since its Idle may have been missed."""
+        content = last.get("content")
+        done = isinstance(content, dict) and (
+            content.get("status") == "Complete" or content.get("type") == "error_message"
+        )
+        if self._running and done and not SessionMessage.from_dict(last).is_user:
+            self._status(ParticipantStatus.IDLE)
+
+    def _write(self, message: Frame, message_id: str) -> None:
+        event = parse_event(frames.message_notification(self._seen._session_id, message), self._seen._session_id)
+        if event is None or event.type is Type.MESSAGE_STREAMING:
+            return  # not finished: the rest of it is still to come
+        if not self._running:
+            self._status(ParticipantStatus.PROCESSING)
+            self._running = True
+        told = SessionEvent(event.type, event.session_id, message_id, {**event.data, "recovered": True})
+        events = self._seen._completed(told, message_id) if told.is_complete else [told]
+        self._seen._recovered.add(message_id)
+        self._result.events += events
+
+    def _find_post(self, message: SessionMessage) -> None:
+        for ticket in self._posts:
+            if not ticket.contents or not _is_content(ticket.contents[0], message):
+                continue
+            # A batch stands in the history as several messages; its first decides.
+            self._posts.remove(ticket)
+            if ticket not in self._unsure:
+                return
+            self._result.found.append(ticket)
+            kind = Type.MESSAGE_POSTED if len(ticket.contents) == 1 else Type.MESSAGES_POSTED
+            self._result.events.append(
+                SessionEvent(kind, self._seen._session_id, None, {"success": True, "recovered": True})
+            )
+            return
+
+    def _status(self, status: ParticipantStatus) -> None:
+        told = {"status": str(status), "recovered": True}
+        self._result.events.append(SessionEvent(Type.PARTICIPANT_STATUS, self._seen._session_id, None, told))
+
+
+def summarise(frame: Frame) -> tuple[str, ...]:
+    """Gives what a post's contents can be recognised by in the history, without their bytes."""
+    contents = frame.get("messages") or [frame.get("content")]
+    return tuple(_summary(content) for content in contents)
+
+
+def _summary(content: Any) -> str:
+    if isinstance(content, str):
+        return f"text:{content}"
+    value = content.get("value") if isinstance(content, dict) else None
+    if isinstance(value, str):
+        return f"text:{value}"
+    metadata = value.get("metadata") if isinstance(value, dict) else None
+    return f"file:{metadata['name']}" if isinstance(metadata, dict) and "name" in metadata else "other:"
+
+
+def _is_content(summary: str, message: SessionMessage) -> bool:
+    kind, _, told = summary.partition(":")
+    if kind == "text":
+        return message.text == told
+    return kind == "file" and told in _strings(message.raw.get("content"))
+
+
+def _strings(value: Any) -> set[str]:
+    if isinstance(value, str):
+        return {value}
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return {text for item in inner for text in _strings(item)}

@@ -1,0 +1,342 @@
+"""The house: imports flow one way, each third-party name lives in one room, and the surface is what it says."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import pytest
+
+import sessionlib
+
+PACKAGE = Path(sessionlib.__file__).parent
+
+# Each room may import from those before it, and from itself. A room need not exist yet.
+ROOMS = [
+    "_version",
+    "errors",
+    "timing",
+    "models",
+    "config",
+    "events",
+    "content",
+    "wire",
+    "transport",
+    "mailbox",
+    "dispatcher",
+    "hub",
+    "listener",
+    "replies",
+    "intake",
+    "link",
+    "joining",
+    "retrying",
+    "heartbeat",
+    "observers",
+    "connection",
+    "approvals",
+    "policies",
+    "turn",
+    "session",
+    "rest",
+    "client",
+    "agent",
+    "chatbot",
+    "engine",
+    "testing",
+    "notebook",
+    "cli",
+]
+
+# Each third-party name, and the rooms that may know of it.
+HOMES = {
+    "websocket": ["transport"],
+    "requests": ["rest", "client"],
+    "urllib3": ["rest", "client"],
+    "dataclasses_json": ["models"],
+    "marshmallow": ["models"],
+    "orjson": ["wire"],
+    "flask": ["engine"],
+    "flask_sock": ["engine"],
+    "simple_websocket": ["engine"],
+    "werkzeug": ["engine"],
+    "pydantic": ["engine"],
+    "openai": ["engine"],
+    "IPython": ["notebook"],
+    "ipywidgets": ["notebook"],
+    "click": ["cli"],
+    "rich": ["cli"],
+    "pytest": ["testing"],
+    "_typeshed": ["rest"],
+}
+
+# What `import sessionlib` must not make anybody wait for.
+HEAVY = {"aiohttp", "requests", "urllib3", "IPython", "ipywidgets", "flask", "werkzeug", "click", "rich", "marshmallow"}
+
+
+class Import(NamedTuple):
+    """One name that a module imports; ``running`` is false where only a type checker sees it."""
+
+    module: str
+    line: int
+    target: str
+    running: bool
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line} imports {self.target}"
+
+
+# ---- reading the package -------------------------------------------------------------------
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Every module of the package by its dotted name, parsed."""
+    return {_dotted(path): ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def _dotted(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def imports() -> list[Import]:
+    return [found for module, tree in trees().items() for found in _imports_of(module, tree)]
+
+
+def _imports_of(module: str, tree: ast.Module) -> Iterator[Import]:
+    unseen = _lines_for_type_checkers(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            for target in _targets(module, node):
+                yield Import(module, node.lineno, target, node.lineno not in unseen)
+
+
+def _lines_for_type_checkers(tree: ast.Module) -> set[int]:
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and _is_type_checking(node.test)]
+    return {line for block in blocks for node in block.body for line in range(node.lineno, (node.end_lineno or 0) + 1)}
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return ast.unparse(test).removeprefix("typing.") == "TYPE_CHECKING"
+
+
+def _targets(module: str, node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    base = _base(module, node)
+    for alias in node.names:
+        name = f"{base}.{alias.name}"
+        yield name if name in trees() else base
+
+
+def _base(module: str, node: ast.ImportFrom) -> str:
+    """The dotted name behind ``from``, relative ones resolved."""
+    if not node.level:
+        return node.module or ""
+    parts = module.split(".")
+    above = node.level - (PACKAGE.parent.joinpath(*parts) / "__init__.py").is_file()
+    kept = parts[: len(parts) - above]
+    return ".".join([*kept, node.module] if node.module else kept)
+
+
+def room_of(module: str) -> str:
+    """The room of a module of the package; "" for the package itself."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def _is_ours(target: str) -> bool:
+    return target.split(".")[0] == "sessionlib"
+
+
+# ---- how imports flow ----------------------------------------------------------------------
+
+
+def test_imports_of_every_form_are_seen() -> None:
+    seen = {(found.module, found.target, found.running) for found in imports()}
+    assert ("sessionlib.session", "sessionlib.connection", True) in seen
+    assert ("sessionlib.connection", "sessionlib.wire.codec", True) in seen
+    assert ("sessionlib.errors", "sessionlib.events", False) in seen
+    relative = ast.parse("from . import frames\nfrom ..events import SessionEvent")
+    assert [i.target for i in _imports_of("sessionlib.wire.parse", relative)] == [
+        "sessionlib.wire.frames",
+        "sessionlib.events",
+    ]
+    assert [i.target for i in _imports_of("sessionlib.wire", relative)] == [
+        "sessionlib.wire.frames",
+        "sessionlib.events",
+    ]
+
+
+def test_every_room_is_on_the_map() -> None:
+    unknown = sorted({room_of(module) for module in trees()} - {"", *ROOMS})
+    assert not unknown, f"not on the map of rooms, at its place in the flow: {unknown}"
+
+
+def test_imports_flow_one_way() -> None:
+    upward = [
+        str(found)
+        for found in imports()
+        if found.running and _is_ours(found.target) and room_of(found.module)
+        if ROOMS.index(room_of(found.target) or "cli") > ROOMS.index(room_of(found.module))
+    ]
+    assert not upward, "\n".join(upward)
+
+
+def test_no_import_goes_round_in_a_circle() -> None:
+    graph = {module: {i.target for i in imports() if i.module == module and i.running} for module in trees()}
+    done: set[str] = set()
+
+    def walk(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, f"a circle: {' -> '.join((*path, module))}"
+        if module not in done:
+            for target in graph.get(module, ()):
+                walk(target, (*path, module))
+            done.add(module)
+
+    for module in graph:
+        walk(module, ())
+
+
+def test_each_third_party_name_lives_in_its_room() -> None:
+    strangers = [
+        str(found)
+        for found in imports()
+        if (top := found.target.split(".")[0]) not in {"sessionlib", "__future__", *sys.stdlib_module_names}
+        if room_of(found.module) not in HOMES.get(top, [])
+    ]
+    assert not strangers, "not at home here (see HOMES):\n" + "\n".join(strangers)
+
+
+def test_the_client_knows_nothing_of_the_edges() -> None:
+    edges = ROOMS[ROOMS.index("engine") :]
+    reaching = [
+        str(found)
+        for found in imports()
+        if room_of(found.module) not in edges and _is_ours(found.target) and room_of(found.target) in edges
+    ]
+    assert not reaching, "\n".join(reaching)
+
+
+# ---- no event loop -------------------------------------------------------------------------
+
+
+def test_nothing_in_the_package_is_asynchronous() -> None:
+    kinds = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
+    found = [
+        f"{module}:{node.lineno} {type(node).__name__}"
+        for module, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, kinds) or (isinstance(node, ast.comprehension) and node.is_async)
+    ]
+    found += [str(i) for i in imports() if i.target.split(".")[0] in ("asyncio", "aiohttp", "anyio", "trio")]
+    assert not found, "\n".join(found)
+
+
+@cache
+def modules_after(statement: str) -> frozenset[str]:
+    """What a fresh interpreter has loaded after a statement."""
+    code = f"{statement}; import json, sys; print(json.dumps(sorted(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=PACKAGE.parent)
+    assert ran.returncode == 0, ran.stderr
+    assert not ran.stderr, ran.stderr
+    return frozenset(json.loads(ran.stdout))
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    loaded = modules_after("import sessionlib")
+    assert "sessionlib.session" in loaded
+    # marshmallow and typing_inspect come with dataclasses_json, which alone is let in.
+    allowed = modules_after("import websocket, dataclasses_json, orjson")
+    heavy = {name for name in loaded - allowed if name.split(".")[0] in HEAVY}
+    edges = {name for name in loaded if room_of(name) in ROOMS[ROOMS.index("engine") :] and _is_ours(name)}
+    assert not heavy | edges
+
+
+def test_importing_the_package_loads_no_event_loop() -> None:
+    loops = {name for name in modules_after("import sessionlib") if name.split(".")[0] in ("asyncio", "selectors")}
+    theirs = modules_after("import websocket, dataclasses_json, orjson")
+    assert loops <= theirs, "not by what we stand on, so by our doing"
+    assert "asyncio" in modules_after("import asyncio")  # or this test could not fail
+
+
+# ---- the surface ---------------------------------------------------------------------------
+
+
+def test_all_is_what_can_be_imported() -> None:
+    names = sessionlib.__all__
+    assert len(set(names)) == len(names)
+    assert {name: hasattr(sessionlib, name) for name in names} == dict.fromkeys(names, True)
+    reachable = {
+        name
+        for name in dir(sessionlib)
+        if not name.startswith("_") and not isinstance(getattr(sessionlib, name), ModuleType)
+    }
+    assert reachable - {"annotations"} == set(names) - {"__version__"}
+
+
+def test_every_module_keeps_its_word() -> None:
+    for module in map(importlib.import_module, _importable()):
+        missing = [name for name in getattr(module, "__all__", ()) if not hasattr(module, name)]
+        assert not missing, f"{module.__name__} does not have what its __all__ names: {missing}"
+
+
+PORTED = {
+    "session": "Session UserSessionMessage SessionError SessionDisconnectedError ApprovalResponse",
+    "events": "SessionEvent SessionEventType SessionMessage SessionMessageStatus SessionMessageRole MessageSender "
+    "ParticipantStatus",
+    "agent": "Agent AgentType LlmInfo MemoryConfig Tool ToolApprovalConfig ToolInput ToolInputType",
+    "chatbot": "Chatbot",
+}
+
+
+@pytest.mark.parametrize("room", [room for room in PORTED if f"sessionlib.{room}" in trees()])
+def test_a_ported_import_needs_only_the_new_package_name(room: str) -> None:
+    module = importlib.import_module(f"sessionlib.{room}")
+    for name in PORTED[room].split():
+        assert name in module.__all__
+        assert getattr(sessionlib, name) is getattr(module, name)
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    silent = [f"{module}.{name}" for module, tree in trees().items() for name in _silent(tree)]
+    assert not silent, "\n".join(silent)
+
+
+def test_what_is_exported_has_a_docstring() -> None:
+    silent = [name for name in sessionlib.__all__ if name != "__version__" and not inspect.getdoc(_exported(name))]
+    assert not silent
+
+
+def _exported(name: str) -> object:
+    value = getattr(sessionlib, name)
+    return value if inspect.isclass(value) or callable(value) else type(value)
+
+
+def _importable() -> list[str]:
+    # An edge may need an extra that is not installed; the modules of the client need none.
+    return [name for name in trees() if room_of(name) not in ROOMS[ROOMS.index("engine") :]]
+
+
+def _silent(tree: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[str]:
+    """The public names below a node that have no docstring."""
+    if not prefix and not ast.get_docstring(tree):
+        yield "(the module itself)"
+    for node in tree.body:
+        if not isinstance(node, (ast.ClassDef, ast.FunctionDef)) or node.name.startswith("_"):
+            continue
+        if not ast.get_docstring(node):
+            yield prefix + node.name
+        if isinstance(node, ast.ClassDef):
+            yield from _silent(node, f"{prefix}{node.name}.")
