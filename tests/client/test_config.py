@@ -1,0 +1,254 @@
+"""Keys, URLs and ids: where they come from, and what is refused before anything is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessionlib import ConfigurationError, InsecureTransportError, Session
+from sessionlib.config import DEFAULT_BASE_URL, Endpoint, check_id, check_key, is_configured, is_loopback
+from tests.support.secrets import assert_keeps_secret
+
+HOSTED = "wss://api.vectorshift.ai/v1/ws/session"
+
+
+# ---- where they come from ----------------------------------------------------------------------
+
+
+def test_the_hosted_engine_is_the_default() -> None:
+    endpoint = Endpoint.resolve("k")
+    assert (endpoint.base_url, endpoint.session_url) == (DEFAULT_BASE_URL, HOSTED)
+    assert endpoint.host == "api.vectorshift.ai"
+    assert endpoint.key() == "k"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "session_url"),
+    [
+        ("https://engine.example.org/v1", "wss://engine.example.org/v1/ws/session"),
+        ("https://engine.example.org/v1/", "wss://engine.example.org/v1/ws/session"),
+        ("http://127.0.0.1:8000", "ws://127.0.0.1:8000/ws/session"),
+        ("http://[::1]:8000/http://x", "ws://[::1]:8000/http://x/ws/session"),
+    ],
+)
+def test_the_websocket_is_beside_the_http_base(base_url: str, session_url: str) -> None:
+    assert Endpoint.resolve("k", base_url).session_url == session_url
+
+
+def test_a_websocket_of_its_own() -> None:
+    endpoint = Endpoint.resolve("k", "https://a.example.org/v1", "wss://b.example.org/v2/")
+    assert (endpoint.base_url, endpoint.ws_url) == ("https://a.example.org/v1", "wss://b.example.org/v2")
+
+
+def test_the_environment_fills_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not is_configured()
+    monkeypatch.setenv("VECTORSHIFT_API_KEY", "theirs")
+    monkeypatch.setenv("VECTORSHIFT_BASE_URL", "https://theirs.example.org/v1")
+    assert is_configured()
+    assert (Endpoint.resolve().key(), Endpoint.resolve().session_url) == (
+        "theirs",
+        "wss://theirs.example.org/v1/ws/session",
+    )
+    monkeypatch.setenv("VECTORSHIFT_WS_URL", "wss://socket.example.org")
+    assert Endpoint.resolve().session_url == "wss://socket.example.org/ws/session"
+
+
+def test_our_own_names_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    for owner in ("VECTORSHIFT", "SESSIONLIB"):
+        monkeypatch.setenv(f"{owner}_API_KEY", owner)
+        monkeypatch.setenv(f"{owner}_BASE_URL", f"https://{owner}.example.org")
+        monkeypatch.setenv(f"{owner}_WS_URL", f"wss://{owner}.example.net")
+    endpoint = Endpoint.resolve()
+    assert endpoint.key() == "SESSIONLIB"
+    assert endpoint.base_url == "https://SESSIONLIB.example.org"
+    assert endpoint.ws_url == "wss://SESSIONLIB.example.net"
+
+
+def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSIONLIB_API_KEY", "from the environment")
+    monkeypatch.setenv("SESSIONLIB_WS_URL", "wss://environment.example.org")
+    endpoint = Endpoint.resolve("k", "https://argument.example.org")
+    # A WebSocket of the environment must not pair with an HTTP base given here: the key would go to both.
+    assert endpoint.ws_url == "wss://argument.example.org"
+    assert endpoint.key() == "k"
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSIONLIB_API_KEY", "")
+    monkeypatch.setenv("VECTORSHIFT_API_KEY", "theirs")
+    monkeypatch.setenv("SESSIONLIB_BASE_URL", "")
+    assert Endpoint.resolve().key() == "theirs"
+    assert Endpoint.resolve().base_url == DEFAULT_BASE_URL
+
+
+def test_the_environment_is_asked_when_the_key_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = Endpoint.resolve()
+    with pytest.raises(ConfigurationError, match="SESSIONLIB_API_KEY"):
+        endpoint.key()
+    monkeypatch.setenv("SESSIONLIB_API_KEY", "set-later")
+    assert endpoint.key() == "set-later"
+
+
+def test_a_callable_is_asked_anew_each_time() -> None:
+    keys = iter(["first", "second"])
+    endpoint = Endpoint.resolve(lambda: next(keys))
+    assert [endpoint.key(), endpoint.key()] == ["first", "second"]
+
+
+@pytest.mark.parametrize("given_back", [None, 7, b"k"])
+def test_a_callable_that_gives_no_text(given_back: Any) -> None:
+    with pytest.raises((TypeError, ConfigurationError)):
+        Endpoint.resolve(lambda: given_back).key()
+
+
+# ---- what is refused, before anything is sent --------------------------------------------------
+
+BAD_KEYS = ["", " ", "k\r\nX-Injected: 1", "k\n", "k\0", "k k", " k", "schlüssel", "k\x7f", "k\t"]
+
+
+@pytest.mark.parametrize("key", BAD_KEYS, ids=repr)
+def test_a_key_that_cannot_stand_in_a_header(key: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Session(session_id="s1", api_key=key)
+    with pytest.raises(ConfigurationError):
+        Endpoint.resolve(lambda: key).key()
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("key", [7, b"k", ["k"], {"k": 1}])
+def test_a_key_of_another_type(key: Any) -> None:
+    with pytest.raises(TypeError, match=type(key).__name__):
+        Session(session_id="s1", api_key=key)
+
+
+BAD_URLS = [
+    "",
+    "engine.example.org",
+    "//engine.example.org",
+    "https://",
+    "https:///v1",
+    "ftp://engine.example.org",
+    "javascript:alert(1)",
+    "https://user@engine.example.org",
+    "https://user:password@engine.example.org",
+    "https://engine.example.org/?key=1",
+    "https://engine.example.org/#part",
+    "https://engine.example.org/\r\nX-Injected: 1",
+    "https://engine.example.org/a b",
+    "https://engine.example.org:port",
+    "https://engine.example.org:99999",
+    "https://[::1",
+    "https://ëngine.example.org",
+    "https://engine.example.org\0",
+]
+
+
+@pytest.mark.parametrize("url", BAD_URLS, ids=repr)
+def test_a_url_that_cannot_be_used(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="base_url"):
+        Session(session_id="s1", api_key="k", base_url=url)
+    with pytest.raises(ConfigurationError, match="ws_url"):
+        Session(session_id="s1", api_key="k", ws_url=url.replace("https:", "wss:"))
+
+
+@pytest.mark.parametrize("url", [7, b"https://engine.example.org", ["x"]])
+def test_a_url_of_another_type(url: Any) -> None:
+    for name in ("base_url", "ws_url"):
+        with pytest.raises(TypeError, match=f"{name}.*{type(url).__name__}"):
+            Session(session_id="s1", api_key="k", **{name: url})
+
+
+def test_the_wrong_kind_of_url() -> None:
+    with pytest.raises(ConfigurationError, match="https://"):
+        Endpoint.resolve("k", "wss://engine.example.org")
+    with pytest.raises(ConfigurationError, match="wss://"):
+        Endpoint.resolve("k", None, "https://engine.example.org")
+
+
+def test_a_password_in_a_url_is_not_quoted() -> None:
+    password = "hunter" + "2"
+    with pytest.raises(ConfigurationError) as caught:
+        Endpoint.resolve("k", f"https://user:{password}@engine.example.org")
+    assert_keeps_secret(caught.value, password)
+
+
+@pytest.mark.parametrize("host", ["engine.example.org", "192.0.2.1", "localhost.evil.org", "127.0.0.1.evil.org"])
+def test_a_key_does_not_travel_unencrypted_to_another_machine(host: str) -> None:
+    with pytest.raises(InsecureTransportError, match="allow_insecure"):
+        Session(session_id="s1", api_key="k", base_url=f"http://{host}")
+    with pytest.raises(InsecureTransportError):
+        Session(session_id="s1", api_key="k", ws_url=f"ws://{host}:80/v1")
+    assert Session(session_id="s1", api_key="k", ws_url=f"ws://{host}", allow_insecure=True).session_id == "s1"
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "[::1]"])
+def test_this_machine_needs_no_encryption(host: str) -> None:
+    assert Endpoint.resolve("k", f"http://{host}:8000").host == f"{host}:8000"
+    assert is_loopback(host.strip("[]"))
+
+
+BAD_IDS = ["", " ", "\t", "a\r\nb", "a\0b", "x" * 513, "\u2028"]
+
+
+@pytest.mark.parametrize("value", BAD_IDS, ids=lambda value: ascii(value)[:20])
+def test_an_id_that_cannot_be_used(value: str) -> None:
+    with pytest.raises(ConfigurationError, match="session_id"):
+        Session(session_id=value, api_key="k")
+    with pytest.raises(ConfigurationError, match="owner_id"):
+        Session(owner_type="agent", owner_id=value, api_key="k")
+    with pytest.raises(ConfigurationError, match="owner_type"):
+        Session(owner_type=value, owner_id="a", api_key="k")
+
+
+@pytest.mark.parametrize("value", [7, b"s1", ["s1"]])
+def test_an_id_of_another_type(value: Any) -> None:
+    with pytest.raises(TypeError, match=f"session_id.*{type(value).__name__}"):
+        Session(session_id=value, api_key="k")
+
+
+@pytest.mark.parametrize("value", ["s1", "6f9619ff-8b86-d011", "x" * 512, "a b", "ä/../?#"])
+def test_an_id_is_any_text_that_can_be_printed(value: str) -> None:
+    assert check_id("session_id", value) == value
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_key_or_refused(text: str) -> None:
+    try:
+        key = check_key(text)
+    except ConfigurationError:
+        return
+    assert key.encode("ascii").split() == [key.encode("ascii")]
+
+
+@given(st.text(max_size=40) | st.from_regex(r"(https|wss?|http)://\S{0,20}(:\d{1,6})?(/\S{0,10})?", fullmatch=True))
+def test_any_text_is_a_url_or_refused(text: str) -> None:
+    for arguments in ((text, None), (None, text)):
+        try:
+            endpoint = Endpoint.resolve("k", *arguments)
+        except ConfigurationError:
+            continue
+        assert endpoint.session_url.isascii()
+        assert not set("\r\n\0 ") & set(endpoint.session_url)
+
+
+# ---- secrets -----------------------------------------------------------------------------------
+
+
+def test_the_key_shows_in_no_text(sentinel_key: str) -> None:
+    for source in (sentinel_key, lambda: sentinel_key):
+        endpoint = Endpoint.resolve(source)
+        session = Session(session_id="s1", api_key=source)
+        assert endpoint.key() == sentinel_key
+        for shown in (repr(endpoint), str(endpoint), repr(vars(session)), f"{session}"):
+            assert sentinel_key not in shown
+        assert_keeps_secret(session)
+
+
+def test_a_refused_key_shows_in_no_text(sentinel_key: str) -> None:
+    for key in (sentinel_key + "\r\n", sentinel_key + " ", "ä" + sentinel_key):
+        with pytest.raises(ConfigurationError) as caught:
+            Session(session_id="s1", api_key=key)
+        assert_keeps_secret(caught.value)

@@ -1,0 +1,1 @@
+"""The tests beside other implementations of the protocol."""
