@@ -118,12 +118,13 @@ class SessionEvent(JsonModel):
     @property
     def text(self) -> Optional[str]:
         """The whole text of a MESSAGE_COMPLETE, else None."""
-        return self.data.get("text") if self.type is SessionEventType.MESSAGE_COMPLETE else None
+        return _as_text(self.data.get("text")) if self.type is SessionEventType.MESSAGE_COMPLETE else None
 
     @property
     def tool_name(self) -> Optional[str]:
         """The tool of a TOOL_CALL, else None."""
-        return self.data.get("tool_name") if self.type is SessionEventType.TOOL_CALL else None
+        name = self.data.get("tool_name") if self.type is SessionEventType.TOOL_CALL else None
+        return name if isinstance(name, str) else None
 
     @property
     def status(self) -> Optional[SessionMessageStatus]:
@@ -280,6 +281,11 @@ def _text_of(content_type: str, content: Mapping[str, Any]) -> Optional[str]:
         value = content.get("content") or content.get("tool_name") or None
     else:
         value = None
+    return _as_text(value)
+
+
+def _as_text(value: Any) -> Optional[str]:
+    # A message's value need not be text: an agent may answer with a number or an object.
     return None if value is None else str(value)
 
 

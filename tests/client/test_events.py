@@ -151,6 +151,18 @@ def test_a_property_is_empty_where_it_does_not_belong(kind: SessionEventType) ->
     assert event.status is None
 
 
+def test_an_answer_that_is_no_text_reads_as_text() -> None:
+    def text(value: Any) -> str | None:
+        return SessionEvent(SessionEventType.MESSAGE_COMPLETE, "s1", "m1", {"text": value}).text
+
+    assert (text(7), text(""), text(None), text({"x": 1})) == ("7", "", None, "{'x': 1}")
+
+
+@pytest.mark.parametrize("name", [None, 7, ["refund"], {"name": "refund"}])
+def test_a_tool_without_a_readable_name(name: Any) -> None:
+    assert SessionEvent(SessionEventType.TOOL_CALL, "s1", "m1", {"tool_name": name}).tool_name is None
+
+
 @pytest.mark.parametrize("status", list(SessionMessageStatus))
 def test_the_status_of_a_message_event(status: SessionMessageStatus) -> None:
     event = SessionEvent(SessionEventType.MESSAGE_STREAMING, "s1", "m1", {"status": status.value})

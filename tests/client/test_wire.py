@@ -17,7 +17,7 @@ from sessionlib.wire import codec, frames
 from sessionlib.wire.parse import KNOWN_TYPES, parse_event, parse_frame
 from sessionlib.wire.state import may_follow
 from sessionlib.wire.turns import TurnTracker
-from tests.client.shapes import FRAMES, assert_well_formed, json_objects, json_values
+from tests.client.shapes import FRAMES, assert_well_formed, damaged, json_objects, json_values, nearly_frames
 from tests.support.script_engine import notification, text_content, turn
 
 Type = SessionEventType
@@ -131,6 +131,34 @@ def test_an_error_that_is_no_text_becomes_its_json(told: Any) -> None:
 
 
 # ---- what is not in the tables -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_field_of_any_kind_gives_an_event_or_a_typed_error(name: str) -> None:
+    outcomes = {path: outcome_of(frame) for path, frame in damaged(FRAMES[name][0])}
+    assert {"type absent", "type null", "type int"} <= {path for path, told in outcomes.items() if is_error(told)}
+    assert any(isinstance(told, SessionEvent) for told in outcomes.values())
+    for told in outcomes.values():
+        if isinstance(told, SessionEvent):
+            assert_well_formed(told)
+
+
+@given(nearly_frames)
+def test_frames_that_are_nearly_right_give_an_event_or_a_typed_error(frame: dict[str, Any]) -> None:
+    told = outcome_of(frame)
+    if isinstance(told, SessionEvent):
+        assert_well_formed(told)
+
+
+def outcome_of(frame: Any) -> SessionEvent | SessionProtocolError | None:
+    try:
+        return event_of(frame)
+    except SessionProtocolError as error:
+        return error
+
+
+def is_error(told: object) -> bool:
+    return isinstance(told, SessionProtocolError) and told.close_code == 1002
 
 
 UNREADABLE = {
