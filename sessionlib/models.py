@@ -84,3 +84,7 @@ class JsonModel:
         """Gives a marshmallow schema of the model; ``options`` go to it (``many=True`` and so on)."""
         made: Schema = _json.schema.__func__(cls, **options)
         return made
+
+
+# Or a schema would not see that a nested model is one, and leave it as it is.
+DataClassJsonMixin.register(JsonModel)

@@ -78,9 +78,9 @@ def test_pickles_and_copies_round_trip(model: Any) -> None:
     assert copy.deepcopy(model) == model
 
 
-@pytest.mark.parametrize("kind", [SessionEvent, MessageSender])
+@pytest.mark.parametrize("kind", [SessionEvent, MessageSender, SessionMessage])
 def test_a_schema_loads_what_it_dumps(kind: Any) -> None:
-    assert_schema_round_trips(kind, {SessionEvent: events, MessageSender: senders}[kind])
+    assert_schema_round_trips(kind, {SessionEvent: events, MessageSender: senders, SessionMessage: messages}[kind])
 
 
 @pytest.mark.parametrize("kind", [UserSessionMessage, ApprovalResponse])
