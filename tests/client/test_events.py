@@ -26,7 +26,7 @@ from sessionlib import (
     SessionMessageStatus,
     UserSessionMessage,
 )
-from tests.client.shapes import HISTORY, json_objects, texts
+from tests.client.shapes import HISTORY, assert_well_formed_message, damaged, json_objects, nearly_frames, texts
 from tests.support.script_engine import agent_message, text_content, user_message
 
 # ---- models at random --------------------------------------------------------------------------
@@ -242,6 +242,30 @@ def test_a_message_keeps_all_that_came() -> None:
     assert message.raw == raw
     assert message.raw is not raw
     assert repr(message) == "SessionMessage(role='user', text='Hello', status=complete)"
+
+
+@pytest.mark.parametrize("at", range(len(HISTORY)))
+def test_a_field_of_any_kind_gives_a_message_that_is_well_formed(at: int) -> None:
+    for path, raw in damaged(HISTORY[at]):
+        message = SessionMessage.from_dict(raw)
+        assert_well_formed_message(message)
+        assert message.raw == raw, path
+
+
+@given(nearly_frames)
+def test_a_message_that_is_nearly_right_is_well_formed(raw: dict[str, Any]) -> None:
+    assert_well_formed_message(SessionMessage.from_dict(raw))
+
+
+def test_unknown_fields_that_look_like_ours_are_only_kept() -> None:
+    raw = {**HISTORY[1], "content_type": "markdown", "sender": {"object_id": "a1", "role": "assistant"}}
+    message = SessionMessage.from_dict(raw)
+    assert (message.is_agent, message.text, message.content_type) == (True, "Hello there", "data_type_message")
+
+
+def test_a_content_that_is_plain_text_is_kept() -> None:
+    message = SessionMessage.from_dict({**HISTORY[0], "content": "Hello"})
+    assert (message.content_type, message.text, message.raw["content"]) == ("", None, "Hello")
 
 
 def test_the_repr_of_a_long_message_is_short() -> None:
