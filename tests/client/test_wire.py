@@ -95,6 +95,14 @@ def test_unknown_fields_are_kept_or_at_least_harmless(name: str) -> None:
     assert found.data.items() >= event.data.items()
 
 
+@pytest.mark.parametrize("kind", ["connect_session", "post_message", "post_messages"])
+@pytest.mark.parametrize("success", [{}, {"success": None}, {"success": 0}])
+def test_an_ack_that_does_not_say_that_it_failed_did_not(kind: str, success: dict[str, Any]) -> None:
+    event = event_of({"type": kind, "session_id": "s1", **success})
+    assert event is not None
+    assert event.type is FRAMES[kind][1].type
+
+
 def test_unknown_fields_of_a_tool_call_are_kept() -> None:
     content = {"type": "tool_call", "tool_name": "f", "arguments": {"x": 1}}
     event = event_of(notification("s1", "m1", content))
