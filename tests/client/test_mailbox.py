@@ -264,6 +264,19 @@ def test_an_event_wakes_who_waits() -> None:
     assert [told(found) for found in results] == [1]
 
 
+@pytest.mark.parametrize("hand_over", [False, True], ids=["put", "handed over"])
+def test_every_event_wakes_somebody(hand_over: bool) -> None:
+    mailbox, other = Mailbox(), Mailbox()
+    before = time.monotonic()
+    with in_threads(*[lambda: mailbox.get(Deadline(20.0))] * 4) as results:
+        wait_until_waiting(mailbox, 4)
+        (other if hand_over else mailbox).put(events(range(4)))
+        if hand_over:
+            mailbox.take_over(other)
+    assert sorted(told(found) for found in results) == [0, 1, 2, 3]
+    assert time.monotonic() - before < 10.0, "somebody slept beside an event"
+
+
 def test_an_end_comes_after_what_is_in_it() -> None:
     mailbox = Mailbox()
     mailbox.put(events(range(2)))
