@@ -255,10 +255,11 @@ def wait_in(header: str | None, now: float | None = None) -> float | None:
     """
     if header is None:
         return None
-    if _SECONDS.fullmatch(header.strip()):
-        return float(header)
+    told = header.strip()
+    if _SECONDS.fullmatch(told):
+        return float(told)
     try:
-        moment = email.utils.parsedate_to_datetime(header)
+        moment = email.utils.parsedate_to_datetime(told)
     except ValueError:
         return None
     if moment.tzinfo is None:
