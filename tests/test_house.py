@@ -56,6 +56,7 @@ ROOMS = [
     "testing",
     "notebook",
     "cli",
+    "quickstart",
 ]
 
 # Each third-party name, and the rooms that may know of it.
