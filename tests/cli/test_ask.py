@@ -289,7 +289,7 @@ def test_ctrl_c_is_status_130(cli: Cli, engine: ScriptEngine) -> None:
     assert (result.rc, result.stderr.strip()) == (130, "")
 
 
-@pytest.mark.parametrize("args", ["ask --local hi", "ask --local --jsonl hi", "--help"])
+@pytest.mark.parametrize("args", ["ask --local hi", "ask --local --jsonl hi", "--help", "doctor"])
 def test_a_reader_that_leaves_is_no_error(cli: Cli, args: str) -> None:
     done = subprocess.run(
         ["/bin/sh", "-c", f'"$0" -m sessionlib {args} | head -c 1', sys.executable],
