@@ -133,7 +133,7 @@ class Turn:
             event = self._next(self._deadline)
         except Closed:
             raise StopIteration from None
-        if event in self._requests[-1:]:
+        if event in self._requests[-1:] or event.type is SessionEventType.REAUTH_REQUEST:
             self._unhandled = event
         return event
 

@@ -57,6 +57,7 @@ ROOMS = [
     "notebook",
     "cli",
     "quickstart",
+    "__main__",
 ]
 
 # Each third-party name, and the rooms that may know of it.
