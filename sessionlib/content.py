@@ -23,6 +23,7 @@ __all__ = ["ApprovalResponse", "Content", "FileContent", "Readable", "SendManyIt
 
 DEFAULT_MIME_TYPE = "application/octet-stream"
 DEFAULT_NAME = "file"
+DEFAULT_DENY_REASON = "User denied tool call."
 
 
 class Readable(Protocol):
@@ -89,7 +90,7 @@ def encode(content: object, *, mime_type: Optional[str] = None, filename: Option
         OSError: A file cannot be read.
     """
     if isinstance(content, str):
-        return content if mime_type is None else {"type_string": mime_type, "value": content}
+        return content if mime_type is None else {"type_string": mime_type or "string", "value": content}
     if isinstance(content, (bytes, bytearray, memoryview)):
         return _file(bytes(content), filename or DEFAULT_NAME, mime_type)
     if isinstance(content, os.PathLike):
@@ -146,9 +147,10 @@ def encode_approval(
 ) -> dict[str, Any]:
     """Gives the wire's form of an answer to an approval request.
 
+    What belongs to the other answer is not sent, so that one call can serve both.
+
     Raises:
         TypeError: ``approved`` is not a bool, ``confirm`` no mapping, or ``deny_reason`` no text.
-        ValueError: ``confirm`` and a refusal, or ``deny_reason`` and an approval, are given together.
     """
     if not isinstance(approved, bool):
         raise TypeError(f"approved takes True or False, not {type(approved).__name__}")
@@ -156,9 +158,8 @@ def encode_approval(
         raise TypeError(f"confirm takes a mapping of argument names to values, not {type(confirm).__name__}")
     if deny_reason is not None and not isinstance(deny_reason, str):
         raise TypeError(f"deny_reason takes a str, not {type(deny_reason).__name__}")
-    if (confirm and not approved) or (deny_reason and approved):
-        raise ValueError("confirm goes with approved=True and deny_reason with approved=False")
-    answer: dict[str, Any] = {"confirm": dict(confirm or {})} if approved else {"deny": deny_reason or ""}
+    answer: dict[str, Any]
+    answer = {"confirm": dict(confirm or {})} if approved else {"deny": deny_reason or DEFAULT_DENY_REASON}
     return {"type_string": "response_message", "value": {"tool_call_approval": answer}}
 
 

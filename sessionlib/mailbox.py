@@ -82,7 +82,7 @@ class Mailbox:
                 self._put_bounded(events)
             self.high_water = max(self.high_water, len(self._queue))
             if self._consumers_waiting:
-                self._changed.notify()
+                self._changed.notify(len(events))
 
     def get(self, deadline: Deadline) -> SessionEvent:
         """Waits for the next event and takes it.
@@ -137,8 +137,7 @@ class Mailbox:
                     self._queue.append(event)
             self._notice = notice or self._notice
             self._troubles.extend(troubles)
-            if self._consumers_waiting:
-                self._changed.notify()
+            self._changed.notify_all()
 
     def discard_through(self, last: Callable[[SessionEvent], bool]) -> None:
         """Drops everything up to and including the last event for which ``last`` is true."""

@@ -49,6 +49,7 @@ ROOMS = [
     "session",
     "rest",
     "client",
+    "remote",
     "agent",
     "chatbot",
     "engine",
@@ -70,6 +71,8 @@ HOMES = {
     "simple_websocket": ["engine"],
     "werkzeug": ["engine"],
     "pydantic": ["engine"],
+    "wsproto": ["engine"],
+    "jsonschema": ["engine"],
     "openai": ["engine"],
     "IPython": ["notebook"],
     "ipywidgets": ["notebook"],
@@ -336,6 +339,8 @@ def _silent(tree: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[str]:
     for node in tree.body:
         if not isinstance(node, (ast.ClassDef, ast.FunctionDef)) or node.name.startswith("_"):
             continue
+        if any(isinstance(mark, ast.Name) and mark.id == "overload" for mark in node.decorator_list):
+            continue  # the implementation speaks for it
         if not ast.get_docstring(node):
             yield prefix + node.name
         if isinstance(node, ast.ClassDef):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sessionlib.agent.models import AgentRunResult
-from sessionlib.rest.calls import Upload, segment
+from sessionlib.rest.calls import Upload
 from sessionlib.rest.objects import object_of
 
 if TYPE_CHECKING:
@@ -26,14 +26,13 @@ _FILE_TYPES = frozenset({"file", "audio", "image"})
 
 
 def run_functional(
-    agent: Agent, inputs: Mapping[str, Any], additional_instructions: str | None, timeout: float
+    agent: Agent, path: str, inputs: Mapping[str, Any], additional_instructions: str | None, timeout: float
 ) -> AgentRunResult:
-    """Runs a functional agent once; see `Agent.run`."""
+    """Runs a functional agent once, at a path; see `Agent.run`."""
     values, files = _split(agent, inputs)
     body: dict[str, Any] = {"inputs": values}
     if additional_instructions:
         body["additional_instructions"] = additional_instructions
-    path = f"/agent/{segment('agent id', agent.id)}/run"
     sent: dict[str, Any] = {"form": body, "files": files} if files else {"json": body}
     return _result(agent, agent.client.request("POST", path, timeout=timeout, **sent), path)
 

@@ -8,18 +8,34 @@ the caller did.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 __all__ = ["dumps", "loads"]
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("a number is too large")
+    return number
+
+
 def _standard_loads(data: bytes) -> Any:
-    return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+    text = data.decode("utf-8")
+    value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    if _SURROGATE.search(text):
+        # Half a pair would read well and fail wherever the text is encoded later; encoding it tells now.
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 _loads: Callable[[bytes], Any] = _standard_loads

@@ -96,9 +96,9 @@ def message_notification(session_id: str, message: Frame) -> Frame:
     return {"type": "message_notification", "session_id": session_id, "message": message}
 
 
-def participant_status(session_id: str, status: str) -> Frame:
+def participant_status(session_id: str, status: str, **facts: Any) -> Frame:
     """What the agent is doing."""
-    return {"type": "participant_status", "session_id": session_id, "message": {"status": status}}
+    return {"type": "participant_status", "session_id": session_id, "message": {"status": status, **facts}}
 
 
 def pong(session_id: str) -> Frame:

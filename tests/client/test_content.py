@@ -44,6 +44,7 @@ def test_text_goes_as_it_is() -> None:
 
 def test_text_with_a_mime_type_is_typed() -> None:
     assert encode("# Hi", mime_type="text/markdown") == {"type_string": "text/markdown", "value": "# Hi"}
+    assert encode("Hi", mime_type="") == {"type_string": "string", "value": "Hi"}
 
 
 def test_a_file_name_does_not_make_text_a_file() -> None:
@@ -279,6 +280,16 @@ def test_an_approval() -> None:
 
 def test_a_denial() -> None:
     assert encode_approval(False, None, "too much") == answer_form({"deny": "too much"})
+
+
+@pytest.mark.parametrize("reason", [None, ""])
+def test_a_denial_without_a_reason_says_who_denied(reason: str | None) -> None:
+    assert encode_approval(False, None, reason) == answer_form({"deny": "User denied tool call."})
+
+
+@pytest.mark.parametrize(("approved", "answer"), [(True, {"confirm": {"amount": 5}}), (False, {"deny": "too much"})])
+def test_one_call_can_carry_what_either_answer_needs(approved: bool, answer: dict[str, Any]) -> None:
+    assert encode_approval(approved, {"amount": 5}, "too much") == answer_form(answer)
 
 
 def test_the_given_mapping_is_not_what_is_sent() -> None:

@@ -1,0 +1,137 @@
+"""Contents of messages: what clients post, checked, and what the engine tells."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from typing import Any
+
+from sessionlib.engine.errors import RefusedError
+from sessionlib.engine.store.records import Call, Json, new_id
+from sessionlib.engine.store.sessions import File
+from sessionlib.engine.tools import Outcome
+
+__all__ = ["USER", "Answer", "Posting", "read_answer", "read_posting"]
+
+USER: Json = {"user_id": "local"}
+_NAME_CHARS = 255
+
+
+@dataclass
+class Posting:
+    """What one post holds: contents for the history, and the files in them."""
+
+    contents: list[Json] = field(default_factory=list)
+    files: list[File] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer to an approval request."""
+
+    approved: bool
+    confirm: Json
+    reason: str
+    content: Json
+
+
+def read_posting(contents: list[Any]) -> Posting:
+    """Reads the contents of one post.
+
+    Raises:
+        RefusedError: One is of no form that the protocol has.
+    """
+    posting = Posting()
+    for content in contents:
+        posting.contents.append(_read(content, posting.files))
+    return posting
+
+
+def read_answer(content: Any) -> Answer | None:
+    """Reads an answer to an approval request; None when the content is something else.
+
+    Raises:
+        RefusedError: It is one, but neither approves nor denies.
+    """
+    if not isinstance(content, dict) or content.get("type_string") != "response_message":
+        return None
+    value = content.get("value")
+    told = value.get("tool_call_approval") if isinstance(value, dict) else None
+    kept = {"type": "response_message", "value": value}
+    if isinstance(told, dict) and isinstance(told.get("confirm"), dict) and "deny" not in told:
+        return Answer(True, told["confirm"], "", kept)
+    if isinstance(told, dict) and isinstance(told.get("deny"), str) and "confirm" not in told:
+        return Answer(False, {}, told["deny"], kept)
+    raise RefusedError('an answer holds {"confirm": {...}} or {"deny": "reason"}', "bad_content")
+
+
+def text_content(text: str, status: str = "Complete") -> Json:
+    """Gives the content of a text message."""
+    return {"type": "data_type_message", "value": text, "status": status}
+
+
+def thinking_content(text: str) -> Json:
+    """Gives the content that tells what a model thought."""
+    return {"type": "thinking", "content": text, "summary": text.strip().partition("\n")[0][:200]}
+
+
+def error_content(error: str) -> Json:
+    """Gives the content of a message that tells an error."""
+    return {"type": "error_message", "error": error}
+
+
+def approval_content(call: Call) -> Json:
+    """Gives the content that asks a person about a call."""
+    return {"type": "tool_call_approval", **_facts(call), "arguments": call.arguments, "status": "pending"}
+
+
+def call_content(call: Call) -> Json:
+    """Gives the content that tells that a tool runs."""
+    return {"type": "tool_call", **_facts(call), "arguments": call.arguments, "status": "running"}
+
+
+def result_content(call: Call, outcome: Outcome) -> Json:
+    """Gives the content that tells what became of a call."""
+    content = {"type": "tool_result", **_facts(call), "status": outcome.status, "output": outcome.output}
+    if outcome.printed:
+        content["printed"] = outcome.printed
+    return content
+
+
+def _facts(call: Call) -> Json:
+    # Every tool here is known by its name alone, so the name is its id too.
+    facts = {"tool_id": call.tool, "tool_name": call.tool, "tool_call_id": call.id}
+    return {**facts, "decision": call.decision} if call.decision else facts
+
+
+def _read(content: Any, files: list[File]) -> Json:
+    if isinstance(content, str):
+        return text_content(content)
+    if not isinstance(content, dict) or not isinstance(content.get("type_string"), str):
+        raise RefusedError("a content is a text, or an object with a type_string", "bad_content")
+    if content["type_string"] == "file":
+        return _read_file(content.get("value"), files)
+    if not isinstance(content.get("value"), str):
+        raise RefusedError(
+            f"a content of type {content['type_string'][:80]!r} needs a text as its value", "bad_content"
+        )
+    return {**text_content(content["value"]), "mime_type": content["type_string"]}
+
+
+def _read_file(value: Any, files: list[File]) -> Json:
+    metadata = value.get("metadata") if isinstance(value, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(value.get("raw_bytes"), str):
+        raise RefusedError("a file needs raw_bytes and metadata", "bad_content")
+    name, mime_type = metadata.get("name"), metadata.get("mime_type")
+    if not isinstance(name, str) or not isinstance(mime_type, str):
+        raise RefusedError("a file's metadata needs a name and a mime_type", "bad_content")
+    try:
+        data = base64.b64decode(value["raw_bytes"], validate=True)
+    except (binascii.Error, ValueError):
+        raise RefusedError("a file's raw_bytes are not base64", "bad_content") from None
+    # The name is something to show, never a path: the file itself is known by its id.
+    shown = "".join(char if char.isprintable() else "�" for char in name[:_NAME_CHARS]) or "file"
+    file = (new_id(), shown, mime_type[:_NAME_CHARS], data)
+    files.append(file)
+    return {"type": "file", "file_id": file[0], "name": shown, "mime_type": file[2], "size": len(data)}

@@ -1,0 +1,69 @@
+"""How much the engine takes from its clients, its tools and its models; every bound in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Limits"]
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one engine. Sizes are in bytes, times in seconds.
+
+    Attributes:
+        connections: Connections open at once; one more is answered with 503.
+        head_bytes: Size of a request line and its headers together; more is answered with 431.
+        header_count: Headers in one request; more are answered with 431.
+        head_seconds: Time in which a whole head has to arrive; else 408.
+        body_bytes: Size of a request's body; more is answered with 413.
+        body_seconds: Time in which a whole body has to arrive; else 408.
+        message_bytes: Size of one WebSocket message; more closes the connection with 1009.
+        outbound_bytes: What may be queued for one client before it is closed, retryably, with 1013.
+        frames_per_second: Frames one connection may send for long; more are refused as ``rate_limited``.
+        frame_burst: Frames one connection may send at once.
+        refusals: Frames in a row that may be refused so before the connection is closed with 1008.
+        auth_failures: Wrong keys a minute after which a wrong key is answered with 429.
+        silence_seconds: Silence after which the engine pings a client; after three times that it is gone.
+        attached_sessions: Sessions one connection may be attached to at once.
+        batch_messages: Messages in one ``post_messages``.
+        queued_turns: Turns of one session that may wait behind the running one.
+        session_file_bytes: All files of one session together.
+        turn_seconds: Time a turn may run; waiting for a person does not count.
+        tool_seconds: Time a tool may run, unless it says otherwise.
+        steps: Model steps in one turn.
+        step_calls: Tool calls in one step.
+        tool_output_bytes: What is kept of a tool's result, as JSON.
+        answer_chars: Characters of one answer.
+        memory_messages: Messages of the past that the model is shown.
+        memory_chars: Characters of the past that the model is shown.
+    """
+
+    connections: int = 1024
+    head_bytes: int = 16 * KIB
+    header_count: int = 64
+    head_seconds: float = 10.0
+    body_bytes: int = 4 * MIB
+    body_seconds: float = 30.0
+    message_bytes: int = 32 * MIB
+    outbound_bytes: int = 1 * MIB
+    frames_per_second: float = 500.0
+    frame_burst: int = 2000
+    refusals: int = 100
+    auth_failures: int = 20
+    silence_seconds: float = 20.0
+    attached_sessions: int = 256
+    batch_messages: int = 256
+    queued_turns: int = 1000
+    session_file_bytes: int = 256 * MIB
+    turn_seconds: float = 300.0
+    tool_seconds: float = 60.0
+    steps: int = 16
+    step_calls: int = 32
+    tool_output_bytes: int = 64 * KIB
+    answer_chars: int = 1 * MIB
+    memory_messages: int = 400
+    memory_chars: int = 200_000

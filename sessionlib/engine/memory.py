@@ -1,0 +1,73 @@
+"""What a model is told of a session's past: the stored messages and calls as one conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sessionlib.engine.limits import Limits
+from sessionlib.engine.models import Attachment, Result, Said
+from sessionlib.engine.store import Store
+from sessionlib.engine.store.records import Call, Message, Turn
+
+__all__ = ["recall"]
+
+_FILE_CHARS = 20_000
+_Step = tuple[int, int]
+
+
+def recall(store: Store, turn: Turn, limits: Limits) -> tuple[Said, ...]:
+    """Gives the conversation up to a turn, the oldest turns left out when it grows too long.
+
+    Posts that came while this turn was already waiting belong to later turns, and are not in it.
+    """
+    messages = store.sessions.recall(turn.session_id, turn.number, limits.memory_messages)
+    calls = store.calls.of_session(turn.session_id, turn.number)
+    turns = dict.fromkeys(message.turn for message in messages)
+    kept: list[Said] = []
+    room = limits.memory_chars
+    for number in reversed(turns):
+        said = _turn([m for m in messages if m.turn == number], [c for c in calls if c.turn == number], store)
+        room -= sum(_size(item) for item in said)
+        if kept and room < 0:
+            break
+        kept = said + kept
+    return tuple(kept)
+
+
+def _turn(messages: list[Message], calls: list[Call], store: Store) -> list[Said]:
+    posted = [said for message in messages if message.step == 0 for said in _posted(message, store)]
+    steps = dict.fromkeys([*(m.step for m in messages if m.step), *(c.step for c in calls)])
+    return posted + [said for step in sorted(steps) for said in _step(step, messages, calls)]
+
+
+def _posted(message: Message, store: Store) -> Iterable[Said]:
+    content = message.content
+    if content.get("type") == "data_type_message":
+        yield Said("user", str(content.get("value", "")))
+    elif content.get("type") == "file":
+        name, mime_type, size = content["name"], content["mime_type"], content["size"]
+        yield Said("user", files=(Attachment(name, mime_type, size, _text(content["file_id"], mime_type, store)),))
+
+
+def _text(file_id: str, mime_type: str, store: Store) -> str | None:
+    if not mime_type.startswith("text/") and mime_type not in ("application/json", "application/xml"):
+        return None
+    found = store.sessions.find_file(file_id)
+    return None if found is None else found[2][: 4 * _FILE_CHARS].decode(errors="replace")[:_FILE_CHARS]
+
+
+def _step(step: int, messages: list[Message], calls: list[Call]) -> Iterable[Said]:
+    texts = [m.content["value"] for m in messages if m.step == step and m.content.get("type") == "data_type_message"]
+    results = tuple(_result(call) for call in calls if call.step == step and call.output is not None)
+    if texts or results:
+        yield Said("assistant", "".join(texts), results=results)
+
+
+def _result(call: Call) -> Result:
+    output = call.output or {}
+    return Result(call.id, call.tool, call.arguments, output.get("status", "error"), output.get("output"))
+
+
+def _size(said: Said) -> int:
+    texts = [said.text, *(file.text or "" for file in said.files), *(str(result.output) for result in said.results)]
+    return sum(len(text) for text in texts)

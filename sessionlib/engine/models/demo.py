@@ -1,0 +1,92 @@
+"""A model that thinks nothing: it quotes what it is told, and calls the tools it is told to call."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from sessionlib.engine.models.base import Asked, Piece, Question, Result, Said, Text
+
+__all__ = ["DemoModel"]
+
+_COMMAND = re.compile(r"^/tool[ \t]+(\S+)[ \t]*(.*)$", re.MULTILINE)
+_PIECE = re.compile(r"\s*\S+")
+_QUOTED_CHARS = 2000
+INTRODUCTION = "This is the demo model: it quotes you, and knows nothing."
+
+
+class DemoModel:
+    """The model for first steps and tests: deterministic, with nothing to download.
+
+    A line ``/tool NAME {json}`` makes it call that tool; several such lines are several calls in one
+    step. Anything else is quoted back in several pieces.
+    """
+
+    name = "demo"
+
+    def answer(self, question: Question) -> Iterator[Piece]:
+        """Gives the one answer there is to this question."""
+        if question.said[-1].results:
+            yield from _pieces(_introduce(question, "\n".join(_report(result) for result in question.said[-1].results)))
+            return
+        latest = _latest(question.said)
+        commands = _COMMAND.findall("\n".join(said.text for said in latest))
+        if commands:
+            yield from (_call(name, arguments.strip()) for name, arguments in commands)
+        else:
+            yield from _pieces(_introduce(question, _quote(latest)))
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+def _introduce(question: Question, text: str) -> str:
+    spoken = any(said.role == "assistant" and said.text for said in question.said)
+    return text if spoken else f"{INTRODUCTION} {text}"
+
+
+def _latest(said: tuple[Said, ...]) -> list[Said]:
+    latest: list[Said] = []
+    for item in reversed(said):
+        if item.role != "user":
+            break
+        latest.insert(0, item)
+    return latest
+
+
+def _call(name: str, arguments: str) -> Asked:
+    try:
+        given = json.loads(arguments) if arguments else {}
+    except ValueError:
+        given = arguments
+    return Asked(name, given if isinstance(given, dict) else arguments)
+
+
+def _quote(latest: list[Said]) -> str:
+    text = "\n".join(said.text for said in latest if said.text)
+    if len(text) > _QUOTED_CHARS:
+        text = text[:_QUOTED_CHARS] + "…"
+    files = [f"{file.name} ({file.mime_type}, {file.size} bytes)" for said in latest for file in said.files]
+    told = [f'You said: "{text}"'] if text else []
+    told += [f"You sent: {', '.join(files)}"] if files else []
+    return ". ".join(told) or "You said nothing."
+
+
+def _report(result: Result) -> str:
+    if result.status == "denied":
+        return f"The call of {result.tool} was denied" + (f": {result.output}" if result.output else ".")
+    output = result.output if isinstance(result.output, str) else json.dumps(result.output, ensure_ascii=False)
+    if result.status == "error":
+        return f"{result.tool} failed: {output}"
+    return f"{result.tool} gave: {output}"
+
+
+def _pieces(text: str) -> Iterator[Text]:
+    # The words, and what blanks are left at the end.
+    end = 0
+    for match in _PIECE.finditer(text):
+        end = match.end()
+        yield Text(match.group())
+    if text[end:]:
+        yield Text(text[end:])

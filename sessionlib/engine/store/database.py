@@ -1,0 +1,238 @@
+"""One SQLite database, one connection that writes to it, on one thread.
+
+Writes that wait together are committed together, so many clients share the cost of one flush to disk;
+each caller returns when its own write is on disk, or has failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+from sessionlib.engine.errors import StorageBusyError, StorageError, StorageFullError
+from sessionlib.engine.store.inspect import inspect
+from sessionlib.engine.store.lockfile import LockFile
+from sessionlib.engine.store.schema import APPLICATION_ID, SCHEMA
+
+__all__ = ["Database"]
+
+Result = TypeVar("Result")
+Work = Callable[[sqlite3.Connection], Result]
+
+_BATCH = 128
+
+
+class _Job(Generic[Result]):
+    """One write that waits for its commit."""
+
+    def __init__(self, work: Work[Result]) -> None:
+        self.work = work
+        self.done = threading.Event()
+        self.result: Result | None = None
+        self.error: BaseException | None = None
+
+    def fail(self, error: BaseException) -> None:
+        self.error = error
+        self.done.set()
+
+
+class Database:
+    """Opens a database, or makes it.
+
+    Args:
+        path: The file; None keeps everything in memory.
+        schema: The scripts that make its layout, one for each version.
+        busy_seconds: How long to wait while another program keeps the file locked.
+
+    Raises:
+        DatabaseInUseError: Another engine holds it.
+        DatabaseDamagedError: It is no sound database of an engine.
+        DatabaseVersionError: A newer engine wrote it.
+        StorageError: It cannot be opened.
+    """
+
+    def __init__(self, path: str | None, *, schema: Sequence[str] = SCHEMA, busy_seconds: float = 5.0) -> None:
+        self.path = "" if path is None else os.path.realpath(path)
+        self._busy_seconds = busy_seconds
+        with contextlib.ExitStack() as undo:
+            try:
+                self._open(schema, undo)
+            except sqlite3.Error as error:
+                raise self._translate(error) from error
+            except OSError as error:
+                raise StorageError(f"{self.path} cannot be opened: {error.strerror}", path=self.path) from error
+            self._release = undo.pop_all().close
+        # Held while the writing connection works; in memory, where it is the reading one too, also by readers.
+        self._write_lock = threading.Lock()
+        # Held while the reading connection works.
+        self._read_lock = threading.Lock() if self.path else self._write_lock
+        # Protects the jobs that wait and the closed flag.
+        self._changed = threading.Condition()
+        self._jobs: deque[_Job[Any]] = deque()
+        self._closed = False
+        # A daemon, so that an engine nobody closed does not keep the interpreter from ending.
+        name = f"sessionlib-store-{os.path.basename(self.path) or 'memory'}"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def write(self, work: Work[Result]) -> Result:
+        """Does some work in a transaction, and returns when it is committed.
+
+        Args:
+            work: Gets the connection; may be called again when the commit of a batch failed.
+
+        Raises:
+            StorageFullError: There is no space left.
+            StorageBusyError: Another program keeps the file locked.
+            StorageError: The database failed otherwise, or is closed.
+        """
+        job = _Job(work)
+        with self._changed:
+            if self._closed:
+                raise StorageError("the engine's database is closed", path=self.path)
+            self._jobs.append(job)
+            self._changed.notify()
+        job.done.wait()
+        if isinstance(job.error, sqlite3.Error):
+            raise self._translate(job.error) from job.error
+        if job.error is not None:
+            raise job.error
+        return job.result  # type: ignore[return-value]
+
+    def read(self, work: Work[Result]) -> Result:
+        """Does some work that only reads.
+
+        Raises:
+            StorageError: The database failed, or is closed.
+        """
+        with self._read_lock:
+            try:
+                return work(self._reader)
+            except sqlite3.Error as error:
+                raise self._translate(error) from error
+
+    def close(self) -> None:
+        """Commits what waits, and gives the file back."""
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+        with self._read_lock:
+            self._release()
+
+    def _open(self, schema: Sequence[str], undo: contextlib.ExitStack) -> None:
+        if not self.path:
+            self._writer = self._reader = self._connect(undo)
+            _lay_out(self._writer, schema, 0)
+            return
+        undo.callback(LockFile(self.path).close)
+        version = inspect(self.path, len(schema))
+        if not version:
+            _make_file(self.path, schema)
+        self._writer = self._connect(undo)
+        if 0 < version < len(schema):
+            _carry_over(self._writer, self.path, schema, version)
+        self._reader = self._connect(undo)
+
+    def _connect(self, undo: contextlib.ExitStack) -> sqlite3.Connection:
+        # Autocommit: transactions are begun and ended here, and nowhere else.
+        connection = sqlite3.connect(
+            self.path or ":memory:", isolation_level=None, check_same_thread=False, timeout=self._busy_seconds
+        )
+        undo.callback(connection.close)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _translate(self, error: sqlite3.Error) -> StorageError:
+        told = str(error)
+        if "full" in told or "disk I/O" in told:
+            return StorageFullError(f"no space left for the engine's database ({told})", path=self.path)
+        if "locked" in told or "busy" in told:
+            return StorageBusyError(f"another program keeps the engine's database locked ({told})", path=self.path)
+        return StorageError(f"the engine's database failed ({told})", path=self.path)
+
+    def _run(self) -> None:
+        while batch := self._take():
+            self._commit(batch)
+
+    def _take(self) -> list[_Job[Any]]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._closed)
+            return [self._jobs.popleft() for _ in range(min(len(self._jobs), _BATCH))]
+
+    def _commit(self, batch: list[_Job[Any]]) -> None:
+        try:
+            with self._write_lock, _transaction(self._writer):
+                for job in batch:
+                    _do(self._writer, job)
+        except Exception as error:  # noqa: BLE001 - raised where the write was asked for
+            if len(batch) == 1:
+                batch[0].fail(error)
+            else:
+                # One of them spoilt it for all: each on its own.
+                for job in batch:
+                    self._commit([job])
+            return
+        for job in batch:
+            job.done.set()
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _do(connection: sqlite3.Connection, job: _Job[Any]) -> None:
+    connection.execute("SAVEPOINT job")
+    try:
+        job.result, job.error = job.work(connection), None
+    except sqlite3.Error:
+        raise
+    except Exception as error:  # noqa: BLE001 - raised where the write was asked for
+        # A refusal of its own: only this job is undone.
+        job.error = error
+        connection.execute("ROLLBACK TO job")
+    connection.execute("RELEASE job")
+
+
+def _lay_out(connection: sqlite3.Connection, schema: Sequence[str], version: int) -> None:
+    steps = "\n".join(schema[version:])
+    connection.executescript(
+        f"BEGIN IMMEDIATE;\n{steps}\nPRAGMA application_id = {APPLICATION_ID};\n"
+        f"PRAGMA user_version = {len(schema)};\nCOMMIT;"
+    )
+
+
+def _make_file(path: str, schema: Sequence[str]) -> None:
+    # Made aside and moved into place, so that a file of this name is a whole database or not there.
+    part = path + ".part"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(part)
+    with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as connection:
+        _lay_out(connection, schema, 0)
+    os.replace(part, path)
+
+
+def _carry_over(connection: sqlite3.Connection, path: str, schema: Sequence[str], version: int) -> None:
+    # SQLite's own copy has what is still in the log.
+    copy = f"{path}.layout-{version}"
+    with contextlib.closing(sqlite3.connect(copy + ".part")) as target:
+        connection.backup(target)
+    os.replace(copy + ".part", copy)
+    _lay_out(connection, schema, version)

@@ -1,0 +1,109 @@
+"""Rows of the database as values, and what is put into them."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Call", "Message", "Posted", "SessionRecord", "Turn", "new_id"]
+
+Json = dict[str, Any]
+
+
+def new_id() -> str:
+    """Gives an id that cannot be guessed: 128 random bits."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """A session.
+
+    Attributes:
+        state: "open" or "terminated".
+    """
+
+    id: str
+    object_type: str
+    object_id: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A turn of a session.
+
+    Attributes:
+        number: Its place among all turns.
+        state: "queued", "running", "waiting" (for a person) or "ended".
+        step: How many model steps it has behind it.
+    """
+
+    number: int
+    id: str
+    session_id: str
+    state: str
+    step: int
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message of the history.
+
+    Attributes:
+        step: The model step it belongs to; 0 for what the user posted.
+    """
+
+    id: str
+    session_id: str
+    sender: Json
+    content: Json
+    turn: int = 0
+    step: int = 0
+    created_at: float = 0.0
+
+    def to_wire(self) -> Json:
+        """Gives the message as clients see it."""
+        return {
+            "id": self.id,
+            "session_id": self.session_id,
+            "sender": self.sender,
+            "content": self.content,
+            "created_at": self.created_at,
+        }
+
+
+@dataclass(frozen=True)
+class Call:
+    """A tool call that a model asked for.
+
+    Attributes:
+        position: Its place in its step, from 0.
+        state: "pending" (waits for a person), "approved" (may run), "denied", "started" or "settled".
+        approval_id: The message that asks for approval, or None.
+        reason: Why it was denied.
+        decision: What the model decided about asking, where it had to; else "".
+        output: The settled result, ``{"status", "output", ...}``, or None.
+    """
+
+    id: str
+    session_id: str
+    turn: int
+    step: int
+    position: int
+    tool: str
+    arguments: Json
+    state: str
+    approval_id: str | None = None
+    reason: str = ""
+    decision: str = ""
+    output: Json | None = None
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A post that is on disk."""
+
+    turn: Turn
+    message_ids: list[str] = field(default_factory=list)

@@ -1,0 +1,166 @@
+"""Sessions, their turns, messages and files: each method is one transaction or one read."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+
+from sessionlib.engine.errors import RefusedError
+from sessionlib.engine.store.calls import insert_call
+from sessionlib.engine.store.database import Database
+from sessionlib.engine.store.messages import MESSAGE, insert_message, read_message
+from sessionlib.engine.store.records import Call, Json, Message, Posted, SessionRecord, Turn, new_id
+
+__all__ = ["File", "Sessions"]
+
+File = tuple[str, str, str, bytes]
+"""Id, name, MIME type and content of a file."""
+
+_TURN = "number, id, session_id, state, step"
+
+
+class Sessions:
+    """The sessions that are kept.
+
+    Args:
+        database: Where.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, object_type: str, object_id: str) -> str:
+        """Keeps a new session, and gives its id."""
+        row = (new_id(), object_type, object_id, time.time())
+        insert = "INSERT INTO sessions (id, object_type, object_id, created_at) VALUES (?, ?, ?, ?)"
+        self._database.write(lambda db: db.execute(insert, row))
+        return row[0]
+
+    def find(self, session_id: str) -> SessionRecord | None:
+        """Gives a session, or None."""
+        select = "SELECT id, object_type, object_id, state FROM sessions WHERE id = ?"
+        row = self._database.read(lambda db: db.execute(select, (session_id,)).fetchone())
+        return None if row is None else SessionRecord(*row)
+
+    def terminate(self, session_id: str) -> None:
+        """Makes a session unusable for good, and ends its turns."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE sessions SET state = 'terminated' WHERE id = ?", (session_id,))
+            db.execute("UPDATE turns SET state = 'ended' WHERE session_id = ? AND state != 'ended'", (session_id,))
+
+        self._database.write(work)
+
+    def post(
+        self, session_id: str, sender: Json, contents: Sequence[Json], files: Sequence[File], quota: int
+    ) -> Posted:
+        """Keeps one post, its files, and the queued turn that will answer it.
+
+        Raises:
+            RefusedError: The session's files would exceed ``quota`` bytes.
+        """
+
+        def work(db: sqlite3.Connection) -> Posted:
+            turn = _insert_turn(db, session_id)
+            _insert_files(db, session_id, files, quota)
+            ids = [insert_message(db, session_id, turn.number, 0, sender, content).id for content in contents]
+            return Posted(turn, ids)
+
+        return self._database.write(work)
+
+    def history(self, session_id: str) -> list[Message]:
+        """Gives all messages of a session, in order."""
+        select = f"SELECT {MESSAGE} FROM messages WHERE session_id = ? ORDER BY number"
+        rows = self._database.read(lambda db: db.execute(select, (session_id,)).fetchall())
+        return [read_message(row) for row in rows]
+
+    def find_message(self, message_id: str) -> Message | None:
+        """Gives a message, or None."""
+        select = f"SELECT {MESSAGE} FROM messages WHERE id = ?"
+        row = self._database.read(lambda db: db.execute(select, (message_id,)).fetchone())
+        return None if row is None else read_message(row)
+
+    def recall(self, session_id: str, turn: int, limit: int) -> list[Message]:
+        """Gives the newest messages of the turns up to ``turn``, by turn and then in order."""
+        select = (
+            f"SELECT {MESSAGE} FROM messages WHERE session_id = ? AND turn <= ? ORDER BY turn DESC, number DESC LIMIT ?"
+        )
+        rows = self._database.read(lambda db: db.execute(select, (session_id, turn, limit)).fetchall())
+        return [read_message(row) for row in reversed(rows)]
+
+    def find_file(self, file_id: str) -> tuple[str, str, bytes] | None:
+        """Gives name, MIME type and content of a file, or None."""
+        select = "SELECT name, mime_type, data FROM files WHERE id = ?"
+        row = self._database.read(lambda db: db.execute(select, (file_id,)).fetchone())
+        return None if row is None else (row[0], row[1], row[2])
+
+    def find_turn(self, turn_id: str) -> Turn | None:
+        """Gives a turn, or None."""
+        select = f"SELECT {_TURN} FROM turns WHERE id = ?"
+        row = self._database.read(lambda db: db.execute(select, (turn_id,)).fetchone())
+        return None if row is None else Turn(*row)
+
+    def open_turns(self, session_id: str | None = None) -> list[Turn]:
+        """Gives the turns that have not ended, of one session or of all, in order."""
+        select = f"SELECT {_TURN} FROM turns WHERE state != 'ended' AND session_id = COALESCE(?, session_id)"
+        rows = self._database.read(lambda db: db.execute(f"{select} ORDER BY number", (session_id,)).fetchall())
+        return [Turn(*row) for row in rows]
+
+    def set_turn(self, turn: int, state: str) -> None:
+        """Says how far a turn is; one that has ended stays so."""
+        update = "UPDATE turns SET state = ? WHERE number = ? AND state != 'ended'"
+        self._database.write(lambda db: db.execute(update, (state, turn)))
+
+    def add_step(
+        self, turn: Turn, sender: Json, contents: Iterable[tuple[str, Json]], calls: Sequence[Call], ends: bool
+    ) -> list[Message]:
+        """Keeps what one model step gave: messages of known ids, and the tool calls it asked for.
+
+        Args:
+            turn: The turn; its step is counted up.
+            sender: Who the messages are from.
+            contents: Ids and contents of the messages.
+            calls: The calls.
+            ends: Whether the turn ends with this step.
+        """
+        contents = list(contents)
+
+        def work(db: sqlite3.Connection) -> list[Message]:
+            step = turn.step + 1
+            state = "ended" if ends else "running"
+            db.execute("UPDATE turns SET step = ?, state = ? WHERE number = ?", (step, state, turn.number))
+            for call in calls:
+                insert_call(db, call)
+            return [
+                insert_message(db, turn.session_id, turn.number, step, sender, content, message_id)
+                for message_id, content in contents
+            ]
+
+        return self._database.write(work)
+
+    def add_message(self, turn: Turn, sender: Json, content: Json, *, ends: bool = False) -> Message:
+        """Keeps one message of a turn, which may end with it."""
+
+        def work(db: sqlite3.Connection) -> Message:
+            if ends:
+                db.execute("UPDATE turns SET state = 'ended' WHERE number = ?", (turn.number,))
+            return insert_message(db, turn.session_id, turn.number, turn.step, sender, content)
+
+        return self._database.write(work)
+
+
+def _insert_turn(db: sqlite3.Connection, session_id: str) -> Turn:
+    turn_id = new_id()
+    cursor = db.execute("INSERT INTO turns (id, session_id, state) VALUES (?, ?, 'queued')", (turn_id, session_id))
+    return Turn(int(cursor.lastrowid or 0), turn_id, session_id, "queued", 0)
+
+
+def _insert_files(db: sqlite3.Connection, session_id: str, files: Sequence[File], quota: int) -> None:
+    if not files:
+        return
+    kept = db.execute("SELECT COALESCE(SUM(size), 0) FROM files WHERE session_id = ?", (session_id,)).fetchone()[0]
+    if kept + sum(len(data) for *_, data in files) > quota:
+        raise RefusedError(f"the files of one session may have {quota} bytes in all", "files_too_large")
+    insert = "INSERT INTO files (id, session_id, name, mime_type, size, data) VALUES (?, ?, ?, ?, ?, ?)"
+    db.executemany(insert, [(file_id, session_id, name, mime, len(data), data) for file_id, name, mime, data in files])

@@ -1,0 +1,280 @@
+"""One turn: model, tool calls, results, model again, until it answers, fails, or waits for a person.
+
+All of its state is in the database, so going on after an approval and going on after a restart are the
+same thing: look which calls are open, settle them, and ask the model again when none is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sessionlib.engine import contents
+from sessionlib.engine.errors import EngineError, ModelError, RefusedError
+from sessionlib.engine.limits import Limits
+from sessionlib.engine.live import LiveSession
+from sessionlib.engine.memory import recall
+from sessionlib.engine.models import Asked, Model, Offer, Question, Text, Thinking
+from sessionlib.engine.stop import Stop, StoppedError
+from sessionlib.engine.store import Store
+from sessionlib.engine.store.records import Call, Json, Turn, new_id
+from sessionlib.engine.tools import LocalTool, Outcome, run_tool
+from sessionlib.engine.tools.declare import ASK_FIRST, InvalidArgumentsError
+from sessionlib.events import ParticipantStatus
+from sessionlib.wire import frames
+
+__all__ = ["Kit", "TurnRun"]
+
+logger = logging.getLogger(__name__)
+
+Tool = LocalTool[..., Any]
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What every turn of an engine works with."""
+
+    store: Store
+    model: Model
+    tools: Mapping[str, Tool]
+    limits: Limits
+    run_tool: Callable[[Tool, Json, Stop, float, int], Outcome] = run_tool
+
+
+@dataclass
+class _Step:
+    """What a model gave so far in one step."""
+
+    message_id: str
+    texts: list[str]
+    thoughts: list[str]
+    asked: list[Asked]
+    size: int = 0
+
+
+class TurnRun:
+    """Works on one turn until it has ended or waits for a person.
+
+    Args:
+        kit: What it works with.
+        session: The session; hears what happens.
+        turn: The turn.
+        stop: Its off switch.
+    """
+
+    def __init__(self, kit: Kit, session: LiveSession, turn: Turn, stop: Stop) -> None:
+        self._kit = kit
+        self._session = session
+        self._turn = turn
+        self._stop = stop
+
+    def run(self) -> bool:
+        """Does the work; every failure ends the turn and is told.
+
+        Returns:
+            Whether the turn has ended; otherwise it was left to a person, and belongs to whoever gets
+            the answer.
+        """
+        try:
+            if not self._advance():
+                return False
+        except StoppedError:
+            self._fail(f"The turn was stopped: {self._stop.reason}.")
+        except ModelError as error:
+            self._fail(str(error))
+        except EngineError as error:
+            self._fail(f"The turn could not go on: {error}")
+        except Exception:
+            logger.exception("! turn %s failed", self._turn.id)
+            self._fail("The turn failed inside the engine; its log says why.")
+        self._session.end_stream()
+        self._session.end()
+        return True
+
+    def _advance(self) -> bool:
+        # Whether the turn has ended; otherwise it waits for a person.
+        self._kit.store.sessions.set_turn(self._turn.number, "running")
+        self._session.set_status(ParticipantStatus.PROCESSING)
+        while True:
+            self._stop.check()
+            call = self._next_call()
+            if call is None:
+                if self._ask_model():
+                    return True
+            elif call.state != "pending":
+                self._settle(call)
+            elif self._wait():
+                return False
+
+    def _next_call(self) -> Call | None:
+        calls = self._kit.store.calls.of_turn(self._turn.number)
+        return next((call for call in calls if call.state != "settled"), None)
+
+    def _wait(self) -> bool:
+        # Whether nobody has answered since we looked.
+        self._kit.store.sessions.set_turn(self._turn.number, "waiting")
+        self._session.set_status(ParticipantStatus.AWAITING_APPROVAL)
+        if self._session.park(self._turn):
+            return True
+        self._session.set_status(ParticipantStatus.PROCESSING)
+        return False
+
+    # ---- the model ---------------------------------------------------------------------------
+
+    def _ask_model(self) -> bool:
+        # Whether the step ends the turn: it asks for no tool.
+        if self._turn.step >= self._kit.limits.steps:
+            raise ModelError(f"The turn was ended after {self._turn.step} steps without an answer.")
+        step = _Step(new_id(), [], [], [])
+        for piece in self._kit.model.answer(self._question()):
+            self._stop.check()
+            self._take(piece, step)
+        self._stop.check()
+        self._keep(step)
+        return not step.asked
+
+    def _question(self) -> Question:
+        kit, record = self._kit, self._session.record
+        found = kit.store.objects.find(record.object_type, record.object_id)
+        if found is None:
+            raise ModelError(f"The {record.object_type} of this session was deleted.")
+        offers = tuple(Offer(tool.name, tool.description, tool.offered_schema()) for tool in kit.tools.values())
+        instructions = str(found[1].get("instructions") or "")
+        return Question(instructions, recall(kit.store, self._turn, kit.limits), offers, self._stop)
+
+    def _take(self, piece: Text | Thinking | Asked, step: _Step) -> None:
+        if isinstance(piece, Asked):
+            step.asked.append(piece)
+            if len(step.asked) > self._kit.limits.step_calls:
+                raise ModelError(f"The model asked for over {self._kit.limits.step_calls} tool calls at once.")
+            return
+        step.size += len(piece.text)
+        if step.size > self._kit.limits.answer_chars:
+            raise ModelError(f"The model's answer grew over {self._kit.limits.answer_chars} characters.")
+        if isinstance(piece, Thinking):
+            step.thoughts.append(piece.text)
+        elif piece.text:
+            step.texts.append(piece.text)
+            self._session.stream(step.message_id, piece.text)
+
+    def _keep(self, step: _Step) -> None:
+        told: list[tuple[str, Json]] = []
+        if step.thoughts:
+            told.append((new_id(), contents.thinking_content("".join(step.thoughts))))
+        if step.texts or not step.asked:
+            told.append((step.message_id, contents.text_content("".join(step.texts))))
+        calls = [self._propose(asked, position) for position, asked in enumerate(step.asked)]
+        told += [(call.approval_id, contents.approval_content(call)) for call in calls if call.approval_id]
+        kept = self._kit.store.sessions.add_step(self._turn, self._session.sender, told, calls, ends=not calls)
+        self._turn = replace(self._turn, step=self._turn.step + 1)
+        self._session.end_stream()
+        for message in kept:
+            frame = frames.message_notification(self._session.id, message.to_wire())
+            if message.content["type"] == "tool_call_approval":
+                self._session.ask(message.id, frame)
+            else:
+                self._session.publish(frame)
+
+    # ---- tools -------------------------------------------------------------------------------
+
+    def _propose(self, asked: Asked, position: int) -> Call:
+        tool = self._kit.tools.get(asked.tool)
+        arguments = dict(asked.arguments) if isinstance(asked.arguments, dict) else {}
+        decision = ""
+        if tool is not None and tool.approval == "let_agent_decide":
+            # A model that does not say lets a person decide.
+            decision = "run" if arguments.pop(ASK_FIRST, True) is False else "ask"
+        call = Call(
+            id=new_id(),
+            session_id=self._session.id,
+            turn=self._turn.number,
+            step=self._turn.step + 1,
+            position=position,
+            tool=asked.tool[:200],
+            arguments=arguments,
+            state="approved",
+            decision=decision,
+        )
+        refusal = _refusal(tool, asked, arguments, self._kit.tools)
+        if refusal:
+            return replace(call, state="refused", reason=refusal)
+        if decision == "ask" or (tool is not None and tool.approval == "requires_approval"):
+            return replace(call, state="pending", approval_id=new_id())
+        return call
+
+    def _settle(self, call: Call) -> None:
+        self._tell_result(call, self._outcome(call))
+
+    def _outcome(self, call: Call) -> Outcome:
+        if call.state == "denied":
+            return Outcome("denied", call.reason)
+        if call.state == "refused":
+            return Outcome.error(call.reason)
+        if call.state == "started":
+            return INTERRUPTED
+        tool = self._kit.tools.get(call.tool)
+        if tool is None:  # it was there when the call was asked for, before a restart
+            return Outcome.error(f"there is no tool {call.tool} any more")
+        return self._run(tool, call)
+
+    def _run(self, tool: Tool, call: Call) -> Outcome:
+        started = self._kit.store.calls.start(call, self._turn, self._session.sender, contents.call_content(call))
+        self._session.publish(frames.message_notification(self._session.id, started.to_wire()))
+        limits = self._kit.limits
+        seconds = limits.tool_seconds if tool.timeout is None else tool.timeout
+        return self._kit.run_tool(tool, call.arguments, self._stop, seconds, limits.tool_output_bytes)
+
+    def _tell_result(self, call: Call, outcome: Outcome) -> None:
+        content = contents.result_content(call, outcome)
+        message = self._kit.store.calls.settle(call, self._turn, self._session.sender, content)
+        self._session.publish(frames.message_notification(self._session.id, message.to_wire()))
+
+    # ---- the end -----------------------------------------------------------------------------
+
+    def _fail(self, why: str) -> None:
+        if self._session.terminated:
+            return
+        try:
+            self._kit.store.calls.expire(self._turn.number)
+            sender, content = self._session.sender, contents.error_content(why)
+            message = self._kit.store.sessions.add_message(self._turn, sender, content, ends=True)
+        except EngineError as error:
+            # The disk is full or the file is locked: those who listen are told, the history cannot be.
+            logger.warning("! the end of turn %s could not be kept: %s", self._turn.id, error)
+            code = getattr(error, "code", "storage_failed")
+            self._session.publish(frames.error(why, session_id=self._session.id, code=code))
+            return
+        self._session.publish(frames.message_notification(self._session.id, message.to_wire()))
+
+
+INTERRUPTED = Outcome.error(
+    "the engine stopped while this tool ran; it was not run again, and may or may not have had its effect"
+)
+
+
+def _refusal(tool: Tool | None, asked: Asked, arguments: Json, tools: Mapping[str, Tool]) -> str:
+    if tool is None:
+        return f"there is no tool {asked.tool[:200]!r}; there are: {', '.join(tools) or 'none'}"
+    if not isinstance(asked.arguments, dict):
+        return f"the arguments for {tool.name} are no JSON object: {asked.arguments[:200]!r}"
+    try:
+        tool.validate(arguments)
+    except InvalidArgumentsError as error:
+        return str(error)
+    return ""
+
+
+def check_arguments(tool: Tool | None, arguments: Json) -> None:
+    """Checks arguments that a person has changed.
+
+    Raises:
+        RefusedError: They do not fit the tool.
+    """
+    if tool is None:
+        return
+    try:
+        tool.validate(arguments)
+    except InvalidArgumentsError as error:
+        raise RefusedError(str(error), "bad_arguments") from None

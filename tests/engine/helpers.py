@@ -1,0 +1,249 @@
+"""A bare client of the protocol, and engines as processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import requests
+import websocket
+
+from sessionlib.wire import frames
+
+ROOT = Path(__file__).parents[2]
+KEY = "test-key-sentinel-5f1c"
+Frame = dict[str, Any]
+
+
+class Address(Protocol):
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def ws_url(self) -> str: ...
+    @property
+    def api_key(self) -> str: ...
+
+
+def rest(engine: Address, method: str, path: str, **options: Any) -> requests.Response:
+    headers = {"Authorization": f"Bearer {engine.api_key}", **options.pop("headers", {})}
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.request(method, engine.base_url + path, headers=headers, timeout=30, **options)
+
+
+def make_agent(engine: Address, **fields: Any) -> str:
+    body = {"name": "Helper", "llm_client_key": {"provider": "p", "model_id": "m"}, **fields}
+    answer = rest(engine, "POST", "/agent", json=body)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["id"])
+
+
+def open_socket(engine: Address, **options: Any) -> websocket.WebSocket:
+    header = [f"Authorization: Bearer {engine.api_key}"]
+    options = {"header": header, "suppress_origin": True, "timeout": 30, "redirect_limit": 0, **options}
+    return websocket.create_connection(engine.ws_url + "/ws/session", **options)
+
+
+class Caller:
+    """One client of one session."""
+
+    def __init__(self, engine: Address, session_id: str | None = None, agent_id: str | None = None) -> None:
+        self.engine = engine
+        self.ws = open_socket(engine)
+        self.heard: list[Frame] = []
+        if session_id is None:
+            self.say(frames.create_session("agent", agent_id or make_agent(engine)))
+            session_id = self.hear()["session_id"]
+        self.session_id = session_id
+        self.say(frames.connect_session(session_id))
+        self.joined = self.until(lambda frame: frame["type"] == "connect_session")
+
+    @classmethod
+    def on(cls, engine: Address, **options: Any) -> Caller:
+        return cls(engine, **options)
+
+    def __enter__(self) -> Caller:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.ws.shutdown()
+
+    def say(self, frame: Frame) -> None:
+        self.ws.send(json.dumps(frame))
+
+    def hear(self) -> Frame:
+        data = self.ws.recv()
+        if not data:
+            raise ConnectionError("the engine has closed the connection")
+        frame: Frame = json.loads(data)
+        self.heard.append(frame)
+        return frame
+
+    def until(self, wanted: Callable[[Frame], bool]) -> Frame:
+        while not wanted(frame := self.hear()):
+            pass
+        return frame
+
+    def until_status(self, status: str) -> Frame:
+        return self.until(lambda frame: status_of(frame) == status)
+
+    def post(self, content: Any, parent: str | None = None) -> Frame:
+        self.say(frames.post_message(self.session_id, content, parent))
+        return self.until(lambda frame: frame["type"] in ("post_message", "error"))
+
+    def ask(self, content: Any) -> list[Frame]:
+        """Posts, and gives all frames up to the turn's end."""
+        before = len(self.heard)
+        self.say(frames.post_message(self.session_id, content))
+        self.until_status("Idle")
+        return self.heard[before:]
+
+    def ask_for_approval(self, content: Any) -> Frame:
+        """Posts, and gives the message that asks for approval."""
+        self.say(frames.post_message(self.session_id, content))
+        asked = self.until(lambda frame: content_of(frame).get("type") == "tool_call_approval")
+        self.until_status("AwaitingApproval")
+        message: Frame = asked["message"]
+        return message
+
+    def history(self) -> list[Frame]:
+        self.say(frames.get_messages(self.session_id))
+        messages: list[Frame] = self.until(lambda frame: frame["type"] == "get_messages")["messages"]
+        return messages
+
+
+def approve(**confirm: Any) -> Frame:
+    return {"type_string": "response_message", "value": {"tool_call_approval": {"confirm": confirm}}}
+
+
+def deny(reason: str) -> Frame:
+    return {"type_string": "response_message", "value": {"tool_call_approval": {"deny": reason}}}
+
+
+def file(name: str, data: str = "aGk=", mime_type: str = "text/plain") -> Frame:
+    return {"type_string": "file", "value": {"raw_bytes": data, "metadata": {"name": name, "mime_type": mime_type}}}
+
+
+def content_of(frame: Frame) -> Frame:
+    content: Frame = frame["message"]["content"] if frame["type"] == "message_notification" else {}
+    return content
+
+
+def status_of(frame: Frame) -> str | None:
+    return frame["message"]["status"] if frame["type"] == "participant_status" else None
+
+
+def answer_of(heard: Iterable[Frame]) -> str:
+    """The text of the last whole message."""
+    texts = [content_of(frame) for frame in heard]
+    return str([content["value"] for content in texts if content.get("status") == "Complete"][-1])
+
+
+def kinds(heard: Iterable[Frame]) -> list[str]:
+    """What was heard, deltas of one message taken together."""
+    told: list[str] = []
+    for frame in heard:
+        kind = status_of(frame) or content_of(frame).get("type") or frame["type"]
+        if kind != "message_delta" or told[-1:] != ["message_delta"]:
+            told.append(kind)
+    return told
+
+
+def raw(engine: Address, data: bytes, *, seconds: float = 10.0) -> bytes:
+    """Sends bytes, and gives all that comes back until the engine closes."""
+    url = urlsplit(engine.base_url)
+    with socket.create_connection((url.hostname or "", url.port or 0), timeout=seconds) as sock:
+        with contextlib.suppress(OSError):  # refused before all of it was sent
+            sock.sendall(data)
+        received = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := sock.recv(65536):
+                received += piece
+    return received
+
+
+class Process:
+    """An engine in a process of its own."""
+
+    def __init__(
+        self, directory: Path, *arguments: str, script: str | None = None, env: dict[str, str] | None = None
+    ) -> None:
+        command = [sys.executable, "-W", "error", "-m", "sessionlib.engine"]
+        if script is not None:
+            command = [sys.executable, "-W", "error", "-c", script]
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("SESSIONLIB_", "VECTOR"))
+        }
+        environment = {
+            **inherited,
+            "PYTHONPATH": str(ROOT),
+            "SESSIONLIB_API_KEY": KEY,
+            "XDG_CONFIG_HOME": str(directory),
+        }
+        self.popen = subprocess.Popen(
+            [*command, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**environment, **(env or {})},
+            text=True,
+            cwd=directory,
+        )
+        self.base_url = ""
+        self.api_key = KEY
+
+    @property
+    def ws_url(self) -> str:
+        return self.base_url.replace("http", "ws", 1)
+
+    def ready(self) -> Process:
+        """Waits until it serves."""
+        assert self.popen.stdout is not None
+        while not self.base_url:
+            line = self.popen.stdout.readline()
+            assert line, f"the engine ended: {self.popen.wait()}: {self.errors()}"
+            if " on http://" in line:
+                self.base_url = line.split(" on ")[1].split(" ")[0]
+        return self
+
+    def errors(self) -> str:
+        assert self.popen.stderr is not None
+        return self.popen.stderr.read()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.popen.send_signal(number)
+        return self.popen.wait(20)
+
+    def kill(self) -> None:
+        if self.popen.poll() is None:
+            self.popen.kill()
+            self.popen.wait()
+        for stream in (self.popen.stdout, self.popen.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def eventually(check: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Waits until a check gives something true, and gives that."""
+    end = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+    return found
+
+
+def readable(sock: socket.socket, seconds: float) -> bool:
+    return bool(select.select([sock], [], [], seconds)[0])

@@ -1,0 +1,1 @@
+"""The official async SDK, unchanged, as a client of the engine; collected where it is installed."""
