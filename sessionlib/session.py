@@ -32,6 +32,7 @@ from sessionlib.timing import Deadline
 from sessionlib.turn import Reply, Turn
 from sessionlib.wire import frames
 from sessionlib.wire.state import SessionState
+from sessionlib.wire.turns import Ticket
 
 if TYPE_CHECKING:
     from sessionlib.client import Client
@@ -318,7 +319,12 @@ class Session:
             mime_type=mime_type,
             filename=filename,
         )
-        return turn.result()
+        try:
+            return turn.result()
+        except BaseException as error:
+            if getattr(error, "turn", None) is not turn:
+                turn.close()  # nobody can go on with it, though the error's traceback would keep it
+            raise
 
     def stream(
         self,
@@ -334,15 +340,14 @@ class Session:
         """Sends one user message and gives its turn, to iterate over; arguments and errors as for `ask`."""
         connection, session_id = self._connected()
         deadline = Deadline(timeout)
-        post = connection.post(_message(session_id, content, files, mime_type, filename), attend=True)
-        assert post.mailbox is not None
+        message = _message(session_id, content, files, mime_type, filename)
+        post = connection.post(message, attend=True, within=deadline)
         return Turn(
             connection.hub,
             self._approvals,
-            post.ticket,
-            post.mailbox,
+            post,
             session_id=session_id,
-            timeout=deadline.remaining(),
+            deadline=deadline,
             idle_timeout=idle_timeout,
             on_approval=on_approval,
         )
@@ -490,7 +495,8 @@ class Session:
             raise SessionError(
                 "there is nothing to create a session from: pass owner_type and owner_id, or a session_id to resume"
             )
-        callbacks = Callbacks(self._approvals.note, self._approvals.expect_again, self._observers.tell)
+        desk = self._approvals
+        callbacks = Callbacks(desk.note, desk.release, desk.expect_again, self._observers.tell)
         return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks)
 
     def _leave(self, farewell: Callable[[str], frames.Frame], final: SessionState) -> None:
@@ -507,12 +513,18 @@ class Session:
 
     def _send_answer(
         self, event: SessionEvent, approved: bool, confirm: Mapping[str, Any] | None, deny_reason: str | None
-    ) -> None:
-        connection, session_id = self._connected()
+    ) -> Ticket:
+        # An answer is given whatever has gone wrong with another.
+        connection, session_id = self._usable()
         answer = encode_approval(approved, confirm, deny_reason)
-        connection.post(frames.post_message(session_id, answer, event.message_id), makes_turn=False)
+        return connection.post(frames.post_message(session_id, answer, event.message_id), makes_turn=False).ticket
 
     def _connected(self) -> tuple[Connection, str]:
+        usable = self._usable()
+        self._approvals.raise_kept()
+        return usable
+
+    def _usable(self) -> tuple[Connection, str]:
         connection = self._connection
         if connection is None or connection.session_id is None:
             raise SessionDisconnectedError(
@@ -520,7 +532,6 @@ class Session:
                 session_id=self.session_id,
             )
         connection.check_usable()
-        self._approvals.raise_kept()
         return connection, connection.session_id
 
 
