@@ -29,6 +29,7 @@ from sessionlib import (
 from sessionlib.wire import frames
 from sessionlib.wire.frames import Frame
 from tests.client.sessions import Toolbox, connect, created, kinds, say, status
+from tests.client.shop import open_shop
 from tests.support.chaos import ChaosProxy
 from tests.support.processes import Script
 from tests.support.script_engine import (
@@ -602,6 +603,12 @@ def test_posting_in_a_loop_over_events_does_not_wait_for_that_loop(engine: Scrip
                 assert session.get_messages(timeout=5) == []
                 session.send("more")
     assert texts == ["one", "more", "more", "more", "more"]
+
+
+def test_questions_to_the_embedded_engine_in_quick_succession_are_all_answered() -> None:
+    with open_shop() as shop, shop.session() as session:
+        for number in range(300):
+            assert f'"question {number}"' in session.ask(f"question {number}", timeout=10).text
 
 
 # ---- Ctrl-C --------------------------------------------------------------------------------
