@@ -71,6 +71,11 @@ def request_in(session: Session, text: str | None = None) -> SessionEvent:
         return next(requests)
 
 
+def await_log(log_watch: LogWatch, text: str) -> None:
+    """Waits until something has been logged."""
+    assert eventually(lambda: any(text in line for line in log_watch.lines)), text
+
+
 def rest_of_turn(session: Session) -> list[SessionEvent]:
     heard = []
     for event in session.listen(timeout=5):
@@ -321,10 +326,10 @@ def test_a_failure_on_the_dispatcher_is_kept_for_the_next_call(
     session.on_approval(fail)
     session.send(order(7))
     rest_of_turn(session)
+    await_log(log_watch, "a handler failed: Oops")
     with pytest.raises(Oops, match="my fault"):
         session.send("Hi")
     assert len(session.get_messages()) > 0
-    assert any("a handler failed: Oops" in line for line in log_watch.lines)
     assert shop.ran == []
 
 
@@ -352,13 +357,16 @@ def test_a_failure_kept_is_not_raised_into_another_handler(shop: Shop, session: 
 
 
 @pytest.mark.parametrize("way_out", [SystemExit, KeyboardInterrupt, GeneratorExit])
-def test_a_handler_that_leaves_its_thread_does_not_end_it(shop: Shop, session: Session, way_out: Any) -> None:
+def test_a_handler_that_leaves_its_thread_does_not_end_it(
+    shop: Shop, session: Session, log_watch: LogWatch, way_out: Any
+) -> None:
     def leave(request: ApprovalRequest) -> bool:
         raise way_out
 
     undo = session.on_approval(leave)
     session.send(order(7))
     rest_of_turn(session)
+    await_log(log_watch, "a handler failed")
     with pytest.raises(way_out):
         session.get_messages()
     undo()
@@ -393,7 +401,7 @@ def test_a_handler_that_takes_too_long_denies(shop: Shop, session: Session) -> N
     assert session.approvals[0].by == "timeout"
 
 
-def test_after_its_time_a_handler_cannot_approve(shop: Shop, session: Session) -> None:
+def test_after_its_time_a_handler_cannot_approve(shop: Shop, session: Session, log_watch: LogWatch) -> None:
     errors: list[Exception] = []
 
     def late(request: ApprovalRequest) -> None:
@@ -406,7 +414,8 @@ def test_after_its_time_a_handler_cannot_approve(shop: Shop, session: Session) -
     session.on_approval(late, timeout=0.1)
     session.send(order(7))
     rest_of_turn(session)
-    assert eventually(lambda: len(errors) == 1)
+    await_log(log_watch, "a handler failed: SessionTimeoutError")
+    assert len(errors) == 1
     with pytest.raises(SessionTimeoutError):
         session.get_messages()
     assert shop.ran == []
@@ -942,7 +951,7 @@ def test_a_refused_answer_of_the_dispatchers_is_kept_for_the_next_call(
 ) -> None:
     undo = session.on_approval(lambda request: ApprovalResponse(True, confirm={"order": "seven"}))
     event = request_in(session)
-    assert eventually(lambda: any("the engine refused an answer" in line for line in log_watch.lines))
+    await_log(log_watch, "the engine refused an answer")
     undo()
     assert session.approvals[0].is_open
     with pytest.raises(SessionError, match="refused the answer about refund"):
