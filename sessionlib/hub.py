@@ -233,6 +233,8 @@ class Hub:
         mailbox.close()
         if not self._listeners:
             self._backlog.take_over(mailbox)
+        else:
+            mailbox.discard_through(lambda event: True)  # others have heard it
 
 
 def _without(late: SessionEvent | None, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:

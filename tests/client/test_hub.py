@@ -150,6 +150,8 @@ class HubMachine(RuleBasedStateMachine):
         self._settle()
         self.hub.leave(self.opened[number])
         self.model.leave(number)
+        with pytest.raises(Closed):
+            self.opened[number].get(NOW)
 
     @rule(number=consumes(mailboxes))
     def abandon(self, number: int) -> None:
@@ -364,6 +366,16 @@ def test_who_listens_on_hears_the_end_that_newcomers_do_not() -> None:
 
 
 # ---- leaving and ending ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_who_has_left_hears_nothing_more(others: int) -> None:
+    hub = new_hub()
+    mailbox, *_ = [hub.open() for _ in range(1 + others)]
+    hub.dispatch(events("aP"))
+    hub.leave(mailbox)
+    with pytest.raises(Closed):
+        mailbox.get(NOW)
 
 
 def test_leaving_twice_is_leaving_once() -> None:
