@@ -244,6 +244,7 @@ BAD: dict[str, tuple[Say, type[Exception], str]] = {
     "one message as a batch": (lambda s: s.send_many("Hello"), TypeError, "str"),
     "something in a batch": (lambda s: s.send_many(["x", 7]), TypeError, "int"),  # type: ignore[list-item]
     "no answer": (lambda s: s.respond(REQUEST), TypeError, "approved"),
+    "an answer that is no bool": (lambda s: s.respond(REQUEST, approved="no"), TypeError, "str"),  # type: ignore[arg-type]
     "an answer that is a number": (lambda s: s.respond_approval(REQUEST, approved=1), TypeError, "int"),  # type: ignore[arg-type]
     "NaN in an answer": (lambda s: s.respond(REQUEST, approved=True, confirm={"x": float("nan")}), ValueError, "JSON"),
     "an object in an answer": (lambda s: s.respond(REQUEST, approved=True, confirm={"x": object()}), TypeError, "JSON"),
