@@ -421,7 +421,7 @@ class Session:
         """
         if _event_type(event) is SessionEventType.APPROVAL_REQUEST and approved is None:
             raise TypeError("respond() to an APPROVAL_REQUEST needs approved=True or approved=False")
-        self.respond_approval(event, approved=bool(approved), confirm=confirm, deny_reason=deny_reason)
+        self.respond_approval(event, approved=approved or False, confirm=confirm, deny_reason=deny_reason)
 
     def respond_approval(
         self,
