@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRecord, ReauthHandler
+from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRecord, ReauthHandler, check_handler
 from sessionlib.config import ApiKey, Endpoint, check_id
 from sessionlib.connection import Connection
 from sessionlib.content import (
@@ -339,6 +339,8 @@ class Session:
     ) -> Turn:
         """Sends one user message and gives its turn, to iterate over; arguments and errors as for `ask`."""
         connection, session_id = self._connected()
+        if on_approval is not None:
+            check_handler(on_approval)
         deadline = Deadline(timeout)
         message = _message(session_id, content, files, mime_type, filename)
         post = connection.post(message, attend=True, within=deadline)
@@ -419,7 +421,7 @@ class Session:
         """
         if _event_type(event) is SessionEventType.APPROVAL_REQUEST and approved is None:
             raise TypeError("respond() to an APPROVAL_REQUEST needs approved=True or approved=False")
-        self.respond_approval(event, approved=bool(approved), confirm=confirm, deny_reason=deny_reason)
+        self.respond_approval(event, approved=approved or False, confirm=confirm, deny_reason=deny_reason)
 
     def respond_approval(
         self,

@@ -294,6 +294,12 @@ class Turn:
 
     def _take(self, deadline: Deadline) -> SessionEvent:
         within = deadline.sooner(self._idle_timeout)
+        if self._ticket.first is None and self._desk.is_waited_for_here():
+            raise SessionError(
+                f"session {self.session_id}: this approval handler would wait for itself, because its own turn ends "
+                "before another begins; answer the request first, or use send()",
+                session_id=self.session_id,
+            )
         try:
             return self._mailbox.get(within)
         except TimeoutError:

@@ -49,19 +49,19 @@ class Asking:
         self._here = threading.local()
 
     @property
-    def inside_handler(self) -> bool:
-        """Whether this thread is running a handler."""
-        return getattr(self._here, "inside", False)
+    def in_hand_here(self) -> list[SessionEvent]:
+        """The requests whose handlers this thread is running, the innermost last."""
+        return list(getattr(self._here, "requests", ()))
 
     @contextlib.contextmanager
-    def handler(self) -> Iterator[None]:
+    def running_handler(self, event: SessionEvent) -> Iterator[None]:
         """Marks that this thread runs a handler."""
-        before = self.inside_handler
-        self._here.inside = True
+        before = self.in_hand_here
+        self._here.requests = [*before, event]
         try:
             yield
         finally:
-            self._here.inside = before
+            self._here.requests = before
 
     def consult(
         self, event: SessionEvent, registrations: Iterable[Registration], deadline: Deadline | None = None
@@ -120,7 +120,7 @@ class Asking:
         with self._time_limit(registration, request) as over:
             try:
                 request._asked = name
-                with self.handler():
+                with self.running_handler(event):
                     response = response_to(registration.handler(request), name)
             except BaseException as error:  # Ctrl-C at a prompt is no consent either
                 self._answers.deny(event, f"the approval handler failed: {type(error).__name__}", by=name)

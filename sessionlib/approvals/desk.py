@@ -146,16 +146,20 @@ class ApprovalDesk:
         Raises:
             Exception: What a handler raised.
         """
-        with self._asking.handler():
+        with self._asking.running_handler(event):
             return self._reauths.tell(event)
 
     def answer(self, event: SessionEvent, response: ApprovalResponse, *, by: str) -> None:
         """Sends the answer to a request, if it is the first; see `Answers.give`."""
         self._answers.give(event, response, by=by)
 
+    def is_waited_for_here(self) -> bool:
+        """Whether this thread runs a handler that has not answered yet: a turn waits for it."""
+        return any(self.is_open(event) for event in self._asking.in_hand_here)
+
     def raise_kept(self) -> None:
         """Raises what a handler raised on the dispatcher thread, once; not into another handler."""
-        if not self._asking.inside_handler:
+        if not self._asking.in_hand_here:
             with contextlib.suppress(IndexError):
                 raise self._kept.popleft()
 
@@ -182,6 +186,9 @@ class ApprovalDesk:
             self._submit(event, functools.partial(self.handle_reauth if is_reauth else self.handle, event))
 
     def _submit(self, event: SessionEvent, job: Callable[[], object]) -> None:
+        session = self._session()
+        if session is None or not session.is_connected:
+            return  # nothing can be answered, and a thread begun now would not be ended
         try:
             self._dispatcher.submit(functools.partial(self._run, event, job))
         except RuntimeError:  # no thread to be had; the request stays open, and `listen` has it

@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import cast
 
 from sessionlib.approvals.requests import ApprovalHandler
 
-__all__ = ["Handlers", "Registration"]
+__all__ = ["Handlers", "Registration", "check_handler", "make_registration"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +73,19 @@ def make_registration(handler: object, pattern: object, timeout: float | None) -
         TypeError: ``handler`` cannot be called, or ``pattern`` is not a text.
         ValueError: ``timeout`` is not above 0.
     """
-    if not callable(handler):
-        raise TypeError(f"an approval handler is a callable, not {type(handler).__name__}")
+    check_handler(handler)
     if pattern is not None and not isinstance(pattern, str):
         raise TypeError(f"tool takes a name or a pattern, not {type(pattern).__name__}")
     if timeout is not None and not timeout > 0:
         raise ValueError("timeout takes a number of seconds above 0, or None for no limit")
-    return Registration(handler, pattern, timeout)
+    return Registration(cast("ApprovalHandler", handler), pattern, timeout)
+
+
+def check_handler(handler: object) -> None:
+    """Makes sure that something can be a handler.
+
+    Raises:
+        TypeError: It cannot be called.
+    """
+    if not callable(handler):
+        raise TypeError(f"an approval handler is a callable, not {type(handler).__name__}")
