@@ -26,12 +26,14 @@ from sessionlib.errors import (
 from sessionlib.timing import Deadline, acquire
 from sessionlib.transport.dial import Attempt, dial
 from sessionlib.transport.handshake import shake_hands
+from sessionlib.transport.proxy import choose_proxy
 from sessionlib.transport.stream import Stream, wrap
 
 __all__ = ["WebSocketTransport", "open_websocket"]
 
 TEXT_FINAL = 0x81
 CONTROL = 0x08
+TOO_LARGE = 1009
 # RFC 6455, 7.4.1 and 7.4.2: what may stand in a close frame.
 _CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 
@@ -44,6 +46,7 @@ def open_websocket(
     *,
     max_message_size: int,
     tls: ssl.SSLContext | None = None,
+    proxy: str | None = None,
 ) -> WebSocketTransport:
     """Connects, shakes hands, and gives the transport.
 
@@ -54,15 +57,17 @@ def open_websocket(
         attempt: What another thread can cancel it by.
         max_message_size: The largest message accepted, in bytes.
         tls: What to verify the peer by; None for the system's certificates.
+        proxy: URL of the proxy to go through; "" for none; None for what the environment says.
 
     Raises:
+        ConfigurationError: The proxy's URL cannot be used.
         SessionConnectionError: The engine cannot be reached.
         HandshakeError: It refused the handshake.
         SessionProtocolError: It does not speak WebSocket.
         SessionTimeoutError: It took too long.
     """
     parts = urlsplit(url)
-    stream = wrap(dial(parts, deadline, attempt, tls))
+    stream = wrap(dial(parts, deadline, attempt, tls=tls, proxy=choose_proxy(proxy, parts)))
     try:
         shake_hands(stream, parts, key, deadline)
     except BaseException:
@@ -302,9 +307,10 @@ class WebSocketTransport:
         code, reason = _parse_close(payload)
         self.close(code if code is not None else 1000)
         told = f"code {code}" if code is not None else "no code"
+        cause = MessageTooLargeError("a message was too large for the peer") if code == TOO_LARGE else None
         raise SessionDisconnectedError(
             f"the peer closed the connection ({told}{': ' + reason if reason else ''})", code=code, reason=reason
-        )
+        ) from cause
 
 
 def _check_kind(first: int, second: int, in_message: bool) -> None:
