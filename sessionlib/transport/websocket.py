@@ -32,6 +32,7 @@ from sessionlib.transport.stream import Stream, wrap
 __all__ = ["WebSocketTransport", "open_websocket"]
 
 TEXT_FINAL = 0x81
+CLOSE_FINAL = 0x88
 CONTROL = 0x08
 TOO_LARGE = 1009
 # RFC 6455, 7.4.1 and 7.4.2: what may stand in a close frame.
@@ -92,7 +93,9 @@ class WebSocketTransport:
         self._exact = True
         self._waiting: deque[bytes] = deque()
         self._dead = False
+        # Whether the close frame was left to be sent, and whether it has its place on the wire.
         self._close_sent = False
+        self._close_out = False
 
     # ---- out -----------------------------------------------------------------------------------
 
@@ -161,15 +164,19 @@ class WebSocketTransport:
             if not self._unsent:
                 if not self._waiting:
                     return True
-                self._unsent = memoryview(self._waiting.popleft())
+                frame = self._waiting.popleft()
+                if not self._close_out:  # nothing may follow it (RFC 6455, 5.5.1)
+                    self._close_out = frame[0] == CLOSE_FINAL
+                    self._unsent = memoryview(frame)
 
     def _write(self, frame: bytes, deadline: Deadline) -> None:
         """Writes what waits and then a frame; the send lock is held."""
         self._check_alive()
         try:
             self._drain(deadline)
+            self._check_alive()
             self._unsent = memoryview(frame)
-            self._drain(deadline)
+            self._finish(deadline)
         except (SessionTimeoutError, SessionDisconnectedError):
             self.abort()
             raise
@@ -184,11 +191,21 @@ class WebSocketTransport:
 
     def _drain(self, deadline: Deadline) -> None:
         while not self._write_now():
-            if not self._stream.wait_writable(deadline):
-                raise SessionTimeoutError(
-                    f"the peer took in no more for {deadline.timeout} s; the connection is of no use any more"
-                )
-            self._check_alive()
+            self._await_room(deadline)
+
+    def _finish(self, deadline: Deadline) -> None:
+        # Only this frame. What the reader left meanwhile, such as the answer to a close, goes out behind
+        # it: its failure would make a message that has left whole look lost, and be sent again.
+        while self._unsent:
+            if not self._advance():
+                self._await_room(deadline)
+
+    def _await_room(self, deadline: Deadline) -> None:
+        if not self._stream.wait_writable(deadline):
+            raise SessionTimeoutError(
+                f"the peer took in no more for {deadline.timeout} s; the connection is of no use any more"
+            )
+        self._check_alive()
 
     def _advance(self) -> int:
         self._exact = False
