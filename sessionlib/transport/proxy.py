@@ -53,6 +53,8 @@ class Proxy:
         try:
             _write(sock, self._request(host, port), self, deadline)
             head = _read_head(sock, self, deadline)
+        except SessionTimeoutError:  # which is an OSError as well
+            raise
         except OSError as error:
             raise SessionConnectionError(f"the connection to the proxy {self} broke: {error}") from error
         self._judge(head)

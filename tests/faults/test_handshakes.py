@@ -98,8 +98,8 @@ def test_what_the_server_asks_to_wait_is_waited(
 
 
 def test_a_server_cannot_ask_for_a_thousand_years(engine: ScriptEngine) -> None:
+    engine.handshake = refuse(429, headers=[("Retry-After", "1000000000")])
     with pytest.raises(ApiError) as caught:
-        engine.handshake = refuse(429, headers=[("Retry-After", "1000000000")])
         make(engine).connect(5)
     assert caught.value.retry_after == 60.0
 
