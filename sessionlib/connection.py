@@ -25,8 +25,8 @@ from sessionlib.hub import Hub
 from sessionlib.joining import Joiner
 from sessionlib.link import Callbacks, LinkOptions, Owner, Post
 from sessionlib.outgoing import Outgoing, Progress
-from sessionlib.retrying import is_transient, wait_at_least
-from sessionlib.timing import Backoff, Deadline, acquire
+from sessionlib.retrying import Retries, is_transient
+from sessionlib.timing import Deadline, acquire
 from sessionlib.transport import Transport
 from sessionlib.wire import codec, frames
 from sessionlib.wire.parse import Frame, parse_frame
@@ -72,7 +72,6 @@ class Connection:
         self._intake = self._joiner.intake
         self._options = options
         self._callbacks = callbacks
-        self._backoff = Backoff(options.reconnect_delay, options.reconnect_max_delay)
         # Protects the state, the transport that goes with it, and why there is none any more.
         self._changed = threading.Condition(threading.Lock())
         self._state = SessionState.CONNECTING
@@ -82,6 +81,7 @@ class Connection:
         self._posting = threading.Lock()
         # Set when this client is leaving; what the reader meets from then on is no failure.
         self._leaving = threading.Event()
+        self._retries = Retries(options, self._leaving.wait)
         self._seen: Seen | None = None
         self._reader: threading.Thread | None = None
         self._illegal: list[float] = []
@@ -403,28 +403,15 @@ class Connection:
         self._seen.interrupt()
         self._change(SessionState.RECONNECTING)
         self._intake.replies.fail(self._broken, for_good=False)
-        limit = Deadline(self._options.reconnect_timeout)
-        while True:
-            delay = self._backoff.next_delay(wait_at_least(cause))
-            logger.info("= session %s lost its link (%s); next try in %.1f s", self.session_id, cause, delay)
-            if self._leaving.wait(delay):
-                return None
-            if limit.expired:
-                self._give_up(cause)
-                return None
-            try:
-                return self._joiner.connect(limit.sooner(self._options.connect_timeout), self._rejoin)
-            except SessionlibError as error:
-                if self._leaving.is_set():
-                    return None
-                if not is_transient(error):
-                    self._give_up(error)
-                    return None
-                cause = error
+        try:
+            return self._retries.run(cause, lambda deadline: self._joiner.connect(deadline, self._rejoin))
+        except Exception as error:  # noqa: BLE001 - a callable that gives the key may raise anything
+            self._give_up(error)
+            return None
 
     def _rejoin(self, transport: Transport, deadline: Deadline) -> None:
         joined, live = self._joiner.join_again(transport, deadline)
-        self._backoff.reset()
+        self._retries.succeed()
         self._intake.replies.forget_late()
         history, more = self._joiner.history(transport, deadline)
         connected = SessionEvent(SessionEventType.SESSION_CONNECTED, self._joiner.known_id, None, joined)

@@ -28,6 +28,7 @@ from sessionlib.timing import Deadline, acquire
 from sessionlib.transport.dial import Attempt, dial
 from sessionlib.transport.frame import encode_frame
 from sessionlib.transport.handshake import shake_hands
+from sessionlib.transport.proxy import choose_proxy
 from sessionlib.transport.stream import Stream, wrap
 
 __all__ = ["WebSocketTransport", "open_websocket"]
@@ -35,6 +36,7 @@ __all__ = ["WebSocketTransport", "open_websocket"]
 TEXT_FINAL = 0x81
 CLOSE_FINAL = 0x88
 CONTROL = 0x08
+TOO_LARGE = 1009
 # So many small messages wait behind a long one at most.
 MAX_WAITING = 8
 # RFC 6455, 7.4.1 and 7.4.2: what may stand in a close frame.
@@ -49,6 +51,7 @@ def open_websocket(
     *,
     max_message_size: int,
     tls: ssl.SSLContext | None = None,
+    proxy: str | None = None,
 ) -> WebSocketTransport:
     """Connects, shakes hands, and gives the transport.
 
@@ -59,15 +62,17 @@ def open_websocket(
         attempt: What another thread can cancel it by.
         max_message_size: The largest message accepted, in bytes.
         tls: What to verify the peer by; None for the system's certificates.
+        proxy: URL of the proxy to go through; "" for none; None for what the environment says.
 
     Raises:
+        ConfigurationError: The proxy's URL cannot be used.
         SessionConnectionError: The engine cannot be reached.
         HandshakeError: It refused the handshake.
         SessionProtocolError: It does not speak WebSocket.
         SessionTimeoutError: It took too long.
     """
     parts = urlsplit(url)
-    stream = wrap(dial(parts, deadline, attempt, tls))
+    stream = wrap(dial(parts, deadline, attempt, tls=tls, proxy=choose_proxy(proxy, parts)))
     try:
         shake_hands(stream, parts, key, deadline)
     except BaseException:
@@ -372,9 +377,10 @@ class WebSocketTransport:
         code, reason = _parse_close(payload)
         self.close(code if code is not None else 1000)
         told = f"code {code}" if code is not None else "no code"
+        cause = MessageTooLargeError("a message was too large for the peer") if code == TOO_LARGE else None
         raise SessionDisconnectedError(
             f"the peer closed the connection ({told}{': ' + reason if reason else ''})", code=code, reason=reason
-        )
+        ) from cause
 
 
 def _check_kind(first: int, second: int, in_message: bool) -> None:
