@@ -180,10 +180,18 @@ def listen_in_a_with(session: Session) -> list[SessionEvent]:
         return until_complete(events)
 
 
+class ListenByName:
+    """Holds on to its listener until it has the next one, as ``events = session.listen()`` does."""
+
+    def __call__(self, session: Session) -> list[SessionEvent]:
+        self.events = session.listen(timeout=10.0)
+        return until_complete(self.events)
+
+
 @pytest.mark.parametrize(
     ("listen", "count"),
-    [(lambda: listen_in_a_for, 1000), (lambda: listen_in_a_with, 300)],
-    ids=["for", "with"],
+    [(lambda: listen_in_a_for, 1000), (lambda: listen_in_a_with, 300), (ListenByName, 300)],
+    ids=["for", "with", "by name"],
 )
 def test_a_thousand_turns_lose_nothing_and_see_nothing_old(
     engine: ScriptEngine, session: Session, seed: int, listen: Callable[[], Listen], count: int
