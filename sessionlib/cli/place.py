@@ -85,10 +85,9 @@ def _kept_key(client: Client) -> str:
 def embedded(options: EngineOptions) -> LocalEngine:
     """Gives the embedded engine, not yet started."""
     from sessionlib.engine import LocalEngine
-    from sessionlib.engine.serving import load_tools
 
     return LocalEngine(
-        tools=load_tools(str(options.tools)) if options.tools else (),
+        tools=str(options.tools) if options.tools else (),
         model=options.model,
         path=str(options.db) if options.db else None,
     )
