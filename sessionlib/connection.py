@@ -376,7 +376,12 @@ class Connection:
         events: list[SessionEvent] = []
         try:
             for message in messages:
-                event = self._intake.take(parse_frame(message))
+                frame = parse_frame(message)
+                if events and self._intake.replies.is_answer(frame):
+                    # Whoever waits for it may rely on having been told what came before it.
+                    before, events = events, []
+                    self._deliver(before)
+                event = self._intake.take(frame)
                 if event is not None:
                     events.append(event)
         finally:
