@@ -32,7 +32,7 @@ from sessionlib.agent.conversation import OneShot
 from sessionlib.agent.many import Job
 from sessionlib.agent.stopping import StoppedError, Stopper
 from sessionlib.wire import frames
-from tests.client.sessions import status
+from tests.client.toolbox import status
 from tests.client.shop import Shop, open_shop, order
 from tests.support.chaos import ChaosProxy
 from tests.support.processes import Script, run_script
