@@ -32,8 +32,8 @@ from sessionlib.agent.conversation import OneShot
 from sessionlib.agent.many import Job
 from sessionlib.agent.stopping import StoppedError, Stopper
 from sessionlib.wire import frames
-from tests.client.toolbox import status
 from tests.client.shop import Shop, open_shop, order
+from tests.client.toolbox import status
 from tests.support.chaos import ChaosProxy
 from tests.support.processes import Script, run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, turn
