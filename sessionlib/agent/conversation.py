@@ -7,7 +7,6 @@ be kept alive is disconnected at the end, any other is terminated.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -15,11 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sessionlib.agent.models import ConversationalAgentRunResult
+from sessionlib.agent.stopping import Stopper
 from sessionlib.approvals import ApprovalHandler
 from sessionlib.content import Content, FileContent
 from sessionlib.errors import (
     ApprovalRequiredError,
     ConversationalRunActionRequiredError,
+    DeliveryUnknownError,
     ReauthRequiredError,
     SessionDisconnectedError,
     SessionError,
@@ -33,7 +34,6 @@ from sessionlib.wire.recovery import GAP
 
 if TYPE_CHECKING:
     from sessionlib.agent.runnable import Runnable
-    from sessionlib.agent.stopping import Stopper
     from sessionlib.session import Session
     from sessionlib.turn import Turn
 
@@ -48,13 +48,14 @@ _CONNECT_TIMEOUT = 30.0
 
 @dataclass(frozen=True)
 class OneShot:
-    """How a one-shot turn is run; the names are those of `Agent.run`."""
+    """How a one-shot turn is run; the names are those of `Agent.run` and `Agent.map`."""
 
     session_id: str | None = None
     keep_alive: bool = False
     include_deltas: bool = False
     timeout: float | None = 300.0
     on_approval: ApprovalHandler | None = None
+    retries: int = 0
 
 
 def run_conversational(
@@ -63,10 +64,10 @@ def run_conversational(
     """Runs one turn; see `Agent.run`."""
     deadline = Deadline(how.timeout)
     try:
-        session = _open(agent, how, deadline)
+        session = _open(agent, how, deadline, Stopper())
     except SessionlibError as error:
         return ConversationalAgentRunResult("", how.session_id or "", "error", str(error))
-    return _talk(session, content, files, how, deadline)
+    return _talk(session, content, files, how, deadline, Stopper())
 
 
 def run_turn(agent: Runnable, content: Content, how: OneShot, stopper: Stopper) -> ConversationalAgentRunResult:
@@ -76,24 +77,24 @@ def run_turn(agent: Runnable, content: Content, how: OneShot, stopper: Stopper) 
         SessionlibError: The session cannot be had, was lost, or was stopped; or as for `Agent.run`.
     """
     deadline = Deadline(how.timeout)
+    tries = 0
+    while True:
+        session = _open(agent, how, deadline, stopper)
+        try:
+            return _talk(session, content, None, how, deadline, stopper)
+        except (DeliveryUnknownError, SessionDisconnectedError):
+            tries += 1
+            if tries > how.retries or stopper.stopped:
+                raise
+
+
+def _open(agent: Runnable, how: OneShot, deadline: Deadline, stopper: Stopper) -> Session:
     session = agent.create_session(how.session_id)
-    with stopper.able_to(session.disconnect):
-        _connect(session, deadline)
-    return _talk(session, content, None, how, deadline, stopper)
-
-
-def _open(agent: Runnable, how: OneShot, deadline: Deadline) -> Session:
-    session = agent.create_session(how.session_id)
-    _connect(session, deadline)
-    return session
-
-
-def _connect(session: Session, deadline: Deadline) -> None:
     backoff = Backoff(base=0.5, cap=5.0)
     while True:
         try:
-            session.connect(deadline.sooner(_CONNECT_TIMEOUT).remaining())
-            return
+            with stopper.able_to(session.disconnect):
+                return session.connect(deadline.sooner(_CONNECT_TIMEOUT).remaining())
         except SessionTimeoutError:
             raise
         except SessionlibError as error:
@@ -113,12 +114,12 @@ def _talk(
     files: Sequence[FileContent] | None,
     how: OneShot,
     deadline: Deadline,
-    stopper: Stopper | None = None,
+    stopper: Stopper,
 ) -> ConversationalAgentRunResult:
     stays = how.session_id is not None or how.keep_alive
     try:
         turn = session.stream(content, files=files, timeout=deadline.remaining(), on_approval=how.on_approval)
-        with stopper.able_to(turn.close) if stopper is not None else contextlib.nullcontext():
+        with stopper.able_to(turn.close):
             return _result(turn, list(_read(turn, how)), how)
     except SessionTimeoutError:
         raise SessionTimeoutError(

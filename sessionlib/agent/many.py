@@ -161,7 +161,8 @@ class AgentRuns(Iterator["ConversationalAgentRunResult | BaseException"]):
         """
         self._stop()
         if self._own_pool is not None:
-            wait([future for _, future in self._window], timeout=_GRACE)
+            # Cancelled ones are not waited for: for `wait`, they are never done.
+            wait([future for _, future in self._window if not future.cancelled()], timeout=_GRACE)
 
     # ---- within --------------------------------------------------------------------------------
 

@@ -112,8 +112,8 @@ class Runnable(Remote):
             return run_functional(self, self._path("/run"), inputs, instructions, timeout)
         if inputs is None or isinstance(inputs, Mapping):
             raise ValueError(
-                f"agent {self.id!r} is conversational and runs on a message (text, a path, bytes or a file), not on "
-                f"{'nothing' if inputs is None else 'a mapping'}"
+                f"agent {self.id!r} is conversational: run it on a message (text, a path, bytes or a file), or talk "
+                "to it in a session, with create_session()"
             )
         if additional_instructions or skill is not None:
             warnings.warn("additional_instructions and skill are for functional agents and are not sent", stacklevel=2)
@@ -127,6 +127,7 @@ class Runnable(Remote):
         max_workers: int = 8,
         progress: bool | ProgressBar | None = None,
         on_error: OnError = "raise",
+        retries: int = 0,
         include_deltas: bool = False,
         timeout: float | None = 300.0,
         on_approval: ApprovalHandler | None = None,
@@ -149,6 +150,8 @@ class Runnable(Remote):
             progress: True shows a bar, with the extra ``progress``; or a bar of your own, with ``update``.
             on_error: Whether an exception at one prompt is raised in its place (the iteration can go on
                 after it) or given there.
+            retries: How often a prompt is said again, in a new session, when the connection was lost and it is not
+                known what became of it. What its tools do may then happen twice.
             include_deltas: As for `run`.
             timeout: Seconds for each run.
             on_approval: Decides about approval requests; called on several threads at once.
@@ -173,7 +176,7 @@ class Runnable(Remote):
         return AgentRuns(
             self,
             prompts,
-            OneShot(include_deltas=include_deltas, timeout=timeout, on_approval=on_approval),
+            OneShot(include_deltas=include_deltas, timeout=timeout, on_approval=on_approval, retries=retries),
             executor=executor,
             max_workers=max_workers,
             bar=make_bar(progress, prompts, self.name),
