@@ -273,6 +273,8 @@ class Hub:
             self._paused.discard(ticket)  # others have heard it
         elif not self._listeners:
             self._backlog.take_over(mailbox)
+        else:
+            mailbox.discard_through(lambda event: True)  # others have heard it
 
     def _ticket_of(self, mailbox: Mailbox) -> Ticket | None:
         assert self._lock.locked()

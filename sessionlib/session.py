@@ -28,6 +28,7 @@ from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
 from sessionlib.link import Callbacks, LinkOptions, Owner
 from sessionlib.listener import Listener
 from sessionlib.observers import StateCallback, StateObservers
+from sessionlib.outgoing import Progress
 from sessionlib.timing import Deadline
 from sessionlib.turn import Reply, Turn
 from sessionlib.wire import frames
@@ -242,6 +243,7 @@ class Session:
         files: Sequence[FileContent] | None = None,
         mime_type: str | None = None,
         filename: str | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Sends one user message; returns when it has been written to the connection.
 
@@ -250,6 +252,14 @@ class Session:
             files: Files that go with it in the same turn.
             mime_type: MIME type of ``content``; for a file it is guessed from its name when not given.
             filename: Name of ``content`` when it is a file.
+            progress: Called with the number of the files' bytes that have left, and with their sum, or None
+                where it is not known; True shows a bar (needs tqdm). It runs in the middle of the
+                message, so it must not use the session; if it raises, the message does not arrive.
+
+        Large files are read while they are sent, as far as they went when `send` was called. One that
+        cannot be opened is an error before anything is sent. When reading one fails later, when it shrinks
+        or is overwritten meanwhile, or on Ctrl-C, the message must not arrive in half: the link is cut, and
+        opened again as after any loss.
 
         Raises:
             TypeError: Something is of a type that cannot be sent.
@@ -259,14 +269,15 @@ class Session:
             SessionTimeoutError: The message did not go out in ``send_timeout`` seconds.
         """
         connection, session_id = self._connected()
-        connection.post(_message(session_id, content, files, mime_type, filename))
+        connection.post(_message(session_id, content, files, mime_type, filename), progress=progress)
 
-    def send_many(self, messages: Iterable[SendManyItem]) -> None:
+    def send_many(self, messages: Iterable[SendManyItem], *, progress: Progress | None = None) -> None:
         """Sends several messages as one turn.
 
         Args:
             messages: Contents as for `send`, `UserSessionMessage` (its content, then its files), or
                 `SessionMessage` from a history (its text, if any).
+            progress: As for `send`.
 
         Raises:
             TypeError: Something is of a type that cannot be sent.
@@ -276,7 +287,7 @@ class Session:
             SessionTimeoutError: The batch did not go out in ``send_timeout`` seconds.
         """
         connection, session_id = self._connected()
-        connection.post(frames.post_messages(session_id, encode_batch(messages)))
+        connection.post(frames.post_messages(session_id, encode_batch(messages)), progress=progress)
 
     # ---- turns ---------------------------------------------------------------------------------
 
@@ -290,6 +301,7 @@ class Session:
         files: Sequence[FileContent] | None = None,
         mime_type: str | None = None,
         filename: str | None = None,
+        progress: Progress | None = None,
     ) -> Reply:
         """Sends one user message, waits until the turn ends, and gives the whole answer.
 
@@ -301,6 +313,7 @@ class Session:
             files: As for `send`.
             mime_type: As for `send`.
             filename: As for `send`.
+            progress: As for `send`.
 
         Raises:
             SessionTimeoutError: The turn did not end in time; see `Turn.result`.
@@ -318,6 +331,7 @@ class Session:
             files=files,
             mime_type=mime_type,
             filename=filename,
+            progress=progress,
         )
         try:
             return turn.result()
@@ -336,6 +350,7 @@ class Session:
         files: Sequence[FileContent] | None = None,
         mime_type: str | None = None,
         filename: str | None = None,
+        progress: Progress | None = None,
     ) -> Turn:
         """Sends one user message and gives its turn, to iterate over; arguments and errors as for `ask`."""
         connection, session_id = self._connected()
@@ -343,7 +358,7 @@ class Session:
             check_handler(on_approval)
         deadline = Deadline(timeout)
         message = _message(session_id, content, files, mime_type, filename)
-        post = connection.post(message, attend=True, within=deadline)
+        post = connection.post(message, attend=True, within=deadline, progress=progress)
         return Turn(
             connection.hub,
             self._approvals,
@@ -421,7 +436,7 @@ class Session:
         """
         if _event_type(event) is SessionEventType.APPROVAL_REQUEST and approved is None:
             raise TypeError("respond() to an APPROVAL_REQUEST needs approved=True or approved=False")
-        self.respond_approval(event, approved=bool(approved), confirm=confirm, deny_reason=deny_reason)
+        self.respond_approval(event, approved=approved or False, confirm=confirm, deny_reason=deny_reason)
 
     def respond_approval(
         self,

@@ -6,6 +6,7 @@ import click
 
 from sessionlib._version import __version__
 from sessionlib.cli.ask import ask
+from sessionlib.cli.chat import chat
 from sessionlib.cli.doctor import doctor
 from sessionlib.cli.history import history
 from sessionlib.cli.options import debug_option
@@ -31,5 +32,5 @@ def app(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (ask, history, serve, doctor):
+for command in (ask, chat, history, serve, doctor):
     app.add_command(command)

@@ -9,7 +9,7 @@ from tests.support.processes import run_script
 
 from .support import AS_MODULE, Cli
 
-COMMANDS = ["ask", "history", "serve", "doctor"]
+COMMANDS = ["ask", "chat", "history", "serve", "doctor"]
 
 
 def test_version(cli: Cli) -> None:
@@ -28,7 +28,7 @@ def test_every_command_explains_itself(cli: Cli, command: str) -> None:
     assert told.startswith(f"Usage: sessionlib {command} ")
 
 
-@pytest.mark.parametrize("command", ["ask", "history", "doctor"])
+@pytest.mark.parametrize("command", ["ask", "chat", "history", "doctor"])
 def test_what_talks_to_an_engine_says_where_alike(cli: Cli, command: str) -> None:
     told = cli.run(command, "--help").check().stdout
     assert all(option in told for option in ("--agent ID_OR_NAME", "--session ID", "--base-url URL", "--local"))
