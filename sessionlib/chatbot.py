@@ -11,24 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from sessionlib.client import Client, default_client, given_client
 from sessionlib.config import ApiKey, check_id
-from sessionlib.rest.calls import Upload, segment
-from sessionlib.rest.objects import fetch_query, field_of, listed, plain_id, reference_tag
+from sessionlib.remote import Remote
+from sessionlib.rest.calls import Upload
+from sessionlib.rest.objects import field_of, listed, plain_id
 
 if TYPE_CHECKING:
     from sessionlib.rest.pool import Lines
 
-    # Above this module in the house: imported where a session is made.
-    from sessionlib.session import Session
-
 __all__ = ["Chatbot"]
-
-# The engine's number for chatbots, where objects refer to one another.
-OBJECT_TYPE = 8
 
 Options = dict[str, Any]
 
 
-class Chatbot:
+class Chatbot(Remote):
     """A chatbot on an engine: a pipeline that one talks to.
 
     Names, order and defaults are those of the official SDK (``vectorshift`` 0.1.15); what stands
@@ -49,6 +44,9 @@ class Chatbot:
         client: Where it is; by default what the environment says.
     """
 
+    _kind = "chatbot"
+    _number = 8
+
     def __init__(
         self,
         id: str,
@@ -65,8 +63,7 @@ class Chatbot:
         *,
         client: Client | None = None,
     ) -> None:
-        self.id = id
-        self.name = name
+        super().__init__(id, name, client)
         self.description = description
         self.pipeline_id = pipeline_id
         self.deployment_options = deployment_options
@@ -76,23 +73,6 @@ class Chatbot:
         self.deployed = deployed
         self.input = input
         self.output = output
-        self._client = given_client(client, None)
-
-    def __str__(self) -> str:
-        """Gives the tag by which a message's text refers to this chatbot."""
-        return reference_tag(OBJECT_TYPE, self.id, self.name)
-
-    def __repr__(self) -> str:
-        return f"Chatbot(id={self.id!r}, name={self.name!r})"
-
-    @property
-    def client(self) -> Client:
-        """The client that its calls go through: the one it was made with, or the environment's.
-
-        Raises:
-            ConfigurationError: The environment names a URL that cannot be used.
-        """
-        return self._client or default_client()
 
     @classmethod
     def new(
@@ -163,42 +143,6 @@ class Chatbot:
         )
 
     @classmethod
-    def fetch(
-        cls,
-        id: str | None = None,
-        name: str | None = None,
-        username: str | None = None,
-        org_name: str | None = None,
-        *,
-        client: Client | None = None,
-        api_key: ApiKey | None = None,
-    ) -> Chatbot:
-        """Fetches a chatbot by its id or name.
-
-        Args:
-            id: Its id.
-            name: Its name.
-            username: Whose it is, if not the caller's.
-            org_name: Whose organisation's it is.
-            client: Where; by default what the environment says.
-            api_key: A key to use instead of the environment's.
-
-        Returns:
-            The chatbot.
-
-        Raises:
-            NotFoundError: There is none.
-            ApiError: The server refused.
-            ApiConnectionError: There was no answer.
-            TypeError: An argument is not a text, or client and key are both given.
-            ValueError: Neither id nor name is given, or one is empty.
-        """
-        bound = given_client(client, api_key)
-        query = fetch_query(id, name, username, org_name)
-        told = (bound or default_client()).request("GET", "/chatbot", query=query)
-        return cls.from_json(field_of(told, "object", "GET /chatbot"), client=bound)
-
-    @classmethod
     def list(
         cls,
         limit: int = 50,
@@ -259,19 +203,6 @@ class Chatbot:
             data.get("output"),
             client=client,
         )
-
-    def delete(self) -> dict[str, Any]:
-        """Deletes the chatbot.
-
-        Returns:
-            What the server says about it.
-
-        Raises:
-            ApiError: The server refused.
-            ApiConnectionError: There was no answer.
-        """
-        told: dict[str, Any] = self.client.request("DELETE", self._path())
-        return told
 
     def run(
         self,
@@ -342,39 +273,6 @@ class Chatbot:
             form["conversation_id"] = conversation_id
         told: dict[str, Any] = self.client.request("POST", self._path("/upload"), form=form, files=files)
         return told
-
-    def create_session(self, session_id: str | None = None) -> Session:
-        """Makes a session with the chatbot; it is not connected yet.
-
-        Args:
-            session_id: A session to go on with, instead of a new one.
-
-        Returns:
-            The session, for a ``with`` block.
-        """
-        from sessionlib.session import Session
-
-        return Session(owner_type="chatbot", owner_id=self.id, session_id=session_id, client=self._client)
-
-    def resume_session(self, session_id: str) -> Session:
-        """Makes a session object for a session that exists; it is not connected yet.
-
-        Args:
-            session_id: The session.
-
-        Returns:
-            The session, for a ``with`` block.
-
-        Raises:
-            ValueError: ``session_id`` is empty.
-        """
-        checked = check_id("session_id", session_id or "")
-        from sessionlib.session import Session
-
-        return Session(session_id=checked, client=self._client)
-
-    def _path(self, tail: str = "") -> str:
-        return f"/chatbot/{segment('chatbot id', self.id)}{tail}"
 
 
 def _pipeline_id(data: Mapping[str, Any]) -> str:

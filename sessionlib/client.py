@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ class Client:
         endpoint: The addresses and the key.
         timeout: Seconds for a whole call, or None.
         proxy: The proxy for every call, or None.
+        allow_insecure: Whether a key may travel unencrypted to another machine.
         max_retries: How often a call is made again.
 
     Raises:
@@ -70,8 +72,8 @@ class Client:
         self.endpoint = Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=allow_insecure)
         self.timeout = _check_timeout(timeout)
         self.proxy = _check_proxy(proxy)
-        self.max_retries = max_retries
-        self._allow_insecure = allow_insecure
+        self.max_retries = _check_retries(max_retries)
+        self.allow_insecure = allow_insecure
         # By process id, so that a forked child never touches its parent's connections. setdefault is
         # atomic and a new pool holds nothing yet, so threads that race for it need no lock.
         self._pools: dict[int, Pool] = {}
@@ -100,7 +102,7 @@ class Client:
             "timeout": self.timeout,
             # A proxy with a password is a secret like the key.
             "proxy": None if self.proxy and "@" in self.proxy else self.proxy,
-            "allow_insecure": self._allow_insecure,
+            "allow_insecure": self.allow_insecure,
             "max_retries": self.max_retries,
         }
         return (_rebuild, (options,))
@@ -250,7 +252,14 @@ def _rebuild(options: dict[str, Any]) -> Client:
 def _check_timeout(timeout: float | None) -> float | None:
     if timeout is not None and not timeout > 0:
         raise ConfigurationError("timeout takes a number of seconds above 0, or None for no limit")
-    return timeout
+    # Longer than a socket can wait: infinity, for one.
+    return None if timeout is None or timeout > threading.TIMEOUT_MAX else timeout
+
+
+def _check_retries(max_retries: int) -> int:
+    if not isinstance(max_retries, int) or max_retries < 0:
+        raise ConfigurationError("max_retries takes a whole number, 0 or above")
+    return max_retries
 
 
 def _check_proxy(proxy: str | None) -> str | None:

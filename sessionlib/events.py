@@ -72,6 +72,7 @@ class SessionMessageRole(StrEnum):
 
 
 _EVENT_STATUSES = {status.value: status for status in SessionMessageStatus}
+_ROLES = {role.value: role for role in SessionMessageRole}
 _PARTICIPANT_STATUSES = {status.value: status for status in ParticipantStatus}
 _ACTION_TYPES = frozenset({SessionEventType.APPROVAL_REQUEST, SessionEventType.REAUTH_REQUEST})
 
@@ -118,12 +119,12 @@ class SessionEvent(JsonModel):
     @property
     def text(self) -> Optional[str]:
         """The whole text of a MESSAGE_COMPLETE, else None."""
-        return self.data.get("text") if self.type is SessionEventType.MESSAGE_COMPLETE else None
+        return _as_text(self.data.get("text")) if self.type is SessionEventType.MESSAGE_COMPLETE else None
 
     @property
     def tool_name(self) -> Optional[str]:
         """The tool of a TOOL_CALL, else None."""
-        return self.data.get("tool_name") if self.type is SessionEventType.TOOL_CALL else None
+        return _text_or_none(self.data.get("tool_name")) if self.type is SessionEventType.TOOL_CALL else None
 
     @property
     def status(self) -> Optional[SessionMessageStatus]:
@@ -194,13 +195,15 @@ class MessageSender(JsonModel):
         """
         if not isinstance(data, Mapping) or not data:
             return cls(SessionMessageRole.UNKNOWN)
-        known = {name: data.get(name) for name in ("user_id", "object_id", "object_type")}
+        known = {name: _text_or_none(data.get(name)) for name in ("user_id", "object_id", "object_type")}
         return cls(_role_of(data), **known)
 
 
 def _role_of(sender: Mapping[str, Any]) -> SessionMessageRole:
-    if "role" in sender:
-        return SessionMessageRole(sender["role"])
+    # The wire has no role; a field of that name that is none of ours is an unknown one.
+    role = sender.get("role")
+    if isinstance(role, str) and role in _ROLES:
+        return _ROLES[role]
     if "user_id" in sender:
         return SessionMessageRole.USER
     return SessionMessageRole.OBJECT if "object_id" in sender else SessionMessageRole.UNKNOWN
@@ -246,6 +249,8 @@ class SessionMessage(JsonModel):
     def from_dict(cls, data: Any, *, infer_missing: bool = False) -> "SessionMessage":
         """Makes a message from the wire's form (with ``content``) or from `to_dict`'s.
 
+        What in the wire's form is of another type than it should be is left out, and still in ``raw``.
+
         Args:
             data: The message.
             infer_missing: Whether a missing field of `to_dict`'s form becomes None.
@@ -255,14 +260,14 @@ class SessionMessage(JsonModel):
         """
         if not isinstance(data, Mapping):
             raise TypeError(f"a message is a mapping, not {type(data).__name__}")
-        if "content_type" in data:
+        if "content_type" in data and "content" not in data:
             return super().from_dict(data, infer_missing=infer_missing)
         content = data.get("content")
         content = content if isinstance(content, Mapping) else {"type": "", "value": content}
-        content_type = content.get("type") or ""
+        content_type = _text_or_none(content.get("type")) or ""
         return cls(
-            id=data.get("id") or "",
-            session_id=data.get("session_id") or "",
+            id=_text_or_none(data.get("id")) or "",
+            session_id=_text_or_none(data.get("session_id")) or "",
             sender=MessageSender.from_dict(data.get("sender")),
             content_type=content_type,
             text=_text_of(content_type, content),
@@ -280,6 +285,15 @@ def _text_of(content_type: str, content: Mapping[str, Any]) -> Optional[str]:
         value = content.get("content") or content.get("tool_name") or None
     else:
         value = None
+    return _as_text(value)
+
+
+def _text_or_none(value: Any) -> Optional[str]:
+    return value if isinstance(value, str) else None
+
+
+def _as_text(value: Any) -> Optional[str]:
+    # A message's value need not be text: an agent may answer with a number or an object.
     return None if value is None else str(value)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sessionlib.events import SessionEvent
 from sessionlib.mailbox import Mailbox
 from sessionlib.wire.state import SessionState
-from sessionlib.wire.turns import Ticket
+from sessionlib.wire.turns import Origin, Ticket
 
 __all__ = ["Callbacks", "LinkOptions", "Owner", "Post"]
 
@@ -45,6 +45,7 @@ class LinkOptions:
         close_timeout: Time that the engine gets to answer the closing handshake.
         backlog_size: How many events wait for the next listener while none is open.
         tls: What to verify the engine by; None for the system's certificates.
+        proxy: URL of the proxy to go through; "" for none; None for what the environment says.
     """
 
     reconnect: bool = True
@@ -59,18 +60,21 @@ class LinkOptions:
     close_timeout: float = 0.5
     backlog_size: int = 16384
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=False)
 
 
 class Callbacks(NamedTuple):
     """What a connection tells its session, on the reading thread; none of them may wait.
 
     Attributes:
-        on_request: An event asks for an answer; whether the reader of its turn will see to it.
+        on_request: An event asks for an answer, or tells that an answer was refused; where it comes from.
+        on_left: Nobody reads the turn of this post any more.
         on_lost_answer: The answer to the request with this id may not have arrived.
         on_state: The state has changed.
     """
 
-    on_request: Callable[[SessionEvent, bool], None]
+    on_request: Callable[[SessionEvent, Origin], None]
+    on_left: Callable[[Ticket], None]
     on_lost_answer: Callable[[str], None]
     on_state: Callable[[SessionState], None]
 

@@ -28,6 +28,7 @@ class Mailbox:
 
     Attributes:
         dropped: How many events found it full.
+        taken: How many were taken; near enough when several threads take.
         high_water: The largest number of events that ever waited.
     """
 
@@ -35,6 +36,7 @@ class Mailbox:
         self.maxsize = maxsize
         self.types = types
         self.dropped = 0
+        self.taken = 0
         self.high_water = 0
         # Appended to under the lock only; taken from without it, which deques allow.
         self._queue: deque[SessionEvent] = deque()
@@ -54,6 +56,19 @@ class Mailbox:
         with self._changed:
             return bool(self._queue) and self._queue[-1].type is kind
 
+    def waiting(self) -> list[SessionEvent]:
+        """Gives what waits in it, without taking it."""
+        with self._changed:
+            return list(self._queue)
+
+    def discard(self, events: Sequence[SessionEvent]) -> None:
+        """Drops some of what waits in it; nobody may be taking from it."""
+        unwanted = {id(event) for event in events}
+        with self._changed:
+            kept = [event for event in self._queue if id(event) not in unwanted]
+            self._queue.clear()
+            self._queue.extend(kept)
+
     def put(self, events: Sequence[SessionEvent]) -> None:
         """Appends events without ever waiting; what finds no room is dropped and told."""
         if self.types is not None:
@@ -69,7 +84,7 @@ class Mailbox:
                 self._put_bounded(events)
             self.high_water = max(self.high_water, len(self._queue))
             if self._consumers_waiting:
-                self._changed.notify()
+                self._changed.notify(len(events))
 
     def get(self, deadline: Deadline) -> SessionEvent:
         """Waits for the next event and takes it.
@@ -83,6 +98,7 @@ class Mailbox:
             event = self._queue.popleft()
         except IndexError:
             event = self._wait(deadline)
+        self.taken += 1
         if event is self._notice:
             with self._changed:  # from here on, a drop begins a notice of its own
                 self._notice = None
@@ -124,8 +140,7 @@ class Mailbox:
                     self._queue.append(event)
             self._notice = notice or self._notice
             self._troubles.extend(troubles)
-            if self._consumers_waiting:
-                self._changed.notify()
+            self._changed.notify_all()
 
     def discard_through(self, last: Callable[[SessionEvent], bool]) -> None:
         """Drops everything up to and including the last event for which ``last`` is true."""

@@ -93,6 +93,10 @@ class JsonModel:
         return made
 
 
+# So that the schema of a model that holds other models knows them for what they are.
+_json.register(JsonModel)
+
+
 class OpenModel(JsonModel):
     """A `JsonModel` that keeps fields it does not know in ``extra``, its last field.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRecord, ReauthHandler
+from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRecord, ReauthHandler, check_handler
 from sessionlib.config import ApiKey, Endpoint, check_id
 from sessionlib.connection import Connection
 from sessionlib.content import (
@@ -28,10 +28,13 @@ from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
 from sessionlib.link import Callbacks, LinkOptions, Owner
 from sessionlib.listener import Listener
 from sessionlib.observers import StateCallback, StateObservers
+from sessionlib.outgoing import Progress
 from sessionlib.timing import Deadline
+from sessionlib.transport.proxy import parse_proxy
 from sessionlib.turn import Reply, Turn
 from sessionlib.wire import frames
 from sessionlib.wire.state import SessionState
+from sessionlib.wire.turns import Ticket
 
 if TYPE_CHECKING:
     from sessionlib.client import Client
@@ -75,6 +78,9 @@ class Session:
         send_timeout: Seconds that a message may take to go out; None for as long as it takes.
         backlog_size: How many events wait for the next `listen` while none is open.
         tls: What to verify the engine by; None for the system's certificates.
+        proxy: URL of the HTTP proxy to go through, such as ``http://user:password@host:3128``; "" for
+            none; None for what the environment says (``https_proxy``, ``all_proxy``, ``no_proxy`` and
+            their like). An engine on this machine is never reached through a proxy.
 
     Raises:
         ConfigurationError: A key, URL or id cannot be used.
@@ -101,6 +107,7 @@ class Session:
         send_timeout: float | None = 60.0,
         backlog_size: int = 16384,
         tls: ssl.SSLContext | None = None,
+        proxy: str | None = None,
     ) -> None:
         if client is not None:
             api_key = api_key if api_key is not None else client.endpoint.source
@@ -109,6 +116,8 @@ class Session:
         self._endpoint = Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=allow_insecure)
         self._owner = _owner(owner_type, owner_id)
         self._session_id = None if session_id is None else check_id("session_id", session_id)
+        if proxy:
+            parse_proxy(proxy)
         self._options = LinkOptions(
             reconnect=reconnect,
             reconnect_delay=reconnect_delay,
@@ -120,6 +129,7 @@ class Session:
             send_timeout=send_timeout,
             backlog_size=backlog_size,
             tls=tls,
+            proxy=proxy,
         )
         # Held while the session connects or leaves, so that two threads do not do it at once.
         self._changing = threading.Lock()
@@ -241,6 +251,7 @@ class Session:
         files: Sequence[FileContent] | None = None,
         mime_type: str | None = None,
         filename: str | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Sends one user message; returns when it has been written to the connection.
 
@@ -249,6 +260,14 @@ class Session:
             files: Files that go with it in the same turn.
             mime_type: MIME type of ``content``; for a file it is guessed from its name when not given.
             filename: Name of ``content`` when it is a file.
+            progress: Called with the number of the files' bytes that have left, and with their sum, or None
+                where it is not known; True shows a bar (needs tqdm). It runs in the middle of the
+                message, so it must not use the session; if it raises, the message does not arrive.
+
+        Large files are read while they are sent, as far as they went when `send` was called. One that
+        cannot be opened is an error before anything is sent. When reading one fails later, when it shrinks
+        or is overwritten meanwhile, or on Ctrl-C, the message must not arrive in half: the link is cut, and
+        opened again as after any loss.
 
         Raises:
             TypeError: Something is of a type that cannot be sent.
@@ -258,14 +277,15 @@ class Session:
             SessionTimeoutError: The message did not go out in ``send_timeout`` seconds.
         """
         connection, session_id = self._connected()
-        connection.post(_message(session_id, content, files, mime_type, filename))
+        connection.post(_message(session_id, content, files, mime_type, filename), progress=progress)
 
-    def send_many(self, messages: Iterable[SendManyItem]) -> None:
+    def send_many(self, messages: Iterable[SendManyItem], *, progress: Progress | None = None) -> None:
         """Sends several messages as one turn.
 
         Args:
             messages: Contents as for `send`, `UserSessionMessage` (its content, then its files), or
                 `SessionMessage` from a history (its text, if any).
+            progress: As for `send`.
 
         Raises:
             TypeError: Something is of a type that cannot be sent.
@@ -275,7 +295,7 @@ class Session:
             SessionTimeoutError: The batch did not go out in ``send_timeout`` seconds.
         """
         connection, session_id = self._connected()
-        connection.post(frames.post_messages(session_id, encode_batch(messages)))
+        connection.post(frames.post_messages(session_id, encode_batch(messages)), progress=progress)
 
     # ---- turns ---------------------------------------------------------------------------------
 
@@ -289,6 +309,7 @@ class Session:
         files: Sequence[FileContent] | None = None,
         mime_type: str | None = None,
         filename: str | None = None,
+        progress: Progress | None = None,
     ) -> Reply:
         """Sends one user message, waits until the turn ends, and gives the whole answer.
 
@@ -300,6 +321,7 @@ class Session:
             files: As for `send`.
             mime_type: As for `send`.
             filename: As for `send`.
+            progress: As for `send`.
 
         Raises:
             SessionTimeoutError: The turn did not end in time; see `Turn.result`.
@@ -317,8 +339,14 @@ class Session:
             files=files,
             mime_type=mime_type,
             filename=filename,
+            progress=progress,
         )
-        return turn.result()
+        try:
+            return turn.result()
+        except BaseException as error:
+            if getattr(error, "turn", None) is not turn:
+                turn.close()  # nobody can go on with it, though the error's traceback would keep it
+            raise
 
     def stream(
         self,
@@ -330,19 +358,21 @@ class Session:
         files: Sequence[FileContent] | None = None,
         mime_type: str | None = None,
         filename: str | None = None,
+        progress: Progress | None = None,
     ) -> Turn:
         """Sends one user message and gives its turn, to iterate over; arguments and errors as for `ask`."""
         connection, session_id = self._connected()
+        if on_approval is not None:
+            check_handler(on_approval)
         deadline = Deadline(timeout)
-        post = connection.post(_message(session_id, content, files, mime_type, filename), attend=True)
-        assert post.mailbox is not None
+        message = _message(session_id, content, files, mime_type, filename)
+        post = connection.post(message, attend=True, within=deadline, progress=progress)
         return Turn(
             connection.hub,
             self._approvals,
-            post.ticket,
-            post.mailbox,
+            post,
             session_id=session_id,
-            timeout=deadline.remaining(),
+            deadline=deadline,
             idle_timeout=idle_timeout,
             on_approval=on_approval,
         )
@@ -414,7 +444,7 @@ class Session:
         """
         if _event_type(event) is SessionEventType.APPROVAL_REQUEST and approved is None:
             raise TypeError("respond() to an APPROVAL_REQUEST needs approved=True or approved=False")
-        self.respond_approval(event, approved=bool(approved), confirm=confirm, deny_reason=deny_reason)
+        self.respond_approval(event, approved=approved or False, confirm=confirm, deny_reason=deny_reason)
 
     def respond_approval(
         self,
@@ -490,7 +520,8 @@ class Session:
             raise SessionError(
                 "there is nothing to create a session from: pass owner_type and owner_id, or a session_id to resume"
             )
-        callbacks = Callbacks(self._approvals.note, self._approvals.expect_again, self._observers.tell)
+        desk = self._approvals
+        callbacks = Callbacks(desk.note, desk.release, desk.expect_again, self._observers.tell)
         return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks)
 
     def _leave(self, farewell: Callable[[str], frames.Frame], final: SessionState) -> None:
@@ -507,12 +538,18 @@ class Session:
 
     def _send_answer(
         self, event: SessionEvent, approved: bool, confirm: Mapping[str, Any] | None, deny_reason: str | None
-    ) -> None:
-        connection, session_id = self._connected()
+    ) -> Ticket:
+        # An answer is given whatever has gone wrong with another.
+        connection, session_id = self._usable()
         answer = encode_approval(approved, confirm, deny_reason)
-        connection.post(frames.post_message(session_id, answer, event.message_id), makes_turn=False)
+        return connection.post(frames.post_message(session_id, answer, event.message_id), makes_turn=False).ticket
 
     def _connected(self) -> tuple[Connection, str]:
+        usable = self._usable()
+        self._approvals.raise_kept()
+        return usable
+
+    def _usable(self) -> tuple[Connection, str]:
         connection = self._connection
         if connection is None or connection.session_id is None:
             raise SessionDisconnectedError(
@@ -520,7 +557,6 @@ class Session:
                 session_id=self.session_id,
             )
         connection.check_usable()
-        self._approvals.raise_kept()
         return connection, connection.session_id
 
 

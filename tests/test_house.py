@@ -28,8 +28,10 @@ ROOMS = [
     "models",
     "config",
     "events",
+    "uploads",
     "content",
     "wire",
+    "outgoing",
     "transport",
     "mailbox",
     "dispatcher",
@@ -49,12 +51,15 @@ ROOMS = [
     "session",
     "rest",
     "client",
+    "remote",
     "agent",
     "chatbot",
     "engine",
     "testing",
     "notebook",
     "cli",
+    "quickstart",
+    "__main__",
 ]
 
 # Each third-party name, and the rooms that may know of it.

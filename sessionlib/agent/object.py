@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sessionlib.agent.models import (
     AgentRunResult,
@@ -18,17 +18,12 @@ from sessionlib.agent.models import (
     MemoryConfig,
 )
 from sessionlib.agent.payload import draft, read_agent
-from sessionlib.agent.run import merge_skill, run_functional
+from sessionlib.agent.runnable import Runnable
 from sessionlib.agent.tool import Tool
 from sessionlib.client import Client, default_client, given_client
 from sessionlib.config import ApiKey, check_id
 from sessionlib.errors import ConversationalRunActionRequiredError
-from sessionlib.rest.calls import segment
-from sessionlib.rest.objects import fetch_query, field_of, listed, reference_tag
-
-if TYPE_CHECKING:
-    # Above this module in the house: imported where a session is made.
-    from sessionlib.session import Session
+from sessionlib.rest.objects import field_of, listed
 
 __all__ = [
     "Agent",
@@ -44,11 +39,8 @@ __all__ = [
     "MemoryConfig",
 ]
 
-# The engine's number for agents, where objects refer to one another.
-OBJECT_TYPE = 25
 
-
-class Agent:
+class Agent(Runnable):
     """An agent on an engine. Changing its attributes changes nothing there until `save`.
 
     Names, order and defaults are those of the official SDK (``vectorshift`` 0.1.15); what stands
@@ -74,6 +66,9 @@ class Agent:
         extra_fields: As given.
     """
 
+    _kind = "agent"
+    _number = 25
+
     def __init__(
         self,
         id: str,
@@ -92,8 +87,7 @@ class Agent:
         client: Client | None = None,
         extra_fields: Mapping[str, Any] | None = None,
     ) -> None:
-        self.id = id
-        self.name = name
+        super().__init__(id, name, client)
         self.branch_id = branch_id
         self.llm_info = llm_info
         self.tools = tools if tools is not None else []
@@ -105,23 +99,9 @@ class Agent:
         self.enable_subagents = enable_subagents
         self.editable_object_types = editable_object_types
         self.extra_fields = dict(extra_fields or {})
-        self._client = given_client(client, None)
-
-    def __str__(self) -> str:
-        """Gives the tag by which a message's text refers to this agent."""
-        return reference_tag(OBJECT_TYPE, self.id, self.name)
 
     def __repr__(self) -> str:
         return f"Agent(id={self.id!r}, name={self.name!r}, type={str(self.agent_type)!r})"
-
-    @property
-    def client(self) -> Client:
-        """The client that its calls go through: the one it was made with, or the environment's.
-
-        Raises:
-            ConfigurationError: The environment names a URL that cannot be used.
-        """
-        return self._client or default_client()
 
     # ---- on the engine -------------------------------------------------------------------------
 
@@ -199,42 +179,6 @@ class Agent:
         return agent
 
     @classmethod
-    def fetch(
-        cls,
-        id: str | None = None,
-        name: str | None = None,
-        username: str | None = None,
-        org_name: str | None = None,
-        *,
-        client: Client | None = None,
-        api_key: ApiKey | None = None,
-    ) -> Agent:
-        """Fetches an agent by its id or name.
-
-        Args:
-            id: Its id.
-            name: Its name.
-            username: Whose it is, if not the caller's.
-            org_name: Whose organisation's it is.
-            client: Where; by default what the environment says.
-            api_key: A key to use instead of the environment's.
-
-        Returns:
-            The agent.
-
-        Raises:
-            NotFoundError: There is none.
-            ApiError: The server refused.
-            ApiConnectionError: There was no answer.
-            TypeError: An argument is not a text, or client and key are both given.
-            ValueError: Neither id nor name is given, or one is empty.
-        """
-        bound = given_client(client, api_key)
-        query = fetch_query(id, name, username, org_name)
-        told = (bound or default_client()).request("GET", "/agent", query=query)
-        return cls.from_json(field_of(told, "object", "GET /agent"), client=bound)
-
-    @classmethod
     def list(
         cls,
         limit: int = 50,
@@ -302,7 +246,7 @@ class Agent:
             ValueError: The agent has no ``llm_info``, tools share a name, a placeholder names nothing, or ``bump`` is
                 none of the three.
         """
-        path = f"/update/agent/{segment('agent id', self.id)}"
+        path = f"/update{self._path()}"
         drafted = draft(self)
         body = {**self.extra_fields, **drafted.body, "branch_id": self.branch_id}
         if self.agent_type == AgentType.CONVERSATIONAL:
@@ -314,24 +258,11 @@ class Agent:
         drafted.commit(self)
         return told
 
-    def delete(self) -> dict[str, Any]:
-        """Deletes the agent.
-
-        Returns:
-            What the server says about it.
-
-        Raises:
-            ApiError: The server refused.
-            ApiConnectionError: There was no answer.
-        """
-        told: dict[str, Any] = self.client.request("DELETE", f"/agent/{segment('agent id', self.id)}")
-        return told
-
     # ---- here ----------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
         """Gives a reference to the agent, in the form in which other objects hold one."""
-        reference = {"object_id": self.id, "object_type": OBJECT_TYPE}
+        reference = {"object_id": self.id, "object_type": self._number}
         return {**reference, "branch_id": self.branch_id} if self.branch_id else reference
 
     def add_tool(self, tool: Tool) -> Agent:
@@ -359,80 +290,3 @@ class Agent:
     def update_llm_info(self, llm_info: LlmInfo) -> None:
         """Changes the language model."""
         self.llm_info = llm_info
-
-    # ---- runs and sessions ---------------------------------------------------------------------
-
-    def run(
-        self,
-        inputs: Mapping[str, Any],
-        additional_instructions: str | None = None,
-        *,
-        skill: Any = None,
-        timeout: float = 300.0,
-    ) -> AgentRunResult:
-        """Runs a functional agent and waits for its outputs.
-
-        Args:
-            inputs: Values by the names of the agent's inputs; for an input of type "file", "audio" or "image" also a
-                path, bytes or a file object, which is read to its end.
-            additional_instructions: Instructions for this run, after the agent's own.
-            skill: An object whose ``content`` is added to them.
-            timeout: Seconds for the whole run.
-
-        Returns:
-            The outputs by name, and how it went.
-
-        Raises:
-            ApiError: The server refused.
-            ApiTimeoutError: The run was not over in time.
-            ApiConnectionError: There was no answer.
-            OSError: A file cannot be read.
-            ValueError: The agent is conversational, or ``inputs`` is no mapping.
-        """
-        if self.agent_type != AgentType.FUNCTIONAL:
-            raise ValueError(f"agent {self.id!r} is conversational: talk to it in a session, with create_session()")
-        if not isinstance(inputs, Mapping):
-            raise ValueError(f"a functional agent runs on a mapping of inputs, not on {type(inputs).__name__}")
-        return run_functional(self, inputs, merge_skill(additional_instructions, skill), timeout)
-
-    def create_session(self, session_id: str | None = None) -> Session:
-        """Makes a session with the agent; it is not connected yet.
-
-        Args:
-            session_id: A session to go on with, instead of a new one.
-
-        Returns:
-            The session, for a ``with`` block.
-
-        Raises:
-            ValueError: The agent is functional.
-        """
-        self._refuse_functional()
-        from sessionlib.session import Session
-
-        return Session(owner_type="agent", owner_id=self.id, session_id=session_id, client=self._client)
-
-    def resume_session(self, session_id: str) -> Session:
-        """Makes a session object for a session that exists; it is not connected yet.
-
-        Args:
-            session_id: The session.
-
-        Returns:
-            The session, for a ``with`` block.
-
-        Raises:
-            ValueError: The agent is functional, or ``session_id`` is empty.
-        """
-        self._refuse_functional()
-        checked = check_id("session_id", session_id or "")
-        from sessionlib.session import Session
-
-        return Session(session_id=checked, client=self._client)
-
-    def _refuse_functional(self) -> None:
-        if self.agent_type == AgentType.FUNCTIONAL:
-            raise ValueError(
-                f"agent {self.id!r} is functional and has no sessions: use run(inputs={{...}}), or "
-                "agent_type=AgentType.CONVERSATIONAL (an agent listed by its id alone has to be fetched first)"
-            )

@@ -224,7 +224,7 @@ def _write_tool(tool: Tool, names: Mapping[str, Mapping[str, str]] | None) -> Wi
     if names is None:
         return wire
     where = f"tool {tool.name!r}'s description"
-    if wire.get("description"):
+    if isinstance(wire.get("description"), str):
         wire["description"] = resolve(wire["description"], names, where)
     value = wire.get("value")
     for name, one in (value.get("inputs") or {}).items() if isinstance(value, dict) else ():

@@ -128,7 +128,7 @@ class Tool:
         wire = copy.deepcopy(dict(data))
         value = _dict(wire.get("value"))
         tool_type = str(_unwrapped(value.get("node_type", value.get("type"))) or "")
-        tool = cls(tool_type, id=wire.get("id") or id, tool_name=wire.get("name") or tool_type or "tool")
+        tool = cls(tool_type, id=wire.get("id") or id, tool_name="without a name")
         tool.name = wire.get("name") or ""
         tool.task_name = value.get("task_name") or tool_type
         tool.description = wire.get("description")
@@ -211,7 +211,7 @@ def _plain(value: Any) -> Any:
 def _approval_config(said: Any) -> Union[ToolApprovalConfig, str]:
     if said is None:
         return ToolApprovalConfig.AUTO_RUN
-    return ToolApprovalConfig(said) if said in {one.value for one in ToolApprovalConfig} else str(said)
+    return next((known for known in ToolApprovalConfig if known == said), str(said))
 
 
 def _unwrapped(value: Any) -> Any:

@@ -28,6 +28,7 @@ def serve(
     allowed_hosts: Iterable[str] = (),
     allowed_origins: Iterable[str] = (),
     key_file: Path | None = None,
+    prepare: Callable[[LocalEngine], object] | None = None,
     announce: Callable[[str], None] = print,
 ) -> None:
     """Serves an engine until SIGINT or SIGTERM; call it on the main thread.
@@ -45,6 +46,7 @@ def serve(
         allowed_hosts: Further names in the Host header to answer to.
         allowed_origins: Web pages that may connect; none by default.
         key_file: Where the key is kept; in the user's configuration directory when not given.
+        prepare: Gets the engine before it is announced, to make an agent for example.
         announce: Told where the engine is, when it is ready.
 
     Raises:
@@ -65,6 +67,8 @@ def serve(
         allowed_origins=allowed_origins,
     )
     with _stop_signals() as stopped, engine:
+        if prepare is not None:
+            prepare(engine)
         announce(f"sessionlib engine on {engine.base_url} (model {model}, {db or 'in memory'}); Ctrl-C stops it")
         stopped.wait()
 

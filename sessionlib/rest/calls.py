@@ -7,6 +7,7 @@ not 2xx with a JSON object holding one of ``error``, ``message``, ``detail`` and
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import re
 import time
@@ -107,12 +108,12 @@ class Answer:
             raise self.error()
         if not self.body.strip():
             return {}
-        try:
+        with contextlib.suppress(ValueError):
             return codec.loads(self.body)
-        except ValueError:
-            raise ApiConnectionError(
-                f"{self.call} was answered with {self.status} and a body that is not JSON. Is base_url an engine's?"
-            ) from None
+        # Raised here, where no traceback leads to the body.
+        raise ApiConnectionError(
+            f"{self.call} was answered with {self.status} and a body that is not JSON. Is base_url an engine's?"
+        )
 
     def error(self) -> ApiError:
         """Makes the error of a status that is not 2xx."""
@@ -254,10 +255,11 @@ def wait_in(header: str | None, now: float | None = None) -> float | None:
     """
     if header is None:
         return None
-    if _SECONDS.fullmatch(header.strip()):
-        return float(header)
+    told = header.strip()
+    if _SECONDS.fullmatch(told):
+        return float(told)
     try:
-        moment = email.utils.parsedate_to_datetime(header)
+        moment = email.utils.parsedate_to_datetime(told)
     except ValueError:
         return None
     if moment.tzinfo is None:

@@ -8,18 +8,34 @@ the caller did.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 __all__ = ["dumps", "loads"]
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("a number is too large")
+    return number
+
+
 def _standard_loads(data: bytes) -> Any:
-    return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+    text = data.decode("utf-8")
+    value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    if _SURROGATE.search(text):
+        # Half a pair would read well and fail wherever the text is encoded later; encoding it tells now.
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 _loads: Callable[[bytes], Any] = _standard_loads
@@ -31,15 +47,26 @@ else:
     _loads = orjson.loads
 
 
-def dumps(value: Any) -> bytes:
+def _new_encoder(default: Callable[[object], Any] | None = None) -> json.JSONEncoder:
+    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default)
+
+
+_encoder = _new_encoder()
+
+
+def dumps(value: Any, default: Callable[[object], Any] | None = None) -> bytes:
     """Gives the JSON text of a frame, in UTF-8 without spaces.
+
+    Args:
+        value: The frame.
+        default: Gives the JSON form of what has none of its own.
 
     Raises:
         TypeError: Something in it has no JSON form.
         ValueError: It holds NaN, an infinity, itself, or text that is not Unicode.
     """
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return (_encoder if default is None else _new_encoder(default)).encode(value).encode()
     except RecursionError:
         raise ValueError("the value is nested too deeply for JSON") from None
 

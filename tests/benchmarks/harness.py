@@ -54,6 +54,8 @@ class Outcome:
         ours, theirs = self.spread(peer, metric), self.spread(other, metric)
         if ours is None or theirs is None or not ours.median or not theirs.median:
             return None
+        if max(ours.median, theirs.median) < metric.noise:
+            return None
         return ours.median / theirs.median if metric.more_is_better else theirs.median / ours.median
 
 

@@ -40,6 +40,11 @@ class TestOutcome:
         assert found.ratio(OURS, RAW, DELAY) == 2.0
         assert found.ratio(OURS, OFFICIAL, RATE) is None
 
+    def test_noise_has_no_ratio(self) -> None:
+        metric = Metric("rate", "MiB", noise=5.0)
+        assert outcome(raw=[2.0], ours=[4.0]).ratio(OURS, RAW, metric) is None
+        assert outcome(raw=[2.0], ours=[8.0]).ratio(OURS, RAW, metric) == 0.25
+
     def test_the_table_says_all_of_it(self) -> None:
         lines = report.table([outcome(raw=[2.0], ours=[4000.0])]).splitlines()
         assert lines[0] == "Stream"

@@ -218,10 +218,9 @@ def test_an_id_is_any_text_that_can_be_printed(value: str) -> None:
 def test_any_text_is_a_key_or_refused(text: str) -> None:
     try:
         key = check_key(text)
-    except ConfigurationError as error:
-        assert len(text) < 4 or text not in str(error)
-    else:
-        assert key.encode("ascii").split() == [key.encode("ascii")]
+    except ConfigurationError:
+        return
+    assert key.encode("ascii").split() == [key.encode("ascii")]
 
 
 @given(st.text(max_size=40) | st.from_regex(r"(https|wss?|http)://\S{0,20}(:\d{1,6})?(/\S{0,10})?", fullmatch=True))

@@ -26,7 +26,7 @@ from sessionlib import (
     SessionMessageStatus,
     UserSessionMessage,
 )
-from tests.client.shapes import HISTORY, json_objects, texts
+from tests.client.shapes import HISTORY, assert_well_formed_message, damaged, json_objects, nearly_frames, texts
 from tests.support.script_engine import agent_message, text_content, user_message
 
 # ---- models at random --------------------------------------------------------------------------
@@ -78,9 +78,9 @@ def test_pickles_and_copies_round_trip(model: Any) -> None:
     assert copy.deepcopy(model) == model
 
 
-@pytest.mark.parametrize("kind", [SessionEvent, MessageSender])
+@pytest.mark.parametrize("kind", [SessionEvent, MessageSender, SessionMessage])
 def test_a_schema_loads_what_it_dumps(kind: Any) -> None:
-    assert_schema_round_trips(kind, {SessionEvent: events, MessageSender: senders}[kind])
+    assert_schema_round_trips(kind, {SessionEvent: events, MessageSender: senders, SessionMessage: messages}[kind])
 
 
 @pytest.mark.parametrize("kind", [UserSessionMessage, ApprovalResponse])
@@ -149,6 +149,18 @@ def test_a_property_is_empty_where_it_does_not_belong(kind: SessionEventType) ->
     assert event.is_turn_end == (kind == "participant_status")
     assert event.requires_action == (kind in ("approval_request", "reauth_request"))
     assert event.status is None
+
+
+def test_an_answer_that_is_no_text_reads_as_text() -> None:
+    def text(value: Any) -> str | None:
+        return SessionEvent(SessionEventType.MESSAGE_COMPLETE, "s1", "m1", {"text": value}).text
+
+    assert (text(7), text(""), text(None), text({"x": 1})) == ("7", "", None, "{'x': 1}")
+
+
+@pytest.mark.parametrize("name", [None, 7, ["refund"], {"name": "refund"}])
+def test_a_tool_without_a_readable_name(name: Any) -> None:
+    assert SessionEvent(SessionEventType.TOOL_CALL, "s1", "m1", {"tool_name": name}).tool_name is None
 
 
 @pytest.mark.parametrize("status", list(SessionMessageStatus))
@@ -230,6 +242,30 @@ def test_a_message_keeps_all_that_came() -> None:
     assert message.raw == raw
     assert message.raw is not raw
     assert repr(message) == "SessionMessage(role='user', text='Hello', status=complete)"
+
+
+@pytest.mark.parametrize("at", range(len(HISTORY)))
+def test_a_field_of_any_kind_gives_a_message_that_is_well_formed(at: int) -> None:
+    for path, raw in damaged(HISTORY[at]):
+        message = SessionMessage.from_dict(raw)
+        assert_well_formed_message(message)
+        assert message.raw == raw, path
+
+
+@given(nearly_frames)
+def test_a_message_that_is_nearly_right_is_well_formed(raw: dict[str, Any]) -> None:
+    assert_well_formed_message(SessionMessage.from_dict(raw))
+
+
+def test_unknown_fields_that_look_like_ours_are_only_kept() -> None:
+    raw = {**HISTORY[1], "content_type": "markdown", "sender": {"object_id": "a1", "role": "assistant"}}
+    message = SessionMessage.from_dict(raw)
+    assert (message.is_agent, message.text, message.content_type) == (True, "Hello there", "data_type_message")
+
+
+def test_a_content_that_is_plain_text_is_kept() -> None:
+    message = SessionMessage.from_dict({**HISTORY[0], "content": "Hello"})
+    assert (message.content_type, message.text, message.raw["content"]) == ("", None, "Hello")
 
 
 def test_the_repr_of_a_long_message_is_short() -> None:

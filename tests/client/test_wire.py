@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,18 +17,18 @@ from sessionlib.wire import codec, frames
 from sessionlib.wire.parse import KNOWN_TYPES, parse_event, parse_frame
 from sessionlib.wire.state import may_follow
 from sessionlib.wire.turns import TurnTracker
-from tests.client.shapes import FRAMES, assert_well_formed, json_objects, json_values
+from tests.client.shapes import FRAMES, assert_well_formed, damaged, json_objects, json_values, nearly_frames
 from tests.support.script_engine import notification, text_content, turn
 
 Type = SessionEventType
 
 
 @pytest.fixture(params=["orjson", "standard library"])
-def either_codec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def either_codec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Runs a test with each of the two JSON readers."""
     if request.param == "standard library":
         monkeypatch.setattr(codec, "_loads", codec._standard_loads)
-    yield request.param
+    return str(request.param)
 
 
 def event_of(frame: Any, session_id: str = "s1") -> SessionEvent | None:
@@ -96,6 +95,14 @@ def test_unknown_fields_are_kept_or_at_least_harmless(name: str) -> None:
     assert found.data.items() >= event.data.items()
 
 
+@pytest.mark.parametrize("kind", ["connect_session", "post_message", "post_messages"])
+@pytest.mark.parametrize("success", [{}, {"success": None}, {"success": 0}])
+def test_an_ack_that_does_not_say_that_it_failed_did_not(kind: str, success: dict[str, Any]) -> None:
+    event = event_of({"type": kind, "session_id": "s1", **success})
+    assert event is not None
+    assert event.type is FRAMES[kind][1].type
+
+
 def test_unknown_fields_of_a_tool_call_are_kept() -> None:
     content = {"type": "tool_call", "tool_name": "f", "arguments": {"x": 1}}
     event = event_of(notification("s1", "m1", content))
@@ -134,6 +141,34 @@ def test_an_error_that_is_no_text_becomes_its_json(told: Any) -> None:
 # ---- what is not in the tables -----------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_field_of_any_kind_gives_an_event_or_a_typed_error(name: str) -> None:
+    outcomes = {path: outcome_of(frame) for path, frame in damaged(FRAMES[name][0])}
+    assert {"type absent", "type null", "type int"} <= {path for path, told in outcomes.items() if is_error(told)}
+    assert any(isinstance(told, SessionEvent) for told in outcomes.values())
+    for told in outcomes.values():
+        if isinstance(told, SessionEvent):
+            assert_well_formed(told)
+
+
+@given(nearly_frames)
+def test_frames_that_are_nearly_right_give_an_event_or_a_typed_error(frame: dict[str, Any]) -> None:
+    told = outcome_of(frame)
+    if isinstance(told, SessionEvent):
+        assert_well_formed(told)
+
+
+def outcome_of(frame: Any) -> SessionEvent | SessionProtocolError | None:
+    try:
+        return event_of(frame)
+    except SessionProtocolError as error:
+        return error
+
+
+def is_error(told: object) -> bool:
+    return isinstance(told, SessionProtocolError) and told.close_code == 1002
+
+
 UNREADABLE = {
     "nothing": b"",
     "a space": b" ",
@@ -144,6 +179,9 @@ UNREADABLE = {
     "single quotes": b"{'type': 'pong'}",
     "NaN": b'{"type": "pong", "x": NaN}',
     "Infinity": b'{"type": "pong", "x": -Infinity}',
+    "a number that is infinite": b'{"type": "pong", "x": -1e999}',
+    "half a surrogate pair": b'{"type": "pong", "x": "\\ud83d."}',
+    "the other half, in a name": b'{"type": "pong", "\\uDE00": 1}',
     "a number of 5,000 digits": b'{"type": "pong", "x": ' + b"9" * 5000 + b"}",
     "deep arrays": b'{"type": "pong", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "deep objects": b'{"type": "pong", "x": ' + b'{"x":' * 100_000 + b"1" + b"}" * 100_000 + b"}",

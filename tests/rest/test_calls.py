@@ -194,6 +194,7 @@ def test_a_redirect_names_its_target_and_no_more(location: str, named: str) -> N
         ("0", 0.0),
         ("3", 3.0),
         (" 3 ", 3.0),
+        ("3\x1f", 3.0),
         ("1.5", 1.5),
         ("1000000000", 1e9),
         ("-1", None),

@@ -211,6 +211,17 @@ def test_a_timeout_that_cannot_be_one(server: Server, client: Client, timeout: f
     assert server.connections == 0
 
 
+def test_a_timeout_beyond_what_a_socket_can_wait(server: Server) -> None:
+    with Client(KEY, server.url, timeout=float("inf")) as client:
+        assert client.request("GET", "/agent", timeout=1e30) == {}
+
+
+@pytest.mark.parametrize("retries", [-1, 1.5, "2"])
+def test_a_number_of_retries_that_cannot_be_one(retries: int) -> None:
+    with pytest.raises(ConfigurationError):
+        Client(KEY, max_retries=retries)
+
+
 @pytest.mark.parametrize(
     ("body", "error"), [({"x": object()}, TypeError), ({"x": float("nan")}, ValueError), ({1: {2}}, TypeError)]
 )

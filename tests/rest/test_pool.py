@@ -392,6 +392,23 @@ def test_a_proxy_that_refuses(other_server: Server, status: int, tries: int) -> 
     assert_keeps_secret(error, "pa55")
 
 
+@pytest.mark.parametrize(
+    ("variable", "proxy"),
+    [("all_proxy", "socks5://127.0.0.1:9"), ("https_proxy", "::pa55::"), ("https_proxy", "http://")],
+)
+def test_a_proxy_of_the_environment_that_cannot_be_one(
+    monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str
+) -> None:
+    monkeypatch.setenv(variable, proxy)
+    error = failure_of("https://engine.example", "a proxy of the environment cannot be used", max_retries=2)
+    assert_keeps_secret(error, "pa55")
+
+
+@pytest.mark.parametrize("host", ["*", ".example", "a..b", "x" * 70])
+def test_a_host_that_cannot_be_one(host: str) -> None:
+    failure_of(f"https://{host}", "base_url")
+
+
 def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -442,6 +459,19 @@ def test_a_certificate_that_nobody_vouches_for(tls_server: Server) -> None:
 def test_tls_where_none_is_spoken(server: Server) -> None:
     failure_of(server.url.replace("http:", "https:"), "no TLS connection", timeout=3, max_retries=2)
     assert server.connections == 1
+
+
+def test_a_handshake_that_is_cut() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def cut() -> None:
+            for _ in range(2):
+                listener.accept()[0].close()
+
+        thread = threading.Thread(target=cut)
+        thread.start()
+        failure_of(f"https://127.0.0.1:{listener.getsockname()[1]}", "cut the connection", max_retries=1)
+        thread.join()
 
 
 def test_a_handshake_that_hangs() -> None:

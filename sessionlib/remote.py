@@ -1,0 +1,159 @@
+"""What agents and chatbots have in common: they live on an engine, and one can talk to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from sessionlib.client import Client, default_client, given_client
+from sessionlib.config import ApiKey, check_id
+from sessionlib.rest.calls import segment
+from sessionlib.rest.objects import fetch_query, field_of, reference_tag
+
+if TYPE_CHECKING:
+    from sessionlib.session import Session
+
+__all__ = ["Remote"]
+
+Kind = TypeVar("Kind", bound="Remote")
+
+
+class Remote:
+    """An object on an engine.
+
+    Args:
+        id: Its id.
+        name: Its name, or None when it is not known.
+        client: Where it is; None for what the environment says whenever it is used.
+
+    Raises:
+        TypeError: ``client`` is not a `Client`.
+    """
+
+    # How the engine calls this kind of object in paths and frames, and its number where objects
+    # refer to one another.
+    _kind: ClassVar[str]
+    _number: ClassVar[int]
+
+    def __init__(self, id: str, name: str | None, client: Client | None) -> None:
+        self.id = id
+        self.name = name
+        self._client = given_client(client, None)
+
+    def __str__(self) -> str:
+        """Gives the tag by which a message's text refers to this object."""
+        return reference_tag(self._number, self.id, self.name)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(id={self.id!r}, name={self.name!r})"
+
+    @property
+    def client(self) -> Client:
+        """The client that its calls go through: the one it was made with, or the environment's.
+
+        Raises:
+            ConfigurationError: The environment names a URL that cannot be used.
+        """
+        return self._client or default_client()
+
+    @classmethod
+    def fetch(
+        cls: type[Kind],
+        id: str | None = None,
+        name: str | None = None,
+        username: str | None = None,
+        org_name: str | None = None,
+        *,
+        client: Client | None = None,
+        api_key: ApiKey | None = None,
+    ) -> Kind:
+        """Fetches one by its id or name.
+
+        Args:
+            id: Its id.
+            name: Its name.
+            username: Whose it is, if not the caller's.
+            org_name: Whose organisation's it is.
+            client: Where; by default what the environment says.
+            api_key: A key to use instead of the environment's.
+
+        Raises:
+            NotFoundError: There is none.
+            ApiError: The server refused.
+            ApiConnectionError: There was no answer.
+            TypeError: An argument is not a text, or client and key are both given.
+            ValueError: Neither id nor name is given, or one is empty.
+        """
+        bound = given_client(client, api_key)
+        query = fetch_query(id, name, username, org_name)
+        told = (bound or default_client()).request("GET", f"/{cls._kind}", query=query)
+        return cls.from_json(field_of(told, "object", f"GET /{cls._kind}"), client=bound)
+
+    @classmethod
+    def from_json(cls: type[Kind], data: Mapping[str, Any], *, client: Client | None = None) -> Kind:
+        """Makes one from the server's form, without asking the server.
+
+        Args:
+            data: The form in which a fetch has it.
+            client: Where it is; by default what the environment says.
+
+        Raises:
+            TypeError: ``data`` is not a mapping.
+        """
+        raise NotImplementedError
+
+    def delete(self) -> dict[str, Any]:
+        """Deletes it on the engine.
+
+        Returns:
+            What the server says about it.
+
+        Raises:
+            ApiError: The server refused.
+            ApiConnectionError: There was no answer.
+        """
+        told: dict[str, Any] = self.client.request("DELETE", self._path())
+        return told
+
+    def create_session(self, session_id: str | None = None) -> Session:
+        """Makes a session with it, which is not connected yet.
+
+        Args:
+            session_id: A session to go on with, instead of a new one.
+
+        Returns:
+            The session, for a ``with`` block.
+
+        Raises:
+            ValueError: It is a functional agent, which has no sessions.
+        """
+        self._check_that_it_talks()
+        return self._session(owner_type=self._kind, owner_id=self.id, session_id=session_id)
+
+    def resume_session(self, session_id: str) -> Session:
+        """Makes a session object for a session that exists; it is not connected yet.
+
+        Args:
+            session_id: The session.
+
+        Returns:
+            The session, for a ``with`` block.
+
+        Raises:
+            ValueError: It is a functional agent, which has no sessions, or ``session_id`` is empty.
+        """
+        self._check_that_it_talks()
+        return self._session(session_id=check_id("session_id", session_id or ""))
+
+    def _check_that_it_talks(self) -> None:
+        """Raises ValueError for what has no sessions."""
+
+    def _session(self, **options: Any) -> Session:
+        # Here, so that those who only manage what is on an engine do not load what talks to it.
+        from sessionlib.session import Session
+
+        insecure = self._client is not None and self._client.allow_insecure
+        return Session(client=self._client, allow_insecure=insecure, **options)
+
+    def _path(self, tail: str = "") -> str:
+        return f"/{self._kind}/{segment(f'{self._kind} id', self.id)}{tail}"

@@ -1,0 +1,124 @@
+"""What an engine heard, and waiting to hear it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from sessionlib.wire.frames import Frame
+
+__all__ = ["Control", "Received", "ReceivedLog"]
+
+
+class Received(Frame):
+    """A frame that a client sent, as the dict it is.
+
+    Attributes:
+        at: When it was complete, on the monotonic clock.
+        connection: The number of its connection, from 1.
+        size: Length of its JSON in bytes.
+    """
+
+    def __init__(self, frame: Frame, at: float, connection: int, size: int) -> None:
+        super().__init__(frame)
+        self.at = at
+        self.connection = connection
+        self.size = size
+
+
+class Control(Received):
+    """A ping, pong, close or binary message, as ``{"type": "ws:ping", "payload": b""}``."""
+
+
+class ReceivedLog:
+    """Everything that clients did, and everything that went wrong with the engine's own hooks.
+
+    Attributes:
+        violations: How clients broke RFC 6455.
+        errors: What hooks raised.
+    """
+
+    def __init__(self) -> None:
+        self.violations: list[str] = []
+        self.errors: list[BaseException] = []
+        self._frames: list[Received] = []
+        self._counts: Counter[str] = Counter()
+        self._heads: list[bytes] = []
+        self._opened = 0
+        self._changed = threading.Condition()  # protects everything here, and tells of each change
+
+    # -- written by connections --
+
+    def add(self, frame: Received) -> None:
+        """Logs a frame."""
+        with self._changed:
+            self._frames.append(frame)
+            self._counts[frame["type"]] += 1
+            self._changed.notify_all()
+
+    def add_head(self, head: bytes) -> None:
+        """Logs a request head."""
+        with self._changed:
+            self._heads.append(head)
+            self._changed.notify_all()
+
+    def count_open(self) -> None:
+        """Counts an accepted handshake."""
+        with self._changed:
+            self._opened += 1
+            self._changed.notify_all()
+
+    def add_violation(self, text: str) -> None:
+        """Logs how a client broke RFC 6455."""
+        with self._changed:
+            self.violations.append(text)
+            self._changed.notify_all()
+
+    def add_error(self, error: BaseException) -> None:
+        """Keeps what a hook raised."""
+        with self._changed:
+            self.errors.append(error)
+            self._changed.notify_all()
+
+    def touch(self) -> None:
+        """Has those who wait look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    # -- read by tests --
+
+    @property
+    def frames(self) -> list[Received]:
+        """Every frame so far, in order."""
+        with self._changed:
+            return list(self._frames)
+
+    @property
+    def heads(self) -> list[bytes]:
+        """Every request head so far, in order."""
+        with self._changed:
+            return list(self._heads)
+
+    @property
+    def opened(self) -> int:
+        """How many handshakes were accepted so far."""
+        with self._changed:
+            return self._opened
+
+    def count(self, frame_type: str) -> int:
+        """Counts the frames of a type so far."""
+        with self._changed:
+            return self._counts[frame_type]
+
+    def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Waits until a condition on the log holds; tells whether it does.
+
+        Raises:
+            Exception: What a hook raised: what is waited for will not come.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: condition() or self.errors, timeout)
+            if self.errors and not condition():
+                raise self.errors[0]
+            return condition()
