@@ -67,7 +67,7 @@ class Connection:
         options: LinkOptions,
         callbacks: Callbacks,
     ) -> None:
-        self.hub = Hub(options.backlog_size, callbacks.on_request)
+        self.hub = Hub(options.backlog_size, callbacks.on_request, callbacks.on_left, alone=session_id is None)
         self._joiner = Joiner(endpoint, owner, session_id, options)
         self._intake = self._joiner.intake
         self._options = options
@@ -245,7 +245,13 @@ class Connection:
     # ---- writing -------------------------------------------------------------------------------
 
     def post(
-        self, frame: Frame, *, makes_turn: bool = True, attend: bool = False, progress: Progress | None = None
+        self,
+        frame: Frame,
+        *,
+        makes_turn: bool = True,
+        attend: bool = False,
+        within: Deadline | None = None,
+        progress: Progress | None = None,
     ) -> Post:
         """Sends a message, waiting while the link is being re-opened.
 
@@ -254,6 +260,7 @@ class Connection:
             makes_turn: Whether the engine answers it with a turn; what is over before such a post is not
                 replayed after it.
             attend: Whether to open a mailbox for that turn, before the frame leaves.
+            within: When to give up, if that is before ``send_timeout``.
             progress: Hears how many bytes of files have left, and of how many; True shows a bar.
 
         Returns:
@@ -266,7 +273,7 @@ class Connection:
         """
         outgoing = Outgoing(frame, progress)
         contents = summarise(frame) if makes_turn else (str(frame.get("parent_message_id") or ""),)
-        deadline = Deadline(self._options.send_timeout)
+        deadline = (within or Deadline(None)).sooner(self._options.send_timeout)
         try:
             self.check_usable()
             if not acquire(self._posting, deadline):

@@ -20,22 +20,29 @@ class Dispatcher:
 
     def __init__(self, name: Callable[[], str]) -> None:
         self._name = name
-        # Protects the queue and the thread.
-        self._lock = threading.Lock()
+        # Protects the queue and the thread. Reentrant, because a session that the garbage collector finds
+        # may be stopped in the middle of anything.
+        self._lock = threading.RLock()
         self._jobs: queue.SimpleQueue[Job | None] | None = None
         self._thread: threading.Thread | None = None
 
     def submit(self, job: Job) -> None:
-        """Has a job run; it must not raise. Never waits."""
+        """Has a job run; it must not raise. Never waits.
+
+        Raises:
+            RuntimeError: The thread cannot be started.
+        """
         with self._lock:
-            if self._jobs is None:
-                self._jobs = queue.SimpleQueue()
+            jobs = self._jobs
+            if jobs is None:
+                jobs = queue.SimpleQueue()
                 # A daemon: a handler that waits for ever must not hold up the interpreter's exit.
-                self._thread = threading.Thread(
-                    target=_run, args=(self._jobs,), name=f"sessionlib-dispatcher-{self._name()[:8]}", daemon=True
+                thread = threading.Thread(
+                    target=_run, args=(jobs,), name=f"sessionlib-dispatcher-{self._name()[:8]}", daemon=True
                 )
-                self._thread.start()
-            self._jobs.put(job)
+                thread.start()
+                self._jobs, self._thread = jobs, thread
+            jobs.put(job)
 
     def stop(self, wait: float) -> None:
         """Ends the thread behind the jobs it has; a later job starts a new one.

@@ -10,11 +10,11 @@ from typing import NamedTuple
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.mailbox import Mailbox
-from sessionlib.wire.turns import NEUTRAL, Ticket, TurnTracker
+from sessionlib.wire.turns import NEUTRAL, Origin, Ticket, TurnTracker
 
 __all__ = ["Hub", "Posts"]
 
-Request = tuple[SessionEvent, "Ticket | None"]
+Request = tuple[SessionEvent, Origin]
 _REQUESTS = frozenset({SessionEventType.APPROVAL_REQUEST, SessionEventType.REAUTH_REQUEST})
 
 
@@ -37,23 +37,36 @@ class Hub:
 
     Args:
         backlog_size: How many events wait for the next listener while none is open.
-        on_request: Gets each event that asks for an answer, and whether the reader of its turn will see
-            to it; called on the reading thread, must not wait.
+        on_request: Gets each event that asks for an answer, and each refusal of an answer, with where it
+            comes from; called on the reading thread, must not wait.
+        on_left: Gets the post of a turn whose reader was dropped; likewise.
+        alone: Whether nobody else can know the session yet.
     """
 
-    def __init__(self, backlog_size: int, on_request: Callable[[SessionEvent, bool], None]) -> None:
+    def __init__(
+        self,
+        backlog_size: int,
+        on_request: Callable[[SessionEvent, Origin], None],
+        on_left: Callable[[Ticket], None] | None = None,
+        *,
+        alone: bool = False,
+    ) -> None:
         # Protects the mailboxes, the backlog, the turns and the end.
         self._lock = threading.Lock()
         self._listeners: list[Mailbox] = []
         self._turns: dict[Ticket, Mailbox] = {}
+        # Turns whose readers have stopped for the time being: others hear what comes in them as well.
+        self._paused: set[Ticket] = set()
         self._backlog = Mailbox(backlog_size)
-        self._tracker = TurnTracker()
+        self._tracker = TurnTracker(alone)
         # Who still hears the end of a turn that was answered before the last post; None when it is over.
         self._hears_tail: Collection[Mailbox] | None = None
         # Mailboxes whose reader was garbage-collected; the collector may run inside our lock, so it
         # only leaves them here.
         self._abandoned: deque[Mailbox] = deque()
+        self._dropped: deque[Ticket] = deque()
         self._on_request = on_request
+        self._on_left = on_left
         self._ended = False
         self._failure: Callable[[], SessionError] | None = None
 
@@ -79,8 +92,10 @@ class Hub:
                 listener.put(events if late is None or listener in hearers else _without(late, events))
             if keep and not self._listeners:
                 self._backlog.put(_without_repeated_pongs(self._backlog, _without(late, unattended)))
-        for event, owner in requests:
-            self._on_request(event, self.is_attended(owner))
+        for event, origin in requests:
+            self._on_request(event, origin)
+        while self._dropped and self._on_left is not None:
+            self._on_left(self._dropped.popleft())
 
     def open(self, types: Collection[SessionEventType] | None = None, maxsize: int = 0) -> Mailbox:
         """Opens a listener's mailbox, which hears everything from now on.
@@ -106,11 +121,22 @@ class Hub:
             self._reap()
             self._remove(mailbox)
 
-    def is_attended(self, ticket: Ticket | None) -> bool:
-        """Whether a `Turn` reads the events of a post."""
+    def pause(self, mailbox: Mailbox) -> None:
+        """Lets others hear a turn whose reader has stopped: what waits unread in it, and what comes."""
         with self._lock:
-            self._reap()
-            return ticket in self._turns
+            ticket = self._ticket_of(mailbox)
+            if ticket is not None and ticket not in self._paused:
+                self._paused.add(ticket)
+                if not self._listeners:
+                    self._backlog.put(mailbox.waiting())
+
+    def resume(self, mailbox: Mailbox) -> None:
+        """Undoes `pause`: what its reader is about to read is not kept for the next listener."""
+        with self._lock:
+            ticket = self._ticket_of(mailbox)
+            if ticket in self._paused:
+                self._paused.discard(ticket)
+                self._backlog.discard(mailbox.waiting())
 
     def abandon(self, mailbox: Mailbox) -> None:
         """Closes a mailbox whose reader is gone; takes no lock, and may run at any moment."""
@@ -141,6 +167,7 @@ class Hub:
         """Opens a mailbox that hears the ack and the turn of a post that is about to leave, and no more."""
         mailbox = Mailbox()
         with self._lock:
+            ticket.attended = True  # nobody else knows it yet
             self._turns[ticket] = mailbox
             if self._ended:
                 mailbox.close(self._failure)
@@ -161,6 +188,8 @@ class Hub:
         """Fails a post whose fate cannot be known: for the reader of its turn, else for every listener."""
         with self._lock:
             self._tracker.withdraw(ticket)
+            if ticket.first is not None:
+                return  # it arrived, or its turn would not have begun
             if ticket in self._turns:
                 self._turns[ticket].close(failure)
                 return
@@ -194,12 +223,17 @@ class Hub:
         follow = self._tracker.follow
         for event in events:
             owner = follow(event)
+            if owner is not None and not owner.makes_turn:
+                # About an answer of ours; it matters to the turn that waits for it.
+                if owner.refusal is event:
+                    requests.append((event, Origin(owner, self._tracker.course)))
+                owner = self._tracker.current
+            elif event.type in _REQUESTS:
+                requests.append((event, Origin(owner, self._tracker.course)))
             if owner is not None and owner in self._turns:
                 attended.setdefault(owner, []).append(event)
-            else:
+            if owner is None or owner not in self._turns or owner in self._paused:
                 unattended.append(event)
-            if event.type in _REQUESTS:
-                requests.append((event, owner))
         for owner, owned in attended.items():
             self._turns[owner].put(owned)
         return unattended
@@ -219,11 +253,15 @@ class Hub:
     def _reap(self) -> None:
         assert self._lock.locked()
         while self._abandoned:
-            self._remove(self._abandoned.popleft())
+            mailbox = self._abandoned.popleft()
+            ticket = self._ticket_of(mailbox)
+            if ticket is not None:
+                self._dropped.append(ticket)
+            self._remove(mailbox)
 
     def _remove(self, mailbox: Mailbox) -> None:
         assert self._lock.locked()
-        ticket = next((ticket for ticket, turn in self._turns.items() if turn is mailbox), None)
+        ticket = self._ticket_of(mailbox)
         if ticket is not None:
             del self._turns[ticket]
         elif mailbox in self._listeners:
@@ -231,8 +269,16 @@ class Hub:
         else:
             return
         mailbox.close()
-        if not self._listeners:
+        if ticket in self._paused:
+            self._paused.discard(ticket)  # others have heard it
+        elif not self._listeners:
             self._backlog.take_over(mailbox)
+        else:
+            mailbox.discard_through(lambda event: True)  # others have heard it
+
+    def _ticket_of(self, mailbox: Mailbox) -> Ticket | None:
+        assert self._lock.locked()
+        return next((ticket for ticket, turn in self._turns.items() if turn is mailbox), None)
 
 
 def _without(late: SessionEvent | None, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:

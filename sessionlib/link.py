@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sessionlib.events import SessionEvent
 from sessionlib.mailbox import Mailbox
 from sessionlib.wire.state import SessionState
-from sessionlib.wire.turns import Ticket
+from sessionlib.wire.turns import Origin, Ticket
 
 __all__ = ["Callbacks", "LinkOptions", "Owner", "Post"]
 
@@ -65,12 +65,14 @@ class Callbacks(NamedTuple):
     """What a connection tells its session, on the reading thread; none of them may wait.
 
     Attributes:
-        on_request: An event asks for an answer; whether the reader of its turn will see to it.
+        on_request: An event asks for an answer, or tells that an answer was refused; where it comes from.
+        on_left: Nobody reads the turn of this post any more.
         on_lost_answer: The answer to the request with this id may not have arrived.
         on_state: The state has changed.
     """
 
-    on_request: Callable[[SessionEvent, bool], None]
+    on_request: Callable[[SessionEvent, Origin], None]
+    on_left: Callable[[Ticket], None]
     on_lost_answer: Callable[[str], None]
     on_state: Callable[[SessionState], None]
 

@@ -54,6 +54,19 @@ class Mailbox:
         with self._changed:
             return bool(self._queue) and self._queue[-1].type is kind
 
+    def waiting(self) -> list[SessionEvent]:
+        """Gives what waits in it, without taking it."""
+        with self._changed:
+            return list(self._queue)
+
+    def discard(self, events: Sequence[SessionEvent]) -> None:
+        """Drops some of what waits in it; nobody may be taking from it."""
+        unwanted = {id(event) for event in events}
+        with self._changed:
+            kept = [event for event in self._queue if id(event) not in unwanted]
+            self._queue.clear()
+            self._queue.extend(kept)
+
     def put(self, events: Sequence[SessionEvent]) -> None:
         """Appends events without ever waiting; what finds no room is dropped and told."""
         if self.types is not None:

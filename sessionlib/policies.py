@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -17,7 +18,9 @@ __all__ = ["Policy", "approval_policy", "approve_all", "approve_tools", "ask_con
 Policy = Literal["allow", "deny", "ask"]
 
 _POLICIES = ("deny", "allow", "ask")
-_NO_TERMINAL = "nobody could be asked: there is no terminal to ask on"
+NO_TERMINAL = "nobody could be asked: there is no terminal to ask on"
+# Held while a person is asked, so that two sessions do not ask into each other's prompts.
+_one_question = threading.Lock()
 
 
 def approve_all(request: ApprovalRequest) -> bool:
@@ -72,16 +75,42 @@ def approval_policy(rules: Mapping[str, Policy], *, ask: ApprovalHandler | None 
 
 
 def ask_console(request: ApprovalRequest) -> ApprovalResponse:
-    """Asks on the terminal: yes, no, yes with other arguments, or no with a reason.
+    """Asks on the terminal: yes, no, yes with other arguments, yes for all of the session, or no with a reason.
 
-    Where there is nobody to ask (standard input is closed, missing or at its end), it denies and says why.
+    One question is asked at a time, whatever the number of sessions. Where there is nobody to ask
+    (standard input is closed, missing or at its end), it denies and says why.
     """
-    if sys.stdin is None or sys.stdin.closed:
-        return ApprovalResponse(False, deny_reason=_NO_TERMINAL)
-    try:
-        return _converse(request)
-    except (EOFError, OSError, RuntimeError):  # a notebook kernel without stdin raises a RuntimeError of its own
-        return ApprovalResponse(False, deny_reason=_NO_TERMINAL)
+    with _one_question:
+        if sys.stdin is None or sys.stdin.closed:
+            return ApprovalResponse(False, deny_reason=NO_TERMINAL)
+        try:
+            response = _converse(request)
+        except (EOFError, OSError, RuntimeError):  # a notebook kernel without stdin raises a RuntimeError of its own
+            return ApprovalResponse(False, deny_reason=NO_TERMINAL)
+        if not request.is_open:
+            _say("This came too late: the request was answered meanwhile.")
+        return response
+
+
+def printable(text: str) -> str:
+    """Gives a text in which nothing can move the cursor, hide or reorder what a person is to decide about."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def shown(value: object) -> str:
+    """Gives a proposed argument as a person is to see it."""
+    return printable(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def parse_argument(text: str, proposed: object) -> Any:
+    """Gives the value that a person has typed in place of a proposed one.
+
+    What was a text stays one; anything else is read as JSON, and is a text if it is none.
+    """
+    if not isinstance(proposed, str):
+        with contextlib.suppress(ValueError):
+            return json.loads(text)
+    return text
 
 
 def _rule_for(rules: Mapping[str, Policy], tool_name: str) -> Policy | None:
@@ -91,35 +120,34 @@ def _rule_for(rules: Mapping[str, Policy], tool_name: str) -> Policy | None:
 
 
 def _converse(request: ApprovalRequest) -> ApprovalResponse:
-    _say(f"\nThe agent asks to run {request.tool_name or 'a tool'}:")
+    _say(f"\nThe agent asks to run {printable(request.tool_name) or 'a tool'}:")
     for name, value in request.arguments.items():
-        _say(f"  {name} = {json.dumps(value, ensure_ascii=False, default=str)}")
+        _say(f"  {printable(name)} = {shown(value)}")
     while True:
-        answer = input("Run it? [y]es, [n]o, [e]dit the arguments, [d]eny with a reason: ").strip().lower()
-        if answer in ("y", "yes"):
-            return ApprovalResponse(True)
-        if answer in ("n", "no"):
-            return ApprovalResponse(False)
-        if answer in ("e", "edit"):
-            return ApprovalResponse(True, confirm=_edited(request.arguments))
-        if answer in ("d", "deny"):
-            return ApprovalResponse(False, deny_reason=input("Reason: ").strip())
+        answer = input("Run it? [y]es, [n]o, [e]dit the arguments, [a]lways in this session, [d]eny with a reason: ")
+        respond = _ANSWERS.get(answer.strip().lower())
+        if respond is not None:
+            return respond(request)
 
 
-def _edited(proposed: Mapping[str, Any]) -> dict[str, Any]:
+def _edited(request: ApprovalRequest) -> ApprovalResponse:
     _say("A new value for each argument; Enter keeps the proposed one.")
-    edited = {name: _new_value(name, value) for name, value in proposed.items()}
-    return {name: value for name, value in edited.items() if value != proposed[name]}
+    edited = {}
+    for name, value in request.arguments.items():
+        text = input(f"  {printable(name)} [{shown(value)}]: ").strip()
+        if text:
+            edited[name] = parse_argument(text, value)
+    return ApprovalResponse(True, confirm=edited)
 
 
-def _new_value(name: str, value: Any) -> Any:
-    text = input(f"  {name} [{json.dumps(value, ensure_ascii=False, default=str)}]: ").strip()
-    if not text:
-        return value
-    if not isinstance(value, str):
-        with contextlib.suppress(ValueError):  # what is not JSON is text
-            return json.loads(text)
-    return text
+_BY_WORD: dict[str, Callable[[ApprovalRequest], ApprovalResponse]] = {
+    "yes": lambda request: ApprovalResponse(True),
+    "no": lambda request: ApprovalResponse(False),
+    "edit": _edited,
+    "always": lambda request: ApprovalResponse(True, remember="session"),
+    "deny": lambda request: ApprovalResponse(False, deny_reason=input("Reason: ").strip()),
+}
+_ANSWERS = {name: respond for word, respond in _BY_WORD.items() for name in (word, word[0])}
 
 
 def _say(line: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRecord, ReauthHandler
+from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRecord, ReauthHandler, check_handler
 from sessionlib.config import ApiKey, Endpoint, check_id
 from sessionlib.connection import Connection
 from sessionlib.content import (
@@ -33,6 +33,7 @@ from sessionlib.timing import Deadline
 from sessionlib.turn import Reply, Turn
 from sessionlib.wire import frames
 from sessionlib.wire.state import SessionState
+from sessionlib.wire.turns import Ticket
 
 if TYPE_CHECKING:
     from sessionlib.client import Client
@@ -332,7 +333,12 @@ class Session:
             filename=filename,
             progress=progress,
         )
-        return turn.result()
+        try:
+            return turn.result()
+        except BaseException as error:
+            if getattr(error, "turn", None) is not turn:
+                turn.close()  # nobody can go on with it, though the error's traceback would keep it
+            raise
 
     def stream(
         self,
@@ -348,17 +354,17 @@ class Session:
     ) -> Turn:
         """Sends one user message and gives its turn, to iterate over; arguments and errors as for `ask`."""
         connection, session_id = self._connected()
+        if on_approval is not None:
+            check_handler(on_approval)
         deadline = Deadline(timeout)
-        frame = _message(session_id, content, files, mime_type, filename)
-        post = connection.post(frame, attend=True, progress=progress)
-        assert post.mailbox is not None
+        message = _message(session_id, content, files, mime_type, filename)
+        post = connection.post(message, attend=True, within=deadline, progress=progress)
         return Turn(
             connection.hub,
             self._approvals,
-            post.ticket,
-            post.mailbox,
+            post,
             session_id=session_id,
-            timeout=deadline.remaining(),
+            deadline=deadline,
             idle_timeout=idle_timeout,
             on_approval=on_approval,
         )
@@ -430,7 +436,7 @@ class Session:
         """
         if _event_type(event) is SessionEventType.APPROVAL_REQUEST and approved is None:
             raise TypeError("respond() to an APPROVAL_REQUEST needs approved=True or approved=False")
-        self.respond_approval(event, approved=bool(approved), confirm=confirm, deny_reason=deny_reason)
+        self.respond_approval(event, approved=approved or False, confirm=confirm, deny_reason=deny_reason)
 
     def respond_approval(
         self,
@@ -506,7 +512,8 @@ class Session:
             raise SessionError(
                 "there is nothing to create a session from: pass owner_type and owner_id, or a session_id to resume"
             )
-        callbacks = Callbacks(self._approvals.note, self._approvals.expect_again, self._observers.tell)
+        desk = self._approvals
+        callbacks = Callbacks(desk.note, desk.release, desk.expect_again, self._observers.tell)
         return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks)
 
     def _leave(self, farewell: Callable[[str], frames.Frame], final: SessionState) -> None:
@@ -523,12 +530,18 @@ class Session:
 
     def _send_answer(
         self, event: SessionEvent, approved: bool, confirm: Mapping[str, Any] | None, deny_reason: str | None
-    ) -> None:
-        connection, session_id = self._connected()
+    ) -> Ticket:
+        # An answer is given whatever has gone wrong with another.
+        connection, session_id = self._usable()
         answer = encode_approval(approved, confirm, deny_reason)
-        connection.post(frames.post_message(session_id, answer, event.message_id), makes_turn=False)
+        return connection.post(frames.post_message(session_id, answer, event.message_id), makes_turn=False).ticket
 
     def _connected(self) -> tuple[Connection, str]:
+        usable = self._usable()
+        self._approvals.raise_kept()
+        return usable
+
+    def _usable(self) -> tuple[Connection, str]:
         connection = self._connection
         if connection is None or connection.session_id is None:
             raise SessionDisconnectedError(
@@ -536,7 +549,6 @@ class Session:
                 session_id=self.session_id,
             )
         connection.check_usable()
-        self._approvals.raise_kept()
         return connection, connection.session_id
 
 

@@ -2,8 +2,9 @@
 
 # Annotations are real objects here, because dataclasses-json makes marshmallow schemas only from those.
 
+import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Optional
@@ -18,14 +19,19 @@ from sessionlib.errors import (
 )
 from sessionlib.events import SessionEvent, SessionEventType, SessionMessageStatus
 from sessionlib.hub import Hub
-from sessionlib.mailbox import Closed, Mailbox
+from sessionlib.link import Post
+from sessionlib.mailbox import Closed
 from sessionlib.models import JsonModel
 from sessionlib.timing import Deadline
-from sessionlib.wire.turns import Ticket
 
 __all__ = ["Reply", "ToolCall", "Turn"]
 
-_ACKS = frozenset({SessionEventType.MESSAGE_POSTED, SessionEventType.MESSAGES_POSTED})
+Type = SessionEventType
+
+_ACKS = frozenset({Type.MESSAGE_POSTED, Type.MESSAGES_POSTED})
+_ASKING = frozenset({Type.APPROVAL_REQUEST, Type.REAUTH_REQUEST})
+_POSTS = frozenset({"post_message", "post_messages"})
+_RESUMABLE = (SessionTimeoutError, ApprovalRequiredError, ReauthRequiredError)
 
 
 @dataclass
@@ -82,34 +88,39 @@ class Turn:
     """Iterates over the events of one turn, from Processing to Idle; also a context manager.
 
     Approval requests are handled on the thread that reads the turn, when it asks for what comes next.
-    Made by `Session.stream`.
+    For one thread at a time. Made by `Session.stream`.
+
+    Attributes:
+        session_id: The session.
     """
 
     def __init__(
         self,
         hub: Hub,
         desk: ApprovalDesk,
-        ticket: Ticket,
-        mailbox: Mailbox,
+        post: Post,
         *,
         session_id: str,
-        timeout: Optional[float] = None,
+        deadline: Deadline,
         idle_timeout: Optional[float] = None,
         on_approval: Optional[ApprovalHandler] = None,
     ) -> None:
+        assert post.mailbox is not None
         self.session_id = session_id
         self._hub = hub
         self._desk = desk
-        self._ticket = ticket
-        self._mailbox = mailbox
-        self._deadline = Deadline(timeout)
+        self._ticket = post.ticket
+        self._mailbox = post.mailbox
+        self._deadline = deadline
         self._idle_timeout = idle_timeout
         self._handler = on_approval
         self._events: list[SessionEvent] = []
-        # What has been handed out and asks for an answer before the next event is waited for.
+        # What has been handed out and asks for something before the next event is waited for.
         self._unhandled: Optional[SessionEvent] = None
+        # The requests read so far, and the reauthorisations that the caller was told of.
         self._requests: list[SessionEvent] = []
-        self._over = False
+        self._told: list[SessionEvent] = []
+        self._over = self._paused = self._closed = False
         self._began = time.monotonic()
         self._ended: Optional[float] = None
 
@@ -121,21 +132,20 @@ class Turn:
 
         Raises:
             StopIteration: The turn is over, or the session was disconnected here.
-            SessionTimeoutError: It did not come in time; the turn stays usable.
+            SessionTimeoutError: It did not come in time; the turn stays usable, without its deadline.
             SessionDisconnectedError: The connection was lost for good.
-            SessionError: The engine refused the post.
+            DeliveryUnknownError: The connection broke around the message; see there.
+            SessionError: The engine refused the message.
             Exception: What an approval handler raised; the request was denied.
         """
         event, self._unhandled = self._unhandled, None
-        if event is not None:
-            self._handle(event)
-        try:
-            event = self._next(self._deadline)
-        except Closed:
-            raise StopIteration from None
-        if event in self._requests[-1:]:
-            self._unhandled = event
-        return event
+        with self._reading():
+            if event is not None:
+                self._is_seen_to(event, self._deadline)
+            try:
+                return self._next(self._deadline)
+            except Closed:
+                raise StopIteration from None
 
     def __enter__(self) -> "Turn":
         return self
@@ -163,8 +173,8 @@ class Turn:
 
     @property
     def pending(self) -> list[ApprovalRequest]:
-        """Its approval requests read so far that nobody has answered."""
-        return self._desk.open_requests(self._requests)
+        """Its approval requests that nobody has answered."""
+        return self._desk.open_requests(self._ticket)
 
     @property
     def text_stream(self) -> Iterator[str]:
@@ -172,12 +182,14 @@ class Turn:
 
         Raises:
             ApprovalRequiredError: It waits for an approval that no handler gives.
+            ReauthRequiredError: It waits for an authorisation that no handler sees to.
             SessionError: As for iteration.
         """
         streamed: set[Optional[str]] = set()
         while True:
             try:
-                event = self._advance(self._deadline)
+                with self._reading():
+                    event = self._advance(self._deadline)
             except Closed:
                 return
             if event.delta:
@@ -189,44 +201,82 @@ class Turn:
     def result(self, timeout: Optional[float] = None) -> Reply:
         """Waits for the end of the turn and gives the whole answer.
 
+        After an error that holds the turn it can be called again. What was received until then is
+        not lost: the next listener gets it, or the next `result`.
+
         Args:
-            timeout: Seconds that this call may take; None for as long as the turn has.
+            timeout: Seconds that this call may take; None for as long as the turn has. A turn that has
+                used up its own time has no limit any more.
 
         Raises:
-            SessionTimeoutError: The turn did not end in time; the error's ``turn`` can be waited for again,
-                and what it has not read goes to the next listener when it is dropped.
+            SessionTimeoutError: The turn did not end in time; the error's ``turn`` can be waited for again.
             ApprovalRequiredError: It waits for an approval that no handler gives; likewise.
             ReauthRequiredError: It waits for an authorisation that no handler sees to; likewise.
             SessionDisconnectedError: The connection was lost for good, or the session disconnected here.
-            SessionError: The engine refused the post.
+            DeliveryUnknownError: The connection broke around the message; see there.
+            SessionError: The engine refused the message.
             Exception: What an approval handler raised; the request was denied.
         """
-        deadline = self._deadline.sooner(timeout)
         already = len(self._events)
         try:
-            while not self._over:
-                self._advance(deadline)
+            with self._reading(already):
+                deadline = self._deadline.sooner(timeout)
+                while not self._over:
+                    self._advance(deadline)
         except Closed:
+            what = "was closed" if self._closed else "did not end before the session was disconnected"
             raise SessionDisconnectedError(
-                f"session {self.session_id} was disconnected before the turn ended", session_id=self.session_id
+                f"session {self.session_id}: the turn {what}", session_id=self.session_id
             ) from None
-        except (SessionTimeoutError, ApprovalRequiredError, ReauthRequiredError) as error:
-            error.turn = self
-            self._mailbox.put_back(self._events[already:])
-            del self._events[already:]
-            raise
-        return self._reply()
+        return _reply(self._events, (self._ended or time.monotonic()) - self._began)
 
     def close(self) -> None:
         """Stops reading it; the turn itself goes on in the engine.
 
         What was not read waits for the next listener, and open requests go to the registered handlers.
         """
+        self._closed = True
         self._hub.leave(self._mailbox)
-        for request in self.pending:
-            self._desk.note(request.event, attended=False)
+        self._desk.release(self._ticket)
 
     # ---- within --------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _reading(self, already: Optional[int] = None) -> Iterator[None]:
+        """Reads; if that fails, others see to the turn until it is read again.
+
+        Args:
+            already: The number of events that stay read in that case; None for all of them.
+        """
+        if self._paused:
+            self._paused = False
+            self._ticket.attended = True
+            self._hub.resume(self._mailbox)
+        try:
+            yield
+        except BaseException as error:
+            if isinstance(error, _RESUMABLE):
+                error.turn = self
+            if not self._over and not isinstance(error, StopIteration):
+                self._unread(len(self._events) if already is None else already)
+                self._paused = True
+                self._hub.pause(self._mailbox)
+                self._desk.release(self._ticket)
+            raise
+
+    def _unread(self, already: int) -> None:
+        back = self._events[already:]
+        if back:
+            del self._events[already:]
+            self._mailbox.put_back(back)
+            self._unhandled = None  # it was one of these
+
+    def _advance(self, deadline: Deadline) -> SessionEvent:
+        """Waits for the next event and sees to it that a request gets its answer."""
+        self._see_to_last(deadline)
+        event = self._next(deadline)
+        self._see_to_last(deadline)
+        return event
 
     def _next(self, deadline: Deadline) -> SessionEvent:
         while not self._over:
@@ -237,17 +287,24 @@ class Turn:
                     f"session {self.session_id}: the engine refused the message: {event.error}",
                     session_id=self.session_id,
                 )
-            if event.type in _ACKS:
-                continue
-            self._note(event)
-            return event
+            if event.type not in _ACKS:
+                self._note(event)
+                return event
         raise Closed
 
     def _take(self, deadline: Deadline) -> SessionEvent:
         within = deadline.sooner(self._idle_timeout)
+        if self._ticket.first is None and self._desk.is_waited_for_here():
+            raise SessionError(
+                f"session {self.session_id}: this approval handler would wait for itself, because its own turn ends "
+                "before another begins; answer the request first, or use send()",
+                session_id=self.session_id,
+            )
         try:
             return self._mailbox.get(within)
         except TimeoutError:
+            if within is self._deadline:
+                self._deadline = Deadline(None)
             what = "the turn did not end" if within is deadline else "nothing came"
             raise SessionTimeoutError(
                 f"session {self.session_id}: {what} within {within.timeout:g} s; the session stays usable",
@@ -256,8 +313,10 @@ class Turn:
 
     def _note(self, event: SessionEvent) -> None:
         self._events.append(event)
-        if event.type is SessionEventType.APPROVAL_REQUEST and event not in self._requests:
+        if event.type is Type.APPROVAL_REQUEST and event not in self._requests:
             self._requests.append(event)
+        if event.type in _ASKING or (event.type is Type.ERROR and event.data.get("request_type") in _POSTS):
+            self._unhandled = event
         if event is self._ticket.last:
             self._end()
 
@@ -265,71 +324,93 @@ class Turn:
         self._over = True
         self._ended = time.monotonic()
         self._hub.leave(self._mailbox)
-        self._desk.forget_turn()
+        self._desk.release(self._ticket)
 
-    def _advance(self, deadline: Deadline) -> SessionEvent:
-        """Waits for the next event and sees to it that a request gets its answer."""
-        event = self._next(deadline)
-        if not self._handle(event):
+    def _see_to_last(self, deadline: Deadline) -> None:
+        event = self._unhandled
+        # A turn that has ended meanwhile was helped by somebody else.
+        if event is not None and not self._is_seen_to(event, deadline) and self._ticket.last is None:
             raise self._unanswered(event)
-        return event
+        self._unhandled = None
 
-    def _handle(self, event: SessionEvent) -> bool:
-        if event.type is SessionEventType.APPROVAL_REQUEST:
-            return self._desk.handle(event, self._handler)
-        if event.type is SessionEventType.REAUTH_REQUEST:
-            return self._desk.handle_reauth(event)
-        return True
+    def _is_seen_to(self, event: SessionEvent, deadline: Deadline) -> bool:
+        if event.type is Type.APPROVAL_REQUEST:
+            return self._desk.handle(event, self._handler, deadline)
+        if event.type is Type.REAUTH_REQUEST:
+            # Nothing tells when it was done, so it is told once.
+            if self._desk.handle_reauth(event) or event in self._told:
+                return True
+            self._told.append(event)
+            return False
+        # The engine refused an answer: what it was about may be open again.
+        return self._reopened() is None
+
+    def _reopened(self) -> Optional[SessionEvent]:
+        return next((event for event in self._requests if self._desk.is_open(event)), None)
 
     def _unanswered(self, event: SessionEvent) -> SessionError:
-        if event.type is SessionEventType.REAUTH_REQUEST:
+        if event.type is Type.REAUTH_REQUEST:
             return ReauthRequiredError(
                 f"session {self.session_id}: the turn waits until an account is authorised again; do that where the "
                 "agent's tools are set up (on_reauth gets the details), then go on with error.turn",
                 session_id=self.session_id,
                 event=event,
             )
-        requests = self._desk.open_requests([event])
-        tool = event.data.get("tool_name") or "a tool"
+        asking = event if event.type is Type.APPROVAL_REQUEST else self._reopened()
+        request = None if asking is None else self._desk.request(asking)
+        tool = (request.tool_name if request is not None else "") or "a tool"
+        why = f"the engine refused the answer ({event.error})" if event.error else "no handler decides"
         return ApprovalRequiredError(
-            f"session {self.session_id}: the agent asks to run {tool} and no handler decides; register one "
-            "with on_approval, or answer error.request and go on with error.turn.result()",
+            f"session {self.session_id}: the agent asks to run {tool} and {why}; answer error.request and go on "
+            "with error.turn.result(), or register a handler with on_approval",
             session_id=self.session_id,
-            request=requests[0] if requests else None,
+            request=request,
         )
 
-    def _reply(self) -> Reply:
-        error = next((event.error for event in reversed(self._events) if event.error is not None), None)
-        message_id, text = _last_text(self._events)
-        return Reply(
-            text=text,
-            message_id=message_id,
-            events=list(self._events),
-            tool_calls=_tool_calls(self._events),
-            duration=(self._ended or time.monotonic()) - self._began,
-            status=SessionMessageStatus.COMPLETE if error is None else SessionMessageStatus.ERROR,
-            error=error,
-        )
+
+def _reply(events: list[SessionEvent], duration: float) -> Reply:
+    error = next((event.error for event in reversed(events) if event.error is not None), None)
+    message_id, text = _last_text(events)
+    return Reply(
+        text=text,
+        message_id=message_id,
+        events=list(events),
+        tool_calls=_tool_calls(events),
+        duration=duration,
+        status=SessionMessageStatus.COMPLETE if error is None else SessionMessageStatus.ERROR,
+        error=error,
+    )
 
 
 def _last_text(events: list[SessionEvent]) -> tuple[Optional[str], str]:
-    for event in reversed(events):
-        if event.is_complete:
-            return event.message_id, "" if event.text is None else str(event.text)
-    # A turn that was cut off has only pieces.
-    message_id = next((event.message_id for event in reversed(events) if event.delta), None)
-    return message_id, "".join(event.delta or "" for event in events if event.message_id == message_id)
+    last = next((event for event in reversed(events) if event.is_complete or event.delta), None)
+    if last is None:
+        return None, ""
+    if last.is_complete:
+        return last.message_id, "" if last.text is None else str(last.text)
+    # A message that was cut off has only pieces.
+    return last.message_id, "".join(event.delta or "" for event in events if event.message_id == last.message_id)
+
+
+# What is told of a tool call, as far as it is of a kind that a `ToolCall` can hold.
+_TOLD: dict[str, type] = {
+    "tool_id": str,
+    "tool_call_id": str,
+    "status": str,
+    "arguments": Mapping,
+    "output": object,
+}
 
 
 def _tool_calls(events: list[SessionEvent]) -> list[ToolCall]:
-    calls: dict[object, ToolCall] = {}
+    calls: dict[str, ToolCall] = {}
     for event in events:
-        if event.type not in (SessionEventType.TOOL_CALL, SessionEventType.TOOL_RESULT):
+        if event.type not in (Type.TOOL_CALL, Type.TOOL_RESULT):
             continue
-        told = event.data
-        key = told.get("tool_call_id") or event.message_id or id(event)
-        call = calls.setdefault(key, ToolCall(str(told.get("tool_name") or "")))
-        for name in ("tool_id", "tool_call_id", "status", "arguments", "output"):
-            if told.get(name) is not None:
-                setattr(call, name, told[name])
+        key = str(event.data.get("tool_call_id") or event.message_id or id(event))
+        call = calls.setdefault(key, ToolCall(str(event.data.get("tool_name") or "")))
+        for name, kind in _TOLD.items():
+            told = event.data.get(name)
+            if told is not None and isinstance(told, kind):
+                setattr(call, name, told)
     return list(calls.values())

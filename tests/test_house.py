@@ -59,6 +59,7 @@ ROOMS = [
     "notebook",
     "cli",
     "quickstart",
+    "__main__",
 ]
 
 # Each third-party name, and the rooms that may know of it.
@@ -75,7 +76,7 @@ HOMES = {
     "werkzeug": ["engine"],
     "pydantic": ["engine"],
     "wsproto": ["engine"],
-    "jsonschema": ["engine"],
+    "xllamacpp": ["engine"],
     "openai": ["engine"],
     "IPython": ["notebook"],
     "ipywidgets": ["notebook"],
@@ -342,9 +343,7 @@ def _silent(tree: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[str]:
     for node in tree.body:
         if not isinstance(node, (ast.ClassDef, ast.FunctionDef)) or node.name.startswith("_"):
             continue
-        if any(isinstance(mark, ast.Name) and mark.id == "overload" for mark in node.decorator_list):
-            continue  # the implementation speaks for it
-        if not ast.get_docstring(node):
+        if not ast.get_docstring(node) and "overload" not in [ast.unparse(mark) for mark in node.decorator_list]:
             yield prefix + node.name
         if isinstance(node, ast.ClassDef):
             yield from _silent(node, f"{prefix}{node.name}.")

@@ -32,6 +32,7 @@ class Limits:
         batch_messages: Messages in one ``post_messages``.
         queued_turns: Turns of one session that may wait behind the running one.
         session_file_bytes: All files of one session together.
+        busy_seconds: Time that the database may be kept locked by another program.
         turn_seconds: Time a turn may run; waiting for a person does not count.
         tool_seconds: Time a tool may run, unless it says otherwise.
         steps: Model steps in one turn.
@@ -59,6 +60,7 @@ class Limits:
     batch_messages: int = 256
     queued_turns: int = 1000
     session_file_bytes: int = 256 * MIB
+    busy_seconds: float = 5.0
     turn_seconds: float = 300.0
     tool_seconds: float = 60.0
     steps: int = 16

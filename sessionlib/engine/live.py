@@ -211,6 +211,8 @@ class LiveSession:
     def current(self) -> tuple[Turn, Stop] | None:
         """Gives the turn to work on, and its off switch; None when nothing is to be done."""
         with self._changed:
+            if self._current is None and self._queue:  # queued since the last turn ended
+                self._current = self._queue.popleft()
             if self._current is None or self._terminated:
                 self._working = False
                 return None

@@ -21,8 +21,10 @@ from sessionlib.engine.rest import Rest
 from sessionlib.engine.runner import Runner
 from sessionlib.engine.server import Server
 from sessionlib.engine.store import Store
-from sessionlib.engine.tools import LocalTool, tool
-from sessionlib.engine.turns import Kit
+from sessionlib.engine.tools import LocalTool, run_tool, tool
+from sessionlib.engine.tools.files import load_tools
+from sessionlib.engine.tools.isolated import IsolatedTools
+from sessionlib.engine.turns import Kit, ToolRunner
 
 if TYPE_CHECKING:
     from sessionlib.agent import Agent  # type: ignore[import-not-found,unused-ignore]
@@ -35,7 +37,9 @@ class LocalEngine:
     """An engine in this process, on a socket of this machine; a ``with`` block is its life.
 
     Args:
-        tools: Functions that every agent on it may call: with ``@tool``, or plain ones (``auto_run``).
+        tools: Functions that every agent on it may call: with ``@tool``, or plain ones (``auto_run``); they
+            run in this process. Or the path of a Python file that declares them: they run in processes of
+            their own, which are ended when they take too long.
         model: "demo", or a model of your own.
         path: The database file; None keeps everything in memory.
         host: Address to listen on.
@@ -48,13 +52,12 @@ class LocalEngine:
 
     Raises:
         ValueError: Two tools share a name, or ``host`` is not this machine's without key and flag.
-        EngineError: The model or the database cannot be had; its kinds say why.
-        OSError: The address cannot be listened on.
+        EngineError: The tools file cannot be run, or declares none.
     """
 
     def __init__(
         self,
-        tools: Iterable[LocalTool[..., Any] | Callable[..., Any]] = (),
+        tools: str | Iterable[LocalTool[..., Any] | Callable[..., Any]] = (),
         model: str | Model = "demo",
         path: str | None = None,
         host: str = "127.0.0.1",
@@ -70,7 +73,8 @@ class LocalEngine:
             raise ValueError(
                 f"{host} can be reached from other machines: pass an api_key and allow_remote=True to mean it"
             )
-        self._tools = _by_name(tools)
+        self._tools_file = tools if isinstance(tools, str) else None
+        self._tools = _by_name(load_tools(tools) if isinstance(tools, str) else tools)
         self._model = model
         self._path = path
         self._host = host
@@ -183,9 +187,9 @@ class LocalEngine:
         model = make_model(self._model)
         if model is not self._model:
             undo.callback(model.close)
-        store = Store(self._path)
+        store = Store(self._path, busy_seconds=self._limits.busy_seconds)
         undo.callback(store.close)
-        kit = Kit(store, model, self._tools, self._limits)
+        kit = Kit(store, model, self._tools, self._limits, self._tool_runner(undo))
         alarms = Alarms(str(id(self)))
         undo.callback(alarms.close)
         runner = Runner(kit, alarms)
@@ -198,6 +202,13 @@ class LocalEngine:
         recover(store, hub)
         hosts, origins = self._allowed
         server.start(Guard(self._api_key, self._host, self._port, hosts, origins, self._limits.auth_failures))
+
+    def _tool_runner(self, undo: contextlib.ExitStack) -> ToolRunner:
+        if self._tools_file is None:
+            return run_tool
+        isolated = IsolatedTools(self._tools_file)
+        undo.callback(isolated.close)
+        return isolated.run
 
 
 def _by_name(tools: Iterable[LocalTool[..., Any] | Callable[..., Any]]) -> dict[str, LocalTool[..., Any]]:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import runpy
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from sessionlib.engine.errors import EngineError
 from sessionlib.engine.keyfile import keep_key
 from sessionlib.engine.local import LocalEngine
-from sessionlib.engine.tools import LocalTool
 
-__all__ = ["load_tools", "serve"]
+__all__ = ["serve"]
 
 
 def serve(
@@ -32,6 +28,7 @@ def serve(
     allowed_hosts: Iterable[str] = (),
     allowed_origins: Iterable[str] = (),
     key_file: Path | None = None,
+    prepare: Callable[[LocalEngine], object] | None = None,
     announce: Callable[[str], None] = print,
 ) -> None:
     """Serves an engine until SIGINT or SIGTERM; call it on the main thread.
@@ -44,11 +41,12 @@ def serve(
         port: Port to listen on; 0 takes a free one.
         db: The database file; None keeps everything in memory.
         model: The model's name.
-        tools: A Python file; its ``@tool`` functions become the tools.
+        tools: A Python file; its ``@tool`` functions become the tools, and run in processes of their own.
         allow_remote: Lets ``host`` be an address that other machines reach; needs ``SESSIONLIB_API_KEY``.
         allowed_hosts: Further names in the Host header to answer to.
         allowed_origins: Web pages that may connect; none by default.
         key_file: Where the key is kept; in the user's configuration directory when not given.
+        prepare: Gets the engine before it is announced, to make an agent for example.
         announce: Told where the engine is, when it is ready.
 
     Raises:
@@ -58,7 +56,7 @@ def serve(
     """
     api_key = os.environ.get("SESSIONLIB_API_KEY") or (None if allow_remote else _kept_key(key_file, announce))
     engine = LocalEngine(
-        tools=load_tools(tools) if tools else (),
+        tools=tools or (),
         model=model,
         path=db,
         host=host,
@@ -69,24 +67,10 @@ def serve(
         allowed_origins=allowed_origins,
     )
     with _stop_signals() as stopped, engine:
+        if prepare is not None:
+            prepare(engine)
         announce(f"sessionlib engine on {engine.base_url} (model {model}, {db or 'in memory'}); Ctrl-C stops it")
         stopped.wait()
-
-
-def load_tools(path: str) -> list[LocalTool[..., Any]]:
-    """Gives the tools that a Python file declares.
-
-    Raises:
-        EngineError: It cannot be run, or declares none.
-    """
-    try:
-        found = runpy.run_path(path, run_name="sessionlib_tools").values()
-    except Exception as error:
-        raise EngineError(f"the tools file {path} cannot be run: {type(error).__name__}: {error}") from error
-    declared = {id(item): item for item in found if isinstance(item, LocalTool)}
-    if not declared:
-        raise EngineError(f"the tools file {path} declares no tool; put @tool on its functions")
-    return list(declared.values())
 
 
 def _kept_key(path: Path | None, announce: Callable[[str], None]) -> str:

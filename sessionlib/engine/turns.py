@@ -25,11 +25,12 @@ from sessionlib.engine.tools.declare import ASK_FIRST, InvalidArgumentsError
 from sessionlib.events import ParticipantStatus
 from sessionlib.wire import frames
 
-__all__ = ["Kit", "TurnRun"]
+__all__ = ["INTERRUPTED", "Kit", "ToolRunner", "TurnRun", "check_arguments"]
 
 logger = logging.getLogger(__name__)
 
 Tool = LocalTool[..., Any]
+ToolRunner = Callable[[Tool, Json, Stop, float, int], Outcome]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Kit:
     model: Model
     tools: Mapping[str, Tool]
     limits: Limits
-    run_tool: Callable[[Tool, Json, Stop, float, int], Outcome] = run_tool
+    run_tool: ToolRunner = run_tool
 
 
 @dataclass

@@ -96,8 +96,9 @@ def _acknowledged(event_type: Type) -> Callable[[Frame, str], SessionEvent]:
     def make(frame: Frame, session_id: str) -> SessionEvent:
         if frame.get("success") is not False:
             return SessionEvent(event_type, session_id, None, frame)
+        more = {name: value for name, value in frame.items() if name not in ("type", "session_id", "success")}
         told = _error_text(frame.get("error"), f"{frame['type']} failed")
-        return SessionEvent(Type.ERROR, session_id, None, {"error": told, "request_type": frame["type"]})
+        return SessionEvent(Type.ERROR, session_id, None, {**more, "error": told, "request_type": frame["type"]})
 
     return make
 

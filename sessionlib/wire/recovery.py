@@ -59,10 +59,15 @@ class Seen:
 
     def admit(self, events: list[SessionEvent]) -> list[SessionEvent]:
         """Notes events on their way to the user, and gives those that may go on."""
-        if self._interrupted:
-            events = [passed for event in events for passed in self._filter(event)]
-        self.note(events)
-        return events
+        if not self._interrupted:
+            self.note(events)
+            return events
+        admitted: list[SessionEvent] = []
+        for event in events:  # one at a time: what may pass depends on what has passed just before
+            passed = self._filter(event)
+            self.note(passed)
+            admitted += passed
+        return admitted
 
     def note(self, events: list[SessionEvent]) -> None:
         """Notes events that are delivered."""

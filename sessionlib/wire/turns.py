@@ -1,18 +1,19 @@
 """Where in a turn a session is, and whose turn it is, read off its events.
 
 A turn runs from the status Processing to the next Idle; on an engine that never tells a
-participant's status, from the first thing it says after the ack to its MESSAGE_COMPLETE (from the
-official SDK and its documentation). Acks come in the order of the posts, and turns in the order of
-the acks.
+participant's status, from the first thing it says after the ack to its MESSAGE_COMPLETE, or to its
+error (from the official SDK and its documentation). Acks come in the order of the posts, and turns in
+the order of the acks.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
 
-__all__ = ["NEUTRAL", "Ticket", "TurnTracker"]
+__all__ = ["NEUTRAL", "Course", "Origin", "Ticket", "TurnTracker"]
 
 _DELTA = SessionEventType.MESSAGE_DELTA
 _COMPLETE = SessionEventType.MESSAGE_COMPLETE
@@ -22,6 +23,23 @@ _POSTED = frozenset({SessionEventType.MESSAGE_POSTED, SessionEventType.MESSAGES_
 _POSTS = frozenset({"post_message", "post_messages"})
 # These come between a finished answer and its Idle without meaning that the turn goes on.
 NEUTRAL = frozenset({SessionEventType.PONG, SessionEventType.SESSION_CONNECTED, *_POSTED})
+# On an engine without statuses.
+_LAST_WORDS = frozenset({_COMPLETE, _ERROR})
+# How errors begin that this client tells itself: they are no answers of the engine's.
+_OWN_NOTICES = ("gap", "illegal frame")
+
+
+class Course:
+    """One turn, whoever began it.
+
+    Attributes:
+        over: Whether it has ended.
+    """
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
 
 
 class Ticket:
@@ -30,23 +48,42 @@ class Ticket:
     Attributes:
         makes_turn: Whether the engine answers it with a turn; not so for answers to approval requests.
         contents: What it can be recognised by in the history.
+        attended: Whether somebody reads its turn and sees to what that asks; the approval desk's lock
+            protects it.
         first: The event that began its turn, once it has begun.
         last: The event that ended its turn, once it has ended.
         refusal: The ERROR by which the engine refused it.
     """
 
-    __slots__ = ("contents", "first", "last", "makes_turn", "refusal")
+    __slots__ = ("attended", "contents", "first", "last", "makes_turn", "refusal")
 
     def __init__(self, makes_turn: bool = True, contents: tuple[str, ...] = ()) -> None:
         self.makes_turn = makes_turn
         self.contents = contents
+        self.attended = False
         self.first: SessionEvent | None = None
         self.last: SessionEvent | None = None
         self.refusal: SessionEvent | None = None
 
 
+class Origin(NamedTuple):
+    """Where an event comes from.
+
+    Attributes:
+        ticket: The post of ours that it belongs to; None when it is none of ours.
+        course: The turn that it came in.
+    """
+
+    ticket: Ticket | None
+    course: Course
+
+
 class TurnTracker:
     """Follows the turns of one session.
+
+    Args:
+        alone: Whether nobody else can know the session yet, because it was created here. A turn that
+            begins between a post and its ack is then that post's, until an ack has come first.
 
     Attributes:
         running: Whether a turn has begun and not ended.
@@ -55,15 +92,31 @@ class TurnTracker:
         current: The post whose turn is running; None between turns and in those of others.
     """
 
-    __slots__ = ("_acknowledged", "_sent", "answered", "current", "has_statuses", "running")
+    __slots__ = (
+        "_acknowledged",
+        "_acks_come_first",
+        "_course",
+        "_sent",
+        "answered",
+        "current",
+        "has_statuses",
+        "running",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, alone: bool = False) -> None:
         self.running = False
         self.answered = False
         self.has_statuses = False
         self.current: Ticket | None = None
+        self._course = Course()
         self._sent: deque[Ticket] = deque()
         self._acknowledged: deque[Ticket] = deque()
+        self._acks_come_first = not alone
+
+    @property
+    def course(self) -> Course:
+        """The turn that is running; between turns, one of its own for whoever asks."""
+        return self._course if self.running else Course()
 
     @property
     def unacknowledged(self) -> list[Ticket]:
@@ -98,12 +151,14 @@ class TurnTracker:
             return self._follow_status(event)
         elif kind in NEUTRAL:
             return None
+        elif kind is _ERROR and _names_nothing(event) and (refused := self._refuse(event)) is not None:
+            return refused
         else:
             self.answered = kind is _COMPLETE
         if self._acknowledged and not self.has_statuses and not self.running:
             self._begin(event)
         owner = self.current
-        if kind is _COMPLETE and not self.has_statuses:
+        if kind in _LAST_WORDS and not self.has_statuses:
             self._end(event)
         return owner
 
@@ -117,8 +172,19 @@ class TurnTracker:
         ticket = self._sent.popleft()
         if event.type is _ERROR:
             ticket.refusal = event
-        elif ticket.makes_turn:
+        elif ticket.makes_turn and ticket.first is None:
             self._acknowledged.append(ticket)
+        return ticket
+
+    def _refuse(self, event: SessionEvent) -> Ticket | None:
+        """Gives the post that an error is about which names neither a request nor a message."""
+        # The oldest post without an ack has probably just got its answer; and one whose turn has not
+        # begun by then will not begin it any more.
+        waiting = self._sent or (None if self.running else self._acknowledged)
+        if not waiting:
+            return None
+        ticket = waiting.popleft()
+        ticket.refusal = event
         return ticket
 
     def _follow_status(self, event: SessionEvent) -> Ticket | None:
@@ -136,12 +202,31 @@ class TurnTracker:
 
     def _begin(self, event: SessionEvent) -> None:
         self.running = True
-        self.current = self._acknowledged.popleft() if self._acknowledged else None
+        self._course = Course()
+        self.current = self._next_in_line()
         if self.current is not None:
             self.current.first = event
 
+    def _next_in_line(self) -> Ticket | None:
+        if self._acknowledged:
+            self._acks_come_first = True
+            return self._acknowledged.popleft()
+        if self._acks_come_first:
+            return None
+        return next((ticket for ticket in self._sent if ticket.makes_turn and ticket.first is None), None)
+
     def _end(self, event: SessionEvent) -> None:
         self.running = self.answered = False
+        self._course.over = True
         if self.current is not None:
             self.current.last = event
         self.current = None
+
+
+def _names_nothing(error: SessionEvent) -> bool:
+    told = error.data
+    return (
+        error.message_id is None
+        and told.get("request_type") is None
+        and not str(told.get("error")).startswith(_OWN_NOTICES)
+    )

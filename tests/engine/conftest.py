@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import gc
-import os
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,42 +9,6 @@ import pytest
 from sessionlib.engine import LocalEngine, tool
 
 from .helpers import Caller, Process
-
-
-def _threads() -> set[threading.Thread]:
-    return {thread for thread in threading.enumerate() if thread.name.startswith("sessionlib-")}
-
-
-def _sockets() -> set[str]:
-    fds = Path("/proc/self/fd")
-    if not fds.exists():
-        return set()
-    found = set()
-    for fd in fds.iterdir():
-        try:
-            found.add(os.readlink(fd))
-        except OSError:
-            continue
-    return {name for name in found if name.startswith("socket:")}
-
-
-def _settles(check: Callable[[], bool], seconds: float = 5.0) -> bool:
-    end = time.monotonic() + seconds
-    while not check():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
-
-
-@pytest.fixture(autouse=True)
-def no_leaks() -> Iterator[None]:
-    """Fails a test that leaves a thread or a socket behind."""
-    threads, sockets = _threads(), _sockets()
-    yield
-    gc.collect()
-    assert _settles(lambda: not _threads() - threads), f"threads left: {_threads() - threads}"
-    assert _settles(lambda: not _sockets() - sockets), f"sockets left: {_sockets() - sockets}"
 
 
 @tool

@@ -441,18 +441,30 @@ class ChaosProxy:
         upstream_port: Where the engine is.
         seed: What jitter and ``shuffle`` are drawn from; drawn itself when None, and printed when the
             block fails.
+        host: The loopback address to listen on.
+        port: The port; 0 takes a free one.
 
     Attributes:
         upstream: The direction from the client to the engine.
         downstream: The direction from the engine to the client.
+        host: Where clients connect.
         port: Where clients connect.
     """
 
-    def __init__(self, upstream_host: str, upstream_port: int, *, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        upstream_host: str,
+        upstream_port: int,
+        *,
+        seed: int | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         self.seed = random.SystemRandom().randrange(2**32) if seed is None else seed
         self.upstream = Direction("upstream")
         self.downstream = Direction("downstream")
-        self.port = 0
+        self.host = host
+        self.port = port
         self._target = (upstream_host, upstream_port)
         self._rng = random.Random(self.seed)
         self._lock = threading.Lock()  # protects _links
@@ -478,12 +490,12 @@ class ChaosProxy:
     @property
     def ws_url(self) -> str:
         """The WebSocket base of the engine, through the proxy."""
-        return f"ws://127.0.0.1:{self.port}/v1"
+        return f"ws://{self.host}:{self.port}/v1"
 
     @property
     def base_url(self) -> str:
         """The HTTP base of the engine, through the proxy."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http://{self.host}:{self.port}/v1"
 
     @property
     def links(self) -> list[Link]:
@@ -527,7 +539,7 @@ class ChaosProxy:
     def up(self) -> None:
         """Takes connections, on the same port as before."""
         if self._listener is None:
-            self._listener = Listener(self._adopt, self.port, "chaos-accept")
+            self._listener = Listener(self._adopt, self.port, "chaos-accept", self.host)
             self.port = self._listener.port
 
     def blackhole(self) -> None:

@@ -17,12 +17,15 @@ class Listener:
         adopt: Takes each accepted socket.
         port: The port; 0 takes a free one.
         name: Of the thread.
+        host: The loopback address to listen on.
     """
 
-    def __init__(self, adopt: Callable[[socket.socket], None], port: int, name: str) -> None:
+    def __init__(
+        self, adopt: Callable[[socket.socket], None], port: int, name: str, host: str = "127.0.0.1"
+    ) -> None:
         self._adopt = adopt
         self._waker = Waker()
-        self._sock = socket.create_server(("127.0.0.1", port), backlog=1024)
+        self._sock = socket.create_server((host, port), backlog=1024)
         self._sock.setblocking(False)
         self.port: int = self._sock.getsockname()[1]
         # A daemon, so that a test that is killed in the middle does not hang the run.

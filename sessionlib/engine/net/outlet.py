@@ -103,6 +103,7 @@ class Outlet:
             except BlockingIOError:
                 self._flusher.add(self)
             except OSError:
+                self._sending = memoryview(b"")  # nobody takes the rest, so nobody may wait for it
                 self.abort()
 
     def drain(self, timeout: float = _GOODBYE_SECONDS) -> None:

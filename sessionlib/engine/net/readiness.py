@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import select
-import socket
 from collections.abc import Iterable
+from typing import Protocol, TypeVar
 
 __all__ = ["wait_readable", "wait_writable"]
 
 
-def wait_readable(socks: Iterable[socket.socket], timeout: float | None) -> list[socket.socket]:
+class HasFileno(Protocol):
+    """A socket or a pipe."""
+
+    def fileno(self) -> int:
+        """Gives its number, or -1 when it is closed."""
+
+
+Waited = TypeVar("Waited", bound=HasFileno)
+
+
+def wait_readable(socks: Iterable[Waited], timeout: float | None) -> list[Waited]:
     """Waits until one of the sockets can be read from, or has ended.
 
     Args:
@@ -19,12 +29,12 @@ def wait_readable(socks: Iterable[socket.socket], timeout: float | None) -> list
     return _wait(list(socks), timeout, reading=True)
 
 
-def wait_writable(socks: Iterable[socket.socket], timeout: float | None) -> list[socket.socket]:
+def wait_writable(socks: Iterable[Waited], timeout: float | None) -> list[Waited]:
     """Waits until one of the sockets can be written to, or has ended; as `wait_readable`."""
     return _wait(list(socks), timeout, reading=False)
 
 
-def _wait(socks: list[socket.socket], timeout: float | None, *, reading: bool) -> list[socket.socket]:
+def _wait(socks: list[Waited], timeout: float | None, *, reading: bool) -> list[Waited]:
     numbers = {sock.fileno(): sock for sock in socks}
     if -1 in numbers:
         return [sock for sock in socks if sock.fileno() == -1]

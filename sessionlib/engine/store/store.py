@@ -15,6 +15,7 @@ class Store:
 
     Args:
         path: The database file; None keeps everything in memory.
+        busy_seconds: How long to wait while another program keeps the file locked.
 
     Attributes:
         objects: Agents and chatbots.
@@ -25,8 +26,8 @@ class Store:
         StorageError: The file cannot be used; the kinds of it say why.
     """
 
-    def __init__(self, path: str | None = None) -> None:
-        self.database = Database(path)
+    def __init__(self, path: str | None = None, *, busy_seconds: float = 5.0) -> None:
+        self.database = Database(path, busy_seconds=busy_seconds)
         self.objects = Objects(self.database)
         self.sessions = Sessions(self.database)
         self.calls = Calls(self.database)

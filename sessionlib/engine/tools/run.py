@@ -8,18 +8,18 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from sessionlib.engine.stop import Stop
 from sessionlib.engine.tools.capture import capture
 from sessionlib.engine.tools.declare import InvalidArgumentsError, LocalTool
 from sessionlib.wire import codec
 
-__all__ = ["Outcome", "cap_output", "run_tool"]
+__all__ = ["Outcome", "call_tool", "cap_output", "run_tool"]
 
 logger = logging.getLogger(__name__)
 
-_JSON: TypeAdapter[Any] = TypeAdapter(Any)
+_JSON: TypeAdapter[Any] = TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants"))
 _PRINTED_CHARS = 16 * 1024
 
 
@@ -85,14 +85,25 @@ class _Run:
         ).start()
 
     def _run(self) -> None:
-        with capture(_PRINTED_CHARS) as printed:
-            try:
-                outcome = Outcome("complete", cap_output(self._tool.function(**self._values), self._limit))
-            except BaseException as error:
-                logger.debug("! tool %s failed", self._tool.name, exc_info=True)
-                outcome = Outcome.error(describe(error))
-        self.outcome = Outcome(outcome.status, outcome.output, printed.text)
+        self.outcome = call_tool(self._tool, self._values, self._limit)
         self.settled.set()
+
+
+def call_tool(tool: LocalTool[..., Any], values: dict[str, Any], limit: int) -> Outcome:
+    """Calls a tool's function here and now; whatever it does is an outcome.
+
+    Args:
+        tool: The tool.
+        values: Its arguments, validated.
+        limit: Bytes of its result that are kept.
+    """
+    with capture(_PRINTED_CHARS) as printed:
+        try:
+            outcome = Outcome("complete", cap_output(tool.function(**values), limit))
+        except BaseException as error:
+            logger.debug("! tool %s failed", tool.name, exc_info=True)
+            outcome = Outcome.error(describe(error))
+    return Outcome(outcome.status, outcome.output, printed.text)
 
 
 def describe(error: BaseException) -> str:

@@ -1,0 +1,62 @@
+"""Approvals at the prompt: on the terminal, wherever the standard streams go."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+from sessionlib.approvals import ApprovalRequest
+from sessionlib.cli.say import is_terminal, tell
+from sessionlib.content import ApprovalResponse
+from sessionlib.policies import ask_console
+
+__all__ = ["ask_on_terminal"]
+
+_TERMINAL = "/dev/tty"
+_NOBODY = "nobody could be asked: there is no terminal to ask on"
+
+
+def ask_on_terminal(request: ApprovalRequest) -> ApprovalResponse:
+    """Asks the person at the terminal; where there is none, denies and says why."""
+    with _terminal() as found:
+        if found:
+            try:
+                return ask_console(request)
+            except KeyboardInterrupt:
+                print()  # what is said next is no answer to the question
+                raise
+    tell(f"{request.tool_name or 'a tool'} was denied, because there is no terminal to ask on (--yes approves)")
+    return ApprovalResponse(False, deny_reason=_NOBODY)
+
+
+@contextlib.contextmanager
+def _terminal() -> Iterator[bool]:
+    """Puts `input` and `print` on the terminal for a block; gives whether there is one."""
+    if is_terminal(sys.stdin) and is_terminal(sys.stdout):
+        yield True
+        return
+    with contextlib.ExitStack() as opened:
+        found = is_terminal(sys.stdin) or is_terminal(sys.stderr)
+        try:
+            # The answer goes to a file, or the question came from one; the person still sits there.
+            keyboard = opened.enter_context(open(_TERMINAL)) if found else None
+            display = opened.enter_context(open(_TERMINAL, "w")) if found else None
+        except OSError:
+            keyboard = display = None
+        if keyboard is None or display is None:
+            yield False
+            return
+        opened.enter_context(contextlib.redirect_stdout(display))
+        opened.enter_context(_stdin_from(keyboard))
+        yield True
+
+
+@contextlib.contextmanager
+def _stdin_from(stream: TextIO) -> Iterator[None]:
+    before, sys.stdin = sys.stdin, stream
+    try:
+        yield
+    finally:
+        sys.stdin = before

@@ -1,0 +1,45 @@
+"""How a command ends when it does not end well: one line on stderr, and an exit status."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import click
+
+from sessionlib.errors import SessionlibError
+
+__all__ = ["CommandError", "explain"]
+
+# Which extra holds a module that is not there.
+_EXTRAS = {"click": "cli", "rich": "cli", "pydantic": "engine", "wsproto": "engine", "openai": "openai"}
+
+
+class CommandError(click.ClickException):
+    """A command cannot go on; its text is all that the user needs to know."""
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """Gives what to say about an error, in one line, and the exit status."""
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx else "sessionlib"
+        return f"{error.format_message()} (see {command} --help)", error.exit_code
+    if isinstance(error, click.ClickException):
+        return error.format_message(), error.exit_code
+    if isinstance(error, SessionlibError):
+        return str(error) or type(error).__name__, 1
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return _missing(error.name.partition(".")[0]), 1
+    if isinstance(error, (OSError, sqlite3.Error, ValueError)):
+        return _system(error), 1
+    return f"unexpected {type(error).__name__}: {error}; --debug shows where it came from", 1
+
+
+def _missing(module: str) -> str:
+    extra = _EXTRAS.get(module)
+    return f"this needs {module}; install it" + (f" with: pip install 'sessionlib[{extra}]'" if extra else "")
+
+
+def _system(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__

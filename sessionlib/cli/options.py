@@ -1,0 +1,184 @@
+"""Options that several commands share, and what they come to: where to run."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sessionlib.approvals import ApprovalHandler
+from sessionlib.cli.approve import ask_on_terminal
+from sessionlib.config import is_configured
+from sessionlib.policies import approve_all, deny_all
+
+__all__ = ["Debug", "EngineOptions", "Where", "approval_options", "debug_option", "engine_options", "where_options"]
+
+Command = Callable[..., Any]
+
+DEFAULT_MODEL = "demo"
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@dataclass
+class Debug:
+    """Whether ``--debug`` was given, wherever it stood."""
+
+    on: bool = False
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What the embedded engine is started with.
+
+    Attributes:
+        model: The model's name.
+        tools: A Python file with tools.
+        db: The database file; None keeps everything in memory.
+    """
+
+    model: str = DEFAULT_MODEL
+    tools: Path | None = None
+    db: Path | None = None
+
+    @property
+    def given(self) -> list[str]:
+        """The options that were given, as the user wrote them."""
+        given = {"--model": self.model != DEFAULT_MODEL, "--tools": self.tools, "--db": self.db}
+        return [name for name, value in given.items() if value]
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a command runs, and with whom.
+
+    Attributes:
+        agent: The agent's id or name; None takes the only one there is.
+        session: The session to go on with; None opens a new one.
+        base_url: The engine's HTTP base; None takes the environment's.
+        local: Whether to run on the embedded engine in any case.
+        engine: For the embedded engine.
+    """
+
+    agent: str | None = None
+    session: str | None = None
+    base_url: str | None = None
+    local: bool = False
+    engine: EngineOptions = EngineOptions()
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the command runs on the embedded engine."""
+        return self.local or (self.base_url is None and not is_configured())
+
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether a session can be gone on with once the command has ended."""
+        return not self.is_embedded or self.engine.db is not None
+
+    def check(self) -> None:
+        """Looks for options that exclude one another.
+
+        Raises:
+            click.UsageError: There are some.
+        """
+        if self.local and self.base_url:
+            raise click.UsageError("--local and --base-url exclude one another")
+        if self.engine.given and not self.is_embedded:
+            raise click.UsageError(f"{self.engine.given[0]} is for the embedded engine: add --local to run on it")
+        if self.session and not self.keeps_sessions:
+            raise click.UsageError("the embedded engine keeps sessions only in a file: name it with --db FILE")
+
+
+def engine_options(function: Command) -> Command:
+    """Gives a command the options of the embedded engine, as one ``engine``."""
+
+    @functools.wraps(function)
+    def command(*args: Any, model: str, tools: Path | None, db: Path | None, **rest: Any) -> Any:
+        return function(*args, engine=EngineOptions(model, tools, db), **rest)
+
+    return _decorate(
+        command,
+        click.option(
+            "--model", metavar="MODEL", default=DEFAULT_MODEL, show_default=True, help="Model of the embedded engine."
+        ),
+        click.option("--tools", type=_FILE, metavar="FILE.py", help="Python file with tools for it."),
+        click.option("--db", type=click.Path(dir_okay=False, path_type=Path), help="File in which it keeps sessions."),
+    )
+
+
+def where_options(function: Command) -> Command:
+    """Gives a command the options that say where it runs, as one checked ``where``."""
+
+    @functools.wraps(function)
+    def command(
+        *args: Any,
+        agent: str | None,
+        session: str | None,
+        base_url: str | None,
+        local: bool,
+        engine: EngineOptions,
+        **rest: Any,
+    ) -> Any:
+        where = Where(agent, session, base_url, local, engine)
+        where.check()
+        return function(*args, where=where, **rest)
+
+    return _decorate(
+        engine_options(command),
+        click.option("--agent", metavar="ID_OR_NAME", envvar="SESSIONLIB_AGENT", help="The agent to talk to."),
+        click.option("--session", metavar="ID", help="A session to go on with."),
+        click.option("--base-url", metavar="URL", help="The engine's address; else SESSIONLIB_BASE_URL."),
+        click.option("--local", is_flag=True, help="Run on the embedded engine in any case."),
+    )
+
+
+def approval_options(function: Command) -> Command:
+    """Gives a command the options that answer approval requests, as one ``decide``."""
+
+    @functools.wraps(function)
+    def command(*args: Any, yes: bool, deny: bool, **rest: Any) -> Any:
+        return function(*args, decide=_decider(yes, deny), **rest)
+
+    return _decorate(
+        command,
+        click.option("--yes", "-y", is_flag=True, help="Approve every tool that asks for it."),
+        click.option("--deny", is_flag=True, help="Deny every tool that asks for approval."),
+    )
+
+
+def debug_option(function: Command) -> Command:
+    """Gives a command ``--debug``."""
+    return click.option(
+        "--debug",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_turn_on,
+        help="Show the log, and where an error came from.",
+    )(function)
+
+
+def _decorate(command: Command, *options: Callable[[Command], Command]) -> Command:
+    # In the help they stand in the order in which they are given here.
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _decider(yes: bool, deny: bool) -> ApprovalHandler:
+    if yes and deny:
+        raise click.UsageError("--yes and --deny exclude one another")
+    return approve_all if yes else deny_all if deny else ask_on_terminal
+
+
+def _turn_on(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    debug = context.ensure_object(Debug)
+    if value and not debug.on:
+        debug.on = True
+        logging.basicConfig(format="%(relativeCreated)7.0f ms %(name)s %(message)s")
+        logging.getLogger("sessionlib").setLevel(logging.DEBUG)

@@ -1,0 +1,58 @@
+"""``sessionlib serve``: the embedded engine as a server of its own."""
+
+from __future__ import annotations
+
+import click
+
+from sessionlib.cli.options import EngineOptions, debug_option, engine_options
+from sessionlib.cli.place import ensure_agent
+
+__all__ = ["serve"]
+
+
+@click.command()
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on; any free one by default.")
+@click.option("--allow-remote", is_flag=True, help="Let ADDRESS be one that other machines reach.")
+@click.option("--allow-host", "allowed_hosts", multiple=True, metavar="NAME", help="Further Host header to answer to.")
+@click.option("--allow-origin", "allowed_origins", multiple=True, metavar="URL", help="Web page that may connect.")
+@click.option("--agent", metavar="NAME", help="Agent to make if there is none of that name.")
+@engine_options
+@debug_option
+def serve(
+    host: str,
+    port: int,
+    allow_remote: bool,
+    allowed_hosts: tuple[str, ...],
+    allowed_origins: tuple[str, ...],
+    agent: str | None,
+    engine: EngineOptions,
+) -> None:
+    """Run the embedded engine for other programs, until Ctrl-C.
+
+    The key that clients need is SESSIONLIB_API_KEY; without it one is made, shown once on the terminal, and
+    kept in a file that only you can read.
+    """
+    from sessionlib.engine import LocalEngine
+    from sessionlib.engine import serve as run_engine
+
+    def prepare(started: LocalEngine) -> None:
+        # Without an agent nobody could begin a session.
+        ensure_agent(started, agent)
+
+    run_engine(
+        host=host,
+        port=port,
+        db=str(engine.db) if engine.db else None,
+        model=engine.model,
+        tools=str(engine.tools) if engine.tools else None,
+        allow_remote=allow_remote,
+        allowed_hosts=allowed_hosts,
+        allowed_origins=allowed_origins,
+        prepare=prepare,
+        announce=_announce,
+    )
+
+
+def _announce(text: str) -> None:
+    click.echo(text)  # which flushes: whoever started this waits for the line

@@ -1,0 +1,183 @@
+"""Running the tools of a file in processes of their own, which can be ended when a thread cannot."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from sessionlib.engine.net.readiness import wait_readable
+from sessionlib.engine.stop import Stop
+from sessionlib.engine.tools.declare import InvalidArgumentsError, LocalTool
+from sessionlib.engine.tools.run import Outcome
+from sessionlib.timing import Deadline
+
+__all__ = ["IsolatedTools"]
+
+logger = logging.getLogger(__name__)
+
+_IDLE = 4
+_TERM_SECONDS = 2.0
+_LINE_BYTES = 4 * 1024 * 1024
+# What the tools have no business with.
+_PRIVATE = ("SESSIONLIB_API_KEY", "VECTORSHIFT_API_KEY")
+
+
+class IsolatedTools:
+    """Worker processes for the tools of one file; an idle one takes the next call.
+
+    Args:
+        path: The tools file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = os.path.abspath(path)
+        # Protects the list of idle workers, the set of all, and the closed flag.
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+        self._all: set[_Worker] = set()
+        self._closed = False
+
+    def run(
+        self, tool: LocalTool[..., Any], arguments: dict[str, Any], stop: Stop, seconds: float, limit: int
+    ) -> Outcome:
+        """Runs a tool in a worker; one that takes too long, or is stopped, ends with its whole process group.
+
+        Args:
+            tool: The tool.
+            arguments: Its arguments, as the model or a person gave them.
+            stop: The turn's.
+            seconds: How long it may run.
+            limit: Bytes of its result that are kept.
+        """
+        try:
+            tool.validate(arguments)
+        except InvalidArgumentsError as error:
+            return Outcome.error(str(error))
+        worker = self._take(limit)
+        if worker is None:
+            return Outcome.error("the engine is stopping")
+        with stop.calling(worker.end):
+            outcome = worker.call(tool.name, arguments, seconds)
+        if outcome is None or stop.stopped:
+            self._drop(worker)
+        else:
+            self._give_back(worker)
+        if stop.stopped:
+            return Outcome.error(f"tool {tool.name} was stopped: {stop.reason}")
+        return outcome or Outcome.error(worker.epitaph(tool.name, seconds))
+
+    def close(self) -> None:
+        """Ends all workers, and whatever their tools have started."""
+        with self._lock:
+            self._closed = True
+            workers, self._all = self._all, set()
+            self._idle.clear()
+        for worker in workers:
+            worker.end()
+        for worker in workers:
+            worker.bury()
+
+    def _take(self, limit: int) -> _Worker | None:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        worker = _Worker(self._path, limit)
+        with self._lock:
+            if not self._closed:
+                self._all.add(worker)
+                return worker
+        worker.end()
+        worker.bury()
+        return None
+
+    def _give_back(self, worker: _Worker) -> None:
+        with self._lock:
+            kept = not self._closed and len(self._idle) < _IDLE
+            if kept:
+                self._idle.append(worker)
+        if not kept:
+            self._drop(worker)
+
+    def _drop(self, worker: _Worker) -> None:
+        with self._lock:
+            self._all.discard(worker)
+        worker.end()
+        worker.bury()
+
+
+class _Worker:
+    def __init__(self, path: str, limit: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "sessionlib.engine.tools.worker", path, str(limit)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={name: value for name, value in os.environ.items() if name not in _PRIVATE},
+            # A group of its own, so that what its tools start can be ended with it.
+            start_new_session=True,
+        )
+        self._late = False
+
+    def call(self, tool: str, arguments: dict[str, Any], seconds: float) -> Outcome | None:
+        """Gives the tool's outcome; None when the worker is late, or gone."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps({"tool": tool, "arguments": arguments}).encode() + b"\n")
+            self._process.stdin.flush()
+            line = self._read_line(Deadline(seconds))
+        except OSError:
+            return None
+        return Outcome(**json.loads(line)) if line.endswith(b"\n") else None
+
+    def end(self) -> None:
+        """Asks the worker's group to end."""
+        self._signal(signal.SIGTERM)
+
+    def bury(self) -> None:
+        """Waits a while for the worker to end, and makes sure that nothing is left of its group."""
+        self._await_end(Deadline(_TERM_SECONDS))
+        # Before the process is waited for: until then its number, and so its group's, is nobody else's.
+        self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):  # what was still to be written has no reader
+                    pipe.close()
+
+    def epitaph(self, tool: str, seconds: float) -> str:
+        """Says why there is no outcome."""
+        if self._late:
+            return f"tool {tool} did not finish within {seconds:g} s and was ended"
+        return f"tool {tool} ended its process (status {self._process.returncode})"
+
+    def _read_line(self, deadline: Deadline) -> bytes:
+        assert self._process.stdout is not None
+        line = b""
+        while not line.endswith(b"\n") and len(line) < _LINE_BYTES:
+            if not wait_readable([self._process.stdout], deadline.remaining()):
+                self._late = True
+                break
+            piece = os.read(self._process.stdout.fileno(), 65536)
+            if not piece:
+                break
+            line += piece
+        return line
+
+    def _await_end(self, deadline: Deadline) -> None:
+        assert self._process.stdout is not None
+        while wait_readable([self._process.stdout], deadline.remaining()):
+            if not os.read(self._process.stdout.fileno(), 65536):
+                return
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):  # nothing is left of it
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, number)
+            else:
+                self._process.terminate()

@@ -1,0 +1,67 @@
+"""The process in which the tools of a file run: ``python -m sessionlib.engine.tools.worker FILE LIMIT``.
+
+One call at a time: a JSON line in, a JSON line out. The process, and whatever its tools have started,
+ends when the engine does, however that ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from typing import Any, BinaryIO
+
+from sessionlib.engine.tools.files import load_tools
+from sessionlib.engine.tools.run import call_tool
+
+__all__ = ["main"]
+
+
+def main(path: str, limit: int) -> None:
+    """Runs calls until the engine closes the pipe.
+
+    Args:
+        path: The tools file.
+        limit: Bytes of a result that are kept.
+    """
+    answers = _take_stdout()
+    calls: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    # A daemon, because it waits for the engine's next word for as long as there is an engine.
+    threading.Thread(target=_listen, args=(calls,), name="sessionlib-calls", daemon=True).start()
+    tools = {tool.name: tool for tool in load_tools(path)}
+    while True:
+        call = calls.get()
+        tool = tools[call["tool"]]
+        outcome = call_tool(tool, tool.validate(call["arguments"]), limit)
+        answers.write(json.dumps(vars(outcome)).encode() + b"\n")
+        answers.flush()
+
+
+def _take_stdout() -> BinaryIO:
+    # The pipe to the engine is moved away from descriptor 1: what tools write there must not get into it.
+    answers = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    return answers
+
+
+def _listen(calls: queue.SimpleQueue[dict[str, Any]]) -> None:
+    with os.fdopen(os.dup(0), "rb") as pipe:
+        nowhere = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nowhere, 0)
+        os.close(nowhere)
+        for line in pipe:
+            calls.put(json.loads(line))
+    # The engine is gone. What tools have started goes as well: it is in this process's group.
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

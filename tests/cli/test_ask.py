@@ -1,0 +1,324 @@
+"""``sessionlib ask``: what goes in, what comes out, and what is said on the side."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sessionlib.engine import LocalEngine
+from sessionlib.wire import frames
+from tests.support.processes import ROOT
+from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content, turn
+from tests.support.secrets import SENTINEL_KEY
+
+from .support import NOTE, Cli
+
+DEMO = "This is the demo model: it quotes you, and knows nothing. "
+
+
+def scripted(engine: ScriptEngine) -> list[str]:
+    """The options that point a command at a session of a scripted engine."""
+    return ["--base-url", engine.base_url, "--session", "s1"]
+
+
+KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
+
+
+# ---- the question --------------------------------------------------------------------------
+
+
+def test_with_nothing_configured_the_embedded_engine_answers_and_says_so(cli: Cli) -> None:
+    result = cli.run("ask", "Hello!")
+    assert (result.rc, result.stdout, result.stderr) == (0, f'{DEMO}You said: "Hello!"\n', NOTE)
+
+
+@pytest.mark.parametrize("args", [[], ["-"]])
+def test_the_question_comes_from_standard_input(cli: Cli, args: list[str]) -> None:
+    result = cli.run("ask", "--local", *args, stdin="two\nlines\n").check()
+    assert result.stdout == f'{DEMO}You said: "two\nlines"\n'
+
+
+def test_files_go_along(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("abc")
+    (tmp_path / "b.png").write_bytes(b"\x89PNG")
+    args = ["--file", str(tmp_path / "a.txt"), "--file", str(tmp_path / "b.png")]
+    sent = "a.txt (text/plain, 3 bytes), b.png (image/png, 4 bytes)"
+    assert cli.run("ask", "--local", *args, "Look").check().stdout == f'{DEMO}You said: "Look". You sent: {sent}\n'
+    assert cli.run("ask", "--local", *args).check().stdout == f"{DEMO}You sent: {sent}\n"
+
+
+def test_standard_input_can_be_a_file(cli: Cli) -> None:
+    text = cli.raw("ask", "--local", "--file", "-", "Look", stdin=b"some text")
+    assert text.stdout.decode() == f'{DEMO}You said: "Look". You sent: stdin.txt (text/plain, 9 bytes)\n'
+    data = cli.raw("ask", "--local", "--file", "-", stdin=b"\xff\x00")
+    assert data.stdout.decode() == f"{DEMO}You sent: stdin (application/octet-stream, 2 bytes)\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "stdin", "told"),
+    [
+        ([], b"", "nothing to ask: the text is empty"),
+        (["  "], b"", "nothing to ask: the text is empty"),
+        ([], b"\xff\xfe", "standard input is not UTF-8 text; send it as a file, with --file -"),
+        (["-", "--file", "-"], b"x", "standard input cannot be both the text and a file"),
+    ],
+)
+def test_what_is_no_question_is_wrong_usage(cli: Cli, args: list[str], stdin: bytes, told: str) -> None:
+    result = cli.raw("ask", *args, stdin=stdin)
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert result.stderr.decode() == f"sessionlib: {told} (see sessionlib ask --help)\n"
+
+
+def test_a_closed_standard_input_is_an_empty_one(cli: Cli) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", '"$0" -m sessionlib ask --local <&-', sys.executable],
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **cli.env},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"nothing to ask" in done.stderr
+
+
+# ---- the answer ----------------------------------------------------------------------------
+
+
+def test_the_reply_is_one_line_of_json(cli: Cli) -> None:
+    told = cli.run("ask", "--local", "--json", "Hello!").check().stdout
+    assert told.count("\n") == 1
+    reply = json.loads(told)
+    assert (reply["text"], reply["status"], reply["error"]) == (f'{DEMO}You said: "Hello!"', "complete", None)
+    assert reply["events"][-1]["type"] == "participant_status"
+
+
+def test_events_are_lines_of_json(cli: Cli) -> None:
+    lines = cli.run("ask", "--local", "--jsonl", "Grüße").check().stdout.splitlines()
+    events = [json.loads(line) for line in lines]
+    assert [event["type"] for event in events][:2] == ["participant_status", "message_delta"]
+    assert events[-1]["data"]["status"] == "Idle"
+    assert "".join(event["data"].get("delta", "") for event in events) == f'{DEMO}You said: "Grüße"'
+    assert all(line.isascii() for line in lines)
+
+
+def test_each_message_of_a_turn_stands_on_lines_of_its_own(cli: Cli, engine: ScriptEngine) -> None:
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        conn.send_many(turn("s1", "m1", ["First ", "one."], idle=False))
+        conn.send(notification("s1", "m2", text_content("Second one.")))
+        conn.send_many(turn("s1", "m3", ["Cut "], ack=None, complete=False, idle=False)[1:])
+        conn.send(notification("s1", "m3", text_content("Cut short, then whole.")))
+        conn.send_many(turn("s1", "m4", ["Lost "], ack=None, complete=False, idle=False)[1:])
+        conn.send(notification("s1", "m4", text_content("Another text.")))
+        conn.send(frames.participant_status("s1", "Idle"))
+
+    result = cli.run("ask", *scripted(engine), "Hi", env=KEY).check()
+    assert result.stdout == "First one.\nSecond one.\nCut short, then whole.\nLost \n\nAnother text.\n"
+
+
+def test_the_answer_streams(cli: Cli, engine: ScriptEngine) -> None:
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        conn.send_many(turn("s1", "m1", ["The first line\n"], complete=False, idle=False))
+        conn.wait_for("ping_session", 60)
+
+    with cli.start("ask", *scripted(engine), "Hi", env=KEY) as script:
+        script.wait_for("The first line")
+        assert script.running
+
+
+def test_what_a_terminal_would_obey_reaches_a_pipe_unchanged(cli: Cli, engine: ScriptEngine) -> None:
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        conn.send_many(turn("s1", "m1", ["\x1b[31mred"]))
+
+    assert cli.run("ask", *scripted(engine), "Hi", env=KEY).check().stdout == "\x1b[31mred\n"
+
+
+def test_an_error_in_the_turn_is_told_and_is_status_1(cli: Cli, engine: ScriptEngine) -> None:
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        failed = notification("s1", "m2", {"type": "error_message", "error": "the model\x1b[2J is gone"})
+        conn.send_many(turn("s1", "m1", ["Well"], between=[failed]))
+
+    result = cli.run("ask", *scripted(engine), "Hi", env=KEY)
+    assert (result.rc, result.stdout) == (1, "Well\n")
+    assert result.stderr == "sessionlib: the agent told an error: the model[2J is gone\n"
+
+
+def test_verbose_notes_what_else_happens(cli: Cli, shop: str) -> None:
+    result = cli.run("ask", "--local", "-v", "--tools", shop, '/tool stock {"item": "hammer"}')
+    assert (result.rc, result.stdout) == (0, f"{DEMO}stock gave: 6\n")
+    session, *rest = result.stderr.splitlines()
+    assert session.startswith("sessionlib: session ")
+    assert rest == ['sessionlib: runs stock(item="hammer")', "sessionlib: stock gave: 6"]
+
+
+# ---- approvals -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "answer", "note"),
+    [
+        (["--yes"], "refund gave: refunded 10.00 for order 7", ""),
+        (["--deny"], "The call of refund was denied: no tool may run that needs an approval", ""),
+        (
+            [],
+            "The call of refund was denied: nobody could be asked: there is no terminal to ask on",
+            "sessionlib: refund was denied, because there is no terminal to ask on (--yes approves)\n",
+        ),
+    ],
+)
+def test_approvals(cli: Cli, shop: str, args: list[str], answer: str, note: str) -> None:
+    result = cli.run("ask", "--local", "--tools", shop, *args, '/tool refund {"order_id": "7"}')
+    assert (result.rc, result.stdout, result.stderr) == (0, f"{DEMO}{answer}\n", note)
+
+
+def test_an_approval_from_before_is_seen_to_first(cli: Cli, local: LocalEngine, configured: dict[str, str]) -> None:
+    agent = local.agent(name="Other")
+    with agent.create_session() as session:
+        events = session.listen()
+        session.send('/tool refund {"order_id": "7"}')
+        next(event for event in events if event.requires_action and event.message_id)
+        session_id = str(session.session_id)
+    result = cli.run("ask", "--session", session_id, "--yes", "And now?", env=configured).check()
+    assert result.stdout == f'{DEMO}refund gave: refunded order 7\nYou said: "And now?"\n'
+
+
+def test_a_turn_that_waits_for_an_authorisation_is_an_error(cli: Cli, engine: ScriptEngine) -> None:
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        waiting = notification("s1", "m2", {"type": "reauthorization_request", "integration_name": "Mail"})
+        conn.send_many([*turn("s1", "m1", ["Well"], complete=False, idle=False), waiting])
+
+    result = cli.run("ask", *scripted(engine), "Hi", env=KEY)
+    assert (result.rc, result.stdout) == (1, "Well\n")
+    assert result.stderr.startswith("sessionlib: the agent waits until an account is authorised again")
+    assert result.stderr.endswith("--session s1\n")
+
+
+# ---- where ---------------------------------------------------------------------------------
+
+
+def test_the_only_agent_of_a_configured_engine_answers(cli: Cli, configured: dict[str, str]) -> None:
+    result = cli.run("ask", "Hello!", env=configured)
+    assert (result.rc, result.stdout, result.stderr) == (0, f'{DEMO}You said: "Hello!"\n', "")
+
+
+def test_an_agent_is_named_by_id_or_name(cli: Cli, local: LocalEngine, configured: dict[str, str]) -> None:
+    other = local.agent(name="Other one")
+    for named in (other.id, "Other one"):
+        assert cli.run("ask", "--agent", named, "Hi", env=configured).check().stdout
+    assert cli.run("ask", "Hi", env={**configured, "SESSIONLIB_AGENT": "Helper"}).check().stdout
+    unsaid = cli.run("ask", "Hi", env=configured)
+    assert unsaid.rc == 2
+    assert "has several agents; name one with --agent: " in unsaid.stderr
+    unknown = cli.run("ask", "--agent", "Nobody", "Hi", env=configured)
+    assert unknown.rc == 1
+    assert "there is no agent with the id or name Nobody on 127.0.0.1:" in unknown.stderr
+
+
+def test_a_session_of_the_embedded_engine_lasts_in_a_file(cli: Cli, tmp_path: Path) -> None:
+    db = str(tmp_path / "kept.db")
+    first = cli.run("ask", "--local", "--db", db, "--agent", "Ann", "--jsonl", "One").check()
+    session_id = json.loads(first.stdout.splitlines()[0])["session_id"]
+    second = cli.run("ask", "--local", "--db", db, "--session", session_id, "Two").check()
+    assert second.stdout == 'You said: "Two"\n'
+    history = cli.run("history", "--local", "--db", db, session_id).check().stdout
+    assert history == f'user: One\n\nagent: {DEMO}You said: "One"\n\nuser: Two\n\nagent: You said: "Two"\n'
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["--model", "nonesuch"], "there is no model 'nonesuch'"),
+        (["--db", "/nonexistent/x.db"], "/nonexistent/x.db cannot be opened: No such file or directory"),
+        (["--tools", "/dev/null"], "declares no tool"),
+    ],
+)
+def test_an_embedded_engine_that_cannot_start_says_why(cli: Cli, args: list[str], told: str) -> None:
+    result = cli.run("ask", "--local", *args, "Hi")
+    assert (result.rc, result.stdout) == (1, "")
+    assert told in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_wrong_key_is_told_and_not_shown(cli: Cli, configured: dict[str, str]) -> None:
+    wrong = SENTINEL_KEY[::-1]
+    result = cli.run("ask", "Hi", env={**configured, "SESSIONLIB_API_KEY": wrong})
+    assert (result.rc, result.stdout) == (1, "")
+    assert "401" in result.stderr
+    assert "Check the API key" in result.stderr
+    debug = cli.run("ask", "--debug", "Hi", env={**configured, "SESSIONLIB_API_KEY": wrong})
+    assert wrong not in result.stderr + debug.stderr
+
+
+def test_debug_shows_the_log_and_not_the_key(cli: Cli, configured: dict[str, str]) -> None:
+    result = cli.run("ask", "--debug", "Hi", env=configured)
+    assert (result.rc, result.stdout) == (0, f'{DEMO}You said: "Hi"\n')
+    assert "> GET /agents" in result.stderr
+    assert SENTINEL_KEY not in result.stderr
+
+
+# ---- how it ends ---------------------------------------------------------------------------
+
+
+def test_a_timeout_is_for_the_whole_command(cli: Cli, engine: ScriptEngine) -> None:
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        conn.send_many(turn("s1", "m1", ["Well"], complete=False, idle=False))
+
+    result = cli.run("ask", *scripted(engine), "--timeout", "1.5", "Hi", env=KEY)
+    assert (result.rc, result.stdout) == (1, "Well\n")
+    assert result.stderr == "sessionlib: the answer was not complete within 1.5 s; to go on: --session s1\n"
+    assert result.duration < 6
+
+
+def test_ctrl_c_is_status_130(cli: Cli, engine: ScriptEngine) -> None:
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        conn.send_many(turn("s1", "m1", ["ready\n"], complete=False, idle=False))
+
+    with cli.start("ask", *scripted(engine), "Hi", env=KEY) as script:
+        script.interrupt_at()
+        result = script.wait(5)
+    assert (result.rc, result.stderr.strip()) == (130, "")
+
+
+@pytest.mark.parametrize("args", ["ask --local hi", "ask --local --jsonl hi", "--help", "doctor"])
+def test_a_reader_that_leaves_is_no_error(cli: Cli, args: str) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"$0" -m sessionlib {args} | head -c 1', sys.executable],
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **cli.env},
+        capture_output=True,
+        check=False,
+    )
+    assert len(done.stdout) == 1
+    assert done.stderr == b""
+
+
+def test_the_engine_that_goes_away_is_told(cli: Cli, engine: ScriptEngine) -> None:
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        conn.send_many(turn("s1", "m1", ["ready\n"], complete=False, idle=False))
+        conn.close(1008, "go away")
+
+    result = cli.run("ask", *scripted(engine), "Hi", env=KEY)
+    assert (result.rc, result.stdout) == (1, "ready\n")
+    assert result.stderr.startswith("sessionlib: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_signal_is_what_ends_it(cli: Cli, engine: ScriptEngine) -> None:
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        conn.send_many(turn("s1", "m1", ["ready\n"], complete=False, idle=False))
+
+    with cli.start("ask", *scripted(engine), "Hi", env=KEY) as script:
+        script.wait_for()
+        script.send_signal(signal.SIGTERM)
+        assert script.wait(5).rc == -signal.SIGTERM

@@ -1,0 +1,130 @@
+"""``sessionlib chat`` through pipes: plain text in and out."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import run_script
+from tests.support.script_engine import Connection, Received, ScriptEngine, turn
+from tests.support.secrets import SENTINEL_KEY
+
+from .support import AS_MODULE, NOTE, Cli
+
+DEMO = "This is the demo model: it quotes you, and knows nothing. "
+KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
+
+
+def test_every_line_is_a_message(cli: Cli) -> None:
+    result = cli.run("chat", stdin="One\n\n  Two  \nThree")
+    assert (result.rc, result.stderr) == (0, NOTE)
+    assert result.stdout == f'{DEMO}You said: "One"\nYou said: "Two"\nYou said: "Three"\n'
+
+
+def test_nothing_in_is_nothing_out(cli: Cli) -> None:
+    assert cli.run("chat", "--local", stdin="").check().stdout == ""
+    assert cli.run("chat", "--local").check().stdout == ""
+
+
+def test_commands_work_through_pipes(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a b.txt").write_text("abc")
+    saved = tmp_path / "talk"
+    lines = [
+        f"/file {tmp_path}/a b.txt",
+        "Look",
+        f"/save {saved}.jsonl",
+        f"/save {saved}.jsonl",
+        "/history",
+        "/quit",
+        "No",
+    ]
+    result = cli.run("chat", "--local", stdin="\n".join(lines))
+    answer = f'{DEMO}You said: "Look". You sent: a b.txt (text/plain, 3 bytes)'
+    history = f"user: Look\n\nuser: (a b.txt, text/plain, 3 bytes)\n\nagent: {answer}\n"
+    assert (result.rc, result.stdout) == (0, f"{answer}\n{history}")
+    assert result.stderr == (
+        "sessionlib: a b.txt (3 bytes) goes along with your next message\n"
+        + f"sessionlib: 3 messages are in {saved}.jsonl\n" * 2
+    )
+    kept = [json.loads(line) for line in Path(f"{saved}.jsonl").read_text().splitlines()]
+    assert [message["content"].get("value") for message in kept] == ["Look", None, answer]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("/file", "which file? Write /file PATH"),
+        ("/file nowhere.txt", "there is no file nowhere.txt"),
+        ("/save {there}", "{there} exists; choose another name"),
+        ("/save /nonexistent/x.md", "No such file or directory"),
+        ("/quti", "/quti: did you mean /quit? Nothing was sent."),
+    ],
+)
+def test_what_goes_wrong_is_told_and_the_chat_goes_on(cli: Cli, tmp_path: Path, line: str, told: str) -> None:
+    there = tmp_path / "there.md"
+    there.write_text("Mine.")
+    result = cli.run("chat", "--local", stdin=f"{line.format(there=there)}\nOn\n")
+    assert (result.rc, result.stdout) == (1, f'{DEMO}You said: "On"\n')
+    assert told.format(there=there) in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert there.read_text() == "Mine."
+
+
+def test_lines_with_a_slash_that_are_no_commands_are_messages(cli: Cli) -> None:
+    assert cli.run("chat", "--local", stdin="/etc/hosts?\n").check().stdout == f'{DEMO}You said: "/etc/hosts?"\n'
+
+
+@pytest.mark.parametrize(("option", "answer"), [("--yes", "refund gave: refunded 10.00"), ("--deny", "was denied")])
+def test_approvals_are_decided_beforehand(cli: Cli, shop: str, option: str, answer: str) -> None:
+    line = '/tool refund {"order_id": "7"}\n'
+    result = cli.run("chat", "--local", "--tools", shop, option, stdin=line)
+    assert result.rc == 0
+    assert answer in result.stdout
+
+
+def test_a_failed_turn_is_told_and_the_chat_goes_on(cli: Cli, shop: str, engine: ScriptEngine) -> None:
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        if frame["content"] == "Refuse":
+            conn.send({"type": "post_message", "session_id": "s1", "success": False, "error": "not now"})
+        else:
+            conn.send_many(turn("s1", f"m{frame['content']}", [f"Got {frame['content']}"]))
+
+    command = ["chat", "--base-url", engine.base_url, "--session", "s1"]
+    result = cli.run(*command, env=KEY, stdin="Refuse\nTwo\n")
+    assert (result.rc, result.stdout) == (1, "Got Two\n")
+    assert result.stderr == "sessionlib: session s1: the engine refused the message: not now\n"
+
+
+def test_a_lost_session_ends_the_chat(cli: Cli, engine: ScriptEngine) -> None:
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        conn.close(1008, "go away")
+
+    result = cli.run("chat", "--base-url", engine.base_url, "--session", "s1", env=KEY, stdin="One\nTwo\n")
+    assert (result.rc, result.stdout) == (1, "")
+    assert result.stderr.count("\n") == 1
+
+
+def test_ctrl_c_is_status_130(cli: Cli, engine: ScriptEngine) -> None:
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        conn.send_many(turn("s1", "m1", ["ready\n"], complete=False, idle=False))
+
+    with cli.start("chat", "--base-url", engine.base_url, "--session", "s1", env=KEY, stdin="Hi\n") as script:
+        script.wait_for()
+        script.send_signal(signal.SIGINT)
+        result = script.wait(5)
+    assert (result.rc, result.stderr.strip()) == (130, "")
+
+
+def test_a_terminal_needs_rich_and_a_pipe_does_not(cli: Cli) -> None:
+    source = f"import sys; sys.modules['rich'] = None\n{AS_MODULE}"
+    assert run_script(source, "chat", "--local", env=cli.env, stdin="Hi\n").check().stdout
+    terminal = "import sys; sys.stdin.isatty = sys.stdout.isatty = lambda: True\n"
+    result = run_script(terminal + source, "chat", "--local", env={**cli.env, "TERM": "xterm"}, stdin="Hi\n")
+    assert (result.rc, result.stdout) == (1, "")
+    assert result.stderr == "sessionlib: this needs rich; install it with: pip install 'sessionlib[cli]'\n"

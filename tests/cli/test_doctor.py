@@ -1,0 +1,196 @@
+"""``sessionlib doctor``: each thing that can be wrong is found, told with what to do, and the key is never shown."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sessionlib.engine import LocalEngine
+from tests.support.listener import Listener
+from tests.support.processes import Result
+from tests.support.script_engine import http_response, upgrade_response
+from tests.support.secrets import SENTINEL_KEY
+
+from .support import Cli
+
+KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
+ORDER = ["address", "key", "proxy", "DNS", "connection", "TLS", "HTTP", "WebSocket"]
+SKIPPED = "nothing can be said before the above is right"
+
+
+def findings(result: Result) -> dict[str, tuple[str, str]]:
+    """The findings by name: outcome, and text with the advice below it."""
+    assert SENTINEL_KEY not in result.stdout + result.stderr
+    found: dict[str, tuple[str, str]] = {}
+    for line in result.stdout.splitlines()[2:-1]:
+        outcome, name, text = line[:8].strip(), line[8:20].strip(), line[20:]
+        if outcome:
+            found[name] = (outcome, text)
+            last = name
+        else:
+            found[last] = (found[last][0], f"{found[last][1]}\n{text}")
+    assert result.stdout.splitlines()[-1] == ("Something is wrong." if result.rc else "All is well.")
+    assert result.rc == int(any(outcome == "FAILED" for outcome, _ in found.values()))
+    return found
+
+
+def test_with_nothing_configured_the_embedded_engine_is_looked_at(cli: Cli) -> None:
+    result = cli.run("doctor").check()
+    found = findings(result)
+    assert list(found) == ["settings", *ORDER]
+    assert "SESSIONLIB_API_KEY" in found["settings"][1]
+    assert {outcome for outcome, _ in found.values()} == {"ok"}
+    assert result.stdout.startswith("sessionlib 0.")
+    assert "websocket-client 1." in result.stdout
+
+
+def test_all_is_well(cli: Cli, configured: dict[str, str]) -> None:
+    found = findings(cli.run("doctor", env=configured).check())
+    assert list(found) == ORDER
+    assert found["address"][1] == f"{configured['SESSIONLIB_BASE_URL']}, from SESSIONLIB_BASE_URL"
+    assert found["key"] == ("ok", "set, from SESSIONLIB_API_KEY")
+    assert found["HTTP"][1].startswith("the key is accepted")
+    assert found["WebSocket"][1].startswith("sessions can be opened")
+
+
+def test_an_agent_and_a_session_are_looked_for(cli: Cli, local: LocalEngine, configured: dict[str, str]) -> None:
+    with local.agent(name="Other").create_session() as session:
+        session_id = str(session.session_id)
+    found = findings(cli.run("doctor", "--agent", "Other", "--session", session_id, env=configured))
+    assert found["agent"][1].startswith("Other (")
+    assert found["session"] == ("ok", f"{session_id} can be joined")
+    found = findings(cli.run("doctor", "--agent", "Nobody", "--session", "s0", env=configured))
+    assert "no agent with the id or name Nobody" in found["agent"][1]
+    assert found["session"][0] == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("env", "args", "name", "text"),
+    [
+        ({}, ["--base-url", "ftp://x.example"], "address", "base_url has to begin with https://"),
+        ({}, ["--base-url", "http://x.example/v1"], "address", "base_url is unencrypted"),
+        ({}, ["--base-url", "http://127.0.0.1:1/v1"], "key", "No API key"),
+        ({"SESSIONLIB_API_KEY": "two words"}, [], "key", "The API key holds a space"),
+        (KEY, ["--base-url", "https://nowhere.invalid/v1"], "DNS", "nowhere.invalid: "),
+        (KEY, ["--base-url", "http://127.0.0.1:1/v1"], "connection", "127.0.0.1:1: Connection refused"),
+        (KEY, ["--base-url", "http://127.0.0.1:1/v1"], "connection", "sessionlib serve prints its address"),
+    ],
+)
+def test_what_is_wrong_on_the_way(cli: Cli, env: dict[str, str], args: list[str], name: str, text: str) -> None:
+    found = findings(cli.run("doctor", "--timeout", "5", *args, env=env))
+    assert found[name][0] == "FAILED"
+    assert text in found[name][1]
+    assert found.get("HTTP", ("skipped", SKIPPED)) == ("skipped", SKIPPED)
+    assert found.get("WebSocket", ("skipped", SKIPPED)) == ("skipped", SKIPPED)
+
+
+def test_a_refused_key_is_told_twice(cli: Cli, configured: dict[str, str]) -> None:
+    result = cli.run("doctor", env={**configured, "SESSIONLIB_API_KEY": "another-key"})
+    found = findings(result)
+    for name in ("HTTP", "WebSocket"):
+        assert found[name][0] == "FAILED"
+        assert "401" in found[name][1]
+        assert "The engine does not know this key" in found[name][1]
+    assert "another-key" not in result.stdout
+
+
+def test_the_older_variables_count_too(cli: Cli, configured: dict[str, str]) -> None:
+    env = {name.replace("SESSIONLIB", "VECTORSHIFT"): value for name, value in configured.items()}
+    found = findings(cli.run("doctor", env=env).check())
+    assert found["key"] == ("ok", "set, from VECTORSHIFT_API_KEY")
+
+
+def test_a_silent_host_takes_no_longer_than_the_timeout(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        result = cli.run("doctor", "--timeout", "1", "--base-url", url, env=KEY)
+    found = findings(result)
+    assert found["connection"][0] == "ok"
+    assert "within 1" in found["HTTP"][1]
+    assert "within 1" in found["WebSocket"][1]
+    assert result.duration < 8
+
+
+def test_a_proxy_is_told_without_its_password(cli: Cli) -> None:
+    env = {**KEY, "HTTPS_PROXY": "http://user:pa55word@127.0.0.1:1"}
+    result = cli.run("doctor", "--base-url", "https://nowhere.invalid/v1", env=env)
+    found = findings(result)
+    assert found["proxy"][0] == "note"
+    assert found["proxy"][1].startswith("127.0.0.1:1, from the environment")
+    # HTTP goes through it, whatever this machine can reach by itself.
+    assert found["HTTP"][0] == "FAILED"
+    assert "pa55word" not in result.stdout + result.stderr
+
+
+# ---- TLS -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for 127.0.0.1 with its key, in one file."""
+    place = tmp_path_factory.mktemp("tls")
+    whole = place / "whole.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "9", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", place / "key.pem", "-out", place / "cert.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    whole.write_bytes((place / "key.pem").read_bytes() + (place / "cert.pem").read_bytes())
+    return whole
+
+
+@pytest.fixture
+def secure(certificate: Path) -> Iterator[str]:
+    """The base URL of what answers over TLS like an engine without agents."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def answer(sock: socket.socket) -> None:
+        sock.settimeout(5)
+        with sock, contextlib.suppress(OSError), context.wrap_socket(sock, server_side=True) as secured:
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                piece = secured.recv(65536)
+                if not piece:
+                    return
+                head += piece
+            upgrade = b"/ws/session" in head
+            secured.sendall(upgrade_response(head) if upgrade else http_response(200, b'{"objects": []}'))
+
+    listener = Listener(answer, 0, "secure-engine")
+    yield f"https://127.0.0.1:{listener.port}/v1"
+    listener.stop()
+
+
+def test_tls(cli: Cli, secure: str, certificate: Path) -> None:
+    trusted = {"SSL_CERT_FILE": str(certificate), "REQUESTS_CA_BUNDLE": str(certificate)}
+    found = findings(cli.run("doctor", "--base-url", secure, env={**KEY, **trusted}).check())
+    assert found["TLS"][1].startswith("TLSv1.3, certificate valid for 8 days")
+    assert {found[name][0] for name in ORDER} == {"ok"}
+
+
+def test_a_certificate_that_is_not_accepted(cli: Cli, secure: str) -> None:
+    found = findings(cli.run("doctor", "--base-url", secure, env=KEY))
+    outcome, text = found["TLS"]
+    assert outcome == "FAILED"
+    assert "the certificate is not accepted: self" in text
+    assert "SSL_CERT_FILE" in text
+    assert found["HTTP"] == ("skipped", SKIPPED)
+
+
+def test_two_ways_that_trust_different_certificates(cli: Cli, secure: str, certificate: Path) -> None:
+    found = findings(cli.run("doctor", "--base-url", secure, env={**KEY, "SSL_CERT_FILE": str(certificate)}))
+    assert (found["TLS"][0], found["HTTP"][0], found["WebSocket"][0]) == ("ok", "FAILED", "ok")
+    assert "REQUESTS_CA_BUNDLE" in found["HTTP"][1]
+
+
+def test_tls_where_plain_http_is_spoken(cli: Cli, local: LocalEngine) -> None:
+    found = findings(cli.run("doctor", "--base-url", local.base_url.replace("http:", "https:"), env=KEY))
+    assert found["TLS"][0] == "FAILED"
+    assert "speaks plain HTTP" in found["TLS"][1]

@@ -1,0 +1,71 @@
+"""``sessionlib serve``: an engine for other programs."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from sessionlib import Agent, Client
+from tests.support.processes import Script
+from tests.support.secrets import SENTINEL_KEY
+
+from .support import Cli
+
+KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
+
+
+def address(script: Script) -> str:
+    """Waits until the engine is there; gives its HTTP base."""
+    told = script.wait_for("sessionlib engine on ", 20)
+    return told.split(" ", 1)[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_told_to_stop(cli: Cli, shop: str, tmp_path: Path, number: int) -> None:
+    db = tmp_path / "engine.db"
+    with cli.start("serve", "--tools", shop, "--db", str(db), env=KEY) as script:
+        base_url = address(script)
+        asked = cli.run("ask", "--base-url", base_url, '/tool stock {"item": "saw"}', env=KEY).check()
+        script.send_signal(number)
+        result = script.wait(10)
+    assert asked.stdout.endswith("stock gave: 3\n")
+    assert (result.rc, result.stderr) == (0, "")
+    assert "model demo" in result.stdout
+    assert SENTINEL_KEY not in result.stdout
+    assert db.exists()
+
+
+def test_a_served_engine_has_an_agent_from_the_start(cli: Cli) -> None:
+    with cli.start("serve", "--agent", "Ann", env=KEY) as script, Client(SENTINEL_KEY, address(script)) as client:
+        assert [agent.name for agent in Agent.list(client=client)] == ["Ann"]
+
+
+def test_without_a_key_one_is_made_and_kept(cli: Cli) -> None:
+    with cli.start("serve") as script:
+        base_url = address(script)
+        kept = cli.home / "config" / "sessionlib" / "engine.key"
+        key = kept.read_text().strip()
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        assert cli.run("ask", "--base-url", base_url, "Hi", env={"SESSIONLIB_API_KEY": key}).check().stdout
+        keyless = cli.run("ask", "--base-url", base_url, "Hi")
+        script.send_signal(signal.SIGINT)
+        result = script.wait(10)
+    # There is no terminal here to show it on.
+    assert key not in result.stdout + result.stderr
+    assert keyless.rc == 1
+    assert str(kept) in keyless.stderr
+
+
+def test_what_it_cannot_do_is_one_line(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        busy = cli.run("serve", "--port", str(taken.getsockname()[1]), env=KEY)
+    remote = cli.run("serve", "--host", "0.0.0.0", env=KEY)
+    for result, told in ((busy, "in use"), (remote, "can be reached from other machines")):
+        assert result.rc == 1
+        assert re.search(told, result.stderr), result.stderr
+        assert result.stderr.count("\n") == 1

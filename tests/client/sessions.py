@@ -1,0 +1,56 @@
+"""Opening sessions on a ScriptEngine, and what is common to listen for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sessionlib import Session, SessionEvent, SessionEventType
+from sessionlib.wire import frames
+from tests.support.script_engine import ScriptEngine
+from tests.support.secrets import SENTINEL_KEY
+
+__all__ = ["letters", "new_session", "numbered_deltas", "opened", "resumed_session", "until_complete"]
+
+Type = SessionEventType
+
+
+def new_session(engine: ScriptEngine, **options: Any) -> Session:
+    """A session yet to be created, with the key that may show nowhere."""
+    return Session(owner_type="agent", owner_id="a1", api_key=SENTINEL_KEY, ws_url=engine.ws_url, **options)
+
+
+def resumed_session(engine: ScriptEngine, session_id: str = "s1", **options: Any) -> Session:
+    """A session with a known id."""
+    return Session(session_id=session_id, api_key=SENTINEL_KEY, ws_url=engine.ws_url, **options)
+
+
+@contextmanager
+def opened(engine: ScriptEngine, **options: Any) -> Iterator[Session]:
+    """A resumed session, connected for the length of a block."""
+    with resumed_session(engine, **options) as session:
+        yield session
+
+
+def until_complete(events: Iterable[SessionEvent]) -> list[SessionEvent]:
+    """Takes events up to the first complete message."""
+    taken = []
+    for event in events:
+        taken.append(event)
+        if event.is_complete:
+            break
+    return taken
+
+
+def letters(events: Iterable[SessionEvent]) -> str:
+    """A turn's events in short: a(ck) P(rocessing) d(elta) C(omplete) I(dle), anything else as ?; no pongs."""
+    short = {Type.MESSAGE_POSTED: "a", Type.MESSAGE_DELTA: "d", Type.MESSAGE_COMPLETE: "C"}
+    statuses = {"Processing": "P", "Idle": "I"}
+    heard = [event for event in events if event.type is not Type.PONG]
+    return "".join(short.get(event.type) or statuses.get(event.data.get("status", ""), "?") for event in heard)
+
+
+def numbered_deltas(count: int) -> list[dict[str, Any]]:
+    """Frames of one message whose pieces are numbers."""
+    return [frames.message_delta("s1", "m1", number, str(number)) for number in range(count)]

@@ -1,0 +1,90 @@
+"""A conversation cut at every byte, both ways, by FIN and by RST: nothing lost, doubled, or hung.
+
+Every run of the whole suite takes a sample of the offsets, another one each time; with
+``SESSIONLIB_SWEEP=all`` in the environment every offset is taken.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+
+from sessionlib import Session
+from tests.faults.conversations import FRONT, WAYS, Heard, Runs, Way, check, make_engine, one_session
+from tests.support.chaos import ChaosProxy
+
+SAMPLE = 60
+"""Offsets for each way, direction and kind of cut, when not all are taken."""
+
+
+@dataclass
+class Stage:
+    """An engine behind a proxy, and an agent on it."""
+
+    proxy: ChaosProxy
+    agent_id: str
+    runs: Runs
+
+    def hold(self, way: Way) -> Heard:
+        """Holds the conversation in a session of its own."""
+        self.runs.count = 0
+        session = Session(
+            owner_type="agent",
+            owner_id=self.agent_id,
+            api_key="k",
+            ws_url=self.proxy.ws_url,
+            reconnect_delay=0.005,
+        )
+        heard = one_session(session, way)
+        check(heard, self.runs.count)
+        return heard
+
+
+@pytest.fixture
+def stage(seed: int) -> Iterator[Stage]:
+    engine, runs = make_engine()
+    with engine:
+        agent_id = engine.agent().id
+        with ChaosProxy("127.0.0.1", engine.port, host=FRONT, port=engine.port, seed=seed) as proxy:
+            yield Stage(proxy, agent_id, runs)
+
+
+def offsets(total: int, rng: random.Random) -> list[int]:
+    """Gives where to cut: everywhere, or so many places drawn evenly over the whole."""
+    if os.environ.get("SESSIONLIB_SWEEP") == "all":
+        return list(range(total + 1))
+    width = total / SAMPLE
+    return sorted({int(rng.uniform(at * width, (at + 1) * width)) for at in range(SAMPLE)})
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("how", ["FIN", "RST"])
+@pytest.mark.timeout(7200 if os.environ.get("SESSIONLIB_SWEEP") else 120)
+def test_a_cut_at_any_byte_loses_and_doubles_nothing(
+    stage: Stage, way: Way, how: Literal["FIN", "RST"], seed: int
+) -> None:
+    stage.hold(way)
+    lengths = {"upstream": stage.proxy.bytes_up, "downstream": stage.proxy.bytes_down}
+    failed = []
+    for name, total in lengths.items():
+        direction = getattr(stage.proxy, name)
+        for offset in offsets(total, random.Random(f"{seed}/{name}/{how}/{way.__name__}")):
+            direction.limit_data(offset, how, times=1)
+            try:
+                stage.hold(way)
+            except Exception:
+                failed.append(f"{name} cut at byte {offset} by {how}:\n{traceback.format_exc()}")
+            direction.clear()
+    assert not failed, f"{len(failed)} offsets failed; the first:\n{failed[0]}"
+
+
+def test_the_proxy_really_cuts(stage: Stage) -> None:
+    stage.proxy.downstream.limit_data(stage.proxy.bytes_down + 3000, "RST", times=1)
+    stage.hold(WAYS[0])
+    assert len(stage.proxy.links) == 2

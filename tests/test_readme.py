@@ -1,0 +1,36 @@
+"""The README: its scripts run and print what it says they print."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.support.processes import run_script
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_first_script_prints_what_the_readme_shows() -> None:
+    script, shown = blocks("python")[0], blocks("text")[0]
+    assert len([line for line in script.splitlines() if line]) <= 12
+    result = run_script(script).check()
+    assert result.stdout.strip() == shown.strip()
+
+
+def test_the_quickstart_shows_a_streamed_answer_an_approval_and_the_history() -> None:
+    told = run_script("from sessionlib.quickstart import main; main()").check().stdout
+    assert "[approving refund" in told
+    assert "12.50 EUR refunded for order 7" in told
+    assert "user: data_type_message: Hello!" in told.partition("history:")[2]
+
+
+def test_every_name_in_the_porting_table_exists() -> None:
+    table = README.read_text("utf-8").partition("## From the async SDK")[2].partition("##")[0]
+    imports = re.findall(r"from (sessionlib\.\w+) import (\w+)", table)
+    assert imports
+    for module, name in imports:
+        run_script(f"from {module} import {name}").check()
