@@ -84,6 +84,8 @@ HOMES = {
     "rich": ["cli"],
     "pytest": ["testing"],
     "_typeshed": ["rest"],
+    "tqdm": ["agent", "outgoing"],
+    "dask": ["agent"],
 }
 
 # What `import sessionlib` must not make anybody wait for.
