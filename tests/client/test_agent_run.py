@@ -24,8 +24,8 @@ from sessionlib import (
     approve_all,
 )
 from sessionlib.wire import frames
-from tests.client.sessions import Toolbox, asking, kinds, say, status
 from tests.client.shop import Shop, open_shop, order
+from tests.client.toolbox import Toolbox, asking, kinds, say, status
 from tests.support.script_engine import ScriptEngine, notification, refuse, turn
 from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret
 
