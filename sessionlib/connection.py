@@ -26,6 +26,7 @@ from sessionlib.heartbeat import Pulse
 from sessionlib.hub import Hub
 from sessionlib.joining import Joiner
 from sessionlib.link import Callbacks, LinkOptions, Owner, Post
+from sessionlib.outgoing import Outgoing, Progress
 from sessionlib.retrying import Retries, is_transient
 from sessionlib.timing import Deadline, acquire
 from sessionlib.transport import Transport
@@ -263,7 +264,13 @@ class Connection:
     # ---- writing -------------------------------------------------------------------------------
 
     def post(
-        self, frame: Frame, *, makes_turn: bool = True, attend: bool = False, within: Deadline | None = None
+        self,
+        frame: Frame,
+        *,
+        makes_turn: bool = True,
+        attend: bool = False,
+        within: Deadline | None = None,
+        progress: Progress | None = None,
     ) -> Post:
         """Sends a message, waiting while the link is being re-opened.
 
@@ -273,6 +280,7 @@ class Connection:
                 replayed after it.
             attend: Whether to open a mailbox for that turn, before the frame leaves.
             within: When to give up, if that is before ``send_timeout``.
+            progress: Hears how many bytes of files have left, and of how many; True shows a bar.
 
         Returns:
             The post's ticket, and the mailbox if one was asked for.
@@ -280,27 +288,34 @@ class Connection:
         Raises:
             SessionDisconnectedError: The session is not connected, or its link is lost.
             SessionTimeoutError: The message did not go out in time.
+            OSError: A file in it cannot be read; when part of it has left, the link is cut.
         """
-        payload = codec.dumps(frame)
+        outgoing = Outgoing(frame, progress)
         contents = summarise(frame) if makes_turn else (str(frame.get("parent_message_id") or ""),)
         deadline = (within or Deadline(None)).sooner(self._options.send_timeout)
-        self.check_usable()
-        if not acquire(self._posting, deadline):
-            raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
         try:
-            return self._post(payload, contents, makes_turn, attend, deadline)
+            self.check_usable()
+            if not acquire(self._posting, deadline):
+                raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
+            try:
+                return self._post(outgoing, contents, makes_turn, attend, deadline)
+            finally:
+                self._posting.release()
         finally:
-            self._posting.release()
+            outgoing.close()
 
     def _post(
-        self, payload: bytes, contents: tuple[str, ...], makes_turn: bool, attend: bool, deadline: Deadline
+        self, outgoing: Outgoing, contents: tuple[str, ...], makes_turn: bool, attend: bool, deadline: Deadline
     ) -> Post:
         while True:
             transport = self._wait_usable(deadline)
             ticket = self.hub.begin_post(makes_turn, contents)
             mailbox = self.hub.attend(ticket) if attend else None
             try:
-                transport.send(payload, deadline)
+                if outgoing.payload is None:
+                    transport.send_pieces(outgoing.pieces(), deadline)
+                else:
+                    transport.send(outgoing.payload, deadline)
             except BaseException as error:
                 if not transport.has_unsent:
                     self.hub.withdraw(ticket)
@@ -310,6 +325,7 @@ class Connection:
                     raise
                 self._await_loss(transport, deadline)  # not all of it left, so that sending it again is safe
             else:
+                outgoing.finish()
                 return Post(ticket, mailbox)
 
     def call(self, frame: Frame, deadline: Deadline) -> Frame:
@@ -379,7 +395,12 @@ class Connection:
         events: list[SessionEvent] = []
         try:
             for message in messages:
-                event = self._intake.take(parse_frame(message))
+                frame = parse_frame(message)
+                if events and self._intake.replies.is_answer(frame):
+                    # Whoever waits for it may rely on having been told what came before it.
+                    before, events = events, []
+                    self._deliver(before)
+                event = self._intake.take(frame)
                 if event is not None:
                     events.append(event)
         finally:

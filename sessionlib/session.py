@@ -28,6 +28,7 @@ from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
 from sessionlib.link import Callbacks, LinkOptions, Owner
 from sessionlib.listener import Listener
 from sessionlib.observers import StateCallback, StateObservers
+from sessionlib.outgoing import Progress
 from sessionlib.timing import Deadline
 from sessionlib.transport.proxy import parse_proxy
 from sessionlib.turn import Reply, Turn
@@ -250,6 +251,7 @@ class Session:
         files: Sequence[FileContent] | None = None,
         mime_type: str | None = None,
         filename: str | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Sends one user message; returns when it has been written to the connection.
 
@@ -258,6 +260,14 @@ class Session:
             files: Files that go with it in the same turn.
             mime_type: MIME type of ``content``; for a file it is guessed from its name when not given.
             filename: Name of ``content`` when it is a file.
+            progress: Called with the number of the files' bytes that have left, and with their sum, or None
+                where it is not known; True shows a bar (needs tqdm). It runs in the middle of the
+                message, so it must not use the session; if it raises, the message does not arrive.
+
+        Large files are read while they are sent, as far as they went when `send` was called. One that
+        cannot be opened is an error before anything is sent. When reading one fails later, when it shrinks
+        or is overwritten meanwhile, or on Ctrl-C, the message must not arrive in half: the link is cut, and
+        opened again as after any loss.
 
         Raises:
             TypeError: Something is of a type that cannot be sent.
@@ -267,14 +277,15 @@ class Session:
             SessionTimeoutError: The message did not go out in ``send_timeout`` seconds.
         """
         connection, session_id = self._connected()
-        connection.post(_message(session_id, content, files, mime_type, filename))
+        connection.post(_message(session_id, content, files, mime_type, filename), progress=progress)
 
-    def send_many(self, messages: Iterable[SendManyItem]) -> None:
+    def send_many(self, messages: Iterable[SendManyItem], *, progress: Progress | None = None) -> None:
         """Sends several messages as one turn.
 
         Args:
             messages: Contents as for `send`, `UserSessionMessage` (its content, then its files), or
                 `SessionMessage` from a history (its text, if any).
+            progress: As for `send`.
 
         Raises:
             TypeError: Something is of a type that cannot be sent.
@@ -284,7 +295,7 @@ class Session:
             SessionTimeoutError: The batch did not go out in ``send_timeout`` seconds.
         """
         connection, session_id = self._connected()
-        connection.post(frames.post_messages(session_id, encode_batch(messages)))
+        connection.post(frames.post_messages(session_id, encode_batch(messages)), progress=progress)
 
     # ---- turns ---------------------------------------------------------------------------------
 
@@ -298,6 +309,7 @@ class Session:
         files: Sequence[FileContent] | None = None,
         mime_type: str | None = None,
         filename: str | None = None,
+        progress: Progress | None = None,
     ) -> Reply:
         """Sends one user message, waits until the turn ends, and gives the whole answer.
 
@@ -309,6 +321,7 @@ class Session:
             files: As for `send`.
             mime_type: As for `send`.
             filename: As for `send`.
+            progress: As for `send`.
 
         Raises:
             SessionTimeoutError: The turn did not end in time; see `Turn.result`.
@@ -326,6 +339,7 @@ class Session:
             files=files,
             mime_type=mime_type,
             filename=filename,
+            progress=progress,
         )
         try:
             return turn.result()
@@ -344,6 +358,7 @@ class Session:
         files: Sequence[FileContent] | None = None,
         mime_type: str | None = None,
         filename: str | None = None,
+        progress: Progress | None = None,
     ) -> Turn:
         """Sends one user message and gives its turn, to iterate over; arguments and errors as for `ask`."""
         connection, session_id = self._connected()
@@ -351,7 +366,7 @@ class Session:
             check_handler(on_approval)
         deadline = Deadline(timeout)
         message = _message(session_id, content, files, mime_type, filename)
-        post = connection.post(message, attend=True, within=deadline)
+        post = connection.post(message, attend=True, within=deadline, progress=progress)
         return Turn(
             connection.hub,
             self._approvals,
