@@ -78,15 +78,13 @@ HOMES = {
     "wsproto": ["engine"],
     "xllamacpp": ["engine"],
     "openai": ["engine"],
-    "tqdm": ["agent"],
+    "tqdm": ["agent", "outgoing", "engine"],
     "IPython": ["notebook"],
     "ipywidgets": ["notebook"],
     "click": ["cli"],
     "rich": ["cli"],
     "pytest": ["testing"],
     "_typeshed": ["rest"],
-    "tqdm": ["agent", "outgoing"],
-    "dask": ["agent"],
 }
 
 # What `import sessionlib` must not make anybody wait for.
