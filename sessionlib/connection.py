@@ -24,8 +24,9 @@ from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.hub import Hub
 from sessionlib.joining import Joiner
 from sessionlib.link import Callbacks, LinkOptions, Owner, Post
-from sessionlib.retrying import is_transient, wait_at_least
-from sessionlib.timing import Backoff, Deadline, acquire
+from sessionlib.outgoing import Outgoing, Progress
+from sessionlib.retrying import Retries, is_transient
+from sessionlib.timing import Deadline, acquire
 from sessionlib.transport import Transport
 from sessionlib.wire import codec, frames
 from sessionlib.wire.parse import Frame, parse_frame
@@ -71,7 +72,6 @@ class Connection:
         self._intake = self._joiner.intake
         self._options = options
         self._callbacks = callbacks
-        self._backoff = Backoff(options.reconnect_delay, options.reconnect_max_delay)
         # Protects the state, the transport that goes with it, and why there is none any more.
         self._changed = threading.Condition(threading.Lock())
         self._state = SessionState.CONNECTING
@@ -81,6 +81,7 @@ class Connection:
         self._posting = threading.Lock()
         # Set when this client is leaving; what the reader meets from then on is no failure.
         self._leaving = threading.Event()
+        self._retries = Retries(options, self._leaving.wait)
         self._seen: Seen | None = None
         self._reader: threading.Thread | None = None
         self._illegal: list[float] = []
@@ -244,7 +245,13 @@ class Connection:
     # ---- writing -------------------------------------------------------------------------------
 
     def post(
-        self, frame: Frame, *, makes_turn: bool = True, attend: bool = False, within: Deadline | None = None
+        self,
+        frame: Frame,
+        *,
+        makes_turn: bool = True,
+        attend: bool = False,
+        within: Deadline | None = None,
+        progress: Progress | None = None,
     ) -> Post:
         """Sends a message, waiting while the link is being re-opened.
 
@@ -254,6 +261,7 @@ class Connection:
                 replayed after it.
             attend: Whether to open a mailbox for that turn, before the frame leaves.
             within: When to give up, if that is before ``send_timeout``.
+            progress: Hears how many bytes of files have left, and of how many; True shows a bar.
 
         Returns:
             The post's ticket, and the mailbox if one was asked for.
@@ -261,27 +269,34 @@ class Connection:
         Raises:
             SessionDisconnectedError: The session is not connected, or its link is lost.
             SessionTimeoutError: The message did not go out in time.
+            OSError: A file in it cannot be read; when part of it has left, the link is cut.
         """
-        payload = codec.dumps(frame)
+        outgoing = Outgoing(frame, progress)
         contents = summarise(frame) if makes_turn else (str(frame.get("parent_message_id") or ""),)
         deadline = (within or Deadline(None)).sooner(self._options.send_timeout)
-        self.check_usable()
-        if not acquire(self._posting, deadline):
-            raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
         try:
-            return self._post(payload, contents, makes_turn, attend, deadline)
+            self.check_usable()
+            if not acquire(self._posting, deadline):
+                raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
+            try:
+                return self._post(outgoing, contents, makes_turn, attend, deadline)
+            finally:
+                self._posting.release()
         finally:
-            self._posting.release()
+            outgoing.close()
 
     def _post(
-        self, payload: bytes, contents: tuple[str, ...], makes_turn: bool, attend: bool, deadline: Deadline
+        self, outgoing: Outgoing, contents: tuple[str, ...], makes_turn: bool, attend: bool, deadline: Deadline
     ) -> Post:
         while True:
             transport = self._wait_usable(deadline)
             ticket = self.hub.begin_post(makes_turn, contents)
             mailbox = self.hub.attend(ticket) if attend else None
             try:
-                transport.send(payload, deadline)
+                if outgoing.payload is None:
+                    transport.send_pieces(outgoing.pieces(), deadline)
+                else:
+                    transport.send(outgoing.payload, deadline)
             except BaseException as error:
                 if not transport.has_unsent:
                     self.hub.withdraw(ticket)
@@ -291,6 +306,7 @@ class Connection:
                     raise
                 self._await_loss(transport, deadline)  # not all of it left, so that sending it again is safe
             else:
+                outgoing.finish()
                 return Post(ticket, mailbox)
 
     def call(self, frame: Frame, deadline: Deadline) -> Frame:
@@ -360,7 +376,12 @@ class Connection:
         events: list[SessionEvent] = []
         try:
             for message in messages:
-                event = self._intake.take(parse_frame(message))
+                frame = parse_frame(message)
+                if events and self._intake.replies.is_answer(frame):
+                    # Whoever waits for it may rely on having been told what came before it.
+                    before, events = events, []
+                    self._deliver(before)
+                event = self._intake.take(frame)
                 if event is not None:
                     events.append(event)
         finally:
@@ -387,28 +408,15 @@ class Connection:
         self._seen.interrupt()
         self._change(SessionState.RECONNECTING)
         self._intake.replies.fail(self._broken, for_good=False)
-        limit = Deadline(self._options.reconnect_timeout)
-        while True:
-            delay = self._backoff.next_delay(wait_at_least(cause))
-            logger.info("= session %s lost its link (%s); next try in %.1f s", self.session_id, cause, delay)
-            if self._leaving.wait(delay):
-                return None
-            if limit.expired:
-                self._give_up(cause)
-                return None
-            try:
-                return self._joiner.connect(limit.sooner(self._options.connect_timeout), self._rejoin)
-            except SessionlibError as error:
-                if self._leaving.is_set():
-                    return None
-                if not is_transient(error):
-                    self._give_up(error)
-                    return None
-                cause = error
+        try:
+            return self._retries.run(cause, lambda deadline: self._joiner.connect(deadline, self._rejoin))
+        except Exception as error:  # noqa: BLE001 - a callable that gives the key may raise anything
+            self._give_up(error)
+            return None
 
     def _rejoin(self, transport: Transport, deadline: Deadline) -> None:
         joined, live = self._joiner.join_again(transport, deadline)
-        self._backoff.reset()
+        self._retries.succeed()
         self._intake.replies.forget_late()
         history, more = self._joiner.history(transport, deadline)
         connected = SessionEvent(SessionEventType.SESSION_CONNECTED, self._joiner.known_id, None, joined)

@@ -8,7 +8,6 @@ MIME type is ``{"type_string": type, "value": text}``; a file is ``{"type_string
 
 # Annotations are real objects here, because dataclasses-json makes marshmallow schemas only from those.
 
-import base64
 import mimetypes
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any, Literal, Optional, Protocol, Union
 
 from sessionlib.events import SessionMessage
 from sessionlib.models import JsonModel
+from sessionlib.uploads import Bytes, File, Stream, Upload
 
 __all__ = ["ApprovalResponse", "Content", "FileContent", "Readable", "SendManyItem", "UserSessionMessage"]
 
@@ -78,7 +78,7 @@ SendManyItem = Union[Content, UserSessionMessage, SessionMessage]
 
 
 def encode(content: object, *, mime_type: Optional[str] = None, filename: Optional[str] = None) -> WireContent:
-    """Gives the wire's form of one content, reading files to their end.
+    """Gives the wire's form of one content, in which an `Upload` stands for the bytes of a file.
 
     Args:
         content: Text, a path, bytes, or a file-like object.
@@ -87,19 +87,17 @@ def encode(content: object, *, mime_type: Optional[str] = None, filename: Option
 
     Raises:
         TypeError: ``content`` is of a type that cannot be sent.
-        OSError: A file cannot be read.
+        OSError: A file cannot be opened.
     """
     if isinstance(content, str):
         return content if mime_type is None else {"type_string": mime_type or "string", "value": content}
     if isinstance(content, (bytes, bytearray, memoryview)):
-        return _file(bytes(content), filename or DEFAULT_NAME, mime_type)
+        return _file(Bytes(content), filename or DEFAULT_NAME, mime_type)
     if isinstance(content, os.PathLike):
         path = Path(content)
-        return _file(path.read_bytes(), filename or path.name, mime_type or _guess(filename) or _guess(path.name))
-    read = getattr(content, "read", None)
-    if callable(read):
-        data = read()
-        return _file(data.encode() if isinstance(data, str) else data, filename or _name_of(content), mime_type)
+        return _file(File(path), filename or path.name, mime_type or _guess(filename) or _guess(path.name))
+    if callable(getattr(content, "read", None)):
+        return _file(Stream(content), filename or _name_of(content), mime_type)
     raise TypeError(
         f"cannot send {type(content).__name__}: a content is str, Path, bytes, bytearray or a file-like object"
     )
@@ -180,9 +178,9 @@ def _expand(message: object) -> list[WireContent]:
     return [encode(message.content, mime_type=message.mime_type, filename=message.filename), *files]
 
 
-def _file(data: bytes, name: str, mime_type: Optional[str]) -> dict[str, Any]:
+def _file(upload: Upload, name: str, mime_type: Optional[str]) -> dict[str, Any]:
     metadata = {"name": name, "mime_type": mime_type or _guess(name) or DEFAULT_MIME_TYPE}
-    return {"type_string": "file", "value": {"raw_bytes": base64.b64encode(data).decode(), "metadata": metadata}}
+    return {"type_string": "file", "value": {"raw_bytes": upload, "metadata": metadata}}
 
 
 def _guess(name: Optional[str]) -> Optional[str]:

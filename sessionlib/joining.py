@@ -7,6 +7,7 @@ from typing import Any
 
 from sessionlib.config import Endpoint
 from sessionlib.errors import (
+    AuthenticationError,
     SessionDisconnectedError,
     SessionError,
     SessionProtocolError,
@@ -83,6 +84,15 @@ class Joiner:
             SessionTimeoutError: It took too long.
             SessionDisconnectedError: The attempt was cancelled, or the link broke.
         """
+        try:
+            return self._try(deadline, join)
+        except AuthenticationError:
+            # A key that is asked for anew may just have been replaced.
+            if not callable(self._endpoint.source):
+                raise
+            return self._try(deadline, join)
+
+    def _try(self, deadline: Deadline, join: Callable[[Transport, Deadline], None]) -> Transport:
         self._attempt = attempt = Attempt()
         if self._cancelled:
             attempt.cancel()
@@ -93,6 +103,7 @@ class Joiner:
             attempt,
             max_message_size=self._options.max_message_size,
             tls=self._options.tls,
+            proxy=self._options.proxy,
         )
         try:
             join(transport, deadline)

@@ -28,6 +28,7 @@ class Mailbox:
 
     Attributes:
         dropped: How many events found it full.
+        taken: How many were taken; near enough when several threads take.
         high_water: The largest number of events that ever waited.
     """
 
@@ -35,6 +36,7 @@ class Mailbox:
         self.maxsize = maxsize
         self.types = types
         self.dropped = 0
+        self.taken = 0
         self.high_water = 0
         # Appended to under the lock only; taken from without it, which deques allow.
         self._queue: deque[SessionEvent] = deque()
@@ -96,6 +98,7 @@ class Mailbox:
             event = self._queue.popleft()
         except IndexError:
             event = self._wait(deadline)
+        self.taken += 1
         if event is self._notice:
             with self._changed:  # from here on, a drop begins a notice of its own
                 self._notice = None

@@ -82,9 +82,8 @@ class ReplyLane:
         Returns:
             Whether the frame was an answer, awaited or late.
         """
-        failed = frame["type"] == "error"
-        answers = frame.get("request_type") if failed else frame["type"]
-        if not isinstance(answers, str) or answers not in self._turns:
+        answers, failed = _answered(frame), frame["type"] == "error"
+        if answers not in self._turns:
             return False
         with self._lock:
             if self._late[answers]:
@@ -99,6 +98,10 @@ class ReplyLane:
             call.frame = frame
         call.done.set()
         return True
+
+    def is_answer(self, frame: Frame) -> bool:
+        """Whether a frame answers a request of one of the types, asked or not."""
+        return _answered(frame) in self._turns
 
     def forget_late(self) -> None:
         """Expects no more late answers: a new connection brings none of the old one's."""
@@ -132,6 +135,12 @@ class ReplyLane:
             if self._waiting.get(request_type) is call:
                 del self._waiting[request_type]
                 self._late[request_type] += 1
+
+
+def _answered(frame: Frame) -> str:
+    """The type of the request that a frame would answer."""
+    answers = frame.get("request_type") if frame["type"] == "error" else frame["type"]
+    return answers if isinstance(answers, str) else ""
 
 
 def _too_late(request_type: str, deadline: Deadline) -> SessionTimeoutError:

@@ -28,7 +28,9 @@ from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
 from sessionlib.link import Callbacks, LinkOptions, Owner
 from sessionlib.listener import Listener
 from sessionlib.observers import StateCallback, StateObservers
+from sessionlib.outgoing import Progress
 from sessionlib.timing import Deadline
+from sessionlib.transport.proxy import parse_proxy
 from sessionlib.turn import Reply, Turn
 from sessionlib.wire import frames
 from sessionlib.wire.state import SessionState
@@ -76,6 +78,9 @@ class Session:
         send_timeout: Seconds that a message may take to go out; None for as long as it takes.
         backlog_size: How many events wait for the next `listen` while none is open.
         tls: What to verify the engine by; None for the system's certificates.
+        proxy: URL of the HTTP proxy to go through, such as ``http://user:password@host:3128``; "" for
+            none; None for what the environment says (``https_proxy``, ``all_proxy``, ``no_proxy`` and
+            their like). An engine on this machine is never reached through a proxy.
 
     Raises:
         ConfigurationError: A key, URL or id cannot be used.
@@ -102,6 +107,7 @@ class Session:
         send_timeout: float | None = 60.0,
         backlog_size: int = 16384,
         tls: ssl.SSLContext | None = None,
+        proxy: str | None = None,
     ) -> None:
         if client is not None:
             api_key = api_key if api_key is not None else client.endpoint.source
@@ -110,6 +116,8 @@ class Session:
         self._endpoint = Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=allow_insecure)
         self._owner = _owner(owner_type, owner_id)
         self._session_id = None if session_id is None else check_id("session_id", session_id)
+        if proxy:
+            parse_proxy(proxy)
         self._options = LinkOptions(
             reconnect=reconnect,
             reconnect_delay=reconnect_delay,
@@ -121,6 +129,7 @@ class Session:
             send_timeout=send_timeout,
             backlog_size=backlog_size,
             tls=tls,
+            proxy=proxy,
         )
         # Held while the session connects or leaves, so that two threads do not do it at once.
         self._changing = threading.Lock()
@@ -242,6 +251,7 @@ class Session:
         files: Sequence[FileContent] | None = None,
         mime_type: str | None = None,
         filename: str | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Sends one user message; returns when it has been written to the connection.
 
@@ -250,6 +260,14 @@ class Session:
             files: Files that go with it in the same turn.
             mime_type: MIME type of ``content``; for a file it is guessed from its name when not given.
             filename: Name of ``content`` when it is a file.
+            progress: Called with the number of the files' bytes that have left, and with their sum, or None
+                where it is not known; True shows a bar (needs tqdm). It runs in the middle of the
+                message, so it must not use the session; if it raises, the message does not arrive.
+
+        Large files are read while they are sent, as far as they went when `send` was called. One that
+        cannot be opened is an error before anything is sent. When reading one fails later, when it shrinks
+        or is overwritten meanwhile, or on Ctrl-C, the message must not arrive in half: the link is cut, and
+        opened again as after any loss.
 
         Raises:
             TypeError: Something is of a type that cannot be sent.
@@ -259,14 +277,15 @@ class Session:
             SessionTimeoutError: The message did not go out in ``send_timeout`` seconds.
         """
         connection, session_id = self._connected()
-        connection.post(_message(session_id, content, files, mime_type, filename))
+        connection.post(_message(session_id, content, files, mime_type, filename), progress=progress)
 
-    def send_many(self, messages: Iterable[SendManyItem]) -> None:
+    def send_many(self, messages: Iterable[SendManyItem], *, progress: Progress | None = None) -> None:
         """Sends several messages as one turn.
 
         Args:
             messages: Contents as for `send`, `UserSessionMessage` (its content, then its files), or
                 `SessionMessage` from a history (its text, if any).
+            progress: As for `send`.
 
         Raises:
             TypeError: Something is of a type that cannot be sent.
@@ -276,7 +295,7 @@ class Session:
             SessionTimeoutError: The batch did not go out in ``send_timeout`` seconds.
         """
         connection, session_id = self._connected()
-        connection.post(frames.post_messages(session_id, encode_batch(messages)))
+        connection.post(frames.post_messages(session_id, encode_batch(messages)), progress=progress)
 
     # ---- turns ---------------------------------------------------------------------------------
 
@@ -290,6 +309,7 @@ class Session:
         files: Sequence[FileContent] | None = None,
         mime_type: str | None = None,
         filename: str | None = None,
+        progress: Progress | None = None,
     ) -> Reply:
         """Sends one user message, waits until the turn ends, and gives the whole answer.
 
@@ -301,6 +321,7 @@ class Session:
             files: As for `send`.
             mime_type: As for `send`.
             filename: As for `send`.
+            progress: As for `send`.
 
         Raises:
             SessionTimeoutError: The turn did not end in time; see `Turn.result`.
@@ -318,6 +339,7 @@ class Session:
             files=files,
             mime_type=mime_type,
             filename=filename,
+            progress=progress,
         )
         try:
             return turn.result()
@@ -336,6 +358,7 @@ class Session:
         files: Sequence[FileContent] | None = None,
         mime_type: str | None = None,
         filename: str | None = None,
+        progress: Progress | None = None,
     ) -> Turn:
         """Sends one user message and gives its turn, to iterate over; arguments and errors as for `ask`."""
         connection, session_id = self._connected()
@@ -343,7 +366,7 @@ class Session:
             check_handler(on_approval)
         deadline = Deadline(timeout)
         message = _message(session_id, content, files, mime_type, filename)
-        post = connection.post(message, attend=True, within=deadline)
+        post = connection.post(message, attend=True, within=deadline, progress=progress)
         return Turn(
             connection.hub,
             self._approvals,

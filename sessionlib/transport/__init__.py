@@ -5,6 +5,7 @@ Nothing above this room knows of sockets or WebSocket frames, and ``websocket`` 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from sessionlib.timing import Deadline
@@ -21,6 +22,21 @@ class Transport(Protocol):
         Raises:
             SessionTimeoutError: It did not go out in time; the transport is dead.
             SessionDisconnectedError: The transport is dead.
+        """
+
+    def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
+        """Sends one text message in fragments, each of which is made when the one before has left.
+
+        Other messages wait until it is over; pings and pongs do not.
+
+        Args:
+            pieces: The pieces, and of each whether it is the last.
+            deadline: When to give up.
+
+        Raises:
+            SessionTimeoutError: It did not go out in time; the transport is dead.
+            SessionDisconnectedError: The transport is dead.
+            Exception: What ``pieces`` raised; the transport is dead if a part of the message has left.
         """
 
     @property

@@ -12,6 +12,7 @@ import ssl
 import struct
 import threading
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -25,7 +26,9 @@ from sessionlib.errors import (
 )
 from sessionlib.timing import Deadline, acquire
 from sessionlib.transport.dial import Attempt, dial
+from sessionlib.transport.frame import encode_frame
 from sessionlib.transport.handshake import shake_hands
+from sessionlib.transport.proxy import choose_proxy
 from sessionlib.transport.stream import Stream, wrap
 
 __all__ = ["WebSocketTransport", "open_websocket"]
@@ -33,6 +36,9 @@ __all__ = ["WebSocketTransport", "open_websocket"]
 TEXT_FINAL = 0x81
 CLOSE_FINAL = 0x88
 CONTROL = 0x08
+TOO_LARGE = 1009
+# So many small messages wait behind a long one at most.
+MAX_WAITING = 8
 # RFC 6455, 7.4.1 and 7.4.2: what may stand in a close frame.
 _CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 
@@ -45,6 +51,7 @@ def open_websocket(
     *,
     max_message_size: int,
     tls: ssl.SSLContext | None = None,
+    proxy: str | None = None,
 ) -> WebSocketTransport:
     """Connects, shakes hands, and gives the transport.
 
@@ -55,15 +62,17 @@ def open_websocket(
         attempt: What another thread can cancel it by.
         max_message_size: The largest message accepted, in bytes.
         tls: What to verify the peer by; None for the system's certificates.
+        proxy: URL of the proxy to go through; "" for none; None for what the environment says.
 
     Raises:
+        ConfigurationError: The proxy's URL cannot be used.
         SessionConnectionError: The engine cannot be reached.
         HandshakeError: It refused the handshake.
         SessionProtocolError: It does not speak WebSocket.
         SessionTimeoutError: It took too long.
     """
     parts = urlsplit(url)
-    stream = wrap(dial(parts, deadline, attempt, tls))
+    stream = wrap(dial(parts, deadline, attempt, tls=tls, proxy=choose_proxy(proxy, parts)))
     try:
         shake_hands(stream, parts, key, deadline)
     except BaseException:
@@ -81,12 +90,18 @@ class WebSocketTransport:
         self._parser = frame_buffer(stream.recv, skip_utf8_validation=True)
         self._fragments: list[bytes] = []
         self._fragments_size = 0
-        # Protects the order of bytes on the wire: frames, and the unsent rest of one.
+        # Held for the length of a message, so that no other comes between its fragments.
+        self._message_lock = threading.Lock()
+        # Protects the order of bytes on the wire: frames, and the unsent rest of one. Taken after the other.
         self._send_lock = threading.Lock()
         self._unsent = memoryview(b"")
         # Whether `_unsent` is known to be exact; not so while a write is under way.
         self._exact = True
-        self._waiting: deque[bytes] = deque()
+        # Whether fragments of a message have left and its last has not: only control frames may follow.
+        self._in_message = False
+        # What is sent when nobody has to wait for it: control frames, and whole small messages.
+        self._controls: deque[bytes] = deque()
+        self._texts: deque[bytes] = deque()
         self._dead = False
         # Whether the close frame was left to be sent, and whether it has its place on the wire.
         self._close_sent = False
@@ -96,13 +111,28 @@ class WebSocketTransport:
 
     def send(self, payload: bytes, deadline: Deadline) -> None:
         """Sends one text message, whole; see `Transport.send`."""
-        frame = _frame(ABNF.OPCODE_TEXT, payload)
-        if not acquire(self._send_lock, deadline):
-            raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
+        frame = encode_frame(ABNF.OPCODE_TEXT, payload)
+        self._begin_message(deadline)
         try:
-            self._write(frame, deadline)
+            self._send_frame(frame, deadline)
         finally:
-            self._send_lock.release()
+            self._message_lock.release()
+        self._flush_waiting()
+
+    def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
+        """Sends one text message in fragments; see `Transport.send_pieces`."""
+        self._begin_message(deadline)
+        try:
+            opcode = ABNF.OPCODE_TEXT
+            for piece, is_last in pieces:
+                self._send_frame(encode_frame(opcode, piece, is_last), deadline, is_last)
+                opcode = ABNF.OPCODE_CONT
+        except BaseException:
+            if self._in_message:  # nobody can go on with it
+                self.abort()
+            raise
+        finally:
+            self._message_lock.release()
         self._flush_waiting()
 
     @property
@@ -112,17 +142,21 @@ class WebSocketTransport:
 
     def post(self, payload: bytes) -> None:
         """Sends one small text message as soon as that is possible without waiting."""
-        self._leave(_frame(ABNF.OPCODE_TEXT, payload))
+        frame = encode_frame(ABNF.OPCODE_TEXT, payload)
+        # Behind a long upload one ping would pile up on the other.
+        if not self._in_message or len(self._texts) < MAX_WAITING:
+            self._leave(self._texts, frame)
 
     def ping(self) -> None:
         """Sends a WebSocket ping as soon as that is possible without waiting."""
-        self._leave(_frame(ABNF.OPCODE_PING, b""))
+        self._leave(self._controls, encode_frame(ABNF.OPCODE_PING, b""))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Starts the closing handshake without waiting for the peer."""
         if not self._close_sent:
             self._close_sent = True
-            self._leave(_frame(ABNF.OPCODE_CLOSE, struct.pack("!H", code) + reason.encode()[:123]))
+            # Behind the messages that wait, of which the last may be the farewell.
+            self._leave(self._texts, encode_frame(ABNF.OPCODE_CLOSE, struct.pack("!H", code) + reason.encode()[:123]))
 
     def abort(self) -> None:
         """Ends the connection at once, waking whoever reads or writes."""
@@ -136,13 +170,13 @@ class WebSocketTransport:
         with self._send_lock:  # nobody may be writing to a descriptor that is being given back
             self._stream.close()
 
-    def _leave(self, frame: bytes) -> None:
-        self._waiting.append(frame)
+    def _leave(self, queue: deque[bytes], frame: bytes) -> None:
+        queue.append(frame)
         self._flush_waiting()
 
     def _flush_waiting(self) -> None:
         # Looked at again after each release: who left a frame while the lock was held could not send it.
-        while (self._waiting or self._unsent) and not self._dead and self._send_lock.acquire(blocking=False):
+        while self._has_waiting() and not self._dead and self._send_lock.acquire(blocking=False):
             try:
                 if not self._write_now():
                     return
@@ -151,26 +185,49 @@ class WebSocketTransport:
             finally:
                 self._send_lock.release()
 
+    def _has_waiting(self) -> bool:
+        return bool(self._controls or self._unsent or (self._texts and not self._in_message))
+
     def _write_now(self) -> bool:
         """Writes what waits, without blocking; the send lock is held. False when the socket is full."""
         while True:
             if self._unsent and not self._advance():
                 return False
             if not self._unsent:
-                if not self._waiting:
+                frame = self._next_waiting()
+                if frame is None:
                     return True
-                frame = self._waiting.popleft()
                 if not self._close_out:  # nothing may follow it (RFC 6455, 5.5.1)
                     self._close_out = frame[0] == CLOSE_FINAL
                     self._unsent = memoryview(frame)
 
-    def _write(self, frame: bytes, deadline: Deadline) -> None:
+    def _next_waiting(self) -> bytes | None:
+        if self._controls:
+            return self._controls.popleft()
+        return self._texts.popleft() if self._texts and not self._in_message else None
+
+    def _begin_message(self, deadline: Deadline) -> None:
+        if not acquire(self._message_lock, deadline):
+            raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
+
+    def _send_frame(self, frame: bytes, deadline: Deadline, is_last: bool = True) -> None:
+        """Writes a frame of a message, of which the last, or only, one makes room for others."""
+        if not acquire(self._send_lock, deadline):
+            raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
+        try:
+            self._write(frame, deadline, is_last)
+        finally:
+            self._send_lock.release()
+
+    def _write(self, frame: bytes, deadline: Deadline, is_last: bool) -> None:
         """Writes what waits and then a frame; the send lock is held."""
         self._check_alive()
+        was_in_message = self._in_message
         try:
             self._drain(deadline)
             self._check_alive()
             self._unsent = memoryview(frame)
+            self._in_message = not is_last
             self._finish(deadline)
         except (SessionTimeoutError, SessionDisconnectedError):
             self.abort()
@@ -182,6 +239,7 @@ class WebSocketTransport:
                 self.abort()
             elif len(self._unsent) == len(frame):
                 self._unsent = memoryview(b"")
+                self._in_message = was_in_message
             raise
 
     def _drain(self, deadline: Deadline) -> None:
@@ -272,7 +330,7 @@ class WebSocketTransport:
         except WebSocketException as error:
             raise SessionProtocolError(f"the peer sent an illegal WebSocket frame: {error}") from None
         if frame.opcode == ABNF.OPCODE_PING:
-            self._leave(_frame(ABNF.OPCODE_PONG, frame.data))
+            self._leave(self._controls, encode_frame(ABNF.OPCODE_PONG, frame.data))
         elif frame.opcode == ABNF.OPCODE_CLOSE:
             self._closed_by_peer(frame.data)
         elif frame.opcode != ABNF.OPCODE_PONG:
@@ -319,9 +377,10 @@ class WebSocketTransport:
         code, reason = _parse_close(payload)
         self.close(code if code is not None else 1000)
         told = f"code {code}" if code is not None else "no code"
+        cause = MessageTooLargeError("a message was too large for the peer") if code == TOO_LARGE else None
         raise SessionDisconnectedError(
             f"the peer closed the connection ({told}{': ' + reason if reason else ''})", code=code, reason=reason
-        )
+        ) from cause
 
 
 def _check_kind(first: int, second: int, in_message: bool) -> None:
@@ -338,11 +397,6 @@ def _check_kind(first: int, second: int, in_message: bool) -> None:
         raise SessionProtocolError("the peer sent a control frame that is fragmented or longer than 125 bytes")
     if not opcode & CONTROL and (opcode == ABNF.OPCODE_CONT) != in_message:
         raise SessionProtocolError("the peer sent the fragments of a WebSocket message out of order")
-
-
-def _frame(opcode: int, payload: bytes) -> bytes:
-    encoded: bytes = ABNF.create_frame(payload, opcode).format()
-    return encoded
 
 
 def _parse_close(payload: bytes) -> tuple[int | None, str]:

@@ -47,15 +47,26 @@ else:
     _loads = orjson.loads
 
 
-def dumps(value: Any) -> bytes:
+def _new_encoder(default: Callable[[object], Any] | None = None) -> json.JSONEncoder:
+    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default)
+
+
+_encoder = _new_encoder()
+
+
+def dumps(value: Any, default: Callable[[object], Any] | None = None) -> bytes:
     """Gives the JSON text of a frame, in UTF-8 without spaces.
+
+    Args:
+        value: The frame.
+        default: Gives the JSON form of what has none of its own.
 
     Raises:
         TypeError: Something in it has no JSON form.
         ValueError: It holds NaN, an infinity, itself, or text that is not Unicode.
     """
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return (_encoder if default is None else _new_encoder(default)).encode(value).encode()
     except RecursionError:
         raise ValueError("the value is nested too deeply for JSON") from None
 

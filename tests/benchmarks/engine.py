@@ -87,19 +87,23 @@ class Client:
         return b"".join(line or _leave() for line in lines)
 
     def _read_message(self) -> tuple[int, bytes]:
-        """Gives the opcode of a message and its first bytes."""
-        first, opcode, start = 0, 0, b""
-        while not first & 0x80:
+        """Gives the opcode of a message and its first bytes, answering pings between its fragments."""
+        kind, start = 0, b""
+        while True:
             first, second = self._exactly(2)
-            opcode = opcode or first & 0x0F
-            size = second & 0x7F
+            opcode, size = first & 0x0F, second & 0x7F
             if size >= 126:
                 size = int.from_bytes(self._exactly(2 if size == 126 else 8), "big")
             key = self._exactly(4)
-            kept = min(size, KEPT)
-            start += apply_mask(self._exactly(kept), key)
+            kept = min(size, KEPT if opcode >= CLOSE else KEPT - len(start))
+            data = apply_mask(self._exactly(kept), key)
             self._skip(size - kept)
-        return opcode, start
+            if opcode >= CLOSE and kind:
+                self._answer(opcode, data)
+                continue
+            kind, start = kind or opcode, start + data
+            if first & 0x80:
+                return kind, start
 
     def _exactly(self, size: int) -> bytes:
         data = self._stream.read(size)

@@ -13,7 +13,7 @@ from .support import Cli
 from .terminal import Terminal
 
 REFUND = '/tool refund {"order_id": "7", "amount": 12.5}'
-QUESTION = "[d]eny with a reason:"
+QUESTION = "Run it? [y]es, [n]o, [e]dit the arguments,"
 STOPPED = "Stopped. The agent may still finish this turn, unseen and without your approval."
 
 

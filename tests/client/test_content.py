@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 import sys
 import tempfile
@@ -14,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionlib import MessageSender, SessionMessage, SessionMessageRole, UserSessionMessage
-from sessionlib.content import encode, encode_approval, encode_batch, encode_message
+from sessionlib import MessageSender, SessionMessage, SessionMessageRole, UserSessionMessage, content
+from sessionlib.content import encode_approval
+from sessionlib.outgoing import Outgoing
 
 OCTETS = "application/octet-stream"
 
@@ -24,6 +26,30 @@ def file_form(data: bytes, name: str, mime_type: str) -> dict[str, Any]:
     """A file as the protocol has it."""
     metadata = {"name": name, "mime_type": mime_type}
     return {"type_string": "file", "value": {"raw_bytes": base64.b64encode(data).decode(), "metadata": metadata}}
+
+
+def sent(contents: Any) -> Any:
+    """What arrives of encoded contents."""
+    outgoing = Outgoing({"type": "post_messages", "messages": contents})
+    try:
+        return json.loads(b"".join(piece for piece, _ in outgoing.pieces()))["messages"]
+    finally:
+        outgoing.close()
+
+
+def encode(*args: Any, **options: Any) -> Any:
+    """One content as it arrives."""
+    return sent([content.encode(*args, **options)])[0]
+
+
+def encode_message(*args: Any, **options: Any) -> Any:
+    """A message with files as it arrives."""
+    return sent(content.encode_message(*args, **options))
+
+
+def encode_batch(messages: Any) -> Any:
+    """A batch as it arrives."""
+    return sent(content.encode_batch(messages))
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from sessionlib import (
     deny_all,
 )
 from sessionlib.policies import printable
-from tests.client.sessions import Toolbox, connect
 from tests.client.shop import Shop, open_shop, order
 from tests.client.terminal import Terminal
+from tests.client.toolbox import Toolbox, connect
 from tests.support.processes import run_script
 from tests.support.script_engine import ScriptEngine
 

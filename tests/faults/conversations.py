@@ -199,9 +199,7 @@ def _hear_turn(session: Session, heard: Heard, text: str, listener: Iterator[Ses
     return events
 
 
-def _settled(
-    session: Session, heard: Heard, text: str, hold: Callable[[], list[SessionEvent]]
-) -> list[SessionEvent]:
+def _settled(session: Session, heard: Heard, text: str, hold: Callable[[], list[SessionEvent]]) -> list[SessionEvent]:
     """Holds a turn, and once more if its post is told to be unknown and is not there."""
     try:
         return hold()

@@ -20,9 +20,7 @@ class Listener:
         host: The loopback address to listen on.
     """
 
-    def __init__(
-        self, adopt: Callable[[socket.socket], None], port: int, name: str, host: str = "127.0.0.1"
-    ) -> None:
+    def __init__(self, adopt: Callable[[socket.socket], None], port: int, name: str, host: str = "127.0.0.1") -> None:
         self._adopt = adopt
         self._waker = Waker()
         self._sock = socket.create_server((host, port), backlog=1024)
