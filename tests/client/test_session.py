@@ -223,6 +223,12 @@ def test_leaving_twice_is_leaving_once(engine: ScriptEngine) -> None:
     assert [frame["type"] for frame in engine.received] == ["connect_session", "disconnect_session"]
 
 
+def test_many_threads_that_leave_leave_once(engine: ScriptEngine) -> None:
+    with opened(engine) as session, in_threads(*[session.disconnect] * 8):
+        pass
+    assert len(engine.wait_for("disconnect_session")) == 1
+
+
 def test_a_terminated_session_cannot_be_joined_again(engine: ScriptEngine) -> None:
     session = resumed_session(engine)
     session.connect()
