@@ -166,6 +166,32 @@ def test_an_answer_that_does_not_come_is_waited_for_in_all_no_longer_than_told(
     assert not session.is_connected
 
 
+def test_what_else_comes_while_joining_waits_for_the_first_listener(engine: ScriptEngine) -> None:
+    status = frames.participant_status("s1", "Connected")
+    more = [numbered_deltas(1)[0], status]
+    engine.on("create_session", lambda conn, frame: conn.send_many([frames.session_created("s1"), *more]))
+    ack = frames.ack("connect_session", "s1")
+    engine.on("connect_session", lambda conn, frame: conn.send_many([*more, ack, *more]))
+    with new_session(engine) as session:
+        session.get_messages()
+        events = session.listen(timeout=0)
+        assert [(next(events).delta, next(events).data) for _ in range(3)] == [("0", {"status": "Connected"})] * 3
+
+
+def test_an_error_behind_the_ack_is_an_event_and_no_refusal(engine: ScriptEngine) -> None:
+    told = [frames.ack("connect_session", "s1"), {"type": "error", "error": "a tool is missing"}]
+    engine.on("connect_session", lambda conn, frame: conn.send_many(told))
+    with opened(engine) as session:
+        assert next(session.listen(timeout=5.0)).error == "a tool is missing"
+
+
+def test_what_names_no_session_while_joining_belongs_to_the_new_one(engine: ScriptEngine) -> None:
+    status = {"type": "participant_status", "message": {"status": "Connected"}}
+    engine.on("create_session", lambda conn, frame: conn.send_many([frames.session_created("s1"), status]))
+    with new_session(engine) as session:
+        assert next(session.listen(timeout=5.0)).session_id == "s1"
+
+
 # ---- handshakes that are refused ---------------------------------------------------------------
 
 STATUSES = [200, 204, 301, 302, 400, 401, 403, 404, 407, 408, 418, 426, 429, 500, 502, 503, 504]
