@@ -156,6 +156,48 @@ def test_a_new_connection_brings_no_late_answers(peer: Peer) -> None:
     assert peer.ask(peer.answer) == 2
 
 
+# ---- lost --------------------------------------------------------------------------------------
+
+
+def test_an_answer_that_never_comes_costs_one_more_call_and_no_further_one(peer: Peer) -> None:
+    peer.ask_in_vain()  # its answer is lost
+    peer.ask_in_vain(peer.answer)  # the answer to this one is taken for that
+    assert [peer.ask(peer.answer) for _ in range(3)] == [3, 4, 5]
+
+
+def test_a_request_that_did_not_leave_has_no_answer_to_wait_for(peer: Peer) -> None:
+    def fail(number: int) -> None:
+        raise SessionTimeoutError("other messages were still being sent")
+
+    for _ in range(2):
+        with pytest.raises(SessionTimeoutError, match="other messages"):
+            peer.ask(fail)
+    assert peer.ask(peer.answer) == 3
+
+
+def test_a_request_that_waited_in_vain_for_its_turn_to_leave_does_no_harm(engine: ScriptEngine) -> None:
+    with opened(engine) as session, in_threads(lambda: session.send(b"x" * 20_000_000)):
+        engine.latest.stop_reading()
+        time.sleep(0.3)
+        for _ in range(2):
+            with pytest.raises(SessionTimeoutError):
+                session.get_messages(timeout=0.1)
+        engine.latest.resume_reading()
+        assert session.get_messages(timeout=10.0) == []
+
+
+def test_a_request_that_the_engine_forgets_does_no_lasting_harm(engine: ScriptEngine) -> None:
+    @engine.on("get_messages")
+    def answer(conn: Connection, frame: Received) -> None:
+        if len(engine.frames("get_messages")) != 1:
+            conn.answer(frame)
+
+    with opened(engine) as session:
+        for _ in range(2):
+            with pytest.raises(SessionTimeoutError):
+                session.get_messages(timeout=0.2)
+        assert [session.get_messages(timeout=5.0) for _ in range(3)] == [[], [], []]
+
 
 # ---- the end -----------------------------------------------------------------------------------
 
