@@ -36,6 +36,7 @@ class Mailbox:
         "_appended",
         "_closed",
         "_consumers_waiting",
+        "_discarded",
         "_failure",
         "_gates",
         "_lock",
@@ -64,8 +65,6 @@ class Mailbox:
         # How many events were ever appended, and how many before the notice: whether it has been read
         # shows by counting, so that `take` need not look at what it takes.
         self._appended = 0
-        # How many have left it otherwise than by `take`.
-        self._discarded = 0
         # How many have left it otherwise than by `take`.
         self._discarded = 0
         self._notice: SessionEvent | None = None
