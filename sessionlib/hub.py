@@ -15,6 +15,7 @@ from sessionlib.wire.turns import NEUTRAL, Origin, Ticket, TurnTracker
 __all__ = ["Hub", "Posts"]
 
 Request = tuple[SessionEvent, Origin]
+_DELTA = SessionEventType.MESSAGE_DELTA
 _REQUESTS = frozenset({SessionEventType.APPROVAL_REQUEST, SessionEventType.REAUTH_REQUEST})
 
 
@@ -30,6 +31,27 @@ class Posts(NamedTuple):
     unanswered: list[Ticket]
     unacknowledged: list[Ticket]
     running: bool
+
+
+class _Shadow:
+    """A second backlog, from a post on, for while the open listeners may be left over from before it.
+
+    A program may hold on to the listener of the last turn while it posts and opens the next one, as
+    ``events = session.listen()`` in a loop does. Nobody reads the old one any more, but it is open, so
+    that nothing goes to the backlog. When one of them is read after all, this is not needed.
+    """
+
+    def __init__(self, listeners: Sequence[Mailbox], size: int) -> None:
+        # What the one listener holds from before the post; where there are more, others have heard it.
+        self.before = Mailbox(size)
+        self.before.put(listeners[0].waiting() if len(listeners) == 1 else ())
+        self.after = Mailbox(size)
+        self._marks = [(listener, listener.taken) for listener in listeners]
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether nobody has read since the post."""
+        return all(listener.taken == taken for listener, taken in self._marks)
 
 
 class Hub:
@@ -58,6 +80,7 @@ class Hub:
         # Turns whose readers have stopped for the time being: others hear what comes in them as well.
         self._paused: set[Ticket] = set()
         self._backlog = Mailbox(backlog_size)
+        self._shadow: _Shadow | None = None
         self._tracker = TurnTracker(alone)
         # Who still hears the end of a turn that was answered before the last post; None when it is over.
         self._hears_tail: Collection[Mailbox] | None = None
@@ -90,8 +113,8 @@ class Hub:
             unattended = self._follow(events, requests)
             for listener in self._listeners:
                 listener.put(events if late is None or listener in hearers else _without(late, events))
-            if keep and not self._listeners:
-                self._backlog.put(_without_repeated_pongs(self._backlog, _without(late, unattended)))
+            if keep:
+                self._keep(_without(late, unattended))
         for event, origin in requests:
             self._on_request(event, origin)
         while self._dropped and self._on_left is not None:
@@ -110,6 +133,7 @@ class Hub:
         with self._lock:
             self._reap()
             mailbox.take_over(self._backlog)
+            self._hand_over_shadow(mailbox)
             self._listeners.append(mailbox)
             if self._ended:
                 mailbox.close(self._failure)
@@ -159,6 +183,9 @@ class Hub:
             self._reap()
             if makes_turn:
                 self._backlog.discard_through(self._tracker.ends_turn)
+                self._shadow = _Shadow(self._listeners, self._backlog.maxsize) if self._listeners else None
+                if self._shadow is not None:
+                    self._shadow.before.discard_through(self._tracker.ends_turn)
                 if self._tracker.running and self._tracker.answered:
                     self._hears_tail = tuple(self._listeners)
             return self._tracker.post(makes_turn, contents)
@@ -215,25 +242,48 @@ class Hub:
             self._reap()
             return len(self._backlog) > 0
 
-    def _follow(self, events: Sequence[SessionEvent], requests: list[Request]) -> list[SessionEvent]:
+    def _follow(self, events: Sequence[SessionEvent], requests: list[Request]) -> Sequence[SessionEvent]:
         """Gives each event to the turn that attends to it; returns those of no such turn."""
         assert self._lock.locked()
-        unattended = []
-        attended: dict[Ticket, list[SessionEvent]] = {}
-        follow = self._tracker.follow
-        for event in events:
-            owner = follow(event)
-            if owner is not None and not owner.makes_turn:
-                # About an answer of ours; it matters to the turn that waits for it.
-                if owner.refusal is event:
-                    requests.append((event, Origin(owner, self._tracker.course)))
-                owner = self._tracker.current
-            elif event.type in _REQUESTS:
+        # Where an owner's events begin: pieces in a row are one owner's, and only the first of them is
+        # followed, for the others would change nothing.
+        cuts: list[tuple[int, Ticket | None]] = []
+        in_pieces = False
+        for at, event in enumerate(events):
+            if event.type is not _DELTA:
+                in_pieces = False
+            elif in_pieces:
+                continue
+            else:
+                in_pieces = True
+            cuts.append((at, self._owner_of(event, requests)))
+        return self._share_out(events, cuts) if self._turns and events else events
+
+    def _owner_of(self, event: SessionEvent, requests: list[Request]) -> Ticket | None:
+        assert self._lock.locked()
+        owner = self._tracker.follow(event)
+        if owner is not None and not owner.makes_turn:
+            # About an answer of ours; it matters to the turn that waits for it.
+            if owner.refusal is event:
                 requests.append((event, Origin(owner, self._tracker.course)))
+            return self._tracker.current
+        if event.type in _REQUESTS:
+            requests.append((event, Origin(owner, self._tracker.course)))
+        return owner
+
+    def _share_out(
+        self, events: Sequence[SessionEvent], cuts: Sequence[tuple[int, Ticket | None]]
+    ) -> Sequence[SessionEvent]:
+        assert self._lock.locked()
+        unattended: list[SessionEvent] = []
+        attended: dict[Ticket, list[SessionEvent]] = {}
+        ends = [*(at for at, _ in cuts[1:]), len(events)]
+        for (start, owner), end in zip(cuts, ends, strict=True):
+            owned = events[start:end]
             if owner is not None and owner in self._turns:
-                attended.setdefault(owner, []).append(event)
+                attended.setdefault(owner, []).extend(owned)
             if owner is None or owner not in self._turns or owner in self._paused:
-                unattended.append(event)
+                unattended.extend(owned)
         for owner, owned in attended.items():
             self._turns[owner].put(owned)
         return unattended
@@ -271,10 +321,31 @@ class Hub:
         mailbox.close()
         if ticket in self._paused:
             self._paused.discard(ticket)  # others have heard it
-        elif not self._listeners:
-            self._backlog.take_over(mailbox)
+        elif self._listeners or (ticket is None and self._hand_over_shadow(self._backlog, whole=True)):
+            mailbox.discard_through(lambda event: True)  # others have heard it, or it was handed over
         else:
-            mailbox.discard_through(lambda event: True)  # others have heard it
+            self._backlog.take_over(mailbox)
+
+    def _keep(self, events: Sequence[SessionEvent]) -> None:
+        """Has events wait for the next listener, where nobody is there to hear them."""
+        assert self._lock.locked()
+        if not self._listeners:
+            self._backlog.put(_without_repeated_pongs(self._backlog, events))
+        elif self._shadow is not None and self._shadow.is_needed:
+            self._shadow.after.put(events)
+        else:
+            self._shadow = None
+
+    def _hand_over_shadow(self, mailbox: Mailbox, *, whole: bool = False) -> bool:
+        """Ends the shadow and hands over what is in it; tells whether there was one that is needed."""
+        assert self._lock.locked()
+        shadow, self._shadow = self._shadow, None
+        if shadow is None or not shadow.is_needed:
+            return False
+        if whole:
+            mailbox.take_over(shadow.before)
+        mailbox.take_over(shadow.after)
+        return True
 
     def _ticket_of(self, mailbox: Mailbox) -> Ticket | None:
         assert self._lock.locked()

@@ -78,7 +78,7 @@ HOMES = {
     "wsproto": ["engine"],
     "xllamacpp": ["engine"],
     "openai": ["engine"],
-    "tqdm": ["agent"],
+    "tqdm": ["agent", "outgoing", "engine"],
     "IPython": ["notebook"],
     "ipywidgets": ["notebook"],
     "click": ["cli"],

@@ -211,8 +211,8 @@ class LiveSession:
     def current(self) -> tuple[Turn, Stop] | None:
         """Gives the turn to work on, and its off switch; None when nothing is to be done."""
         with self._changed:
-            if self._current is None and self._queue:  # queued since the last turn ended
-                self._current = self._queue.popleft()
+            if self._current is None:
+                self._take_next()  # posted since the last turn's end, and left to this worker
             if self._current is None or self._terminated:
                 self._working = False
                 return None
@@ -235,7 +235,8 @@ class LiveSession:
             self._status = ParticipantStatus.IDLE
             heard = self._spread(encode(self._status_frame()))
             self._pending.clear()
-            self._current = self._queue.popleft() if self._queue else None
+            self._current = None
+            self._take_next()
             self._changed.notify_all()
         _flush(heard)
 
@@ -297,14 +298,21 @@ class LiveSession:
     def _claim(self) -> bool:
         if self._working or self._current is not None or not self._queue:
             return False
-        self._current = self._queue.popleft()
+        self._take_next()
         self._working = True
         return True
+
+    def _take_next(self) -> None:
+        if self._queue:
+            self._current = self._queue.popleft()
+            # Whoever joins before the turn has begun must not take the session for an idle one.
+            self._status = ParticipantStatus.PROCESSING
 
     def _wake(self) -> bool:
         if self._current is None:
             return False
         self._woken = True
+        self._status = ParticipantStatus.PROCESSING
         began = not self._working
         self._working = True
         return began
