@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
-from sessionlib.errors import SessionError
+from sessionlib.errors import ForkedSessionError, SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.timing import Deadline
 
@@ -46,6 +47,7 @@ class Mailbox:
         self._consumers_waiting = 0
         self._closed = False
         self._failure: Callable[[], SessionError] | None = None
+        self._pid = os.getpid()
         self._troubles: deque[Callable[[], SessionError]] = deque()
 
     def __len__(self) -> int:
@@ -92,6 +94,7 @@ class Mailbox:
         Raises:
             TimeoutError: None came in time.
             Closed: The mailbox was closed, and all that was in it has been taken.
+            ForkedSessionError: This is a fork of the process that made it, and nothing is in it.
             SessionError: It was closed with a failure, likewise.
         """
         try:
@@ -170,6 +173,8 @@ class Mailbox:
         self._queue.append(self._notice)
 
     def _wait(self, deadline: Deadline) -> SessionEvent:
+        if os.getpid() != self._pid:  # before the lock, which may have been held when the process forked
+            raise ForkedSessionError("nothing more comes here: the session belongs to the parent process")
         with self._changed:
             self._consumers_waiting += 1
             try:
