@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sessionlib import heartbeat
@@ -31,7 +31,8 @@ from sessionlib.retrying import Retries, is_transient
 from sessionlib.timing import Deadline, acquire
 from sessionlib.transport import Transport
 from sessionlib.wire import codec
-from sessionlib.wire.parse import Frame, parse_frame
+from sessionlib.wire.codec import Payload
+from sessionlib.wire.parse import Frame, Run
 from sessionlib.wire.recovery import Pending, Seen, summarise
 from sessionlib.wire.state import SessionState, may_follow
 
@@ -397,29 +398,28 @@ class Connection:
         told = {"error": f"illegal frame: {error}", "request_type": None}
         self.hub.dispatch([SessionEvent(SessionEventType.ERROR, self.session_id or "", None, told)])
 
-    def _receive(self, messages: list[bytes]) -> None:
+    def _receive(self, messages: list[Payload]) -> None:
         events: list[SessionEvent] = []
+        runs: list[Run] = []
+
+        def deliver() -> None:
+            self._deliver(events[:], runs[:])
+            events.clear()
+            runs.clear()
+
         try:
-            for message in messages:
-                frame = parse_frame(message)
-                if events and self._intake.replies.is_answer(frame):
-                    # Whoever waits for it may rely on having been told what came before it.
-                    before, events = events, []
-                    self._deliver(before)
-                event = self._intake.take(frame)
-                if event is not None:
-                    events.append(event)
+            self._intake.take_all(messages, events, runs, deliver)
         finally:
             if events:
-                self._deliver(events)
+                self._deliver(events, runs)
 
-    def _deliver(self, events: list[SessionEvent]) -> None:
+    def _deliver(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> None:
         assert self._seen is not None
         if logger.isEnabledFor(logging.DEBUG):
             for event in events:
                 logger.debug("< session %s %s", self.session_id, event.type)
         if self._options.reconnect:
-            events = self._seen.admit(events)
+            events = self._seen.admit(events, runs)
         self.hub.dispatch(events)
 
     # ---- when the link is lost -----------------------------------------------------------------

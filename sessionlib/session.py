@@ -534,7 +534,7 @@ class Session:
         if connection is None:
             return
         connection.check_process()
-        if not connection.is_open:
+        if connection.state is SessionState.CONNECTING:
             connection.cancel()  # so that a thread in connect() lets go of the lock
         with self._changing:
             session_id = connection.session_id

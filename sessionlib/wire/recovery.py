@@ -14,7 +14,7 @@ from typing import Any
 
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType, SessionMessage
 from sessionlib.wire import frames
-from sessionlib.wire.parse import Frame, parse_event
+from sessionlib.wire.parse import Frame, Run, parse_event
 from sessionlib.wire.turns import Ticket
 
 __all__ = ["GAP", "CatchUp", "Pending", "Seen", "gap", "summarise"]
@@ -76,10 +76,10 @@ class Seen:
         self._asked: set[str] = set()
         self._interrupted = False
 
-    def admit(self, events: list[SessionEvent]) -> list[SessionEvent]:
-        """Notes events on their way to the user, and gives those that may go on."""
+    def admit(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> list[SessionEvent]:
+        """Notes events on their way to the user, and gives those that may go on; ``runs`` as for `note`."""
         if not self._interrupted:
-            self.note(events)
+            self.note(events, runs)
             return events
         admitted: list[SessionEvent] = []
         for event in events:  # one at a time: what may pass depends on what has passed just before
@@ -88,18 +88,37 @@ class Seen:
             admitted += passed
         return admitted
 
-    def note(self, events: list[SessionEvent]) -> None:
-        """Notes events that are delivered."""
+    def note(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> None:
+        """Notes events that are delivered.
+
+        Args:
+            events: The events.
+            runs: Where there are pieces of one message in a row among them, as far as that is known.
+        """
+        at = 0
+        for run in runs:
+            self._note_each(events[at : run.start])
+            state = self._state_of(run.message_id)
+            state[0] = run.next_index
+            state[1] += run.length
+            at = run.stop
+        self._note_each(events[at:] if at else events)
+
+    def _state_of(self, message_id: str) -> list[int]:
+        state = self._partial.get(message_id)
+        if state is None:
+            self._known.add(message_id)
+            state = self._partial[message_id] = [0, 0]
+        return state
+
+    def _note_each(self, events: list[SessionEvent]) -> None:
         partial, known = self._partial, self._known
         for event in events:
             message_id = event.message_id
             if message_id is None:
                 continue
             if event.type is Type.MESSAGE_DELTA:
-                state = partial.get(message_id)
-                if state is None:
-                    known.add(message_id)
-                    state = partial[message_id] = [0, 0]
+                state = self._state_of(message_id)
                 index = event.data["index"]
                 state[0] = index + 1 if isinstance(index, int) else -1
                 state[1] += len(event.data["delta"])

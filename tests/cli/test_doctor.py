@@ -17,7 +17,7 @@ from tests.support.processes import Result
 from tests.support.script_engine import http_response, upgrade_response
 from tests.support.secrets import SENTINEL_KEY
 
-from .support import Cli
+from .support import Cli, Here
 
 KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
 ORDER = ["address", "key", "proxy", "DNS", "connection", "TLS", "HTTP", "WebSocket"]
@@ -59,13 +59,13 @@ def test_all_is_well(cli: Cli, configured: dict[str, str]) -> None:
     assert found["WebSocket"][1].startswith("sessions can be opened")
 
 
-def test_an_agent_and_a_session_are_looked_for(cli: Cli, local: LocalEngine, configured: dict[str, str]) -> None:
+def test_an_agent_and_a_session_are_looked_for(here: Here, local: LocalEngine, configured: dict[str, str]) -> None:
     with local.agent(name="Other").create_session() as session:
         session_id = str(session.session_id)
-    found = findings(cli.run("doctor", "--agent", "Other", "--session", session_id, env=configured))
+    found = findings(here.run("doctor", "--agent", "Other", "--session", session_id, env=configured))
     assert found["agent"][1].startswith("Other (")
     assert found["session"] == ("ok", f"{session_id} can be joined")
-    found = findings(cli.run("doctor", "--agent", "Nobody", "--session", "s0", env=configured))
+    found = findings(here.run("doctor", "--agent", "Nobody", "--session", "s0", env=configured))
     assert "no agent with the id or name Nobody" in found["agent"][1]
     assert found["session"][0] == "FAILED"
 
@@ -82,16 +82,16 @@ def test_an_agent_and_a_session_are_looked_for(cli: Cli, local: LocalEngine, con
         (KEY, ["--base-url", "http://127.0.0.1:1/v1"], "connection", "sessionlib serve prints its address"),
     ],
 )
-def test_what_is_wrong_on_the_way(cli: Cli, env: dict[str, str], args: list[str], name: str, text: str) -> None:
-    found = findings(cli.run("doctor", "--timeout", "5", *args, env=env))
+def test_what_is_wrong_on_the_way(here: Here, env: dict[str, str], args: list[str], name: str, text: str) -> None:
+    found = findings(here.run("doctor", "--timeout", "5", *args, env=env))
     assert found[name][0] == "FAILED"
     assert text in found[name][1]
     assert found.get("HTTP", ("skipped", SKIPPED)) == ("skipped", SKIPPED)
     assert found.get("WebSocket", ("skipped", SKIPPED)) == ("skipped", SKIPPED)
 
 
-def test_a_refused_key_is_told_twice(cli: Cli, configured: dict[str, str]) -> None:
-    result = cli.run("doctor", env={**configured, "SESSIONLIB_API_KEY": "another-key"})
+def test_a_refused_key_is_told_twice(here: Here, configured: dict[str, str]) -> None:
+    result = here.run("doctor", env={**configured, "SESSIONLIB_API_KEY": "another-key"})
     found = findings(result)
     for name in ("HTTP", "WebSocket"):
         assert found[name][0] == "FAILED"
@@ -100,9 +100,9 @@ def test_a_refused_key_is_told_twice(cli: Cli, configured: dict[str, str]) -> No
     assert "another-key" not in result.stdout
 
 
-def test_the_older_variables_count_too(cli: Cli, configured: dict[str, str]) -> None:
+def test_the_older_variables_count_too(here: Here, configured: dict[str, str]) -> None:
     env = {name.replace("SESSIONLIB", "VECTORSHIFT"): value for name, value in configured.items()}
-    found = findings(cli.run("doctor", env=env).check())
+    found = findings(here.run("doctor", env=env).check())
     assert found["key"] == ("ok", "set, from VECTORSHIFT_API_KEY")
 
 
@@ -175,8 +175,8 @@ def test_tls(cli: Cli, secure: str, certificate: Path) -> None:
     assert {found[name][0] for name in ORDER} == {"ok"}
 
 
-def test_a_certificate_that_is_not_accepted(cli: Cli, secure: str) -> None:
-    found = findings(cli.run("doctor", "--base-url", secure, env=KEY))
+def test_a_certificate_that_is_not_accepted(here: Here, secure: str) -> None:
+    found = findings(here.run("doctor", "--base-url", secure, env=KEY))
     outcome, text = found["TLS"]
     assert outcome == "FAILED"
     assert "the certificate is not accepted: self" in text
@@ -184,13 +184,13 @@ def test_a_certificate_that_is_not_accepted(cli: Cli, secure: str) -> None:
     assert found["HTTP"] == ("skipped", SKIPPED)
 
 
-def test_two_ways_that_trust_different_certificates(cli: Cli, secure: str, certificate: Path) -> None:
-    found = findings(cli.run("doctor", "--base-url", secure, env={**KEY, "SSL_CERT_FILE": str(certificate)}))
+def test_two_ways_that_trust_different_certificates(here: Here, secure: str, certificate: Path) -> None:
+    found = findings(here.run("doctor", "--base-url", secure, env={**KEY, "SSL_CERT_FILE": str(certificate)}))
     assert (found["TLS"][0], found["HTTP"][0], found["WebSocket"][0]) == ("ok", "FAILED", "ok")
     assert "REQUESTS_CA_BUNDLE" in found["HTTP"][1]
 
 
-def test_tls_where_plain_http_is_spoken(cli: Cli, local: LocalEngine) -> None:
-    found = findings(cli.run("doctor", "--base-url", local.base_url.replace("http:", "https:"), env=KEY))
+def test_tls_where_plain_http_is_spoken(here: Here, local: LocalEngine) -> None:
+    found = findings(here.run("doctor", "--base-url", local.base_url.replace("http:", "https:"), env=KEY))
     assert found["TLS"][0] == "FAILED"
     assert "speaks plain HTTP" in found["TLS"][1]
