@@ -42,6 +42,7 @@ class Mailbox:
         "_lock",
         "_notice",
         "_notice_at",
+        "_pid",
         "_queue",
         "_troubles",
         "dropped",
