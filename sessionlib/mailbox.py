@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
-from sessionlib.errors import SessionError
+from sessionlib.errors import ForkedSessionError, SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.timing import Deadline, acquire
 
@@ -42,6 +43,7 @@ class Mailbox:
         "_lock",
         "_notice",
         "_notice_at",
+        "_pid",
         "_queue",
         "_troubles",
         "dropped",
@@ -74,6 +76,7 @@ class Mailbox:
         self._consumers_waiting = 0
         self._closed = False
         self._failure: Callable[[], SessionError] | None = None
+        self._pid = os.getpid()
         self._troubles: deque[Callable[[], SessionError]] = deque()
 
     def __len__(self) -> int:
@@ -131,6 +134,7 @@ class Mailbox:
         Raises:
             TimeoutError: None came in time.
             Closed: The mailbox was closed, and all that was in it has been taken.
+            ForkedSessionError: This is a fork of the process that made it, and nothing is in it.
             SessionError: It was closed with a failure, likewise.
         """
         try:
@@ -228,6 +232,8 @@ class Mailbox:
             self._gates.popleft().release()
 
     def _wait(self, deadline: Deadline) -> SessionEvent:
+        if os.getpid() != self._pid:  # before the lock, which may have been held when the process forked
+            raise ForkedSessionError("nothing more comes here: the session belongs to the parent process")
         while True:
             with self._lock:
                 if self._queue:

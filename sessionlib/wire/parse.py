@@ -195,8 +195,11 @@ def _status(frame: Frame, session_id: str) -> SessionEvent:
 
 
 def _error(frame: Frame, session_id: str) -> SessionEvent:
+    request_type = frame.get("request_type")
+    if request_type is not None and not isinstance(request_type, str):
+        raise _wrong("error.request_type", "a string", request_type)
     more = {name: value for name, value in frame.items() if name not in ("type", "session_id")}
-    told = {**more, "error": _error_text(frame.get("error")), "request_type": frame.get("request_type")}
+    told = {**more, "error": _error_text(frame.get("error")), "request_type": request_type}
     return SessionEvent(Type.ERROR, session_id, None, told)
 
 
