@@ -14,32 +14,32 @@ from sessionlib.config import Endpoint
 from sessionlib.errors import (
     DeliveryUnknownError,
     ForkedSessionError,
+    SessionConnectionError,
     SessionDisconnectedError,
     SessionError,
     SessionlibError,
     SessionProtocolError,
     SessionTimeoutError,
 )
-from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
+from sessionlib.heartbeat import Pulse
 from sessionlib.hub import Hub
 from sessionlib.joining import Joiner
 from sessionlib.link import Callbacks, LinkOptions, Owner, Post
 from sessionlib.outgoing import Outgoing, Progress
-from sessionlib.retrying import is_transient, wait_at_least
-from sessionlib.timing import Backoff, Deadline, acquire
+from sessionlib.retrying import Retries, is_transient
+from sessionlib.timing import Deadline, acquire
 from sessionlib.transport import Transport
-from sessionlib.wire import codec, frames
+from sessionlib.wire import codec
 from sessionlib.wire.codec import Payload
 from sessionlib.wire.parse import Frame, Run
-from sessionlib.wire.recovery import Seen, summarise
+from sessionlib.wire.recovery import Pending, Seen, summarise
 from sessionlib.wire.state import SessionState, may_follow
 
 __all__ = ["Connection"]
 
 logger = logging.getLogger("sessionlib")
 
-# The official client sends its application-level ping every 5 s.
-SESSION_PING_INTERVAL = 5.0
 # So many illegal frames in so many seconds are no accident.
 ILLEGAL_LIMIT = 3
 ILLEGAL_PERIOD = 60.0
@@ -73,7 +73,6 @@ class Connection:
         self._intake = self._joiner.intake
         self._options = options
         self._callbacks = callbacks
-        self._backoff = Backoff(options.reconnect_delay, options.reconnect_max_delay)
         # Protects the state, the transport that goes with it, and why there is none any more.
         self._changed = threading.Condition(threading.Lock())
         self._state = SessionState.CONNECTING
@@ -83,10 +82,11 @@ class Connection:
         self._posting = threading.Lock()
         # Set when this client is leaving; what the reader meets from then on is no failure.
         self._leaving = threading.Event()
+        self._retries = Retries(options, self._leaving.wait)
         self._seen: Seen | None = None
         self._reader: threading.Thread | None = None
         self._illegal: list[float] = []
-        self._next_ping = 0.0
+        self._pulse = Pulse(options)
         self._pid = os.getpid()
 
     @property
@@ -119,19 +119,38 @@ class Connection:
             SessionError: It refused the session.
             SessionTimeoutError: It took too long.
         """
+        transport: Transport | None = None
         try:
             transport = self._joiner.connect(deadline, self._join)
+            self._begin(transport)
         except BaseException:
-            self._change(SessionState.DISCONNECTED)
+            self._undo_opening(transport)
             raise
-        self._change(SessionState.CONNECTED, transport)
-        now = time.monotonic()
-        self._next_ping = now + self._options.ping_interval
-        heartbeat.watch(self, self._after_beat(now))
+
+    def _begin(self, transport: Transport) -> None:
         # A daemon, so that a script that forgets to disconnect still ends; `close` joins it.
         name = f"sessionlib-reader-{(self.session_id or '')[:8]}"
         self._reader = threading.Thread(target=self._run, args=(transport,), name=name, daemon=True)
-        self._reader.start()
+        self._change(SessionState.CONNECTED, transport)
+        try:
+            heartbeat.watch(self, self._pulse.begin(time.monotonic()))
+            self._reader.start()
+        except RuntimeError as error:  # no more threads
+            raise SessionConnectionError(
+                f"session {self.session_id} cannot be read: {error}", session_id=self.session_id
+            ) from error
+
+    def _undo_opening(self, transport: Transport | None) -> None:
+        self._leaving.set()
+        heartbeat.unwatch(self)
+        reader, self._reader = self._reader, None
+        self._change(SessionState.DISCONNECTED)
+        if transport is None:
+            return
+        if reader is None or reader.ident is None:
+            transport.release()
+        else:
+            transport.abort()  # the reader releases it
 
     def cancel(self) -> None:
         """Begins to leave, without waiting: whoever connects or waits for a connection gives up."""
@@ -376,8 +395,14 @@ class Connection:
     def _receive(self, messages: list[Payload]) -> None:
         events: list[SessionEvent] = []
         runs: list[Run] = []
+
+        def deliver() -> None:
+            self._deliver(events[:], runs[:])
+            events.clear()
+            runs.clear()
+
         try:
-            self._intake.take_all(messages, events, runs)
+            self._intake.take_all(messages, events, runs, deliver)
         finally:
             if events:
                 self._deliver(events, runs)
@@ -400,45 +425,33 @@ class Connection:
             return None
         assert self._seen is not None
         self._seen.interrupt()
-        self._change(SessionState.RECONNECTING)
-        self._intake.replies.fail(self._broken, for_good=False)
-        limit = Deadline(self._options.reconnect_timeout)
-        while True:
-            delay = self._backoff.next_delay(wait_at_least(cause))
-            logger.info("= session %s lost its link (%s); next try in %.1f s", self.session_id, cause, delay)
-            if self._leaving.wait(delay):
-                return None
-            if limit.expired:
-                self._give_up(cause)
-                return None
-            try:
-                return self._joiner.connect(limit.sooner(self._options.connect_timeout), self._rejoin)
-            except SessionlibError as error:
-                if self._leaving.is_set():
-                    return None
-                if not is_transient(error):
-                    self._give_up(error)
-                    return None
-                cause = error
+        try:
+            self._change(SessionState.RECONNECTING)
+            self._intake.replies.fail(self._broken, for_good=False)
+            return self._retries.run(cause, lambda deadline: self._joiner.connect(deadline, self._rejoin))
+        except Exception as error:  # noqa: BLE001 - a callable that gives the key may raise anything
+            self._give_up(error)
+            return None
 
     def _rejoin(self, transport: Transport, deadline: Deadline) -> None:
         joined, live = self._joiner.join_again(transport, deadline)
-        self._backoff.reset()
+        self._retries.succeed()
         self._intake.replies.forget_late()
         history, more = self._joiner.history(transport, deadline)
         connected = SessionEvent(SessionEventType.SESSION_CONNECTED, self._joiner.known_id, None, joined)
         self.hub.dispatch([connected], keep=False)
-        self._close_gap(history, live + more)
+        self._close_gap(history, live + more, joined.get("status"))
         self._change(SessionState.CONNECTED, transport)
 
-    def _close_gap(self, history: list[Any], live: list[SessionEvent]) -> None:
+    def _close_gap(self, history: list[Any], live: list[SessionEvent], status: object) -> None:
         """Delivers what was missed, then what has come since; fails the posts whose fate is unknown."""
         assert self._seen is not None
         posts = self.hub.posts()
-        told_status = any(event.participant_status is not None for event in live)
-        missed = self._seen.catch_up(
-            history, posts.unanswered, posts.unacknowledged, running=posts.running, told_status=told_status
-        )
+        is_idle = status == str(ParticipantStatus.IDLE) if isinstance(status, str) else None
+        if any(event.participant_status is not None for event in live):
+            is_idle = False  # what goes on, or ends, tells so by itself
+        pending = Pending(posts.unanswered, posts.unacknowledged, posts.running, is_idle)
+        missed = self._seen.catch_up(history, pending)
         for ticket in posts.unacknowledged:
             if not ticket.makes_turn:
                 self.hub.withdraw(ticket)
@@ -482,16 +495,5 @@ class Connection:
         """Pings what is due and gives up on a silent link; see `heartbeat.Heart`."""
         transport = self._transport
         if transport is None or self.session_id is None:
-            return self._after_beat(now)
-        options = self._options
-        if now - transport.heard > options.ping_interval + options.pong_timeout:
-            logger.info("! session %s: nothing heard for %.0f s", self.session_id, now - transport.heard)
-            transport.abort()
-        if now >= self._next_ping:
-            self._next_ping = now + options.ping_interval
-            transport.ping()
-        transport.post(codec.dumps(frames.ping_session(self.session_id)))
-        return self._after_beat(now)
-
-    def _after_beat(self, now: float) -> float:
-        return now + min(SESSION_PING_INTERVAL, self._options.ping_interval)
+            return self._pulse.rest(now)
+        return self._pulse.beat(transport, self.session_id, now)

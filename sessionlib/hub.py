@@ -33,6 +33,27 @@ class Posts(NamedTuple):
     running: bool
 
 
+class _Shadow:
+    """A second backlog, from a post on, for while the open listeners may be left over from before it.
+
+    A program may hold on to the listener of the last turn while it posts and opens the next one, as
+    ``events = session.listen()`` in a loop does. Nobody reads the old one any more, but it is open, so
+    that nothing goes to the backlog. When one of them is read after all, this is not needed.
+    """
+
+    def __init__(self, listeners: Sequence[Mailbox], size: int) -> None:
+        # What the one listener holds from before the post; where there are more, others have heard it.
+        self.before = Mailbox(size)
+        self.before.put(listeners[0].waiting() if len(listeners) == 1 else ())
+        self.after = Mailbox(size)
+        self._marks = [(listener, listener.taken) for listener in listeners]
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether nobody has read since the post."""
+        return all(listener.taken == taken for listener, taken in self._marks)
+
+
 class Hub:
     """Gives every event to every open mailbox, in one order.
 
@@ -59,6 +80,7 @@ class Hub:
         # Turns whose readers have stopped for the time being: others hear what comes in them as well.
         self._paused: set[Ticket] = set()
         self._backlog = Mailbox(backlog_size)
+        self._shadow: _Shadow | None = None
         self._tracker = TurnTracker(alone)
         # Who still hears the end of a turn that was answered before the last post; None when it is over.
         self._hears_tail: Collection[Mailbox] | None = None
@@ -91,8 +113,8 @@ class Hub:
             unattended = self._follow(events, requests)
             for listener in self._listeners:
                 listener.put(events if late is None or listener in hearers else _without(late, events))
-            if keep and not self._listeners:
-                self._backlog.put(_without_repeated_pongs(self._backlog, _without(late, unattended)))
+            if keep:
+                self._keep(_without(late, unattended))
         for event, origin in requests:
             self._on_request(event, origin)
         while self._dropped and self._on_left is not None:
@@ -111,6 +133,7 @@ class Hub:
         with self._lock:
             self._reap()
             mailbox.take_over(self._backlog)
+            self._hand_over_shadow(mailbox)
             self._listeners.append(mailbox)
             if self._ended:
                 mailbox.close(self._failure)
@@ -160,6 +183,9 @@ class Hub:
             self._reap()
             if makes_turn:
                 self._backlog.discard_through(self._tracker.ends_turn)
+                self._shadow = _Shadow(self._listeners, self._backlog.maxsize) if self._listeners else None
+                if self._shadow is not None:
+                    self._shadow.before.discard_through(self._tracker.ends_turn)
                 if self._tracker.running and self._tracker.answered:
                     self._hears_tail = tuple(self._listeners)
             return self._tracker.post(makes_turn, contents)
@@ -231,7 +257,7 @@ class Hub:
             else:
                 in_pieces = True
             cuts.append((at, self._owner_of(event, requests)))
-        return self._share_out(events, cuts) if self._turns else events
+        return self._share_out(events, cuts) if self._turns and events else events
 
     def _owner_of(self, event: SessionEvent, requests: list[Request]) -> Ticket | None:
         assert self._lock.locked()
@@ -295,10 +321,31 @@ class Hub:
         mailbox.close()
         if ticket in self._paused:
             self._paused.discard(ticket)  # others have heard it
-        elif not self._listeners:
-            self._backlog.take_over(mailbox)
+        elif self._listeners or (ticket is None and self._hand_over_shadow(self._backlog, whole=True)):
+            mailbox.discard_through(lambda event: True)  # others have heard it, or it was handed over
         else:
-            mailbox.discard_through(lambda event: True)  # others have heard it
+            self._backlog.take_over(mailbox)
+
+    def _keep(self, events: Sequence[SessionEvent]) -> None:
+        """Has events wait for the next listener, where nobody is there to hear them."""
+        assert self._lock.locked()
+        if not self._listeners:
+            self._backlog.put(_without_repeated_pongs(self._backlog, events))
+        elif self._shadow is not None and self._shadow.is_needed:
+            self._shadow.after.put(events)
+        else:
+            self._shadow = None
+
+    def _hand_over_shadow(self, mailbox: Mailbox, *, whole: bool = False) -> bool:
+        """Ends the shadow and hands over what is in it; tells whether there was one that is needed."""
+        assert self._lock.locked()
+        shadow, self._shadow = self._shadow, None
+        if shadow is None or not shadow.is_needed:
+            return False
+        if whole:
+            mailbox.take_over(shadow.before)
+        mailbox.take_over(shadow.after)
+        return True
 
     def _ticket_of(self, mailbox: Mailbox) -> Ticket | None:
         assert self._lock.locked()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sessionlib.errors import SessionProtocolError
 from sessionlib.events import SessionEvent
@@ -33,20 +33,28 @@ class Intake:
         self.replies = ReplyLane("get_messages")
         self._unknown_types: set[str] = set()
 
-    def take_all(self, messages: Sequence[Payload], events: list[SessionEvent], runs: list[Run]) -> None:
+    def take_all(
+        self,
+        messages: Sequence[Payload],
+        events: list[SessionEvent],
+        runs: list[Run],
+        before_answer: Callable[[], None],
+    ) -> None:
         """Appends the events that text messages become, in order.
 
         Args:
             messages: Their payloads.
             events: What they are appended to; up to the illegal message, if there is one.
             runs: Gets where in them there are pieces of one message in a row, as far as that is known.
+            before_answer: Called before an answer is given to whoever waits for it, who may rely on having
+                been told what came before it; to deliver and empty both.
 
         Raises:
             SessionProtocolError: One is not a frame, or a known field of it has the wrong type.
         """
         if not fastpath.enabled or self.session_id is None:
             for message in messages:
-                self._add(parse_frame(message), events)
+                self._add(parse_frame(message), events, before_answer)
             return
         left = iter(messages)
         while True:
@@ -57,9 +65,11 @@ class Intake:
                 return
             if isinstance(behind, SessionProtocolError):
                 raise behind
-            self._add(check_frame(behind), events)
+            self._add(check_frame(behind), events, before_answer)
 
-    def _add(self, frame: Frame, events: list[SessionEvent]) -> None:
+    def _add(self, frame: Frame, events: list[SessionEvent], before_answer: Callable[[], None]) -> None:
+        if events and self.replies.is_answer(frame):
+            before_answer()
         event = self.take(frame)
         if event is not None:
             events.append(event)

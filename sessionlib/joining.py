@@ -7,6 +7,7 @@ from typing import Any
 
 from sessionlib.config import Endpoint
 from sessionlib.errors import (
+    AuthenticationError,
     SessionDisconnectedError,
     SessionError,
     SessionProtocolError,
@@ -83,6 +84,15 @@ class Joiner:
             SessionTimeoutError: It took too long.
             SessionDisconnectedError: The attempt was cancelled, or the link broke.
         """
+        try:
+            return self._try(deadline, join)
+        except AuthenticationError:
+            # A key that is asked for anew may just have been replaced.
+            if not callable(self._endpoint.source):
+                raise
+            return self._try(deadline, join)
+
+    def _try(self, deadline: Deadline, join: Callable[[Transport, Deadline], None]) -> Transport:
         self._attempt = attempt = Attempt()
         if self._cancelled:
             attempt.cancel()
@@ -93,6 +103,7 @@ class Joiner:
             attempt,
             max_message_size=self._options.max_message_size,
             tls=self._options.tls,
+            proxy=self._options.proxy,
         )
         try:
             join(transport, deadline)
@@ -105,15 +116,12 @@ class Joiner:
 
     def join(self, transport: Transport, deadline: Deadline) -> Live:
         """Creates the session if there is none yet, and joins it; gives what else came."""
+        live: Live = []
         if self.session_id is None:
             assert self._owner is not None
             request = frames.create_session(self._owner.object_type, self._owner.object_id)
-            created, _ = self._ask(transport, request, "session_created", deadline)
-            session_id = created.get("session_id")
-            if not isinstance(session_id, str) or not session_id:
-                raise SessionProtocolError("the engine created a session without telling its id")
-            self.intake.session_id = session_id
-        return self.join_again(transport, deadline)[1]
+            live = self._ask(transport, request, "session_created", deadline)[1]
+        return live + self.join_again(transport, deadline)[1]
 
     def join_again(self, transport: Transport, deadline: Deadline) -> tuple[Frame, Live]:
         """Joins the session; gives the ack, and what else came."""
@@ -137,10 +145,12 @@ class Joiner:
         reply: Frame | None = None
         while reply is None:
             for frame in map(parse_frame, transport.recv(deadline)):
-                if _refuses(frame, request["type"]):
+                if reply is None and _refuses(frame, request["type"]):
                     raise self._refused(request, frame)
                 if frame["type"] == reply_type and reply is None:
                     reply = frame
+                    if self.session_id is None:  # what comes right behind it may belong to the new session
+                        self.intake.session_id = _created_id(frame)
                 else:
                     event = self.intake.take(frame)
                     if event is not None:
@@ -152,6 +162,13 @@ class Joiner:
         told = frame.get("error") or "it did not say why"
         kind = SessionTerminatedError if frame.get("code") == "session_terminated" else SessionError
         return kind(f"the engine refused {request['type']} for {about}: {told}", session_id=self.session_id)
+
+
+def _created_id(frame: Frame) -> str:
+    session_id = frame.get("session_id")
+    if not isinstance(session_id, str) or not session_id:
+        raise SessionProtocolError("the engine created a session without telling its id")
+    return session_id
 
 
 def _refuses(frame: Frame, request_type: str) -> bool:

@@ -45,6 +45,7 @@ class LinkOptions:
         close_timeout: Time that the engine gets to answer the closing handshake.
         backlog_size: How many events wait for the next listener while none is open.
         tls: What to verify the engine by; None for the system's certificates.
+        proxy: URL of the proxy to go through; "" for none; None for what the environment says.
     """
 
     reconnect: bool = True
@@ -59,6 +60,7 @@ class LinkOptions:
     close_timeout: float = 0.5
     backlog_size: int = 16384
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=False)
 
 
 class Callbacks(NamedTuple):

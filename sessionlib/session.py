@@ -30,6 +30,7 @@ from sessionlib.listener import Listener
 from sessionlib.observers import StateCallback, StateObservers
 from sessionlib.outgoing import Progress
 from sessionlib.timing import Deadline
+from sessionlib.transport.proxy import parse_proxy
 from sessionlib.turn import Reply, Turn
 from sessionlib.wire import frames
 from sessionlib.wire.state import SessionState
@@ -77,6 +78,9 @@ class Session:
         send_timeout: Seconds that a message may take to go out; None for as long as it takes.
         backlog_size: How many events wait for the next `listen` while none is open.
         tls: What to verify the engine by; None for the system's certificates.
+        proxy: URL of the HTTP proxy to go through, such as ``http://user:password@host:3128``; "" for
+            none; None for what the environment says (``https_proxy``, ``all_proxy``, ``no_proxy`` and
+            their like). An engine on this machine is never reached through a proxy.
 
     Raises:
         ConfigurationError: A key, URL or id cannot be used.
@@ -103,6 +107,7 @@ class Session:
         send_timeout: float | None = 60.0,
         backlog_size: int = 16384,
         tls: ssl.SSLContext | None = None,
+        proxy: str | None = None,
     ) -> None:
         if client is not None:
             api_key = api_key if api_key is not None else client.endpoint.source
@@ -111,6 +116,8 @@ class Session:
         self._endpoint = Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=allow_insecure)
         self._owner = _owner(owner_type, owner_id)
         self._session_id = None if session_id is None else check_id("session_id", session_id)
+        if proxy:
+            parse_proxy(proxy)
         self._options = LinkOptions(
             reconnect=reconnect,
             reconnect_delay=reconnect_delay,
@@ -122,6 +129,7 @@ class Session:
             send_timeout=send_timeout,
             backlog_size=backlog_size,
             tls=tls,
+            proxy=proxy,
         )
         # Held while the session connects or leaves, so that two threads do not do it at once.
         self._changing = threading.Lock()
@@ -521,7 +529,7 @@ class Session:
         if connection is None:
             return
         connection.check_process()
-        if not connection.is_open:
+        if connection.state is SessionState.CONNECTING:
             connection.cancel()  # so that a thread in connect() lets go of the lock
         with self._changing:
             session_id = connection.session_id

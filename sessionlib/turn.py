@@ -24,7 +24,7 @@ from sessionlib.mailbox import Closed
 from sessionlib.models import JsonModel
 from sessionlib.timing import Deadline
 
-__all__ = ["Reply", "ToolCall", "Turn"]
+__all__ = ["Reply", "ToolCall", "Turn", "last_text"]
 
 Type = SessionEventType
 
@@ -186,17 +186,28 @@ class Turn:
             SessionError: As for iteration.
         """
         streamed: set[Optional[str]] = set()
+        for event in self.attended():
+            if event.delta:
+                streamed.add(event.message_id)
+                yield event.delta
+            elif event.is_complete and event.message_id not in streamed and event.text is not None:
+                yield str(event.text)
+
+    def attended(self) -> Iterator[SessionEvent]:
+        """Iterates over the events, each request among them when it has its answer.
+
+        Raises:
+            ApprovalRequiredError: It waits for an approval that no handler gives.
+            ReauthRequiredError: It waits for an authorisation that no handler sees to.
+            SessionError: As for iteration.
+        """
         while True:
             try:
                 with self._reading():
                     event = self._advance(self._deadline)
             except Closed:
                 return
-            if event.delta:
-                streamed.add(event.message_id)
-                yield event.delta
-            elif event.is_complete and event.message_id not in streamed and event.text is not None:
-                yield str(event.text)
+            yield event
 
     def result(self, timeout: Optional[float] = None) -> Reply:
         """Waits for the end of the turn and gives the whole answer.
@@ -370,7 +381,7 @@ class Turn:
 
 def _reply(events: list[SessionEvent], duration: float) -> Reply:
     error = next((event.error for event in reversed(events) if event.error is not None), None)
-    message_id, text = _last_text(events)
+    message_id, text = last_text(events)
     return Reply(
         text=text,
         message_id=message_id,
@@ -382,7 +393,8 @@ def _reply(events: list[SessionEvent], duration: float) -> Reply:
     )
 
 
-def _last_text(events: list[SessionEvent]) -> tuple[Optional[str], str]:
+def last_text(events: list[SessionEvent]) -> tuple[Optional[str], str]:
+    """Gives the id and the text of the last message in some events; "" when there is none."""
     last = next((event for event in reversed(events) if event.is_complete or event.delta), None)
     if last is None:
         return None, ""

@@ -5,7 +5,8 @@ Names, order and defaults of the fields are those of the official SDK (``vectors
 
 # Annotations are real objects here, because dataclasses-json makes marshmallow schemas only from those.
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from sessionlib.events import SessionEvent
@@ -77,6 +78,16 @@ class LlmInfo(OpenModel):
     max_retries: Optional[int] = None
     retry_interval_ms: Optional[int] = None
     extra: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __copy__(self) -> "LlmInfo":
+        return replace(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "LlmInfo":
+        return replace(self, extra=copy.deepcopy(self.extra, memo))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A pickle may be stored or sent: a provider's key stays here.
+        return {**self.__dict__, "api_key": None}
 
 
 @accept_unknown

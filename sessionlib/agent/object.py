@@ -18,12 +18,11 @@ from sessionlib.agent.models import (
     MemoryConfig,
 )
 from sessionlib.agent.payload import draft, read_agent
-from sessionlib.agent.run import merge_skill, run_functional
+from sessionlib.agent.runnable import Runnable
 from sessionlib.agent.tool import Tool
 from sessionlib.client import Client, default_client, given_client
 from sessionlib.config import ApiKey, check_id
 from sessionlib.errors import ConversationalRunActionRequiredError
-from sessionlib.remote import Remote
 from sessionlib.rest.objects import field_of, listed
 
 __all__ = [
@@ -41,7 +40,7 @@ __all__ = [
 ]
 
 
-class Agent(Remote):
+class Agent(Runnable):
     """An agent on an engine. Changing its attributes changes nothing there until `save`.
 
     Names, order and defaults are those of the official SDK (``vectorshift`` 0.1.15); what stands
@@ -291,46 +290,3 @@ class Agent(Remote):
     def update_llm_info(self, llm_info: LlmInfo) -> None:
         """Changes the language model."""
         self.llm_info = llm_info
-
-    # ---- runs and sessions ---------------------------------------------------------------------
-
-    def run(
-        self,
-        inputs: Mapping[str, Any],
-        additional_instructions: str | None = None,
-        *,
-        skill: Any = None,
-        timeout: float = 300.0,
-    ) -> AgentRunResult:
-        """Runs a functional agent and waits for its outputs.
-
-        Args:
-            inputs: Values by the names of the agent's inputs; for an input of type "file", "audio" or "image" also a
-                path, bytes or a file object, which is read to its end.
-            additional_instructions: Instructions for this run, after the agent's own.
-            skill: An object whose ``content`` is added to them.
-            timeout: Seconds for the whole run.
-
-        Returns:
-            The outputs by name, and how it went.
-
-        Raises:
-            ApiError: The server refused.
-            ApiTimeoutError: The run was not over in time.
-            ApiConnectionError: There was no answer.
-            OSError: A file cannot be read.
-            ValueError: The agent is conversational, or ``inputs`` is no mapping.
-        """
-        if self.agent_type != AgentType.FUNCTIONAL:
-            raise ValueError(f"agent {self.id!r} is conversational: talk to it in a session, with create_session()")
-        if not isinstance(inputs, Mapping):
-            raise ValueError(f"a functional agent runs on a mapping of inputs, not on {type(inputs).__name__}")
-        instructions = merge_skill(additional_instructions, skill)
-        return run_functional(self, self._path("/run"), inputs, instructions, timeout)
-
-    def _check_that_it_talks(self) -> None:
-        if self.agent_type == AgentType.FUNCTIONAL:
-            raise ValueError(
-                f"agent {self.id!r} is functional and has no sessions: use run(inputs={{...}}), or "
-                "agent_type=AgentType.CONVERSATIONAL (an agent listed by its id alone has to be fetched first)"
-            )

@@ -18,7 +18,7 @@ from sessionlib.rest.calls import Upload
 from sessionlib.rest.objects import object_of
 
 if TYPE_CHECKING:
-    from sessionlib.agent.object import Agent
+    from sessionlib.agent.runnable import Runnable
 
 __all__ = ["run_functional"]
 
@@ -26,7 +26,7 @@ _FILE_TYPES = frozenset({"file", "audio", "image"})
 
 
 def run_functional(
-    agent: Agent, path: str, inputs: Mapping[str, Any], additional_instructions: str | None, timeout: float
+    agent: Runnable, path: str, inputs: Mapping[str, Any], additional_instructions: str | None, timeout: float | None
 ) -> AgentRunResult:
     """Runs a functional agent once, at a path; see `Agent.run`."""
     values, files = _split(agent, inputs)
@@ -45,7 +45,7 @@ def merge_skill(additional_instructions: str | None, skill: Any) -> str | None:
     return "\n\n".join(part for part in parts if part)
 
 
-def _split(agent: Agent, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], list[Upload]]:
+def _split(agent: Runnable, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], list[Upload]]:
     unknown = [name for name in inputs if name not in agent.inputs]
     if unknown:
         warnings.warn(
@@ -75,7 +75,7 @@ def _upload(name: str, value: Any) -> Upload | None:
     return name, (file_name or name, data.encode() if isinstance(data, str) else data)
 
 
-def _result(agent: Agent, told: Any, path: str) -> AgentRunResult:
+def _result(agent: Runnable, told: Any, path: str) -> AgentRunResult:
     answer = object_of(told, f"POST {path}")
     names = {config.server_id: name for name, config in agent.outputs.items() if config.server_id}
     return AgentRunResult(

@@ -10,9 +10,13 @@ from typing import TextIO
 from sessionlib.approvals import ApprovalRequest
 from sessionlib.cli.say import is_terminal, tell
 from sessionlib.content import ApprovalResponse
+from sessionlib.errors import SessionlibError
 from sessionlib.policies import ask_console
 
-__all__ = ["ask_on_terminal"]
+__all__ = ["STOPPED", "ask_on_terminal"]
+
+STOPPED = "the person has stopped this turn"
+"""What an agent is told when a question was answered with Ctrl-C."""
 
 _TERMINAL = "/dev/tty"
 _NOBODY = "nobody could be asked: there is no terminal to ask on"
@@ -26,6 +30,8 @@ def ask_on_terminal(request: ApprovalRequest) -> ApprovalResponse:
                 return ask_console(request)
             except KeyboardInterrupt:
                 print()  # what is said next is no answer to the question
+                with contextlib.suppress(SessionlibError):
+                    request.deny(STOPPED)
                 raise
     tell(f"{request.tool_name or 'a tool'} was denied, because there is no terminal to ask on (--yes approves)")
     return ApprovalResponse(False, deny_reason=_NOBODY)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
+from sessionlib.cli.approve import STOPPED
 from sessionlib.cli.commands import Quit, find_command
 from sessionlib.cli.leftovers import settle
 from sessionlib.cli.printers import Printer, follow
@@ -158,4 +159,4 @@ class Conversation:
 
 
 def _refuse(request: ApprovalRequest) -> ApprovalResponse:
-    return ApprovalResponse(False, deny_reason="the person has stopped this turn")
+    return ApprovalResponse(False, deny_reason=STOPPED)

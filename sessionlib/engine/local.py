@@ -40,7 +40,8 @@ class LocalEngine:
         tools: Functions that every agent on it may call: with ``@tool``, or plain ones (``auto_run``); they
             run in this process. Or the path of a Python file that declares them: they run in processes of
             their own, which are ended when they take too long.
-        model: "demo", or a model of your own.
+        model: "demo"; "local", or "local:" and the path of a GGUF file; "openai:" and a model's name; or a
+            model of your own.
         path: The database file; None keeps everything in memory.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.

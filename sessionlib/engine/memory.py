@@ -37,7 +37,10 @@ def recall(store: Store, turn: Turn, limits: Limits) -> tuple[Said, ...]:
 def _turn(messages: list[Message], calls: list[Call], store: Store) -> list[Said]:
     posted = [said for message in messages if message.step == 0 for said in _posted(message, store)]
     steps = dict.fromkeys([*(m.step for m in messages if m.step), *(c.step for c in calls)])
-    return posted + [said for step in sorted(steps) for said in _step(step, messages, calls)]
+    # A turn that failed is told as well: what was asked in it must not look as if it were still to be done.
+    failures = [m.content["error"] for m in messages if m.content.get("type") == "error_message"]
+    done = [said for step in sorted(steps) for said in _step(step, messages, calls)]
+    return posted + done + [Said("assistant", failure=failure) for failure in failures]
 
 
 def _posted(message: Message, store: Store) -> Iterable[Said]:

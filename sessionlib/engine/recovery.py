@@ -28,8 +28,10 @@ def recover(store: Store, hub: Hub) -> None:
     for turn in open_turns:
         if turn.state != "queued":
             _put_in_order(store, turn)
-    for session_id in dict.fromkeys(turn.session_id for turn in open_turns):
-        hub.resume(session_id)
+    first = {turn.session_id: turn for turn in reversed(store.sessions.open_turns())}
+    for session_id, turn in reversed(first.items()):
+        if not _waits_for_a_person(store, turn):
+            hub.resume(session_id)
     if open_turns:
         logger.info("= %d open turns of an earlier run were taken up", len(open_turns))
 
@@ -45,6 +47,11 @@ def _put_in_order(store: Store, turn: Turn) -> None:
     for call in started:
         store.calls.settle(call, turn, sender, contents.result_content(call, INTERRUPTED))
     store.sessions.set_turn(turn.number, "waiting")
+
+
+def _waits_for_a_person(store: Store, turn: Turn) -> bool:
+    open_calls = [call for call in store.calls.of_turn(turn.number) if call.state != "settled"]
+    return bool(open_calls) and open_calls[0].state == "pending"
 
 
 def _waits(call: Call) -> bool:

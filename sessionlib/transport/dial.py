@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import ssl
 import threading
@@ -12,8 +11,10 @@ from urllib.parse import SplitResult
 
 from sessionlib.errors import SessionConnectionError, SessionDisconnectedError, SessionTimeoutError
 from sessionlib.timing import Deadline
+from sessionlib.transport.proxy import Proxy
+from sessionlib.transport.readiness import shut, wait_readable, wait_writable
 
-__all__ = ["Attempt", "dial", "wait_readable", "wait_writable"]
+__all__ = ["Attempt", "dial"]
 
 Address = tuple[Any, ...]
 _DEFAULT_PORTS = {"wss": 443, "ws": 80}
@@ -71,14 +72,14 @@ class Attempt:
         return in_time
 
 
-def shut(sock: socket.socket) -> None:
-    """Ends a connection both ways, waking whoever reads, writes or connects; the descriptor stays."""
-    # Not the method of an SSLSocket, which would take the TLS layer off under a thread that reads.
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
-def dial(url: SplitResult, deadline: Deadline, attempt: Attempt, tls: ssl.SSLContext | None = None) -> socket.socket:
+def dial(
+    url: SplitResult,
+    deadline: Deadline,
+    attempt: Attempt,
+    *,
+    tls: ssl.SSLContext | None = None,
+    proxy: Proxy | None = None,
+) -> socket.socket:
     """Opens a connection to the host of a ``ws`` or ``wss`` URL.
 
     Args:
@@ -86,43 +87,27 @@ def dial(url: SplitResult, deadline: Deadline, attempt: Attempt, tls: ssl.SSLCon
         deadline: When to give up.
         attempt: What another thread can cancel it by.
         tls: What to verify the peer by; None for the system's certificates.
+        proxy: What to go through.
 
     Raises:
         SessionDisconnectedError: The attempt was cancelled.
-        SessionConnectionError: The name, the host or its certificate is not to be had.
+        SessionConnectionError: The name, the host, its certificate or the proxy is not to be had.
         SessionTimeoutError: It took too long.
     """
     host = url.hostname or ""
     port = url.port or _DEFAULT_PORTS[url.scheme]
-    sock = _connect_any(_resolve(host, port, deadline, attempt), f"{host}:{port}", deadline, attempt)
+    first = (host, port) if proxy is None else (proxy.host, proxy.port)
+    sock = _connect_any(_resolve(*first, deadline, attempt), "{}:{}".format(*first), deadline, attempt)
     try:
         _tune(sock)
+        if proxy is not None:
+            proxy.tunnel(sock, host, port, deadline)
         if url.scheme == "wss":
             sock = _secure(sock, host, tls or ssl.create_default_context(), deadline, attempt)
         return sock
     except BaseException:
         sock.close()
         raise
-
-
-def wait_readable(sock: socket.socket, deadline: Deadline) -> bool:
-    """Waits until a read would not block; False when the deadline came first."""
-    return _wait(sock, False, deadline)
-
-
-def wait_writable(sock: socket.socket, deadline: Deadline) -> bool:
-    """Waits until a write would not block; False when the deadline came first."""
-    return _wait(sock, True, deadline)
-
-
-def _wait(sock: socket.socket, write: bool, deadline: Deadline) -> bool:
-    left = deadline.remaining()
-    if not hasattr(select, "poll"):  # Windows
-        reads, writes = ([], [sock]) if write else ([sock], [])
-        return any(select.select(reads, writes, [], left))
-    poll = select.poll()
-    poll.register(sock, select.POLLOUT if write else select.POLLIN)
-    return bool(poll.poll(None if left is None else int(left * 1000) + 1))
 
 
 class _Lookup:
@@ -151,7 +136,10 @@ class _Lookup:
 def _resolve(host: str, port: int, deadline: Deadline, attempt: Attempt) -> list[Address]:
     with contextlib.suppress(OSError):  # a numeric address needs no resolver, and so no thread
         return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST))
-    lookup = _Lookup(host, port)
+    try:
+        lookup = _Lookup(host, port)
+    except RuntimeError as error:  # no more threads
+        raise SessionConnectionError(f"cannot resolve the name {host}: {error}") from error
     if not attempt.wait_for(lookup.done, deadline):
         raise SessionTimeoutError(f"the name {host} was not resolved within {deadline.timeout} s")
     if lookup.error is not None:

@@ -13,7 +13,7 @@ import time
 
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
 from sessionlib.timing import Deadline
-from sessionlib.transport.dial import shut, wait_readable, wait_writable
+from sessionlib.transport.readiness import shut, wait_readable, wait_writable
 
 __all__ = ["Stream", "wrap"]
 

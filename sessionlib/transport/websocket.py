@@ -28,6 +28,7 @@ from sessionlib.timing import Deadline, acquire
 from sessionlib.transport.dial import Attempt, dial
 from sessionlib.transport.frame import encode_frame
 from sessionlib.transport.handshake import shake_hands
+from sessionlib.transport.proxy import choose_proxy
 from sessionlib.transport.stream import Stream, wrap
 from sessionlib.wire import fastpath
 from sessionlib.wire.codec import Payload
@@ -35,6 +36,7 @@ from sessionlib.wire.codec import Payload
 __all__ = ["WebSocketTransport", "open_websocket"]
 
 TEXT_FINAL = 0x81
+CLOSE_FINAL = 0x88
 # How a frame begins, with its length of 7 bits; then come 16 bits of length, or of the payload.
 _HEAD = struct.Struct("!HH").unpack_from
 _TEXT = 0x8100
@@ -43,6 +45,7 @@ _TEXT_64 = 0x817F
 # A message of so many bytes is read into a buffer of its own.
 LARGE = 65536
 CONTROL = 0x08
+TOO_LARGE = 1009
 # So many small messages wait behind a long one at most.
 MAX_WAITING = 8
 # RFC 6455, 7.4.1 and 7.4.2: what may stand in a close frame.
@@ -57,6 +60,7 @@ def open_websocket(
     *,
     max_message_size: int,
     tls: ssl.SSLContext | None = None,
+    proxy: str | None = None,
 ) -> WebSocketTransport:
     """Connects, shakes hands, and gives the transport.
 
@@ -67,15 +71,17 @@ def open_websocket(
         attempt: What another thread can cancel it by.
         max_message_size: The largest message accepted, in bytes.
         tls: What to verify the peer by; None for the system's certificates.
+        proxy: URL of the proxy to go through; "" for none; None for what the environment says.
 
     Raises:
+        ConfigurationError: The proxy's URL cannot be used.
         SessionConnectionError: The engine cannot be reached.
         HandshakeError: It refused the handshake.
         SessionProtocolError: It does not speak WebSocket.
         SessionTimeoutError: It took too long.
     """
     parts = urlsplit(url)
-    stream = wrap(dial(parts, deadline, attempt, tls))
+    stream = wrap(dial(parts, deadline, attempt, tls=tls, proxy=choose_proxy(proxy, parts)))
     try:
         shake_hands(stream, parts, key, deadline)
     except BaseException:
@@ -106,7 +112,9 @@ class WebSocketTransport:
         self._controls: deque[bytes] = deque()
         self._texts: deque[bytes] = deque()
         self._dead = False
+        # Whether the close frame was left to be sent, and whether it has its place on the wire.
         self._close_sent = False
+        self._close_out = False
 
     # ---- out -----------------------------------------------------------------------------------
 
@@ -195,12 +203,17 @@ class WebSocketTransport:
             if self._unsent and not self._advance():
                 return False
             if not self._unsent:
-                if self._controls:
-                    self._unsent = memoryview(self._controls.popleft())
-                elif self._texts and not self._in_message:
-                    self._unsent = memoryview(self._texts.popleft())
-                else:
+                frame = self._next_waiting()
+                if frame is None:
                     return True
+                if not self._close_out:  # nothing may follow it (RFC 6455, 5.5.1)
+                    self._close_out = frame[0] == CLOSE_FINAL
+                    self._unsent = memoryview(frame)
+
+    def _next_waiting(self) -> bytes | None:
+        if self._controls:
+            return self._controls.popleft()
+        return self._texts.popleft() if self._texts and not self._in_message else None
 
     def _begin_message(self, deadline: Deadline) -> None:
         if not acquire(self._message_lock, deadline):
@@ -221,9 +234,10 @@ class WebSocketTransport:
         was_in_message = self._in_message
         try:
             self._drain(deadline)
+            self._check_alive()
             self._unsent = memoryview(frame)
             self._in_message = not is_last
-            self._drain(deadline)
+            self._finish(deadline)
         except (SessionTimeoutError, SessionDisconnectedError):
             self.abort()
             raise
@@ -239,11 +253,21 @@ class WebSocketTransport:
 
     def _drain(self, deadline: Deadline) -> None:
         while not self._write_now():
-            if not self._stream.wait_writable(deadline):
-                raise SessionTimeoutError(
-                    f"the peer took in no more for {deadline.timeout} s; the connection is of no use any more"
-                )
-            self._check_alive()
+            self._await_room(deadline)
+
+    def _finish(self, deadline: Deadline) -> None:
+        # Only this frame. What the reader left meanwhile, such as the answer to a close, goes out behind
+        # it: its failure would make a message that has left whole look lost, and be sent again.
+        while self._unsent:
+            if not self._advance():
+                self._await_room(deadline)
+
+    def _await_room(self, deadline: Deadline) -> None:
+        if not self._stream.wait_writable(deadline):
+            raise SessionTimeoutError(
+                f"the peer took in no more for {deadline.timeout} s; the connection is of no use any more"
+            )
+        self._check_alive()
 
     def _advance(self) -> int:
         self._exact = False
@@ -370,9 +394,10 @@ class WebSocketTransport:
         code, reason = _parse_close(payload)
         self.close(code if code is not None else 1000)
         told = f"code {code}" if code is not None else "no code"
+        cause = MessageTooLargeError("a message was too large for the peer") if code == TOO_LARGE else None
         raise SessionDisconnectedError(
             f"the peer closed the connection ({told}{': ' + reason if reason else ''})", code=code, reason=reason
-        )
+        ) from cause
 
 
 def _check_kind(first: int, second: int, in_message: bool) -> None:

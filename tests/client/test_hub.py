@@ -63,21 +63,26 @@ class Model:
         self.running = self.answered = False
         self.statuses = False
         self.tail: set[int] | None = None
+        # Listeners open at the last post, for as long as none of them was read since; what the only
+        # one of them had not read then; and what came after the post.
+        self.unread_since_post: set[int] | None = None
+        self.before: list[SessionEvent] = []
+        self.after: list[SessionEvent] = []
 
     def dispatch(self, one: SessionEvent) -> None:
         letter = one.data["letter"]
         self._follow(letter)
-        hears = set(self.queues)
-        keep = not self.queues
+        hears, is_new = set(self.queues), True
         if self.tail is not None and letter != "a":
             if letter == "I":  # the end of the turn before the post: only for who heard its answer
-                hears, keep = hears & self.tail, False
+                hears, is_new = hears & self.tail, False
             self.tail = None
         for number in hears:
             if self.filters[number] is None or one.type in self.filters[number]:
                 self.queues[number].append(one)
-        if keep:
-            self.backlog.append(one)
+        if is_new:
+            self.after.append(one)
+            self.backlog += [] if self.queues else [one]
 
     def _follow(self, letter: str) -> None:
         if letter in "PI":
@@ -86,24 +91,37 @@ class Model:
             self.answered = letter == "C" and self.statuses
 
     def begin_post(self) -> None:
-        ends = [
-            at
-            for at, one in enumerate(self.backlog)
-            if one.data["letter"] == "I" or (one.data["letter"] == "C" and not self.statuses)
-        ]
-        self.backlog = self.backlog[ends[-1] + 1 if ends else 0 :]
+        self.backlog = self._without_what_is_over(self.backlog)
+        self.unread_since_post = set(self.queues) or None
+        self.before = self._without_what_is_over(*self.queues.values()) if len(self.queues) == 1 else []
+        self.after = []
         if self.running and self.answered:
             self.tail = set(self.queues)
 
+    def _without_what_is_over(self, waiting: list[SessionEvent]) -> list[SessionEvent]:
+        ends = [
+            at
+            for at, one in enumerate(waiting)
+            if one.data["letter"] == "I" or (one.data["letter"] == "C" and not self.statuses)
+        ]
+        return waiting[ends[-1] + 1 if ends else 0 :]
+
     def open(self, number: int, types: Any) -> None:
-        self.queues[number] = [one for one in self.backlog if types is None or one.type in types]
+        missed = self.backlog + (self.after if self.unread_since_post else [])
+        self.queues[number] = [one for one in missed if types is None or one.type in types]
         self.filters[number] = types
-        self.backlog = []
+        self.backlog, self.unread_since_post = [], None
+
+    def read(self, number: int) -> SessionEvent:
+        if number in (self.unread_since_post or ()):
+            self.unread_since_post = None
+        return self.queues[number].pop(0)
 
     def leave(self, number: int) -> None:
         unread = self.queues.pop(number)
         if not self.queues:
-            self.backlog += unread
+            self.backlog += self.before + self.after if self.unread_since_post else unread
+            self.unread_since_post = None
 
 
 class HubMachine(RuleBasedStateMachine):
@@ -119,7 +137,7 @@ class HubMachine(RuleBasedStateMachine):
         self.abandoned: list[int] = []
         self.number = 0
 
-    @rule(letters=st.text(LETTERS, max_size=6))
+    @rule(letters=st.text(LETTERS, max_size=6) | st.sampled_from([TURN, "I", "aI", TURN + "I"]))
     def dispatch(self, letters: str) -> None:
         batch = []
         for letter in letters:
@@ -143,7 +161,7 @@ class HubMachine(RuleBasedStateMachine):
         for _ in range(count):
             if not self.model.queues[number]:
                 return
-            assert self.opened[number].get(NOW) is self.model.queues[number].pop(0)
+            assert self.opened[number].get(NOW) is self.model.read(number)
 
     @rule(number=consumes(mailboxes))
     def leave(self, number: int) -> None:
@@ -363,6 +381,75 @@ def test_who_listens_on_hears_the_end_that_newcomers_do_not() -> None:
             hub.dispatch(some)
         assert heard(stays) == TURN + "aI" + TURN[1:] + "I"
         assert heard(comes) == TURN + "I"
+
+
+# ---- a listener that is left over from the turn before -----------------------------------------
+
+
+def left_over(hub: Hub, before: str = TURN + "I", read: str = TURN) -> Mailbox:
+    """A listener that has read some of a turn, and is open still when the next post leaves."""
+    mailbox = hub.open()
+    hub.dispatch(events(before))
+    assert "".join(mailbox.get(NOW).data["letter"] for _ in read) == read
+    hub.begin_post()
+    return mailbox
+
+
+@pytest.mark.parametrize("late", ["", "I", "aI"])
+def test_what_comes_while_an_old_listener_is_still_open_is_for_the_next_one(late: str) -> None:
+    for batch in batches(late + TURN.lstrip("a") if "a" in late else late + TURN):
+        hub = new_hub()
+        old = left_over(hub, TURN + ("" if late else "I"))
+        for some in batch:
+            hub.dispatch(some)
+        new = hub.open()
+        hub.abandon(old)
+        hub.dispatch(events("I"))
+        assert heard(new) == TURN + "I"
+
+
+@pytest.mark.parametrize("opened_first", [True, False])
+def test_an_old_listener_that_is_closed_late_leaves_only_what_came_since_the_post(opened_first: bool) -> None:
+    hub = new_hub()
+    old = left_over(hub)
+    hub.dispatch(events(TURN))
+    new = hub.open() if opened_first else None
+    hub.leave(old)
+    assert heard(new or hub.open()) == TURN
+
+
+def test_a_turn_that_went_on_at_the_post_is_left_whole_by_an_old_listener() -> None:
+    hub = new_hub()
+    old = left_over(hub, "aPdd", "aPd")
+    hub.dispatch(events("adC"))
+    hub.leave(old)
+    assert heard(hub.open()) == "dadC"
+
+
+def test_a_listener_that_reads_on_leaves_nothing_to_the_next() -> None:
+    hub = new_hub()
+    live = left_over(hub)
+    hub.dispatch(events(TURN))
+    assert live.get(NOW).data["letter"] == "I"
+    assert heard(hub.open()) == ""
+    hub.dispatch(events("I"))
+    assert heard(live) == TURN + "I"
+
+
+def test_the_next_listener_but_one_begins_with_nothing() -> None:
+    hub = new_hub()
+    left_over(hub)
+    hub.dispatch(events(TURN))
+    assert heard(hub.open()) == TURN
+    assert heard(hub.open()) == ""
+
+
+def test_what_is_kept_beside_an_old_listener_is_bounded() -> None:
+    hub = new_hub(3)
+    left_over(hub)
+    for letter in TURN * 3:
+        hub.dispatch(events(letter))
+    assert heard(hub.open()) == "aPd!"
 
 
 # ---- leaving and ending ------------------------------------------------------------------------

@@ -28,8 +28,8 @@ from sessionlib import (
 )
 from sessionlib.wire import frames
 from sessionlib.wire.frames import Frame
-from tests.client.sessions import Toolbox, connect, created, kinds, say, status
 from tests.client.shop import open_shop
+from tests.client.toolbox import Toolbox, connect, created, kinds, say, status
 from tests.support.chaos import ChaosProxy
 from tests.support.processes import Script
 from tests.support.script_engine import (

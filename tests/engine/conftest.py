@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sessionlib.engine import LocalEngine, tool
+from sessionlib.engine.models.weights import weights_path
 
 from .helpers import Caller, Process
+
+# Collected where what they need is there: an extra, or weights that were pulled.
+collect_ignore = [] if find_spec("openai") else ["test_openai_model.py"]
+if not (find_spec("xllamacpp") and weights_path().exists()):
+    collect_ignore.append("test_local_model.py")
 
 
 @tool

@@ -332,3 +332,8 @@ def test_what_was_said_on_a_lost_link_is_found_on_the_next(engine: LocalEngine) 
             with Caller.on(engine, session_id=session_id) as new:
                 posted = [m["content"]["value"] for m in new.history() if "user_id" in m["sender"]]
                 assert posted[-1] == f"number {number}"
+
+
+def test_a_post_right_after_a_turns_end_is_answered(caller: Caller) -> None:
+    for number in range(300):
+        assert caller.ask(f"{number}")[0]["success"]

@@ -81,12 +81,14 @@ class Said:
         text: The text.
         files: Files that came with it.
         results: The step's tool calls with their results, in order.
+        failure: Why the turn ended here without an answer, or "".
     """
 
     role: str
     text: str = ""
     files: tuple[Attachment, ...] = ()
     results: tuple[Result, ...] = ()
+    failure: str = ""
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,7 @@ def _parse_line(line: bytes) -> tuple[str, str, dict[str, str]]:
         raise HttpError(400, "the request line is malformed")
     method, target, version = match.groups()
     if version != b"1.1":
-        raise HttpError(505, "only HTTP/1.1 is spoken here")
+        raise HttpError(505, "this version of HTTP is not spoken here")
     path, _, query = target.decode("ascii").partition("?")
     return method.decode("ascii"), unquote(path, errors="replace"), dict(parse_qsl(query, keep_blank_values=True))
 

@@ -1,0 +1,157 @@
+"""HTTP proxies: which one a URL is reached through, and the CONNECT that makes it a plain pipe."""
+
+from __future__ import annotations
+
+import base64
+import socket
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from sessionlib.config import is_loopback
+from sessionlib.errors import ConfigurationError, SessionConnectionError, SessionTimeoutError
+from sessionlib.timing import Deadline
+from sessionlib.transport.readiness import wait_readable, wait_writable
+
+__all__ = ["Proxy", "choose_proxy", "parse_proxy"]
+
+MAX_HEAD = 65536
+# Proxy statuses that a later try may not meet again; so may all from 500 on.
+_TRANSIENT = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """An HTTP proxy; its credentials never show in a repr.
+
+    Attributes:
+        host: Its host.
+        port: Its port.
+        authorization: The value of its ``Proxy-Authorization`` header, or None.
+    """
+
+    host: str
+    port: int
+    authorization: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def tunnel(self, sock: socket.socket, host: str, port: int, deadline: Deadline) -> None:
+        """Makes a connection to the proxy one to a host behind it.
+
+        Args:
+            sock: Connected to the proxy.
+            host: The host.
+            port: Its port.
+            deadline: When to give up.
+
+        Raises:
+            SessionConnectionError: The proxy refused, or does not speak HTTP.
+            SessionTimeoutError: It took too long.
+        """
+        sock.setblocking(False)
+        try:
+            _write(sock, self._request(host, port), self, deadline)
+            head = _read_head(sock, self, deadline)
+        except SessionTimeoutError:  # which is an OSError as well
+            raise
+        except OSError as error:
+            raise SessionConnectionError(f"the connection to the proxy {self} broke: {error}") from error
+        self._judge(head)
+
+    def _request(self, host: str, port: int) -> bytes:
+        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        credentials = f"Proxy-Authorization: {self.authorization}\r\n" if self.authorization else ""
+        return f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{credentials}\r\n".encode("ascii")
+
+    def _judge(self, head: bytes) -> None:
+        version, _, rest = head.partition(b" ")
+        if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
+            raise SessionConnectionError(f"the proxy {self} did not answer in HTTP", transient=False)
+        status = int(rest[:3])
+        if status == 407:
+            raise SessionConnectionError(
+                f"the proxy {self} wants other credentials (407); give them as http://user:password@{self}",
+                transient=False,
+            )
+        if not 200 <= status < 300:
+            transient = status >= 500 or status in _TRANSIENT
+            raise SessionConnectionError(f"the proxy {self} refused the connection with {status}", transient=transient)
+
+
+def parse_proxy(url: str) -> Proxy:
+    """Gives the proxy of a URL such as ``http://user:password@host:3128``.
+
+    Raises:
+        ConfigurationError: It is no URL of an HTTP proxy; the message does not quote it.
+    """
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    try:
+        port = parts.port or 80
+    except ValueError:
+        raise ConfigurationError("The proxy's port is not a number below 65536.") from None
+    if parts.scheme != "http" or not parts.hostname or not url.isascii() or not url.isprintable() or " " in url:
+        raise ConfigurationError("A proxy is given as http://host:port or http://user:password@host:port.")
+    if parts.username is None:
+        return Proxy(parts.hostname, port)
+    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+    return Proxy(parts.hostname, port, "Basic " + base64.b64encode(credentials).decode("ascii"))
+
+
+def choose_proxy(given: str | None, url: SplitResult) -> Proxy | None:
+    """Gives the proxy to reach a URL through; None to go there directly.
+
+    Args:
+        given: The proxy's URL; "" for none; None for what the environment says.
+        url: Where to.
+
+    Raises:
+        ConfigurationError: The proxy's URL cannot be used.
+    """
+    host = url.hostname or ""
+    if is_loopback(host):
+        return None
+    if given is None:
+        given = _from_environment(url.scheme, host)
+    return parse_proxy(given) if given else None
+
+
+def _from_environment(scheme: str, host: str) -> str | None:
+    # Here, because it takes long to load and most sessions have no use for it.
+    from urllib.request import getproxies_environment, proxy_bypass
+
+    if proxy_bypass(host):
+        return None
+    named = getproxies_environment()
+    return named.get(scheme) or named.get({"wss": "https", "ws": "http"}[scheme]) or named.get("all")
+
+
+def _write(sock: socket.socket, data: bytes, proxy: Proxy, deadline: Deadline) -> None:
+    view = memoryview(data)
+    while view:
+        if not wait_writable(sock, deadline):
+            raise _too_late(proxy, deadline)
+        view = view[sock.send(view) :]
+
+
+def _read_head(sock: socket.socket, proxy: Proxy, deadline: Deadline) -> bytes:
+    head = b""
+    while b"\r\n\r\n" not in head:
+        if deadline.expired or not wait_readable(sock, deadline):
+            raise _too_late(proxy, deadline)
+        try:
+            # Only looked at first, for what is behind the head is not the proxy's.
+            seen = sock.recv(MAX_HEAD, socket.MSG_PEEK)
+        except BlockingIOError:
+            continue
+        if not seen:
+            raise SessionConnectionError(f"the proxy {proxy} cut the connection")
+        end = (head + seen).find(b"\r\n\r\n")
+        head += sock.recv(len(seen) if end < 0 else end + 4 - len(head))
+        if len(head) > MAX_HEAD:
+            raise SessionConnectionError(f"the answer of the proxy {proxy} is too long", transient=False)
+    return head
+
+
+def _too_late(proxy: Proxy, deadline: Deadline) -> SessionTimeoutError:
+    return SessionTimeoutError(f"the proxy {proxy} did not connect within {deadline.timeout} s")

@@ -1,0 +1,65 @@
+"""What the transport sends, and says about it, while the connection ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sessionlib.errors import SessionDisconnectedError
+from sessionlib.timing import Deadline
+from sessionlib.transport.websocket import WebSocketTransport
+
+TEXT, CLOSE = 0x81, 0x88
+
+
+class OpenStream:
+    """Takes every frame whole."""
+
+    def __init__(self) -> None:
+        self.written: list[int] = []
+
+    def recv(self, size: int) -> bytes:
+        raise AssertionError("nothing is read here")
+
+    def try_write(self, data: memoryview) -> int:
+        self.written.append(data[0])
+        return len(data)
+
+    def wait_writable(self, deadline: Deadline) -> bool:
+        return True
+
+    def shutdown(self) -> None:
+        """Has nothing to end."""
+
+
+class EndingStream(OpenStream):
+    """Takes one frame whole; the peer's close arrives at that moment, and nothing goes out after it."""
+
+    transport: WebSocketTransport
+
+    def try_write(self, data: memoryview) -> int:
+        if self.written:
+            raise SessionDisconnectedError("the connection was reset")
+        self.transport.close(1012)  # as the reader does on its own thread
+        return super().try_write(data)
+
+
+def test_a_message_that_left_whole_is_sent_even_if_the_answer_to_a_close_is_not() -> None:
+    stream: Any = EndingStream()
+    stream.transport = transport = WebSocketTransport(stream, 1000)
+    transport.send(b"{}", Deadline(1.0))
+    assert stream.written == [TEXT]
+    assert not transport.has_unsent
+
+
+def test_nothing_follows_a_close() -> None:
+    stream: Any = OpenStream()
+    transport = WebSocketTransport(stream, 1000)
+    transport.post(b"{}")
+    transport.close()
+    transport.ping()
+    transport.post(b"{}")
+    with pytest.raises(SessionDisconnectedError):
+        transport.send(b"{}", Deadline(1.0))
+    assert stream.written == [TEXT, CLOSE]

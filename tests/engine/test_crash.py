@@ -1,0 +1,238 @@
+"""kill -9 at every boundary of a conversation: nothing acknowledged is lost or doubled, no tool runs twice."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import websocket
+
+from sessionlib.engine import LocalEngine
+from sessionlib.engine.recovery import CUT
+from sessionlib.wire import frames
+
+from .crashing import make_tools
+from .helpers import KEY, ROOT, Caller, approve, content_of, deny, eventually
+
+_GONE = (OSError, ConnectionError, websocket.WebSocketException)
+
+
+class Crashing:
+    """Starts engines that kill themselves, one after the other."""
+
+    def __init__(self) -> None:
+        self._helper = subprocess.Popen(
+            [sys.executable, "-m", "tests.engine.crashing"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        self.base_url = ""
+        self.api_key = KEY
+
+    @property
+    def ws_url(self) -> str:
+        return self.base_url.replace("http", "ws", 1)
+
+    def start(self, database: Path, traces: Path, fatal: int) -> bool:
+        """Whether it lived long enough to serve."""
+        assert self._helper.stdin is not None
+        self._helper.stdin.write(f"{database} {traces} {fatal}\n")
+        self._helper.stdin.flush()
+        self.base_url = self._line()
+        return self.base_url != "ended"
+
+    def wait(self) -> None:
+        """Waits for its end."""
+        assert self._line() == "ended"
+
+    def kill_engine(self) -> None:
+        """Kills an engine that outlived the conversation."""
+        for child in Path(f"/proc/{self._helper.pid}/task/{self._helper.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+        self.wait()
+
+    def close(self) -> None:
+        self._helper.kill()
+        self._helper.wait()
+        for pipe in (self._helper.stdin, self._helper.stdout):
+            assert pipe is not None
+            pipe.close()
+
+    def _line(self) -> str:
+        assert self._helper.stdout is not None
+        return self._helper.stdout.readline().strip()
+
+
+@pytest.fixture
+def crashing() -> Iterator[Crashing]:
+    running = Crashing()
+    yield running
+    running.close()
+
+
+@dataclass
+class Told:
+    """What the client knows when the engine dies."""
+
+    session_id: str = ""
+    acked: list[str] = field(default_factory=list)
+    answered: dict[str, bool] = field(default_factory=dict)
+
+    def post(self, caller: Caller, content: Any, parent: str | None = None) -> None:
+        ack = caller.post(content, parent)
+        assert ack["success"], ack
+        self.acked.append(ack["message_id"])
+
+
+def converse(engine: Crashing, told: Told) -> None:
+    """A conversation with all that can be interrupted."""
+    with Caller.on(engine) as caller:
+        told.session_id = caller.session_id
+        for round_number in range(3):
+            told.post(caller, f"hello {round_number}")
+            caller.until_status("Idle")
+            told.post(caller, f'/tool trace {{"line": "a{round_number}"}}\n/tool trace {{"line": "b{round_number}"}}')
+            caller.until_status("Idle")
+            told.post(caller, f'/tool asked {{"line": "c{round_number}"}}\n/tool trace {{"line": "d{round_number}"}}')
+            approval = caller.until(lambda frame: content_of(frame).get("type") == "tool_call_approval")
+            answer = approve() if round_number % 2 == 0 else deny("no")
+            told.answered[f"c{round_number}"] = round_number % 2 == 0
+            told.post(caller, answer, approval["message"]["id"])
+            caller.until_status("Idle")
+            caller.say(frames.post_messages(caller.session_id, [f"one {round_number}", f"two {round_number}"]))
+            told.acked += caller.until(lambda frame: frame["type"] == "post_messages")["message_ids"]
+            caller.until_status("Idle")
+
+
+def check_after(database: Path, traces: Path, told: Told) -> None:
+    """Restarts on the database, and checks that everything told is true."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    with LocalEngine(tools=make_tools(traces), path=str(database), api_key=KEY) as engine:
+        if not told.session_id:
+            return
+        with Caller.on(engine, session_id=told.session_id) as caller:
+            _answer_what_is_pending(caller)
+            history = caller.history()
+            ids = [message["id"] for message in history]
+            assert [message_id for message_id in ids if message_id in told.acked] == told.acked
+            assert len(set(ids)) == len(ids)
+            _check_turns(history)
+            runs = Counter(traces.read_text().split() if traces.exists() else [])
+            assert not runs or max(runs.values()) == 1, runs
+            _check_calls(history, runs)
+            caller.ask("all is well")
+
+
+def _answer_what_is_pending(caller: Caller) -> None:
+    # What is pending is told to whoever joins; what was queued is answered meanwhile, and may ask as well.
+    while eventually(lambda: _status(caller)) != "Idle":
+        asking = [message for message in caller.history() if message["content"]["type"] == "tool_call_approval"]
+        pending = [message for message in asking if message["content"]["status"] == "pending"]
+        told = [frame["message"] for frame in caller.heard if content_of(frame).get("type") == "tool_call_approval"]
+        assert pending
+        assert all(message in told for message in pending)
+        assert caller.post(approve(), pending[0]["id"])["success"]
+
+
+def _status(caller: Caller) -> str:
+    caller.say(frames.connect_session(caller.session_id))
+    caller.say(frames.ping_session(caller.session_id))
+    status = str(caller.until(lambda frame: frame["type"] == "connect_session")["status"])
+    caller.until(lambda frame: frame["type"] == "pong")
+    return "" if status == "Processing" else status
+
+
+def _check_turns(history: list[dict[str, Any]]) -> None:
+    # Every post is answered by a whole message, or by the word that its turn was cut.
+    contents = [message["content"] for message in history if "object_id" in message["sender"]]
+    for content in contents:
+        if content["type"] == "error_message":
+            assert content["error"] == CUT
+    ends = [c for c in contents if c["type"] in ("data_type_message", "error_message")]
+    posted = [m["content"] for m in history if "user_id" in m["sender"] and m["content"]["type"] != "response_message"]
+    batches = sum(str(content["value"]).startswith("two ") for content in posted)
+    assert len(ends) == len(posted) - batches
+
+
+def _check_calls(history: list[dict[str, Any]], runs: Counter[str]) -> None:
+    results = [m["content"] for m in history if m["content"]["type"] == "tool_result"]
+    calls = {m["content"]["tool_call_id"]: m["content"] for m in history if m["content"]["type"] == "tool_call"}
+    assert len({result["tool_call_id"] for result in results}) == len(results)
+    for result in results:
+        if result["status"] == "complete":
+            assert runs[calls[result["tool_call_id"]]["arguments"]["line"]] == 1
+    started = {call["arguments"]["line"] for call in calls.values()}
+    assert set(runs) <= started
+
+
+@pytest.mark.timeout(600)
+def test_nothing_is_lost_or_doubled_wherever_the_engine_is_killed(crashing: Crashing, tmp_path: Path) -> None:
+    for fatal in itertools.count(1):
+        database, traces = tmp_path / f"{fatal}.db", tmp_path / f"{fatal}.txt"
+        told = Told()
+        if crashing.start(database, traces, fatal):
+            try:
+                converse(crashing, told)
+            except _GONE:
+                crashing.wait()
+            else:
+                crashing.kill_engine()
+                break
+        check_after(database, traces, told)
+    check_after(database, traces, told)
+    assert len(told.acked) == 18
+    assert fatal > 200, "too few points for the claim"
+
+
+def test_a_pending_approval_survives_any_number_of_kills(crashing: Crashing, tmp_path: Path) -> None:
+    database, traces = tmp_path / "engine.db", tmp_path / "traces.txt"
+    session_id = approval_id = ""
+    for _ in range(5):
+        assert crashing.start(database, traces, 10_000)
+        with Caller(crashing, session_id or None) as caller:
+            if not session_id:
+                session_id = caller.session_id
+                approval_id = caller.ask_for_approval('/tool asked {"line": "once"}')["id"]
+            else:
+                assert caller.joined["status"] == "AwaitingApproval"
+                assert caller.hear()["message"]["status"] == "AwaitingApproval"
+                assert caller.hear()["message"]["id"] == approval_id
+        crashing.kill_engine()
+        assert not traces.exists()
+    engine = LocalEngine(tools=make_tools(traces), path=str(database))
+    with engine, Caller.on(engine, session_id=session_id) as caller:
+        assert caller.post(approve(), approval_id)["success"]
+        caller.until_status("Idle")
+        assert caller.post(approve(), approval_id)["code"] == "approval_already_answered"
+    assert traces.read_text() == "once\n"
+
+
+def test_posts_that_waited_are_answered_after_a_restart(crashing: Crashing, tmp_path: Path) -> None:
+    database, traces = tmp_path / "engine.db", tmp_path / "traces.txt"
+    assert crashing.start(database, traces, 10_000)
+    with Caller.on(crashing) as caller:
+        asked = caller.ask_for_approval('/tool asked {"line": "x"}')
+        caller.post("waits behind it")
+        caller.post("so does this")
+    crashing.kill_engine()
+    engine = LocalEngine(tools=make_tools(traces), path=str(database))
+    with engine, Caller.on(engine, session_id=caller.session_id) as again:
+        again.post(approve(), asked["id"])
+        for _ in range(3):
+            again.until_status("Idle")
+        texts = [message["content"].get("value") for message in again.history()][-2:]
+        assert texts == ['You said: "waits behind it"', 'You said: "so does this"']

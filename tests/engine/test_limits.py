@@ -1,0 +1,546 @@
+"""What the engine does not take: too large, too many, too slow, malformed. And that others do not notice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import websocket
+
+from sessionlib.engine import Limits, LocalEngine
+from sessionlib.wire import frames
+
+from .helpers import Caller, content_of, eventually, file, make_agent, open_socket, raw, readable, rest
+
+SMALL = Limits(
+    connections=20,
+    head_seconds=0.5,
+    body_seconds=0.5,
+    message_bytes=100_000,
+    outbound_bytes=100_000,
+    session_file_bytes=50_000,
+)
+
+
+@pytest.fixture
+def small() -> Iterator[LocalEngine]:
+    with LocalEngine(limits=SMALL) as engine:
+        yield engine
+
+
+def connect(engine: LocalEngine) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", engine.port), timeout=10)
+
+
+@contextlib.contextmanager
+def opened(engine: LocalEngine) -> Iterator[websocket.WebSocket]:
+    ws = open_socket(engine)
+    try:
+        yield ws
+    finally:
+        ws.shutdown()
+
+
+def head(engine: LocalEngine, line: str = "GET /v1/agents HTTP/1.1", *fields: str) -> bytes:
+    given = [f"Host: 127.0.0.1:{engine.port}", f"Authorization: Bearer {engine.api_key}", *fields]
+    return "\r\n".join([line, *given, "", ""]).encode("latin-1")
+
+
+def status(answer: bytes) -> int:
+    assert answer.count(b"HTTP/1.1 ") == 1, answer[:500]
+    return int(answer[9:12])
+
+
+def upgrade(engine: LocalEngine, *fields: str) -> bytes:
+    key = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+    return head(engine, "GET /v1/ws/session HTTP/1.1", *key, "Sec-WebSocket-Version: 13", *fields)
+
+
+# ---- requests ------------------------------------------------------------------------------
+
+
+def test_sizes_of_requests(small: LocalEngine) -> None:
+    many = [f"X-{number}: y" for number in range(100)]
+    json_type = "Content-Type: application/json"
+    cases = [
+        (head(small, "GET /v1/agents HTTP/1.1", "X: " + "y" * 20_000), 431),
+        (head(small, "GET /" + "x" * 20_000 + " HTTP/1.1"), 431),
+        (head(small, "GET /v1/agents HTTP/1.1", *many), 431),
+        (head(small, "POST /v1/agent HTTP/1.1", json_type, "Content-Length: 99999999999"), 413),
+        (head(small, "POST /v1/agent HTTP/1.1", json_type, "Transfer-Encoding: chunked") + b"5\r\nhello\r\n", 411),
+        (head(small, "POST /v1/agent HTTP/1.1", json_type, "Content-Length: 10") + b"{}", 408),
+        (head(small, "POST /v1/agent HTTP/1.1", json_type, "Content-Length: 1") + b'{"name": "x"}', 400),
+        (b"GET /v1/agents HTTP/1.1\r\nHost: ", 408),
+        (b"", 408),
+    ]
+    for data, expected in cases:
+        assert status(raw(small, data) or b"HTTP/1.1 408 ") == expected, data[:80]
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_sent(small: LocalEngine) -> None:
+    with connect(small) as sock:
+        fields = ("Content-Type: application/json", "Content-Length: 100000000", "Expect: 100-continue")
+        sock.sendall(head(small, "POST /v1/agent HTTP/1.1", *fields))
+        assert sock.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_that_may_come_is_asked_for(small: LocalEngine) -> None:
+    with connect(small) as sock:
+        fields = ("Content-Type: application/json", "Content-Length: 13", "Expect: 100-continue")
+        sock.sendall(head(small, "POST /v1/agent HTTP/1.1", *fields))
+        assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(b'{"name": "x"}')
+        assert sock.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_slow_senders_are_let_go_in_time(small: LocalEngine) -> None:
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(connect(small)) for _ in range(5)]
+        begun = time.monotonic()
+        while any(not readable(sock, 0) for sock in slow):
+            for sock in slow:
+                with contextlib.suppress(OSError):
+                    sock.sendall(b"G")
+            time.sleep(0.05)
+            assert time.monotonic() - begun < 10
+        assert rest(small, "GET", "/agents").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET /v1/agents\r\n\r\n",
+        b"GET /v1/agents HTTP/0.9\r\n{h}\r\n",
+        b"GET /v1/agents HTTP/1.0\r\n{h}\r\n",
+        b"GET /v1/agents HTTP/2.0\r\n{h}\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET  /v1/agents HTTP/1.1\r\n{h}\r\n",
+        b"GET /v1/agents HTTP/1.1 \r\n{h}\r\n",
+        b"get /v1/agents HTTP/1.1\r\n{h}\r\n",
+        b"GET v1/agents HTTP/1.1\r\n{h}\r\n",
+        b"CONNECT evil.example:80 HTTP/1.1\r\n{h}\r\n",
+        b"OPTIONS * HTTP/1.1\r\n{h}\r\n",
+        b"GET /v1/agents HTTP/1.1\n{h}\n",
+        b"GET /v1/agents HTTP/1.1\r\n{h}X: y\nEvil: z\r\n\r\n",
+        b"GET /v1/agents HTTP/1.1\r\n{h}X: y\r\n folded\r\n\r\n",
+        b"GET /v1/agents HTTP/1.1\r\n{h}X: y\rz\r\n\r\n",
+        b"GET /v1/agents HTTP/1.1\r\n{h}X: y\0z\r\n\r\n",
+        b"GET /v1/agents HTTP/1.1\r\n{h}X : y\r\n\r\n",
+        b"GET /v1/agents HTTP/1.1\r\n{h}: y\r\n\r\n",
+        b"GET /v1/agents HTTP/1.1\r\n{h}no colon\r\n\r\n",
+        b"POST /v1/agent HTTP/1.1\r\n{h}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        b"POST /v1/agent HTTP/1.1\r\n{h}Content-Length: 2, 2\r\n\r\n{}",
+        b"POST /v1/agent HTTP/1.1\r\n{h}Content-Length: +2\r\n\r\n{}",
+        b"POST /v1/agent HTTP/1.1\r\n{h}Content-Length: -1\r\n\r\n{}",
+        b"POST /v1/agent HTTP/1.1\r\n{h}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    ],
+)
+def test_malformed_requests_are_refused_and_the_connection_ends(small: LocalEngine, data: bytes) -> None:
+    fields = f"Host: 127.0.0.1:{small.port}\r\nAuthorization: Bearer {small.api_key}\r\n".encode()
+    smuggled = b"DELETE /v1/agent/x HTTP/1.1\r\n" + fields + b"\r\n"
+    assert status(raw(small, data.replace(b"{h}", fields) + smuggled)) in (400, 505)
+
+
+def test_only_the_first_of_many_requests_is_answered(small: LocalEngine) -> None:
+    assert status(raw(small, head(small) * 100)) == 200
+
+
+def test_random_bytes_never_get_past_the_door(small: LocalEngine) -> None:
+    drawn = random.Random(3)
+    good = head(small)
+    for _ in range(150):
+        data = bytearray(good)
+        for _ in range(drawn.randrange(1, 4)):
+            data[drawn.randrange(len(data))] = drawn.randrange(256)
+        answer = raw(small, bytes(data) + b"\r\n\r\n")
+        assert answer == b"" or 200 <= status(answer) < 506
+
+
+def test_more_connections_than_there_is_room_for_are_turned_away(small: LocalEngine) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(opened(small))
+        with connect(small) as sock:
+            assert sock.recv(100).startswith(b"HTTP/1.1 503 ")
+    eventually(lambda: _answers(small))
+
+
+def _answers(engine: LocalEngine) -> bool:
+    try:
+        return rest(engine, "GET", "/agents").status_code == 200
+    except OSError:
+        return False
+
+
+# ---- names of files ------------------------------------------------------------------------
+
+NAMES = [
+    "../up",
+    "../../../../../../etc/passwd",
+    "/etc/passwd",
+    "//etc/passwd",
+    "..\\..\\up",
+    "C:\\windows\\system32",
+    "C:up",
+    "\\\\server\\share",
+    "%2e%2e%2fup",
+    "%2e%2e/up",
+    "..%c0%afup",
+    "..;/up",
+    "....//up",
+    "a/../../up",
+    "a/b/c",
+    "~/.bashrc",
+    "~root",
+    "$HOME/x",
+    "`id`",
+    "$(id)",
+    "x; rm -rf /",
+    "| cat",
+    "nul\x00byte",
+    "new\nline",
+    "return\r\nHeader: x",
+    "tab\t",
+    "\x1b[31mred",
+    "CON",
+    "NUL.txt",
+    "aux",
+    "COM1",
+    "trailing.",
+    "trailing ",
+    " leading",
+    ".",
+    "..",
+    "...",
+    "x" * 300,
+    "\u202egpj.exe",
+    "\u2024\u2024/up",
+    "file:///etc/passwd",
+    "",
+]
+
+
+def test_names_of_files_are_only_names(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    database = root / "engine.db"
+    before = sorted(os.listdir("/etc"))
+    with LocalEngine(path=str(database)) as engine, Caller.on(engine) as caller:
+        caller.say(frames.post_messages(caller.session_id, [file(name) for name in NAMES]))
+        caller.until_status("Idle")
+        kept = [message["content"] for message in caller.history() if message["content"]["type"] == "file"]
+        assert len(kept) == len(NAMES)
+        for name, content in zip(NAMES, kept, strict=True):
+            assert content["name"].isprintable()
+            assert 0 < len(content["name"]) <= 255
+            assert content["name"] == name or not name.isprintable() or len(name) > 255 or not name
+            answer = rest(engine, "GET", f"/file/{content['file_id']}")
+            assert (answer.content, answer.headers["content-disposition"]) == (b"hi", "attachment")
+    assert {path.name for path in root.iterdir()} <= {"engine.db", "engine.db-wal", "engine.db-shm", "engine.db.lock"}
+    assert [path.name for path in tmp_path.iterdir()] == ["root"]
+    assert sorted(os.listdir("/etc")) == before
+
+
+def test_paths_in_addresses_lead_nowhere(small: LocalEngine) -> None:
+    for name in NAMES:
+        if name and name.isascii() and name.isprintable() and " " not in name:
+            answer = raw(small, head(small, f"GET /v1/file/{name} HTTP/1.1"))
+            assert status(answer) in (400, 404), name
+
+
+def test_files_of_a_session_have_a_limit(small: LocalEngine) -> None:
+    with Caller.on(small) as caller:
+        large = file("large", "A" * 40_000)
+        caller.ask(large)
+        refused = caller.post(large)
+        assert (refused["success"], refused["code"]) == (False, "files_too_large")
+        assert len([m for m in caller.history() if m["content"]["type"] == "file"]) == 1
+
+
+# ---- WebSocket -----------------------------------------------------------------------------
+
+
+def closing(ws: websocket.WebSocket) -> tuple[int, str]:
+    """The code and reason with which the engine closes."""
+    while True:
+        opcode, data = ws.recv_data(control_frame=True)
+        if opcode == websocket.ABNF.OPCODE_CLOSE:
+            return struct.unpack("!H", data[:2])[0], data[2:].decode()
+
+
+def test_a_message_may_be_as_large_as_the_limit_and_no_larger(small: LocalEngine) -> None:
+    with Caller.on(small) as caller:
+        frame = frames.post_message(caller.session_id, "")
+        room = SMALL.message_bytes - len(json.dumps(frame))
+        assert caller.post("x" * room)["success"]
+        caller.until_status("Idle")
+        caller.say(frames.post_message(caller.session_id, "x" * (room + 1)))
+        assert closing(caller.ws)[0] == 1009
+
+
+def test_fragments_that_add_up_are_refused(small: LocalEngine) -> None:
+    with opened(small) as ws:
+        opcode = websocket.ABNF.OPCODE_TEXT
+        with contextlib.suppress(OSError, websocket.WebSocketException):
+            for _ in range(200):
+                ws.send_frame(websocket.ABNF(0, 0, 0, 0, opcode, 1, b"x" * 1000))
+                opcode = websocket.ABNF.OPCODE_CONT
+        assert closing(ws)[0] == 1009
+
+
+def test_a_declared_size_without_the_bytes_costs_nothing(small: LocalEngine) -> None:
+    with connect(small) as sock:
+        sock.sendall(upgrade(small))
+        assert b" 101 " in sock.recv(1000)
+        sock.sendall(b"\x81\xff" + (2**62).to_bytes(8, "big") + b"\0\0\0\0" + b"x" * 150_000)
+        assert sock.recv(4) == b"\x88" + sock_length(b"a message has at most 100000 bytes") + b"\x03\xf1"
+
+
+def sock_length(reason: bytes) -> bytes:
+    return bytes([len(reason) + 2])
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"\x82\x81\0\0\0\0x", 1003),
+        (b"\x81\x81\0\0\0\0\xff", 1007),
+        (b"\x81\x82\0\0\0\0\xc0\x80", 1007),
+        (b"\x81\x83\0\0\0\0\xed\xa0\x80", 1007),
+        (b"\xc1\x81\0\0\0\0x", 1002),
+        (b"\x83\x81\0\0\0\0x", 1002),
+        (b"\x81\x01x", 1002),
+        (b"\x80\x81\0\0\0\0x", 1002),
+        (b"\x01\x81\0\0\0\0x\x81\x81\0\0\0\0x", 1002),
+        (b"\x09\x80\0\0\0\0", 1002),
+        (b"\x89\xfe\x00\x7e\0\0\0\0" + b"x" * 126, 1002),
+        (b"\x88\x81\0\0\0\0x", 1002),
+        (b"\x88\x82\0\0\0\0\x03\xed", 1002),
+        (b"\x88\x82\0\0\0\0\x00\x01", 1002),
+        (b"\x88\x82\0\0\0\0\x03\xe8", 1000),
+        (b"\x88\x82\0\0\0\0\x0f\xa0", 4000),
+    ],
+)
+def test_frames_that_break_the_rules_end_the_connection(small: LocalEngine, data: bytes, code: int) -> None:
+    with connect(small) as sock:
+        sock.sendall(upgrade(small))
+        assert b" 101 " in sock.recv(1000)
+        sock.sendall(data)
+        answer = sock.recv(1000)
+        assert (answer[0], int.from_bytes(answer[2:4], "big")) == (0x88, code)
+        sock.sendall(b"\x88\x80\0\0\0\0")
+        assert sock.recv(1000) == b""
+
+
+def test_messages_in_pieces_are_put_together(small: LocalEngine) -> None:
+    text = json.dumps(frames.ping_session("sé€😀ssion"), ensure_ascii=False).encode()
+    for cut in range(1, len(text)):
+        with opened(small) as ws:
+            ws.send_frame(websocket.ABNF(0, 0, 0, 0, websocket.ABNF.OPCODE_TEXT, 1, text[:cut]))
+            ws.ping(b"between")
+            ws.send_frame(websocket.ABNF(1, 0, 0, 0, websocket.ABNF.OPCODE_CONT, 1, text[cut:]))
+            assert ws.recv_data(control_frame=True) == (websocket.ABNF.OPCODE_PONG, b"between")
+            assert json.loads(ws.recv())["session_id"] == "sé€😀ssion"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ((), 426),
+        (("Upgrade: websocket", "Connection: Upgrade"), 426),
+        (("Upgrade: h2c", "Connection: Upgrade"), 426),
+        (("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 8", "Sec-WebSocket-Key: eA=="), 426),
+    ],
+)
+def test_what_is_no_handshake_is_told_so(small: LocalEngine, fields: tuple[str, ...], expected: int) -> None:
+    assert status(raw(small, head(small, "GET /v1/ws/session HTTP/1.1", *fields))) == expected
+    assert status(raw(small, head(small, "POST /v1/ws/session HTTP/1.1", *fields))) == 405
+
+
+def test_nothing_is_agreed_to_that_was_offered(small: LocalEngine) -> None:
+    with connect(small) as sock:
+        sock.sendall(upgrade(small, "Sec-WebSocket-Extensions: permessage-deflate", "Sec-WebSocket-Protocol: chat"))
+        answer = sock.recv(1000).lower()
+        assert b" 101 " in answer
+        assert b"extensions" not in answer
+        assert b"protocol:" not in answer
+
+
+def test_a_flood_of_frames_is_told_then_closed() -> None:
+    limits = Limits(frames_per_second=100, frame_burst=50, refusals=30)
+    with LocalEngine(limits=limits) as engine, Caller.on(engine) as calm, Caller.on(engine) as flooding:
+        with contextlib.suppress(OSError, websocket.WebSocketException):
+            for _ in range(5000):
+                flooding.say(frames.ping_session("x"))
+        told = []
+        code = None
+        while code is None:
+            opcode, data = flooding.ws.recv_data(control_frame=True)
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                code = int.from_bytes(data[:2], "big")
+            else:
+                told.append(json.loads(data))
+        assert code == 1008
+        assert {frame.get("code") for frame in told} == {None, "rate_limited"}
+        calm.ask("undisturbed")
+
+
+def test_a_client_that_does_not_read_is_closed_and_the_others_go_on(small: LocalEngine) -> None:
+    with Caller.on(small) as reading:
+        deaf = open_socket(small, sockopt=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)])
+        deaf.send(json.dumps(frames.connect_session(reading.session_id)))
+        deaf.recv()
+        for number in range(100):
+            assert len(reading.ask(f"{number} " + "word " * 390)) > 390
+        with contextlib.suppress(ConnectionError, websocket.WebSocketException):
+            assert closing(deaf) == (1013, "too slow: connect again and read the history")
+        deaf.shutdown()
+        with Caller.on(small, session_id=reading.session_id) as again:
+            assert again.history() == reading.history()
+            assert len(again.history()) == 200
+
+
+def test_a_history_larger_than_the_queue_is_sent_whole(small: LocalEngine) -> None:
+    with Caller.on(small) as caller:
+        for number in range(30):
+            assert caller.post(f"{number} " + "x" * 50_000)["success"]
+            caller.until_status("Idle")
+        assert len(json.dumps(caller.history())) > 10 * SMALL.outbound_bytes
+
+
+def test_a_silent_client_is_pinged_and_a_dead_one_let_go() -> None:
+    with LocalEngine(limits=Limits(silence_seconds=0.2)) as engine, Caller.on(engine) as caller:
+        for _ in range(5):
+            opcode, _ = caller.ws.recv_data_frame(control_frame=True)
+            assert opcode == websocket.ABNF.OPCODE_PING
+        with connect(engine) as dead:
+            dead.sendall(upgrade(engine))
+            assert b" 101 " in dead.recv(1000)
+            received = b"x"
+            while received:
+                received = dead.recv(1000)
+    with LocalEngine(limits=Limits(silence_seconds=0.2)) as engine, Caller.on(engine) as caller:
+        for _ in range(10):
+            time.sleep(0.1)
+            caller.ask("still here")
+
+
+# ---- many at once --------------------------------------------------------------------------
+
+
+def _together(count: int, work: Callable[[int], None]) -> None:
+    errors: list[BaseException] = []
+
+    def run(number: int) -> None:
+        try:
+            work(number)
+        except BaseException as error:  # handed to the test
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+@pytest.mark.timeout(300)
+def test_fifty_clients_of_one_session_see_one_transcript(engine: LocalEngine) -> None:
+    """100 rounds: all of them post in turn and answer at once; the first answer stands."""
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(Caller.on(engine))
+        callers = [first]
+        callers += [stack.enter_context(Caller.on(engine, session_id=first.session_id)) for _ in range(49)]
+        told: list[list[dict[str, Any]]] = [[] for _ in callers]
+
+        def hear(number: int) -> None:
+            caller = callers[number]
+            idle = 0
+            while idle < 200:
+                frame = caller.hear()
+                told[number].append(frame)
+                idle += frame["type"] == "participant_status" and frame["message"]["status"] == "Idle"
+                if content_of(frame).get("type") == "tool_call_approval" and number % 5 == 0:
+                    answer = {"tool_call_approval": {"confirm": {}} if number % 2 else {"deny": str(number)}}
+                    content = {"type_string": "response_message", "value": answer}
+                    caller.say(frames.post_message(caller.session_id, content, frame["message"]["id"]))
+
+        def post(number: int) -> None:
+            for round_number in range(4):
+                text = f"{number}/{round_number}" if round_number % 2 else f'/tool refund {{"order_id": "{number}"}}'
+                callers[number].say(frames.post_message(first.session_id, text))
+
+        def both(number: int) -> None:
+            hear(number // 2) if number % 2 else post(number // 2)
+
+        _together(100, both)
+        public = [[frame for frame in heard if frame["type"] in _PUBLIC] for heard in told]
+        assert len(public[0]) > 200 * 4
+        assert all(heard == public[0] for heard in public[1:])
+        acks = [frame for heard in told for frame in heard if frame["type"] == "post_message" and "approved" in frame]
+        # Those who lose the race may hear of it after the last turn has ended.
+        assert len([ack for ack in acks if ack["success"]]) <= 100
+        histories = [caller.history() for caller in callers[:5]]
+        assert all(history == histories[0] for history in histories)
+        posted = [m["content"].get("value") for m in histories[0] if m["content"]["type"] == "data_type_message"]
+        for number in range(50):
+            own = [text for text in posted if text and text.startswith(f"{number}/")]
+            assert own == [f"{number}/1", f"{number}/3"]
+
+
+_PUBLIC = ("message_delta", "message_notification", "participant_status")
+
+
+@pytest.mark.timeout(300)
+def test_two_hundred_sessions_stream_at_once(engine: LocalEngine) -> None:
+    agent_id = make_agent(engine)
+    words = " ".join(f"w{number}" for number in range(150))
+    barrier = threading.Barrier(200)
+    sessions: list[str] = []
+
+    def talk(number: int) -> None:
+        with Caller.on(engine, agent_id=agent_id) as caller:
+            barrier.wait(60)
+            heard = caller.ask(f"{number} {words}")
+            deltas = [frame for frame in heard if frame["type"] == "message_delta"]
+            assert [frame["index"] for frame in deltas] == list(range(len(deltas)))
+            assert len(deltas) > 150
+            text = "".join(frame["value"] for frame in deltas)
+            assert text.endswith(f'You said: "{number} {words}"')
+            assert {frame["session_id"] for frame in heard} == {caller.session_id}
+            sessions.append(caller.session_id)
+
+    _together(200, talk)
+    assert len(set(sessions)) == 200
+
+
+def test_ids_cannot_be_guessed_and_say_nothing(engine: LocalEngine) -> None:
+    with Caller.on(engine) as one, Caller.on(engine) as two:
+        ids = {one.session_id, two.session_id, one.ask("x")[0]["message_id"], one.ask("y")[0]["turn_id"]}
+        assert len(ids) == 4
+        assert all(len(bytes.fromhex(item)) == 16 for item in ids)
+        two.say(frames.post_message(one.session_id, "into yours"))
+        assert two.hear()["code"] == "not_joined"
+        two.say(frames.get_messages(one.session_id))
+        assert two.hear()["code"] == "not_joined"
+
+
+def test_an_engine_that_was_never_used_has_no_address_to_share() -> None:
+    with LocalEngine() as engine:
+        url = urlsplit(engine.base_url)
+        assert (url.scheme, url.hostname, url.port, url.path) == ("http", "127.0.0.1", engine.port, "/v1")
+        assert engine.ws_url == engine.base_url.replace("http", "ws", 1)

@@ -1,0 +1,437 @@
+"""Getting there: names, addresses, certificates and proxies, each within the time that connect() has."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime
+import socket
+import ssl
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+
+from sessionlib import (
+    ConfigurationError,
+    Session,
+    SessionConnectionError,
+    SessionDisconnectedError,
+    SessionError,
+    SessionTimeoutError,
+)
+from sessionlib.retrying import is_transient
+from sessionlib.transport.proxy import choose_proxy, parse_proxy
+from tests.faults.proxies import HttpProxy, TlsFront
+from tests.faults.script import make, within
+from tests.support.chaos import ChaosProxy
+from tests.support.script_engine import ScriptEngine
+from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
+from tests.support.waiting import eventually
+
+Resolve = Callable[[str], list[str]]
+
+
+def remote(port: int, **options: Any) -> Session:
+    """A session at a host that only a resolver or a proxy knows."""
+    given = {"session_id": "s1", "ws_url": f"ws://engine.example:{port}/v1", "allow_insecure": True}
+    return Session(api_key=SENTINEL_KEY, **{**given, "reconnect_delay": 0.01, **options})
+
+
+# ---- names ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Callable[[Resolve], None]:
+    """Lets a function resolve names instead of the system."""
+    real = socket.getaddrinfo
+
+    def use(resolve: Resolve) -> None:
+        def getaddrinfo(host: str, port: int, *args: Any, flags: int = 0, **kwargs: Any) -> list[Any]:
+            if flags & socket.AI_NUMERICHOST:
+                return real(host, port, *args, flags=flags, **kwargs)
+            found = [real(address, port, *args, **kwargs) for address in resolve(host)]
+            return [entry for entries in found for entry in entries]
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    return use
+
+
+@pytest.mark.parametrize("code", [socket.EAI_NONAME, socket.EAI_AGAIN], ids=["no such name", "server failure"])
+def test_a_name_that_cannot_be_resolved_may_be_resolved_later(resolver: Callable[[Resolve], None], code: int) -> None:
+    def resolve(host: str) -> list[str]:
+        raise socket.gaierror(code, "the resolver says no")
+
+    resolver(resolve)
+    with pytest.raises(SessionConnectionError) as caught, within(0.5):
+        remote(1).connect(5)
+    assert "engine.example" in str(caught.value)
+    assert is_transient(caught.value)
+
+
+def test_a_lost_link_survives_a_resolver_that_fails_for_a_while(
+    engine: ScriptEngine, resolver: Callable[[Resolve], None]
+) -> None:
+    answers: list[Any] = [["127.0.0.1"], socket.gaierror(socket.EAI_AGAIN, "not now"), ["127.0.0.1"]]
+
+    def resolve(host: str) -> list[str]:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return list(answer)
+
+    resolver(resolve)
+    with remote(engine.port) as session:
+        engine.drop_all()
+        engine.wait_connected(2)
+        assert session.get_messages(timeout=5) == []
+    assert answers == []
+
+
+def test_a_resolver_that_hangs_takes_no_longer_than_it_may(resolver: Callable[[Resolve], None]) -> None:
+    let_go = threading.Event()
+
+    def hang(host: str) -> list[str]:
+        let_go.wait(60)
+        return ["127.0.0.1"]
+
+    resolver(hang)
+    with pytest.raises(SessionTimeoutError), within(0.3):
+        remote(1).connect(0.3)
+    let_go.set()
+
+
+def test_a_dead_address_is_followed_by_the_next(engine: ScriptEngine, resolver: Callable[[Resolve], None]) -> None:
+    resolver(lambda host: ["::1", "127.0.0.3", "127.0.0.1"])
+    with within(1), remote(engine.port) as session:
+        assert session.get_messages(timeout=5) == []
+
+
+@contextlib.contextmanager
+def full_backlog(host: str, port: int = 0) -> Iterator[int]:
+    """Listens with a queue that is full, so that whoever connects gets no answer."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server((host, port), backlog=0))
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+def test_an_address_that_does_not_answer_leaves_time_for_the_next(
+    engine: ScriptEngine, resolver: Callable[[Resolve], None]
+) -> None:
+    with full_backlog("127.0.0.9", engine.port):
+        resolver(lambda host: ["127.0.0.9", "127.0.0.1"])
+        session = remote(engine.port)
+        with within(2):
+            session.connect(2)
+        session.disconnect()
+
+
+def test_an_engine_that_takes_no_connection_takes_no_longer_than_it_may() -> None:
+    with full_backlog("127.0.0.1") as port:
+        session = remote(port, ws_url=f"ws://127.0.0.1:{port}/v1")
+        with pytest.raises(SessionTimeoutError), within(0.4):
+            session.connect(0.4)
+
+
+@pytest.mark.parametrize("where", ["resolving", "connecting", "shaking hands", "joining"])
+def test_a_session_that_connects_can_be_told_not_to(
+    engine: ScriptEngine, resolver: Callable[[Resolve], None], where: str
+) -> None:
+    let_go = threading.Event()
+    resolver(lambda host: [str(let_go.wait(30) and "127.0.0.1")])
+    engine.on("connect_session", lambda conn, frame: None)
+    failures: list[BaseException] = []
+    with contextlib.ExitStack() as stack:
+        port = engine.port
+        if where == "connecting":
+            port = stack.enter_context(full_backlog("127.0.0.1"))
+        elif where == "shaking hands":
+            mute = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = mute.getsockname()[1]
+        host = "engine.example" if where == "resolving" else "127.0.0.1"
+        session = remote(port, ws_url=f"ws://{host}:{port}/v1")
+
+        def connect() -> None:
+            try:
+                session.connect(30)
+            except SessionError as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=connect)
+        thread.start()
+        assert eventually(lambda: session.state == "connecting")
+        time.sleep(0.1)
+        with within(0.2):
+            session.disconnect()
+            thread.join()
+        let_go.set()
+    assert [type(failure) for failure in failures] == [SessionDisconnectedError]
+
+
+# ---- certificates --------------------------------------------------------------------------
+
+AUTHORITY = trustme.CA()
+STRANGER = trustme.CA()
+
+
+def server_context(authority: trustme.CA = AUTHORITY, name: str = "engine.example", **options: Any) -> ssl.SSLContext:
+    """The TLS of a server that an authority vouches for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name, **options).configure_cert(context)
+    return context
+
+
+def expired() -> ssl.SSLContext:
+    """The TLS of a server whose certificate is over."""
+    return server_context(not_after=datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc))
+
+
+def old_tls() -> ssl.SSLContext:
+    """The TLS of a server that speaks 1.1 at best."""
+    context = server_context()
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    return context
+
+
+def secure(port: int, **options: Any) -> Session:
+    """A session that reaches the engine over TLS."""
+    context = ssl.create_default_context()
+    AUTHORITY.configure_trust(context)
+    return remote(port, ws_url=f"wss://engine.example:{port}/v1", tls=context, allow_insecure=False, **options)
+
+
+@pytest.fixture
+def at_home(resolver: Callable[[Resolve], None]) -> None:
+    """Every name is this machine."""
+    resolver(lambda host: ["127.0.0.1"])
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_session_over_tls(engine: ScriptEngine) -> None:
+    with TlsFront(engine.port, server_context()) as front:
+        with secure(front.port) as session:
+            assert session.get_messages(timeout=5) == []
+        assert SENTINEL_KEY.encode() in front.clear
+
+
+@pytest.mark.usefixtures("at_home")
+@pytest.mark.parametrize(
+    "context",
+    [expired, lambda: server_context(name="other.example"), lambda: server_context(STRANGER), old_tls],
+    ids=["expired", "another host", "nobody vouches for it", "TLS 1.1"],
+)
+def test_no_key_goes_to_a_server_that_is_not_proved(
+    engine: ScriptEngine, context: Callable[[], ssl.SSLContext]
+) -> None:
+    with TlsFront(engine.port, context()) as front:
+        with pytest.raises(SessionConnectionError) as caught, within(1):
+            secure(front.port).connect(5)
+        assert not is_transient(caught.value)
+        assert front.clear == b""
+    assert engine.handshakes == []
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_server_that_does_not_speak_tls() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse() -> None:
+            sock, _ = server.accept()
+            with sock:
+                sock.recv(100)
+                sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        with pytest.raises(SessionConnectionError, match="TLS") as caught, within(1):
+            secure(server.getsockname()[1]).connect(5)
+        thread.join()
+    assert not is_transient(caught.value)
+
+
+@pytest.mark.usefixtures("at_home")
+@pytest.mark.parametrize("how", ["FIN", "RST"])
+@pytest.mark.parametrize("count", [0, 1, 100, 700])
+def test_a_cut_in_the_tls_handshake_is_worth_another_try(engine: ScriptEngine, how: Any, count: int) -> None:
+    with TlsFront(engine.port, server_context()) as front, ChaosProxy("127.0.0.1", front.port) as proxy:
+        proxy.downstream.limit_data(count, how, times=1)
+        session = secure(proxy.port)
+        with pytest.raises(SessionDisconnectedError) as caught, within(1):
+            session.connect(5)
+        assert is_transient(caught.value)
+        session.connect(5).disconnect()
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_mute_tls_server_takes_no_longer_than_it_may() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(SessionTimeoutError), within(0.3):
+        secure(mute.getsockname()[1]).connect(0.3)
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_link_over_tls_that_is_lost_comes_back(engine: ScriptEngine) -> None:
+    with (
+        TlsFront(engine.port, server_context()) as front,
+        ChaosProxy("127.0.0.1", front.port) as proxy,
+        secure(proxy.port) as session,
+    ):
+        for how in (proxy.cut, proxy.reset):
+            before = engine.log.opened
+            how()
+            engine.wait_connected(before + 1)
+            assert session.get_messages(timeout=5) == []
+
+
+# ---- proxies -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def proxy(engine: ScriptEngine) -> Iterator[HttpProxy]:
+    with HttpProxy(engine.port) as proxy:
+        yield proxy
+
+
+def test_a_session_through_a_proxy(proxy: HttpProxy) -> None:
+    with remote(80, proxy=proxy.url) as session:
+        assert session.get_messages(timeout=5) == []
+    assert proxy.heads == [b"CONNECT engine.example:80 HTTP/1.1\r\nHost: engine.example:80\r\n\r\n"]
+
+
+def test_a_session_over_tls_through_a_proxy(engine: ScriptEngine) -> None:
+    with TlsFront(engine.port, server_context()) as front, HttpProxy(front.port) as proxy:
+        with secure(443, proxy=proxy.url) as session:
+            assert session.get_messages(timeout=5) == []
+        assert SENTINEL_KEY.encode() in front.clear
+        assert SENTINEL_KEY.encode() not in proxy.heads[0]
+
+
+def test_a_proxy_gets_its_credentials_and_nobody_else(
+    engine: ScriptEngine, proxy: HttpProxy, log_watch: LogWatch
+) -> None:
+    with remote(80, proxy=f"http://jo%40x:se%3Acret@127.0.0.1:{proxy.port}") as session:
+        assert_keeps_secret(session, "cret")
+    told = base64.b64encode(b"jo@x:se:cret")
+    assert b"Proxy-Authorization: Basic " + told in proxy.heads[0]
+    assert SENTINEL_KEY.encode() not in proxy.heads[0]
+    assert b"Proxy-Authorization" not in engine.handshakes[0]
+    log_watch.check("cret")
+    log_watch.check(told.decode())
+
+
+def test_the_environments_proxy_is_used(proxy: HttpProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", proxy.url)
+    with remote(80):
+        pass
+    assert len(proxy.heads) == 1
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ws_proxy", "explicit"])
+def test_an_engine_on_this_machine_is_never_reached_through_a_proxy(
+    engine: ScriptEngine, proxy: HttpProxy, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, proxy.url)
+    for host in ("127.0.0.1", "localhost"):
+        url = f"ws://{host}:{engine.port}/v1"
+        with make(engine, ws_url=url, proxy=proxy.url if name == "explicit" else None):
+            pass
+    assert proxy.heads == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "chosen"),
+    [
+        ("https_proxy", "http://p:1", "p:1"),
+        ("https_proxy", "p:1", "p:1"),
+        ("http_proxy", "http://p:1", None),
+        ("wss_proxy", "http://p:1", "p:1"),
+        ("all_proxy", "http://p:1", "p:1"),
+    ],
+)
+def test_which_variable_is_for_which_url(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, chosen: str | None
+) -> None:
+    url = urlsplit("wss://e.example/v1")
+    monkeypatch.setenv(name, value)
+    found = choose_proxy(None, url)
+    assert (None if found is None else str(found)) == chosen
+    assert choose_proxy("", url) is None
+    monkeypatch.setenv("no_proxy", "example")
+    assert choose_proxy(None, url) is None
+
+
+@pytest.mark.parametrize(("status", "transient"), [(403, False), (407, False), (429, True), (502, True), (503, True)])
+def test_a_proxy_that_refuses(proxy: HttpProxy, status: int, transient: bool) -> None:
+    proxy.answers = [b"HTTP/1.1 %d No\r\n\r\n" % status]
+    session = remote(80, proxy=proxy.url.replace("//", "//jo:se3cret@"))
+    with pytest.raises(SessionConnectionError, match=str(status)) as caught, within(1):
+        session.connect(5)
+    assert_keeps_secret(caught.value, "se3cret")
+    assert is_transient(caught.value) is transient
+    assert len(proxy.heads) == 1
+
+
+def test_a_lost_link_comes_back_through_a_proxy_that_was_overloaded(engine: ScriptEngine, proxy: HttpProxy) -> None:
+    proxy.answers = [None, b"HTTP/1.1 502 Bad gateway\r\n\r\n"]
+    with remote(80, proxy=proxy.url) as session:
+        engine.drop_all()
+        engine.wait_connected(2)
+        assert session.get_messages(timeout=5) == []
+    assert len(proxy.heads) == 3
+
+
+def test_a_lost_link_does_not_come_back_through_a_proxy_that_wants_a_password(
+    engine: ScriptEngine, proxy: HttpProxy
+) -> None:
+    proxy.answers = [None, b"HTTP/1.1 407 Who are you\r\n\r\n"]
+    with remote(80, proxy=proxy.url) as session:
+        engine.drop_all()
+        with pytest.raises(SessionDisconnectedError, match="407"):
+            list(session.listen(timeout=5))
+    assert len(proxy.heads) == 2
+
+
+@pytest.mark.parametrize(
+    "answer", [b"SSH-2.0\r\n\r\n", b"HTTP/1.1 OK\r\n\r\n", b"x" * 100_000], ids=["ssh", "no status", "endless"]
+)
+def test_a_proxy_that_is_none(proxy: HttpProxy, answer: bytes) -> None:
+    proxy.answers = [answer]
+    with pytest.raises(SessionConnectionError), within(1):
+        remote(80, proxy=proxy.url).connect(5)
+
+
+def test_a_proxy_that_hangs_takes_no_longer_than_it_may(proxy: HttpProxy) -> None:
+    proxy.answers = [b""]
+    with pytest.raises(SessionTimeoutError), within(0.3):
+        remote(80, proxy=proxy.url).connect(0.3)
+
+
+def test_a_proxy_that_drops_the_link_once_it_is_connected(proxy: HttpProxy) -> None:
+    proxy.answers = [b"HTTP/1.1 200 OK\r\n\r\n"]
+    with pytest.raises(SessionDisconnectedError) as caught, within(1):
+        remote(80, proxy=proxy.url).connect(5)
+    assert is_transient(caught.value)
+
+
+@pytest.mark.parametrize("url", ["socks5://h:1", "http://h:99999", "http://", "http://a b:1", "http://h\r\n:1"])
+def test_what_is_no_proxy_is_refused_before_anything_is_sent(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        remote(80, proxy=url)
+    assert f"{url!r}" not in str(caught.value)
+
+
+def test_a_proxy_does_not_show_its_credentials() -> None:
+    assert_keeps_secret(repr(parse_proxy("http://jo:se3cret@h:1")), base64.b64encode(b"jo:se3cret").decode())
