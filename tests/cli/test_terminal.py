@@ -53,7 +53,7 @@ def test_a_chat_from_its_first_line_to_its_last(cli: Cli) -> None:
         terminal.wait_for('You said: "One line and one more"')
         terminal.type("/quit")
         assert terminal.status() == 0
-        terminal.wait_for("To go on: sessionlib chat --session ")
+        terminal.wait_for("To go on: sessionlib chat --db chat.db --session ")
     assert "\n## User\n\nIs *this* a **terminal**?\n" in (cli.home / "talk.md").read_text()
 
 
