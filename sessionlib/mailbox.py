@@ -37,6 +37,7 @@ class Mailbox:
         "_appended",
         "_closed",
         "_consumers_waiting",
+        "_discarded",
         "_failure",
         "_gates",
         "_lock",
@@ -66,6 +67,8 @@ class Mailbox:
         # How many events were ever appended, and how many before the notice: whether it has been read
         # shows by counting, so that `take` need not look at what it takes.
         self._appended = 0
+        # How many have left it otherwise than by `take`.
+        self._discarded = 0
         self._notice: SessionEvent | None = None
         self._notice_at = -1
         # One for each consumer that waits, oldest first; opened to wake it.
@@ -82,7 +85,7 @@ class Mailbox:
     @property
     def taken(self) -> int:
         """How many events have been taken, near enough to see whether anybody takes any."""
-        return self._appended - len(self._queue)
+        return self._appended - len(self._queue) - self._discarded
 
     def ends_with(self, kind: SessionEventType) -> bool:
         """Whether the last event that waits is of a kind."""
@@ -99,6 +102,7 @@ class Mailbox:
         unwanted = {id(event) for event in events}
         with self._lock:
             kept = [event for event in self._queue if id(event) not in unwanted]
+            self._discarded = -self.taken  # counting begins anew, but for what was taken
             self._queue.clear()
             self._queue.extend(kept)
             self._appended = len(kept)
@@ -183,6 +187,7 @@ class Mailbox:
             ends = [at for at, event in enumerate(self._queue) if last(event)]
             for _ in range(ends[-1] + 1 if ends else 0):
                 self._queue.popleft()
+                self._discarded += 1
 
     def _take_all(self) -> list[SessionEvent]:
         assert self._lock.locked()
@@ -190,6 +195,7 @@ class Mailbox:
         with contextlib.suppress(IndexError):  # and not by its length: its consumer may still be taking
             while True:
                 taken.append(self._queue.popleft())
+                self._discarded += 1
         return taken
 
     def _put_bounded(self, events: Sequence[SessionEvent]) -> None:
