@@ -6,6 +6,9 @@ top. There is no event loop anywhere, so it works in notebooks, scripts and sync
 
 from __future__ import annotations
 
+import importlib
+import typing
+
 from sessionlib._version import __version__
 from sessionlib.agent import (
     Agent,
@@ -139,5 +142,19 @@ __all__ = [
     "approve_all",
     "approve_tools",
     "ask_console",
+    "ask_notebook",
     "deny_all",
 ]
+
+# Names whose rooms are loaded when they are first asked for.
+_LATER = {"ask_notebook": "sessionlib.notebook"}
+
+
+def __getattr__(name: str) -> typing.Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

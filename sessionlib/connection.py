@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sessionlib import heartbeat
@@ -14,13 +14,15 @@ from sessionlib.config import Endpoint
 from sessionlib.errors import (
     DeliveryUnknownError,
     ForkedSessionError,
+    SessionConnectionError,
     SessionDisconnectedError,
     SessionError,
     SessionlibError,
     SessionProtocolError,
     SessionTimeoutError,
 )
-from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
+from sessionlib.heartbeat import Pulse
 from sessionlib.hub import Hub
 from sessionlib.joining import Joiner
 from sessionlib.link import Callbacks, LinkOptions, Owner, Post
@@ -28,17 +30,16 @@ from sessionlib.outgoing import Outgoing, Progress
 from sessionlib.retrying import Retries, is_transient
 from sessionlib.timing import Deadline, acquire
 from sessionlib.transport import Transport
-from sessionlib.wire import codec, frames
-from sessionlib.wire.parse import Frame, parse_frame
-from sessionlib.wire.recovery import Seen, summarise
+from sessionlib.wire import codec
+from sessionlib.wire.codec import Payload
+from sessionlib.wire.parse import Frame, Run
+from sessionlib.wire.recovery import Pending, Seen, summarise
 from sessionlib.wire.state import SessionState, may_follow
 
 __all__ = ["Connection"]
 
 logger = logging.getLogger("sessionlib")
 
-# The official client sends its application-level ping every 5 s.
-SESSION_PING_INTERVAL = 5.0
 # So many illegal frames in so many seconds are no accident.
 ILLEGAL_LIMIT = 3
 ILLEGAL_PERIOD = 60.0
@@ -84,8 +85,10 @@ class Connection:
         self._retries = Retries(options, self._leaving.wait)
         self._seen: Seen | None = None
         self._reader: threading.Thread | None = None
+        # Set when the reader ends: unlike `Thread.join`, waiting for it stands being interrupted.
+        self._read_out = threading.Event()
         self._illegal: list[float] = []
-        self._next_ping = 0.0
+        self._pulse = Pulse(options)
         self._pid = os.getpid()
 
     @property
@@ -118,19 +121,38 @@ class Connection:
             SessionError: It refused the session.
             SessionTimeoutError: It took too long.
         """
+        transport: Transport | None = None
         try:
             transport = self._joiner.connect(deadline, self._join)
+            self._begin(transport)
         except BaseException:
-            self._change(SessionState.DISCONNECTED)
+            self._undo_opening(transport)
             raise
-        self._change(SessionState.CONNECTED, transport)
-        now = time.monotonic()
-        self._next_ping = now + self._options.ping_interval
-        heartbeat.watch(self, self._after_beat(now))
+
+    def _begin(self, transport: Transport) -> None:
         # A daemon, so that a script that forgets to disconnect still ends; `close` joins it.
         name = f"sessionlib-reader-{(self.session_id or '')[:8]}"
         self._reader = threading.Thread(target=self._run, args=(transport,), name=name, daemon=True)
-        self._reader.start()
+        self._change(SessionState.CONNECTED, transport)
+        try:
+            heartbeat.watch(self, self._pulse.begin(time.monotonic()))
+            self._reader.start()
+        except RuntimeError as error:  # no more threads
+            raise SessionConnectionError(
+                f"session {self.session_id} cannot be read: {error}", session_id=self.session_id
+            ) from error
+
+    def _undo_opening(self, transport: Transport | None) -> None:
+        self._leaving.set()
+        heartbeat.unwatch(self)
+        reader, self._reader = self._reader, None
+        self._change(SessionState.DISCONNECTED)
+        if transport is None:
+            return
+        if reader is None or reader.ident is None:
+            transport.release()
+        else:
+            transport.abort()  # the reader releases it
 
     def cancel(self) -> None:
         """Begins to leave, without waiting: whoever connects or waits for a connection gives up."""
@@ -160,11 +182,12 @@ class Connection:
                 if farewell is not None:
                     transport.post(codec.dumps(farewell))
                 transport.close()
-            reader.join(self._options.close_timeout)
+            self._read_out.wait(self._options.close_timeout)
         finally:
             self._joiner.cancel()
             if transport is not None:
                 transport.abort()
+        self._read_out.wait()
         reader.join()
 
     def abandon(self) -> None:
@@ -342,9 +365,12 @@ class Connection:
 
     def _run(self, transport: Transport) -> None:
         current: Transport | None = transport
-        while current is not None:
-            cause = self._read_until_lost(current)
-            current = None if self._leaving.is_set() else self._resume(cause)
+        try:
+            while current is not None:
+                cause = self._read_until_lost(current)
+                current = None if self._leaving.is_set() else self._resume(cause)
+        finally:
+            self._read_out.set()
 
     def _read_until_lost(self, transport: Transport) -> Exception:
         try:
@@ -372,29 +398,28 @@ class Connection:
         told = {"error": f"illegal frame: {error}", "request_type": None}
         self.hub.dispatch([SessionEvent(SessionEventType.ERROR, self.session_id or "", None, told)])
 
-    def _receive(self, messages: list[bytes]) -> None:
+    def _receive(self, messages: list[Payload]) -> None:
         events: list[SessionEvent] = []
+        runs: list[Run] = []
+
+        def deliver() -> None:
+            self._deliver(events[:], runs[:])
+            events.clear()
+            runs.clear()
+
         try:
-            for message in messages:
-                frame = parse_frame(message)
-                if events and self._intake.replies.is_answer(frame):
-                    # Whoever waits for it may rely on having been told what came before it.
-                    before, events = events, []
-                    self._deliver(before)
-                event = self._intake.take(frame)
-                if event is not None:
-                    events.append(event)
+            self._intake.take_all(messages, events, runs, deliver)
         finally:
             if events:
-                self._deliver(events)
+                self._deliver(events, runs)
 
-    def _deliver(self, events: list[SessionEvent]) -> None:
+    def _deliver(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> None:
         assert self._seen is not None
         if logger.isEnabledFor(logging.DEBUG):
             for event in events:
                 logger.debug("< session %s %s", self.session_id, event.type)
         if self._options.reconnect:
-            events = self._seen.admit(events)
+            events = self._seen.admit(events, runs)
         self.hub.dispatch(events)
 
     # ---- when the link is lost -----------------------------------------------------------------
@@ -406,9 +431,9 @@ class Connection:
             return None
         assert self._seen is not None
         self._seen.interrupt()
-        self._change(SessionState.RECONNECTING)
-        self._intake.replies.fail(self._broken, for_good=False)
         try:
+            self._change(SessionState.RECONNECTING)
+            self._intake.replies.fail(self._broken, for_good=False)
             return self._retries.run(cause, lambda deadline: self._joiner.connect(deadline, self._rejoin))
         except Exception as error:  # noqa: BLE001 - a callable that gives the key may raise anything
             self._give_up(error)
@@ -421,17 +446,18 @@ class Connection:
         history, more = self._joiner.history(transport, deadline)
         connected = SessionEvent(SessionEventType.SESSION_CONNECTED, self._joiner.known_id, None, joined)
         self.hub.dispatch([connected], keep=False)
-        self._close_gap(history, live + more)
+        self._close_gap(history, live + more, joined.get("status"))
         self._change(SessionState.CONNECTED, transport)
 
-    def _close_gap(self, history: list[Any], live: list[SessionEvent]) -> None:
+    def _close_gap(self, history: list[Any], live: list[SessionEvent], status: object) -> None:
         """Delivers what was missed, then what has come since; fails the posts whose fate is unknown."""
         assert self._seen is not None
         posts = self.hub.posts()
-        told_status = any(event.participant_status is not None for event in live)
-        missed = self._seen.catch_up(
-            history, posts.unanswered, posts.unacknowledged, running=posts.running, told_status=told_status
-        )
+        is_idle = status == str(ParticipantStatus.IDLE) if isinstance(status, str) else None
+        if any(event.participant_status is not None for event in live):
+            is_idle = False  # what goes on, or ends, tells so by itself
+        pending = Pending(posts.unanswered, posts.unacknowledged, posts.running, is_idle)
+        missed = self._seen.catch_up(history, pending)
         for ticket in posts.unacknowledged:
             if not ticket.makes_turn:
                 self.hub.withdraw(ticket)
@@ -475,16 +501,5 @@ class Connection:
         """Pings what is due and gives up on a silent link; see `heartbeat.Heart`."""
         transport = self._transport
         if transport is None or self.session_id is None:
-            return self._after_beat(now)
-        options = self._options
-        if now - transport.heard > options.ping_interval + options.pong_timeout:
-            logger.info("! session %s: nothing heard for %.0f s", self.session_id, now - transport.heard)
-            transport.abort()
-        if now >= self._next_ping:
-            self._next_ping = now + options.ping_interval
-            transport.ping()
-        transport.post(codec.dumps(frames.ping_session(self.session_id)))
-        return self._after_beat(now)
-
-    def _after_beat(self, now: float) -> float:
-        return now + min(SESSION_PING_INTERVAL, self._options.ping_interval)
+            return self._pulse.rest(now)
+        return self._pulse.beat(transport, self.session_id, now)

@@ -4,12 +4,62 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import os
 import threading
 import time
 from typing import Protocol
 
-__all__ = ["Heart", "unwatch", "watch"]
+from sessionlib.link import LinkOptions
+from sessionlib.transport import Transport
+from sessionlib.wire import codec, frames
+
+__all__ = ["Heart", "Pulse", "unwatch", "watch"]
+
+logger = logging.getLogger("sessionlib")
+
+# The official client sends its application-level ping every 5 s.
+SESSION_PING_INTERVAL = 5.0
+
+
+class Pulse:
+    """When the pings of one session are due, and how long its engine may be silent.
+
+    Args:
+        options: How long that is.
+    """
+
+    def __init__(self, options: LinkOptions) -> None:
+        self._interval = options.ping_interval
+        self._session_interval = min(SESSION_PING_INTERVAL, options.ping_interval)
+        self._patience = options.ping_interval + options.pong_timeout
+        self._next_ping = 0.0
+        self._next_session_ping = 0.0
+
+    def begin(self, now: float) -> float:
+        """Counts from now, and gives the time of the first beat."""
+        self._next_ping = now + self._interval
+        self._next_session_ping = now + self._session_interval
+        return self.rest(now)
+
+    def rest(self, now: float) -> float:
+        """Gives the time of the next beat when there is no link."""
+        return now + min(self._session_interval, self._patience)
+
+    def beat(self, transport: Transport, session_id: str, now: float) -> float:
+        """Sends what is due without waiting, ends a link that is silent, and gives the time of the next beat."""
+        silent_for = now - transport.heard
+        if silent_for >= self._patience:
+            logger.info("! session %s: nothing heard for %.1f s", session_id, silent_for)
+            transport.abort()
+            return self.rest(now)
+        if now >= self._next_ping:
+            self._next_ping = now + self._interval
+            transport.ping()
+        if now >= self._next_session_ping:
+            self._next_session_ping = now + self._session_interval
+            transport.post(codec.dumps(frames.ping_session(session_id)))
+        return min(self._next_ping, self._next_session_ping, transport.heard + self._patience)
 
 
 class Heart(Protocol):
@@ -37,8 +87,9 @@ class _Keeper:
             self._changed.notify()
             if self._thread is None:
                 # A daemon: it must not keep a script alive that forgot to disconnect.
-                self._thread = threading.Thread(target=self._run, name="sessionlib-heartbeat", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="sessionlib-heartbeat", daemon=True)
+                thread.start()  # if there can be no more threads, the next session tries again
+                self._thread = thread
 
     def unwatch(self, heart: Heart) -> None:
         with self._changed:
@@ -52,10 +103,18 @@ class _Keeper:
             heart = self._next()
             if heart is None:
                 return
-            following = heart.beat(time.monotonic())
+            following = self._beat(heart)
             with self._changed:
                 if heart in self._hearts:
                     heapq.heappush(self._due, (following, next(self._order), heart))
+
+    def _beat(self, heart: Heart) -> float:
+        now = time.monotonic()
+        try:
+            return heart.beat(now)
+        except Exception:  # one session's failure must not stop the others' hearts
+            logger.exception("! a heartbeat failed")
+            return now + SESSION_PING_INTERVAL
 
     def _next(self) -> Heart | None:
         """Waits until a heart is due; None when there are none left and the thread is to end."""

@@ -15,6 +15,7 @@ from sessionlib.wire.turns import NEUTRAL, Origin, Ticket, TurnTracker
 __all__ = ["Hub", "Posts"]
 
 Request = tuple[SessionEvent, Origin]
+_DELTA = SessionEventType.MESSAGE_DELTA
 _REQUESTS = frozenset({SessionEventType.APPROVAL_REQUEST, SessionEventType.REAUTH_REQUEST})
 
 
@@ -241,25 +242,48 @@ class Hub:
             self._reap()
             return len(self._backlog) > 0
 
-    def _follow(self, events: Sequence[SessionEvent], requests: list[Request]) -> list[SessionEvent]:
+    def _follow(self, events: Sequence[SessionEvent], requests: list[Request]) -> Sequence[SessionEvent]:
         """Gives each event to the turn that attends to it; returns those of no such turn."""
         assert self._lock.locked()
-        unattended = []
-        attended: dict[Ticket, list[SessionEvent]] = {}
-        follow = self._tracker.follow
-        for event in events:
-            owner = follow(event)
-            if owner is not None and not owner.makes_turn:
-                # About an answer of ours; it matters to the turn that waits for it.
-                if owner.refusal is event:
-                    requests.append((event, Origin(owner, self._tracker.course)))
-                owner = self._tracker.current
-            elif event.type in _REQUESTS:
+        # Where an owner's events begin: pieces in a row are one owner's, and only the first of them is
+        # followed, for the others would change nothing.
+        cuts: list[tuple[int, Ticket | None]] = []
+        in_pieces = False
+        for at, event in enumerate(events):
+            if event.type is not _DELTA:
+                in_pieces = False
+            elif in_pieces:
+                continue
+            else:
+                in_pieces = True
+            cuts.append((at, self._owner_of(event, requests)))
+        return self._share_out(events, cuts) if self._turns and events else events
+
+    def _owner_of(self, event: SessionEvent, requests: list[Request]) -> Ticket | None:
+        assert self._lock.locked()
+        owner = self._tracker.follow(event)
+        if owner is not None and not owner.makes_turn:
+            # About an answer of ours; it matters to the turn that waits for it.
+            if owner.refusal is event:
                 requests.append((event, Origin(owner, self._tracker.course)))
+            return self._tracker.current
+        if event.type in _REQUESTS:
+            requests.append((event, Origin(owner, self._tracker.course)))
+        return owner
+
+    def _share_out(
+        self, events: Sequence[SessionEvent], cuts: Sequence[tuple[int, Ticket | None]]
+    ) -> Sequence[SessionEvent]:
+        assert self._lock.locked()
+        unattended: list[SessionEvent] = []
+        attended: dict[Ticket, list[SessionEvent]] = {}
+        ends = [*(at for at, _ in cuts[1:]), len(events)]
+        for (start, owner), end in zip(cuts, ends, strict=True):
+            owned = events[start:end]
             if owner is not None and owner in self._turns:
-                attended.setdefault(owner, []).append(event)
+                attended.setdefault(owner, []).extend(owned)
             if owner is None or owner not in self._turns or owner in self._paused:
-                unattended.append(event)
+                unattended.extend(owned)
         for owner, owned in attended.items():
             self._turns[owner].put(owned)
         return unattended

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 
+from sessionlib.errors import SessionProtocolError
 from sessionlib.events import SessionEvent
 from sessionlib.replies import ReplyLane
-from sessionlib.wire.parse import KNOWN_TYPES, Frame, parse_event
+from sessionlib.wire import fastpath
+from sessionlib.wire.codec import Payload
+from sessionlib.wire.parse import END, KNOWN_TYPES, Frame, Run, check_frame, parse_event, parse_frame, parse_run
 
 __all__ = ["Intake"]
 
@@ -28,6 +32,47 @@ class Intake:
         self.session_id = session_id
         self.replies = ReplyLane("get_messages")
         self._unknown_types: set[str] = set()
+
+    def take_all(
+        self,
+        messages: Sequence[Payload],
+        events: list[SessionEvent],
+        runs: list[Run],
+        before_answer: Callable[[], None],
+    ) -> None:
+        """Appends the events that text messages become, in order.
+
+        Args:
+            messages: Their payloads.
+            events: What they are appended to; up to the illegal message, if there is one.
+            runs: Gets where in them there are pieces of one message in a row, as far as that is known.
+            before_answer: Called before an answer is given to whoever waits for it, who may rely on having
+                been told what came before it; to deliver and empty both.
+
+        Raises:
+            SessionProtocolError: One is not a frame, or a known field of it has the wrong type.
+        """
+        if not fastpath.enabled or self.session_id is None:
+            for message in messages:
+                self._add(parse_frame(message), events, before_answer)
+            return
+        left = iter(messages)
+        while True:
+            run, behind = parse_run(left, self.session_id, events)
+            if run is not None:
+                runs.append(run)
+            if behind is END:
+                return
+            if isinstance(behind, SessionProtocolError):
+                raise behind
+            self._add(check_frame(behind), events, before_answer)
+
+    def _add(self, frame: Frame, events: list[SessionEvent], before_answer: Callable[[], None]) -> None:
+        if events and self.replies.is_answer(frame):
+            before_answer()
+        event = self.take(frame)
+        if event is not None:
+            events.append(event)
 
     def take(self, frame: Frame) -> SessionEvent | None:
         """Gives the event that a frame becomes, if it becomes one.

@@ -116,15 +116,12 @@ class Joiner:
 
     def join(self, transport: Transport, deadline: Deadline) -> Live:
         """Creates the session if there is none yet, and joins it; gives what else came."""
+        live: Live = []
         if self.session_id is None:
             assert self._owner is not None
             request = frames.create_session(self._owner.object_type, self._owner.object_id)
-            created, _ = self._ask(transport, request, "session_created", deadline)
-            session_id = created.get("session_id")
-            if not isinstance(session_id, str) or not session_id:
-                raise SessionProtocolError("the engine created a session without telling its id")
-            self.intake.session_id = session_id
-        return self.join_again(transport, deadline)[1]
+            live = self._ask(transport, request, "session_created", deadline)[1]
+        return live + self.join_again(transport, deadline)[1]
 
     def join_again(self, transport: Transport, deadline: Deadline) -> tuple[Frame, Live]:
         """Joins the session; gives the ack, and what else came."""
@@ -148,10 +145,12 @@ class Joiner:
         reply: Frame | None = None
         while reply is None:
             for frame in map(parse_frame, transport.recv(deadline)):
-                if _refuses(frame, request["type"]):
+                if reply is None and _refuses(frame, request["type"]):
                     raise self._refused(request, frame)
                 if frame["type"] == reply_type and reply is None:
                     reply = frame
+                    if self.session_id is None:  # what comes right behind it may belong to the new session
+                        self.intake.session_id = _created_id(frame)
                 else:
                     event = self.intake.take(frame)
                     if event is not None:
@@ -163,6 +162,13 @@ class Joiner:
         told = frame.get("error") or "it did not say why"
         kind = SessionTerminatedError if frame.get("code") == "session_terminated" else SessionError
         return kind(f"the engine refused {request['type']} for {about}: {told}", session_id=self.session_id)
+
+
+def _created_id(frame: Frame) -> str:
+    session_id = frame.get("session_id")
+    if not isinstance(session_id, str) or not session_id:
+        raise SessionProtocolError("the engine created a session without telling its id")
+    return session_id
 
 
 def _refuses(frame: Frame, request_type: str) -> bool:

@@ -40,6 +40,7 @@ class Listener:
         self._session_id = session_id
         self._timeout = timeout
         self._mailbox = hub.open(_kinds(event_types), max(0, maxsize))
+        self._take = self._mailbox.take
 
     def __iter__(self) -> Listener:
         return self
@@ -52,6 +53,13 @@ class Listener:
             SessionTimeoutError: No event came within ``timeout``; the listener stays usable.
             SessionDisconnectedError: The connection was lost for good; raised after all that came before.
         """
+        # The hot path: what waits is taken without a lock, a deadline or a call of ours.
+        try:
+            return self._take()
+        except IndexError:
+            return self._wait()
+
+    def _wait(self) -> SessionEvent:
         try:
             return self._mailbox.get(Deadline(self._timeout))
         except Closed:

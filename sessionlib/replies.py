@@ -18,10 +18,17 @@ __all__ = ["ReplyLane"]
 
 
 class _Call:
-    """One caller that waits."""
+    """One caller that waits.
+
+    Attributes:
+        has_left: Whether its request was sent.
+        had_late: Whether an answer came for it that was taken for a late one.
+    """
 
     def __init__(self) -> None:
         self.done = threading.Event()
+        self.has_left = False
+        self.had_late = False
         self.frame: Frame | None = None
         self.failure: Callable[[], SessionError] | None = None
 
@@ -67,6 +74,7 @@ class ReplyLane:
             call = self._begin(request_type)
             try:
                 send()
+                call.has_left = True
                 answered = call.done.wait(deadline.remaining())
             finally:
                 self._finish(request_type, call)
@@ -88,6 +96,8 @@ class ReplyLane:
         with self._lock:
             if self._late[answers]:
                 self._late[answers] -= 1
+                if answers in self._waiting:
+                    self._waiting[answers].had_late = True
                 return True
             call = self._waiting.pop(answers, None)
         if call is None:
@@ -134,7 +144,10 @@ class ReplyLane:
         with self._lock:
             if self._waiting.get(request_type) is call:
                 del self._waiting[request_type]
-                self._late[request_type] += 1
+                # Had an answer been lost, and not late, this call's own was taken for it: to expect another
+                # one would fail every call from here on.
+                if call.has_left and not call.had_late:
+                    self._late[request_type] += 1
 
 
 def _answered(frame: Frame) -> str:

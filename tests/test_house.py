@@ -78,6 +78,7 @@ HOMES = {
     "wsproto": ["engine"],
     "xllamacpp": ["engine"],
     "openai": ["engine"],
+    "tqdm": ["agent", "outgoing", "engine"],
     "IPython": ["notebook"],
     "ipywidgets": ["notebook"],
     "click": ["cli"],

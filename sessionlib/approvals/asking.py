@@ -66,7 +66,7 @@ class Asking:
     def consult(
         self, event: SessionEvent, registrations: Iterable[Registration], deadline: Deadline | None = None
     ) -> bool:
-        """Asks one handler after another, until one gives an answer.
+        """Asks one handler after another, each once, until one gives an answer.
 
         Args:
             event: The request.
@@ -89,6 +89,9 @@ class Asking:
                 return True
             request = ApprovalRequest(event, session)
             for registration in registrations:
+                if self._ledger.has_been_put_to(registration, event):
+                    continue
+                self._ledger.put_to(registration, event)
                 self._ask(registration, request)
                 if not self._ledger.is_open(event):
                     return True

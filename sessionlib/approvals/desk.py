@@ -72,11 +72,8 @@ class ApprovalDesk:
         Returns:
             The function that takes it away again.
         """
-        registration = make_registration(handler, pattern, timeout)
-        remove = self._handlers.add(registration)
-        for event in self._ledger.loose():
-            if registration.takes(tool_of(event)):
-                self._submit(event, functools.partial(self._asking.consult, event, [registration]))
+        remove = self._handlers.add(make_registration(handler, pattern, timeout))
+        self._dispatch(event for event in self._ledger.loose() if self._has_taker(event))
         return remove
 
     def register_reauth(self, handler: ReauthHandler) -> Callable[[], None]:
@@ -125,9 +122,7 @@ class ApprovalDesk:
         requests = [self.request(event) for event in self._ledger.open_of(ticket)]
         return [request for request in requests if request is not None]
 
-    def handle(
-        self, event: SessionEvent, first: ApprovalHandler | None = None, deadline: Deadline | None = None
-    ) -> bool:
+    def handle(self, event: SessionEvent, first: Registration | None = None, deadline: Deadline | None = None) -> bool:
         """Asks the handlers, on the calling thread; see `Asking.consult`.
 
         Args:
@@ -137,7 +132,7 @@ class ApprovalDesk:
         """
         registrations = self._handlers.for_tool(tool_of(event))
         if first is not None:
-            registrations.insert(0, Registration(first))
+            registrations.insert(0, first)
         return self._asking.consult(event, registrations, deadline)
 
     def handle_reauth(self, event: SessionEvent) -> bool:
@@ -166,7 +161,9 @@ class ApprovalDesk:
     # ---- within --------------------------------------------------------------------------------
 
     def _has_taker(self, event: SessionEvent) -> bool:
-        return bool(self._handlers.for_tool(tool_of(event))) or self._ledger.recall(event) is not None
+        handlers = self._handlers.for_tool(tool_of(event))
+        unasked = any(not self._ledger.has_been_put_to(handler, event) for handler in handlers)
+        return unasked or self._ledger.recall(event) is not None
 
     def _note_refusal(self, error: SessionEvent, origin: Origin) -> None:
         entry = None if origin.ticket is None else self._answers.refused(origin.ticket, error)

@@ -37,15 +37,18 @@ _QUIET = "bright_black"
 class Screen:
     """Shows a chat on the terminal.
 
+    Args:
+        console: The terminal; standard output's when not given.
+
     Attributes:
         tick_seconds: How long nothing may happen before it wants a `tick`.
     """
 
     tick_seconds = _DRAW_SECONDS
 
-    def __init__(self) -> None:
-        self._console = Console(file=sys.stdout, highlight=False)
-        self._hush = Hush(sys.stdin.fileno())
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(file=sys.stdout, highlight=False)
+        self._hush = Hush(sys.stdin)
         self._live: Live | None = None
         self._tail = _Tail()
         self._streamed = Streamed()

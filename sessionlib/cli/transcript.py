@@ -59,6 +59,8 @@ def who(message: SessionMessage) -> str:
 def body_of(message: SessionMessage) -> str:
     """Gives what a message says, whatever its kind."""
     content = message.raw.get("content")
+    if isinstance(content, str):
+        return content
     content = content if isinstance(content, Mapping) else {}
     words = _WORDS.get(message.content_type)
     if words is not None:

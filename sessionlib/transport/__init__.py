@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from sessionlib.timing import Deadline
+from sessionlib.wire.codec import Payload
 
 __all__ = ["Transport"]
 
@@ -47,7 +48,7 @@ class Transport(Protocol):
     def heard(self) -> float:
         """When the peer's last bytes came, on the monotonic clock."""
 
-    def recv(self, deadline: Deadline | None = None) -> list[bytes]:
+    def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         """Waits for text messages and gives all that have arrived, at least one.
 
         Raises:

@@ -136,7 +136,10 @@ class _Lookup:
 def _resolve(host: str, port: int, deadline: Deadline, attempt: Attempt) -> list[Address]:
     with contextlib.suppress(OSError):  # a numeric address needs no resolver, and so no thread
         return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST))
-    lookup = _Lookup(host, port)
+    try:
+        lookup = _Lookup(host, port)
+    except RuntimeError as error:  # no more threads
+        raise SessionConnectionError(f"cannot resolve the name {host}: {error}") from error
     if not attempt.wait_for(lookup.done, deadline):
         raise SessionTimeoutError(f"the name {host} was not resolved within {deadline.timeout} s")
     if lookup.error is not None:

@@ -17,7 +17,9 @@ from sessionlib.transport.readiness import shut, wait_readable, wait_writable
 
 __all__ = ["Stream", "wrap"]
 
-CHUNK = 65536
+# Read at once: little where little comes, because a buffer has to be made before it is known how much.
+SMALLEST = 16384
+LARGEST = 262144
 _DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 
 
@@ -37,6 +39,7 @@ class Stream:
         self.pos = 0
         self.deadline: Deadline | None = None
         self.heard = time.monotonic()
+        self._chunk = SMALLEST
         self._set_up(sock)
 
     def _set_up(self, sock: socket.socket) -> None:
@@ -53,15 +56,38 @@ class Stream:
         if self.deadline is not None and not self._ready_to_read(self.deadline):
             raise SessionTimeoutError(f"the peer did not answer within {self.deadline.timeout} s")
         try:
-            chunk = self._read()
+            chunk = self._read(self._chunk)
         except OSError as error:
             raise SessionDisconnectedError(f"the connection broke: {error.strerror or error}") from error
         if not chunk:
             raise SessionDisconnectedError("the peer ended the connection without a close frame")
         self.heard = time.monotonic()
+        if len(chunk) == self._chunk < LARGEST:
+            self._chunk *= 2
+        elif len(chunk) < self._chunk // 4 and self._chunk > SMALLEST:
+            self._chunk //= 2
         rest = self.data[self.pos :]
         self.data = rest + chunk if rest else chunk
         self.pos = 0
+
+    def take_exactly(self, size: int) -> bytearray:
+        """Consumes so many bytes, buffered ones first, reading the others to where they belong.
+
+        Raises:
+            SessionTimeoutError: They did not come in time.
+            SessionDisconnectedError: The peer has ended the connection, or it broke.
+        """
+        taken = bytearray(size)
+        view = memoryview(taken)
+        filled = 0
+        while True:
+            begin = self.take(size - filled)
+            view[filled : filled + len(begin)] = begin
+            filled += len(begin)
+            filled += self._read_into(view[filled:])
+            if filled == size:
+                return taken
+            self.fill()
 
     def take(self, size: int) -> bytes:
         """Consumes up to ``size`` bytes of what is buffered."""
@@ -111,8 +137,24 @@ class Stream:
     def _ready_to_read(self, deadline: Deadline) -> bool:
         return wait_readable(self._sock, deadline)
 
-    def _read(self) -> bytes:
-        return self._sock.recv(CHUNK)
+    def _read(self, size: int) -> bytes:
+        return self._sock.recv(size)
+
+    def _read_into(self, view: memoryview) -> int:
+        """Reads to where it belongs, for as long as that is possible; gives how much."""
+        if self.deadline is not None:
+            return 0  # `fill` knows how to wait with a limit
+        filled = 0
+        while filled < len(view):
+            try:
+                size = self._sock.recv_into(view[filled:])
+            except OSError as error:
+                raise SessionDisconnectedError(f"the connection broke: {error.strerror or error}") from error
+            if not size:
+                raise SessionDisconnectedError("the peer ended the connection without a close frame")
+            self.heard = time.monotonic()
+            filled += size
+        return filled
 
     def _write(self, view: memoryview) -> int:
         return self._sock.send(view, _DONT_WAIT)
@@ -128,28 +170,44 @@ class TlsStream(Stream):
         sock.setblocking(False)
         # Protects the OpenSSL object behind the socket.
         self._lock = threading.Lock()
-        # What was read while waiting for readiness; b"" is the end of the stream, None is nothing.
+        # What was read before it was asked for; b"" is the end of the stream, None is nothing.
         self._early: bytes | None = None
 
     def _ready_to_read(self, deadline: Deadline) -> bool:
         while self._early is None:
-            self._early = self._read_now()
+            self._early = self._read_now(self._chunk)
             if self._early is None and not wait_readable(self._sock, deadline):
                 return False
         return True
 
-    def _read(self) -> bytes:
-        early, self._early = self._early, None
-        if early is not None:
-            return early
-        while (chunk := self._read_now()) is None:
-            wait_readable(self._sock, Deadline(None))
-        return chunk
+    def _read(self, size: int) -> bytes:
+        first, self._early = self._early, None
+        while first is None:
+            first = self._read_now(size)
+            if first is None:
+                wait_readable(self._sock, Deadline(None))
+        # A record holds 16 KiB at most, and there may be more of them; whatever is there goes on at once.
+        chunks, read = [first], len(first)
+        while first and read < size:
+            try:
+                more = self._read_now(size - read)
+            except OSError:  # to be met again, behind what has come
+                break
+            if not more:
+                self._early = more
+                break
+            chunks.append(more)
+            read += len(more)
+        return b"".join(chunks) if len(chunks) > 1 else first
 
-    def _read_now(self) -> bytes | None:
+    def _read_into(self, view: memoryview) -> int:
+        # `fill` and a copy will do: decrypting costs more.
+        return 0
+
+    def _read_now(self, size: int) -> bytes | None:
         with self._lock:
             try:
-                return self._sock.recv(CHUNK)
+                return self._sock.recv(size)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return None
 

@@ -30,11 +30,20 @@ from sessionlib.transport.frame import encode_frame
 from sessionlib.transport.handshake import shake_hands
 from sessionlib.transport.proxy import choose_proxy
 from sessionlib.transport.stream import Stream, wrap
+from sessionlib.wire import fastpath
+from sessionlib.wire.codec import Payload
 
 __all__ = ["WebSocketTransport", "open_websocket"]
 
 TEXT_FINAL = 0x81
 CLOSE_FINAL = 0x88
+# How a frame begins, with its length of 7 bits; then come 16 bits of length, or of the payload.
+_HEAD = struct.Struct("!HH").unpack_from
+_TEXT = 0x8100
+_TEXT_16 = 0x817E
+_TEXT_64 = 0x817F
+# A message of so many bytes is read into a buffer of its own.
+LARGE = 65536
 CONTROL = 0x08
 TOO_LARGE = 1009
 # So many small messages wait behind a long one at most.
@@ -278,14 +287,15 @@ class WebSocketTransport:
         """When the peer's last bytes came, on the monotonic clock."""
         return self._stream.heard
 
-    def recv(self, deadline: Deadline | None = None) -> list[bytes]:
+    def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         """Waits for text messages and gives all that have arrived; see `Transport.recv`."""
         self._stream.deadline = deadline
         try:
             while True:
-                messages = self._split()
-                if messages:
-                    return messages
+                if fastpath.enabled and not self._fragments:
+                    messages = self._split()
+                    if messages:
+                        return messages
                 message = self._read_frame()
                 if message is not None:
                     return [message]
@@ -293,38 +303,37 @@ class WebSocketTransport:
             self.close(error.close_code)
             raise
 
-    def _split(self) -> list[bytes]:
-        """Takes whole text messages off the buffer for as long as nothing else comes."""
+    def _split(self) -> list[Payload]:
+        """Takes whole text messages off the buffer for as long as nothing else comes; the hot path."""
         stream, limit = self._stream, self._max_size
         data, pos = stream.data, stream.pos
-        end = len(data)
-        messages: list[bytes] = []
-        if self._fragments:
-            return messages
-        while end - pos >= 2 and data[pos] == TEXT_FINAL:
-            size = data[pos + 1]
-            start = pos + 2
-            if size == 126 and end - pos >= 4:
-                size = data[pos + 2] << 8 | data[pos + 3]
+        # What begins behind this leaves no room for a header of four bytes.
+        end, last = len(data), len(data) - 4
+        messages: list[Payload] = []
+        append = messages.append
+        while pos <= last:
+            head, size = _HEAD(data, pos)
+            if head == _TEXT_16:
                 start = pos + 4
-            elif size == 127 and end - pos >= 10:
-                size = int.from_bytes(data[pos + 2 : pos + 10], "big")
-                start = pos + 10
-            elif size > 125:
+            elif _TEXT <= head < _TEXT_16:
+                start, size = pos + 2, head - _TEXT
+            elif head == _TEXT_64 and pos + 10 <= end:
+                start, size = pos + 10, int.from_bytes(data[pos + 2 : pos + 10], "big")
+            else:
                 break
             stop = start + size
             if stop > end or size > limit:
                 break
-            messages.append(data[start:stop])
+            append(data[start:stop])
             pos = stop
         stream.pos = pos
         return messages
 
-    def _read_frame(self) -> bytes | None:
+    def _read_frame(self) -> Payload | None:
         """Reads one frame of any kind and gives the message that it completes, if any."""
-        size = self._check_header()
-        if self._stream.data[self._stream.pos] == TEXT_FINAL and self._buffered() >= size:
-            return None  # by now `_split` can take it
+        start, size = self._check_header()
+        if fastpath.enabled and self._stream.data[self._stream.pos] == TEXT_FINAL and start + size >= 4:
+            return self._read_text(start, size)
         try:
             frame: Any = self._parser.recv_frame()
         except WebSocketException as error:
@@ -337,8 +346,16 @@ class WebSocketTransport:
             return self._assemble(frame)
         return None
 
-    def _check_header(self) -> int:
-        """Waits for the header of the next frame, refuses what is illegal, and gives the frame's size."""
+    def _read_text(self, start: int, size: int) -> Payload | None:
+        """Waits for the rest of a whole text message; None when `_split` can take it, and what is behind it."""
+        if size < LARGE:
+            self._buffer(start + size)
+            return None
+        self._stream.pos += start
+        return self._stream.take_exactly(size)
+
+    def _check_header(self) -> tuple[int, int]:
+        """Waits for the header of the next frame, refuses what is illegal, and gives its size and the payload's."""
         self._buffer(2)
         first, second = self._stream.data[self._stream.pos : self._stream.pos + 2]
         _check_kind(first, second, bool(self._fragments))
@@ -355,7 +372,7 @@ class WebSocketTransport:
                 size=size + self._fragments_size,
                 limit=self._max_size,
             )
-        return start + size
+        return start, size
 
     def _buffer(self, size: int) -> None:
         while self._buffered() < size:

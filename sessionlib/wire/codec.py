@@ -13,7 +13,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["dumps", "loads"]
+__all__ = ["bare_loads", "dumps", "loads"]
+
+Payload = bytes | bytearray
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -29,7 +31,7 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _standard_loads(data: bytes) -> Any:
+def _standard_loads(data: Payload) -> Any:
     text = data.decode("utf-8")
     value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     if _SURROGATE.search(text):
@@ -38,13 +40,14 @@ def _standard_loads(data: bytes) -> Any:
     return value
 
 
-_loads: Callable[[bytes], Any] = _standard_loads
+# As `loads`, but text that is nested too deeply may be a RecursionError.
+bare_loads: Callable[[Payload], Any] = _standard_loads
 try:
     import orjson
 except ImportError:  # no wheel for this interpreter
     pass
 else:
-    _loads = orjson.loads
+    bare_loads = orjson.loads
 
 
 def _new_encoder(default: Callable[[object], Any] | None = None) -> json.JSONEncoder:
@@ -71,13 +74,13 @@ def dumps(value: Any, default: Callable[[object], Any] | None = None) -> bytes:
         raise ValueError("the value is nested too deeply for JSON") from None
 
 
-def loads(data: bytes) -> Any:
+def loads(data: Payload) -> Any:
     """Gives the value of a JSON text in UTF-8.
 
     Raises:
         ValueError: It is not JSON, not UTF-8, or nested too deeply.
     """
     try:
-        return _loads(data)
+        return bare_loads(data)
     except RecursionError:
         raise ValueError("the text is nested too deeply") from None

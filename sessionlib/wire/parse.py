@@ -7,22 +7,101 @@ types become MESSAGE_STREAMING, and unknown frame types are left to the caller.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from sessionlib.errors import SessionProtocolError
-from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.events import EventDraft, SessionEvent, SessionEventType
 from sessionlib.wire import codec
 
-__all__ = ["KNOWN_TYPES", "Frame", "parse_event", "parse_frame"]
+__all__ = ["END", "KNOWN_TYPES", "Frame", "Run", "check_frame", "parse_event", "parse_frame", "parse_run"]
 
 Frame = dict[str, Any]
 Type = SessionEventType
 
+_DELTA = Type.MESSAGE_DELTA
+_NOTHING = object()
+# Stands behind the last message; not None, which is a JSON value.
+END = object()
 _MISSING: dict[str, Any] = {}
 
 
-def parse_frame(data: bytes) -> Frame:
+class Run(NamedTuple):
+    """Pieces of one message, one behind the other in a list of events.
+
+    Attributes:
+        start: Where in the list they begin.
+        stop: Where in the list they have ended.
+        message_id: The message.
+        next_index: The index that the piece behind them has; -1 when the last had none.
+        length: The length of their text.
+    """
+
+    start: int
+    stop: int
+    message_id: str
+    next_index: int
+    length: int
+
+
+def parse_run(
+    messages: Iterator[codec.Payload], session_id: str, events: list[SessionEvent]
+) -> tuple[Run | None, object]:
+    """Reads text messages for as long as they are pieces of one message of this session; the hot path.
+
+    Args:
+        messages: The payloads.
+        session_id: The session.
+        events: What the pieces are appended to.
+
+    Returns:
+        What was appended, if anything, and what stood behind it: the JSON value of a message that is
+        no such piece, the SessionProtocolError of one that is no JSON, or `END`.
+    """
+    loads, append, draft, event_class, delta = codec.bare_loads, events.append, EventDraft, SessionEvent, _DELTA
+    start, length = len(events), 0
+    run_id: Any = _NOTHING
+    behind: object = END
+    for message in messages:
+        try:
+            frame = loads(message)
+            # Whatever does not look exactly like a piece is left to the plain path, which says why.
+            if frame["type"] != "message_delta" or frame["session_id"] != session_id:
+                behind = frame
+                break
+            message_id, value = frame["message_id"], frame["value"]
+            if message_id != run_id:
+                if run_id is not _NOTHING or message_id.__class__ is not str:
+                    behind = frame
+                    break
+                run_id = message_id
+            if value.__class__ is not str:
+                behind = frame
+                break
+            index = frame["index"]
+        except (KeyError, TypeError):
+            behind = frame
+            break
+        except (ValueError, RecursionError):
+            behind = _unreadable(message)
+            break
+        event = draft()
+        event.type = delta
+        event.session_id = session_id
+        event.message_id = message_id
+        event.data = {"delta": value, "index": index}
+        event.__class__ = event_class  # type: ignore[assignment]
+        append(event)  # type: ignore[arg-type]
+        length += len(value)
+    stop = len(events)
+    if stop == start:
+        return None, behind
+    # Not `index`, which may be that of the frame behind.
+    last = events[-1].data["index"]
+    return Run(start, stop, run_id, last + 1 if isinstance(last, int) else -1, length), behind
+
+
+def parse_frame(data: codec.Payload) -> Frame:
     """Gives the frame in a text message.
 
     Args:
@@ -35,6 +114,15 @@ def parse_frame(data: bytes) -> Frame:
         frame = codec.loads(data)
     except ValueError as error:
         raise _unreadable(data) from error
+    return check_frame(frame)
+
+
+def check_frame(frame: object) -> Frame:
+    """Gives a JSON value back if it is a frame.
+
+    Raises:
+        SessionProtocolError: It is no object or has no ``type``.
+    """
     if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
         raise SessionProtocolError("the engine sent a frame that is not an object with a type")
     return frame
@@ -63,7 +151,7 @@ def parse_event(frame: Frame, session_id: str) -> SessionEvent | None:
     return make(frame, owner)
 
 
-def _unreadable(data: bytes) -> SessionProtocolError:
+def _unreadable(data: codec.Payload) -> SessionProtocolError:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
@@ -109,8 +197,11 @@ def _status(frame: Frame, session_id: str) -> SessionEvent:
 
 
 def _error(frame: Frame, session_id: str) -> SessionEvent:
+    request_type = frame.get("request_type")
+    if request_type is not None and not isinstance(request_type, str):
+        raise _wrong("error.request_type", "a string", request_type)
     more = {name: value for name, value in frame.items() if name not in ("type", "session_id")}
-    told = {**more, "error": _error_text(frame.get("error")), "request_type": frame.get("request_type")}
+    told = {**more, "error": _error_text(frame.get("error")), "request_type": request_type}
     return SessionEvent(Type.ERROR, session_id, None, told)
 
 

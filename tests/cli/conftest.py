@@ -8,13 +8,21 @@ import pytest
 from sessionlib.engine import LocalEngine, tool
 from tests.support.secrets import SENTINEL_KEY
 
-from .support import SHOP, Cli
+from .support import SHOP, Cli, Here
 
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
     """The command line, in processes of its own, with nothing configured."""
     return Cli(tmp_path)
+
+
+@pytest.fixture
+def here(cli: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """The command line in this process, for what needs none of its own."""
+    for name, value in cli.env.items():
+        monkeypatch.setenv(name, value)
+    return Here(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
+from sessionlib.cli.run import run
 from tests.support.processes import ROOT, Result, Script
 
-__all__ = ["AS_MODULE", "NOTE", "SHOP", "Cli"]
+__all__ = ["AS_MODULE", "NOTE", "SHOP", "Cli", "Here"]
 
 AS_MODULE = "import runpy; runpy.run_module('sessionlib', run_name='__main__', alter_sys=True)"
 """What ``python -m sessionlib`` does."""
@@ -87,3 +92,28 @@ class Cli:
             timeout=30,
             check=False,
         )
+
+
+class Here:
+    """Runs the command line in the test's own process, which takes a tenth of the time.
+
+    Args:
+        monkeypatch: Sets the environment and standard input.
+        capsys: Catches what is written.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def run(self, *args: str, env: Mapping[str, str] | None = None, stdin: str | bytes = b"") -> Result:
+        """Runs a command to its end."""
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        began = time.monotonic()
+        with self._monkeypatch.context() as patch:
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), "utf-8"))
+            status = run(args)
+        told = self._capsys.readouterr()
+        return Result(status, told.out, told.err, time.monotonic() - began)

@@ -7,9 +7,9 @@ import pytest
 from sessionlib import __version__
 from tests.support.processes import run_script
 
-from .support import AS_MODULE, Cli
+from .support import AS_MODULE, Cli, Here
 
-COMMANDS = ["ask", "chat", "history", "serve", "doctor"]
+COMMANDS = ["ask", "chat", "history", "serve", "models", "doctor"]
 
 
 def test_version(cli: Cli) -> None:
@@ -23,14 +23,14 @@ def test_without_a_command_it_says_what_there_is(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(cli: Cli, command: str) -> None:
-    told = cli.run(command, "-h").check().stdout
+def test_every_command_explains_itself(here: Here, command: str) -> None:
+    told = here.run(command, "-h").check().stdout
     assert told.startswith(f"Usage: sessionlib {command} ")
 
 
 @pytest.mark.parametrize("command", ["ask", "chat", "history", "doctor"])
-def test_what_talks_to_an_engine_says_where_alike(cli: Cli, command: str) -> None:
-    told = cli.run(command, "--help").check().stdout
+def test_what_talks_to_an_engine_says_where_alike(here: Here, command: str) -> None:
+    told = here.run(command, "--help").check().stdout
     assert all(option in told for option in ("--agent ID_OR_NAME", "--session ID", "--base-url URL", "--local"))
 
 
@@ -49,8 +49,8 @@ def test_what_talks_to_an_engine_says_where_alike(cli: Cli, command: str) -> Non
         (["history", "a", "--session", "b", "--db", "x.db"], "two sessions are named: a and b"),
     ],
 )
-def test_wrong_usage_is_one_line_and_status_2(cli: Cli, args: list[str], told: str) -> None:
-    result = cli.run(*args)
+def test_wrong_usage_is_one_line_and_status_2(here: Here, args: list[str], told: str) -> None:
+    result = here.run(*args)
     assert (result.rc, result.stdout) == (2, "")
     assert result.stderr.startswith(f"sessionlib: {told}"), result.stderr
     assert result.stderr.count("\n") == 1

@@ -16,7 +16,7 @@ from tests.support.processes import ROOT
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content, turn
 from tests.support.secrets import SENTINEL_KEY
 
-from .support import NOTE, Cli
+from .support import NOTE, Cli, Here
 
 DEMO = "This is the demo model: it quotes you, and knows nothing. "
 
@@ -38,18 +38,18 @@ def test_with_nothing_configured_the_embedded_engine_answers_and_says_so(cli: Cl
 
 
 @pytest.mark.parametrize("args", [[], ["-"]])
-def test_the_question_comes_from_standard_input(cli: Cli, args: list[str]) -> None:
-    result = cli.run("ask", "--local", *args, stdin="two\nlines\n").check()
+def test_the_question_comes_from_standard_input(here: Here, args: list[str]) -> None:
+    result = here.run("ask", "--local", *args, stdin="two\nlines\n").check()
     assert result.stdout == f'{DEMO}You said: "two\nlines"\n'
 
 
-def test_files_go_along(cli: Cli, tmp_path: Path) -> None:
+def test_files_go_along(here: Here, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("abc")
     (tmp_path / "b.png").write_bytes(b"\x89PNG")
     args = ["--file", str(tmp_path / "a.txt"), "--file", str(tmp_path / "b.png")]
     sent = "a.txt (text/plain, 3 bytes), b.png (image/png, 4 bytes)"
-    assert cli.run("ask", "--local", *args, "Look").check().stdout == f'{DEMO}You said: "Look". You sent: {sent}\n'
-    assert cli.run("ask", "--local", *args).check().stdout == f"{DEMO}You sent: {sent}\n"
+    assert here.run("ask", "--local", *args, "Look").check().stdout == f'{DEMO}You said: "Look". You sent: {sent}\n'
+    assert here.run("ask", "--local", *args).check().stdout == f"{DEMO}You sent: {sent}\n"
 
 
 def test_standard_input_can_be_a_file(cli: Cli) -> None:
@@ -68,10 +68,10 @@ def test_standard_input_can_be_a_file(cli: Cli) -> None:
         (["-", "--file", "-"], b"x", "standard input cannot be both the text and a file"),
     ],
 )
-def test_what_is_no_question_is_wrong_usage(cli: Cli, args: list[str], stdin: bytes, told: str) -> None:
-    result = cli.raw("ask", *args, stdin=stdin)
-    assert (result.returncode, result.stdout) == (2, b"")
-    assert result.stderr.decode() == f"sessionlib: {told} (see sessionlib ask --help)\n"
+def test_what_is_no_question_is_wrong_usage(here: Here, args: list[str], stdin: bytes, told: str) -> None:
+    result = here.run("ask", *args, stdin=stdin)
+    assert (result.rc, result.stdout) == (2, "")
+    assert result.stderr == f"sessionlib: {told} (see sessionlib ask --help)\n"
 
 
 def test_a_closed_standard_input_is_an_empty_one(cli: Cli) -> None:
@@ -88,16 +88,16 @@ def test_a_closed_standard_input_is_an_empty_one(cli: Cli) -> None:
 # ---- the answer ----------------------------------------------------------------------------
 
 
-def test_the_reply_is_one_line_of_json(cli: Cli) -> None:
-    told = cli.run("ask", "--local", "--json", "Hello!").check().stdout
+def test_the_reply_is_one_line_of_json(here: Here) -> None:
+    told = here.run("ask", "--local", "--json", "Hello!").check().stdout
     assert told.count("\n") == 1
     reply = json.loads(told)
     assert (reply["text"], reply["status"], reply["error"]) == (f'{DEMO}You said: "Hello!"', "complete", None)
     assert reply["events"][-1]["type"] == "participant_status"
 
 
-def test_events_are_lines_of_json(cli: Cli) -> None:
-    lines = cli.run("ask", "--local", "--jsonl", "Grüße").check().stdout.splitlines()
+def test_events_are_lines_of_json(here: Here) -> None:
+    lines = here.run("ask", "--local", "--jsonl", "Grüße").check().stdout.splitlines()
     events = [json.loads(line) for line in lines]
     assert [event["type"] for event in events][:2] == ["participant_status", "message_delta"]
     assert events[-1]["data"]["status"] == "Idle"
@@ -105,7 +105,7 @@ def test_events_are_lines_of_json(cli: Cli) -> None:
     assert all(line.isascii() for line in lines)
 
 
-def test_each_message_of_a_turn_stands_on_lines_of_its_own(cli: Cli, engine: ScriptEngine) -> None:
+def test_each_message_of_a_turn_stands_on_lines_of_its_own(here: Here, engine: ScriptEngine) -> None:
     @engine.on("post_message")
     def answer(conn: Connection, frame: Received) -> None:
         conn.send_many(turn("s1", "m1", ["First ", "one."], idle=False))
@@ -116,7 +116,7 @@ def test_each_message_of_a_turn_stands_on_lines_of_its_own(cli: Cli, engine: Scr
         conn.send(notification("s1", "m4", text_content("Another text.")))
         conn.send(frames.participant_status("s1", "Idle"))
 
-    result = cli.run("ask", *scripted(engine), "Hi", env=KEY).check()
+    result = here.run("ask", *scripted(engine), "Hi", env=KEY).check()
     assert result.stdout == "First one.\nSecond one.\nCut short, then whole.\nLost \n\nAnother text.\n"
 
 
@@ -131,27 +131,27 @@ def test_the_answer_streams(cli: Cli, engine: ScriptEngine) -> None:
         assert script.running
 
 
-def test_what_a_terminal_would_obey_reaches_a_pipe_unchanged(cli: Cli, engine: ScriptEngine) -> None:
+def test_what_a_terminal_would_obey_reaches_a_pipe_unchanged(here: Here, engine: ScriptEngine) -> None:
     @engine.on("post_message")
     def answer(conn: Connection, frame: Received) -> None:
         conn.send_many(turn("s1", "m1", ["\x1b[31mred"]))
 
-    assert cli.run("ask", *scripted(engine), "Hi", env=KEY).check().stdout == "\x1b[31mred\n"
+    assert here.run("ask", *scripted(engine), "Hi", env=KEY).check().stdout == "\x1b[31mred\n"
 
 
-def test_an_error_in_the_turn_is_told_and_is_status_1(cli: Cli, engine: ScriptEngine) -> None:
+def test_an_error_in_the_turn_is_told_and_is_status_1(here: Here, engine: ScriptEngine) -> None:
     @engine.on("post_message")
     def answer(conn: Connection, frame: Received) -> None:
         failed = notification("s1", "m2", {"type": "error_message", "error": "the model\x1b[2J is gone"})
         conn.send_many(turn("s1", "m1", ["Well"], between=[failed]))
 
-    result = cli.run("ask", *scripted(engine), "Hi", env=KEY)
+    result = here.run("ask", *scripted(engine), "Hi", env=KEY)
     assert (result.rc, result.stdout) == (1, "Well\n")
     assert result.stderr == "sessionlib: the agent told an error: the model[2J is gone\n"
 
 
-def test_verbose_notes_what_else_happens(cli: Cli, shop: str) -> None:
-    result = cli.run("ask", "--local", "-v", "--tools", shop, '/tool stock {"item": "hammer"}')
+def test_verbose_notes_what_else_happens(here: Here, shop: str) -> None:
+    result = here.run("ask", "--local", "-v", "--tools", shop, '/tool stock {"item": "hammer"}')
     assert (result.rc, result.stdout) == (0, f"{DEMO}stock gave: 6\n")
     session, *rest = result.stderr.splitlines()
     assert session.startswith("sessionlib: session ")
@@ -173,29 +173,29 @@ def test_verbose_notes_what_else_happens(cli: Cli, shop: str) -> None:
         ),
     ],
 )
-def test_approvals(cli: Cli, shop: str, args: list[str], answer: str, note: str) -> None:
-    result = cli.run("ask", "--local", "--tools", shop, *args, '/tool refund {"order_id": "7"}')
+def test_approvals(here: Here, shop: str, args: list[str], answer: str, note: str) -> None:
+    result = here.run("ask", "--local", "--tools", shop, *args, '/tool refund {"order_id": "7"}')
     assert (result.rc, result.stdout, result.stderr) == (0, f"{DEMO}{answer}\n", note)
 
 
-def test_an_approval_from_before_is_seen_to_first(cli: Cli, local: LocalEngine, configured: dict[str, str]) -> None:
+def test_an_approval_from_before_is_seen_to_first(here: Here, local: LocalEngine, configured: dict[str, str]) -> None:
     agent = local.agent(name="Other")
     with agent.create_session() as session:
         events = session.listen()
         session.send('/tool refund {"order_id": "7"}')
         next(event for event in events if event.requires_action and event.message_id)
         session_id = str(session.session_id)
-    result = cli.run("ask", "--session", session_id, "--yes", "And now?", env=configured).check()
+    result = here.run("ask", "--session", session_id, "--yes", "And now?", env=configured).check()
     assert result.stdout == f'{DEMO}refund gave: refunded order 7\nYou said: "And now?"\n'
 
 
-def test_a_turn_that_waits_for_an_authorisation_is_an_error(cli: Cli, engine: ScriptEngine) -> None:
+def test_a_turn_that_waits_for_an_authorisation_is_an_error(here: Here, engine: ScriptEngine) -> None:
     @engine.on("post_message")
     def answer(conn: Connection, frame: Received) -> None:
         waiting = notification("s1", "m2", {"type": "reauthorization_request", "integration_name": "Mail"})
         conn.send_many([*turn("s1", "m1", ["Well"], complete=False, idle=False), waiting])
 
-    result = cli.run("ask", *scripted(engine), "Hi", env=KEY)
+    result = here.run("ask", *scripted(engine), "Hi", env=KEY)
     assert (result.rc, result.stdout) == (1, "Well\n")
     assert result.stderr.startswith("sessionlib: the agent waits until an account is authorised again")
     assert result.stderr.endswith("--session s1\n")
@@ -204,31 +204,31 @@ def test_a_turn_that_waits_for_an_authorisation_is_an_error(cli: Cli, engine: Sc
 # ---- where ---------------------------------------------------------------------------------
 
 
-def test_the_only_agent_of_a_configured_engine_answers(cli: Cli, configured: dict[str, str]) -> None:
-    result = cli.run("ask", "Hello!", env=configured)
+def test_the_only_agent_of_a_configured_engine_answers(here: Here, configured: dict[str, str]) -> None:
+    result = here.run("ask", "Hello!", env=configured)
     assert (result.rc, result.stdout, result.stderr) == (0, f'{DEMO}You said: "Hello!"\n', "")
 
 
-def test_an_agent_is_named_by_id_or_name(cli: Cli, local: LocalEngine, configured: dict[str, str]) -> None:
+def test_an_agent_is_named_by_id_or_name(here: Here, local: LocalEngine, configured: dict[str, str]) -> None:
     other = local.agent(name="Other one")
     for named in (other.id, "Other one"):
-        assert cli.run("ask", "--agent", named, "Hi", env=configured).check().stdout
-    assert cli.run("ask", "Hi", env={**configured, "SESSIONLIB_AGENT": "Helper"}).check().stdout
-    unsaid = cli.run("ask", "Hi", env=configured)
+        assert here.run("ask", "--agent", named, "Hi", env=configured).check().stdout
+    assert here.run("ask", "Hi", env={**configured, "SESSIONLIB_AGENT": "Helper"}).check().stdout
+    unsaid = here.run("ask", "Hi", env=configured)
     assert unsaid.rc == 2
     assert "has several agents; name one with --agent: " in unsaid.stderr
-    unknown = cli.run("ask", "--agent", "Nobody", "Hi", env=configured)
+    unknown = here.run("ask", "--agent", "Nobody", "Hi", env=configured)
     assert unknown.rc == 1
     assert "there is no agent with the id or name Nobody on 127.0.0.1:" in unknown.stderr
 
 
-def test_a_session_of_the_embedded_engine_lasts_in_a_file(cli: Cli, tmp_path: Path) -> None:
+def test_a_session_of_the_embedded_engine_lasts_in_a_file(here: Here, tmp_path: Path) -> None:
     db = str(tmp_path / "kept.db")
-    first = cli.run("ask", "--local", "--db", db, "--agent", "Ann", "--jsonl", "One").check()
+    first = here.run("ask", "--local", "--db", db, "--agent", "Ann", "--jsonl", "One").check()
     session_id = json.loads(first.stdout.splitlines()[0])["session_id"]
-    second = cli.run("ask", "--local", "--db", db, "--session", session_id, "Two").check()
+    second = here.run("ask", "--local", "--db", db, "--session", session_id, "Two").check()
     assert second.stdout == 'You said: "Two"\n'
-    history = cli.run("history", "--local", "--db", db, session_id).check().stdout
+    history = here.run("history", "--local", "--db", db, session_id).check().stdout
     assert history == f'user: One\n\nagent: {DEMO}You said: "One"\n\nuser: Two\n\nagent: You said: "Two"\n'
 
 
@@ -240,21 +240,20 @@ def test_a_session_of_the_embedded_engine_lasts_in_a_file(cli: Cli, tmp_path: Pa
         (["--tools", "/dev/null"], "declares no tool"),
     ],
 )
-def test_an_embedded_engine_that_cannot_start_says_why(cli: Cli, args: list[str], told: str) -> None:
-    result = cli.run("ask", "--local", *args, "Hi")
+def test_an_embedded_engine_that_cannot_start_says_why(here: Here, args: list[str], told: str) -> None:
+    result = here.run("ask", "--local", *args, "Hi")
     assert (result.rc, result.stdout) == (1, "")
     assert told in result.stderr
     assert result.stderr.count("\n") == 1
 
 
-def test_a_wrong_key_is_told_and_not_shown(cli: Cli, configured: dict[str, str]) -> None:
+def test_a_wrong_key_is_told_and_not_shown(here: Here, configured: dict[str, str]) -> None:
     wrong = SENTINEL_KEY[::-1]
-    result = cli.run("ask", "Hi", env={**configured, "SESSIONLIB_API_KEY": wrong})
+    result = here.run("ask", "Hi", env={**configured, "SESSIONLIB_API_KEY": wrong})
     assert (result.rc, result.stdout) == (1, "")
     assert "401" in result.stderr
     assert "Check the API key" in result.stderr
-    debug = cli.run("ask", "--debug", "Hi", env={**configured, "SESSIONLIB_API_KEY": wrong})
-    assert wrong not in result.stderr + debug.stderr
+    assert wrong not in result.stderr
 
 
 def test_debug_shows_the_log_and_not_the_key(cli: Cli, configured: dict[str, str]) -> None:
@@ -274,7 +273,9 @@ def test_a_timeout_is_for_the_whole_command(cli: Cli, engine: ScriptEngine) -> N
 
     result = cli.run("ask", *scripted(engine), "--timeout", "1.5", "Hi", env=KEY)
     assert (result.rc, result.stdout) == (1, "Well\n")
-    assert result.stderr == "sessionlib: the answer was not complete within 1.5 s; to go on: --session s1\n"
+    assert result.stderr == (
+        f"sessionlib: the answer was not complete within 1.5 s; to go on: --base-url {engine.base_url} --session s1\n"
+    )
     assert result.duration < 6
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from sessionlib.cli.options import EngineOptions, Where
 from tests.support.processes import run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, turn
 from tests.support.secrets import SENTINEL_KEY
 
-from .support import AS_MODULE, NOTE, Cli
+from .support import AS_MODULE, NOTE, Cli, Here
 
 DEMO = "This is the demo model: it quotes you, and knows nothing. "
 KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
@@ -24,12 +25,11 @@ def test_every_line_is_a_message(cli: Cli) -> None:
     assert result.stdout == f'{DEMO}You said: "One"\nYou said: "Two"\nYou said: "Three"\n'
 
 
-def test_nothing_in_is_nothing_out(cli: Cli) -> None:
-    assert cli.run("chat", "--local", stdin="").check().stdout == ""
-    assert cli.run("chat", "--local").check().stdout == ""
+def test_nothing_in_is_nothing_out(here: Here) -> None:
+    assert here.run("chat", "--local", stdin="").check().stdout == ""
 
 
-def test_commands_work_through_pipes(cli: Cli, tmp_path: Path) -> None:
+def test_commands_work_through_pipes(here: Here, tmp_path: Path) -> None:
     (tmp_path / "a b.txt").write_text("abc")
     saved = tmp_path / "talk"
     lines = [
@@ -41,7 +41,7 @@ def test_commands_work_through_pipes(cli: Cli, tmp_path: Path) -> None:
         "/quit",
         "No",
     ]
-    result = cli.run("chat", "--local", stdin="\n".join(lines))
+    result = here.run("chat", "--local", stdin="\n".join(lines))
     answer = f'{DEMO}You said: "Look". You sent: a b.txt (text/plain, 3 bytes)'
     history = f"user: Look\n\nuser: (a b.txt, text/plain, 3 bytes)\n\nagent: {answer}\n"
     assert (result.rc, result.stdout) == (0, f"{answer}\n{history}")
@@ -63,29 +63,36 @@ def test_commands_work_through_pipes(cli: Cli, tmp_path: Path) -> None:
         ("/quti", "/quti: did you mean /quit? Nothing was sent."),
     ],
 )
-def test_what_goes_wrong_is_told_and_the_chat_goes_on(cli: Cli, tmp_path: Path, line: str, told: str) -> None:
+def test_what_goes_wrong_is_told_and_the_chat_goes_on(here: Here, tmp_path: Path, line: str, told: str) -> None:
     there = tmp_path / "there.md"
     there.write_text("Mine.")
-    result = cli.run("chat", "--local", stdin=f"{line.format(there=there)}\nOn\n")
+    result = here.run("chat", "--local", stdin=f"{line.format(there=there)}\nOn\n")
     assert (result.rc, result.stdout) == (1, f'{DEMO}You said: "On"\n')
     assert told.format(there=there) in result.stderr
     assert result.stderr.count("\n") == 1
     assert there.read_text() == "Mine."
 
 
-def test_lines_with_a_slash_that_are_no_commands_are_messages(cli: Cli) -> None:
-    assert cli.run("chat", "--local", stdin="/etc/hosts?\n").check().stdout == f'{DEMO}You said: "/etc/hosts?"\n'
+def test_lines_with_a_slash_that_are_no_commands_are_messages(here: Here) -> None:
+    assert here.run("chat", "--local", stdin="/etc/hosts?\n").check().stdout == f'{DEMO}You said: "/etc/hosts?"\n'
+
+
+def test_the_way_to_go_on_names_what_is_needed() -> None:
+    kept = EngineOptions(db=Path("a b.db"))
+    assert Where(engine=kept).to_go_on("s1") == "--db 'a b.db' --session s1"
+    assert Where(local=True, engine=kept).to_go_on("s1") == "--local --db 'a b.db' --session s1"
+    assert Where(base_url="https://x.example/v1").to_go_on("s1") == "--base-url https://x.example/v1 --session s1"
 
 
 @pytest.mark.parametrize(("option", "answer"), [("--yes", "refund gave: refunded 10.00"), ("--deny", "was denied")])
-def test_approvals_are_decided_beforehand(cli: Cli, shop: str, option: str, answer: str) -> None:
+def test_approvals_are_decided_beforehand(here: Here, shop: str, option: str, answer: str) -> None:
     line = '/tool refund {"order_id": "7"}\n'
-    result = cli.run("chat", "--local", "--tools", shop, option, stdin=line)
+    result = here.run("chat", "--local", "--tools", shop, option, stdin=line)
     assert result.rc == 0
     assert answer in result.stdout
 
 
-def test_a_failed_turn_is_told_and_the_chat_goes_on(cli: Cli, shop: str, engine: ScriptEngine) -> None:
+def test_a_failed_turn_is_told_and_the_chat_goes_on(here: Here, shop: str, engine: ScriptEngine) -> None:
     @engine.on("post_message")
     def answer(conn: Connection, frame: Received) -> None:
         if frame["content"] == "Refuse":
@@ -94,17 +101,17 @@ def test_a_failed_turn_is_told_and_the_chat_goes_on(cli: Cli, shop: str, engine:
             conn.send_many(turn("s1", f"m{frame['content']}", [f"Got {frame['content']}"]))
 
     command = ["chat", "--base-url", engine.base_url, "--session", "s1"]
-    result = cli.run(*command, env=KEY, stdin="Refuse\nTwo\n")
+    result = here.run(*command, env=KEY, stdin="Refuse\nTwo\n")
     assert (result.rc, result.stdout) == (1, "Got Two\n")
     assert result.stderr == "sessionlib: session s1: the engine refused the message: not now\n"
 
 
-def test_a_lost_session_ends_the_chat(cli: Cli, engine: ScriptEngine) -> None:
+def test_a_lost_session_ends_the_chat(here: Here, engine: ScriptEngine) -> None:
     @engine.on("post_message")
     def answer(conn: Connection, frame: Received) -> None:
         conn.close(1008, "go away")
 
-    result = cli.run("chat", "--base-url", engine.base_url, "--session", "s1", env=KEY, stdin="One\nTwo\n")
+    result = here.run("chat", "--base-url", engine.base_url, "--session", "s1", env=KEY, stdin="One\nTwo\n")
     assert (result.rc, result.stdout) == (1, "")
     assert result.stderr.count("\n") == 1
 

@@ -10,7 +10,10 @@ from typing import Any
 from sessionlib import Agent, Session
 from sessionlib.engine import LocalEngine, tool
 
-__all__ = ["Shop", "open_shop", "order"]
+__all__ = ["FRONT", "Shop", "open_shop", "order"]
+
+FRONT = "127.0.0.2"
+"""Where a proxy in front of the engine listens, on the engine's port."""
 
 
 class Shop:
@@ -25,7 +28,7 @@ class Shop:
     def __init__(self) -> None:
         self.ran: list[tuple[Any, ...]] = []
         self._lock = threading.Lock()  # protects ran
-        self.engine = LocalEngine(tools=self._tools())
+        self.engine = LocalEngine(tools=self._tools(), allowed_hosts=[FRONT])
         self.agent: Agent
 
     def session(self, **options: Any) -> Session:

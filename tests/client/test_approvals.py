@@ -744,6 +744,28 @@ def test_without_an_answer_it_is_asked_for_again(session: Session) -> None:
     assert caught.value.turn.result(5).text == REFUNDED
 
 
+def test_a_handler_is_asked_once_about_each_request(session: Session) -> None:
+    asked: list[str] = []
+
+    def note(name: str) -> Callable[[ApprovalRequest], None]:
+        return lambda request: asked.append(name)
+
+    session.on_approval(note("registered"))
+    with pytest.raises(ApprovalRequiredError) as caught:
+        session.ask(order(7), on_approval=note("of the call"), timeout=5)
+    for _ in range(2):
+        assert caught.value.turn is not None
+        with pytest.raises(ApprovalRequiredError):
+            caught.value.turn.result(5)
+    caught.value.turn.close()
+    session.on_approval(note("late"))
+    assert eventually(lambda: "late" in asked)
+    session.respond(session.approvals[0].event, approved=False)
+    request_in(session, order(8))
+    assert eventually(lambda: len(asked) == 5)
+    assert asked == ["of the call", "registered", "late", "registered", "late"]
+
+
 def test_text_that_waits_for_an_approval_says_so(shop: Shop, session: Session) -> None:
     stream = session.stream(order(7), timeout=5)
     with pytest.raises(ApprovalRequiredError) as caught:

@@ -1,0 +1,450 @@
+"""Networks that are slow, half-open, gone, or there again: what is lost, what is told, and how soon."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sessionlib import (
+    DeliveryUnknownError,
+    Session,
+    SessionDisconnectedError,
+    SessionTimeoutError,
+)
+from sessionlib.errors import SessionConnectionError
+from sessionlib.link import LinkOptions
+from sessionlib.retrying import Retries
+from sessionlib.timing import Deadline
+from sessionlib.wire import frames
+from tests.faults.conversations import FRONT, WAYS, check, make_engine, one_session
+from tests.faults.script import SLACK, created, joined, texts, within
+from tests.support.chaos import ChaosProxy, FakeClock
+from tests.support.script_engine import (
+    Connection,
+    Received,
+    ScriptEngine,
+    agent_message,
+    notification,
+    text_content,
+    text_frame,
+    turn,
+    user_message,
+)
+from tests.support.waiting import eventually
+
+BIG = "x" * (1 << 20)
+
+
+@pytest.fixture
+def proxy(engine: ScriptEngine, seed: int) -> Iterator[ChaosProxy]:
+    with ChaosProxy("127.0.0.1", engine.port, seed=seed) as proxy:
+        yield proxy
+
+
+def answer_whole(engine: ScriptEngine, text: str) -> None:
+    """Has an engine answer each post with a text, kept in the history first."""
+
+    def post(conn: Connection, frame: Received) -> None:
+        number = len(engine.frames("post_message"))
+        engine.history += [user_message("s1", f"u{number}", frame["content"])]
+        engine.history += [agent_message("s1", f"m{number}", text)]
+        conn.send_many(turn("s1", f"m{number}", [text]))
+
+    engine.on("post_message", post)
+
+
+# ---- cuts ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["FIN", "RST"])
+def test_a_large_message_that_is_cut_in_half_arrives_once(engine: ScriptEngine, proxy: ChaosProxy, how: str) -> None:
+    answer_whole(engine, BIG)
+    with joined(proxy) as session:
+        proxy.downstream.limit_data(proxy.bytes_down + len(BIG) // 2, how, times=1)  # type: ignore[arg-type]
+        reply = session.ask("hi", timeout=10)
+        assert texts(reply.events) == [BIG]
+        assert len(engine.frames("post_message")) == 1
+
+
+def test_a_post_whose_ack_never_came_is_found_in_the_history(engine: ScriptEngine) -> None:
+    def post(conn: Connection, frame: Received) -> None:
+        engine.history.append(user_message("s1", "u1", "hi"))
+        conn.drop()
+
+    engine.on("post_message", post)
+    with created(engine) as session:
+        turn_of = session.stream("hi", timeout=5)
+        engine.wait_connected(2)
+        engine.push_many(turn(ack=None))
+        assert turn_of.result().text == "Hello there"
+        assert len(engine.frames("post_message")) == 1
+
+
+def test_a_post_of_which_nothing_is_known_is_told_and_not_sent_again(engine: ScriptEngine) -> None:
+    engine.on("post_message", lambda conn, frame: conn.drop())
+    with joined(engine) as session:
+        with pytest.raises(DeliveryUnknownError), within(0.5):
+            session.ask("hi", timeout=5)
+        session.send("hi")
+        with pytest.raises(DeliveryUnknownError), within(0.5):
+            next(session.listen(event_types=["message_complete"], timeout=5))
+        assert len(engine.frames("post_message")) == 2
+        assert session.state in ("connected", "reconnecting")
+
+
+def test_the_same_text_twice_is_not_taken_for_one(engine: ScriptEngine) -> None:
+    first = turn("s1", "m1", ["one"])
+
+    def post(conn: Connection, frame: Received) -> None:
+        if len(engine.frames("post_message")) == 1:
+            engine.history += [user_message("s1", "u1", "hi"), agent_message("s1", "m1", "one")]
+            conn.send_many(first)
+        else:
+            conn.drop()  # and it is not kept: the one in the history is the first
+
+    engine.on("post_message", post)
+    with joined(engine) as session:
+        assert session.ask("hi", timeout=5).text == "one"
+        with pytest.raises(DeliveryUnknownError):
+            session.ask("hi", timeout=5)
+
+
+def test_what_cannot_be_proved_whole_is_told(engine: ScriptEngine) -> None:
+    engine.history = [agent_message("s1", "m1", "one")]
+    with joined(engine) as session:
+        with session.listen(timeout=5) as listener:
+            engine.push(notification("s1", "m1", text_content("one")))
+            assert next(listener).text == "one"
+            engine.history = [agent_message("s1", "m9", "another time")]
+            engine.drop_all()
+            errors = [event.error for event in (next(listener) for _ in range(2))]
+        assert "gap" in errors
+
+
+def test_an_engine_that_keeps_its_history_to_itself_leaves_a_gap(engine: ScriptEngine) -> None:
+    engine.on("get_messages", lambda conn, frame: conn.send(frames.error("not for you", "get_messages", "s1")))
+    with joined(engine) as session, session.listen(event_types=["error"], timeout=5) as listener:
+        engine.drop_all()
+        told = next(listener)
+        assert told.error == "gap"
+        assert "not for you" in told.data["detail"]
+        assert session.state == "connected"
+
+
+# ---- silence -------------------------------------------------------------------------------
+
+
+def test_a_half_open_link_is_noticed_by_its_silence(proxy: ChaosProxy, engine: ScriptEngine) -> None:
+    with joined(proxy, ping_interval=0.3, pong_timeout=0.3) as session:
+        proxy.blackhole()
+        with within(0.6):
+            assert eventually(lambda: session.state == "reconnecting", 5)
+        proxy.clear()
+        engine.wait_connected(2)
+        assert session.get_messages(timeout=5) == []
+        assert session.state == "connected"
+
+
+def test_a_link_on_which_anything_comes_is_alive(engine: ScriptEngine) -> None:
+    engine.on("ws:ping", lambda conn, frame: None)
+    engine.on("ping_session", lambda conn, frame: None)
+    with joined(engine, ping_interval=0.2, pong_timeout=0.2) as session:
+        for number in range(10):
+            engine.push(frames.participant_status("s1", f"Unheard of {number}"))
+            time.sleep(0.1)
+        assert len(engine.handshakes) == 1
+        assert eventually(lambda: session.state == "reconnecting" or len(engine.handshakes) > 1, 0.4 + SLACK)
+
+
+def test_odd_pongs_do_no_harm(engine: ScriptEngine) -> None:
+    engine.on("ws:ping", lambda conn, frame: conn.send_raw(text_frame(b"never sent", opcode=10) * 3))
+    with joined(engine, ping_interval=0.1, pong_timeout=0.3) as session:
+        engine.wait_for("ws:ping", 5)
+        assert session.get_messages(timeout=5) == []
+        assert len(engine.handshakes) == 1
+
+
+@pytest.mark.parametrize("call", ["ask", "get_messages"])
+def test_a_call_into_a_black_hole_takes_no_longer_than_it_may(
+    engine: ScriptEngine, proxy: ChaosProxy, call: str
+) -> None:
+    with joined(proxy) as session:
+        proxy.blackhole()
+        with pytest.raises(SessionTimeoutError), within(0.4):
+            session.ask("hi", timeout=0.4) if call == "ask" else session.get_messages(timeout=0.4)
+        proxy.clear()
+        assert session.get_messages(timeout=5) == []
+
+
+def test_a_message_that_drips_is_delivered_whole_though_a_call_gave_up(engine: ScriptEngine) -> None:
+    def drip(conn: Connection, frame: Received) -> None:
+        data = text_frame(frames.history("s1", [agent_message("s1", "m1", "late")]))
+        for at in range(0, len(data), 20):
+            conn.send_raw(data[at : at + 20])
+            conn.sleep(0.1)
+        conn.send(notification("s1", "m2", text_content("whole")))
+
+    engine.on("get_messages", drip)
+    engine.on("ws:ping", lambda conn, frame: None)  # an answer would come in the middle of the message
+    with joined(engine, ping_interval=0.2, pong_timeout=0.3) as session:
+        listener = session.listen(event_types=["message_complete"], timeout=5)
+        with pytest.raises(SessionTimeoutError), within(0.3):
+            session.get_messages(timeout=0.3)
+        assert next(listener).text == "whole"
+        engine.off("get_messages")
+        assert session.get_messages(timeout=5) == []
+        assert len(engine.handshakes) == 1
+
+
+def test_a_slow_link_only_takes_longer() -> None:
+    engine, runs = make_engine()
+    with engine:
+        agent = engine.agent()
+        with ChaosProxy("127.0.0.1", engine.port, host=FRONT, port=engine.port, seed=1) as proxy:
+            proxy.upstream.latency(30, 20)
+            proxy.downstream.latency(30, 20)
+            proxy.downstream.slicer(7, 0.0005)
+            session = Session(owner_type="agent", owner_id=agent.id, api_key="k", ws_url=proxy.ws_url)
+            check(one_session(session, WAYS[0]), runs.count)
+            assert len(proxy.links) == 1
+
+
+def test_a_peer_that_stops_reading_ends_the_connection_for_good(engine: ScriptEngine, proxy: ChaosProxy) -> None:
+    with joined(proxy, send_timeout=0.4, reconnect=False) as session:
+        proxy.upstream.blackhole()
+        with pytest.raises(SessionTimeoutError), within(0.4):
+            session.send("x" * 20_000_000)
+        assert eventually(lambda: session.state == "disconnected")
+        with pytest.raises(SessionDisconnectedError), within(0.2):
+            session.send("nobody may read this behind the other")
+        proxy.clear()
+        engine.wait_idle()
+    assert engine.frames("post_message") == []
+
+
+# ---- engines that go and come back ----------------------------------------------------------
+
+
+@contextmanager
+def served(directory: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    """Runs an engine in a process of its own, on a database in a directory."""
+    tools = directory / "tools.py"
+    tools.write_text(
+        "import time\nfrom sessionlib.engine import tool\n\n@tool\ndef nap() -> str:\n"
+        '    """Sleeps."""\n    time.sleep(0.3)\n    return "slept"\n',
+        "utf-8",
+    )
+    command = [sys.executable, "-m", "sessionlib.engine", "--port", str(port), "--db", str(directory / "db.sqlite")]
+    with subprocess.Popen(
+        [*command, "--tools", str(tools)],
+        env={**os.environ, "SESSIONLIB_API_KEY": "k"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert "sessionlib engine on" in process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
+
+
+def free_port() -> int:
+    """Gives a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def make_agent(port: int) -> str:
+    """Makes an agent on a served engine; gives its id."""
+    from sessionlib import Agent, AgentType, Client, LlmInfo
+
+    with Client("k", f"http://127.0.0.1:{port}/v1") as client:
+        info = LlmInfo(provider="sessionlib", model_id="demo")
+        return Agent.new("A", info, agent_type=AgentType.CONVERSATIONAL, client=client).id
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_an_engine_that_is_killed_and_started_again_in_the_middle_of_a_turn(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    port = free_port()
+    with served(tmp_path, port) as process:
+        session = Session(
+            owner_type="agent",
+            owner_id=make_agent(port),
+            api_key="k",
+            ws_url=f"ws://127.0.0.1:{port}/v1",
+            reconnect_delay=0.05,
+            reconnect_max_delay=0.1,
+        ).connect(10)
+        assert 'You said: "before"' in session.ask("before", timeout=10).text
+        running = session.stream("/tool nap", timeout=20)
+        assert next(event for event in running if event.tool_name == "nap")
+        process.send_signal(number)
+        process.wait(10)
+    with served(tmp_path, port):
+        reply = running.result()
+        assert reply.error is not None or "slept" in reply.text  # cut, and told so; never silently repeated
+        assert session.ask("after", timeout=20).text
+        said = [message.text for message in session.get_messages(timeout=10) if message.is_user]
+        assert said == ["before", "/tool nap", "after"]
+        session.disconnect()
+
+
+def test_an_engine_that_is_away_between_two_turns_is_not_missed(engine: ScriptEngine) -> None:
+    answer_whole(engine, "Hello")
+    with joined(engine) as session:
+        assert session.ask("one", timeout=5).text == "Hello"
+        engine.stop_listening()
+        engine.drop_all("RST")
+        assert eventually(lambda: session.state == "reconnecting")
+        threading.Timer(0.2, engine.start_listening).start()
+        assert session.ask("two", timeout=5).text == "Hello"
+        assert [frame["content"] for frame in engine.frames("post_message")] == ["one", "two"]
+
+
+def test_a_session_that_is_not_back_in_time_is_lost_and_says_so(engine: ScriptEngine) -> None:
+    with joined(engine, reconnect_timeout=0.3) as session:
+        engine.stop_listening()
+        engine.drop_all()
+        with pytest.raises(SessionDisconnectedError) as caught, within(0.4):
+            list(session.listen(timeout=5))
+        assert isinstance(caught.value.__cause__, SessionConnectionError)
+        assert session.state == "disconnected"
+
+
+def test_a_send_waits_for_the_link_no_longer_than_it_may(engine: ScriptEngine) -> None:
+    with joined(engine, send_timeout=0.3) as session:
+        engine.stop_listening()
+        engine.drop_all()
+        assert eventually(lambda: session.state == "reconnecting")
+        with pytest.raises(SessionTimeoutError), within(0.3):
+            session.send("hi")
+        with pytest.raises(SessionTimeoutError), within(0.2):
+            session.get_messages(timeout=0.2)
+
+
+def test_a_session_that_is_trying_can_leave_at_once(engine: ScriptEngine) -> None:
+    with joined(engine, reconnect_delay=30) as session:
+        engine.stop_listening()
+        engine.drop_all()
+        assert eventually(lambda: session.state == "reconnecting")
+        with within(0.2):
+            session.disconnect()
+        assert session.state == "disconnected"
+
+
+# ---- back-off, on a clock that obeys --------------------------------------------------------
+
+
+def tries_until(clock: FakeClock, seconds: float, *, joined_at: float | None = None) -> list[float]:
+    """Loses a link and fails to get it back for so long; gives the times of the tries."""
+    retries = Retries(
+        LinkOptions(),
+        lambda delay: clock.wait(threading.Event(), delay) if delay else False,
+        clock=clock.monotonic,
+        uniform=clock.uniform,
+    )
+    began, times = clock.now, []
+
+    def attempt(deadline: Deadline) -> str:
+        times.append(clock.now - began)
+        if times[-1] < seconds:
+            raise SessionConnectionError("nobody there")
+        return "back"
+
+    assert retries.run(SessionDisconnectedError("lost"), attempt) == "back"
+    return times
+
+
+def test_an_engine_that_is_down_for_nine_minutes_is_not_asked_too_often() -> None:
+    clock = FakeClock()
+    times = tries_until(clock, 540)
+    assert 540 <= times[-1] <= 570
+    assert len(times) <= 70
+    bounds = [min(30.0, 2.0 * 2**number) for number in range(len(times))]
+    assert clock.draws == [(0.0, bound) for bound in bounds]
+    assert all(delay <= bound for delay, bound in zip(clock.sleeps, bounds, strict=True))
+
+
+def test_clients_dropped_together_do_not_come_back_together(seed: int) -> None:
+    clock = FakeClock()
+    clock.rng.seed(seed)
+    first = [tries_until(clock, 0)[0] for _ in range(1000)]
+    crowds = Counter(int(at * 10) for at in first)
+    assert max(crowds.values()) <= 120
+
+
+def test_an_engine_that_takes_connections_and_drops_them_is_asked_ever_less_often() -> None:
+    clock = FakeClock(fraction=1.0)
+    retries = Retries(
+        LinkOptions(), lambda delay: bool(clock.sleep(delay)), clock=clock.monotonic, uniform=clock.uniform
+    )
+    for _ in range(6):
+        retries.run(SessionDisconnectedError("dropped before the join"), lambda deadline: "a link, but no session")
+    assert clock.sleeps == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    retries.succeed()
+    retries.run(SessionDisconnectedError("dropped after the join"), lambda deadline: "")
+    assert clock.sleeps[-1] == 2.0
+
+
+@pytest.mark.parametrize("when", ["after the handshake", "after the join"])
+def test_flapping(engine: ScriptEngine, when: str) -> None:
+    joins = []
+
+    def flap(conn: Connection, frame: Received) -> None:
+        joins.append(time.monotonic())
+        if len(joins) == 1 or len(joins) > 6:
+            conn.answer(frame)
+            return
+        if when == "after the join":
+            conn.answer(frame)
+        conn.drop()
+
+    engine.on("connect_session", flap)
+    with joined(engine, reconnect_delay=0.02, reconnect_max_delay=0.1) as session:
+        engine.drop_all()
+        assert eventually(lambda: len(joins) == 7)
+        assert eventually(lambda: session.state == "connected")
+        assert session.get_messages(timeout=5) == []
+
+
+def test_a_retry_after_no_try_can_help_is_not_made() -> None:
+    clock = FakeClock()
+    retries = Retries(LinkOptions(), lambda delay: bool(clock.sleep(delay)), clock=clock.monotonic)
+    with pytest.raises(SessionDisconnectedError, match="policy"):
+        retries.run(SessionDisconnectedError("policy", code=1008), lambda deadline: "")
+    assert clock.sleeps == []
+
+
+def test_nobody_tries_for_longer_than_wanted() -> None:
+    clock = FakeClock(fraction=1.0)
+    retries = Retries(
+        LinkOptions(reconnect_timeout=60),
+        lambda delay: bool(clock.sleep(delay)),
+        clock=clock.monotonic,
+        uniform=clock.uniform,
+    )
+
+    def attempt(deadline: Deadline) -> str:
+        left = deadline.remaining()
+        assert left is not None
+        clock.sleep(left)
+        raise SessionTimeoutError("nothing came")
+
+    began = clock.now
+    with pytest.raises(SessionTimeoutError):
+        retries.run(SessionDisconnectedError("lost"), attempt)
+    assert 60 <= clock.now - began <= 90

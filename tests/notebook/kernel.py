@@ -1,0 +1,163 @@
+"""A Jupyter kernel and the front end that a person would have, for scripts in interpreters of their own.
+
+What stands here runs beside the tests and not in them, because the client of a kernel leaves event loops
+and sockets behind.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import time
+from types import TracebackType
+from typing import Any
+
+from jupyter_client.manager import KernelManager
+
+__all__ = ["Kernel"]
+
+Message = dict[str, Any]
+
+
+class Kernel:
+    """A kernel; a context manager.
+
+    Args:
+        stdin: Whether the front end answers prompts; not so where notebooks are run as scripts.
+
+    Attributes:
+        text: What was printed so far.
+        prompts: What was asked at prompts so far.
+        widgets: The state of each widget that is there, by its id.
+    """
+
+    def __init__(self, *, stdin: bool = True) -> None:
+        self.text = ""
+        self.prompts: list[str] = []
+        self.widgets: dict[str, Message] = {}
+        self._stdin = stdin
+        self._answers: list[str] = []
+        self._replies: dict[str, Message] = {}
+        self._manager = KernelManager()
+        self._manager.start_kernel(env={**os.environ, "PYTHONPATH": os.getcwd()})
+        self._client = self._manager.blocking_client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=60)
+
+    def __enter__(self) -> Kernel:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            print("printed:", self.text, "prompts:", self.prompts, "widgets:", self.shown(), sep="\n")
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+
+    # ---- cells ---------------------------------------------------------------------------------
+
+    def start(self, code: str, *answers: str) -> str:
+        """Begins a cell; prompts are answered in order with what is given here."""
+        self._answers += answers
+        cell: str = self._client.execute(code, allow_stdin=self._stdin, stop_on_error=False)
+        return cell
+
+    def finish(self, cell: str, timeout: float = 30.0) -> None:
+        """Waits for a cell's end.
+
+        Raises:
+            AssertionError: It failed, or does not end.
+        """
+        self.wait(lambda: cell in self._replies, f"the end of a cell ({self._answers} left)", timeout)
+        reply = self._replies[cell]
+        assert reply["status"] == "ok", "\n".join(reply.get("traceback", [str(reply)]))
+
+    def run(self, code: str, *answers: str) -> None:
+        """Runs a cell to its end."""
+        self.finish(self.start(code, *answers))
+
+    def interrupt(self) -> None:
+        """Does what the stop button does."""
+        self._manager.interrupt_kernel()
+
+    def wait(self, condition: Any, what: str, timeout: float = 30.0) -> None:
+        """Reads what the kernel says until a condition holds.
+
+        Raises:
+            AssertionError: It does not.
+        """
+        end = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < end, f"no {what} within {timeout} s"
+            self._read()
+
+    def wait_for_text(self, text: str) -> None:
+        """Waits until something is printed."""
+        self.wait(lambda: text in self.text, f"{text!r} in the output")
+
+    # ---- widgets -------------------------------------------------------------------------------
+
+    def shown(self) -> list[str]:
+        """The texts of the widgets that are there."""
+        texts = [state.get("value") or state.get("description") for state in self.widgets.values()]
+        return [text for text in texts if isinstance(text, str) and text]
+
+    def wait_for_button(self, description: str) -> str:
+        """Waits for a button, and gives its id."""
+        self.wait(lambda: self._find("description", description), f"button {description!r}")
+        found: str = self._find("description", description)[0]
+        return found
+
+    def click(self, description: str) -> None:
+        """Presses a button."""
+        self._tell(self.wait_for_button(description), {"method": "custom", "content": {"event": "click"}})
+
+    def write(self, description: str, value: str) -> None:
+        """Writes into the field of that description or placeholder."""
+        fields = self._find("description", description) or self._find("placeholder", description)
+        self._tell(fields[-1], {"method": "update", "state": {"value": value}, "buffer_paths": []})
+
+    def _find(self, name: str, value: str) -> list[str]:
+        return [comm for comm, state in self.widgets.items() if state.get(name) == value]
+
+    def _tell(self, comm: str, data: Message) -> None:
+        message = self._client.session.msg("comm_msg", {"comm_id": comm, "data": data})
+        self._client.shell_channel.send(message)
+
+    # ---- within --------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        for channel, take in (
+            (self._client.iopub_channel, self._heard),
+            (self._client.shell_channel, self._replied),
+            (self._client.stdin_channel, self._asked),
+        ):
+            try:
+                while True:
+                    take(channel.get_msg(timeout=0.02))
+            except queue.Empty:
+                pass
+
+    def _heard(self, message: Message) -> None:
+        content = message["content"]
+        if message["msg_type"] == "stream":
+            self.text += content["text"]
+        elif message["msg_type"] == "comm_open" and content["target_name"] == "jupyter.widget":
+            self.widgets[content["comm_id"]] = dict(content["data"]["state"])
+        elif message["msg_type"] == "comm_msg" and content["data"].get("method") == "update":
+            self.widgets.setdefault(content["comm_id"], {}).update(content["data"]["state"])
+        elif message["msg_type"] == "comm_close":
+            self.widgets.pop(content["comm_id"], None)
+        elif message["msg_type"] == "error":
+            self.text += re.sub(r"\x1b\[[\d;]*m", "", "\n".join(content["traceback"]))
+
+    def _replied(self, message: Message) -> None:
+        if message["msg_type"] == "execute_reply":
+            self._replies[message["parent_header"]["msg_id"]] = message["content"]
+
+    def _asked(self, message: Message) -> None:
+        self.prompts.append(message["content"]["prompt"])
+        if self._answers:
+            self._client.input(self._answers.pop(0))
