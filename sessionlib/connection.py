@@ -85,6 +85,8 @@ class Connection:
         self._retries = Retries(options, self._leaving.wait)
         self._seen: Seen | None = None
         self._reader: threading.Thread | None = None
+        # Set when the reader ends: unlike `Thread.join`, waiting for it stands being interrupted.
+        self._read_out = threading.Event()
         self._illegal: list[float] = []
         self._pulse = Pulse(options)
         self._pid = os.getpid()
@@ -180,11 +182,12 @@ class Connection:
                 if farewell is not None:
                     transport.post(codec.dumps(farewell))
                 transport.close()
-            reader.join(self._options.close_timeout)
+            self._read_out.wait(self._options.close_timeout)
         finally:
             self._joiner.cancel()
             if transport is not None:
                 transport.abort()
+        self._read_out.wait()
         reader.join()
 
     def abandon(self) -> None:
@@ -362,9 +365,12 @@ class Connection:
 
     def _run(self, transport: Transport) -> None:
         current: Transport | None = transport
-        while current is not None:
-            cause = self._read_until_lost(current)
-            current = None if self._leaving.is_set() else self._resume(cause)
+        try:
+            while current is not None:
+                cause = self._read_until_lost(current)
+                current = None if self._leaving.is_set() else self._resume(cause)
+        finally:
+            self._read_out.set()
 
     def _read_until_lost(self, transport: Transport) -> Exception:
         try:

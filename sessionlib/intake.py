@@ -10,7 +10,7 @@ from sessionlib.events import SessionEvent
 from sessionlib.replies import ReplyLane
 from sessionlib.wire import fastpath
 from sessionlib.wire.codec import Payload
-from sessionlib.wire.parse import KNOWN_TYPES, Frame, Run, check_frame, parse_event, parse_frame, parse_run
+from sessionlib.wire.parse import END, KNOWN_TYPES, Frame, Run, check_frame, parse_event, parse_frame, parse_run
 
 __all__ = ["Intake"]
 
@@ -61,7 +61,7 @@ class Intake:
             run, behind = parse_run(left, self.session_id, events)
             if run is not None:
                 runs.append(run)
-            if behind is None:
+            if behind is END:
                 return
             if isinstance(behind, SessionProtocolError):
                 raise behind

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
-from sessionlib.errors import SessionError
+from sessionlib.errors import ForkedSessionError, SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.timing import Deadline, acquire
 
@@ -36,11 +37,13 @@ class Mailbox:
         "_appended",
         "_closed",
         "_consumers_waiting",
+        "_discarded",
         "_failure",
         "_gates",
         "_lock",
         "_notice",
         "_notice_at",
+        "_pid",
         "_queue",
         "_troubles",
         "dropped",
@@ -64,6 +67,8 @@ class Mailbox:
         # How many events were ever appended, and how many before the notice: whether it has been read
         # shows by counting, so that `take` need not look at what it takes.
         self._appended = 0
+        # How many have left it otherwise than by `take`.
+        self._discarded = 0
         self._notice: SessionEvent | None = None
         self._notice_at = -1
         # One for each consumer that waits, oldest first; opened to wake it.
@@ -71,6 +76,7 @@ class Mailbox:
         self._consumers_waiting = 0
         self._closed = False
         self._failure: Callable[[], SessionError] | None = None
+        self._pid = os.getpid()
         self._troubles: deque[Callable[[], SessionError]] = deque()
 
     def __len__(self) -> int:
@@ -79,7 +85,7 @@ class Mailbox:
     @property
     def taken(self) -> int:
         """How many events have been taken, near enough to see whether anybody takes any."""
-        return self._appended - len(self._queue)
+        return self._appended - len(self._queue) - self._discarded
 
     def ends_with(self, kind: SessionEventType) -> bool:
         """Whether the last event that waits is of a kind."""
@@ -96,6 +102,7 @@ class Mailbox:
         unwanted = {id(event) for event in events}
         with self._lock:
             kept = [event for event in self._queue if id(event) not in unwanted]
+            self._discarded = -self.taken  # counting begins anew, but for what was taken
             self._queue.clear()
             self._queue.extend(kept)
             self._appended = len(kept)
@@ -127,6 +134,7 @@ class Mailbox:
         Raises:
             TimeoutError: None came in time.
             Closed: The mailbox was closed, and all that was in it has been taken.
+            ForkedSessionError: This is a fork of the process that made it, and nothing is in it.
             SessionError: It was closed with a failure, likewise.
         """
         try:
@@ -179,6 +187,7 @@ class Mailbox:
             ends = [at for at, event in enumerate(self._queue) if last(event)]
             for _ in range(ends[-1] + 1 if ends else 0):
                 self._queue.popleft()
+                self._discarded += 1
 
     def _take_all(self) -> list[SessionEvent]:
         assert self._lock.locked()
@@ -186,6 +195,7 @@ class Mailbox:
         with contextlib.suppress(IndexError):  # and not by its length: its consumer may still be taking
             while True:
                 taken.append(self._queue.popleft())
+                self._discarded += 1
         return taken
 
     def _put_bounded(self, events: Sequence[SessionEvent]) -> None:
@@ -222,6 +232,8 @@ class Mailbox:
             self._gates.popleft().release()
 
     def _wait(self, deadline: Deadline) -> SessionEvent:
+        if os.getpid() != self._pid:  # before the lock, which may have been held when the process forked
+            raise ForkedSessionError("nothing more comes here: the session belongs to the parent process")
         while True:
             with self._lock:
                 if self._queue:

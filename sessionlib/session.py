@@ -188,10 +188,13 @@ class Session:
             SessionConnectionError: The engine cannot be reached.
             HandshakeError: It refused the connection; also the `ApiError` of its status.
             SessionTerminatedError: The session was terminated.
+            ForkedSessionError: The parent of this process has it connected.
             SessionError: The engine refused the session, or there is nothing to create one from.
             SessionTimeoutError: It took too long.
         """
         deadline = Deadline(timeout)
+        if self._connection is not None and self.is_connected:
+            self._connection.check_process()
         with self._changing:
             if self._terminated:
                 raise SessionTerminatedError(
@@ -489,6 +492,8 @@ class Session:
             ValueError: ``event_types`` holds something that is no type of event.
         """
         connection = self._connection
+        if connection is not None:
+            connection.check_process()
         if connection is None or not (connection.is_open or connection.hub.has_backlog):
             connection, _ = self._connected()
         return Listener(

@@ -9,6 +9,7 @@ from sessionlib.cli.ask import ask
 from sessionlib.cli.chat import chat
 from sessionlib.cli.doctor import doctor
 from sessionlib.cli.history import history
+from sessionlib.cli.models import models
 from sessionlib.cli.options import debug_option
 from sessionlib.cli.serve import serve
 
@@ -32,5 +33,5 @@ def app(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (ask, chat, history, serve, doctor):
+for command in (ask, chat, history, serve, models, doctor):
     app.add_command(command)

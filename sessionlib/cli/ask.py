@@ -64,12 +64,14 @@ def ask(
     with open_session(where, deadline.sooner(_CONNECT_TIMEOUT).remaining()) as session:
         if verbose:
             tell(f"session {session.session_id}")
-        if where.session:
-            settle(session, printer, decide)
         try:
+            if where.session:
+                settle(session, printer, decide, quiet_seconds=deadline.remaining())
             reply = _converse(session, content, attached, deadline, printer, decide)
-        except SessionTimeoutError:
-            raise CommandError(f"the answer was not complete within {timeout} s{_go_on(where, session)}") from None
+        except SessionTimeoutError as error:
+            raise CommandError(f"the answer was not complete within {timeout} s{_go_on(where, session)}") from error
+        except ReauthRequiredError as error:
+            raise CommandError(f"{error}{_go_on(where, session)}") from error
     if form == "json":
         print(reply.to_json())
     if reply.error is not None:
@@ -91,14 +93,13 @@ def _converse(
 
 
 def _go_on(where: Where, session: Session) -> str:
-    return f"; to go on: --session {session.session_id}" if where.keeps_sessions else ""
+    return f"; to go on: {where.to_go_on(session.session_id)}" if where.keeps_sessions else ""
 
 
 def _give_up(event: SessionEvent) -> None:
     # Nobody may be there to see to it, and a command in a script must not wait for ever.
     raise ReauthRequiredError(
-        "the agent waits until an account is authorised again; do that where its tools are set up, then go on "
-        f"with --session {event.session_id}",
+        "the agent waits until an account is authorised again; do that where its tools are set up",
         session_id=event.session_id,
         event=event,
     )

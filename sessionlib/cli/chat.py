@@ -34,10 +34,13 @@ def chat(decide: ApprovalHandler, where: Where) -> int:
     """Talk to an agent, line by line.
 
     On a terminal /help tells what can be typed, Ctrl-C stops a turn, Ctrl-D quits. Through pipes every
-    line is a message, and the answers come as plain text.
+    line is a message, and the answers come as plain text. What is typed is kept for the next chat, in the file
+    SESSIONLIB_CHAT_HISTORY if that is set; set to nothing, it keeps none.
     """
     at_terminal = is_terminal(sys.stdin) and is_terminal(sys.stdout)
     view = _view(at_terminal)
+    if at_terminal:  # which has to be put right when it is being drawn on
+        signal.signal(signal.SIGTERM, _leave)
     with open_session(where) as session:
         conversation = Conversation(session, view, decide, stoppable=at_terminal)
         if at_terminal:
@@ -47,12 +50,10 @@ def chat(decide: ApprovalHandler, where: Where) -> int:
         if not at_terminal:
             conversation.run(_piped_line)
             return 1 if conversation.failed else 0
-        # A terminal that is being drawn on has to be put right before the end.
-        signal.signal(signal.SIGTERM, _leave)
         with Keyboard(COMMANDS, _history_file()) as keyboard:
             conversation.run(keyboard.read)
         if where.keeps_sessions:
-            view.note(f"To go on: sessionlib chat --session {session.session_id}")
+            view.note(f"To go on: sessionlib chat {where.to_go_on(session.session_id)}")
     return 0
 
 

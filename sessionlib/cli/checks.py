@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 import ssl
-import threading
 import time
-import urllib.request
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from sessionlib.cli.findings import FAILED, OK, SKIPPED, Finding, since
 from sessionlib.cli.say import one_line
+from sessionlib.cli.way import CERTIFICATE_ADVICE, Way
 from sessionlib.client import Client
-from sessionlib.config import Endpoint, is_loopback
+from sessionlib.config import Endpoint
 from sessionlib.errors import (
     ApiError,
     AuthenticationError,
@@ -30,34 +27,10 @@ from sessionlib.timing import Deadline
 from sessionlib.transport.dial import Attempt
 from sessionlib.transport.websocket import open_websocket
 
-__all__ = ["Finding", "Patient", "examine"]
+__all__ = ["Patient", "examine"]
 
-OK, NOTE, SKIPPED, FAILED = "ok", "note", "skipped", "FAILED"
-
-_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 _VARIABLES = ("SESSIONLIB_{}", "VECTORSHIFT_{}")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found.
-
-    Attributes:
-        name: What was looked at.
-        outcome: "ok", "note", "skipped" or "FAILED".
-        text: What was found.
-        advice: What to do about it.
-    """
-
-    name: str
-    outcome: str
-    text: str
-    advice: str = ""
-
-    @property
-    def failed(self) -> bool:
-        """Whether something is wrong."""
-        return self.outcome == FAILED
+_WS_SCHEMES = {"https": "wss", "http": "ws"}
 
 
 @dataclass(frozen=True)
@@ -85,14 +58,12 @@ def examine(patient: Patient) -> Iterator[Finding]:
     yield Finding("address", OK, f"{endpoint.base_url}{_source('BASE_URL', patient.base_url)}")
     key = _key(endpoint)
     yield key
-    proxy = _proxy(endpoint.base_url)
-    yield proxy
-    reached = True
-    for url in _targets(endpoint):
-        reached = (yield from _reach(url, patient.timeout)) and reached
-    through_proxy = proxy.outcome == NOTE
-    yield _when(not key.failed and (reached or through_proxy), "HTTP", lambda: _http(endpoint, patient.timeout))
-    yield _when(not key.failed and reached, "WebSocket", lambda: _websocket(endpoint, patient.timeout))
+    possible = not key.failed
+    for url in _places(endpoint):
+        with Way(url, patient.timeout) as way:
+            possible = (yield from way.go()) and possible
+    yield _when(possible, "HTTP", lambda: _http(endpoint, patient.timeout))
+    yield _when(possible, "WebSocket", lambda: _websocket(endpoint, patient.timeout))
 
 
 def _when(possible: bool, name: str, check: Callable[[], Finding]) -> Finding:
@@ -113,128 +84,16 @@ def _key(endpoint: Endpoint) -> Finding:
     try:
         endpoint.key()
     except ConfigurationError as error:
-        return Finding(
-            "key", FAILED, one_line(str(error)), "Set SESSIONLIB_API_KEY to the key, with nothing around it."
-        )
+        advice = "Set SESSIONLIB_API_KEY to the key, with nothing around it."
+        return Finding("key", FAILED, one_line(str(error)), advice)
     return Finding("key", OK, f"set{_source('API_KEY') if endpoint.source is None else ''}")
 
 
-def _proxy(base_url: str) -> Finding:
-    parts = urlsplit(base_url)
-    host = parts.hostname or ""
-    found = urllib.request.getproxies()
-    url = found.get(parts.scheme) or found.get("all")
-    if is_loopback(host) or not url or urllib.request.proxy_bypass(host):
-        return Finding("proxy", OK, "none is used")
-    # Never its user and password.
-    shown = urlsplit(url).netloc.rpartition("@")[2] or "one that cannot be read"
-    return Finding("proxy", NOTE, f"{shown}, from the environment", "NO_PROXY names hosts that are reached without it.")
-
-
-def _targets(endpoint: Endpoint) -> list[SplitResult]:
-    urls = [urlsplit(endpoint.base_url), urlsplit(endpoint.ws_url)]
-    places = {(url.hostname, _port(url), _is_secure(url)): url for url in reversed(urls)}
-    return list(reversed(places.values()))
-
-
-def _port(url: SplitResult) -> int:
-    return url.port or _PORTS[url.scheme]
-
-
-def _is_secure(url: SplitResult) -> bool:
-    return url.scheme in ("https", "wss")
-
-
-# ---- the way there -----------------------------------------------------------------------------
-
-
-def _reach(url: SplitResult, timeout: float) -> Generator[Finding, None, bool]:
-    """Tells about the name, the connection and TLS; returns whether all of it works."""
-    name = _name(url, timeout)
-    yield name
-    if name.failed:
-        return False
-    connection, sock = _connect(url, timeout)
-    yield connection
-    if sock is None:
-        return False
-    with sock:
-        if not _is_secure(url):
-            yield Finding("TLS", OK, "not used on this machine itself")
-            return True
-        tls = _tls(sock, url.hostname or "")
-    yield tls
-    return not tls.failed
-
-
-def _name(url: SplitResult, timeout: float) -> Finding:
-    host = url.hostname or ""
-    began = time.monotonic()
-    addresses: list[str] = []
-    failure: list[OSError] = []
-
-    def look_up() -> None:
-        try:
-            found = socket.getaddrinfo(host, _port(url), type=socket.SOCK_STREAM)
-            addresses.extend(dict.fromkeys(str(entry[4][0]) for entry in found))
-        except (OSError, UnicodeError) as error:
-            failure.append(error if isinstance(error, OSError) else OSError("not a host name"))
-
-    # A daemon: a resolver that hangs must not hold up the end of the program.
-    thread = threading.Thread(target=look_up, name="sessionlib-doctor-dns", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    if addresses:
-        return Finding("DNS", OK, f"{host} is {', '.join(addresses[:3])} ({_since(began)})")
-    told = (failure[0].strerror or str(failure[0])) if failure else f"no answer within {timeout:g} s"
-    return Finding(
-        "DNS", FAILED, f"{host}: {told}", "Check the host in the address, and this machine's network and DNS."
-    )
-
-
-def _connect(url: SplitResult, timeout: float) -> tuple[Finding, socket.socket | None]:
-    where = f"{url.hostname}:{_port(url)}"
-    began = time.monotonic()
-    try:
-        sock = socket.create_connection((url.hostname, _port(url)), timeout)
-    except TimeoutError:
-        advice = "A firewall may be in the way. If this network needs a proxy, set HTTPS_PROXY."
-        return Finding("connection", FAILED, f"{where}: no answer within {timeout:g} s", advice), None
-    except OSError as error:
-        advice = "Is an engine running there? sessionlib serve prints its address."
-        return Finding("connection", FAILED, f"{where}: {error.strerror or error}", advice), None
-    return Finding("connection", OK, f"{where} answers ({_since(began)})"), sock
-
-
-def _tls(sock: socket.socket, host: str) -> Finding:
-    began = time.monotonic()
-    try:
-        with ssl.create_default_context().wrap_socket(sock, server_hostname=host) as secured:
-            certificate = secured.getpeercert() or {}
-            told = f"{secured.version()}, certificate valid for {_days_left(certificate)} days ({_since(began)})"
-            return Finding("TLS", OK, told)
-    except ssl.SSLCertVerificationError as error:
-        return Finding("TLS", FAILED, f"the certificate is not accepted: {error.verify_message}", _CERTIFICATE_ADVICE)
-    except (ssl.SSLError, OSError) as error:
-        told = getattr(error, "reason", None) or error.strerror or type(error).__name__
-        advice = "Does the address begin with https:// where the server speaks plain HTTP, or is the port another's?"
-        return Finding("TLS", FAILED, f"no handshake: {str(told).replace('_', ' ').lower()}", advice)
-
-
-_CERTIFICATE_ADVICE = (
-    "Check this machine's clock. Where a company's proxy opens TLS, name its certificate in SSL_CERT_FILE (for "
-    "sessions) and REQUESTS_CA_BUNDLE (for HTTP)."
-)
-
-
-def _days_left(certificate: dict[str, Any]) -> int:
-    with contextlib.suppress(KeyError, ValueError):
-        return int((ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) // 86400)
-    return 0
-
-
-def _since(began: float) -> str:
-    return f"{(time.monotonic() - began) * 1000:.0f} ms"
+def _places(endpoint: Endpoint) -> list[SplitResult]:
+    """Gives where HTTP and sessions go, once where that is the same place."""
+    base, sessions = urlsplit(endpoint.base_url), urlsplit(endpoint.ws_url)
+    base = base._replace(scheme=_WS_SCHEMES[base.scheme])
+    return [base] if (base.scheme, base.netloc) == (sessions.scheme, sessions.netloc) else [base, sessions]
 
 
 # ---- the engine --------------------------------------------------------------------------------
@@ -247,7 +106,7 @@ def _http(endpoint: Endpoint, timeout: float) -> Finding:
             client.request("GET", "/agents", query={"limit": 1})
     except SessionlibError as error:
         return Finding("HTTP", FAILED, one_line(str(error)), _advice(error))
-    return Finding("HTTP", OK, f"the key is accepted ({_since(began)})")
+    return Finding("HTTP", OK, f"the key is accepted ({since(began)})")
 
 
 def _websocket(endpoint: Endpoint, timeout: float) -> Finding:
@@ -259,12 +118,12 @@ def _websocket(endpoint: Endpoint, timeout: float) -> Finding:
         return Finding("WebSocket", FAILED, one_line(str(error)), _advice(error))
     transport.close()
     transport.release()
-    return Finding("WebSocket", OK, f"sessions can be opened ({_since(began)})")
+    return Finding("WebSocket", OK, f"sessions can be opened ({since(began)})")
 
 
 def _advice(error: SessionlibError) -> str:
     if isinstance(error.__cause__, ssl.SSLError):
-        return _CERTIFICATE_ADVICE
+        return CERTIFICATE_ADVICE
     return next((advice for kind, advice in _ADVICE if isinstance(error, kind)), _OTHER_ADVICE)
 
 

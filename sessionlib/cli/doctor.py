@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import click
 
 from sessionlib._version import __version__
-from sessionlib.cli.checks import FAILED, OK, Finding, Patient, examine
+from sessionlib.cli.checks import Patient, examine
+from sessionlib.cli.findings import FAILED, OK, Finding
 from sessionlib.cli.options import Where, debug_option, where_options
 from sessionlib.cli.place import embedded, find_agent
 from sessionlib.cli.say import one_line
@@ -69,16 +70,13 @@ def _configured(where: Where, timeout: float) -> Iterator[Finding]:
 
 
 def _embedded(where: Where, timeout: float) -> Iterator[Finding]:
-    yield Finding(
-        "settings",
-        OK,
-        "no key and no URL are set, so commands run on the embedded engine",
-        "For another one, set SESSIONLIB_API_KEY, and SESSIONLIB_BASE_URL if it is not the hosted one.",
-    )
+    why = "--local" if where.local else "no key and no URL are set"
+    advice = "For another one, set SESSIONLIB_API_KEY, and SESSIONLIB_BASE_URL if it is not the hosted one."
+    yield Finding("settings", OK, f"{why}: commands run on the embedded engine", advice)
     try:
         with embedded(where.engine) as engine:
             endpoint = Endpoint(engine.base_url, engine.ws_url, engine.api_key)
-            yield from examine(Patient(None, timeout, endpoint))
+            yield from examine(Patient(endpoint.base_url, timeout, endpoint))
             yield from _named(where, engine.client(), timeout)
     except (SessionlibError, ImportError, OSError) as error:
         yield Finding("engine", FAILED, one_line(str(error)), "pip install 'sessionlib[engine]' has what it needs.")

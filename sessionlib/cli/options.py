@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,12 @@ class Where:
     def keeps_sessions(self) -> bool:
         """Whether a session can be gone on with once the command has ended."""
         return not self.is_embedded or self.engine.db is not None
+
+    def to_go_on(self, session_id: str | None) -> str:
+        """Gives the options with which a later command goes on with a session."""
+        given = {"--base-url": self.base_url, "--db": self.engine.db, "--session": session_id}
+        words = [word for name, value in given.items() if value for word in (name, str(value))]
+        return shlex.join(["--local", *words] if self.local else words)
 
     def check(self) -> None:
         """Looks for options that exclude one another.

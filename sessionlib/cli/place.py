@@ -15,7 +15,7 @@ from sessionlib.cli.options import EngineOptions, Where
 from sessionlib.cli.say import tell
 from sessionlib.client import Client
 from sessionlib.config import is_loopback
-from sessionlib.errors import BadRequestError, ConfigurationError, NotFoundError
+from sessionlib.errors import BadRequestError, ConfigurationError, NotFoundError, UnprocessableEntityError
 from sessionlib.session import Session
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _can_talk(agent: Agent) -> bool:
 
 
 def _by_name_or_id(client: Client, named: str) -> Agent | None:
-    with contextlib.suppress(NotFoundError, BadRequestError):
+    with contextlib.suppress(NotFoundError, BadRequestError, UnprocessableEntityError):
         return Agent.fetch(id=named, client=client)
     try:
         return Agent.fetch(name=named, client=client)

@@ -7,8 +7,9 @@ import weakref
 from typing import Any
 
 from sessionlib.engine import contents
+from sessionlib.engine.audience import Subscriber, encode
 from sessionlib.engine.errors import RefusedError
-from sessionlib.engine.live import LiveSession, Subscriber, encode
+from sessionlib.engine.live import LiveSession
 from sessionlib.engine.runner import Runner
 from sessionlib.engine.store.records import Call, Json, Turn
 from sessionlib.engine.turns import Kit, check_arguments
@@ -110,7 +111,7 @@ class Hub:
 
     def history(self, session: LiveSession) -> Json:
         """Gives the frame with all messages, that which is being streamed included."""
-        streamed = session.streamed()
+        streamed = session.audience.streamed()
         messages = [message.to_wire() for message in self._store.sessions.history(session.id)]
         if streamed and all(message["id"] != streamed[0] for message in messages):
             content = contents.text_content(streamed[1], "Streaming")

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from sessionlib.engine import contents
+from sessionlib.engine.audience import encode
 from sessionlib.engine.errors import RefusedError, StorageError
 from sessionlib.engine.hub import Hub
 from sessionlib.engine.limits import Limits
-from sessionlib.engine.live import LiveSession, encode
+from sessionlib.engine.live import LiveSession
 from sessionlib.engine.net.outlet import Outlet
 from sessionlib.engine.net.websocket import WebSocket
 from sessionlib.engine.store.records import Json
@@ -63,7 +64,7 @@ class Peer:
                     self._handle(data)
         finally:
             for session in self._attached.values():
-                session.detach(self)
+                session.audience.detach(self)
 
     def leave(self) -> None:
         """Tells the client that the engine goes; from any thread."""
@@ -139,14 +140,14 @@ class Peer:
         session = self._hub.find(frame.get("session_id"))
         if len(self._attached) >= self._limits.attached_sessions:
             raise RefusedError(f"one connection hears {len(self._attached)} sessions at most", "too_many_sessions")
-        session.settle(self)
+        session.audience.settle(self)
         self._attached[session.id] = session
-        session.attach(self)
+        session.audience.attach(self)
 
     def _disconnect(self, frame: Json) -> None:
         session = self._attached.pop(str(frame.get("session_id")), None)
         if session is not None:
-            session.detach(self)
+            session.audience.detach(self)
         self._reply(frames.ack("disconnect_session", str(frame.get("session_id"))))
 
     def _terminate(self, frame: Json) -> None:

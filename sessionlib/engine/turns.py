@@ -90,14 +90,14 @@ class TurnRun:
         except Exception:
             logger.exception("! turn %s failed", self._turn.id)
             self._fail("The turn failed inside the engine; its log says why.")
-        self._session.end_stream()
-        self._session.end()
+        self._session.audience.end_stream()
+        self._session.end(self._turn)
         return True
 
     def _advance(self) -> bool:
         # Whether the turn has ended; otherwise it waits for a person.
         self._kit.store.sessions.set_turn(self._turn.number, "running")
-        self._session.set_status(ParticipantStatus.PROCESSING)
+        self._tell(ParticipantStatus.PROCESSING)
         while True:
             self._stop.check()
             call = self._next_call()
@@ -116,11 +116,14 @@ class TurnRun:
     def _wait(self) -> bool:
         # Whether nobody has answered since we looked.
         self._kit.store.sessions.set_turn(self._turn.number, "waiting")
-        self._session.set_status(ParticipantStatus.AWAITING_APPROVAL)
+        self._tell(ParticipantStatus.AWAITING_APPROVAL)
         if self._session.park(self._turn):
             return True
-        self._session.set_status(ParticipantStatus.PROCESSING)
+        self._tell(ParticipantStatus.PROCESSING)
         return False
+
+    def _tell(self, status: ParticipantStatus) -> None:
+        self._session.audience.set_status(status, self._turn.id)
 
     # ---- the model ---------------------------------------------------------------------------
 
@@ -158,7 +161,7 @@ class TurnRun:
             step.thoughts.append(piece.text)
         elif piece.text:
             step.texts.append(piece.text)
-            self._session.stream(step.message_id, piece.text)
+            self._session.audience.stream(step.message_id, piece.text)
 
     def _keep(self, step: _Step) -> None:
         told: list[tuple[str, Json]] = []
@@ -170,13 +173,13 @@ class TurnRun:
         told += [(call.approval_id, contents.approval_content(call)) for call in calls if call.approval_id]
         kept = self._kit.store.sessions.add_step(self._turn, self._session.sender, told, calls, ends=not calls)
         self._turn = replace(self._turn, step=self._turn.step + 1)
-        self._session.end_stream()
+        self._session.audience.end_stream()
         for message in kept:
             frame = frames.message_notification(self._session.id, message.to_wire())
             if message.content["type"] == "tool_call_approval":
-                self._session.ask(message.id, frame)
+                self._session.audience.ask(message.id, frame)
             else:
-                self._session.publish(frame)
+                self._session.audience.publish(frame)
 
     # ---- tools -------------------------------------------------------------------------------
 
@@ -222,7 +225,7 @@ class TurnRun:
 
     def _run(self, tool: Tool, call: Call) -> Outcome:
         started = self._kit.store.calls.start(call, self._turn, self._session.sender, contents.call_content(call))
-        self._session.publish(frames.message_notification(self._session.id, started.to_wire()))
+        self._session.audience.publish(frames.message_notification(self._session.id, started.to_wire()))
         limits = self._kit.limits
         seconds = limits.tool_seconds if tool.timeout is None else tool.timeout
         return self._kit.run_tool(tool, call.arguments, self._stop, seconds, limits.tool_output_bytes)
@@ -230,7 +233,7 @@ class TurnRun:
     def _tell_result(self, call: Call, outcome: Outcome) -> None:
         content = contents.result_content(call, outcome)
         message = self._kit.store.calls.settle(call, self._turn, self._session.sender, content)
-        self._session.publish(frames.message_notification(self._session.id, message.to_wire()))
+        self._session.audience.publish(frames.message_notification(self._session.id, message.to_wire()))
 
     # ---- the end -----------------------------------------------------------------------------
 
@@ -245,9 +248,9 @@ class TurnRun:
             # The disk is full or the file is locked: those who listen are told, the history cannot be.
             logger.warning("! the end of turn %s could not be kept: %s", self._turn.id, error)
             code = getattr(error, "code", "storage_failed")
-            self._session.publish(frames.error(why, session_id=self._session.id, code=code))
+            self._session.audience.publish(frames.error(why, session_id=self._session.id, code=code))
             return
-        self._session.publish(frames.message_notification(self._session.id, message.to_wire()))
+        self._session.audience.publish(frames.message_notification(self._session.id, message.to_wire()))
 
 
 INTERRUPTED = Outcome.error(

@@ -14,13 +14,15 @@ from sessionlib.errors import SessionProtocolError
 from sessionlib.events import EventDraft, SessionEvent, SessionEventType
 from sessionlib.wire import codec
 
-__all__ = ["KNOWN_TYPES", "Frame", "Run", "check_frame", "parse_event", "parse_frame", "parse_run"]
+__all__ = ["END", "KNOWN_TYPES", "Frame", "Run", "check_frame", "parse_event", "parse_frame", "parse_run"]
 
 Frame = dict[str, Any]
 Type = SessionEventType
 
 _DELTA = Type.MESSAGE_DELTA
 _NOTHING = object()
+# Stands behind the last message; not None, which is a JSON value.
+END = object()
 _MISSING: dict[str, Any] = {}
 
 
@@ -54,12 +56,12 @@ def parse_run(
 
     Returns:
         What was appended, if anything, and what stood behind it: the JSON value of a message that is
-        no such piece, the SessionProtocolError of one that is no JSON, or None at the end of the messages.
+        no such piece, the SessionProtocolError of one that is no JSON, or `END`.
     """
     loads, append, draft, event_class, delta = codec.bare_loads, events.append, EventDraft, SessionEvent, _DELTA
     start, length = len(events), 0
     run_id: Any = _NOTHING
-    behind: object = None
+    behind: object = END
     for message in messages:
         try:
             frame = loads(message)
@@ -195,8 +197,11 @@ def _status(frame: Frame, session_id: str) -> SessionEvent:
 
 
 def _error(frame: Frame, session_id: str) -> SessionEvent:
+    request_type = frame.get("request_type")
+    if request_type is not None and not isinstance(request_type, str):
+        raise _wrong("error.request_type", "a string", request_type)
     more = {name: value for name, value in frame.items() if name not in ("type", "session_id")}
-    told = {**more, "error": _error_text(frame.get("error")), "request_type": frame.get("request_type")}
+    told = {**more, "error": _error_text(frame.get("error")), "request_type": request_type}
     return SessionEvent(Type.ERROR, session_id, None, told)
 
 

@@ -110,7 +110,7 @@ def _run(case: Case, peer: Peer, ws_url: str) -> Figures:
             text=True,
             timeout=TIMEOUT,
             cwd=ROOT,
-            env=_environment(VECTORSHIFT_WS_URL=ws_url, VECTORSHIFT_API_KEY="benchmark-key"),
+            env=environment(ws_url),
         )
     except subprocess.TimeoutExpired:
         raise PeerFailed(f"took more than {TIMEOUT:.0f} s") from None
@@ -125,6 +125,11 @@ def _command(case: Case, peer: Peer, ws_url: str) -> list[str]:
         return [sys.executable, "tests/benchmarks/peers/importing.py", peer.module]
     task = {"scenario": case.scenario, "ws_url": ws_url, **case.task}
     return [sys.executable, "-m", f"tests.benchmarks.peers.{peer.program}", json.dumps(task)]
+
+
+def environment(ws_url: str, **extra: str) -> dict[str, str]:
+    """Gives the environment of a peer that talks to an engine."""
+    return _environment(VECTORSHIFT_WS_URL=ws_url, VECTORSHIFT_API_KEY="benchmark-key", **extra)
 
 
 def _environment(**extra: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from tests.support.processes import run_script
 
 from .support import AS_MODULE, Cli, Here
 
-COMMANDS = ["ask", "chat", "history", "serve", "doctor"]
+COMMANDS = ["ask", "chat", "history", "serve", "models", "doctor"]
 
 
 def test_version(cli: Cli) -> None:

@@ -273,7 +273,9 @@ def test_a_timeout_is_for_the_whole_command(cli: Cli, engine: ScriptEngine) -> N
 
     result = cli.run("ask", *scripted(engine), "--timeout", "1.5", "Hi", env=KEY)
     assert (result.rc, result.stdout) == (1, "Well\n")
-    assert result.stderr == "sessionlib: the answer was not complete within 1.5 s; to go on: --session s1\n"
+    assert result.stderr == (
+        f"sessionlib: the answer was not complete within 1.5 s; to go on: --base-url {engine.base_url} --session s1\n"
+    )
     assert result.duration < 6
 
 

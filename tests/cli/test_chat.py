@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sessionlib.cli.options import EngineOptions, Where
 from tests.support.processes import run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, turn
 from tests.support.secrets import SENTINEL_KEY
@@ -74,6 +75,13 @@ def test_what_goes_wrong_is_told_and_the_chat_goes_on(here: Here, tmp_path: Path
 
 def test_lines_with_a_slash_that_are_no_commands_are_messages(here: Here) -> None:
     assert here.run("chat", "--local", stdin="/etc/hosts?\n").check().stdout == f'{DEMO}You said: "/etc/hosts?"\n'
+
+
+def test_the_way_to_go_on_names_what_is_needed() -> None:
+    kept = EngineOptions(db=Path("a b.db"))
+    assert Where(engine=kept).to_go_on("s1") == "--db 'a b.db' --session s1"
+    assert Where(local=True, engine=kept).to_go_on("s1") == "--local --db 'a b.db' --session s1"
+    assert Where(base_url="https://x.example/v1").to_go_on("s1") == "--base-url https://x.example/v1 --session s1"
 
 
 @pytest.mark.parametrize(("option", "answer"), [("--yes", "refund gave: refunded 10.00"), ("--deny", "was denied")])

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,13 @@ def test_with_nothing_configured_the_embedded_engine_is_looked_at(cli: Cli) -> N
     assert {outcome for outcome, _ in found.values()} == {"ok"}
     assert result.stdout.startswith("sessionlib 0.")
     assert "websocket-client 1." in result.stdout
+
+
+def test_the_embedded_engine_is_looked_at_on_demand(here: Here, configured: dict[str, str]) -> None:
+    found = findings(here.run("doctor", "--local", env=configured).check())
+    assert found["settings"][1].startswith("--local: commands run on the embedded engine")
+    assert configured["SESSIONLIB_BASE_URL"] not in found["address"][1]
+    assert "SESSIONLIB" not in found["address"][1]
 
 
 def test_all_is_well(cli: Cli, configured: dict[str, str]) -> None:
@@ -117,17 +124,6 @@ def test_a_silent_host_takes_no_longer_than_the_timeout(cli: Cli) -> None:
     assert result.duration < 8
 
 
-def test_a_proxy_is_told_without_its_password(cli: Cli) -> None:
-    env = {**KEY, "HTTPS_PROXY": "http://user:pa55word@127.0.0.1:1"}
-    result = cli.run("doctor", "--base-url", "https://nowhere.invalid/v1", env=env)
-    found = findings(result)
-    assert found["proxy"][0] == "note"
-    assert found["proxy"][1].startswith("127.0.0.1:1, from the environment")
-    # HTTP goes through it, whatever this machine can reach by itself.
-    assert found["HTTP"][0] == "FAILED"
-    assert "pa55word" not in result.stdout + result.stderr
-
-
 # ---- TLS -----------------------------------------------------------------------------------
 
 
@@ -138,31 +134,46 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     whole = place / "whole.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "9", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", place / "key.pem", "-out", place / "cert.pem"],
+         "-addext", "subjectAltName=IP:127.0.0.1,DNS:engine.example",
+         "-keyout", place / "key.pem", "-out", place / "cert.pem"],
         check=True, capture_output=True,
     )  # fmt: skip
     whole.write_bytes((place / "key.pem").read_bytes() + (place / "cert.pem").read_bytes())
     return whole
 
 
+Answer = Callable[[socket.socket], None]
+
+
 @pytest.fixture
-def secure(certificate: Path) -> Iterator[str]:
-    """The base URL of what answers over TLS like an engine without agents."""
+def answer(certificate: Path) -> Answer:
+    """Answers a connection over TLS like an engine without agents."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 
-    def answer(sock: socket.socket) -> None:
+    def speak(sock: socket.socket) -> None:
         sock.settimeout(5)
         with sock, contextlib.suppress(OSError), context.wrap_socket(sock, server_side=True) as secured:
-            head = b""
-            while not head.endswith(b"\r\n\r\n"):
-                piece = secured.recv(65536)
-                if not piece:
-                    return
-                head += piece
+            head = read_head(secured)
             upgrade = b"/ws/session" in head
             secured.sendall(upgrade_response(head) if upgrade else http_response(200, b'{"objects": []}'))
 
+    return speak
+
+
+def read_head(sock: socket.socket) -> bytes:
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        piece = sock.recv(65536)
+        if not piece:
+            raise ConnectionError("it went away")
+        head += piece
+    return head
+
+
+@pytest.fixture
+def secure(answer: Answer) -> Iterator[str]:
+    """The base URL of what answers over TLS."""
     listener = Listener(answer, 0, "secure-engine")
     yield f"https://127.0.0.1:{listener.port}/v1"
     listener.stop()
@@ -194,3 +205,64 @@ def test_tls_where_plain_http_is_spoken(here: Here, local: LocalEngine) -> None:
     found = findings(here.run("doctor", "--base-url", local.base_url.replace("http:", "https:"), env=KEY))
     assert found["TLS"][0] == "FAILED"
     assert "speaks plain HTTP" in found["TLS"][1]
+
+
+# ---- proxies -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def proxy(answer: Answer) -> Iterator[str]:
+    """The host and port of a proxy that wants a password, and behind which engine.example is."""
+
+    def connect(sock: socket.socket) -> None:
+        sock.settimeout(5)
+        with contextlib.suppress(OSError):
+            head = read_head(sock)
+            if b"CONNECT engine.example:443 " in head and b"Proxy-Authorization: Basic " in head:
+                sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+                answer(sock)
+            else:
+                sock.sendall(http_response(407))
+        sock.close()
+
+    listener = Listener(connect, 0, "proxy")
+    yield f"127.0.0.1:{listener.port}"
+    listener.stop()
+
+
+BEHIND = ["--base-url", "https://engine.example/v1"]
+
+
+def test_through_a_proxy(here: Here, proxy: str, certificate: Path) -> None:
+    trusted = {"SSL_CERT_FILE": str(certificate), "REQUESTS_CA_BUNDLE": str(certificate)}
+    env = {**KEY, **trusted, "HTTPS_PROXY": f"http://user:pa55word@{proxy}"}
+    result = here.run("doctor", *BEHIND, env=env).check()
+    found = findings(result)
+    assert list(found) == [*ORDER[:5], "tunnel", *ORDER[5:]]
+    assert found["proxy"][0] == "note"
+    assert found["proxy"][1].startswith(f"{proxy}, from the environment")
+    assert found["tunnel"][1].startswith("the proxy connects to engine.example:443")
+    assert "pa55word" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "told"),
+    [
+        ("http://{proxy}", "tunnel", "wants other credentials (407)"),
+        ("http://127.0.0.1:1", "connection", "Is this the right proxy?"),
+        ("socks5://user:pa55word@127.0.0.1:1", "proxy", "A proxy is given as http://host:port"),
+    ],
+)
+def test_a_proxy_that_does_not_help(here: Here, proxy: str, address: str, name: str, told: str) -> None:
+    result = here.run("doctor", *BEHIND, env={**KEY, "HTTPS_PROXY": address.format(proxy=proxy)})
+    found = findings(result)
+    assert found[name][0] == "FAILED"
+    assert told in found[name][1]
+    assert found["HTTP"] == found["WebSocket"] == ("skipped", SKIPPED)
+    assert "pa55word" not in result.stdout + result.stderr
+
+
+def test_sessions_elsewhere_have_a_way_of_their_own(here: Here, configured: dict[str, str]) -> None:
+    result = here.run("doctor", env={**configured, "SESSIONLIB_WS_URL": "ws://127.0.0.1:1/v1"})
+    lines = [line for line in result.stdout.splitlines() if "connection" in line]
+    assert [line.split()[0] for line in lines] == ["ok", "FAILED"]

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
+import sys
+from collections.abc import Mapping
 
 from sessionlib.engine import LocalEngine
 from sessionlib.wire import frames
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content, turn
 from tests.support.secrets import SENTINEL_KEY
+from tests.support.terminal import Terminal
 
 from .support import Cli
-from .terminal import Terminal
 
 REFUND = '/tool refund {"order_id": "7", "amount": 12.5}'
 QUESTION = "Run it? [y]es, [n]o, [e]dit the arguments,"
 STOPPED = "Stopped. The agent may still finish this turn, unseen and without your approval."
 
 
+def on_terminal(
+    cli: Cli, command: str, *, env: Mapping[str, str] | None = None, size: tuple[int, int] = (100, 40)
+) -> Terminal:
+    """A terminal on which a command runs, such as "chat"."""
+    given = {**cli.env, "HOME": str(cli.home), **(env or {})}
+    del given["COLUMNS"]
+    return Terminal(cli.home, f"{shlex.quote(sys.executable)} -m sessionlib {command}", env=given, size=size)
+
+
 def test_a_chat_from_its_first_line_to_its_last(cli: Cli) -> None:
     (cli.home / "notes.txt").write_text("abc")
-    with Terminal(cli, "sessionlib chat --db chat.db") as terminal:
+    with on_terminal(cli, "chat --db chat.db") as terminal:
         terminal.wait_for("/help tells what can be typed here.\n>")
         terminal.type("Is *this* a **terminal**?")
         terminal.wait_for('You said: "Is this a terminal?"\n\n>')
@@ -41,12 +53,12 @@ def test_a_chat_from_its_first_line_to_its_last(cli: Cli) -> None:
         terminal.wait_for('You said: "One line and one more"')
         terminal.type("/quit")
         assert terminal.status() == 0
-        terminal.wait_for("To go on: sessionlib chat --session ")
+        terminal.wait_for("To go on: sessionlib chat --db chat.db --session ")
     assert "\n## User\n\nIs *this* a **terminal**?\n" in (cli.home / "talk.md").read_text()
 
 
 def test_approvals_at_the_prompt(cli: Cli, shop: str) -> None:
-    with Terminal(cli, f"sessionlib chat --tools {shop}") as terminal:
+    with on_terminal(cli, f"chat --tools {shop}") as terminal:
         terminal.wait_for("\n>")
         terminal.type(REFUND)
         asked = terminal.wait_for(QUESTION)
@@ -72,7 +84,7 @@ def test_approvals_at_the_prompt(cli: Cli, shop: str) -> None:
 
 
 def test_ctrl_c_stops_a_turn_and_not_the_program(cli: Cli, shop: str) -> None:
-    with Terminal(cli, f"sessionlib chat --tools {shop}") as terminal:
+    with on_terminal(cli, f"chat --tools {shop}") as terminal:
         terminal.wait_for("\n>")
         terminal.type('/tool wait {"seconds": 1.5}')
         terminal.wait_for("runs wait(seconds=1.5)")
@@ -108,8 +120,8 @@ def test_a_long_answer_streams_as_markdown_and_stands_there_once(cli: Cli, engin
         conn.send(notification("s1", "m1", text_content(text)))
         conn.send(frames.participant_status("s1", "Idle"))
 
-    command = f"sessionlib chat --base-url {engine.base_url} --session s1"
-    with Terminal(cli, command, env={"SESSIONLIB_API_KEY": SENTINEL_KEY}, size=(60, 15)) as terminal:
+    command = f"chat --base-url {engine.base_url} --session s1"
+    with on_terminal(cli, command, env={"SESSIONLIB_API_KEY": SENTINEL_KEY}, size=(60, 15)) as terminal:
         terminal.wait_for("\n>")
         terminal.type("Go")
         terminal.wait_for("item number 20")
@@ -125,7 +137,7 @@ def test_a_long_answer_streams_as_markdown_and_stands_there_once(cli: Cli, engin
 
 
 def test_lines_of_earlier_chats_are_at_hand(cli: Cli, shop: str) -> None:
-    with Terminal(cli, f"sessionlib chat --tools {shop}") as terminal:
+    with on_terminal(cli, f"chat --tools {shop}") as terminal:
         terminal.wait_for("\n>")
         terminal.type("A first line")
         terminal.wait_for('You said: "A first line"\n\n>')
@@ -137,7 +149,7 @@ def test_lines_of_earlier_chats_are_at_hand(cli: Cli, shop: str) -> None:
         assert terminal.status() == 0
     kept = cli.home / "state" / "sessionlib" / "chat_history"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    with Terminal(cli, "sessionlib chat") as terminal:
+    with on_terminal(cli, "chat") as terminal:
         terminal.wait_for("\n>")
         terminal.press("Up", "Up", "Enter")
         terminal.wait_for('You said: "A first line"')
@@ -155,7 +167,7 @@ def test_an_approval_from_before_is_asked_first(cli: Cli, local: LocalEngine, co
         session.send('/tool refund {"order_id": "7"}')
         next(event for event in events if event.requires_action and event.message_id)
         session_id = session.session_id
-    with Terminal(cli, f"sessionlib chat --session {session_id}", env=configured) as terminal:
+    with on_terminal(cli, f"chat --session {session_id}", env=configured) as terminal:
         terminal.wait_for(QUESTION)
         terminal.type("y")
         terminal.wait_for("refund gave: refunded order 7\n\n>")
@@ -165,8 +177,8 @@ def test_an_approval_from_before_is_asked_first(cli: Cli, local: LocalEngine, co
 
 def test_the_question_comes_on_the_terminal_wherever_the_answer_goes(cli: Cli, shop: str) -> None:
     (cli.home / "question.txt").write_text(REFUND)
-    command = f"sessionlib ask --local --tools {shop} < question.txt > answer.txt"
-    with Terminal(cli, command) as terminal:
+    command = f"ask --local --tools {shop} < question.txt > answer.txt"
+    with on_terminal(cli, command) as terminal:
         terminal.wait_for(QUESTION)
         terminal.type("y")
         assert terminal.status() == 0
@@ -180,21 +192,21 @@ def test_ask_on_a_terminal_shows_nothing_that_it_would_obey(cli: Cli, engine: Sc
     def answer(conn: Connection, frame: Received) -> None:
         conn.send_many(turn("s1", "m1", ["\x1b[2J\x1b]0;title\x07Cl", "ean\x9b1A"]))
 
-    command = f"sessionlib ask --base-url {engine.base_url} --session s1 Hi"
-    with Terminal(cli, command, env={"SESSIONLIB_API_KEY": SENTINEL_KEY}) as terminal:
+    command = f"ask --base-url {engine.base_url} --session s1 Hi"
+    with on_terminal(cli, command, env={"SESSIONLIB_API_KEY": SENTINEL_KEY}) as terminal:
         terminal.wait_for("[2J]0;titleClean1A\n")
         assert terminal.status() == 0
 
 
 def test_ask_without_a_text_on_a_terminal_says_what_is_missing(cli: Cli) -> None:
-    with Terminal(cli, "sessionlib ask") as terminal:
+    with on_terminal(cli, "ask") as terminal:
         assert terminal.status() == 2
         terminal.wait_for("sessionlib: nothing to ask: give a TEXT, or pipe it in (see sessionlib ask --help)\n")
 
 
 def test_a_new_key_is_shown_once(cli: Cli) -> None:
     for first in (True, False):
-        with Terminal(cli, "sessionlib serve") as terminal:
+        with on_terminal(cli, "serve") as terminal:
             shown = terminal.wait_for("sessionlib engine on http://127.0.0.1:")
             key = (cli.home / "config" / "sessionlib" / "engine.key").read_text().strip()
             assert (f"API key (shown only now): {key}" in shown) == first

@@ -25,10 +25,10 @@ from sessionlib import (
 )
 from sessionlib.policies import printable
 from tests.client.shop import Shop, open_shop, order
-from tests.client.terminal import Terminal
 from tests.client.toolbox import Toolbox, connect
 from tests.support.processes import run_script
 from tests.support.script_engine import ScriptEngine
+from tests.support.terminal import Terminal
 
 CALLS = '/tool search_web {"query": "x"}\n/tool delete_file {"name": "x"}\n' + order(7)
 
@@ -153,7 +153,7 @@ PROMPT = "Run it? [y]es, [n]o, [e]dit the arguments, [a]lways in this session, [
 
 def test_a_person_decides_at_the_prompt(engine: ScriptEngine, tmp_path: Path) -> None:
     toolbox = Toolbox(engine)
-    with Terminal(tmp_path, SCRIPT, engine.base_url, "6") as terminal:
+    with Terminal.script(tmp_path, SCRIPT, engine.base_url, "6") as terminal:
         assert "The agent asks to run refund:\n  order = 7" in terminal.wait_for(PROMPT)
         terminal.type("y")
         terminal.wait_for(PROMPT, 2)
@@ -185,7 +185,7 @@ def test_a_person_decides_at_the_prompt(engine: ScriptEngine, tmp_path: Path) ->
 
 def test_ctrl_c_at_the_prompt_denies(engine: ScriptEngine, tmp_path: Path) -> None:
     toolbox = Toolbox(engine)
-    with Terminal(tmp_path, SCRIPT, engine.base_url, "2") as terminal:
+    with Terminal.script(tmp_path, SCRIPT, engine.base_url, "2") as terminal:
         terminal.wait_for(PROMPT)
         terminal.press("C-c")
         terminal.wait_for("interrupted")
@@ -199,7 +199,7 @@ def test_ctrl_c_at_the_prompt_denies(engine: ScriptEngine, tmp_path: Path) -> No
 @pytest.mark.parametrize("redirect", ["<&-", "</dev/null"])
 def test_without_a_standard_input_it_denies_and_says_why(engine: ScriptEngine, tmp_path: Path, redirect: str) -> None:
     toolbox = Toolbox(engine)
-    with Terminal(tmp_path, SCRIPT, engine.base_url, "1", redirect=redirect) as terminal:
+    with Terminal.script(tmp_path, SCRIPT, engine.base_url, "1", redirect=redirect) as terminal:
         assert "answer: done" in terminal.wait_for("ended with 0")
     assert not toolbox.ran
     assert toolbox.denied == ["nobody could be asked: there is no terminal to ask on"]
@@ -292,7 +292,7 @@ TOO_LATE = """
 
 def test_an_answer_that_comes_too_late_is_told(engine: ScriptEngine, tmp_path: Path) -> None:
     toolbox = Toolbox(engine)
-    with Terminal(tmp_path, TOO_LATE, engine.base_url) as terminal:
+    with Terminal.script(tmp_path, TOO_LATE, engine.base_url) as terminal:
         terminal.wait_for(PROMPT)
         time.sleep(0.5)
         terminal.type("y")

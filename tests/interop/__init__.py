@@ -1,1 +1,1 @@
-"""The tests beside other implementations of the protocol."""
+"""The official async SDK, unchanged, next to this client."""

@@ -1,0 +1,154 @@
+"""The way to an engine, step by step: proxy, name, connection, tunnel and TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Generator
+from types import TracebackType
+from typing import Any
+from urllib.parse import SplitResult
+
+from sessionlib.cli.findings import FAILED, NOTE, OK, Finding, since
+from sessionlib.errors import ConfigurationError, SessionlibError
+from sessionlib.timing import Deadline
+from sessionlib.transport.proxy import Proxy, choose_proxy
+
+__all__ = ["CERTIFICATE_ADVICE", "Way"]
+
+_PORTS = {"wss": 443, "ws": 80}
+
+CERTIFICATE_ADVICE = (
+    "Check this machine's clock. Where a company's proxy opens TLS, name its certificate in SSL_CERT_FILE (for "
+    "sessions) and REQUESTS_CA_BUNDLE (for HTTP)."
+)
+
+
+class Way:
+    """Goes the way to one place, and tells of each step; a context manager that leaves nothing open.
+
+    Args:
+        url: A ``ws`` or ``wss`` URL of the place.
+        timeout: Seconds that each step may take.
+    """
+
+    def __init__(self, url: SplitResult, timeout: float) -> None:
+        self._host, self._port = url.hostname or "", url.port or _PORTS[url.scheme]
+        self._url = url
+        self._timeout = timeout
+        self._proxy: Proxy | None = None
+        self._sock: socket.socket | None = None
+
+    def __enter__(self) -> Way:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._sock is not None:
+            self._sock.close()
+
+    def go(self) -> Generator[Finding, None, bool]:
+        """Goes it and tells of each step; returns whether it leads there."""
+        for step in (self._choose_proxy, self._resolve, self._connect, self._tunnel, self._secure):
+            finding = step()
+            if finding is not None:
+                yield finding
+                if finding.failed:
+                    return False
+        return True
+
+    def _choose_proxy(self) -> Finding:
+        try:
+            self._proxy = choose_proxy(None, self._url)
+        except ConfigurationError as error:
+            return Finding("proxy", FAILED, str(error), "Correct the variable HTTPS_PROXY, HTTP_PROXY or ALL_PROXY.")
+        if self._proxy is None:
+            return Finding("proxy", OK, "none is used")
+        advice = "NO_PROXY names hosts that are reached without it."
+        return Finding("proxy", NOTE, f"{self._proxy}, from the environment", advice)
+
+    @property
+    def _first(self) -> tuple[str, int]:
+        # Behind a proxy, names need not be known here.
+        return (self._host, self._port) if self._proxy is None else (self._proxy.host, self._proxy.port)
+
+    def _resolve(self) -> Finding:
+        host, port = self._first
+        began = time.monotonic()
+        found = _look_up(host, port, self._timeout)
+        if isinstance(found, list):
+            return Finding("DNS", OK, f"{host} is {', '.join(found[:3])} ({since(began)})")
+        return Finding("DNS", FAILED, f"{host}: {found}", "Check the host in the address, and this network's DNS.")
+
+    def _connect(self) -> Finding:
+        host, port = self._first
+        began = time.monotonic()
+        try:
+            self._sock = socket.create_connection((host, port), self._timeout)
+        except TimeoutError:
+            advice = "A firewall may be in the way. If this network needs a proxy, set HTTPS_PROXY."
+            return Finding("connection", FAILED, f"{host}:{port}: no answer within {self._timeout:g} s", advice)
+        except OSError as error:
+            advice = "Is an engine running there? sessionlib serve prints its address."
+            if self._proxy is not None:
+                advice = "Is this the right proxy? The variable HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names it."
+            return Finding("connection", FAILED, f"{host}:{port}: {error.strerror or error}", advice)
+        return Finding("connection", OK, f"{host}:{port} answers ({since(began)})")
+
+    def _tunnel(self) -> Finding | None:
+        if self._proxy is None or self._sock is None:
+            return None
+        began = time.monotonic()
+        try:
+            self._proxy.tunnel(self._sock, self._host, self._port, Deadline(self._timeout))
+        except SessionlibError as error:
+            return Finding("tunnel", FAILED, str(error), "The proxy has to let CONNECT through to this host.")
+        return Finding("tunnel", OK, f"the proxy connects to {self._host}:{self._port} ({since(began)})")
+
+    def _secure(self) -> Finding:
+        if self._url.scheme != "wss" or self._sock is None:
+            return Finding("TLS", OK, "not used on this machine itself")
+        began = time.monotonic()
+        self._sock.settimeout(self._timeout)
+        try:
+            with ssl.create_default_context().wrap_socket(self._sock, server_hostname=self._host) as secured:
+                days = _days_left(secured.getpeercert() or {})
+                told = f"{secured.version()}, certificate valid for {days} days ({since(began)})"
+                return Finding("TLS", OK, told)
+        except ssl.SSLCertVerificationError as error:
+            told = f"the certificate is not accepted: {error.verify_message}"
+            return Finding("TLS", FAILED, told, CERTIFICATE_ADVICE)
+        except OSError as error:
+            told = str(getattr(error, "reason", None) or error.strerror or type(error).__name__)
+            advice = "Does the address begin with https:// where the server speaks plain HTTP, or is it another's port?"
+            return Finding("TLS", FAILED, f"no handshake: {told.replace('_', ' ').lower()}", advice)
+
+
+def _look_up(host: str, port: int, timeout: float) -> list[str] | str:
+    """Gives a host's addresses, or why there are none."""
+    outcome: list[list[str] | str] = []
+
+    def run() -> None:
+        try:
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            outcome.append(list(dict.fromkeys(str(entry[4][0]) for entry in entries)))
+        except OSError as error:
+            outcome.append(error.strerror or str(error))
+        except UnicodeError:
+            outcome.append("not a host name")
+
+    # A daemon: a resolver that hangs must not hold up the end of the program.
+    thread = threading.Thread(target=run, name="sessionlib-doctor-dns", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    return outcome[0] if outcome else f"no answer within {timeout:g} s"
+
+
+def _days_left(certificate: dict[str, Any]) -> int:
+    with contextlib.suppress(KeyError, ValueError):
+        return int((ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) // 86400)
+    return 0

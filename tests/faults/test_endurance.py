@@ -1,0 +1,207 @@
+"""Many sessions, many events, many hours in short: nothing is left over and nothing grows."""
+
+from __future__ import annotations
+
+import gc
+import json
+import resource
+import threading
+import time
+
+import psutil
+import pytest
+
+from sessionlib import Session
+from tests.faults.script import joined
+from tests.support.processes import MARKER, Script, run_script
+from tests.support.script_engine import Connection, Received, ScriptEngine, text_frame, turn
+from tests.support.waiting import eventually
+
+MIB = 1 << 20
+NOISE = 2.0
+"""How much slower than promised a busy machine may be."""
+
+
+def resident() -> int:
+    """Bytes of memory in use."""
+    gc.collect()
+    return int(psutil.Process().memory_info().rss)
+
+
+def allow_files(number: int) -> None:
+    """Lets this process have so many files open at once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, number), hard))
+
+
+# In processes of their own: the log of a million events, which pytest keeps, is not the client's memory.
+MEASURE = """
+import gc, json, os, sys, threading, time
+import psutil
+from sessionlib import Session, SessionError
+process = psutil.Process()
+def resident():
+    gc.collect()
+    return process.memory_info().rss
+def make(**options):
+    return Session(session_id="s1", api_key="k", ws_url=sys.argv[1], reconnect_delay=0.001, **options)
+def left_over():
+    end = time.monotonic() + 1
+    while (threading.active_count() > 1 or process.num_fds() > files) and time.monotonic() < end:
+        time.sleep(0.01)
+    return {"threads": threading.active_count() - 1, "files": process.num_fds() - files}
+files = process.num_fds()
+"""
+
+
+def measured(body: str, engine: ScriptEngine, timeout: float = 100) -> dict[str, float]:
+    """Runs a script that prints what it measured."""
+    result = run_script(MEASURE + body, engine.ws_url, timeout=timeout).check()
+    told: dict[str, float] = json.loads(result.stdout)
+    return told
+
+
+# ---- a thousand times ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["clean", "faulty"])
+def test_a_thousand_sessions_one_after_another_leave_nothing(kind: str) -> None:
+    allow_files(8000)
+    broken = [
+        lambda conn: conn.drop(),
+        lambda conn: conn.reset(),
+        lambda conn: conn.send_raw(b"\x81\x05nojso"),
+        lambda conn: conn.send_raw(b"\xff\xff"),
+        lambda conn: conn.send_raw(text_frame({"type": "pong"})[:7]),
+        lambda conn: conn.close(1008, "no"),
+        lambda conn: conn.close(1012, "restarting"),
+    ]
+    with ScriptEngine(strict=False) as engine:
+
+        def answer(conn: Connection, frame: Received) -> None:
+            number = len(engine.frames("get_messages"))
+            if kind == "faulty" and number % 2:
+                broken[number // 2 % len(broken)](conn)
+            conn.answer(frame)
+
+        engine.on("get_messages", answer)
+        told = measured(
+            """
+for number in range(1000):
+    if number == 100:
+        before = resident()
+    session = make()
+    try:
+        with session:
+            session.get_messages(timeout=5)
+    except SessionError:
+        assert session.state == "disconnected"
+print(json.dumps({**left_over(), "grown": resident() - before}))
+""",
+            engine,
+        )
+        assert len(engine.handshakes) >= 1000
+    assert (told["threads"], told["files"]) == (0, 0)
+    assert told["grown"] <= 2 * MIB
+
+
+def test_sessions_given_up_without_a_word_leave_nothing(engine: ScriptEngine) -> None:
+    told = measured(
+        """
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for _ in range(50):
+        session = make().connect(5)
+        listener, turn = session.listen(), session.stream("hi")
+        del session, listener, turn
+        gc.collect()
+assert sum("never disconnected" in str(warning.message) for warning in caught) == 50, caught
+print(json.dumps(left_over()))
+""",
+        engine,
+    )
+    assert told == {"threads": 0, "files": 0}
+    assert eventually(lambda: not engine.connections)
+
+
+def test_listeners_given_up_pin_nothing(engine: ScriptEngine) -> None:
+    with joined(engine) as session:
+        threads = threading.active_count()
+        for _ in range(1000):
+            listener = session.listen()
+            del listener
+        engine.push_many(turn(ack=None))
+        assert next(session.listen(timeout=5, event_types=["message_complete"])).text == "Hello there"
+        assert session._connection is not None
+        assert len(session._connection.hub.depths) <= 1
+        assert threading.active_count() == threads
+
+
+def test_a_thousand_sessions_at_once() -> None:
+    """At most one thread for each; connected within 10 s, left within 5, in 60 KiB each."""
+    number = 1000
+    body = """
+    import resource
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    from sessionlib.engine import LocalEngine
+    from sessionlib.engine.limits import Limits
+    with LocalEngine(api_key="k", limits=Limits(connections=1100)) as engine:
+        print("ready", engine.ws_url, engine.agent().id, flush=True)
+        __import__("time").sleep(300)
+    """
+    allow_files(number + 200)
+    with Script(body) as running:
+        _, url, agent_id = ("", *running.wait_for(MARKER).split())
+        sessions = [Session(owner_type="agent", owner_id=agent_id, api_key="k", ws_url=url) for _ in range(number)]
+        threads, before, began = threading.active_count(), resident(), time.monotonic()
+        try:
+            for session in sessions:
+                session.connect(10)
+            assert time.monotonic() - began <= 10 * NOISE
+            assert threading.active_count() - threads <= number + 1
+            assert resident() - before <= number * 60 * 1024
+            assert sessions[-1].ask("hi", timeout=10).text
+        finally:
+            began = time.monotonic()
+            for session in sessions:
+                session.disconnect()
+        assert time.monotonic() - began <= 5 * NOISE
+
+
+# ---- a million events ------------------------------------------------------------------------
+
+
+def test_a_million_events_in_little_memory(engine: ScriptEngine) -> None:
+    """At most 5 MiB more from the hundred-thousandth event to the last, and 15,000 a second."""
+    total, block = 1_000_000, 100
+    frame = text_frame({"type": "message_delta", "session_id": "s1", "message_id": "m1", "index": 0, "value": "word "})
+
+    def flood(conn: Connection, received: Received) -> None:
+        for at in range(0, total, block):
+            if at % 20_000 == 0:
+                conn.wait_for("ping_session", 60)  # the consumer keeps up, which is not what is tested here
+            conn.send_raw(frame * block)
+
+    engine.on("post_message", flood)
+    told = measured(
+        f"""
+from sessionlib.wire import codec, frames
+with make() as session, session.listen(event_types=["message_delta"], maxsize=0, timeout=30) as listener:
+    session.send("go")
+    transport = session._connection._transport
+    began, early, count = time.monotonic(), 0, 0
+    while count < {total}:
+        if count % 20_000 == 0:
+            transport.post(codec.dumps(frames.ping_session("s1")))
+        event = next(listener)
+        count += 1
+        if count == 100_000:
+            early = resident()
+    took = time.monotonic() - began
+    print(json.dumps({{"grown": resident() - early, "took": took}}))
+""",
+        engine,
+    )
+    assert told["grown"] <= 5 * MIB
+    assert total / told["took"] >= 15_000 / NOISE

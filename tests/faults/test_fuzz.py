@@ -1,0 +1,110 @@
+"""A hundred thousand things that an engine might say, and nothing but documented outcomes."""
+
+from __future__ import annotations
+
+import random
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from sessionlib import SessionDisconnectedError, SessionProtocolError
+from tests.faults.fuzzing import consume, cut, is_documented, mutated_bytes, mutated_frames, valid_frames
+from tests.support.ws_bytes import text_frame
+
+CASES = 49_500
+"""Of each kind of mutation; the structured examples make it a hundred thousand."""
+
+EXAMPLES = 1_000
+
+KEYS = ["type", "session_id", "message", "message_id", "content", "index", "value", "status", "error", "id"]
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=4), inner),
+    max_leaves=8,
+)
+
+
+def assert_documented(pieces: list[bytes], interrupted: bool) -> list[BaseException]:
+    """Fails when a client that reads the bytes raises what the documentation does not tell of."""
+    raised = consume(pieces, interrupted=interrupted)
+    for error in raised:
+        if not is_documented(error):
+            raise AssertionError(f"{pieces}: {traceback.format_exception(error)}") from error
+    return raised
+
+
+@pytest.mark.parametrize("mutated", [mutated_frames, mutated_bytes])
+def test_nothing_but_documented_outcomes(mutated: Callable[[random.Random], list[bytes]], seed: int) -> None:
+    outcomes: Counter[str] = Counter()
+    for number in range(CASES):
+        rng = random.Random(f"{seed}/{mutated.__name__}/{number}")
+        pieces = cut(mutated(rng), rng)
+        outcomes.update(type(error).__name__ for error in assert_documented(pieces, interrupted=rng.random() < 0.5)[:1])
+    assert outcomes.total() == CASES
+    # Or the mutations are so wild, or so tame, that they show nothing.
+    assert min(outcomes["SessionProtocolError"], outcomes["SessionDisconnectedError"]) > CASES / 50, outcomes
+
+
+@hypothesis.settings(max_examples=EXAMPLES, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.given(
+    base=st.lists(st.sampled_from(valid_frames()), min_size=1, max_size=4),
+    changes=st.lists(st.tuples(st.sampled_from(KEYS), json_values, st.booleans()), min_size=1, max_size=4),
+    interrupted=st.booleans(),
+)
+def test_any_value_in_any_field(
+    base: list[dict[str, Any]], changes: list[tuple[str, Any, bool]], interrupted: bool
+) -> None:
+    row = [dict(frame) for frame in base]
+    for number, (key, value, within) in enumerate(changes):
+        frame = row[number % len(row)]
+        if within and isinstance(frame.get("message"), dict):
+            message = dict(frame["message"])
+            inner = message.get("content")
+            if isinstance(inner, dict) and number % 2:
+                message["content"] = {**inner, key: value}
+            else:
+                message[key] = value
+            frame["message"] = message
+        else:
+            frame[key] = value
+    assert_documented([text_frame(frame) for frame in row], interrupted)
+
+
+def test_the_untouched_frames_do_no_harm() -> None:
+    for frame in valid_frames():
+        lost, *_ = assert_documented([text_frame(frame)], interrupted=False)
+        assert isinstance(lost, SessionDisconnectedError), (frame, lost)
+
+
+@pytest.mark.parametrize("frame", valid_frames(), ids=lambda frame: frame["type"])
+def test_every_field_with_every_kind_of_value(frame: dict[str, Any]) -> None:
+    values: list[Any] = [None, "x", 1, 1.5, True, [], {}, [{}]]
+    protocol_errors = 0
+    for path in _paths(frame):
+        for value in [*values, ...]:
+            lost, *_ = assert_documented([text_frame(_with(frame, path, value))], interrupted=False)
+            protocol_errors += isinstance(lost, SessionProtocolError)
+    assert protocol_errors > 0, "no wrong type is refused"
+
+
+def _paths(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    if not isinstance(value, dict):
+        return []
+    return [found for key, inner in value.items() for found in [(*path, key), *_paths(inner, (*path, key))]]
+
+
+def _with(frame: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """A frame with another value at a path; without it for ``...``."""
+    changed = dict(frame)
+    if len(path) > 1:
+        changed[path[0]] = _with(changed[path[0]], path[1:], value)
+    elif value is ...:
+        del changed[path[0]]
+    else:
+        changed[path[0]] = value
+    return changed

@@ -1,0 +1,231 @@
+"""One script, run with the official async SDK and, ported as the README says, with this client.
+
+The script is written for the official SDK. Ours is the same text with ``async`` and ``await`` deleted and
+the package name changed. What each of them sends, and what each hears, is compared.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sessionlib.wire import frames
+from sessionlib.wire.frames import Frame
+from tests.support.processes import run_script
+from tests.support.script_engine import Connection, Received, ScriptEngine, agent_message, notification, turn
+from tests.support.secrets import SENTINEL_KEY
+
+HEAD = """
+import asyncio
+import io
+import json
+import sys
+from pathlib import Path
+from vectorshift.session import Session, UserSessionMessage
+from vectorshift.events import SessionEventType, SessionMessage
+
+def show(event):
+    print(json.dumps([str(event.type), event.session_id, event.message_id, event.data, event.delta, event.text,
+        event.tool_name, str(event.status), str(event.participant_status), event.is_complete, event.is_turn_end,
+        event.requires_action, event.error]))
+"""
+
+CONTENTS = (
+    HEAD
+    + """
+async def main():
+    report = Path(sys.argv[1])
+    async with Session(owner_type="agent", owner_id="a1") as session:
+        await session.send("Hello, wörld \\u2028 \\U0001F600")
+        await session.send("# Title", mime_type="text/markdown")
+        await session.send(report)
+        await session.send(report, filename="other.csv", mime_type="text/plain")
+        await session.send(b"bytes \\x00\\xff")
+        await session.send(bytearray(b"more"), filename="data.json")
+        await session.send(io.BytesIO(b"in memory"))
+        await session.send(io.StringIO("text in memory"), filename="note.txt")
+        with open(report, "rb") as file:
+            await session.send(file)
+        with open(report, encoding="utf-8") as file:
+            await session.send(file, mime_type="text/csv")
+        await session.send("with files", files=[report, b"raw", io.BytesIO(b"three")])
+        old = SessionMessage.from_dict({"id": "m0", "content": {"type": "data_type_message", "value": "before"}})
+        await session.send_many(["one", report, b"two", old])
+        await session.send_many([
+            UserSessionMessage(content="summarize", files=[report]),
+            UserSessionMessage(content=b"x", filename="x.png"),
+            UserSessionMessage(files=[b"only files"]),
+        ])
+asyncio.run(main())
+"""
+)
+
+ANSWERS = (
+    HEAD
+    + """
+async def main():
+    async with Session(session_id="s1") as session:
+        await session.send("run them")
+        answers = [
+            dict(approved=True), dict(approved=True, confirm={"amount": 5, "why": None}),
+            dict(approved=False), dict(approved=False, deny_reason="too much"),
+        ]
+        async for event in session.listen():
+            show(event)
+            if event.type == SessionEventType.APPROVAL_REQUEST:
+                await session.respond(event, **answers.pop(0))
+            if event.is_turn_end:
+                break
+asyncio.run(main())
+"""
+)
+
+EVENTS = (
+    HEAD
+    + """
+async def main():
+    async with Session(session_id="s1") as session:
+        await session.send("everything")
+        async for event in session.listen(maxsize=0):
+            show(event)
+            if event.is_turn_end:
+                break
+        for message in await session.get_messages():
+            print(json.dumps([message.id, message.session_id, str(message.sender.role), message.sender.user_id,
+                message.sender.object_id, message.sender.object_type, message.content_type, message.text,
+                str(message.status), message.raw, message.is_user, message.is_agent]))
+        await session.terminate()
+asyncio.run(main())
+"""
+)
+
+
+def ported(script: str) -> str:
+    """What the README tells to do."""
+    without = re.sub(r"\b(async|await) ", "", script).replace("asyncio.run(main())", "main()")
+    return without.replace("import asyncio\n", "").replace("vectorshift", "sessionlib")
+
+
+def run(script: str, engine: ScriptEngine, *args: str) -> list[Any]:
+    """Runs one of the two, and gives what it printed; the engine keeps what it sent."""
+    environment = {"VECTORSHIFT_WS_URL": engine.ws_url, "VECTORSHIFT_API_KEY": SENTINEL_KEY}
+    result = run_script(script, *args, env=environment, timeout=60)
+    assert result.rc == 0, result
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def said(engine: ScriptEngine) -> list[Frame]:
+    """What a client has sent, but for heartbeats."""
+    return [dict(frame) for frame in engine.received if frame["type"] != "ping_session"]
+
+
+def heard(printed: list[Any]) -> list[Any]:
+    """Events but those about joining, which the SDK may or may not be early enough for."""
+    return [event for event in printed if event[0] not in ("session_created", "session_connected")]
+
+
+def both(script: str, *args: str, prepare: Any = None) -> tuple[Any, Any]:
+    outcomes = []
+    for text in (script, ported(script)):
+        with ScriptEngine() as engine:
+            if prepare is not None:
+                prepare(engine)
+            printed = run(text, engine, *args)
+            outcomes.append((said(engine), heard(printed)))
+    return outcomes[0], outcomes[1]
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    path = tmp_path / "report.csv"
+    path.write_text("a,b\n1,ü\n", encoding="utf-8")
+    return path
+
+
+def test_every_kind_of_content_goes_out_as_the_official_sdk_sends_it(report: Path) -> None:
+    theirs, ours = both(CONTENTS, str(report))
+    assert ours == theirs
+    assert len(ours[0]) == 2 + 13 + 1
+
+
+def ask_four_times(engine: ScriptEngine) -> None:
+    asked = iter(range(1, 5))
+
+    def ask(conn: Connection) -> None:
+        number = next(asked, None)
+        if number is None:
+            conn.send(frames.participant_status("s1", "Idle"))
+            return
+        content = {"type": "tool_call_approval", "tool_name": "refund", "tool_call_id": f"c{number}", "arguments": {}}
+        conn.send(notification("s1", f"r{number}", content))
+
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        conn.send(frames.ack("post_message", "s1"))
+        if isinstance(frame["content"], str):
+            conn.send(frames.participant_status("s1", "Processing"))
+        ask(conn)
+
+
+def test_answers_to_approval_requests_go_out_as_the_official_sdk_sends_them() -> None:
+    theirs, ours = both(ANSWERS, prepare=ask_four_times)
+    assert ours == theirs
+    assert len([frame for frame in ours[0] if frame["type"] == "post_message"]) == 5
+
+
+def contents() -> list[Frame]:
+    """One content of every type, and some that are nobody's."""
+    return [
+        {"type": "data_type_message", "value": "so far", "status": "Streaming"},
+        {"type": "data_type_message", "value": {"not": "text"}},
+        {"type": "data_type_message", "value": "done", "status": "Complete"},
+        {"type": "error_message", "error": "broken"},
+        {"type": "error_message"},
+        {"type": "tool_call", "tool_name": "search", "tool_id": "t1", "status": "running"},
+        {"type": "thinking", "content": "hm", "summary": "short"},
+        {"type": "reasoning", "value": "because"},
+        {"type": "reasoning", "content": "since"},
+        {"type": "tool_call_approval", "tool_id": "t1", "tool_name": "refund", "tool_call_id": "c1", "new": [1]},
+        {"type": "reauthorization_request", "integration": "mail"},
+        {"type": "search_message", "results": [{"title": "x"}]},
+        {"type": "agent_task", "value": "planning"},
+        {"type": "something new", "with": {"any": "fields"}},
+    ]
+
+
+def tell_everything(engine: ScriptEngine) -> None:
+    engine.history.extend(
+        [
+            {"id": "u1", "session_id": "s1", "sender": {"user_id": "u"}, "content": contents()[2]},
+            *(agent_message("s1", f"h{number}", content) for number, content in enumerate(contents())),
+            {"id": "x", "session_id": "s1", "sender": {}, "content": {"type": "odd"}},
+        ]
+    )
+
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        told = turn("s1", "m1", ["Hel", "lo"], idle=False)
+        told += [notification("s1", f"n{number}", content) for number, content in enumerate(contents())]
+        told += [frames.participant_status("s1", name) for name in ("Typing", "AwaitingApproval", "Somewhere")]
+        told += [
+            frames.ack("post_messages", "s1"),
+            frames.refusal("post_messages", "s1", "no"),
+            {"type": "post_message", "session_id": "s1", "success": False},
+            frames.error("failed", "post_message", "s1"),
+            {"type": "error"},
+            frames.pong("s1"),
+            {"type": "message_delta", "message_id": "m2", "index": 0, "value": "without a session"},
+            {"type": "disconnect_session", "session_id": "s1"},
+            frames.participant_status("s1", "Idle"),
+        ]
+        conn.send_many(told)
+
+
+def test_every_frame_becomes_the_event_that_it_becomes_in_the_official_sdk() -> None:
+    theirs, ours = both(EVENTS, prepare=tell_everything)
+    assert ours == theirs
+    assert len(ours[1]) > 40
