@@ -993,6 +993,7 @@ def test_an_answer_that_came_too_late_does_not_stop_the_turn(shop: Shop, session
 
         assert "the other said no" in session.ask(order(7), on_approval=overtaken, timeout=5).text
         assert shop.ran == []
+        settle(session)
         (record,) = session.approvals
         assert (record.approved, record.by) == (False, "another client")
 
