@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from sessionlib.approvals.answers import Answers, Send
 from sessionlib.approvals.asking import Asking
 from sessionlib.approvals.handlers import Handlers, Registration, make_registration
-from sessionlib.approvals.ledger import Ledger
+from sessionlib.approvals.ledger import Entry, Ledger
 from sessionlib.approvals.reauth import ReauthDesk, ReauthHandler, is_attended
 from sessionlib.approvals.requests import ApprovalHandler, ApprovalRecord, ApprovalRequest, tool_of
 from sessionlib.content import ApprovalResponse
@@ -52,7 +52,7 @@ class ApprovalDesk:
         self._session = weakref.ref(session)
         self._dispatcher = dispatcher
         self._ledger = Ledger()
-        self._answers = Answers(self._ledger, send)
+        self._answers = Answers(self._ledger, send, self._tell_refused)
         self._asking = Asking(self._session, self._ledger, self._answers)
         self._handlers = Handlers()
         self._reauths = ReauthDesk()
@@ -87,7 +87,8 @@ class ApprovalDesk:
     def note(self, event: SessionEvent, origin: Origin) -> None:
         """Takes in a request, or the refusal of an answer; on the reading thread, so it never waits."""
         if event.type is SessionEventType.ERROR:
-            self._note_refusal(event, origin)
+            if origin.ticket is not None:
+                self._answers.refused(origin.ticket, event)
         elif event.type is SessionEventType.REAUTH_REQUEST:
             self._reauths.note(event, origin)
             self._dispatch(loose for loose in self._reauths.loose() if loose is event)
@@ -165,10 +166,9 @@ class ApprovalDesk:
         unasked = any(not self._ledger.has_been_put_to(handler, event) for handler in handlers)
         return unasked or self._ledger.recall(event) is not None
 
-    def _note_refusal(self, error: SessionEvent, origin: Origin) -> None:
-        entry = None if origin.ticket is None else self._answers.refused(origin.ticket, error)
+    def _tell_refused(self, entry: Entry, error: SessionEvent) -> None:
         # The reader of a turn is told by the event itself.
-        if entry is not None and entry.record.is_open and not is_attended(entry.origin.ticket):
+        if entry.record.is_open and not is_attended(entry.origin.ticket):
             self._kept.append(
                 SessionError(
                     f"session {error.session_id}: the engine refused the answer about "
@@ -176,6 +176,7 @@ class ApprovalDesk:
                     session_id=error.session_id,
                 )
             )
+        logger.warning("! session %s: the engine refused an answer: %s", error.session_id, error.error)
 
     def _dispatch(self, events: Iterable[SessionEvent]) -> None:
         for event in events:
