@@ -177,6 +177,8 @@ class _Tail:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         text = self.text
         if self.idle:
+            # One empty line: rich, where it leaves, takes back at least one.
+            yield Text()
             return
         if not text.strip():
             yield self._spinner
