@@ -227,6 +227,7 @@ here = pathlib.Path(__file__).parent
 app = celery.Celery("app", broker="filesystem://", backend=f"file://{{here}}/results")
 app.conf.broker_transport_options = {{
     "data_folder_in": f"{{here}}/queue", "data_folder_out": f"{{here}}/queue", "store_processed": False,
+    "control_folder": f"{{here}}/control",
 }}
 app.conf.broker_connection_retry_on_startup = True
 # Made where the worker is forked from, as a module that is imported may well do.
