@@ -345,8 +345,10 @@ def last_text(events: list[SessionEvent]) -> tuple[Optional[str], str]:
     last = next((event for event in reversed(events) if event.is_complete or event.delta), None)
     if last is None:
         return None, ""
-    if last.is_complete:
-        return last.message_id, "" if last.text is None else str(last.text)
+    # Pieces that come behind the whole do not change it.
+    whole = next((e for e in reversed(events) if e.is_complete and e.message_id == last.message_id), None)
+    if whole is not None:
+        return whole.message_id, "" if whole.text is None else str(whole.text)
     # A message that was cut off has only pieces.
     return last.message_id, "".join(event.delta or "" for event in events if event.message_id == last.message_id)
 
