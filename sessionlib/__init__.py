@@ -7,7 +7,7 @@ top. There is no event loop anywhere, so it works in notebooks, scripts and sync
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+import typing
 
 from sessionlib._version import __version__
 from sessionlib.approvals import ApprovalRecord, ApprovalRequest
@@ -56,7 +56,7 @@ from sessionlib.session import Session
 from sessionlib.turn import Reply, ToolCall, Turn
 from sessionlib.wire.state import SessionState
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from sessionlib.agent import (
         Agent,
         AgentRunResult,

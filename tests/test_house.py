@@ -232,7 +232,11 @@ def test_the_client_knows_nothing_of_the_edges() -> None:
     reaching = [
         str(found)
         for found in imports()
-        if room_of(found.module) not in edges and _is_ours(found.target) and room_of(found.target) in edges
+        if room_of(found.module) not in edges
+        and _is_ours(found.target)
+        and room_of(found.target) in edges
+        # The package itself names what it loads when that is asked for, for type checkers.
+        and (found.running or found.module != "sessionlib")
     ]
     assert not reaching, "\n".join(reaching)
 
