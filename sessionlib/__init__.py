@@ -7,28 +7,10 @@ top. There is no event loop anywhere, so it works in notebooks, scripts and sync
 from __future__ import annotations
 
 import importlib
-import typing
+from typing import TYPE_CHECKING
 
 from sessionlib._version import __version__
-from sessionlib.agent import (
-    Agent,
-    AgentRunResult,
-    AgentType,
-    BumpLevel,
-    ConversationalAgentRunResult,
-    IOConfig,
-    IoConfig,
-    LLMInfo,
-    LlmInfo,
-    MemoryConfig,
-    Tool,
-    ToolApprovalConfig,
-    ToolInput,
-    ToolInputType,
-)
 from sessionlib.approvals import ApprovalRecord, ApprovalRequest
-from sessionlib.chatbot import Chatbot
-from sessionlib.client import Client
 from sessionlib.content import ApprovalResponse, UserSessionMessage
 from sessionlib.errors import (
     ApiConnectionError,
@@ -70,10 +52,31 @@ from sessionlib.events import (
     SessionMessageStatus,
 )
 from sessionlib.listener import Listener
-from sessionlib.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
 from sessionlib.session import Session
 from sessionlib.turn import Reply, ToolCall, Turn
 from sessionlib.wire.state import SessionState
+
+if TYPE_CHECKING:
+    from sessionlib.agent import (
+        Agent,
+        AgentRunResult,
+        AgentType,
+        BumpLevel,
+        ConversationalAgentRunResult,
+        IOConfig,
+        IoConfig,
+        LLMInfo,
+        LlmInfo,
+        MemoryConfig,
+        Tool,
+        ToolApprovalConfig,
+        ToolInput,
+        ToolInputType,
+    )
+    from sessionlib.chatbot import Chatbot
+    from sessionlib.client import Client
+    from sessionlib.notebook import ask_notebook
+    from sessionlib.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
 
 __all__ = [
     "Agent",
@@ -146,15 +149,27 @@ __all__ = [
     "deny_all",
 ]
 
-# Names whose rooms are loaded when they are first asked for.
-_LATER = {"ask_notebook": "sessionlib.notebook"}
+# Loaded when first asked for: who resumes a session needs none of it.
+_LATER = {
+    "agent": "Agent AgentRunResult AgentType BumpLevel ConversationalAgentRunResult IOConfig IoConfig LLMInfo "
+    "LlmInfo MemoryConfig Tool ToolApprovalConfig ToolInput ToolInputType",
+    "chatbot": "Chatbot",
+    "client": "Client",
+    "notebook": "ask_notebook",
+    "policies": "approval_policy approve_all approve_tools ask_console deny_all",
+}
+_ROOM_OF = {name: room for room, names in _LATER.items() for name in names.split()}
 
 
-def __getattr__(name: str) -> typing.Any:
+def __getattr__(name: str) -> object:
     if name in _LATER:
-        return getattr(importlib.import_module(_LATER[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return importlib.import_module(f"{__name__}.{name}")
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *__all__})

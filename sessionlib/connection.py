@@ -440,10 +440,14 @@ class Connection:
             return None
 
     def _rejoin(self, transport: Transport, deadline: Deadline) -> None:
-        joined, live = self._joiner.join_again(transport, deadline)
-        self._retries.succeed()
-        self._intake.replies.forget_late()
-        history, more = self._joiner.history(transport, deadline)
+        try:
+            joined, live = self._joiner.join_again(transport, deadline)
+            self._retries.succeed()
+            self._intake.replies.forget_late()
+            history, more = self._joiner.history(transport, deadline)
+        except SessionProtocolError as error:
+            self._note_illegal(error)
+            raise
         connected = SessionEvent(SessionEventType.SESSION_CONNECTED, self._joiner.known_id, None, joined)
         self.hub.dispatch([connected], keep=False)
         self._close_gap(history, live + more, joined.get("status"))

@@ -8,7 +8,6 @@ MIME type is ``{"type_string": type, "value": text}``; a file is ``{"type_string
 
 # Annotations are real objects here, because dataclasses-json makes marshmallow schemas only from those.
 
-import mimetypes
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -184,7 +183,11 @@ def _file(upload: Upload, name: str, mime_type: Optional[str]) -> dict[str, Any]
 
 
 def _guess(name: Optional[str]) -> Optional[str]:
-    return mimetypes.guess_type(name)[0] if name else None
+    if not name:
+        return None
+    import mimetypes  # reads files when it is loaded, which most sessions never need
+
+    return mimetypes.guess_type(name)[0]
 
 
 def _name_of(file: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 import importlib
-import secrets
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Union
 
@@ -116,7 +116,7 @@ def _around_uploads(frame: Frame) -> tuple[list[bytes], list[Upload]]:
     if isinstance(frame.get("content"), str):  # nearly every post is a text
         return [codec.dumps(frame)], uploads
     # Nobody can know it, so no text in the frame holds it.
-    mark = secrets.token_hex(16)
+    mark = os.urandom(16).hex()
 
     def place(value: object) -> str:
         if not isinstance(value, _UPLOADS):

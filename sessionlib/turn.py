@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Optional
 
 from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRequest
+from sessionlib.approvals.attendance import Attendance
 from sessionlib.errors import (
     ApprovalRequiredError,
     ReauthRequiredError,
@@ -29,8 +30,6 @@ __all__ = ["Reply", "ToolCall", "Turn", "last_text"]
 Type = SessionEventType
 
 _ACKS = frozenset({Type.MESSAGE_POSTED, Type.MESSAGES_POSTED})
-_ASKING = frozenset({Type.APPROVAL_REQUEST, Type.REAUTH_REQUEST})
-_POSTS = frozenset({"post_message", "post_messages"})
 _RESUMABLE = (SessionTimeoutError, ApprovalRequiredError, ReauthRequiredError)
 
 
@@ -108,18 +107,12 @@ class Turn:
         assert post.mailbox is not None
         self.session_id = session_id
         self._hub = hub
-        self._desk = desk
         self._ticket = post.ticket
         self._mailbox = post.mailbox
         self._deadline = deadline
         self._idle_timeout = idle_timeout
-        self._handler = on_approval
+        self._attendance = Attendance(desk, post.ticket, session_id, on_approval)
         self._events: list[SessionEvent] = []
-        # What has been handed out and asks for something before the next event is waited for.
-        self._unhandled: Optional[SessionEvent] = None
-        # The requests read so far, and the reauthorisations that the caller was told of.
-        self._requests: list[SessionEvent] = []
-        self._told: list[SessionEvent] = []
         self._over = self._paused = self._closed = False
         self._began = time.monotonic()
         self._ended: Optional[float] = None
@@ -138,10 +131,8 @@ class Turn:
             SessionError: The engine refused the message.
             Exception: What an approval handler raised; the request was denied.
         """
-        event, self._unhandled = self._unhandled, None
         with self._reading():
-            if event is not None:
-                self._is_seen_to(event, self._deadline)
+            self._attendance.offer_last(self._deadline)
             try:
                 return self._next(self._deadline)
             except Closed:
@@ -174,7 +165,7 @@ class Turn:
     @property
     def pending(self) -> list[ApprovalRequest]:
         """Its approval requests that nobody has answered."""
-        return self._desk.open_requests(self._ticket)
+        return self._attendance.pending
 
     @property
     def text_stream(self) -> Iterator[str]:
@@ -248,7 +239,7 @@ class Turn:
         """
         self._closed = True
         self._hub.leave(self._mailbox)
-        self._desk.release(self._ticket)
+        self._attendance.end()
 
     # ---- within --------------------------------------------------------------------------------
 
@@ -261,7 +252,7 @@ class Turn:
         """
         if self._paused:
             self._paused = False
-            self._ticket.attended = True
+            self._attendance.begin()
             self._hub.resume(self._mailbox)
         try:
             yield
@@ -272,7 +263,7 @@ class Turn:
                 self._unread(len(self._events) if already is None else already)
                 self._paused = True
                 self._hub.pause(self._mailbox)
-                self._desk.release(self._ticket)
+                self._attendance.end()
             raise
 
     def _unread(self, already: int) -> None:
@@ -280,13 +271,13 @@ class Turn:
         if back:
             del self._events[already:]
             self._mailbox.put_back(back)
-            self._unhandled = None  # it was one of these
+            self._attendance.forget_last()  # it was one of these
 
     def _advance(self, deadline: Deadline) -> SessionEvent:
         """Waits for the next event and sees to it that a request gets its answer."""
-        self._see_to_last(deadline)
+        self._attendance.settle_last(deadline)
         event = self._next(deadline)
-        self._see_to_last(deadline)
+        self._attendance.settle_last(deadline)
         return event
 
     def _next(self, deadline: Deadline) -> SessionEvent:
@@ -305,7 +296,7 @@ class Turn:
 
     def _take(self, deadline: Deadline) -> SessionEvent:
         within = deadline.sooner(self._idle_timeout)
-        if self._ticket.first is None and self._desk.is_waited_for_here():
+        if self._attendance.would_wait_for_itself:
             raise SessionError(
                 f"session {self.session_id}: this approval handler would wait for itself, because its own turn ends "
                 "before another begins; answer the request first, or use send()",
@@ -324,10 +315,7 @@ class Turn:
 
     def _note(self, event: SessionEvent) -> None:
         self._events.append(event)
-        if event.type is Type.APPROVAL_REQUEST and event not in self._requests:
-            self._requests.append(event)
-        if event.type in _ASKING or (event.type is Type.ERROR and event.data.get("request_type") in _POSTS):
-            self._unhandled = event
+        self._attendance.note(event)
         if event is self._ticket.last:
             self._end()
 
@@ -335,48 +323,7 @@ class Turn:
         self._over = True
         self._ended = time.monotonic()
         self._hub.leave(self._mailbox)
-        self._desk.release(self._ticket)
-
-    def _see_to_last(self, deadline: Deadline) -> None:
-        event = self._unhandled
-        # A turn that has ended meanwhile was helped by somebody else.
-        if event is not None and not self._is_seen_to(event, deadline) and self._ticket.last is None:
-            raise self._unanswered(event)
-        self._unhandled = None
-
-    def _is_seen_to(self, event: SessionEvent, deadline: Deadline) -> bool:
-        if event.type is Type.APPROVAL_REQUEST:
-            return self._desk.handle(event, self._handler, deadline)
-        if event.type is Type.REAUTH_REQUEST:
-            # Nothing tells when it was done, so it is told once.
-            if self._desk.handle_reauth(event) or event in self._told:
-                return True
-            self._told.append(event)
-            return False
-        # The engine refused an answer: what it was about may be open again.
-        return self._reopened() is None
-
-    def _reopened(self) -> Optional[SessionEvent]:
-        return next((event for event in self._requests if self._desk.is_open(event)), None)
-
-    def _unanswered(self, event: SessionEvent) -> SessionError:
-        if event.type is Type.REAUTH_REQUEST:
-            return ReauthRequiredError(
-                f"session {self.session_id}: the turn waits until an account is authorised again; do that where the "
-                "agent's tools are set up (on_reauth gets the details), then go on with error.turn",
-                session_id=self.session_id,
-                event=event,
-            )
-        asking = event if event.type is Type.APPROVAL_REQUEST else self._reopened()
-        request = None if asking is None else self._desk.request(asking)
-        tool = (request.tool_name if request is not None else "") or "a tool"
-        why = f"the engine refused the answer ({event.error})" if event.error else "no handler decides"
-        return ApprovalRequiredError(
-            f"session {self.session_id}: the agent asks to run {tool} and {why}; answer error.request and go on "
-            "with error.turn.result(), or register a handler with on_approval",
-            session_id=self.session_id,
-            request=request,
-        )
+        self._attendance.end()
 
 
 def _reply(events: list[SessionEvent], duration: float) -> Reply:
@@ -398,8 +345,10 @@ def last_text(events: list[SessionEvent]) -> tuple[Optional[str], str]:
     last = next((event for event in reversed(events) if event.is_complete or event.delta), None)
     if last is None:
         return None, ""
-    if last.is_complete:
-        return last.message_id, "" if last.text is None else str(last.text)
+    # Pieces that come behind the whole do not change it.
+    whole = next((e for e in reversed(events) if e.is_complete and e.message_id == last.message_id), None)
+    if whole is not None:
+        return whole.message_id, "" if whole.text is None else str(whole.text)
     # A message that was cut off has only pieces.
     return last.message_id, "".join(event.delta or "" for event in events if event.message_id == last.message_id)
 

@@ -36,10 +36,13 @@ class Answers:
         ledger: Who has answered what.
         send: Sends an answer and gives its post: the request, whether to approve, arguments, reason. A
             method, whose object is held weakly.
+        on_refused: Gets what was entered about a request whose answer the engine did not take, and its
+            error; on the reading thread or on that of the answer, must not wait.
     """
 
-    def __init__(self, ledger: Ledger, send: Send) -> None:
+    def __init__(self, ledger: Ledger, send: Send, on_refused: Callable[[Entry, SessionEvent], None]) -> None:
         self._ledger = ledger
+        self._on_refused = on_refused
         self._send = weakref.WeakMethod(send)
 
     def give(self, event: SessionEvent, response: ApprovalResponse, *, by: str) -> None:
@@ -90,19 +93,14 @@ class Answers:
         """
         self._transmit(record.event, ApprovalResponse(bool(record.approved), record.confirm, record.deny_reason))
 
-    def refused(self, answer: Ticket, error: SessionEvent) -> Entry | None:
-        """Takes note that the engine did not take an answer.
-
-        Returns:
-            What was entered about the request; None when it stands corrected already.
-        """
+    def refused(self, answer: Ticket, error: SessionEvent) -> None:
+        """Takes note that the engine did not take an answer."""
         settled_by = _SETTLED.get(str(error.data.get("code")))
         told = error.data.get("approved") if settled_by != "expired" else False
         verdict = None if settled_by is None else (told if isinstance(told, bool) else None, settled_by)
         entry = self._ledger.refused(answer, verdict)
         if entry is not None:
-            logger.warning("! session %s: the engine refused an answer: %s", error.session_id, error.error)
-        return entry
+            self._on_refused(entry, error)
 
     def _transmit(self, event: SessionEvent, response: ApprovalResponse) -> Ticket | None:
         send = self._send()

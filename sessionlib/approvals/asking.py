@@ -66,7 +66,7 @@ class Asking:
     def consult(
         self, event: SessionEvent, registrations: Iterable[Registration], deadline: Deadline | None = None
     ) -> bool:
-        """Asks one handler after another, until one gives an answer.
+        """Asks one handler after another, each once, until one gives an answer.
 
         Args:
             event: The request.
@@ -89,8 +89,12 @@ class Asking:
                 return True
             request = ApprovalRequest(event, session)
             for registration in registrations:
+                if self._ledger.has_been_put_to(registration, event):
+                    continue
+                self._ledger.put_to(registration, event)
                 self._ask(registration, request)
-                if not self._ledger.is_open(event):
+                # An answer that the engine has refused already was one; whoever reads the refusal is told.
+                if request._answered or not self._ledger.is_open(event):
                     return True
         return False
 
@@ -133,7 +137,7 @@ class Asking:
             )
         if response is not None and self._ledger.is_open(event):
             with contextlib.suppress(ApprovalAlreadyAnsweredError):  # somebody was quicker; theirs stands
-                self._answers.give(event, response, by=name)
+                request._answer(response)
 
     @contextlib.contextmanager
     def _time_limit(self, registration: Registration, request: ApprovalRequest) -> Iterator[threading.Event]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from sessionlib.approvals.answers import Answers, Send
 from sessionlib.approvals.asking import Asking
 from sessionlib.approvals.handlers import Handlers, Registration, make_registration
-from sessionlib.approvals.ledger import Ledger
+from sessionlib.approvals.ledger import Entry, Ledger
 from sessionlib.approvals.reauth import ReauthDesk, ReauthHandler, is_attended
 from sessionlib.approvals.requests import ApprovalHandler, ApprovalRecord, ApprovalRequest, tool_of
 from sessionlib.content import ApprovalResponse
@@ -52,7 +52,7 @@ class ApprovalDesk:
         self._session = weakref.ref(session)
         self._dispatcher = dispatcher
         self._ledger = Ledger()
-        self._answers = Answers(self._ledger, send)
+        self._answers = Answers(self._ledger, send, self._tell_refused)
         self._asking = Asking(self._session, self._ledger, self._answers)
         self._handlers = Handlers()
         self._reauths = ReauthDesk()
@@ -72,11 +72,8 @@ class ApprovalDesk:
         Returns:
             The function that takes it away again.
         """
-        registration = make_registration(handler, pattern, timeout)
-        remove = self._handlers.add(registration)
-        for event in self._ledger.loose():
-            if registration.takes(tool_of(event)):
-                self._submit(event, functools.partial(self._asking.consult, event, [registration]))
+        remove = self._handlers.add(make_registration(handler, pattern, timeout))
+        self._dispatch(event for event in self._ledger.loose() if self._has_taker(event))
         return remove
 
     def register_reauth(self, handler: ReauthHandler) -> Callable[[], None]:
@@ -90,7 +87,8 @@ class ApprovalDesk:
     def note(self, event: SessionEvent, origin: Origin) -> None:
         """Takes in a request, or the refusal of an answer; on the reading thread, so it never waits."""
         if event.type is SessionEventType.ERROR:
-            self._note_refusal(event, origin)
+            if origin.ticket is not None:
+                self._answers.refused(origin.ticket, event)
         elif event.type is SessionEventType.REAUTH_REQUEST:
             self._reauths.note(event, origin)
             self._dispatch(loose for loose in self._reauths.loose() if loose is event)
@@ -125,9 +123,7 @@ class ApprovalDesk:
         requests = [self.request(event) for event in self._ledger.open_of(ticket)]
         return [request for request in requests if request is not None]
 
-    def handle(
-        self, event: SessionEvent, first: ApprovalHandler | None = None, deadline: Deadline | None = None
-    ) -> bool:
+    def handle(self, event: SessionEvent, first: Registration | None = None, deadline: Deadline | None = None) -> bool:
         """Asks the handlers, on the calling thread; see `Asking.consult`.
 
         Args:
@@ -137,7 +133,7 @@ class ApprovalDesk:
         """
         registrations = self._handlers.for_tool(tool_of(event))
         if first is not None:
-            registrations.insert(0, Registration(first))
+            registrations.insert(0, first)
         return self._asking.consult(event, registrations, deadline)
 
     def handle_reauth(self, event: SessionEvent) -> bool:
@@ -166,12 +162,13 @@ class ApprovalDesk:
     # ---- within --------------------------------------------------------------------------------
 
     def _has_taker(self, event: SessionEvent) -> bool:
-        return bool(self._handlers.for_tool(tool_of(event))) or self._ledger.recall(event) is not None
+        handlers = self._handlers.for_tool(tool_of(event))
+        unasked = any(not self._ledger.has_been_put_to(handler, event) for handler in handlers)
+        return unasked or self._ledger.recall(event) is not None
 
-    def _note_refusal(self, error: SessionEvent, origin: Origin) -> None:
-        entry = None if origin.ticket is None else self._answers.refused(origin.ticket, error)
+    def _tell_refused(self, entry: Entry, error: SessionEvent) -> None:
         # The reader of a turn is told by the event itself.
-        if entry is not None and entry.record.is_open and not is_attended(entry.origin.ticket):
+        if entry.record.is_open and not is_attended(entry.origin.ticket):
             self._kept.append(
                 SessionError(
                     f"session {error.session_id}: the engine refused the answer about "
@@ -179,6 +176,7 @@ class ApprovalDesk:
                     session_id=error.session_id,
                 )
             )
+        logger.warning("! session %s: the engine refused an answer: %s", error.session_id, error.error)
 
     def _dispatch(self, events: Iterable[SessionEvent]) -> None:
         for event in events:

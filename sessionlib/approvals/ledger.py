@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
+from sessionlib.approvals.handlers import Registration
 from sessionlib.approvals.reauth import is_attended
 from sessionlib.approvals.requests import ApprovalRecord, key_of, tool_of
 from sessionlib.content import ApprovalResponse
@@ -25,12 +26,14 @@ class Entry:
         origin: Where it comes from.
         answer: The post of its answer, once that has left.
         unsure: Whether the answer may have been lost with the link.
+        asked: Whom it was put to.
     """
 
     record: ApprovalRecord
     origin: Origin
     answer: Ticket | None = None
     unsure: bool = False
+    asked: set[Registration] = field(default_factory=set)
 
 
 class Ledger:
@@ -88,6 +91,17 @@ class Ledger:
                 if entry.record.is_open and not entry.origin.course.over and not is_attended(entry.origin.ticket)
             ]
 
+    def has_been_put_to(self, registration: Registration, event: SessionEvent) -> bool:
+        """Whether a handler was asked about a request before."""
+        with self._lock:
+            entry = self._entries.get(key_of(event))
+            return entry is not None and registration in entry.asked
+
+    def put_to(self, registration: Registration, event: SessionEvent) -> None:
+        """Notes that a handler is asked about a request."""
+        with self._lock:
+            self._entries[key_of(event)].asked.add(registration)
+
     # ---- answered ------------------------------------------------------------------------------
 
     def claim(self, event: SessionEvent, response: ApprovalResponse, by: str) -> None:
@@ -105,9 +119,11 @@ class Ledger:
             record.confirm, record.deny_reason = response.confirm, response.deny_reason
 
     def reopen(self, event: SessionEvent) -> None:
-        """Strikes out an answer that could not be sent."""
+        """Strikes out an answer that could not be sent; whoever gave it may be asked again."""
         with self._lock:
-            _clear(self._entries[key_of(event)].record)
+            entry = self._entries[key_of(event)]
+            _clear(entry.record)
+            entry.asked.clear()
 
     def sent(self, event: SessionEvent, answer: Ticket) -> None:
         """Notes the post of an answer."""

@@ -72,6 +72,7 @@ class ApprovalRequest:
         self.session = session
         # The handler that is being asked, for the record.
         self._asked: str | None = None
+        self._answered = False
 
     def __repr__(self) -> str:
         return f"<ApprovalRequest for {self.tool_name or 'a tool'}({', '.join(self.arguments)})>"
@@ -121,6 +122,7 @@ class ApprovalRequest:
 
     def _answer(self, response: ApprovalResponse) -> None:
         self.session._approvals.answer(self.event, response, by=self._asked or "respond")
+        self._answered = True
 
 
 def tool_of(event: SessionEvent) -> str:

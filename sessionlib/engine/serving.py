@@ -70,7 +70,9 @@ def serve(
         if prepare is not None:
             prepare(engine)
         announce(f"sessionlib engine on {engine.base_url} (model {model}, {db or 'in memory'}); Ctrl-C stops it")
-        stopped.wait()
+        # Not for ever: a signal that another thread takes does not wake this one, but its handler runs here.
+        while not stopped.wait(0.2):
+            pass
 
 
 def _kept_key(path: Path | None, announce: Callable[[str], None]) -> str:

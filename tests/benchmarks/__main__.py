@@ -8,9 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.benchmarks.cases import PEERS, Case, all_cases
+from tests.benchmarks import instructions
+from tests.benchmarks.cases import PEERS, Case, Peer, all_cases
 from tests.benchmarks.harness import Outcome, measure, running_engine
-from tests.benchmarks.report import chart, table
+from tests.benchmarks.report import chart, figures, instruction_table, table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,11 +27,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         for case in _chosen(options):
             outcomes.append(measure(case, ws_url, options.repeats, peers, _tell))
             print(table(outcomes[-1:]), end="\n\n", flush=True)
+        counts = _instructions(options, ws_url, peers)
     if options.json:
         options.json.write_text(json.dumps([_plain(outcome) for outcome in outcomes], indent=1))
     if options.chart and not chart(outcomes, options.chart):
         print("No chart: matplotlib is not installed, or there is nothing to compare.", file=sys.stderr)
+    if options.figures:
+        drawn = chart(outcomes, options.figures.with_suffix(".png"))
+        options.figures.write_text(
+            figures(outcomes, counts, options.figures.with_suffix(".png").name if drawn else None)
+        )
     return 0
+
+
+def _instructions(options: argparse.Namespace, ws_url: str, peers: Sequence[Peer]) -> dict[str, float]:
+    if not options.instructions:
+        return {}
+    if not instructions.available():
+        print("No instruction counts: valgrind is not installed.", file=sys.stderr)
+        return {}
+    taking_part = [peer for peer in peers if peer.installed]
+    counts = {peer.name: instructions.per_event(peer, ws_url, 110) for peer in taking_part}
+    print(instruction_table(counts), end="\n\n", flush=True)
+    return counts
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,6 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=scenarios, help="these scenarios")
     parser.add_argument("--peers", nargs="+", choices=[peer.program for peer in PEERS], help="these peers")
     parser.add_argument("--json", type=Path, help="keep every figure in this file")
+    parser.add_argument(
+        "--instructions", action="store_true", help="count them per event, with valgrind; takes minutes"
+    )
+    parser.add_argument("--figures", type=Path, help="write a report with a chart into this Markdown file")
     parser.add_argument("--chart", type=Path, help="draw a chart into this PNG file")
     return parser
 

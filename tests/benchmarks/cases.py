@@ -37,6 +37,7 @@ WEBSOCKETS = Peer("websockets.sync + json", "websockets_sync", "websockets.sync.
 LIMIT = Peer("split + orjson only", "limit", "orjson")
 PEERS = (OURS, OFFICIAL, RAW, WEBSOCKETS, LIMIT)
 SESSION_PEERS = (OURS, OFFICIAL)
+_SOAKED = (OURS, OFFICIAL, LIMIT)
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,15 @@ _RATE = (
     Metric("peak_mib", "MiB peak", noise=2.0),
 )
 _TRIP = (Metric("p50_us", "µs p50"), Metric("p99_us", "µs p99"))
+_FIRST = (Metric("first_ms", "ms"),)
 _UPLOAD = (Metric("seconds", "s"), Metric("peak_mib", "MiB peak"))
 _SESSIONS = (
     Metric("join_ms", "ms to join"),
+    Metric("joins_per_second", "joins/s", more_is_better=True),
     Metric("trip_ms", "ms round trip"),
     Metric("leave_ms", "ms to leave"),
     Metric("rss_kib", "KiB each"),
+    Metric("idle_cpu_ms", "CPU ms/s idle", noise=1.0),
     Metric("threads", "threads each"),
 )
 
@@ -99,12 +103,17 @@ def all_cases(quick: bool = False) -> list[Case]:
     share = 10 if quick else 1
     counts = (1, 10, 100) if quick else (1, 10, 100, 1000)
     megabytes = (1, 8) if quick else (1, 64)
+    huge = 64 if quick else 512
+    idle = 1.0 if quick else 6.0
     return [
         *_throughput(share),
         Case("roundtrip", "Round trip", _TRIP, {"count": 3000 // share}),
+        Case("first", "From nothing to the first piece", _FIRST, {"count": 200 // share}),
         *_listeners(share),
         *(Case("upload", f"Upload of {size} MiB", _UPLOAD, {"size": size << 20}) for size in megabytes),
-        *(Case("sessions", f"Sessions: {count}", _SESSIONS, {"count": count}) for count in counts),
+        Case("upload", f"Upload of {huge} MiB", _UPLOAD, {"size": huge << 20}, (OURS,)),
+        *(Case("sessions", f"Sessions: {count}", _SESSIONS, {"count": count, "idle": idle}) for count in counts),
+        Case("soak", f"Soak: {1_000_000 // share:,} events", _RATE, {"size": 20, "count": 1_000_000 // share}, _SOAKED),
         Case("import", "Import", (Metric("import_ms", "ms"), Metric("modules", "modules")), peers=PEERS[:4]),
     ]
 

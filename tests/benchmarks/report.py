@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,33 @@ def _cells(row: Sequence[str], widths: Sequence[int]) -> list[str]:
         cell.ljust(width) if index < 2 else cell.rjust(width)
         for index, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
+
+
+def instruction_table(counts: Mapping[str, float]) -> str:
+    """Gives the table of instructions for each event, by the names of the peers."""
+    rows = [[name, "instructions", f"{count:,.0f}"] for name, count in counts.items()]
+    return "\n".join(["Instructions for each event of 110 B", *_aligned(rows)])
+
+
+def figures(outcomes: Iterable[Outcome], counts: Mapping[str, float], picture: str | None) -> str:
+    """Gives a report in Markdown.
+
+    Args:
+        outcomes: What was measured.
+        counts: Instructions for each event, by the names of the peers.
+        picture: The file of the chart.
+    """
+    tables = [table(outcomes), *([instruction_table(counts)] if counts else [])]
+    parts = [
+        "# The last figures",
+        "Measured in one run, peers in turns, each in a process of its own, with the engine in another on the same "
+        f"machine: {os.cpu_count()} cores, {platform.system()} on {platform.machine()}, "
+        f"{platform.python_implementation()} {platform.python_version()}. Such machines are shared and noisy: only "
+        "the ratios mean anything, and those of one run only. `python -m tests.benchmarks` measures anew.",
+        *([f"![Compared with the official SDK]({picture})"] if picture else []),
+        *(f"```text\n{text}\n```" for text in tables),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def chart(outcomes: Iterable[Outcome], path: Path) -> bool:

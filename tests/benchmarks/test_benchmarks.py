@@ -82,7 +82,9 @@ class TestEngine:
             ("throughput", {"size": 110, "count": 100}),
             ("roundtrip", {"count": 20}),
             ("upload", {"size": 200_000}),
-            ("sessions", {"count": 3}),
+            ("sessions", {"count": 3, "idle": 0.01}),
+            ("first", {"count": 3}),
+            ("soak", {"size": 20, "count": 100}),
         ],
     )
     def test_every_scenario_of_a_peer(self, scenario: str, task: dict[str, int]) -> None:

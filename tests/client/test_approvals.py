@@ -744,6 +744,28 @@ def test_without_an_answer_it_is_asked_for_again(session: Session) -> None:
     assert caught.value.turn.result(5).text == REFUNDED
 
 
+def test_a_handler_is_asked_once_about_each_request(session: Session) -> None:
+    asked: list[str] = []
+
+    def note(name: str) -> Callable[[ApprovalRequest], None]:
+        return lambda request: asked.append(name)
+
+    session.on_approval(note("registered"))
+    with pytest.raises(ApprovalRequiredError) as caught:
+        session.ask(order(7), on_approval=note("of the call"), timeout=5)
+    for _ in range(2):
+        assert caught.value.turn is not None
+        with pytest.raises(ApprovalRequiredError):
+            caught.value.turn.result(5)
+    caught.value.turn.close()
+    session.on_approval(note("late"))
+    assert eventually(lambda: "late" in asked)
+    session.respond(session.approvals[0].event, approved=False)
+    request_in(session, order(8))
+    assert eventually(lambda: len(asked) == 5)
+    assert asked == ["of the call", "registered", "late", "registered", "late"]
+
+
 def test_text_that_waits_for_an_approval_says_so(shop: Shop, session: Session) -> None:
     stream = session.stream(order(7), timeout=5)
     with pytest.raises(ApprovalRequiredError) as caught:
@@ -772,10 +794,10 @@ def test_an_answer_from_elsewhere_lets_the_turn_go_on(shop: Shop, session: Sessi
     with shop.join(session) as other:
         other.respond(caught.value.request.event, approved=True)
         assert caught.value.turn is not None
-        assert eventually(lambda: shop.ran == [("refund", 7, 1.0)])
+        rest_of_turn(other)
         settle(session)
-        settle(other)
         assert caught.value.turn.result(5).text == REFUNDED
+    assert shop.ran == [("refund", 7, 1.0)]
 
 
 def test_the_error_travels_without_its_connection(session: Session) -> None:
@@ -971,6 +993,7 @@ def test_an_answer_that_came_too_late_does_not_stop_the_turn(shop: Shop, session
 
         assert "the other said no" in session.ask(order(7), on_approval=overtaken, timeout=5).text
         assert shop.ran == []
+        settle(session)
         (record,) = session.approvals
         assert (record.approved, record.by) == (False, "another client")
 

@@ -224,7 +224,7 @@ def taken(messages: list[bytes], session_id: str | None = "s1") -> tuple[list[Se
     events: list[SessionEvent] = []
     runs: list[Run] = []
     try:
-        Intake(session_id).take_all(messages, events, runs)
+        Intake(session_id).take_all(messages, events, runs, lambda: None)
     except SessionProtocolError as error:
         return events, runs, f"{error.close_code} {error}"
     return events, runs, None

@@ -60,14 +60,19 @@ class Caller:
 
     def __init__(self, engine: Address, session_id: str | None = None, agent_id: str | None = None) -> None:
         self.engine = engine
-        self.ws = open_socket(engine)
         self.heard: list[Frame] = []
-        if session_id is None:
-            self.say(frames.create_session("agent", agent_id or make_agent(engine)))
-            session_id = self.hear()["session_id"]
-        self.session_id = session_id
-        self.say(frames.connect_session(session_id))
-        self.joined = self.until(lambda frame: frame["type"] == "connect_session")
+        self.ws = open_socket(engine)
+        try:
+            self.session_id = session_id or self._create(agent_id or make_agent(engine))
+            self.say(frames.connect_session(self.session_id))
+            self.joined = self.until(lambda frame: frame["type"] == "connect_session")
+        except BaseException:
+            self.close()
+            raise
+
+    def _create(self, agent_id: str) -> str:
+        self.say(frames.create_session("agent", agent_id))
+        return str(self.hear()["session_id"])
 
     @classmethod
     def on(cls, engine: Address, **options: Any) -> Caller:

@@ -296,13 +296,15 @@ def test_a_full_disk_is_an_error_and_no_ack(narrow: Process, path: Path) -> None
         acked = {message["id"] for message in caller.history()}
         for _ in range(5):
             narrow.popen.send_signal(signal.SIGUSR1)
-            refused = eventually(lambda: _refused(caller, acked))
+            refused = eventually(lambda: _refused(caller, acked), 60)
             assert (refused["type"], refused["code"]) == ("error", "storage_full")
             assert refused["request_type"] == "post_message"
             assert acked <= {message["id"] for message in caller.history()}
             caller.say(frames.ping_session(caller.session_id))
             caller.until(lambda frame: frame["type"] == "pong")
-            assert rest(narrow, "POST", "/agent", json={"name": "x"}).status_code == 507
+            # Larger than what was refused just now: a little room may be left.
+            large = {"name": "x", "instructions": "x" * 1_000_000}
+            assert rest(narrow, "POST", "/agent", json=large).status_code == 507
             narrow.popen.send_signal(signal.SIGUSR2)
             eventually(lambda: rest(narrow, "POST", "/agent", json={"name": "x"}).status_code == 200)
             acked.add(caller.post("after")["message_id"])
@@ -313,7 +315,7 @@ def test_a_full_disk_is_an_error_and_no_ack(narrow: Process, path: Path) -> None
 
 def _refused(caller: Caller, acked: set[str]) -> dict[str, str] | None:
     # The log is used again from its start now and then, so a small post may still find room in it.
-    answer = caller.post("x" * 200_000)
+    answer = caller.post("x" * 300_000)
     if answer["type"] == "error":
         return answer
     acked.add(answer["message_id"])
@@ -341,3 +343,59 @@ def test_another_program_that_locks_the_file_delays_only_writes(path: Path) -> N
         outside.execute("ROLLBACK")
         writer.ask("goes through")
         assert writer.history()[0]["content"]["value"] == "goes through"
+
+
+def test_writes_that_wait_for_a_lock_together_give_up_together(path: Path) -> None:
+    with (
+        contextlib.closing(Database(str(path), busy_seconds=0.5)) as database,
+        contextlib.closing(sqlite3.connect(path, isolation_level=None)) as outside,
+    ):
+        outside.execute("BEGIN IMMEDIATE")
+        outcomes: list[str] = []
+
+        def write() -> None:
+            try:
+                database.write(lambda db: db.execute("DELETE FROM files"))
+            except StorageError as error:
+                outcomes.append(error.code)
+
+        threads = [threading.Thread(target=write) for _ in range(40)]
+        begun = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert outcomes == ["storage_busy"] * 40
+        assert time.monotonic() - begun < 10
+        outside.execute("ROLLBACK")
+        write()
+        assert len(outcomes) == 40
+
+
+def test_a_write_that_fails_leaves_those_beside_it_alone(path: Path) -> None:
+    with contextlib.closing(Database(str(path))) as database:
+        gate = threading.Event()
+        kept: list[object] = []
+
+        def fails(_: sqlite3.Connection) -> None:
+            raise KeyError("its own fault")
+
+        def run(work: Callable[[sqlite3.Connection], object]) -> None:
+            gate.wait(5)
+            try:
+                kept.append(database.write(work))
+            except (KeyError, StorageError) as error:
+                kept.append(type(error).__name__)
+
+        works: list[Callable[[sqlite3.Connection], object]] = [
+            fails,
+            lambda db: db.execute("SELECT 1").fetchone(),
+            lambda db: db.execute("INSERT INTO nowhere VALUES (1)"),
+        ]
+        threads = [threading.Thread(target=run, args=(work,)) for work in works * 20]
+        for thread in threads:
+            thread.start()
+        gate.set()
+        for thread in threads:
+            thread.join()
+    assert sorted(map(str, kept)) == ["(1,)"] * 20 + ["KeyError"] * 20 + ["StorageError"] * 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import traceback
 from collections import Counter
@@ -27,6 +28,12 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=4), inner),
     max_leaves=8,
 )
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    # Keeping what a hundred thousand cases log would take longer than the cases.
+    caplog.set_level(logging.CRITICAL, "sessionlib")
 
 
 def assert_documented(pieces: list[bytes], interrupted: bool) -> list[BaseException]:

@@ -152,7 +152,7 @@ class Database:
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
 
-    def _translate(self, error: sqlite3.Error) -> StorageError:
+    def _translate(self, error: Exception) -> StorageError:
         told = str(error)
         if "full" in told or "disk I/O" in told:
             return StorageFullError(f"no space left for the engine's database ({told})", path=self.path)
@@ -175,12 +175,13 @@ class Database:
                 for job in batch:
                     _do(self._writer, job)
         except Exception as error:  # noqa: BLE001 - raised where the write was asked for
-            if len(batch) == 1:
-                batch[0].fail(error)
-            else:
+            if len(batch) > 1 and not isinstance(self._translate(error), StorageBusyError):
                 # One of them spoilt it for all: each on its own.
                 for job in batch:
                     self._commit([job])
+                return
+            for job in batch:
+                job.fail(error)
             return
         for job in batch:
             job.done.set()

@@ -147,22 +147,60 @@ def raw_scenarios(open_wire: Open, loads: Loads = json.loads) -> dict[str, Scena
         return {"seconds": watch.wall, "peak_mib": watch.peak_mib}
 
     def sessions(task: Task) -> Figures:
-        return measure_sessions(task["count"], lambda: join(task), lambda wire: _trip(wire, loads), lambda w: w.close())
+        return measure_sessions(task, lambda: join(task), lambda wire: _trip(wire, loads), lambda w: w.close())
 
-    return {"throughput": throughput, "roundtrip": roundtrip, "upload": upload, "sessions": sessions}
+    def first(task: Task) -> Figures:
+        return measure_first(task, lambda: join(task), lambda wire: _trip(wire, loads), lambda w: w.close())
+
+    return {
+        "throughput": throughput,
+        "soak": throughput,
+        "roundtrip": roundtrip,
+        "first": first,
+        "upload": upload,
+        "sessions": sessions,
+    }
+
+
+def measure_first(
+    task: Task, join: Callable[[], Any], trip: Callable[[Any], Any], leave: Callable[[Any], Any]
+) -> Figures:
+    """Times from nothing to the first piece of an answer: joining, a post, and its way back.
+
+    Args:
+        task: How often.
+        join: Opens a session.
+        trip: Does a round trip on one.
+        leave: Leaves one.
+    """
+    seconds = []
+    for _ in range(task["count"]):
+        began = time.perf_counter()
+        session = join()
+        trip(session)
+        seconds.append(time.perf_counter() - began)
+        leave(session)
+    return {"first_ms": sorted(seconds)[len(seconds) // 2] * 1000}
+
+
+def session_figures(count: int, **seconds: float) -> Figures:
+    """Gives the figures of many sessions, from the seconds that all of them took together."""
+    each = {f"{name}_ms": taken / count * 1000 for name, taken in seconds.items()}
+    return {**each, "joins_per_second": count / seconds["join"]}
 
 
 def measure_sessions(
-    count: int, join: Callable[[], Any], trip: Callable[[Any], Any], leave: Callable[[Any], Any]
+    task: Task, join: Callable[[], Any], trip: Callable[[Any], Any], leave: Callable[[Any], Any]
 ) -> Figures:
-    """Opens sessions one after the other, has each do a round trip, and leaves them.
+    """Opens sessions one after the other, has each do a round trip, lets them be idle, and leaves them.
 
     Args:
-        count: How many.
+        task: How many, and for how long they are idle.
         join: Opens one.
         trip: Does a round trip on one.
         leave: Leaves one.
     """
+    count = task["count"]
     leave(join())
     rss, threads = rss_kib(), threading.active_count()
     began = time.perf_counter()
@@ -172,12 +210,14 @@ def measure_sessions(
         trip(session)
     tripped = time.perf_counter()
     figures = {"rss_kib": (rss_kib() - rss) / count, "threads": (threading.active_count() - threads) / count}
+    cpu = time.process_time()
+    time.sleep(task["idle"])
+    figures["idle_cpu_ms"] = (time.process_time() - cpu) / task["idle"] * 1000
     leaving = time.perf_counter()
     for session in opened:
         leave(session)
     left = time.perf_counter()
-    times = {"join_ms": joined - began, "trip_ms": tripped - joined, "leave_ms": left - leaving}
-    return {**{name: seconds / count * 1000 for name, seconds in times.items()}, **figures}
+    return {**session_figures(count, join=joined - began, trip=tripped - joined, leave=left - leaving), **figures}
 
 
 def _post(content: str) -> str:

@@ -22,6 +22,7 @@ from tests.benchmarks.peers.common import (
     percentiles,
     rss_kib,
     serve,
+    session_figures,
 )
 
 
@@ -146,12 +147,26 @@ async def sessions(task: Task) -> Figures:
     joined = time.perf_counter()
     tripped = sum([sum(await _trips(session, 1)) for session in opened])
     figures = {"rss_kib": (rss_kib() - rss) / count, "threads": (threading.active_count() - threads) / count}
+    cpu = time.process_time()
+    await asyncio.sleep(task["idle"])
+    figures["idle_cpu_ms"] = (time.process_time() - cpu) / task["idle"] * 1000
     leaving = time.perf_counter()
     for session in opened:
         await session.disconnect()
     left = time.perf_counter()
-    times = {"join_ms": joined - began, "trip_ms": tripped, "leave_ms": left - leaving}
-    return {**{name: seconds / count * 1000 for name, seconds in times.items()}, **figures}
+    return {**session_figures(count, join=joined - began, trip=tripped, leave=left - leaving), **figures}
+
+
+async def first(task: Task) -> Figures:
+    seconds = []
+    for _ in range(task["count"]):
+        began = time.perf_counter()
+        session = await _join(task)
+        joined = time.perf_counter()
+        (trip,) = await _trips(session, 1)  # without the time that its listener needs to get ready
+        seconds.append(joined - began + trip)
+        await session.disconnect()
+    return {"first_ms": sorted(seconds)[len(seconds) // 2] * 1000}
 
 
 def _blocking(scenario: Any) -> Scenario:
@@ -159,5 +174,5 @@ def _blocking(scenario: Any) -> Scenario:
 
 
 if __name__ == "__main__":
-    scenarios = (throughput, roundtrip, listeners, upload, sessions)
-    serve({scenario.__name__: _blocking(scenario) for scenario in scenarios})
+    scenarios = (throughput, roundtrip, first, listeners, upload, sessions)
+    serve({"soak": _blocking(throughput), **{scenario.__name__: _blocking(scenario) for scenario in scenarios}})

@@ -12,6 +12,7 @@ from tests.benchmarks.peers.common import (
     Figures,
     Stopwatch,
     Task,
+    measure_first,
     measure_sessions,
     order,
     percentiles,
@@ -121,18 +122,25 @@ def upload(task: Task) -> Figures:
 
 def sessions(task: Task) -> Figures:
     """Opens many sessions."""
+    return measure_sessions(task, lambda: _join(task), _whole_trip, lambda session: session.disconnect())
 
-    def trip(session: Any) -> float:
-        with session.listen(maxsize=0) as listener:
-            return _trip(session, listener)
 
-    return measure_sessions(task["count"], lambda: _join(task), trip, lambda session: session.disconnect())
+def first(task: Task) -> Figures:
+    """Joins, posts, and waits for the first piece."""
+    return measure_first(task, lambda: _join(task), _whole_trip, lambda session: session.disconnect())
+
+
+def _whole_trip(session: Any) -> float:
+    with session.listen(maxsize=0) as listener:
+        return _trip(session, listener)
 
 
 if __name__ == "__main__":
     serve(
         {
             "throughput": throughput,
+            "soak": throughput,
+            "first": first,
             "roundtrip": roundtrip,
             "listeners": listeners,
             "upload": upload,

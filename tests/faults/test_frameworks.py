@@ -1,0 +1,262 @@
+"""Where programs really run: gevent, Celery, gunicorn, Flask and Django, each the real thing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sessionlib.engine import LocalEngine
+from tests.faults.script import within
+from tests.support.processes import ROOT, run_script
+from tests.support.waiting import eventually
+
+CONVERSE = '''
+import os
+from sessionlib import Session
+
+def make():
+    return Session(owner_type="agent", owner_id=os.environ["AGENT"], ws_url=os.environ["ENGINE"])
+
+def converse(text):
+    """A whole conversation in a session of its own."""
+    with make() as session:
+        reply = session.ask(text, timeout=20)
+        assert "".join(event.delta or "" for event in reply.events) == reply.text
+        assert len(session.get_messages()) == 2
+        return reply.text
+'''
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[dict[str, str]]:
+    """An engine with an agent on it, told by environment variables."""
+    with LocalEngine(api_key="k") as engine:
+        named = {"ENGINE": engine.ws_url, "AGENT": engine.agent().id, "SESSIONLIB_API_KEY": "k"}
+        yield {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": os.environ.get("HOME", "/"), **named}
+
+
+# ---- gevent --------------------------------------------------------------------------------
+
+
+def test_under_gevent_other_greenlets_go_on(environment: dict[str, str]) -> None:
+    source = f"""
+from gevent import monkey
+monkey.patch_all()
+import gevent
+{CONVERSE}
+ticks = 0
+def tick():
+    global ticks
+    while True:
+        gevent.sleep(0.001)
+        ticks += 1
+ticker = gevent.spawn(tick)
+talks = [gevent.spawn(converse, f"number {{number}}") for number in range(5)]
+gevent.joinall(talks, timeout=30, raise_error=True)
+assert all(f"number {{number}}" in talk.value for number, talk in enumerate(talks)), talks
+assert ticks > 0
+with make() as session:
+    before = ticks
+    try:
+        next(session.listen(event_types=["message_complete"], timeout=0.3))
+    except TimeoutError:
+        pass
+    assert ticks - before > 10, "the loop stood still while a session waited"
+ticker.kill()
+print("fine")
+"""
+    result = run_script(source, env=environment, timeout=60, options=["-W", "ignore"])
+    assert (result.rc, result.stdout, result.stderr) == (0, "fine\n", "")
+
+
+# ---- servers -------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    """Gives a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(command: list[str], directory: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a server, told to end by SIGTERM, in a group of its own; its output goes to a file."""
+    with (
+        (directory / "output.txt").open("wb") as output,
+        subprocess.Popen(
+            command,
+            cwd=directory,
+            env={**environment, "PYTHONPATH": f"{ROOT}{os.pathsep}{directory}"},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            yield process
+            process.send_signal(signal.SIGTERM)
+            with within(15):
+                process.wait(20)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def get(url: str) -> str:
+    """Fetches a page; the text of its failure if it fails."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=30) as response:
+            return str(response.read().decode())
+    except urllib.error.HTTPError as error:
+        with error:
+            return f"{error.code}: {error.read().decode()[-2000:]}"
+
+
+def is_up(port: int) -> bool:
+    """Whether somebody listens."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def assert_serves(port: int, *, at_once: int = 6) -> None:
+    """Fails unless a server answers several questions at once, each with the answer to itself."""
+    assert eventually(lambda: is_up(port), 30)
+    answers: dict[int, str] = {}
+
+    def ask(number: int) -> None:
+        answers[number] = get(f"http://127.0.0.1:{port}/?text=question-{number}")
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(at_once)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert {number: f'"question-{number}"' in answer for number, answer in answers.items()} == dict.fromkeys(
+        range(at_once), True
+    ), answers
+
+
+FLASK = f"""
+import flask
+{CONVERSE}
+app = flask.Flask(__name__)
+
+@app.get("/")
+def page():
+    return converse(flask.request.args["text"])
+"""
+
+# The session of the master is the mistake that --preload invites; the workers must not break it.
+PRELOADED = (
+    FLASK
+    + """
+ours = make().connect()
+from sessionlib import ForkedSessionError
+
+@app.get("/inherited")
+def inherited():
+    try:
+        ours.send("from a worker")
+    except ForkedSessionError:
+        return "refused"
+    return "sent"
+"""
+)
+
+
+def test_a_flask_view(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(FLASK, "utf-8")
+    port = free_port()
+    with running([sys.executable, "-m", "flask", "run", "--port", str(port)], tmp_path, environment):
+        assert_serves(port)
+
+
+def test_gunicorn_that_preloads(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(PRELOADED, "utf-8")
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--threads", "3"]
+    with running([*command, "--bind", f"127.0.0.1:{port}", "app:app"], tmp_path, environment):
+        assert_serves(port)
+        assert get(f"http://127.0.0.1:{port}/inherited") == "refused"
+
+
+DJANGO = f"""
+import sys
+import django.conf, django.http, django.urls
+{CONVERSE}
+django.conf.settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x", DEBUG=True)
+
+def page(request):
+    return django.http.HttpResponse(converse(request.GET["text"]))
+
+urlpatterns = [django.urls.path("", page)]
+
+if __name__ == "__main__":
+    from django.core.management import execute_from_command_line
+    execute_from_command_line(["manage", "runserver", "--noreload", sys.argv[1]])
+"""
+
+
+def test_a_django_view(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(DJANGO, "utf-8")
+    port = free_port()
+    with running([sys.executable, "app.py", f"127.0.0.1:{port}"], tmp_path, environment):
+        assert_serves(port)
+
+
+# ---- Celery --------------------------------------------------------------------------------
+
+CELERY = f"""
+import pathlib
+import celery
+{CONVERSE}
+here = pathlib.Path(__file__).parent
+app = celery.Celery("app", broker="filesystem://", backend=f"file://{{here}}/results")
+app.conf.broker_transport_options = {{
+    "data_folder_in": f"{{here}}/queue", "data_folder_out": f"{{here}}/queue", "store_processed": False,
+    "control_folder": f"{{here}}/control",
+}}
+app.conf.broker_connection_retry_on_startup = True
+# Made where the worker is forked from, as a module that is imported may well do.
+ours = make()
+
+@app.task
+def work(text):
+    return converse(text)
+"""
+
+
+def test_a_celery_worker_that_forks(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(CELERY, "utf-8")
+    for name in ("queue", "results"):
+        (tmp_path / name).mkdir()
+    worker = [sys.executable, "-m", "celery", "-A", "app", "worker", "--pool", "prefork", "--concurrency", "2"]
+    with running([*worker, "--without-gossip", "--without-mingle"], tmp_path, environment):
+        asked = run_script(
+            f"""
+            import sys
+            sys.path.insert(0, {str(tmp_path)!r})
+            from app import work
+            results = [work.delay(f"question-{{number}}") for number in range(4)]
+            for number, result in enumerate(results):
+                assert f'"question-{{number}}"' in result.get(timeout=40), number
+            print("fine")
+            """,
+            env=environment,
+            timeout=60,
+            options=["-W", "ignore"],
+        )
+    assert (asked.rc, asked.stdout) == (0, "fine\n"), (asked, (tmp_path / "output.txt").read_text()[-3000:])
