@@ -206,12 +206,16 @@ def one_line(conn: Connection, head: bytes) -> bool:
 
 
 def many_lines(conn: Connection, head: bytes) -> bool:
-    """Sends a thousand headers."""
-    conn.send_raw(b"HTTP/1.1 101 Switching Protocols\r\n" + b"X: y\r\n" * 1000 + b"\r\n")
-    return True
+    """Accepts, with a thousand headers."""
+    return conn.accept([("X", "y")] * 1000)
 
 
-@pytest.mark.parametrize("answer", [endless, one_line, many_lines])
+def long_line(conn: Connection, head: bytes) -> bool:
+    """Accepts, with one header of 9000 bytes."""
+    return conn.accept([("X", "y" * 9000)])
+
+
+@pytest.mark.parametrize("answer", [endless, one_line, many_lines, long_line])
 def test_a_handshake_without_measure_is_refused(
     engine: ScriptEngine, answer: Callable[[Connection, bytes], bool]
 ) -> None:

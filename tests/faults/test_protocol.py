@@ -213,19 +213,20 @@ def test_pieces_that_are_missing_after_a_cut_are_put_in_from_the_whole(engine: S
         assert reply.text == "Alpha bet" == "".join(event.delta or "" for event in reply.events)
 
 
-def test_two_turns_that_both_ended_meanwhile_are_both_ended(engine: ScriptEngine) -> None:
+@pytest.mark.parametrize("answers", [["first", "second"], ["first"]])
+def test_two_turns_that_both_ended_meanwhile_are_both_ended(engine: ScriptEngine, answers: list[str]) -> None:
     def post(conn: Connection, frame: Received) -> None:
         conn.send(frames.ack("post_message", "s1"))
         if len(engine.frames("post_message")) == 2:
             engine.history = [user_message("s1", "u1", "one"), user_message("s1", "u2", "two")]
-            engine.history += [agent_message("s1", "m1", "first"), agent_message("s1", "m2", "second")]
+            engine.history += [agent_message("s1", f"m{at}", text) for at, text in enumerate(answers)]
             conn.drop()
 
     engine.on("post_message", post)
     engine.on("connect_session", lambda conn, frame: conn.send(frames.ack("connect_session", "s1", status="Idle")))
     with created(engine) as session:
         first, second = session.stream("one", timeout=5), session.stream("two", timeout=5)
-        assert (first.result().text, second.result().text) == ("first", "second")
+        assert [first.result().text, second.result().text] == [*answers, ""][:2]
 
 
 def test_an_approval_that_was_answered_meanwhile_is_not_asked_again(engine: ScriptEngine) -> None:

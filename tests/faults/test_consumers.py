@@ -1,0 +1,147 @@
+"""Programs that leave, block or raise at the worst moment, with a peer that does not help."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from sessionlib import Session, SessionDisconnectedError, SessionError
+from sessionlib.wire import frames
+from tests.faults.script import joined, make, within
+from tests.support.chaos import ChaosProxy
+from tests.support.script_engine import ScriptEngine, notification, turn
+from tests.support.waiting import eventually
+
+ASKED = notification("s1", "r1", {"type": "tool_call_approval", "tool_name": "refund", "tool_call_id": "c1"})
+
+WAITS: dict[str, Callable[[Session], object]] = {
+    "listen": lambda session: list(session.listen()),
+    "ask": lambda session: session.ask("hi"),
+    "stream": lambda session: list(session.stream("hi")),
+    "get_messages": lambda session: session.get_messages(timeout=None),
+    "send": lambda session: session.send("x" * 50_000_000),
+}
+
+
+@pytest.mark.parametrize("leave", ["disconnect", "terminate"])
+@pytest.mark.parametrize("wait", WAITS)
+def test_leaving_ends_every_wait_though_the_peer_is_gone(engine: ScriptEngine, wait: str, leave: str) -> None:
+    outcomes: list[object] = []
+    engine.on("post_message", lambda conn, frame: None)
+    engine.on("get_messages", lambda conn, frame: None)
+
+    def use(session: Session) -> None:
+        try:
+            outcomes.append(WAITS[wait](session))
+        except SessionError as error:
+            outcomes.append(error)
+
+    with ChaosProxy("127.0.0.1", engine.port) as proxy:
+        session = make(proxy).connect(5)
+        proxy.blackhole()
+        user = threading.Thread(target=use, args=(session,))
+        user.start()
+        time.sleep(0.2)
+        assert user.is_alive()
+        with within(1.0):
+            getattr(session, leave)()
+            user.join()
+        assert outcomes == [[]] or isinstance(outcomes[0], SessionDisconnectedError), outcomes
+        proxy.clear()
+
+
+def test_leaving_while_the_link_is_being_got_back_ends_every_wait(engine: ScriptEngine) -> None:
+    with joined(engine, reconnect_delay=60.0) as session:
+        engine.stop_listening()
+        engine.drop_all()
+        assert eventually(lambda: session.state == "reconnecting")
+        outcomes: list[str] = []
+
+        def use(wait: Callable[[Session], object]) -> None:
+            try:
+                wait(session)
+                outcomes.append("an end")
+            except SessionDisconnectedError:
+                outcomes.append("told")
+
+        users = [threading.Thread(target=use, args=(wait,)) for wait in WAITS.values()]
+        for user in users:
+            user.start()
+        time.sleep(0.1)
+        with within(1.0):
+            session.disconnect()
+            for user in users:
+                user.join()
+        assert sorted(outcomes) == ["an end", "told", "told", "told", "told"]
+
+
+def test_a_handler_that_blocks_holds_up_nothing_else(engine: ScriptEngine) -> None:
+    let_go = threading.Event()
+    with joined(engine, ping_interval=0.1, pong_timeout=0.3) as session:
+        session.on_approval(lambda request: let_go.wait(10))
+        engine.push(ASKED)
+        with session.listen(event_types=["pong"], timeout=1) as listener:
+            for _ in range(5):
+                assert next(listener).type == "pong"
+        assert session.get_messages(timeout=1) == []
+        assert len(engine.handshakes) == 1
+        let_go.set()
+        engine.wait_for("post_message")
+
+
+@pytest.mark.parametrize("leave", ["disconnect", "terminate"])
+def test_a_handler_may_leave(engine: ScriptEngine, leave: str) -> None:
+    left = threading.Event()
+
+    def handler(request: object) -> bool:
+        getattr(session, leave)()
+        left.set()
+        return False
+
+    session = make(engine).connect(5)
+    session.on_approval(handler)
+    engine.push(ASKED)
+    assert left.wait(1 + 1)
+    assert not session.is_connected
+    engine.wait_idle()
+
+
+def test_a_callback_for_states_that_raises_or_leaves_does_no_harm(engine: ScriptEngine) -> None:
+    heard: list[str] = []
+
+    def failing(state: object) -> None:
+        raise RuntimeError("of the callback")
+
+    with joined(engine) as session:
+        session.on_state(failing)
+        session.on_state(lambda state: heard.append(str(state)))
+        engine.drop_all()
+        engine.wait_connected(2)
+        assert eventually(lambda: heard[-2:] == ["reconnecting", "connected"])
+        assert session.get_messages(timeout=5) == []
+
+
+def test_a_turn_its_listener_and_a_handler_all_live_through_a_lost_link(engine: ScriptEngine) -> None:
+    def post(conn, frame):  # type: ignore[no-untyped-def]
+        if frame.get("parent_message_id"):
+            conn.send_many([frames.ack("post_message", "s1"), *turn(ack=None)])
+        else:
+            conn.send_many([frames.ack("post_message", "s1"), frames.participant_status("s1", "Processing")])
+            conn.drop()
+
+    def join(conn, frame):  # type: ignore[no-untyped-def]
+        conn.answer(frame)
+        if conn.number == 2:
+            conn.send_many([frames.participant_status("s1", "AwaitingApproval"), ASKED])
+
+    engine.on("post_message", post)
+    engine.on("connect_session", join)
+    with joined(engine) as session, session.listen(timeout=5) as listener:
+        reply = session.ask("hi", timeout=5, on_approval=lambda request: True)
+        assert reply.text == "Hello there"
+        heard = [str(event.type) for event in listener if not event.is_turn_end or listener.close()]
+        assert heard.count("approval_request") == 1
+        assert heard.count("message_complete") == 1
