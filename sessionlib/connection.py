@@ -191,9 +191,13 @@ class Connection:
         reader.join()
 
     def abandon(self) -> None:
-        """Lets go without waiting, when nobody holds the session any more; for the garbage collector."""
+        """Has it let go when nobody holds the session any more; for the garbage collector, takes no lock."""
         if os.getpid() == self._pid:
-            heartbeat.unwatch(self)
+            heartbeat.abandon(self)
+
+    def let_go(self) -> None:
+        """Lets go without waiting; see `heartbeat.Heart`."""
+        if os.getpid() == self._pid:
             self.cancel()
 
     def _join(self, transport: Transport, deadline: Deadline) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import logging
 import os
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from sessionlib.link import LinkOptions
 from sessionlib.transport import Transport
 from sessionlib.wire import codec, frames
 
-__all__ = ["Heart", "Pulse", "unwatch", "watch"]
+__all__ = ["Heart", "Pulse", "abandon", "unwatch", "watch"]
 
 logger = logging.getLogger("sessionlib")
 
@@ -68,6 +71,9 @@ class Heart(Protocol):
     def beat(self, now: float) -> float:
         """Does what is due without ever waiting, and gives the time of the next beat."""
 
+    def let_go(self) -> None:
+        """Ends it without waiting: nobody has a use for it any more."""
+
 
 class _Keeper:
     """Calls each heart when its time has come; its thread lives for as long as there are any."""
@@ -77,6 +83,8 @@ class _Keeper:
         self._changed = threading.Condition(threading.Lock())
         self._due: list[tuple[float, int, Heart]] = []
         self._hearts: set[Heart] = set()
+        # What the garbage collector found. It may run inside our lock, and only leaves it here.
+        self._abandoned: deque[Heart] = deque()
         self._order = itertools.count()
         self._thread: threading.Thread | None = None
 
@@ -93,38 +101,53 @@ class _Keeper:
 
     def unwatch(self, heart: Heart) -> None:
         with self._changed:
-            self._hearts.discard(heart)
-            if not self._hearts:
-                self._due.clear()
+            self._forget(heart)
+            self._changed.notify()
+
+    def abandon(self, heart: Heart) -> None:
+        self._abandoned.append(heart)
+        # Who holds the lock, if it is not the very thread that this runs on, looks before it waits; at
+        # worst the heart is let go with the next beat of any.
+        if self._changed.acquire(blocking=False):
+            try:
                 self._changed.notify()
+            finally:
+                self._changed.release()
 
     def _run(self) -> None:
-        while True:
-            heart = self._next()
-            if heart is None:
-                return
-            following = self._beat(heart)
+        while (act := self._next()) is not None:
+            try:
+                act()
+            except Exception:  # one session's failure must not stop the others' hearts
+                logger.exception("! a heartbeat failed")
+
+    def _beat(self, heart: Heart) -> None:
+        following = time.monotonic() + SESSION_PING_INTERVAL
+        try:
+            following = heart.beat(time.monotonic())
+        finally:
             with self._changed:
                 if heart in self._hearts:
                     heapq.heappush(self._due, (following, next(self._order), heart))
 
-    def _beat(self, heart: Heart) -> float:
-        now = time.monotonic()
-        try:
-            return heart.beat(now)
-        except Exception:  # one session's failure must not stop the others' hearts
-            logger.exception("! a heartbeat failed")
-            return now + SESSION_PING_INTERVAL
+    def _forget(self, heart: Heart) -> None:
+        self._hearts.discard(heart)
+        if not self._hearts:
+            self._due.clear()
 
-    def _next(self) -> Heart | None:
-        """Waits until a heart is due; None when there are none left and the thread is to end."""
+    def _next(self) -> Callable[[], None] | None:
+        """Waits until there is something to do; None when no hearts are left and the thread is to end."""
         with self._changed:
             while self._hearts:
+                if self._abandoned:
+                    heart = self._abandoned.popleft()
+                    self._forget(heart)
+                    return heart.let_go
                 wait = self._due[0][0] - time.monotonic() if self._due else None
                 if wait is not None and wait <= 0:
                     heart = heapq.heappop(self._due)[2]
                     if heart in self._hearts:
-                        return heart
+                        return functools.partial(self._beat, heart)
                 else:
                     self._changed.wait(wait)
             self._thread = None
@@ -147,6 +170,11 @@ def watch(heart: Heart, first: float) -> None:
 def unwatch(heart: Heart) -> None:
     """Stops calling a heart; it may be in a beat still."""
     _keeper.unwatch(heart)
+
+
+def abandon(heart: Heart) -> None:
+    """Has a heart let go of on the keeper's thread, soon; takes no lock, and may run at any moment."""
+    _keeper.abandon(heart)
 
 
 def _start_anew() -> None:

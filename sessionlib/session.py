@@ -236,7 +236,9 @@ class Session:
         connection = self._connection
         if connection is not None and connection.is_open:
             connection.abandon()
-            warnings.warn(f"{self!r} was never disconnected", ResourceWarning, stacklevel=2, source=self)
+            # No repr, which takes the hub's lock: the collector may run inside it.
+            told = f"session {self.session_id} at {self._endpoint.host} was never disconnected"
+            warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
         waiting = sum(self._connection.hub.depths) if self._connection is not None else 0

@@ -380,7 +380,7 @@ def test_a_session_that_was_never_left_is_told_of_and_leaves_nothing(engine: Scr
     forgotten = weakref.ref(session)
     kept = [session]
     del session
-    with pytest.warns(ResourceWarning, match=r"Session s1.*never disconnected"):
+    with pytest.warns(ResourceWarning, match=r"session s1.*never disconnected"):
         kept.clear()
     assert forgotten() is None
     assert engine.latest.over.wait(5.0)

@@ -1,0 +1,209 @@
+"""Pings whatever the user's code is doing, links that have died, and the one thread for all sessions."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from sessionlib import SessionDisconnectedError, heartbeat
+from tests.client.sessions import opened, resumed_session
+from tests.client.test_hub import CollectingEvents
+from tests.support.script_engine import ScriptEngine
+from tests.support.waiting import eventually
+
+
+class CountingHeart:
+    """Beats every few milliseconds and counts."""
+
+    def __init__(self) -> None:
+        self.beats = 0
+        self.let_go_by = ""
+
+    def beat(self, now: float) -> float:
+        self.beats += 1
+        return now + 0.005
+
+    def let_go(self) -> None:
+        self.let_go_by = threading.current_thread().name
+
+
+class CollectingTime(float):
+    """A time in the middle of whose comparison the garbage is collected, as may happen at any time."""
+
+    def __lt__(self, other: float) -> bool:
+        gc.collect()
+        return super().__lt__(other)
+
+
+def keepers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "sessionlib-heartbeat"]
+
+
+# ---- pings -------------------------------------------------------------------------------------
+
+
+def test_both_kinds_of_ping_go_out_while_the_users_code_is_busy(engine: ScriptEngine) -> None:
+    with opened(engine, ping_interval=0.1):
+        end = time.monotonic() + 1.0
+        while time.monotonic() < end:  # the main thread gives nothing away
+            sum(range(1000))
+        at = [frame.at for frame in engine.frames("ping_session")]
+        assert engine.frames("ping_session")[0] == {"type": "ping_session", "session_id": "s1"}
+        assert 5 <= len(at) <= 11
+        assert 5 <= len(engine.frames("ws:ping")) <= 11
+        assert min(later - earlier for earlier, later in pairwise(at)) > 0.02
+
+
+def test_the_sessions_ping_goes_out_every_five_seconds_at_the_latest(engine: ScriptEngine) -> None:
+    with opened(engine, ping_interval=60.0):
+        began = time.monotonic()
+        (ping,) = engine.wait_for("ping_session", timeout=7.0)
+        assert 4.5 <= ping.at - began < 6.0
+        assert engine.frames("ws:ping") == []
+
+
+def test_pongs_are_heard_by_listeners(engine: ScriptEngine) -> None:
+    with opened(engine, ping_interval=0.1) as session:
+        events = session.listen(event_types=["pong"], timeout=5.0)
+        assert [next(events).data["type"] for _ in range(3)] == ["pong"] * 3
+
+
+def test_pings_of_the_engine_are_answered_while_the_users_code_is_busy(engine: ScriptEngine) -> None:
+    with opened(engine):
+        for number in range(5):
+            engine.latest.ping(b"are you there %d" % number)
+        pongs = engine.wait_for("ws:pong", 5)
+    assert [pong["payload"] for pong in pongs] == [b"are you there %d" % number for number in range(5)]
+
+
+def test_no_ping_follows_the_farewell(engine: ScriptEngine) -> None:
+    with opened(engine, ping_interval=0.01):
+        engine.wait_for("ping_session", 3)
+    count = len(engine.everything)
+    time.sleep(0.1)
+    assert len(engine.everything) == count
+    assert engine.everything[-1]["type"] == "ws:close"
+
+
+# ---- links that have died ----------------------------------------------------------------------
+
+
+def test_a_silent_link_counts_as_dead_in_time(engine: ScriptEngine) -> None:
+    for kind in ("ws:ping", "ping_session"):
+        engine.on(kind, lambda conn, frame: None)
+    with opened(engine, ping_interval=0.2, pong_timeout=0.3, reconnect=False) as session:
+        began = time.monotonic()
+        with pytest.raises(SessionDisconnectedError, match="s1"):
+            next(session.listen())
+        assert 0.4 <= time.monotonic() - began < 1.5
+        assert not session.is_connected
+
+
+def test_a_link_that_says_anything_at_all_is_alive(engine: ScriptEngine) -> None:
+    for kind in ("ws:ping", "ping_session"):
+        engine.on(kind, lambda conn, frame: None)
+    with opened(engine, ping_interval=0.2, pong_timeout=0.3, reconnect=False) as session:
+        for _ in range(10):
+            engine.latest.ping()
+            time.sleep(0.1)
+        assert session.is_connected
+
+
+# ---- the one thread ----------------------------------------------------------------------------
+
+
+def test_one_thread_keeps_all_sessions_alive_and_ends_with_the_last(engine: ScriptEngine) -> None:
+    sessions = [resumed_session(engine, f"s{number}", ping_interval=0.1).connect() for number in range(10)]
+    assert len(keepers()) == 1
+    engine.wait_for("ping_session", 30)
+    assert {frame["session_id"] for frame in engine.frames("ping_session")} == {f"s{n}" for n in range(10)}
+    for session in sessions[1:]:
+        session.disconnect()
+    count = len(engine.frames("ping_session"))
+    engine.wait_for("ping_session", count + 3)
+    sessions[0].disconnect()
+    assert eventually(lambda: not keepers())
+
+
+def test_sessions_that_come_and_go_find_the_thread_alive(engine: ScriptEngine) -> None:
+    for _ in range(20):
+        with opened(engine, ping_interval=0.01):
+            count = len(engine.frames("ws:ping"))
+            engine.wait_for("ws:ping", count + 1)
+
+
+def test_a_heart_beats_until_it_is_let_alone() -> None:
+    heart = CountingHeart()
+    heartbeat.watch(heart, time.monotonic())
+    assert eventually(lambda: heart.beats > 5)
+    heartbeat.unwatch(heart)
+    time.sleep(0.02)
+    beats = heart.beats
+    time.sleep(0.05)
+    assert heart.beats == beats
+    assert heart.let_go_by == ""
+
+
+def test_an_abandoned_heart_is_let_go_on_the_thread_and_beats_no_more() -> None:
+    heart, other = CountingHeart(), CountingHeart()
+    heartbeat.watch(heart, time.monotonic())
+    heartbeat.watch(other, time.monotonic())
+    heartbeat.abandon(heart)
+    assert eventually(lambda: heart.let_go_by == "sessionlib-heartbeat")
+    beats = heart.beats
+    before = other.beats
+    assert eventually(lambda: other.beats > before + 3)
+    assert heart.beats <= beats + 1
+    heartbeat.unwatch(other)
+
+
+# ---- garbage -----------------------------------------------------------------------------------
+
+
+def forget_one(engine: ScriptEngine) -> Any:
+    """Leaves a connected session behind that only the collector can find; gives its hub."""
+    session = resumed_session(engine).connect()
+    circle: list[Any] = [session]
+    circle.append(circle)
+    assert session._connection is not None
+    return session._connection.hub
+
+
+def done_in_time(call: Any) -> bool:
+    """Whether a call on a thread of its own comes to its end."""
+    done = threading.Event()
+    threading.Thread(target=lambda: (call(), done.set()), daemon=True).start()
+    return done.wait(5.0)
+
+
+@pytest.mark.filterwarnings("ignore:.*never disconnected:ResourceWarning")
+def test_a_session_collected_while_another_is_begun_to_be_watched_does_no_harm(engine: ScriptEngine) -> None:
+    hearts = [CountingHeart() for _ in range(2)]
+    now = time.monotonic()
+    gc.disable()
+    try:
+        forget_one(engine)
+        heartbeat.watch(hearts[0], now + 60)
+        assert done_in_time(lambda: heartbeat.watch(hearts[1], CollectingTime(now)))
+    finally:
+        gc.enable()
+    assert eventually(lambda: hearts[1].beats > 3)
+    assert engine.latest.over.wait(5.0)
+    for heart in hearts:
+        heartbeat.unwatch(heart)
+
+
+@pytest.mark.filterwarnings("ignore:.*never disconnected:ResourceWarning")
+def test_a_session_collected_while_its_own_events_are_delivered_does_no_harm(engine: ScriptEngine) -> None:
+    gc.disable()
+    try:
+        hub = forget_one(engine)
+        assert done_in_time(lambda: hub.dispatch(CollectingEvents("aP")))
+    finally:
+        gc.enable()
+    assert engine.latest.over.wait(5.0)
