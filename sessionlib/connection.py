@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -177,18 +178,21 @@ class Connection:
         reader = self._reader
         if reader is None or reader is threading.current_thread():
             return
+        # While the interpreter is ending, its other threads do not run any more.
+        wait = 0.0 if sys.is_finalizing() else self._options.close_timeout
         try:
             if transport is not None:
                 if farewell is not None:
                     transport.post(codec.dumps(farewell))
                 transport.close()
-            self._read_out.wait(self._options.close_timeout)
+            self._read_out.wait(wait)
         finally:
             self._joiner.cancel()
             if transport is not None:
                 transport.abort()
-        self._read_out.wait()
-        reader.join()
+        if not sys.is_finalizing():
+            self._read_out.wait()
+            reader.join()
 
     def abandon(self) -> None:
         """Has it let go when nobody holds the session any more; for the garbage collector, takes no lock."""
