@@ -108,7 +108,9 @@ class Answering(Lifecycle):
         # An answer is given whatever has gone wrong with another.
         connection, session_id = self._usable()
         answer = encode_approval(approved, confirm, deny_reason)
-        return connection.post(frames.post_message(session_id, answer, event.message_id), makes_turn=False).ticket
+        return connection.poster.post(
+            frames.post_message(session_id, answer, event.message_id), makes_turn=False
+        ).ticket
 
 
 def _event_type(event: object) -> SessionEventType:

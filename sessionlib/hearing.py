@@ -42,7 +42,7 @@ class Hearing(Lifecycle):
         """
         connection = self._connection
         if connection is not None:
-            connection.check_process()
+            connection.link.check_process()
         if connection is None or not (connection.is_open or connection.hub.has_backlog):
             connection, _ = self._connected()
         return Listener(
@@ -61,7 +61,7 @@ class Hearing(Lifecycle):
             SessionError: It refused.
         """
         connection, session_id = self._connected()
-        reply = connection.call(frames.get_messages(session_id), Deadline(timeout))
+        reply = connection.poster.call(frames.get_messages(session_id), Deadline(timeout))
         messages = reply.get("messages")
         if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
             raise SessionProtocolError(f"session {session_id}: the history is not a list of messages")

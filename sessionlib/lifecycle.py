@@ -102,7 +102,7 @@ class Lifecycle:
         """
         deadline = Deadline(timeout)
         if self._connection is not None and self.is_connected:
-            self._connection.check_process()
+            self._connection.link.check_process()
         with self._changing:
             if self._terminated:
                 raise SessionTerminatedError(
@@ -170,7 +170,7 @@ class Lifecycle:
         connection = self._connection
         if connection is None:
             return
-        connection.check_process()
+        connection.link.check_process()
         if connection.state is SessionState.CONNECTING:
             connection.cancel()  # so that a thread in connect() lets go of the lock
         with self._changing:
@@ -190,5 +190,5 @@ class Lifecycle:
                 f"session {self.session_id or '(new)'} is not connected; call connect() first",
                 session_id=self.session_id,
             )
-        connection.check_usable()
+        connection.link.check_usable()
         return connection, connection.session_id

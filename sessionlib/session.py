@@ -161,7 +161,7 @@ class Session(Hearing, Answering):
             SessionTimeoutError: The message did not go out in ``send_timeout`` seconds.
         """
         connection, session_id = self._connected()
-        connection.post(_message(session_id, content, files, mime_type, filename), progress=progress)
+        connection.poster.post(_message(session_id, content, files, mime_type, filename), progress=progress)
 
     def send_many(self, messages: Iterable[SendManyItem], *, progress: Progress | None = None) -> None:
         """Sends several messages as one turn.
@@ -179,7 +179,7 @@ class Session(Hearing, Answering):
             SessionTimeoutError: The batch did not go out in ``send_timeout`` seconds.
         """
         connection, session_id = self._connected()
-        connection.post(frames.post_messages(session_id, encode_batch(messages)), progress=progress)
+        connection.poster.post(frames.post_messages(session_id, encode_batch(messages)), progress=progress)
 
     # ---- turns ---------------------------------------------------------------------------------
 
@@ -250,7 +250,7 @@ class Session(Hearing, Answering):
             check_handler(on_approval)
         deadline = Deadline(timeout)
         message = _message(session_id, content, files, mime_type, filename)
-        post = connection.post(message, attend=True, within=deadline, progress=progress)
+        post = connection.poster.post(message, attend=True, within=deadline, progress=progress)
         return Turn(
             connection.hub,
             self._approvals,
