@@ -35,6 +35,8 @@ ROOMS = [
     "transport",
     "mailbox",
     "dispatcher",
+    "backlog",
+    "turn_readers",
     "hub",
     "listener",
     "replies",
