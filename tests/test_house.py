@@ -25,6 +25,7 @@ ROOMS = [
     "_version",
     "errors",
     "timing",
+    "dialling",
     "models",
     "config",
     "events",

@@ -14,6 +14,7 @@ from sessionlib.cli.say import one_line
 from sessionlib.cli.way import CERTIFICATE_ADVICE, Way
 from sessionlib.client import Client
 from sessionlib.config import Endpoint
+from sessionlib.dialling import Attempt
 from sessionlib.errors import (
     ApiError,
     AuthenticationError,
@@ -24,7 +25,6 @@ from sessionlib.errors import (
     SessionProtocolError,
 )
 from sessionlib.timing import Deadline
-from sessionlib.transport.dial import Attempt
 from sessionlib.transport.websocket import open_websocket
 
 __all__ = ["Patient", "examine"]
