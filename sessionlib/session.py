@@ -25,6 +25,7 @@ from sessionlib.content import (
 from sessionlib.dispatcher import Dispatcher
 from sessionlib.errors import SessionDisconnectedError, SessionError, SessionProtocolError, SessionTerminatedError
 from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
+from sessionlib.history import History
 from sessionlib.link import Callbacks, LinkOptions, Owner
 from sessionlib.listener import Listener
 from sessionlib.observers import StateCallback, StateObservers
@@ -519,6 +520,10 @@ class Session:
         if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
             raise SessionProtocolError(f"session {session_id}: the history is not a list of messages")
         return [SessionMessage.from_dict(message) for message in messages]
+
+    def history(self, timeout: float | None = 30.0) -> History:
+        """Gives the session's history as a list that can be saved and looked at; as `get_messages` otherwise."""
+        return History(self.get_messages(timeout))
 
     # ---- within --------------------------------------------------------------------------------
 
