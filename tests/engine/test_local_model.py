@@ -11,7 +11,6 @@ from sessionlib.engine import LocalEngine, ModelError, tool
 from sessionlib.engine.models import LocalModel, Question, Said, Text
 from sessionlib.engine.models.weights import weights_path
 from sessionlib.engine.stop import Stop, StoppedError
-
 from tests.support.processes import run_script
 
 from .helpers import Caller, answer_of, content_of, status_of
