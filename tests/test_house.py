@@ -39,6 +39,8 @@ ROOMS = [
     "transport",
     "mailbox",
     "dispatcher",
+    "backlog",
+    "turn_readers",
     "hub",
     "listener",
     "replies",
