@@ -105,6 +105,7 @@ class Reader:
                     transport.close(error.close_code)
                     self._note_illegal(error)
                     return error
+                del messages  # whose memory is not to be held while nothing comes
         except SessionlibError as error:
             return error
         except Exception as error:  # a reader that dies quietly would hang everybody

@@ -54,6 +54,7 @@ class FrameReader:
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         """Waits for text messages and gives all that have arrived; see `Transport.recv`."""
         self._stream.deadline = deadline
+        self._stream.take_back()
         try:
             while True:
                 if fastpath.enabled and not self._fragments:

@@ -134,6 +134,29 @@ def test_messages_among_fragments_pings_and_pongs(link: Link, seed: int, in_piec
     writing.join()
 
 
+def test_large_messages_of_several_links_at_once() -> None:
+    """They take turns with one buffer, and none may see what another has read."""
+    read: dict[int, list[bytes]] = {}
+
+    def run(number: int) -> None:
+        near, far = socket.socketpair()
+        link = Link(WebSocketTransport(wrap(near), LIMIT), far)
+        sent = [letters(LARGE + (number * 7919 + at * 104_729) % LARGE) for at in range(40)]
+        writing = link.write(b"".join(map(text_frame, sent)))
+        read[number] = [message for message in sent if link.read(1) != [message]]
+        writing.join()
+        link.transport.release()
+        far.close()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not any(read.values())
+    assert len(read) == 4
+
+
 @pytest.mark.parametrize("size", [LIMIT + 1, 1 << 62])
 def test_a_message_that_is_announced_too_large(link: Link, size: int) -> None:
     writing = link.write(text_frame(b"first") + text_frame(b"x" * 100, declared=size, length_form=64))
