@@ -190,5 +190,6 @@ class Lifecycle:
                 f"session {self.session_id or '(new)'} is not connected; call connect() first",
                 session_id=self.session_id,
             )
-        connection.link.check_usable()
+        if connection.link.transport is None:
+            connection.link.check_usable()
         return connection, connection.session_id
