@@ -28,6 +28,7 @@ ROOMS = [
     "words",
     "tables",
     "timing",
+    "dialling",
     "models",
     "config",
     "events",
