@@ -28,6 +28,7 @@ from sessionlib.errors import (
     InsecureTransportError,
     InternalServerError,
     MessageTooLargeError,
+    MissingExtraError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
@@ -51,6 +52,7 @@ from sessionlib.events import (
     SessionMessageRole,
     SessionMessageStatus,
 )
+from sessionlib.history import History
 from sessionlib.listener import Listener
 from sessionlib.session import Session
 from sessionlib.turn import Reply, ToolCall, Turn
@@ -101,6 +103,7 @@ __all__ = [
     "DeliveryUnknownError",
     "ForkedSessionError",
     "HandshakeError",
+    "History",
     "IOConfig",
     "InsecureTransportError",
     "InternalServerError",
@@ -111,6 +114,7 @@ __all__ = [
     "MemoryConfig",
     "MessageSender",
     "MessageTooLargeError",
+    "MissingExtraError",
     "NotFoundError",
     "ParticipantStatus",
     "PermissionDeniedError",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sessionlib.errors import SessionProtocolError
 from sessionlib.events import SessionEventType, SessionMessage
+from sessionlib.history import History
 from sessionlib.lifecycle import Lifecycle
 from sessionlib.listener import Listener
 from sessionlib.timing import Deadline
@@ -66,3 +67,7 @@ class Hearing(Lifecycle):
         if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
             raise SessionProtocolError(f"session {session_id}: the history is not a list of messages")
         return [SessionMessage.from_dict(message) for message in messages]
+
+    def history(self, timeout: float | None = 30.0) -> History:
+        """Gives the session's history as a list that can be saved and looked at; as `get_messages` otherwise."""
+        return History(self.get_messages(timeout))

@@ -6,30 +6,16 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sessionlib.cli.say import one_line
 from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.words import call_text, one_line
 
-__all__ = ["call_text", "describe"]
-
-_MAX_VALUE = 200
+__all__ = ["describe"]
 
 
 def describe(event: SessionEvent) -> str | None:
     """Gives an event in one line; None for what is not worth one."""
     words = _WORDS.get(event.type)
     return None if words is None else words(event.data)
-
-
-def call_text(tool_name: str, arguments: Mapping[str, Any]) -> str:
-    """Gives a tool's call as it would stand in Python."""
-    given = ", ".join(f"{name}={_value(value)}" for name, value in arguments.items())
-    return one_line(f"{tool_name or 'a tool'}({given})")
-
-
-def _value(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    shown = one_line(text, _MAX_VALUE)
-    return f'"{shown}"' if isinstance(value, str) else shown
 
 
 def _call(data: Mapping[str, Any]) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Protocol, TextIO
 
 from sessionlib.cli.describe import describe
-from sessionlib.cli.say import clean, is_terminal, tell
+from sessionlib.cli.say import is_terminal, tell
 from sessionlib.errors import SessionTimeoutError
 from sessionlib.events import SessionEvent
 from sessionlib.turn import Reply, Turn
+from sessionlib.words import clean
 
 __all__ = [
     "JsonLinesPrinter",

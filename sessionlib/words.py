@@ -1,0 +1,51 @@
+"""Words for people: texts in one line, without what a terminal would obey; sizes and calls as one says them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["call_text", "clean", "one_line", "size_of"]
+
+_MAX_LINE = 1000
+_MAX_VALUE = 200
+
+
+def one_line(text: str, limit: int = _MAX_LINE) -> str:
+    """Gives a text as one line that is fit for a terminal.
+
+    Args:
+        text: The text.
+        limit: Characters after which it is cut.
+    """
+    line = " ".join(clean(text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def clean(text: str) -> str:
+    """Takes out the characters that a terminal would obey: an agent's words must not move its cursor."""
+    return text if text.isprintable() else "".join(char for char in text if char.isprintable() or char in "\n\t")
+
+
+def size_of(count: float) -> str:
+    """Gives a number of bytes in words."""
+    if count < 1024:
+        return f"{count} bytes"
+    for unit in ("KB", "MB"):
+        count /= 1024
+        if count < 1024:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1024:.1f} GB"
+
+
+def call_text(tool_name: str, arguments: Mapping[str, Any]) -> str:
+    """Gives a tool's call as it would stand in Python."""
+    given = ", ".join(f"{name}={_value(value)}" for name, value in arguments.items())
+    return one_line(f"{tool_name or 'a tool'}({given})")
+
+
+def _value(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    shown = one_line(text, _MAX_VALUE)
+    return f'"{shown}"' if isinstance(value, str) else shown
