@@ -32,6 +32,7 @@ ROOMS = [
     "models",
     "config",
     "events",
+    "telling",
     "history",
     "uploads",
     "content",

@@ -114,7 +114,7 @@ def test_nothing_runs(attack: str, renderer: str) -> None:
 def test_the_attacks_are_attacks() -> None:
     harmless = [attack for attack in ATTACKS if not any(Seen(render(attack)).harm for render in RENDERERS.values())]
     # These are so only for renderers that read links as browsers do, or take what is between ticks for prose.
-    assert len(harmless) <= len(ATTACKS) // 4, harmless
+    assert len(harmless) <= len(ATTACKS) // 3, harmless
 
 
 PARTS = st.sampled_from(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Protocol, TextIO
 
-from sessionlib.cli.describe import describe
 from sessionlib.cli.say import is_terminal, tell
 from sessionlib.errors import SessionTimeoutError
 from sessionlib.events import SessionEvent
+from sessionlib.telling import Streamed, describe
 from sessionlib.turn import Reply, Turn
 from sessionlib.words import clean
 
@@ -19,7 +18,6 @@ __all__ = [
     "NotingPrinter",
     "Printer",
     "SilentPrinter",
-    "Streamed",
     "TextPrinter",
     "follow",
     "watch",
@@ -81,25 +79,6 @@ class SilentPrinter:
 
     def close(self) -> None:
         """Ends nothing."""
-
-
-class Streamed:
-    """Tells what text is new in an event, so that each message is shown once and whole."""
-
-    def __init__(self) -> None:
-        self._seen: defaultdict[str | None, list[str]] = defaultdict(list)
-
-    def new_text(self, event: SessionEvent) -> list[str]:
-        """Gives the pieces of text to show for an event, most often one or none."""
-        if event.delta:
-            self._seen[event.message_id].append(event.delta)
-            return [event.delta]
-        if not event.is_complete or event.text is None:
-            return []
-        seen, text = "".join(self._seen.pop(event.message_id, ())), str(event.text)
-        if text.startswith(seen):
-            return [text[len(seen) :]] if len(text) > len(seen) else []
-        return ["\n\n", text]  # pieces were lost on the way: the whole of it, once more
 
 
 class TextPrinter:

@@ -1,15 +1,35 @@
-"""Events other than text, in one line for a person."""
+"""Telling a person what happens in a turn: its text, whole and once, and the rest in one line each."""
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.words import call_text, one_line
 
-__all__ = ["describe"]
+__all__ = ["Streamed", "describe"]
+
+
+class Streamed:
+    """Tells what text is new in an event, so that each message is shown once and whole."""
+
+    def __init__(self) -> None:
+        self._seen: defaultdict[str | None, list[str]] = defaultdict(list)
+
+    def new_text(self, event: SessionEvent) -> list[str]:
+        """Gives the pieces of text to show for an event, most often one or none."""
+        if event.delta:
+            self._seen[event.message_id].append(event.delta)
+            return [event.delta]
+        if not event.is_complete or event.text is None:
+            return []
+        seen, text = "".join(self._seen.pop(event.message_id, ())), str(event.text)
+        if text.startswith(seen):
+            return [text[len(seen) :]] if len(text) > len(seen) else []
+        return ["\n\n", text]  # pieces were lost on the way: the whole of it, once more
 
 
 def describe(event: SessionEvent) -> str | None:
