@@ -21,11 +21,13 @@ from sessionlib.content import (
 from sessionlib.errors import SessionDisconnectedError, SessionError
 from sessionlib.hearing import Hearing
 from sessionlib.link import LinkOptions, Owner
+from sessionlib.markup import fold, in_code, safe_html
 from sessionlib.outgoing import Progress
 from sessionlib.timing import Deadline
 from sessionlib.transport.proxy import parse_proxy
 from sessionlib.turn import Reply, Turn
 from sessionlib.wire import frames
+from sessionlib.words import count_of
 
 if TYPE_CHECKING:
     from sessionlib.client import Client
@@ -125,6 +127,13 @@ class Session(Hearing, Answering):
             ),
         )
         self._approvals = ApprovalDesk(self, self._send_answer, self._dispatcher)
+
+    def _repr_html_(self) -> str:
+        asked = self.approvals
+        still_open = sum(record.is_open for record in asked)
+        counts = f"{count_of(self._waiting, 'event')} waiting · {count_of(len(asked), 'approval')}, {still_open} open"
+        told = f" at {self._endpoint.host} · {self.state} · {counts}"
+        return fold(f"Session {in_code(self.session_id or 'new')}{safe_html(told)}")
 
     # ---- saying --------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["call_text", "clean", "one_line", "size_of"]
+__all__ = ["call_text", "clean", "count_of", "one_line", "size_of"]
 
 _MAX_LINE = 1000
 _MAX_VALUE = 200
@@ -37,6 +37,11 @@ def size_of(count: float) -> str:
         if count < 1024:
             return f"{count:.1f} {unit}"
     return f"{count / 1024:.1f} GB"
+
+
+def count_of(number: int, thing: str) -> str:
+    """Gives a number of things, such as "2 events"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def call_text(tool_name: str, arguments: Mapping[str, Any]) -> str:

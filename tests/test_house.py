@@ -27,6 +27,7 @@ ROOMS = [
     "extras",
     "words",
     "markup",
+    "cells",
     "tables",
     "timing",
     "models",
