@@ -12,7 +12,7 @@ import html
 import re
 from collections.abc import Iterable, Iterator
 
-__all__ = ["fold", "in_code", "quiet", "safe_html", "safe_markdown", "table"]
+__all__ = ["alarm", "fold", "in_code", "quiet", "safe_html", "safe_markdown", "table"]
 
 # Invisible, and no part of any scheme.
 _APART = "\u200b"
@@ -48,6 +48,11 @@ def in_code(text: object) -> str:
 def quiet(content: str) -> str:
     """Gives HTML in small, pale letters, for what is said on the side."""
     return f'<small style="opacity: 0.7">{content}</small>'
+
+
+def alarm(content: str) -> str:
+    """Gives HTML in a colour of warning, for what went wrong."""
+    return f'<div style="color: #b3261e">{content}</div>'
 
 
 def fold(summary: str, body: str = "") -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.words import call_text, one_line
+from sessionlib.words import call_text, clean, is_terminal, one_line
 
-__all__ = ["Streamed", "describe"]
+__all__ = ["Streamed", "TextPrinter", "describe"]
 
 
 class Streamed:
@@ -30,6 +30,42 @@ class Streamed:
         if text.startswith(seen):
             return [text[len(seen) :]] if len(text) > len(seen) else []
         return ["\n\n", text]  # pieces were lost on the way: the whole of it, once more
+
+
+class TextPrinter:
+    """Writes the text of a turn as it streams, each message from the beginning of a line.
+
+    Args:
+        out: Where to; a terminal gets no control characters.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._clean = is_terminal(out)
+        self._streamed = Streamed()
+        self._message_id: str | None = None
+        self._at_line_start = True
+
+    def show(self, event: SessionEvent) -> None:
+        """Writes what text is new in an event."""
+        for piece in self._streamed.new_text(event):
+            if event.message_id != self._message_id:
+                self.close()
+            self._message_id = event.message_id
+            self._write(clean(piece) if self._clean else piece)
+        if event.requires_action:
+            self.close()  # the question stands on a line of its own
+
+    def close(self) -> None:
+        """Ends the last line."""
+        if not self._at_line_start:
+            self._write("\n")
+
+    def _write(self, text: str) -> None:
+        if text:
+            self._out.write(text)
+            self._out.flush()
+            self._at_line_start = text.endswith("\n")
 
 
 def describe(event: SessionEvent) -> str | None:

@@ -254,6 +254,34 @@ class Turn:
             ) from None
         return _reply(self._events, (self._ended or time.monotonic()) - self._began)
 
+    def wait(self, timeout: float) -> bool:
+        """Waits until the next event can be had at once, or the turn is over.
+
+        Args:
+            timeout: Seconds to wait; 0 only looks.
+
+        Returns:
+            Whether it is so far.
+        """
+        if self._over or len(self._mailbox):
+            return True
+        try:
+            self._mailbox.put_back([self._mailbox.get(Deadline(timeout))])
+        except TimeoutError:
+            return False
+        except (Closed, SessionError):
+            return True  # which whoever reads on will be told
+        return True
+
+    def offer(self) -> None:
+        """Has the handlers see to the request that was read last, as asking for the next event would.
+
+        Raises:
+            Exception: What a handler raised; the request was denied.
+        """
+        with self._reading():
+            self._attendance.offer_last(self._deadline)
+
     def close(self) -> None:
         """Stops reading it; the turn itself goes on in the engine.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 
-__all__ = ["call_text", "clean", "count_of", "one_line", "size_of"]
+__all__ = ["call_text", "clean", "count_of", "is_terminal", "one_line", "size_of"]
 
 _MAX_LINE = 1000
 _MAX_VALUE = 200
@@ -26,6 +26,11 @@ def one_line(text: str, limit: int = _MAX_LINE) -> str:
 def clean(text: str) -> str:
     """Takes out the characters that a terminal would obey: an agent's words must not move its cursor."""
     return text if text.isprintable() else "".join(char for char in text if char.isprintable() or char in "\n\t")
+
+
+def is_terminal(stream: IO[Any] | None) -> bool:
+    """Whether a person is at the other end of a standard stream; one that is closed has nobody."""
+    return stream is not None and not stream.closed and stream.isatty()
 
 
 def size_of(count: float) -> str:

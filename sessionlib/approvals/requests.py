@@ -111,9 +111,11 @@ class ApprovalRequest:
     def _repr_html_(self) -> str:
         asked = f"The agent asks to run {in_code(self.tool_name or 'a tool')}"
         arguments = [(name, in_code(json.dumps(value, default=str))) for name, value in self.arguments.items()]
-        return f"<div>{asked}</div>{table(arguments) if arguments else ''}{fold(safe_html(self._outcome()))}"
+        return f"<div>{asked}</div>{table(arguments) if arguments else ''}{fold(safe_html(self.outcome))}"
 
-    def _outcome(self) -> str:
+    @property
+    def outcome(self) -> str:
+        """What became of it, and by whom, in words."""
         record = self.record
         if record is None or record.is_open:
             return "open: answer it with approve() or deny()"
@@ -143,6 +145,16 @@ class ApprovalRequest:
     def deny(self, reason: str | None = None, *, remember: Remember | None = None) -> None:
         """Does not let the tool run; arguments and errors as for `approve`, with what the agent is told."""
         self._answer(ApprovalResponse(False, deny_reason=reason, remember=remember))
+
+    def answer(self, response: ApprovalResponse, *, by: str = "respond") -> None:
+        """Gives an answer as handlers return it; errors as for `approve`.
+
+        Args:
+            response: The answer.
+            by: Who gives it, for the record.
+        """
+        self._asked = by
+        self._answer(response)
 
     def _answer(self, response: ApprovalResponse) -> None:
         self.session._approvals.answer(self.event, response, by=self._asked or "respond")

@@ -6,19 +6,17 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Protocol, TextIO
 
-from sessionlib.cli.say import is_terminal, tell
+from sessionlib.cli.say import tell
 from sessionlib.errors import SessionTimeoutError
 from sessionlib.events import SessionEvent
-from sessionlib.telling import Streamed, describe
+from sessionlib.telling import describe
 from sessionlib.turn import Reply, Turn
-from sessionlib.words import clean
 
 __all__ = [
     "JsonLinesPrinter",
     "NotingPrinter",
     "Printer",
     "SilentPrinter",
-    "TextPrinter",
     "follow",
     "watch",
 ]
@@ -79,42 +77,6 @@ class SilentPrinter:
 
     def close(self) -> None:
         """Ends nothing."""
-
-
-class TextPrinter:
-    """Writes the text of a turn as it streams, each message from the beginning of a line.
-
-    Args:
-        out: Where to; a terminal gets no control characters.
-    """
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._clean = is_terminal(out)
-        self._streamed = Streamed()
-        self._message_id: str | None = None
-        self._at_line_start = True
-
-    def show(self, event: SessionEvent) -> None:
-        """Writes what text is new in an event."""
-        for piece in self._streamed.new_text(event):
-            if event.message_id != self._message_id:
-                self.close()
-            self._message_id = event.message_id
-            self._write(clean(piece) if self._clean else piece)
-        if event.requires_action:
-            self.close()  # the question stands on a line of its own
-
-    def close(self) -> None:
-        """Ends the last line."""
-        if not self._at_line_start:
-            self._write("\n")
-
-    def _write(self, text: str) -> None:
-        if text:
-            self._out.write(text)
-            self._out.flush()
-            self._at_line_start = text.endswith("\n")
 
 
 class JsonLinesPrinter:
