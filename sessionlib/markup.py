@@ -16,6 +16,7 @@ __all__ = ["alarm", "fold", "in_code", "quiet", "safe_html", "safe_markdown", "t
 
 # Invisible, and no part of any scheme.
 _APART = "\u200b"
+_MARGINS = "margin: 6px 0"
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _SCHEME = re.compile("(" + r"[\t\n]*".join("javascript") + r")(?=[\s\\]*:)", re.IGNORECASE)
 _PICTURE = re.compile(r"!\[(\]?)")
@@ -63,8 +64,8 @@ def fold(summary: str, body: str = "") -> str:
         body: What is below it, as HTML.
     """
     if not body:
-        return f"<div>{quiet(summary)}</div>"
-    return f"<details><summary>{quiet(summary)}</summary>{body}</details>"
+        return f'<div style="{_MARGINS}">{quiet(summary)}</div>'
+    return f'<details style="{_MARGINS}"><summary>{quiet(summary)}</summary>{body}</details>'
 
 
 def table(rows: Iterable[tuple[str, str]]) -> str:

@@ -257,6 +257,9 @@ class Session(Hearing, Answering):
     @overload
     def chat(self, content: Content, *, wait: Literal[False], **options: Any) -> LiveReply: ...
 
+    @overload
+    def chat(self, content: Content, *, wait: bool, **options: Any) -> Reply | LiveReply: ...
+
     def chat(
         self, content: Content, *, wait: bool = True, on_approval: ApprovalHandler | None = None, **options: Any
     ) -> Reply | LiveReply:

@@ -178,7 +178,7 @@ class LiveReply:
         self._settle_forms()
         if self._stage is not None and isinstance(self._view, CellView):
             for form in self._forms:
-                self._view.decided(form.request)
+                self._view.decided(form.request.event, form.outcome)
             self._stage.freeze(self._view.markdown)
 
     def _fail(self, error: BaseException) -> None:

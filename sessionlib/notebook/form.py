@@ -12,7 +12,7 @@ import ipywidgets
 from sessionlib.approvals import ApprovalRequest
 from sessionlib.content import ApprovalResponse
 from sessionlib.errors import ApprovalAlreadyAnsweredError, SessionError
-from sessionlib.markup import alarm, in_code, quiet, safe_html
+from sessionlib.markup import alarm, in_code, safe_html
 from sessionlib.notebook.fields import Field
 from sessionlib.policies import printable
 
@@ -33,12 +33,14 @@ class Form:
         request: What is asked.
         pressed: Set once a button was pressed.
         response: What it said; None before.
+        outcome: What became of the request, in words; "" before.
     """
 
     def __init__(self, request: ApprovalRequest, answer: Callable[[ApprovalResponse], None] | None = None) -> None:
         self.request = request
         self.pressed = threading.Event()
         self.response: ApprovalResponse | None = None
+        self.outcome = ""
         self._answer = answer
         self._tool = in_code(printable(request.tool_name) or "a tool")
         self._fields = [Field(name, value) for name, value in request.arguments.items()]
@@ -72,7 +74,9 @@ class Form:
         for field in self._fields:
             field.widget.disabled = True
         self._title.value = f"The agent asked to run {self._tool}:"
-        self._outcome.value = quiet(safe_html(why or self.request.outcome))
+        self.outcome = why or self.request.outcome
+        mark = "✓ " if self.outcome.startswith("approved") else "✗ " if self.outcome.startswith("denied") else ""
+        self._outcome.value = f"<b>{mark}{safe_html(self.outcome)}</b>"
 
     def _approve(self, *, remember: Any = None) -> None:
         try:

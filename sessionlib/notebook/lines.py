@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sessionlib.approvals import ApprovalRequest
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.markup import alarm, fold, in_code, safe_html
 from sessionlib.telling import describe
@@ -55,10 +54,10 @@ class Lines:
         key = f"{event.type} {event.message_id or self._count}"
         return Line(key, fold(safe_html(one_line(told, _MAX_SUMMARY)), _block(thought) if thought else ""))
 
-    def decided(self, request: ApprovalRequest) -> Line:
-        """Gives the line of a call that somebody has decided about."""
-        key = _call_of(request.event)
-        self._calls.setdefault(key, {})["decided"] = request.outcome
+    def decided(self, event: SessionEvent, outcome: str) -> Line:
+        """Gives the line of a call that somebody has decided about, and how."""
+        key = _call_of(event)
+        self._calls.setdefault(key, {})["decided"] = outcome
         return self._line_of(key)
 
     def _call(self, event: SessionEvent) -> Line:
@@ -74,7 +73,7 @@ class Lines:
         arguments = arguments if isinstance(arguments, Mapping) else {}
         call = in_code(call_text(str(facts.get("tool_name") or ""), arguments))
         body = _block(_as_text(facts.get("output"))) if facts.get("stage") is Type.TOOL_RESULT else ""
-        told = _outcome(facts) + (f" ({facts['decided']})" if "decided" in facts else "")
+        told = " · ".join(str(part) for part in (_outcome(facts), facts.get("decided")) if part)
         return Line(key, fold(f"{call} {safe_html(told)}", body))
 
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from sessionlib.approvals import ApprovalRequest
 from sessionlib.events import SessionEvent
 from sessionlib.notebook.lines import Line, Lines
 from sessionlib.notebook.sections import Section
@@ -75,9 +74,9 @@ class CellView:
         if self.until_due() == 0.0:
             self.draw()
 
-    def decided(self, request: ApprovalRequest) -> None:
-        """Takes note of who has decided about a request."""
-        self._put(self._lines.decided(request))
+    def decided(self, event: SessionEvent, outcome: str) -> None:
+        """Takes note of what somebody has decided about a request."""
+        self._put(self._lines.decided(event, outcome))
 
     def until_due(self) -> float | None:
         """Gives the seconds until something should be drawn; None when nothing waits."""
