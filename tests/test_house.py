@@ -42,6 +42,8 @@ ROOMS = [
     "transport",
     "mailbox",
     "dispatcher",
+    "backlog",
+    "turn_readers",
     "hub",
     "listener",
     "replies",
