@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+from sessionlib.markup import fold, safe_html, safe_markdown
 from sessionlib.models import JsonModel, StrEnum
 
 __all__ = [
@@ -263,6 +264,11 @@ class SessionMessage(JsonModel):
     def __repr__(self) -> str:
         role = "user" if self.is_user else "agent" if self.is_agent else "unknown"
         return f"SessionMessage(role={role!r}, text={(self.text or '')[:80]!r}, status={self.status})"
+
+    def _repr_markdown_(self) -> str:
+        who = "user" if self.is_user else "agent" if self.is_agent else "unknown"
+        body = fold(safe_html(f"({self.content_type or 'nothing'})")) if self.text is None else safe_markdown(self.text)
+        return f"**{who}**\n\n{body}"
 
     @property
     def is_user(self) -> bool:
