@@ -77,6 +77,7 @@ if typing.TYPE_CHECKING:
     )
     from sessionlib.chatbot import Chatbot
     from sessionlib.client import Client
+    from sessionlib.latency import Latencies, Latency, latencies
     from sessionlib.notebook import ask_notebook
     from sessionlib.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
 
@@ -109,6 +110,8 @@ __all__ = [
     "InternalServerError",
     "IoConfig",
     "LLMInfo",
+    "Latencies",
+    "Latency",
     "Listener",
     "LlmInfo",
     "MemoryConfig",
@@ -151,6 +154,7 @@ __all__ = [
     "ask_console",
     "ask_notebook",
     "deny_all",
+    "latencies",
 ]
 
 # Loaded when first asked for: who resumes a session needs none of it.
@@ -159,6 +163,7 @@ _LATER = {
     "LlmInfo MemoryConfig Tool ToolApprovalConfig ToolInput ToolInputType",
     "chatbot": "Chatbot",
     "client": "Client",
+    "latency": "Latencies Latency latencies",
     "notebook": "ask_notebook",
     "policies": "approval_policy approve_all approve_tools ask_console deny_all",
 }

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.mailbox import Mailbox
+from sessionlib.mailbox import Mailbox, TimedMailbox
 from sessionlib.wire.turns import NEUTRAL, Origin, Ticket, TurnTracker
 
 __all__ = ["Hub", "Posts"]
@@ -190,9 +190,9 @@ class Hub:
                     self._hears_tail = tuple(self._listeners)
             return self._tracker.post(makes_turn, contents)
 
-    def attend(self, ticket: Ticket) -> Mailbox:
+    def attend(self, ticket: Ticket) -> TimedMailbox:
         """Opens a mailbox that hears the ack and the turn of a post that is about to leave, and no more."""
-        mailbox = Mailbox()
+        mailbox = TimedMailbox()
         with self._lock:
             ticket.attended = True  # nobody else knows it yet
             self._turns[ticket] = mailbox

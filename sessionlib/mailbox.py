@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
@@ -12,7 +13,7 @@ from sessionlib.errors import ForkedSessionError, SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.timing import Deadline, acquire
 
-__all__ = ["OVERFLOW", "Closed", "Mailbox"]
+__all__ = ["OVERFLOW", "Closed", "Mailbox", "TimedMailbox"]
 
 OVERFLOW = "subscriber queue overflow"
 
@@ -260,3 +261,22 @@ class Mailbox:
                     self._consumers_waiting -= 1
                     if gate in self._gates:
                         self._gates.remove(gate)
+
+
+class TimedMailbox(Mailbox):
+    """A mailbox that also notes when events came, once for all that came together.
+
+    Attributes:
+        arrivals: When events came, on the monotonic clock, and which.
+    """
+
+    __slots__ = ("arrivals",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrivals: list[tuple[float, Sequence[SessionEvent]]] = []
+
+    def put(self, events: Sequence[SessionEvent]) -> None:
+        """Appends events without ever waiting, and notes the time."""
+        self.arrivals.append((time.monotonic(), events))
+        super().put(events)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRequest
 from sessionlib.approvals.attendance import Attendance
@@ -23,7 +23,12 @@ from sessionlib.hub import Hub
 from sessionlib.link import Post
 from sessionlib.mailbox import Closed
 from sessionlib.models import JsonModel
+from sessionlib.plots import plot_timeline
+from sessionlib.timeline import Arrivals, timeline_of
 from sessionlib.timing import Deadline
+
+if TYPE_CHECKING:
+    from sessionlib.plots import Axes
 
 __all__ = ["Reply", "ToolCall", "Turn", "last_text"]
 
@@ -75,12 +80,39 @@ class Reply(JsonModel):
     duration: float = 0.0
     status: SessionMessageStatus = SessionMessageStatus.COMPLETE
     error: Optional[str] = None
+    # Not a field: times of this process's clock have no place in what is compared, or sent elsewhere.
+    _arrivals = Arrivals(0.0, ())
 
     def __str__(self) -> str:
         return self.text
 
     def __repr__(self) -> str:
         return f"Reply(text={self.text[:80]!r}, status={self.status}, {len(self.events)} events, {self.duration:.2f} s)"
+
+    @property
+    def times(self) -> list[float]:
+        """When each of its events came, in seconds from the post; empty when that is not known."""
+        return self._arrivals.times(self.events)
+
+    @property
+    def first_delta(self) -> Optional[float]:
+        """Seconds from the post to the first piece of text; None when there was none."""
+        return self._arrivals.first_delta(self.events)
+
+    def plot(self, ax: Optional["Axes"] = None) -> "Axes":
+        """Draws the turn along an axis of time: pieces of text, tools, approvals and waits.
+
+        Args:
+            ax: Where to draw, as matplotlib calls it; None makes a figure.
+
+        Raises:
+            MissingExtraError: matplotlib is not installed; the extra ``plot`` brings it.
+            ValueError: It is not known when the events came, since it was not had from a turn.
+        """
+        times = self.times
+        if self.events and not times:
+            raise ValueError("it is not known when the events of this reply came: it was not had from a turn here")
+        return plot_timeline(timeline_of(self.events, times, self.duration), ax)
 
 
 class Turn:
@@ -163,6 +195,16 @@ class Turn:
         return self._over
 
     @property
+    def duration(self) -> float:
+        """Seconds from the post to the end of the turn, or until now."""
+        return (self._ended or time.monotonic()) - self._began
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """When its events came."""
+        return Arrivals(self._began, tuple(self._mailbox.arrivals))
+
+    @property
     def pending(self) -> list[ApprovalRequest]:
         """Its approval requests that nobody has answered."""
         return self._attendance.pending
@@ -230,7 +272,7 @@ class Turn:
             raise SessionDisconnectedError(
                 f"session {self.session_id}: the turn {what}", session_id=self.session_id
             ) from None
-        return _reply(self._events, (self._ended or time.monotonic()) - self._began)
+        return _reply(self._events, self.duration, self.arrivals)
 
     def close(self) -> None:
         """Stops reading it; the turn itself goes on in the engine.
@@ -326,10 +368,10 @@ class Turn:
         self._attendance.end()
 
 
-def _reply(events: list[SessionEvent], duration: float) -> Reply:
+def _reply(events: list[SessionEvent], duration: float, arrivals: Arrivals) -> Reply:
     error = next((event.error for event in reversed(events) if event.error is not None), None)
     message_id, text = last_text(events)
-    return Reply(
+    reply = Reply(
         text=text,
         message_id=message_id,
         events=list(events),
@@ -338,6 +380,8 @@ def _reply(events: list[SessionEvent], duration: float) -> Reply:
         status=SessionMessageStatus.COMPLETE if error is None else SessionMessageStatus.ERROR,
         error=error,
     )
+    reply._arrivals = arrivals
+    return reply
 
 
 def last_text(events: list[SessionEvent]) -> tuple[Optional[str], str]:

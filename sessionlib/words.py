@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["call_text", "clean", "one_line", "size_of"]
+__all__ = ["call_text", "clean", "one_line", "size_of", "time_in_words"]
 
 _MAX_LINE = 1000
 _MAX_VALUE = 200
@@ -37,6 +37,11 @@ def size_of(count: float) -> str:
         if count < 1024:
             return f"{count:.1f} {unit}"
     return f"{count / 1024:.1f} GB"
+
+
+def time_in_words(seconds: float) -> str:
+    """Gives a time in words, to three digits."""
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 
 def call_text(tool_name: str, arguments: Mapping[str, Any]) -> str:

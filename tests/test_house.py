@@ -32,6 +32,9 @@ ROOMS = [
     "config",
     "events",
     "history",
+    "timeline",
+    "plots",
+    "latency",
     "uploads",
     "content",
     "wire",
@@ -82,7 +85,8 @@ HOMES = {
     "wsproto": ["engine"],
     "xllamacpp": ["engine"],
     "openai": ["engine"],
-    "pandas": ["tables", "history"],
+    "pandas": ["tables", "history", "latency"],
+    "matplotlib": ["plots"],
     "tqdm": ["agent", "outgoing", "engine"],
     "IPython": ["notebook"],
     "ipywidgets": ["notebook"],
@@ -93,7 +97,10 @@ HOMES = {
 }
 
 # What `import sessionlib` must not make anybody wait for.
-HEAVY = {"aiohttp", "requests", "urllib3", "IPython", "ipywidgets", "flask", "werkzeug", "click", "rich", "marshmallow"}
+HEAVY = {
+    *("aiohttp", "requests", "urllib3", "IPython", "ipywidgets", "flask", "werkzeug", "click", "rich", "marshmallow"),
+    *("pandas", "numpy", "matplotlib"),
+}
 
 
 class Import(NamedTuple):
