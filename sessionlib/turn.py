@@ -81,7 +81,7 @@ class Reply(JsonModel):
     status: SessionMessageStatus = SessionMessageStatus.COMPLETE
     error: Optional[str] = None
     # Not a field: times of this process's clock have no place in what is compared, or sent elsewhere.
-    _arrivals = Arrivals(0.0, ())
+    _arrivals = Arrivals(0.0)
 
     def __str__(self) -> str:
         return self.text
@@ -92,7 +92,7 @@ class Reply(JsonModel):
     @property
     def times(self) -> list[float]:
         """When each of its events came, in seconds from the post; empty when that is not known."""
-        return self._arrivals.times(self.events)
+        return self._arrivals.times(len(self.events))
 
     @property
     def first_delta(self) -> Optional[float]:
@@ -145,6 +145,8 @@ class Turn:
         self._idle_timeout = idle_timeout
         self._attendance = Attendance(desk, post.ticket, session_id, on_approval)
         self._events: list[SessionEvent] = []
+        # How many of these had been read before each ack.
+        self._acks: list[int] = []
         self._over = self._paused = self._closed = False
         self._began = time.monotonic()
         self._ended: Optional[float] = None
@@ -202,7 +204,7 @@ class Turn:
     @property
     def arrivals(self) -> Arrivals:
         """When its events came."""
-        return Arrivals(self._began, tuple(self._mailbox.arrivals))
+        return Arrivals(self._began, tuple(self._mailbox.arrivals), tuple(self._acks))
 
     @property
     def pending(self) -> list[ApprovalRequest]:
@@ -334,6 +336,7 @@ class Turn:
             if event.type not in _ACKS:
                 self._note(event)
                 return event
+            self._acks.append(len(self._events))
         raise Closed
 
     def _take(self, deadline: Deadline) -> SessionEvent:

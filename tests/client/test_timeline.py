@@ -130,7 +130,7 @@ def test_events_have_the_time_at_which_they_came_and_not_that_at_which_they_were
     with opened(engine) as session:
         began = time.monotonic()
         unread = session.stream("Hi")
-        assert eventually(lambda: session.state and sum(session._connection.hub.depths) >= 7)  # type: ignore[union-attr]
+        assert eventually(lambda: "7 events waiting" in repr(session))
         all_there = time.monotonic() - began
         reply = unread.result()
     assert len(reply.times) == len(reply.events) == 6
@@ -155,7 +155,7 @@ def test_a_turn_that_was_left_and_read_again_has_all_times(engine: ScriptEngine)
         reply = unread.result(timeout=10)
     assert len(reply.times) == len(reply.events) == 5
     assert reply.times == sorted(reply.times)
-    assert reply.times[-1] > 0.2 > reply.times[0]
+    assert reply.times[1] < 0.2 < reply.times[2]
 
 
 def test_a_reply_from_elsewhere_has_no_times(engine: ScriptEngine) -> None:
