@@ -15,7 +15,7 @@ from typing import Any
 
 __all__ = ["bare_loads", "dumps", "loads"]
 
-Payload = bytes | bytearray
+Payload = bytes | bytearray | memoryview
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -32,7 +32,7 @@ def _finite(digits: str) -> float:
 
 
 def _standard_loads(data: Payload) -> Any:
-    text = data.decode("utf-8")
+    text = str(data, "utf-8")
     value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     if _SURROGATE.search(text):
         # Half a pair would read well and fail wherever the text is encoded later; encoding it tells now.

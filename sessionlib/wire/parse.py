@@ -153,7 +153,7 @@ def parse_event(frame: Frame, session_id: str) -> SessionEvent | None:
 
 def _unreadable(data: codec.Payload) -> SessionProtocolError:
     try:
-        data.decode("utf-8")
+        str(data, "utf-8")
     except UnicodeDecodeError:
         return SessionProtocolError("the engine sent a text message that is not UTF-8", close_code=1007)
     return SessionProtocolError("the engine sent a text message that is not JSON")

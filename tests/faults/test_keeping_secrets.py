@@ -28,8 +28,9 @@ with LocalEngine(path=path) as engine:
         try:
             with Session(owner_type="agent", owner_id=engine.agent().id, api_key=key, ws_url=engine.ws_url) as session:
                 print(session, repr(session), session.ask("hi", timeout=10))
-                session._connection._transport.abort()
+                session._connection.link.transport.abort()
                 print(session.get_messages(timeout=10), vars(session), vars(session._connection))
+                print([vars(part) for part in vars(session._connection).values() if hasattr(part, "__dict__")])
                 session.ask(object())
         except Exception:
             traceback.print_exc()
