@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sessionlib.backlog import Backlog
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.mailbox import Mailbox
+from sessionlib.mailbox import Mailbox, TimedMailbox
 from sessionlib.turn_readers import Request, TurnReaders
 from sessionlib.wire.turns import NEUTRAL, Origin, Ticket, TurnTracker
 
@@ -163,7 +163,7 @@ class Hub:
                     self._hears_tail = tuple(self._listeners)
             return self._tracker.post(makes_turn, contents)
 
-    def attend(self, ticket: Ticket) -> Mailbox:
+    def attend(self, ticket: Ticket) -> TimedMailbox:
         """Opens a mailbox that hears the ack and the turn of a post that is about to leave, and no more."""
         with self._lock:
             mailbox = self._turns.open(ticket)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
@@ -12,7 +13,7 @@ from sessionlib.errors import ForkedSessionError, SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.timing import Deadline, acquire
 
-__all__ = ["OVERFLOW", "Closed", "Mailbox"]
+__all__ = ["OVERFLOW", "Closed", "Mailbox", "TimedMailbox"]
 
 OVERFLOW = "subscriber queue overflow"
 
@@ -260,3 +261,25 @@ class Mailbox:
                 self._gates.remove(gate)
             elif interrupted and self._queue:
                 self._wake(1)  # it was for us, and somebody has to come
+
+
+class TimedMailbox(Mailbox):
+    """A mailbox that also notes when events came, once for all that came together.
+
+    Attributes:
+        arrivals: When events came, on the monotonic clock, and how many there had been by then.
+    """
+
+    __slots__ = ("_came", "arrivals")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._came = 0
+        self.arrivals: list[tuple[float, int]] = []
+
+    def put(self, events: Sequence[SessionEvent]) -> None:
+        """Appends events without ever waiting, and notes the time."""
+        self._came += len(events)
+        # Not the events themselves: to hold on to lists of them costs more than all the rest.
+        self.arrivals.append((time.monotonic(), self._came))
+        super().put(events)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import binascii
-import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Union
+from typing import Union
 
+from sessionlib.progress import ByteBar
 from sessionlib.uploads import PIECE, Bytes, File, Piece, Stream, Upload
 from sessionlib.wire import codec
 from sessionlib.wire.frames import Frame
@@ -35,6 +35,7 @@ class Outgoing:
         TypeError: Something in it has no JSON form.
         ValueError: It holds NaN, an infinity, itself, or text that is not Unicode.
         OSError: A small file cannot be read.
+        MissingExtraError: A bar is wanted, and tqdm is not installed.
     """
 
     def __init__(self, frame: Frame, progress: Progress | None = None) -> None:
@@ -99,11 +100,8 @@ class Outgoing:
 
     def _show(self, progress: Progress | None) -> None:
         if progress is True:
-            # Found by name: it is there only where someone wants to see it, and it has no types.
-            tqdm = importlib.import_module("tqdm.auto").tqdm
-            bar: Any = tqdm(total=self._total, unit="B", unit_scale=True, unit_divisor=1024)
-            self._told = lambda done, total: bar.update(done - bar.n)
-            self._close_bar = bar.close
+            bar = ByteBar(self._total)
+            self._told, self._close_bar = bar.tell, bar.close
         elif progress:
             if not callable(progress):
                 raise TypeError(f"progress takes a callable or True, not {type(progress).__name__}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.mailbox import Mailbox
+from sessionlib.mailbox import Mailbox, TimedMailbox
 from sessionlib.wire.turns import Origin, Ticket, TurnTracker
 
 __all__ = ["Request", "TurnReaders"]
@@ -25,7 +25,7 @@ class TurnReaders:
 
     def __init__(self, tracker: TurnTracker) -> None:
         self._tracker = tracker
-        self._turns: dict[Ticket, Mailbox] = {}
+        self._turns: dict[Ticket, TimedMailbox] = {}
         # Turns whose readers have stopped for the time being: others hear what comes in them as well.
         self._paused: set[Ticket] = set()
 
@@ -34,10 +34,10 @@ class TurnReaders:
         """All of them."""
         return list(self._turns.values())
 
-    def open(self, ticket: Ticket) -> Mailbox:
+    def open(self, ticket: Ticket) -> TimedMailbox:
         """Opens a mailbox for the turn of a post that is about to leave."""
         ticket.attended = True  # nobody else knows it yet
-        mailbox = self._turns[ticket] = Mailbox()
+        mailbox = self._turns[ticket] = TimedMailbox()
         return mailbox
 
     def ticket_of(self, mailbox: Mailbox) -> Ticket | None:
