@@ -77,6 +77,8 @@ if typing.TYPE_CHECKING:
     )
     from sessionlib.chatbot import Chatbot
     from sessionlib.client import Client
+    from sessionlib.latency import Latencies, Latency, latencies
+    from sessionlib.magics import load_ipython_extension, unload_ipython_extension
     from sessionlib.notebook import ask_notebook
     from sessionlib.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
 
@@ -109,6 +111,8 @@ __all__ = [
     "InternalServerError",
     "IoConfig",
     "LLMInfo",
+    "Latencies",
+    "Latency",
     "Listener",
     "LlmInfo",
     "MemoryConfig",
@@ -151,6 +155,9 @@ __all__ = [
     "ask_console",
     "ask_notebook",
     "deny_all",
+    "latencies",
+    "load_ipython_extension",
+    "unload_ipython_extension",
 ]
 
 # Loaded when first asked for: who resumes a session needs none of it.
@@ -159,6 +166,8 @@ _LATER = {
     "LlmInfo MemoryConfig Tool ToolApprovalConfig ToolInput ToolInputType",
     "chatbot": "Chatbot",
     "client": "Client",
+    "magics": "load_ipython_extension unload_ipython_extension",
+    "latency": "Latencies Latency latencies",
     "notebook": "ask_notebook",
     "policies": "approval_policy approve_all approve_tools ask_console deny_all",
 }

@@ -19,6 +19,7 @@ from sessionlib.observers import StateCallback, StateObservers
 from sessionlib.timing import Deadline
 from sessionlib.wire import frames
 from sessionlib.wire.state import SessionState
+from sessionlib.words import count_of
 
 __all__ = ["Lifecycle"]
 
@@ -151,8 +152,12 @@ class Lifecycle:
             warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
-        waiting = sum(self._connection.hub.depths) if self._connection is not None else 0
-        return f"<Session {self.session_id or 'new'} at {self._endpoint.host}: {self.state}, {waiting} events waiting>"
+        waiting = f"{count_of(self._waiting, 'event')} waiting"
+        return f"<Session {self.session_id or 'new'} at {self._endpoint.host}: {self.state}, {waiting}>"
+
+    @property
+    def _waiting(self) -> int:
+        return sum(self._connection.hub.depths) if self._connection is not None else 0
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("a Session cannot be pickled or copied; pass its session_id and resume it there")
@@ -194,7 +199,8 @@ class Lifecycle:
                 f"session {self.session_id or '(new)'} is not connected; call connect() first",
                 session_id=self.session_id,
             )
-        connection.link.check_usable()
+        if connection.link.transport is None:
+            connection.link.check_usable()
         return connection, connection.session_id
 
 

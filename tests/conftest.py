@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 
 from tests.support.frame_tape import FrameTape
-from tests.support.leaks import LeakError, Snapshot
+from tests.support.leaks import LeakError, Snapshot, allow_descriptors
 from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY, LogWatch
 
@@ -37,6 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
     _frame_tape.install()
     logging.getLogger().addHandler(_log_watch)
     logging.getLogger().setLevel(logging.DEBUG)
+    # It tells of every font that it looks at, and keeps those open that it draws with.
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    allow_descriptors(r".*/matplotlib/.*\.ttf")
 
 
 def pytest_unconfigure() -> None:

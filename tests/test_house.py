@@ -25,14 +25,21 @@ ROOMS = [
     "_version",
     "errors",
     "extras",
+    "progress",
     "words",
+    "markup",
+    "cells",
     "tables",
     "timing",
     "dialling",
     "models",
     "config",
     "events",
+    "telling",
     "history",
+    "timeline",
+    "plots",
+    "latency",
     "uploads",
     "content",
     "wire",
@@ -58,6 +65,7 @@ ROOMS = [
     "approvals",
     "policies",
     "turn",
+    "notebook",
     "lifecycle",
     "hearing",
     "answering",
@@ -69,7 +77,7 @@ ROOMS = [
     "chatbot",
     "engine",
     "testing",
-    "notebook",
+    "magics",
     "cli",
     "quickstart",
     "__main__",
@@ -91,9 +99,10 @@ HOMES = {
     "wsproto": ["engine"],
     "xllamacpp": ["engine"],
     "openai": ["engine"],
-    "pandas": ["tables", "history"],
-    "tqdm": ["agent", "outgoing", "engine"],
-    "IPython": ["notebook"],
+    "pandas": ["tables", "history", "latency"],
+    "matplotlib": ["plots"],
+    "tqdm": ["progress"],
+    "IPython": ["notebook", "magics"],
     "ipywidgets": ["notebook"],
     "click": ["cli"],
     "rich": ["cli"],
@@ -102,7 +111,10 @@ HOMES = {
 }
 
 # What `import sessionlib` must not make anybody wait for.
-HEAVY = {"aiohttp", "requests", "urllib3", "IPython", "ipywidgets", "flask", "werkzeug", "click", "rich", "marshmallow"}
+HEAVY = {
+    *("aiohttp", "requests", "urllib3", "IPython", "ipywidgets", "flask", "werkzeug", "click", "rich", "marshmallow"),
+    *("pandas", "numpy", "matplotlib"),
+}
 
 
 class Import(NamedTuple):

@@ -73,7 +73,7 @@ class History(list[SessionMessage]):
         Raises:
             MissingExtraError: pandas is not installed; the extra ``pandas`` brings it.
         """
-        frame = dataframe(columns_of(self), "History.to_dataframe()")
+        frame = dataframe(columns_of(self), "History.to_dataframe()", objects=("arguments", "output"))
         frame["created_at"] = frame["created_at"].astype("datetime64[ns, UTC]")
         return frame
 
