@@ -54,8 +54,9 @@ from sessionlib.events import (
 )
 from sessionlib.history import History
 from sessionlib.listener import Listener
+from sessionlib.reply import Reply, ToolCall
 from sessionlib.session import Session
-from sessionlib.turn import Reply, ToolCall, Turn
+from sessionlib.turn import Turn
 from sessionlib.wire.state import SessionState
 
 if typing.TYPE_CHECKING:

@@ -64,6 +64,8 @@ ROOMS = [
     "connection",
     "approvals",
     "policies",
+    "reply",
+    "turn_events",
     "turn",
     "notebook",
     "lifecycle",
