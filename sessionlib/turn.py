@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, NoReturn, Optional
 
 from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRequest
 from sessionlib.approvals.attendance import Attendance
@@ -212,6 +212,9 @@ class Turn:
     def __repr__(self) -> str:
         state = "over" if self._over else "running" if self._ticket.first is not None else "not begun"
         return f"<Turn of session {self.session_id}: {state}, {len(self._events)} events read>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Turn cannot be pickled or copied; its result() can")
 
     @property
     def is_over(self) -> bool:
