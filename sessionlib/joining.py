@@ -20,7 +20,6 @@ from sessionlib.intake import Intake
 from sessionlib.link import LinkOptions, Owner
 from sessionlib.timing import Deadline
 from sessionlib.transport import Transport
-from sessionlib.transport.websocket import open_websocket
 from sessionlib.wire import codec, frames
 from sessionlib.wire.parse import Frame, parse_frame
 from sessionlib.wire.recovery import gap
@@ -93,6 +92,9 @@ class Joiner:
             return self._try(deadline, join)
 
     def _try(self, deadline: Deadline, join: Callable[[Transport, Deadline], None]) -> Transport:
+        # Loaded for the first connection: with websocket-client, it is half of what there is to load.
+        from sessionlib.transport.websocket import open_websocket
+
         self._attempt = attempt = Attempt()
         if self._cancelled:
             attempt.cancel()
