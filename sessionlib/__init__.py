@@ -78,6 +78,7 @@ if typing.TYPE_CHECKING:
     from sessionlib.chatbot import Chatbot
     from sessionlib.client import Client
     from sessionlib.latency import Latencies, Latency, latencies
+    from sessionlib.magics import load_ipython_extension, unload_ipython_extension
     from sessionlib.notebook import ask_notebook
     from sessionlib.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
 
@@ -155,6 +156,8 @@ __all__ = [
     "ask_notebook",
     "deny_all",
     "latencies",
+    "load_ipython_extension",
+    "unload_ipython_extension",
 ]
 
 # Loaded when first asked for: who resumes a session needs none of it.
@@ -163,6 +166,7 @@ _LATER = {
     "LlmInfo MemoryConfig Tool ToolApprovalConfig ToolInput ToolInputType",
     "chatbot": "Chatbot",
     "client": "Client",
+    "magics": "load_ipython_extension unload_ipython_extension",
     "latency": "Latencies Latency latencies",
     "notebook": "ask_notebook",
     "policies": "approval_policy approve_all approve_tools ask_console deny_all",

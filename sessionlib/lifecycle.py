@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -18,10 +19,12 @@ from sessionlib.observers import StateCallback, StateObservers
 from sessionlib.timing import Deadline
 from sessionlib.wire import frames
 from sessionlib.wire.state import SessionState
+from sessionlib.words import count_of
 
 __all__ = ["Lifecycle"]
 
 Living = TypeVar("Living", bound="Lifecycle")
+_Farewell = Callable[[str], frames.Frame]
 
 
 class Lifecycle:
@@ -149,8 +152,12 @@ class Lifecycle:
             warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
-        waiting = sum(self._connection.hub.depths) if self._connection is not None else 0
-        return f"<Session {self.session_id or 'new'} at {self._endpoint.host}: {self.state}, {waiting} events waiting>"
+        waiting = f"{count_of(self._waiting, 'event')} waiting"
+        return f"<Session {self.session_id or 'new'} at {self._endpoint.host}: {self.state}, {waiting}>"
+
+    @property
+    def _waiting(self) -> int:
+        return sum(self._connection.hub.depths) if self._connection is not None else 0
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("a Session cannot be pickled or copied; pass its session_id and resume it there")
@@ -166,16 +173,18 @@ class Lifecycle:
         callbacks = Callbacks(desk.note, desk.release, desk.expect_again, self._observers.tell)
         return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks)
 
-    def _leave(self, farewell: Callable[[str], frames.Frame], final: SessionState) -> None:
+    def _leave(self, farewell: _Farewell, final: SessionState) -> None:
         connection = self._connection
         if connection is None:
             return
         connection.link.check_process()
+        if sys.is_finalizing():
+            connection.close_at_exit(_farewell(connection, farewell), final)
+            return
         if connection.state is SessionState.CONNECTING:
             connection.cancel()  # so that a thread in connect() lets go of the lock
         with self._changing:
-            session_id = connection.session_id
-            connection.close(farewell(session_id) if connection.is_open and session_id else None, final)
+            connection.close(_farewell(connection, farewell), final)
         self._dispatcher.stop(self._options.close_timeout)
 
     def _connected(self) -> tuple[Connection, str]:
@@ -190,5 +199,11 @@ class Lifecycle:
                 f"session {self.session_id or '(new)'} is not connected; call connect() first",
                 session_id=self.session_id,
             )
-        connection.link.check_usable()
+        if connection.link.transport is None:
+            connection.link.check_usable()
         return connection, connection.session_id
+
+
+def _farewell(connection: Connection, farewell: _Farewell) -> frames.Frame | None:
+    session_id = connection.session_id
+    return farewell(session_id) if connection.is_open and session_id else None

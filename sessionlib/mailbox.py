@@ -37,7 +37,6 @@ class Mailbox:
     __slots__ = (
         "_appended",
         "_closed",
-        "_consumers_waiting",
         "_discarded",
         "_failure",
         "_gates",
@@ -74,7 +73,6 @@ class Mailbox:
         self._notice_at = -1
         # One for each consumer that waits, oldest first; opened to wake it.
         self._gates: deque[threading.Lock] = deque()
-        self._consumers_waiting = 0
         self._closed = False
         self._failure: Callable[[], SessionError] | None = None
         self._pid = os.getpid()
@@ -184,6 +182,8 @@ class Mailbox:
 
     def discard_through(self, last: Callable[[SessionEvent], bool]) -> None:
         """Drops everything up to and including the last event for which ``last`` is true."""
+        if not self._queue:
+            return
         with self._lock:
             ends = [at for at, event in enumerate(self._queue) if last(event)]
             for _ in range(ends[-1] + 1 if ends else 0):
@@ -248,19 +248,19 @@ class Mailbox:
                 gate = threading.Lock()
                 gate.acquire()
                 self._gates.append(gate)
-                self._consumers_waiting += 1
             try:
-                acquire(gate, deadline)
+                if not acquire(gate, deadline):
+                    self._stop_waiting(gate)
             except BaseException:
-                with self._lock:
-                    if gate not in self._gates and self._queue:
-                        self._wake(1)  # it was for us, and somebody has to come
+                self._stop_waiting(gate, interrupted=True)
                 raise
-            finally:
-                with self._lock:
-                    self._consumers_waiting -= 1
-                    if gate in self._gates:
-                        self._gates.remove(gate)
+
+    def _stop_waiting(self, gate: threading.Lock, *, interrupted: bool = False) -> None:
+        with self._lock:
+            if gate in self._gates:
+                self._gates.remove(gate)
+            elif interrupted and self._queue:
+                self._wake(1)  # it was for us, and somebody has to come
 
 
 class TimedMailbox(Mailbox):

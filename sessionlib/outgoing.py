@@ -39,14 +39,18 @@ class Outgoing:
     """
 
     def __init__(self, frame: Frame, progress: Progress | None = None) -> None:
+        self._done = 0
+        self._told: Callable[[int, int | None], object] | None = None
+        self._close_bar: Callable[[], object] | None = None
+        self._uploads: list[Upload] = []
+        if isinstance(frame.get("content"), str):  # nearly every post is a text
+            self.payload: bytes | None = codec.dumps_text(frame)
+            return
         self._texts, self._uploads = _around_uploads(frame)
         sizes = [upload.size for upload in self._uploads]
         known = [size for size in sizes if size is not None]
         self._total = sum(known) if len(known) == len(sizes) else None
-        self._done = 0
-        self._told: Callable[[int, int | None], object] | None = None
-        self._close_bar: Callable[[], object] | None = None
-        self.payload: bytes | None = None
+        self.payload = None
         if self._total is not None and self._total <= PIECE:
             # Read now, so that a failure is told before anything is sent.
             self.payload = b"".join(self._parts())
@@ -111,8 +115,6 @@ class Outgoing:
 def _around_uploads(frame: Frame) -> tuple[list[bytes], list[Upload]]:
     """Gives the JSON text of a frame in the parts around its uploads, and these."""
     uploads: list[Upload] = []
-    if isinstance(frame.get("content"), str):  # nearly every post is a text
-        return [codec.dumps(frame)], uploads
     # Nobody can know it, so no text in the frame holds it.
     mark = os.urandom(16).hex()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from sessionlib.answering import Answering
 from sessionlib.approvals import ApprovalDesk, ApprovalHandler, check_handler
@@ -21,14 +22,17 @@ from sessionlib.content import (
 from sessionlib.errors import SessionDisconnectedError, SessionError
 from sessionlib.hearing import Hearing
 from sessionlib.link import LinkOptions, Owner
+from sessionlib.markup import fold, in_code, safe_html
 from sessionlib.outgoing import Progress
 from sessionlib.timing import Deadline
 from sessionlib.transport.proxy import parse_proxy
 from sessionlib.turn import Reply, Turn
 from sessionlib.wire import frames
+from sessionlib.words import count_of
 
 if TYPE_CHECKING:
     from sessionlib.client import Client
+    from sessionlib.notebook import LiveReply
 
 __all__ = ["ApprovalResponse", "Session", "SessionDisconnectedError", "SessionError", "UserSessionMessage"]
 
@@ -126,6 +130,13 @@ class Session(Hearing, Answering):
         )
         self._approvals = ApprovalDesk(self, self._send_answer, self._dispatcher)
 
+    def _repr_html_(self) -> str:
+        asked = self.approvals
+        still_open = sum(record.is_open for record in asked)
+        counts = f"{count_of(self._waiting, 'event')} waiting · {count_of(len(asked), 'approval')}, {still_open} open"
+        told = f" at {self._endpoint.host} · {self.state} · {counts}"
+        return fold(f"Session {in_code(self.session_id or 'new')}{safe_html(told)}")
+
     # ---- saying --------------------------------------------------------------------------------
 
     def send(
@@ -194,6 +205,7 @@ class Session(Hearing, Answering):
         mime_type: str | None = None,
         filename: str | None = None,
         progress: Progress | None = None,
+        show: bool = False,
     ) -> Reply:
         """Sends one user message, waits until the turn ends, and gives the whole answer.
 
@@ -206,6 +218,8 @@ class Session(Hearing, Answering):
             mime_type: As for `send`.
             filename: As for `send`.
             progress: As for `send`.
+            show: Whether the answer is shown as it comes: in a notebook as Markdown below the cell, with a quiet
+                line for each tool, thought and approval; elsewhere as text on standard output.
 
         Raises:
             SessionTimeoutError: The turn did not end in time; see `Turn.result`.
@@ -215,22 +229,67 @@ class Session(Hearing, Answering):
             SessionError: As for `send`; or the engine refused the message.
             Exception: What an approval handler raised; the request was denied.
         """
-        turn = self.stream(
+        start = functools.partial(
+            self.stream,
             content,
             timeout=timeout,
             idle_timeout=idle_timeout,
-            on_approval=on_approval,
             files=files,
             mime_type=mime_type,
             filename=filename,
             progress=progress,
         )
+        if show:
+            from sessionlib.notebook import show_turn
+
+            return show_turn(start, on_approval)
+        turn = start(on_approval=on_approval)
         try:
             return turn.result()
         except BaseException as error:
             if getattr(error, "turn", None) is not turn:
                 turn.close()  # nobody can go on with it, though the error's traceback would keep it
             raise
+
+    @overload
+    def chat(self, content: Content, *, wait: Literal[True] = True, **options: Any) -> Reply: ...
+
+    @overload
+    def chat(self, content: Content, *, wait: Literal[False], **options: Any) -> LiveReply: ...
+
+    @overload
+    def chat(self, content: Content, *, wait: bool, **options: Any) -> Reply | LiveReply: ...
+
+    def chat(
+        self, content: Content, *, wait: bool = True, on_approval: ApprovalHandler | None = None, **options: Any
+    ) -> Reply | LiveReply:
+        """Says something and shows the answer as it comes; for notebooks and the interactive interpreter.
+
+        It shows what ``ask(show=True)`` shows, and where no handler decides about an approval, it asks: a cell
+        that waits gets a prompt, because a kernel takes in no clicks while a cell runs. With ``wait=False`` the
+        cell ends at once, the answer streams in below it all the same, and approvals are forms to click; the
+        kernel sees to it between cells, and pauses while one runs. Where there is no kernel, or nobody to click
+        (a notebook run as a script), ``wait=False`` waits as well.
+
+        Args:
+            content: As for `send`.
+            wait: Whether the call waits for the end of the turn.
+            on_approval: As for `ask`.
+            **options: Further arguments of `ask`.
+
+        Returns:
+            The whole answer, which is not displayed once more; with ``wait=False`` a `LiveReply`, whose ``reply``
+            is that.
+
+        Raises:
+            SessionError: As for `ask`.
+            MissingExtraError: ``wait=False`` needs ipywidgets.
+            Exception: What an approval handler raised; the request was denied.
+        """
+        from sessionlib.notebook import begin, show_turn
+
+        start = functools.partial(self.stream, content, **options)
+        return show_turn(start, on_approval, ask=True) if wait else begin(start, on_approval)
 
     def stream(
         self,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRequest
 from sessionlib.approvals.attendance import Attendance
+from sessionlib.cells import this_cell
 from sessionlib.errors import (
     ApprovalRequiredError,
     ReauthRequiredError,
@@ -22,10 +23,12 @@ from sessionlib.events import SessionEvent, SessionEventType, SessionMessageStat
 from sessionlib.hub import Hub
 from sessionlib.link import Post
 from sessionlib.mailbox import Closed
+from sessionlib.markup import fold, safe_html, safe_markdown
 from sessionlib.models import JsonModel
 from sessionlib.plots import plot_timeline
 from sessionlib.timeline import Arrivals, timeline_of
 from sessionlib.timing import Deadline
+from sessionlib.words import count_of
 
 if TYPE_CHECKING:
     from sessionlib.plots import Axes
@@ -35,6 +38,7 @@ __all__ = ["Reply", "ToolCall", "Turn", "last_text"]
 Type = SessionEventType
 
 _ACKS = frozenset({Type.MESSAGE_POSTED, Type.MESSAGES_POSTED})
+_NOWHERE: object = "nowhere"
 _RESUMABLE = (SessionTimeoutError, ApprovalRequiredError, ReauthRequiredError)
 
 
@@ -83,11 +87,29 @@ class Reply(JsonModel):
     # Not a field: times of this process's clock have no place in what is compared, or sent elsewhere.
     _arrivals = Arrivals(0.0)
 
+    # The cell in which it has been shown; there, it is not shown once more.
+    _shown_in = _NOWHERE
+
     def __str__(self) -> str:
         return self.text
 
     def __repr__(self) -> str:
-        return f"Reply(text={self.text[:80]!r}, status={self.status}, {len(self.events)} events, {self.duration:.2f} s)"
+        told = "" if self._is_in_sight else f"text={self.text[:80]!r}, "
+        return f"Reply({told}status={self.status}, {len(self.events)} events, {self.duration:.2f} s)"
+
+    def _repr_markdown_(self) -> str:
+        parts = [] if self._is_in_sight else [safe_markdown(self.text), safe_html(f"error: {self.error}")]
+        tools = f" · {count_of(len(self.tool_calls), 'tool call')}" if self.tool_calls else ""
+        status = fold(safe_html(f"{self.status}{tools} · {self.duration:.1f} s"))
+        return "\n\n".join([*(parts if self.error is not None else parts[:1]), status])
+
+    def mark_shown(self) -> None:
+        """Notes that its text stands in this cell already, so that its repr leaves it out there."""
+        self._shown_in = this_cell()
+
+    @property
+    def _is_in_sight(self) -> bool:
+        return self._shown_in == this_cell()
 
     @property
     def times(self) -> list[float]:
@@ -275,6 +297,34 @@ class Turn:
                 f"session {self.session_id}: the turn {what}", session_id=self.session_id
             ) from None
         return _reply(self._events, self.duration, self.arrivals)
+
+    def wait(self, timeout: float) -> bool:
+        """Waits until the next event can be had at once, or the turn is over.
+
+        Args:
+            timeout: Seconds to wait; 0 only looks.
+
+        Returns:
+            Whether it is so far.
+        """
+        if self._over or len(self._mailbox):
+            return True
+        try:
+            self._mailbox.put_back([self._mailbox.get(Deadline(timeout))])
+        except TimeoutError:
+            return False
+        except (Closed, SessionError):
+            return True  # which whoever reads on will be told
+        return True
+
+    def offer(self) -> None:
+        """Has the handlers see to the request that was read last, as asking for the next event would.
+
+        Raises:
+            Exception: What a handler raised; the request was denied.
+        """
+        with self._reading():
+            self._attendance.offer_last(self._deadline)
 
     def close(self) -> None:
         """Stops reading it; the turn itself goes on in the engine.

@@ -89,13 +89,10 @@ class TurnReaders:
         cuts: list[tuple[int, Ticket | None]] = []
         in_pieces = False
         for at, event in enumerate(events):
-            if event.type is not _DELTA:
-                in_pieces = False
-            elif in_pieces:
-                continue
-            else:
-                in_pieces = True
-            cuts.append((at, self._owner_of(event, requests)))
+            is_piece = event.type is _DELTA
+            if not (is_piece and in_pieces):
+                cuts.append((at, self._owner_of(event, requests)))
+            in_pieces = is_piece
         return self._share_out(events, cuts) if self._turns and events else events
 
     def _owner_of(self, event: SessionEvent, requests: list[Request]) -> Ticket | None:

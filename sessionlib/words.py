@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 
-__all__ = ["call_text", "clean", "one_line", "size_of", "time_in_words"]
+__all__ = ["call_text", "clean", "count_of", "is_terminal", "one_line", "size_of", "time_in_words"]
 
 _MAX_LINE = 1000
 _MAX_VALUE = 200
@@ -28,6 +28,11 @@ def clean(text: str) -> str:
     return text if text.isprintable() else "".join(char for char in text if char.isprintable() or char in "\n\t")
 
 
+def is_terminal(stream: IO[Any] | None) -> bool:
+    """Whether a person is at the other end of a standard stream; one that is closed has nobody."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
 def size_of(count: float) -> str:
     """Gives a number of bytes in words."""
     if count < 1024:
@@ -37,6 +42,11 @@ def size_of(count: float) -> str:
         if count < 1024:
             return f"{count:.1f} {unit}"
     return f"{count / 1024:.1f} GB"
+
+
+def count_of(number: int, thing: str) -> str:
+    """Gives a number of things, such as "2 events"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def time_in_words(seconds: float) -> str:

@@ -17,10 +17,12 @@ from sessionlib.cli.conversation import Conversation, View
 from sessionlib.cli.keyboard import Keyboard
 from sessionlib.cli.options import Where, approval_options, debug_option, where_options
 from sessionlib.cli.place import open_session
-from sessionlib.cli.printers import NotingPrinter, TextPrinter
-from sessionlib.cli.say import is_terminal, tell
+from sessionlib.cli.printers import NotingPrinter
+from sessionlib.cli.say import tell
 from sessionlib.extras import extra
 from sessionlib.history import History
+from sessionlib.telling import TextPrinter
+from sessionlib.words import is_terminal
 
 __all__ = ["chat"]
 

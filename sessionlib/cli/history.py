@@ -9,9 +9,8 @@ import click
 
 from sessionlib.cli.options import Where, debug_option, where_options
 from sessionlib.cli.place import open_session
-from sessionlib.cli.say import is_terminal
 from sessionlib.history import History
-from sessionlib.words import clean
+from sessionlib.words import clean, is_terminal
 
 __all__ = ["history"]
 

@@ -18,12 +18,11 @@ from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.text import Text
 
-from sessionlib.cli.describe import describe
 from sessionlib.cli.hush import Hush
-from sessionlib.cli.printers import Streamed
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.history import History
 from sessionlib.history.bodies import body_of, who
+from sessionlib.telling import Streamed, describe
 from sessionlib.words import clean
 
 __all__ = ["Screen"]
