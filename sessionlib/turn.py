@@ -127,6 +127,9 @@ class Reply(JsonModel):
         Args:
             ax: Where to draw, as matplotlib calls it; None makes a figure.
 
+        Returns:
+            Where it was drawn; its ``figure`` has ``savefig``.
+
         Raises:
             MissingExtraError: matplotlib is not installed; the extra ``plot`` brings it.
             ValueError: It is not known when the events came, since it was not had from a turn.
