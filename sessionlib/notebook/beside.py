@@ -179,14 +179,13 @@ class LiveReply:
         if self._stage is not None and isinstance(self._view, CellView):
             for form in self._forms:
                 self._view.decided(form.request.event, form.outcome)
-            self._stage.freeze(self._view.markdown)
+            failure = "" if self._error is None else alarm(safe_html(f"{type(self._error).__name__}: {self._error}"))
+            self._stage.freeze(f"{self._view.markdown}\n\n{failure}".strip())
 
     def _fail(self, error: BaseException) -> None:
         self._error = error
         for form in self._forms:
             form.settle("nobody can answer any more")
-        if self._stage is not None:
-            self._stage.place(alarm(safe_html(f"{type(error).__name__}: {error}")))
         self._end()
 
 
