@@ -178,7 +178,7 @@ class LiveReply:
         self._settle_forms()
         if self._stage is not None and isinstance(self._view, CellView):
             for form in self._forms:
-                self._view.decided(form.request.event, form.outcome)
+                self._view.decided(form.request.event, form.outcome.partition(":")[0])
             failure = "" if self._error is None else alarm(safe_html(f"{type(self._error).__name__}: {self._error}"))
             self._stage.freeze(f"{self._view.markdown}\n\n{failure}".strip())
 
