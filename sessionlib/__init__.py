@@ -77,6 +77,7 @@ if typing.TYPE_CHECKING:
     )
     from sessionlib.chatbot import Chatbot
     from sessionlib.client import Client
+    from sessionlib.latency import Latencies, Latency, latencies
     from sessionlib.magics import load_ipython_extension, unload_ipython_extension
     from sessionlib.notebook import ask_notebook
     from sessionlib.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
@@ -110,6 +111,8 @@ __all__ = [
     "InternalServerError",
     "IoConfig",
     "LLMInfo",
+    "Latencies",
+    "Latency",
     "Listener",
     "LlmInfo",
     "MemoryConfig",
@@ -152,6 +155,7 @@ __all__ = [
     "ask_console",
     "ask_notebook",
     "deny_all",
+    "latencies",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]
@@ -163,6 +167,7 @@ _LATER = {
     "chatbot": "Chatbot",
     "client": "Client",
     "magics": "load_ipython_extension unload_ipython_extension",
+    "latency": "Latencies Latency latencies",
     "notebook": "ask_notebook",
     "policies": "approval_policy approve_all approve_tools ask_console deny_all",
 }

@@ -21,15 +21,30 @@ class _Shadow:
 
     def __init__(self, listeners: Sequence[Mailbox], size: int) -> None:
         # What the one listener holds from before the post; where there are more, others have heard it.
-        self.before = Mailbox(size)
-        self.before.put(listeners[0].waiting() if len(listeners) == 1 else ())
-        self.after = Mailbox(size)
+        self.before = listeners[0].waiting() if len(listeners) == 1 and len(listeners[0]) else []
+        # What came after it: as it came, for as long as it fits, and then in a mailbox that tells of the rest.
+        self._after: list[SessionEvent] | Mailbox = []
+        self._size = size
         self._marks = [(listener, listener.taken) for listener in listeners]
 
     @property
     def is_needed(self) -> bool:
         """Whether nobody has read since the post."""
         return all(listener.taken == taken for listener, taken in self._marks)
+
+    def put(self, events: Sequence[SessionEvent]) -> None:
+        """Notes what came after the post."""
+        if isinstance(self._after, list):
+            self._after += events
+            if len(self._after) > self._size:
+                self._after = _filled(self._size, self._after)
+        else:
+            self._after.put(events)
+
+    def hand_over(self, mailbox: Mailbox) -> None:
+        """Moves what came after the post."""
+        after = self._after
+        mailbox.take_over(_filled(self._size, after) if isinstance(after, list) else after)
 
 
 class Backlog:
@@ -57,7 +72,7 @@ class Backlog:
         if not listeners:
             self._mailbox.put(_without_repeated_pongs(self._mailbox, events))
         elif self._shadow is not None and self._shadow.is_needed:
-            self._shadow.after.put(events)
+            self._shadow.put(events)
         else:
             self._shadow = None
 
@@ -82,15 +97,15 @@ class Backlog:
         """
         self._mailbox.discard_through(ends_turn)
         self._shadow = _Shadow(listeners, self._size) if listeners else None
-        if self._shadow is not None:
-            self._shadow.before.discard_through(ends_turn)
+        if self._shadow is not None and self._shadow.before:
+            self._shadow.before = _behind_last(ends_turn, self._shadow.before)
 
     def hand_over(self, mailbox: Mailbox) -> None:
         """Has a new listener begin with what waits for it."""
         mailbox.take_over(self._mailbox)
         shadow = self._end_shadow()
         if shadow is not None:
-            mailbox.take_over(shadow.after)
+            shadow.hand_over(mailbox)
 
     def take_back(self, mailbox: Mailbox) -> None:
         """Has what the reader of a mailbox left unread wait again."""
@@ -100,13 +115,24 @@ class Backlog:
         """Has wait what the left-over listeners did not read, now that they are gone; tells whether it could."""
         shadow = self._end_shadow()
         if shadow is not None:
-            self._mailbox.take_over(shadow.before)
-            self._mailbox.take_over(shadow.after)
+            self._mailbox.take_over(_filled(self._size, shadow.before))
+            shadow.hand_over(self._mailbox)
         return shadow is not None
 
     def _end_shadow(self) -> _Shadow | None:
         shadow, self._shadow = self._shadow, None
         return shadow if shadow is not None and shadow.is_needed else None
+
+
+def _filled(size: int, events: Sequence[SessionEvent]) -> Mailbox:
+    mailbox = Mailbox(size)
+    mailbox.put(events)
+    return mailbox
+
+
+def _behind_last(ends: Callable[[SessionEvent], bool], events: Sequence[SessionEvent]) -> list[SessionEvent]:
+    last = max((at for at, event in enumerate(events) if ends(event)), default=-1)
+    return list(events[last + 1 :])
 
 
 def _without_repeated_pongs(backlog: Mailbox, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 
@@ -150,21 +149,28 @@ class Connection:
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return
-        # While the interpreter is ending, its other threads do not run any more.
-        wait = 0.0 if sys.is_finalizing() else self._close_timeout
         try:
-            if transport is not None:
-                if farewell is not None:
-                    transport.post(codec.dumps(farewell))
-                transport.close()
-            self._read_out.wait(wait)
+            _say_farewell(transport, farewell)
+            self._read_out.wait(self._close_timeout)
         finally:
             self._joiner.cancel()
             if transport is not None:
                 transport.abort()
-        if not sys.is_finalizing():
-            self._read_out.wait()
-            thread.join()
+        self._read_out.wait()
+        thread.join()
+
+    def close_at_exit(self, farewell: Frame | None = None, final: SessionState = SessionState.DISCONNECTED) -> None:
+        """Leaves while the interpreter is ending: other threads do not run any more, and may have died with a lock.
+
+        Args:
+            farewell: The last frame to send.
+            final: The state to end in.
+        """
+        transport = self.link.transport
+        self.link.state, self.link.transport = final, None
+        _say_farewell(transport, farewell)
+        if transport is not None:
+            transport.abort()
 
     def abandon(self) -> None:
         """Has it let go when nobody holds the session any more; for the garbage collector, takes no lock."""
@@ -191,3 +197,10 @@ class Connection:
         if transport is None or self.session_id is None:
             return self._pulse.rest(now)
         return self._pulse.beat(transport, self.session_id, now)
+
+
+def _say_farewell(transport: Transport | None, farewell: Frame | None) -> None:
+    if transport is not None:
+        if farewell is not None:
+            transport.post(codec.dumps(farewell))
+        transport.close()

@@ -59,6 +59,7 @@ class Hearing(Lifecycle):
         Raises:
             SessionDisconnectedError: The session is not connected, or its link broke.
             SessionTimeoutError: The engine did not answer in time.
+            SessionProtocolError: It answered with something else than a list of messages.
             SessionError: It refused.
         """
         connection, session_id = self._connected()
@@ -69,5 +70,5 @@ class Hearing(Lifecycle):
         return [SessionMessage.from_dict(message) for message in messages]
 
     def history(self, timeout: float | None = 30.0) -> History:
-        """Gives the session's history as a list that can be saved and looked at; as `get_messages` otherwise."""
+        """Gives the history as a list that can be saved and looked at; arguments and errors as for `get_messages`."""
         return History(self.get_messages(timeout))

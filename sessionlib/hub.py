@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sessionlib.backlog import Backlog
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.mailbox import Mailbox
+from sessionlib.mailbox import Mailbox, TimedMailbox
 from sessionlib.turn_readers import Request, TurnReaders
 from sessionlib.wire.turns import NEUTRAL, Origin, Ticket, TurnTracker
 
@@ -89,8 +89,9 @@ class Hub:
         """
         requests: list[Request] = []
         with self._lock:
-            self._reap()
-            late, hearers = self._late_idle(events)
+            if self._abandoned:
+                self._reap()
+            late, hearers = (None, ()) if self._hears_tail is None else self._late_idle(events, self._hears_tail)
             unattended = self._turns.follow(events, requests)
             for listener in self._listeners:
                 listener.put(events if late is None or listener in hearers else _without(late, events))
@@ -162,7 +163,7 @@ class Hub:
                     self._hears_tail = tuple(self._listeners)
             return self._tracker.post(makes_turn, contents)
 
-    def attend(self, ticket: Ticket) -> Mailbox:
+    def attend(self, ticket: Ticket) -> TimedMailbox:
         """Opens a mailbox that hears the ack and the turn of a post that is about to leave, and no more."""
         with self._lock:
             mailbox = self._turns.open(ticket)
@@ -205,14 +206,14 @@ class Hub:
             for mailbox in (*self._listeners, *self._turns.mailboxes):
                 mailbox.close(failure)
 
-    def _late_idle(self, events: Sequence[SessionEvent]) -> tuple[SessionEvent | None, Collection[Mailbox]]:
+    def _late_idle(
+        self, events: Sequence[SessionEvent], hearers: Collection[Mailbox]
+    ) -> tuple[SessionEvent | None, Collection[Mailbox]]:
         """Finds the Idle of the turn before the last post, and who still hears it."""
         assert self._lock.locked()
-        if self._hears_tail is not None:
-            for event in events:
-                if event.type in NEUTRAL:
-                    continue
-                hearers, self._hears_tail = self._hears_tail, None
+        for event in events:
+            if event.type not in NEUTRAL:
+                self._hears_tail = None
                 # Anything else means that the turn goes on after all, and is for everybody.
                 return (event, hearers) if event.is_turn_end else (None, ())
         return None, ()

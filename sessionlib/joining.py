@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sessionlib.config import Endpoint
+from sessionlib.dialling import Attempt
 from sessionlib.errors import (
     AuthenticationError,
     SessionDisconnectedError,
@@ -19,7 +20,6 @@ from sessionlib.intake import Intake
 from sessionlib.link import LinkOptions, Owner
 from sessionlib.timing import Deadline
 from sessionlib.transport import Transport
-from sessionlib.transport.dial import Attempt
 from sessionlib.transport.websocket import open_websocket
 from sessionlib.wire import codec, frames
 from sessionlib.wire.parse import Frame, parse_frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from sessionlib.words import count_of
 __all__ = ["Lifecycle"]
 
 Living = TypeVar("Living", bound="Lifecycle")
+_Farewell = Callable[[str], frames.Frame]
 
 
 class Lifecycle:
@@ -171,16 +173,18 @@ class Lifecycle:
         callbacks = Callbacks(desk.note, desk.release, desk.expect_again, self._observers.tell)
         return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks)
 
-    def _leave(self, farewell: Callable[[str], frames.Frame], final: SessionState) -> None:
+    def _leave(self, farewell: _Farewell, final: SessionState) -> None:
         connection = self._connection
         if connection is None:
             return
         connection.link.check_process()
+        if sys.is_finalizing():
+            connection.close_at_exit(_farewell(connection, farewell), final)
+            return
         if connection.state is SessionState.CONNECTING:
             connection.cancel()  # so that a thread in connect() lets go of the lock
         with self._changing:
-            session_id = connection.session_id
-            connection.close(farewell(session_id) if connection.is_open and session_id else None, final)
+            connection.close(_farewell(connection, farewell), final)
         self._dispatcher.stop(self._options.close_timeout)
 
     def _connected(self) -> tuple[Connection, str]:
@@ -195,5 +199,11 @@ class Lifecycle:
                 f"session {self.session_id or '(new)'} is not connected; call connect() first",
                 session_id=self.session_id,
             )
-        connection.link.check_usable()
+        if connection.link.transport is None:
+            connection.link.check_usable()
         return connection, connection.session_id
+
+
+def _farewell(connection: Connection, farewell: _Farewell) -> frames.Frame | None:
+    session_id = connection.session_id
+    return farewell(session_id) if connection.is_open and session_id else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sessionlib.events import SessionEvent
-from sessionlib.mailbox import Mailbox
+from sessionlib.mailbox import TimedMailbox
 from sessionlib.wire.state import SessionState
 from sessionlib.wire.turns import Origin, Ticket
 
@@ -88,4 +88,4 @@ class Post(NamedTuple):
     """
 
     ticket: Ticket
-    mailbox: Mailbox | None
+    mailbox: TimedMailbox | None

@@ -82,6 +82,9 @@ class LinkState:
             ForkedSessionError: This is a fork of the process that connected.
         """
         self.check_process()
+        transport = self.transport
+        if transport is not None:
+            return transport
         with self._changed:
             self._wait_while(
                 lambda: self.state is SessionState.RECONNECTING,
@@ -100,7 +103,7 @@ class LinkState:
             ForkedSessionError: This is a fork of the process that connected.
         """
         self.check_process()
-        if not self.is_open:
+        if self.transport is None and not self.is_open:
             raise self._loss() if self._loss is not None else self.left()
 
     def check_process(self) -> None:
@@ -109,7 +112,7 @@ class LinkState:
         Raises:
             ForkedSessionError: It is a fork of it.
         """
-        if not self.is_ours:
+        if os.getpid() != self._pid:
             raise ForkedSessionError(
                 f"session {self._session_id} was connected in the parent process; open one of your own in this one",
                 session_id=self._session_id,

@@ -77,7 +77,11 @@ class JsonModel:
 
     @classmethod
     def from_json(cls: type[Model], text: str | bytes, *, infer_missing: bool = False, **options: Any) -> Model:
-        """Makes an instance from a JSON text such as `to_json` gives.
+        """Makes an instance from a JSON text such as `to_json` gives; ``options`` go to `json.loads`.
+
+        Args:
+            text: The JSON text.
+            infer_missing: Whether a missing field without a default becomes None.
 
         Raises:
             ValueError: The text is not JSON.
@@ -116,7 +120,7 @@ class OpenModel(JsonModel):
         return {**extra, **{name: value for name, value in known.items() if name not in local}}
 
     def model_dump(self) -> dict[str, Any]:
-        """Does what `to_dict` does; for code written for the official SDK, whose models have it."""
+        """Gives what `to_dict` gives; for code written for the official SDK, whose models have it."""
         return self.to_dict()
 
     @classmethod

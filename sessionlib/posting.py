@@ -65,7 +65,7 @@ class Poster:
         """
         outgoing = Outgoing(frame, progress)
         contents = summarise(frame) if makes_turn else (str(frame.get("parent_message_id") or ""),)
-        deadline = (within or Deadline(None)).sooner(self._send_timeout)
+        deadline = Deadline(self._send_timeout) if within is None else within.sooner(self._send_timeout)
         try:
             self._link.check_usable()
             if not acquire(self._posting, deadline):
@@ -81,7 +81,7 @@ class Poster:
         self, outgoing: Outgoing, contents: tuple[str, ...], makes_turn: bool, attend: bool, deadline: Deadline
     ) -> Post:
         while True:
-            transport = self._link.wait_usable(deadline)
+            transport = self._link.transport or self._link.wait_usable(deadline)
             ticket = self._hub.begin_post(makes_turn, contents)
             mailbox = self._hub.attend(ticket) if attend else None
             try:

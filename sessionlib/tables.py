@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sessionlib.extras import extra
@@ -16,11 +16,12 @@ __all__ = ["dataframe", "html_table"]
 _CELL = "text-align: left; vertical-align: top; white-space: pre-wrap"
 
 
-def dataframe(columns: Mapping[str, Sequence[Any]], what: str) -> pandas.DataFrame:
+def dataframe(columns: Mapping[str, Sequence[Any]], what: str, objects: Collection[str] = ()) -> pandas.DataFrame:
     """Makes a data frame.
 
     Args:
         columns: Its columns.
+        objects: The columns whose values stay what they are, instead of becoming of one type.
         what: What needs pandas, for the error.
 
     Raises:
@@ -28,7 +29,8 @@ def dataframe(columns: Mapping[str, Sequence[Any]], what: str) -> pandas.DataFra
     """
     with extra("pandas", what):
         import pandas
-    frame: pandas.DataFrame = pandas.DataFrame(dict(columns))
+    typed = {name: pandas.Series(values, dtype="object") for name, values in columns.items() if name in objects}
+    frame: pandas.DataFrame = pandas.DataFrame({**columns, **typed})
     return frame
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRequest
 from sessionlib.approvals.attendance import Attendance
@@ -25,8 +25,13 @@ from sessionlib.link import Post
 from sessionlib.mailbox import Closed
 from sessionlib.markup import fold, safe_html, safe_markdown
 from sessionlib.models import JsonModel
+from sessionlib.plots import plot_timeline
+from sessionlib.timeline import Arrivals, timeline_of
 from sessionlib.timing import Deadline
 from sessionlib.words import count_of
+
+if TYPE_CHECKING:
+    from sessionlib.plots import Axes
 
 __all__ = ["Reply", "ToolCall", "Turn", "last_text"]
 
@@ -79,6 +84,8 @@ class Reply(JsonModel):
     duration: float = 0.0
     status: SessionMessageStatus = SessionMessageStatus.COMPLETE
     error: Optional[str] = None
+    # Not a field: times of this process's clock have no place in what is compared, or sent elsewhere.
+    _arrivals = Arrivals(0.0)
 
     # The cell in which it has been shown; there, it is not shown once more.
     _shown_in = _NOWHERE
@@ -103,6 +110,31 @@ class Reply(JsonModel):
     @property
     def _is_in_sight(self) -> bool:
         return self._shown_in == this_cell()
+
+    @property
+    def times(self) -> list[float]:
+        """When each of its events came, in seconds from the post; empty when that is not known."""
+        return self._arrivals.times(len(self.events))
+
+    @property
+    def first_delta(self) -> Optional[float]:
+        """Seconds from the post to the first piece of text; None when there was none."""
+        return self._arrivals.first_delta(self.events)
+
+    def plot(self, ax: Optional["Axes"] = None) -> "Axes":
+        """Draws the turn along an axis of time: pieces of text, tools, approvals and waits.
+
+        Args:
+            ax: Where to draw, as matplotlib calls it; None makes a figure.
+
+        Raises:
+            MissingExtraError: matplotlib is not installed; the extra ``plot`` brings it.
+            ValueError: It is not known when the events came, since it was not had from a turn.
+        """
+        times = self.times
+        if self.events and not times:
+            raise ValueError("it is not known when the events of this reply came: it was not had from a turn here")
+        return plot_timeline(timeline_of(self.events, times, self.duration), ax)
 
 
 class Turn:
@@ -135,6 +167,8 @@ class Turn:
         self._idle_timeout = idle_timeout
         self._attendance = Attendance(desk, post.ticket, session_id, on_approval)
         self._events: list[SessionEvent] = []
+        # How many of these had been read before each ack.
+        self._acks: list[int] = []
         self._over = self._paused = self._closed = False
         self._began = time.monotonic()
         self._ended: Optional[float] = None
@@ -183,6 +217,16 @@ class Turn:
     def is_over(self) -> bool:
         """Whether its last event has been read."""
         return self._over
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the post to the end of the turn, or until now."""
+        return (self._ended or time.monotonic()) - self._began
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """When its events came."""
+        return Arrivals(self._began, tuple(self._mailbox.arrivals), tuple(self._acks))
 
     @property
     def pending(self) -> list[ApprovalRequest]:
@@ -252,7 +296,7 @@ class Turn:
             raise SessionDisconnectedError(
                 f"session {self.session_id}: the turn {what}", session_id=self.session_id
             ) from None
-        return _reply(self._events, (self._ended or time.monotonic()) - self._began)
+        return _reply(self._events, self.duration, self.arrivals)
 
     def wait(self, timeout: float) -> bool:
         """Waits until the next event can be had at once, or the turn is over.
@@ -342,6 +386,7 @@ class Turn:
             if event.type not in _ACKS:
                 self._note(event)
                 return event
+            self._acks.append(len(self._events))
         raise Closed
 
     def _take(self, deadline: Deadline) -> SessionEvent:
@@ -376,10 +421,10 @@ class Turn:
         self._attendance.end()
 
 
-def _reply(events: list[SessionEvent], duration: float) -> Reply:
+def _reply(events: list[SessionEvent], duration: float, arrivals: Arrivals) -> Reply:
     error = next((event.error for event in reversed(events) if event.error is not None), None)
     message_id, text = last_text(events)
-    return Reply(
+    reply = Reply(
         text=text,
         message_id=message_id,
         events=list(events),
@@ -388,6 +433,8 @@ def _reply(events: list[SessionEvent], duration: float) -> Reply:
         status=SessionMessageStatus.COMPLETE if error is None else SessionMessageStatus.ERROR,
         error=error,
     )
+    reply._arrivals = arrivals
+    return reply
 
 
 def last_text(events: list[SessionEvent]) -> tuple[Optional[str], str]:

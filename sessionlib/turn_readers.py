@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.mailbox import Mailbox
+from sessionlib.mailbox import Mailbox, TimedMailbox
 from sessionlib.wire.turns import Origin, Ticket, TurnTracker
 
 __all__ = ["Request", "TurnReaders"]
@@ -25,7 +25,7 @@ class TurnReaders:
 
     def __init__(self, tracker: TurnTracker) -> None:
         self._tracker = tracker
-        self._turns: dict[Ticket, Mailbox] = {}
+        self._turns: dict[Ticket, TimedMailbox] = {}
         # Turns whose readers have stopped for the time being: others hear what comes in them as well.
         self._paused: set[Ticket] = set()
 
@@ -34,10 +34,10 @@ class TurnReaders:
         """All of them."""
         return list(self._turns.values())
 
-    def open(self, ticket: Ticket) -> Mailbox:
+    def open(self, ticket: Ticket) -> TimedMailbox:
         """Opens a mailbox for the turn of a post that is about to leave."""
         ticket.attended = True  # nobody else knows it yet
-        mailbox = self._turns[ticket] = Mailbox()
+        mailbox = self._turns[ticket] = TimedMailbox()
         return mailbox
 
     def ticket_of(self, mailbox: Mailbox) -> Ticket | None:
@@ -89,13 +89,10 @@ class TurnReaders:
         cuts: list[tuple[int, Ticket | None]] = []
         in_pieces = False
         for at, event in enumerate(events):
-            if event.type is not _DELTA:
-                in_pieces = False
-            elif in_pieces:
-                continue
-            else:
-                in_pieces = True
-            cuts.append((at, self._owner_of(event, requests)))
+            is_piece = event.type is _DELTA
+            if not (is_piece and in_pieces):
+                cuts.append((at, self._owner_of(event, requests)))
+            in_pieces = is_piece
         return self._share_out(events, cuts) if self._turns and events else events
 
     def _owner_of(self, event: SessionEvent, requests: list[Request]) -> Ticket | None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import IO, Any
 
-__all__ = ["call_text", "clean", "count_of", "is_terminal", "one_line", "size_of"]
+__all__ = ["call_text", "clean", "count_of", "is_terminal", "one_line", "size_of", "time_in_words"]
 
 _MAX_LINE = 1000
 _MAX_VALUE = 200
@@ -47,6 +47,11 @@ def size_of(count: float) -> str:
 def count_of(number: int, thing: str) -> str:
     """Gives a number of things, such as "2 events"."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def time_in_words(seconds: float) -> str:
+    """Gives a time in words, to three digits."""
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 
 def call_text(tool_name: str, arguments: Mapping[str, Any]) -> str:

@@ -25,16 +25,21 @@ ROOMS = [
     "_version",
     "errors",
     "extras",
+    "progress",
     "words",
     "markup",
     "cells",
     "tables",
     "timing",
+    "dialling",
     "models",
     "config",
     "events",
     "telling",
     "history",
+    "timeline",
+    "plots",
+    "latency",
     "uploads",
     "content",
     "wire",
@@ -94,8 +99,9 @@ HOMES = {
     "wsproto": ["engine"],
     "xllamacpp": ["engine"],
     "openai": ["engine"],
-    "pandas": ["tables", "history"],
-    "tqdm": ["agent", "outgoing", "engine"],
+    "pandas": ["tables", "history", "latency"],
+    "matplotlib": ["plots"],
+    "tqdm": ["progress"],
     "IPython": ["notebook", "magics"],
     "ipywidgets": ["notebook"],
     "click": ["cli"],
@@ -105,7 +111,10 @@ HOMES = {
 }
 
 # What `import sessionlib` must not make anybody wait for.
-HEAVY = {"aiohttp", "requests", "urllib3", "IPython", "ipywidgets", "flask", "werkzeug", "click", "rich", "marshmallow"}
+HEAVY = {
+    *("aiohttp", "requests", "urllib3", "IPython", "ipywidgets", "flask", "werkzeug", "click", "rich", "marshmallow"),
+    *("pandas", "numpy", "matplotlib"),
+}
 
 
 class Import(NamedTuple):

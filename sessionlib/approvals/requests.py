@@ -20,7 +20,6 @@ __all__ = ["ApprovalHandler", "ApprovalRecord", "ApprovalRequest", "Decision", "
 
 Remember = Literal["turn", "session"]
 Decision = bool | ApprovalResponse | None
-ApprovalHandler = Callable[["ApprovalRequest"], Decision]
 
 # Where engines put the proposed arguments of a tool; "arguments" is the embedded engine's.
 _ARGUMENT_FIELDS = ("arguments", "tool_arguments", "tool_input", "inputs")
@@ -159,6 +158,10 @@ class ApprovalRequest:
     def _answer(self, response: ApprovalResponse) -> None:
         self.session._approvals.answer(self.event, response, by=self._asked or "respond")
         self._answered = True
+
+
+ApprovalHandler = Callable[[ApprovalRequest], Decision]
+"""Decides about a request; None leaves it to the next handler, or to whoever listens."""
 
 
 def tool_of(event: SessionEvent) -> str:

@@ -13,6 +13,7 @@ from sessionlib.cli.findings import FAILED, OK, SKIPPED, Finding, since
 from sessionlib.cli.way import CERTIFICATE_ADVICE, Way
 from sessionlib.client import Client
 from sessionlib.config import Endpoint
+from sessionlib.dialling import Attempt
 from sessionlib.errors import (
     ApiError,
     AuthenticationError,
@@ -23,7 +24,6 @@ from sessionlib.errors import (
     SessionProtocolError,
 )
 from sessionlib.timing import Deadline
-from sessionlib.transport.dial import Attempt
 from sessionlib.transport.websocket import open_websocket
 from sessionlib.words import one_line
 

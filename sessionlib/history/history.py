@@ -30,6 +30,8 @@ class History(list[SessionMessage]):
         history = session.history()
         history.save("talk.jsonl")
         History.load("talk.jsonl")[-2:].to_markdown()
+
+    Made by `Session.history`, by `History.load`, or from any messages.
     """
 
     @overload
@@ -71,7 +73,7 @@ class History(list[SessionMessage]):
         Raises:
             MissingExtraError: pandas is not installed; the extra ``pandas`` brings it.
         """
-        frame = dataframe(columns_of(self), "History.to_dataframe()")
+        frame = dataframe(columns_of(self), "History.to_dataframe()", objects=("arguments", "output"))
         frame["created_at"] = frame["created_at"].astype("datetime64[ns, UTC]")
         return frame
 
@@ -98,6 +100,9 @@ class History(list[SessionMessage]):
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> History:
         """Reads a history that was saved as ``.jsonl`` or ``.json``.
+
+        Args:
+            path: The file; how it ends tells what is in it.
 
         Raises:
             ValueError: The file is of another kind, or something in it is no message.

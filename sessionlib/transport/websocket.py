@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from websocket import ABNF
 
+from sessionlib.dialling import Attempt
 from sessionlib.errors import SessionTimeoutError
 from sessionlib.timing import Deadline, acquire
-from sessionlib.transport.dial import Attempt, dial
+from sessionlib.transport.dial import dial
 from sessionlib.transport.frame import encode_frame
 from sessionlib.transport.handshake import shake_hands
 from sessionlib.transport.proxy import choose_proxy

@@ -145,8 +145,9 @@ class FrameWriter:
         self._check_alive()
         was_in_message = self.in_message
         try:
-            self._drain(deadline)
-            self._check_alive()
+            if self._unsent or self._controls or self._texts:
+                self._drain(deadline)
+                self._check_alive()
             self._unsent = memoryview(frame)
             self.in_message = not is_last
             self._finish(deadline)

@@ -113,6 +113,12 @@ def test_a_data_frame() -> None:
     assert len(History().to_dataframe()) == 0
 
 
+def test_what_tools_gave_stays_what_it_is() -> None:
+    gave = [message({"type": "tool_result", **CALL, "output": output}) for output in (3, None, "x", [1])]
+    assert History(gave[:2]).to_dataframe()["output"].tolist() == [3, None]
+    assert History(gave).to_dataframe()["output"].tolist() == [3, None, "x", [1]]
+
+
 @pytest.mark.parametrize(
     ("told", "read"),
     [

@@ -19,11 +19,13 @@ import pytest
 import websocket
 
 from sessionlib.engine import LocalEngine
-from sessionlib.engine.recovery import CUT
+from sessionlib.engine.models import Text
+from sessionlib.engine.turns import CUT
 from sessionlib.wire import frames
 
 from .crashing import make_tools
 from .helpers import KEY, ROOT, Caller, approve, content_of, deny, eventually
+from .test_turns import Scripted, says
 
 _GONE = (OSError, ConnectionError, websocket.WebSocketException)
 
@@ -236,3 +238,33 @@ def test_posts_that_waited_are_answered_after_a_restart(crashing: Crashing, tmp_
             again.until_status("Idle")
         texts = [message["content"].get("value") for message in again.history()][-2:]
         assert texts == ['You said: "waits behind it"', 'You said: "so does this"']
+
+
+def test_the_model_is_told_of_the_calls_that_were_cut(crashing: Crashing, tmp_path: Path) -> None:
+    """Each call of the past has its result, in the history as for the model; nothing is run again."""
+    database, traces = tmp_path / "engine.db", tmp_path / "traces.txt"
+    assert crashing.start(database, traces, 10_000)
+    with Caller.on(crashing) as caller:
+        caller.say(
+            frames.post_message(
+                caller.session_id,
+                '/tool stuck {"line": "a"}\n/tool trace {"line": "b"}\n/tool stuck {"line": "c"}',
+            )
+        )
+        eventually(lambda: traces.exists() and len(traces.read_text().split()) == 3)
+        crashing.kill_engine()
+    model = Scripted(says(Text("I see.")))
+    engine = LocalEngine(tools=make_tools(traces), path=str(database), model=model)
+    with engine, Caller.on(engine, session_id=caller.session_id) as again:
+        again.ask("and now?")
+        history = [message["content"] for message in again.history()]
+    cut = "this call was interrupted while the tool ran; it was not run again, and may or may not have had its effect"
+    results = [(content["status"], content["output"]) for content in history if content["type"] == "tool_result"]
+    assert results[0] == results[2] == ("error", cut)
+    assert results[1] in [("complete", "left b"), ("error", cut)]  # killed before or after it was kept
+    assert [content["type"] for content in history][4:8] == ["tool_result"] * 3 + ["error_message"]
+    question, told, failure, again_asked = model.asked[0].said
+    assert [(result.status, result.output) for result in told.results] == results
+    assert (failure.failure, again_asked.text) == (CUT, "and now?")
+    assert question.role == "user"
+    assert sorted(traces.read_text().split()) == ["a", "b", "c"]
