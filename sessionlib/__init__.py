@@ -79,7 +79,7 @@ if typing.TYPE_CHECKING:
     from sessionlib.client import Client
     from sessionlib.latency import Latencies, Latency, latencies
     from sessionlib.magics import load_ipython_extension, unload_ipython_extension
-    from sessionlib.notebook import ask_notebook
+    from sessionlib.notebook import LiveReply, ask_notebook
     from sessionlib.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
 
 __all__ = [
@@ -114,6 +114,7 @@ __all__ = [
     "Latencies",
     "Latency",
     "Listener",
+    "LiveReply",
     "LlmInfo",
     "MemoryConfig",
     "MessageSender",
@@ -168,7 +169,7 @@ _LATER = {
     "client": "Client",
     "magics": "load_ipython_extension unload_ipython_extension",
     "latency": "Latencies Latency latencies",
-    "notebook": "ask_notebook",
+    "notebook": "LiveReply ask_notebook",
     "policies": "approval_policy approve_all approve_tools ask_console deny_all",
 }
 _ROOM_OF = {name: room for room, names in _LATER.items() for name in names.split()}

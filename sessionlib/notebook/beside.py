@@ -53,12 +53,12 @@ def begin(start: Start, on_approval: ApprovalHandler | None) -> LiveReply:
     view = CellView(stage.place)
     turn = start(on_approval=announced(view, on_approval))
     live = LiveReply(turn, view, stage)
-    live.look_after(kernel.io_loop)
+    live._look_after(kernel.io_loop)
     return live
 
 
 class LiveReply:
-    """A turn on its way, as `Session.chat` gives it with ``wait=False``.
+    """A turn on its way. Made by `Session.chat` with ``wait=False``.
 
     The kernel looks after it between cells: it shows what is new, and asks for approvals with forms, whose
     buttons work for the same reason. While a cell runs both pause, and nothing is lost. Once the turn is over, what
@@ -127,7 +127,7 @@ class LiveReply:
             self.turn.close()
             self._fail(SessionDisconnectedError("the turn is not shown any more: stop() was called"))
 
-    def look_after(self, loop: Any) -> None:
+    def _look_after(self, loop: Any) -> None:
         """Shows what is new, and has the kernel's loop call this again until the turn is over."""
         if self._ended:
             return
@@ -136,7 +136,7 @@ class LiveReply:
         except BaseException as error:  # noqa: BLE001 - nobody is there to catch it; `reply` raises it
             self._fail(error)
         if not self._ended:
-            loop.call_later(_TICK, self.look_after, loop)
+            loop.call_later(_TICK, self._look_after, loop)
 
     # ---- within --------------------------------------------------------------------------------
 

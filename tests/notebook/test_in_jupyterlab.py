@@ -161,6 +161,26 @@ def test_a_chat_that_does_not_wait_goes_on_after_the_click_and_is_saved(tmp_path
     assert "was denied: not &lt;this&gt; one · denied here" in saved["text/markdown"]
 
 
+def test_the_timeline_of_a_turn_is_a_picture(tmp_path: Path) -> None:
+    cells = [
+        """reply = session.ask('/tool refund {"order": "7"}', on_approval=lambda request: time.sleep(0.2) or True)""",
+        "axes = reply.plot()",
+    ]
+    source = f"""
+        lab.run(1)
+        lab.run(2)
+        picture = lab.output(2).locator("img")
+        picture.wait_for()
+        lab.output(2).screenshot(path={str(tmp_path / "timeline.png")!r})
+        size = picture.bounding_box()
+        assert size["width"] > 300 and size["height"] > 80, size
+        lab.save()
+    """
+    in_lab(tmp_path, cells, source)
+    assert "image/png" in outputs_of(tmp_path, 2)[-1]
+    assert (tmp_path / "timeline.png").stat().st_size > 5_000
+
+
 def test_twenty_thousand_pieces_are_rendered_in_a_cell(tmp_path: Path) -> None:
     pieces = "Says(*[Text('word ' if n % 60 else '\\n\\nword ') for n in range(20_000)])"
     source = """

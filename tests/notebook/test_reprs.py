@@ -100,9 +100,10 @@ def test_a_request_shows_why_it_was_denied(engine: ScriptEngine) -> None:
 
 
 def test_a_session_shows_its_state_and_what_waits(engine: ScriptEngine) -> None:
+    Toolbox(engine)
     session = connect(engine)
     listener = session.listen()
-    session.ask("Hi")
+    session.ask("Hi", timeout=10)
     seen = harmless(look(session, "html"))
     assert seen.text.startswith(f"Session s1 at 127.0.0.1:{engine.port} · connected · ")
     assert "0 approvals, 0 open" in seen.text
