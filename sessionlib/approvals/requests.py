@@ -105,7 +105,8 @@ class ApprovalRequest:
     @property
     def record(self) -> ApprovalRecord | None:
         """What became of it, and by whom; None when its session does not know it."""
-        return self.session._approvals.record(self.event)
+        key = key_of(self.event)
+        return next((record for record in self.session.approvals if key_of(record.event) == key), None)
 
     def _repr_html_(self) -> str:
         asked = f"The agent asks to run {in_code(self.tool_name or 'a tool')}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.content import ApprovalResponse
-from sessionlib.errors import SessionDisconnectedError
+from sessionlib.errors import SessionDisconnectedError, SessionError
 from sessionlib.events import SessionEventType
 from sessionlib.extras import extra
 from sessionlib.markup import alarm, safe_html
@@ -53,7 +53,7 @@ def begin(start: Start, on_approval: ApprovalHandler | None) -> LiveReply:
     view = CellView(stage.place)
     turn = start(on_approval=announced(view, on_approval))
     live = LiveReply(turn, view, stage)
-    live._look_after(kernel.io_loop)
+    kernel.io_loop.add_callback(live._look_after, kernel.io_loop)
     return live
 
 
@@ -113,9 +113,14 @@ class LiveReply:
         if self._reply is None and self._error is None:
             for form in self._forms:
                 form.settle("asked at the prompt, because a cell waits for it")
-            for request in self.turn.pending:
-                decide(request)
-            self._reply = follow(self.turn, self._view, ask=True)
+            try:
+                for request in self.turn.pending:
+                    decide(request)
+                self._reply = follow(self.turn, self._view, ask=True)
+            except SessionError as error:
+                if getattr(error, "turn", None) is not self.turn:
+                    self._fail(error)
+                raise
             self._end()
         reply = self.reply
         assert reply is not None
