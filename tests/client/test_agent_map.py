@@ -76,6 +76,7 @@ def scripted(engine: ScriptEngine, **options: Any) -> Agent:
 # ---- complete and in order -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_500_prompts_with_16_workers_are_answered_in_order(agent: Agent) -> None:
     results = list(agent.map(prompts(500), max_workers=16))
     assert [quoted(result) for result in results] == prompts(500)
@@ -103,6 +104,7 @@ class CuttingProxy(ChaosProxy):
             self.downstream.limit_data(random_at.randrange(100, 1500), "FIN", times=1)
 
 
+@pytest.mark.slow
 def test_500_prompts_are_answered_also_when_links_are_cut(shop: Shop, seed: int) -> None:
     port = shop.engine.port
     with CuttingProxy("127.0.0.1", port, host=FRONT, port=port, seed=seed) as proxy:
@@ -236,6 +238,7 @@ def test_what_the_prompts_raise_comes_behind_the_results_before(agent: Agent) ->
     assert list(runs) == []
 
 
+@pytest.mark.slow
 def test_a_prompt_of_unknown_fate_is_said_again_only_where_that_is_wanted(engine: ScriptEngine) -> None:
     agent = scripted(engine)
 
@@ -351,6 +354,7 @@ PROCESSES = """
 """
 
 
+@pytest.mark.slow
 def test_processes(shop: Shop) -> None:
     result = run_script(PROCESSES, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n").check()
     assert result.stdout.startswith("ConfigurationError(")
@@ -380,6 +384,7 @@ DASK = """
 """
 
 
+@pytest.mark.slow
 def test_dask_with_two_worker_processes(shop: Shop) -> None:
     result = run_script(DASK, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n", timeout=110)
     assert result.rc == 0, result
