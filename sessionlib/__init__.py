@@ -52,10 +52,10 @@ from sessionlib.events import (
     SessionMessageRole,
     SessionMessageStatus,
 )
-from sessionlib.history import History
 from sessionlib.listener import Listener
+from sessionlib.reply import Reply, ToolCall
 from sessionlib.session import Session
-from sessionlib.turn import Reply, ToolCall, Turn
+from sessionlib.turn import Turn
 from sessionlib.wire.state import SessionState
 
 if typing.TYPE_CHECKING:
@@ -77,6 +77,7 @@ if typing.TYPE_CHECKING:
     )
     from sessionlib.chatbot import Chatbot
     from sessionlib.client import Client
+    from sessionlib.history import History
     from sessionlib.latency import Latencies, Latency, latencies
     from sessionlib.magics import load_ipython_extension, unload_ipython_extension
     from sessionlib.notebook import ask_notebook
@@ -166,6 +167,7 @@ _LATER = {
     "LlmInfo MemoryConfig Tool ToolApprovalConfig ToolInput ToolInputType",
     "chatbot": "Chatbot",
     "client": "Client",
+    "history": "History",
     "magics": "load_ipython_extension unload_ipython_extension",
     "latency": "Latencies Latency latencies",
     "notebook": "ask_notebook",
