@@ -272,8 +272,8 @@ class Session(Hearing, Answering):
         It shows what ``ask(show=True)`` shows, and where no handler decides about an approval, it asks: a cell
         that waits gets a prompt, because a kernel takes in no clicks while a cell runs. With ``wait=False`` the
         cell ends at once, the answer streams in below it all the same, and approvals are forms to click; the
-        kernel sees to it between cells, and pauses while one runs. Where there is no kernel, or nobody to click
-        (a notebook run as a script), ``wait=False`` waits as well.
+        kernel sees to it between cells, and pauses while one runs, so ``idle_timeout`` does not count then. Where
+        there is no kernel, or nobody to click (a notebook run as a script), ``wait=False`` waits as well.
 
         Args:
             content: As for `send`.

@@ -162,7 +162,7 @@ class Turn:
         return reply_of(self._events.events, self.duration, self.arrivals)
 
     def wait(self, timeout: float) -> bool:
-        """Waits until the next event can be had at once, or the turn is over.
+        """Waits until reading on does not wait: there is an event, or the turn is over or out of time.
 
         Args:
             timeout: Seconds to wait; 0 only looks.

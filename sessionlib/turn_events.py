@@ -147,7 +147,7 @@ class TurnEvents:
         raise Closed
 
     def wait(self, timeout: float) -> bool:
-        """Waits until the next event can be had at once, or the turn is over.
+        """Waits until reading on does not wait: there is an event, or the turn is over or out of time.
 
         Args:
             timeout: Seconds to wait; 0 only looks.
@@ -158,9 +158,9 @@ class TurnEvents:
         if self.is_over or len(self._mailbox):
             return True
         try:
-            self._mailbox.put_back([self._mailbox.get(Deadline(timeout))])
+            self._mailbox.put_back([self._mailbox.get(self.deadline.sooner(timeout))])
         except TimeoutError:
-            return False
+            return self.deadline.expired
         except (Closed, SessionError):
             return True  # which whoever reads on will be told
         return True
