@@ -52,7 +52,6 @@ from sessionlib.events import (
     SessionMessageRole,
     SessionMessageStatus,
 )
-from sessionlib.history import History
 from sessionlib.listener import Listener
 from sessionlib.session import Session
 from sessionlib.turn import Reply, ToolCall, Turn
@@ -77,6 +76,7 @@ if typing.TYPE_CHECKING:
     )
     from sessionlib.chatbot import Chatbot
     from sessionlib.client import Client
+    from sessionlib.history import History
     from sessionlib.latency import Latencies, Latency, latencies
     from sessionlib.magics import load_ipython_extension, unload_ipython_extension
     from sessionlib.notebook import LiveReply, ask_notebook
@@ -167,6 +167,7 @@ _LATER = {
     "LlmInfo MemoryConfig Tool ToolApprovalConfig ToolInput ToolInputType",
     "chatbot": "Chatbot",
     "client": "Client",
+    "history": "History",
     "magics": "load_ipython_extension unload_ipython_extension",
     "latency": "Latencies Latency latencies",
     "notebook": "LiveReply ask_notebook",

@@ -127,6 +127,9 @@ class Latencies:
         Args:
             ax: Where to draw; None makes a figure.
 
+        Returns:
+            Where it was drawn; its ``figure`` has ``savefig``.
+
         Raises:
             MissingExtraError: matplotlib is not installed; the extra ``plot`` brings it.
         """
@@ -151,6 +154,9 @@ def latencies(results: Iterable[Timed | BaseException]) -> Latencies:
 
     Args:
         results: The answers, and the exceptions in their places that ``on_error="return"`` gives.
+
+    Returns:
+        The times, which print as a table.
 
     Example:
         ::

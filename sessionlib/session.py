@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import ssl
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -22,7 +21,6 @@ from sessionlib.content import (
 from sessionlib.errors import SessionDisconnectedError, SessionError
 from sessionlib.hearing import Hearing
 from sessionlib.link import LinkOptions, Owner
-from sessionlib.markup import fold, in_code, safe_html
 from sessionlib.outgoing import Progress
 from sessionlib.timing import Deadline
 from sessionlib.transport.proxy import parse_proxy
@@ -31,6 +29,8 @@ from sessionlib.wire import frames
 from sessionlib.words import count_of
 
 if TYPE_CHECKING:
+    import ssl
+
     from sessionlib.client import Client
     from sessionlib.notebook import LiveReply
 
@@ -135,6 +135,8 @@ class Session(Hearing, Answering):
         still_open = sum(record.is_open for record in asked)
         counts = f"{count_of(self._waiting, 'event')} waiting · {count_of(len(asked), 'approval')}, {still_open} open"
         told = f" at {self._endpoint.host} · {self.state} · {counts}"
+        from sessionlib.markup import fold, in_code, safe_html  # for notebooks alone
+
         return fold(f"Session {in_code(self.session_id or 'new')}{safe_html(told)}")
 
     # ---- saying --------------------------------------------------------------------------------

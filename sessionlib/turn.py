@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, NoReturn, Optional
 
 from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRequest
 from sessionlib.approvals.attendance import Attendance
+from sessionlib.arrivals import Arrivals
 from sessionlib.cells import this_cell
 from sessionlib.errors import (
     ApprovalRequiredError,
@@ -23,10 +24,7 @@ from sessionlib.events import SessionEvent, SessionEventType, SessionMessageStat
 from sessionlib.hub import Hub
 from sessionlib.link import Post
 from sessionlib.mailbox import Closed
-from sessionlib.markup import fold, safe_html, safe_markdown
 from sessionlib.models import JsonModel
-from sessionlib.plots import plot_timeline
-from sessionlib.timeline import Arrivals, timeline_of
 from sessionlib.timing import Deadline
 from sessionlib.words import count_of
 
@@ -98,6 +96,8 @@ class Reply(JsonModel):
         return f"Reply({told}status={self.status}, {len(self.events)} events, {self.duration:.2f} s)"
 
     def _repr_markdown_(self) -> str:
+        from sessionlib.markup import fold, safe_html, safe_markdown  # for notebooks alone
+
         parts = [] if self._is_in_sight else [safe_markdown(self.text), safe_html(f"error: {self.error}")]
         tools = f" · {count_of(len(self.tool_calls), 'tool call')}" if self.tool_calls else ""
         status = fold(safe_html(f"{self.status}{tools} · {self.duration:.1f} s"))
@@ -127,6 +127,9 @@ class Reply(JsonModel):
         Args:
             ax: Where to draw, as matplotlib calls it; None makes a figure.
 
+        Returns:
+            Where it was drawn; its ``figure`` has ``savefig``.
+
         Raises:
             MissingExtraError: matplotlib is not installed; the extra ``plot`` brings it.
             ValueError: It is not known when the events came, since it was not had from a turn.
@@ -134,6 +137,9 @@ class Reply(JsonModel):
         times = self.times
         if self.events and not times:
             raise ValueError("it is not known when the events of this reply came: it was not had from a turn here")
+        from sessionlib.plots import plot_timeline  # for notebooks alone
+        from sessionlib.timeline import timeline_of
+
         return plot_timeline(timeline_of(self.events, times, self.duration), ax)
 
 
@@ -212,6 +218,9 @@ class Turn:
     def __repr__(self) -> str:
         state = "over" if self._over else "running" if self._ticket.first is not None else "not begun"
         return f"<Turn of session {self.session_id}: {state}, {len(self._events)} events read>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Turn cannot be pickled or copied; its result() can")
 
     @property
     def is_over(self) -> bool:

@@ -37,6 +37,7 @@ ROOMS = [
     "events",
     "telling",
     "history",
+    "arrivals",
     "timeline",
     "plots",
     "latency",
