@@ -53,8 +53,9 @@ from sessionlib.events import (
     SessionMessageStatus,
 )
 from sessionlib.listener import Listener
+from sessionlib.reply import Reply, ToolCall
 from sessionlib.session import Session
-from sessionlib.turn import Reply, ToolCall, Turn
+from sessionlib.turn import Turn
 from sessionlib.wire.state import SessionState
 
 if typing.TYPE_CHECKING:

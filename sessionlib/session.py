@@ -22,9 +22,11 @@ from sessionlib.errors import SessionDisconnectedError, SessionError
 from sessionlib.hearing import Hearing
 from sessionlib.link import LinkOptions, Owner
 from sessionlib.outgoing import Progress
+from sessionlib.reply import Reply
 from sessionlib.timing import Deadline
 from sessionlib.transport.proxy import parse_proxy
-from sessionlib.turn import Reply, Turn
+from sessionlib.turn import Turn
+from sessionlib.turn_events import TurnEvents
 from sessionlib.wire import frames
 from sessionlib.words import count_of
 
@@ -313,13 +315,15 @@ class Session(Hearing, Answering):
         message = _message(session_id, content, files, mime_type, filename)
         post = connection.poster.post(message, attend=True, within=deadline, progress=progress)
         return Turn(
-            connection.hub,
-            self._approvals,
-            post,
-            session_id=session_id,
-            deadline=deadline,
-            idle_timeout=idle_timeout,
-            on_approval=on_approval,
+            TurnEvents(
+                connection.hub,
+                self._approvals,
+                post,
+                session_id=session_id,
+                deadline=deadline,
+                idle_timeout=idle_timeout,
+                on_approval=on_approval,
+            )
         )
 
 

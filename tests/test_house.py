@@ -65,6 +65,8 @@ ROOMS = [
     "connection",
     "approvals",
     "policies",
+    "reply",
+    "turn_events",
     "turn",
     "notebook",
     "lifecycle",

@@ -15,7 +15,8 @@ from sessionlib.notebook.approvals import ask_notebook
 from sessionlib.notebook.kernel import kernel_here, takes_input
 from sessionlib.notebook.turns import Start, announced, decide, follow, new_view
 from sessionlib.notebook.views import CellView, View
-from sessionlib.turn import Reply, Turn
+from sessionlib.reply import Reply
+from sessionlib.turn import Turn
 
 if TYPE_CHECKING:
     from sessionlib.notebook.form import Form
