@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sessionlib import heartbeat
+from sessionlib import heartbeat, network
 from sessionlib.config import Endpoint
 from sessionlib.errors import (
     DeliveryUnknownError,
@@ -307,6 +307,9 @@ class Connection:
         deadline = (within or Deadline(None)).sooner(self._options.send_timeout)
         try:
             self.check_usable()
+            stand_in = network.stand_in()
+            if stand_in is not None:
+                stand_in.admit(self._transport, frame, deadline)
             if not acquire(self._posting, deadline):
                 raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sessionlib import network
 from sessionlib.config import Endpoint
 from sessionlib.errors import (
     AuthenticationError,
@@ -96,15 +97,7 @@ class Joiner:
         self._attempt = attempt = Attempt()
         if self._cancelled:
             attempt.cancel()
-        transport = open_websocket(
-            self._endpoint.session_url,
-            self._endpoint.key(),
-            deadline,
-            attempt,
-            max_message_size=self._options.max_message_size,
-            tls=self._options.tls,
-            proxy=self._options.proxy,
-        )
+        transport = self._open(deadline, attempt)
         try:
             join(transport, deadline)
             attempt.check()
@@ -113,6 +106,25 @@ class Joiner:
             attempt.check()
             raise
         return transport
+
+    def _open(self, deadline: Deadline, attempt: Attempt) -> Transport:
+        endpoint, options = self._endpoint, self._options
+
+        def dial(key: str) -> Transport:
+            return open_websocket(
+                endpoint.session_url,
+                key,
+                deadline,
+                attempt,
+                max_message_size=options.max_message_size,
+                tls=options.tls,
+                proxy=options.proxy,
+            )
+
+        stand_in = network.stand_in()
+        if stand_in is not None:
+            return stand_in.open(endpoint, dial, deadline, attempt)
+        return dial(endpoint.key())
 
     def join(self, transport: Transport, deadline: Deadline) -> Live:
         """Creates the session if there is none yet, and joins it; gives what else came."""

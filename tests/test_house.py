@@ -33,6 +33,7 @@ ROOMS = [
     "wire",
     "outgoing",
     "transport",
+    "network",
     "mailbox",
     "dispatcher",
     "hub",

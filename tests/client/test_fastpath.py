@@ -152,7 +152,7 @@ def test_large_messages_of_several_links_at_once() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert read == dict.fromkeys(range(4), [])
+    assert read == {key: [] for key in range(4)}
 
 
 @pytest.mark.parametrize("size", [LIMIT + 1, 1 << 62])
