@@ -11,6 +11,9 @@ __all__ = ["Difference", "Ids", "brief", "differences", "id_pairs", "own_ids", "
 
 # The ids that this library makes by itself: those of tools, in the form of the hosted engine's.
 _OWN_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{24}(?![0-9a-f])")
+# Fields that hold ids, or lists of them, and times.
+_ID = re.compile(r"_?(\w+_)?ids?(\[\d+\])?")
+_TIME = re.compile(r"(\w+_)?(at|time|timestamp|date)")
 _SHOWN = 10
 _WIDTH = 80
 _MISSING = object()
@@ -90,17 +93,36 @@ def differences(recorded: Any, said: Any, place: str = "") -> Iterator[Differenc
         yield Difference(place, recorded, said)
 
 
-def id_pairs(one: Any, other: Any) -> dict[str, str] | None:
-    """Compares two recorded messages but for ids; gives which id is which, or None when they differ otherwise."""
+def id_pairs(one: list[Any], other: list[Any]) -> dict[str, str] | None:
+    """Compares recorded messages with others, but for ids, times, and the order between different ones.
+
+    Returns:
+        Which id is which; None when they differ otherwise.
+    """
     pairs: dict[str, str] = {}
-    for place, first, second in differences(one, other):
+    for place, first, second in differences(sorted(one, key=_kind), sorted(other, key=_kind)):
         name = place.rpartition(".")[2]
-        is_id = name == "id" or name.endswith("_id")
-        if not is_id or not isinstance(first, str) or not isinstance(second, str):
+        if _TIME.fullmatch(name) and type(first) is type(second):
+            continue
+        if not _ID.fullmatch(name) or not isinstance(first, str) or not isinstance(second, str):
             return None
         if pairs.setdefault(first, second) != second:
             return None
     return pairs
+
+
+def _kind(message: Any) -> str:
+    """Gives a message's text without its ids and times."""
+    return _text(_without_names(message))
+
+
+def _without_names(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_names(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: item for name, item in value.items() if not _ID.fullmatch(name) and not _TIME.fullmatch(name)}
+    return {name: _without_names(item) for name, item in kept.items()}
 
 
 # ---- for people ----------------------------------------------------------------------------

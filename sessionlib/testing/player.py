@@ -81,7 +81,7 @@ class Player:
         with self.changed:
             self.check()
             self.last = time.monotonic()
-            track = self._script.claim()
+            track = self._script.claim(threading.current_thread().name)
             if track is not None and track.refusal is not None:
                 raise failures.from_json(track.refusal.value)
             link = ReplayedLink(self, track) if track is not None else None
@@ -215,18 +215,13 @@ class Player:
 
     def hear(self, track: Track) -> list[Line]:
         """Takes what can be heard on a track now; the caller holds `changed`."""
-        lines = self._script.hearable(track)[:_BATCH]
+        lines = self._script.hearable(track, _BATCH if self.speed is None else 1)
         if self.speed is not None:
-            lines = [line for line in lines[:1] if track.due(line, self.speed) <= time.monotonic()]
+            lines = [line for line in lines if track.due(line, self.speed) <= time.monotonic()]
         elif lines and lines[0].sign != "!" and lines[-1].sign == "!":
             lines.pop()  # a loss comes by itself
-        for line in lines:
-            track.hear(line)
+        track.hear(lines)
         return lines
-
-    def translate(self, value: Any) -> Any:
-        """Gives a recorded message with the ids of now; the caller holds `changed`."""
-        return self._script.translate(value)
 
     def wait(self, track: Track, deadline: Deadline) -> None:
         """Waits until something has changed, or may be heard; fails the replay when nothing is said for too long."""

@@ -33,6 +33,7 @@ class _Note:
     """One line to be; what is not known yet is filled in later, and what has no value by the end is left out."""
 
     def __init__(self, at: float, where: str, number: int, sign: str, value: Any = None) -> None:
+        self.by = threading.get_ident()
         self.at = at
         self.where = where
         self.number = number
@@ -66,14 +67,16 @@ class Recorder:
 
     def lines(self) -> Iterator[Line]:
         """Gives what was recorded so far."""
+        threads: dict[int, int] = {}
         for note in self._notes[:]:
             value = _value(note.value) if isinstance(note.value, bytes) else note.value
             if value is None or (isinstance(value, dict) and value.get("type") in KEEPALIVE):
                 continue
             if isinstance(value, bytes):
                 yield Line(note.at, note.where, note.number, "<*", {"base64": base64.b64encode(value).decode()})
-            else:
-                yield Line(note.at, note.where, note.number, note.sign, self._redaction.apply(value))
+                continue
+            by = threads.setdefault(note.by, len(threads) + 1) if (note.where, note.sign) == (LINK, ">") else 0
+            yield Line(note.at, note.where, note.number, note.sign, self._redaction.apply(value), by)
 
     # ---- links -----------------------------------------------------------------------------------
 
@@ -83,12 +86,13 @@ class Recorder:
         self._redaction.hide(key)
         number = next(self._links)
         opening = self.note(LINK, number, "=")
+        opened = {"open": endpoint.session_url, "thread": threading.current_thread().name}
         try:
             transport = dial(key)
-            opening.value = {"open": endpoint.session_url}
+            opening.value = opened
         except SessionlibError as error:
             if not attempt.is_cancelled:
-                opening.value = {"open": endpoint.session_url}
+                opening.value = opened
                 self.note(LINK, number, "!", failures.to_json(error))
             raise
         return _RecordedTransport(transport, self, number)

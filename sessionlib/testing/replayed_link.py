@@ -122,12 +122,11 @@ class ReplayedLink:
         lines = self._player.hear(self.track)
         if lines and lines[0].sign == "!":
             raise failures.from_json(lines[0].value)
-        return [self._payload(line) for line in lines]
+        return [_payload(line) for line in lines]
 
-    def _payload(self, line: Line) -> bytes:
-        if line.sign == "<*":
-            return base64.b64decode(line.value["base64"])
-        return codec.dumps(self._player.translate(line.value))
+
+def _payload(line: Line) -> bytes:
+    return base64.b64decode(line.value["base64"]) if line.sign == "<*" else codec.dumps(line.value)
 
 
 def frame_json(frame: dict[str, Any]) -> Any:

@@ -5,13 +5,14 @@ all has been said that was said before it, on any connection of the same session
 the recorded order on each connection; between connections, and between HTTP calls, the order is free.
 
 Which track a new connection follows is not certain before it says something of its own: threads open theirs
-in any order. It begins with the first that is left, and changes over to another one, with the ids that it
-was told so far, once it says what only that other one said.
+in any order. It begins with one that a thread of the same name opened, else with the first that is left, and
+changes over to another one, with the ids that it was told so far, once it says what only that one said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sessionlib.testing.matching import Difference, Ids, differences, id_pairs, own_ids
@@ -35,9 +36,14 @@ class Script:
 
     # ---- connections -----------------------------------------------------------------------------
 
-    def claim(self) -> Track | None:
-        """Gives the track for a new connection; None when there is none left."""
-        track = next((track for track in self._tracks if not track.opened), None)
+    def claim(self, thread: str) -> Track | None:
+        """Gives the track for a new connection; None when there is none left.
+
+        Args:
+            thread: The name of the thread that opens it, which may have opened one when it was recorded.
+        """
+        left = [track for track in self._tracks if not track.opened]
+        track = next((track for track in left if track.thread == thread), next(iter(left), None))
         if track is not None:
             track.opened = True
         return track
@@ -54,63 +60,84 @@ class Script:
         """
         if is_optional(value):
             return track
-        if self._says_next(track, value, self._ids):
+        if track.unsaid and self._same(track.unsaid[0], value, self._ids):
             track.say()
             return track
+        if self.says_later(track, value):
+            return None
         for other in self._tracks:
-            ids = self._changed_over(track, other)
-            if ids is not None and self._says_next(other, value, ids):
+            ids = self._changed_over(track, other, value)
+            if ids is not None:
+                track.swap(other, self._translated)
                 self._ids = ids
-                track.swap(other)
                 other.say()
                 return other
         return None
 
     def says_later(self, track: Track, value: Any) -> bool:
-        """Whether something is to be said on a track, but only after something else; files may differ."""
+        """Whether something is to be said on a track, but another thread has to say something before; files may differ.
+
+        What one thread says has its order; only threads that share a session may come in another one.
+        """
         value = _without_files(value)
-        places = [differences(_without_files(self.translate(line.value)), value) for line in track.unsaid]
-        same = [next(found, None) is None for found in places]
-        return any(same[1:]) and not same[0]
+        unsaid = track.unsaid
+        same = [next(differences(_without_files(self.translate(line.value)), value), None) is None for line in unsaid]
+        others = [line.by != unsaid[0].by for line in unsaid]
+        return any(fits and by_other for fits, by_other in zip(same, others, strict=True)) and not same[0]
 
     def differences(self, line: Line, value: Any) -> list[Difference]:
         """Gives where something that was said differs from what was recorded."""
         return list(differences(self._ids.translate(line.value), value))
 
-    def hearable(self, track: Track) -> list[Line]:
-        """Gives what can be heard on a track now."""
+    def hearable(self, track: Track, most: int = 1) -> list[Line]:
+        """Gives what can be heard on a track now, with the ids of now.
+
+        Args:
+            track: The track.
+            most: How many lines at most.
+        """
         bound = min((other.unsaid_from for other in self._group(track)), default=track.unsaid_from)
         end = track.heard
-        while end < len(track.hears) and track.hears[end].line < bound:
+        while end < min(len(track.hears), track.heard + most) and track.hears[end].line < bound:
             end += 1
-        return track.hears[track.heard : end]
+        return [*track.left, *map(self._translated, track.hears[track.heard : end])][:most]
 
     def translate(self, value: Any) -> Any:
         """Gives a recorded message with the ids of now."""
         return self._ids.translate(value)
+
+    def _translated(self, line: Line) -> Line:
+        return replace(line, value=self._ids.translate(line.value))
 
     def _group(self, track: Track) -> list[Track]:
         if not track.session_id:
             return [track]
         return [other for other in self._tracks if other.session_id == track.session_id]
 
-    def _says_next(self, track: Track, value: Any, ids: Ids) -> bool:
-        return bool(track.unsaid) and self._same(track.unsaid[0], value, ids)
-
     def _same(self, line: Line, value: Any, ids: Ids) -> bool:
         return next(differences(ids.translate(line.value), value), None) is None
 
-    def _changed_over(self, track: Track, other: Track) -> Ids | None:
-        """Gives the ids with which two tracks could change places; None when they differ in what has happened."""
-        if other is track or other.refusal is not None:
+    def _changed_over(self, track: Track, other: Track, value: Any) -> Ids | None:
+        """Gives the ids with which a connection may change over to another track, where a value is said next.
+
+        It may when the same was said on both so far, and what follows the other one has said no more of it.
+        """
+        at = track.said
+        is_lost = track.loss is not None and at == len(track.says)
+        if other is track or is_lost or other.said > at or len(other.says) <= at:
             return None
-        said, heard = max(track.said, other.said), max(track.heard, other.heard)
-        ours, theirs = ([line.value for line in (*t.says[:said], *t.hears[:heard])] for t in (track, other))
-        pairs = id_pairs(ours, theirs)
+        pairs = id_pairs(_values(track.says[:at]), _values(other.says[:at]))
         if pairs is None:
             return None
-        back = {theirs: self._ids.of(ours) for ours, theirs in pairs.items()}
-        return self._ids.bound({**{ours: self._ids.of(theirs) for ours, theirs in pairs.items()}, **back})
+        heard = (_values(one.hears[: one.heard_before(at)]) for one in (track, other))
+        # What was heard may have come out otherwise; then only the ids that were said are known.
+        ids = self._swapped({**(id_pairs(*heard) or {}), **pairs, track.session_id: other.session_id})
+        return ids if self._same(other.says[at], value, ids) else None
+
+    def _swapped(self, pairs: Mapping[str, str]) -> Ids:
+        both = [(ours, theirs) for ours, theirs in pairs.items() if ours and theirs]
+        to = {ours: self._ids.of(theirs) for ours, theirs in both}
+        return self._ids.bound({**to, **{theirs: self._ids.of(ours) for ours, theirs in both}})
 
     # ---- calls -----------------------------------------------------------------------------------
 
@@ -147,6 +174,10 @@ class Script:
         left = [line for track in self._tracks for line in track.unsaid]
         left += [call.said for call in self._calls if not call.used]
         return sorted(left, key=lambda line: line.line)
+
+
+def _values(lines: Sequence[Line]) -> list[Any]:
+    return [line.value for line in lines]
 
 
 def _own(lines: Sequence[Line]) -> frozenset[str]:

@@ -11,10 +11,10 @@ Each line between them is one thing that happened, in order: when (``t``, second
 signs, what:
 
 ``=``
-    A link's course: ``{"open": URL}``, and ``{"close": code}`` when this client closed it. Not replayed.
+    A link's course: ``{"open": URL, "thread": name}``, and ``{"close": code}`` when this client closed it.
 ``>``
-    What was said. On a link, the frame. Of a call, ``method``, ``path``, ``query`` and ``body``; a form is
-    ``form``, files are ``files``.
+    What was said. On a link, the frame, and beside it which thread said it (``by``, numbered from 1). Of a call,
+    ``method``, ``path``, ``query`` and ``body``; a form is ``form``, files are ``files``.
 ``<``
     What was heard. On a link, the frame. Of a call, ``status``, ``headers`` (only those that matter) and
     ``body``; a streamed answer has ``lines``.
@@ -60,6 +60,7 @@ class Line:
         number: Which of them.
         sign: What it is; see the module.
         value: The rest of it.
+        by: The thread that said it, if it was said on a link; else 0.
         line: Its number in the file; 0 while it is in none.
     """
 
@@ -68,6 +69,7 @@ class Line:
     number: int
     sign: str
     value: Any
+    by: int = 0
     line: int = 0
 
 
@@ -100,7 +102,7 @@ def write(path: Path, lines: Iterable[Line]) -> None:
         OSError: It cannot be written.
     """
     told = {"recording": "sessionlib", "version": VERSION, "made": _now(), "by": __version__}
-    texts = [_dumps({"t": round(line.at, 4), line.where: line.number, line.sign: line.value}) for line in lines]
+    texts = [_dumps(_json(line)) for line in lines]
     whole = "".join(f"{text}\n" for text in (_dumps(told), *texts, _dumps({"end": len(texts)})))
     path.parent.mkdir(parents=True, exist_ok=True)
     # A temporary file is its owner's alone, and stays so under its new name.
@@ -135,7 +137,13 @@ def _line(path: Path, number: int, text: str) -> Line | int:
     at = told.get("t")
     if where is None or sign is None or not isinstance(at, (int, float)):
         raise RecordingError(f"the recording {path} is damaged: line {number} is none of a recording; record it anew")
-    return Line(float(at), where, told[where], sign, told[sign], number)
+    by = told.get("by")
+    return Line(float(at), where, told[where], sign, told[sign], by if isinstance(by, int) else 0, number)
+
+
+def _json(line: Line) -> dict[str, Any]:
+    told = {"t": round(line.at, 4), line.where: line.number, line.sign: line.value}
+    return {**told, "by": line.by} if line.by else told
 
 
 def _object(text: str) -> Mapping[str, Any] | None:

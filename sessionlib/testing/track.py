@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,9 @@ class Track:
     Attributes:
         says: What was said on it, but for what may be left out.
         hears: What was heard on it; the last of it may be how it was lost.
+        left: What is still to be heard of the track that its connection followed before, ahead of `hears`, with
+            the ids that the connection knows.
+        thread: The name of the thread that opened it.
         opened: Whether a connection follows it.
         said: How much of `says` has been said.
         heard: How much of `hears` has been heard.
@@ -32,6 +36,8 @@ class Track:
 
     says: list[Line] = field(default_factory=list)
     hears: list[Line] = field(default_factory=list)
+    left: list[Line] = field(default_factory=list)
+    thread: str = ""
     opened: bool = False
     said: int = 0
     heard: int = 0
@@ -59,10 +65,13 @@ class Track:
         """The line with which that begins; infinity when nothing is."""
         return next((line.line for line in self.unsaid), math.inf)
 
-    def hear(self, line: Line) -> None:
-        """Notes that the next of `hears` is heard."""
-        self.heard += 1
-        self._last = (line.at, time.monotonic())
+    def hear(self, lines: Sequence[Line]) -> None:
+        """Notes that lines, the next to be heard, are heard."""
+        at = min(len(lines), len(self.left))
+        del self.left[:at]
+        self.heard += len(lines) - at
+        if lines:
+            self._last = (lines[-1].at, time.monotonic())
 
     def say(self) -> None:
         """Notes that the next of `says` is said."""
@@ -74,11 +83,27 @@ class Track:
         at, then = self._last
         return then + (line.at - at) / speed
 
-    def swap(self, other: Track) -> None:
-        """Has two tracks change places in what has happened so far."""
+    def heard_before(self, said: int) -> int:
+        """Gives how much of `hears` came before something of `says`."""
+        bound = self.says[said].line if said < len(self.says) else math.inf
+        return bisect_left(self.hears, bound, key=lambda line: line.line)
+
+    def swap(self, other: Track, translate: Callable[[Line], Line]) -> None:
+        """Has two tracks change places in what has happened so far; neither's connection misses anything.
+
+        Args:
+            other: The other track.
+            translate: Gives a line the ids that connections know so far.
+        """
+        ours, theirs = ([*track.left, *map(translate, track._still_to_hear())] for track in (self, other))
         self.opened, other.opened = other.opened, self.opened
         self.said, other.said = other.said, self.said
-        self.heard, other.heard = other.heard, self.heard
+        for track, left in ((self, theirs), (other, ours)):
+            track.left = left
+            track.heard = track.heard_before(track.said)
+
+    def _still_to_hear(self) -> list[Line]:
+        return self.hears[self.heard : self.heard_before(self.said)]
 
 
 @dataclass(eq=False)
@@ -97,7 +122,7 @@ class RecordedCall:
 
 
 def is_optional(frame: Any) -> bool:
-    """Whether a frame may be said or not."""
+    """Whether a frame may be said or not, or acknowledges such a one."""
     return isinstance(frame, dict) and frame.get("type") == _OPTIONAL
 
 
@@ -108,10 +133,10 @@ def tracks_of(lines: Sequence[Line]) -> list[Track]:
         if line.where == CALL:
             continue
         track = tracks.setdefault(line.number, Track())
-        if line.sign in ("<", "<*", "!"):
-            track.hears.append(line)
-        elif line.sign == ">" and not is_optional(line.value):
-            track.says.append(line)
+        if line.sign != "=" and not is_optional(line.value):
+            (track.says if line.sign == ">" else track.hears).append(line)
+        if line.sign == "=" and "open" in line.value:
+            track.thread = str(line.value.get("thread", ""))
         if line.sign == "<" and isinstance(line.value, dict) and line.value.get("type") in _NAMES_SESSION:
             track.session_id = track.session_id or str(line.value.get("session_id") or "")
     return list(tracks.values())

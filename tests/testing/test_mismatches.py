@@ -188,9 +188,13 @@ def test_all_threads_end_when_one_says_something_else(recorded: Path, nowhere: C
             session.send("Hello?")
 
     def listen() -> None:
-        with shop(nowhere) as session, session.listen() as events:
-            with pytest.raises(SessionDisconnectedError), in_threads(lambda: list(events), lambda: say(session)):
-                pass
+        with (
+            shop(nowhere) as session,
+            session.listen() as events,
+            pytest.raises(SessionDisconnectedError),
+            in_threads(lambda: list(events), lambda: say(session)),
+        ):
+            pass
 
     assert 'said:     "Hello?"' in mismatch(recorded, listen)
 
