@@ -28,6 +28,7 @@ from sessionlib.errors import (
     InsecureTransportError,
     InternalServerError,
     MessageTooLargeError,
+    MissingExtraError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
@@ -75,6 +76,9 @@ if typing.TYPE_CHECKING:
     )
     from sessionlib.chatbot import Chatbot
     from sessionlib.client import Client
+    from sessionlib.history import History
+    from sessionlib.latency import Latencies, Latency, latencies
+    from sessionlib.magics import load_ipython_extension, unload_ipython_extension
     from sessionlib.notebook import ask_notebook
     from sessionlib.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
 
@@ -101,16 +105,20 @@ __all__ = [
     "DeliveryUnknownError",
     "ForkedSessionError",
     "HandshakeError",
+    "History",
     "IOConfig",
     "InsecureTransportError",
     "InternalServerError",
     "IoConfig",
     "LLMInfo",
+    "Latencies",
+    "Latency",
     "Listener",
     "LlmInfo",
     "MemoryConfig",
     "MessageSender",
     "MessageTooLargeError",
+    "MissingExtraError",
     "NotFoundError",
     "ParticipantStatus",
     "PermissionDeniedError",
@@ -147,6 +155,9 @@ __all__ = [
     "ask_console",
     "ask_notebook",
     "deny_all",
+    "latencies",
+    "load_ipython_extension",
+    "unload_ipython_extension",
 ]
 
 # Loaded when first asked for: who resumes a session needs none of it.
@@ -155,6 +166,9 @@ _LATER = {
     "LlmInfo MemoryConfig Tool ToolApprovalConfig ToolInput ToolInputType",
     "chatbot": "Chatbot",
     "client": "Client",
+    "history": "History",
+    "magics": "load_ipython_extension unload_ipython_extension",
+    "latency": "Latencies Latency latencies",
     "notebook": "ask_notebook",
     "policies": "approval_policy approve_all approve_tools ask_console deny_all",
 }

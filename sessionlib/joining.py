@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
 from sessionlib import network
 from sessionlib.config import Endpoint
+from sessionlib.dialling import Attempt
 from sessionlib.errors import (
     AuthenticationError,
     SessionDisconnectedError,
@@ -20,15 +22,22 @@ from sessionlib.intake import Intake
 from sessionlib.link import LinkOptions, Owner
 from sessionlib.timing import Deadline
 from sessionlib.transport import Transport
-from sessionlib.transport.dial import Attempt
-from sessionlib.transport.websocket import open_websocket
 from sessionlib.wire import codec, frames
 from sessionlib.wire.parse import Frame, parse_frame
 from sessionlib.wire.recovery import gap
 
-__all__ = ["Joiner"]
+__all__ = ["Joiner", "load_transport"]
 
 Live = list[SessionEvent]
+
+
+def load_transport() -> None:
+    """Loads what connects: with websocket-client, half of what there is to load.
+
+    Not when the package is imported, and not while a session connects, when it may lack a descriptor.
+    """
+    for name in ("sessionlib.transport.websocket", "email.utils"):
+        importlib.import_module(name)
 
 
 class Joiner:
@@ -108,6 +117,8 @@ class Joiner:
         return transport
 
     def _open(self, deadline: Deadline, attempt: Attempt) -> Transport:
+        from sessionlib.transport.websocket import open_websocket  # long since loaded: `load_transport`
+
         endpoint, options = self._endpoint, self._options
 
         def dial(key: str) -> Transport:

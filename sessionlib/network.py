@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from sessionlib.config import Endpoint
+from sessionlib.dialling import Attempt
 from sessionlib.timing import Deadline
 from sessionlib.transport import Transport
-from sessionlib.transport.dial import Attempt
 
 if TYPE_CHECKING:
     from sessionlib.rest.calls import Answer, Call, Failure

@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, NoReturn, Optional
 
 from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRequest
 from sessionlib.approvals.attendance import Attendance
+from sessionlib.arrivals import Arrivals
+from sessionlib.cells import this_cell
 from sessionlib.errors import (
     ApprovalRequiredError,
     ReauthRequiredError,
@@ -24,12 +26,17 @@ from sessionlib.link import Post
 from sessionlib.mailbox import Closed
 from sessionlib.models import JsonModel
 from sessionlib.timing import Deadline
+from sessionlib.words import count_of
+
+if TYPE_CHECKING:
+    from sessionlib.plots import Axes
 
 __all__ = ["Reply", "ToolCall", "Turn", "last_text"]
 
 Type = SessionEventType
 
 _ACKS = frozenset({Type.MESSAGE_POSTED, Type.MESSAGES_POSTED})
+_NOWHERE: object = "nowhere"
 _RESUMABLE = (SessionTimeoutError, ApprovalRequiredError, ReauthRequiredError)
 
 
@@ -75,12 +82,65 @@ class Reply(JsonModel):
     duration: float = 0.0
     status: SessionMessageStatus = SessionMessageStatus.COMPLETE
     error: Optional[str] = None
+    # Not a field: times of this process's clock have no place in what is compared, or sent elsewhere.
+    _arrivals = Arrivals(0.0)
+
+    # The cell in which it has been shown; there, it is not shown once more.
+    _shown_in = _NOWHERE
 
     def __str__(self) -> str:
         return self.text
 
     def __repr__(self) -> str:
-        return f"Reply(text={self.text[:80]!r}, status={self.status}, {len(self.events)} events, {self.duration:.2f} s)"
+        told = "" if self._is_in_sight else f"text={self.text[:80]!r}, "
+        return f"Reply({told}status={self.status}, {len(self.events)} events, {self.duration:.2f} s)"
+
+    def _repr_markdown_(self) -> str:
+        from sessionlib.markup import fold, safe_html, safe_markdown  # for notebooks alone
+
+        parts = [] if self._is_in_sight else [safe_markdown(self.text), safe_html(f"error: {self.error}")]
+        tools = f" · {count_of(len(self.tool_calls), 'tool call')}" if self.tool_calls else ""
+        status = fold(safe_html(f"{self.status}{tools} · {self.duration:.1f} s"))
+        return "\n\n".join([*(parts if self.error is not None else parts[:1]), status])
+
+    def mark_shown(self) -> None:
+        """Notes that its text stands in this cell already, so that its repr leaves it out there."""
+        self._shown_in = this_cell()
+
+    @property
+    def _is_in_sight(self) -> bool:
+        return self._shown_in == this_cell()
+
+    @property
+    def times(self) -> list[float]:
+        """When each of its events came, in seconds from the post; empty when that is not known."""
+        return self._arrivals.times(len(self.events))
+
+    @property
+    def first_delta(self) -> Optional[float]:
+        """Seconds from the post to the first piece of text; None when there was none."""
+        return self._arrivals.first_delta(self.events)
+
+    def plot(self, ax: Optional["Axes"] = None) -> "Axes":
+        """Draws the turn along an axis of time: pieces of text, tools, approvals and waits.
+
+        Args:
+            ax: Where to draw, as matplotlib calls it; None makes a figure.
+
+        Returns:
+            Where it was drawn; its ``figure`` has ``savefig``.
+
+        Raises:
+            MissingExtraError: matplotlib is not installed; the extra ``plot`` brings it.
+            ValueError: It is not known when the events came, since it was not had from a turn.
+        """
+        times = self.times
+        if self.events and not times:
+            raise ValueError("it is not known when the events of this reply came: it was not had from a turn here")
+        from sessionlib.plots import plot_timeline  # for notebooks alone
+        from sessionlib.timeline import timeline_of
+
+        return plot_timeline(timeline_of(self.events, times, self.duration), ax)
 
 
 class Turn:
@@ -113,6 +173,8 @@ class Turn:
         self._idle_timeout = idle_timeout
         self._attendance = Attendance(desk, post.ticket, session_id, on_approval)
         self._events: list[SessionEvent] = []
+        # How many of these had been read before each ack.
+        self._acks: list[int] = []
         self._over = self._paused = self._closed = False
         self._began = time.monotonic()
         self._ended: Optional[float] = None
@@ -157,10 +219,23 @@ class Turn:
         state = "over" if self._over else "running" if self._ticket.first is not None else "not begun"
         return f"<Turn of session {self.session_id}: {state}, {len(self._events)} events read>"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Turn cannot be pickled or copied; its result() can")
+
     @property
     def is_over(self) -> bool:
         """Whether its last event has been read."""
         return self._over
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the post to the end of the turn, or until now."""
+        return (self._ended or time.monotonic()) - self._began
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """When its events came."""
+        return Arrivals(self._began, tuple(self._mailbox.arrivals), tuple(self._acks))
 
     @property
     def pending(self) -> list[ApprovalRequest]:
@@ -230,7 +305,35 @@ class Turn:
             raise SessionDisconnectedError(
                 f"session {self.session_id}: the turn {what}", session_id=self.session_id
             ) from None
-        return _reply(self._events, (self._ended or time.monotonic()) - self._began)
+        return _reply(self._events, self.duration, self.arrivals)
+
+    def wait(self, timeout: float) -> bool:
+        """Waits until the next event can be had at once, or the turn is over.
+
+        Args:
+            timeout: Seconds to wait; 0 only looks.
+
+        Returns:
+            Whether it is so far.
+        """
+        if self._over or len(self._mailbox):
+            return True
+        try:
+            self._mailbox.put_back([self._mailbox.get(Deadline(timeout))])
+        except TimeoutError:
+            return False
+        except (Closed, SessionError):
+            return True  # which whoever reads on will be told
+        return True
+
+    def offer(self) -> None:
+        """Has the handlers see to the request that was read last, as asking for the next event would.
+
+        Raises:
+            Exception: What a handler raised; the request was denied.
+        """
+        with self._reading():
+            self._attendance.offer_last(self._deadline)
 
     def close(self) -> None:
         """Stops reading it; the turn itself goes on in the engine.
@@ -292,6 +395,7 @@ class Turn:
             if event.type not in _ACKS:
                 self._note(event)
                 return event
+            self._acks.append(len(self._events))
         raise Closed
 
     def _take(self, deadline: Deadline) -> SessionEvent:
@@ -326,10 +430,10 @@ class Turn:
         self._attendance.end()
 
 
-def _reply(events: list[SessionEvent], duration: float) -> Reply:
+def _reply(events: list[SessionEvent], duration: float, arrivals: Arrivals) -> Reply:
     error = next((event.error for event in reversed(events) if event.error is not None), None)
     message_id, text = last_text(events)
-    return Reply(
+    reply = Reply(
         text=text,
         message_id=message_id,
         events=list(events),
@@ -338,6 +442,8 @@ def _reply(events: list[SessionEvent], duration: float) -> Reply:
         status=SessionMessageStatus.COMPLETE if error is None else SessionMessageStatus.ERROR,
         error=error,
     )
+    reply._arrivals = arrivals
+    return reply
 
 
 def last_text(events: list[SessionEvent]) -> tuple[Optional[str], str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from tests.support.leaks import LeakError, Snapshot
+from tests.support.leaks import LeakError, Snapshot, allow_descriptors
 from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY, LogWatch
 
@@ -34,6 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
     logging.getLogger().addHandler(_log_watch)
     logging.getLogger().setLevel(logging.DEBUG)
+    # It tells of every font that it looks at, and keeps those open that it draws with.
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    allow_descriptors(r".*/matplotlib/.*\.ttf")
 
 
 def pytest_unconfigure() -> None:

@@ -168,7 +168,9 @@ def _result(turn: Turn, events: list[SessionEvent], how: OneShot) -> Conversatio
         )
     kept = [event for event in events if how.include_deltas or event.delta is None]
     status = "complete" if error is None else "error"
-    return ConversationalAgentRunResult(last_text(events)[1], turn.session_id, status, error, kept)
+    result = ConversationalAgentRunResult(last_text(events)[1], turn.session_id, status, error, kept)
+    result.duration, result.first_delta = turn.duration, turn.arrivals.first_delta(events)
+    return result
 
 
 def _is_error(event: SessionEvent) -> bool:

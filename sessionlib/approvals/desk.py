@@ -113,6 +113,10 @@ class ApprovalDesk:
         """Whether a request waits for an answer."""
         return self._ledger.is_open(event)
 
+    def record(self, event: SessionEvent) -> ApprovalRecord | None:
+        """Gives what became of a request; None when it is not known."""
+        return self._ledger.record_of(event)
+
     def request(self, event: SessionEvent) -> ApprovalRequest | None:
         """Gives a request as handlers get it; None when the session is gone."""
         session = self._session()
@@ -155,7 +159,7 @@ class ApprovalDesk:
 
     def raise_kept(self) -> None:
         """Raises what a handler raised on the dispatcher thread, once; not into another handler."""
-        if not self._asking.in_hand_here:
+        if self._kept and not self._asking.in_hand_here:
             with contextlib.suppress(IndexError):
                 raise self._kept.popleft()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
 from typing import Any
@@ -10,12 +11,15 @@ from sessionlib.engine import contents
 from sessionlib.engine.audience import Subscriber, encode
 from sessionlib.engine.errors import RefusedError
 from sessionlib.engine.live import LiveSession
+from sessionlib.engine.recovery import put_in_order
 from sessionlib.engine.runner import Runner
 from sessionlib.engine.store.records import Call, Json, Turn
 from sessionlib.engine.turns import Kit, check_arguments
 from sessionlib.wire import frames
 
 __all__ = ["Hub"]
+
+logger = logging.getLogger(__name__)
 
 OBJECT_TYPES = ("agent", "chatbot")
 
@@ -120,12 +124,12 @@ class Hub:
 
     def outcome(self, session: LiveSession, turn: Turn) -> tuple[str, str]:
         """Gives how a turn ended ("success", "error" or "action_required") and its last words."""
+        if any(call.turn == turn.number for call in self._store.calls.pending(session.id)):
+            return "action_required", ""
         last = [m.content for m in self._store.sessions.history(session.id) if m.turn == turn.number and m.step][-1:]
         content = last[0] if last else {}
         if content.get("type") == "data_type_message":
             return "success", content["value"]
-        if content.get("type") == "tool_call_approval":
-            return "action_required", ""
         return "error", str(content.get("error", ""))
 
     def terminate(self, session: LiveSession, by: Subscriber) -> None:
@@ -134,11 +138,13 @@ class Hub:
             self._store.sessions.terminate(session.id)
         session.terminate(by)
 
-    def resume(self, session_id: str) -> None:
-        """Goes on with what a session has open, after a restart."""
-        session = self.find(session_id)
-        if session.resume():
-            self._runner.begin(session)
+    def recover(self) -> None:
+        """Takes up what an earlier engine left open."""
+        open_turns = self._store.sessions.open_turns()
+        for session_id in dict.fromkeys(turn.session_id for turn in open_turns):
+            self.find(session_id)
+        if open_turns:
+            logger.info("= %d open turns of an earlier run were taken up", len(open_turns))
 
     def close(self) -> None:
         """Lets nobody wait for a turn any more."""
@@ -151,13 +157,17 @@ class Hub:
         record = self._store.sessions.find(session_id)
         if record is None:
             raise RefusedError(f"there is no session {session_id[:80]}", "session_not_found")
+        unfinished = put_in_order(self._store, record)
         turns = self._store.sessions.open_turns(session_id)
         pending = {
             call.approval_id: frames.message_notification(session_id, self._asking(call.approval_id))
             for call in self._store.calls.pending(session_id)
             if call.approval_id
         }
-        return LiveSession(record, turns, pending)
+        session = LiveSession(record, turns, pending)
+        if unfinished and session.resume():
+            self._runner.begin(session)
+        return session
 
     def _asking(self, approval_id: str) -> Json:
         message = self._store.sessions.find_message(approval_id)

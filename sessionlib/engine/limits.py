@@ -37,6 +37,7 @@ class Limits:
         tool_seconds: Time a tool may run, unless it says otherwise.
         steps: Model steps in one turn.
         step_calls: Tool calls in one step.
+        parallel_tools: Tools of one step that run at the same time.
         tool_output_bytes: What is kept of a tool's result, as JSON.
         answer_chars: Characters of one answer.
         memory_messages: Messages of the past that the model is shown.
@@ -65,6 +66,7 @@ class Limits:
     tool_seconds: float = 60.0
     steps: int = 16
     step_calls: int = 32
+    parallel_tools: int = 8
     tool_output_bytes: int = 64 * KIB
     answer_chars: int = 1 * MIB
     memory_messages: int = 400

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from sessionlib.engine.audience import Audience, Subscriber, encode, terminated_error
 from sessionlib.engine.errors import RefusedError
@@ -48,6 +48,7 @@ class LiveSession:
             self._current = self._queue.popleft()
         self._working = False
         self._woken = False
+        self._wake_worker: Callable[[], None] | None = None
         self._closing = False
         self._terminated = record.state != "open"
         self._stop = Stop()
@@ -60,7 +61,7 @@ class LiveSession:
     @property
     def sender(self) -> Json:
         """The sender of what the agent says."""
-        return {"object_id": self.record.object_id, "object_type": self.record.object_type}
+        return self.record.sender
 
     @property
     def terminated(self) -> bool:
@@ -164,15 +165,19 @@ class LiveSession:
                 self._working = False
                 return None
             self._stop = Stop()
-            self._woken = False
             return self._current, self._stop
+
+    def heed(self, wake: Callable[[], None]) -> None:
+        """Takes note that the worker looks now at what was answered; later answers call ``wake``."""
+        with self._changed:
+            self._woken = False
+            self._wake_worker = wake
 
     def park(self, turn: Turn) -> bool:
         """Leaves the turn to a person; False when the answer has come meanwhile."""
         with self._changed:
             self._current = turn
             if self._woken:
-                self._woken = False
                 return False
             self._working = False
             self._changed.notify_all()
@@ -211,4 +216,6 @@ class LiveSession:
         self._working = self._woken = True
         if began:
             self.audience.expect(self._current.id)
+        elif self._wake_worker is not None:
+            self._wake_worker()
         return began

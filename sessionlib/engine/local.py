@@ -16,7 +16,6 @@ from sessionlib.engine.guard import Guard
 from sessionlib.engine.hub import Hub
 from sessionlib.engine.limits import Limits
 from sessionlib.engine.models import Model, make_model
-from sessionlib.engine.recovery import recover
 from sessionlib.engine.rest import Rest
 from sessionlib.engine.runner import Runner
 from sessionlib.engine.server import Server
@@ -102,6 +101,9 @@ class LocalEngine:
 
     def start(self) -> LocalEngine:
         """Starts the engine; does nothing when it runs.
+
+        Returns:
+            The engine itself.
 
         Raises:
             EngineError: The model or the database cannot be had; its kinds say why.
@@ -200,7 +202,7 @@ class LocalEngine:
         undo.callback(server.close)
         undo.callback(hub.close)
         undo.callback(runner.close)
-        recover(store, hub)
+        hub.recover()
         hosts, origins = self._allowed
         server.start(Guard(self._api_key, self._host, self._port, hosts, origins, self._limits.auth_failures))
 

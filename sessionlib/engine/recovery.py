@@ -1,70 +1,40 @@
-"""After a restart: what was cut is closed and said so, what waited for a person waits again."""
+"""Sessions that nobody works on: what was cut is closed and said so, what waited for a person waits again."""
 
 from __future__ import annotations
 
-import logging
-
-from sessionlib.engine import contents
-from sessionlib.engine.hub import Hub
 from sessionlib.engine.store import Store
-from sessionlib.engine.store.records import Call, Turn
-from sessionlib.engine.turns import INTERRUPTED
+from sessionlib.engine.store.records import SessionRecord, Turn
+from sessionlib.engine.turns import CUT, cut_turn
 
-__all__ = ["recover"]
-
-logger = logging.getLogger(__name__)
-
-CUT = "The turn was cut: the engine stopped while it ran. What it had begun was not repeated."
+__all__ = ["put_in_order"]
 
 
-def recover(store: Store, hub: Hub) -> None:
-    """Brings the turns that an earlier engine left open into order, and goes on with those that can.
+def put_in_order(store: Store, session: SessionRecord) -> bool:
+    """Brings the turns into order that an earlier engine left open, or whose end could not be kept.
 
-    A turn that waits for a person, or was answered and had not gone on yet, goes on; a tool that had been
-    started is never run again, and the model is told so. Queued turns are answered now. All others are
-    closed with an error message.
+    A turn that waits for a person, or was answered and had not gone on yet, can go on; a tool that had been
+    started is never run again, and the model is told so. Queued turns can be answered. All others are closed
+    with an error message.
+
+    Args:
+        store: What is kept.
+        session: The session; nobody works on it.
+
+    Returns:
+        Whether there is something to do now, other than to wait for a person.
     """
-    open_turns = store.sessions.open_turns()
-    for turn in open_turns:
-        if turn.state != "queued":
-            _put_in_order(store, turn)
-    first = {turn.session_id: turn for turn in reversed(store.sessions.open_turns())}
-    for session_id, turn in reversed(first.items()):
-        if not _waits_for_a_person(store, turn):
-            hub.resume(session_id)
-    if open_turns:
-        logger.info("= %d open turns of an earlier run were taken up", len(open_turns))
+    for turn in store.sessions.open_turns(session.id):
+        if turn.state != "queued" and not _can_go_on(store, turn):
+            cut_turn(store, turn, session.sender, CUT)
+    first = next(iter(store.sessions.open_turns(session.id)), None)
+    if first is None or first.state == "queued":
+        return first is not None
+    return any(call.state not in ("pending", "done") for call in store.calls.open(first))
 
 
-def _put_in_order(store: Store, turn: Turn) -> None:
-    calls = [call for call in store.calls.of_turn(turn.number) if call.state != "settled"]
-    started = [call for call in calls if call.state == "started"]
-    if not any(_waits(call) for call in calls) or (started and not _pending(calls)):
-        _close(store, turn)
-        return
-    record = store.sessions.find(turn.session_id)
-    sender = {"object_id": record.object_id, "object_type": record.object_type} if record else {}
-    for call in started:
-        store.calls.settle(call, turn, sender, contents.result_content(call, INTERRUPTED))
-    store.sessions.set_turn(turn.number, "waiting")
-
-
-def _waits_for_a_person(store: Store, turn: Turn) -> bool:
-    open_calls = [call for call in store.calls.of_turn(turn.number) if call.state != "settled"]
-    return bool(open_calls) and open_calls[0].state == "pending"
-
-
-def _waits(call: Call) -> bool:
-    # For a person, or for the engine to act on what a person has said.
-    return call.approval_id is not None and call.state in ("pending", "approved", "denied")
-
-
-def _pending(calls: list[Call]) -> bool:
-    return any(call.state == "pending" for call in calls)
-
-
-def _close(store: Store, turn: Turn) -> None:
-    record = store.sessions.find(turn.session_id)
-    sender = {"object_id": record.object_id, "object_type": record.object_type} if record else {}
-    store.calls.expire(turn.number)
-    store.sessions.add_message(turn, sender, contents.error_content(CUT), ends=True)
+def _can_go_on(store: Store, turn: Turn) -> bool:
+    # It waits for a person, or for the engine to act on what a person has said.
+    calls = store.calls.open(turn)
+    states = {call.state for call in calls}
+    answered = any(call.approval_id is not None and call.state in ("approved", "denied") for call in calls)
+    return "pending" in states or (answered and "started" not in states)

@@ -100,10 +100,10 @@ class Server:
     def _converse(self, sock: socket.socket, request: Request) -> None:
         if request.method != "GET":
             raise HttpError(405, "a WebSocket begins with GET", {"Allow": "GET"})
-        protocol, accepted = accept(request.head + request.rest)
+        accepted = accept(request.head)
         outlet = Outlet(sock, self._limits.outbound_bytes, self._flusher)
         outlet.send(accepted)
-        peer = Peer(WebSocket(protocol, sock, outlet, self._limits), outlet, self._hub, self._limits)
+        peer = Peer(WebSocket(sock, request.rest, outlet, self._limits), outlet, self._hub, self._limits)
         with self._lock:
             self._peers.add(peer)
         try:

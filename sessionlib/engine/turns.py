@@ -1,13 +1,14 @@
 """One turn: model, tool calls, results, model again, until it answers, fails, or waits for a person.
 
 All of its state is in the database, so going on after an approval and going on after a restart are the
-same thing: look which calls are open, settle them, and ask the model again when none is.
+same thing: look which calls are open, do what can be done for each, and ask the model again when none is.
+The tools of one step run at the same time; their results are told in the order of the calls.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,13 +20,14 @@ from sessionlib.engine.memory import recall
 from sessionlib.engine.models import Asked, Model, Offer, Question, Text, Thinking
 from sessionlib.engine.stop import Stop, StoppedError
 from sessionlib.engine.store import Store
-from sessionlib.engine.store.records import Call, Json, Turn, new_id
+from sessionlib.engine.store.records import Call, Json, Message, Turn, new_id
 from sessionlib.engine.tools import LocalTool, Outcome, run_tool
+from sessionlib.engine.tools.bench import Bench
 from sessionlib.engine.tools.declare import ASK_FIRST, InvalidArgumentsError
 from sessionlib.events import ParticipantStatus
 from sessionlib.wire import frames
 
-__all__ = ["INTERRUPTED", "Kit", "ToolRunner", "TurnRun", "check_arguments"]
+__all__ = ["CUT", "Kit", "ToolRunner", "TurnRun", "check_arguments", "cut_turn"]
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +72,7 @@ class TurnRun:
         self._session = session
         self._turn = turn
         self._stop = stop
+        self._bench = Bench(kit.limits.parallel_tools)
 
     def run(self) -> bool:
         """Does the work; every failure ends the turn and is told.
@@ -96,22 +99,29 @@ class TurnRun:
 
     def _advance(self) -> bool:
         # Whether the turn has ended; otherwise it waits for a person.
+        self._close_older()
         self._kit.store.sessions.set_turn(self._turn.number, "running")
         self._tell(ParticipantStatus.PROCESSING)
         while True:
-            self._stop.check()
-            call = self._next_call()
-            if call is None:
-                if self._ask_model():
-                    return True
-            elif call.state != "pending":
-                self._settle(call)
-            elif self._wait():
-                return False
+            if not self._bench.busy:
+                self._stop.check()
+            self._session.heed(self._bench.wake)
+            calls = self._kit.store.calls.open(self._turn)
+            for call in calls:
+                self._begin(call)
+            if self._bench.busy:
+                self._await_news(calls)
+            elif any(call.state == "pending" for call in calls):
+                if self._wait():
+                    return False
+            elif not calls and self._ask_model():
+                return True
 
-    def _next_call(self) -> Call | None:
-        calls = self._kit.store.calls.of_turn(self._turn.number)
-        return next((call for call in calls if call.state != "settled"), None)
+    def _close_older(self) -> None:
+        # A turn whose end could not be kept must not look to the model as if it were still to be answered.
+        for turn in self._kit.store.sessions.open_turns(self._session.id):
+            if turn.number < self._turn.number:
+                self._publish(cut_turn(self._kit.store, turn, self._session.sender, CUT))
 
     def _wait(self) -> bool:
         # Whether nobody has answered since we looked.
@@ -208,54 +218,80 @@ class TurnRun:
             return replace(call, state="pending", approval_id=new_id())
         return call
 
-    def _settle(self, call: Call) -> None:
-        self._tell_result(call, self._outcome(call))
-
-    def _outcome(self, call: Call) -> Outcome:
+    def _begin(self, call: Call) -> None:
+        # Does what can be done for a call now.
         if call.state == "denied":
-            return Outcome("denied", call.reason)
-        if call.state == "refused":
-            return Outcome.error(call.reason)
-        if call.state == "started":
-            return INTERRUPTED
+            self._finish(call, Outcome("denied", call.reason))
+        elif call.state == "refused":
+            self._finish(call, Outcome.error(call.reason))
+        elif call.state == "started" and call.id not in self._bench:
+            self._finish(call, INTERRUPTED)
+        elif call.state == "approved" and not self._bench.full and not self._stop.stopped:
+            self._start(call)
+
+    def _start(self, call: Call) -> None:
         tool = self._kit.tools.get(call.tool)
         if tool is None:  # it was there when the call was asked for, before a restart
-            return Outcome.error(f"there is no tool {call.tool} any more")
-        return self._run(tool, call)
-
-    def _run(self, tool: Tool, call: Call) -> Outcome:
+            self._finish(call, Outcome.error(f"there is no tool {call.tool} any more"))
+            return
         started = self._kit.store.calls.start(call, self._turn, self._session.sender, contents.call_content(call))
-        self._session.audience.publish(frames.message_notification(self._session.id, started.to_wire()))
+        self._publish([started])
         limits = self._kit.limits
         seconds = limits.tool_seconds if tool.timeout is None else tool.timeout
-        return self._kit.run_tool(tool, call.arguments, self._stop, seconds, limits.tool_output_bytes)
+        work = (tool, call.arguments, self._stop, seconds, limits.tool_output_bytes)
+        self._bench.start(call.id, lambda: self._kit.run_tool(*work))
 
-    def _tell_result(self, call: Call, outcome: Outcome) -> None:
+    def _await_news(self, calls: list[Call]) -> None:
+        # Until a tool has ended, or a person has answered.
+        news = self._bench.take()
+        if news is not None:
+            call_id, outcome = news
+            self._finish(next(call for call in calls if call.id == call_id), outcome)
+
+    def _finish(self, call: Call, outcome: Outcome) -> None:
         content = contents.result_content(call, outcome)
-        message = self._kit.store.calls.settle(call, self._turn, self._session.sender, content)
-        self._session.audience.publish(frames.message_notification(self._session.id, message.to_wire()))
+        self._publish(self._kit.store.calls.finish(call, self._turn, self._session.sender, content))
+
+    def _publish(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self._session.audience.publish(frames.message_notification(self._session.id, message.to_wire()))
 
     # ---- the end -----------------------------------------------------------------------------
 
     def _fail(self, why: str) -> None:
+        self._stop.stop("its turn has failed")
+        self._bench.clear()
         if self._session.terminated:
             return
         try:
-            self._kit.store.calls.expire(self._turn.number)
-            sender, content = self._session.sender, contents.error_content(why)
-            message = self._kit.store.sessions.add_message(self._turn, sender, content, ends=True)
+            messages = cut_turn(self._kit.store, self._turn, self._session.sender, why)
         except EngineError as error:
             # The disk is full or the file is locked: those who listen are told, the history cannot be.
             logger.warning("! the end of turn %s could not be kept: %s", self._turn.id, error)
             code = getattr(error, "code", "storage_failed")
             self._session.audience.publish(frames.error(why, session_id=self._session.id, code=code))
             return
-        self._session.audience.publish(frames.message_notification(self._session.id, message.to_wire()))
+        self._publish(messages)
 
 
+CUT = "The turn was cut: the engine stopped, or could not keep its end. What it had begun was not repeated."
 INTERRUPTED = Outcome.error(
-    "the engine stopped while this tool ran; it was not run again, and may or may not have had its effect"
+    "this call was interrupted while the tool ran; it was not run again, and may or may not have had its effect"
 )
+NOT_RUN = Outcome.error("this call was not run: its turn ended before")
+
+
+def cut_turn(store: Store, turn: Turn, sender: Json, why: str) -> list[Message]:
+    """Ends a turn without an answer, and gives what is to be told: results of all its open calls, and why.
+
+    Raises:
+        StorageError: It could not be kept.
+    """
+
+    def result(call: Call) -> Json:
+        return contents.result_content(call, INTERRUPTED if call.state == "started" else NOT_RUN)
+
+    return store.calls.cut(turn, sender, contents.error_content(why), result)
 
 
 def _refusal(tool: Tool | None, asked: Asked, arguments: Json, tools: Mapping[str, Tool]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sessionlib.config import Endpoint
+from sessionlib.dialling import Attempt
 from sessionlib.network import Dial, Exchange, Outcome, StandIn
 from sessionlib.rest.calls import Call
 from sessionlib.testing import failures
@@ -23,7 +24,6 @@ from sessionlib.testing.tape import CALL, Line
 from sessionlib.testing.track import Track
 from sessionlib.timing import Deadline
 from sessionlib.transport import Transport
-from sessionlib.transport.dial import Attempt
 
 __all__ = ["Player"]
 

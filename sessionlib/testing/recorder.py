@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from sessionlib.config import Endpoint
+from sessionlib.dialling import Attempt
 from sessionlib.errors import SessionlibError, SessionTimeoutError
 from sessionlib.network import Dial, Exchange, Outcome
 from sessionlib.rest.calls import Answer, Call, Failure
@@ -18,7 +19,6 @@ from sessionlib.testing.redaction import Redaction, Shrinker, file_facts, shrink
 from sessionlib.testing.tape import CALL, LINK, Line
 from sessionlib.timing import Deadline, acquire
 from sessionlib.transport import Transport
-from sessionlib.transport.dial import Attempt
 from sessionlib.wire import codec
 from sessionlib.wire.codec import Payload
 

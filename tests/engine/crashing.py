@@ -11,6 +11,7 @@ import itertools
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,14 @@ def make_tools(traces: Path) -> list[Any]:
         """Leave a line, if a person agrees."""
         return leave(line)
 
-    return [trace, asked]
+    @tool
+    def stuck(line: str) -> str:
+        """Leave a line, and never come back."""
+        leave(line)
+        threading.Event().wait()
+        return line
+
+    return [trace, asked, stuck]
 
 
 class _Boundaries:

@@ -27,9 +27,10 @@ from sessionlib.engine import (
 )
 from sessionlib.engine.store.database import Database
 from sessionlib.engine.store.schema import APPLICATION_ID, SCHEMA
+from sessionlib.engine.turns import CUT
 from sessionlib.wire import frames
 
-from .helpers import Caller, Process, answer_of, eventually, make_agent, rest
+from .helpers import Caller, Process, answer_of, content_of, eventually, make_agent, rest
 
 
 @pytest.fixture
@@ -282,12 +283,27 @@ import os, resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 def limit(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-signal.signal(signal.SIGUSR1, lambda *_: limit(os.path.getsize(sys.argv[2] + "-wal")))
+def fill(*_):
+    limit(os.path.getsize(sys.argv[2] + "-wal"))
+    open(sys.argv[4] + ".full", "w").close()
+signal.signal(signal.SIGUSR1, fill)
 signal.signal(signal.SIGUSR2, lambda *_: limit(resource.RLIM_INFINITY))
 from sessionlib.engine.__main__ import main
 sys.exit(main())
 """
-    return process("--db", str(path), script=script).ready()
+    tools = path.with_name("tools.py")
+    tools.write_text("""
+import os, time
+from sessionlib.engine import tool
+
+@tool
+def large() -> str:
+    "Give much, once the disk is full."
+    while not os.path.exists(__file__ + ".full"):
+        time.sleep(0.01)
+    return os.urandom(30_000).hex()
+""")
+    return process("--db", str(path), "--tools", str(tools), script=script).ready()
 
 
 def test_a_full_disk_is_an_error_and_no_ack(narrow: Process, path: Path) -> None:
@@ -311,6 +327,23 @@ def test_a_full_disk_is_an_error_and_no_ack(narrow: Process, path: Path) -> None
             caller.until_status("Idle")
     assert narrow.stop() == 0
     assert acked <= set(check(path))
+
+
+def test_a_turn_whose_end_could_not_be_kept_is_closed_later(narrow: Process) -> None:
+    with Caller.on(narrow) as caller:
+        caller.say(frames.post_message(caller.session_id, "/tool large"))
+        caller.until(lambda frame: content_of(frame).get("type") == "tool_call")
+        narrow.popen.send_signal(signal.SIGUSR1)
+        assert caller.until(lambda frame: frame["type"] == "error")["code"] == "storage_full"
+        caller.until_status("Idle")
+    narrow.popen.send_signal(signal.SIGUSR2)
+    with Caller(narrow, caller.session_id) as again:
+        eventually(lambda: again.post("go on")["type"] == "post_message")
+        again.until_status("Idle")
+        assert answer_of(again.heard).endswith('You said: "go on"')
+        kept = [message["content"] for message in again.history()]
+    results = [content["status"] for content in kept if content["type"] == "tool_result"]
+    assert (results, [content["error"] for content in kept if "error" in content]) == (["error"], [CUT])
 
 
 def _refused(caller: Caller, acked: set[str]) -> dict[str, str] | None:

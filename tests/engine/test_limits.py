@@ -15,13 +15,26 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import websocket
 
 from sessionlib.engine import Limits, LocalEngine
 from sessionlib.wire import frames
 
-from .helpers import Caller, content_of, eventually, file, make_agent, open_socket, raw, readable, rest
+from .helpers import (
+    Address,
+    Caller,
+    Process,
+    content_of,
+    eventually,
+    file,
+    make_agent,
+    open_socket,
+    raw,
+    readable,
+    rest,
+)
 
 SMALL = Limits(
     connections=20,
@@ -52,8 +65,8 @@ def opened(engine: LocalEngine) -> Iterator[websocket.WebSocket]:
         ws.shutdown()
 
 
-def head(engine: LocalEngine, line: str = "GET /v1/agents HTTP/1.1", *fields: str) -> bytes:
-    given = [f"Host: 127.0.0.1:{engine.port}", f"Authorization: Bearer {engine.api_key}", *fields]
+def head(engine: Address, line: str = "GET /v1/agents HTTP/1.1", *fields: str) -> bytes:
+    given = [f"Host: {urlsplit(engine.base_url).netloc}", f"Authorization: Bearer {engine.api_key}", *fields]
     return "\r\n".join([line, *given, "", ""]).encode("latin-1")
 
 
@@ -62,7 +75,7 @@ def status(answer: bytes) -> int:
     return int(answer[9:12])
 
 
-def upgrade(engine: LocalEngine, *fields: str) -> bytes:
+def upgrade(engine: Address, *fields: str) -> bytes:
     key = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
     return head(engine, "GET /v1/ws/session HTTP/1.1", *key, "Sec-WebSocket-Version: 13", *fields)
 
@@ -300,16 +313,43 @@ def test_fragments_that_add_up_are_refused(small: LocalEngine) -> None:
         assert closing(ws)[0] == 1009
 
 
-def test_a_declared_size_without_the_bytes_costs_nothing(small: LocalEngine) -> None:
+def data_frame(first: int, size: int, payload: bytes = b"") -> bytes:
+    """A masked frame (with a key of zeros) that announces ``size`` bytes, and what of them is sent."""
+    return bytes((first, 0xFF)) + size.to_bytes(8, "big") + b"\0\0\0\0" + payload
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        data_frame(0x81, SMALL.message_bytes + 1),
+        data_frame(0x81, 2**32),
+        data_frame(0x81, 2**63 - 1),
+        data_frame(0x01, 70_000, b"x" * 70_000) + b"\x89\x80\0\0\0\0" + data_frame(0x80, 70_000),
+    ],
+)
+def test_what_is_announced_as_too_large_is_refused_before_it_is_sent(small: LocalEngine, data: bytes) -> None:
     with connect(small) as sock:
         sock.sendall(upgrade(small))
         assert b" 101 " in sock.recv(1000)
-        sock.sendall(b"\x81\xff" + (2**62).to_bytes(8, "big") + b"\0\0\0\0" + b"x" * 150_000)
-        assert sock.recv(4) == b"\x88" + sock_length(b"a message has at most 100000 bytes") + b"\x03\xf1"
+        sock.sendall(data)
+        reason = b"a message has at most 100000 bytes"
+        answer = b"".join(iter(lambda: sock.recv(1000), b""))
+        assert answer.removeprefix(b"\x8a\0") == b"\x88" + bytes([len(reason) + 2]) + b"\x03\xf1" + reason
 
 
-def sock_length(reason: bytes) -> bytes:
-    return bytes([len(reason) + 2])
+def test_tiny_fragments_take_little_more_room_than_their_bytes(process: Callable[..., Process]) -> None:
+    engine = process().ready()
+    memory = psutil.Process(engine.popen.pid).memory_info
+    with socket.create_connection(("127.0.0.1", urlsplit(engine.base_url).port or 0), timeout=60) as sock:
+        sock.sendall(upgrade(engine))
+        assert b" 101 " in sock.recv(1000)
+        tiny = b"\x00\x83\0\0\0\0abc"
+        sock.sendall(b"\x01\x80\0\0\0\0" + tiny * 1000 + b"\x89\x80\0\0\0\0")
+        assert sock.recv(2) == b"\x8a\0"
+        before = memory().rss
+        sock.sendall(tiny * 300_000 + b"\x89\x80\0\0\0\0")
+        assert sock.recv(2) == b"\x8a\0"
+        assert memory().rss - before < 4 << 20
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The real small model on this machine's CPU; collected where its weights were pulled."""
+"""The real small model on this machine's CPU: collected where its weights were pulled, and always on CI."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sessionlib.engine import LocalEngine, ModelError, tool
 from sessionlib.engine.models import LocalModel, Question, Said, Text
 from sessionlib.engine.models.weights import weights_path
 from sessionlib.engine.stop import Stop, StoppedError
+from tests.support.processes import run_script
 
 from .helpers import Caller, answer_of, content_of, status_of
 
@@ -52,6 +53,30 @@ def test_stopping_stops_it(model: LocalModel) -> None:
     stop.stop("enough")
     with pytest.raises(StoppedError, match="enough"):
         list(pieces)
+
+
+@pytest.mark.timeout(300)
+def test_the_command_line_answers_with_nothing_but_this_machine() -> None:
+    """Once the weights are there, no name is looked up and no other machine is spoken to."""
+    script = """
+        import sys
+        from sessionlib.cli import main
+
+        def watch(event, arguments):
+            if event in ("socket.connect", "socket.sendto"):
+                address = arguments[1]
+                assert isinstance(address, (str, bytes)) or address[0] == "127.0.0.1", address
+            elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+                assert arguments[0] == "127.0.0.1", arguments
+            elif event == "subprocess.Popen":
+                raise AssertionError("a program that could")
+
+        sys.addaudithook(watch)
+        sys.argv = ["sessionlib", "ask", "--model", "local", "What is the capital of France?"]
+        sys.exit(main())
+    """
+    asked = run_script(script, env={"XDG_CACHE_HOME": str(weights_path().parents[2])})
+    assert (asked.rc, asked.stdout) == (0, "The capital of France is Paris.\n"), asked
 
 
 def test_weights_that_cannot_be_loaded_are_told(tmp_path: Path) -> None:

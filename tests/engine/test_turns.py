@@ -73,7 +73,8 @@ def test_text_before_tool_calls_is_a_message_of_its_own() -> None:
         assert kinds(heard)[2:] == [
             "message_delta",
             "data_type_message",
-            *["tool_call", "tool_result"] * 2,
+            *["tool_call"] * 2,
+            *["tool_result"] * 2,
             "message_delta",
             "data_type_message",
             "Idle",

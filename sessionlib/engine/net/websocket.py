@@ -10,8 +10,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from wsproto import ConnectionType, WSConnection
+from wsproto.connection import Connection, ConnectionType
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Message, Ping, Request
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, Opcode, RsvBits
+from wsproto.handshake import H11Handshake
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from sessionlib.engine.limits import Limits
@@ -27,46 +30,82 @@ MESSAGE_TOO_BIG = 1009
 _PING = b"\x89\x00"
 
 
-def accept(head: bytes) -> tuple[WSConnection, bytes]:
+def accept(head: bytes) -> bytes:
     """Answers a WebSocket handshake.
 
     Args:
-        head: The request's head and what came after it.
+        head: The request's head.
 
     Returns:
-        The protocol object, and the bytes that accept the connection.
+        The bytes that accept the connection.
 
     Raises:
         HttpError: It is no WebSocket handshake of version 13.
     """
-    protocol = WSConnection(ConnectionType.SERVER)
+    handshake = H11Handshake(ConnectionType.SERVER)
     try:
-        protocol.receive_data(head)
-        if not isinstance(next(protocol.events(), None), Request):
+        handshake.receive_data(head)
+        if not isinstance(next(handshake.events(), None), Request):
             raise HttpError(400, "this is no WebSocket handshake")
-        return protocol, protocol.send(AcceptConnection())
+        return handshake.send(AcceptConnection())
     except (RemoteProtocolError, LocalProtocolError):
         headers = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
         raise HttpError(426, "this address speaks WebSocket, version 13", headers) from None
+
+
+class _SizeLimit(Extension):
+    """Refuses a message by what its frames' headers announce, before any of it is read.
+
+    Never on the wire: an extension is where wsproto lets somebody look at a header.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.exceeded = False
+        self._limit = limit
+        self._size = 0
+        self._control = False
+
+    def enabled(self) -> bool:
+        return True
+
+    def offer(self) -> bool:
+        return False
+
+    def frame_inbound_header(
+        self, proto: object, opcode: Opcode, rsv: RsvBits, payload_length: int
+    ) -> CloseReason | RsvBits:
+        # Nothing is counted here: a header that arrives in two pieces is shown twice.
+        self._control = opcode.iscontrol()
+        self.exceeded = not self._control and self._size + payload_length > self._limit
+        return CloseReason.MESSAGE_TOO_BIG if self.exceeded else RsvBits(False, False, False)
+
+    def frame_inbound_payload_data(self, proto: object, data: bytes) -> bytes:
+        self._size += 0 if self._control else len(data)
+        return data
+
+    def frame_inbound_complete(self, proto: object, fin: bool) -> None:
+        if fin and not self._control:
+            self._size = 0
 
 
 class WebSocket:
     """Reads one client's messages, on one thread, and answers its pings and its close.
 
     Args:
-        protocol: The protocol object, after the handshake.
-        sock: The socket; non-blocking.
+        sock: The socket; non-blocking, after the handshake.
+        received: What came behind the handshake so far.
         outlet: Where answers go.
         limits: Of messages, and of silence.
     """
 
-    def __init__(self, protocol: WSConnection, sock: socket.socket, outlet: Outlet, limits: Limits) -> None:
-        self._protocol = protocol
+    def __init__(self, sock: socket.socket, received: bytes, outlet: Outlet, limits: Limits) -> None:
+        self._size_limit = _SizeLimit(limits.message_bytes)
+        self._protocol = Connection(ConnectionType.SERVER, [self._size_limit], received)
         self._sock = sock
         self._outlet = outlet
         self._limits = limits
-        self._pieces: list[bytes] = []
-        self._size = 0
+        # One buffer, not a list: a message may come in millions of tiny fragments.
+        self._message = bytearray()
         self._waiting = False
 
     def messages(self) -> Iterator[bytes]:
@@ -103,20 +142,18 @@ class WebSocket:
             return self._collect(event)
         elif isinstance(event, Ping):
             self._outlet.send(self._protocol.send(event.response()))
+        elif isinstance(event, CloseConnection) and self._size_limit.exceeded:
+            self.close(MESSAGE_TOO_BIG, f"a message has at most {self._limits.message_bytes} bytes")
         elif isinstance(event, CloseConnection):
             self._outlet.finish(self._protocol.send(event.response()))
         return None
 
     def _collect(self, event: Message[Any]) -> bytes | None:
-        piece = event.data.encode() if isinstance(event.data, str) else bytes(event.data)
-        self._pieces.append(piece)
-        self._size += len(piece)
-        if self._size > self._limits.message_bytes:
-            self.close(MESSAGE_TOO_BIG, f"a message has at most {self._limits.message_bytes} bytes")
-        if not event.message_finished or self._outlet.closing:
+        self._message += event.data.encode() if isinstance(event.data, str) else event.data
+        if not event.message_finished:
             return None
-        whole = b"".join(self._pieces)
-        self._pieces, self._size = [], 0
+        whole = bytes(self._message)
+        self._message.clear()
         return whole
 
     def _receive(self) -> bytes | None:

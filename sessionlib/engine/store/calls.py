@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sessionlib.engine.errors import RefusedError
@@ -28,10 +29,9 @@ class Calls:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def of_turn(self, turn: int) -> list[Call]:
-        """Gives all calls of a turn, by step and position."""
-        select = f"SELECT {_CALL} FROM calls WHERE turn = ? ORDER BY step, position"
-        return [_call(row) for row in self._database.read(lambda db: db.execute(select, (turn,)).fetchall())]
+    def open(self, turn: Turn) -> list[Call]:
+        """Gives the calls of a turn whose results have not been told, in order."""
+        return self._database.read(lambda db: _open_calls(db, turn))
 
     def of_session(self, session_id: str, up_to: int) -> list[Call]:
         """Gives all calls of a session's turns up to ``up_to``, in order."""
@@ -76,9 +76,7 @@ class Calls:
                 "UPDATE calls SET state = ?, arguments = ?, reason = ? WHERE id = ?",
                 (state, json.dumps(arguments), reason, call.id),
             )
-            db.execute(
-                "UPDATE messages SET content = json_set(content, '$.status', ?) WHERE id = ?", (state, call.approval_id)
-            )
+            _mark(db, call, state)
             return insert_message(db, call.session_id, call.turn, call.step, sender, content).id
 
         return self._database.write(work)
@@ -102,27 +100,36 @@ class Calls:
 
         return self._database.write(work)
 
-    def settle(self, call: Call, turn: Turn, sender: Json, content: Json) -> Message:
-        """Keeps the result of a call."""
+    def finish(self, call: Call, turn: Turn, sender: Json, content: Json) -> list[Message]:
+        """Keeps the result of a call, and gives the results that are told now: always in the order of the calls."""
 
-        def work(db: sqlite3.Connection) -> Message:
-            db.execute("UPDATE calls SET state = 'settled', output = ? WHERE id = ?", (json.dumps(content), call.id))
-            return insert_message(db, turn.session_id, turn.number, call.step, sender, content)
+        def work(db: sqlite3.Connection) -> list[Message]:
+            _keep_result(db, call, content)
+            return _tell_results(db, turn, sender)
 
         return self._database.write(work)
 
-    def expire(self, turn: int) -> None:
-        """Marks the approval requests of an ended turn as past."""
+    def cut(self, turn: Turn, sender: Json, error: Json, result: Callable[[Call], Json]) -> list[Message]:
+        """Ends a turn without an answer: every open call gets a result all the same, and the error is told.
 
-        def work(db: sqlite3.Connection) -> None:
-            db.execute(
-                "UPDATE messages SET content = json_set(content, '$.status', 'expired') WHERE id IN "
-                "(SELECT approval_id FROM calls WHERE turn = ? AND state = 'pending')",
-                (turn,),
-            )
-            db.execute("UPDATE calls SET state = 'denied' WHERE turn = ? AND state = 'pending'", (turn,))
+        Args:
+            turn: The turn.
+            sender: Who the messages are from.
+            error: The content that tells the error.
+            result: Gives the content that tells the result of a call that has none.
+        """
 
-        self._database.write(work)
+        def work(db: sqlite3.Connection) -> list[Message]:
+            db.execute("UPDATE turns SET state = 'ended' WHERE number = ?", (turn.number,))
+            for call in _open_calls(db, turn):
+                if call.state == "pending":
+                    _mark(db, call, "expired")
+                if call.output is None:
+                    _keep_result(db, call, result(call))
+            told = _tell_results(db, turn, sender)
+            return [*told, insert_message(db, turn.session_id, turn.number, turn.step, sender, error)]
+
+        return self._database.write(work)
 
 
 def _call(row: Sequence[Any]) -> Call:
@@ -136,6 +143,30 @@ def insert_call(db: sqlite3.Connection, call: Call) -> None:
     row = (call.id, call.session_id, call.turn, call.step, call.position, call.tool, json.dumps(call.arguments))
     rest = (call.state, call.approval_id, call.reason, call.decision, None)
     db.execute(f"INSERT INTO calls ({_CALL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, *rest))
+
+
+def _open_calls(db: sqlite3.Connection, turn: Turn) -> list[Call]:
+    select = f"SELECT {_CALL} FROM calls WHERE turn = ? AND state != 'settled' ORDER BY step, position"
+    return [_call(row) for row in db.execute(select, (turn.number,))]
+
+
+def _keep_result(db: sqlite3.Connection, call: Call, content: Json) -> None:
+    db.execute("UPDATE calls SET state = 'done', output = ? WHERE id = ?", (json.dumps(content), call.id))
+
+
+def _tell_results(db: sqlite3.Connection, turn: Turn, sender: Json) -> list[Message]:
+    # Up to the first call that has no result yet: those behind it wait for it.
+    told = []
+    for call in itertools.takewhile(lambda call: call.output is not None, _open_calls(db, turn)):
+        db.execute("UPDATE calls SET state = 'settled' WHERE id = ?", (call.id,))
+        told.append(insert_message(db, turn.session_id, turn.number, call.step, sender, call.output or {}))
+    return told
+
+
+def _mark(db: sqlite3.Connection, call: Call, status: str) -> None:
+    # In the message that asks for approval.
+    update = "UPDATE messages SET content = json_set(content, '$.status', ?) WHERE id = ?"
+    db.execute(update, (status, call.approval_id))
 
 
 def _check_unanswered(db: sqlite3.Connection, call: Call) -> None:

@@ -29,6 +29,11 @@ class SessionRecord:
     object_id: str
     state: str
 
+    @property
+    def sender(self) -> Json:
+        """The sender of what the agent or chatbot says."""
+        return {"object_id": self.object_id, "object_type": self.object_type}
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -80,11 +85,12 @@ class Call:
 
     Attributes:
         position: Its place in its step, from 0.
-        state: "pending" (waits for a person), "approved" (may run), "denied", "started" or "settled".
+        state: "pending" (waits for a person), "approved" (may run), "denied", "refused" (cannot run), "started",
+            "done" (has its result), or "settled" (the result was told, in its order).
         approval_id: The message that asks for approval, or None.
-        reason: Why it was denied.
+        reason: Why it was denied or refused.
         decision: What the model decided about asking, where it had to; else "".
-        output: The settled result, ``{"status", "output", ...}``, or None.
+        output: The result, ``{"status", "output", ...}``, or None.
     """
 
     id: str

@@ -139,16 +139,6 @@ class Sessions:
 
         return self._database.write(work)
 
-    def add_message(self, turn: Turn, sender: Json, content: Json, *, ends: bool = False) -> Message:
-        """Keeps one message of a turn, which may end with it."""
-
-        def work(db: sqlite3.Connection) -> Message:
-            if ends:
-                db.execute("UPDATE turns SET state = 'ended' WHERE number = ?", (turn.number,))
-            return insert_message(db, turn.session_id, turn.number, turn.step, sender, content)
-
-        return self._database.write(work)
-
 
 def _insert_turn(db: sqlite3.Connection, session_id: str) -> Turn:
     turn_id = new_id()
