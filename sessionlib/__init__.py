@@ -53,8 +53,9 @@ from sessionlib.events import (
     SessionMessageStatus,
 )
 from sessionlib.listener import Listener
+from sessionlib.reply import Reply, ToolCall
 from sessionlib.session import Session
-from sessionlib.turn import Reply, ToolCall, Turn
+from sessionlib.turn import Turn
 from sessionlib.wire.state import SessionState
 
 if typing.TYPE_CHECKING:
@@ -79,7 +80,7 @@ if typing.TYPE_CHECKING:
     from sessionlib.history import History
     from sessionlib.latency import Latencies, Latency, latencies
     from sessionlib.magics import load_ipython_extension, unload_ipython_extension
-    from sessionlib.notebook import ask_notebook
+    from sessionlib.notebook import LiveReply, ask_notebook
     from sessionlib.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
 
 __all__ = [
@@ -114,6 +115,7 @@ __all__ = [
     "Latencies",
     "Latency",
     "Listener",
+    "LiveReply",
     "LlmInfo",
     "MemoryConfig",
     "MessageSender",
@@ -169,7 +171,7 @@ _LATER = {
     "history": "History",
     "magics": "load_ipython_extension unload_ipython_extension",
     "latency": "Latencies Latency latencies",
-    "notebook": "ask_notebook",
+    "notebook": "LiveReply ask_notebook",
     "policies": "approval_policy approve_all approve_tools ask_console deny_all",
 }
 _ROOM_OF = {name: room for room, names in _LATER.items() for name in names.split()}

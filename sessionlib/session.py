@@ -22,9 +22,11 @@ from sessionlib.errors import SessionDisconnectedError, SessionError
 from sessionlib.hearing import Hearing
 from sessionlib.link import LinkOptions, Owner
 from sessionlib.outgoing import Progress
+from sessionlib.reply import Reply
 from sessionlib.timing import Deadline
 from sessionlib.transport.proxy import parse_proxy
-from sessionlib.turn import Reply, Turn
+from sessionlib.turn import Turn
+from sessionlib.turn_events import TurnEvents
 from sessionlib.wire import frames
 from sessionlib.words import count_of
 
@@ -270,8 +272,8 @@ class Session(Hearing, Answering):
         It shows what ``ask(show=True)`` shows, and where no handler decides about an approval, it asks: a cell
         that waits gets a prompt, because a kernel takes in no clicks while a cell runs. With ``wait=False`` the
         cell ends at once, the answer streams in below it all the same, and approvals are forms to click; the
-        kernel sees to it between cells, and pauses while one runs. Where there is no kernel, or nobody to click
-        (a notebook run as a script), ``wait=False`` waits as well.
+        kernel sees to it between cells, and pauses while one runs, so ``idle_timeout`` does not count then. Where
+        there is no kernel, or nobody to click (a notebook run as a script), ``wait=False`` waits as well.
 
         Args:
             content: As for `send`.
@@ -313,13 +315,15 @@ class Session(Hearing, Answering):
         message = _message(session_id, content, files, mime_type, filename)
         post = connection.poster.post(message, attend=True, within=deadline, progress=progress)
         return Turn(
-            connection.hub,
-            self._approvals,
-            post,
-            session_id=session_id,
-            deadline=deadline,
-            idle_timeout=idle_timeout,
-            on_approval=on_approval,
+            TurnEvents(
+                connection.hub,
+                self._approvals,
+                post,
+                session_id=session_id,
+                deadline=deadline,
+                idle_timeout=idle_timeout,
+                on_approval=on_approval,
+            )
         )
 
 

@@ -182,5 +182,5 @@ def _exists(reference: str, public: Public) -> bool:
     """Whether a name means something beside the docstring that holds it, to users, or in the standard library."""
     owner = public.name.partition(".")[0]
     module = getattr(inspect.unwrap(getattr(public.value, "fget", None) or public.value), "__module__", "sessionlib")
-    places = (f"sessionlib.{owner}.", "sessionlib.", f"{module}.", "")
+    places = (f"sessionlib.{owner}.", "sessionlib.", "sessionlib.notebook.", f"{module}.", "")
     return any(pydoc.locate(place + reference) is not None for place in places)

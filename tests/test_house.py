@@ -66,6 +66,8 @@ ROOMS = [
     "connection",
     "approvals",
     "policies",
+    "reply",
+    "turn_events",
     "turn",
     "notebook",
     "lifecycle",

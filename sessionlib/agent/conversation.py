@@ -159,7 +159,7 @@ def _read(turn: Turn, how: OneShot) -> Iterator[SessionEvent]:
 
 
 def _result(turn: Turn, events: list[SessionEvent], how: OneShot) -> ConversationalAgentRunResult:
-    from sessionlib.turn import last_text
+    from sessionlib.reply import last_text
 
     error = next((event.error for event in events if _is_error(event)), None)
     if error is None and not turn.is_over:

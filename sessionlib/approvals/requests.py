@@ -104,7 +104,8 @@ class ApprovalRequest:
     @property
     def record(self) -> ApprovalRecord | None:
         """What became of it, and by whom; None when its session does not know it."""
-        return self.session._approvals.record(self.event)
+        key = key_of(self.event)
+        return next((record for record in self.session.approvals if key_of(record.event) == key), None)
 
     def _repr_html_(self) -> str:
         from sessionlib.markup import fold, in_code, safe_html, table  # for notebooks alone

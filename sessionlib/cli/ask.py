@@ -19,10 +19,10 @@ from sessionlib.cli.say import tell
 from sessionlib.content import FileContent
 from sessionlib.errors import ReauthRequiredError, SessionTimeoutError
 from sessionlib.events import SessionEvent
+from sessionlib.reply import Reply
 from sessionlib.session import Session
 from sessionlib.telling import TextPrinter
 from sessionlib.timing import Deadline
-from sessionlib.turn import Reply
 from sessionlib.words import is_terminal
 
 __all__ = ["ask"]

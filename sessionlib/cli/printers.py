@@ -9,8 +9,9 @@ from typing import Protocol, TextIO
 from sessionlib.cli.say import tell
 from sessionlib.errors import SessionTimeoutError
 from sessionlib.events import SessionEvent
+from sessionlib.reply import Reply
 from sessionlib.telling import describe
-from sessionlib.turn import Reply, Turn
+from sessionlib.turn import Turn
 
 __all__ = [
     "JsonLinesPrinter",

@@ -10,7 +10,8 @@ from sessionlib.errors import ApprovalRequiredError
 from sessionlib.notebook.approvals import ask_notebook
 from sessionlib.notebook.kernel import kernel_here
 from sessionlib.notebook.views import CellView, PrintView, View
-from sessionlib.turn import Reply, Turn
+from sessionlib.reply import Reply
+from sessionlib.turn import Turn
 
 __all__ = ["Start", "announced", "decide", "follow", "new_view", "show_turn"]
 
