@@ -46,6 +46,7 @@ ROOMS = [
     "wire",
     "outgoing",
     "transport",
+    "network",
     "mailbox",
     "dispatcher",
     "backlog",
