@@ -52,8 +52,8 @@ def small() -> Iterator[LocalEngine]:
         yield engine
 
 
-def connect(engine: LocalEngine) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", engine.port), timeout=10)
+def connect(engine: Address) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", urlsplit(engine.base_url).port or 0), timeout=10)
 
 
 @contextlib.contextmanager
@@ -340,7 +340,7 @@ def test_what_is_announced_as_too_large_is_refused_before_it_is_sent(small: Loca
 def test_tiny_fragments_take_little_more_room_than_their_bytes(process: Callable[..., Process]) -> None:
     engine = process().ready()
     memory = psutil.Process(engine.popen.pid).memory_info
-    with socket.create_connection(("127.0.0.1", urlsplit(engine.base_url).port or 0), timeout=60) as sock:
+    with connect(engine) as sock:
         sock.sendall(upgrade(engine))
         assert b" 101 " in sock.recv(1000)
         tiny = b"\x00\x83\0\0\0\0abc"
