@@ -26,6 +26,7 @@ from .helpers import (
     Address,
     Caller,
     Process,
+    answer_of,
     content_of,
     eventually,
     file,
@@ -188,6 +189,36 @@ def test_more_connections_than_there_is_room_for_are_turned_away(small: LocalEng
         with connect(small) as sock:
             assert sock.recv(100).startswith(b"HTTP/1.1 503 ")
     eventually(lambda: _answers(small))
+
+
+@pytest.fixture
+def scarce(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets the next start of a thread of that kind fail, as when the system has no more to give."""
+
+    def refuse(kind: str) -> None:
+        start, left = threading.Thread.start, iter([True])
+
+        def start_or_fail(thread: threading.Thread) -> None:
+            if thread.name.startswith(kind) and next(left, False):
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", start_or_fail)
+
+    return refuse
+
+
+def test_a_connection_without_a_thread_is_turned_away(small: LocalEngine, scarce: Callable[[str], None]) -> None:
+    scarce("sessionlib-serve")
+    with connect(small) as sock:
+        assert sock.recv(100).startswith(b"HTTP/1.1 503 ")
+    assert rest(small, "GET", "/agents").status_code == 200
+
+
+def test_a_turn_without_a_thread_waits_for_one(small: LocalEngine, scarce: Callable[[str], None]) -> None:
+    with Caller.on(small) as caller:
+        scarce("sessionlib-turn")
+        assert answer_of(caller.ask("hello")).endswith('You said: "hello"')
 
 
 def _answers(engine: LocalEngine) -> bool:
