@@ -28,6 +28,7 @@ from sessionlib.errors import (
     InsecureTransportError,
     InternalServerError,
     MessageTooLargeError,
+    MissingExtraError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
@@ -52,8 +53,9 @@ from sessionlib.events import (
     SessionMessageStatus,
 )
 from sessionlib.listener import Listener
+from sessionlib.reply import Reply, ToolCall
 from sessionlib.session import Session
-from sessionlib.turn import Reply, ToolCall, Turn
+from sessionlib.turn import Turn
 from sessionlib.wire.state import SessionState
 
 if typing.TYPE_CHECKING:
@@ -75,7 +77,10 @@ if typing.TYPE_CHECKING:
     )
     from sessionlib.chatbot import Chatbot
     from sessionlib.client import Client
-    from sessionlib.notebook import ask_notebook
+    from sessionlib.history import History
+    from sessionlib.latency import Latencies, Latency, latencies
+    from sessionlib.magics import load_ipython_extension, unload_ipython_extension
+    from sessionlib.notebook import LiveReply, ask_notebook
     from sessionlib.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
 
 __all__ = [
@@ -101,16 +106,21 @@ __all__ = [
     "DeliveryUnknownError",
     "ForkedSessionError",
     "HandshakeError",
+    "History",
     "IOConfig",
     "InsecureTransportError",
     "InternalServerError",
     "IoConfig",
     "LLMInfo",
+    "Latencies",
+    "Latency",
     "Listener",
+    "LiveReply",
     "LlmInfo",
     "MemoryConfig",
     "MessageSender",
     "MessageTooLargeError",
+    "MissingExtraError",
     "NotFoundError",
     "ParticipantStatus",
     "PermissionDeniedError",
@@ -147,6 +157,9 @@ __all__ = [
     "ask_console",
     "ask_notebook",
     "deny_all",
+    "latencies",
+    "load_ipython_extension",
+    "unload_ipython_extension",
 ]
 
 # Loaded when first asked for: who resumes a session needs none of it.
@@ -155,7 +168,10 @@ _LATER = {
     "LlmInfo MemoryConfig Tool ToolApprovalConfig ToolInput ToolInputType",
     "chatbot": "Chatbot",
     "client": "Client",
-    "notebook": "ask_notebook",
+    "history": "History",
+    "magics": "load_ipython_extension unload_ipython_extension",
+    "latency": "Latencies Latency latencies",
+    "notebook": "LiveReply ask_notebook",
     "policies": "approval_policy approve_all approve_tools ask_console deny_all",
 }
 _ROOM_OF = {name: room for room, names in _LATER.items() for name in names.split()}

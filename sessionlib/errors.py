@@ -17,6 +17,7 @@
     │   └── ApiTimeoutError
     ├── ConversationalRunActionRequiredError  also a RuntimeError
     ├── TemplateReferenceError              also a ValueError
+    ├── MissingExtraError                   also an ImportError
     └── SessionError
         ├── HandshakeError                  always also the ApiError kind of its status
         ├── SessionDisconnectedError
@@ -60,6 +61,7 @@ __all__ = [
     "InsecureTransportError",
     "InternalServerError",
     "MessageTooLargeError",
+    "MissingExtraError",
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",
@@ -200,6 +202,18 @@ class ConversationalRunActionRequiredError(SessionlibError, RuntimeError):
 
 class TemplateReferenceError(SessionlibError, ValueError):
     """A ``[[placeholder]]`` in an agent's texts is malformed, or names what the agent does not have."""
+
+
+class MissingExtraError(SessionlibError, ImportError):
+    """A library is not installed that only some of this package needs.
+
+    Attributes:
+        extra: The extra that brings it, as in ``pip install 'sessionlib[plot]'``.
+    """
+
+    def __init__(self, message: str = "", *, extra: str = "") -> None:
+        super().__init__(message)
+        self.extra = extra
 
 
 class SessionError(SessionlibError):

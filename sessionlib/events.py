@@ -176,6 +176,20 @@ class EventDraft(JsonModel):
     data: dict[str, Any]
 
 
+def make_event(
+    type: SessionEventType, session_id: str, message_id: Optional[str], data: dict[str, Any]
+) -> SessionEvent:
+    """Gives a `SessionEvent`, by way of a draft."""
+    event: Any = EventDraft()
+    event.type = type
+    event.session_id = session_id
+    event.message_id = message_id
+    event.data = data
+    event.__class__ = SessionEvent
+    made: SessionEvent = event
+    return made
+
+
 # The slots' own setters: a frozen instance filled through them costs a third of what
 # object.__setattr__ makes it cost, and every streamed event is one.
 _set_type = SessionEvent.__dict__["type"].__set__
@@ -249,6 +263,13 @@ class SessionMessage(JsonModel):
     def __repr__(self) -> str:
         role = "user" if self.is_user else "agent" if self.is_agent else "unknown"
         return f"SessionMessage(role={role!r}, text={(self.text or '')[:80]!r}, status={self.status})"
+
+    def _repr_markdown_(self) -> str:
+        who = "user" if self.is_user else "agent" if self.is_agent else "unknown"
+        from sessionlib.markup import fold, safe_html, safe_markdown  # for notebooks alone
+
+        body = fold(safe_html(f"({self.content_type or 'nothing'})")) if self.text is None else safe_markdown(self.text)
+        return f"**{who}**\n\n{body}"
 
     @property
     def is_user(self) -> bool:

@@ -7,16 +7,14 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
+from sessionlib.backlog import Backlog
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.mailbox import Mailbox
+from sessionlib.mailbox import Mailbox, TimedMailbox
+from sessionlib.turn_readers import Request, TurnReaders
 from sessionlib.wire.turns import NEUTRAL, Origin, Ticket, TurnTracker
 
 __all__ = ["Hub", "Posts"]
-
-Request = tuple[SessionEvent, Origin]
-_DELTA = SessionEventType.MESSAGE_DELTA
-_REQUESTS = frozenset({SessionEventType.APPROVAL_REQUEST, SessionEventType.REAUTH_REQUEST})
 
 
 class Posts(NamedTuple):
@@ -31,27 +29,6 @@ class Posts(NamedTuple):
     unanswered: list[Ticket]
     unacknowledged: list[Ticket]
     running: bool
-
-
-class _Shadow:
-    """A second backlog, from a post on, for while the open listeners may be left over from before it.
-
-    A program may hold on to the listener of the last turn while it posts and opens the next one, as
-    ``events = session.listen()`` in a loop does. Nobody reads the old one any more, but it is open, so
-    that nothing goes to the backlog. When one of them is read after all, this is not needed.
-    """
-
-    def __init__(self, listeners: Sequence[Mailbox], size: int) -> None:
-        # What the one listener holds from before the post; where there are more, others have heard it.
-        self.before = Mailbox(size)
-        self.before.put(listeners[0].waiting() if len(listeners) == 1 else ())
-        self.after = Mailbox(size)
-        self._marks = [(listener, listener.taken) for listener in listeners]
-
-    @property
-    def is_needed(self) -> bool:
-        """Whether nobody has read since the post."""
-        return all(listener.taken == taken for listener, taken in self._marks)
 
 
 class Hub:
@@ -76,12 +53,9 @@ class Hub:
         # Protects the mailboxes, the backlog, the turns and the end.
         self._lock = threading.Lock()
         self._listeners: list[Mailbox] = []
-        self._turns: dict[Ticket, Mailbox] = {}
-        # Turns whose readers have stopped for the time being: others hear what comes in them as well.
-        self._paused: set[Ticket] = set()
-        self._backlog = Mailbox(backlog_size)
-        self._shadow: _Shadow | None = None
+        self._backlog = Backlog(backlog_size)
         self._tracker = TurnTracker(alone)
+        self._turns = TurnReaders(self._tracker)
         # Who still hears the end of a turn that was answered before the last post; None when it is over.
         self._hears_tail: Collection[Mailbox] | None = None
         # Mailboxes whose reader was garbage-collected; the collector may run inside our lock, so it
@@ -97,7 +71,14 @@ class Hub:
     def depths(self) -> list[int]:
         """How many events wait in each open mailbox."""
         with self._lock:
-            return [len(mailbox) for mailbox in (*self._listeners, *self._turns.values())]
+            return [len(mailbox) for mailbox in (*self._listeners, *self._turns.mailboxes)]
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether events wait for the next listener."""
+        with self._lock:
+            self._reap()
+            return len(self._backlog) > 0
 
     def dispatch(self, events: Sequence[SessionEvent], *, keep: bool = True) -> None:
         """Delivers events, in order; for the reading thread.
@@ -108,13 +89,14 @@ class Hub:
         """
         requests: list[Request] = []
         with self._lock:
-            self._reap()
-            late, hearers = self._late_idle(events)
-            unattended = self._follow(events, requests)
+            if self._abandoned:
+                self._reap()
+            late, hearers = (None, ()) if self._hears_tail is None else self._late_idle(events, self._hears_tail)
+            unattended = self._turns.follow(events, requests)
             for listener in self._listeners:
                 listener.put(events if late is None or listener in hearers else _without(late, events))
             if keep:
-                self._keep(_without(late, unattended))
+                self._backlog.keep(_without(late, unattended), self._listeners)
         for event, origin in requests:
             self._on_request(event, origin)
         while self._dropped and self._on_left is not None:
@@ -132,8 +114,7 @@ class Hub:
         mailbox = Mailbox(maxsize, types)
         with self._lock:
             self._reap()
-            mailbox.take_over(self._backlog)
-            self._hand_over_shadow(mailbox)
+            self._backlog.hand_over(mailbox)
             self._listeners.append(mailbox)
             if self._ended:
                 mailbox.close(self._failure)
@@ -148,18 +129,13 @@ class Hub:
     def pause(self, mailbox: Mailbox) -> None:
         """Lets others hear a turn whose reader has stopped: what waits unread in it, and what comes."""
         with self._lock:
-            ticket = self._ticket_of(mailbox)
-            if ticket is not None and ticket not in self._paused:
-                self._paused.add(ticket)
-                if not self._listeners:
-                    self._backlog.put(mailbox.waiting())
+            if self._turns.pause(mailbox) and not self._listeners:
+                self._backlog.put(mailbox.waiting())
 
     def resume(self, mailbox: Mailbox) -> None:
         """Undoes `pause`: what its reader is about to read is not kept for the next listener."""
         with self._lock:
-            ticket = self._ticket_of(mailbox)
-            if ticket in self._paused:
-                self._paused.discard(ticket)
+            if self._turns.resume(mailbox):
                 self._backlog.discard(mailbox.waiting())
 
     def abandon(self, mailbox: Mailbox) -> None:
@@ -182,20 +158,15 @@ class Hub:
         with self._lock:
             self._reap()
             if makes_turn:
-                self._backlog.discard_through(self._tracker.ends_turn)
-                self._shadow = _Shadow(self._listeners, self._backlog.maxsize) if self._listeners else None
-                if self._shadow is not None:
-                    self._shadow.before.discard_through(self._tracker.ends_turn)
+                self._backlog.begin_post(self._listeners, self._tracker.ends_turn)
                 if self._tracker.running and self._tracker.answered:
                     self._hears_tail = tuple(self._listeners)
             return self._tracker.post(makes_turn, contents)
 
-    def attend(self, ticket: Ticket) -> Mailbox:
+    def attend(self, ticket: Ticket) -> TimedMailbox:
         """Opens a mailbox that hears the ack and the turn of a post that is about to leave, and no more."""
-        mailbox = Mailbox()
         with self._lock:
-            ticket.attended = True  # nobody else knows it yet
-            self._turns[ticket] = mailbox
+            mailbox = self._turns.open(ticket)
             if self._ended:
                 mailbox.close(self._failure)
         return mailbox
@@ -217,11 +188,11 @@ class Hub:
             self._tracker.withdraw(ticket)
             if ticket.first is not None:
                 return  # it arrived, or its turn would not have begun
-            if ticket in self._turns:
-                self._turns[ticket].close(failure)
+            if self._turns.fail(ticket, failure):
                 return
-            for mailbox in self._listeners or [self._backlog]:
-                mailbox.trouble(failure)
+            told: Sequence[Mailbox | Backlog] = self._listeners or [self._backlog]
+            for each in told:
+                each.trouble(failure)
 
     def end(self, failure: Callable[[], SessionError] | None = None) -> None:
         """Ends every mailbox, now and to come, after what is in it.
@@ -232,70 +203,17 @@ class Hub:
         with self._lock:
             self._ended = True
             self._failure = failure
-            for mailbox in (*self._listeners, *self._turns.values()):
+            for mailbox in (*self._listeners, *self._turns.mailboxes):
                 mailbox.close(failure)
 
-    @property
-    def has_backlog(self) -> bool:
-        """Whether events wait for the next listener."""
-        with self._lock:
-            self._reap()
-            return len(self._backlog) > 0
-
-    def _follow(self, events: Sequence[SessionEvent], requests: list[Request]) -> Sequence[SessionEvent]:
-        """Gives each event to the turn that attends to it; returns those of no such turn."""
-        assert self._lock.locked()
-        # Where an owner's events begin: pieces in a row are one owner's, and only the first of them is
-        # followed, for the others would change nothing.
-        cuts: list[tuple[int, Ticket | None]] = []
-        in_pieces = False
-        for at, event in enumerate(events):
-            if event.type is not _DELTA:
-                in_pieces = False
-            elif in_pieces:
-                continue
-            else:
-                in_pieces = True
-            cuts.append((at, self._owner_of(event, requests)))
-        return self._share_out(events, cuts) if self._turns and events else events
-
-    def _owner_of(self, event: SessionEvent, requests: list[Request]) -> Ticket | None:
-        assert self._lock.locked()
-        owner = self._tracker.follow(event)
-        if owner is not None and not owner.makes_turn:
-            # About an answer of ours; it matters to the turn that waits for it.
-            if owner.refusal is event:
-                requests.append((event, Origin(owner, self._tracker.course)))
-            return self._tracker.current
-        if event.type in _REQUESTS:
-            requests.append((event, Origin(owner, self._tracker.course)))
-        return owner
-
-    def _share_out(
-        self, events: Sequence[SessionEvent], cuts: Sequence[tuple[int, Ticket | None]]
-    ) -> Sequence[SessionEvent]:
-        assert self._lock.locked()
-        unattended: list[SessionEvent] = []
-        attended: dict[Ticket, list[SessionEvent]] = {}
-        ends = [*(at for at, _ in cuts[1:]), len(events)]
-        for (start, owner), end in zip(cuts, ends, strict=True):
-            owned = events[start:end]
-            if owner is not None and owner in self._turns:
-                attended.setdefault(owner, []).extend(owned)
-            if owner is None or owner not in self._turns or owner in self._paused:
-                unattended.extend(owned)
-        for owner, owned in attended.items():
-            self._turns[owner].put(owned)
-        return unattended
-
-    def _late_idle(self, events: Sequence[SessionEvent]) -> tuple[SessionEvent | None, Collection[Mailbox]]:
+    def _late_idle(
+        self, events: Sequence[SessionEvent], hearers: Collection[Mailbox]
+    ) -> tuple[SessionEvent | None, Collection[Mailbox]]:
         """Finds the Idle of the turn before the last post, and who still hears it."""
         assert self._lock.locked()
-        if self._hears_tail is not None:
-            for event in events:
-                if event.type in NEUTRAL:
-                    continue
-                hearers, self._hears_tail = self._hears_tail, None
+        for event in events:
+            if event.type not in NEUTRAL:
+                self._hears_tail = None
                 # Anything else means that the turn goes on after all, and is for everybody.
                 return (event, hearers) if event.is_turn_end else (None, ())
         return None, ()
@@ -304,60 +222,29 @@ class Hub:
         assert self._lock.locked()
         while self._abandoned:
             mailbox = self._abandoned.popleft()
-            ticket = self._ticket_of(mailbox)
+            ticket = self._turns.ticket_of(mailbox)
             if ticket is not None:
                 self._dropped.append(ticket)
             self._remove(mailbox)
 
     def _remove(self, mailbox: Mailbox) -> None:
         assert self._lock.locked()
-        ticket = self._ticket_of(mailbox)
+        ticket = self._turns.ticket_of(mailbox)
+        was_heard = False
         if ticket is not None:
-            del self._turns[ticket]
+            was_heard = self._turns.remove(ticket)
         elif mailbox in self._listeners:
             self._listeners.remove(mailbox)
         else:
             return
         mailbox.close()
-        if ticket in self._paused:
-            self._paused.discard(ticket)  # others have heard it
-        elif self._listeners or (ticket is None and self._hand_over_shadow(self._backlog, whole=True)):
+        if was_heard:
+            return
+        if self._listeners or (ticket is None and self._backlog.take_shadow()):
             mailbox.discard_through(lambda event: True)  # others have heard it, or it was handed over
         else:
-            self._backlog.take_over(mailbox)
-
-    def _keep(self, events: Sequence[SessionEvent]) -> None:
-        """Has events wait for the next listener, where nobody is there to hear them."""
-        assert self._lock.locked()
-        if not self._listeners:
-            self._backlog.put(_without_repeated_pongs(self._backlog, events))
-        elif self._shadow is not None and self._shadow.is_needed:
-            self._shadow.after.put(events)
-        else:
-            self._shadow = None
-
-    def _hand_over_shadow(self, mailbox: Mailbox, *, whole: bool = False) -> bool:
-        """Ends the shadow and hands over what is in it; tells whether there was one that is needed."""
-        assert self._lock.locked()
-        shadow, self._shadow = self._shadow, None
-        if shadow is None or not shadow.is_needed:
-            return False
-        if whole:
-            mailbox.take_over(shadow.before)
-        mailbox.take_over(shadow.after)
-        return True
-
-    def _ticket_of(self, mailbox: Mailbox) -> Ticket | None:
-        assert self._lock.locked()
-        return next((ticket for ticket, turn in self._turns.items() if turn is mailbox), None)
+            self._backlog.take_back(mailbox)
 
 
 def _without(late: SessionEvent | None, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:
     return events if late is None else [event for event in events if event is not late]
-
-
-def _without_repeated_pongs(backlog: Mailbox, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:
-    # An idle session hears a pong every few seconds; they must not push events out of the backlog.
-    if len(events) == 1 and events[0].type is SessionEventType.PONG and backlog.ends_with(SessionEventType.PONG):
-        return ()
-    return events

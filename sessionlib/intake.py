@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Sequence
 
@@ -15,6 +16,16 @@ from sessionlib.wire.parse import END, KNOWN_TYPES, Frame, Run, check_frame, par
 __all__ = ["Intake"]
 
 logger = logging.getLogger("sessionlib")
+
+# So many messages at once are probably pieces of one; looking for that costs more than fewer would gain.
+MANY = 8
+# How the pieces of a message are told from other frames without reading these, nearly always.
+PIECE = b'"message_delta"'
+GUESSED = 32
+
+HISTORY = "get_messages"
+# The types of the frames that can be an answer which somebody waits for.
+ANSWERS = frozenset({HISTORY, "error"})
 
 
 class Intake:
@@ -30,7 +41,7 @@ class Intake:
 
     def __init__(self, session_id: str | None) -> None:
         self.session_id = session_id
-        self.replies = ReplyLane("get_messages")
+        self.replies = ReplyLane(HISTORY)
         self._unknown_types: set[str] = set()
 
     def take_all(
@@ -52,25 +63,31 @@ class Intake:
         Raises:
             SessionProtocolError: One is not a frame, or a known field of it has the wrong type.
         """
-        if not fastpath.enabled or self.session_id is None:
+        if not fastpath.enabled or self.session_id is None or len(messages) < MANY:
             for message in messages:
                 self._add(parse_frame(message), events, before_answer)
             return
         left = iter(messages)
-        while True:
-            run, behind = parse_run(left, self.session_id, events)
+        for message in left:
+            # Only a guess: whatever is wrong for a run is left to the plain path by it, and the other way round.
+            if PIECE not in bytes(message[:GUESSED]):
+                self._add(parse_frame(message), events, before_answer)
+                continue
+            run, behind = parse_run(itertools.chain((message,), left), self.session_id, events)
             if run is not None:
                 runs.append(run)
-            if behind is END:
-                return
             if isinstance(behind, SessionProtocolError):
                 raise behind
-            self._add(check_frame(behind), events, before_answer)
+            if behind is not END:
+                self._add(check_frame(behind), events, before_answer)
 
     def _add(self, frame: Frame, events: list[SessionEvent], before_answer: Callable[[], None]) -> None:
-        if events and self.replies.is_answer(frame):
-            before_answer()
-        event = self.take(frame)
+        if frame["type"] in ANSWERS:
+            if events and self.replies.is_answer(frame):
+                before_answer()
+            event = self.take(frame)
+        else:
+            event = self._event(frame)
         if event is not None:
             events.append(event)
 
@@ -80,8 +97,9 @@ class Intake:
         Raises:
             SessionProtocolError: A known field has the wrong type.
         """
-        if self.replies.offer(frame):
-            return None
+        return None if self.replies.offer(frame) else self._event(frame)
+
+    def _event(self, frame: Frame) -> SessionEvent | None:
         event = parse_event(frame, self.session_id or "")
         if event is None:
             self._note_unknown(frame["type"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
 from sessionlib.config import Endpoint
+from sessionlib.dialling import Attempt
 from sessionlib.errors import (
     AuthenticationError,
     SessionDisconnectedError,
@@ -19,15 +21,22 @@ from sessionlib.intake import Intake
 from sessionlib.link import LinkOptions, Owner
 from sessionlib.timing import Deadline
 from sessionlib.transport import Transport
-from sessionlib.transport.dial import Attempt
-from sessionlib.transport.websocket import open_websocket
 from sessionlib.wire import codec, frames
 from sessionlib.wire.parse import Frame, parse_frame
 from sessionlib.wire.recovery import gap
 
-__all__ = ["Joiner"]
+__all__ = ["Joiner", "load_transport"]
 
 Live = list[SessionEvent]
+
+
+def load_transport() -> None:
+    """Loads what connects: with websocket-client, half of what there is to load.
+
+    Not when the package is imported, and not while a session connects, when it may lack a descriptor.
+    """
+    for name in ("sessionlib.transport.websocket", "email.utils"):
+        importlib.import_module(name)
 
 
 class Joiner:
@@ -93,6 +102,8 @@ class Joiner:
             return self._try(deadline, join)
 
     def _try(self, deadline: Deadline, join: Callable[[Transport, Deadline], None]) -> Transport:
+        from sessionlib.transport.websocket import open_websocket  # long since loaded: `load_transport`
+
         self._attempt = attempt = Attempt()
         if self._cancelled:
             attempt.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
@@ -12,7 +13,7 @@ from sessionlib.errors import ForkedSessionError, SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.timing import Deadline, acquire
 
-__all__ = ["OVERFLOW", "Closed", "Mailbox"]
+__all__ = ["OVERFLOW", "Closed", "Mailbox", "TimedMailbox"]
 
 OVERFLOW = "subscriber queue overflow"
 
@@ -36,7 +37,6 @@ class Mailbox:
     __slots__ = (
         "_appended",
         "_closed",
-        "_consumers_waiting",
         "_discarded",
         "_failure",
         "_gates",
@@ -73,7 +73,6 @@ class Mailbox:
         self._notice_at = -1
         # One for each consumer that waits, oldest first; opened to wake it.
         self._gates: deque[threading.Lock] = deque()
-        self._consumers_waiting = 0
         self._closed = False
         self._failure: Callable[[], SessionError] | None = None
         self._pid = os.getpid()
@@ -183,6 +182,8 @@ class Mailbox:
 
     def discard_through(self, last: Callable[[SessionEvent], bool]) -> None:
         """Drops everything up to and including the last event for which ``last`` is true."""
+        if not self._queue:
+            return
         with self._lock:
             ends = [at for at, event in enumerate(self._queue) if last(event)]
             for _ in range(ends[-1] + 1 if ends else 0):
@@ -247,16 +248,38 @@ class Mailbox:
                 gate = threading.Lock()
                 gate.acquire()
                 self._gates.append(gate)
-                self._consumers_waiting += 1
             try:
-                acquire(gate, deadline)
+                if not acquire(gate, deadline):
+                    self._stop_waiting(gate)
             except BaseException:
-                with self._lock:
-                    if gate not in self._gates and self._queue:
-                        self._wake(1)  # it was for us, and somebody has to come
+                self._stop_waiting(gate, interrupted=True)
                 raise
-            finally:
-                with self._lock:
-                    self._consumers_waiting -= 1
-                    if gate in self._gates:
-                        self._gates.remove(gate)
+
+    def _stop_waiting(self, gate: threading.Lock, *, interrupted: bool = False) -> None:
+        with self._lock:
+            if gate in self._gates:
+                self._gates.remove(gate)
+            elif interrupted and self._queue:
+                self._wake(1)  # it was for us, and somebody has to come
+
+
+class TimedMailbox(Mailbox):
+    """A mailbox that also notes when events came, once for all that came together.
+
+    Attributes:
+        arrivals: When events came, on the monotonic clock, and how many there had been by then.
+    """
+
+    __slots__ = ("_came", "arrivals")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._came = 0
+        self.arrivals: list[tuple[float, int]] = []
+
+    def put(self, events: Sequence[SessionEvent]) -> None:
+        """Appends events without ever waiting, and notes the time."""
+        self._came += len(events)
+        # Not the events themselves: to hold on to lists of them costs more than all the rest.
+        self.arrivals.append((time.monotonic(), self._came))
+        super().put(events)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import binascii
-import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Union
+from typing import Union
 
+from sessionlib.progress import ByteBar
 from sessionlib.uploads import PIECE, Bytes, File, Piece, Stream, Upload
 from sessionlib.wire import codec
 from sessionlib.wire.frames import Frame
@@ -35,17 +35,22 @@ class Outgoing:
         TypeError: Something in it has no JSON form.
         ValueError: It holds NaN, an infinity, itself, or text that is not Unicode.
         OSError: A small file cannot be read.
+        MissingExtraError: A bar is wanted, and tqdm is not installed.
     """
 
     def __init__(self, frame: Frame, progress: Progress | None = None) -> None:
+        self._done = 0
+        self._told: Callable[[int, int | None], object] | None = None
+        self._close_bar: Callable[[], object] | None = None
+        self._uploads: list[Upload] = []
+        if isinstance(frame.get("content"), str):  # nearly every post is a text
+            self.payload: bytes | None = codec.dumps_text(frame)
+            return
         self._texts, self._uploads = _around_uploads(frame)
         sizes = [upload.size for upload in self._uploads]
         known = [size for size in sizes if size is not None]
         self._total = sum(known) if len(known) == len(sizes) else None
-        self._done = 0
-        self._told: Callable[[int, int | None], object] | None = None
-        self._close_bar: Callable[[], object] | None = None
-        self.payload: bytes | None = None
+        self.payload = None
         if self._total is not None and self._total <= PIECE:
             # Read now, so that a failure is told before anything is sent.
             self.payload = b"".join(self._parts())
@@ -95,11 +100,8 @@ class Outgoing:
 
     def _show(self, progress: Progress | None) -> None:
         if progress is True:
-            # Found by name: it is there only where someone wants to see it, and it has no types.
-            tqdm = importlib.import_module("tqdm.auto").tqdm
-            bar: Any = tqdm(total=self._total, unit="B", unit_scale=True, unit_divisor=1024)
-            self._told = lambda done, total: bar.update(done - bar.n)
-            self._close_bar = bar.close
+            bar = ByteBar(self._total)
+            self._told, self._close_bar = bar.tell, bar.close
         elif progress:
             if not callable(progress):
                 raise TypeError(f"progress takes a callable or True, not {type(progress).__name__}")
@@ -113,8 +115,6 @@ class Outgoing:
 def _around_uploads(frame: Frame) -> tuple[list[bytes], list[Upload]]:
     """Gives the JSON text of a frame in the parts around its uploads, and these."""
     uploads: list[Upload] = []
-    if isinstance(frame.get("content"), str):  # nearly every post is a text
-        return [codec.dumps(frame)], uploads
     # Nobody can know it, so no text in the frame holds it.
     mark = os.urandom(16).hex()
 

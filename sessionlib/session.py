@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
-import ssl
-import threading
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRecord, ReauthHandler, check_handler
+from sessionlib.answering import Answering
+from sessionlib.approvals import ApprovalDesk, ApprovalHandler, check_handler
 from sessionlib.config import ApiKey, Endpoint, check_id
-from sessionlib.connection import Connection
 from sessionlib.content import (
     ApprovalResponse,
     Content,
     FileContent,
     SendManyItem,
     UserSessionMessage,
-    encode_approval,
     encode_batch,
     encode_message,
 )
-from sessionlib.dispatcher import Dispatcher
-from sessionlib.errors import SessionDisconnectedError, SessionError, SessionProtocolError, SessionTerminatedError
-from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
-from sessionlib.link import Callbacks, LinkOptions, Owner
-from sessionlib.listener import Listener
-from sessionlib.observers import StateCallback, StateObservers
+from sessionlib.errors import SessionDisconnectedError, SessionError
+from sessionlib.hearing import Hearing
+from sessionlib.link import LinkOptions, Owner
 from sessionlib.outgoing import Progress
+from sessionlib.reply import Reply
 from sessionlib.timing import Deadline
 from sessionlib.transport.proxy import parse_proxy
-from sessionlib.turn import Reply, Turn
+from sessionlib.turn import Turn
+from sessionlib.turn_events import TurnEvents
 from sessionlib.wire import frames
-from sessionlib.wire.state import SessionState
-from sessionlib.wire.turns import Ticket
+from sessionlib.words import count_of
 
 if TYPE_CHECKING:
+    import ssl
+
     from sessionlib.client import Client
+    from sessionlib.notebook import LiveReply
 
 __all__ = ["ApprovalResponse", "Session", "SessionDisconnectedError", "SessionError", "UserSessionMessage"]
 
 
-class Session:
+class Session(Hearing, Answering):
     """A live session with an agent or chatbot, blocking throughout.
 
     Made by `Agent.create_session` and the like, or directly. A thread of its own reads what the
@@ -113,139 +110,36 @@ class Session:
             api_key = api_key if api_key is not None else client.endpoint.source
             if base_url is None:
                 base_url, ws_url = client.endpoint.base_url, ws_url or client.endpoint.ws_url
-        self._endpoint = Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=allow_insecure)
-        self._owner = _owner(owner_type, owner_id)
-        self._session_id = None if session_id is None else check_id("session_id", session_id)
         if proxy:
             parse_proxy(proxy)
-        self._options = LinkOptions(
-            reconnect=reconnect,
-            reconnect_delay=reconnect_delay,
-            reconnect_max_delay=reconnect_max_delay,
-            reconnect_timeout=reconnect_timeout,
-            max_message_size=max_message_size,
-            ping_interval=ping_interval,
-            pong_timeout=pong_timeout,
-            send_timeout=send_timeout,
-            backlog_size=backlog_size,
-            tls=tls,
-            proxy=proxy,
+        super().__init__(
+            Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=allow_insecure),
+            _owner(owner_type, owner_id),
+            None if session_id is None else check_id("session_id", session_id),
+            LinkOptions(
+                reconnect=reconnect,
+                reconnect_delay=reconnect_delay,
+                reconnect_max_delay=reconnect_max_delay,
+                reconnect_timeout=reconnect_timeout,
+                max_message_size=max_message_size,
+                ping_interval=ping_interval,
+                pong_timeout=pong_timeout,
+                send_timeout=send_timeout,
+                backlog_size=backlog_size,
+                tls=tls,
+                proxy=proxy,
+            ),
         )
-        # Held while the session connects or leaves, so that two threads do not do it at once.
-        self._changing = threading.Lock()
-        self._connection: Connection | None = None
-        # Not a method of ours: the dispatcher's thread must not keep a forgotten session alive.
-        self._dispatcher = Dispatcher(lambda: owner_id or session_id or "")
         self._approvals = ApprovalDesk(self, self._send_answer, self._dispatcher)
-        self._observers = StateObservers(self._dispatcher)
-        self._terminated = False
 
-    # ---- life ----------------------------------------------------------------------------------
+    def _repr_html_(self) -> str:
+        asked = self.approvals
+        still_open = sum(record.is_open for record in asked)
+        counts = f"{count_of(self._waiting, 'event')} waiting · {count_of(len(asked), 'approval')}, {still_open} open"
+        told = f" at {self._endpoint.host} · {self.state} · {counts}"
+        from sessionlib.markup import fold, in_code, safe_html  # for notebooks alone
 
-    @property
-    def session_id(self) -> str | None:
-        """The session's id; None before it was created."""
-        return self._connection.session_id if self._connection is not None else self._session_id
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether the session is joined, or being joined again after its link was lost."""
-        return self._connection is not None and self._connection.is_open
-
-    @property
-    def state(self) -> SessionState:
-        """Where the session's connection is."""
-        if self._terminated:
-            return SessionState.TERMINATED
-        return SessionState.DISCONNECTED if self._connection is None else self._connection.state
-
-    def on_state(self, callback: StateCallback) -> Callable[[], None]:
-        """Registers a callback for changes of `state`; as a call or as a decorator.
-
-        It gets the new state, on a thread that the session keeps for callbacks, in order.
-
-        Args:
-            callback: The callback.
-
-        Returns:
-            The function that unregisters it.
-        """
-        return self._observers.register(callback)
-
-    def connect(self, timeout: float | None = 30.0) -> Session:
-        """Opens the socket, creates or joins the session, and starts to read.
-
-        Does nothing when already connected.
-
-        Args:
-            timeout: Seconds that all of it may take together; None for as long as it takes.
-
-        Returns:
-            The session itself.
-
-        Raises:
-            ConfigurationError: There is no usable API key.
-            SessionConnectionError: The engine cannot be reached.
-            HandshakeError: It refused the connection; also the `ApiError` of its status.
-            SessionTerminatedError: The session was terminated.
-            ForkedSessionError: The parent of this process has it connected.
-            SessionError: The engine refused the session, or there is nothing to create one from.
-            SessionTimeoutError: It took too long.
-        """
-        deadline = Deadline(timeout)
-        if self._connection is not None and self.is_connected:
-            self._connection.check_process()
-        with self._changing:
-            if self._terminated:
-                raise SessionTerminatedError(
-                    f"session {self.session_id} was terminated; create a new one", session_id=self.session_id
-                )
-            if not self.is_connected:
-                self._connection = self._new_connection()
-                self._connection.open(deadline)
-        return self
-
-    def disconnect(self) -> None:
-        """Detaches this client; the session lives on in the engine and can be resumed by its id.
-
-        Every listener's iteration ends. Does nothing when not connected.
-        """
-        self._leave(frames.disconnect_session, SessionState.DISCONNECTED)
-
-    def terminate(self) -> None:
-        """Tells the engine to destroy the session, then detaches; it cannot be resumed.
-
-        Does nothing when not connected.
-        """
-        if self.is_connected:
-            self._leave(frames.terminate_session, SessionState.TERMINATED)
-            self._terminated = True
-
-    def __enter__(self) -> Session:
-        return self.connect()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.disconnect()
-
-    def __del__(self) -> None:
-        if not hasattr(self, "_terminated"):  # the constructor raised
-            return
-        self._dispatcher.stop(0.0)
-        connection = self._connection
-        if connection is not None and connection.is_open:
-            connection.abandon()
-            # No repr, which takes the hub's lock: the collector may run inside it.
-            told = f"session {self.session_id} at {self._endpoint.host} was never disconnected"
-            warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
-
-    def __repr__(self) -> str:
-        waiting = sum(self._connection.hub.depths) if self._connection is not None else 0
-        return f"<Session {self.session_id or 'new'} at {self._endpoint.host}: {self.state}, {waiting} events waiting>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("a Session cannot be pickled or copied; pass its session_id and resume it there")
+        return fold(f"Session {in_code(self.session_id or 'new')}{safe_html(told)}")
 
     # ---- saying --------------------------------------------------------------------------------
 
@@ -282,7 +176,7 @@ class Session:
             SessionTimeoutError: The message did not go out in ``send_timeout`` seconds.
         """
         connection, session_id = self._connected()
-        connection.post(_message(session_id, content, files, mime_type, filename), progress=progress)
+        connection.poster.post(_message(session_id, content, files, mime_type, filename), progress=progress)
 
     def send_many(self, messages: Iterable[SendManyItem], *, progress: Progress | None = None) -> None:
         """Sends several messages as one turn.
@@ -300,7 +194,7 @@ class Session:
             SessionTimeoutError: The batch did not go out in ``send_timeout`` seconds.
         """
         connection, session_id = self._connected()
-        connection.post(frames.post_messages(session_id, encode_batch(messages)), progress=progress)
+        connection.poster.post(frames.post_messages(session_id, encode_batch(messages)), progress=progress)
 
     # ---- turns ---------------------------------------------------------------------------------
 
@@ -315,6 +209,7 @@ class Session:
         mime_type: str | None = None,
         filename: str | None = None,
         progress: Progress | None = None,
+        show: bool = False,
     ) -> Reply:
         """Sends one user message, waits until the turn ends, and gives the whole answer.
 
@@ -327,6 +222,8 @@ class Session:
             mime_type: As for `send`.
             filename: As for `send`.
             progress: As for `send`.
+            show: Whether the answer is shown as it comes: in a notebook as Markdown below the cell, with a quiet
+                line for each tool, thought and approval; elsewhere as text on standard output.
 
         Raises:
             SessionTimeoutError: The turn did not end in time; see `Turn.result`.
@@ -336,22 +233,67 @@ class Session:
             SessionError: As for `send`; or the engine refused the message.
             Exception: What an approval handler raised; the request was denied.
         """
-        turn = self.stream(
+        start = functools.partial(
+            self.stream,
             content,
             timeout=timeout,
             idle_timeout=idle_timeout,
-            on_approval=on_approval,
             files=files,
             mime_type=mime_type,
             filename=filename,
             progress=progress,
         )
+        if show:
+            from sessionlib.notebook import show_turn
+
+            return show_turn(start, on_approval)
+        turn = start(on_approval=on_approval)
         try:
             return turn.result()
         except BaseException as error:
             if getattr(error, "turn", None) is not turn:
                 turn.close()  # nobody can go on with it, though the error's traceback would keep it
             raise
+
+    @overload
+    def chat(self, content: Content, *, wait: Literal[True] = True, **options: Any) -> Reply: ...
+
+    @overload
+    def chat(self, content: Content, *, wait: Literal[False], **options: Any) -> LiveReply: ...
+
+    @overload
+    def chat(self, content: Content, *, wait: bool, **options: Any) -> Reply | LiveReply: ...
+
+    def chat(
+        self, content: Content, *, wait: bool = True, on_approval: ApprovalHandler | None = None, **options: Any
+    ) -> Reply | LiveReply:
+        """Says something and shows the answer as it comes; for notebooks and the interactive interpreter.
+
+        It shows what ``ask(show=True)`` shows, and where no handler decides about an approval, it asks: a cell
+        that waits gets a prompt, because a kernel takes in no clicks while a cell runs. With ``wait=False`` the
+        cell ends at once, the answer streams in below it all the same, and approvals are forms to click; the
+        kernel sees to it between cells, and pauses while one runs, so ``idle_timeout`` does not count then. Where
+        there is no kernel, or nobody to click (a notebook run as a script), ``wait=False`` waits as well.
+
+        Args:
+            content: As for `send`.
+            wait: Whether the call waits for the end of the turn.
+            on_approval: As for `ask`.
+            **options: Further arguments of `ask`.
+
+        Returns:
+            The whole answer, which is not displayed once more; with ``wait=False`` a `LiveReply`, whose ``reply``
+            is that.
+
+        Raises:
+            SessionError: As for `ask`.
+            MissingExtraError: ``wait=False`` needs ipywidgets.
+            Exception: What an approval handler raised; the request was denied.
+        """
+        from sessionlib.notebook import begin, show_turn
+
+        start = functools.partial(self.stream, content, **options)
+        return show_turn(start, on_approval, ask=True) if wait else begin(start, on_approval)
 
     def stream(
         self,
@@ -371,200 +313,18 @@ class Session:
             check_handler(on_approval)
         deadline = Deadline(timeout)
         message = _message(session_id, content, files, mime_type, filename)
-        post = connection.post(message, attend=True, within=deadline, progress=progress)
+        post = connection.poster.post(message, attend=True, within=deadline, progress=progress)
         return Turn(
-            connection.hub,
-            self._approvals,
-            post,
-            session_id=session_id,
-            deadline=deadline,
-            idle_timeout=idle_timeout,
-            on_approval=on_approval,
-        )
-
-    # ---- approvals -----------------------------------------------------------------------------
-
-    @property
-    def approvals(self) -> list[ApprovalRecord]:
-        """What the agent asked leave for so far, and who answered what and when."""
-        return self._approvals.records
-
-    def on_approval(
-        self, handler: ApprovalHandler | None = None, *, tool: str | None = None, timeout: float | None = None
-    ) -> Any:
-        """Registers a handler of approval requests; as a call or as a decorator.
-
-        It gets an `ApprovalRequest` and returns True, False, an `ApprovalResponse`, or None to leave the
-        request to the next handler, or to whoever listens. If it raises, returns anything else, or takes
-        longer than ``timeout``, the request is denied. It runs on the thread that is in `ask` or reads
-        a `stream`; for requests of other turns on a thread that this session keeps for it.
-
-        Args:
-            handler: The handler; None to use the result as a decorator.
-            tool: The tool that it decides about, or a pattern such as "delete_*"; None for all.
-            timeout: Seconds that it may take; None for as long as it takes.
-
-        Returns:
-            The function that unregisters it; without ``handler``, a decorator that gives that function.
-        """
-        if handler is None:
-            return lambda decorated: self._approvals.register(decorated, tool, timeout)
-        return self._approvals.register(handler, tool, timeout)
-
-    def on_reauth(self, handler: ReauthHandler) -> Callable[[], None]:
-        """Registers a handler of reauthorisation requests; as a call or as a decorator.
-
-        It gets the REAUTH_REQUEST and shows what to do; no frame answers it, and the turn goes on by itself
-        once the account is authorised again. It runs where approval handlers do.
-
-        Args:
-            handler: The handler; what it returns is ignored.
-
-        Returns:
-            The function that unregisters it.
-        """
-        return self._approvals.register_reauth(handler)
-
-    def respond(
-        self,
-        event: SessionEvent,
-        *,
-        approved: bool | None = None,
-        confirm: Mapping[str, Any] | None = None,
-        deny_reason: str | None = None,
-    ) -> None:
-        """Answers an event that asks for an answer: an APPROVAL_REQUEST.
-
-        Args:
-            event: The request.
-            approved: Whether the tool may run.
-            confirm: Arguments to run it with instead of the proposed ones, by name.
-            deny_reason: What the agent is told when it may not.
-
-        Raises:
-            TypeError: The event cannot be answered, or ``approved`` is missing.
-            ValueError: The event is another session's, or ``confirm`` holds what JSON cannot.
-            ApprovalAlreadyAnsweredError: The request was answered before.
-            SessionDisconnectedError: The session is not connected, or its link broke.
-        """
-        if _event_type(event) is SessionEventType.APPROVAL_REQUEST and approved is None:
-            raise TypeError("respond() to an APPROVAL_REQUEST needs approved=True or approved=False")
-        self.respond_approval(event, approved=approved or False, confirm=confirm, deny_reason=deny_reason)
-
-    def respond_approval(
-        self,
-        event: SessionEvent,
-        *,
-        approved: bool,
-        confirm: Mapping[str, Any] | None = None,
-        deny_reason: str | None = None,
-    ) -> None:
-        """Answers an approval request; arguments and errors as for `respond`."""
-        if _event_type(event) is not SessionEventType.APPROVAL_REQUEST:
-            raise TypeError(f"cannot answer an event of type {event.type}; only an APPROVAL_REQUEST takes an answer")
-        encode_approval(approved, confirm, deny_reason)  # before the answer counts as given
-        _, session_id = self._connected()
-        if event.session_id != session_id:
-            raise ValueError(f"the request is session {event.session_id}'s and cannot be answered in {session_id}")
-        self._approvals.answer(event, ApprovalResponse(approved, confirm, deny_reason), by="respond")
-
-    # ---- hearing -------------------------------------------------------------------------------
-
-    def listen(
-        self,
-        *,
-        event_types: Iterable[SessionEventType | str] | None = None,
-        maxsize: int = 1024,
-        timeout: float | None = None,
-    ) -> Listener:
-        """Registers a listener, at once, and gives it: a blocking iterator over the session's events.
-
-        It begins with what arrived since the last `send` while no listener was open. When more than
-        ``maxsize`` events wait to be read, further ones are dropped and told by one ERROR event with
-        ``data["error"] == "subscriber queue overflow"``.
-
-        Args:
-            event_types: The kinds of event to hear; None for all.
-            maxsize: How many events may wait to be read; 0 for any number.
-            timeout: Longest wait for one event, in seconds, past which the iteration raises
-                `SessionTimeoutError` and can go on; None for as long as it takes.
-
-        Raises:
-            SessionDisconnectedError: The session is not connected.
-            ValueError: ``event_types`` holds something that is no type of event.
-        """
-        connection = self._connection
-        if connection is not None:
-            connection.check_process()
-        if connection is None or not (connection.is_open or connection.hub.has_backlog):
-            connection, _ = self._connected()
-        return Listener(
-            connection.hub, connection.session_id, event_types=event_types, maxsize=maxsize, timeout=timeout
-        )
-
-    def get_messages(self, timeout: float | None = 30.0) -> list[SessionMessage]:
-        """Gives the session's history, oldest first.
-
-        Args:
-            timeout: Seconds that it may take; None for as long as it takes.
-
-        Raises:
-            SessionDisconnectedError: The session is not connected, or its link broke.
-            SessionTimeoutError: The engine did not answer in time.
-            SessionError: It refused.
-        """
-        connection, session_id = self._connected()
-        reply = connection.call(frames.get_messages(session_id), Deadline(timeout))
-        messages = reply.get("messages")
-        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-            raise SessionProtocolError(f"session {session_id}: the history is not a list of messages")
-        return [SessionMessage.from_dict(message) for message in messages]
-
-    # ---- within --------------------------------------------------------------------------------
-
-    def _new_connection(self) -> Connection:
-        if self.session_id is None and self._owner is None:
-            raise SessionError(
-                "there is nothing to create a session from: pass owner_type and owner_id, or a session_id to resume"
+            TurnEvents(
+                connection.hub,
+                self._approvals,
+                post,
+                session_id=session_id,
+                deadline=deadline,
+                idle_timeout=idle_timeout,
+                on_approval=on_approval,
             )
-        desk = self._approvals
-        callbacks = Callbacks(desk.note, desk.release, desk.expect_again, self._observers.tell)
-        return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks)
-
-    def _leave(self, farewell: Callable[[str], frames.Frame], final: SessionState) -> None:
-        connection = self._connection
-        if connection is None:
-            return
-        connection.check_process()
-        if connection.state is SessionState.CONNECTING:
-            connection.cancel()  # so that a thread in connect() lets go of the lock
-        with self._changing:
-            session_id = connection.session_id
-            connection.close(farewell(session_id) if connection.is_open and session_id else None, final)
-        self._dispatcher.stop(self._options.close_timeout)
-
-    def _send_answer(
-        self, event: SessionEvent, approved: bool, confirm: Mapping[str, Any] | None, deny_reason: str | None
-    ) -> Ticket:
-        # An answer is given whatever has gone wrong with another.
-        connection, session_id = self._usable()
-        answer = encode_approval(approved, confirm, deny_reason)
-        return connection.post(frames.post_message(session_id, answer, event.message_id), makes_turn=False).ticket
-
-    def _connected(self) -> tuple[Connection, str]:
-        usable = self._usable()
-        self._approvals.raise_kept()
-        return usable
-
-    def _usable(self) -> tuple[Connection, str]:
-        connection = self._connection
-        if connection is None or connection.session_id is None:
-            raise SessionDisconnectedError(
-                f"session {self.session_id or '(new)'} is not connected; call connect() first",
-                session_id=self.session_id,
-            )
-        connection.check_usable()
-        return connection, connection.session_id
+        )
 
 
 def _message(
@@ -582,9 +342,3 @@ def _owner(owner_type: str, owner_id: str) -> Owner | None:
     if not owner_type and not owner_id:
         return None
     return Owner(check_id("owner_type", owner_type), check_id("owner_id", owner_id))
-
-
-def _event_type(event: object) -> SessionEventType:
-    if not isinstance(event, SessionEvent):
-        raise TypeError(f"takes a SessionEvent, not {type(event).__name__}")
-    return event.type

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import random
 import threading
 import time
@@ -51,6 +50,8 @@ class Deadline:
 
 def acquire(lock: threading.Lock, deadline: Deadline) -> bool:
     """Takes a lock if that is possible before a deadline, and tells whether it was."""
+    if lock.acquire(blocking=False):  # as nearly always
+        return True
     left = deadline.remaining()
     return lock.acquire(timeout=-1 if left is None else min(left, threading.TIMEOUT_MAX))
 
@@ -106,6 +107,8 @@ def parse_retry_after(value: str) -> float | None:
     text = value.strip()
     if text.isascii() and text.isdigit():
         return min(float(text[:9]), MAX_RETRY_AFTER)
+    import email.utils  # which loads a good deal, for what is seldom met
+
     try:
         wait = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
     except (ValueError, OverflowError):

@@ -1,86 +1,20 @@
-"""One turn: from a post of ours to the moment the agent is idle again, and the whole answer of it."""
+"""One turn, as users read it: from a post of theirs to the moment the agent is idle again."""
 
-# Annotations are real objects here, because dataclasses-json makes marshmallow schemas only from those.
+from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Optional
+from typing import NoReturn
 
-from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRequest
-from sessionlib.approvals.attendance import Attendance
-from sessionlib.errors import (
-    ApprovalRequiredError,
-    ReauthRequiredError,
-    SessionDisconnectedError,
-    SessionError,
-    SessionTimeoutError,
-)
-from sessionlib.events import SessionEvent, SessionEventType, SessionMessageStatus
-from sessionlib.hub import Hub
-from sessionlib.link import Post
+from sessionlib.approvals import ApprovalRequest
+from sessionlib.arrivals import Arrivals
+from sessionlib.errors import SessionDisconnectedError
+from sessionlib.events import SessionEvent
 from sessionlib.mailbox import Closed
-from sessionlib.models import JsonModel
-from sessionlib.timing import Deadline
+from sessionlib.reply import Reply, reply_of
+from sessionlib.turn_events import TurnEvents
 
-__all__ = ["Reply", "ToolCall", "Turn", "last_text"]
-
-Type = SessionEventType
-
-_ACKS = frozenset({Type.MESSAGE_POSTED, Type.MESSAGES_POSTED})
-_RESUMABLE = (SessionTimeoutError, ApprovalRequiredError, ReauthRequiredError)
-
-
-@dataclass
-class ToolCall(JsonModel):
-    """One tool that ran, or was to run, in a turn.
-
-    Attributes:
-        tool_name: The tool.
-        tool_id: Its id, or None.
-        tool_call_id: The id of this call of it, or None.
-        status: The last status that the engine told of it, or None.
-        arguments: What it was called with, as far as the engine tells.
-        output: What it gave, or None.
-    """
-
-    tool_name: str
-    tool_id: Optional[str] = None
-    tool_call_id: Optional[str] = None
-    status: Optional[str] = None
-    arguments: dict[str, Any] = field(default_factory=dict)
-    output: Any = None
-
-
-@dataclass
-class Reply(JsonModel):
-    """The whole answer of a turn.
-
-    Attributes:
-        text: The text of its last message; "" when there was none.
-        message_id: The id of that message, or None.
-        events: All events of the turn, in order.
-        tool_calls: The tools that it called, in order.
-        duration: Seconds from the post to the end of the turn.
-        status: "complete", or "error" when the turn told an error.
-        error: The last error that it told, or None.
-    """
-
-    text: str
-    message_id: Optional[str] = None
-    events: list[SessionEvent] = field(default_factory=list)
-    tool_calls: list[ToolCall] = field(default_factory=list)
-    duration: float = 0.0
-    status: SessionMessageStatus = SessionMessageStatus.COMPLETE
-    error: Optional[str] = None
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __repr__(self) -> str:
-        return f"Reply(text={self.text[:80]!r}, status={self.status}, {len(self.events)} events, {self.duration:.2f} s)"
+__all__ = ["Turn"]
 
 
 class Turn:
@@ -93,31 +27,12 @@ class Turn:
         session_id: The session.
     """
 
-    def __init__(
-        self,
-        hub: Hub,
-        desk: ApprovalDesk,
-        post: Post,
-        *,
-        session_id: str,
-        deadline: Deadline,
-        idle_timeout: Optional[float] = None,
-        on_approval: Optional[ApprovalHandler] = None,
-    ) -> None:
-        assert post.mailbox is not None
-        self.session_id = session_id
-        self._hub = hub
-        self._ticket = post.ticket
-        self._mailbox = post.mailbox
-        self._deadline = deadline
-        self._idle_timeout = idle_timeout
-        self._attendance = Attendance(desk, post.ticket, session_id, on_approval)
-        self._events: list[SessionEvent] = []
-        self._over = self._paused = self._closed = False
-        self._began = time.monotonic()
-        self._ended: Optional[float] = None
+    def __init__(self, events: TurnEvents) -> None:
+        self.session_id = events.session_id
+        self._events = events
+        self._closed = False
 
-    def __iter__(self) -> "Turn":
+    def __iter__(self) -> Turn:
         return self
 
     def __next__(self) -> SessionEvent:
@@ -131,41 +46,55 @@ class Turn:
             SessionError: The engine refused the message.
             Exception: What an approval handler raised; the request was denied.
         """
-        with self._reading():
-            self._attendance.offer_last(self._deadline)
+        with self._events.reading(self):
+            self._events.offer_last()
             try:
-                return self._next(self._deadline)
+                return self._events.next(self._events.deadline)
             except Closed:
                 raise StopIteration from None
 
-    def __enter__(self) -> "Turn":
+    def __enter__(self) -> Turn:
         return self
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_mailbox"):
-            self._hub.abandon(self._mailbox)
+        if hasattr(self, "_events"):
+            self._events.abandon()
 
     def __repr__(self) -> str:
-        state = "over" if self._over else "running" if self._ticket.first is not None else "not begun"
-        return f"<Turn of session {self.session_id}: {state}, {len(self._events)} events read>"
+        events = self._events
+        state = "over" if events.is_over else "running" if events.has_begun else "not begun"
+        return f"<Turn of session {self.session_id}: {state}, {len(events.events)} events read>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Turn cannot be pickled or copied; its result() can")
 
     @property
     def is_over(self) -> bool:
         """Whether its last event has been read."""
-        return self._over
+        return self._events.is_over
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the post to the end of the turn, or until now."""
+        return self._events.duration
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """When its events came."""
+        return self._events.arrivals
 
     @property
     def pending(self) -> list[ApprovalRequest]:
         """Its approval requests that nobody has answered."""
-        return self._attendance.pending
+        return self._events.pending
 
     @property
     def text_stream(self) -> Iterator[str]:
@@ -176,7 +105,7 @@ class Turn:
             ReauthRequiredError: It waits for an authorisation that no handler sees to.
             SessionError: As for iteration.
         """
-        streamed: set[Optional[str]] = set()
+        streamed: set[str | None] = set()
         for event in self.attended():
             if event.delta:
                 streamed.add(event.message_id)
@@ -194,13 +123,13 @@ class Turn:
         """
         while True:
             try:
-                with self._reading():
-                    event = self._advance(self._deadline)
+                with self._events.reading(self):
+                    event = self._events.advance(self._events.deadline)
             except Closed:
                 return
             yield event
 
-    def result(self, timeout: Optional[float] = None) -> Reply:
+    def result(self, timeout: float | None = None) -> Reply:
         """Waits for the end of the turn and gives the whole answer.
 
         After an error that holds the turn it can be called again. What was received until then is
@@ -219,18 +148,38 @@ class Turn:
             SessionError: The engine refused the message.
             Exception: What an approval handler raised; the request was denied.
         """
-        already = len(self._events)
+        already = len(self._events.events)
         try:
-            with self._reading(already):
-                deadline = self._deadline.sooner(timeout)
-                while not self._over:
-                    self._advance(deadline)
+            with self._events.reading(self, already):
+                deadline = self._events.deadline.sooner(timeout)
+                while not self._events.is_over:
+                    self._events.advance(deadline)
         except Closed:
             what = "was closed" if self._closed else "did not end before the session was disconnected"
             raise SessionDisconnectedError(
                 f"session {self.session_id}: the turn {what}", session_id=self.session_id
             ) from None
-        return _reply(self._events, (self._ended or time.monotonic()) - self._began)
+        return reply_of(self._events.events, self.duration, self.arrivals)
+
+    def wait(self, timeout: float) -> bool:
+        """Waits until reading on does not wait: there is an event, or the turn is over or out of time.
+
+        Args:
+            timeout: Seconds to wait; 0 only looks.
+
+        Returns:
+            Whether it is so far.
+        """
+        return self._events.wait(timeout)
+
+    def offer(self) -> None:
+        """Has the handlers see to the request that was read last, as asking for the next event would.
+
+        Raises:
+            Exception: What a handler raised; the request was denied.
+        """
+        with self._events.reading(self):
+            self._events.offer_last()
 
     def close(self) -> None:
         """Stops reading it; the turn itself goes on in the engine.
@@ -238,140 +187,4 @@ class Turn:
         What was not read waits for the next listener, and open requests go to the registered handlers.
         """
         self._closed = True
-        self._hub.leave(self._mailbox)
-        self._attendance.end()
-
-    # ---- within --------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def _reading(self, already: Optional[int] = None) -> Iterator[None]:
-        """Reads; if that fails, others see to the turn until it is read again.
-
-        Args:
-            already: The number of events that stay read in that case; None for all of them.
-        """
-        if self._paused:
-            self._paused = False
-            self._attendance.begin()
-            self._hub.resume(self._mailbox)
-        try:
-            yield
-        except BaseException as error:
-            if isinstance(error, _RESUMABLE):
-                error.turn = self
-            if not self._over and not isinstance(error, StopIteration):
-                self._unread(len(self._events) if already is None else already)
-                self._paused = True
-                self._hub.pause(self._mailbox)
-                self._attendance.end()
-            raise
-
-    def _unread(self, already: int) -> None:
-        back = self._events[already:]
-        if back:
-            del self._events[already:]
-            self._mailbox.put_back(back)
-            self._attendance.forget_last()  # it was one of these
-
-    def _advance(self, deadline: Deadline) -> SessionEvent:
-        """Waits for the next event and sees to it that a request gets its answer."""
-        self._attendance.settle_last(deadline)
-        event = self._next(deadline)
-        self._attendance.settle_last(deadline)
-        return event
-
-    def _next(self, deadline: Deadline) -> SessionEvent:
-        while not self._over:
-            event = self._take(deadline)
-            if event is self._ticket.refusal:
-                self._end()
-                raise SessionError(
-                    f"session {self.session_id}: the engine refused the message: {event.error}",
-                    session_id=self.session_id,
-                )
-            if event.type not in _ACKS:
-                self._note(event)
-                return event
-        raise Closed
-
-    def _take(self, deadline: Deadline) -> SessionEvent:
-        within = deadline.sooner(self._idle_timeout)
-        if self._attendance.would_wait_for_itself:
-            raise SessionError(
-                f"session {self.session_id}: this approval handler would wait for itself, because its own turn ends "
-                "before another begins; answer the request first, or use send()",
-                session_id=self.session_id,
-            )
-        try:
-            return self._mailbox.get(within)
-        except TimeoutError:
-            if within is self._deadline:
-                self._deadline = Deadline(None)
-            what = "the turn did not end" if within is deadline else "nothing came"
-            raise SessionTimeoutError(
-                f"session {self.session_id}: {what} within {within.timeout:g} s; the session stays usable",
-                session_id=self.session_id,
-            ) from None
-
-    def _note(self, event: SessionEvent) -> None:
-        self._events.append(event)
-        self._attendance.note(event)
-        if event is self._ticket.last:
-            self._end()
-
-    def _end(self) -> None:
-        self._over = True
-        self._ended = time.monotonic()
-        self._hub.leave(self._mailbox)
-        self._attendance.end()
-
-
-def _reply(events: list[SessionEvent], duration: float) -> Reply:
-    error = next((event.error for event in reversed(events) if event.error is not None), None)
-    message_id, text = last_text(events)
-    return Reply(
-        text=text,
-        message_id=message_id,
-        events=list(events),
-        tool_calls=_tool_calls(events),
-        duration=duration,
-        status=SessionMessageStatus.COMPLETE if error is None else SessionMessageStatus.ERROR,
-        error=error,
-    )
-
-
-def last_text(events: list[SessionEvent]) -> tuple[Optional[str], str]:
-    """Gives the id and the text of the last message in some events; "" when there is none."""
-    last = next((event for event in reversed(events) if event.is_complete or event.delta), None)
-    if last is None:
-        return None, ""
-    # Pieces that come behind the whole do not change it.
-    whole = next((e for e in reversed(events) if e.is_complete and e.message_id == last.message_id), None)
-    if whole is not None:
-        return whole.message_id, "" if whole.text is None else str(whole.text)
-    # A message that was cut off has only pieces.
-    return last.message_id, "".join(event.delta or "" for event in events if event.message_id == last.message_id)
-
-
-# What is told of a tool call, as far as it is of a kind that a `ToolCall` can hold.
-_TOLD: dict[str, type] = {
-    "tool_id": str,
-    "tool_call_id": str,
-    "status": str,
-    "arguments": Mapping,
-    "output": object,
-}
-
-
-def _tool_calls(events: list[SessionEvent]) -> list[ToolCall]:
-    calls: dict[str, ToolCall] = {}
-    for event in events:
-        if event.type not in (Type.TOOL_CALL, Type.TOOL_RESULT):
-            continue
-        key = str(event.data.get("tool_call_id") or event.message_id or id(event))
-        call = calls.setdefault(key, ToolCall(str(event.data.get("tool_name") or "")))
-        for name, kind in _TOLD.items():
-            told = event.data.get(name)
-            if told is not None and isinstance(told, kind):
-                setattr(call, name, told)
-    return list(calls.values())
+        self._events.leave()

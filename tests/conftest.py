@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from tests.support.leaks import LeakError, Snapshot
+from tests.support.frame_tape import FrameTape
+from tests.support.leaks import LeakError, Snapshot, allow_descriptors
 from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY, LogWatch
 
@@ -22,6 +23,7 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 _OUR_ENVIRONMENT = re.compile(r"(SESSIONLIB|VECTORSHIFT)_.*|(http|https|ws|wss|all|no)_proxy", re.IGNORECASE)
 
 _log_watch = LogWatch()
+_frame_tape = FrameTape()
 
 
 # ---- one seed for the run ------------------------------------------------------------------
@@ -29,11 +31,15 @@ _log_watch = LogWatch()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Draws the run's seed, unless one was given, and watches the log."""
+    """Draws the run's seed, unless one was given, and watches the log and the frames."""
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
+    _frame_tape.install()
     logging.getLogger().addHandler(_log_watch)
     logging.getLogger().setLevel(logging.DEBUG)
+    # It tells of every font that it looks at, and keeps those open that it draws with.
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    allow_descriptors(r".*/matplotlib/.*\.ttf")
 
 
 def pytest_unconfigure() -> None:
@@ -52,6 +58,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"Draw the same again: --hypothesis-seed={config.option.hypothesis_seed}")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Shows, with a failure, the frames that clients of this process sent (>) and heard (<)."""
+    report = yield
+    if report.failed and str(_frame_tape):
+        report.sections.append(("Frames, the last ones", str(_frame_tape)))
+    return report
+
+
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
     """The run's seed, for whatever draws by itself, such as a ChaosProxy."""
@@ -64,6 +79,7 @@ def seed(request: pytest.FixtureRequest) -> int:
 @pytest.fixture(autouse=True)
 def _nothing_left_behind() -> Iterator[None]:
     # First to be set up and so last to be torn down, after the fixtures that clean up.
+    _frame_tape.clear()
     snapshot = Snapshot()
     yield
     try:

@@ -24,10 +24,23 @@ PACKAGE = Path(sessionlib.__file__).parent
 ROOMS = [
     "_version",
     "errors",
+    "extras",
+    "progress",
+    "words",
+    "markup",
+    "cells",
+    "tables",
     "timing",
+    "dialling",
     "models",
     "config",
     "events",
+    "telling",
+    "history",
+    "arrivals",
+    "timeline",
+    "plots",
+    "latency",
     "uploads",
     "content",
     "wire",
@@ -35,6 +48,8 @@ ROOMS = [
     "transport",
     "mailbox",
     "dispatcher",
+    "backlog",
+    "turn_readers",
     "hub",
     "listener",
     "replies",
@@ -44,10 +59,19 @@ ROOMS = [
     "retrying",
     "heartbeat",
     "observers",
+    "link_state",
+    "posting",
+    "reading",
     "connection",
     "approvals",
     "policies",
+    "reply",
+    "turn_events",
     "turn",
+    "notebook",
+    "lifecycle",
+    "hearing",
+    "answering",
     "session",
     "rest",
     "client",
@@ -56,7 +80,7 @@ ROOMS = [
     "chatbot",
     "engine",
     "testing",
-    "notebook",
+    "magics",
     "cli",
     "quickstart",
     "__main__",
@@ -78,8 +102,10 @@ HOMES = {
     "wsproto": ["engine"],
     "xllamacpp": ["engine"],
     "openai": ["engine"],
-    "tqdm": ["agent", "outgoing", "engine"],
-    "IPython": ["notebook"],
+    "pandas": ["tables", "history", "latency"],
+    "matplotlib": ["plots"],
+    "tqdm": ["progress"],
+    "IPython": ["notebook", "magics"],
     "ipywidgets": ["notebook"],
     "click": ["cli"],
     "rich": ["cli"],
@@ -88,7 +114,10 @@ HOMES = {
 }
 
 # What `import sessionlib` must not make anybody wait for.
-HEAVY = {"aiohttp", "requests", "urllib3", "IPython", "ipywidgets", "flask", "werkzeug", "click", "rich", "marshmallow"}
+HEAVY = {
+    *("aiohttp", "requests", "urllib3", "IPython", "ipywidgets", "flask", "werkzeug", "click", "rich", "marshmallow"),
+    *("pandas", "numpy", "matplotlib"),
+}
 
 
 class Import(NamedTuple):
@@ -173,8 +202,8 @@ def _is_ours(target: str) -> bool:
 
 def test_imports_of_every_form_are_seen() -> None:
     seen = {(found.module, found.target, found.running) for found in imports()}
-    assert ("sessionlib.session", "sessionlib.connection", True) in seen
-    assert ("sessionlib.connection", "sessionlib.wire.codec", True) in seen
+    assert ("sessionlib.lifecycle", "sessionlib.connection", True) in seen
+    assert ("sessionlib.reading", "sessionlib.wire.codec", True) in seen
     assert ("sessionlib.errors", "sessionlib.events", False) in seen
     relative = ast.parse("from . import frames\nfrom ..events import SessionEvent")
     assert [i.target for i in _imports_of("sessionlib.wire.parse", relative)] == [

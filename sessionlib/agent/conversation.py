@@ -159,7 +159,7 @@ def _read(turn: Turn, how: OneShot) -> Iterator[SessionEvent]:
 
 
 def _result(turn: Turn, events: list[SessionEvent], how: OneShot) -> ConversationalAgentRunResult:
-    from sessionlib.turn import last_text
+    from sessionlib.reply import last_text
 
     error = next((event.error for event in events if _is_error(event)), None)
     if error is None and not turn.is_over:
@@ -168,7 +168,9 @@ def _result(turn: Turn, events: list[SessionEvent], how: OneShot) -> Conversatio
         )
     kept = [event for event in events if how.include_deltas or event.delta is None]
     status = "complete" if error is None else "error"
-    return ConversationalAgentRunResult(last_text(events)[1], turn.session_id, status, error, kept)
+    result = ConversationalAgentRunResult(last_text(events)[1], turn.session_id, status, error, kept)
+    result.duration, result.first_delta = turn.duration, turn.arrivals.first_delta(events)
+    return result
 
 
 def _is_error(event: SessionEvent) -> bool:

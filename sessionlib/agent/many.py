@@ -14,6 +14,7 @@ from sessionlib.agent.conversation import OneShot, run_turn
 from sessionlib.agent.models import ConversationalAgentRunResult
 from sessionlib.agent.stopping import StoppedError, Stopper
 from sessionlib.content import Content
+from sessionlib.progress import item_bar
 
 if TYPE_CHECKING:
     from sessionlib.agent.runnable import Runnable
@@ -233,7 +234,7 @@ def make_bar(progress: bool | ProgressBar | None, prompts: object, name: str | N
         name: What the bar is called.
 
     Raises:
-        ImportError: tqdm is not installed.
+        MissingExtraError: tqdm is not installed.
         TypeError: ``progress`` is none of these.
     """
     if progress is None or progress is False:
@@ -242,9 +243,5 @@ def make_bar(progress: bool | ProgressBar | None, prompts: object, name: str | N
         if not callable(getattr(progress, "update", None)):
             raise TypeError(f"progress takes True or a bar with update(), not {type(progress).__name__}")
         return progress
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        raise ImportError("progress=True needs tqdm: pip install 'sessionlib[progress]'") from error
     total = len(prompts) if isinstance(prompts, Sized) else None
-    return _OwnBar(tqdm(total=total, desc=name, unit=" prompts"))
+    return _OwnBar(item_bar(total, name, " prompts"))

@@ -156,6 +156,8 @@ class ConversationalAgentRunResult(JsonModel):
         status: "complete" or "error".
         error: What went wrong, or None.
         events: The events of the turn, without the pieces of text unless they were asked for.
+        duration: Seconds from the post to the end of the turn; None where there was no turn.
+        first_delta: Seconds from the post to the first piece of text; None when there was none.
     """
 
     final_message: str
@@ -163,3 +165,6 @@ class ConversationalAgentRunResult(JsonModel):
     status: str
     error: Optional[str] = None
     events: list[SessionEvent] = field(default_factory=list)
+    # Not arguments: the official SDK's has none for them.
+    duration: Optional[float] = field(default=None, init=False, compare=False)
+    first_delta: Optional[float] = field(default=None, init=False, compare=False)

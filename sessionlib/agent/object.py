@@ -266,7 +266,13 @@ class Agent(Runnable):
         return {**reference, "branch_id": self.branch_id} if self.branch_id else reference
 
     def add_tool(self, tool: Tool) -> Agent:
-        """Adds a tool, and gives the agent back.
+        """Adds a tool.
+
+        Args:
+            tool: The tool.
+
+        Returns:
+            The agent itself.
 
         Raises:
             TypeError: It is not a `Tool`.
@@ -277,16 +283,20 @@ class Agent(Runnable):
         return self
 
     def remove_tool(self, tool_or_name: Tool | str) -> None:
-        """Removes a tool, or every tool of that name or ``tool_type``."""
+        """Removes a tool, if it is there.
+
+        Args:
+            tool_or_name: The tool; or a name or ``tool_type``, for every tool that has it.
+        """
         if isinstance(tool_or_name, str):
             self.tools = [tool for tool in self.tools if tool_or_name not in (tool.name, tool.tool_type)]
         else:
             self.tools = [tool for tool in self.tools if tool.id != tool_or_name.id]
 
     def update_instructions(self, instructions: str) -> None:
-        """Changes the instructions."""
+        """Changes the ``instructions``; `save` tells the platform."""
         self.instructions = instructions
 
     def update_llm_info(self, llm_info: LlmInfo) -> None:
-        """Changes the language model."""
+        """Changes the language model, which ``llm_info`` describes; `save` tells the platform."""
         self.llm_info = llm_info

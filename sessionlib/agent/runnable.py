@@ -164,7 +164,7 @@ class Runnable(Remote):
         Raises:
             ValueError: The agent is functional, or an argument is not one of those it may be.
             TypeError: ``progress`` or ``executor`` is something else.
-            ImportError: A bar was asked for and tqdm is not installed.
+            MissingExtraError: A bar was asked for and tqdm is not installed.
         """
         self._check_that_it_talks()
         if on_error not in ("raise", "return"):

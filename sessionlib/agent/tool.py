@@ -170,7 +170,11 @@ class Tool:
             self.inputs[name] = one.to_wire()
 
     def adopt(self, wire: Mapping[str, Any]) -> None:
-        """Takes over what was sent for it: description and inputs, with placeholders resolved."""
+        """Takes over what was sent for it: description and inputs, with placeholders resolved.
+
+        Args:
+            wire: The tool as the wire has it.
+        """
         self.description = wire.get("description")
         self.inputs = copy.deepcopy(_dict(_dict(wire.get("value")).get("inputs")))
 

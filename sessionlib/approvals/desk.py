@@ -155,7 +155,7 @@ class ApprovalDesk:
 
     def raise_kept(self) -> None:
         """Raises what a handler raised on the dispatcher thread, once; not into another handler."""
-        if not self._asking.in_hand_here:
+        if self._kept and not self._asking.in_hand_here:
             with contextlib.suppress(IndexError):
                 raise self._kept.popleft()
 

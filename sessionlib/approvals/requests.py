@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -18,7 +19,6 @@ __all__ = ["ApprovalHandler", "ApprovalRecord", "ApprovalRequest", "Decision", "
 
 Remember = Literal["turn", "session"]
 Decision = bool | ApprovalResponse | None
-ApprovalHandler = Callable[["ApprovalRequest"], Decision]
 
 # Where engines put the proposed arguments of a tool; "arguments" is the embedded engine's.
 _ARGUMENT_FIELDS = ("arguments", "tool_arguments", "tool_input", "inputs")
@@ -101,6 +101,33 @@ class ApprovalRequest:
         """Whether it waits for an answer; not so once anybody has given one here."""
         return self.session._approvals.is_open(self.event)
 
+    @property
+    def record(self) -> ApprovalRecord | None:
+        """What became of it, and by whom; None when its session does not know it."""
+        key = key_of(self.event)
+        return next((record for record in self.session.approvals if key_of(record.event) == key), None)
+
+    def _repr_html_(self) -> str:
+        from sessionlib.markup import fold, in_code, safe_html, table  # for notebooks alone
+
+        asked = f"The agent asks to run {in_code(self.tool_name or 'a tool')}"
+        arguments = [(name, in_code(json.dumps(value, default=str))) for name, value in self.arguments.items()]
+        return f"<div>{asked}</div>{table(arguments) if arguments else ''}{fold(safe_html(self.outcome))}"
+
+    @property
+    def outcome(self) -> str:
+        """What became of it, and by whom, in words."""
+        record = self.record
+        if record is None or record.is_open:
+            return "open: answer it with approve() or deny()"
+        told = "; ".join(
+            [
+                *([f"with {json.dumps(dict(record.confirm), default=str)}"] if record.confirm else []),
+                *([record.deny_reason] if record.deny_reason else []),
+            ]
+        )
+        return f"{'approved' if record.approved else 'denied'} by {record.by}{': ' if told else ''}{told}"
+
     def approve(self, confirm: Mapping[str, Any] | None = None, *, remember: Remember | None = None) -> None:
         """Lets the tool run.
 
@@ -120,9 +147,23 @@ class ApprovalRequest:
         """Does not let the tool run; arguments and errors as for `approve`, with what the agent is told."""
         self._answer(ApprovalResponse(False, deny_reason=reason, remember=remember))
 
+    def answer(self, response: ApprovalResponse, *, by: str = "respond") -> None:
+        """Gives an answer as handlers return it; errors as for `approve`.
+
+        Args:
+            response: The answer.
+            by: Who gives it, for the record.
+        """
+        self._asked = by
+        self._answer(response)
+
     def _answer(self, response: ApprovalResponse) -> None:
         self.session._approvals.answer(self.event, response, by=self._asked or "respond")
         self._answered = True
+
+
+ApprovalHandler = Callable[[ApprovalRequest], Decision]
+"""Decides about a request; None leaves it to the next handler, or to whoever listens."""
 
 
 def tool_of(event: SessionEvent) -> str:

@@ -14,14 +14,16 @@ from sessionlib.cli.failures import CommandError
 from sessionlib.cli.leftovers import settle
 from sessionlib.cli.options import Where, approval_options, debug_option, where_options
 from sessionlib.cli.place import open_session
-from sessionlib.cli.printers import JsonLinesPrinter, NotingPrinter, Printer, SilentPrinter, TextPrinter, follow
-from sessionlib.cli.say import is_terminal, tell
+from sessionlib.cli.printers import JsonLinesPrinter, NotingPrinter, Printer, SilentPrinter, follow
+from sessionlib.cli.say import tell
 from sessionlib.content import FileContent
 from sessionlib.errors import ReauthRequiredError, SessionTimeoutError
 from sessionlib.events import SessionEvent
+from sessionlib.reply import Reply
 from sessionlib.session import Session
+from sessionlib.telling import TextPrinter
 from sessionlib.timing import Deadline
-from sessionlib.turn import Reply
+from sessionlib.words import is_terminal
 
 __all__ = ["ask"]
 
@@ -56,7 +58,7 @@ def ask(
 ) -> None:
     """Ask an agent one thing and print its answer as it streams in.
 
-    Without TEXT, or with - for it, the question is read from standard input.
+    With - for TEXT the question is read from standard input; so it is without TEXT, unless there are files.
     """
     deadline = Deadline(timeout)
     content, attached = _message(text, files)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -18,10 +17,12 @@ from sessionlib.cli.conversation import Conversation, View
 from sessionlib.cli.keyboard import Keyboard
 from sessionlib.cli.options import Where, approval_options, debug_option, where_options
 from sessionlib.cli.place import open_session
-from sessionlib.cli.printers import NotingPrinter, TextPrinter
-from sessionlib.cli.say import is_terminal, tell
-from sessionlib.cli.transcript import as_text
-from sessionlib.events import SessionMessage
+from sessionlib.cli.printers import NotingPrinter
+from sessionlib.cli.say import tell
+from sessionlib.extras import extra
+from sessionlib.history import History
+from sessionlib.telling import TextPrinter
+from sessionlib.words import is_terminal
 
 __all__ = ["chat"]
 
@@ -77,9 +78,9 @@ class PlainView(NotingPrinter):
         """Says what went wrong."""
         tell(text)
 
-    def messages(self, messages: Sequence[SessionMessage]) -> None:
+    def messages(self, history: History) -> None:
         """Writes messages of the history."""
-        sys.stdout.write(as_text(messages))
+        sys.stdout.write(history.to_text())
         sys.stdout.flush()
 
 
@@ -89,8 +90,8 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
 
 def _view(at_terminal: bool) -> View:
     if at_terminal and os.environ.get("TERM") != "dumb":
-        from sessionlib.cli.screen import Screen
-
+        with extra("cli", "a chat on a terminal"):
+            from sessionlib.cli.screen import Screen
         return Screen()
     return PlainView()
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from sessionlib.cli.findings import FAILED, OK, SKIPPED, Finding, since
-from sessionlib.cli.say import one_line
 from sessionlib.cli.way import CERTIFICATE_ADVICE, Way
 from sessionlib.client import Client
 from sessionlib.config import Endpoint
+from sessionlib.dialling import Attempt
 from sessionlib.errors import (
     ApiError,
     AuthenticationError,
@@ -24,8 +24,8 @@ from sessionlib.errors import (
     SessionProtocolError,
 )
 from sessionlib.timing import Deadline
-from sessionlib.transport.dial import Attempt
 from sessionlib.transport.websocket import open_websocket
+from sessionlib.words import one_line
 
 __all__ = ["Patient", "examine"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -11,13 +11,12 @@ from sessionlib.cli.approve import STOPPED
 from sessionlib.cli.commands import Quit, find_command
 from sessionlib.cli.leftovers import settle
 from sessionlib.cli.printers import Printer, follow
-from sessionlib.cli.say import size_of
-from sessionlib.cli.transcript import write
 from sessionlib.content import ApprovalResponse
 from sessionlib.errors import SessionlibError
-from sessionlib.events import SessionMessage
+from sessionlib.history import History
 from sessionlib.session import Session
 from sessionlib.wire.state import SessionState
+from sessionlib.words import size_of
 
 __all__ = ["Conversation", "View"]
 
@@ -41,7 +40,7 @@ class View(Printer, Protocol):
     def error(self, text: str) -> None:
         """Says what went wrong."""
 
-    def messages(self, messages: Sequence[SessionMessage]) -> None:
+    def messages(self, history: History) -> None:
         """Shows messages of the history."""
 
 
@@ -101,19 +100,19 @@ class Conversation:
 
     def show_history(self) -> None:
         """Shows what was said so far."""
-        self.view.messages(self._session.get_messages())
+        self.view.messages(self._session.history())
 
     def save(self, name: str) -> None:
         """Writes what was said so far to a file; one that this chat has not written is left alone."""
         path = Path(name or f"session-{(self._session.session_id or '')[:8]}.md").expanduser()
-        messages = self._session.get_messages()
+        history = self._session.history()
         try:
-            write(path, messages, replace=path in self._saved)
+            history.save(path, replace=path in self._saved)
         except FileExistsError:
             self.complain(f"{path} exists; choose another name")
             return
         self._saved.add(path)
-        self.view.note(f"{len(messages)} messages are in {path}")
+        self.view.note(f"{len(history)} messages are in {path}")
 
     def complain(self, text: str) -> None:
         """Says what went wrong, and remembers that something did."""

@@ -14,11 +14,11 @@ from sessionlib.cli.checks import Patient, examine
 from sessionlib.cli.findings import FAILED, OK, Finding
 from sessionlib.cli.options import Where, debug_option, where_options
 from sessionlib.cli.place import embedded, find_agent
-from sessionlib.cli.say import one_line
 from sessionlib.client import Client
 from sessionlib.config import Endpoint
 from sessionlib.errors import SessionlibError
 from sessionlib.session import Session
+from sessionlib.words import one_line
 
 __all__ = ["doctor"]
 

@@ -10,9 +10,6 @@ from sessionlib.errors import SessionlibError
 
 __all__ = ["CommandError", "explain"]
 
-# Which extra holds a module that is not there.
-_EXTRAS = {"click": "cli", "rich": "cli", "pydantic": "engine", "wsproto": "engine", "openai": "openai"}
-
 
 class CommandError(click.ClickException):
     """A command cannot go on; its text is all that the user needs to know."""
@@ -27,16 +24,9 @@ def explain(error: BaseException) -> tuple[str, int]:
         return error.format_message(), error.exit_code
     if isinstance(error, SessionlibError):
         return str(error) or type(error).__name__, 1
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return _missing(error.name.partition(".")[0]), 1
     if isinstance(error, (OSError, sqlite3.Error, ValueError)):
         return _system(error), 1
     return f"unexpected {type(error).__name__}: {error}; --debug shows where it came from", 1
-
-
-def _missing(module: str) -> str:
-    extra = _EXTRAS.get(module)
-    return f"this needs {module}; install it" + (f" with: pip install 'sessionlib[{extra}]'" if extra else "")
 
 
 def _system(error: Exception) -> str:

@@ -9,12 +9,12 @@ import click
 
 from sessionlib.cli.options import Where, debug_option, where_options
 from sessionlib.cli.place import open_session
-from sessionlib.cli.say import clean, is_terminal
-from sessionlib.cli.transcript import as_json, as_json_lines, as_markdown, as_text
+from sessionlib.history import History
+from sessionlib.words import clean, is_terminal
 
 __all__ = ["history"]
 
-_FORMS = {"json": as_json, "jsonl": as_json_lines, "markdown": as_markdown}
+_FORMS = {"json": History.to_json, "jsonl": History.to_jsonl, "markdown": History.to_markdown}
 
 
 @click.command()
@@ -36,5 +36,5 @@ def history(session_id: str | None, form: str | None, where: Where) -> None:
         raise click.UsageError("which session? Give its ID")
     where.check()
     with open_session(where) as session:
-        text = _FORMS.get(form or "", as_text)(session.get_messages())
+        text = _FORMS.get(form or "", History.to_text)(session.history())
     sys.stdout.write(clean(text) if is_terminal(sys.stdout) else text)

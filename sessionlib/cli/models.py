@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from sessionlib.cli.options import debug_option
-from sessionlib.cli.say import is_terminal
+from sessionlib.words import is_terminal
 
 __all__ = ["models"]
 
@@ -63,7 +63,7 @@ def _install(module: str, extra: str) -> str:
 
 
 class _Bar:
-    """Shows on stderr how far the unpacking is, where that is a terminal; a context manager."""
+    """Shows on stderr how far the download is, where that is a terminal; a context manager."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -73,7 +73,7 @@ class _Bar:
         if not is_terminal(sys.stderr):
             return
         if self._bar is None:  # the total is not known before
-            self._bar = click.progressbar(length=total, label="Unpacking", file=sys.stderr)
+            self._bar = click.progressbar(length=total, label="Fetching the weights", file=sys.stderr)
             self._bar.__enter__()
         self._bar.update(done - self._bar.pos)
 

@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 import click
 
 from sessionlib.agent import Agent, AgentType
+from sessionlib.agent.finding import by_name_or_id
 from sessionlib.cli.failures import CommandError
 from sessionlib.cli.options import EngineOptions, Where
 from sessionlib.cli.say import tell
 from sessionlib.client import Client
 from sessionlib.config import is_loopback
-from sessionlib.errors import BadRequestError, ConfigurationError, NotFoundError, UnprocessableEntityError
+from sessionlib.errors import ConfigurationError
 from sessionlib.session import Session
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def embedded(options: EngineOptions) -> LocalEngine:
 def ensure_agent(engine: LocalEngine, named: str | None = None) -> Agent:
     """Gives the agent of that name on an embedded engine, made if there is none."""
     client = engine.client()
-    found = _by_name_or_id(client, named) if named else next(iter(Agent.list(limit=1, client=client)), None)
+    found = by_name_or_id(client, named) if named else next(iter(Agent.list(limit=1, client=client)), None)
     return found or engine.agent(name=named or AGENT_NAME)
 
 
@@ -109,7 +110,7 @@ def find_agent(client: Client, named: str | None) -> Agent:
         ApiError: The engine refused.
     """
     if named is not None:
-        found = _by_name_or_id(client, named)
+        found = by_name_or_id(client, named)
         if found is None:
             raise CommandError(f"there is no agent with the id or name {named} on {client.host}")
         return found
@@ -126,12 +127,3 @@ def find_agent(client: Client, named: str | None) -> Agent:
 def _can_talk(agent: Agent) -> bool:
     # One that is listed by its id alone does not say what kind it is.
     return agent.name is None or agent.agent_type is AgentType.CONVERSATIONAL
-
-
-def _by_name_or_id(client: Client, named: str) -> Agent | None:
-    with contextlib.suppress(NotFoundError, BadRequestError, UnprocessableEntityError):
-        return Agent.fetch(id=named, client=client)
-    try:
-        return Agent.fetch(name=named, client=client)
-    except NotFoundError:
-        return None

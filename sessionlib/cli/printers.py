@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Protocol, TextIO
 
-from sessionlib.cli.describe import describe
-from sessionlib.cli.say import clean, is_terminal, tell
+from sessionlib.cli.say import tell
 from sessionlib.errors import SessionTimeoutError
 from sessionlib.events import SessionEvent
-from sessionlib.turn import Reply, Turn
+from sessionlib.reply import Reply
+from sessionlib.telling import describe
+from sessionlib.turn import Turn
 
 __all__ = [
     "JsonLinesPrinter",
     "NotingPrinter",
     "Printer",
     "SilentPrinter",
-    "Streamed",
-    "TextPrinter",
     "follow",
     "watch",
 ]
@@ -80,61 +78,6 @@ class SilentPrinter:
 
     def close(self) -> None:
         """Ends nothing."""
-
-
-class Streamed:
-    """Tells what text is new in an event, so that each message is shown once and whole."""
-
-    def __init__(self) -> None:
-        self._seen: defaultdict[str | None, list[str]] = defaultdict(list)
-
-    def new_text(self, event: SessionEvent) -> list[str]:
-        """Gives the pieces of text to show for an event, most often one or none."""
-        if event.delta:
-            self._seen[event.message_id].append(event.delta)
-            return [event.delta]
-        if not event.is_complete or event.text is None:
-            return []
-        seen, text = "".join(self._seen.pop(event.message_id, ())), str(event.text)
-        if text.startswith(seen):
-            return [text[len(seen) :]] if len(text) > len(seen) else []
-        return ["\n\n", text]  # pieces were lost on the way: the whole of it, once more
-
-
-class TextPrinter:
-    """Writes the text of a turn as it streams, each message from the beginning of a line.
-
-    Args:
-        out: Where to; a terminal gets no control characters.
-    """
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._clean = is_terminal(out)
-        self._streamed = Streamed()
-        self._message_id: str | None = None
-        self._at_line_start = True
-
-    def show(self, event: SessionEvent) -> None:
-        """Writes what text is new in an event."""
-        for piece in self._streamed.new_text(event):
-            if event.message_id != self._message_id:
-                self.close()
-            self._message_id = event.message_id
-            self._write(clean(piece) if self._clean else piece)
-        if event.requires_action:
-            self.close()  # the question stands on a line of its own
-
-    def close(self) -> None:
-        """Ends the last line."""
-        if not self._at_line_start:
-            self._write("\n")
-
-    def _write(self, text: str) -> None:
-        if text:
-            self._out.write(text)
-            self._out.flush()
-            self._at_line_start = text.endswith("\n")
 
 
 class JsonLinesPrinter:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -19,12 +18,12 @@ from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.text import Text
 
-from sessionlib.cli.describe import describe
 from sessionlib.cli.hush import Hush
-from sessionlib.cli.printers import Streamed
-from sessionlib.cli.say import clean
-from sessionlib.cli.transcript import body_of, who
-from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
+from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.history import History
+from sessionlib.history.bodies import body_of, who
+from sessionlib.telling import Streamed, describe
+from sessionlib.words import clean
 
 __all__ = ["Screen"]
 
@@ -99,9 +98,9 @@ class Screen:
         """Prints a line about something that went wrong."""
         self._print(Text(clean(text), "red"))
 
-    def messages(self, messages: Sequence[SessionMessage]) -> None:
+    def messages(self, history: History) -> None:
         """Prints messages of the history."""
-        for message in messages:
+        for message in history:
             self._print(Text(who(message), "bold"))
             self._print(Markdown(clean(body_of(message))))
             self._console.print()

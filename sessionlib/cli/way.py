@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Generator
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import Any
 from urllib.parse import SplitResult
 
 from sessionlib.cli.findings import FAILED, NOTE, OK, Finding, since
+from sessionlib.dialling import Address, Attempt, connect, resolve
 from sessionlib.errors import ConfigurationError, SessionlibError
 from sessionlib.timing import Deadline
 from sessionlib.transport.proxy import Proxy, choose_proxy
@@ -40,6 +40,7 @@ class Way:
         self._url = url
         self._timeout = timeout
         self._proxy: Proxy | None = None
+        self._addresses: list[Address] = []
         self._sock: socket.socket | None = None
 
     def __enter__(self) -> Way:
@@ -79,16 +80,21 @@ class Way:
     def _resolve(self) -> Finding:
         host, port = self._first
         began = time.monotonic()
-        found = _look_up(host, port, self._timeout)
-        if isinstance(found, list):
-            return Finding("DNS", OK, f"{host} is {', '.join(found[:3])} ({since(began)})")
-        return Finding("DNS", FAILED, f"{host}: {found}", "Check the host in the address, and this network's DNS.")
+        advice = "Check the host in the address, and this network's DNS."
+        try:
+            self._addresses = resolve(host, port, Deadline(self._timeout), Attempt())
+        except TimeoutError:
+            return Finding("DNS", FAILED, f"{host}: no answer within {self._timeout:g} s", advice)
+        except OSError as error:
+            return Finding("DNS", FAILED, f"{host}: {error.strerror or error}", advice)
+        names = list(dict.fromkeys(str(address[4][0]) for address in self._addresses))
+        return Finding("DNS", OK, f"{host} is {', '.join(names[:3])} ({since(began)})")
 
     def _connect(self) -> Finding:
         host, port = self._first
         began = time.monotonic()
         try:
-            self._sock = socket.create_connection((host, port), self._timeout)
+            self._sock = connect(self._addresses, Deadline(self._timeout), Attempt())
         except TimeoutError:
             advice = "A firewall may be in the way. If this network needs a proxy, set HTTPS_PROXY."
             return Finding("connection", FAILED, f"{host}:{port}: no answer within {self._timeout:g} s", advice)
@@ -126,26 +132,6 @@ class Way:
             told = str(getattr(error, "reason", None) or error.strerror or type(error).__name__)
             advice = "Does the address begin with https:// where the server speaks plain HTTP, or is it another's port?"
             return Finding("TLS", FAILED, f"no handshake: {told.replace('_', ' ').lower()}", advice)
-
-
-def _look_up(host: str, port: int, timeout: float) -> list[str] | str:
-    """Gives a host's addresses, or why there are none."""
-    outcome: list[list[str] | str] = []
-
-    def run() -> None:
-        try:
-            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            outcome.append(list(dict.fromkeys(str(entry[4][0]) for entry in entries)))
-        except OSError as error:
-            outcome.append(error.strerror or str(error))
-        except UnicodeError:
-            outcome.append("not a host name")
-
-    # A daemon: a resolver that hangs must not hold up the end of the program.
-    thread = threading.Thread(target=run, name="sessionlib-doctor-dns", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    return outcome[0] if outcome else f"no answer within {timeout:g} s"
 
 
 def _days_left(certificate: dict[str, Any]) -> int:

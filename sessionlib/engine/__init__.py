@@ -1,19 +1,22 @@
 """The embedded engine: it speaks the session protocol on a socket of this machine, so everything runs offline."""
 
-from sessionlib.engine.errors import (
-    DatabaseDamagedError,
-    DatabaseInUseError,
-    DatabaseVersionError,
-    EngineError,
-    ModelError,
-    StorageBusyError,
-    StorageError,
-    StorageFullError,
-)
-from sessionlib.engine.limits import Limits
-from sessionlib.engine.local import LocalEngine
-from sessionlib.engine.serving import serve
-from sessionlib.engine.tools import LocalTool, tool
+from sessionlib.extras import extra
+
+with extra("engine", "the embedded engine"):
+    from sessionlib.engine.errors import (
+        DatabaseDamagedError,
+        DatabaseInUseError,
+        DatabaseVersionError,
+        EngineError,
+        ModelError,
+        StorageBusyError,
+        StorageError,
+        StorageFullError,
+    )
+    from sessionlib.engine.limits import Limits
+    from sessionlib.engine.local import LocalEngine
+    from sessionlib.engine.serving import serve
+    from sessionlib.engine.tools import LocalTool, tool
 
 __all__ = [
     "DatabaseDamagedError",

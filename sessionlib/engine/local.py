@@ -102,6 +102,9 @@ class LocalEngine:
     def start(self) -> LocalEngine:
         """Starts the engine; does nothing when it runs.
 
+        Returns:
+            The engine itself.
+
         Raises:
             EngineError: The model or the database cannot be had; its kinds say why.
             OSError: The address cannot be listened on.

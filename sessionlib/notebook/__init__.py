@@ -1,5 +1,7 @@
-"""What is special about notebooks: asking a person with buttons while cells come and go."""
+"""What is special about notebooks: turns that stream into cells, and asking a person while cells come and go."""
 
-from sessionlib.notebook.approvals import ask_notebook
+from sessionlib.notebook.approvals import approvals, ask_notebook
+from sessionlib.notebook.beside import LiveReply, begin
+from sessionlib.notebook.turns import show_turn
 
-__all__ = ["ask_notebook"]
+__all__ = ["LiveReply", "approvals", "ask_notebook", "begin", "show_turn"]

@@ -4,57 +4,111 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from sessionlib.approvals import ApprovalRequest
 from sessionlib.content import ApprovalResponse
+from sessionlib.extras import extra
 from sessionlib.notebook.kernel import is_free, kernel_here, runs_a_cell, takes_input
 from sessionlib.policies import ask_console
 
 if TYPE_CHECKING:
-    from sessionlib.notebook.buttons import Buttons
+    from sessionlib.notebook.form import Form
+    from sessionlib.session import Session
 
-__all__ = ["ask_notebook"]
+__all__ = ["approvals", "ask_notebook"]
 
 HEADLESS = "nobody could be asked: the notebook is run without anybody to answer"
-# Seconds for which a cell may run before buttons, which wait for its end, give way to a prompt.
+# Seconds for which a cell may run before a form, which waits for its end, gives way to a prompt.
 _PATIENCE = 2.0
 _LOOK_AGAIN = 0.1
 
 
 def ask_notebook(request: ApprovalRequest) -> ApprovalResponse | None:
-    """Asks in the notebook: with buttons, which stay when the cell has ended, or at a prompt.
+    """Asks in the notebook: with a form, which stays when the cell has ended, or at a prompt.
 
-    Buttons take effect between cells. So they are shown for requests that are handled beside the
-    cells, on the session's own thread; a cell that waits for its own turn, as `Session.ask` does,
-    gets a prompt, and so does one that keeps running while buttons wait for its end. Where nobody is
-    there to answer (a notebook that is run as a script) it denies and says why. Outside of notebooks it
-    does what `ask_console` does.
+    A kernel takes in clicks between cells, and not while one runs. So a form is shown for requests that
+    are handled beside the cells, on the session's own thread; a cell that waits for its own turn, as
+    `Session.ask` does, gets a prompt, and so does one that keeps running while a form waits for its end.
+    `Session.chat` with ``wait=False`` lets its cell end, and shows forms of its own. Where nobody is there to
+    answer (a notebook that is run as a script) it denies and says why. Outside of notebooks, and without
+    ipywidgets, it does what `ask_console` does.
     """
+    return _ask(request, _below)
+
+
+def approvals(session: Session) -> Callable[[], None]:
+    """Shows a place below this cell in which the session asks for approvals, now and later.
+
+    It asks there about every request of the session that no cell waits for, each with a form: the
+    arguments to edit, Approve, Always, and Deny with a reason. A click takes effect between cells. Requests of
+    a turn that a cell waits for are asked at a prompt, as by `ask_notebook`.
+
+    Args:
+        session: The session.
+
+    Returns:
+        The function that asks there no more.
+
+    Raises:
+        MissingExtraError: ipywidgets is not installed.
+    """
+    with extra("notebook", "a place for approvals"):
+        from sessionlib.notebook.stage import Stage
+    stage = Stage()
+
+    def ask_here(request: ApprovalRequest) -> ApprovalResponse | None:
+        return _ask(request, stage.add)
+
+    ask_here.__qualname__ = ask_notebook.__name__  # what the record calls it
+    remove: Callable[[], None] = session.on_approval(ask_here)
+    return remove
+
+
+def _ask(request: ApprovalRequest, put: Callable[[Any], None]) -> ApprovalResponse | None:
     kernel = kernel_here()
-    if kernel is not None and not takes_input(kernel):
+    if kernel is None:
+        return ask_console(request)
+    if not takes_input(kernel):
         return ApprovalResponse(False, deny_reason=HEADLESS)
-    buttons = None if kernel is None or runs_a_cell(threading.get_ident()) else _buttons_for(request)
-    return ask_console(request) if buttons is None else _wait(request, buttons)
+    if runs_a_cell(threading.get_ident()):
+        return ask_console(request)
+    if threading.current_thread() is threading.main_thread():
+        return None  # clicks come in on this thread, so it must not wait for one; whoever called it asks
+    form = _form_for(request)
+    if form is None:
+        return ask_console(request)
+    put(form.box)
+    return _wait(request, form)
 
 
-def _buttons_for(request: ApprovalRequest) -> Buttons | None:
+def _form_for(request: ApprovalRequest) -> Form | None:
     try:
-        from sessionlib.notebook.buttons import Buttons
+        from sessionlib.notebook.form import Form
     except ImportError:  # no widgets here
         return None
-    return Buttons(request)
+    return Form(request)
 
 
-def _wait(request: ApprovalRequest, buttons: Buttons) -> ApprovalResponse | None:
+def _below(box: Any) -> None:
+    from IPython.display import display
+
+    display(box)  # type: ignore[no-untyped-call]
+
+
+def _wait(request: ApprovalRequest, form: Form) -> ApprovalResponse | None:
     busy_since: float | None = None
-    while not buttons.pressed.wait(_LOOK_AGAIN):
+    while not form.pressed.wait(_LOOK_AGAIN):
         now = time.monotonic()
         busy_since = None if is_free() else busy_since or now
-        if not (request.is_open and request.session.is_connected):
-            buttons.close("no answer is needed any more")
+        if not request.is_open:
+            form.settle()
+            return None
+        if not request.session.is_connected:
+            form.settle("the session was left")
             return None
         if busy_since is not None and now - busy_since > _PATIENCE:
-            buttons.close("asked at the prompt, because a cell is running")
+            form.settle("asked at the prompt, because a cell is running")
             return ask_console(request)
-    return buttons.response
+    return form.response

@@ -6,15 +6,14 @@ import sys
 import threading
 from typing import Any
 
+from sessionlib.cells import shell_here
+
 __all__ = ["is_free", "kernel_here", "runs_a_cell", "takes_input"]
 
 
 def kernel_here() -> Any:
     """Gives the Jupyter kernel that this process is; None when it is none."""
-    # Whoever is in a notebook has IPython loaded; nobody else is made to load it.
-    ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    return getattr(shell, "kernel", None)
+    return getattr(shell_here(), "kernel", None)
 
 
 def takes_input(kernel: Any) -> bool:

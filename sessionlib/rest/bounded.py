@@ -10,10 +10,7 @@ from __future__ import annotations
 import http.client
 import http.cookiejar
 import io
-import ipaddress
-import queue
 import socket
-import threading
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +19,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from sessionlib.config import is_loopback
+from sessionlib.dialling import Attempt, connect, resolve
 from sessionlib.timing import Deadline
 
 if TYPE_CHECKING:
@@ -116,8 +113,16 @@ class _Connection(HTTPConnection):
     response_class = _BoundedResponse
 
     def _new_conn(self) -> socket.socket:
-        limit = _limit.get()
-        return _dial(_resolve(self.host, self.port, limit), limit, self.socket_options or ())
+        limit, attempt = _limit.get(), Attempt()
+        addresses = resolve(self.host, self.port, limit.deadline, attempt)
+        sock = connect(addresses, limit.deadline, attempt, self.socket_options or ())
+        try:
+            # For the TLS handshake, which takes the socket's timeout as that of the whole handshake.
+            sock.settimeout(limit.left())
+        except TimeoutError:
+            sock.close()
+            raise
+        return sock
 
     def send(self, data: Any) -> None:
         # One sendall over TLS starts its timeout again with each record, so long bodies go in pieces.
@@ -143,65 +148,6 @@ class _HttpsPool(urllib3.HTTPSConnectionPool):
 
 
 _POOLS = {"http": _HttpPool, "https": _HttpsPool}
-
-
-def _resolve(host: str, port: int, limit: Limit) -> list[Any]:
-    # getaddrinfo knows no timeout and cannot be interrupted: a name that may take long is looked up
-    # on a thread of its own, which a call whose time is over leaves behind.
-    if is_loopback(host) or _is_address(host):
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    found: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
-    # A daemon, because a resolver that hangs must not hold up the end of the program.
-    threading.Thread(target=_look_up, args=(host, port, found), name=f"sessionlib-dns-{host}", daemon=True).start()
-    try:
-        answer = found.get(timeout=limit.left())
-    except queue.Empty:
-        raise TimeoutError("the name was not resolved in time") from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
-
-
-def _look_up(host: str, port: int, found: queue.SimpleQueue[list[Any] | Exception]) -> None:
-    try:
-        found.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    except (OSError, UnicodeError) as error:
-        found.put(error if isinstance(error, OSError) else socket.gaierror(str(error)))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _dial(addresses: list[Any], limit: Limit, options: Any) -> socket.socket:
-    failure: OSError = socket.gaierror("the name has no address")
-    for index, (family, kind, protocol, _, address) in enumerate(addresses):
-        left = limit.left()
-        # An address that swallows packets must not eat the time of those after it.
-        share = None if left is None else left / (len(addresses) - index)
-        try:
-            return _connect(socket.socket(family, kind, protocol), address, share, options)
-        except OSError as error:
-            failure = error
-    raise failure
-
-
-def _connect(sock: socket.socket, address: Any, timeout: float | None, options: Any) -> socket.socket:
-    try:
-        for option in options:
-            sock.setsockopt(*option)
-        sock.settimeout(timeout)
-        sock.connect(address)
-        # For the TLS handshake, which takes the socket's timeout as that of the whole handshake.
-        sock.settimeout(_limit.get().left())
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 class _Adapter(HTTPAdapter):

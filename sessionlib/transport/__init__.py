@@ -51,6 +51,8 @@ class Transport(Protocol):
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         """Waits for text messages and gives all that have arrived, at least one.
 
+        What it gives is good until it is called again.
+
         Raises:
             SessionTimeoutError: None came before the deadline; the transport is of no use any more.
             SessionDisconnectedError: The connection has ended; ``code`` and ``reason`` tell how.

@@ -30,6 +30,8 @@ def encode_frame(opcode: int, payload: bytes, is_last: bool = True) -> bytes:
     else:
         head = struct.pack("!BBQ", first, MASKED | 127, size)
     key = os.urandom(4)
+    if size < _BLOCK:
+        return b"".join((head, key, _masked_rest(payload, key)))
     return b"".join((head, key, *_masked(payload, key)))
 
 
@@ -44,7 +46,11 @@ def _masked(payload: bytes, key: bytes) -> list[bytes]:
             block = int.from_bytes(payload[start : start + _BLOCK], "little")
             blocks.append((block ^ mask).to_bytes(_BLOCK, "little"))
     if size > whole:
-        rest = payload[whole:]
-        mask = int.from_bytes((key * (len(rest) // 4 + 1))[: len(rest)], "little")
-        blocks.append((int.from_bytes(rest, "little") ^ mask).to_bytes(len(rest), "little"))
+        blocks.append(_masked_rest(payload[whole:], key))
     return blocks
+
+
+def _masked_rest(data: bytes, key: bytes) -> bytes:
+    size = len(data)
+    mask = int.from_bytes((key * (size // 4 + 1))[:size], "little")
+    return (int.from_bytes(data, "little") ^ mask).to_bytes(size, "little")

@@ -1,21 +1,13 @@
-"""Waiting for a socket within a deadline, and waking whoever does."""
+"""Waiting for a socket within a deadline."""
 
 from __future__ import annotations
 
-import contextlib
 import select
 import socket
 
 from sessionlib.timing import Deadline
 
-__all__ = ["shut", "wait_readable", "wait_writable"]
-
-
-def shut(sock: socket.socket) -> None:
-    """Ends a connection both ways, waking whoever reads, writes or connects; the descriptor stays."""
-    # Not the method of an SSLSocket, which would take the TLS layer off under a thread that reads.
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+__all__ = ["wait_readable", "wait_writable"]
 
 
 def wait_readable(sock: socket.socket, deadline: Deadline) -> bool:

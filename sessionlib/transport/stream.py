@@ -10,10 +10,12 @@ import socket
 import ssl
 import threading
 import time
+from collections import deque
 
+from sessionlib.dialling import shut
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
 from sessionlib.timing import Deadline
-from sessionlib.transport.readiness import shut, wait_readable, wait_writable
+from sessionlib.transport.readiness import wait_readable, wait_writable
 
 __all__ = ["Stream", "wrap"]
 
@@ -21,6 +23,10 @@ __all__ = ["Stream", "wrap"]
 SMALLEST = 16384
 LARGEST = 262144
 _DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
+# The buffer of the last large message, for the next one of any stream: memory that is touched for the
+# first time costs as much as reading into it. Larger ones are not kept.
+LARGEST_SPARE = 1 << 22
+_spare: deque[bytearray] = deque(maxlen=1)
 
 
 class Stream:
@@ -40,6 +46,7 @@ class Stream:
         self.deadline: Deadline | None = None
         self.heard = time.monotonic()
         self._chunk = SMALLEST
+        self._lent: bytearray | None = None
         self._set_up(sock)
 
     def _set_up(self, sock: socket.socket) -> None:
@@ -55,6 +62,8 @@ class Stream:
         """
         if self.deadline is not None and not self._ready_to_read(self.deadline):
             raise SessionTimeoutError(f"the peer did not answer within {self.deadline.timeout} s")
+        # What has been consumed is let go before the wait: its memory can be read to again.
+        rest, self.data, self.pos = self.data[self.pos :], b"", 0
         try:
             chunk = self._read(self._chunk)
         except OSError as error:
@@ -66,19 +75,19 @@ class Stream:
             self._chunk *= 2
         elif len(chunk) < self._chunk // 4 and self._chunk > SMALLEST:
             self._chunk //= 2
-        rest = self.data[self.pos :]
         self.data = rest + chunk if rest else chunk
-        self.pos = 0
 
-    def take_exactly(self, size: int) -> bytearray:
+    def take_exactly(self, size: int) -> memoryview:
         """Consumes so many bytes, buffered ones first, reading the others to where they belong.
+
+        Returns:
+            The bytes, which stay there until `take_back`.
 
         Raises:
             SessionTimeoutError: They did not come in time.
             SessionDisconnectedError: The peer has ended the connection, or it broke.
         """
-        taken = bytearray(size)
-        view = memoryview(taken)
+        view = self._lend(size)
         filled = 0
         while True:
             begin = self.take(size - filled)
@@ -86,8 +95,25 @@ class Stream:
             filled += len(begin)
             filled += self._read_into(view[filled:])
             if filled == size:
-                return taken
+                return view
             self.fill()
+
+    def _lend(self, size: int) -> memoryview:
+        try:
+            buffer = _spare.pop()
+        except IndexError:
+            buffer = bytearray()
+        if len(buffer) < size:
+            buffer = bytearray(size)
+        self._lent = buffer
+        return memoryview(buffer)[:size]
+
+    def take_back(self) -> None:
+        """Has done with what `take_exactly` gave."""
+        if self._lent is not None:
+            if len(self._lent) <= LARGEST_SPARE:
+                _spare.append(self._lent)
+            self._lent = None
 
     def take(self, size: int) -> bytes:
         """Consumes up to ``size`` bytes of what is buffered."""

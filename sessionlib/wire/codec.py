@@ -1,8 +1,8 @@
 """JSON for frames, strict both ways.
 
 Reading is the hot path: orjson where it is installed, the standard library elsewhere. Writing is the
-standard library's everywhere, because orjson turns NaN into null and would say something else than
-the caller did.
+standard library's everywhere but for plain text, because orjson turns NaN into null and would say
+something else than the caller did.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["bare_loads", "dumps", "loads"]
+__all__ = ["bare_loads", "dumps", "dumps_text", "loads"]
 
-Payload = bytes | bytearray
+Payload = bytes | bytearray | memoryview
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -32,7 +32,7 @@ def _finite(digits: str) -> float:
 
 
 def _standard_loads(data: Payload) -> Any:
-    text = data.decode("utf-8")
+    text = str(data, "utf-8")
     value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     if _SURROGATE.search(text):
         # Half a pair would read well and fail wherever the text is encoded later; encoding it tells now.
@@ -42,12 +42,14 @@ def _standard_loads(data: Payload) -> Any:
 
 # As `loads`, but text that is nested too deeply may be a RecursionError.
 bare_loads: Callable[[Payload], Any] = _standard_loads
+_dumps_text: Callable[[dict[str, str]], bytes] | None = None
 try:
     import orjson
 except ImportError:  # no wheel for this interpreter
     pass
 else:
     bare_loads = orjson.loads
+    _dumps_text = orjson.dumps
 
 
 def _new_encoder(default: Callable[[object], Any] | None = None) -> json.JSONEncoder:
@@ -72,6 +74,16 @@ def dumps(value: Any, default: Callable[[object], Any] | None = None) -> bytes:
         return (_encoder if default is None else _new_encoder(default)).encode(value).encode()
     except RecursionError:
         raise ValueError("the value is nested too deeply for JSON") from None
+
+
+def dumps_text(value: dict[str, str]) -> bytes:
+    """Gives what `dumps` does, for an object that holds nothing but text."""
+    if _dumps_text is not None:
+        try:
+            return _dumps_text(value)
+        except TypeError:  # half a surrogate pair, of which the other way says more
+            pass
+    return dumps(value)
 
 
 def loads(data: Payload) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from sessionlib.errors import SessionProtocolError
-from sessionlib.events import EventDraft, SessionEvent, SessionEventType
+from sessionlib.events import EventDraft, SessionEvent, SessionEventType, make_event
 from sessionlib.wire import codec
 
 __all__ = ["END", "KNOWN_TYPES", "Frame", "Run", "check_frame", "parse_event", "parse_frame", "parse_run"]
@@ -111,10 +111,9 @@ def parse_frame(data: codec.Payload) -> Frame:
         SessionProtocolError: It is not UTF-8, not JSON, no object, or has no ``type``.
     """
     try:
-        frame = codec.loads(data)
-    except ValueError as error:
+        return check_frame(codec.bare_loads(data))
+    except (ValueError, RecursionError) as error:
         raise _unreadable(data) from error
-    return check_frame(frame)
 
 
 def check_frame(frame: object) -> Frame:
@@ -123,7 +122,7 @@ def check_frame(frame: object) -> Frame:
     Raises:
         SessionProtocolError: It is no object or has no ``type``.
     """
-    if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
+    if frame.__class__ is not dict or frame.get("type").__class__ is not str:
         raise SessionProtocolError("the engine sent a frame that is not an object with a type")
     return frame
 
@@ -153,7 +152,7 @@ def parse_event(frame: Frame, session_id: str) -> SessionEvent | None:
 
 def _unreadable(data: codec.Payload) -> SessionProtocolError:
     try:
-        data.decode("utf-8")
+        str(data, "utf-8")
     except UnicodeDecodeError:
         return SessionProtocolError("the engine sent a text message that is not UTF-8", close_code=1007)
     return SessionProtocolError("the engine sent a text message that is not JSON")
@@ -173,27 +172,27 @@ def _delta(frame: Frame, session_id: str) -> SessionEvent:
         raise _wrong("message_delta.value", "a string", value)
     if message_id.__class__ is not str and message_id is not None:
         raise _wrong("message_delta.message_id", "a string", message_id)
-    return SessionEvent(Type.MESSAGE_DELTA, session_id, message_id, {"delta": value, "index": frame.get("index")})
+    return make_event(Type.MESSAGE_DELTA, session_id, message_id, {"delta": value, "index": frame.get("index")})
 
 
 def _whole(event_type: Type) -> Callable[[Frame, str], SessionEvent]:
-    return lambda frame, session_id: SessionEvent(event_type, session_id, None, frame)
+    return lambda frame, session_id: make_event(event_type, session_id, None, frame)
 
 
 def _acknowledged(event_type: Type) -> Callable[[Frame, str], SessionEvent]:
     def make(frame: Frame, session_id: str) -> SessionEvent:
         if frame.get("success") is not False:
-            return SessionEvent(event_type, session_id, None, frame)
+            return make_event(event_type, session_id, None, frame)
         more = {name: value for name, value in frame.items() if name not in ("type", "session_id", "success")}
         told = _error_text(frame.get("error"), f"{frame['type']} failed")
-        return SessionEvent(Type.ERROR, session_id, None, {**more, "error": told, "request_type": frame["type"]})
+        return make_event(Type.ERROR, session_id, None, {**more, "error": told, "request_type": frame["type"]})
 
     return make
 
 
 def _status(frame: Frame, session_id: str) -> SessionEvent:
     message = _object(frame, "participant_status.message", "message")
-    return SessionEvent(Type.PARTICIPANT_STATUS, session_id, None, message)
+    return make_event(Type.PARTICIPANT_STATUS, session_id, None, message)
 
 
 def _error(frame: Frame, session_id: str) -> SessionEvent:
@@ -202,7 +201,7 @@ def _error(frame: Frame, session_id: str) -> SessionEvent:
         raise _wrong("error.request_type", "a string", request_type)
     more = {name: value for name, value in frame.items() if name not in ("type", "session_id")}
     told = {**more, "error": _error_text(frame.get("error")), "request_type": request_type}
-    return SessionEvent(Type.ERROR, session_id, None, told)
+    return make_event(Type.ERROR, session_id, None, told)
 
 
 def _notification(frame: Frame, session_id: str) -> SessionEvent:
@@ -214,7 +213,7 @@ def _notification(frame: Frame, session_id: str) -> SessionEvent:
     content_type = content.get("type")
     make = _CONTENTS.get(content_type) if isinstance(content_type, str) else None
     event_type, data = make(content) if make else (Type.MESSAGE_STREAMING, content)
-    return SessionEvent(event_type, session_id, message_id, data)
+    return make_event(event_type, session_id, message_id, data)
 
 
 def _object(holder: Frame, path: str, name: str) -> Frame:

@@ -104,8 +104,12 @@ atexit.register(lambda: print([m for m in sys.modules if m.startswith(("sessionl
     ("missing", "args", "told"),
     [
         ("click", ["ask", "hi"], "the command line needs click; install it with: pip install 'sessionlib[cli]'"),
-        ("pydantic", ["ask", "hi"], "this needs pydantic; install it with: pip install 'sessionlib[engine]'"),
-        ("wsproto", ["serve"], "this needs wsproto; install it with: pip install 'sessionlib[engine]'"),
+        (
+            "pydantic",
+            ["ask", "hi"],
+            "the embedded engine needs pydantic; install it with: pip install 'sessionlib[engine]'",
+        ),
+        ("wsproto", ["serve"], "the embedded engine needs wsproto; install it with: pip install 'sessionlib[engine]'"),
     ],
 )
 def test_a_missing_extra_is_named(cli: Cli, missing: str, args: list[str], told: str) -> None:

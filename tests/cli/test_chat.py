@@ -134,4 +134,6 @@ def test_a_terminal_needs_rich_and_a_pipe_does_not(cli: Cli) -> None:
     terminal = "import sys; sys.stdin.isatty = sys.stdout.isatty = lambda: True\n"
     result = run_script(terminal + source, "chat", "--local", env={**cli.env, "TERM": "xterm"}, stdin="Hi\n")
     assert (result.rc, result.stdout) == (1, "")
-    assert result.stderr == "sessionlib: this needs rich; install it with: pip install 'sessionlib[cli]'\n"
+    assert (
+        result.stderr == "sessionlib: a chat on a terminal needs rich; install it with: pip install 'sessionlib[cli]'\n"
+    )

@@ -25,6 +25,7 @@ from sessionlib import (
     ConversationalAgentRunResult,
     ConversationalRunActionRequiredError,
     DeliveryUnknownError,
+    MissingExtraError,
     SessionError,
     approve_all,
 )
@@ -316,7 +317,7 @@ def test_a_bar_of_tqdm_of_the_callers_own(agent: Agent) -> None:
 
 def test_without_tqdm_a_bar_is_refused_at_once(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    with pytest.raises(ImportError, match=r"sessionlib\[progress\]"):
+    with pytest.raises(MissingExtraError, match=r"progress=True needs tqdm; .* 'sessionlib\[progress\]'"):
         agent.map([], progress=True)
 
 

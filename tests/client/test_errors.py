@@ -78,6 +78,7 @@ EXAMPLES: list[SessionlibError] = [
     ),
     errors.ForkedSessionError("x", session_id="s1"),
     errors.TemplateReferenceError("x"),
+    errors.MissingExtraError("x", extra="plot"),
     errors.ConversationalRunActionRequiredError(SessionEvent(SessionEventType.APPROVAL_REQUEST, "s1"), "s1"),
     *[api_error(status, "GET", "/agent", "no", 2.0) for status in STATUSES],
     *[api_error(status, "GET", "/ws/session", "", 2.0, handshake=True) for status in STATUSES],

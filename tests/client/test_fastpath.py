@@ -18,8 +18,9 @@ from sessionlib.errors import MessageTooLargeError, SessionDisconnectedError, Se
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.intake import Intake
 from sessionlib.timing import Deadline
+from sessionlib.transport.reading import LARGE
 from sessionlib.transport.stream import LARGEST, wrap
-from sessionlib.transport.websocket import LARGE, WebSocketTransport
+from sessionlib.transport.websocket import WebSocketTransport
 from sessionlib.wire import codec, fastpath, frames
 from sessionlib.wire.parse import Run
 from sessionlib.wire.recovery import Seen
@@ -131,6 +132,29 @@ def test_messages_among_fragments_pings_and_pongs(link: Link, seed: int, in_piec
     writing = link.write(bytes(data), draw if in_pieces else None)
     assert link.read(len(sent)) == sent
     writing.join()
+
+
+def test_large_messages_of_several_links_at_once() -> None:
+    """They take turns with one buffer, and none may see what another has read."""
+    read: dict[int, list[bytes]] = {}
+
+    def run(number: int) -> None:
+        near, far = socket.socketpair()
+        link = Link(WebSocketTransport(wrap(near), LIMIT), far)
+        sent = [letters(LARGE + (number * 7919 + at * 104_729) % LARGE) for at in range(40)]
+        writing = link.write(b"".join(map(text_frame, sent)))
+        read[number] = [message for message in sent if link.read(1) != [message]]
+        writing.join()
+        link.transport.release()
+        far.close()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not any(read.values())
+    assert len(read) == 4
 
 
 @pytest.mark.parametrize("size", [LIMIT + 1, 1 << 62])

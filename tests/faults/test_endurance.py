@@ -189,7 +189,7 @@ def test_a_million_events_in_little_memory(engine: ScriptEngine) -> None:
 from sessionlib.wire import codec, frames
 with make() as session, session.listen(event_types=["message_delta"], maxsize=0, timeout=30) as listener:
     session.send("go")
-    transport = session._connection._transport
+    transport = session._connection.link.transport
     began, early, count = time.monotonic(), 0, 0
     while count < {total}:
         if count % 20_000 == 0:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -149,9 +149,13 @@ def _begin_to_connect(address: tuple[str, int]) -> socket.socket:
 
 
 def test_a_name_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    allow_threads("sessionlib-dns-slow.example")
+    allow_threads("sessionlib-resolve-slow.example")
     release = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: release.wait(5) and [])
+
+    def hang(*args: object, flags: int = 0, **options: object) -> list[object]:
+        return _no_name() if flags else [] * release.wait(5)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
     with Client(KEY, "https://slow.example", timeout=0.4) as client:
         began = time.monotonic()
         with pytest.raises(ApiTimeoutError, match=r"slow\.example did not answer"):
@@ -368,7 +372,7 @@ def test_a_proxy_of_the_environment_for_other_machines(other_server: Server, mon
     assert len(other_server.seen) == 1
 
 
-def _no_name(*args: object, **options: object) -> None:
+def _no_name(*args: object, **options: object) -> NoReturn:
     raise socket.gaierror(socket.EAI_NONAME, "no name")
 
 

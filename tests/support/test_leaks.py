@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -43,6 +44,12 @@ def test_traceback(sentinel_key):
 def test_drawn(number):
     assert number < 100
 
+def test_frames(engine):
+    from sessionlib import Session
+    with Session(session_id="s1", api_key="k", ws_url=engine.ws_url) as session:
+        session.send("heard " + "x" * 400)
+        assert session.get_messages() is None
+
 def test_that_is_fine(sentinel_key, log_watch, engine, seed):
     threading.Thread(target=time.sleep, args=(0.2,)).start()
     logging.getLogger("somewhere").debug("fine")
@@ -55,7 +62,10 @@ def test_a_run_with_every_kind_of_leak(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:asyncio", "--rootdir", str(tmp_path)]
     command += ["-p", "no:cacheprovider", str(tmp_path), "--hypothesis-seed=7"]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": "."})
-    assert "1 failed, 5 passed, 4 errors" in ran.stdout, ran.stdout
+    assert "2 failed, 5 passed, 4 errors" in ran.stdout, ran.stdout
+    assert '> {"type":"connect_session","session_id":"s1"}' in ran.stdout
+    assert re.search(r'^< .*"get_messages"', ran.stdout, re.MULTILINE)
+    assert "xxx... (" in ran.stdout
     assert "thread 'forgotten' is left over" in ran.stdout
     assert "stop.wait" in ran.stdout or "threading.py" in ran.stdout
     assert "descriptor is left over: " in ran.stdout

@@ -31,7 +31,7 @@ class InvalidArgumentsError(ValueError):
 
 
 class LocalTool(Generic[P, R]):
-    """A Python function that models may call; calling it runs the function as before.
+    """A Python function that models may call; calling it runs the function as before. Made by `tool`.
 
     Attributes:
         name: The name models call it by.
@@ -61,6 +61,9 @@ class LocalTool(Generic[P, R]):
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Gives the arguments as the function takes them.
+
+        Args:
+            arguments: What the model proposed, by name.
 
         Raises:
             InvalidArgumentsError: They do not fit the schema.

@@ -1,54 +1,15 @@
-"""A session's messages as text, Markdown or JSON."""
+"""What a message of the history says, in words, whatever its kind."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from sessionlib.cli.describe import call_text
-from sessionlib.cli.say import one_line, size_of
 from sessionlib.events import SessionMessage
+from sessionlib.words import call_text, one_line, size_of
 
-__all__ = ["as_json", "as_json_lines", "as_markdown", "as_text", "body_of", "who", "write"]
-
-
-def as_text(messages: Sequence[SessionMessage]) -> str:
-    """Gives the messages as plain text, one paragraph each."""
-    return "\n".join(f"{who(message)}: {body_of(message)}\n" for message in messages)
-
-
-def as_markdown(messages: Sequence[SessionMessage]) -> str:
-    """Gives the messages as Markdown, one section each."""
-    title = f"# Session {messages[0].session_id}\n" if messages else "# An empty session\n"
-    return "\n".join([title, *(f"## {who(message).capitalize()}\n\n{body_of(message)}\n" for message in messages)])
-
-
-def as_json(messages: Sequence[SessionMessage]) -> str:
-    """Gives the messages, as the engine has them, as one JSON document."""
-    return json.dumps([message.raw for message in messages], indent=2, default=str) + "\n"
-
-
-def as_json_lines(messages: Sequence[SessionMessage]) -> str:
-    """Gives the messages, as the engine has them, one a line."""
-    return "".join(json.dumps(message.raw, default=str) + "\n" for message in messages)
-
-
-def write(path: Path, messages: Sequence[SessionMessage], *, replace: bool = False) -> None:
-    """Writes the messages in the form that the file's name asks for: .json, .jsonl, .txt, else Markdown.
-
-    Args:
-        path: The file.
-        messages: The messages.
-        replace: Whether a file of that name may be overwritten.
-
-    Raises:
-        OSError: It cannot be written, or is there.
-    """
-    form = _FORMS.get(path.suffix.lower(), as_markdown)
-    with open(path, "w" if replace else "x", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(form(messages))
+__all__ = ["body_of", "content_of", "who"]
 
 
 def who(message: SessionMessage) -> str:
@@ -58,14 +19,19 @@ def who(message: SessionMessage) -> str:
 
 def body_of(message: SessionMessage) -> str:
     """Gives what a message says, whatever its kind."""
-    content = message.raw.get("content")
-    if isinstance(content, str):
-        return content
-    content = content if isinstance(content, Mapping) else {}
     words = _WORDS.get(message.content_type)
     if words is not None:
-        return words(content)
+        return words(content_of(message))
+    bare = message.raw.get("content")
+    if isinstance(bare, str):
+        return bare
     return message.text if message.text is not None else f"({message.content_type or 'nothing'})"
+
+
+def content_of(message: SessionMessage) -> Mapping[str, Any]:
+    """Gives the content as the engine sent it; empty when it is no object."""
+    content = message.raw.get("content")
+    return content if isinstance(content, Mapping) else {}
 
 
 def _call(content: Mapping[str, Any]) -> str:
@@ -116,7 +82,6 @@ def _tool(content: Mapping[str, Any]) -> str:
     return str(content.get("tool_name") or "a tool")
 
 
-_FORMS = {".json": as_json, ".jsonl": as_json_lines, ".txt": as_text}
 _WORDS = {
     "tool_call": _call,
     "tool_result": _result,

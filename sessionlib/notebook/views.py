@@ -1,0 +1,158 @@
+"""Showing a turn as it comes: in a cell as Markdown, a few times a second; elsewhere as text.
+
+All of it happens on the thread that reads the turn. A view draws what is new when it is time to and says
+how long it can wait otherwise; the events themselves are never held up.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from sessionlib.events import SessionEvent
+from sessionlib.notebook.lines import Line, Lines
+from sessionlib.notebook.sections import Section
+from sessionlib.telling import Streamed, TextPrinter, describe
+
+__all__ = ["CellView", "Place", "PrintView", "View"]
+
+Place = Callable[[str], Callable[[str], None]]
+"""Shows some Markdown below what is there; gives the function that puts other Markdown in its stead."""
+
+# Seconds between two messages to the front end, at most twenty a second.
+_INTERVAL = 0.05
+# A section is drawn when a part of it is new, or after so many seconds: what is drawn in all stays
+# within so many times the text.
+_PART = 64
+_PATIENCE = 0.25
+
+
+class View(Protocol):
+    """Where a turn is shown."""
+
+    def show(self, event: SessionEvent) -> None:
+        """Takes the next event, and draws if it is time."""
+
+    def until_due(self) -> float | None:
+        """Gives the seconds until something should be drawn; None when nothing waits."""
+
+    def draw(self) -> None:
+        """Draws what is new."""
+
+
+class CellView:
+    """Shows a turn as Markdown.
+
+    Args:
+        place: Where.
+        clock: What tells the time.
+    """
+
+    def __init__(self, place: Place, clock: Callable[[], float] = time.monotonic) -> None:
+        self._place = place
+        self._clock = clock
+        self._streamed = Streamed()
+        self._lines = Lines()
+        self._message_id: str | None = None
+        self._sections = [Section()]
+        self._drawn: list[Callable[[str], None]] = []
+        # Where each line stands, because what it is about may change when its section has ended.
+        self._homes: dict[str, Section] = {}
+        self._stale: list[Section] = []
+        self._last = self._next = 0.0
+
+    def show(self, event: SessionEvent) -> None:
+        """Takes the next event, and draws if it is time."""
+        for piece in self._streamed.new_text(event):
+            self._write(piece, event.message_id)
+        line = self._lines.line(event)
+        if line is not None:
+            self._put(line)
+        if self.until_due() == 0.0:
+            self.draw()
+
+    def decided(self, event: SessionEvent, outcome: str) -> None:
+        """Takes note of what somebody has decided about a request."""
+        self._put(self._lines.decided(event, outcome))
+
+    def until_due(self) -> float | None:
+        """Gives the seconds until something should be drawn; None when nothing waits."""
+        if not self._stale:
+            return None
+        last = self._stale[-1]
+        at = self._next if last.fresh * _PART >= last.size else max(self._next, self._last + _PATIENCE)
+        return max(0.0, at - self._clock())
+
+    def draw(self) -> None:
+        """Draws what is new."""
+        while (rest := self._sections[-1].overflow()) is not None:
+            self._sections.append(rest)
+            self._touch(rest)
+        stale, self._stale = self._stale, []
+        for section in stale:
+            self._draw(section)
+
+    @property
+    def markdown(self) -> str:
+        """All of it."""
+        return "\n\n".join(section.markdown() for section in self._sections)
+
+    # ---- within --------------------------------------------------------------------------------
+
+    def _write(self, piece: str, message_id: str | None) -> None:
+        if message_id != self._message_id:
+            self._message_id = message_id
+            self._section().end_text()
+        section = self._sections[-1]
+        section.write(piece)
+        self._touch(section)
+
+    def _put(self, line: Line) -> None:
+        section = self._homes.setdefault(line.key, self._section())
+        section.put(line)
+        self._touch(section)
+
+    def _section(self) -> Section:
+        """Gives the section for a new block."""
+        if self._sections[-1].is_full:
+            self._sections.append(Section())
+        return self._sections[-1]
+
+    def _touch(self, section: Section) -> None:
+        if section not in self._stale:
+            self._stale.append(section)
+
+    def _draw(self, section: Section) -> None:
+        section.fresh = 0
+        at = self._sections.index(section)
+        if at < len(self._drawn):
+            self._drawn[at](section.markdown())
+        else:
+            self._drawn.append(self._place(section.markdown()))
+        now = self._clock()
+        self._last, self._next = now, max(now, self._next) + _INTERVAL
+
+
+class PrintView:
+    """Prints a turn: its text to standard output, what else happens to standard error, a line each."""
+
+    def __init__(self) -> None:
+        self._printer = TextPrinter(sys.stdout or io.StringIO())
+
+    def show(self, event: SessionEvent) -> None:
+        """Prints what is new."""
+        self._printer.show(event)
+        told = describe(event)
+        if told is not None and sys.stderr is not None:
+            self._printer.close()
+            sys.stderr.write(f"{told}\n")
+
+    def until_due(self) -> None:
+        """Nothing ever waits."""
+
+    def draw(self) -> None:
+        """Ends the line that has begun."""
+        self._printer.close()

@@ -1,0 +1,118 @@
+"""What goes out over a link: posts of ours, in their order, and requests that get an answer."""
+
+from __future__ import annotations
+
+import threading
+
+from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
+from sessionlib.hub import Hub
+from sessionlib.link import Post
+from sessionlib.link_state import LinkState
+from sessionlib.outgoing import Outgoing, Progress
+from sessionlib.replies import ReplyLane
+from sessionlib.timing import Deadline, acquire
+from sessionlib.wire import codec
+from sessionlib.wire.parse import Frame
+from sessionlib.wire.recovery import summarise
+
+__all__ = ["Poster"]
+
+
+class Poster:
+    """Sends for one session, from any thread, waiting while its link is being re-opened.
+
+    Args:
+        link: What to write to.
+        hub: Where the events of a post's turn go.
+        replies: Where answers come in.
+        send_timeout: Seconds that a message may take to go out; None for as long as it takes.
+    """
+
+    def __init__(self, link: LinkState, hub: Hub, replies: ReplyLane, send_timeout: float | None) -> None:
+        self._link = link
+        self._hub = hub
+        self._replies = replies
+        self._send_timeout = send_timeout
+        # Keeps the tickets of posts in the order of their frames.
+        self._posting = threading.Lock()
+
+    def post(
+        self,
+        frame: Frame,
+        *,
+        makes_turn: bool = True,
+        attend: bool = False,
+        within: Deadline | None = None,
+        progress: Progress | None = None,
+    ) -> Post:
+        """Sends a message, waiting while the link is being re-opened.
+
+        Args:
+            frame: A ``post_message`` or ``post_messages``.
+            makes_turn: Whether the engine answers it with a turn; what is over before such a post is not
+                replayed after it.
+            attend: Whether to open a mailbox for that turn, before the frame leaves.
+            within: When to give up, if that is before ``send_timeout``.
+            progress: Hears how many bytes of files have left, and of how many; True shows a bar.
+
+        Returns:
+            The post's ticket, and the mailbox if one was asked for.
+
+        Raises:
+            SessionDisconnectedError: The session is not connected, or its link is lost.
+            SessionTimeoutError: The message did not go out in time.
+            OSError: A file in it cannot be read; when part of it has left, the link is cut.
+        """
+        outgoing = Outgoing(frame, progress)
+        contents = summarise(frame) if makes_turn else (str(frame.get("parent_message_id") or ""),)
+        deadline = Deadline(self._send_timeout) if within is None else within.sooner(self._send_timeout)
+        try:
+            self._link.check_usable()
+            if not acquire(self._posting, deadline):
+                raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
+            try:
+                return self._post(outgoing, contents, makes_turn, attend, deadline)
+            finally:
+                self._posting.release()
+        finally:
+            outgoing.close()
+
+    def _post(
+        self, outgoing: Outgoing, contents: tuple[str, ...], makes_turn: bool, attend: bool, deadline: Deadline
+    ) -> Post:
+        while True:
+            transport = self._link.transport or self._link.wait_usable(deadline)
+            ticket = self._hub.begin_post(makes_turn, contents)
+            mailbox = self._hub.attend(ticket) if attend else None
+            try:
+                if outgoing.payload is None:
+                    transport.send_pieces(outgoing.pieces(), deadline)
+                else:
+                    transport.send(outgoing.payload, deadline)
+            except BaseException as error:
+                if not transport.has_unsent:
+                    self._hub.withdraw(ticket)
+                if mailbox is not None:
+                    self._hub.leave(mailbox)
+                if not isinstance(error, SessionDisconnectedError):
+                    raise
+                self._link.await_loss(transport, deadline)  # not all of it left, so that sending it again is safe
+            else:
+                outgoing.finish()
+                return Post(ticket, mailbox)
+
+    def call(self, frame: Frame, deadline: Deadline) -> Frame:
+        """Sends a request that may be repeated, and waits for the engine's answer.
+
+        Raises:
+            SessionDisconnectedError: The session is not connected, or its link is lost.
+            SessionTimeoutError: No answer came in time.
+            SessionError: The engine refused.
+        """
+        payload = codec.dumps(frame)
+        while True:
+            transport = self._link.wait_usable(deadline)
+            try:
+                return self._replies.call(frame["type"], lambda: transport.send(payload, deadline), deadline)  # noqa: B023
+            except SessionDisconnectedError:
+                self._link.await_loss(transport, deadline)

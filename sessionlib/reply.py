@@ -1,0 +1,183 @@
+"""The whole answer of a turn, and what it is made from: the events that were read."""
+
+# Annotations are real objects here, because dataclasses-json makes marshmallow schemas only from those.
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Optional
+
+from sessionlib.arrivals import Arrivals
+from sessionlib.cells import this_cell
+from sessionlib.events import SessionEvent, SessionEventType, SessionMessageStatus
+from sessionlib.models import JsonModel
+from sessionlib.words import count_of
+
+if TYPE_CHECKING:
+    from sessionlib.plots import Axes
+
+__all__ = ["Reply", "ToolCall", "last_text", "reply_of"]
+
+_NOWHERE: object = "nowhere"
+
+
+@dataclass
+class ToolCall(JsonModel):
+    """One tool that ran, or was to run, in a turn.
+
+    Attributes:
+        tool_name: The tool.
+        tool_id: Its id, or None.
+        tool_call_id: The id of this call of it, or None.
+        status: The last status that the engine told of it, or None.
+        arguments: What it was called with, as far as the engine tells.
+        output: What it gave, or None.
+    """
+
+    tool_name: str
+    tool_id: Optional[str] = None
+    tool_call_id: Optional[str] = None
+    status: Optional[str] = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    output: Any = None
+
+
+@dataclass
+class Reply(JsonModel):
+    """The whole answer of a turn.
+
+    Attributes:
+        text: The text of its last message; "" when there was none.
+        message_id: The id of that message, or None.
+        events: All events of the turn, in order.
+        tool_calls: The tools that it called, in order.
+        duration: Seconds from the post to the end of the turn.
+        status: "complete", or "error" when the turn told an error.
+        error: The last error that it told, or None.
+    """
+
+    text: str
+    message_id: Optional[str] = None
+    events: list[SessionEvent] = field(default_factory=list)
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    duration: float = 0.0
+    status: SessionMessageStatus = SessionMessageStatus.COMPLETE
+    error: Optional[str] = None
+    # Not a field: times of this process's clock have no place in what is compared, or sent elsewhere.
+    _arrivals = Arrivals(0.0)
+
+    # The cell in which it has been shown; there, it is not shown once more.
+    _shown_in = _NOWHERE
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        told = "" if self._is_in_sight else f"text={self.text[:80]!r}, "
+        return f"Reply({told}status={self.status}, {len(self.events)} events, {self.duration:.2f} s)"
+
+    def _repr_markdown_(self) -> str:
+        from sessionlib.markup import fold, safe_html, safe_markdown  # for notebooks alone
+
+        parts = [] if self._is_in_sight else [safe_markdown(self.text), safe_html(f"error: {self.error}")]
+        tools = f" · {count_of(len(self.tool_calls), 'tool call')}" if self.tool_calls else ""
+        status = fold(safe_html(f"{self.status}{tools} · {self.duration:.1f} s"))
+        return "\n\n".join([*(parts if self.error is not None else parts[:1]), status])
+
+    def mark_shown(self) -> None:
+        """Notes that its text stands in this cell already, so that its repr leaves it out there."""
+        self._shown_in = this_cell()
+
+    @property
+    def _is_in_sight(self) -> bool:
+        return self._shown_in == this_cell()
+
+    @property
+    def times(self) -> list[float]:
+        """When each of its events came, in seconds from the post; empty when that is not known."""
+        return self._arrivals.times(len(self.events))
+
+    @property
+    def first_delta(self) -> Optional[float]:
+        """Seconds from the post to the first piece of text; None when there was none."""
+        return self._arrivals.first_delta(self.events)
+
+    def plot(self, ax: Optional["Axes"] = None) -> "Axes":
+        """Draws the turn along an axis of time: pieces of text, tools, approvals and waits.
+
+        Args:
+            ax: Where to draw, as matplotlib calls it; None makes a figure.
+
+        Returns:
+            Where it was drawn.
+
+        Raises:
+            MissingExtraError: matplotlib is not installed; the extra ``plot`` brings it.
+            ValueError: It is not known when the events came, since it was not had from a turn.
+        """
+        times = self.times
+        if self.events and not times:
+            raise ValueError("it is not known when the events of this reply came: it was not had from a turn here")
+        from sessionlib.plots import plot_timeline  # for notebooks alone
+        from sessionlib.timeline import timeline_of
+
+        return plot_timeline(timeline_of(self.events, times, self.duration), ax)
+
+
+def reply_of(events: list[SessionEvent], duration: float, arrivals: Arrivals) -> Reply:
+    """Makes the answer of a turn.
+
+    Args:
+        events: Its events.
+        duration: Seconds that it took.
+        arrivals: When the events came.
+    """
+    error = next((event.error for event in reversed(events) if event.error is not None), None)
+    message_id, text = last_text(events)
+    reply = Reply(
+        text=text,
+        message_id=message_id,
+        events=list(events),
+        tool_calls=_tool_calls(events),
+        duration=duration,
+        status=SessionMessageStatus.COMPLETE if error is None else SessionMessageStatus.ERROR,
+        error=error,
+    )
+    reply._arrivals = arrivals
+    return reply
+
+
+def last_text(events: list[SessionEvent]) -> tuple[Optional[str], str]:
+    """Gives the id and the text of the last message in some events; "" when there is none."""
+    last = next((event for event in reversed(events) if event.is_complete or event.delta), None)
+    if last is None:
+        return None, ""
+    # Pieces that come behind the whole do not change it.
+    whole = next((e for e in reversed(events) if e.is_complete and e.message_id == last.message_id), None)
+    if whole is not None:
+        return whole.message_id, "" if whole.text is None else str(whole.text)
+    # A message that was cut off has only pieces.
+    return last.message_id, "".join(event.delta or "" for event in events if event.message_id == last.message_id)
+
+
+# What is told of a tool call, as far as it is of a kind that a `ToolCall` can hold.
+_TOLD: dict[str, type] = {
+    "tool_id": str,
+    "tool_call_id": str,
+    "status": str,
+    "arguments": Mapping,
+    "output": object,
+}
+
+
+def _tool_calls(events: list[SessionEvent]) -> list[ToolCall]:
+    calls: dict[str, ToolCall] = {}
+    for event in events:
+        if event.type not in (SessionEventType.TOOL_CALL, SessionEventType.TOOL_RESULT):
+            continue
+        key = str(event.data.get("tool_call_id") or event.message_id or id(event))
+        call = calls.setdefault(key, ToolCall(str(event.data.get("tool_name") or "")))
+        for name, kind in _TOLD.items():
+            told = event.data.get(name)
+            if told is not None and isinstance(told, kind):
+                setattr(call, name, told)
+    return list(calls.values())

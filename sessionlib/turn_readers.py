@@ -1,0 +1,123 @@
+"""Who reads a turn of its own: the mailbox of each, and the events that go there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sessionlib.errors import SessionError
+from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.mailbox import Mailbox, TimedMailbox
+from sessionlib.wire.turns import Origin, Ticket, TurnTracker
+
+__all__ = ["Request", "TurnReaders"]
+
+Request = tuple[SessionEvent, Origin]
+_DELTA = SessionEventType.MESSAGE_DELTA
+_REQUESTS = frozenset({SessionEventType.APPROVAL_REQUEST, SessionEventType.REAUTH_REQUEST})
+
+
+class TurnReaders:
+    """The mailboxes of the turns that are read; the hub's lock protects them.
+
+    Args:
+        tracker: Tells which turn an event belongs to.
+    """
+
+    def __init__(self, tracker: TurnTracker) -> None:
+        self._tracker = tracker
+        self._turns: dict[Ticket, TimedMailbox] = {}
+        # Turns whose readers have stopped for the time being: others hear what comes in them as well.
+        self._paused: set[Ticket] = set()
+
+    @property
+    def mailboxes(self) -> list[Mailbox]:
+        """All of them."""
+        return list(self._turns.values())
+
+    def open(self, ticket: Ticket) -> TimedMailbox:
+        """Opens a mailbox for the turn of a post that is about to leave."""
+        ticket.attended = True  # nobody else knows it yet
+        mailbox = self._turns[ticket] = TimedMailbox()
+        return mailbox
+
+    def ticket_of(self, mailbox: Mailbox) -> Ticket | None:
+        """Gives the post whose turn a mailbox is for; None when it is no such mailbox."""
+        return next((ticket for ticket, turn in self._turns.items() if turn is mailbox), None)
+
+    def remove(self, ticket: Ticket) -> bool:
+        """Forgets the reader of a turn, and tells whether others have heard what it left unread."""
+        del self._turns[ticket]
+        was_paused = ticket in self._paused
+        self._paused.discard(ticket)
+        return was_paused
+
+    def pause(self, mailbox: Mailbox) -> bool:
+        """Has others hear what comes for a mailbox; tells whether that is a change."""
+        ticket = self.ticket_of(mailbox)
+        if ticket is None or ticket in self._paused:
+            return False
+        self._paused.add(ticket)
+        return True
+
+    def resume(self, mailbox: Mailbox) -> bool:
+        """Undoes `pause`; tells whether that is a change."""
+        ticket = self.ticket_of(mailbox)
+        was_paused = ticket in self._paused
+        if ticket is not None:
+            self._paused.discard(ticket)
+        return was_paused
+
+    def fail(self, ticket: Ticket, failure: Callable[[], SessionError]) -> bool:
+        """Ends the mailbox of a turn with a failure; False when nobody reads it."""
+        if ticket not in self._turns:
+            return False
+        self._turns[ticket].close(failure)
+        return True
+
+    def follow(self, events: Sequence[SessionEvent], requests: list[Request]) -> Sequence[SessionEvent]:
+        """Gives each event to the reader of its turn, if it has one.
+
+        Args:
+            events: What arrived.
+            requests: What is appended to: events that ask for an answer, and refusals of answers.
+
+        Returns:
+            The events that no reader of a turn has got.
+        """
+        # Where an owner's events begin: pieces in a row are one owner's, and only the first of them is
+        # followed, for the others would change nothing.
+        cuts: list[tuple[int, Ticket | None]] = []
+        in_pieces = False
+        for at, event in enumerate(events):
+            is_piece = event.type is _DELTA
+            if not (is_piece and in_pieces):
+                cuts.append((at, self._owner_of(event, requests)))
+            in_pieces = is_piece
+        return self._share_out(events, cuts) if self._turns and events else events
+
+    def _owner_of(self, event: SessionEvent, requests: list[Request]) -> Ticket | None:
+        owner = self._tracker.follow(event)
+        if owner is not None and not owner.makes_turn:
+            # About an answer of ours; it matters to the turn that waits for it.
+            if owner.refusal is event:
+                requests.append((event, Origin(owner, self._tracker.course)))
+            return self._tracker.current
+        if event.type in _REQUESTS:
+            requests.append((event, Origin(owner, self._tracker.course)))
+        return owner
+
+    def _share_out(
+        self, events: Sequence[SessionEvent], cuts: Sequence[tuple[int, Ticket | None]]
+    ) -> Sequence[SessionEvent]:
+        unattended: list[SessionEvent] = []
+        attended: dict[Ticket, list[SessionEvent]] = {}
+        ends = [*(at for at, _ in cuts[1:]), len(events)]
+        for (start, owner), end in zip(cuts, ends, strict=True):
+            owned = events[start:end]
+            if owner is not None and owner in self._turns:
+                attended.setdefault(owner, []).extend(owned)
+            if owner is None or owner not in self._turns or owner in self._paused:
+                unattended.extend(owned)
+        for owner, owned in attended.items():
+            self._turns[owner].put(owned)
+        return unattended
