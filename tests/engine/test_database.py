@@ -230,7 +230,7 @@ def test_a_second_engine_is_refused_with_the_holders_pid(path: Path, process: Ca
 
 
 def test_many_starts_at_once_have_one_winner(path: Path) -> None:
-    for _ in range(20):
+    for _ in range(100):
         outcomes: list[str] = []
         barrier = threading.Barrier(4)
 
@@ -323,7 +323,7 @@ def test_a_full_disk_is_an_error_and_no_ack(narrow: Process, path: Path) -> None
     with Caller.on(narrow) as caller:
         caller.ask("before")
         acked = {message["id"] for message in caller.history()}
-        for _ in range(5):
+        for _ in range(20):
             narrow.popen.send_signal(signal.SIGUSR1)
             refused = eventually(lambda: _refused(caller, acked), 60)
             assert (refused["type"], refused["code"]) == ("error", "storage_full")

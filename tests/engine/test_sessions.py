@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from sessionlib.engine import LocalEngine
+from sessionlib.engine import LocalEngine, tool
 from sessionlib.wire import frames
 
 from .helpers import (
@@ -251,6 +252,29 @@ def test_a_terminated_session_is_gone_for_good(engine: LocalEngine) -> None:
         again = second.hear()
         assert (again["type"], again["success"], again["code"]) == ("connect_session", False, "session_terminated")
         assert first.session_id in again["error"]
+
+
+def test_terminating_ends_what_waits_for_a_person(tmp_path: Path) -> None:
+    ran: list[str] = []
+
+    @tool(approval="requires_approval")
+    def leave(line: str) -> None:
+        """Leave a line."""
+        ran.append(line)
+
+    path = str(tmp_path / "engine.db")
+    with LocalEngine(tools=[leave], path=path) as engine, Caller.on(engine) as first:
+        asked = first.ask_for_approval('/tool leave {"line": "x"}')
+        with Caller(engine, first.session_id) as second:
+            first.say(frames.terminate_session(first.session_id))
+            second.until(lambda frame: frame["type"] == "terminate_session")
+            assert second.post(approve(), asked["id"])["code"] == "session_terminated"
+            second.say(frames.ping_session(first.session_id))
+            assert second.hear()["type"] == "pong"
+    with LocalEngine(tools=[leave], path=path) as engine, Caller.on(engine) as other:
+        other.say(frames.connect_session(first.session_id))
+        assert other.hear()["code"] == "session_terminated"
+    assert ran == []
 
 
 def test_requests_that_cannot_be_met_are_refused(engine: LocalEngine) -> None:
