@@ -125,6 +125,7 @@ def all_cases(quick: bool = False) -> list[Case]:
         Case("upload", f"Upload of {huge} MiB", _UPLOAD, {"size": huge << 20}, (OURS,)),
         *(Case("sessions", f"Sessions: {count}", _SESSIONS, {"count": count, "idle": idle}) for count in counts),
         Case("soak", f"Soak: {1_000_000 // share:,} events", _RATE, {"size": 20, "count": 1_000_000 // share}, _SOAKED),
+        Case("streams", "Embedded engine: 200 streams", _RATE, {"sessions": 200, "pieces": 2000 // share}, (OURS,)),
         Case("import", "Import", _IMPORT, peers=(OURS, OFFICIAL, GROUND)),
         Case("import", "Import, and a session made", _IMPORT, {"statements": _MADE}, SESSION_PEERS),
     ]

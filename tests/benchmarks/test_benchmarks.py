@@ -111,6 +111,13 @@ class TestEngine:
         assert found.failures == {}
         assert found.runs[GROUND][0]["modules"] > 50
 
+    def test_the_embedded_engine(self) -> None:
+        whole = next(case for case in all_cases() if case.scenario == "streams")
+        case = Case("streams", "Small", whole.metrics, {"sessions": 3, "pieces": 20}, whole.peers)
+        found = measure(case, "not needed", 1, [OURS], lambda line: None)
+        assert found.failures == {}
+        assert set(found.runs[OURS][0]) == {metric.name for metric in case.metrics}
+
     def test_a_peer_that_fails_is_told(self) -> None:
         with running_engine() as ws_url:
             found = measure(Case("no such", "Bad", (), {}, PEERS), ws_url, 2, [RAW], lambda line: None)
