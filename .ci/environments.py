@@ -12,7 +12,7 @@ from pathlib import Path
 __all__ = ["DEVELOPERS", "ROOT", "empty", "install", "requirements", "run"]
 
 ROOT = Path(__file__).parent.parent
-DEVELOPERS = {"dev", "docs", "interop", "lint", "package", "test"}
+DEVELOPERS = {"bench", "dev", "docs", "interop", "lint", "package", "test"}
 """The extras for people who work on the package; the other checks use them."""
 
 

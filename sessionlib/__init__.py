@@ -52,7 +52,6 @@ from sessionlib.events import (
     SessionMessageRole,
     SessionMessageStatus,
 )
-from sessionlib.history import History
 from sessionlib.listener import Listener
 from sessionlib.reply import Reply, ToolCall
 from sessionlib.session import Session
@@ -78,9 +77,10 @@ if typing.TYPE_CHECKING:
     )
     from sessionlib.chatbot import Chatbot
     from sessionlib.client import Client
+    from sessionlib.history import History
     from sessionlib.latency import Latencies, Latency, latencies
     from sessionlib.magics import load_ipython_extension, unload_ipython_extension
-    from sessionlib.notebook import ask_notebook
+    from sessionlib.notebook import LiveReply, ask_notebook
     from sessionlib.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
 
 __all__ = [
@@ -115,6 +115,7 @@ __all__ = [
     "Latencies",
     "Latency",
     "Listener",
+    "LiveReply",
     "LlmInfo",
     "MemoryConfig",
     "MessageSender",
@@ -167,9 +168,10 @@ _LATER = {
     "LlmInfo MemoryConfig Tool ToolApprovalConfig ToolInput ToolInputType",
     "chatbot": "Chatbot",
     "client": "Client",
+    "history": "History",
     "magics": "load_ipython_extension unload_ipython_extension",
     "latency": "Latencies Latency latencies",
-    "notebook": "ask_notebook",
+    "notebook": "LiveReply ask_notebook",
     "policies": "approval_policy approve_all approve_tools ask_console deny_all",
 }
 _ROOM_OF = {name: room for room, names in _LATER.items() for name in names.split()}

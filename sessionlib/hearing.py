@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from sessionlib.errors import SessionProtocolError
 from sessionlib.events import SessionEventType, SessionMessage
-from sessionlib.history import History
 from sessionlib.lifecycle import Lifecycle
 from sessionlib.listener import Listener
 from sessionlib.timing import Deadline
 from sessionlib.wire import frames
+
+if TYPE_CHECKING:
+    from sessionlib.history import History
 
 __all__ = ["Hearing"]
 
@@ -71,4 +74,6 @@ class Hearing(Lifecycle):
 
     def history(self, timeout: float | None = 30.0) -> History:
         """Gives the history as a list that can be saved and looked at; arguments and errors as for `get_messages`."""
+        from sessionlib.history import History  # with all that files and tables need
+
         return History(self.get_messages(timeout))

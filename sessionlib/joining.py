@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
+from sessionlib import network
 from sessionlib.config import Endpoint
 from sessionlib.dialling import Attempt
 from sessionlib.errors import (
@@ -20,14 +22,22 @@ from sessionlib.intake import Intake
 from sessionlib.link import LinkOptions, Owner
 from sessionlib.timing import Deadline
 from sessionlib.transport import Transport
-from sessionlib.transport.websocket import open_websocket
 from sessionlib.wire import codec, frames
 from sessionlib.wire.parse import Frame, parse_frame
 from sessionlib.wire.recovery import gap
 
-__all__ = ["Joiner"]
+__all__ = ["Joiner", "load_transport"]
 
 Live = list[SessionEvent]
+
+
+def load_transport() -> None:
+    """Loads what connects: with websocket-client, half of what there is to load.
+
+    Not when the package is imported, and not while a session connects, when it may lack a descriptor.
+    """
+    for name in ("sessionlib.transport.websocket", "email.utils"):
+        importlib.import_module(name)
 
 
 class Joiner:
@@ -96,15 +106,7 @@ class Joiner:
         self._attempt = attempt = Attempt()
         if self._cancelled:
             attempt.cancel()
-        transport = open_websocket(
-            self._endpoint.session_url,
-            self._endpoint.key(),
-            deadline,
-            attempt,
-            max_message_size=self._options.max_message_size,
-            tls=self._options.tls,
-            proxy=self._options.proxy,
-        )
+        transport = self._open(deadline, attempt)
         try:
             join(transport, deadline)
             attempt.check()
@@ -113,6 +115,27 @@ class Joiner:
             attempt.check()
             raise
         return transport
+
+    def _open(self, deadline: Deadline, attempt: Attempt) -> Transport:
+        from sessionlib.transport.websocket import open_websocket  # long since loaded: `load_transport`
+
+        endpoint, options = self._endpoint, self._options
+
+        def dial(key: str) -> Transport:
+            return open_websocket(
+                endpoint.session_url,
+                key,
+                deadline,
+                attempt,
+                max_message_size=options.max_message_size,
+                tls=options.tls,
+                proxy=options.proxy,
+            )
+
+        stand_in = network.stand_in()
+        if stand_in is not None:
+            return stand_in.open(endpoint, dial, deadline, attempt)
+        return dial(endpoint.key())
 
     def join(self, transport: Transport, deadline: Deadline) -> Live:
         """Creates the session if there is none yet, and joins it; gives what else came."""

@@ -128,7 +128,7 @@ class Latencies:
             ax: Where to draw; None makes a figure.
 
         Returns:
-            Where it was drawn.
+            Where it was drawn; its ``figure`` has ``savefig``.
 
         Raises:
             MissingExtraError: matplotlib is not installed; the extra ``plot`` brings it.
@@ -156,7 +156,7 @@ def latencies(results: Iterable[Timed | BaseException]) -> Latencies:
         results: The answers, and the exceptions in their places that ``on_error="return"`` gives.
 
     Returns:
-        Their latencies.
+        The times, which print as a table.
 
     Example:
         ::

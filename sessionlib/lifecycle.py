@@ -14,6 +14,7 @@ from sessionlib.config import Endpoint
 from sessionlib.connection import Connection
 from sessionlib.dispatcher import Dispatcher
 from sessionlib.errors import SessionDisconnectedError, SessionError, SessionTerminatedError
+from sessionlib.joining import load_transport
 from sessionlib.link import Callbacks, LinkOptions, Owner
 from sessionlib.observers import StateCallback, StateObservers
 from sessionlib.timing import Deadline
@@ -41,6 +42,7 @@ class Lifecycle:
     _approvals: ApprovalDesk
 
     def __init__(self, endpoint: Endpoint, owner: Owner | None, session_id: str | None, options: LinkOptions) -> None:
+        load_transport()
         self._endpoint = endpoint
         self._owner = owner
         self._session_id = session_id

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sessionlib.events import SessionEvent
 from sessionlib.mailbox import TimedMailbox
 from sessionlib.wire.state import SessionState
 from sessionlib.wire.turns import Origin, Ticket
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["Callbacks", "LinkOptions", "Owner", "Post"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import TracebackType
+from typing import NoReturn
 
 from sessionlib.errors import SessionTimeoutError
 from sessionlib.events import SessionEvent, SessionEventType
@@ -84,6 +85,9 @@ class Listener:
 
     def __repr__(self) -> str:
         return f"<Listener of session {self._session_id}: {len(self._mailbox)} waiting>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Listener cannot be pickled or copied; call listen() once more")
 
     def close(self) -> None:
         """Unsubscribes; what was not read waits for the next listener if no other is open."""

@@ -9,8 +9,6 @@ from dataclasses import MISSING, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dataclasses_json import DataClassJsonMixin
-
 if sys.version_info >= (3, 11):
     from enum import StrEnum
 else:
@@ -33,9 +31,19 @@ Model = TypeVar("Model", bound="JsonModel")
 NOT_ON_THE_WIRE = MappingProxyType({"wire": False})
 """Metadata for a field of an `OpenModel` that `to_dict` leaves out."""
 
-# The mixin's own functions, used on classes that do not inherit from it: a base without __slots__
-# would put a __dict__ back into every slotted instance.
-_json: Any = DataClassJsonMixin
+
+@functools.cache
+def _mixin() -> Any:
+    """The mixin's own functions, used on classes that do not inherit from it.
+
+    A base without __slots__ would put a __dict__ back into every slotted instance. It is loaded when it
+    is used: that takes longer than loading all the rest, and a session that streams text never does.
+    """
+    from dataclasses_json import DataClassJsonMixin
+
+    # So that the schema of a model that holds other models knows them for what they are.
+    DataClassJsonMixin.register(JsonModel)
+    return DataClassJsonMixin
 
 
 class JsonModel:
@@ -53,12 +61,12 @@ class JsonModel:
         Args:
             encode_json: Whether to turn values into what JSON has (enums into strings and so on).
         """
-        fields: dict[str, Any] = _json.to_dict(self, encode_json)
+        fields: dict[str, Any] = _mixin().to_dict(self, encode_json)
         return fields
 
     def to_json(self, **options: Any) -> str:
         """Gives the fields as a JSON text; ``options`` go to `json.dumps`."""
-        text: str = _json.to_json(self, **options)
+        text: str = _mixin().to_json(self, **options)
         return text
 
     @classmethod
@@ -72,7 +80,7 @@ class JsonModel:
         Raises:
             KeyError: A field without a default is missing.
         """
-        made: Model = _json.from_dict.__func__(cls, data, infer_missing=infer_missing)
+        made: Model = _mixin().from_dict.__func__(cls, data, infer_missing=infer_missing)
         return made
 
     @classmethod
@@ -87,18 +95,14 @@ class JsonModel:
             ValueError: The text is not JSON.
             KeyError: A field without a default is missing.
         """
-        made: Model = _json.from_json.__func__(cls, text, infer_missing=infer_missing, **options)
+        made: Model = _mixin().from_json.__func__(cls, text, infer_missing=infer_missing, **options)
         return made
 
     @classmethod
     def schema(cls, **options: Any) -> Schema:
         """Gives a marshmallow schema of the model; ``options`` go to it (``many=True`` and so on)."""
-        made: Schema = _json.schema.__func__(cls, **options)
+        made: Schema = _mixin().schema.__func__(cls, **options)
         return made
-
-
-# So that the schema of a model that holds other models knows them for what they are.
-_json.register(JsonModel)
 
 
 class OpenModel(JsonModel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import ssl
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -22,7 +21,6 @@ from sessionlib.content import (
 from sessionlib.errors import SessionDisconnectedError, SessionError
 from sessionlib.hearing import Hearing
 from sessionlib.link import LinkOptions, Owner
-from sessionlib.markup import fold, in_code, safe_html
 from sessionlib.outgoing import Progress
 from sessionlib.reply import Reply
 from sessionlib.timing import Deadline
@@ -33,6 +31,8 @@ from sessionlib.wire import frames
 from sessionlib.words import count_of
 
 if TYPE_CHECKING:
+    import ssl
+
     from sessionlib.client import Client
     from sessionlib.notebook import LiveReply
 
@@ -137,6 +137,8 @@ class Session(Hearing, Answering):
         still_open = sum(record.is_open for record in asked)
         counts = f"{count_of(self._waiting, 'event')} waiting · {count_of(len(asked), 'approval')}, {still_open} open"
         told = f" at {self._endpoint.host} · {self.state} · {counts}"
+        from sessionlib.markup import fold, in_code, safe_html  # for notebooks alone
+
         return fold(f"Session {in_code(self.session_id or 'new')}{safe_html(told)}")
 
     # ---- saying --------------------------------------------------------------------------------
@@ -270,8 +272,8 @@ class Session(Hearing, Answering):
         It shows what ``ask(show=True)`` shows, and where no handler decides about an approval, it asks: a cell
         that waits gets a prompt, because a kernel takes in no clicks while a cell runs. With ``wait=False`` the
         cell ends at once, the answer streams in below it all the same, and approvals are forms to click; the
-        kernel sees to it between cells, and pauses while one runs. Where there is no kernel, or nobody to click
-        (a notebook run as a script), ``wait=False`` waits as well.
+        kernel sees to it between cells, and pauses while one runs, so ``idle_timeout`` does not count then. Where
+        there is no kernel, or nobody to click (a notebook run as a script), ``wait=False`` waits as well.
 
         Args:
             content: As for `send`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,48 +9,16 @@ from typing import Any, NamedTuple
 
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
 
-__all__ = ["Arrivals", "Batch", "Kind", "Span", "Timeline", "timeline_of"]
+__all__ = ["Kind", "Span", "Timeline", "timeline_of"]
 
 Type = SessionEventType
 Kind = str
-Batch = tuple[float, int]
 
 # What shows only that a turn waits, or goes on waiting, for a person.
 _ASKING = frozenset({Type.APPROVAL_REQUEST, Type.REAUTH_REQUEST})
 _TOOLS = frozenset({Type.TOOL_CALL, Type.TOOL_RESULT})
 # Waits shorter than this share of the turn are noise.
 _SHORTEST_WAIT = 0.005
-
-
-class Arrivals(NamedTuple):
-    """When the events of a turn came: noted for each batch, looked up when somebody asks.
-
-    Attributes:
-        began: When the turn's message was posted, on the monotonic clock.
-        batches: When events came, and how many there had been by then.
-        acks: How many events of the turn had come before each acknowledgement, which is none of them.
-    """
-
-    began: float
-    batches: Sequence[Batch] = ()
-    acks: Sequence[int] = ()
-
-    def at(self, number: int) -> float | None:
-        """Gives the seconds from the post to an event by its number, from 0; None when that is unknown."""
-        came = number + sum(before <= number for before in self.acks)
-        batch = bisect.bisect_right(self.batches, came, key=lambda batch: batch[1])
-        # An answer may be there before the post has returned.
-        return max(0.0, self.batches[batch][0] - self.began) if batch < len(self.batches) else None
-
-    def times(self, count: int) -> list[float]:
-        """Gives the seconds from the post to each of so many events; an empty list unless all are known."""
-        times = [self.at(number) for number in range(count)]
-        return [at for at in times if at is not None] if None not in times else []
-
-    def first_delta(self, events: Sequence[SessionEvent]) -> float | None:
-        """Gives the seconds from the post to the first piece of text in the events from the turn's start."""
-        first = next((number for number, event in enumerate(events) if event.type is Type.MESSAGE_DELTA), None)
-        return None if first is None else self.at(first)
 
 
 class Span(NamedTuple):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import TracebackType
+from typing import NoReturn
 
 from sessionlib.approvals import ApprovalRequest
+from sessionlib.arrivals import Arrivals
 from sessionlib.errors import SessionDisconnectedError
 from sessionlib.events import SessionEvent
 from sessionlib.mailbox import Closed
 from sessionlib.reply import Reply, reply_of
-from sessionlib.timeline import Arrivals
 from sessionlib.turn_events import TurnEvents
 
 __all__ = ["Turn"]
@@ -71,6 +72,9 @@ class Turn:
         events = self._events
         state = "over" if events.is_over else "running" if events.has_begun else "not begun"
         return f"<Turn of session {self.session_id}: {state}, {len(events.events)} events read>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Turn cannot be pickled or copied; its result() can")
 
     @property
     def is_over(self) -> bool:
@@ -158,7 +162,7 @@ class Turn:
         return reply_of(self._events.events, self.duration, self.arrivals)
 
     def wait(self, timeout: float) -> bool:
-        """Waits until the next event can be had at once, or the turn is over.
+        """Waits until reading on does not wait: there is an event, or the turn is over or out of time.
 
         Args:
             timeout: Seconds to wait; 0 only looks.

@@ -9,12 +9,12 @@ from typing import Any
 
 from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRequest
 from sessionlib.approvals.attendance import Attendance
+from sessionlib.arrivals import Arrivals
 from sessionlib.errors import ApprovalRequiredError, ReauthRequiredError, SessionError, SessionTimeoutError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.hub import Hub
 from sessionlib.link import Post
 from sessionlib.mailbox import Closed
-from sessionlib.timeline import Arrivals
 from sessionlib.timing import Deadline
 
 __all__ = ["TurnEvents"]
@@ -147,7 +147,7 @@ class TurnEvents:
         raise Closed
 
     def wait(self, timeout: float) -> bool:
-        """Waits until the next event can be had at once, or the turn is over.
+        """Waits until reading on does not wait: there is an event, or the turn is over or out of time.
 
         Args:
             timeout: Seconds to wait; 0 only looks.
@@ -158,9 +158,9 @@ class TurnEvents:
         if self.is_over or len(self._mailbox):
             return True
         try:
-            self._mailbox.put_back([self._mailbox.get(Deadline(timeout))])
+            self._mailbox.put_back([self._mailbox.get(self.deadline.sooner(timeout))])
         except TimeoutError:
-            return False
+            return self.deadline.expired
         except (Closed, SessionError):
             return True  # which whoever reads on will be told
         return True

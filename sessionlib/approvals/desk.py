@@ -113,10 +113,6 @@ class ApprovalDesk:
         """Whether a request waits for an answer."""
         return self._ledger.is_open(event)
 
-    def record(self, event: SessionEvent) -> ApprovalRecord | None:
-        """Gives what became of a request; None when it is not known."""
-        return self._ledger.record_of(event)
-
     def request(self, event: SessionEvent) -> ApprovalRequest | None:
         """Gives a request as handlers get it; None when the session is gone."""
         session = self._session()

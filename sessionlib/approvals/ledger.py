@@ -73,12 +73,6 @@ class Ledger:
             entry = self._entries.get(key_of(event))
             return entry is not None and entry.record.is_open
 
-    def record_of(self, event: SessionEvent) -> ApprovalRecord | None:
-        """Gives what became of a request; None when it is not known."""
-        with self._lock:
-            entry = self._entries.get(key_of(event))
-            return None if entry is None else replace(entry.record)
-
     def open_of(self, ticket: Ticket) -> list[SessionEvent]:
         """Gives the requests without an answer in the turn of a post."""
         with self._lock:

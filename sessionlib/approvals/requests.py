@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sessionlib.content import ApprovalResponse, encode_approval
 from sessionlib.events import SessionEvent
-from sessionlib.markup import fold, in_code, safe_html, table
 from sessionlib.wire import codec
 
 if TYPE_CHECKING:
@@ -105,9 +104,12 @@ class ApprovalRequest:
     @property
     def record(self) -> ApprovalRecord | None:
         """What became of it, and by whom; None when its session does not know it."""
-        return self.session._approvals.record(self.event)
+        key = key_of(self.event)
+        return next((record for record in self.session.approvals if key_of(record.event) == key), None)
 
     def _repr_html_(self) -> str:
+        from sessionlib.markup import fold, in_code, safe_html, table  # for notebooks alone
+
         asked = f"The agent asks to run {in_code(self.tool_name or 'a tool')}"
         arguments = [(name, in_code(json.dumps(value, default=str))) for name, value in self.arguments.items()]
         return f"<div>{asked}</div>{table(arguments) if arguments else ''}{fold(safe_html(self.outcome))}"

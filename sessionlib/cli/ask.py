@@ -58,7 +58,7 @@ def ask(
 ) -> None:
     """Ask an agent one thing and print its answer as it streams in.
 
-    Without TEXT, or with - for it, the question is read from standard input.
+    With - for TEXT the question is read from standard input; so it is without TEXT, unless there are files.
     """
     deadline = Deadline(timeout)
     content, attached = _message(text, files)

@@ -72,7 +72,7 @@ COMMANDS: dict[str, Command] = {
 HELP = """\
 /file PATH   send a file along with the next message
 /history     show what was said so far
-/save PATH   write it to a file: Markdown, or what .json, .jsonl or .txt ask for
+/save PATH   write it to a file: Markdown, or what .jsonl, .json, .csv or .txt ask for
 /help        show this
 /quit        leave; so does Ctrl-D
 A line that ends with \\ goes on in the next one. Ctrl-C stops the turn."""

@@ -11,7 +11,8 @@ from sessionlib.history.bodies import body_of, who
 from sessionlib.history.files import read_messages, write_whole
 from sessionlib.history.forms import FORMS, as_json, as_json_lines, as_markdown, as_text
 from sessionlib.history.table import columns_of
-from sessionlib.tables import dataframe, html_table
+from sessionlib.markup import quiet, safe_html, safe_markdown
+from sessionlib.tables import dataframe
 
 if TYPE_CHECKING:
     import pandas
@@ -111,11 +112,13 @@ class History(list[SessionMessage]):
         return cls(read_messages(Path(path)))
 
     def _repr_markdown_(self) -> str:
-        # What is said in a session is text here, whatever tags are in it.
-        return as_markdown(self[-_SHOWN:]).replace("<", "&lt;")
-
-    def _repr_html_(self) -> str:
         earlier = len(self) - _SHOWN
-        session = self[0].session_id if self else "without messages"
-        caption = f"Session {session}" + (f"; {earlier} earlier messages are not shown" if earlier > 0 else "")
-        return html_table(((who(message), body_of(message)) for message in self[-_SHOWN:]), caption=caption)
+        told = [f"session {self[0].session_id}" if self else "a history without messages"]
+        told += [f"{earlier} earlier messages are not shown"] if earlier > 0 else []
+        return "\n\n".join([quiet(safe_html("; ".join(told))), *map(_shown, self[-_SHOWN:])])
+
+
+def _shown(message: SessionMessage) -> str:
+    body = body_of(message)
+    # What is told in our words is no Markdown of anybody's.
+    return f"**{who(message)}**\n\n{safe_markdown(body) if body == message.text else quiet(safe_html(body))}"

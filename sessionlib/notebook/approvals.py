@@ -61,6 +61,7 @@ def approvals(session: Session) -> Callable[[], None]:
     def ask_here(request: ApprovalRequest) -> ApprovalResponse | None:
         return _ask(request, stage.add)
 
+    ask_here.__qualname__ = ask_notebook.__name__  # what the record calls it
     remove: Callable[[], None] = session.on_approval(ask_here)
     return remove
 

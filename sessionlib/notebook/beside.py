@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.content import ApprovalResponse
-from sessionlib.errors import SessionDisconnectedError
+from sessionlib.errors import SessionDisconnectedError, SessionError
 from sessionlib.events import SessionEventType
 from sessionlib.extras import extra
 from sessionlib.markup import alarm, safe_html
@@ -54,12 +54,12 @@ def begin(start: Start, on_approval: ApprovalHandler | None) -> LiveReply:
     view = CellView(stage.place)
     turn = start(on_approval=announced(view, on_approval))
     live = LiveReply(turn, view, stage)
-    live.look_after(kernel.io_loop)
+    kernel.io_loop.add_callback(live._look_after, kernel.io_loop)
     return live
 
 
 class LiveReply:
-    """A turn on its way, as `Session.chat` gives it with ``wait=False``.
+    """A turn on its way. Made by `Session.chat` with ``wait=False``.
 
     The kernel looks after it between cells: it shows what is new, and asks for approvals with forms, whose
     buttons work for the same reason. While a cell runs both pause, and nothing is lost. Once the turn is over, what
@@ -114,9 +114,14 @@ class LiveReply:
         if self._reply is None and self._error is None:
             for form in self._forms:
                 form.settle("asked at the prompt, because a cell waits for it")
-            for request in self.turn.pending:
-                decide(request)
-            self._reply = follow(self.turn, self._view, ask=True)
+            try:
+                for request in self.turn.pending:
+                    decide(request)
+                self._reply = follow(self.turn, self._view, ask=True)
+            except SessionError as error:
+                if getattr(error, "turn", None) is not self.turn:
+                    self._fail(error)
+                raise
             self._end()
         reply = self.reply
         assert reply is not None
@@ -128,7 +133,7 @@ class LiveReply:
             self.turn.close()
             self._fail(SessionDisconnectedError("the turn is not shown any more: stop() was called"))
 
-    def look_after(self, loop: Any) -> None:
+    def _look_after(self, loop: Any) -> None:
         """Shows what is new, and has the kernel's loop call this again until the turn is over."""
         if self._ended:
             return
@@ -137,7 +142,7 @@ class LiveReply:
         except BaseException as error:  # noqa: BLE001 - nobody is there to catch it; `reply` raises it
             self._fail(error)
         if not self._ended:
-            loop.call_later(_TICK, self.look_after, loop)
+            loop.call_later(_TICK, self._look_after, loop)
 
     # ---- within --------------------------------------------------------------------------------
 
@@ -179,15 +184,14 @@ class LiveReply:
         self._settle_forms()
         if self._stage is not None and isinstance(self._view, CellView):
             for form in self._forms:
-                self._view.decided(form.request.event, form.outcome)
-            self._stage.freeze(self._view.markdown)
+                self._view.decided(form.request.event, form.outcome.partition(":")[0])
+            failure = "" if self._error is None else alarm(safe_html(f"{type(self._error).__name__}: {self._error}"))
+            self._stage.freeze(f"{self._view.markdown}\n\n{failure}".strip())
 
     def _fail(self, error: BaseException) -> None:
         self._error = error
         for form in self._forms:
             form.settle("nobody can answer any more")
-        if self._stage is not None:
-            self._stage.place(alarm(safe_html(f"{type(error).__name__}: {error}")))
         self._end()
 
 

@@ -118,12 +118,12 @@ def _fence_after(line: str, fence: str) -> str:
 
 
 def _cut_anywhere(text: str, fence: str) -> tuple[str, str]:
-    """Parts a block that is too long: at the end of a line, else between words, else at its end.
+    """Parts a block that is too long: at the end of a line, else between words, else in one.
 
     Args:
         text: The block.
         fence: The line that opened the code at its end; "" when it does not end in code.
     """
     ends = (text.rfind(mark, len(text) // 2, len(text) - 1) + 1 for mark in "\n ")
-    at = next((end for end in ends if end), len(text))
+    at = next((end for end in ends if end), len(text) * 3 // 4)
     return text[:at], f"{fence}\n{text[at:]}" if fence else text[at:]

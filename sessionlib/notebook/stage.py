@@ -38,4 +38,10 @@ class Stage:
     def freeze(self, markdown: str) -> None:
         """Puts Markdown in its stead, which is saved with the notebook, and takes no more."""
         self._handle.update(bundle(markdown), raw=True)
-        self._box.close()
+        _close(self._box)
+
+
+def _close(widget: Any) -> None:
+    for child in getattr(widget, "children", ()):
+        _close(child)
+    widget.close()

@@ -299,6 +299,24 @@ def test_a_bar_tells_what_is_done_though_its_place_has_not_come(engine: ScriptEn
     assert len(list(scripted(engine).map(prompts(8), max_workers=2, progress=bar))) == 8
 
 
+def test_a_bar_counts_what_ends_while_it_is_looked_at() -> None:
+    class Sudden(Future[Any]):
+        def done(self) -> bool:
+            was = super().done()
+            if not was:
+                self.set_result(ConversationalAgentRunResult("", "s1", "complete"))
+            return was
+
+    class Suddenly(Executor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            return Sudden()
+
+    bar = Bar()
+    agent = Agent("a1", agent_type="conversational", client=Client("k", "http://127.0.0.1:9"))
+    assert len(list(agent.map(prompts(3), executor=Suddenly(), max_workers=1, progress=bar))) == 3
+    assert sum(number or 0 for number in bar.done) == 3
+
+
 def test_a_bar_of_tqdm(agent: Agent, capsys: pytest.CaptureFixture[str]) -> None:
     list(agent.map(prompts(30), progress=True))
     shown = capsys.readouterr().err

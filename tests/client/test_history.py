@@ -79,21 +79,23 @@ def test_it_is_a_list_whose_slices_are_histories() -> None:
     assert history[-2:].to_text() == "user: two\n\nagent: You said: two\n"
 
 
-def test_what_a_notebook_shows_is_text_and_no_markup() -> None:
-    history = said("<img src=x onerror=alert(1)> & <b>")
-    shown = history._repr_html_()
-    assert "&lt;img src=x onerror=alert(1)&gt; &amp; &lt;b&gt;" in shown
+def test_a_notebook_shows_what_was_said_as_markdown_in_which_nothing_runs() -> None:
+    call = {"type": "tool_call", "tool_name": "<i>", "arguments": {}}
+    history = History([*said("**bold** <img src=x onerror=alert(1)>"), message(call, {"object_id": "a"})])
+    shown = history._repr_markdown_()
+    assert shown.startswith('<small style="opacity: 0.7">session s1</small>\n\n**user**\n\n**bold** &lt;img')
+    assert "**agent**\n\nYou said: **bold** &lt;img src=x" in shown
+    assert "(runs &lt;i&gt;())" in shown
     assert "<img" not in shown
-    assert "<img" not in history._repr_markdown_()
-    assert "&lt;img" in history._repr_markdown_()
 
 
 def test_a_notebook_shows_the_end_of_a_long_history() -> None:
-    history = said(*map(str, range(150)))
-    assert "100 earlier messages are not shown" in history._repr_html_()
-    assert "You said: 149" in history._repr_html_()
-    assert "You said: 49<" not in history._repr_html_()
-    assert "without messages" in History()._repr_html_()
+    history = said(*(f"number {number}." for number in range(150)))
+    shown = history._repr_markdown_()
+    assert "session s1; 100 earlier messages are not shown" in shown
+    assert "You said: number 149." in shown
+    assert "You said: number 49." not in shown
+    assert "a history without messages" in History()._repr_markdown_()
 
 
 # ---- tables --------------------------------------------------------------------------------

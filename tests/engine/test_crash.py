@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,7 +27,7 @@ from sessionlib.engine.turns import CUT
 from sessionlib.wire import frames
 
 from .crashing import make_tools
-from .helpers import KEY, ROOT, Caller, approve, content_of, deny, eventually
+from .helpers import KEY, ROOT, Caller, approve, content_of, deny, eventually, make_agent
 from .test_turns import Scripted, says
 
 _GONE = (OSError, ConnectionError, websocket.WebSocketException)
@@ -85,13 +88,20 @@ def crashing() -> Iterator[Crashing]:
     running.close()
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """In memory where that can be had: a kill leaves to the system what was written, so a disk would add only time."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as made:
+        yield Path(made)
+
+
 @dataclass
 class Told:
     """What the client knows when the engine dies."""
 
     session_id: str = ""
     acked: list[str] = field(default_factory=list)
-    answered: dict[str, bool] = field(default_factory=dict)
 
     def post(self, caller: Caller, content: Any, parent: str | None = None) -> None:
         ack = caller.post(content, parent)
@@ -99,24 +109,21 @@ class Told:
         self.acked.append(ack["message_id"])
 
 
-def converse(engine: Crashing, told: Told) -> None:
-    """A conversation with all that can be interrupted."""
-    with Caller.on(engine) as caller:
+def converse(engine: Crashing, told: Told, round_number: int) -> None:
+    """A round of a conversation, with all that can be interrupted."""
+    with Caller(engine, told.session_id or None) as caller:
         told.session_id = caller.session_id
-        for round_number in range(3):
-            told.post(caller, f"hello {round_number}")
-            caller.until_status("Idle")
-            told.post(caller, f'/tool trace {{"line": "a{round_number}"}}\n/tool trace {{"line": "b{round_number}"}}')
-            caller.until_status("Idle")
-            told.post(caller, f'/tool asked {{"line": "c{round_number}"}}\n/tool trace {{"line": "d{round_number}"}}')
-            approval = caller.until(lambda frame: content_of(frame).get("type") == "tool_call_approval")
-            answer = approve() if round_number % 2 == 0 else deny("no")
-            told.answered[f"c{round_number}"] = round_number % 2 == 0
-            told.post(caller, answer, approval["message"]["id"])
-            caller.until_status("Idle")
-            caller.say(frames.post_messages(caller.session_id, [f"one {round_number}", f"two {round_number}"]))
-            told.acked += caller.until(lambda frame: frame["type"] == "post_messages")["message_ids"]
-            caller.until_status("Idle")
+        told.post(caller, f"hello {round_number}")
+        caller.until_status("Idle")
+        told.post(caller, f'/tool trace {{"line": "a{round_number}"}}\n/tool trace {{"line": "b{round_number}"}}')
+        caller.until_status("Idle")
+        told.post(caller, f'/tool asked {{"line": "c{round_number}"}}\n/tool trace {{"line": "d{round_number}"}}')
+        approval = caller.until(lambda frame: content_of(frame).get("type") == "tool_call_approval")
+        told.post(caller, approve() if round_number % 2 == 0 else deny("no"), approval["message"]["id"])
+        caller.until_status("Idle")
+        caller.say(frames.post_messages(caller.session_id, [f"one {round_number}", f"two {round_number}"]))
+        told.acked += caller.until(lambda frame: frame["type"] == "post_messages")["message_ids"]
+        caller.until_status("Idle")
 
 
 def check_after(database: Path, traces: Path, told: Told) -> None:
@@ -182,22 +189,35 @@ def _check_calls(history: list[dict[str, Any]], runs: Counter[str]) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_nothing_is_lost_or_doubled_wherever_the_engine_is_killed(crashing: Crashing, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [0, 1, 2])
+def test_nothing_is_lost_or_doubled_wherever_the_engine_is_killed(
+    crashing: Crashing, folder: Path, rounds: int
+) -> None:
+    """At each of over 70 boundaries of the first, the second and the third round of a conversation."""
+    before, so_far = folder / "before", Told()
+    before.mkdir()
+    for round_number in range(rounds):
+        assert crashing.start(before / "engine.db", before / "traces.txt", 10_000)
+        converse(crashing, so_far, round_number)
+        crashing.kill_engine()
     for fatal in itertools.count(1):
-        database, traces = tmp_path / f"{fatal}.db", tmp_path / f"{fatal}.txt"
-        told = Told()
+        point = shutil.copytree(before, folder / str(fatal))
+        database, traces, told = point / "engine.db", point / "traces.txt", copy.deepcopy(so_far)
+        survived = False
         if crashing.start(database, traces, fatal):
             try:
-                converse(crashing, told)
+                converse(crashing, told, rounds)
             except _GONE:
                 crashing.wait()
             else:
                 crashing.kill_engine()
-                break
+                survived = True
         check_after(database, traces, told)
-    check_after(database, traces, told)
-    assert len(told.acked) == 18
-    assert fatal > 200, "too few points for the claim"
+        shutil.rmtree(point)
+        if survived:
+            break
+    assert len(told.acked) == 6 * (rounds + 1)
+    assert fatal > 70, "too few points for the claim"
 
 
 def test_a_pending_approval_survives_any_number_of_kills(crashing: Crashing, tmp_path: Path) -> None:
@@ -221,6 +241,45 @@ def test_a_pending_approval_survives_any_number_of_kills(crashing: Crashing, tmp
         caller.until_status("Idle")
         assert caller.post(approve(), approval_id)["code"] == "approval_already_answered"
     assert traces.read_text() == "once\n"
+
+
+def test_a_hundred_pending_approvals_survive(crashing: Crashing, folder: Path) -> None:
+    database, traces = folder / "engine.db", folder / "traces.txt"
+    assert crashing.start(database, traces, 10_000)
+    agent_id, asked = make_agent(crashing), {}
+    for number in range(100):
+        with Caller.on(crashing, agent_id=agent_id) as caller:
+            asked[caller.session_id] = caller.ask_for_approval(f'/tool asked {{"line": "{number}"}}')["id"]
+    crashing.kill_engine()
+    with LocalEngine(tools=make_tools(traces), path=str(database)) as engine:
+        for session_id, approval_id in asked.items():
+            with Caller.on(engine, session_id=session_id) as caller:
+                assert caller.joined["status"] == "AwaitingApproval"
+                assert caller.post(approve(), approval_id)["success"]
+                caller.until_status("Idle")
+    assert Counter(traces.read_text().split()) == Counter(map(str, range(100)))
+
+
+def test_two_hundred_tools_that_were_running_are_not_run_again(crashing: Crashing, folder: Path) -> None:
+    database, traces = folder / "engine.db", folder / "traces.txt"
+    lines = [str(number) for number in range(200)]
+    assert crashing.start(database, traces, 10_000)
+    agent_id, sessions = make_agent(crashing), []
+    for first in range(0, 200, 8):
+        calls = [f'/tool stuck {{"line": "{line}"}}' for line in lines[first : first + 8]]
+        with Caller.on(crashing, agent_id=agent_id) as caller:
+            caller.post("\n".join(calls))
+            sessions.append(caller.session_id)
+    eventually(lambda: traces.exists() and sorted(traces.read_text().split()) == sorted(lines))
+    crashing.kill_engine()
+    with LocalEngine(tools=make_tools(traces), path=str(database)) as engine:
+        for session_id in sessions:
+            with Caller.on(engine, session_id=session_id) as caller:
+                results = [m["content"] for m in caller.history() if m["content"]["type"] == "tool_result"]
+                assert [result["status"] for result in results] == ["error"] * 8
+                assert caller.history()[-1]["content"]["error"] == CUT
+                caller.ask("all is well")
+    assert sorted(traces.read_text().split()) == sorted(lines)
 
 
 def test_posts_that_waited_are_answered_after_a_restart(crashing: Crashing, tmp_path: Path) -> None:

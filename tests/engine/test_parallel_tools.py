@@ -99,7 +99,7 @@ def test_they_run_at_the_same_time_and_are_told_in_order(caller: Caller, relay: 
     assert answer_of(caller.heard).endswith("leg gave: 0\nleg gave: 1\nleg gave: 2")
 
 
-@pytest.mark.parametrize("bound", [1, 3])
+@pytest.mark.parametrize("bound", [2, 3])
 def test_no_more_run_than_may(relay: Relay, bound: int) -> None:
     limits = Limits(parallel_tools=bound)
     with LocalEngine(tools=relay.tools(), limits=limits) as engine, Caller.on(engine) as caller:

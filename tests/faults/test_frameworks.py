@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import socket
-import subprocess
 import sys
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sessionlib.engine import LocalEngine
-from tests.faults.script import within
+from tests.faults.servers import free_port, get, is_up, running
 from tests.support.processes import ROOT, run_script
 from tests.support.waiting import eventually
 
@@ -81,54 +75,6 @@ print("fine")
 
 
 # ---- servers -------------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    """Gives a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-@contextlib.contextmanager
-def running(command: list[str], directory: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs a server, told to end by SIGTERM, in a group of its own; its output goes to a file."""
-    with (
-        (directory / "output.txt").open("wb") as output,
-        subprocess.Popen(
-            command,
-            cwd=directory,
-            env={**environment, "PYTHONPATH": f"{ROOT}{os.pathsep}{directory}"},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
-            yield process
-            process.send_signal(signal.SIGTERM)
-            with within(15):
-                process.wait(20)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-def get(url: str) -> str:
-    """Fetches a page; the text of its failure if it fails."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=30) as response:
-            return str(response.read().decode())
-    except urllib.error.HTTPError as error:
-        with error:
-            return f"{error.code}: {error.read().decode()[-2000:]}"
-
-
-def is_up(port: int) -> bool:
-    """Whether somebody listens."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
 
 
 def assert_serves(port: int, *, at_once: int = 6) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import pickle
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,20 @@ def test_no_key_in_what_a_process_leaves_behind(tmp_path: Path) -> None:
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files
     assert not [path for path in files if SENTINEL_KEY.encode() in path.read_bytes()]
+
+
+def test_a_session_is_neither_pickled_nor_copied_and_shows_only_where_it_is(engine: ScriptEngine) -> None:
+    with joined(engine) as session, session.listen() as listener:
+        turn_read = session.stream("hi")
+        for held in (session, listener, turn_read, session.history()):
+            assert SENTINEL_KEY not in repr(held)
+        for take in (pickle.dumps, copy.copy, copy.deepcopy):
+            for held in (session, listener, turn_read):
+                with pytest.raises(TypeError, match="cannot be pickled or copied"):
+                    take(held)
+        assert "s1" in repr(session)
+        assert "127.0.0.1" in repr(session)
+        turn_read.close()
 
 
 def test_this_test_can_fail(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
 import threading
 from collections.abc import Callable
 
@@ -11,6 +13,7 @@ import pytest
 from sessionlib import MessageTooLargeError, SessionDisconnectedError, SessionError, SessionProtocolError
 from sessionlib.errors import SessionTimeoutError
 from sessionlib.wire import frames
+from sessionlib.wire.frames import Frame
 from tests.faults.fuzzing import RAW
 from tests.faults.script import created, joined, make, within
 from tests.support.script_engine import (
@@ -141,14 +144,15 @@ def test_a_message_cut_anywhere_with_pings_between_is_one(engine: ScriptEngine) 
 
 def test_frames_of_other_sessions_go_to_nobody(engine: ScriptEngine) -> None:
     with joined(engine) as session, session.listen(maxsize=0, timeout=5) as listener:
-        strangers = [frame for number in range(100) for frame in turn("s2", f"m{number}")]
+        strangers = [frame for number in range(200) for frame in turn("s2", f"m{number}")]
+        assert len(strangers) > 1000
         engine.push_many([*strangers, frames.pong("s1")])
         assert next(listener).type == "pong"
 
 
 def test_acks_nobody_waits_for_answer_nothing(engine: ScriptEngine) -> None:
     with joined(engine) as session:
-        for _ in range(200):
+        for _ in range(1000):
             engine.push(frames.history("s1", [user_message("s1", "u1", "of nobody's")]))
         engine.push(frames.pong("s1"))
         next(session.listen(event_types=["pong"], timeout=5))  # by now all of them have come
@@ -156,6 +160,59 @@ def test_acks_nobody_waits_for_answer_nothing(engine: ScriptEngine) -> None:
         engine.push(frames.ack("post_message", "s1"))
         engine.on("post_message", lambda conn, frame: conn.send_many(turn()))
         assert session.ask("hi", timeout=5).text == "Hello there"
+
+
+def test_a_thousand_calls_get_their_own_answers_though_these_come_in_any_order(engine: ScriptEngine, seed: int) -> None:
+    """Frames carry no request ids: calls of one type take turns, those of other types go between them."""
+    draw, waiting, asked = random.Random(seed), threading.Semaphore(0), itertools.count()
+    unanswered: list[tuple[Connection, list[Frame]]] = []
+
+    def leave(conn: Connection, answer: list[Frame]) -> None:
+        unanswered.append((conn, answer))
+        waiting.release()
+
+    def answer_in_any_order() -> None:
+        for _ in range(1000 + 200):
+            waiting.acquire()
+            draw.shuffle(unanswered)
+            conn, answer = unanswered.pop()
+            conn.send_many(answer)
+
+    def numbered(conn: Connection, frame: Received) -> None:
+        leave(conn, [frames.history("s1", [user_message("s1", str(next(asked)), "")])])
+
+    engine.on("get_messages", numbered)
+    engine.on("post_message", lambda conn, frame: leave(conn, turn(message_id=frame["content"], pieces=["x"])))
+    got: list[list[int]] = [[] for _ in range(20)]
+    with joined(engine) as session, session.listen(maxsize=0, event_types=["message_complete"], timeout=20) as heard:
+
+        def call(mine: list[int], number: int) -> None:
+            for at in range(50):
+                mine.append(int(session.get_messages(timeout=20)[0].id))
+                if at % 5 == 0:
+                    session.send(f"{number}/{at}")
+
+        calling = [threading.Thread(target=call, args=(mine, number)) for number, mine in enumerate(got)]
+        answering = threading.Thread(target=answer_in_any_order)
+        for thread in [answering, *calling]:
+            thread.start()
+        for thread in [*calling, answering]:
+            thread.join()
+        posted = {next(heard).message_id for _ in range(200)}
+    assert sorted(itertools.chain(*got)) == list(range(1000))
+    assert all(mine == sorted(mine) for mine in got)
+    assert posted == {f"{number}/{at}" for number in range(20) for at in range(0, 50, 5)}
+
+
+@pytest.mark.parametrize("status", ["Dreaming", "Processing", ""])
+def test_a_status_that_never_ends_holds_nobody_longer_than_the_timeout(engine: ScriptEngine, status: str) -> None:
+    engine.on("post_message", lambda conn, frame: conn.send_many(turn(idle=False)))
+    with joined(engine) as session, session.listen(timeout=5) as listener:
+        engine.push(frames.participant_status("s1", status))
+        assert next(listener).data["status"] == status
+        with pytest.raises(SessionTimeoutError), within(0.2):
+            session.ask("hi", timeout=0.2)
+        assert session.get_messages(timeout=5) == []
 
 
 def test_an_answer_that_comes_too_late_is_not_the_next_ones(engine: ScriptEngine) -> None:

@@ -30,14 +30,19 @@ class Kernel:
         text: What was printed so far.
         prompts: What was asked at prompts so far.
         widgets: The state of each widget that is there, by its id.
+        shows: What is displayed, by the id of the display, with how it looked one time after another.
+        results: What cells gave as their values.
     """
 
     def __init__(self, *, stdin: bool = True) -> None:
         self.text = ""
         self.prompts: list[str] = []
         self.widgets: dict[str, Message] = {}
+        self.shows: dict[str, list[str]] = {}
+        self.results: list[Message] = []
         self._stdin = stdin
         self._answers: list[str] = []
+        self._idle: set[str] = set()
         self._replies: dict[str, Message] = {}
         self._manager = KernelManager()
         self._manager.start_kernel(env={**os.environ, "PYTHONPATH": os.getcwd()})
@@ -70,13 +75,22 @@ class Kernel:
         Raises:
             AssertionError: It failed, or does not end.
         """
-        self.wait(lambda: cell in self._replies, f"the end of a cell ({self._answers} left)", timeout)
+        # What a cell shows may come after what it is answered with.
+        self.wait(
+            lambda: cell in self._replies and cell in self._idle, f"the end of a cell ({self._answers} left)", timeout
+        )
         reply = self._replies[cell]
         assert reply["status"] == "ok", "\n".join(reply.get("traceback", [str(reply)]))
 
     def run(self, code: str, *answers: str) -> None:
         """Runs a cell to its end."""
         self.finish(self.start(code, *answers))
+
+    def fail(self, code: str) -> None:
+        """Runs a cell to its end, which is an error."""
+        cell = self.start(code)
+        self.wait(lambda: cell in self._replies and cell in self._idle, "the end of a cell")
+        assert self._replies[cell]["status"] == "error", "it did not fail"
 
     def interrupt(self) -> None:
         """Does what the stop button does."""
@@ -96,6 +110,11 @@ class Kernel:
     def wait_for_text(self, text: str) -> None:
         """Waits until something is printed."""
         self.wait(lambda: text in self.text, f"{text!r} in the output")
+
+    @property
+    def markdown(self) -> str:
+        """What is displayed now, as Markdown."""
+        return "\n\n".join(looks[-1] for looks in self.shows.values())
 
     # ---- widgets -------------------------------------------------------------------------------
 
@@ -150,6 +169,13 @@ class Kernel:
             self.widgets.setdefault(content["comm_id"], {}).update(content["data"]["state"])
         elif message["msg_type"] == "comm_close":
             self.widgets.pop(content["comm_id"], None)
+        elif message["msg_type"] in ("display_data", "update_display_data") and "text/markdown" in content["data"]:
+            display = content["transient"]["display_id"]
+            self.shows.setdefault(display, []).append(content["data"]["text/markdown"])
+        elif message["msg_type"] == "status" and content["execution_state"] == "idle":
+            self._idle.add(message["parent_header"].get("msg_id", ""))
+        elif message["msg_type"] == "execute_result":
+            self.results.append(content["data"])
         elif message["msg_type"] == "error":
             self.text += re.sub(r"\x1b\[[\d;]*m", "", "\n".join(content["traceback"]))
 

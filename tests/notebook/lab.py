@@ -12,7 +12,6 @@ import secrets
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -75,7 +74,7 @@ class Lab:
     ) -> None:
         try:
             if error is not None:
-                self.page.screenshot(path=str(Path(tempfile.gettempdir()) / "lab-failure.png"))
+                self.page.screenshot(path=str(self._folder / "failure.png"))
                 print(self.page.locator(".jp-Notebook").inner_text(timeout=5000))
             self._browser.close()
             self._driver.stop()
@@ -94,11 +93,23 @@ class Lab:
     def run(self, number: int) -> None:
         """Runs a cell to its end."""
         self.start(number)
+        self.wait_for_end(number)
+
+    def wait_for_end(self, number: int) -> None:
+        """Waits until a cell has ended.
+
+        Raises:
+            AssertionError: It does not.
+        """
         prompt = self.page.locator(".jp-Notebook .jp-CodeCell").nth(number).locator(".jp-InputPrompt")
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while not prompt.inner_text().strip("[]: ").isdigit():
             assert time.monotonic() < end, f"cell {number} does not end: {self.output(number).inner_text()}"
             self.page.wait_for_timeout(50)
+
+    def see(self, number: int, text: str) -> None:
+        """Waits until a text stands below a cell."""
+        self.output(number).get_by_text(text).first.wait_for()
 
     def save(self) -> None:
         """Writes the notebook to its file."""
@@ -126,7 +137,7 @@ class Lab:
             )
 
     def _port(self) -> int:
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while True:
             for file in (self._folder / "runtime").glob("jpserver-*.json"):
                 try:

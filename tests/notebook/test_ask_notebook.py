@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import pytest
 
 from tests.client.toolbox import Toolbox
-from tests.support.processes import Result, run_script
+from tests.notebook.scripts import OPEN, in_kernel
+from tests.support.processes import run_script
 from tests.support.script_engine import ScriptEngine
 
-OPEN = """
-import os
-from sessionlib import Session, ask_notebook
-session = Session(session_id="s1", api_key="k", base_url={url!r}).connect()
-undo = session.on_approval(ask_notebook)
-"""
 NOBODY = "nobody could be asked: the notebook is run without anybody to answer"
 
 
 @pytest.fixture
 def toolbox(engine: ScriptEngine) -> Toolbox:
     return Toolbox(engine)
-
-
-def in_kernel(engine: ScriptEngine, source: str, *, stdin: bool = True) -> Result:
-    """Runs a script with an open kernel in it, called ``kernel``, which has an open ``session``."""
-    script = (
-        "from tests.notebook.kernel import Kernel\n"
-        f"with Kernel(stdin={stdin}) as kernel:\n"
-        f"    kernel.run({OPEN.format(url=engine.base_url)!r})\n"
-        + textwrap.indent(textwrap.dedent(source), "    ")
-        + "\n    kernel.run('session.disconnect()')\n"
-    )
-    result = run_script(script, timeout=100)
-    assert result.rc == 0, f"{result.stdout}\n{result.stderr}"
-    return result
 
 
 # ---- at a prompt ---------------------------------------------------------------------------
@@ -112,13 +91,13 @@ def test_buttons_stay_when_the_cell_has_ended(engine: ScriptEngine, toolbox: Too
     source = """
         kernel.run("session.send('run refund')")
         kernel.wait_for_button("Approve")
-        assert "The agent asks to run <b>refund</b>:" in kernel.shown()
+        assert "The agent asks to run <code>refund</code>:" in kernel.shown()
         kernel.run("print('another cell')")
         kernel.click("Approve")
         kernel.wait(lambda: not kernel._find("description", "Approve"), "end of the buttons")
         kernel.run("print(next(e for e in session.listen(timeout=10) if e.is_complete).text)")
         kernel.wait_for_text("done")
-        assert "The agent asked to run <b>refund</b>: approved." in kernel.shown()
+        assert "<b>✓ approved here</b>" in kernel.shown()
         assert kernel.prompts == []
         kernel.run("print([(r.approved, r.by) for r in session.approvals])")
         kernel.wait_for_text("[(True, 'ask_notebook')]")
@@ -134,10 +113,10 @@ def test_arguments_are_edited_in_fields_and_denials_have_reasons(engine: ScriptE
         kernel.write("order", "12")
         kernel.click("Approve")
         kernel.wait(lambda: len(kernel._find("description", "Deny")) == 1 and
-                    any(": approved." in text for text in kernel.shown()), "next question")
+                    any("approved here" in text for text in kernel.shown()), "next question")
         kernel.write("reason, if you deny", "not this one")
         kernel.click("Deny")
-        kernel.wait(lambda: any(": denied." in text for text in kernel.shown()), "denial")
+        kernel.wait(lambda: any("denied here" in text for text in kernel.shown()), "denial")
         kernel.click("Always in this session")
         kernel.run("print([e for e in session.listen(timeout=10, event_types=['message_complete']).__next__().text])")
     """
@@ -151,7 +130,7 @@ def test_buttons_go_when_no_answer_is_needed_any_more(engine: ScriptEngine, tool
         kernel.run("undo(); session.on_approval(ask_notebook, timeout=1.0)")
         kernel.run("session.send('run refund')")
         kernel.wait_for_button("Approve")
-        kernel.wait(lambda: any("no answer is needed" in text for text in kernel.shown()), "end of the buttons")
+        kernel.wait(lambda: any("denied by timeout" in text for text in kernel.shown()), "end of the buttons")
         assert not kernel._find("description", "Approve")
     """
     in_kernel(engine, source)
@@ -210,9 +189,9 @@ def test_what_is_shown_is_text_and_no_markup(engine: ScriptEngine, toolbox: Tool
     source = """
         kernel.run("session.send('run <script>alert(1)</script>')")
         kernel.wait_for_button("Deny")
-        assert "The agent asks to run <b>&lt;script&gt;alert(1)&lt;/script&gt;</b>:" in kernel.shown()
+        assert "The agent asks to run <code>&lt;script&gt;alert(1)&lt;/script&gt;</code>:" in kernel.shown()
         kernel.click("Deny")
-        kernel.wait(lambda: any(": denied." in text for text in kernel.shown()), "denial")
+        kernel.wait(lambda: any("denied here" in text for text in kernel.shown()), "denial")
     """
     in_kernel(engine, source)
 

@@ -1,0 +1,198 @@
+"""The README's recipes, each run where it belongs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sessionlib.engine import LocalEngine, tool
+from tests.faults.servers import free_port, get, is_up, running
+from tests.support.processes import ROOT, run_script
+from tests.support.waiting import eventually
+
+README = (ROOT / "README.md").read_text("utf-8")
+DEMO = "This is the demo model: it quotes you, and knows nothing. You said: "
+
+
+def recipe(folder: Path, name: str) -> None:
+    """Writes a recipe into a folder."""
+    files = {re.match(r"# (\S+)\n", text)[1]: text for text in re.findall(r"^```py\n(.*?)^```$", README, re.M | re.S)}  # type: ignore[index]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(files[name], "utf-8")
+
+
+@tool(approval="requires_approval")
+def refund() -> str:
+    """Refund an order."""
+    return "refunded"
+
+
+@pytest.fixture(scope="module")
+def configured() -> Iterator[dict[str, str]]:
+    """The environment of programs that talk to an engine with an agent on it."""
+    with LocalEngine(tools=[refund], api_key="k") as engine:
+        engine.agent(name="Support")
+        yield {"VECTORSHIFT_BASE_URL": engine.base_url, "VECTORSHIFT_API_KEY": "k"}
+
+
+@pytest.fixture
+def environment(configured: dict[str, str]) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": os.environ.get("HOME", "/"), **configured}
+
+
+# ---- cron ----------------------------------------------------------------------------------
+
+
+def as_cron_does(folder: Path, environment: dict[str, str]) -> str:
+    """Runs the crontab's command as cron does, with no terminal and hardly any environment; gives the log."""
+    found = re.search(r"^```crontab\n.*?^0 6 \* \* \*  (.*?)\n```$", README, re.M | re.S)
+    assert found is not None
+    command = found[1].replace("/srv/reports", str(folder)).replace(".venv/bin/python", sys.executable)
+    bare = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "SHELL": "/bin/sh", "PYTHONPATH": str(ROOT), **environment}
+    subprocess.run(["/bin/sh", "-c", command], env=bare, stdin=subprocess.DEVNULL, timeout=60, check=False)
+    return (folder / "nightly.log").read_text()
+
+
+def test_a_cron_script(configured: dict[str, str], tmp_path: Path) -> None:
+    recipe(tmp_path, "nightly.py")
+    assert as_cron_does(tmp_path, configured) == f'{DEMO}"Sum up yesterday."\n'
+
+
+def test_a_cron_script_without_an_engine_says_so_in_a_line(tmp_path: Path) -> None:
+    recipe(tmp_path, "nightly.py")
+    nobody = {"VECTORSHIFT_BASE_URL": f"http://127.0.0.1:{free_port()}/v1", "VECTORSHIFT_API_KEY": "k"}
+    log = as_cron_does(tmp_path, nobody)
+    assert log.startswith("no report: ")
+    assert log.count("\n") == 1
+
+
+# ---- servers and workers -------------------------------------------------------------------
+
+
+def test_a_flask_view(environment: dict[str, str], tmp_path: Path) -> None:
+    recipe(tmp_path, "app.py")
+    port = free_port()
+    with running([sys.executable, "-m", "flask", "run", "--port", str(port)], tmp_path, environment):
+        assert eventually(lambda: is_up(port), 30)
+        url = f"http://127.0.0.1:{port}/ask"
+        assert get(url, {"text": "one"}) == f'{DEMO}"one"'
+        assert "The call of refund was denied: no tool may run" in get(url, {"text": "/tool refund {}"})
+
+
+CELERYCONFIG = """
+from pathlib import Path
+here = Path(__file__).parent
+broker_url = "filesystem://"
+result_backend = f"file://{here}/results"
+broker_transport_options = {
+    "data_folder_in": f"{here}/queue", "data_folder_out": f"{here}/queue", "store_processed": False,
+    "control_folder": f"{here}/control",
+}
+broker_connection_retry_on_startup = True
+"""
+
+
+def test_a_celery_task(environment: dict[str, str], tmp_path: Path) -> None:
+    recipe(tmp_path, "tasks.py")
+    (tmp_path / "celeryconfig.py").write_text(CELERYCONFIG)
+    for name in ("queue", "results"):
+        (tmp_path / name).mkdir()
+    worker = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--concurrency", "2"]
+    with running([*worker, "--without-gossip", "--without-mingle"], tmp_path, environment):
+        asked = run_script(
+            f"""
+            import sys
+            sys.path.insert(0, {str(tmp_path)!r})
+            from tasks import answer
+            results = [answer.delay(f"question {{number}}") for number in range(3)]
+            for result in results:
+                print(result.get(timeout=40))
+            """,
+            env=environment,
+            timeout=60,
+            options=["-W", "ignore"],
+        )
+    told = f"{asked}\n{(tmp_path / 'output.txt').read_text()[-3000:]}"
+    assert asked.stdout == "".join(f'{DEMO}"question {number}"\n' for number in range(3)), told
+
+
+def test_a_celery_task_is_tried_again_when_nothing_got_through(environment: dict[str, str], tmp_path: Path) -> None:
+    recipe(tmp_path, "tasks.py")
+    (tmp_path / "celeryconfig.py").write_text('broker_url = "memory://"\n')
+    port = free_port()
+    asked = run_script(
+        f"""
+        import os, sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        from celery.signals import task_prerun
+        from sessionlib.engine import LocalEngine
+        from tasks import answer
+
+        engine = LocalEngine(port={port}, api_key="k")
+        os.environ["VECTORSHIFT_BASE_URL"] = "http://127.0.0.1:{port}/v1"
+        tries = []
+
+        @task_prerun.connect
+        def at_the_second_try(**told):
+            tries.append(told)
+            if len(tries) == 2:
+                engine.start().agent(name="Support")
+
+        print(answer.apply(("Hi",)).get())
+        print(len(tries), "tries")
+        engine.close()
+        """,
+        env=environment,
+        timeout=60,
+        options=["-W", "ignore"],
+    )
+    assert asked.stdout == f'{DEMO}"Hi"\n2 tries\n', asked
+
+
+MANAGE = """
+import sys
+import django.conf
+from django.core.management import execute_from_command_line
+django.conf.settings.configure(INSTALLED_APPS=["shop"], SECRET_KEY="x")
+execute_from_command_line(["manage.py", *sys.argv[1:]])
+"""
+
+
+@pytest.fixture
+def manage(tmp_path: Path) -> str:
+    """A Django project whose app has the command; gives the script that runs commands."""
+    commands = tmp_path / "shop" / "management" / "commands"
+    recipe(commands, "answer.py")
+    for folder in (commands, commands.parent, commands.parent.parent):
+        (folder / "__init__.py").touch()
+    return f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{MANAGE}"
+
+
+def test_a_django_management_command(environment: dict[str, str], manage: str) -> None:
+    told = run_script(manage, "answer", "Where is it?", env=environment, timeout=60, options=["-W", "ignore"])
+    assert (told.rc, told.stdout) == (0, f'{DEMO}"Where is it?"\n'), told
+    asked = run_script(manage, "answer", "/tool refund {}", env=environment, stdin="y\n", options=["-W", "ignore"])
+    assert "The agent asks to run refund:" in asked.stdout
+    assert asked.stdout.endswith("refund gave: refunded\n"), asked
+
+
+def test_a_django_management_command_fails_in_a_line(environment: dict[str, str], manage: str) -> None:
+    nobody = {**environment, "VECTORSHIFT_API_KEY": "wrong"}
+    told = run_script(manage, "answer", "Hi", env=nobody, timeout=60, options=["-W", "ignore"])
+    assert told.rc == 1
+    assert told.stderr.startswith("CommandError: ")
+    assert told.stderr.count("\n") == 1
+
+
+def test_gevent(environment: dict[str, str], tmp_path: Path) -> None:
+    recipe(tmp_path, "many.py")
+    source = (tmp_path / "many.py").read_text()
+    result = run_script(source, env=environment, timeout=60, options=["-W", "ignore"])
+    assert (result.rc, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [f'{DEMO}"question {number}"' for number in range(10)]

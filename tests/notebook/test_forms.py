@@ -1,0 +1,229 @@
+"""Approvals as forms, in real kernels: what is shown, edited and answered between cells, and who decided."""
+
+from __future__ import annotations
+
+from tests.notebook.scripts import in_local_kernel
+from tests.support.processes import run_script
+
+CALL = '/tool refund {"order": "7", "amount": 2.5, "urgent": true, "lines": [1, 2], "count": 3}'
+SEND = f"session.send('''{CALL}''')"
+CHAT = f"live = session.chat('''{CALL}''', wait=False)"
+SETTLED = "any('{}' in text for text in kernel.shown())"
+
+
+def test_a_chat_that_does_not_wait_asks_with_a_form_and_streams_on_after_the_click() -> None:
+    source = f"""
+        kernel.run({CHAT!r})
+        kernel.wait_for_button("Approve")
+        kernel.run("print(live.is_over, live.reply, ran)")
+        kernel.wait_for_text("False None []")
+        kernel.click("Approve")
+        kernel.wait(lambda: "EUR refunded" in kernel.markdown, "answer in the cell")
+        assert "approved here" in kernel.markdown
+        assert not kernel._find("description", "Approve")
+        kernel.run("print(live.reply.text, ran, session.approvals[-1].by)")
+        kernel.wait_for_text("refund gave: 2.50 EUR refunded for order 7 [('7', 2.5, True, [1, 2], 3)] ask_notebook")
+        assert kernel.prompts == [] and kernel.results == []
+    """
+    in_local_kernel(source)
+
+
+def test_each_argument_is_edited_as_what_it_is() -> None:
+    source = f"""
+        kernel.run({CHAT!r})
+        kernel.wait_for_button("Approve")
+        fields = {{state["description"]: state for state in kernel.widgets.values() if state.get("description")}}
+        kinds = {{name: fields[name]["_model_name"] for name in ("order", "amount", "urgent", "lines", "count")}}
+        assert kinds == {{
+            "order": "TextModel", "amount": "FloatTextModel", "urgent": "CheckboxModel", "lines": "TextModel",
+            "count": "IntTextModel",
+        }}, kinds
+        kernel.write("order", "8")
+        kernel.write("amount", 3.5)
+        kernel.write("urgent", False)
+        kernel.write("lines", "[1, 2")
+        kernel.click("Approve")
+        kernel.wait(lambda: {SETTLED.format("lines takes JSON")}, "complaint")
+        kernel.run("print(ran)")
+        kernel.wait_for_text("[]")
+        kernel.write("lines", "[4]")
+        kernel.click("Approve")
+        kernel.wait(lambda: "EUR refunded" in kernel.markdown, "answer in the cell")
+        kernel.run("print(ran, dict(session.approvals[-1].confirm))")
+        kernel.wait_for_text("[('8', 3.5, False, [4], 3)]")
+        kernel.wait_for_text("{{'order': '8', 'amount': 3.5, 'urgent': False, 'lines': [4]}}")
+    """
+    in_local_kernel(source)
+
+
+def test_a_form_says_so_when_somebody_else_has_answered() -> None:
+    source = f"""
+        kernel.run({CHAT!r})
+        kernel.wait_for_button("Approve")
+        kernel.run("live.turn.pending[0].deny('too much')")
+        kernel.wait(lambda: not kernel._find("description", "Approve"), "end of the buttons")
+        kernel.wait(lambda: "was denied: too much · denied by respond" in kernel.markdown, "denial in the cell")
+    """
+    in_local_kernel(source)
+
+
+def test_a_click_that_comes_too_late_changes_nothing() -> None:
+    source = f"""
+        kernel.run({CHAT!r})
+        button = kernel.wait_for_button("Approve")
+        kernel.start("live.turn.pending[0].deny('too much')")
+        kernel.click("Approve")
+        kernel.wait(lambda: "was denied: too much" in kernel.markdown, "denial in the cell")
+        kernel.run("print(ran, session.approvals)")
+        kernel.wait_for_text("deny_reason='too much'")
+        assert "[] [" in kernel.text
+    """
+    in_local_kernel(source)
+
+
+def test_registered_handlers_come_before_the_form() -> None:
+    source = f"""
+        kernel.run("session.on_approval(lambda request: request.arguments['amount'] < 10, tool='refund')")
+        kernel.run({CHAT!r})
+        kernel.wait(lambda: "EUR refunded" in kernel.markdown, "answer in the cell")
+        kernel.run({CHAT.replace("2.5", "99")!r})
+        kernel.wait(lambda: "was denied" in kernel.markdown, "denial in the cell")
+        assert not kernel._find("description", "Approve")
+    """
+    in_local_kernel(source)
+
+
+def test_it_goes_with_ask_notebook_as_the_handler_too() -> None:
+    source = f"""
+        kernel.run("undo = session.on_approval(sessionlib.ask_notebook)")
+        kernel.run({CHAT!r})
+        kernel.click("Approve")
+        kernel.wait(lambda: "EUR refunded" in kernel.markdown, "answer in the cell")
+    """
+    in_local_kernel(source)
+
+
+def test_two_requests_at_once_have_a_form_each() -> None:
+    both = '/tool refund {"order": "1"}\n/tool refund {"order": "2"}'
+    chat = f"live = session.chat({both!r}, wait=False)"
+    source = f"""
+        kernel.run({chat!r})
+        kernel.wait_for_button("Deny")
+        kernel.click("Deny")
+        kernel.wait(lambda: {SETTLED.format("denied here")}, "denial")
+        kernel.click("Approve")
+        kernel.wait(lambda: "EUR refunded for order" in kernel.markdown, "answer in the cell")
+        kernel.run("print(len(ran), [record.approved for record in session.approvals])")
+        kernel.wait_for_text("1 [False, True]")
+    """
+    in_local_kernel(source)
+
+
+def test_waiting_after_all_asks_at_a_prompt() -> None:
+    source = f"""
+        kernel.run({CHAT!r})
+        kernel.wait_for_button("Approve")
+        kernel.run("print(live.wait().text)", "y")
+        kernel.wait_for_text("EUR refunded for order 7")
+        assert len(kernel.prompts) == 1
+        assert not kernel._find("description", "Approve")
+        assert "EUR refunded" in kernel.markdown
+    """
+    in_local_kernel(source)
+
+
+def test_what_goes_wrong_is_shown_and_kept() -> None:
+    source = f"""
+        kernel.run({CHAT!r})
+        kernel.wait_for_button("Approve")
+        kernel.run("session.disconnect()")
+        kernel.wait(lambda: "SessionDisconnectedError" in kernel.markdown, "failure in the cell")
+        assert not kernel._find("description", "Approve")
+        kernel.run('''
+            try:
+                live.reply
+            except sessionlib.SessionDisconnectedError as error:
+                print("told:", error)
+        ''')
+        kernel.wait_for_text("told: session")
+    """
+    in_local_kernel(source)
+
+
+def test_a_turn_that_is_out_of_time_says_so() -> None:
+    source = f"""
+        kernel.run({CHAT.replace("wait=False", "wait=False, timeout=1.0")!r})
+        kernel.wait_for_button("Approve")
+        kernel.wait(lambda: "SessionTimeoutError" in kernel.markdown, "failure in the cell")
+        assert "did not end within 1 s" in kernel.markdown
+    """
+    in_local_kernel(source)
+
+
+def test_stopping_leaves_the_turn_to_others() -> None:
+    source = f"""
+        kernel.run({CHAT!r})
+        kernel.wait_for_button("Approve")
+        kernel.run("live.stop(); print(live)")
+        kernel.wait_for_text("failed>")
+        assert not kernel._find("description", "Approve")
+        kernel.run("session.approvals[-1]; session.respond(session.approvals[-1].event, approved=True)")
+        kernel.run("print(next(e for e in session.listen(timeout=10) if e.is_complete).text)")
+        kernel.wait_for_text("EUR refunded for order 7")
+    """
+    in_local_kernel(source)
+
+
+def test_without_widgets_it_says_which_extra_to_install() -> None:
+    source = """
+        kernel.run("import sys; sys.modules['ipywidgets'] = None")
+        kernel.run('''
+            try:
+                session.chat("Hi", wait=False)
+            except sessionlib.MissingExtraError as error:
+                print(error)
+        ''')
+        kernel.wait_for_text("needs ipywidgets; install it with: pip install 'sessionlib[notebook]'")
+        kernel.run("session.chat('Hello')")
+        assert "Hello" in kernel.markdown
+    """
+    in_local_kernel(source)
+
+
+# ---- a place of its own --------------------------------------------------------------------
+
+
+def test_a_place_for_approvals_takes_those_that_no_cell_waits_for() -> None:
+    source = f"""
+        kernel.run("from sessionlib import notebook; undo = notebook.approvals(session)")
+        kernel.run({SEND!r})
+        kernel.wait_for_button("Deny")
+        kernel.write("reason, if you deny", "not <this> one")
+        kernel.click("Deny")
+        kernel.wait(lambda: {SETTLED.format("denied here: not &lt;this&gt; one")}, "denial")
+        kernel.run("print(next(e for e in session.listen(timeout=10) if e.is_complete).text)")
+        kernel.wait_for_text("was denied: not <this> one")
+        kernel.run("undo()")
+        kernel.run("print(session.approvals[-1].by)")
+        kernel.wait_for_text("ask_notebook")
+        boxes = [state for state in kernel.widgets.values() if state["_model_name"] == "VBoxModel"]
+        assert any(len(box["children"]) == 1 for box in boxes)
+        assert kernel.prompts == []
+    """
+    in_local_kernel(source)
+
+
+def test_without_widgets_a_place_for_approvals_says_which_extra_to_install() -> None:
+    source = """
+        import sys
+
+        sys.modules["ipywidgets"] = None
+        from sessionlib import MissingExtraError, notebook
+
+        try:
+            notebook.approvals(None)
+        except MissingExtraError as error:
+            print(error)
+    """
+    told = run_script(source).check().stdout
+    assert told == "a place for approvals needs ipywidgets; install it with: pip install 'sessionlib[notebook]'\n"

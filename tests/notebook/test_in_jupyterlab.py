@@ -1,0 +1,183 @@
+"""JupyterLab in a headless browser: what a person sees, and what a click does. The pictures are in ``tmp_path``."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.notebook.scripts import LOCAL
+from tests.support.processes import run_script
+
+pytestmark = pytest.mark.timeout(240)
+
+MARKDOWN = r"""# A title
+
+Some **bold** text and `code`, 1 < 2, and a [link](javascript:window.harm=1).
+
+1. one
+   ```python
+   def f(x):
+       return x < 1
+   ```
+2. two
+
+| a | b |
+| --- | --- |
+| 1 | `<b>` |
+
+```html
+<p onclick="f()">hello</p>
+```
+
+<img src=x onerror="window.harm=1"><script>window.harm=1</script>
+
+The *end*.
+"""
+
+
+def in_lab(folder: Path, cells: list[str], source: str, *, model: str = "'demo'") -> str:
+    """Runs a script with a notebook open in JupyterLab, called ``lab``, whose first cell has been run."""
+    script = (
+        "from tests.notebook.lab import Lab\n"
+        f"with Lab({str(folder)!r}, *{[LOCAL.replace('MODEL', model), *cells]!r}) as lab:\n"
+        "    lab.run(0)\n" + textwrap.indent(textwrap.dedent(source), "    ") + "\n"
+    )
+    result = run_script(script, timeout=200)
+    assert result.rc == 0, f"{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+def outputs_of(folder: Path, number: int) -> list[dict[str, str]]:
+    """What a cell of the saved notebook shows."""
+    cell = json.loads((folder / "notebook.ipynb").read_text("utf-8"))["cells"][number]
+    return [{kind: "".join(data) for kind, data in output.get("data", {}).items()} for output in cell["outputs"]]
+
+
+def test_an_answer_streams_into_its_cell_without_flicker_and_runs_nothing(tmp_path: Path) -> None:
+    picture = tmp_path / "streaming.png"
+    source = f"""
+        lab.page.evaluate('''() => {{
+            window.heights = [];
+            const look = () => {{
+                const cell = document.querySelectorAll(".jp-CodeCell")[1].querySelector(".jp-OutputArea");
+                if (cell) window.heights.push(cell.getBoundingClientRect().height);
+                requestAnimationFrame(look);
+            }};
+            look();
+        }}''')
+        lab.start(1)
+        output = lab.output(1)
+        output.get_by_text("Some bold text").wait_for()
+        output.screenshot(path={str(tmp_path / "beginning.png")!r})
+        output.get_by_text("The end.").wait_for()
+        lab.wait_for_end(1)
+        output.screenshot(path={str(picture)!r})
+        assert output.locator("h1").inner_text().startswith("A title")
+        assert output.locator("strong").inner_text() == "bold"
+        assert output.locator("td").all_inner_texts() == ["1", "<b>"]
+        assert output.locator("pre").all_inner_texts()[1].strip() == '<p onclick="f()">hello</p>'
+        assert output.locator("pre").first.locator("span").count() > 2, "code is not in colours"
+        output.get_by_text("link").click()
+        assert output.locator("img, script").count() == 0
+        assert lab.page.evaluate("window.harm") is None
+        heights = lab.page.evaluate("window.heights")
+        shrunk = [(a, b) for a, b in zip(heights, heights[1:]) if b < a - 30]
+        assert len(set(heights)) > 10, heights
+        assert not shrunk, shrunk
+        assert lab.page.locator(".jp-CodeCell").nth(1).locator(".jp-OutputArea-child").count() == 2
+    """
+    words = "[Text(p) for p in __import__('re').findall(r'\\s*\\S+', %r)]" % MARKDOWN  # noqa: UP031 - braces within
+    pause = "(lambda stop: time.sleep(0.02))"
+    model = f"Says(*[step for piece in {words} for step in (piece, {pause})])"
+    in_lab(tmp_path, ["session.chat('Go')"], source, model=model)
+    assert picture.stat().st_size > 5_000
+
+
+def test_a_click_approves_a_tool_and_the_form_says_who_decided(tmp_path: Path) -> None:
+    call = '/tool refund {"order": "7", "amount": 12.5, "urgent": true, "lines": [1, 2], "count": 3}'
+    cells = [
+        "undo = session.on_approval(sessionlib.ask_notebook)",
+        f"session.send('''{call}''')",
+        "print(ran, [(record.approved, record.by) for record in session.approvals])",
+        "reply = session.get_messages()[-1]\nreply",
+    ]
+    source = f"""
+        lab.run(1)
+        lab.run(2)
+        output = lab.output(2)
+        approve = output.get_by_role("button", name="Approve")
+        approve.wait_for()
+        output.screenshot(path={str(tmp_path / "before.png")!r})
+        fields = output.locator("input")
+        assert [fields.nth(n).input_value() for n in (0, 1, 3, 4)] == ["7", "12.5", "[1, 2]", "3"]
+        assert fields.nth(2).is_checked()
+        assert output.get_by_role("button").all_inner_texts() == ["Approve", "Always in this session", "Deny"]
+        fields.nth(1).fill("13.25")
+        fields.nth(1).press("Tab")
+        approve.click()
+        output.get_by_text("approved here").wait_for()
+        output.screenshot(path={str(tmp_path / "after.png")!r})
+        assert output.get_by_role("button").count() == 0
+        assert all(fields.nth(n).is_disabled() for n in range(fields.count()))
+        lab.run(3)
+        lab.see(3, "[('7', 13.25, True, [1, 2], 3)] [(True, 'ask_notebook')]")
+        lab.run(4)
+        lab.see(4, "13.25 EUR refunded for order 7")
+    """
+    in_lab(tmp_path, cells, source)
+    assert (tmp_path / "before.png").stat().st_size > 3_000
+    assert (tmp_path / "after.png").stat().st_size > 3_000
+
+
+def test_a_chat_goes_on_beside_the_cells_is_saved_and_has_a_timeline(tmp_path: Path) -> None:
+    cells = [
+        """live = session.chat('/tool refund {"order": "7", "amount": 12.5}', wait=False)\nlive""",
+        "session",
+        "print(live.reply)",
+        "axes = live.reply.plot()",
+    ]
+    source = f"""
+        lab.run(1)
+        output = lab.output(1)
+        output.get_by_role("button", name="Deny").wait_for()
+        lab.run(2)
+        lab.see(2, "1 approval, 1 open")
+        output.screenshot(path={str(tmp_path / "asking.png")!r})
+        output.get_by_placeholder("reason, if you deny").fill("not <this> one")
+        output.get_by_role("button", name="Deny").click()
+        output.get_by_text("The call of refund was denied: not <this> one").wait_for()
+        lab.see(1, "was denied: not <this> one · denied here")
+        output.locator("summary").click()
+        output.screenshot(path={str(tmp_path / "denied.png")!r})
+        lab.run(3)
+        lab.see(3, "was denied: not <this> one")
+        lab.run(4)
+        timeline = lab.output(4).locator("img")
+        timeline.wait_for()
+        lab.output(4).screenshot(path={str(tmp_path / "timeline.png")!r})
+        size = timeline.bounding_box()
+        assert size["width"] > 300 and size["height"] > 80, size
+        lab.save()
+    """
+    in_lab(tmp_path, cells, source)
+    (saved,) = outputs_of(tmp_path, 1)
+    assert "The call of refund was denied: not &lt;this> one" in saved["text/markdown"]
+    assert "was denied: not &lt;this&gt; one · denied here" in saved["text/markdown"]
+    assert "image/png" in outputs_of(tmp_path, 4)[-1]
+
+
+def test_twenty_thousand_pieces_are_rendered_in_a_cell(tmp_path: Path) -> None:
+    pieces = "Says(*[Text('word ' if n % 60 else '\\n\\nword ') for n in range(20_000)])"
+    source = """
+        lab.run(1)
+        output = lab.output(1)
+        lab.page.wait_for_function(
+            "() => document.querySelectorAll('.jp-CodeCell')[1].innerText.split('word').length > 20000"
+        )
+        assert output.locator(".jp-OutputArea-child").count() < 50
+        assert output.get_by_text("Show more outputs").count() == 0
+    """
+    in_lab(tmp_path, ["session.chat('Go')"], source, model=pieces)

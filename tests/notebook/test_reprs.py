@@ -1,0 +1,114 @@
+"""What IPython shows of a reply, a message, a request and a session: texts of others are shown and not obeyed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sessionlib import ApprovalRequiredError, Reply, SessionMessage, SessionMessageStatus
+from sessionlib.engine import LocalEngine, tool
+from sessionlib.reply import ToolCall
+from tests.client.toolbox import Toolbox, connect
+from tests.support.script_engine import ScriptEngine
+from tests.test_markup import RENDERERS, Seen
+
+HARM = "<script>alert(1)</script> [x](javascript:alert(1)) ![](https://example.com/)"
+
+
+def harmless(shown: str) -> Seen:
+    """Makes sure that Markdown, or HTML, runs nothing; gives what is seen of it."""
+    for source in (shown, *(render(shown) for render in RENDERERS.values())):
+        assert not Seen(source).harm
+    return Seen(RENDERERS["commonmark"](shown))
+
+
+def look(value: Any, kind: str) -> str:
+    shown: str = getattr(value, f"_repr_{kind}_")()
+    return shown
+
+
+def test_a_reply_shows_its_text_and_a_status_line() -> None:
+    reply = Reply(text=f"Some *text*\n\n{HARM}", tool_calls=[ToolCall("a"), ToolCall("b")], duration=1.25)
+    seen = harmless(look(reply, "markdown"))
+    assert "em" in seen.tags
+    assert "<script>alert(1)</script>" in seen.text
+    assert "complete · 2 tool calls · 1.2 s" in seen.text
+
+
+def test_a_reply_shows_its_error() -> None:
+    reply = Reply(text="", error=HARM, status=SessionMessageStatus.ERROR)
+    assert f"error: {HARM}" in harmless(look(reply, "markdown")).text
+
+
+def test_a_reply_that_was_shown_leaves_its_text_out() -> None:
+    reply = Reply(text="the text")
+    assert "the text" in repr(reply)
+    reply.mark_shown()
+    assert "the text" not in repr(reply) + look(reply, "markdown")
+    assert reply == Reply(text="the text")
+    assert "shown" not in reply.to_json()
+
+
+@pytest.mark.parametrize(("sender", "who"), [("user_id", "user"), ("object_id", "agent"), ("x", "unknown")])
+def test_a_message_shows_who_says_what(sender: str, who: str) -> None:
+    content = {"type": "data_type_message", "value": HARM}
+    message = SessionMessage.from_dict({"id": "m", "session_id": "s", "sender": {sender: "1"}, "content": content})
+    seen = harmless(look(message, "markdown"))
+    assert seen.text.startswith(who)
+    assert "<script>alert(1)</script>" in seen.text
+
+
+def test_a_message_without_text_shows_its_kind() -> None:
+    message = SessionMessage.from_dict({"id": "m", "session_id": "s", "content": {"type": "<b>"}})
+    assert "(<b>)" in harmless(look(message, "markdown")).text
+
+
+def test_a_request_shows_what_is_asked_and_what_became_of_it() -> None:
+    @tool(approval="requires_approval")
+    def refund(order: str, amount: float) -> str:
+        """Refund."""
+        return "done"
+
+    with LocalEngine(tools=[refund]) as engine, engine.agent().create_session() as session:
+        with pytest.raises(ApprovalRequiredError) as caught:
+            session.ask(f'/tool refund {{"order": "{HARM}", "amount": 2.5}}')
+        request = caught.value.request
+        assert request is not None
+        seen = harmless(look(request, "html"))
+        assert HARM in seen.text
+        assert "2.5" in seen.text
+        assert "open: answer it with approve() or deny()" in seen.text
+        assert "1 approval, 1 open" in harmless(look(session, "html")).text
+        request.approve({"amount": 3})
+        assert 'approved by respond: with {"amount": 3}' in harmless(look(request, "html")).text
+        caught.value.turn.result()
+        assert "1 approval, 0 open" in harmless(look(session, "html")).text
+
+
+def test_a_request_shows_why_it_was_denied(engine: ScriptEngine) -> None:
+    Toolbox(engine)
+    with connect(engine) as session:
+        with pytest.raises(ApprovalRequiredError) as caught:
+            session.ask(f"run {HARM.split()[0]}")
+        request = caught.value.request
+        assert request is not None
+        assert "<script>alert(1)</script>" in harmless(look(request, "html")).text
+        request.deny(HARM)
+        assert f"denied by respond: {HARM}" in harmless(look(request, "html")).text
+        caught.value.turn.result(5)
+
+
+def test_a_session_shows_its_state_and_what_waits(engine: ScriptEngine) -> None:
+    Toolbox(engine)
+    session = connect(engine)
+    listener = session.listen()
+    session.ask("Hi", timeout=10)
+    seen = harmless(look(session, "html"))
+    assert seen.text.startswith(f"Session s1 at 127.0.0.1:{engine.port} · connected · ")
+    assert "0 approvals, 0 open" in seen.text
+    waiting = int(seen.text.split(" · ")[2].split()[0])
+    assert waiting > 0
+    listener.close()
+    session.disconnect()
+    assert "disconnected" in look(session, "html")
