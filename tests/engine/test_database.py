@@ -257,9 +257,9 @@ def test_many_starts_at_once_have_one_winner(path: Path) -> None:
 # ---- what is acknowledged is on disk -------------------------------------------------------
 
 
-def test_copies_of_the_files_hold_what_was_acknowledged(path: Path, tmp_path: Path) -> None:
+def test_copies_of_the_files_hold_what_was_acknowledged(folder: Path) -> None:
     """A model of lost power: the files as they are, their log torn in what was never acknowledged, or cut."""
-    copy = tmp_path / "copy" / "engine.db"
+    path, copy = folder / "engine.db", folder / "copy" / "engine.db"
     copy.parent.mkdir()
     drawn = random.Random(7)
     acked: list[str] = []
