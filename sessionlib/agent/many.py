@@ -182,10 +182,11 @@ class AgentRuns(Iterator["ConversationalAgentRunResult | BaseException"]):
             self._submitted += 1
 
     def _await(self, future: Future[ConversationalAgentRunResult]) -> None:
-        self._count()
         while not future.done():
-            wait([one for _, one in self._window if not one.done()], return_when=FIRST_COMPLETED)
             self._count()
+            wait([one for _, one in self._window if not one.done()], return_when=FIRST_COMPLETED)
+        # Once it is done and not before, for else the last of all might never be counted.
+        self._count()
 
     def _count(self) -> None:
         """Tells the bar of what is done, whether its place has come or not."""

@@ -40,8 +40,8 @@ class Limits:
         parallel_tools: Tools of one step that run at the same time.
         tool_output_bytes: What is kept of a tool's result, as JSON.
         answer_chars: Characters of one answer.
-        memory_messages: Messages of the past that the model is shown.
-        memory_chars: Characters of the past that the model is shown.
+        memory_messages: Messages of earlier turns that the model is shown.
+        memory_chars: Characters that the model is shown; of earlier turns as many as still have room.
     """
 
     connections: int = 1024

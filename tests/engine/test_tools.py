@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -438,6 +439,14 @@ def test_killing_the_engine_leaves_no_process_behind(
         eventually(lambda: len(_alive(pids)) == 2)
         engine.kill()
         eventually(lambda: not _alive(pids))
+
+
+def test_an_idle_worker_that_has_died_is_replaced(isolated: LocalEngine) -> None:
+    with Caller.on(isolated) as caller:
+        pid = int(_result(caller, '/tool good {"text": "hello"}')["output"].split()[1])
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not _is_running(pid))
+        assert _result(caller, '/tool good {"text": "again"}')["status"] == "complete"
 
 
 def test_a_tools_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:

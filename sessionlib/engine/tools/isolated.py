@@ -85,9 +85,10 @@ class IsolatedTools:
             worker.bury()
 
     def _take(self, limit: int) -> _Worker | None:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
+        while (idle := self._take_idle()) is not None:
+            if idle.alive:
+                return idle
+            self._drop(idle)
         worker = _Worker(self._path, limit)
         with self._lock:
             if not self._closed:
@@ -96,6 +97,10 @@ class IsolatedTools:
         worker.end()
         worker.bury()
         return None
+
+    def _take_idle(self) -> _Worker | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
 
     def _give_back(self, worker: _Worker) -> None:
         with self._lock:
@@ -123,6 +128,12 @@ class _Worker:
             start_new_session=True,
         )
         self._late = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker has not ended since its last call: then its pipe would have."""
+        assert self._process.stdout is not None
+        return not wait_readable([self._process.stdout], 0.0)
 
     def call(self, tool: str, arguments: dict[str, Any], seconds: float) -> Outcome | None:
         """Gives the tool's outcome; None when the worker is late, or gone."""
