@@ -49,6 +49,8 @@ ROOMS = [
     "network",
     "mailbox",
     "dispatcher",
+    "stats",
+    "metering",
     "backlog",
     "turn_readers",
     "hub",

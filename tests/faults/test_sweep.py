@@ -16,8 +16,8 @@ from typing import Literal
 import pytest
 
 from sessionlib import Session
+from sessionlib.testing import FaultProxy
 from tests.faults.conversations import FRONT, WAYS, Heard, Runs, Way, check, make_engine, one_session
-from tests.support.chaos import ChaosProxy
 
 SAMPLE = 60
 """Offsets for each way, direction and kind of cut, when not all are taken."""
@@ -30,7 +30,7 @@ ALL = os.environ.get("SESSIONLIB_SWEEP") == "all"
 class Stage:
     """An engine behind a proxy, and an agent on it."""
 
-    proxy: ChaosProxy
+    proxy: FaultProxy
     agent_id: str
     runs: Runs
 
@@ -54,7 +54,7 @@ def stage(seed: int) -> Iterator[Stage]:
     engine, runs = make_engine()
     with engine:
         agent_id = engine.agent().id
-        with ChaosProxy("127.0.0.1", engine.port, host=FRONT, port=engine.port, seed=seed) as proxy:
+        with FaultProxy("127.0.0.1", engine.port, host=FRONT, port=engine.port, seed=seed) as proxy:
             yield Stage(proxy, agent_id, runs)
 
 
