@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from sessionlib import network
 from sessionlib.config import Endpoint
 from sessionlib.dialling import Attempt
 from sessionlib.errors import (
@@ -102,20 +103,10 @@ class Joiner:
             return self._try(deadline, join)
 
     def _try(self, deadline: Deadline, join: Callable[[Transport, Deadline], None]) -> Transport:
-        from sessionlib.transport.websocket import open_websocket  # long since loaded: `load_transport`
-
         self._attempt = attempt = Attempt()
         if self._cancelled:
             attempt.cancel()
-        transport = open_websocket(
-            self._endpoint.session_url,
-            self._endpoint.key(),
-            deadline,
-            attempt,
-            max_message_size=self._options.max_message_size,
-            tls=self._options.tls,
-            proxy=self._options.proxy,
-        )
+        transport = self._open(deadline, attempt)
         try:
             join(transport, deadline)
             attempt.check()
@@ -124,6 +115,27 @@ class Joiner:
             attempt.check()
             raise
         return transport
+
+    def _open(self, deadline: Deadline, attempt: Attempt) -> Transport:
+        from sessionlib.transport.websocket import open_websocket  # long since loaded: `load_transport`
+
+        endpoint, options = self._endpoint, self._options
+
+        def dial(key: str) -> Transport:
+            return open_websocket(
+                endpoint.session_url,
+                key,
+                deadline,
+                attempt,
+                max_message_size=options.max_message_size,
+                tls=options.tls,
+                proxy=options.proxy,
+            )
+
+        stand_in = network.stand_in()
+        if stand_in is not None:
+            return stand_in.open(endpoint, dial, deadline, attempt)
+        return dial(endpoint.key())
 
     def join(self, transport: Transport, deadline: Deadline) -> Live:
         """Creates the session if there is none yet, and joins it; gives what else came."""

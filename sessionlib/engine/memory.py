@@ -21,7 +21,7 @@ def recall(store: Store, turn: Turn, limits: Limits) -> tuple[Said, ...]:
     Posts that came while this turn was already waiting belong to later turns, and are not in it.
     """
     messages = store.sessions.recall(turn.session_id, turn.number, limits.memory_messages)
-    calls = store.calls.of_session(turn.session_id, turn.number)
+    calls = store.calls.of_turns(turn.session_id, messages[0].turn, turn.number)
     turns = dict.fromkeys(message.turn for message in messages)
     kept: list[Said] = []
     room = limits.memory_chars

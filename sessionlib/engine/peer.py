@@ -116,6 +116,9 @@ class Peer:
         except StorageError as error:
             logger.warning("! %s was not kept: %s", frame_type, error)
             self._refuse(frame, error.message, code=error.code)
+        except Exception:
+            logger.exception("! %s failed", frame_type)
+            self._refuse(frame, "the engine failed; its log says why", code="engine_failed")
 
     def _refuse(self, frame: Json, why: str, **facts: Any) -> None:
         # Requests that have an ack of their own are refused in it, the others with an error frame. What

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 
@@ -12,7 +13,10 @@ from sessionlib.engine.turns import Kit, TurnRun
 
 __all__ = ["Runner"]
 
+logger = logging.getLogger(__name__)
+
 _CLOSED = "the engine was stopped"
+_RETRY_SECONDS = 1.0
 
 
 class Runner:
@@ -40,9 +44,14 @@ class Runner:
         with self._lock:
             if self._closed:
                 return
-            self._threads[thread] = session
             # Under the lock: `close` may join only threads that have started.
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:  # the system has no more threads to give
+                logger.warning("! session %s has to wait for a thread: %s", session.id, error)
+                self._alarms.after(_RETRY_SECONDS, lambda: self.begin(session))
+                return
+            self._threads[thread] = session
 
     def close(self) -> None:
         """Stops all turns, and waits for their threads."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from sessionlib.config import is_loopback
 from sessionlib.engine.keyfile import keep_key
 from sessionlib.engine.local import LocalEngine
 
@@ -54,7 +55,7 @@ def serve(
         EngineError: The model, the tools, the key or the database cannot be had.
         OSError: The address cannot be listened on.
     """
-    api_key = os.environ.get("SESSIONLIB_API_KEY") or (None if allow_remote else _kept_key(key_file, announce))
+    api_key = os.environ.get("SESSIONLIB_API_KEY") or (_kept_key(key_file, announce) if is_loopback(host) else None)
     engine = LocalEngine(
         tools=tools or (),
         model=model,

@@ -462,6 +462,7 @@ def race(sessions: list[Session], event: SessionEvent, threads: int) -> list[boo
         return [won for won in pool.map(answer, range(threads)) if won is not None]
 
 
+@pytest.mark.slow
 def test_the_first_of_50_threads_wins_20_times(shop: Shop, session: Session) -> None:
     approved = 0
     for number in range(20):
@@ -472,6 +473,7 @@ def test_the_first_of_50_threads_wins_20_times(shop: Shop, session: Session) -> 
         assert len(shop.ran) == approved
 
 
+@pytest.mark.slow
 def test_the_first_of_five_clients_wins_20_times(shop: Shop, session: Session) -> None:
     others = [shop.join(session).connect() for _ in range(4)]
     for number in range(20):

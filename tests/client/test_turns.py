@@ -605,6 +605,7 @@ def test_posting_in_a_loop_over_events_does_not_wait_for_that_loop(engine: Scrip
     assert texts == ["one", "more", "more", "more", "more"]
 
 
+@pytest.mark.slow
 def test_questions_to_the_embedded_engine_in_quick_succession_are_all_answered() -> None:
     with open_shop() as shop, shop.session() as session:
         for number in range(300):

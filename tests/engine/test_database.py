@@ -27,6 +27,7 @@ from sessionlib.engine import (
 )
 from sessionlib.engine.store.database import Database
 from sessionlib.engine.store.schema import APPLICATION_ID, SCHEMA
+from sessionlib.engine.store.sessions import Sessions
 from sessionlib.engine.turns import CUT
 from sessionlib.wire import frames
 
@@ -177,9 +178,21 @@ def test_a_file_of_an_older_engine_is_copied_and_carried_over(written: Path) -> 
     ids = check(written)
     with contextlib.closing(Database(str(written), schema=newer)) as database:
         rows = database.read(lambda db: db.execute("SELECT id, mood FROM messages ORDER BY number").fetchall())
-        assert database.read(lambda db: db.execute("PRAGMA user_version").fetchone()) == (2,)
+        assert database.read(lambda db: db.execute("PRAGMA user_version").fetchone()) == (len(newer),)
     assert rows == [(message_id, "calm") for message_id in ids]
-    assert check(Path(f"{written}.layout-1")) == ids
+    assert check(Path(f"{written}.layout-{len(SCHEMA)}")) == ids
+
+
+def test_the_first_layout_is_carried_over_to_todays(path: Path) -> None:
+    with contextlib.closing(Database(str(path), schema=SCHEMA[:1])) as database:
+        session_id = Sessions(database).add("agent", "gone")
+        posted = Sessions(database).post(session_id, {"user_id": "local"}, [{"type": "data_type_message"}], [], 0)
+    with LocalEngine(path=str(path)) as engine, Caller.on(engine, session_id=session_id) as caller:
+        assert [message["id"] for message in caller.history()][:1] == posted.message_ids
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(SCHEMA),)
+        plan = "EXPLAIN QUERY PLAN SELECT * FROM messages WHERE session_id = '' AND turn < 9 ORDER BY turn, number"
+        assert "messages_by_turn" in str(connection.execute(plan).fetchall())
 
 
 def test_a_carrying_over_that_fails_changes_nothing(written: Path) -> None:
@@ -187,7 +200,7 @@ def test_a_carrying_over_that_fails_changes_nothing(written: Path) -> None:
     with pytest.raises(StorageError):
         Database(str(written), schema=(*SCHEMA, "CREATE TABLE fine (x); CREATE TABLE objects (x);"))
     with contextlib.closing(sqlite3.connect(written)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(SCHEMA),)
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         assert connection.execute("SELECT name FROM sqlite_master WHERE name = 'fine'").fetchall() == []
     assert check(written) == ids
@@ -217,7 +230,7 @@ def test_a_second_engine_is_refused_with_the_holders_pid(path: Path, process: Ca
 
 
 def test_many_starts_at_once_have_one_winner(path: Path) -> None:
-    for _ in range(20):
+    for _ in range(100):
         outcomes: list[str] = []
         barrier = threading.Barrier(4)
 
@@ -244,9 +257,9 @@ def test_many_starts_at_once_have_one_winner(path: Path) -> None:
 # ---- what is acknowledged is on disk -------------------------------------------------------
 
 
-def test_copies_of_the_files_hold_what_was_acknowledged(path: Path, tmp_path: Path) -> None:
+def test_copies_of_the_files_hold_what_was_acknowledged(folder: Path) -> None:
     """A model of lost power: the files as they are, their log torn in what was never acknowledged, or cut."""
-    copy = tmp_path / "copy" / "engine.db"
+    path, copy = folder / "engine.db", folder / "copy" / "engine.db"
     copy.parent.mkdir()
     drawn = random.Random(7)
     acked: list[str] = []
@@ -310,7 +323,7 @@ def test_a_full_disk_is_an_error_and_no_ack(narrow: Process, path: Path) -> None
     with Caller.on(narrow) as caller:
         caller.ask("before")
         acked = {message["id"] for message in caller.history()}
-        for _ in range(5):
+        for _ in range(20):
             narrow.popen.send_signal(signal.SIGUSR1)
             refused = eventually(lambda: _refused(caller, acked), 60)
             assert (refused["type"], refused["code"]) == ("error", "storage_full")

@@ -26,6 +26,7 @@ from .helpers import (
     Address,
     Caller,
     Process,
+    answer_of,
     content_of,
     eventually,
     file,
@@ -52,8 +53,8 @@ def small() -> Iterator[LocalEngine]:
         yield engine
 
 
-def connect(engine: LocalEngine) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", engine.port), timeout=10)
+def connect(engine: Address) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", urlsplit(engine.base_url).port or 0), timeout=10)
 
 
 @contextlib.contextmanager
@@ -188,6 +189,36 @@ def test_more_connections_than_there_is_room_for_are_turned_away(small: LocalEng
         with connect(small) as sock:
             assert sock.recv(100).startswith(b"HTTP/1.1 503 ")
     eventually(lambda: _answers(small))
+
+
+@pytest.fixture
+def scarce(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets the next start of a thread of that kind fail, as when the system has no more to give."""
+
+    def refuse(kind: str) -> None:
+        start, left = threading.Thread.start, iter([True])
+
+        def start_or_fail(thread: threading.Thread) -> None:
+            if thread.name.startswith(kind) and next(left, False):
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", start_or_fail)
+
+    return refuse
+
+
+def test_a_connection_without_a_thread_is_turned_away(small: LocalEngine, scarce: Callable[[str], None]) -> None:
+    scarce("sessionlib-serve")
+    with connect(small) as sock:
+        assert sock.recv(100).startswith(b"HTTP/1.1 503 ")
+    assert rest(small, "GET", "/agents").status_code == 200
+
+
+def test_a_turn_without_a_thread_waits_for_one(small: LocalEngine, scarce: Callable[[str], None]) -> None:
+    with Caller.on(small) as caller:
+        scarce("sessionlib-turn")
+        assert answer_of(caller.ask("hello")).endswith('You said: "hello"')
 
 
 def _answers(engine: LocalEngine) -> bool:
@@ -340,7 +371,7 @@ def test_what_is_announced_as_too_large_is_refused_before_it_is_sent(small: Loca
 def test_tiny_fragments_take_little_more_room_than_their_bytes(process: Callable[..., Process]) -> None:
     engine = process().ready()
     memory = psutil.Process(engine.popen.pid).memory_info
-    with socket.create_connection(("127.0.0.1", urlsplit(engine.base_url).port or 0), timeout=60) as sock:
+    with connect(engine) as sock:
         sock.sendall(upgrade(engine))
         assert b" 101 " in sock.recv(1000)
         tiny = b"\x00\x83\0\0\0\0abc"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sessionlib.engine import Limits, LocalEngine, ModelError, tool
-from sessionlib.engine.models import Asked, OpenAIModel, Piece, Question, Said, Text, Thinking, make_model
+from sessionlib.engine.models import Asked, OpenAIModel, Piece, Question, Result, Said, Text, Thinking, make_model
 from sessionlib.engine.stop import Stop, StoppedError
 
 from .helpers import Caller, answer_of, approve, content_of, eventually
@@ -165,6 +165,19 @@ def test_a_whole_turn_with_a_tool_and_an_approval() -> None:
         "tool_call_id": asked_again[1]["tool_calls"][0]["id"],
         "content": "rain in Oslo",
     }
+
+
+def test_every_message_of_the_past_has_a_content_and_every_call_a_result() -> None:
+    results = (Result("1", "add", {"a": 1}, "complete", 2), Result("2", "add", {}, "error", "this call was not run"))
+    past = (Said("user", "hi"), Said("assistant"), Said("user", "add"), Said("assistant", results=results))
+    with Endpoint(GOOD) as endpoint:
+        model = OpenAIModel("m", base_url=endpoint.url, api_key=KEY)
+        list(model.answer(Question("", past)))
+        model.close()
+    messages = endpoint.requests[0]["messages"]
+    assert [message["content"] for message in messages] == ["hi", "", "add", None, "2", "Error: this call was not run"]
+    asked = [call["id"] for message in messages for call in message.get("tool_calls", ())]
+    assert asked == [message["tool_call_id"] for message in messages if message["role"] == "tool"]
 
 
 def test_what_may_pass_is_tried_again() -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from sessionlib.engine import LocalEngine
+from sessionlib.engine import LocalEngine, tool
 from sessionlib.wire import frames
 
 from .helpers import (
@@ -251,6 +254,29 @@ def test_a_terminated_session_is_gone_for_good(engine: LocalEngine) -> None:
         assert first.session_id in again["error"]
 
 
+def test_terminating_ends_what_waits_for_a_person(tmp_path: Path) -> None:
+    ran: list[str] = []
+
+    @tool(approval="requires_approval")
+    def leave(line: str) -> None:
+        """Leave a line."""
+        ran.append(line)
+
+    path = str(tmp_path / "engine.db")
+    with LocalEngine(tools=[leave], path=path) as engine, Caller.on(engine) as first:
+        asked = first.ask_for_approval('/tool leave {"line": "x"}')
+        with Caller(engine, first.session_id) as second:
+            first.say(frames.terminate_session(first.session_id))
+            second.until(lambda frame: frame["type"] == "terminate_session")
+            assert second.post(approve(), asked["id"])["code"] == "session_terminated"
+            second.say(frames.ping_session(first.session_id))
+            assert second.hear()["type"] == "pong"
+    with LocalEngine(tools=[leave], path=path) as engine, Caller.on(engine) as other:
+        other.say(frames.connect_session(first.session_id))
+        assert other.hear()["code"] == "session_terminated"
+    assert ran == []
+
+
 def test_requests_that_cannot_be_met_are_refused(engine: LocalEngine) -> None:
     functional = make_agent(engine, agent_type="functional")
     cases = [
@@ -276,6 +302,34 @@ def test_requests_that_cannot_be_met_are_refused(engine: LocalEngine) -> None:
             caller.ws.send(garbage)
             assert caller.hear()["code"] == "bad_frame"
         caller.ask("still alive")
+
+
+def test_what_a_newer_client_says_besides_is_ignored(engine: LocalEngine) -> None:
+    more = {"capabilities": ["telepathy"], "version": 99, "request_id": {"deep": [1]}}
+    with Caller.on(engine) as caller:
+        for frame in (
+            frames.connect_session(caller.session_id),
+            frames.post_message(caller.session_id, "hello"),
+            frames.post_messages(caller.session_id, ["one", "two"]),
+            frames.get_messages(caller.session_id),
+        ):
+            caller.say({**frame, **more})
+            assert caller.until(lambda answer, frame=frame: answer["type"] == frame["type"]).get("success", True)
+        texts = [message["content"].get("value") for message in caller.history() if "user_id" in message["sender"]]
+        assert texts == ["hello", "one", "two"]
+
+
+def test_a_frame_that_the_engine_fails_at_is_told_and_the_connection_goes_on(caller: Caller) -> None:
+    asked = caller.ask_for_approval('/tool refund {"order_id": "7"}')
+    # As deep as the parser lets pass, and deeper than some versions of Python can write down.
+    deep = {"type_string": "response_message", "value": {"tool_call_approval": {"deny": "no", "x": "DEEP"}}}
+    text = json.dumps(frames.post_message(caller.session_id, deep, asked["id"]))
+    caller.ws.send(text.replace('"DEEP"', "[" * 1010 + "]" * 1010))
+    answer = caller.hear()
+    if not answer["success"]:
+        assert answer["code"] == "engine_failed"
+        assert caller.post(approve(), asked["id"])["success"]
+    caller.until_status("Idle")
 
 
 def test_a_post_needs_a_joined_session(engine: LocalEngine) -> None:

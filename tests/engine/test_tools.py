@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -438,6 +439,30 @@ def test_killing_the_engine_leaves_no_process_behind(
         eventually(lambda: len(_alive(pids)) == 2)
         engine.kill()
         eventually(lambda: not _alive(pids))
+
+
+def test_only_so_many_processes_run_at_once(tools_file: Path, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    limits = Limits(tool_processes=2)
+    with LocalEngine(tools=str(tools_file), limits=limits) as engine, Caller.on(engine) as caller:
+        caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}\n' * 4))
+        eventually(lambda: len(_alive(pids)) == 4)  # two tools, and a child of each
+        with Caller.on(engine) as other:
+            other.say(frames.post_message(other.session_id, '/tool good {"text": "hello"}'))
+            other.until(lambda frame: content_of(frame).get("type") == "tool_call")
+            assert len(pids.read_text().split()) == 4
+            caller.say(frames.terminate_session(caller.session_id))
+            other.until_status("Idle")
+            assert "good gave: hello" in answer_of(other.heard)
+    assert len(pids.read_text().split()) == 4
+
+
+def test_an_idle_worker_that_has_died_is_replaced(isolated: LocalEngine) -> None:
+    with Caller.on(isolated) as caller:
+        pid = int(_result(caller, '/tool good {"text": "hello"}')["output"].split()[1])
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not _is_running(pid))
+        assert _result(caller, '/tool good {"text": "again"}')["status"] == "complete"
 
 
 def test_a_tools_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:

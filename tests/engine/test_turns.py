@@ -211,6 +211,18 @@ def test_the_oldest_turns_are_forgotten_when_there_are_too_many() -> None:
     assert len(told) == 5
 
 
+def test_a_turn_is_told_whole_and_of_the_others_as_many_as_there_is_room_for() -> None:
+    steps = [says(Text(f"step {number}"), Asked("double", {"n": number})) for number in range(5)]
+    model = Scripted(says(Text("one")), says(Text("two")), *steps, says(Text("three")))
+    limits = Limits(memory_messages=3)
+    with LocalEngine(tools=[double], model=model, limits=limits) as engine, Caller.on(engine) as caller:
+        for text in ("first", "second", "third"):
+            caller.ask(text)
+    told = model.asked[-1].said
+    assert [said.text for said in told] == ["second", "two", "third", *(f"step {number}" for number in range(5))]
+    assert [result.output for said in told for result in said.results] == [0, 2, 4, 6, 8]
+
+
 def test_too_many_turns_in_the_queue_are_refused() -> None:
     go = threading.Event()
 

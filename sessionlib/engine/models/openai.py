@@ -164,7 +164,8 @@ def _messages(said: Said) -> Iterator[dict[str, Any]]:
     if said.role == "user":
         yield {"role": "user", "content": "\n\n".join([said.text, *map(_shown, said.files)]).strip()}
         return
-    message: dict[str, Any] = {"role": "assistant", "content": said.text or None}
+    # An empty answer is one too; only beside tool calls may it be left out.
+    message: dict[str, Any] = {"role": "assistant", "content": said.text or (None if said.results else "")}
     if said.results:
         message["tool_calls"] = [
             {

@@ -71,5 +71,9 @@ def pumped(produce: Callable[[Emit], None], stop: Stop, name: str) -> Iterator[P
             yield piece
         stop.check()
     thread.join()
-    if pump.error is not None:
-        raise pump.error
+    error, pump.error = pump.error, None
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del error  # it leads to this frame: in a circle, the question would stay until the garbage collector comes by

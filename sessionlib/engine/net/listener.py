@@ -94,10 +94,18 @@ class Listener:
             admitted = len(self._open) < self._limit
             if admitted:
                 self._open[thread] = sock
-        if admitted:
-            thread.start()
-        else:
+        if not admitted or not self._start(thread):
             _turn_away(sock)
+
+    def _start(self, thread: threading.Thread) -> bool:
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no more threads to give
+            logger.warning("! cannot serve a connection: %s", error)
+            with self._lock:
+                del self._open[thread]
+            return False
+        return True
 
     def _run(self, sock: socket.socket) -> None:
         try:

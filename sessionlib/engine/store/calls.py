@@ -33,10 +33,12 @@ class Calls:
         """Gives the calls of a turn whose results have not been told, in order."""
         return self._database.read(lambda db: _open_calls(db, turn))
 
-    def of_session(self, session_id: str, up_to: int) -> list[Call]:
-        """Gives all calls of a session's turns up to ``up_to``, in order."""
-        select = f"SELECT {_CALL} FROM calls WHERE session_id = ? AND turn <= ? ORDER BY turn, step, position"
-        rows = self._database.read(lambda db: db.execute(select, (session_id, up_to)).fetchall())
+    def of_turns(self, session_id: str, first: int, last: int) -> list[Call]:
+        """Gives the calls of a session's turns from ``first`` to ``last``, in order."""
+        select = (
+            f"SELECT {_CALL} FROM calls WHERE session_id = ? AND turn BETWEEN ? AND ? ORDER BY turn, step, position"
+        )
+        rows = self._database.read(lambda db: db.execute(select, (session_id, first, last)).fetchall())
         return [_call(row) for row in rows]
 
     def pending(self, session_id: str) -> list[Call]:

@@ -98,10 +98,16 @@ class Database:
             self._jobs.append(job)
             self._changed.notify()
         job.done.wait()
-        if isinstance(job.error, sqlite3.Error):
-            raise self._translate(job.error) from job.error
-        if job.error is not None:
-            raise job.error
+        error, job.error = job.error, None
+        try:
+            if isinstance(error, sqlite3.Error):
+                raise self._translate(error) from error
+            if error is not None:
+                raise error
+        finally:
+            # Its traceback leads to this frame and to the job: in a circle, all that was to be written would
+            # stay until the garbage collector comes by.
+            del error
         return job.result  # type: ignore[return-value]
 
     def read(self, work: Work[Result]) -> Result:

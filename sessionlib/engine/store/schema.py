@@ -76,4 +76,10 @@ CREATE TABLE files (
 CREATE INDEX files_by_session ON files (session_id);
 """
 
-SCHEMA: tuple[str, ...] = (_FIRST,)
+# What a model is told of a session's past is found by turn, however long the session and its neighbours are.
+_SECOND = """
+CREATE INDEX messages_by_turn ON messages (session_id, turn, number);
+CREATE INDEX calls_by_session ON calls (session_id, turn);
+"""
+
+SCHEMA: tuple[str, ...] = (_FIRST, _SECOND)

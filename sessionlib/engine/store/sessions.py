@@ -82,12 +82,24 @@ class Sessions:
         return None if row is None else read_message(row)
 
     def recall(self, session_id: str, turn: int, limit: int) -> list[Message]:
-        """Gives the newest messages of the turns up to ``turn``, by turn and then in order."""
-        select = (
-            f"SELECT {MESSAGE} FROM messages WHERE session_id = ? AND turn <= ? ORDER BY turn DESC, number DESC LIMIT ?"
-        )
-        rows = self._database.read(lambda db: db.execute(select, (session_id, turn, limit)).fetchall())
-        return [read_message(row) for row in reversed(rows)]
+        """Gives all messages of a turn, and of the turns before it the newest whole ones, by turn and in order.
+
+        Args:
+            session_id: The session.
+            turn: The turn.
+            limit: How many messages of earlier turns there may be.
+        """
+        select = f"SELECT {MESSAGE} FROM messages WHERE session_id = ? AND turn"
+
+        def work(db: sqlite3.Connection) -> list[Message]:
+            own = db.execute(f"{select} = ? ORDER BY number", (session_id, turn)).fetchall()
+            past = f"{select} < ? ORDER BY turn DESC, number DESC LIMIT ?"
+            earlier = [read_message(row) for row in db.execute(past, (session_id, turn, limit + 1))]
+            if len(earlier) > limit:
+                earlier = [message for message in earlier if message.turn != earlier[-1].turn]
+            return [*reversed(earlier), *map(read_message, own)]
+
+        return self._database.read(work)
 
     def find_file(self, file_id: str) -> tuple[str, str, bytes] | None:
         """Gives name, MIME type and content of a file, or None."""

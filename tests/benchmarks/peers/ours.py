@@ -18,6 +18,7 @@ from tests.benchmarks.peers.common import (
     percentiles,
     serve,
 )
+from tests.benchmarks.peers.embedded import streams
 
 
 def _join(task: Task) -> Any:
@@ -145,5 +146,6 @@ if __name__ == "__main__":
             "listeners": listeners,
             "upload": upload,
             "sessions": sessions,
+            "streams": streams,
         }
     )
