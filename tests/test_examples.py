@@ -105,3 +105,11 @@ def test_every_link_leads_somewhere() -> None:
     for page in pages():
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_tells_contributors_of_files_that_there_are() -> None:
+    table = (ROOT / "README.md").read_text("utf-8").partition("| to add | go to |")[2]
+    rows = re.findall(r"^\| (a [\w ]+) \| (.*) \|$", table, re.MULTILINE)
+    assert {"a kind of event", "a kind of content", "a model for the engine", "a command"} <= {row for row, _ in rows}
+    named = [path for _, where in rows for path in re.findall(r"`(sessionlib/[\w/.]+)`", where)]
+    assert not [path for path in named if not (ROOT / path).exists()]
