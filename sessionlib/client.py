@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from sessionlib import network
 from sessionlib.config import ApiKey, Endpoint
 from sessionlib.errors import ConfigurationError
 from sessionlib.rest.calls import Answer, Call, Failure, Tries, Upload, make_call
@@ -199,10 +200,19 @@ class Client:
     def _try(self, call: Call, deadline: Deadline) -> Answer | Failure | Lines:
         log.debug("> %s", call)
         began = time.monotonic()
-        outcome = self._pool().exchange(call, self.endpoint.base_url, self.endpoint.key(), deadline)
+        outcome = self._exchange(call, deadline)
         told = outcome.status if isinstance(outcome, Answer) else type(outcome).__name__
         log.debug("< %s %s after %.3f s", call, told, time.monotonic() - began)
         return outcome
+
+    def _exchange(self, call: Call, deadline: Deadline) -> Answer | Failure | Lines:
+        def exchange(key: str) -> Answer | Failure | Lines:
+            return self._pool().exchange(call, self.endpoint.base_url, key, deadline)
+
+        stand_in = network.stand_in()
+        if stand_in is not None:
+            return stand_in.exchange(call, self.endpoint, exchange)
+        return exchange(self.endpoint.key())
 
     def _pool(self) -> Pool:
         pid = os.getpid()

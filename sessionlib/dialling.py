@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from sessionlib.errors import SessionDisconnectedError
@@ -30,16 +31,21 @@ class Attempt:
     def __init__(self) -> None:
         # Protects what the attempt waits for, and whether it was cancelled.
         self._lock = threading.Lock()
-        self._sock: socket.socket | None = None
+        self._end: Callable[[], object] | None = None
         self._waits_for: threading.Event | None = None
         self._cancelled = False
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._cancelled
 
     def cancel(self) -> None:
         """Makes the attempt fail at once, wherever it is."""
         with self._lock:
             self._cancelled = True
-            if self._sock is not None:
-                shut(self._sock)
+            if self._end is not None:
+                self._end()
             if self._waits_for is not None:
                 self._waits_for.set()
 
@@ -49,8 +55,16 @@ class Attempt:
         Raises:
             SessionDisconnectedError: The attempt was cancelled.
         """
+        self.end_by(partial(shut, sock))
+
+    def end_by(self, end: Callable[[], object]) -> None:
+        """Notes how to end what is being connected; it must not wait.
+
+        Raises:
+            SessionDisconnectedError: The attempt was cancelled.
+        """
         with self._lock:
-            self._sock = sock
+            self._end = end
         self.check()
 
     def check(self) -> None:

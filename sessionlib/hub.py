@@ -11,6 +11,7 @@ from sessionlib.backlog import Backlog
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.mailbox import Mailbox, TimedMailbox
+from sessionlib.stats import Gauges, SessionStats
 from sessionlib.turn_readers import Request, TurnReaders
 from sessionlib.wire.turns import NEUTRAL, Origin, Ticket, TurnTracker
 
@@ -39,6 +40,7 @@ class Hub:
         on_request: Gets each event that asks for an answer, and each refusal of an answer, with where it
             comes from; called on the reading thread, must not wait.
         on_left: Gets the post of a turn whose reader was dropped; likewise.
+        gauges: What counts; None counts for itself.
         alone: Whether nobody else can know the session yet.
     """
 
@@ -47,6 +49,7 @@ class Hub:
         backlog_size: int,
         on_request: Callable[[SessionEvent, Origin], None],
         on_left: Callable[[Ticket], None] | None = None,
+        gauges: Gauges | None = None,
         *,
         alone: bool = False,
     ) -> None:
@@ -55,7 +58,8 @@ class Hub:
         self._listeners: list[Mailbox] = []
         self._backlog = Backlog(backlog_size)
         self._tracker = TurnTracker(alone)
-        self._turns = TurnReaders(self._tracker)
+        self._gauges = gauges or Gauges()
+        self._turns = TurnReaders(self._tracker, self._gauges)
         # Who still hears the end of a turn that was answered before the last post; None when it is over.
         self._hears_tail: Collection[Mailbox] | None = None
         # Mailboxes whose reader was garbage-collected; the collector may run inside our lock, so it
@@ -73,6 +77,11 @@ class Hub:
         with self._lock:
             return [len(mailbox) for mailbox in (*self._listeners, *self._turns.mailboxes)]
 
+    def stats(self) -> SessionStats:
+        """Gives what happened so far, and what waits now."""
+        with self._lock:
+            return self._gauges.stats([*self._listeners, *self._turns.mailboxes], self._backlog.mailbox)
+
     @property
     def has_backlog(self) -> bool:
         """Whether events wait for the next listener."""
@@ -88,6 +97,7 @@ class Hub:
             keep: Whether they wait in the backlog when no listener is open.
         """
         requests: list[Request] = []
+        self._gauges.events += len(events)
         with self._lock:
             if self._abandoned:
                 self._reap()
@@ -161,7 +171,9 @@ class Hub:
                 self._backlog.begin_post(self._listeners, self._tracker.ends_turn)
                 if self._tracker.running and self._tracker.answered:
                     self._hears_tail = tuple(self._listeners)
-            return self._tracker.post(makes_turn, contents)
+            ticket = self._tracker.post(makes_turn, contents)
+            self._gauges.posted(ticket)
+            return ticket
 
     def attend(self, ticket: Ticket) -> TimedMailbox:
         """Opens a mailbox that hears the ack and the turn of a post that is about to leave, and no more."""
@@ -175,6 +187,7 @@ class Hub:
         """Forgets a post that did not leave."""
         with self._lock:
             self._tracker.withdraw(ticket)
+            self._gauges.withdrawn(ticket)
 
     def posts(self) -> Posts:
         """Gives our posts that are under way, and whether a turn is running."""
@@ -186,6 +199,7 @@ class Hub:
         """Fails a post whose fate cannot be known: for the reader of its turn, else for every listener."""
         with self._lock:
             self._tracker.withdraw(ticket)
+            self._gauges.withdrawn(ticket)
             if ticket.first is not None:
                 return  # it arrived, or its turn would not have begun
             if self._turns.fail(ticket, failure):
@@ -237,6 +251,7 @@ class Hub:
             self._listeners.remove(mailbox)
         else:
             return
+        self._gauges.dropped += mailbox.dropped
         mailbox.close()
         if was_heard:
             return

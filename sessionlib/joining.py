@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from sessionlib import network
 from sessionlib.config import Endpoint
 from sessionlib.dialling import Attempt
 from sessionlib.errors import (
@@ -19,6 +20,8 @@ from sessionlib.errors import (
 from sessionlib.events import SessionEvent
 from sessionlib.intake import Intake
 from sessionlib.link import LinkOptions, Owner
+from sessionlib.metering import Metered
+from sessionlib.stats import Gauges
 from sessionlib.timing import Deadline
 from sessionlib.transport import Transport
 from sessionlib.wire import codec, frames
@@ -47,16 +50,25 @@ class Joiner:
         owner: Whom a new session is with; not needed with ``session_id``.
         session_id: The session to join; None creates one.
         options: How the link behaves.
+        gauges: What counts what passes.
 
     Attributes:
         host: Host and port of the engine, for messages.
         intake: What sorts the session's frames.
     """
 
-    def __init__(self, endpoint: Endpoint, owner: Owner | None, session_id: str | None, options: LinkOptions) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        owner: Owner | None,
+        session_id: str | None,
+        options: LinkOptions,
+        gauges: Gauges,
+    ) -> None:
         self.host = endpoint.host
         self.intake = Intake(session_id)
         self._endpoint = endpoint
+        self._gauges = gauges
         self._owner = owner
         self._options = options
         self._cancelled = False
@@ -102,20 +114,10 @@ class Joiner:
             return self._try(deadline, join)
 
     def _try(self, deadline: Deadline, join: Callable[[Transport, Deadline], None]) -> Transport:
-        from sessionlib.transport.websocket import open_websocket  # long since loaded: `load_transport`
-
         self._attempt = attempt = Attempt()
         if self._cancelled:
             attempt.cancel()
-        transport = open_websocket(
-            self._endpoint.session_url,
-            self._endpoint.key(),
-            deadline,
-            attempt,
-            max_message_size=self._options.max_message_size,
-            tls=self._options.tls,
-            proxy=self._options.proxy,
-        )
+        transport = self._open(deadline, attempt)
         try:
             join(transport, deadline)
             attempt.check()
@@ -124,6 +126,30 @@ class Joiner:
             attempt.check()
             raise
         return transport
+
+    def _open(self, deadline: Deadline, attempt: Attempt) -> Transport:
+        from sessionlib.transport.websocket import open_websocket  # long since loaded: `load_transport`
+
+        endpoint, options = self._endpoint, self._options
+
+        used = ""
+
+        def dial(key: str) -> Transport:
+            nonlocal used
+            used = key
+            return open_websocket(
+                endpoint.session_url,
+                key,
+                deadline,
+                attempt,
+                max_message_size=options.max_message_size,
+                tls=options.tls,
+                proxy=options.proxy,
+            )
+
+        stand_in = network.stand_in()
+        opened = dial(endpoint.key()) if stand_in is None else stand_in.open(endpoint, dial, deadline, attempt)
+        return Metered(opened, self._gauges, lambda: self.session_id, used)
 
     def join(self, transport: Transport, deadline: Deadline) -> Live:
         """Creates the session if there is none yet, and joins it; gives what else came."""

@@ -17,6 +17,7 @@ from sessionlib.errors import SessionDisconnectedError, SessionError, SessionTer
 from sessionlib.joining import load_transport
 from sessionlib.link import Callbacks, LinkOptions, Owner
 from sessionlib.observers import StateCallback, StateObservers
+from sessionlib.stats import SessionStats, no_stats
 from sessionlib.timing import Deadline
 from sessionlib.wire import frames
 from sessionlib.wire.state import SessionState
@@ -71,6 +72,11 @@ class Lifecycle:
         if self._terminated:
             return SessionState.TERMINATED
         return SessionState.DISCONNECTED if self._connection is None else self._connection.state
+
+    @property
+    def stats(self) -> SessionStats:
+        """What happened since the session was connected, in numbers: counts, queues, round trips, turns."""
+        return no_stats() if self._connection is None else self._connection.hub.stats()
 
     def on_state(self, callback: StateCallback) -> Callable[[], None]:
         """Registers a callback for changes of `state`; as a call or as a decorator.

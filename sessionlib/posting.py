@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from sessionlib import network
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
 from sessionlib.hub import Hub
 from sessionlib.link import Post
@@ -68,6 +69,9 @@ class Poster:
         deadline = Deadline(self._send_timeout) if within is None else within.sooner(self._send_timeout)
         try:
             self._link.check_usable()
+            stand_in = network.stand_in()
+            if stand_in is not None:
+                stand_in.admit(self._link.transport, frame, deadline)
             if not acquire(self._posting, deadline):
                 raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
             try:

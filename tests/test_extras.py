@@ -31,6 +31,7 @@ import pickle, sys
 from pathlib import Path
 import sessionlib
 from sessionlib import Agent, Client, History, Session, approve_all, latencies
+from sessionlib.testing import record, replay
 
 url, folder = sys.argv[1], Path(sys.argv[2])
 client = Client("k", base_url=url)
@@ -51,6 +52,9 @@ assert len(reply.times) == len(reply.events)
 results = list(Agent("a1", agent_type="conversational", client=client).map(["one", "two"]))
 assert "2 answers" in repr(latencies(results))
 assert pickle.loads(pickle.dumps(results)) == results
+for tape in (record, replay):
+    with tape(folder / "tape.jsonl"), Session(session_id="s1", client=client) as session:
+        assert session.ask("Hi").text == "Hello there"
 print("works")
 """
 
@@ -127,7 +131,7 @@ def serve(engine: ScriptEngine) -> str:
 def test_every_extra_is_known_here() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    assert set(setup["options.extras_require"]) - {"interop", "test", "dev", "lint"} == EXTRAS
+    assert set(setup["options.extras_require"]) - {"interop", "test", "dev", "lint", "bench"} == EXTRAS
     assert {"pandas", "matplotlib", "tqdm", "rich", "wsproto", "ipywidgets"} <= optional_libraries()
 
 

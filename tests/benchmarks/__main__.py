@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.benchmarks import instructions
-from tests.benchmarks.cases import PEERS, Case, Peer, all_cases
+from tests.benchmarks.cases import PEERS, WIRE_PEERS, Case, Peer, all_cases
 from tests.benchmarks.harness import Outcome, measure, running_engine
 from tests.benchmarks.report import chart, figures, instruction_table, table
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     peers = [peer for peer in PEERS if not options.peers or peer.program in options.peers]
     outcomes = []
     with running_engine() as ws_url:
-        for case in _chosen(options):
+        for case in _chosen(options, peers):
             outcomes.append(measure(case, ws_url, options.repeats, peers, _tell))
             print(table(outcomes[-1:]), end="\n\n", flush=True)
         counts = _instructions(options, ws_url, peers)
@@ -46,7 +46,7 @@ def _instructions(options: argparse.Namespace, ws_url: str, peers: Sequence[Peer
     if not instructions.available():
         print("No instruction counts: valgrind is not installed.", file=sys.stderr)
         return {}
-    taking_part = [peer for peer in peers if peer.installed]
+    taking_part = [peer for peer in peers if peer in WIRE_PEERS and peer.installed]
     counts = {peer.name: instructions.per_event(peer, ws_url, 110) for peer in taking_part}
     print(instruction_table(counts), end="\n\n", flush=True)
     return counts
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="shorter, and less certain")
     parser.add_argument("--repeats", type=int, default=5, help="runs of each peer (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=scenarios, help="these scenarios")
-    parser.add_argument("--peers", nargs="+", choices=[peer.program for peer in PEERS], help="these peers")
+    parser.add_argument("--peers", nargs="+", choices=sorted({peer.program for peer in PEERS}), help="these peers")
     parser.add_argument("--json", type=Path, help="keep every figure in this file")
     parser.add_argument(
         "--instructions", action="store_true", help="count them per event, with valgrind; takes minutes"
@@ -68,8 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _chosen(options: argparse.Namespace) -> list[Case]:
-    return [case for case in all_cases(options.quick) if not options.only or case.scenario in options.only]
+def _chosen(options: argparse.Namespace, peers: Sequence[Peer]) -> list[Case]:
+    cases = [case for case in all_cases(options.quick) if any(peer in peers and peer.installed for peer in case.peers)]
+    return [case for case in cases if not options.only or case.scenario in options.only]
 
 
 def _plain(outcome: Outcome) -> dict[str, object]:

@@ -17,26 +17,32 @@ class Peer:
     Attributes:
         name: As in tables.
         program: Its module in ``tests.benchmarks.peers``.
-        module: What it imports, without which it is left out.
+        modules: What it imports, without which it is left out.
     """
 
     name: str
     program: str
-    module: str
+    modules: tuple[str, ...]
 
     @property
     def installed(self) -> bool:
         """Whether what it needs is there."""
-        return importlib.util.find_spec(self.module.partition(".")[0]) is not None
+        return all(importlib.util.find_spec(module.partition(".")[0]) for module in self.modules)
 
 
-OURS = Peer("sessionlib", "ours", "sessionlib")
-OFFICIAL = Peer("official async SDK", "official", "vectorshift.session")
-RAW = Peer("websocket-client + json", "raw", "websocket")
-WEBSOCKETS = Peer("websockets.sync + json", "websockets_sync", "websockets.sync.client")
-LIMIT = Peer("split + orjson only", "limit", "orjson")
-PEERS = (OURS, OFFICIAL, RAW, WEBSOCKETS, LIMIT)
+OURS = Peer("sessionlib", "ours", ("sessionlib",))
+OFFICIAL = Peer("official async SDK", "official", ("vectorshift.session",))
+RAW = Peer("websocket-client + json", "raw", ("websocket",))
+WEBSOCKETS = Peer("websockets.sync + json", "websockets_sync", ("websockets.sync.client",))
+SOCKETIO = Peer("python-socketio", "socketio_client", ("socketio", "simple_websocket", "werkzeug"))
+LIMIT = Peer("split + orjson only", "limit", ("orjson",))
+# Not a client: what ours stands on, to be imported.
+GROUND = Peer("websocket, dataclasses_json", "raw", ("websocket", "dataclasses_json"))
+WIRE_PEERS = (OURS, OFFICIAL, RAW, WEBSOCKETS, LIMIT)
+PEERS = (*WIRE_PEERS, SOCKETIO, GROUND)
 SESSION_PEERS = (OURS, OFFICIAL)
+# It sends one event at a time, and its server is the slower end of it.
+_SMALL = (*WIRE_PEERS, SOCKETIO)
 _SOAKED = (OURS, OFFICIAL, LIMIT)
 
 
@@ -73,7 +79,7 @@ class Case:
     title: str
     metrics: tuple[Metric, ...]
     task: Task = field(default_factory=dict)
-    peers: tuple[Peer, ...] = PEERS
+    peers: tuple[Peer, ...] = WIRE_PEERS
 
 
 _SIZES = {"20 B": (20, 50_000), "110 B": (110, 50_000), "1 KiB": (1024, 20_000)}
@@ -86,6 +92,11 @@ _RATE = (
 )
 _TRIP = (Metric("p50_us", "µs p50"), Metric("p99_us", "µs p99"))
 _FIRST = (Metric("first_ms", "ms"),)
+_IMPORT = (Metric("import_ms", "ms"), Metric("modules", "modules"))
+_MADE = {
+    "ours": "sessionlib.Session(session_id='s1', api_key='k')",
+    "official": "vectorshift.session.Session(owner_type='agent', owner_id='a1', session_id='s1', api_key='k')",
+}
 _UPLOAD = (Metric("seconds", "s"), Metric("peak_mib", "MiB peak"))
 _SESSIONS = (
     Metric("join_ms", "ms to join"),
@@ -107,7 +118,7 @@ def all_cases(quick: bool = False) -> list[Case]:
     idle = 1.0 if quick else 6.0
     return [
         *_throughput(share),
-        Case("roundtrip", "Round trip", _TRIP, {"count": 3000 // share}),
+        Case("roundtrip", "Round trip", _TRIP, {"count": 3000 // share}, _SMALL),
         Case("first", "From nothing to the first piece", _FIRST, {"count": 200 // share}),
         *_listeners(share),
         *(Case("upload", f"Upload of {size} MiB", _UPLOAD, {"size": size << 20}) for size in megabytes),
@@ -115,14 +126,15 @@ def all_cases(quick: bool = False) -> list[Case]:
         *(Case("sessions", f"Sessions: {count}", _SESSIONS, {"count": count, "idle": idle}) for count in counts),
         Case("soak", f"Soak: {1_000_000 // share:,} events", _RATE, {"size": 20, "count": 1_000_000 // share}, _SOAKED),
         Case("streams", "Embedded engine: 200 streams", _RATE, {"sessions": 200, "pieces": 2000 // share}, (OURS,)),
-        Case("import", "Import", (Metric("import_ms", "ms"), Metric("modules", "modules")), peers=PEERS[:4]),
+        Case("import", "Import", _IMPORT, peers=(OURS, OFFICIAL, GROUND)),
+        Case("import", "Import, and a session made", _IMPORT, {"statements": _MADE}, SESSION_PEERS),
     ]
 
 
 def _throughput(share: int) -> Iterator[Case]:
     for label, (size, count) in {**_SIZES, **_LARGE_SIZES}.items():
         task = {"size": size, "count": max(8, count // share)}
-        yield Case("throughput", f"Stream of {label} pieces", _RATE, task)
+        yield Case("throughput", f"Stream of {label} pieces", _RATE, task, _SMALL if label in _SIZES else WIRE_PEERS)
 
 
 def _listeners(share: int) -> Iterator[Case]:

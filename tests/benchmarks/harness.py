@@ -122,7 +122,8 @@ def _run(case: Case, peer: Peer, ws_url: str) -> Figures:
 
 def _command(case: Case, peer: Peer, ws_url: str) -> list[str]:
     if case.scenario == "import":
-        return [sys.executable, "tests/benchmarks/peers/importing.py", peer.module]
+        more = case.task.get("statements", {}).get(peer.program, "")
+        return [sys.executable, "tests/benchmarks/peers/importing.py", ", ".join(peer.modules), more]
     task = {"scenario": case.scenario, "ws_url": ws_url, **case.task}
     return [sys.executable, "-m", f"tests.benchmarks.peers.{peer.program}", json.dumps(task)]
 

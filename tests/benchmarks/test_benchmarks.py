@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import report
-from tests.benchmarks.cases import LIMIT, OFFICIAL, OURS, PEERS, RAW, Case, Metric, all_cases
+from tests.benchmarks.cases import GROUND, LIMIT, OFFICIAL, OURS, PEERS, RAW, SOCKETIO, Case, Metric, all_cases
 from tests.benchmarks.engine import blast, text
 from tests.benchmarks.harness import Outcome, measure, running_engine
 from tests.support.processes import run_script
@@ -94,6 +94,22 @@ class TestEngine:
             found = measure(case, ws_url, 1, [RAW], lambda line: None)
         assert found.failures == {}
         assert set(found.runs[RAW][0]) == {metric.name for metric in case.metrics}
+
+    @pytest.mark.parametrize(
+        ("scenario", "task"), [("throughput", {"size": 20, "count": 50}), ("roundtrip", {"count": 20})]
+    )
+    def test_the_peer_that_brings_its_own_server(self, scenario: str, task: dict[str, int]) -> None:
+        whole = next(case for case in all_cases() if case.scenario == scenario)
+        found = measure(Case(scenario, "Small", whole.metrics, task, (SOCKETIO,)), "ws://unused", 1, PEERS, print)
+        assert found.failures == {}
+        assert set(found.runs[SOCKETIO][0]) == {metric.name for metric in whole.metrics}
+
+    @pytest.mark.parametrize("task", [{}, {"statements": {"raw": "websocket.create_connection"}}])
+    def test_an_import(self, task: dict[str, dict[str, str]]) -> None:
+        whole = next(case for case in all_cases() if case.scenario == "import")
+        found = measure(Case("import", "Import", whole.metrics, task, (GROUND,)), "ws://unused", 1, PEERS, print)
+        assert found.failures == {}
+        assert found.runs[GROUND][0]["modules"] > 50
 
     def test_the_embedded_engine(self) -> None:
         whole = next(case for case in all_cases() if case.scenario == "streams")

@@ -32,10 +32,10 @@ from sessionlib import (
 from sessionlib.agent.conversation import OneShot
 from sessionlib.agent.many import Job
 from sessionlib.agent.stopping import StoppedError, Stopper
+from sessionlib.testing import FaultProxy
 from sessionlib.wire import frames
 from tests.client.shop import FRONT, Shop, open_shop, order
 from tests.client.toolbox import status
-from tests.support.chaos import ChaosProxy
 from tests.support.processes import Script, run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, turn
 from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret
@@ -76,6 +76,7 @@ def scripted(engine: ScriptEngine, **options: Any) -> Agent:
 # ---- complete and in order -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_500_prompts_with_16_workers_are_answered_in_order(agent: Agent) -> None:
     results = list(agent.map(prompts(500), max_workers=16))
     assert [quoted(result) for result in results] == prompts(500)
@@ -90,7 +91,7 @@ def test_each_prompt_has_a_session_of_its_own_which_is_terminated(agent: Agent) 
             agent.resume_session(result.session_id).connect()
 
 
-class CuttingProxy(ChaosProxy):
+class CuttingProxy(FaultProxy):
     """Cuts one link in twenty somewhere in the engine's words."""
 
     cuts = 0
@@ -103,6 +104,7 @@ class CuttingProxy(ChaosProxy):
             self.downstream.limit_data(random_at.randrange(100, 1500), "FIN", times=1)
 
 
+@pytest.mark.slow
 def test_500_prompts_are_answered_also_when_links_are_cut(shop: Shop, seed: int) -> None:
     port = shop.engine.port
     with CuttingProxy("127.0.0.1", port, host=FRONT, port=port, seed=seed) as proxy:
@@ -236,6 +238,7 @@ def test_what_the_prompts_raise_comes_behind_the_results_before(agent: Agent) ->
     assert list(runs) == []
 
 
+@pytest.mark.slow
 def test_a_prompt_of_unknown_fate_is_said_again_only_where_that_is_wanted(engine: ScriptEngine) -> None:
     agent = scripted(engine)
 
@@ -296,6 +299,24 @@ def test_a_bar_tells_what_is_done_though_its_place_has_not_come(engine: ScriptEn
     assert len(list(scripted(engine).map(prompts(8), max_workers=2, progress=bar))) == 8
 
 
+def test_a_bar_counts_what_ends_while_it_is_looked_at() -> None:
+    class Sudden(Future[Any]):
+        def done(self) -> bool:
+            was = super().done()
+            if not was:
+                self.set_result(ConversationalAgentRunResult("", "s1", "complete"))
+            return was
+
+    class Suddenly(Executor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            return Sudden()
+
+    bar = Bar()
+    agent = Agent("a1", agent_type="conversational", client=Client("k", "http://127.0.0.1:9"))
+    assert len(list(agent.map(prompts(3), executor=Suddenly(), max_workers=1, progress=bar))) == 3
+    assert sum(number or 0 for number in bar.done) == 3
+
+
 def test_a_bar_of_tqdm(agent: Agent, capsys: pytest.CaptureFixture[str]) -> None:
     list(agent.map(prompts(30), progress=True))
     shown = capsys.readouterr().err
@@ -351,6 +372,7 @@ PROCESSES = """
 """
 
 
+@pytest.mark.slow
 def test_processes(shop: Shop) -> None:
     result = run_script(PROCESSES, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n").check()
     assert result.stdout.startswith("ConfigurationError(")
@@ -380,6 +402,7 @@ DASK = """
 """
 
 
+@pytest.mark.slow
 def test_dask_with_two_worker_processes(shop: Shop) -> None:
     result = run_script(DASK, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n", timeout=110)
     assert result.rc == 0, result

@@ -292,6 +292,7 @@ def test_nothing_is_known_of_a_session_without_an_id() -> None:
 # ---- all of it ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_long_stream_to_several_listeners(engine: ScriptEngine) -> None:
     pieces = [str(number) * (number % 50) for number in range(5000)] + ["x" * 300_000, "end"]
     engine.on("post_message", lambda conn, frame: conn.send_many(turn(pieces=pieces)))

@@ -59,6 +59,7 @@ def test_both_kinds_of_ping_go_out_while_the_users_code_is_busy(engine: ScriptEn
         assert min(later - earlier for earlier, later in pairwise(at)) > 0.02
 
 
+@pytest.mark.slow
 def test_the_sessions_ping_goes_out_every_five_seconds_at_the_latest(engine: ScriptEngine) -> None:
     with opened(engine, ping_interval=60.0):
         began = time.monotonic()
@@ -198,6 +199,7 @@ def test_a_session_collected_while_another_is_begun_to_be_watched_does_no_harm(e
         heartbeat.unwatch(heart)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*never disconnected:ResourceWarning")
 def test_a_session_collected_while_its_own_events_are_delivered_does_no_harm(engine: ScriptEngine) -> None:
     gc.disable()

@@ -523,6 +523,7 @@ class CollectingEvents(Sequence[SessionEvent]):
         return self._events[at]
 
 
+@pytest.mark.slow
 def test_a_listener_that_is_collected_during_a_delivery_does_no_harm() -> None:
     hub = new_hub()
     circle: list[Any] = [Listener(hub, "s1")]
@@ -569,6 +570,7 @@ def test_two_listeners_hear_the_same_while_others_come_and_go() -> None:
     assert not hub.has_backlog
 
 
+@pytest.mark.slow
 def test_one_listener_after_another_misses_nothing() -> None:
     hub, total = new_hub(100_000), 5_000
     got: list[int] = []

@@ -188,6 +188,7 @@ class ListenByName:
         return until_complete(self.events)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("listen", "count"),
     [(lambda: listen_in_a_for, 1000), (lambda: listen_in_a_with, 300), (ListenByName, 300)],

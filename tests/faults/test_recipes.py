@@ -54,7 +54,7 @@ def as_cron_does(folder: Path, environment: dict[str, str]) -> str:
     found = re.search(r"^```crontab\n.*?^0 6 \* \* \*  (.*?)\n```$", README, re.M | re.S)
     assert found is not None
     command = found[1].replace("/srv/reports", str(folder)).replace(".venv/bin/python", sys.executable)
-    bare = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "SHELL": "/bin/sh", "LOGNAME": "somebody", **environment}
+    bare = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "SHELL": "/bin/sh", "PYTHONPATH": str(ROOT), **environment}
     subprocess.run(["/bin/sh", "-c", command], env=bare, stdin=subprocess.DEVNULL, timeout=60, check=False)
     return (folder / "nightly.log").read_text()
 

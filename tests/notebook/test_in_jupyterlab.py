@@ -132,11 +132,12 @@ def test_a_click_approves_a_tool_and_the_form_says_who_decided(tmp_path: Path) -
     assert (tmp_path / "after.png").stat().st_size > 3_000
 
 
-def test_a_chat_that_does_not_wait_goes_on_after_the_click_and_is_saved(tmp_path: Path) -> None:
+def test_a_chat_goes_on_beside_the_cells_is_saved_and_has_a_timeline(tmp_path: Path) -> None:
     cells = [
         """live = session.chat('/tool refund {"order": "7", "amount": 12.5}', wait=False)\nlive""",
         "session",
         "print(live.reply)",
+        "axes = live.reply.plot()",
     ]
     source = f"""
         lab.run(1)
@@ -153,32 +154,19 @@ def test_a_chat_that_does_not_wait_goes_on_after_the_click_and_is_saved(tmp_path
         output.screenshot(path={str(tmp_path / "denied.png")!r})
         lab.run(3)
         lab.see(3, "was denied: not <this> one")
+        lab.run(4)
+        timeline = lab.output(4).locator("img")
+        timeline.wait_for()
+        lab.output(4).screenshot(path={str(tmp_path / "timeline.png")!r})
+        size = timeline.bounding_box()
+        assert size["width"] > 300 and size["height"] > 80, size
         lab.save()
     """
     in_lab(tmp_path, cells, source)
     (saved,) = outputs_of(tmp_path, 1)
     assert "The call of refund was denied: not &lt;this> one" in saved["text/markdown"]
     assert "was denied: not &lt;this&gt; one · denied here" in saved["text/markdown"]
-
-
-def test_the_timeline_of_a_turn_is_a_picture(tmp_path: Path) -> None:
-    cells = [
-        """reply = session.ask('/tool refund {"order": "7"}', on_approval=lambda request: time.sleep(0.2) or True)""",
-        "axes = reply.plot()",
-    ]
-    source = f"""
-        lab.run(1)
-        lab.run(2)
-        picture = lab.output(2).locator("img")
-        picture.wait_for()
-        lab.output(2).screenshot(path={str(tmp_path / "timeline.png")!r})
-        size = picture.bounding_box()
-        assert size["width"] > 300 and size["height"] > 80, size
-        lab.save()
-    """
-    in_lab(tmp_path, cells, source)
-    assert "image/png" in outputs_of(tmp_path, 2)[-1]
-    assert (tmp_path / "timeline.png").stat().st_size > 5_000
+    assert "image/png" in outputs_of(tmp_path, 4)[-1]
 
 
 def test_twenty_thousand_pieces_are_rendered_in_a_cell(tmp_path: Path) -> None:

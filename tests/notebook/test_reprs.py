@@ -8,7 +8,7 @@ import pytest
 
 from sessionlib import ApprovalRequiredError, Reply, SessionMessage, SessionMessageStatus
 from sessionlib.engine import LocalEngine, tool
-from sessionlib.turn import ToolCall
+from sessionlib.reply import ToolCall
 from tests.client.toolbox import Toolbox, connect
 from tests.support.script_engine import ScriptEngine
 from tests.test_markup import RENDERERS, Seen

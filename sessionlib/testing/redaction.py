@@ -1,0 +1,180 @@
+"""What is not kept of what was said and heard.
+
+Keys never are: no header of ours is recorded, and a key that was used is replaced wherever else it
+stands. So are the values of fields whose names tell that they are secret (`SECRET_FIELDS`), at any depth, and
+whatever the caller's own function takes out. Files that are sent are known by their SHA-256 and size.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from sessionlib.wire import codec
+
+__all__ = ["HIDDEN", "SECRET_FIELDS", "Redact", "Redaction", "Shrinker", "file_facts", "shrink"]
+
+HIDDEN = "***"
+SECRET_FIELDS = frozenset(
+    {
+        "api_key",
+        "apikey",
+        "authorization",
+        "access_token",
+        "refresh_token",
+        "id_token",
+        "client_secret",
+        "cookie",
+        "passphrase",
+        "password",
+        "private_key",
+        "secret",
+        "secret_key",
+        "set_cookie",
+    }
+)
+"""Names of fields whose texts are never kept; in any case, with "-" for "_" too."""
+
+Redact = Callable[[Any], Any]
+"""Gets the JSON value of a message and gives what may be kept of it."""
+
+# Anything shorter may well be a part of a word.
+_SHORTEST_KEY = 8
+_MARK = b'"raw_bytes":"'
+
+
+class Redaction:
+    """Takes out what must not be kept.
+
+    Args:
+        redact: What the caller wants taken out as well, of a frame or of a call's parts; what is said during
+            a replay goes through it too, so that both are alike.
+    """
+
+    def __init__(self, redact: Redact | None = None) -> None:
+        self._redact = redact
+        self._keys: set[str] = set()
+
+    def hide(self, key: str) -> None:
+        """Notes a key that was used."""
+        if len(key) >= _SHORTEST_KEY:
+            self._keys.add(key)
+
+    def apply(self, value: Any) -> Any:
+        """Gives what may be kept of a JSON value."""
+        kept = self._clean(value)
+        return kept if self._redact is None else self._redact(kept)
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, list):
+            return [self._clean(item) for item in value]
+        if isinstance(value, dict):
+            return {self._text(name): self._field(name, item) for name, item in value.items()}
+        return value
+
+    def _field(self, name: str, value: Any) -> Any:
+        is_secret = isinstance(value, str) and name.lower().replace("-", "_") in SECRET_FIELDS
+        return HIDDEN if is_secret and value else self._clean(value)
+
+    def _text(self, text: str) -> str:
+        for key in self._keys:
+            text = text.replace(key, HIDDEN)
+        return text
+
+
+# ---- files ---------------------------------------------------------------------------------
+
+
+def file_facts(data: bytes) -> dict[str, Any]:
+    """Gives what stands for a file."""
+    return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+
+
+def shrink(payload: bytes) -> bytes:
+    """Gives the JSON text of a frame with facts in place of the files in it."""
+    if _MARK not in payload:
+        return payload
+    shrinker = Shrinker()
+    shrinker.feed(payload)
+    return shrinker.text()
+
+
+class Shrinker:
+    """Takes the files out of a frame's JSON text while that passes in pieces.
+
+    A file is the base64 text that follows ``"raw_bytes":"``, which stands nowhere else: within a JSON string
+    its quotation marks would be escaped.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[bytes] = []
+        self._rest = b""
+        self._file: _File | None = None
+
+    def feed(self, piece: bytes) -> None:
+        """Takes the next piece."""
+        self._rest += piece
+        while (self._file is None and self._find()) or (self._file is not None and self._finish(self._file)):
+            pass
+
+    def text(self) -> bytes:
+        """Gives the text without files, once all of it has been fed."""
+        return b"".join((*self._kept, self._rest))
+
+    def _find(self) -> bool:
+        at = self._rest.find(_MARK)
+        if at < 0:
+            # The end may be the beginning of a mark.
+            cut = max(0, len(self._rest) - len(_MARK))
+            self._keep(cut)
+            return False
+        self._keep(at + len(_MARK) - 1)
+        self._rest = self._rest[1:]
+        self._file = _File()
+        return True
+
+    def _finish(self, file: _File) -> bool:
+        end = self._rest.find(b'"')
+        if end < 0:
+            file.feed(self._rest)
+            self._rest = b""
+            return False
+        file.feed(self._rest[:end])
+        self._kept.append(codec.dumps(file.facts()))
+        self._rest = self._rest[end + 1 :]
+        self._file = None
+        return True
+
+    def _keep(self, size: int) -> None:
+        self._kept.append(self._rest[:size])
+        self._rest = self._rest[size:]
+
+
+class _File:
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._rest = b""
+
+    def feed(self, text: bytes) -> None:
+        text = self._rest + text
+        cut = len(text) - len(text) % 4
+        self._rest = text[cut:]
+        self._add(text[:cut])
+
+    def facts(self) -> dict[str, Any]:
+        self._add(self._rest)
+        return {"sha256": self._hash.hexdigest(), "size": self._size}
+
+    def _add(self, text: bytes) -> None:
+        try:
+            data = base64.b64decode(text, validate=True)
+        except binascii.Error:  # a user's own field of that name: any digest of it will do
+            data = text
+        self._hash.update(data)
+        self._size += len(data)
