@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import sqlite3
+import stat
 import statistics
 import threading
 import time
@@ -77,6 +78,15 @@ def test_it_is_written_through_a_log_to_the_disk(path: Path) -> None:
     with contextlib.closing(Database(str(path))) as database:
         assert database.read(lambda db: db.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
         assert database.write(lambda db: db.execute("PRAGMA synchronous").fetchone()) == (2,)
+
+
+def test_what_was_said_is_for_the_owner_alone(path: Path) -> None:
+    with contextlib.closing(Database(str(path), schema=SCHEMA[:1])):
+        pass
+    with LocalEngine(path=str(path)) as engine, Caller.on(engine) as caller:
+        caller.ask("a secret")
+        names = [f"{path}{end}" for end in ("", "-wal", "-shm", ".layout-1")]
+        assert [stat.S_IMODE(os.stat(name).st_mode) for name in names] == [0o600] * 4
 
 
 # ---- files that are not taken --------------------------------------------------------------
