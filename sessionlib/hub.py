@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
+from sessionlib import observing
 from sessionlib.backlog import Backlog
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
@@ -107,6 +108,10 @@ class Hub:
                 listener.put(events if late is None or listener in hearers else _without(late, events))
             if keep:
                 self._backlog.keep(_without(late, unattended), self._listeners)
+        observer = observing.observer()
+        if observer is not None:
+            for ticket, event in self._gauges.take_heard():
+                observer.heard(ticket, event)
         for event, origin in requests:
             self._on_request(event, origin)
         while self._dropped and self._on_left is not None:
@@ -188,6 +193,7 @@ class Hub:
         with self._lock:
             self._tracker.withdraw(ticket)
             self._gauges.withdrawn(ticket)
+        self._tell_gone([ticket], "not_sent")
 
     def posts(self) -> Posts:
         """Gives our posts that are under way, and whether a turn is running."""
@@ -202,11 +208,11 @@ class Hub:
             self._gauges.withdrawn(ticket)
             if ticket.first is not None:
                 return  # it arrived, or its turn would not have begun
-            if self._turns.fail(ticket, failure):
-                return
-            told: Sequence[Mailbox | Backlog] = self._listeners or [self._backlog]
-            for each in told:
-                each.trouble(failure)
+            if not self._turns.fail(ticket, failure):
+                told: Sequence[Mailbox | Backlog] = self._listeners or [self._backlog]
+                for each in told:
+                    each.trouble(failure)
+        self._tell_gone([ticket], "delivery_unknown")
 
     def end(self, failure: Callable[[], SessionError] | None = None) -> None:
         """Ends every mailbox, now and to come, after what is in it.
@@ -217,8 +223,16 @@ class Hub:
         with self._lock:
             self._ended = True
             self._failure = failure
+            left = self._gauges.tickets
             for mailbox in (*self._listeners, *self._turns.mailboxes):
                 mailbox.close(failure)
+        self._tell_gone(left, "disconnected" if failure is None else "connection_lost")
+
+    def _tell_gone(self, tickets: Sequence[Ticket], why: str) -> None:
+        observer = observing.observer()
+        if observer is not None:
+            for ticket in tickets:
+                observer.gone(ticket, why)
 
     def _late_idle(
         self, events: Sequence[SessionEvent], hearers: Collection[Mailbox]

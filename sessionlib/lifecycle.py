@@ -37,6 +37,9 @@ class Lifecycle:
         owner: Whom a new session is with; None when there is one to resume.
         session_id: The session to resume; None creates one.
         options: How its link behaves.
+
+    Attributes:
+        agent_name: The name of the agent or chatbot, where that is known; telemetry tells it.
     """
 
     # Made by the session as a whole, which is what it hands to handlers.
@@ -46,6 +49,7 @@ class Lifecycle:
         load_transport()
         self._endpoint = endpoint
         self._owner = owner
+        self.agent_name: str | None = None
         self._session_id = session_id
         self._options = options
         # Held while the session connects or leaves, so that two threads do not do it at once.
@@ -179,7 +183,7 @@ class Lifecycle:
             )
         desk = self._approvals
         callbacks = Callbacks(desk.note, desk.release, desk.expect_again, self._observers.tell)
-        return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks)
+        return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks, self.agent_name or "")
 
     def _leave(self, farewell: _Farewell, final: SessionState) -> None:
         connection = self._connection

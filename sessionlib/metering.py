@@ -45,6 +45,7 @@ class Metered:
         self._session_id = session_id
         self._key = key
         self._closing = False
+        self._received = 0
         gauges.begin_link()
 
     @property
@@ -57,6 +58,11 @@ class Metered:
         """See `Transport.heard`."""
         return self.inner.heard
 
+    @property
+    def received(self) -> int:
+        """See `Transport.received`."""
+        return self.inner.received
+
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         """Waits for messages; see `Transport.recv`."""
         try:
@@ -67,7 +73,9 @@ class Metered:
             raise
         gauges = self._gauges
         gauges.messages_in += len(messages)
-        gauges.bytes_in += sum(map(len, messages))
+        received = self.inner.received
+        gauges.bytes_in += received - self._received
+        self._received = received
         if logger.isEnabledFor(logging.DEBUG):
             for message in messages:
                 self._tell("<", bytes(message))

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sessionlib import observing
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.mailbox import Mailbox
 from sessionlib.wire.turns import Ticket
@@ -75,8 +76,8 @@ class SessionStats:
     Attributes:
         messages_in: WebSocket messages that came.
         messages_out: WebSocket messages that left, or were left to be sent.
-        bytes_in: Their payloads, in bytes.
-        bytes_out: Likewise.
+        bytes_in: Bytes that came for them and around them.
+        bytes_out: Bytes of what left, without what is around it.
         events: Events that were delivered to whoever listened.
         dropped: Events that listeners lost because they read too slowly.
         reconnects: How often a lost link was opened again.
@@ -120,6 +121,8 @@ class Gauges:
         # When each post left, and when the first piece of its turn came; the hub's lock protects both.
         self._posted: dict[Ticket, list[float]] = {}
         self._over: deque[TurnStats] = deque(maxlen=TURNS)
+        # What an observer has still to be told of; only where there is one.
+        self._heard: list[tuple[Ticket, SessionEvent]] = []
 
     def sent(self, size: int) -> None:
         """Notes that a message leaves."""
@@ -139,6 +142,16 @@ class Gauges:
         """Notes that a post is about to leave; the hub's lock is held, as in what follows."""
         self._posted[ticket] = [time.monotonic()]
 
+    def take_heard(self) -> list[tuple[Ticket, SessionEvent]]:
+        """Gives what an observer has to be told of, once the hub's lock is released; for the reading thread."""
+        heard, self._heard = self._heard, []
+        return heard
+
+    @property
+    def tickets(self) -> list[Ticket]:
+        """The posts of which more may be heard."""
+        return list(self._posted)
+
     def withdrawn(self, ticket: Ticket) -> None:
         """Forgets a post that did not leave."""
         self._posted.pop(ticket, None)
@@ -152,6 +165,8 @@ class Gauges:
         """
         if event.type is SessionEventType.PONG and self._pinged:
             self._note_trip(time.monotonic() - self._pinged.popleft())
+        if owner is not None and observing.observer() is not None:
+            self._heard.append((owner, event))
         times = self._posted.get(owner) if owner is not None else None
         if owner is None or times is None:
             return

@@ -49,6 +49,7 @@ ROOMS = [
     "network",
     "mailbox",
     "dispatcher",
+    "observing",
     "stats",
     "metering",
     "backlog",
@@ -81,6 +82,7 @@ ROOMS = [
     "remote",
     "agent",
     "chatbot",
+    "telemetry",
     "engine",
     "testing",
     "magics",
@@ -113,6 +115,7 @@ HOMES = {
     "click": ["cli"],
     "rich": ["cli"],
     "pytest": ["testing"],
+    "opentelemetry": ["telemetry"],
     "_typeshed": ["rest"],
 }
 
