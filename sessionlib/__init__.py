@@ -55,6 +55,7 @@ from sessionlib.events import (
 from sessionlib.listener import Listener
 from sessionlib.reply import Reply, ToolCall
 from sessionlib.session import Session
+from sessionlib.stats import SessionStats
 from sessionlib.turn import Turn
 from sessionlib.wire.state import SessionState
 
@@ -138,6 +139,7 @@ __all__ = [
     "SessionMessageStatus",
     "SessionProtocolError",
     "SessionState",
+    "SessionStats",
     "SessionTerminatedError",
     "SessionTimeoutError",
     "SessionlibError",

@@ -52,15 +52,18 @@ class Backlog:
 
     Args:
         size: How many of them.
+
+    Attributes:
+        mailbox: What holds them.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._mailbox = Mailbox(size)
+        self.mailbox = Mailbox(size)
         self._shadow: _Shadow | None = None
 
     def __len__(self) -> int:
-        return len(self._mailbox)
+        return len(self.mailbox)
 
     def keep(self, events: Sequence[SessionEvent], listeners: Sequence[Mailbox]) -> None:
         """Has events wait, where nobody is there to hear them.
@@ -70,7 +73,7 @@ class Backlog:
             listeners: Who is open.
         """
         if not listeners:
-            self._mailbox.put(_without_repeated_pongs(self._mailbox, events))
+            self.mailbox.put(_without_repeated_pongs(self.mailbox, events))
         elif self._shadow is not None and self._shadow.is_needed:
             self._shadow.put(events)
         else:
@@ -78,15 +81,15 @@ class Backlog:
 
     def put(self, events: Sequence[SessionEvent]) -> None:
         """Has events wait in any case."""
-        self._mailbox.put(events)
+        self.mailbox.put(events)
 
     def discard(self, events: Sequence[SessionEvent]) -> None:
         """Drops events that somebody reads after all."""
-        self._mailbox.discard(events)
+        self.mailbox.discard(events)
 
     def trouble(self, failure: Callable[[], SessionError]) -> None:
         """Has the next listener raise once, behind what waits for it."""
-        self._mailbox.trouble(failure)
+        self.mailbox.trouble(failure)
 
     def begin_post(self, listeners: Sequence[Mailbox], ends_turn: Callable[[SessionEvent], bool]) -> None:
         """Forgets the turns that are over, because a post is about to leave.
@@ -95,28 +98,28 @@ class Backlog:
             listeners: Who is open, and may be left over from before the post.
             ends_turn: Whether an event is the last of its turn.
         """
-        self._mailbox.discard_through(ends_turn)
+        self.mailbox.discard_through(ends_turn)
         self._shadow = _Shadow(listeners, self._size) if listeners else None
         if self._shadow is not None and self._shadow.before:
             self._shadow.before = _behind_last(ends_turn, self._shadow.before)
 
     def hand_over(self, mailbox: Mailbox) -> None:
         """Has a new listener begin with what waits for it."""
-        mailbox.take_over(self._mailbox)
+        mailbox.take_over(self.mailbox)
         shadow = self._end_shadow()
         if shadow is not None:
             shadow.hand_over(mailbox)
 
     def take_back(self, mailbox: Mailbox) -> None:
         """Has what the reader of a mailbox left unread wait again."""
-        self._mailbox.take_over(mailbox)
+        self.mailbox.take_over(mailbox)
 
     def take_shadow(self) -> bool:
         """Has wait what the left-over listeners did not read, now that they are gone; tells whether it could."""
         shadow = self._end_shadow()
         if shadow is not None:
-            self._mailbox.take_over(_filled(self._size, shadow.before))
-            shadow.hand_over(self._mailbox)
+            self.mailbox.take_over(_filled(self._size, shadow.before))
+            shadow.hand_over(self.mailbox)
         return shadow is not None
 
     def _end_shadow(self) -> _Shadow | None:

@@ -13,8 +13,10 @@ from sessionlib.hub import Hub
 from sessionlib.joining import Joiner
 from sessionlib.link import Callbacks, LinkOptions, Owner
 from sessionlib.link_state import LinkState
+from sessionlib.observing import About
 from sessionlib.posting import Poster
 from sessionlib.reading import Reader
+from sessionlib.stats import Gauges
 from sessionlib.timing import Deadline
 from sessionlib.transport import Transport
 from sessionlib.wire import codec
@@ -34,6 +36,7 @@ class Connection:
         session_id: The session to join; None creates one.
         options: How it behaves.
         callbacks: What it tells.
+        agent_name: Whom it is with, for observers.
 
     Attributes:
         hub: Where its events go.
@@ -48,15 +51,19 @@ class Connection:
         session_id: str | None,
         options: LinkOptions,
         callbacks: Callbacks,
+        agent_name: str = "",
     ) -> None:
-        self.hub = Hub(options.backlog_size, callbacks.on_request, callbacks.on_left, alone=session_id is None)
-        self._joiner = Joiner(endpoint, owner, session_id, options)
+        gauges = Gauges()
+        self.hub = Hub(options.backlog_size, callbacks.on_request, callbacks.on_left, gauges, alone=session_id is None)
+        self._joiner = Joiner(endpoint, owner, session_id, options, gauges)
         self.link = LinkState(self._joiner, callbacks.on_state)
         self._replies = self._joiner.intake.replies
-        self.poster = Poster(self.link, self.hub, self._replies, options.send_timeout)
+        agent_id = owner.object_id if owner is not None else ""
+        about = About(lambda: self.session_id, endpoint.host, agent_id, agent_name)
+        self.poster = Poster(self.link, self.hub, self._replies, options.send_timeout, about)
         # Set when this client is leaving; what the reader meets from then on is no failure.
         self._leaving = threading.Event()
-        self._reader = Reader(self._joiner, self.hub, self.link, options, callbacks, self._leaving)
+        self._reader = Reader(self._joiner, self.hub, self.link, options, callbacks, gauges, self._leaving)
         self._thread: threading.Thread | None = None
         # Set when the reader ends: unlike `Thread.join`, waiting for it stands being interrupted.
         self._read_out = threading.Event()

@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
+from sessionlib import observing
 from sessionlib.backlog import Backlog
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.mailbox import Mailbox, TimedMailbox
+from sessionlib.stats import Gauges, SessionStats
 from sessionlib.turn_readers import Request, TurnReaders
 from sessionlib.wire.turns import NEUTRAL, Origin, Ticket, TurnTracker
 
@@ -39,6 +41,7 @@ class Hub:
         on_request: Gets each event that asks for an answer, and each refusal of an answer, with where it
             comes from; called on the reading thread, must not wait.
         on_left: Gets the post of a turn whose reader was dropped; likewise.
+        gauges: What counts; None counts for itself.
         alone: Whether nobody else can know the session yet.
     """
 
@@ -47,6 +50,7 @@ class Hub:
         backlog_size: int,
         on_request: Callable[[SessionEvent, Origin], None],
         on_left: Callable[[Ticket], None] | None = None,
+        gauges: Gauges | None = None,
         *,
         alone: bool = False,
     ) -> None:
@@ -55,7 +59,8 @@ class Hub:
         self._listeners: list[Mailbox] = []
         self._backlog = Backlog(backlog_size)
         self._tracker = TurnTracker(alone)
-        self._turns = TurnReaders(self._tracker)
+        self._gauges = gauges or Gauges()
+        self._turns = TurnReaders(self._tracker, self._gauges)
         # Who still hears the end of a turn that was answered before the last post; None when it is over.
         self._hears_tail: Collection[Mailbox] | None = None
         # Mailboxes whose reader was garbage-collected; the collector may run inside our lock, so it
@@ -73,6 +78,11 @@ class Hub:
         with self._lock:
             return [len(mailbox) for mailbox in (*self._listeners, *self._turns.mailboxes)]
 
+    def stats(self) -> SessionStats:
+        """Gives what happened so far, and what waits now."""
+        with self._lock:
+            return self._gauges.stats([*self._listeners, *self._turns.mailboxes], self._backlog.mailbox)
+
     @property
     def has_backlog(self) -> bool:
         """Whether events wait for the next listener."""
@@ -88,6 +98,7 @@ class Hub:
             keep: Whether they wait in the backlog when no listener is open.
         """
         requests: list[Request] = []
+        self._gauges.events += len(events)
         with self._lock:
             if self._abandoned:
                 self._reap()
@@ -97,6 +108,10 @@ class Hub:
                 listener.put(events if late is None or listener in hearers else _without(late, events))
             if keep:
                 self._backlog.keep(_without(late, unattended), self._listeners)
+        observer = observing.observer()
+        if observer is not None:
+            for ticket, event in self._gauges.take_heard():
+                observer.heard(ticket, event)
         for event, origin in requests:
             self._on_request(event, origin)
         while self._dropped and self._on_left is not None:
@@ -161,7 +176,9 @@ class Hub:
                 self._backlog.begin_post(self._listeners, self._tracker.ends_turn)
                 if self._tracker.running and self._tracker.answered:
                     self._hears_tail = tuple(self._listeners)
-            return self._tracker.post(makes_turn, contents)
+            ticket = self._tracker.post(makes_turn, contents)
+            self._gauges.posted(ticket)
+            return ticket
 
     def attend(self, ticket: Ticket) -> TimedMailbox:
         """Opens a mailbox that hears the ack and the turn of a post that is about to leave, and no more."""
@@ -175,6 +192,8 @@ class Hub:
         """Forgets a post that did not leave."""
         with self._lock:
             self._tracker.withdraw(ticket)
+            self._gauges.withdrawn(ticket)
+        self._tell_gone([ticket], "not_sent")
 
     def posts(self) -> Posts:
         """Gives our posts that are under way, and whether a turn is running."""
@@ -186,13 +205,14 @@ class Hub:
         """Fails a post whose fate cannot be known: for the reader of its turn, else for every listener."""
         with self._lock:
             self._tracker.withdraw(ticket)
+            self._gauges.withdrawn(ticket)
             if ticket.first is not None:
                 return  # it arrived, or its turn would not have begun
-            if self._turns.fail(ticket, failure):
-                return
-            told: Sequence[Mailbox | Backlog] = self._listeners or [self._backlog]
-            for each in told:
-                each.trouble(failure)
+            if not self._turns.fail(ticket, failure):
+                told: Sequence[Mailbox | Backlog] = self._listeners or [self._backlog]
+                for each in told:
+                    each.trouble(failure)
+        self._tell_gone([ticket], "delivery_unknown")
 
     def end(self, failure: Callable[[], SessionError] | None = None) -> None:
         """Ends every mailbox, now and to come, after what is in it.
@@ -203,8 +223,16 @@ class Hub:
         with self._lock:
             self._ended = True
             self._failure = failure
+            left = self._gauges.tickets
             for mailbox in (*self._listeners, *self._turns.mailboxes):
                 mailbox.close(failure)
+        self._tell_gone(left, "disconnected" if failure is None else "connection_lost")
+
+    def _tell_gone(self, tickets: Sequence[Ticket], why: str) -> None:
+        observer = observing.observer()
+        if observer is not None:
+            for ticket in tickets:
+                observer.gone(ticket, why)
 
     def _late_idle(
         self, events: Sequence[SessionEvent], hearers: Collection[Mailbox]
@@ -237,6 +265,7 @@ class Hub:
             self._listeners.remove(mailbox)
         else:
             return
+        self._gauges.dropped += mailbox.dropped
         mailbox.close()
         if was_heard:
             return

@@ -20,6 +20,8 @@ from sessionlib.errors import (
 from sessionlib.events import SessionEvent
 from sessionlib.intake import Intake
 from sessionlib.link import LinkOptions, Owner
+from sessionlib.metering import Metered
+from sessionlib.stats import Gauges
 from sessionlib.timing import Deadline
 from sessionlib.transport import Transport
 from sessionlib.wire import codec, frames
@@ -48,16 +50,25 @@ class Joiner:
         owner: Whom a new session is with; not needed with ``session_id``.
         session_id: The session to join; None creates one.
         options: How the link behaves.
+        gauges: What counts what passes.
 
     Attributes:
         host: Host and port of the engine, for messages.
         intake: What sorts the session's frames.
     """
 
-    def __init__(self, endpoint: Endpoint, owner: Owner | None, session_id: str | None, options: LinkOptions) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        owner: Owner | None,
+        session_id: str | None,
+        options: LinkOptions,
+        gauges: Gauges,
+    ) -> None:
         self.host = endpoint.host
         self.intake = Intake(session_id)
         self._endpoint = endpoint
+        self._gauges = gauges
         self._owner = owner
         self._options = options
         self._cancelled = False
@@ -121,7 +132,11 @@ class Joiner:
 
         endpoint, options = self._endpoint, self._options
 
+        used = ""
+
         def dial(key: str) -> Transport:
+            nonlocal used
+            used = key
             return open_websocket(
                 endpoint.session_url,
                 key,
@@ -133,9 +148,8 @@ class Joiner:
             )
 
         stand_in = network.stand_in()
-        if stand_in is not None:
-            return stand_in.open(endpoint, dial, deadline, attempt)
-        return dial(endpoint.key())
+        opened = dial(endpoint.key()) if stand_in is None else stand_in.open(endpoint, dial, deadline, attempt)
+        return Metered(opened, self._gauges, lambda: self.session_id, used)
 
     def join(self, transport: Transport, deadline: Deadline) -> Live:
         """Creates the session if there is none yet, and joins it; gives what else came."""

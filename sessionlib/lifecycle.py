@@ -17,6 +17,7 @@ from sessionlib.errors import SessionDisconnectedError, SessionError, SessionTer
 from sessionlib.joining import load_transport
 from sessionlib.link import Callbacks, LinkOptions, Owner
 from sessionlib.observers import StateCallback, StateObservers
+from sessionlib.stats import SessionStats, no_stats
 from sessionlib.timing import Deadline
 from sessionlib.wire import frames
 from sessionlib.wire.state import SessionState
@@ -36,6 +37,9 @@ class Lifecycle:
         owner: Whom a new session is with; None when there is one to resume.
         session_id: The session to resume; None creates one.
         options: How its link behaves.
+
+    Attributes:
+        agent_name: The name of the agent or chatbot, where that is known; telemetry tells it.
     """
 
     # Made by the session as a whole, which is what it hands to handlers.
@@ -45,6 +49,7 @@ class Lifecycle:
         load_transport()
         self._endpoint = endpoint
         self._owner = owner
+        self.agent_name: str | None = None
         self._session_id = session_id
         self._options = options
         # Held while the session connects or leaves, so that two threads do not do it at once.
@@ -71,6 +76,11 @@ class Lifecycle:
         if self._terminated:
             return SessionState.TERMINATED
         return SessionState.DISCONNECTED if self._connection is None else self._connection.state
+
+    @property
+    def stats(self) -> SessionStats:
+        """What happened since the session was connected, in numbers: counts, queues, round trips, turns."""
+        return no_stats() if self._connection is None else self._connection.hub.stats()
 
     def on_state(self, callback: StateCallback) -> Callable[[], None]:
         """Registers a callback for changes of `state`; as a call or as a decorator.
@@ -173,7 +183,7 @@ class Lifecycle:
             )
         desk = self._approvals
         callbacks = Callbacks(desk.note, desk.release, desk.expect_again, self._observers.tell)
-        return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks)
+        return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks, self.agent_name or "")
 
     def _leave(self, farewell: _Farewell, final: SessionState) -> None:
         connection = self._connection

@@ -29,6 +29,7 @@ class Outgoing:
         progress: Hears how many of the files' bytes have left, and of how many; True shows a bar.
 
     Attributes:
+        frame: The post.
         payload: All of it, when it is small; None when it has to go out in `pieces`.
 
     Raises:
@@ -39,6 +40,7 @@ class Outgoing:
     """
 
     def __init__(self, frame: Frame, progress: Progress | None = None) -> None:
+        self.frame = frame
         self._done = 0
         self._told: Callable[[int, int | None], object] | None = None
         self._close_bar: Callable[[], object] | None = None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 
-from sessionlib import network
+from sessionlib import network, observing
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
 from sessionlib.hub import Hub
 from sessionlib.link import Post
 from sessionlib.link_state import LinkState
+from sessionlib.observing import About
 from sessionlib.outgoing import Outgoing, Progress
 from sessionlib.replies import ReplyLane
 from sessionlib.timing import Deadline, acquire
@@ -27,10 +28,12 @@ class Poster:
         hub: Where the events of a post's turn go.
         replies: Where answers come in.
         send_timeout: Seconds that a message may take to go out; None for as long as it takes.
+        about: Whose posts they are.
     """
 
-    def __init__(self, link: LinkState, hub: Hub, replies: ReplyLane, send_timeout: float | None) -> None:
+    def __init__(self, link: LinkState, hub: Hub, replies: ReplyLane, send_timeout: float | None, about: About) -> None:
         self._link = link
+        self._about = about
         self._hub = hub
         self._replies = replies
         self._send_timeout = send_timeout
@@ -87,6 +90,9 @@ class Poster:
         while True:
             transport = self._link.transport or self._link.wait_usable(deadline)
             ticket = self._hub.begin_post(makes_turn, contents)
+            observer = observing.observer()
+            if observer is not None:
+                observer.posted(ticket, outgoing.frame, self._about)
             mailbox = self._hub.attend(ticket) if attend else None
             try:
                 if outgoing.payload is None:

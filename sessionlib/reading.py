@@ -21,6 +21,7 @@ from sessionlib.joining import Joiner
 from sessionlib.link import Callbacks, LinkOptions
 from sessionlib.link_state import LinkState
 from sessionlib.retrying import Retries, is_transient
+from sessionlib.stats import Gauges
 from sessionlib.timing import Deadline
 from sessionlib.transport import Transport
 from sessionlib.wire.codec import Payload
@@ -46,6 +47,7 @@ class Reader:
         link: What the reader keeps up to date.
         options: How the link behaves.
         callbacks: What is told.
+        gauges: What counts.
         leaving: Set when this client is leaving; what the reader meets from then on is no failure.
     """
 
@@ -56,6 +58,7 @@ class Reader:
         link: LinkState,
         options: LinkOptions,
         callbacks: Callbacks,
+        gauges: Gauges,
         leaving: threading.Event,
     ) -> None:
         self._joiner = joiner
@@ -64,6 +67,7 @@ class Reader:
         self._link = link
         self._reconnect = options.reconnect
         self._callbacks = callbacks
+        self._gauges = gauges
         self._leaving = leaving
         self._retries = Retries(options, leaving.wait)
         self._seen: Seen | None = None
@@ -139,9 +143,6 @@ class Reader:
 
     def _deliver(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> None:
         assert self._seen is not None
-        if logger.isEnabledFor(logging.DEBUG):
-            for event in events:
-                logger.debug("< session %s %s", self._session_id, event.type)
         if self._reconnect:
             events = self._seen.admit(events, runs)
         self._hub.dispatch(events)
@@ -175,6 +176,7 @@ class Reader:
         connected = SessionEvent(SessionEventType.SESSION_CONNECTED, self._joiner.known_id, None, joined)
         self._hub.dispatch([connected], keep=False)
         self._close_gap(history, live + more, joined.get("status"))
+        self._gauges.reconnects += 1
         self._link.change(SessionState.CONNECTED, transport)
 
     def _close_gap(self, history: list[Any], live: list[SessionEvent], status: object) -> None:

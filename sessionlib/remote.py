@@ -153,7 +153,9 @@ class Remote:
         from sessionlib.session import Session
 
         insecure = self._client is not None and self._client.allow_insecure
-        return Session(client=self._client, allow_insecure=insecure, **options)
+        session = Session(client=self._client, allow_insecure=insecure, **options)
+        session.agent_name = self.name
+        return session
 
     def _path(self, tail: str = "") -> str:
         return f"/{self._kind}/{segment(f'{self._kind} id', self.id)}{tail}"

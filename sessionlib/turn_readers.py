@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.mailbox import Mailbox, TimedMailbox
+from sessionlib.stats import Gauges
 from sessionlib.wire.turns import Origin, Ticket, TurnTracker
 
 __all__ = ["Request", "TurnReaders"]
@@ -21,10 +22,12 @@ class TurnReaders:
 
     Args:
         tracker: Tells which turn an event belongs to.
+        gauges: What counts.
     """
 
-    def __init__(self, tracker: TurnTracker) -> None:
+    def __init__(self, tracker: TurnTracker, gauges: Gauges) -> None:
         self._tracker = tracker
+        self._gauges = gauges
         self._turns: dict[Ticket, TimedMailbox] = {}
         # Turns whose readers have stopped for the time being: others hear what comes in them as well.
         self._paused: set[Ticket] = set()
@@ -97,6 +100,7 @@ class TurnReaders:
 
     def _owner_of(self, event: SessionEvent, requests: list[Request]) -> Ticket | None:
         owner = self._tracker.follow(event)
+        self._gauges.note(owner, event)
         if owner is not None and not owner.makes_turn:
             # About an answer of ours; it matters to the turn that waits for it.
             if owner.refusal is event:

@@ -69,7 +69,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
-    """The run's seed, for whatever draws by itself, such as a ChaosProxy."""
+    """The run's seed, for whatever draws by itself, such as a FaultProxy."""
     return int(request.config.option.hypothesis_seed)
 
 

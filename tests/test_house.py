@@ -49,6 +49,9 @@ ROOMS = [
     "network",
     "mailbox",
     "dispatcher",
+    "observing",
+    "stats",
+    "metering",
     "backlog",
     "turn_readers",
     "hub",
@@ -79,6 +82,7 @@ ROOMS = [
     "remote",
     "agent",
     "chatbot",
+    "telemetry",
     "engine",
     "testing",
     "magics",
@@ -111,6 +115,7 @@ HOMES = {
     "click": ["cli"],
     "rich": ["cli"],
     "pytest": ["testing"],
+    "opentelemetry": ["telemetry"],
     "_typeshed": ["rest"],
 }
 

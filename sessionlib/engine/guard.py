@@ -46,6 +46,8 @@ class Guard:
         self._port = port
         self._remote = not is_loopback(host)
         self._hosts = frozenset((*_LOCAL_HOSTS, *(name.lower() for name in allowed_hosts)))
+        # Only added to, which needs no lock.
+        self._authorities: set[str] = set()
         self._origins = frozenset(allowed_origins)
         self._limit = failures_per_minute
         # Protects the times of the last failures.
@@ -54,6 +56,10 @@ class Guard:
 
     def __repr__(self) -> str:
         return f"<Guard of port {self._port}>"
+
+    def answer_to(self, authority: str) -> None:
+        """Lets a further Host pass, such as that of a proxy, which has a port of its own."""
+        self._authorities.add(authority.lower())
 
     def check(self, request: Request) -> None:
         """Lets a request pass.
@@ -90,6 +96,8 @@ class Guard:
 
     def _is_ours(self, value: str) -> bool:
         name, colon, port = value.lower().rpartition(":")
+        if value.lower() in self._authorities:
+            return True
         if not colon or port != str(self._port):
             return False
         return name in self._hosts or (self._remote and _is_address(name))

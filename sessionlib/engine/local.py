@@ -86,6 +86,7 @@ class LocalEngine:
         self._lock = threading.Lock()
         self._undo: contextlib.ExitStack | None = None
         self._client: Client | None = None
+        self._guard: Guard | None = None
 
     def __repr__(self) -> str:
         where = f"on {self._authority}, {len(self._tools)} tools" if self._undo else "not running"
@@ -119,7 +120,7 @@ class LocalEngine:
     def close(self) -> None:
         """Stops the engine; returns when its threads have ended and its files and port are released."""
         with self._lock:
-            undo, self._undo, self._client = self._undo, None, None
+            undo, self._undo, self._client, self._guard = self._undo, None, None, None
             if undo is not None:
                 undo.close()
 
@@ -142,6 +143,19 @@ class LocalEngine:
     def port(self) -> int:
         """The port that is listened on; 0 before the start when any free one will do."""
         return self._port
+
+    def answer_to(self, authority: str) -> None:
+        """Has the engine answer to a further Host header until it is closed, such as that of a proxy before it.
+
+        Args:
+            authority: Host and port, such as "127.0.0.1:8401".
+
+        Raises:
+            EngineError: The engine is not running.
+        """
+        if self._guard is None:
+            raise EngineError("the engine is not running; use it in a with block, or call start()")
+        self._guard.answer_to(authority)
 
     def client(self) -> Client:
         """Gives a client of this engine; it is closed with the engine.
@@ -204,12 +218,13 @@ class LocalEngine:
         undo.callback(runner.close)
         hub.recover()
         hosts, origins = self._allowed
-        server.start(Guard(self._api_key, self._host, self._port, hosts, origins, self._limits.auth_failures))
+        self._guard = Guard(self._api_key, self._host, self._port, hosts, origins, self._limits.auth_failures)
+        server.start(self._guard)
 
     def _tool_runner(self, undo: contextlib.ExitStack) -> ToolRunner:
         if self._tools_file is None:
             return run_tool
-        isolated = IsolatedTools(self._tools_file)
+        isolated = IsolatedTools(self._tools_file, self._limits.tool_processes)
         undo.callback(isolated.close)
         return isolated.run
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sessionlib.config import Endpoint
 from sessionlib.dialling import Attempt
+from sessionlib.metering import Metered
 from sessionlib.network import Dial, Exchange, Outcome, StandIn
 from sessionlib.rest.calls import Call
 from sessionlib.testing import failures
@@ -96,6 +97,7 @@ class Player:
 
     def admit(self, link: Transport | None, frame: dict[str, Any], deadline: Deadline) -> None:
         """Has the posts of several threads in one session come in the recorded order; see `StandIn.admit`."""
+        link = link.inner if isinstance(link, Metered) else link
         if isinstance(link, ReplayedLink):
             self.await_turn(link, frame_json(frame), deadline)
 

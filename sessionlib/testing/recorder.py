@@ -172,6 +172,10 @@ class _RecordedTransport:
     def heard(self) -> float:
         return self._inner.heard
 
+    @property
+    def received(self) -> int:
+        return self._inner.received
+
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         try:
             messages = self._inner.recv(deadline)

@@ -38,12 +38,17 @@ class ReplayedLink:
     Args:
         player: What it is a part of.
         track: The recorded connection that it follows; the player may give it another one.
+
+    Attributes:
+        track: Likewise.
+        received: How many bytes of messages have been heard.
     """
 
     has_unsent = False
 
     def __init__(self, player: Player, track: Track) -> None:
         self.track = track
+        self.received = 0
         self._player = player
         self._closed = False
         self._pongs: deque[bytes] = deque()
@@ -82,6 +87,7 @@ class ReplayedLink:
                 self.check()
                 messages = self._take()
                 if messages:
+                    self.received += sum(map(len, messages))
                     return messages
                 if limit.expired:
                     raise SessionTimeoutError(f"the peer did not answer within {limit.timeout} s")

@@ -48,6 +48,10 @@ class Transport(Protocol):
     def heard(self) -> float:
         """When the peer's last bytes came, on the monotonic clock."""
 
+    @property
+    def received(self) -> int:
+        """How many bytes have come from the peer."""
+
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         """Waits for text messages and gives all that have arrived, at least one.
 

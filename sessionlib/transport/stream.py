@@ -37,6 +37,7 @@ class Stream:
         pos: Where the unread part of ``data`` begins.
         deadline: Until when `fill` waits; None for as long as it takes.
         heard: When the last bytes came, on the monotonic clock.
+        received: How many bytes have come.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -45,6 +46,7 @@ class Stream:
         self.pos = 0
         self.deadline: Deadline | None = None
         self.heard = time.monotonic()
+        self.received = 0
         self._chunk = SMALLEST
         self._lent: bytearray | None = None
         self._set_up(sock)
@@ -71,6 +73,7 @@ class Stream:
         if not chunk:
             raise SessionDisconnectedError("the peer ended the connection without a close frame")
         self.heard = time.monotonic()
+        self.received += len(chunk)
         if len(chunk) == self._chunk < LARGEST:
             self._chunk *= 2
         elif len(chunk) < self._chunk // 4 and self._chunk > SMALLEST:
@@ -179,6 +182,7 @@ class Stream:
             if not size:
                 raise SessionDisconnectedError("the peer ended the connection without a close frame")
             self.heard = time.monotonic()
+            self.received += size
             filled += size
         return filled
 

@@ -113,6 +113,11 @@ class WebSocketTransport:
         """When the peer's last bytes came, on the monotonic clock."""
         return self._stream.heard
 
+    @property
+    def received(self) -> int:
+        """How many bytes have come from the peer."""
+        return self._stream.received
+
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         """Waits for text messages and gives all that have arrived; see `Transport.recv`."""
         return self._reader.recv(deadline)

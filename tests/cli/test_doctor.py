@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sessionlib.engine import LocalEngine
-from tests.support.listener import Listener
+from sessionlib.testing.faults.listener import Listener
 from tests.support.processes import Result
 from tests.support.script_engine import http_response, upgrade_response
 from tests.support.secrets import SENTINEL_KEY

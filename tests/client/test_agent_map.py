@@ -32,10 +32,10 @@ from sessionlib import (
 from sessionlib.agent.conversation import OneShot
 from sessionlib.agent.many import Job
 from sessionlib.agent.stopping import StoppedError, Stopper
+from sessionlib.testing import FaultProxy
 from sessionlib.wire import frames
 from tests.client.shop import FRONT, Shop, open_shop, order
 from tests.client.toolbox import status
-from tests.support.chaos import ChaosProxy
 from tests.support.processes import Script, run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, turn
 from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret
@@ -91,7 +91,7 @@ def test_each_prompt_has_a_session_of_its_own_which_is_terminated(agent: Agent) 
             agent.resume_session(result.session_id).connect()
 
 
-class CuttingProxy(ChaosProxy):
+class CuttingProxy(FaultProxy):
     """Cuts one link in twenty somewhere in the engine's words."""
 
     cuts = 0

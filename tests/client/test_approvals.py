@@ -29,10 +29,10 @@ from sessionlib import (
     approve_all,
     deny_all,
 )
+from sessionlib.testing import FaultProxy
 from sessionlib.wire import frames
 from tests.client.shop import Shop, open_shop, order
 from tests.client.toolbox import Toolbox, asking, connect, kinds, say, status
-from tests.support.chaos import ChaosProxy
 from tests.support.processes import Script
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification
 from tests.support.secrets import LogWatch
@@ -542,7 +542,7 @@ def test_a_request_without_an_answer_comes_again_with_the_link(engine: ScriptEng
     toolbox = Toolbox(engine)
     asked: list[str | None] = []
     with (
-        ChaosProxy("127.0.0.1", engine.port) as proxy,
+        FaultProxy("127.0.0.1", engine.port) as proxy,
         connect(engine, reconnect=True, reconnect_delay=0.05, base_url=proxy.base_url) as session,
     ):
 

@@ -26,11 +26,11 @@ from sessionlib import (
     SessionTimeoutError,
     ToolCall,
 )
+from sessionlib.testing import FaultProxy
 from sessionlib.wire import frames
 from sessionlib.wire.frames import Frame
 from tests.client.shop import open_shop
 from tests.client.toolbox import Toolbox, connect, created, kinds, say, status
-from tests.support.chaos import ChaosProxy
 from tests.support.processes import Script
 from tests.support.script_engine import (
     Connection,
@@ -578,7 +578,7 @@ def test_what_an_ask_had_received_when_the_link_broke_can_be_heard(engine: Scrip
 
 def test_a_turn_outlives_a_lost_link(engine: ScriptEngine) -> None:
     engine.on("post_message", lambda conn, frame: conn.send_many(turn(complete=False, idle=False)))
-    with ChaosProxy("127.0.0.1", engine.port) as proxy:
+    with FaultProxy("127.0.0.1", engine.port) as proxy:
         options = {"reconnect": True, "reconnect_delay": 0.05, "base_url": proxy.base_url, "session_id": "s1"}
         with Session(api_key="k", **options).connect(5) as session:
             stream = session.stream("Hi", timeout=10)

@@ -8,7 +8,7 @@ import ssl
 import threading
 from types import TracebackType
 
-from tests.support.listener import Listener
+from sessionlib.testing.faults.listener import Listener
 
 __all__ = ["HttpProxy", "TlsFront"]
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from sessionlib import Session, SessionDisconnectedError, SessionError
+from sessionlib.testing import FaultProxy
 from sessionlib.wire import frames
 from tests.faults.script import joined, make, within
-from tests.support.chaos import ChaosProxy
 from tests.support.script_engine import ScriptEngine, notification, turn
 from tests.support.waiting import eventually
 
@@ -39,7 +39,7 @@ def test_leaving_ends_every_wait_though_the_peer_is_gone(engine: ScriptEngine, w
         except SessionError as error:
             outcomes.append(error)
 
-    with ChaosProxy("127.0.0.1", engine.port) as proxy:
+    with FaultProxy("127.0.0.1", engine.port) as proxy:
         session = make(proxy).connect(5)
         proxy.blackhole()
         user = threading.Thread(target=use, args=(session,))

@@ -26,10 +26,10 @@ from sessionlib import (
     SessionTimeoutError,
 )
 from sessionlib.retrying import is_transient
+from sessionlib.testing import FaultProxy
 from sessionlib.transport.proxy import choose_proxy, parse_proxy
 from tests.faults.proxies import HttpProxy, TlsFront
 from tests.faults.script import make, within
-from tests.support.chaos import ChaosProxy
 from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
 from tests.support.waiting import eventually
@@ -273,7 +273,7 @@ def test_a_server_that_does_not_speak_tls() -> None:
 @pytest.mark.parametrize("how", ["FIN", "RST"])
 @pytest.mark.parametrize("count", [0, 1, 100, 700])
 def test_a_cut_in_the_tls_handshake_is_worth_another_try(engine: ScriptEngine, how: Any, count: int) -> None:
-    with TlsFront(engine.port, server_context()) as front, ChaosProxy("127.0.0.1", front.port) as proxy:
+    with TlsFront(engine.port, server_context()) as front, FaultProxy("127.0.0.1", front.port) as proxy:
         proxy.downstream.limit_data(count, how, times=1)
         session = secure(proxy.port)
         with pytest.raises(SessionDisconnectedError) as caught, within(1):
@@ -292,7 +292,7 @@ def test_a_mute_tls_server_takes_no_longer_than_it_may() -> None:
 def test_a_link_over_tls_that_is_lost_comes_back(engine: ScriptEngine) -> None:
     with (
         TlsFront(engine.port, server_context()) as front,
-        ChaosProxy("127.0.0.1", front.port) as proxy,
+        FaultProxy("127.0.0.1", front.port) as proxy,
         secure(proxy.port) as session,
     ):
         for how in (proxy.cut, proxy.reset):

@@ -25,11 +25,12 @@ from sessionlib import (
 from sessionlib.errors import SessionConnectionError
 from sessionlib.link import LinkOptions
 from sessionlib.retrying import Retries
+from sessionlib.testing import FaultProxy
 from sessionlib.timing import Deadline
 from sessionlib.wire import frames
 from tests.faults.conversations import FRONT, WAYS, check, make_engine, one_session
 from tests.faults.script import SLACK, created, joined, texts, within
-from tests.support.chaos import ChaosProxy, FakeClock
+from tests.support.clock import FakeClock
 from tests.support.script_engine import (
     Connection,
     Received,
@@ -47,8 +48,8 @@ BIG = "x" * (1 << 20)
 
 
 @pytest.fixture
-def proxy(engine: ScriptEngine, seed: int) -> Iterator[ChaosProxy]:
-    with ChaosProxy("127.0.0.1", engine.port, seed=seed) as proxy:
+def proxy(engine: ScriptEngine, seed: int) -> Iterator[FaultProxy]:
+    with FaultProxy("127.0.0.1", engine.port, seed=seed) as proxy:
         yield proxy
 
 
@@ -68,7 +69,7 @@ def answer_whole(engine: ScriptEngine, text: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["FIN", "RST"])
-def test_a_large_message_that_is_cut_in_half_arrives_once(engine: ScriptEngine, proxy: ChaosProxy, how: str) -> None:
+def test_a_large_message_that_is_cut_in_half_arrives_once(engine: ScriptEngine, proxy: FaultProxy, how: str) -> None:
     answer_whole(engine, BIG)
     with joined(proxy) as session:
         proxy.downstream.limit_data(proxy.bytes_down + len(BIG) // 2, how, times=1)  # type: ignore[arg-type]
@@ -145,7 +146,7 @@ def test_an_engine_that_keeps_its_history_to_itself_leaves_a_gap(engine: ScriptE
 # ---- silence -------------------------------------------------------------------------------
 
 
-def test_a_half_open_link_is_noticed_by_its_silence(proxy: ChaosProxy, engine: ScriptEngine) -> None:
+def test_a_half_open_link_is_noticed_by_its_silence(proxy: FaultProxy, engine: ScriptEngine) -> None:
     with joined(proxy, ping_interval=0.3, pong_timeout=0.3) as session:
         proxy.blackhole()
         with within(0.6):
@@ -177,7 +178,7 @@ def test_odd_pongs_do_no_harm(engine: ScriptEngine) -> None:
 
 @pytest.mark.parametrize("call", ["ask", "get_messages"])
 def test_a_call_into_a_black_hole_takes_no_longer_than_it_may(
-    engine: ScriptEngine, proxy: ChaosProxy, call: str
+    engine: ScriptEngine, proxy: FaultProxy, call: str
 ) -> None:
     with joined(proxy) as session:
         proxy.blackhole()
@@ -211,7 +212,7 @@ def test_a_slow_link_only_takes_longer() -> None:
     engine, runs = make_engine()
     with engine:
         agent = engine.agent()
-        with ChaosProxy("127.0.0.1", engine.port, host=FRONT, port=engine.port, seed=1) as proxy:
+        with FaultProxy("127.0.0.1", engine.port, host=FRONT, port=engine.port, seed=1) as proxy:
             proxy.upstream.latency(30, 20)
             proxy.downstream.latency(30, 20)
             proxy.downstream.slicer(7, 0.0005)
@@ -220,7 +221,7 @@ def test_a_slow_link_only_takes_longer() -> None:
             assert len(proxy.links) == 1
 
 
-def test_a_peer_that_stops_reading_ends_the_connection_for_good(engine: ScriptEngine, proxy: ChaosProxy) -> None:
+def test_a_peer_that_stops_reading_ends_the_connection_for_good(engine: ScriptEngine, proxy: FaultProxy) -> None:
     with joined(proxy, send_timeout=0.4, reconnect=False) as session:
         proxy.upstream.blackhole()
         with pytest.raises(SessionTimeoutError), within(0.4):

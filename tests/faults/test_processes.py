@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from sessionlib.testing import FaultProxy
 from tests.faults.script import SLACK, joined, make, within
-from tests.support.chaos import ChaosProxy
 from tests.support.processes import MARKER, Script, run_script
 from tests.support.script_engine import ScriptEngine, turn
 from tests.support.secrets import SENTINEL_KEY
@@ -26,7 +26,7 @@ def ready():
 """
 
 
-def script(body: str, engine: ScriptEngine | ChaosProxy) -> Script:
+def script(body: str, engine: ScriptEngine | FaultProxy) -> Script:
     """Runs a script that can make sessions on an engine."""
     return Script(OPEN + body, engine.ws_url, env={"SESSIONLIB_API_KEY": SENTINEL_KEY})
 
@@ -92,7 +92,7 @@ def test_ctrl_c_gets_out_at_once_and_twice(engine: ScriptEngine, point: str) -> 
         assert not [t.name for t in threading.enumerate() if t.name.startswith("sessionlib-reader")]
         print("done", flush=True)
     """
-    with ChaosProxy("127.0.0.1", engine.port) as proxy, script(_flush_left(body), proxy) as running:
+    with FaultProxy("127.0.0.1", engine.port) as proxy, script(_flush_left(body), proxy) as running:
         if point == "back-off":
             running.wait_for("drop")
             engine.stop_listening()

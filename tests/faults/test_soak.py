@@ -19,7 +19,7 @@ import pytest
 
 from sessionlib import DeliveryUnknownError, Session, SessionDisconnectedError, SessionTimeoutError
 from sessionlib.engine import LocalEngine
-from tests.support.chaos import ChaosProxy
+from sessionlib.testing import FaultProxy
 
 SESSIONS = 20
 SECONDS = float(os.environ.get("SESSIONLIB_SOAK", "8"))
@@ -100,7 +100,7 @@ def test_twenty_sessions_in_bad_weather(seed: int) -> None:
         engine = stack.enter_context(LocalEngine(api_key="k", allowed_hosts=hosts))
         agent_id = engine.agent().id
         proxies = [
-            stack.enter_context(ChaosProxy("127.0.0.1", engine.port, seed=seed + at, host=host, port=engine.port))
+            stack.enter_context(FaultProxy("127.0.0.1", engine.port, seed=seed + at, host=host, port=engine.port))
             for at, host in enumerate(hosts)
         ]
         talks = [Talk(proxy.ws_url, agent_id, stop, number) for number, proxy in enumerate(proxies)]

@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sessionlib.testing.faults.waiting import stack
 from sessionlib.wire.frames import Frame
 
 from .duplex import JOIN_TIMEOUT, Duplex, PeerGone
-from .leaks import stack
 from .received import Control, Received
 from .ws_bytes import (
     CLOSE,

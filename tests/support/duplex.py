@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 
-from .waiting import Waker, wait_io
+from sessionlib.testing.faults.waiting import Waker, wait_io
 
 __all__ = ["JOIN_TIMEOUT", "Duplex", "PeerGone"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import re
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from sessionlib.testing.faults.waiting import stack
 
 __all__ = ["SETTLE", "LeakError", "Snapshot", "allow_descriptors", "allow_threads", "no_leaks"]
 
@@ -100,12 +100,6 @@ def no_leaks(settle: float = SETTLE) -> Iterator[Snapshot]:
     snapshot = Snapshot()
     yield snapshot
     snapshot.check(settle)
-
-
-def stack(thread: threading.Thread) -> str:
-    """Says what a thread is doing, for a failure's message."""
-    frame = sys._current_frames().get(thread.ident or 0)
-    return "" if frame is None else "".join(traceback.format_stack(frame))
 
 
 def _is_allowed(thread: threading.Thread) -> bool:

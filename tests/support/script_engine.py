@@ -26,12 +26,12 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+from sessionlib.testing.faults.listener import Listener
 from sessionlib.wire import frames
 from sessionlib.wire.frames import Frame
 
 from .connection import Connection, Handshake, Hook
 from .duplex import PeerGone
-from .listener import Listener
 from .received import Control, Received, ReceivedLog
 from .turns import agent_message, notification, text_content, turn, user_message
 from .ws_bytes import (

@@ -11,7 +11,7 @@ import pytest
 
 from sessionlib.client import Client
 from sessionlib.engine import LocalEngine
-from tests.testing.toolbox import FRONT, TOOLS
+from tests.testing.toolbox import TOOLS
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def tape(tmp_path: Path) -> Path:
 @pytest.fixture
 def live() -> Iterator[LocalEngine]:
     """An engine with tools and an agent called Shop."""
-    with LocalEngine(tools=TOOLS, allowed_hosts=[FRONT]) as engine:
+    with LocalEngine(tools=TOOLS) as engine:
         engine.agent(name="Shop", instructions="Be brief.")
         yield engine
 

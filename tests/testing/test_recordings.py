@@ -27,14 +27,13 @@ from sessionlib import (
     Tool,
 )
 from sessionlib.engine import LocalEngine
-from sessionlib.testing import record, replay
+from sessionlib.testing import FaultProxy, record, replay
 from sessionlib.wire import frames
 from tests.client.sessions import resumed_session
 from tests.rest.conftest import Reply, Server
-from tests.support.chaos import ChaosProxy
 from tests.support.script_engine import ScriptEngine, refuse, turn, user_message
 from tests.support.secrets import SENTINEL_KEY
-from tests.testing.toolbox import FRONT, heard, shop
+from tests.testing.toolbox import heard, shop
 
 Type = SessionEventType
 Block = Callable[[], None]
@@ -208,8 +207,8 @@ def test_a_cut_link_is_cut_and_opened_again(live: LocalEngine, tape: Path, no_ne
             told.append([message.to_dict() for message in session.get_messages()])
         return told
 
-    with ChaosProxy("127.0.0.1", live.port, host=FRONT, port=live.port) as proxy:
-        client = Client(live.api_key, proxy.base_url, proxy.ws_url)
+    with FaultProxy.in_front_of(live) as proxy:
+        client = proxy.client(live.api_key)
         with record(tape):
             recorded = lose_the_link(client, proxy.reset)
         client.close()

@@ -8,7 +8,7 @@ from typing import Any
 from sessionlib import Agent, Client, Session, SessionEvent, SessionEventType
 from sessionlib.engine import tool
 
-__all__ = ["FRONT", "TOOLS", "heard", "shop", "without_pongs"]
+__all__ = ["TOOLS", "heard", "shop", "without_pongs"]
 
 
 @tool
@@ -24,8 +24,6 @@ def refund(order_id: str, amount: float) -> str:
 
 
 TOOLS = (look_up, refund)
-# Where a proxy before the engine listens, on the same port.
-FRONT = "127.0.0.2"
 
 
 def shop(client: Client) -> Session:

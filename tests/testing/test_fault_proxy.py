@@ -10,13 +10,13 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from sessionlib.testing import FaultProxy
+from sessionlib.testing.faults.listener import Listener
 from sessionlib.timing import Backoff, Deadline
-
-from .chaos import ChaosProxy, FakeClock
-from .leaks import no_leaks
-from .listener import Listener
-from .script_engine import ScriptEngine
-from .waiting import eventually
+from tests.support.clock import FakeClock
+from tests.support.leaks import no_leaks
+from tests.support.script_engine import ScriptEngine
+from tests.support.waiting import eventually
 
 MESSAGE = bytes(range(256))
 
@@ -59,13 +59,13 @@ def echo() -> Iterator[Echo]:
 
 
 @pytest.fixture
-def proxy(echo: Echo, seed: int) -> Iterator[ChaosProxy]:
-    with ChaosProxy("127.0.0.1", echo.port, seed=seed) as proxy:
+def proxy(echo: Echo, seed: int) -> Iterator[FaultProxy]:
+    with FaultProxy("127.0.0.1", echo.port, seed=seed) as proxy:
         yield proxy
 
 
 @contextmanager
-def through(proxy: ChaosProxy) -> Iterator[socket.socket]:
+def through(proxy: FaultProxy) -> Iterator[socket.socket]:
     with closing(socket.create_connection(("127.0.0.1", proxy.port), timeout=5)) as sock:
         yield sock
 
@@ -77,7 +77,7 @@ def read(sock: socket.socket, size: int) -> bytes:
     return data
 
 
-def connect_and_read(proxy: ChaosProxy) -> bytes:
+def connect_and_read(proxy: FaultProxy) -> bytes:
     # In one, because a reset that comes at once shows in the connect already.
     with through(proxy) as sock:
         return sock.recv(1)
@@ -88,7 +88,7 @@ def read_to_end(sock: socket.socket) -> bytes:
 
 
 class TestPlain:
-    def test_everything_passes_and_is_counted(self, proxy: ChaosProxy) -> None:
+    def test_everything_passes_and_is_counted(self, proxy: FaultProxy) -> None:
         with through(proxy) as sock:
             sock.sendall(MESSAGE)
             sock.shutdown(socket.SHUT_WR)
@@ -97,7 +97,7 @@ class TestPlain:
             assert (proxy.links[0].up, proxy.links[0].down) == (256, 256)
         assert proxy.links[0].over.wait(5)
 
-    def test_a_large_transfer(self, proxy: ChaosProxy) -> None:
+    def test_a_large_transfer(self, proxy: FaultProxy) -> None:
         data = MESSAGE * 10_000
         with through(proxy) as sock:
             sender = threading.Thread(target=sock.sendall, args=(data,))
@@ -106,7 +106,7 @@ class TestPlain:
             sender.join()
 
     def test_an_end_of_the_engine_reaches_the_client(self) -> None:
-        with ScriptEngine() as engine, ChaosProxy("127.0.0.1", engine.port) as proxy, through(proxy) as sock:
+        with ScriptEngine() as engine, FaultProxy("127.0.0.1", engine.port) as proxy, through(proxy) as sock:
             assert proxy.ws_url == f"ws://127.0.0.1:{proxy.port}/v1"
             assert proxy.base_url == f"http://127.0.0.1:{proxy.port}/v1"
             sock.sendall(b"x")
@@ -118,25 +118,25 @@ class TestPlain:
     def test_no_engine_is_a_reset(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-        with ChaosProxy("127.0.0.1", port) as proxy, pytest.raises(ConnectionResetError):
+        with FaultProxy("127.0.0.1", port) as proxy, pytest.raises(ConnectionResetError):
             connect_and_read(proxy)
 
     def test_exit_joins_everything(self, echo: Echo) -> None:
         with no_leaks():
-            with ChaosProxy("127.0.0.1", echo.port) as proxy, through(proxy) as sock:
+            with FaultProxy("127.0.0.1", echo.port) as proxy, through(proxy) as sock:
                 sock.sendall(MESSAGE)
                 proxy.blackhole()
                 proxy.downstream.latency(60_000)
             assert eventually(lambda: not any(thread.is_alive() for thread in echo._threads))
 
     def test_the_seed_is_told_when_the_block_fails(self, echo: Echo, capsys: pytest.CaptureFixture[str]) -> None:
-        with pytest.raises(LookupError), ChaosProxy("127.0.0.1", echo.port, seed=4711):
+        with pytest.raises(LookupError), FaultProxy("127.0.0.1", echo.port, seed=4711):
             raise LookupError
-        assert "ChaosProxy(seed=4711)" in capsys.readouterr().err
+        assert "FaultProxy(seed=4711)" in capsys.readouterr().err
 
 
 class TestPace:
-    def test_latency_delays_one_direction_only(self, proxy: ChaosProxy, echo: Echo) -> None:
+    def test_latency_delays_one_direction_only(self, proxy: FaultProxy, echo: Echo) -> None:
         proxy.downstream.latency(400)
         with through(proxy) as sock:
             began = time.monotonic()
@@ -146,7 +146,7 @@ class TestPace:
             assert sock.recv(1) == b"x"
             assert time.monotonic() - began >= 0.4
 
-    def test_latency_delays_and_does_not_pace(self, proxy: ChaosProxy) -> None:
+    def test_latency_delays_and_does_not_pace(self, proxy: FaultProxy) -> None:
         proxy.upstream.latency(100)
         with through(proxy) as sock:
             began = time.monotonic()
@@ -156,7 +156,7 @@ class TestPace:
             assert read(sock, 20) == b"x" * 20
             assert time.monotonic() - began < 1.0
 
-    def test_jitter_keeps_the_order(self, proxy: ChaosProxy) -> None:
+    def test_jitter_keeps_the_order(self, proxy: FaultProxy) -> None:
         proxy.upstream.latency(10, jitter=10)
         with through(proxy) as sock:
             for byte in MESSAGE[:50]:
@@ -164,7 +164,7 @@ class TestPace:
                 time.sleep(0.001)
             assert read(sock, 50) == MESSAGE[:50]
 
-    def test_bandwidth(self, proxy: ChaosProxy) -> None:
+    def test_bandwidth(self, proxy: FaultProxy) -> None:
         proxy.upstream.bandwidth(10_000)
         with through(proxy) as sock:
             began = time.monotonic()
@@ -172,7 +172,7 @@ class TestPace:
             assert len(read(sock, 2000)) == 2000
             assert 0.15 <= time.monotonic() - began < 1.0
 
-    def test_slicer(self, proxy: ChaosProxy) -> None:
+    def test_slicer(self, proxy: FaultProxy) -> None:
         proxy.downstream.slicer(100, 0.02)
         with through(proxy) as sock:
             began = time.monotonic()
@@ -180,7 +180,7 @@ class TestPace:
             assert read(sock, 256) == MESSAGE
             assert time.monotonic() - began >= 0.04
 
-    def test_slow_close(self, proxy: ChaosProxy) -> None:
+    def test_slow_close(self, proxy: FaultProxy) -> None:
         proxy.downstream.slow_close(150)
         with through(proxy) as sock:
             began = time.monotonic()
@@ -188,7 +188,7 @@ class TestPace:
             assert sock.recv(1) == b""
             assert time.monotonic() - began >= 0.15
 
-    def test_a_blackhole_holds_everything_until_it_is_cleared(self, proxy: ChaosProxy, echo: Echo) -> None:
+    def test_a_blackhole_holds_everything_until_it_is_cleared(self, proxy: FaultProxy, echo: Echo) -> None:
         with through(proxy) as sock:
             sock.sendall(b"before")
             assert read(sock, 6) == b"before"
@@ -203,7 +203,7 @@ class TestPace:
             sock.settimeout(5)
             assert read_to_end(sock) == b"held"
 
-    def test_a_blackhole_in_the_answers_only(self, proxy: ChaosProxy, echo: Echo) -> None:
+    def test_a_blackhole_in_the_answers_only(self, proxy: FaultProxy, echo: Echo) -> None:
         proxy.downstream.blackhole()
         with through(proxy) as sock:
             sock.sendall(b"x")
@@ -214,7 +214,7 @@ class TestPace:
 class TestCuts:
     @pytest.mark.parametrize("count", [0, 1, 100, 255])
     @pytest.mark.parametrize("how", ["FIN", "RST"])
-    def test_a_cut_of_the_answer(self, proxy: ChaosProxy, count: int, how: str) -> None:
+    def test_a_cut_of_the_answer(self, proxy: FaultProxy, count: int, how: str) -> None:
         proxy.downstream.limit_data(count, how)  # type: ignore[arg-type]
         with through(proxy) as sock:
             got = b""
@@ -228,7 +228,7 @@ class TestCuts:
             assert (got, ended) == (MESSAGE[:count], how)
 
     @pytest.mark.parametrize("how", ["FIN", "RST"])
-    def test_a_cut_of_the_request_reaches_the_engine(self, proxy: ChaosProxy, echo: Echo, how: str) -> None:
+    def test_a_cut_of_the_request_reaches_the_engine(self, proxy: FaultProxy, echo: Echo, how: str) -> None:
         proxy.upstream.limit_data(100, how)  # type: ignore[arg-type]
         with through(proxy) as sock:
             sock.sendall(MESSAGE)
@@ -237,7 +237,7 @@ class TestCuts:
         assert bytes(echo.received) == MESSAGE[:100]
         assert bool(echo.errors) == (how == "RST")
 
-    def test_a_fin_ends_soon_though_the_client_does_not_care(self, proxy: ChaosProxy) -> None:
+    def test_a_fin_ends_soon_though_the_client_does_not_care(self, proxy: FaultProxy) -> None:
         proxy.downstream.limit_data(1, "FIN")
         with through(proxy) as sock:
             sock.sendall(MESSAGE)
@@ -245,7 +245,7 @@ class TestCuts:
             sock.sendall(MESSAGE)
             assert proxy.links[0].over.wait(5)
 
-    def test_only_so_many_links_are_cut(self, proxy: ChaosProxy) -> None:
+    def test_only_so_many_links_are_cut(self, proxy: FaultProxy) -> None:
         proxy.downstream.limit_data(10, "FIN", times=1)
         with through(proxy) as sock:
             sock.sendall(MESSAGE)
@@ -257,7 +257,7 @@ class TestCuts:
             sock.sendall(MESSAGE)
             assert read_to_end(sock) == MESSAGE[:44]
 
-    def test_reset_and_cut_end_every_link(self, proxy: ChaosProxy) -> None:
+    def test_reset_and_cut_end_every_link(self, proxy: FaultProxy) -> None:
         with through(proxy) as first, through(proxy) as second:
             proxy.wait_link(2)
             proxy.reset()
@@ -269,7 +269,7 @@ class TestCuts:
             proxy.cut()
             assert sock.recv(1) == b""
 
-    def test_down_and_up(self, proxy: ChaosProxy) -> None:
+    def test_down_and_up(self, proxy: FaultProxy) -> None:
         port = proxy.port
         with through(proxy) as sock:
             proxy.wait_link()
@@ -286,7 +286,7 @@ class TestCuts:
 
 
 class TestBytes:
-    def test_corrupt(self, proxy: ChaosProxy) -> None:
+    def test_corrupt(self, proxy: FaultProxy) -> None:
         proxy.upstream.corrupt(2)
         proxy.upstream.corrupt(5, xor=1)
         with through(proxy) as sock:
@@ -295,14 +295,14 @@ class TestBytes:
                 time.sleep(0.01)
             assert read(sock, 7) == b"\x00\x00\xff\x00\x00\x01\x00"
 
-    def test_dup(self, proxy: ChaosProxy) -> None:
+    def test_dup(self, proxy: FaultProxy) -> None:
         proxy.downstream.dup(1, size=2)
         proxy.downstream.dup(4)
         with through(proxy) as sock:
             sock.sendall(b"abcdef")
             assert read(sock, 10) == b"abcbcdefef"
 
-    def test_dup_of_a_whole_chunk(self, proxy: ChaosProxy) -> None:
+    def test_dup_of_a_whole_chunk(self, proxy: FaultProxy) -> None:
         proxy.upstream.dup()
         with through(proxy) as sock:
             sock.sendall(b"abc")
@@ -312,13 +312,13 @@ class TestBytes:
 class TestShuffle:
     def test_a_seed_draws_the_same_moods(self) -> None:
         def moods(seed: int) -> list[str]:
-            proxy = ChaosProxy("127.0.0.1", 1, seed=seed)
+            proxy = FaultProxy("127.0.0.1", 1, seed=seed)
             return [f"{proxy.shuffle()} {proxy.upstream} {proxy.downstream}" for _ in range(30)]
 
         assert moods(3) == moods(3)
         assert moods(3) != moods(4)
 
-    def test_no_byte_is_changed(self, proxy: ChaosProxy) -> None:
+    def test_no_byte_is_changed(self, proxy: FaultProxy) -> None:
         sent = bytearray()
         for _ in range(20):
             proxy.shuffle()

@@ -7,7 +7,9 @@ import socket
 import threading
 from collections.abc import Callable
 
-from .waiting import Waker, wait_io
+from sessionlib.testing.faults.waiting import Waker, wait_io
+
+__all__ = ["Listener"]
 
 
 class Listener:

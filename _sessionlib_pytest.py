@@ -1,0 +1,109 @@
+"""The pytest plugin of sessionlib: ``session_engine``, ``session_model`` and ``session_cassette``.
+
+It stands outside the package, and imports it only when a fixture is used: pytest loads every plugin that is
+installed, whether a project uses it or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from sessionlib.engine import LocalEngine
+    from sessionlib.testing import Cassette, ScriptedModel
+    from sessionlib.testing.cassette import Mode
+
+_MARKERS = (
+    "session_engine(tools=(), script=(), **options): what session_engine is made with: its tools, the steps of its "
+    "ScriptedModel, and further arguments of LocalEngine",
+    "session_cassette(path=None, mode=None, redact=None, speed=None, patience=60.0): which recording "
+    "session_cassette uses, and how; the arguments of sessionlib.testing.cassette",
+)
+_failure = pytest.StashKey[BaseException]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds ``--session-record``."""
+    parser.getgroup("sessionlib").addoption(
+        "--session-record",
+        choices=("none", "once", "new_episodes", "all"),
+        help="what session_cassette records: none (the default) replays what there is, once records where nothing "
+        "is, new_episodes adds what is new, all records anew",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the markers known."""
+    for marker in _MARKERS:
+        config.addinivalue_line("markers", marker)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Notes what a test raises: a recording of a test that failed is not kept."""
+    try:
+        return (yield)
+    except BaseException as error:
+        item.stash[_failure] = error
+        raise
+
+
+@pytest.fixture
+def session_model(request: pytest.FixtureRequest) -> ScriptedModel:
+    """The `sessionlib.testing.ScriptedModel` of ``session_engine``: ``session_model.say("Hello", ...)``."""
+    from sessionlib.testing import ScriptedModel
+
+    return ScriptedModel(*_options(request, "session_engine").get("script", ()))
+
+
+@pytest.fixture
+def session_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalEngine]:
+    """A running `sessionlib.engine.LocalEngine`, which the environment names too for the length of the test.
+
+    It answers with ``session_model`` where a test uses that or has a script in its marker, else with the demo
+    model, or with the marker's ``model``.
+    """
+    from sessionlib.engine import LocalEngine
+
+    options = _options(request, "session_engine")
+    is_scripted = options.pop("script", None) is not None or "session_model" in request.fixturenames
+    if is_scripted:
+        options.setdefault("model", request.getfixturevalue("session_model"))
+    with LocalEngine(**options) as engine:
+        monkeypatch.setenv("SESSIONLIB_API_KEY", engine.api_key)
+        monkeypatch.setenv("SESSIONLIB_BASE_URL", engine.base_url)
+        monkeypatch.setenv("SESSIONLIB_WS_URL", engine.ws_url)
+        yield engine
+
+
+@pytest.fixture
+def session_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
+    """The recording of this test, in ``cassettes/MODULE/TEST.jsonl`` beside its file: replayed, or made.
+
+    ``--session-record`` says which; see `sessionlib.testing.cassette`. What a test that fails would have
+    recorded is not kept.
+    """
+    from sessionlib.testing import cassette
+    from sessionlib.testing.naming import tape_of
+
+    options = _options(request, "session_cassette")
+    path = tape_of(request.path, request.node.name, options.pop("path", None))
+    asked = options.pop("mode", None)
+    mode: Mode = request.config.getoption("--session-record") or asked or "none"
+    block = cassette(path, mode, **options)
+    yield block.__enter__()
+    error = request.node.stash.get(_failure, None)
+    block.__exit__(type(error) if error is not None else None, error, None)
+
+
+def _options(request: pytest.FixtureRequest, name: str) -> dict[str, Any]:
+    """Gives the arguments of a test's markers; those nearest to it win."""
+    options: dict[str, Any] = {}
+    for marker in reversed(list(request.node.iter_markers(name))):
+        if marker.args:
+            raise TypeError(f"the marker {name} takes arguments by name only")
+        options.update(marker.kwargs)
+    return options

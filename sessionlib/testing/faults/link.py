@@ -1,0 +1,310 @@
+"""One connection through a proxy, and what copies its bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import struct
+import threading
+import time
+from collections import deque
+
+from sessionlib.testing.faults.toxics import Direction, How
+from sessionlib.testing.faults.waiting import Waker, stack, wait_io
+
+__all__ = ["Link", "reset"]
+
+CHUNK = 1 << 16
+LINGER = 1.0
+JOIN_TIMEOUT = 5.0
+
+
+class _OverError(Exception):
+    """The link has ended; its pumps return."""
+
+
+class Link:
+    """One connection through the proxy.
+
+    Args:
+        client: The client's side.
+        engine: The engine's side.
+        number: Its number.
+        directions: What is done to the bytes, towards the engine and back.
+        seed: What jitter is drawn from.
+
+    Attributes:
+        number: From 1, in the order of arrival.
+        up: Bytes passed to the engine.
+        down: Bytes passed to the client.
+        over: Set once both sockets are closed.
+    """
+
+    def __init__(
+        self,
+        client: socket.socket,
+        engine: socket.socket,
+        number: int,
+        directions: tuple[Direction, Direction],
+        seed: int,
+    ) -> None:
+        self.number = number
+        self.over = threading.Event()
+        self.waker = Waker()
+        self.cut = False
+        self.live = 2
+        self._how: How = "FIN"
+        self._lock = threading.Lock()  # protects live
+        self._sockets = (client, engine)
+        for sock in self._sockets:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._directions = directions
+        upstream, downstream = directions
+        self._pumps = [
+            _Pump(self, client, engine, upstream, random.Random(f"{seed}/{number}/up")),
+            _Pump(self, engine, client, downstream, random.Random(f"{seed}/{number}/down")),
+        ]
+        self._threads = [
+            threading.Thread(target=pump.run, name=f"sessionlib-fault-{pump.direction.name}-{number}", daemon=True)
+            for pump in self._pumps
+        ]
+
+    @property
+    def up(self) -> int:
+        """Bytes passed to the engine."""
+        return self._pumps[0].passed
+
+    @property
+    def down(self) -> int:
+        """Bytes passed to the client."""
+        return self._pumps[1].passed
+
+    def start(self) -> None:
+        """Begins to copy."""
+        for thread in self._threads:
+            thread.start()
+
+    def end(self, how: How = "FIN") -> None:
+        """Makes both pumps return, after which the last of them closes the sockets."""
+        if not self.waker.is_set():
+            self._how = how
+            self.waker.set()
+        for direction in self._directions:
+            direction.wake()
+
+    def finish_both(self) -> None:
+        """Sends a FIN both ways; what still comes is discarded."""
+        self.cut = True
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
+
+    def leave(self) -> None:
+        """Counts a pump out; the last one closes."""
+        with self._lock:
+            self.live -= 1
+            if self.live:
+                return
+        for sock in self._sockets:
+            if self._how == "RST":
+                reset(sock)
+            else:
+                sock.close()
+        self.over.set()
+
+    def join(self) -> list[str]:
+        """Waits for the pumps; says which did not return."""
+        for thread in self._threads:
+            thread.join(JOIN_TIMEOUT)
+        stuck = [thread for thread in self._threads if thread.is_alive()]
+        if not stuck:
+            self.waker.close()
+        return [f"{thread.name} still runs:\n{stack(thread)}" for thread in stuck]
+
+
+def reset(sock: socket.socket) -> None:
+    """Closes a socket with a RST."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+class _Pump:
+    """Copies one direction of one link, through its toxics."""
+
+    def __init__(
+        self,
+        link: Link,
+        source: socket.socket,
+        target: socket.socket,
+        direction: Direction,
+        rng: random.Random,
+    ) -> None:
+        self.direction = direction
+        self.passed = 0
+        self._link = link
+        self._source = source
+        self._target = target
+        self._rng = rng
+        self._taken = 0
+        self._ended = False
+        self._limited = False
+        self._limit_serial = 0
+        self._pending: deque[tuple[float, bytes]] = deque()
+
+    def run(self) -> None:
+        """Copies until the link is over."""
+        try:
+            while self._pending or not self._ended:
+                self._step()
+            self._pass_on_the_end()
+        except _OverError:
+            pass
+        except OSError:
+            # One side is gone without a FIN; the other learns it the same way.
+            self._link.end("RST")
+        finally:
+            self._link.leave()
+
+    def _step(self) -> None:
+        self._hold()
+        self._cut_at_limit()
+        now = time.monotonic()
+        if self._pending and self._pending[0][0] <= now:
+            self._write(self._pending.popleft()[1])
+        elif self._ended:
+            self._sleep(self._pending[0][0] - now)
+        else:
+            self._read(self._pending[0][0] - now if self._pending else None)
+
+    def _hold(self) -> None:
+        self.direction.wait_while_held(self._link.waker)
+        self._check()
+
+    def _check(self) -> None:
+        if self._link.waker.is_set():
+            raise _OverError
+
+    def _sleep(self, seconds: float) -> None:
+        self._link.waker.wait(seconds)
+        self._check()
+
+    # -- in --
+
+    def _read(self, timeout: float | None) -> None:
+        ready = wait_io(self._source, self._link.waker, timeout=timeout)
+        self._check()
+        # A toxic set while nothing came holds for what has come now.
+        if not ready or self.direction.toxics.blackhole:
+            return
+        data = self._receive()
+        if data and not self._link.cut:
+            self._pending.append((self._due(), self._spoil(data)))
+
+    def _receive(self) -> bytes:
+        try:
+            data = self._source.recv(CHUNK)
+        except BlockingIOError:
+            return b""
+        self._ended = not data
+        return data
+
+    def _due(self) -> float:
+        toxics = self.direction.toxics
+        drawn = time.monotonic() + toxics.latency + self._rng.uniform(-toxics.jitter, toxics.jitter)
+        return max(drawn, self._pending[-1][0]) if self._pending else drawn
+
+    def _spoil(self, data: bytes) -> bytes:
+        toxics, start = self.direction.toxics, self._taken
+        self._taken += len(data)
+        spoiled = bytearray(data)
+        for offset, xor in toxics.corruptions:
+            if start <= offset < start + len(data):
+                spoiled[offset - start] ^= xor
+        # From the back, so that what is put in does not move the offsets that are still to come.
+        for offset, size in sorted(toxics.repeats, key=lambda repeat: -repeat[0]):
+            if start <= offset < start + len(data):
+                first = offset - start
+                last = len(data) if size is None else min(len(data), first + size)
+                spoiled[last:last] = spoiled[first:last]
+        return bytes(spoiled)
+
+    # -- out --
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            self._hold()
+            self._cut_at_limit()
+            if self._link.cut:
+                return
+            size = self._send(view[: self._slice()])
+            view = view[size:]
+            self._pace(size)
+
+    def _send(self, view: memoryview) -> int:
+        wait_io(self._target, self._link.waker, write=True)
+        self._check()
+        try:
+            size = self._target.send(view)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            if self._link.cut:
+                return len(view)
+            raise
+        self.passed += size
+        return size
+
+    def _slice(self) -> int:
+        toxics = self.direction.toxics
+        sizes = [CHUNK]
+        if toxics.slice_size:
+            sizes.append(toxics.slice_size)
+        if toxics.bandwidth:
+            sizes.append(max(1, int(toxics.bandwidth / 50)))
+        if toxics.limit is not None and self._limited:
+            sizes.append(max(1, toxics.limit - self.passed))
+        return min(sizes)
+
+    def _pace(self, size: int) -> None:
+        toxics = self.direction.toxics
+        pause = toxics.slice_delay if toxics.slice_size else 0.0
+        if toxics.bandwidth:
+            pause += size / toxics.bandwidth
+        if pause:
+            self._sleep(pause)
+
+    # -- the end --
+
+    def _cut_at_limit(self) -> None:
+        toxics = self.direction.toxics
+        if toxics.limit is None or self._link.cut:
+            return
+        if self._limit_serial != toxics.limit_serial:
+            self._limit_serial = toxics.limit_serial
+            self._limited = self.direction.take_cut()
+        if self._limited and self.passed >= toxics.limit:
+            if toxics.limit_how == "FIN":
+                self._finish_gently()
+            self._link.end(toxics.limit_how)
+            raise _OverError
+
+    def _finish_gently(self) -> None:
+        # Closing a socket with unread bytes sends a RST, so what still comes is read for a while.
+        self._link.finish_both()
+        self._pending.clear()
+        end = time.monotonic() + LINGER
+        while time.monotonic() < end and not (self._ended and self._link.live == 1):
+            if wait_io(None if self._ended else self._source, self._link.waker, timeout=0.02):
+                self._receive()
+            self._check()
+
+    def _pass_on_the_end(self) -> None:
+        if delay := self.direction.toxics.close_delay:
+            self._sleep(delay)
+        self._hold()
+        with contextlib.suppress(OSError):
+            self._target.shutdown(socket.SHUT_WR)

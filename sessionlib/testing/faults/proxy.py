@@ -1,0 +1,230 @@
+"""Faults on the wire: a proxy that breaks what passes through it."""
+
+from __future__ import annotations
+
+import random
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from sessionlib.client import Client
+from sessionlib.config import ApiKey
+from sessionlib.testing.faults.link import JOIN_TIMEOUT, Link, reset
+from sessionlib.testing.faults.listener import Listener
+from sessionlib.testing.faults.toxics import Direction, How
+
+if TYPE_CHECKING:
+    from sessionlib.engine import LocalEngine
+
+__all__ = ["FaultProxy"]
+
+
+class FaultProxy:
+    """A TCP proxy on a loopback port that breaks what passes through it, so that code can be tested against it.
+
+    A context manager. A link is one connection through the proxy. Its two threads copy bytes, ``upstream`` from the
+    client to the engine and ``downstream`` back, and each direction has its own faults, which may be set and
+    cleared at any time::
+
+        with LocalEngine() as engine, FaultProxy.in_front_of(engine) as proxy:
+            agent = Agent.fetch(name="Support", client=proxy.client(engine.api_key))
+            with agent.create_session() as session:
+                proxy.downstream.limit_data(100, how="RST", times=1)
+                session.ask("Hello!")
+
+    Args:
+        upstream_host: Where the engine is.
+        upstream_port: Where the engine is.
+        seed: What jitter and ``shuffle`` are drawn from; drawn itself when None, and printed when the
+            block fails.
+        host: The loopback address to listen on.
+        port: The port; 0 takes a free one.
+
+    Attributes:
+        upstream: The direction from the client to the engine.
+        downstream: The direction from the engine to the client.
+        host: Where clients connect.
+        port: Where clients connect.
+    """
+
+    def __init__(
+        self,
+        upstream_host: str,
+        upstream_port: int,
+        *,
+        seed: int | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+        self.upstream = Direction("upstream")
+        self.downstream = Direction("downstream")
+        self.host = host
+        self.port = port
+        self._target = (upstream_host, upstream_port)
+        self._rng = random.Random(self.seed)
+        # Protects the links, and tells of each new one.
+        self._changed = threading.Condition(threading.Lock())
+        self._links: list[Link] = []
+        self._listener: Listener | None = None
+        self._introduce: Callable[[str], object] = lambda authority: None
+
+    @classmethod
+    def in_front_of(cls, engine: LocalEngine, *, seed: int | None = None) -> FaultProxy:
+        """Makes a proxy for an engine that runs, and has the engine answer to its address.
+
+        Args:
+            engine: The engine.
+            seed: As for the constructor.
+
+        Raises:
+            EngineError: The engine is not running.
+        """
+        proxy = cls(urlsplit(engine.base_url).hostname or "", engine.port, seed=seed)
+        proxy._introduce = engine.answer_to
+        return proxy
+
+    def __enter__(self) -> FaultProxy:
+        self.up()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop_listening()
+        for link in self.links:
+            link.end()
+        stuck = [line for link in self.links for line in link.join()]
+        if error is not None:
+            sys.stderr.write("\n".join([f"FaultProxy(seed={self.seed})", *stuck, ""]))
+        elif stuck:
+            raise AssertionError("\n".join(stuck))
+
+    @property
+    def ws_url(self) -> str:
+        """The WebSocket base of the engine, through the proxy."""
+        return f"ws://{self.host}:{self.port}/v1"
+
+    @property
+    def base_url(self) -> str:
+        """The HTTP base of the engine, through the proxy."""
+        return f"http://{self.host}:{self.port}/v1"
+
+    def client(self, api_key: ApiKey | None = None, **options: Any) -> Client:
+        """Makes a client of the engine, through the proxy.
+
+        Args:
+            api_key: The key; else the environment's.
+            **options: Further arguments of `Client`.
+        """
+        return Client(api_key, self.base_url, self.ws_url, **options)
+
+    @property
+    def links(self) -> list[Link]:
+        """Every link so far, over or not."""
+        with self._changed:
+            return list(self._links)
+
+    @property
+    def bytes_up(self) -> int:
+        """Bytes passed to the engine by all links."""
+        return sum(link.up for link in self.links)
+
+    @property
+    def bytes_down(self) -> int:
+        """Bytes passed to clients by all links."""
+        return sum(link.down for link in self.links)
+
+    def wait_link(self, count: int = 1, timeout: float = 5.0) -> Link:
+        """Waits until so many links were made since the start; gives the newest.
+
+        Raises:
+            TimeoutError: They were not.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._links) >= count, timeout):
+                raise TimeoutError(f"{len(self._links)} instead of {count} links within {timeout} s")
+            return self._links[-1]
+
+    def reset(self) -> None:
+        """Ends every link with a RST to both sides."""
+        self._end_all("RST")
+
+    def cut(self) -> None:
+        """Closes every link at once."""
+        self._end_all("FIN")
+
+    def down(self, how: How = "RST") -> None:
+        """Ends every link and refuses connections."""
+        self._stop_listening()
+        self._end_all(how)
+
+    def up(self) -> None:
+        """Takes connections, on the same port as before."""
+        if self._listener is None:
+            self._listener = Listener(self._adopt, self.port, "sessionlib-fault-accept", self.host)
+            self.port = self._listener.port
+            self._introduce(f"{self.host}:{self.port}")
+
+    def blackhole(self) -> None:
+        """Holds back everything both ways."""
+        self.upstream.blackhole()
+        self.downstream.blackhole()
+
+    def clear(self) -> None:
+        """Takes all toxics away, both ways."""
+        self.upstream.clear()
+        self.downstream.clear()
+
+    def shuffle(self) -> str:
+        """Replaces the toxics by drawn ones that lose links but change no byte; says which.
+
+        Example:
+            ``for _ in range(100): proxy.shuffle(); time.sleep(0.2)``
+        """
+        self.clear()
+        direction = self._rng.choice([self.upstream, self.downstream])
+        name, apply = self._rng.choice(_moods(self, direction, self._rng))
+        apply()
+        return f"{direction.name}: {name}"
+
+    def _adopt(self, client: socket.socket) -> None:
+        try:
+            engine = socket.create_connection(self._target, timeout=5)
+        except OSError:
+            reset(client)
+            return
+        with self._changed:
+            link = Link(client, engine, len(self._links) + 1, (self.upstream, self.downstream), self.seed)
+            self._links.append(link)
+            self._changed.notify_all()
+        link.start()
+
+    def _stop_listening(self) -> None:
+        if self._listener is not None:
+            self._listener.stop()
+            self._listener = None
+
+    def _end_all(self, how: How) -> None:
+        for link in self.links:
+            link.end(how)
+        for link in self.links:
+            link.over.wait(JOIN_TIMEOUT)
+
+
+def _moods(proxy: FaultProxy, direction: Direction, rng: random.Random) -> list[tuple[str, Callable[[], None]]]:
+    return [
+        ("calm", lambda: None),
+        ("latency", lambda: direction.latency(rng.uniform(1, 50), rng.uniform(0, 30))),
+        ("bandwidth", lambda: direction.bandwidth(rng.uniform(5_000, 500_000))),
+        ("slicer", lambda: direction.slicer(rng.randrange(1, 50), rng.uniform(0, 0.001))),
+        ("blackhole", direction.blackhole),
+        ("limit with FIN", lambda: direction.limit_data(rng.randrange(3000), "FIN", times=1)),
+        ("limit with RST", lambda: direction.limit_data(rng.randrange(3000), "RST", times=1)),
+        ("slow close", lambda: direction.slow_close(rng.uniform(1, 100))),
+        ("reset", proxy.reset),
+    ]
