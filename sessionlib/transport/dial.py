@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import traceback
 from urllib.parse import SplitResult
 
 from sessionlib.dialling import Address, Attempt, connect, resolve
@@ -81,7 +82,11 @@ def _secure(
     sock: socket.socket, host: str, context: ssl.SSLContext, deadline: Deadline, attempt: Attempt
 ) -> ssl.SSLSocket:
     sock.setblocking(False)
-    secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    try:
+        secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    except OSError as error:
+        _close_half_made(error)
+        raise SessionConnectionError(f"{host} cut the connection before the TLS handshake") from error
     try:
         attempt.hold(secured)
         _shake_hands(secured, host, deadline)
@@ -89,6 +94,14 @@ def _secure(
         secured.close()
         raise
     return secured
+
+
+def _close_half_made(error: OSError) -> None:
+    """Closes the socket that `wrap_socket` makes and forgets when the connection is over already."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):  # nothing else knows of it
+        made = frame.f_locals.get("self")
+        if isinstance(made, ssl.SSLSocket):
+            made.close()
 
 
 def _shake_hands(secured: ssl.SSLSocket, host: str, deadline: Deadline) -> None:

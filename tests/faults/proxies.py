@@ -65,6 +65,7 @@ class TlsFront(_Front):
         return self
 
     def _serve(self, sock: socket.socket) -> None:
+        sock.getpeername()  # for a client that is gone already, the next line would leave a socket open
         with (
             self._context.wrap_socket(sock, server_side=True) as secured,
             socket.create_connection(("127.0.0.1", self._target)) as engine,

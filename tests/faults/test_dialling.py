@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import socket
 import ssl
+import struct
 import threading
 import time
 import warnings
@@ -25,8 +26,11 @@ from sessionlib import (
     SessionError,
     SessionTimeoutError,
 )
+from sessionlib.dialling import Attempt
 from sessionlib.retrying import is_transient
 from sessionlib.testing import FaultProxy
+from sessionlib.timing import Deadline
+from sessionlib.transport.dial import _secure
 from sessionlib.transport.proxy import choose_proxy, parse_proxy
 from tests.faults.proxies import HttpProxy, TlsFront
 from tests.faults.script import make, within
@@ -34,6 +38,7 @@ from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
 from tests.support.waiting import eventually
 
+CLOSED = 7  # TCP_CLOSE, the first byte of TCP_INFO
 Resolve = Callable[[str], list[str]]
 
 
@@ -280,6 +285,17 @@ def test_a_cut_in_the_tls_handshake_is_worth_another_try(engine: ScriptEngine, h
             session.connect(5)
         assert is_transient(caught.value)
         session.connect(5).disconnect()
+
+
+def test_a_reset_before_the_tls_handshake_is_worth_another_try() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as rude, socket.create_connection(rude.getsockname()) as near:
+        far, _ = rude.accept()
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        far.close()
+        assert eventually(lambda: near.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == CLOSED)
+        with pytest.raises(SessionConnectionError) as caught:
+            _secure(near, "engine.example", ssl.create_default_context(), Deadline(5), Attempt())
+    assert is_transient(caught.value)
 
 
 @pytest.mark.usefixtures("at_home")
