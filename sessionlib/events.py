@@ -149,7 +149,7 @@ class SessionEvent(JsonModel):
     @property
     def is_turn_end(self) -> bool:
         """Whether the agent has finished its turn and is idle."""
-        return self.participant_status is ParticipantStatus.IDLE
+        return self.type is SessionEventType.PARTICIPANT_STATUS and self.data.get("status") == ParticipantStatus.IDLE
 
     @property
     def requires_action(self) -> bool:

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 import sessionlib
 import sessionlib.engine
+import sessionlib.testing
 
-MODULES = (sessionlib, sessionlib.engine)
+MODULES = (sessionlib, sessionlib.engine, sessionlib.testing)
 
 # Who gives something may say so in the summary instead of a section.
 _TELLS_WHAT_COMES = re.compile(
@@ -95,6 +96,12 @@ def _is_handler(function: Callable[..., Any]) -> bool:
     return [p.annotation for p in inspect.signature(function).parameters.values()] == ["ApprovalRequest"]
 
 
+def _is_block(function: Callable[..., Any]) -> bool:
+    """Whether it is for ``with``, and its summary says what the block is for."""
+    gives = str(inspect.signature(function).return_annotation)
+    return "ContextManager" in gives or inspect.isgeneratorfunction(inspect.unwrap(function))
+
+
 def _told(found: dict[str, Any]) -> str:
     return "\n".join(f"{name}: {what}" for name, what in sorted(found.items()) if what)
 
@@ -136,7 +143,7 @@ def test_what_comes_back_is_documented() -> None:
     silent = [
         public.name
         for public in functions()
-        if inspect.signature(public.value).return_annotation not in ("None", None)
+        if inspect.signature(public.value).return_annotation not in ("None", None) and not _is_block(public.value)
         if not (public.section("Returns") or public.section("Yields") or _TELLS_WHAT_COMES.match(public.doc))
         if not _POINTS_ELSEWHERE.search(public.doc) and not _is_handler(public.value)
     ]
@@ -182,5 +189,10 @@ def _exists(reference: str, public: Public) -> bool:
     """Whether a name means something beside the docstring that holds it, to users, or in the standard library."""
     owner = public.name.partition(".")[0]
     module = getattr(inspect.unwrap(getattr(public.value, "fget", None) or public.value), "__module__", "sessionlib")
-    places = (f"sessionlib.{owner}.", "sessionlib.", "sessionlib.notebook.", f"{module}.", "")
+    places = (
+        f"sessionlib.{owner}.",
+        *(f"sessionlib{room}." for room in ("", ".notebook", ".testing")),
+        f"{module}.",
+        "",
+    )
     return any(pydoc.locate(place + reference) is not None for place in places)

@@ -31,6 +31,7 @@ import pickle, sys
 from pathlib import Path
 import sessionlib
 from sessionlib import Agent, Client, History, Session, approve_all, latencies
+from sessionlib.testing import record, replay
 
 url, folder = sys.argv[1], Path(sys.argv[2])
 client = Client("k", base_url=url)
@@ -51,6 +52,9 @@ assert len(reply.times) == len(reply.events)
 results = list(Agent("a1", agent_type="conversational", client=client).map(["one", "two"]))
 assert "2 answers" in repr(latencies(results))
 assert pickle.loads(pickle.dumps(results)) == results
+for tape in (record, replay):
+    with tape(folder / "tape.jsonl"), Session(session_id="s1", client=client) as session:
+        assert session.ask("Hi").text == "Hello there"
 print("works")
 """
 
@@ -124,10 +128,12 @@ def serve(engine: ScriptEngine) -> str:
     return engine.base_url
 
 
-def test_every_extra_is_known_here() -> None:
+def test_every_extra_that_is_named_exists_and_is_tried_here() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    assert set(setup["options.extras_require"]) - {"interop", "test", "dev", "lint"} == EXTRAS
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "sessionlib").rglob("*.py"))
+    named = set(re.findall(r"""sessionlib\[([a-z]+)\]|\bextra\("([a-z]+)\"""", source)) - {("", "")}
+    assert {one or other for one, other in named} <= EXTRAS <= set(setup["options.extras_require"])
     assert {"pandas", "matplotlib", "tqdm", "rich", "wsproto", "ipywidgets"} <= optional_libraries()
 
 

@@ -276,6 +276,40 @@ def test_the_client_knows_nothing_of_the_edges() -> None:
     assert not reaching, "\n".join(reaching)
 
 
+# ---- sizes ---------------------------------------------------------------------------------
+
+
+def test_no_class_does_too_much() -> None:
+    sizes = {
+        f"{module}.{node.name}": (
+            (node.end_lineno or 0) - node.lineno + 1,
+            sum(isinstance(item, ast.FunctionDef) for item in node.body),
+        )
+        for module, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    }
+    large = {name: (lines, methods) for name, (lines, methods) in sizes.items() if lines > 400 or methods > 20}
+    assert not large, large
+
+
+def test_nearly_every_function_is_short() -> None:
+    lengths = sorted(length for tree in trees().values() for length in _lengths(tree))
+    assert len(lengths) > 1000
+    assert lengths[len(lengths) // 2] <= 7
+    assert lengths[len(lengths) * 99 // 100] < 30
+    assert lengths[-1] < 50
+
+
+def _lengths(tree: ast.Module) -> Iterator[int]:
+    """The lines of each function, its docstring left out."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            first = node.body[0]
+            words = (first.end_lineno or 0) - first.lineno + 1 if ast.get_docstring(node) is not None else 0
+            yield (node.end_lineno or 0) - node.lineno + 1 - words
+
+
 # ---- no event loop -------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sized
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, cast
 
 from sessionlib.agent.conversation import OneShot, run_turn
 from sessionlib.agent.models import ConversationalAgentRunResult
@@ -23,6 +23,8 @@ __all__ = ["AgentRuns", "OnError", "ProgressBar", "make_bar"]
 
 OnError = Literal["raise", "return"]
 Outcome = ConversationalAgentRunResult | BaseException
+# What the iteration gives: no exceptions where these are raised.
+Given = TypeVar("Given", bound=Outcome)
 
 # So many prompts for each worker are under way, or done ahead of the one that is waited for: one that
 # takes long does not leave the others idle, and an endless iterable of prompts is not taken in whole.
@@ -67,7 +69,7 @@ def run_job(job: Job) -> ConversationalAgentRunResult:
         raise
 
 
-class AgentRuns(Iterator["ConversationalAgentRunResult | BaseException"]):
+class AgentRuns(Iterator[Given]):
     """The results of `Agent.map`, in the order of the prompts; also a context manager.
 
     Prompts are taken as results are asked for. An error at one of them does not end the iteration:
@@ -101,10 +103,10 @@ class AgentRuns(Iterator["ConversationalAgentRunResult | BaseException"]):
         self._prompts_error: BaseException | None = None
         self._closed = False
 
-    def __iter__(self) -> AgentRuns:
+    def __iter__(self) -> AgentRuns[Given]:
         return self
 
-    def __next__(self) -> ConversationalAgentRunResult | BaseException:
+    def __next__(self) -> Given:
         """Waits for the next result.
 
         Returns:
@@ -130,13 +132,13 @@ class AgentRuns(Iterator["ConversationalAgentRunResult | BaseException"]):
             self.close()
             raise
         try:
-            return future.result()
+            return cast("Given", future.result())
         except Exception as error:
             if self._on_error == "return":
-                return error
+                return cast("Given", error)
             raise
 
-    def __enter__(self) -> AgentRuns:
+    def __enter__(self) -> AgentRuns[Given]:
         return self
 
     def __exit__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from sessionlib.agent.conversation import OneShot, run_conversational
 from sessionlib.agent.many import AgentRuns, OnError, ProgressBar, make_bar
@@ -119,6 +119,36 @@ class Runnable(Remote):
             warnings.warn("additional_instructions and skill are for functional agents and are not sent", stacklevel=2)
         return run_conversational(self, inputs, files, conversational)
 
+    @overload
+    def map(
+        self,
+        prompts: Iterable[Content],
+        *,
+        executor: Executor | None = ...,
+        max_workers: int = ...,
+        progress: bool | ProgressBar | None = ...,
+        on_error: Literal["raise"] = ...,
+        retries: int = ...,
+        include_deltas: bool = ...,
+        timeout: float | None = ...,
+        on_approval: ApprovalHandler | None = ...,
+    ) -> AgentRuns[ConversationalAgentRunResult]: ...
+
+    @overload
+    def map(
+        self,
+        prompts: Iterable[Content],
+        *,
+        executor: Executor | None = ...,
+        max_workers: int = ...,
+        progress: bool | ProgressBar | None = ...,
+        on_error: OnError,
+        retries: int = ...,
+        include_deltas: bool = ...,
+        timeout: float | None = ...,
+        on_approval: ApprovalHandler | None = ...,
+    ) -> AgentRuns[ConversationalAgentRunResult | BaseException]: ...
+
     def map(
         self,
         prompts: Iterable[Content],
@@ -131,7 +161,7 @@ class Runnable(Remote):
         include_deltas: bool = False,
         timeout: float | None = 300.0,
         on_approval: ApprovalHandler | None = None,
-    ) -> AgentRuns:
+    ) -> AgentRuns[Any]:
         """Runs a conversational agent once for each of many prompts, several at a time.
 
         Prompts are taken from the iterable as results are taken from what this gives, so there may be

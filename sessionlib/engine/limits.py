@@ -38,6 +38,7 @@ class Limits:
         steps: Model steps in one turn.
         step_calls: Tool calls in one step.
         parallel_tools: Tools of one step that run at the same time.
+        tool_processes: Tools of a file that run at the same time in the whole engine, each in its process.
         tool_output_bytes: What is kept of a tool's result, as JSON.
         answer_chars: Characters of one answer.
         memory_messages: Messages of earlier turns that the model is shown.
@@ -67,6 +68,7 @@ class Limits:
     steps: int = 16
     step_calls: int = 32
     parallel_tools: int = 8
+    tool_processes: int = 32
     tool_output_bytes: int = 64 * KIB
     answer_chars: int = 1 * MIB
     memory_messages: int = 400

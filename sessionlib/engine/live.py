@@ -31,6 +31,7 @@ class LiveSession:
         record: The session.
         id: Its id.
         audience: Who hears it.
+        terminated: Whether it is over for good.
         posting: Held while a post is kept and queued, so that turns are answered in the order of the history.
     """
 
@@ -50,7 +51,7 @@ class LiveSession:
         self._woken = False
         self._wake_worker: Callable[[], None] | None = None
         self._closing = False
-        self._terminated = record.state != "open"
+        self.terminated = record.state != "open"
         self._stop = Stop()
         status = ParticipantStatus.AWAITING_APPROVAL if self._current else ParticipantStatus.IDLE
         self.audience = Audience(self.id, status, self._current.id if self._current else None, pending or {})
@@ -63,18 +64,13 @@ class LiveSession:
         """The sender of what the agent says."""
         return self.record.sender
 
-    @property
-    def terminated(self) -> bool:
-        """Whether the session is over for good."""
-        return self._terminated
-
     def check(self) -> None:
         """Does nothing while the session can be used.
 
         Raises:
             RefusedError: It is terminated.
         """
-        if self._terminated:
+        if self.terminated:
             raise terminated_error(self.id)
 
     # ---- for those who ask -------------------------------------------------------------------
@@ -116,8 +112,8 @@ class LiveSession:
 
         def settled() -> bool:
             if self._current is not None and self._current.id == turn_id:
-                return self._terminated or not self._working
-            return self._terminated or all(turn.id != turn_id for turn in self._queue)
+                return self.terminated or not self._working
+            return self.terminated or all(turn.id != turn_id for turn in self._queue)
 
         with self._changed:
             self._changed.wait_for(lambda: self._closing or settled(), timeout)
@@ -132,11 +128,11 @@ class LiveSession:
         """
         with self._changed:
             self.check()
-            self._terminated = True
+            self.terminated = True
         try:
             yield
         except BaseException:
-            self._terminated = False
+            self.terminated = False
             raise
 
     def terminate(self, by: Subscriber) -> None:
@@ -161,7 +157,7 @@ class LiveSession:
         with self._changed:
             if self._current is None:
                 self._take_next()  # posted since the last turn's end, and left to this worker
-            if self._current is None or self._terminated:
+            if self._current is None or self.terminated:
                 self._working = False
                 return None
             self._stop = Stop()

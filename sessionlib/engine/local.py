@@ -224,7 +224,7 @@ class LocalEngine:
     def _tool_runner(self, undo: contextlib.ExitStack) -> ToolRunner:
         if self._tools_file is None:
             return run_tool
-        isolated = IsolatedTools(self._tools_file)
+        isolated = IsolatedTools(self._tools_file, self._limits.tool_processes)
         undo.callback(isolated.close)
         return isolated.run
 

@@ -188,12 +188,12 @@ class TurnTracker:
         return ticket
 
     def _follow_status(self, event: SessionEvent) -> Ticket | None:
-        status = event.participant_status
-        if status is ParticipantStatus.PROCESSING:
+        status = event.data.get("status")
+        if status == ParticipantStatus.PROCESSING:
             self.has_statuses, self.answered = True, False
             if not self.running:
                 self._begin(event)
-        elif status is ParticipantStatus.IDLE:
+        elif status == ParticipantStatus.IDLE:
             self.has_statuses = True
             owner = self.current
             self._end(event)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,14 @@ def refund(order_id: str, amount: float = 1.0) -> str:
 def note(text: str) -> str:
     """Write a note."""
     return f"noted {text}"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A directory in memory, where that can be had: for what a disk would add nothing to but its time."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as made:
+        yield Path(made)
 
 
 @pytest.fixture

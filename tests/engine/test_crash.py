@@ -11,7 +11,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -86,14 +85,6 @@ def crashing() -> Iterator[Crashing]:
     running = Crashing()
     yield running
     running.close()
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """In memory where that can be had: a kill leaves to the system what was written, so a disk would add only time."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as made:
-        yield Path(made)
 
 
 @dataclass
@@ -193,7 +184,10 @@ def _check_calls(history: list[dict[str, Any]], runs: Counter[str]) -> None:
 def test_nothing_is_lost_or_doubled_wherever_the_engine_is_killed(
     crashing: Crashing, folder: Path, rounds: int
 ) -> None:
-    """At each of over 70 boundaries of the first, the second and the third round of a conversation."""
+    """At each of over 70 boundaries of the first, the second and the third round of a conversation.
+
+    A kill leaves to the system what was written, so it may as well be written to memory.
+    """
     before, so_far = folder / "before", Told()
     before.mkdir()
     for round_number in range(rounds):

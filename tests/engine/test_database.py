@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import sqlite3
+import stat
 import statistics
 import threading
 import time
@@ -77,6 +78,15 @@ def test_it_is_written_through_a_log_to_the_disk(path: Path) -> None:
     with contextlib.closing(Database(str(path))) as database:
         assert database.read(lambda db: db.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
         assert database.write(lambda db: db.execute("PRAGMA synchronous").fetchone()) == (2,)
+
+
+def test_what_was_said_is_for_the_owner_alone(path: Path) -> None:
+    with contextlib.closing(Database(str(path), schema=SCHEMA[:1])):
+        pass
+    with LocalEngine(path=str(path)) as engine, Caller.on(engine) as caller:
+        caller.ask("a secret")
+        names = [f"{path}{end}" for end in ("", "-wal", "-shm", ".layout-1")]
+        assert [stat.S_IMODE(os.stat(name).st_mode) for name in names] == [0o600] * 4
 
 
 # ---- files that are not taken --------------------------------------------------------------
@@ -257,9 +267,9 @@ def test_many_starts_at_once_have_one_winner(path: Path) -> None:
 # ---- what is acknowledged is on disk -------------------------------------------------------
 
 
-def test_copies_of_the_files_hold_what_was_acknowledged(path: Path, tmp_path: Path) -> None:
+def test_copies_of_the_files_hold_what_was_acknowledged(folder: Path) -> None:
     """A model of lost power: the files as they are, their log torn in what was never acknowledged, or cut."""
-    copy = tmp_path / "copy" / "engine.db"
+    path, copy = folder / "engine.db", folder / "copy" / "engine.db"
     copy.parent.mkdir()
     drawn = random.Random(7)
     acked: list[str] = []

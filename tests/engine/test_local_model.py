@@ -46,6 +46,14 @@ def test_it_calls_a_tool_with_arguments_that_fit(model: LocalModel) -> None:
 
 
 @pytest.mark.timeout(300)
+def test_a_text_of_many_tokens_is_shortened_and_endless_instructions_are_told(model: LocalModel) -> None:
+    long = Said("user", "水火木金土" * 1600)
+    assert next(model.answer(Question("", (long, Said("assistant", "水"), Said("user", "Hello!")))))
+    with pytest.raises(ModelError, match="too long for it together"):
+        list(model.answer(Question("x y z " * 20_000, (Said("user", "Hello!"),))))
+
+
+@pytest.mark.timeout(300)
 def test_stopping_stops_it(model: LocalModel) -> None:
     stop = Stop()
     pieces = model.answer(Question("", (Said("user", "Tell me a long story."),), stop=stop))

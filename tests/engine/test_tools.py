@@ -441,6 +441,22 @@ def test_killing_the_engine_leaves_no_process_behind(
         eventually(lambda: not _alive(pids))
 
 
+def test_only_so_many_processes_run_at_once(tools_file: Path, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    limits = Limits(tool_processes=2)
+    with LocalEngine(tools=str(tools_file), limits=limits) as engine, Caller.on(engine) as caller:
+        caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}\n' * 4))
+        eventually(lambda: len(_alive(pids)) == 4)  # two tools, and a child of each
+        with Caller.on(engine) as other:
+            other.say(frames.post_message(other.session_id, '/tool good {"text": "hello"}'))
+            other.until(lambda frame: content_of(frame).get("type") == "tool_call")
+            assert len(pids.read_text().split()) == 4
+            caller.say(frames.terminate_session(caller.session_id))
+            other.until_status("Idle")
+            assert "good gave: hello" in answer_of(other.heard)
+    assert len(pids.read_text().split()) == 4
+
+
 def test_an_idle_worker_that_has_died_is_replaced(isolated: LocalEngine) -> None:
     with Caller.on(isolated) as caller:
         pid = int(_result(caller, '/tool good {"text": "hello"}')["output"].split()[1])

@@ -30,6 +30,7 @@ class Kernel:
         text: What was printed so far.
         prompts: What was asked at prompts so far.
         widgets: The state of each widget that is there, by its id.
+        opened: The kinds of all widgets that ever were there.
         shows: What is displayed, by the id of the display, with how it looked one time after another.
         results: What cells gave as their values.
     """
@@ -38,6 +39,7 @@ class Kernel:
         self.text = ""
         self.prompts: list[str] = []
         self.widgets: dict[str, Message] = {}
+        self.opened: list[str] = []
         self.shows: dict[str, list[str]] = {}
         self.results: list[Message] = []
         self._stdin = stdin
@@ -165,6 +167,7 @@ class Kernel:
             self.text += content["text"]
         elif message["msg_type"] == "comm_open" and content["target_name"] == "jupyter.widget":
             self.widgets[content["comm_id"]] = dict(content["data"]["state"])
+            self.opened.append(content["data"]["state"]["_model_name"])
         elif message["msg_type"] == "comm_msg" and content["data"].get("method") == "update":
             self.widgets.setdefault(content["comm_id"], {}).update(content["data"]["state"])
         elif message["msg_type"] == "comm_close":

@@ -27,7 +27,7 @@ def stored(path: Path) -> dict[str, Any]:
 
 
 def test_there_are_some() -> None:
-    assert len(PATHS) >= 5
+    assert len(PATHS) >= 6
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

@@ -6,6 +6,7 @@ are held to a JSON schema as they are made: first which tool, if any, then with 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -25,7 +26,8 @@ _CONTEXT = 4096
 _SLOTS = 2
 _ANSWER_TOKENS = 512
 _CALL_TOKENS = 256
-_PROMPT_CHARS = 8000
+# Only the model knows how many tokens a text is: of most languages the first is little, of some the last is much.
+_PROMPT_CHARS = (8000, 3000, 1000)
 _FILE_CHARS = 2000
 _INSTRUCTIONS = "You are a helpful assistant."
 _NO_TOOL = "no tool"
@@ -81,7 +83,13 @@ class LocalModel:
         self._folder.cleanup()
 
     def _produce(self, question: Question, emit: Emit) -> None:
-        messages = _messages(question)
+        for chars in _PROMPT_CHARS:
+            with contextlib.suppress(_TooLongError):
+                self._take_step(question, _messages(question, chars), emit)
+                return
+        raise ModelError("The local model's instructions, tools and question are too long for it together.")
+
+    def _take_step(self, question: Question, messages: list[dict[str, str]], emit: Emit) -> None:
         # Once it has called a tool, it answers: left to itself it would call on and on.
         if question.tools and not question.said[-1].results:
             offer = self._choose(messages, question.tools)
@@ -127,12 +135,12 @@ class LocalModel:
         return decided if isinstance(decided, dict) else {}
 
     def _complete(self, messages: list[dict[str, str]], emit: Any, **options: Any) -> None:
-        failed: list[str] = []
+        failed: list[Any] = []
 
         def on_chunk(chunk: Any) -> bool:
             # Whether to stop.
             if not isinstance(chunk, dict) or "error" in chunk:
-                failed.append(str(chunk)[:300])
+                failed.append(chunk)
                 return True
             text = "".join((choice.get("delta") or {}).get("content") or "" for choice in chunk.get("choices", ()))
             return bool(text) and not emit(text)
@@ -140,18 +148,29 @@ class LocalModel:
         request = {"messages": messages, "stream": True, "temperature": 0, **options}
         self._server.handle_chat_completions(request, on_chunk)
         if failed:
-            raise ModelError(f"The local model failed: {failed[0]}")
+            raise _failure(failed[0])
+
+
+class _TooLongError(ModelError):
+    """A prompt has more tokens than the model takes; nothing was answered."""
+
+
+def _failure(chunk: Any) -> ModelError:
+    error = chunk.get("error") if isinstance(chunk, dict) else None
+    told = error if isinstance(error, dict) else {"message": str(chunk)[:300]}
+    kind = _TooLongError if told.get("type") == "exceed_context_size_error" else ModelError
+    return kind(f"The local model failed: {told.get('message')}")
 
 
 def _spare_threads() -> int:
     return max(1, (os.cpu_count() or 2) - 1)
 
 
-def _messages(question: Question) -> list[dict[str, str]]:
+def _messages(question: Question, chars: int) -> list[dict[str, str]]:
     messages: list[dict[str, str]] = []
-    room = _PROMPT_CHARS
+    room = chars
     for said in reversed(question.said):
-        content = _content(said)[:_PROMPT_CHARS]
+        content = _content(said)[:chars]
         room -= len(content)
         if messages and room < 0:
             break

@@ -228,9 +228,7 @@ def _lay_out(connection: sqlite3.Connection, schema: Sequence[str], version: int
 
 def _make_file(path: str, schema: Sequence[str]) -> None:
     # Made aside and moved into place, so that a file of this name is a whole database or not there.
-    part = path + ".part"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(part)
+    part = _make_private(path + ".part")
     with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as connection:
         _lay_out(connection, schema, 0)
     os.replace(part, path)
@@ -239,7 +237,16 @@ def _make_file(path: str, schema: Sequence[str]) -> None:
 def _carry_over(connection: sqlite3.Connection, path: str, schema: Sequence[str], version: int) -> None:
     # SQLite's own copy has what is still in the log.
     copy = f"{path}.layout-{version}"
-    with contextlib.closing(sqlite3.connect(copy + ".part")) as target:
+    part = _make_private(copy + ".part")
+    with contextlib.closing(sqlite3.connect(part)) as target:
         connection.backup(target)
-    os.replace(copy + ".part", copy)
+    os.replace(part, copy)
     _lay_out(connection, schema, version)
+
+
+def _make_private(path: str) -> str:
+    # What people say is for the owner alone; SQLite gives its log the mode of the file.
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+    return path

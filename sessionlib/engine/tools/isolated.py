@@ -34,12 +34,15 @@ class IsolatedTools:
 
     Args:
         path: The tools file.
+        processes: How many calls may run at once; more wait.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, processes: int) -> None:
         self._path = os.path.abspath(path)
-        # Protects the list of idle workers, the set of all, and the closed flag.
-        self._lock = threading.Lock()
+        self._processes = processes
+        # Protects the count of calls, the list of idle workers, the set of all, and the closed flag.
+        self._changed = threading.Condition()
+        self._calls = 0
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._closed = False
@@ -60,6 +63,46 @@ class IsolatedTools:
             tool.validate(arguments)
         except InvalidArgumentsError as error:
             return Outcome.error(str(error))
+        if not self._enter(stop):
+            return Outcome.error(f"tool {tool.name} was stopped: {stop.reason or 'the engine was stopped'}")
+        try:
+            return self._run(tool, arguments, stop, seconds, limit)
+        finally:
+            self._leave()
+
+    def close(self) -> None:
+        """Ends all workers, and whatever their tools have started."""
+        with self._changed:
+            self._closed = True
+            workers, self._all = self._all, set()
+            self._idle.clear()
+            self._changed.notify_all()
+        for worker in workers:
+            worker.end()
+        for worker in workers:
+            worker.bury()
+
+    def _enter(self, stop: Stop) -> bool:
+        # Waits for room; False when the turn or the engine is stopped before there is any.
+        with stop.calling(self._notify), self._changed:
+            self._changed.wait_for(lambda: self._calls < self._processes or stop.stopped or self._closed)
+            if stop.stopped or self._closed:
+                return False
+            self._calls += 1
+            return True
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._calls -= 1
+            self._changed.notify()
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _run(
+        self, tool: LocalTool[..., Any], arguments: dict[str, Any], stop: Stop, seconds: float, limit: int
+    ) -> Outcome:
         worker = self._take(limit)
         if worker is None:
             return Outcome.error("the engine is stopping")
@@ -73,24 +116,13 @@ class IsolatedTools:
             return Outcome.error(f"tool {tool.name} was stopped: {stop.reason}")
         return outcome or Outcome.error(worker.epitaph(tool.name, seconds))
 
-    def close(self) -> None:
-        """Ends all workers, and whatever their tools have started."""
-        with self._lock:
-            self._closed = True
-            workers, self._all = self._all, set()
-            self._idle.clear()
-        for worker in workers:
-            worker.end()
-        for worker in workers:
-            worker.bury()
-
     def _take(self, limit: int) -> _Worker | None:
         while (idle := self._take_idle()) is not None:
             if idle.alive:
                 return idle
             self._drop(idle)
         worker = _Worker(self._path, limit)
-        with self._lock:
+        with self._changed:
             if not self._closed:
                 self._all.add(worker)
                 return worker
@@ -99,11 +131,11 @@ class IsolatedTools:
         return None
 
     def _take_idle(self) -> _Worker | None:
-        with self._lock:
+        with self._changed:
             return self._idle.pop() if self._idle else None
 
     def _give_back(self, worker: _Worker) -> None:
-        with self._lock:
+        with self._changed:
             kept = not self._closed and len(self._idle) < _IDLE
             if kept:
                 self._idle.append(worker)
@@ -111,7 +143,7 @@ class IsolatedTools:
             self._drop(worker)
 
     def _drop(self, worker: _Worker) -> None:
-        with self._lock:
+        with self._changed:
             self._all.discard(worker)
         worker.end()
         worker.bury()

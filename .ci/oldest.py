@@ -1,0 +1,48 @@
+"""Runs some tests with the lowest versions that setup.cfg allows of all that the package uses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from environments import DEVELOPERS, ROOT, empty, install, requirements
+
+TOOLS = {"pytest", "pytest-timeout", "hypothesis", "trustme", "psutil"}
+# One or two for each library that something is done with.
+TESTS = [
+    "client/test_content.py",
+    "client/test_events.py",
+    "client/test_history.py",
+    "client/test_latency.py",
+    "client/test_session.py",
+    "client/test_timeline.py",
+    "client/test_uploads.py",
+    "rest/test_client.py",
+    "rest/test_pool.py",
+    "engine/test_openai_model.py",
+    "engine/test_rest.py",
+    "cli/test_app.py",
+    "cli/test_ask.py",
+    "client/test_agent_map.py::test_dask_with_two_worker_processes",
+]
+
+
+def main() -> None:
+    """Does all of it."""
+    used = {extra: lowest for extra, lowest in requirements().items() if extra not in DEVELOPERS}
+    with tempfile.TemporaryDirectory() as temporary:
+        constraints = Path(temporary, "lowest.txt")
+        constraints.write_text("\n".join(f"{name}=={lowest}" for pins in used.values() for name, lowest in pins))
+        extras = ",".join(filter(None, used))
+        python = empty(Path(temporary, "oldest"))
+        install(python, "-c", str(constraints), "-e", f"{ROOT}[{extras}]", *sorted(TOOLS))
+        print(" ".join(constraints.read_text().split()), flush=True)
+        # They speak of each other's novelties, which is not for us to mend.
+        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore::DeprecationWarning"]
+        sys.exit(subprocess.run([*command, *(f"tests/{test}" for test in TESTS)], cwd=ROOT).returncode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""What users are shown is typed like the package, and speaks of what there is."""
+
+from __future__ import annotations
+
+import pydoc
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sessionlib import Session
+from tests.support.examples import ROOT, blocks, notebook_code, pages
+
+HOW_IT_WORKS = ROOT / "sessionlib" / "docs" / "how-it-works.md"
+PORTING = ROOT / "sessionlib" / "docs" / "from-the-async-sdk.md"
+
+
+def shown() -> dict[str, str]:
+    """Every piece of Python code that users are shown, by a name for it."""
+    found = {
+        f"{page.stem}_{number}": code for page in pages() for number, code in enumerate(blocks(page, "python"), start=1)
+    }
+    found |= {notebook.stem: notebook_code(notebook) for notebook in sorted((ROOT / "notebooks").glob("*.ipynb"))}
+    return {re.sub(r"\W", "_", name): code for name, code in found.items()}
+
+
+def check_types(files: dict[str, str], where: Path) -> str:
+    """Runs mypy, as strict as with the package; gives what it says against them."""
+    paths = [where / f"shown_{name}.py" for name in files]
+    for path, code in zip(paths, files.values(), strict=True):
+        path.write_text(code, "utf-8")
+    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "setup.cfg"), *map(str, paths)]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=110)
+    return "" if ran.returncode == 0 else ran.stdout + ran.stderr
+
+
+# ---- types ---------------------------------------------------------------------------------
+
+
+def test_what_is_shown_passes_the_strict_type_checker(tmp_path: Path) -> None:
+    files = shown()
+    assert len(files) >= 2 + 5
+    assert not (said := check_types(files, tmp_path)), said
+    wrong = {"wrong": "from sessionlib import Session\nSession(session_id=7)\n"}
+    assert "Argument" in check_types(wrong, tmp_path)  # or this test could not fail
+
+
+# ---- the pages -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.stem)
+def test_every_name_on_a_page_exists(page: Path) -> None:
+    names = set(re.findall(r"`((?:[a-z_]+\.)+(?:[a-z_]+|[A-Z]\w+(?:\.\w+)?))`", page.read_text("utf-8")))
+    missing = {name for name in names if pydoc.locate(f"sessionlib.{name}") is None and not _is_an_example(name)}
+    assert not missing
+
+
+def _is_an_example(name: str) -> bool:
+    """Whether a dotted name is one of a user's variables, or of the standard library."""
+    return name.split(".")[0] in ("session", "agent", "turn", "event", "asyncio", "history", "reply", "engine") or (
+        pydoc.locate(name) is not None or Path(ROOT, name).exists()
+    )
+
+
+def test_the_page_on_threads_names_those_that_there_are() -> None:
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "sessionlib").rglob("*.py"))
+    named = re.findall(r"^\| `(sessionlib-[a-z]+)", HOW_IT_WORKS.read_text("utf-8"), re.MULTILINE)
+    assert len(named) == 5
+    assert not [name for name in named if f'"{name}' not in sources]
+    made = set(re.findall(r'name=f?"(sessionlib-[a-z]+)', _client_sources()))
+    assert made <= {*named, "sessionlib-reader"}
+
+
+def _client_sources() -> str:
+    rooms = [path for path in (ROOT / "sessionlib").rglob("*.py") if "engine" not in path.parts]
+    return "".join(path.read_text("utf-8") for path in rooms)
+
+
+def test_the_page_on_locks_names_those_that_there_are() -> None:
+    for owner, lock in re.findall(r"^\| `(\w+)\.(_\w+)`", HOW_IT_WORKS.read_text("utf-8"), re.MULTILINE):
+        assert re.search(rf"class {owner}\b.*?self\.{lock} = threading\.", _client_sources(), re.DOTALL), owner
+
+
+def test_the_defaults_on_the_page_are_those_of_the_signatures() -> None:
+    parameters = {**_defaults(Session.__init__), **_defaults(Session.listen)}
+    told = re.findall(r"(\w+)=(\d+)", HOW_IT_WORKS.read_text("utf-8"))
+    assert told
+    assert {name: int(value) for name, value in told} == {name: parameters[name] for name, _ in told}
+
+
+def _defaults(function: object) -> dict[str, object]:
+    return dict(getattr(function, "__kwdefaults__", None) or {})
+
+
+def test_every_import_of_the_porting_page_works() -> None:
+    imports = re.findall(r"from (sessionlib\.\w+) import ([\w, ]+)", PORTING.read_text("utf-8"))
+    assert imports
+    for module, names in imports:
+        assert all(pydoc.locate(f"{module}.{name.strip()}") for name in names.split(","))
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in pages():
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_tells_contributors_of_files_that_there_are() -> None:
+    table = (ROOT / "README.md").read_text("utf-8").partition("| to add | go to |")[2]
+    rows = re.findall(r"^\| (a [\w ]+) \| (.*) \|$", table, re.MULTILINE)
+    assert {"a kind of event", "a kind of content", "a model for the engine", "a command"} <= {row for row, _ in rows}
+    named = [path for _, where in rows for path in re.findall(r"`(sessionlib/[\w/.]+)`", where)]
+    assert not [path for path in named if not (ROOT / path).exists()]
