@@ -67,7 +67,7 @@ class Link:
             _Pump(self, engine, client, downstream, random.Random(f"{seed}/{number}/down")),
         ]
         self._threads = [
-            threading.Thread(target=pump.run, name=f"sessionlib-fault-{pump.direction.name}-{number}", daemon=True)
+            threading.Thread(target=pump.run, name=f"fault-proxy-{pump.direction.name}-{number}", daemon=True)
             for pump in self._pumps
         ]
 
