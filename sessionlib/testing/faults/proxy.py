@@ -142,6 +142,10 @@ class FaultProxy:
     def wait_link(self, count: int = 1, timeout: float = 5.0) -> Link:
         """Waits until so many links were made since the start; gives the newest.
 
+        Args:
+            count: How many.
+            timeout: Seconds to wait.
+
         Raises:
             TimeoutError: They were not.
         """
@@ -152,16 +156,20 @@ class FaultProxy:
 
     def reset(self) -> None:
         """Ends every link with a RST to both sides."""
-        self._end_all("RST")
+        _end(self.links, "RST")
 
     def cut(self) -> None:
         """Closes every link at once."""
-        self._end_all("FIN")
+        _end(self.links, "FIN")
 
     def down(self, how: How = "RST") -> None:
-        """Ends every link and refuses connections."""
+        """Ends every link and refuses connections.
+
+        Args:
+            how: How links end: "FIN" or "RST".
+        """
         self._stop_listening()
-        self._end_all(how)
+        _end(self.links, how)
 
     def up(self) -> None:
         """Takes connections, on the same port as before."""
@@ -181,7 +189,10 @@ class FaultProxy:
         self.downstream.clear()
 
     def shuffle(self) -> str:
-        """Replaces the toxics by drawn ones that lose links but change no byte; says which.
+        """Replaces the toxics by drawn ones that lose links but change no byte.
+
+        Returns:
+            Which they are.
 
         Example:
             ``for _ in range(100): proxy.shuffle(); time.sleep(0.2)``
@@ -209,11 +220,12 @@ class FaultProxy:
             self._listener.stop()
             self._listener = None
 
-    def _end_all(self, how: How) -> None:
-        for link in self.links:
-            link.end(how)
-        for link in self.links:
-            link.over.wait(JOIN_TIMEOUT)
+
+def _end(links: list[Link], how: How) -> None:
+    for link in links:
+        link.end(how)
+    for link in links:
+        link.over.wait(JOIN_TIMEOUT)
 
 
 def _moods(proxy: FaultProxy, direction: Direction, rng: random.Random) -> list[tuple[str, Callable[[], None]]]:
