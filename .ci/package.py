@@ -86,6 +86,10 @@ with LocalEngine() as engine, Client(processes=False, dashboard_address=None) as
 assert [result.status for result in results] == ["complete", "complete"]
 """,
     ),
+    "otel": (
+        ["engine"],
+        f"from sessionlib.telemetry import instrument\nstop = instrument()\n{ASK}stop()\n",
+    ),
     "notebook": (
         [],
         """
