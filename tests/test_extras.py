@@ -11,7 +11,7 @@ from tests.support.script_engine import ScriptEngine, agent_message, text_conten
 
 EXTRAS = {"engine", "otel", "openai", "local", "cli", "progress", "pandas", "plot", "dask", "notebook"}
 # What some of their libraries are imported as.
-IMPORTED = {"ipython": "IPython", "distributed": "dask"}
+IMPORTED = {"ipython": "IPython", "distributed": "dask", "opentelemetry-api": "opentelemetry"}
 
 # Hides libraries as if they were not installed.
 HIDE = """
@@ -72,6 +72,10 @@ def needs(attempt):
         assert isinstance(error, ImportError)
         print(error.extra, "|", error)
 
+def telemetry():
+    from sessionlib.telemetry import instrument
+    instrument()
+
 def engine():
     from sessionlib.engine import LocalEngine
 
@@ -85,6 +89,7 @@ with Session(session_id="s1", client=client) as session:
     needs(lambda: session.send(b"abc", progress=True))
     needs(lambda: agent.map(["one"], progress=True))
 needs(engine)
+needs(telemetry)
 """
 
 MODELS = """
@@ -146,7 +151,7 @@ def test_the_base_install_talks_listens_and_keeps_what_was_said(engine: ScriptEn
 def test_what_needs_an_extra_says_which(engine: ScriptEngine) -> None:
     told = run_script(base_only() + TELLS, serve(engine)).check().stdout.splitlines()
     assert [line.partition(" | ")[0] for line in told] == [
-        *("pandas", "plot", "plot", "pandas", "progress", "progress", "engine")
+        *("pandas", "plot", "plot", "pandas", "progress", "progress", "engine", "otel")
     ]
     for line in told:
         extra, _, text = line.partition(" | ")

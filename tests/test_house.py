@@ -85,6 +85,7 @@ ROOMS = [
     "telemetry",
     "engine",
     "testing",
+    "pytest_plugin",
     "magics",
     "cli",
     "quickstart",
@@ -114,7 +115,7 @@ HOMES = {
     "ipywidgets": ["notebook"],
     "click": ["cli"],
     "rich": ["cli"],
-    "pytest": ["testing"],
+    "pytest": ["pytest_plugin"],
     "opentelemetry": ["telemetry"],
     "_typeshed": ["rest"],
 }

@@ -25,7 +25,7 @@ from sessionlib.engine.tools import LocalTool, Outcome, run_tool
 from sessionlib.engine.tools.bench import Bench
 from sessionlib.engine.tools.declare import ASK_FIRST, InvalidArgumentsError
 from sessionlib.events import ParticipantStatus
-from sessionlib.wire import frames
+from sessionlib.wire import codec, frames
 
 __all__ = ["CUT", "Kit", "ToolRunner", "TurnRun", "check_arguments", "cut_turn"]
 
@@ -194,6 +194,7 @@ class TurnRun:
     # ---- tools -------------------------------------------------------------------------------
 
     def _propose(self, asked: Asked, position: int) -> Call:
+        asked = _tellable(asked)
         tool = self._kit.tools.get(asked.tool)
         arguments = dict(asked.arguments) if isinstance(asked.arguments, dict) else {}
         decision = ""
@@ -292,6 +293,16 @@ def cut_turn(store: Store, turn: Turn, sender: Json, why: str) -> list[Message]:
         return contents.result_content(call, INTERRUPTED if call.state == "started" else NOT_RUN)
 
     return store.calls.cut(turn, sender, contents.error_content(why), result)
+
+
+def _tellable(asked: Asked) -> Asked:
+    """Gives a call that can be kept and sent: arguments that JSON has no form for become text, and are refused."""
+    name = asked.tool.encode(errors="replace").decode()
+    try:
+        codec.dumps(asked.arguments)
+    except (TypeError, ValueError):
+        return Asked(name, ascii(asked.arguments))
+    return Asked(name, asked.arguments)
 
 
 def _refusal(tool: Tool | None, asked: Asked, arguments: Json, tools: Mapping[str, Tool]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["Difference", "Ids", "brief", "differences", "id_pairs", "own_ids", "report"]
+__all__ = ["Difference", "Ids", "brief", "common_ids", "differences", "id_pairs", "own_ids", "report"]
 
 # The ids that this library makes by itself: those of tools, in the form of the hosted engine's.
 _OWN_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{24}(?![0-9a-f])")
@@ -108,6 +109,20 @@ def id_pairs(one: list[Any], other: list[Any]) -> dict[str, str] | None:
             return None
         if pairs.setdefault(first, second) != second:
             return None
+    return pairs
+
+
+def common_ids(one: list[Any], other: list[Any]) -> dict[str, str]:
+    """Gives which id is which in the messages that two conversations have in common, whatever else they have."""
+    alike: defaultdict[str, list[Any]] = defaultdict(list)
+    for message in other:
+        alike[_kind(message)].append(message)
+    pairs: dict[str, str] = {}
+    for message in one:
+        others = alike[_kind(message)]
+        if others:
+            for first, second in (id_pairs([message], [others.pop(0)]) or {}).items():
+                pairs.setdefault(first, second)
     return pairs
 
 

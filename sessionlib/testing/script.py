@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sessionlib.testing.matching import Difference, Ids, differences, id_pairs, own_ids
+from sessionlib.testing.matching import Difference, Ids, common_ids, differences, id_pairs, own_ids
 from sessionlib.testing.tape import CALL, Line
 from sessionlib.testing.track import RecordedCall, Track, calls_of, is_optional, tracks_of
 
@@ -130,8 +130,8 @@ class Script:
         if pairs is None:
             return None
         heard = (_values(one.hears[: one.heard_before(at)]) for one in (track, other))
-        # What was heard may have come out otherwise; then only the ids that were said are known.
-        ids = self._swapped({**(id_pairs(*heard) or {}), **pairs, track.session_id: other.session_id})
+        # What was heard may have come in another order, or come out otherwise.
+        ids = self._swapped({**common_ids(*heard), **pairs, track.session_id: other.session_id})
         return ids if self._same(other.says[at], value, ids) else None
 
     def _swapped(self, pairs: Mapping[str, str]) -> Ids:

@@ -147,6 +147,9 @@ def test_the_model_decides_whether_a_person_is_asked(caller: Caller, told: str |
     [
         ("/tool nothing", "there is no tool 'nothing'"),
         ("/tool add {", "no JSON object"),
+        ('/tool add {"a": NaN, "b": 1}', "no JSON object"),
+        ('/tool add {"a": 1e400, "b": 1}', "no JSON object"),
+        ('/tool add {"a": "\\ud800", "b": 1}', "no JSON object"),
         ('/tool add {"a": "x"}', "a: "),
         ('/tool add {"a": 1, "c": 2}', "c: "),
         ("/tool refund {}", "order_id: "),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+import psutil
 import pytest
 
 from sessionlib.testing import FaultProxy
@@ -356,3 +357,21 @@ class TestFakeClock:
 
     def test_draws_follow_the_seed(self) -> None:
         assert [FakeClock().uniform(0, 1) for _ in range(2)] == [FakeClock().uniform(0, 1)] * 2
+
+
+def test_links_that_are_over_hold_no_descriptors(proxy: FaultProxy) -> None:
+    def descriptors() -> int:
+        return psutil.Process().num_fds()
+
+    with through(proxy) as sock:
+        sock.sendall(MESSAGE)
+        assert read(sock, len(MESSAGE)) == MESSAGE
+    before = descriptors()
+    for number in range(2, 32):
+        with through(proxy) as sock:
+            sock.sendall(MESSAGE)
+            assert read(sock, len(MESSAGE)) == MESSAGE
+            if number % 2:
+                proxy.links[-1].end("RST")
+    assert eventually(lambda: all(link.over.is_set() for link in proxy.links))
+    assert eventually(lambda: descriptors() <= before)

@@ -357,6 +357,9 @@ def test_two_clients_of_one_session_hear_of_each_other(live: LocalEngine, tape: 
             with agent.resume_session(session.session_id or "") as other, other.listen(timeout=30) as events:
                 turn = session.stream(REFUND)
                 request = next(event for event in events if event.requires_action)
+                # What comes of the answer comes to neither before it.
+                with pytest.raises(TimeoutError), session.listen(event_types=[Type.TOOL_RESULT], timeout=0.05) as more:
+                    next(more)
                 other.respond(request, approved=True)
                 return heard(event for event in turn if not event.requires_action)
 

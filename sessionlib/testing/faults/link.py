@@ -67,7 +67,7 @@ class Link:
             _Pump(self, engine, client, downstream, random.Random(f"{seed}/{number}/down")),
         ]
         self._threads = [
-            threading.Thread(target=pump.run, name=f"sessionlib-fault-{pump.direction.name}-{number}", daemon=True)
+            threading.Thread(target=pump.run, name=f"fault-proxy-{pump.direction.name}-{number}", daemon=True)
             for pump in self._pumps
         ]
 
@@ -112,16 +112,15 @@ class Link:
                 reset(sock)
             else:
                 sock.close()
+        # At once, and not when the proxy ends: there may be thousands of links before that.
+        self.waker.close()
         self.over.set()
 
     def join(self) -> list[str]:
         """Waits for the pumps; says which did not return."""
         for thread in self._threads:
             thread.join(JOIN_TIMEOUT)
-        stuck = [thread for thread in self._threads if thread.is_alive()]
-        if not stuck:
-            self.waker.close()
-        return [f"{thread.name} still runs:\n{stack(thread)}" for thread in stuck]
+        return [f"{thread.name} still runs:\n{stack(thread)}" for thread in self._threads if thread.is_alive()]
 
 
 def reset(sock: socket.socket) -> None:

@@ -6,7 +6,7 @@ import random
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -156,25 +156,25 @@ class FaultProxy:
 
     def reset(self) -> None:
         """Ends every link with a RST to both sides."""
-        _end(self.links, "RST")
+        _end_all(self.links, "RST")
 
     def cut(self) -> None:
         """Closes every link at once."""
-        _end(self.links, "FIN")
+        _end_all(self.links, "FIN")
 
     def down(self, how: How = "RST") -> None:
         """Ends every link and refuses connections.
 
         Args:
-            how: How links end: "FIN" or "RST".
+            how: "RST" resets both sides, "FIN" closes in order.
         """
         self._stop_listening()
-        _end(self.links, how)
+        _end_all(self.links, how)
 
     def up(self) -> None:
         """Takes connections, on the same port as before."""
         if self._listener is None:
-            self._listener = Listener(self._adopt, self.port, "sessionlib-fault-accept", self.host)
+            self._listener = Listener(self._adopt, self.port, "fault-proxy-accept", self.host)
             self.port = self._listener.port
             self._introduce(f"{self.host}:{self.port}")
 
@@ -184,15 +184,15 @@ class FaultProxy:
         self.downstream.blackhole()
 
     def clear(self) -> None:
-        """Takes all toxics away, both ways."""
+        """Takes all faults away, both ways."""
         self.upstream.clear()
         self.downstream.clear()
 
     def shuffle(self) -> str:
-        """Replaces the toxics by drawn ones that lose links but change no byte.
+        """Replaces the faults by drawn ones that lose links but change no byte.
 
         Returns:
-            Which they are.
+            Which they are, for a failure's message.
 
         Example:
             ``for _ in range(100): proxy.shuffle(); time.sleep(0.2)``
@@ -221,7 +221,7 @@ class FaultProxy:
             self._listener = None
 
 
-def _end(links: list[Link], how: How) -> None:
+def _end_all(links: Sequence[Link], how: How) -> None:
     for link in links:
         link.end(how)
     for link in links:

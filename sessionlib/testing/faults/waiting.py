@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import sys
@@ -29,7 +30,8 @@ class Waker:
         """Wakes everything that waits, now and later."""
         if not self._is_set:
             self._is_set = True
-            self._writer.send(b"!")
+            with contextlib.suppress(OSError):  # closed meanwhile, because nobody waits any more
+                self._writer.send(b"!")
 
     def is_set(self) -> bool:
         """Whether ``set`` was called."""

@@ -1,7 +1,7 @@
 """The pytest plugin of sessionlib: ``session_engine``, ``session_model`` and ``session_cassette``.
 
-It stands outside the package, and imports it only when a fixture is used: pytest loads every plugin that is
-installed, whether a project uses it or not.
+It loads the engine and the recordings only when a fixture is used: pytest loads every plugin that is installed,
+whether a project uses it or not.
 """
 
 from __future__ import annotations
