@@ -9,6 +9,7 @@ import threading
 from types import TracebackType
 
 from sessionlib.testing.faults.listener import Listener
+from sessionlib.transport.dial import _close_half_made
 
 __all__ = ["HttpProxy", "TlsFront"]
 
@@ -65,12 +66,18 @@ class TlsFront(_Front):
         return self
 
     def _serve(self, sock: socket.socket) -> None:
-        sock.getpeername()  # for a client that is gone already, the next line would leave a socket open
         with (
-            self._context.wrap_socket(sock, server_side=True) as secured,
+            self._wrap(sock) as secured,
             socket.create_connection(("127.0.0.1", self._target)) as engine,
         ):
             self._pump(secured, engine)
+
+    def _wrap(self, sock: socket.socket) -> ssl.SSLSocket:
+        try:
+            return self._context.wrap_socket(sock, server_side=True)
+        except OSError as error:  # the client was gone already
+            _close_half_made(error)
+            raise
 
     def _pump(self, secured: ssl.SSLSocket, engine: socket.socket) -> None:
         # One thread, because an SSLSocket is not for two.
