@@ -23,10 +23,6 @@ MANY = 8
 PIECE = b'"message_delta"'
 GUESSED = 32
 
-HISTORY = "get_messages"
-# The types of the frames that can be an answer which somebody waits for.
-ANSWERS = frozenset({HISTORY, "error"})
-
 
 class Intake:
     """Sorts the frames of one session; for whoever reads it.
@@ -41,7 +37,7 @@ class Intake:
 
     def __init__(self, session_id: str | None) -> None:
         self.session_id = session_id
-        self.replies = ReplyLane(HISTORY)
+        self.replies = ReplyLane("get_messages")
         self._unknown_types: set[str] = set()
 
     def take_all(
@@ -82,7 +78,7 @@ class Intake:
                 self._add(check_frame(behind), events, before_answer)
 
     def _add(self, frame: Frame, events: list[SessionEvent], before_answer: Callable[[], None]) -> None:
-        if frame["type"] in ANSWERS:
+        if frame["type"] in self.replies.frame_types:
             if events and self.replies.is_answer(frame):
                 before_answer()
             event = self.take(frame)

@@ -44,9 +44,13 @@ class ReplyLane:
 
     Args:
         types: The requests whose answers bear the same type.
+
+    Attributes:
+        frame_types: The types that a frame can have which answers one.
     """
 
     def __init__(self, *types: str) -> None:
+        self.frame_types = frozenset({*types, "error"})
         # Each is held for the length of a call, so that calls of a type are one after another.
         self._turns = {name: threading.Lock() for name in types}
         # Protects the calls that wait, the late answers expected, and the end.
