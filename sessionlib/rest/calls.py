@@ -11,10 +11,11 @@ import contextlib
 import email.utils
 import re
 import time
-from collections.abc import Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote, urlsplit
 
 from sessionlib.config import check_id
@@ -22,7 +23,9 @@ from sessionlib.errors import ApiConnectionError, ApiError, ConfigurationError, 
 from sessionlib.timing import Backoff, Deadline
 from sessionlib.wire import codec
 
-__all__ = ["Answer", "Call", "Failure", "Tries", "Upload", "make_call", "segment"]
+__all__ = ["Answer", "Call", "Failure", "OpenLines", "Tries", "Upload", "make_call", "segment"]
+
+Opened = TypeVar("Opened", bound="OpenLines")
 
 MAX_RETRY_AFTER = 60.0
 MAX_ERROR_TEXT = 500
@@ -317,3 +320,17 @@ def _flag(value: Any) -> str:
 
 def _form_value(value: Any) -> str:
     return codec.dumps(value).decode() if isinstance(value, (dict, list)) else _flag(value)
+
+
+class OpenLines(Iterator[bytes]):
+    """What the lines of any streamed answer are, recorded ones too: an iterator and a context manager."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the answer; nobody reads on."""
+
+    def __enter__(self: Opened) -> Opened:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()

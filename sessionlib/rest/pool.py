@@ -20,7 +20,7 @@ from sessionlib._version import __version__
 from sessionlib.config import is_loopback
 from sessionlib.errors import ConfigurationError
 from sessionlib.rest.bounded import Limit, open_session
-from sessionlib.rest.calls import Answer, Call, Failure
+from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 from sessionlib.rest.failures import FOREIGN, UnwantedAnswerError, failure_of
 from sessionlib.timing import Deadline
 
@@ -118,7 +118,7 @@ def _certificates() -> str | bool:
     return True
 
 
-class Lines:
+class Lines(OpenLines):
     """The lines of a streamed answer, without empty ones, as they come.
 
     An iterator and a context manager; the end of the iteration closes it.
@@ -142,15 +142,6 @@ class Lines:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("the lines of an open answer cannot be pickled; read them first")
-
-    def __enter__(self) -> Lines:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
 
     def __next__(self) -> bytes:
         """Waits for the next line, no longer than the call's timeout.

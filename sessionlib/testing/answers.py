@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from sessionlib.errors import ApiConnectionError
 from sessionlib.network import Outcome
-from sessionlib.rest.calls import Answer, Call, Failure
+from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 from sessionlib.testing import failures
 from sessionlib.testing.tape import Line
 from sessionlib.wire import codec
@@ -34,21 +34,12 @@ def replayed(call: Call, heard: Line, told: Any) -> Outcome:
     return Answer(call, int(told["status"]), told.get("headers", {}), body)
 
 
-class _ReplayedLines:
+class _ReplayedLines(OpenLines):
     """Recorded lines of a streamed answer; see `sessionlib.rest.pool.Lines`."""
 
     def __init__(self, told: dict[str, Any]) -> None:
         self._lines: Iterator[bytes] = iter([line.encode() for line in told["lines"]])
         self._error: dict[str, Any] | None = told.get("error")
-
-    def __enter__(self) -> _ReplayedLines:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
 
     def __next__(self) -> bytes:
         line = next(self._lines, None)

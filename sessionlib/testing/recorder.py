@@ -13,7 +13,7 @@ from sessionlib.config import Endpoint
 from sessionlib.dialling import Attempt
 from sessionlib.errors import SessionlibError, SessionTimeoutError
 from sessionlib.network import Dial, Exchange, Outcome
-from sessionlib.rest.calls import Answer, Call, Failure
+from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 from sessionlib.testing import failures
 from sessionlib.testing.redaction import Redaction, Shrinker, file_facts, shrink
 from sessionlib.testing.tape import CALL, LINK, Line
@@ -208,7 +208,7 @@ class _RecordedTransport:
         self._inner.release()
 
 
-class _RecordedLines:
+class _RecordedLines(OpenLines):
     """The lines of a streamed answer, noted as they are read."""
 
     def __init__(self, inner: Any, note: _Note) -> None:
@@ -216,15 +216,6 @@ class _RecordedLines:
         self._lines: list[str] = []
         self._told: dict[str, Any] = {"status": 200, "lines": self._lines}
         note.value = self._told
-
-    def __enter__(self) -> _RecordedLines:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
 
     def __next__(self) -> bytes:
         try:
