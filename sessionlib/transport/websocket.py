@@ -85,7 +85,6 @@ class WebSocketTransport:
             self._writer.send(frame, deadline)
         finally:
             self._message_lock.release()
-        self._writer.flush()
 
     def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
         """Sends one text message in fragments; see `Transport.send_pieces`."""
@@ -101,7 +100,6 @@ class WebSocketTransport:
             raise
         finally:
             self._message_lock.release()
-        self._writer.flush()
 
     @property
     def has_unsent(self) -> bool:

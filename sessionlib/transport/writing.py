@@ -41,6 +41,7 @@ class FrameWriter:
         self._unsent = memoryview(b"")
         # Whether `_unsent` is known to be exact; not so while a write is under way.
         self._exact = True
+        self._cut_short = False
         self.in_message = False
         # What is sent when nobody has to wait for it: control frames, and whole small messages.
         self._controls: deque[bytes] = deque()
@@ -63,11 +64,13 @@ class FrameWriter:
             self._write(frame, deadline, is_last)
         finally:
             self._send_lock.release()
+            # A refused or interrupted sender does it too: whoever left a frame while it held the lock could not.
+            self.flush()
 
     @property
     def has_unsent(self) -> bool:
         """Whether a message that was interrupted has left in part, and its rest will follow."""
-        return bool(self._unsent) and not self._dead
+        return self._cut_short and not self._dead
 
     def post(self, payload: bytes) -> None:
         """Sends one small text message as soon as that is possible without waiting."""
@@ -143,12 +146,14 @@ class FrameWriter:
     def _write(self, frame: bytes, deadline: Deadline, is_last: bool) -> None:
         """Writes what waits and then a frame; the send lock is held."""
         self._check_alive()
+        self._cut_short = False
         was_in_message = self.in_message
+        whole = memoryview(frame)
         try:
             if self._unsent or self._controls or self._texts:
                 self._drain(deadline)
                 self._check_alive()
-            self._unsent = memoryview(frame)
+            self._unsent = whole
             self.in_message = not is_last
             self._finish(deadline)
         except (SessionTimeoutError, SessionDisconnectedError):
@@ -159,9 +164,11 @@ class FrameWriter:
             # one. Within a write: nobody knows how much of it has left.
             if not self._exact:
                 self.abort()
-            elif len(self._unsent) == len(frame):
+            elif self._unsent is whole:
                 self._unsent = memoryview(b"")
                 self.in_message = was_in_message
+            else:
+                self._cut_short = bool(self._unsent) and self._unsent.obj is frame
             raise
 
     def _drain(self, deadline: Deadline) -> None:
@@ -185,7 +192,8 @@ class FrameWriter:
     def _advance(self) -> int:
         self._exact = False
         sent = self._stream.try_write(self._unsent)
-        self._unsent = self._unsent[sent:]
+        if sent:
+            self._unsent = self._unsent[sent:]
         self._exact = True
         return sent
 

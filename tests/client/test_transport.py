@@ -45,6 +45,22 @@ class EndingStream(OpenStream):
         return super().try_write(data)
 
 
+class FullStream(OpenStream):
+    """Takes nothing in until a sender has waited for that, and its waiting is interrupted."""
+
+    is_full = True
+    transport: WebSocketTransport
+
+    def try_write(self, data: memoryview) -> int:
+        return 0 if self.is_full else super().try_write(data)
+
+    def wait_writable(self, deadline: Deadline) -> bool:
+        self.transport.post(b"{}")
+        self.transport.close()
+        self.is_full = False
+        raise KeyboardInterrupt
+
+
 def test_a_message_that_left_whole_is_sent_even_if_the_answer_to_a_close_is_not() -> None:
     stream: Any = EndingStream()
     stream.transport = transport = WebSocketTransport(stream, 1000)
@@ -63,3 +79,34 @@ def test_nothing_follows_a_close() -> None:
     with pytest.raises(SessionDisconnectedError):
         transport.send(b"{}", Deadline(1.0))
     assert stream.written == [TEXT, CLOSE]
+
+
+def test_an_interrupted_sender_sends_what_was_left_for_it() -> None:
+    stream: Any = FullStream()
+    stream.transport = transport = WebSocketTransport(stream, 1000)
+    with pytest.raises(KeyboardInterrupt):
+        transport.send(b"{}", Deadline(1.0))
+    assert not transport.has_unsent
+    assert stream.written == [TEXT, CLOSE]
+
+
+def test_a_refused_sender_sends_what_was_left_for_it() -> None:
+    stream: Any = FullStream()
+    transport = WebSocketTransport(stream, 1000)
+    transport.post(b"{}")
+    transport.close()
+    assert stream.written == []
+    stream.is_full = False
+    with pytest.raises(SessionDisconnectedError):
+        transport.send(b"{}", Deadline(1.0))
+    assert stream.written == [TEXT, CLOSE]
+
+
+def test_a_sender_interrupted_behind_another_frame_leaves_that_frame_alone() -> None:
+    stream: Any = FullStream()
+    stream.transport = transport = WebSocketTransport(stream, 1000)
+    transport.post(b"[]")  # as long as the message
+    with pytest.raises(KeyboardInterrupt):
+        transport.send(b"{}", Deadline(1.0))
+    assert not transport.has_unsent
+    assert stream.written == [TEXT, TEXT, CLOSE]
