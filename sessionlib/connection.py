@@ -156,9 +156,10 @@ class Connection:
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return
+        deadline = Deadline(self._close_timeout)
         try:
-            _say_farewell(transport, farewell)
-            self._read_out.wait(self._close_timeout)
+            _say_farewell(transport, farewell, deadline)
+            self._read_out.wait(deadline.remaining())
         finally:
             self._joiner.cancel()
             if transport is not None:
@@ -175,7 +176,7 @@ class Connection:
         """
         transport = self.link.transport
         self.link.state, self.link.transport = final, None
-        _say_farewell(transport, farewell)
+        _say_farewell(transport, farewell, None)  # whoever sends may never give the lock back
         if transport is not None:
             transport.abort()
 
@@ -206,8 +207,8 @@ class Connection:
         return self._pulse.beat(transport, self.session_id, now)
 
 
-def _say_farewell(transport: Transport | None, farewell: Frame | None) -> None:
+def _say_farewell(transport: Transport | None, farewell: Frame | None, deadline: Deadline | None) -> None:
     if transport is not None:
         if farewell is not None:
             transport.post(codec.dumps(farewell))
-        transport.close()
+        transport.close(deadline=deadline)

@@ -116,10 +116,10 @@ class Metered:
         logger.debug("%% session %s ping", self._session_id())
         self.inner.ping()
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
         """Starts the closing handshake; see `Transport.close`."""
         self._closing = True
-        self.inner.close(code, reason)
+        self.inner.close(code, reason, deadline)
 
     def abort(self) -> None:
         """Ends the connection at once; see `Transport.abort`."""

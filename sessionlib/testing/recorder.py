@@ -194,11 +194,11 @@ class _RecordedTransport:
     def ping(self) -> None:
         self._inner.ping()
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
         if not self._closing:
             self._note("=", {"close": code})
         self._closing = True
-        self._inner.close(code, reason)
+        self._inner.close(code, reason, deadline)
 
     def abort(self) -> None:
         self._inner.abort()

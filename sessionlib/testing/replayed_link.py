@@ -108,7 +108,7 @@ class ReplayedLink:
     def ping(self) -> None:
         """Does nothing: there is nobody who could be gone."""
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
         """Ends it, waking whoever reads."""
         self.abort()
 

@@ -69,8 +69,14 @@ class Transport(Protocol):
     def ping(self) -> None:
         """Sends a WebSocket ping as soon as that is possible without waiting, now or later."""
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """Starts the closing handshake without waiting for the peer; `recv` tells when it is over."""
+    def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
+        """Starts the closing handshake without waiting for the peer to answer; `recv` tells when it is over.
+
+        Args:
+            code: The close code.
+            reason: What the peer is told.
+            deadline: Until when to wait for the peer to take in what is to be sent; None does not wait.
+        """
 
     def abort(self) -> None:
         """Ends the connection at once, waking whoever reads or writes."""

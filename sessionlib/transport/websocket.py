@@ -128,9 +128,9 @@ class WebSocketTransport:
         """Sends a WebSocket ping as soon as that is possible without waiting."""
         self._writer.ping()
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """Starts the closing handshake without waiting for the peer."""
-        self._writer.close(code, reason)
+    def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
+        """Starts the closing handshake without waiting for the peer to answer; see `Transport.close`."""
+        self._writer.close(code, reason, deadline)
 
     def abort(self) -> None:
         """Ends the connection at once, waking whoever reads or writes."""

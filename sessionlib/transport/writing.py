@@ -87,12 +87,19 @@ class FrameWriter:
         """Answers a ping as soon as that is possible without waiting."""
         self._leave(self._controls, encode_frame(ABNF.OPCODE_PONG, payload))
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """Starts the closing handshake without waiting for the peer."""
+    def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
+        """Starts the closing handshake without waiting for the peer to answer; see `Transport.close`."""
         if not self._close_sent:
             self._close_sent = True
             # Behind the messages that wait, of which the last may be the farewell.
             self._leave(self._texts, encode_frame(ABNF.OPCODE_CLOSE, struct.pack("!H", code) + reason.encode()[:123]))
+        if deadline is not None and self._has_waiting() and acquire(self._send_lock, deadline):
+            try:
+                self._drain(deadline)
+            except (SessionTimeoutError, SessionDisconnectedError):
+                pass  # told by the end of the connection
+            finally:
+                self._send_lock.release()
 
     def abort(self) -> None:
         """Ends the connection at once, waking whoever reads or writes."""
@@ -145,49 +152,50 @@ class FrameWriter:
 
     def _write(self, frame: bytes, deadline: Deadline, is_last: bool) -> None:
         """Writes what waits and then a frame; the send lock is held."""
-        self._check_alive()
+        self._check_open()
+        if self._unsent or self._controls or self._texts:
+            self._drain(deadline)
+            self._check_open()
         self._cut_short = False
         was_in_message = self.in_message
         whole = memoryview(frame)
         try:
-            if self._unsent or self._controls or self._texts:
-                self._drain(deadline)
-                self._check_alive()
             self._unsent = whole
             self.in_message = not is_last
-            self._finish(deadline)
-        except (SessionTimeoutError, SessionDisconnectedError):
-            self.abort()
-            raise
-        except BaseException:
-            # Ctrl-C. While waiting for room: a frame that has begun to leave goes out with the next
-            # one. Within a write: nobody knows how much of it has left.
-            if not self._exact:
-                self.abort()
-            elif self._unsent is whole:
+            # Only this frame. What the reader left meanwhile, such as the answer to a close, goes out behind
+            # it: its failure would make a message that has left whole look lost, and be sent again.
+            while self._unsent:
+                if not self._advance():
+                    self._await_room(deadline)
+        except BaseException as error:
+            self._give_up(error)
+            # Ctrl-C while it waited for room: a frame that has begun to leave goes out with the next one.
+            if self._unsent is whole:
                 self._unsent = memoryview(b"")
                 self.in_message = was_in_message
-            else:
-                self._cut_short = bool(self._unsent) and self._unsent.obj is frame
+            self._cut_short = bool(self._unsent)
             raise
 
     def _drain(self, deadline: Deadline) -> None:
-        while not self._write_now():
-            self._await_room(deadline)
-
-    def _finish(self, deadline: Deadline) -> None:
-        # Only this frame. What the reader left meanwhile, such as the answer to a close, goes out behind
-        # it: its failure would make a message that has left whole look lost, and be sent again.
-        while self._unsent:
-            if not self._advance():
+        try:
+            while not self._write_now():
                 self._await_room(deadline)
+        except BaseException as error:
+            self._give_up(error)
+            raise
+
+    def _give_up(self, error: BaseException) -> None:
+        # Interrupted within a write, nobody knows how much of it has left.
+        if not self._exact or isinstance(error, (SessionTimeoutError, SessionDisconnectedError)):
+            self.abort()
 
     def _await_room(self, deadline: Deadline) -> None:
         if not self._stream.wait_writable(deadline):
             raise SessionTimeoutError(
                 f"the peer took in no more for {deadline.timeout} s; the connection is of no use any more"
             )
-        self._check_alive()
+        if self._dead:
+            raise SessionDisconnectedError("the connection has ended")
 
     def _advance(self) -> int:
         self._exact = False
@@ -197,6 +205,6 @@ class FrameWriter:
         self._exact = True
         return sent
 
-    def _check_alive(self) -> None:
+    def _check_open(self) -> None:
         if self._dead or self._close_sent:
             raise SessionDisconnectedError("the connection has ended")

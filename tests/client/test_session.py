@@ -44,6 +44,14 @@ def seconds(call: Callable[[], Any]) -> float:
     return time.monotonic() - before
 
 
+def until_still(number: Callable[[], int]) -> None:
+    """Waits until a number has not changed for a while."""
+    before = -1
+    while before != number():
+        before = number()
+        time.sleep(0.1)
+
+
 # ---- joining -----------------------------------------------------------------------------------
 
 
@@ -525,6 +533,33 @@ def test_leaving_amid_many_sends_breaks_no_rule_and_says_farewell(engine: Script
         # ScriptEngine fails the test for a frame behind the close frame.
         assert len(engine.wait_for("disconnect_session", round_)) == round_
         assert len(engine.wait_for("ws:close", round_)) == round_
+
+
+def test_the_farewell_waits_for_a_peer_that_was_busy(engine: ScriptEngine) -> None:
+    sent: list[str] = []
+
+    def send(text: str) -> None:
+        try:
+            for number in range(10_000):
+                session.send(f"{text}{number}")
+                sent.append(f"{text}{number}")
+        except SessionDisconnectedError:
+            return
+
+    session = resumed_session(engine).connect()
+    engine.latest.stop_reading()
+    with in_threads(*[lambda letter=letter: send(letter * 3000) for letter in "abc"]):
+        until_still(lambda: len(sent))
+        resume = threading.Timer(0.2, engine.latest.resume_reading)
+        resume.start()
+        session.disconnect()
+    resume.join()
+    engine.wait_for("ws:close")
+    assert len(engine.wait_for("disconnect_session")) == 1
+    # One of each thread may have left whole while its sender was told that the session has ended.
+    posted = [frame["content"] for frame in engine.frames("post_message")]
+    assert set(sent) <= set(posted)
+    assert len(posted) == len(set(posted)) <= len(sent) + 3
 
 
 def test_everything_at_once(engine: ScriptEngine) -> None:

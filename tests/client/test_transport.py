@@ -46,18 +46,27 @@ class EndingStream(OpenStream):
 
 
 class FullStream(OpenStream):
-    """Takes nothing in until a sender has waited for that, and its waiting is interrupted."""
+    """Takes nothing in until somebody has waited for that."""
 
     is_full = True
-    transport: WebSocketTransport
 
     def try_write(self, data: memoryview) -> int:
         return 0 if self.is_full else super().try_write(data)
 
     def wait_writable(self, deadline: Deadline) -> bool:
+        self.is_full = False
+        return True
+
+
+class InterruptedStream(FullStream):
+    """Interrupts whoever waits for room, when others have left their frames meanwhile."""
+
+    transport: WebSocketTransport
+
+    def wait_writable(self, deadline: Deadline) -> bool:
         self.transport.post(b"{}")
         self.transport.close()
-        self.is_full = False
+        super().wait_writable(deadline)
         raise KeyboardInterrupt
 
 
@@ -82,7 +91,7 @@ def test_nothing_follows_a_close() -> None:
 
 
 def test_an_interrupted_sender_sends_what_was_left_for_it() -> None:
-    stream: Any = FullStream()
+    stream: Any = InterruptedStream()
     stream.transport = transport = WebSocketTransport(stream, 1000)
     with pytest.raises(KeyboardInterrupt):
         transport.send(b"{}", Deadline(1.0))
@@ -103,10 +112,18 @@ def test_a_refused_sender_sends_what_was_left_for_it() -> None:
 
 
 def test_a_sender_interrupted_behind_another_frame_leaves_that_frame_alone() -> None:
-    stream: Any = FullStream()
+    stream: Any = InterruptedStream()
     stream.transport = transport = WebSocketTransport(stream, 1000)
     transport.post(b"[]")  # as long as the message
     with pytest.raises(KeyboardInterrupt):
         transport.send(b"{}", Deadline(1.0))
     assert not transport.has_unsent
     assert stream.written == [TEXT, TEXT, CLOSE]
+
+
+def test_closing_waits_for_room() -> None:
+    stream: Any = FullStream()
+    transport = WebSocketTransport(stream, 1000)
+    transport.post(b"{}")
+    transport.close(deadline=Deadline(1.0))
+    assert stream.written == [TEXT, CLOSE]
