@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import heapq
 import itertools
 import logging
+import math
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Protocol
 
 from sessionlib.link import LinkOptions
@@ -23,6 +22,8 @@ logger = logging.getLogger("sessionlib")
 
 # The official client sends its application-level ping every 5 s.
 SESSION_PING_INTERVAL = 5.0
+# All pings of so large a part of that are sent together: one wake-up does for many sessions.
+TOGETHER = 1 / 20
 
 
 class Pulse:
@@ -36,14 +37,15 @@ class Pulse:
         self._interval = options.ping_interval
         self._session_interval = min(SESSION_PING_INTERVAL, options.ping_interval)
         self._patience = options.ping_interval + options.pong_timeout
-        self._next_ping = 0.0
-        self._next_session_ping = 0.0
+        self._next = 0.0
+        self._pinged = 0.0
+        # The last one sent, and whose it was: it is the same every time.
+        self._session_ping = ("", b"")
 
     def begin(self, now: float) -> float:
         """Counts from now, and gives the time of the first beat."""
-        self._next_ping = now + self._interval
-        self._next_session_ping = now + self._session_interval
-        return self.rest(now)
+        self._next = self._after(now)
+        return min(self._next, self.rest(now))
 
     def rest(self, now: float) -> float:
         """Gives the time of the next beat when there is no link."""
@@ -56,13 +58,26 @@ class Pulse:
             logger.info("! session %s: nothing heard for %.1f s", session_id, silent_for)
             transport.abort()
             return self.rest(now)
-        if now >= self._next_ping:
-            self._next_ping = now + self._interval
+        # Where the session's pings are answered, others would show no more than they do.
+        if now >= self._ping_due(transport):
+            self._pinged = now
             transport.ping()
-        if now >= self._next_session_ping:
-            self._next_session_ping = now + self._session_interval
-            transport.post(codec.dumps(frames.ping_session(session_id)))
-        return min(self._next_ping, self._next_session_ping, transport.heard + self._patience)
+        if now >= self._next:
+            self._next = self._after(now)
+            transport.post(self._ping_of(session_id))
+        return min(self._next, self._ping_due(transport), transport.heard + self._patience)
+
+    def _ping_due(self, transport: Transport) -> float:
+        return max(transport.heard, self._pinged) + self._interval
+
+    def _after(self, now: float) -> float:
+        step = self._session_interval * TOGETHER
+        return math.floor((now + self._session_interval) / step) * step
+
+    def _ping_of(self, session_id: str) -> bytes:
+        if self._session_ping[0] != session_id:
+            self._session_ping = (session_id, codec.dumps(frames.ping_session(session_id)))
+        return self._session_ping[1]
 
 
 class Heart(Protocol):
@@ -115,43 +130,65 @@ class _Keeper:
                 self._changed.release()
 
     def _run(self) -> None:
-        while (act := self._next()) is not None:
-            try:
-                act()
-            except Exception:  # one session's failure must not stop the others' hearts
-                logger.exception("! a heartbeat failed")
+        while self._go_round():
+            pass
 
-    def _beat(self, heart: Heart) -> None:
-        following = time.monotonic() + SESSION_PING_INTERVAL
-        try:
-            following = heart.beat(time.monotonic())
-        finally:
-            with self._changed:
+    def _go_round(self) -> bool:
+        """Calls the hearts whose time has come next; False when none are left."""
+        due = self._wait()
+        if due is None:
+            return False
+        times = [(_beat(heart), heart) for heart in due]
+        with self._changed:
+            for following, heart in times:
                 if heart in self._hearts:
                     heapq.heappush(self._due, (following, next(self._order), heart))
+        return True
 
     def _forget(self, heart: Heart) -> None:
         self._hearts.discard(heart)
         if not self._hearts:
             self._due.clear()
 
-    def _next(self) -> Callable[[], None] | None:
-        """Waits until there is something to do; None when no hearts are left and the thread is to end."""
-        with self._changed:
-            while self._hearts:
-                if self._abandoned:
-                    heart = self._abandoned.popleft()
-                    self._forget(heart)
-                    return heart.let_go
-                wait = self._due[0][0] - time.monotonic() if self._due else None
-                if wait is not None and wait <= 0:
-                    heart = heapq.heappop(self._due)[2]
-                    if heart in self._hearts:
-                        return functools.partial(self._beat, heart)
+    def _wait(self) -> list[Heart] | None:
+        """Waits for hearts whose time has come, lets abandoned ones go, and gives None when none are left."""
+        while True:
+            with self._changed:
+                abandoned = self._abandoned.popleft() if self._abandoned else None
+                if abandoned is not None:
+                    self._forget(abandoned)
+                elif not self._hearts:
+                    self._thread = None
+                    return None
+                elif due := self._take_due(time.monotonic()):
+                    return due
                 else:
-                    self._changed.wait(wait)
-            self._thread = None
-            return None
+                    self._changed.wait(self._due[0][0] - time.monotonic() if self._due else None)
+            if abandoned is not None:
+                _let_go(abandoned)
+
+    def _take_due(self, now: float) -> list[Heart]:
+        due = []
+        while self._due and self._due[0][0] <= now:
+            heart = heapq.heappop(self._due)[2]
+            if heart in self._hearts:
+                due.append(heart)
+        return due
+
+
+def _beat(heart: Heart) -> float:
+    try:
+        return heart.beat(time.monotonic())
+    except Exception:  # one session's failure must not stop the others' hearts
+        logger.exception("! a heartbeat failed")
+        return time.monotonic() + SESSION_PING_INTERVAL
+
+
+def _let_go(heart: Heart) -> None:
+    try:
+        heart.let_go()
+    except Exception:
+        logger.exception("! a session could not be let go")
 
 
 _keeper = _Keeper()

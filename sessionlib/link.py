@@ -41,7 +41,8 @@ class LinkOptions:
         reconnect_timeout: How long to go on trying; None for ever.
         connect_timeout: How long one try may take.
         max_message_size: The largest message accepted, in bytes.
-        ping_interval: Time between WebSocket pings.
+        ping_interval: Time of silence after which a WebSocket ping is sent. The session's own pings leave every
+            5 s, or every so much if that is less.
         pong_timeout: Time after a ping in which something has to arrive.
         send_timeout: Time that a message may take to go out; None for as long as it takes.
         close_timeout: Time that the engine gets to answer the closing handshake.

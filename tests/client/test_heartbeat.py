@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 import time
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from sessionlib import SessionDisconnectedError, heartbeat
+from sessionlib.link import LinkOptions
 from tests.client.sessions import opened, resumed_session
 from tests.client.test_hub import CollectingEvents
 from tests.support.script_engine import ScriptEngine
@@ -47,16 +49,90 @@ def keepers() -> list[threading.Thread]:
 # ---- pings -------------------------------------------------------------------------------------
 
 
-def test_both_kinds_of_ping_go_out_while_the_users_code_is_busy(engine: ScriptEngine) -> None:
+def be_busy(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:  # this thread gives nothing away
+        sum(range(1000))
+
+
+def test_pings_go_out_while_the_users_code_is_busy(engine: ScriptEngine) -> None:
     with opened(engine, ping_interval=0.1):
-        end = time.monotonic() + 1.0
-        while time.monotonic() < end:  # the main thread gives nothing away
-            sum(range(1000))
+        be_busy(1.0)
         at = [frame.at for frame in engine.frames("ping_session")]
         assert engine.frames("ping_session")[0] == {"type": "ping_session", "session_id": "s1"}
         assert 5 <= len(at) <= 11
-        assert 5 <= len(engine.frames("ws:ping")) <= 11
         assert min(later - earlier for earlier, later in pairwise(at)) > 0.02
+
+
+def test_a_silent_engine_gets_pings_of_both_kinds(engine: ScriptEngine) -> None:
+    engine.on("ping_session", lambda conn, frame: None)
+    with opened(engine, ping_interval=0.1):
+        be_busy(1.0)
+        assert 3 <= len(engine.frames("ws:ping")) <= 11
+        assert 5 <= len(engine.frames("ping_session")) <= 11
+
+
+class AnsweringLink:
+    """Hears a pong to every session's ping, or to every WebSocket ping, at once."""
+
+    def __init__(self, now: float, answers: str) -> None:
+        self.now = self.heard = now
+        self.answers = answers
+        self.sent: list[tuple[float, str]] = []
+        self.is_dead = False
+
+    def ping(self) -> None:
+        self._send("ping")
+
+    def post(self, payload: bytes) -> None:
+        self._send("ping_session")
+
+    def abort(self) -> None:
+        self.is_dead = True
+
+    def _send(self, kind: str) -> None:
+        self.sent.append((self.now, kind))
+        if kind == self.answers:
+            self.heard = self.now
+
+    def live(self, seconds: float) -> None:
+        pulse, end = heartbeat.Pulse(LinkOptions()), self.now + seconds
+        following = pulse.begin(self.now)
+        while following < end and not self.is_dead:
+            self.now = following
+            following = pulse.beat(cast(Any, self), "s1", self.now)
+            assert following > self.now
+
+
+def test_an_engine_that_answers_the_sessions_pings_gets_no_others() -> None:
+    link = AnsweringLink(1234.5, "ping_session")
+    link.live(60.0)
+    assert [kind for _, kind in link.sent] == ["ping_session"] * len(link.sent)
+    assert 11 <= len(link.sent) <= 13
+
+
+def test_an_engine_that_does_not_answer_them_gets_pings_that_it_must() -> None:
+    link = AnsweringLink(1234.5, "ping")
+    link.live(61.0)
+    assert [at - 1234.5 for at, kind in link.sent if kind == "ping"] == [20.0, 40.0, 60.0]
+    assert not link.is_dead
+
+
+def test_a_link_that_answers_nothing_is_dead_after_both_times() -> None:
+    link = AnsweringLink(1234.5, "")
+    link.live(100.0)
+    assert link.is_dead
+    assert link.now == 1234.5 + 40.0
+
+
+def test_the_pings_of_sessions_that_began_apart_go_out_together(engine: ScriptEngine) -> None:
+    with contextlib.ExitStack() as stack:
+        for number in range(5):
+            stack.enter_context(resumed_session(engine, f"s{number}", ping_interval=2.0))
+            time.sleep(0.005)
+        at = [frame.at for frame in engine.wait_for("ping_session", 5)]
+    # At most two of the moments, which are a tenth of a second apart.
+    assert sum(later - earlier > 0.05 for earlier, later in pairwise(at)) <= 1
 
 
 @pytest.mark.slow
@@ -134,8 +210,8 @@ def test_one_thread_keeps_all_sessions_alive_and_ends_with_the_last(engine: Scri
 def test_sessions_that_come_and_go_find_the_thread_alive(engine: ScriptEngine) -> None:
     for _ in range(20):
         with opened(engine, ping_interval=0.01):
-            count = len(engine.frames("ws:ping"))
-            engine.wait_for("ws:ping", count + 1)
+            count = len(engine.frames("ping_session"))
+            engine.wait_for("ping_session", count + 1)
 
 
 def test_a_heart_beats_until_it_is_let_alone() -> None:
