@@ -112,7 +112,7 @@ def encode_message(
         ValueError: There is nothing in it to send.
         OSError: A file cannot be read.
     """
-    if isinstance(files, (str, bytes, bytearray, os.PathLike)):
+    if files and isinstance(files, (str, bytes, bytearray, os.PathLike)):
         raise TypeError(f"files takes a sequence of files, not one {type(files).__name__}")
     attached = [_attachment(file) for file in files]
     if isinstance(content, str) and not content and not attached:

@@ -103,9 +103,10 @@ class Hub:
             if self._abandoned:
                 self._reap()
             late, hearers = (None, ()) if self._hears_tail is None else self._late_idle(events, self._hears_tail)
-            unattended = self._turns.follow(events, requests)
+            # First of all: while those who wait wake up, the rest is done.
             for listener in self._listeners:
                 listener.put(events if late is None or listener in hearers else _without(late, events))
+            unattended = self._turns.follow(events, requests)
             if keep:
                 self._backlog.keep(_without(late, unattended), self._listeners)
         observer = observing.observer()
@@ -171,7 +172,8 @@ class Hub:
             The post's ticket; to be given to `withdraw` if it does not leave after all.
         """
         with self._lock:
-            self._reap()
+            if self._abandoned:
+                self._reap()
             if makes_turn:
                 self._backlog.begin_post(self._listeners, self._tracker.ends_turn)
                 if self._tracker.running and self._tracker.answered:

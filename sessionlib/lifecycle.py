@@ -206,14 +206,15 @@ class Lifecycle:
 
     def _usable(self) -> tuple[Connection, str]:
         connection = self._connection
-        if connection is None or connection.session_id is None:
+        session_id = None if connection is None else connection.session_id
+        if connection is None or session_id is None:
             raise SessionDisconnectedError(
                 f"session {self.session_id or '(new)'} is not connected; call connect() first",
                 session_id=self.session_id,
             )
         if connection.link.transport is None:
             connection.link.check_usable()
-        return connection, connection.session_id
+        return connection, session_id
 
 
 def _farewell(connection: Connection, farewell: _Farewell) -> frames.Frame | None:

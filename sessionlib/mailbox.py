@@ -235,6 +235,7 @@ class Mailbox:
     def _wait(self, deadline: Deadline) -> SessionEvent:
         if os.getpid() != self._pid:  # before the lock, which may have been held when the process forked
             raise ForkedSessionError("nothing more comes here: the session belongs to the parent process")
+        is_late = False
         while True:
             with self._lock:
                 if self._queue:
@@ -243,13 +244,14 @@ class Mailbox:
                     raise self._troubles.popleft()()
                 if self._closed:
                     raise self._failure() if self._failure else Closed
-                if deadline.expired:
+                if is_late:
                     raise TimeoutError
                 gate = threading.Lock()
                 gate.acquire()
                 self._gates.append(gate)
             try:
-                if not acquire(gate, deadline):
+                is_late = not acquire(gate, deadline)
+                if is_late:
                     self._stop_waiting(gate)
             except BaseException:
                 self._stop_waiting(gate, interrupted=True)

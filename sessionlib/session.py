@@ -70,7 +70,8 @@ class Session(Hearing, Answering):
         reconnect_timeout: Seconds to go on trying before the session counts as lost; None for ever.
         allow_insecure: Lets the key travel unencrypted to another machine.
         max_message_size: The largest message accepted, in bytes.
-        ping_interval: Seconds between WebSocket pings.
+        ping_interval: Seconds of silence after which a WebSocket ping is sent. The session's own pings leave every
+            5 s, or every so much if that is less.
         pong_timeout: Seconds after a ping in which something has to arrive before the link counts as dead.
         send_timeout: Seconds that a message may take to go out; None for as long as it takes.
         backlog_size: How many events wait for the next `listen` while none is open.
@@ -334,6 +335,8 @@ def _message(
     mime_type: str | None,
     filename: str | None,
 ) -> frames.Frame:
+    if content.__class__ is str and content and not files and mime_type is None:  # as nearly always
+        return frames.post_message(session_id, content)
     encoded = encode_message(content, files=files or (), mime_type=mime_type, filename=filename)
     return frames.post_messages(session_id, encoded) if files else frames.post_message(session_id, encoded[0])
 

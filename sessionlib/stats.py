@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sessionlib import observing
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.mailbox import Mailbox
 from sessionlib.wire.turns import Ticket
@@ -17,6 +16,8 @@ __all__ = ["Gauges", "QueueStats", "RoundTrips", "SessionStats", "TurnStats", "n
 
 # So many turns are remembered one by one.
 TURNS = 100
+_DELTA = SessionEventType.MESSAGE_DELTA
+_PONG = SessionEventType.PONG
 _ACKS = frozenset({SessionEventType.MESSAGE_POSTED, SessionEventType.MESSAGES_POSTED})
 
 
@@ -156,29 +157,32 @@ class Gauges:
         """Forgets a post that did not leave."""
         self._posted.pop(ticket, None)
 
-    def note(self, owner: Ticket | None, event: SessionEvent) -> None:
+    def note(self, owner: Ticket | None, event: SessionEvent, is_watched: bool) -> None:
         """Notes an event that is no further piece of a text: what it says about times.
 
         Args:
             owner: The post that it belongs to; None when it is none of ours.
             event: The event.
+            is_watched: Whether there is an observer who has to be told of it.
         """
-        if event.type is SessionEventType.PONG and self._pinged:
-            self._note_trip(time.monotonic() - self._pinged.popleft())
-        if owner is not None and observing.observer() is not None:
-            self._heard.append((owner, event))
-        times = self._posted.get(owner) if owner is not None else None
-        if owner is None or times is None:
+        kind = event.type
+        if owner is None:
+            if kind is _PONG and self._pinged:
+                self._note_trip(time.monotonic() - self._pinged.popleft())
             return
-        now = time.monotonic()
-        if event.type in _ACKS:
-            self._note_trip(now - times[0])
-        elif event.type is SessionEventType.MESSAGE_DELTA and len(times) == 1:
-            times.append(now)
-        if owner.last is not None or owner.refusal is not None or (not owner.makes_turn and event.type in _ACKS):
+        if is_watched:
+            self._heard.append((owner, event))
+        times = self._posted.get(owner)
+        if times is None:
+            return
+        if kind in _ACKS:
+            self._note_trip(time.monotonic() - times[0])
+        elif kind is _DELTA and len(times) == 1:
+            times.append(time.monotonic())
+        if owner.last is not None or owner.refusal is not None or (not owner.makes_turn and kind in _ACKS):
             del self._posted[owner]
             if owner.makes_turn:
-                self._over.append(_turn(times, now))
+                self._over.append(_turn(times, time.monotonic()))
 
     def _note_trip(self, seconds: float) -> None:
         self._count += 1

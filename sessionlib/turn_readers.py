@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from sessionlib import observing
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.mailbox import Mailbox, TimedMailbox
@@ -90,25 +91,30 @@ class TurnReaders:
         # Where an owner's events begin: pieces in a row are one owner's, and only the first of them is
         # followed, for the others would change nothing.
         cuts: list[tuple[int, Ticket | None]] = []
-        in_pieces = False
+        follow, note = self._tracker.follow, self._gauges.note
+        is_watched, in_pieces = observing.observer() is not None, False
         for at, event in enumerate(events):
-            is_piece = event.type is _DELTA
+            kind = event.type
+            is_piece = kind is _DELTA
             if not (is_piece and in_pieces):
-                cuts.append((at, self._owner_of(event, requests)))
+                owner = follow(event)
+                note(owner, event, is_watched)
+                if kind in _REQUESTS or (owner is not None and not owner.makes_turn):
+                    owner = self._look_into(event, owner, requests)
+                if self._turns:
+                    cuts.append((at, owner))
             in_pieces = is_piece
         return self._share_out(events, cuts) if self._turns and events else events
 
-    def _owner_of(self, event: SessionEvent, requests: list[Request]) -> Ticket | None:
-        owner = self._tracker.follow(event)
-        self._gauges.note(owner, event)
-        if owner is not None and not owner.makes_turn:
-            # About an answer of ours; it matters to the turn that waits for it.
-            if owner.refusal is event:
-                requests.append((event, Origin(owner, self._tracker.course)))
-            return self._tracker.current
-        if event.type in _REQUESTS:
-            requests.append((event, Origin(owner, self._tracker.course)))
-        return owner
+    def _look_into(self, event: SessionEvent, owner: Ticket | None, requests: list[Request]) -> Ticket | None:
+        """Notes what asks for an answer, and what is about an answer of ours; gives whose turn it belongs to."""
+        origin = Origin(owner, self._tracker.course)
+        if owner is None or owner.makes_turn:
+            requests.append((event, origin))
+            return owner
+        if owner.refusal is event:
+            requests.append((event, origin))
+        return self._tracker.current  # it matters to the turn that waits for the answer
 
     def _share_out(
         self, events: Sequence[SessionEvent], cuts: Sequence[tuple[int, Ticket | None]]

@@ -46,6 +46,8 @@ class FrameReader:
     def __init__(self, stream: Stream, max_message_size: int, writer: FrameWriter) -> None:
         self._stream = stream
         self._max_size = max_message_size
+        # What `_split` takes: large ones are read into a buffer of their own.
+        self._max_split = min(max_message_size, LARGE - 1)
         self._writer = writer
         self._parser = frame_buffer(stream.recv, skip_utf8_validation=True)
         self._fragments: list[bytes] = []
@@ -58,6 +60,8 @@ class FrameReader:
         try:
             while True:
                 if fastpath.enabled and not self._fragments:
+                    if not self._buffered():
+                        self._stream.fill()
                     messages = self._split()
                     if messages:
                         return messages
@@ -70,7 +74,7 @@ class FrameReader:
 
     def _split(self) -> list[Payload]:
         """Takes whole text messages off the buffer for as long as nothing else comes; the hot path."""
-        stream, limit = self._stream, self._max_size
+        stream, limit = self._stream, self._max_split
         data, pos = stream.data, stream.pos
         # What begins behind this leaves no room for a header of four bytes.
         end, last = len(data), len(data) - 4

@@ -65,7 +65,8 @@ class FrameWriter:
         finally:
             self._send_lock.release()
             # A refused or interrupted sender does it too: whoever left a frame while it held the lock could not.
-            self.flush()
+            if self._controls or self._texts or self._unsent:
+                self.flush()
 
     @property
     def has_unsent(self) -> bool:

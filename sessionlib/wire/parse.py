@@ -19,7 +19,10 @@ __all__ = ["END", "KNOWN_TYPES", "Frame", "Run", "check_frame", "parse_event", "
 Frame = dict[str, Any]
 Type = SessionEventType
 
+# Looked up once: see `sessionlib.events`.
 _DELTA = Type.MESSAGE_DELTA
+_STATUS = Type.PARTICIPANT_STATUS
+_COMPLETE = Type.MESSAGE_COMPLETE
 _NOTHING = object()
 # Stands behind the last message; not None, which is a JSON value.
 END = object()
@@ -111,9 +114,12 @@ def parse_frame(data: codec.Payload) -> Frame:
         SessionProtocolError: It is not UTF-8, not JSON, no object, or has no ``type``.
     """
     try:
-        return check_frame(codec.bare_loads(data))
+        frame = codec.bare_loads(data)
     except (ValueError, RecursionError) as error:
         raise _unreadable(data) from error
+    if frame.__class__ is dict and frame.get("type").__class__ is str:
+        return frame
+    return check_frame(frame)
 
 
 def check_frame(frame: object) -> Frame:
@@ -172,7 +178,7 @@ def _delta(frame: Frame, session_id: str) -> SessionEvent:
         raise _wrong("message_delta.value", "a string", value)
     if message_id.__class__ is not str and message_id is not None:
         raise _wrong("message_delta.message_id", "a string", message_id)
-    return make_event(Type.MESSAGE_DELTA, session_id, message_id, {"delta": value, "index": frame.get("index")})
+    return make_event(_DELTA, session_id, message_id, {"delta": value, "index": frame.get("index")})
 
 
 def _whole(event_type: Type) -> Callable[[Frame, str], SessionEvent]:
@@ -192,7 +198,7 @@ def _acknowledged(event_type: Type) -> Callable[[Frame, str], SessionEvent]:
 
 def _status(frame: Frame, session_id: str) -> SessionEvent:
     message = _object(frame, "participant_status.message", "message")
-    return make_event(Type.PARTICIPANT_STATUS, session_id, None, message)
+    return make_event(_STATUS, session_id, None, message)
 
 
 def _error(frame: Frame, session_id: str) -> SessionEvent:
@@ -251,7 +257,7 @@ Read = tuple[Type, Frame]
 def _text_message(content: Frame) -> Read:
     value = content.get("value")
     if content.get("status") == "Complete":
-        return Type.MESSAGE_COMPLETE, {"text": value, "status": "complete"}
+        return _COMPLETE, {"text": value, "status": "complete"}
     return Type.MESSAGE_STREAMING, {"text": value, "status": "streaming"}
 
 

@@ -22,6 +22,9 @@ __all__ = ["GAP", "CatchUp", "Pending", "Seen", "gap", "summarise"]
 GAP = "gap"
 Type = SessionEventType
 
+# Looked up once: see `sessionlib.events`.
+_DELTA = Type.MESSAGE_DELTA
+_COMPLETE = Type.MESSAGE_COMPLETE
 _REQUESTS = frozenset({Type.APPROVAL_REQUEST, Type.REAUTH_REQUEST})
 
 
@@ -79,7 +82,10 @@ class Seen:
     def admit(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> list[SessionEvent]:
         """Notes events on their way to the user, and gives those that may go on; ``runs`` as for `note`."""
         if not self._interrupted:
-            self.note(events, runs)
+            if runs:
+                self.note(events, runs)
+            else:
+                self._note_each(events)
             return events
         admitted: list[SessionEvent] = []
         for event in events:  # one at a time: what may pass depends on what has passed just before
@@ -117,14 +123,14 @@ class Seen:
             message_id = event.message_id
             if message_id is None:
                 continue
-            if event.type is Type.MESSAGE_DELTA:
-                state = self._state_of(message_id)
+            if event.type is _DELTA:
+                state = partial.get(message_id) or self._state_of(message_id)
                 index = event.data["index"]
                 state[0] = index + 1 if isinstance(index, int) else -1
                 state[1] += len(event.data["delta"])
             else:
                 known.add(message_id)
-                if event.type is Type.MESSAGE_COMPLETE:
+                if event.type is _COMPLETE:
                     partial.pop(message_id, None)
 
     def interrupt(self) -> None:
@@ -160,9 +166,9 @@ class Seen:
         message_id = event.message_id
         if message_id is None:
             return [event]
-        if event.type is Type.MESSAGE_DELTA:
+        if event.type is _DELTA:
             return [] if self._is_out_of_order(event, message_id) else [event]
-        if event.type is Type.MESSAGE_COMPLETE:
+        if event.type is _COMPLETE:
             return [] if message_id in self._recovered else self._completed(event, message_id)
         if event.type in _REQUESTS and message_id not in self._asked:
             return [event]
@@ -305,7 +311,7 @@ def _is_final(message: Frame) -> bool:
 def summarise(frame: Frame) -> tuple[str, ...]:
     """Gives what a post's contents can be recognised by in the history, without their bytes."""
     contents = frame.get("messages") or [frame.get("content")]
-    return tuple(_summary(content) for content in contents)
+    return tuple([_summary(content) for content in contents])
 
 
 def _summary(content: Any) -> str:

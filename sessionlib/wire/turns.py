@@ -19,6 +19,8 @@ _DELTA = SessionEventType.MESSAGE_DELTA
 _COMPLETE = SessionEventType.MESSAGE_COMPLETE
 _STATUS = SessionEventType.PARTICIPANT_STATUS
 _ERROR = SessionEventType.ERROR
+_PROCESSING = ParticipantStatus.PROCESSING
+_IDLE = ParticipantStatus.IDLE
 _POSTED = frozenset({SessionEventType.MESSAGE_POSTED, SessionEventType.MESSAGES_POSTED})
 _POSTS = frozenset({"post_message", "post_messages"})
 # These come between a finished answer and its Idle without meaning that the turn goes on.
@@ -189,11 +191,11 @@ class TurnTracker:
 
     def _follow_status(self, event: SessionEvent) -> Ticket | None:
         status = event.data.get("status")
-        if status == ParticipantStatus.PROCESSING:
+        if status == _PROCESSING:
             self.has_statuses, self.answered = True, False
             if not self.running:
                 self._begin(event)
-        elif status == ParticipantStatus.IDLE:
+        elif status == _IDLE:
             self.has_statuses = True
             owner = self.current
             self._end(event)
