@@ -272,7 +272,7 @@ NONSENSE = [
 ]
 
 
-@pytest.mark.parametrize("nonsense", NONSENSE, ids=repr)
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=lambda value: type(value).__name__)
 def test_anything_else_is_a_type_error_and_denies(shop: Shop, session: Session, nonsense: Any) -> None:
     with pytest.raises(TypeError):
         session.ask(order(7), on_approval=lambda request: nonsense, timeout=5)

@@ -274,7 +274,11 @@ def test_a_batch_of_everything(report: Path) -> None:
     assert encode_batch(text for text in "ab") == ["a", "b"]
 
 
-@pytest.mark.parametrize("batch", [[], [UserSessionMessage()], [history_message(None)], iter(())], ids=repr)
+@pytest.mark.parametrize(
+    "batch",
+    [[], [UserSessionMessage()], [history_message(None)], iter(())],
+    ids=["list", "empty message", "history without text", "iterator"],
+)
 def test_a_batch_of_nothing(batch: Any) -> None:
     with pytest.raises(ValueError, match="empty"):
         encode_batch(batch)

@@ -200,6 +200,16 @@ def test_a_message_that_stops_coming(link: Link, size: int) -> None:
         text_frame(b"x" * 126, opcode=9),
         text_frame(b"x", opcode=9, fin=False),
     ],
+    ids=[
+        "masked",
+        "reserved bits",
+        "binary",
+        "no start",
+        "unknown",
+        "start in a message",
+        "long ping",
+        "part of a ping",
+    ],
 )
 def test_what_is_illegal_comes_behind_what_is_not(link: Link, illegal: bytes) -> None:
     link.write(text_frame(b"first") + illegal).join()

@@ -365,7 +365,9 @@ def open_files() -> list[str]:
     return [os.path.realpath(entry) for entry in folder.iterdir()] if folder.exists() else []
 
 
-@pytest.mark.parametrize("source", [Bytes(b"abc"), Stream(io.BytesIO(b"abc")), Stream(io.StringIO("abc"))], ids=repr)
+@pytest.mark.parametrize(
+    "source", [Bytes(b"abc"), Stream(io.BytesIO(b"abc")), Stream(io.StringIO("abc"))], ids=["bytes", "binary", "text"]
+)
 def test_a_source_can_be_read_twice(source: Any) -> None:
     assert [b"".join(source.pieces()) for _ in range(2)] == [b"abc"] * 2
 

@@ -394,6 +394,7 @@ class TestStrictness:
             (text_frame(b"x", mask=True, opcode=CLOSE), "one byte"),
             (text_frame(b"\x03\xe8", mask=True, opcode=CLOSE) + text_frame(b"{}", mask=True), "after the close"),
         ],
+        ids=lambda value: value if isinstance(value, str) else "frame",  # whose mask is random
     )
     def test_a_client_that_breaks_the_rules_fails_the_test(self, data: bytes, complaint: str) -> None:
         def misbehave() -> None:
