@@ -134,4 +134,6 @@ def environment(ws_url: str, **extra: str) -> dict[str, str]:
 
 
 def _environment(**extra: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "*", **extra}
+    # Modules are compiled once, as for users; otherwise an import would be measured with its compilation.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, "PYTHONPATH": str(ROOT), "NO_PROXY": "*", **extra}
