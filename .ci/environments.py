@@ -24,9 +24,7 @@ def empty(where: Path) -> Path:
 
 def install(python: Path, *what: str) -> None:
     """Installs into an environment, with the pip of the one that this runs in."""
-    # Compiled is what is imported, and that is little of it.
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "-qq", "--no-compile"]
-    subprocess.run([*pip, *what], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", "-qq", *what], check=True)
 
 
 def run(python: Path, *arguments: str, cwd: Path) -> str:

@@ -454,6 +454,7 @@ def test_dropping_the_results_ends_what_runs(engine: ScriptEngine) -> None:
     assert eventually(lambda: not engine.connections)
 
 
+@pytest.mark.slow
 def test_stopping_ends_what_is_still_connecting(engine: ScriptEngine) -> None:
     engine.on("create_session", lambda conn, frame: None)
     agent = scripted(engine)
@@ -504,6 +505,7 @@ INTERRUPTED = """
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_and_gives_back_what_is_done(engine: ScriptEngine) -> None:
     @engine.on("post_message")
     def answer(conn: Connection, frame: Received) -> None:

@@ -686,6 +686,7 @@ def test_a_turn_that_is_dropped_leaves_its_requests_to_the_handlers(engine: Scri
         assert eventually(lambda: toolbox.ran["refund"] == 1)
 
 
+@pytest.mark.slow
 def test_a_turn_that_timed_out_leaves_its_requests_to_the_handlers(engine: ScriptEngine) -> None:
     toolbox = Toolbox(engine)
     engine.on("post_message", lambda c, f: (c.sleep(0.4), toolbox._posted(c, f)))
@@ -1119,6 +1120,7 @@ def test_handlers_that_wait_when_the_session_is_left_are_not_asked_any_more(engi
 # ---- handlers that block -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dispatched", [False, True])
 def test_a_handler_that_blocks_stops_neither_pings_nor_listeners(engine: ScriptEngine, dispatched: bool) -> None:
     toolbox, release = Toolbox(engine), threading.Event()

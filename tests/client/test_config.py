@@ -214,6 +214,7 @@ def test_an_id_is_any_text_that_can_be_printed(value: str) -> None:
     assert check_id("session_id", value) == value
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30))
 def test_any_text_is_a_key_or_refused(text: str) -> None:
     try:

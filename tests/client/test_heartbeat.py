@@ -55,6 +55,7 @@ def be_busy(seconds: float) -> None:
         sum(range(1000))
 
 
+@pytest.mark.slow
 def test_pings_go_out_while_the_users_code_is_busy(engine: ScriptEngine) -> None:
     with opened(engine, ping_interval=0.1):
         be_busy(1.0)
@@ -64,6 +65,7 @@ def test_pings_go_out_while_the_users_code_is_busy(engine: ScriptEngine) -> None
         assert min(later - earlier for earlier, later in pairwise(at)) > 0.02
 
 
+@pytest.mark.slow
 def test_a_silent_engine_gets_pings_of_both_kinds(engine: ScriptEngine) -> None:
     engine.on("ping_session", lambda conn, frame: None)
     with opened(engine, ping_interval=0.1):
@@ -125,6 +127,7 @@ def test_a_link_that_answers_nothing_is_dead_after_both_times() -> None:
     assert link.now == 1234.5 + 40.0
 
 
+@pytest.mark.slow
 def test_the_pings_of_sessions_that_began_apart_go_out_together(engine: ScriptEngine) -> None:
     with contextlib.ExitStack() as stack:
         for number in range(5):
@@ -181,6 +184,7 @@ def test_a_silent_link_counts_as_dead_in_time(engine: ScriptEngine) -> None:
         assert not session.is_connected
 
 
+@pytest.mark.slow
 def test_a_link_that_says_anything_at_all_is_alive(engine: ScriptEngine) -> None:
     for kind in ("ws:ping", "ping_session"):
         engine.on(kind, lambda conn, frame: None)
@@ -194,6 +198,7 @@ def test_a_link_that_says_anything_at_all_is_alive(engine: ScriptEngine) -> None
 # ---- the one thread ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_one_thread_keeps_all_sessions_alive_and_ends_with_the_last(engine: ScriptEngine) -> None:
     sessions = [resumed_session(engine, f"s{number}", ping_interval=0.1).connect() for number in range(10)]
     assert len(keepers()) == 1

@@ -254,6 +254,7 @@ def test_nothing_and_less_is_unbounded(engine: ScriptEngine, session: Session, m
 # ---- 4. order, and several listeners -----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_threads_hear_the_same_in_the_engines_order(engine: ScriptEngine, session: Session) -> None:
     total = 10_000
 
@@ -293,6 +294,7 @@ def test_a_listener_that_hears_nothing_in_time_says_so_and_stays_usable(engine: 
     assert next(events).type is Type.PONG
 
 
+@pytest.mark.slow
 def test_the_timeout_is_for_each_event_and_not_for_all(engine: ScriptEngine, session: Session) -> None:
     events = session.listen(timeout=1.0)
     heard = 0

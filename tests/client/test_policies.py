@@ -215,6 +215,7 @@ def test_a_standard_input_that_is_gone_denies(engine: ScriptEngine, how: str) ->
     assert not toolbox.ran
 
 
+@pytest.mark.slow
 def test_the_end_of_the_input_in_the_middle_denies(engine: ScriptEngine) -> None:
     toolbox = Toolbox(engine)
     for told in ("", "what\n", "e\n", "d\n"):
@@ -290,6 +291,7 @@ TOO_LATE = """
 """
 
 
+@pytest.mark.slow
 def test_an_answer_that_comes_too_late_is_told(engine: ScriptEngine, tmp_path: Path) -> None:
     toolbox = Toolbox(engine)
     with Terminal.script(tmp_path, TOO_LATE, engine.base_url) as terminal:

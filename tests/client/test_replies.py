@@ -175,6 +175,7 @@ def test_a_request_that_did_not_leave_has_no_answer_to_wait_for(peer: Peer) -> N
     assert peer.ask(peer.answer) == 3
 
 
+@pytest.mark.slow
 def test_a_request_that_waited_in_vain_for_its_turn_to_leave_does_no_harm(engine: ScriptEngine) -> None:
     with opened(engine) as session, in_threads(lambda: session.send(b"x" * 20_000_000)):
         engine.latest.stop_reading()

@@ -160,6 +160,7 @@ def test_a_session_created_without_an_id_is_illegal(engine: ScriptEngine, sessio
         new_session(engine).connect()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("request_type", ["create_session", "connect_session"])
 def test_an_answer_that_does_not_come_is_waited_for_in_all_no_longer_than_told(
     engine: ScriptEngine, request_type: str
@@ -341,6 +342,7 @@ def test_leaving_ends_a_call_that_waits(engine: ScriptEngine, use: str) -> None:
     assert len(failures) == (use == "get_messages")
 
 
+@pytest.mark.slow
 def test_leaving_ends_a_send_that_waits(engine: ScriptEngine) -> None:
     session = resumed_session(engine).connect()
     engine.latest.stop_reading()
@@ -476,6 +478,7 @@ def history(number: int) -> frames.Frame:
     return frames.history("s1", [{"id": f"m{number}", "sender": {}, "content": {}}])
 
 
+@pytest.mark.slow
 def test_an_answer_that_comes_too_late_is_not_given_to_the_next_caller(engine: ScriptEngine) -> None:
     @engine.on("get_messages")
     def answer(conn: Connection, frame: Received) -> None:
@@ -504,6 +507,7 @@ def test_an_answer_nobody_asked_for_is_thrown_away(engine: ScriptEngine) -> None
 # ---- many threads ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_fifty_threads_that_send_at_once_do_not_mix_their_frames(engine: ScriptEngine) -> None:
     def send(thread: int) -> None:
         for number in range(20):

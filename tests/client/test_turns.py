@@ -393,6 +393,7 @@ def test_a_turn_that_takes_too_long_is_told_in_time(engine: ScriptEngine) -> Non
         assert isinstance(caught.value, TimeoutError)
 
 
+@pytest.mark.slow
 def test_after_a_timeout_the_turn_can_be_waited_for_again(engine: ScriptEngine) -> None:
     script(engine, *turn(ack=None, complete=False, idle=False))
     with connect(engine) as session:
@@ -442,6 +443,7 @@ def test_after_a_timeout_the_session_is_usable(engine: ScriptEngine) -> None:
         assert session.ask("quick", timeout=5).text == "quick"
 
 
+@pytest.mark.slow
 def test_idle_timeout_bounds_the_wait_between_two_events(engine: ScriptEngine) -> None:
     @engine.on("post_message")
     def dawdle(conn: Connection, frame: Received) -> None:
@@ -636,6 +638,7 @@ INTERRUPTED = """
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_an_ask_at_once_and_the_session_stays_usable(engine: ScriptEngine) -> None:
     @engine.on("post_message")
     def answer(conn: Connection, frame: Received) -> None:

@@ -378,6 +378,7 @@ def test_whatever_looks_like_a_mark_stays_what_it_is() -> None:
     assert outgoing.payload.count(b"YWJj") == 1
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_size(engine: ScriptEngine, tmp_path: Path) -> None:
     engine.on("post_message", lambda conn, frame: None)
     path = tmp_path / "huge"
