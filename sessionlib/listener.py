@@ -41,7 +41,6 @@ class Listener:
         self._session_id = session_id
         self._timeout = timeout
         self._mailbox = hub.open(_kinds(event_types), max(0, maxsize))
-        self._take = self._mailbox.take
 
     def __iter__(self) -> Listener:
         return self
@@ -56,7 +55,7 @@ class Listener:
         """
         # The hot path: what waits is taken without a lock, a deadline or a call of ours.
         try:
-            return self._take()
+            return self._mailbox.take()
         except IndexError:
             return self._wait()
 

@@ -60,8 +60,9 @@ class Mailbox:
         self.high_water = 0
         # Appended to under the lock only; taken from without it, which deques allow.
         self._queue: deque[SessionEvent] = deque()
-        # Gives the next event, or raises IndexError when none waits.
-        self.take = self._queue.popleft
+        # Gives the next event, or raises IndexError when none waits. With the lock for as long as a notice waits:
+        # what is counted in it while it is taken would be told to nobody.
+        self.take: Callable[[], SessionEvent] = self._queue.popleft
         # Protects the end of the queue, the overflow notice in it, who waits, the troubles, and how it ended.
         self._lock = threading.Lock()
         # How many events were ever appended, and how many before the notice: whether it has been read
@@ -167,13 +168,18 @@ class Mailbox:
     def take_over(self, other: Mailbox) -> None:
         """Moves in what waits in another mailbox, whatever its number, as far as the types fit."""
         with other._lock:
-            moved = other._take_all()
+            moved = []
+            with contextlib.suppress(IndexError):  # and not by its length: its consumer may still be taking
+                while True:
+                    moved.append(other._queue.popleft())
+            other._discarded += len(moved)
             notice, other._notice = other._notice, None
             troubles, other._troubles = other._troubles, deque()
         with self._lock:
             for event in moved:
                 if event is notice:
                     self._notice, self._notice_at = notice, self._appended
+                    self.take = self._take_locked
                 if self.types is None or event.type in self.types or event is notice:
                     self._queue.append(event)
                     self._appended += 1
@@ -190,15 +196,6 @@ class Mailbox:
                 self._queue.popleft()
                 self._discarded += 1
 
-    def _take_all(self) -> list[SessionEvent]:
-        assert self._lock.locked()
-        taken = []
-        with contextlib.suppress(IndexError):  # and not by its length: its consumer may still be taking
-            while True:
-                taken.append(self._queue.popleft())
-                self._discarded += 1
-        return taken
-
     def _put_bounded(self, events: Sequence[SessionEvent]) -> None:
         assert self._lock.locked()
         for event in events:
@@ -208,6 +205,15 @@ class Mailbox:
                 self._appended += 1
             else:
                 self._tell_dropped(event)
+
+    def _take_locked(self) -> SessionEvent:
+        if os.getpid() != self._pid:  # the lock may have been held when the process forked
+            return self._queue.popleft()
+        with self._lock:
+            event = self._queue.popleft()
+            if not self._has_notice():
+                self.take = self._queue.popleft
+            return event
 
     def _has_notice(self) -> bool:
         """Whether there is a notice that has not been read."""
@@ -224,6 +230,7 @@ class Mailbox:
             SessionEvent(SessionEventType.ERROR, event.session_id, None, told),
             self._appended,
         )
+        self.take = self._take_locked
         self._queue.append(self._notice)
         self._appended += 1
 

@@ -325,6 +325,19 @@ def test_closing_wakes_everybody_who_waits() -> None:
 # ---- many threads ------------------------------------------------------------------------------
 
 
+def test_a_notice_is_not_taken_while_more_is_counted_in_it() -> None:
+    mailbox, found = Mailbox(1), []
+    mailbox.put(events(range(3)))
+    assert told(mailbox.get(NOW)) == 0
+    mailbox._lock.acquire()  # as whoever counts in it does
+    with in_threads(lambda: found.append(told(mailbox.get(NOW)))):
+        time.sleep(0.05)
+        found_early = list(found)
+        mailbox._lock.release()
+    assert found_early == []
+    assert found == [("message_delta", 2)]
+
+
 def test_nothing_is_lost_twice_or_out_of_order_between_two_threads() -> None:
     mailbox, found = Mailbox(8), []
     total = 20_000
