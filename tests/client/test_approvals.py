@@ -681,7 +681,6 @@ def test_a_turn_that_is_dropped_leaves_its_requests_to_the_handlers(engine: Scri
             if event.requires_action:
                 break
         gc.collect()
-        assert not toolbox.ran
         engine.push(frames.pong("s1"))
         assert eventually(lambda: toolbox.ran["refund"] == 1)
 
