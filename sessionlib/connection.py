@@ -73,7 +73,7 @@ class Connection:
     @property
     def session_id(self) -> str | None:
         """The session's id; None before one was created."""
-        return self._joiner.intake.session_id
+        return self._joiner.session_id
 
     @property
     def state(self) -> SessionState:

@@ -39,8 +39,6 @@ class Pulse:
         self._patience = options.ping_interval + options.pong_timeout
         self._next = 0.0
         self._pinged = 0.0
-        # The last one sent, and whose it was: it is the same every time.
-        self._session_ping = ("", b"")
 
     def begin(self, now: float) -> float:
         """Counts from now, and gives the time of the first beat."""
@@ -64,7 +62,7 @@ class Pulse:
             transport.ping()
         if now >= self._next:
             self._next = self._after(now)
-            transport.post(self._ping_of(session_id))
+            transport.post(codec.dumps_text(frames.ping_session(session_id)))
         return min(self._next, self._ping_due(transport), transport.heard + self._patience)
 
     def _ping_due(self, transport: Transport) -> float:
@@ -73,11 +71,6 @@ class Pulse:
     def _after(self, now: float) -> float:
         step = self._session_interval * TOGETHER
         return math.floor((now + self._session_interval) / step) * step
-
-    def _ping_of(self, session_id: str) -> bytes:
-        if self._session_ping[0] != session_id:
-            self._session_ping = (session_id, codec.dumps(frames.ping_session(session_id)))
-        return self._session_ping[1]
 
 
 class Heart(Protocol):

@@ -65,8 +65,7 @@ class FrameWriter:
         finally:
             self._send_lock.release()
             # A refused or interrupted sender does it too: whoever left a frame while it held the lock could not.
-            if self._controls or self._texts or self._unsent:
-                self.flush()
+            self.flush()
 
     @property
     def has_unsent(self) -> bool:

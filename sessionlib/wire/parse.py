@@ -114,12 +114,9 @@ def parse_frame(data: codec.Payload) -> Frame:
         SessionProtocolError: It is not UTF-8, not JSON, no object, or has no ``type``.
     """
     try:
-        frame = codec.bare_loads(data)
+        return check_frame(codec.bare_loads(data))
     except (ValueError, RecursionError) as error:
         raise _unreadable(data) from error
-    if frame.__class__ is dict and frame.get("type").__class__ is str:
-        return frame
-    return check_frame(frame)
 
 
 def check_frame(frame: object) -> Frame:

@@ -82,10 +82,7 @@ class Seen:
     def admit(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> list[SessionEvent]:
         """Notes events on their way to the user, and gives those that may go on; ``runs`` as for `note`."""
         if not self._interrupted:
-            if runs:
-                self.note(events, runs)
-            else:
-                self._note_each(events)
+            self.note(events, runs)
             return events
         admitted: list[SessionEvent] = []
         for event in events:  # one at a time: what may pass depends on what has passed just before
@@ -124,7 +121,7 @@ class Seen:
             if message_id is None:
                 continue
             if event.type is _DELTA:
-                state = partial.get(message_id) or self._state_of(message_id)
+                state = self._state_of(message_id)
                 index = event.data["index"]
                 state[0] = index + 1 if isinstance(index, int) else -1
                 state[1] += len(event.data["delta"])
