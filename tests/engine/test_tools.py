@@ -22,6 +22,7 @@ from sessionlib.engine.stop import Stop
 from sessionlib.engine.tools import Outcome, run_tool
 from sessionlib.engine.tools.declare import InvalidArgumentsError
 from sessionlib.wire import frames
+from tests.support.processes import is_running
 
 from .helpers import Caller, Process, answer_of, content_of, eventually
 
@@ -342,14 +343,7 @@ def isolated(tools_file: Path) -> Iterator[LocalEngine]:
 
 def _alive(pids: Path) -> list[int]:
     found = [int(pid) for pid in pids.read_text().split()] if pids.exists() else []
-    return [pid for pid in found if _is_running(pid)]
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    return [pid for pid in found if is_running(pid)]
 
 
 def _result(caller: Caller, command: str) -> dict[str, Any]:
@@ -461,7 +455,7 @@ def test_an_idle_worker_that_has_died_is_replaced(isolated: LocalEngine) -> None
     with Caller.on(isolated) as caller:
         pid = int(_result(caller, '/tool good {"text": "hello"}')["output"].split()[1])
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda: not _is_running(pid))
+        eventually(lambda: not is_running(pid))
         assert _result(caller, '/tool good {"text": "again"}')["status"] == "complete"
 
 

@@ -13,6 +13,7 @@ Example:
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import queue
 import signal
@@ -27,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-__all__ = ["MARKER", "Result", "Script", "run_script"]
+__all__ = ["MARKER", "Result", "Script", "is_running", "run_script"]
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = "ready"
@@ -86,6 +87,16 @@ def run_script(
     """
     with Script(source, *args, env=env, options=options, stdin=stdin) as script:
         return script.wait(timeout)
+
+
+def is_running(pid: int) -> bool:
+    """Whether anything of a process still runs, which may not be this one's child."""
+    # Thread by thread: the first can be a zombie while the others still hold the files of the process.
+    for stat in glob.glob(f"/proc/{pid}/task/*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if Path(stat).read_text().rsplit(")", 1)[1].split()[0] not in ("Z", "X"):
+                return True
+    return False
 
 
 class Script:

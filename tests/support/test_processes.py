@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from .processes import Script, run_script
+from .processes import Script, is_running, run_script
 from .waiting import eventually
 
 WAITING = """
@@ -103,7 +103,7 @@ def test_leaving_the_block_kills_what_a_script_forked() -> None:
     """
     with Script(source) as script:
         child = int(script.wait_for())
-    assert eventually(lambda: not _runs(child))
+    assert eventually(lambda: not is_running(child))
 
 
 def test_a_forked_child_that_keeps_the_pipes_does_not_hang_the_wait() -> None:
@@ -115,11 +115,3 @@ def test_a_forked_child_that_keeps_the_pipes_does_not_hang_the_wait() -> None:
     began = time.monotonic()
     assert run_script(source).rc == 0
     assert time.monotonic() - began < 20
-
-
-def _runs(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
-    except FileNotFoundError:
-        return False
