@@ -30,7 +30,7 @@ Type = SessionEventType
 FRONT = "127.0.0.2"
 """Where a proxy in front of an engine listens: its port has to be that of the engine, which looks at the Host."""
 
-LIMIT = 5.0
+LIMIT = 15.0
 """Seconds that any call of a conversation may take; a hang is one that takes longer."""
 
 ANSWERS = {"one": ["Al", "pha ", "é"], "two": ["Be", "ta"], "run": ["Ga", "mma"]}

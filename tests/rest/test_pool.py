@@ -23,7 +23,7 @@ from tests.rest.conftest import KEY, Handler, Reply, Server
 from tests.support.leaks import allow_threads
 from tests.support.secrets import assert_keeps_secret
 
-SLACK = 0.5
+SLACK = 1.0
 """Seconds that a loaded machine may add to a deadline."""
 
 
@@ -122,7 +122,7 @@ def test_a_peer_that_does_not_read(server: Server) -> None:
             began = time.monotonic()
             with pytest.raises(ApiTimeoutError):
                 client.request("POST", "/agent", json={"text": "x" * 30_000_000})
-        assert time.monotonic() - began <= 0.5 + 2 * SLACK
+        assert time.monotonic() - began <= 0.5 + SLACK
 
 
 def test_an_address_that_swallows_packets() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 __all__ = ["eventually"]
 
 
-def eventually(condition: Callable[[], object], timeout: float = 5.0, interval: float = 0.005) -> bool:
+def eventually(condition: Callable[[], object], timeout: float = 15.0, interval: float = 0.005) -> bool:
     """Waits until a condition holds; tells whether it does.
 
     Example:

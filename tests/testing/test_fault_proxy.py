@@ -138,14 +138,14 @@ class TestPlain:
 
 class TestPace:
     def test_latency_delays_one_direction_only(self, proxy: FaultProxy, echo: Echo) -> None:
-        proxy.downstream.latency(400)
+        proxy.downstream.latency(1200)
         with through(proxy) as sock:
             began = time.monotonic()
             sock.sendall(b"x")
             assert eventually(lambda: echo.received, interval=0.001)
-            assert time.monotonic() - began < 0.35
+            assert time.monotonic() - began < 1.0
             assert sock.recv(1) == b"x"
-            assert time.monotonic() - began >= 0.4
+            assert time.monotonic() - began >= 1.2
 
     def test_latency_delays_and_does_not_pace(self, proxy: FaultProxy) -> None:
         proxy.upstream.latency(100)
