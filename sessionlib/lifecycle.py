@@ -138,7 +138,8 @@ class Lifecycle:
     def terminate(self) -> None:
         """Tells the engine to destroy the session, then detaches; it cannot be resumed.
 
-        Does nothing when not connected.
+        Does nothing when not connected. A link that is down, or that has to be cut in the middle of another thread's
+        upload, cannot tell it: then the engine still has the session, and this client has left it.
         """
         if self.is_connected:
             self._leave(frames.terminate_session, SessionState.TERMINATED)
