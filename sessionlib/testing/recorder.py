@@ -33,7 +33,7 @@ class _Note:
     """One line to be; what is not known yet is filled in later, and what has no value by the end is left out."""
 
     def __init__(self, at: float, where: str, number: int, sign: str, value: Any = None) -> None:
-        self.by = threading.get_ident()
+        self.by = threading.current_thread()  # whose number would be another thread's after its end
         self.at = at
         self.where = where
         self.number = number
@@ -67,7 +67,7 @@ class Recorder:
 
     def lines(self) -> Iterator[Line]:
         """Gives what was recorded so far."""
-        threads: dict[int, int] = {}
+        threads: dict[threading.Thread, int] = {}
         for note in self._notes[:]:
             value = _value(note.value) if isinstance(note.value, bytes) else note.value
             if value is None or (isinstance(value, dict) and value.get("type") in KEEPALIVE):

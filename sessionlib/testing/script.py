@@ -77,13 +77,16 @@ class Script:
     def says_later(self, track: Track, value: Any) -> bool:
         """Whether something is to be said on a track, but another thread has to say something before; files may differ.
 
-        What one thread says has its order; only threads that share a session may come in another one.
+        What one thread says has its order. Where several share a session, any of them may say it: a thread of a
+        pool does now what another one did then.
         """
+        if not track.is_shared:
+            return False
         value = _without_files(value)
-        unsaid = track.unsaid
-        same = [next(differences(_without_files(self.translate(line.value)), value), None) is None for line in unsaid]
-        others = [line.by != unsaid[0].by for line in unsaid]
-        return any(fits and by_other for fits, by_other in zip(same, others, strict=True)) and not same[0]
+        fits = [
+            next(differences(_without_files(self.translate(line.value)), value), None) is None for line in track.unsaid
+        ]
+        return any(fits) and not fits[0]
 
     def differences(self, line: Line, value: Any) -> list[Difference]:
         """Gives where something that was said differs from what was recorded."""

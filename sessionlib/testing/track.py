@@ -15,6 +15,7 @@ __all__ = ["RecordedCall", "Track", "calls_of", "is_optional", "tracks_of"]
 
 # Leaving is no part of a conversation: the engine answers it with nothing, and a link may be gone by then.
 _OPTIONAL = "disconnect_session"
+_JOINS = ("create_session", "connect_session")
 _NAMES_SESSION = ("session_created", "connect_session")
 
 
@@ -54,6 +55,11 @@ class Track:
     def loss(self) -> Line | None:
         """How it was lost, if it was."""
         return self.hears[-1] if self.hears and self.hears[-1].sign == "!" else None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several threads said something in its session, once it was joined."""
+        return len({line.by for line in self.says if line.value.get("type") not in _JOINS}) > 1
 
     @property
     def unsaid(self) -> list[Line]:
