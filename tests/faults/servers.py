@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.faults.script import within
 from tests.support.processes import ROOT
 
-__all__ = ["free_port", "get", "is_up", "running"]
+__all__ = ["free_port", "get", "running"]
 
 
 def free_port() -> int:
@@ -59,10 +59,3 @@ def get(url: str, form: Mapping[str, str] | None = None) -> str:
     except urllib.error.HTTPError as error:
         with error:
             return f"{error.code}: {error.read().decode()[-2000:]}"
-
-
-def is_up(port: int) -> bool:
-    """Whether somebody listens."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False

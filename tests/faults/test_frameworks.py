@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from sessionlib.engine import LocalEngine
-from tests.faults.servers import free_port, get, is_up, running
+from tests.faults.servers import free_port, get, running
 from tests.support.processes import ROOT, run_script
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, is_up
 
 CONVERSE = '''
 import os

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from sessionlib.engine import LocalEngine, tool
-from tests.faults.servers import free_port, get, is_up, running
+from tests.faults.servers import free_port, get, running
 from tests.support.processes import ROOT, run_script
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, is_up
 
 README = (ROOT / "README.md").read_text("utf-8")
 DEMO = "This is the demo model: it quotes you, and knows nothing. You said: "

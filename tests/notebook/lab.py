@@ -6,6 +6,7 @@ sockets behind. The server listens on this machine alone, with a token, and keep
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -18,6 +19,8 @@ from types import TracebackType
 
 import nbformat
 from playwright.sync_api import Locator, Page, sync_playwright
+
+from tests.support.waiting import is_up
 
 __all__ = ["Lab", "browser_path"]
 
@@ -140,10 +143,10 @@ class Lab:
         end = time.monotonic() + 60
         while True:
             for file in (self._folder / "runtime").glob("jpserver-*.json"):
-                try:
-                    return int(json.loads(file.read_text())["port"])
-                except ValueError:
-                    continue  # it is being written
+                with contextlib.suppress(ValueError):  # it is being written
+                    port = int(json.loads(file.read_text())["port"])
+                    if is_up(port):
+                        return port
             log = (self._folder / "server.log").read_text()
             assert self._server.poll() is None, f"the server has ended:\n{log}"
             assert time.monotonic() < end, f"the server does not start:\n{log}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import time
 from collections.abc import Callable
 
-__all__ = ["eventually"]
+__all__ = ["eventually", "is_up"]
 
 
 def eventually(condition: Callable[[], object], timeout: float = 15.0, interval: float = 0.005) -> bool:
@@ -20,3 +22,10 @@ def eventually(condition: Callable[[], object], timeout: float = 15.0, interval:
             return bool(condition())
         time.sleep(interval)
     return True
+
+
+def is_up(port: int) -> bool:
+    """Whether somebody listens on a port of this machine."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
