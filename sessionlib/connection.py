@@ -180,6 +180,11 @@ class Connection:
         if transport is not None:
             transport.abort()
 
+    def await_end(self, deadline: Deadline) -> None:
+        """Waits until a connection that was lost has told its end, which comes soon after its last state."""
+        if self._thread is not None and self.link.is_ours:
+            self._read_out.wait(deadline.remaining())
+
     def abandon(self) -> None:
         """Has it let go when nobody holds the session any more; for the garbage collector, takes no lock."""
         if self.link.is_ours:

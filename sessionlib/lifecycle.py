@@ -124,6 +124,8 @@ class Lifecycle:
                     f"session {self.session_id} was terminated; create a new one", session_id=self.session_id
                 )
             if not self.is_connected:
+                if self._connection is not None:
+                    self._connection.await_end(deadline)
                 self._connection = self._new_connection()
                 self._connection.open(deadline)
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from sessionlib.errors import ForkedSessionError, SessionDisconnectedError, SessionError, SessionTimeoutError
@@ -38,6 +39,9 @@ class LinkState:
         self.state = SessionState.CONNECTING
         self.transport: Transport | None = None
         self._loss: Callable[[], SessionError] | None = None
+        # Protects the order in which changes are told: that in which they were made.
+        self._telling = threading.Lock()
+        self._untold: deque[SessionState] = deque()
         self._pid = os.getpid()
 
     @property
@@ -69,9 +73,12 @@ class LinkState:
             self.state = state
             self.transport = transport
             self._loss = loss or self._loss
+            self._untold.append(state)
             self._changed.notify_all()
         logger.info("= session %s %s at %s", self._session_id, state, self._joiner.host)
-        self._on_state(state)
+        with self._telling:
+            while self._untold:  # whoever comes first tells the changes of the others as well
+                self._on_state(self._untold.popleft())
 
     def wait_usable(self, deadline: Deadline) -> Transport:
         """Gives the transport, waiting while the link is being re-opened.
