@@ -13,8 +13,8 @@ from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.mailbox import Mailbox, TimedMailbox
 from sessionlib.stats import Gauges, SessionStats
-from sessionlib.turn_readers import Request, TurnReaders
-from sessionlib.wire.turns import NEUTRAL, Origin, Ticket, TurnTracker
+from sessionlib.turn_readers import OnRequest, Request, TurnReaders
+from sessionlib.wire.turns import NEUTRAL, Ticket, TurnTracker
 
 __all__ = ["Hub", "Posts"]
 
@@ -39,7 +39,8 @@ class Hub:
     Args:
         backlog_size: How many events wait for the next listener while none is open.
         on_request: Gets each event that asks for an answer, and each refusal of an answer, with where it
-            comes from; called on the reading thread, must not wait.
+            comes from, before a reader of its turn does; called on the reading thread with the lock held, it
+            notes it and gives what there is to do afterwards. Neither may wait.
         on_left: Gets the post of a turn whose reader was dropped; likewise.
         gauges: What counts; None counts for itself.
         alone: Whether nobody else can know the session yet.
@@ -48,7 +49,7 @@ class Hub:
     def __init__(
         self,
         backlog_size: int,
-        on_request: Callable[[SessionEvent, Origin], None],
+        on_request: OnRequest,
         on_left: Callable[[Ticket], None] | None = None,
         gauges: Gauges | None = None,
         *,
@@ -106,15 +107,19 @@ class Hub:
             # First of all: while those who wait wake up, the rest is done.
             for listener in self._listeners:
                 listener.put(events if late is None or listener in hearers else _without(late, events))
-            unattended = self._turns.follow(events, requests)
+            cuts = self._turns.follow(events, requests)
+            # Entered before the readers of turns have them and look them up.
+            noted = [self._on_request(event, origin) for event, origin in requests] if requests else ()
+            unattended = self._turns.share_out(events, cuts)
             if keep:
                 self._backlog.keep(_without(late, unattended), self._listeners)
         observer = observing.observer()
         if observer is not None:
             for ticket, event in self._gauges.take_heard():
                 observer.heard(ticket, event)
-        for event, origin in requests:
-            self._on_request(event, origin)
+        for see_to in noted:
+            if see_to is not None:
+                see_to()
         while self._dropped and self._on_left is not None:
             self._on_left(self._dropped.popleft())
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from sessionlib.events import SessionEvent
 from sessionlib.mailbox import TimedMailbox
+from sessionlib.turn_readers import OnRequest
 from sessionlib.wire.state import SessionState
-from sessionlib.wire.turns import Origin, Ticket
+from sessionlib.wire.turns import Ticket
 
 if TYPE_CHECKING:
     import ssl
@@ -70,13 +70,14 @@ class Callbacks(NamedTuple):
     """What a connection tells its session, on the reading thread; none of them may wait.
 
     Attributes:
-        on_request: An event asks for an answer, or tells that an answer was refused; where it comes from.
+        on_request: An event asks for an answer, or tells that an answer was refused; where it comes from. Gives
+            what there is to do once the event is delivered.
         on_left: Nobody reads the turn of this post any more.
         on_lost_answer: The answer to the request with this id may not have arrived.
         on_state: The state has changed.
     """
 
-    on_request: Callable[[SessionEvent, Origin], None]
+    on_request: OnRequest
     on_left: Callable[[Ticket], None]
     on_lost_answer: Callable[[str], None]
     on_state: Callable[[SessionState], None]

@@ -11,9 +11,13 @@ from sessionlib.mailbox import Mailbox, TimedMailbox
 from sessionlib.stats import Gauges
 from sessionlib.wire.turns import Origin, Ticket, TurnTracker
 
-__all__ = ["Request", "TurnReaders"]
+__all__ = ["Cut", "OnRequest", "Request", "TurnReaders"]
 
 Request = tuple[SessionEvent, Origin]
+# Takes a request in; gives what there is to do once it is delivered.
+OnRequest = Callable[[SessionEvent, Origin], Callable[[], None] | None]
+# Where the events of one owner begin among those that arrived, and whose they are.
+Cut = tuple[int, Ticket | None]
 _DELTA = SessionEventType.MESSAGE_DELTA
 _REQUESTS = frozenset({SessionEventType.APPROVAL_REQUEST, SessionEventType.REAUTH_REQUEST})
 
@@ -78,19 +82,19 @@ class TurnReaders:
         self._turns[ticket].close(failure)
         return True
 
-    def follow(self, events: Sequence[SessionEvent], requests: list[Request]) -> Sequence[SessionEvent]:
-        """Gives each event to the reader of its turn, if it has one.
+    def follow(self, events: Sequence[SessionEvent], requests: list[Request]) -> list[Cut]:
+        """Finds out whose turns events belong to.
 
         Args:
             events: What arrived.
             requests: What is appended to: events that ask for an answer, and refusals of answers.
 
         Returns:
-            The events that no reader of a turn has got.
+            What `share_out` goes by.
         """
-        # Where an owner's events begin: pieces in a row are one owner's, and only the first of them is
-        # followed, for the others would change nothing.
-        cuts: list[tuple[int, Ticket | None]] = []
+        # Pieces in a row are one owner's, and only the first of them is followed, for the others would change
+        # nothing.
+        cuts: list[Cut] = []
         follow, note = self._tracker.follow, self._gauges.note
         is_watched, in_pieces = observing.observer() is not None, False
         for at, event in enumerate(events):
@@ -104,21 +108,12 @@ class TurnReaders:
                 if self._turns:
                     cuts.append((at, owner))
             in_pieces = is_piece
-        return self._share_out(events, cuts) if self._turns and events else events
+        return cuts
 
-    def _look_into(self, event: SessionEvent, owner: Ticket | None, requests: list[Request]) -> Ticket | None:
-        """Notes what asks for an answer, and what is about an answer of ours; gives whose turn it belongs to."""
-        origin = Origin(owner, self._tracker.course)
-        if owner is None or owner.makes_turn:
-            requests.append((event, origin))
-            return owner
-        if owner.refusal is event:
-            requests.append((event, origin))
-        return self._tracker.current  # it matters to the turn that waits for the answer
-
-    def _share_out(
-        self, events: Sequence[SessionEvent], cuts: Sequence[tuple[int, Ticket | None]]
-    ) -> Sequence[SessionEvent]:
+    def share_out(self, events: Sequence[SessionEvent], cuts: Sequence[Cut]) -> Sequence[SessionEvent]:
+        """Gives each event to the reader of its turn, if it has one; gives those that no such reader has got."""
+        if not cuts:
+            return events
         unattended: list[SessionEvent] = []
         attended: dict[Ticket, list[SessionEvent]] = {}
         ends = [*(at for at, _ in cuts[1:]), len(events)]
@@ -131,3 +126,13 @@ class TurnReaders:
         for owner, owned in attended.items():
             self._turns[owner].put(owned)
         return unattended
+
+    def _look_into(self, event: SessionEvent, owner: Ticket | None, requests: list[Request]) -> Ticket | None:
+        """Notes what asks for an answer, and what is about an answer of ours; gives whose turn it belongs to."""
+        origin = Origin(owner, self._tracker.course)
+        if owner is None or owner.makes_turn:
+            requests.append((event, origin))
+            return owner
+        if owner.refusal is event:
+            requests.append((event, origin))
+        return self._tracker.current  # it matters to the turn that waits for the answer

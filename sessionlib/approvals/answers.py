@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import weakref
 from collections.abc import Callable, Mapping
@@ -65,7 +66,9 @@ class Answers:
         word = "approved" if response.approved else "denied"
         logger.info("= session %s: %s was %s by %s", event.session_id, tool_of(event) or "a tool", word, by)
         if post is not None and post.refusal is not None:  # it was back before its post was noted
-            self.refused(post, post.refusal)
+            tell = self.refused(post, post.refusal)
+            if tell is not None:
+                tell()
 
     def give_remembered(self, event: SessionEvent) -> bool:
         """Gives the answer that was kept for a request's tool; False when there is none."""
@@ -93,14 +96,13 @@ class Answers:
         """
         self._transmit(record.event, ApprovalResponse(bool(record.approved), record.confirm, record.deny_reason))
 
-    def refused(self, answer: Ticket, error: SessionEvent) -> None:
-        """Takes note that the engine did not take an answer."""
+    def refused(self, answer: Ticket, error: SessionEvent) -> Callable[[], None] | None:
+        """Enters that the engine did not take an answer; gives what tells of it."""
         settled_by = _SETTLED.get(str(error.data.get("code")))
         told = error.data.get("approved") if settled_by != "expired" else False
         verdict = None if settled_by is None else (told if isinstance(told, bool) else None, settled_by)
         entry = self._ledger.refused(answer, verdict)
-        if entry is not None:
-            self._on_refused(entry, error)
+        return None if entry is None else functools.partial(self._on_refused, entry, error)
 
     def _transmit(self, event: SessionEvent, response: ApprovalResponse) -> Ticket | None:
         send = self._send()

@@ -84,20 +84,18 @@ class ApprovalDesk:
 
     # ---- requests ------------------------------------------------------------------------------
 
-    def note(self, event: SessionEvent, origin: Origin) -> None:
-        """Takes in a request, or the refusal of an answer; on the reading thread, so it never waits."""
+    def note(self, event: SessionEvent, origin: Origin) -> Callable[[], None] | None:
+        """Enters a request, or the refusal of an answer, and gives what there is to do once it is delivered.
+
+        Both happen on the reading thread, so neither waits; the first with the hub's lock held.
+        """
         if event.type is SessionEventType.ERROR:
-            if origin.ticket is not None:
-                self._answers.refused(origin.ticket, event)
-        elif event.type is SessionEventType.REAUTH_REQUEST:
+            return None if origin.ticket is None else self._answers.refused(origin.ticket, event)
+        if event.type is SessionEventType.REAUTH_REQUEST:
             self._reauths.note(event, origin)
-            self._dispatch(loose for loose in self._reauths.loose() if loose is event)
-        else:
-            lost = self._ledger.note(event, origin)
-            if lost is not None:
-                self._submit(event, functools.partial(self._answers.give_again, lost))
-            if not is_attended(origin.ticket) and self._has_taker(event):
-                self._dispatch([event])
+            return lambda: self._dispatch(loose for loose in self._reauths.loose() if loose is event)
+        lost = self._ledger.note(event, origin)
+        return functools.partial(self._see_to, event, origin, lost)
 
     def expect_again(self, message_id: str) -> None:
         """Notes that the answer to a request may be lost; if the request comes again, so does its answer."""
@@ -160,6 +158,12 @@ class ApprovalDesk:
                 raise self._kept.popleft()
 
     # ---- within --------------------------------------------------------------------------------
+
+    def _see_to(self, event: SessionEvent, origin: Origin, lost: ApprovalRecord | None) -> None:
+        if lost is not None:
+            self._submit(event, functools.partial(self._answers.give_again, lost))
+        if not is_attended(origin.ticket) and self._has_taker(event):
+            self._dispatch([event])
 
     def _has_taker(self, event: SessionEvent) -> bool:
         handlers = self._handlers.for_tool(tool_of(event))

@@ -29,6 +29,7 @@ from sessionlib import (
     approve_all,
     deny_all,
 )
+from sessionlib.approvals.ledger import Ledger
 from sessionlib.testing import FaultProxy
 from sessionlib.wire import frames
 from tests.client.shop import Shop, open_shop, order
@@ -101,6 +102,36 @@ def test_ask_runs_handlers_on_the_calling_thread(session: Session) -> None:
     thread.start()
     thread.join()
     assert names == [threading.current_thread().name, "my own"]
+
+
+def slowly(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """Gives whoever waits for events time to get ahead of the reading thread."""
+    real = getattr(Ledger, method)
+
+    def slow(self: Ledger, *args: Any) -> Any:
+        if threading.current_thread().name.startswith("sessionlib-reader"):
+            time.sleep(0.2)
+        return real(self, *args)
+
+    monkeypatch.setattr(Ledger, method, slow)
+
+
+def test_a_request_is_known_before_anybody_reads_of_it(
+    shop: Shop, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slowly(monkeypatch, "note")
+    assert session.ask(order(7), timeout=5, on_approval=approve_all).text == REFUNDED
+    with pytest.raises(ApprovalRequiredError) as caught:
+        session.ask(order(8), timeout=5)
+    caught.value.request.deny()
+    assert shop.ran == [("refund", 7, 1.0)]
+
+
+def test_a_refusal_is_known_before_anybody_reads_of_it(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    slowly(monkeypatch, "refused")
+    with pytest.raises(ApprovalRequiredError, match="the engine refused the answer") as caught:
+        session.ask(order(7), timeout=5, on_approval=lambda request: ApprovalResponse(True, confirm={"order": "seven"}))
+    caught.value.request.deny()
 
 
 @pytest.mark.parametrize("read", ["events", "text", "result"])
