@@ -74,7 +74,7 @@ class Poster:
             self._link.check_usable()
             stand_in = network.stand_in()
             if stand_in is not None:
-                stand_in.admit(self._link.transport, frame, deadline)
+                self._admit(stand_in, frame, deadline)
             if not acquire(self._posting, deadline):
                 raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
             try:
@@ -83,6 +83,14 @@ class Poster:
                 self._posting.release()
         finally:
             outgoing.close()
+
+    def _admit(self, stand_in: network.StandIn, frame: Frame, deadline: Deadline) -> None:
+        while True:
+            transport = self._link.wait_usable(deadline)
+            try:
+                return stand_in.admit(transport, frame, deadline)
+            except SessionDisconnectedError:
+                self._link.await_loss(transport, deadline)
 
     def _post(
         self, outgoing: Outgoing, contents: tuple[str, ...], makes_turn: bool, attend: bool, deadline: Deadline

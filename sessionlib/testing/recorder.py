@@ -68,15 +68,17 @@ class Recorder:
     def lines(self) -> Iterator[Line]:
         """Gives what was recorded so far."""
         threads: dict[threading.Thread, int] = {}
+        at = 0.0
         for note in self._notes[:]:
+            at = max(at, note.at)  # of two threads the one that looked at the clock last may have noted first
             value = _value(note.value) if isinstance(note.value, bytes) else note.value
             if value is None or (isinstance(value, dict) and value.get("type") in KEEPALIVE):
                 continue
             if isinstance(value, bytes):
-                yield Line(note.at, note.where, note.number, "<*", {"base64": base64.b64encode(value).decode()})
+                yield Line(at, note.where, note.number, "<*", {"base64": base64.b64encode(value).decode()})
                 continue
             by = threads.setdefault(note.by, len(threads) + 1) if (note.where, note.sign) == (LINK, ">") else 0
-            yield Line(note.at, note.where, note.number, note.sign, self._redaction.apply(value), by)
+            yield Line(at, note.where, note.number, note.sign, self._redaction.apply(value), by)
 
     # ---- links -----------------------------------------------------------------------------------
 

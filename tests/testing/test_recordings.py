@@ -28,6 +28,7 @@ from sessionlib import (
 )
 from sessionlib.engine import LocalEngine
 from sessionlib.testing import FaultProxy, record, replay
+from sessionlib.testing.replayed_link import ReplayedLink
 from sessionlib.wire import frames
 from tests.client.sessions import resumed_session
 from tests.rest.conftest import Reply, Server
@@ -216,6 +217,32 @@ def test_a_cut_link_is_cut_and_opened_again(live: LocalEngine, tape: Path, no_ne
     with Client(base_url="http://127.0.0.1:9/v1") as other, replay(tape):
         assert lose_the_link(other, lambda: None) == recorded
     assert len([line for line in lines_of(tape) if "open" in line.get("=", {})]) == 2
+
+
+def test_a_post_on_a_link_that_is_being_lost_waits_for_the_next_one(
+    live: LocalEngine, tape: Path, nowhere: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, release = threading.Event(), ReplayedLink.release
+
+    def talk(client: Client, lose: Callable[[], object]) -> list[str]:
+        with shop(client) as session:
+            first = session.ask("Hello!").text
+            lose()
+            return [first, session.ask("Still there?").text]
+
+    def release_slowly(self: ReplayedLink) -> None:
+        release(self)
+        released.set()
+        time.sleep(0.2)  # in which the session does not know yet that its link is gone
+
+    with FaultProxy.in_front_of(live) as proxy:
+        client = proxy.client(live.api_key)
+        with record(tape):
+            recorded = talk(client, proxy.reset)
+        client.close()
+    monkeypatch.setattr(ReplayedLink, "release", release_slowly)
+    with replay(tape):
+        assert talk(nowhere, lambda: released.wait(30)) == recorded
 
 
 def test_a_close_frame_of_the_engine_comes_again(engine: ScriptEngine, tape: Path) -> None:
