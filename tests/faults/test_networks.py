@@ -161,17 +161,18 @@ def test_a_half_open_link_is_noticed_by_its_silence(proxy: FaultProxy, engine: S
 def test_a_link_on_which_anything_comes_is_alive(engine: ScriptEngine) -> None:
     engine.on("ws:ping", lambda conn, frame: None)
     engine.on("ping_session", lambda conn, frame: None)
-    with joined(engine, ping_interval=0.2, pong_timeout=0.2) as session:
-        for number in range(10):
+    # Between two frames two seconds may pass on a machine that is busy, and all of them take longer than that.
+    with joined(engine, ping_interval=0.2, pong_timeout=2) as session:
+        for number in range(25):
             engine.push(frames.participant_status("s1", f"Unheard of {number}"))
             time.sleep(0.1)
         assert len(engine.handshakes) == 1
-        assert eventually(lambda: session.state == "reconnecting" or len(engine.handshakes) > 1, 0.4 + SLACK)
+        assert eventually(lambda: session.state == "reconnecting" or len(engine.handshakes) > 1, 2.2 + SLACK)
 
 
 def test_odd_pongs_do_no_harm(engine: ScriptEngine) -> None:
     engine.on("ws:ping", lambda conn, frame: conn.send_raw(text_frame(b"never sent", opcode=10) * 3))
-    with joined(engine, ping_interval=0.1, pong_timeout=0.3) as session:
+    with joined(engine, ping_interval=0.1, pong_timeout=5) as session:
         engine.wait_for("ws:ping", 5)
         assert session.get_messages(timeout=5) == []
         assert len(engine.handshakes) == 1
@@ -192,15 +193,17 @@ def test_a_call_into_a_black_hole_takes_no_longer_than_it_may(
 def test_a_message_that_drips_is_delivered_whole_though_a_call_gave_up(engine: ScriptEngine) -> None:
     def drip(conn: Connection, frame: Received) -> None:
         data = text_frame(frames.history("s1", [agent_message("s1", "m1", "late")]))
-        for at in range(0, len(data), 20):
-            conn.send_raw(data[at : at + 20])
+        size = len(data) // 25
+        for at in range(0, len(data), size):
+            conn.send_raw(data[at : at + size])
             conn.sleep(0.1)
         conn.send(notification("s1", "m2", text_content("whole")))
 
     engine.on("get_messages", drip)
     engine.on("ws:ping", lambda conn, frame: None)  # an answer would come in the middle of the message
-    with joined(engine, ping_interval=0.2, pong_timeout=0.3) as session:
-        listener = session.listen(event_types=["message_complete"], timeout=5)
+    # Between two pieces two seconds may pass on a machine that is busy, and all of them take longer than that.
+    with joined(engine, ping_interval=0.2, pong_timeout=2) as session:
+        listener = session.listen(event_types=["message_complete"], timeout=15)
         with pytest.raises(SessionTimeoutError), within(0.3):
             session.get_messages(timeout=0.3)
         assert next(listener).text == "whole"

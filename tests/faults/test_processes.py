@@ -315,7 +315,7 @@ def test_a_clock_that_is_set_changes_nothing(
     engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:
     real = time.time
-    with joined(engine, ping_interval=0.2, pong_timeout=0.2) as session:
+    with joined(engine, ping_interval=0.2, pong_timeout=5) as session:
         monkeypatch.setattr(time, "time", lambda: real() + jump)
         with pytest.raises(TimeoutError), within(0.3):
             next(session.listen(event_types=["message_complete"], timeout=0.3))
