@@ -97,10 +97,12 @@ def test_ctrl_c_gets_out_at_once_and_twice(engine: ScriptEngine, point: str) -> 
             running.wait_for("drop")
             engine.stop_listening()
             engine.drop_all()
+        if point == "send":
+            # Before the script says that it is there: the whole message could have gone by then.
+            engine.wait_for("connect_session")
+            proxy.upstream.blackhole()
         for _ in range(2):
             running.wait_for(MARKER)
-            if point == "send":
-                proxy.upstream.blackhole()
             time.sleep(0.3)
             sent = time.monotonic()
             running.send_signal(signal.SIGINT)
@@ -139,7 +141,10 @@ print("answer", session.ask("two", timeout=5).text, flush=True)
 session.disconnect()
 """
     with script(body, engine) as running:
-        running.interrupt_at(after=0.3)
+        running.wait_for(MARKER)
+        engine.wait_for("post_message")
+        time.sleep(0.3)  # by which it waits for the answer
+        running.send_signal(signal.SIGINT)
         running.wait_for(MARKER)
         engine.push_many(turn())
         assert running.wait_for("answer") == "Hello there"
@@ -150,6 +155,7 @@ def test_ctrl_c_while_leaving_leaves_all_the_same(engine: ScriptEngine) -> None:
     engine.on("ws:close", lambda conn, frame: conn.sleep(20))
     body = """
 session = make().connect()
+session._connection._close_timeout = 5.0  # or it has left by itself when Ctrl-C comes late
 for _ in range(2):
     try:
         ready()
@@ -162,6 +168,7 @@ assert not [t.name for t in threading.enumerate() if t.name.startswith("sessionl
 """
     with script(body, engine) as running:
         running.wait_for(MARKER)
+        engine.wait_for("ws:close")
         time.sleep(0.1)
         sent = time.monotonic()
         running.send_signal(signal.SIGINT)
@@ -285,6 +292,7 @@ session.disconnect()
 """
     with script(body, engine) as running:
         running.wait(20).check()
+    engine.wait_idle()  # or the last frame may not have been read yet
     first = [frame["type"] for frame in engine.received if frame.connection == 1]
     assert first == ["connect_session", "post_message", *["get_messages"] * 100, "disconnect_session"]
     assert len(engine.handshakes) == 1 + (how == "opens its own")
