@@ -121,7 +121,10 @@ class HttpProxy(_Front):
     def _serve(self, sock: socket.socket) -> None:
         head = b""
         while b"\r\n\r\n" not in head:
-            head += sock.recv(1)
+            byte = sock.recv(1)
+            if not byte:  # the client has given up
+                return
+            head += byte
         self.heads.append(head)
         answer = self.answers.pop(0) if self.answers else None
         if answer == b"":
