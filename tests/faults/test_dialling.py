@@ -142,8 +142,8 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next(
     with full_backlog("127.0.0.9", engine.port):
         resolver(lambda host: ["127.0.0.9", "127.0.0.1"])
         session = remote(engine.port)
-        with within(2):
-            session.connect(2)
+        with within(4):
+            session.connect(4)
         session.disconnect()
 
 
