@@ -326,7 +326,8 @@ def test_a_session_that_is_not_back_in_time_is_lost_and_says_so(engine: ScriptEn
         engine.drop_all()
         with pytest.raises(SessionDisconnectedError) as caught, within(0.4):
             list(session.listen(timeout=5))
-        assert isinstance(caught.value.__cause__, SessionConnectionError)
+        # What the last try met: nobody there, unless it was the one that the time cut off.
+        assert isinstance(caught.value.__cause__, (SessionConnectionError, SessionTimeoutError))
         assert session.state == "disconnected"
 
 
