@@ -175,9 +175,11 @@ class Connection(Duplex):
         while b"\r\n\r\n" not in buffer:
             buffer += self._take_bytes()
         head, _, rest = buffer.partition(b"\r\n\r\n")
-        self.head = head + b"\r\n\r\n"
-        self.engine.log.add_head(self.head)
+        head += b"\r\n\r\n"
+        # In this order: once the runner sees it, the client may be answered before it is logged.
+        self.engine.log.add_head(head)
         with self._arrived:
+            self.head = head
             self._arrived.notify_all()
         return rest
 
