@@ -27,6 +27,7 @@ SHOP = '''
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from sessionlib.engine import tool
 
@@ -44,9 +45,11 @@ def stock(item: str) -> int:
 
 
 @tool
-def wait(seconds: float) -> str:
-    """Take a while."""
-    time.sleep(seconds)
+def wait(file: str) -> str:
+    """Wait for a file beside this one."""
+    end = time.monotonic() + 60.0  # so that a test that has failed leaves nothing behind
+    while not Path(__file__).with_name(file).exists() and time.monotonic() < end:
+        time.sleep(0.01)
     return "waited"
 '''
 """A file for ``--tools``."""

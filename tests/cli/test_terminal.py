@@ -86,12 +86,13 @@ def test_approvals_at_the_prompt(cli: Cli, shop: str) -> None:
 def test_ctrl_c_stops_a_turn_and_not_the_program(cli: Cli, shop: str) -> None:
     with on_terminal(cli, f"chat --tools {shop}") as terminal:
         terminal.wait_for("\n>")
-        terminal.type('/tool wait {"seconds": 1.5}')
-        terminal.wait_for("runs wait(seconds=1.5)")
+        terminal.type('/tool wait {"file": "go"}')
+        terminal.wait_for('runs wait(file="go")')
         terminal.press("C-c")
         terminal.wait_for(f"{STOPPED}\n>")
         # The turn goes on unseen, and the next message waits for its end.
         terminal.type("Still there?")
+        (cli.home / "go").touch()
         shown = terminal.wait_for('You said: "Still there?"\n\n>')
         assert "waited" not in shown
         # At the question too, where it denies.
@@ -100,7 +101,8 @@ def test_ctrl_c_stops_a_turn_and_not_the_program(cli: Cli, shop: str) -> None:
         terminal.press("C-c")
         terminal.wait_for(f"{STOPPED}\n>", after=QUESTION)
         terminal.type("/history")
-        terminal.wait_for("(denies it: the person has stopped this turn)")
+        # At the prompt: on a command that still runs, it ends the program.
+        terminal.wait_for("\n>", after="(denies it: the person has stopped this turn)")
         terminal.press("C-c")
         terminal.wait_for("Ctrl-C once more to quit, or Ctrl-D.\n>")
         terminal.press("C-c")
@@ -152,11 +154,12 @@ def test_lines_of_earlier_chats_are_at_hand(cli: Cli, shop: str) -> None:
     with on_terminal(cli, "chat") as terminal:
         terminal.wait_for("\n>")
         terminal.press("Up", "Up", "Enter")
-        terminal.wait_for('You said: "A first line"')
+        # Each time up to the prompt: what Tab and Ctrl-D mean there, they mean nowhere else.
+        terminal.wait_for('You said: "A first line"\n\n>')
         terminal.press(*"/hi", "Tab", "Enter")
-        terminal.wait_for("agent\n")
+        terminal.wait_for("\n>", after="agent\n")
         terminal.press(*"/file", "Space", *"sho", "Tab", "Enter")
-        terminal.wait_for("shop.py (")
+        terminal.wait_for("\n>", after="shop.py (")
         terminal.press("C-d")
         assert terminal.status() == 0
 
