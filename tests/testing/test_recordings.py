@@ -34,6 +34,7 @@ from tests.client.sessions import resumed_session
 from tests.rest.conftest import Reply, Server
 from tests.support.script_engine import ScriptEngine, refuse, turn, user_message
 from tests.support.secrets import SENTINEL_KEY
+from tests.support.waiting import eventually
 from tests.testing.toolbox import heard, shop
 
 Type = SessionEventType
@@ -81,6 +82,8 @@ def test_a_conversation_is_heard_again_without_network_engine_and_key(
 def test_a_replay_has_no_thread_of_its_own(live: LocalEngine, tape: Path, nowhere: Client) -> None:
     with record(tape), shop(live.client()) as session:
         session.ask("Hello!")
+    # The heartbeat ends by itself, and the next session takes one over that has not ended yet.
+    assert eventually(lambda: not any(thread.name == "sessionlib-heartbeat" for thread in threading.enumerate()))
     before = set(threading.enumerate())
     with replay(tape), shop(nowhere) as session:
         session.ask("Hello!")
