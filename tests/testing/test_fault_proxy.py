@@ -67,7 +67,7 @@ def proxy(echo: Echo, seed: int) -> Iterator[FaultProxy]:
 
 @contextmanager
 def through(proxy: FaultProxy) -> Iterator[socket.socket]:
-    with closing(socket.create_connection(("127.0.0.1", proxy.port), timeout=5)) as sock:
+    with closing(socket.create_connection(("127.0.0.1", proxy.port), timeout=30)) as sock:
         yield sock
 
 
@@ -117,10 +117,10 @@ class TestPlain:
                 sock.recv(1)
 
     def test_no_engine_is_a_reset(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
-        with FaultProxy("127.0.0.1", port) as proxy, pytest.raises(ConnectionResetError):
-            connect_and_read(proxy)
+        with socket.socket() as taken:  # so that nobody else gets the port, the proxy itself included
+            taken.bind(("127.0.0.1", 0))
+            with FaultProxy(*taken.getsockname()) as proxy, pytest.raises(ConnectionResetError):
+                connect_and_read(proxy)
 
     def test_exit_joins_everything(self, echo: Echo) -> None:
         with no_leaks():
@@ -138,24 +138,26 @@ class TestPlain:
 
 class TestPace:
     def test_latency_delays_one_direction_only(self, proxy: FaultProxy, echo: Echo) -> None:
-        proxy.downstream.latency(1200)
+        proxy.downstream.latency(60_000)
+        with through(proxy) as sock:
+            sock.sendall(b"x")
+            assert eventually(lambda: echo.received)  # and not in a minute
+        proxy.downstream.latency(200)
         with through(proxy) as sock:
             began = time.monotonic()
             sock.sendall(b"x")
-            assert eventually(lambda: echo.received, interval=0.001)
-            assert time.monotonic() - began < 1.0
             assert sock.recv(1) == b"x"
-            assert time.monotonic() - began >= 1.2
+            assert time.monotonic() - began >= 0.2
 
     def test_latency_delays_and_does_not_pace(self, proxy: FaultProxy) -> None:
-        proxy.upstream.latency(100)
+        proxy.upstream.latency(400)
         with through(proxy) as sock:
             began = time.monotonic()
             for _ in range(20):
                 sock.sendall(b"x")
                 time.sleep(0.005)
             assert read(sock, 20) == b"x" * 20
-            assert time.monotonic() - began < 1.0
+            assert time.monotonic() - began < 4.0  # one after the other they would take 8 s
 
     def test_jitter_keeps_the_order(self, proxy: FaultProxy) -> None:
         proxy.upstream.latency(10, jitter=10)
@@ -169,9 +171,9 @@ class TestPace:
         proxy.upstream.bandwidth(10_000)
         with through(proxy) as sock:
             began = time.monotonic()
-            sock.sendall(bytes(2000))
-            assert len(read(sock, 2000)) == 2000
-            assert 0.15 <= time.monotonic() - began < 1.0
+            sock.sendall(bytes(8000))
+            assert len(read(sock, 8000)) == 8000
+            assert 0.6 <= time.monotonic() - began < 4.0
 
     def test_slicer(self, proxy: FaultProxy) -> None:
         proxy.downstream.slicer(100, 0.02)
@@ -234,6 +236,8 @@ class TestCuts:
         with through(proxy) as sock:
             sock.sendall(MESSAGE)
             assert proxy.wait_link().over.wait(5)
+        # A link can be over before the engine has accepted it.
+        assert eventually(lambda: len(echo.received) >= 100)
         echo.stop()
         assert bytes(echo.received) == MESSAGE[:100]
         assert bool(echo.errors) == (how == "RST")
@@ -323,15 +327,16 @@ class TestShuffle:
         sent = bytearray()
         for _ in range(20):
             proxy.shuffle()
-            with through(proxy) as sock:
-                sock.settimeout(0.05)
-                sock.sendall(MESSAGE)
-                try:
+            got = b""
+            try:
+                with through(proxy) as sock:  # which may meet a reset already, as the sending may
+                    sock.settimeout(0.05)
+                    sock.sendall(MESSAGE)
                     got = read(sock, 256)
-                except OSError:
-                    got = b""
-                sent += got
-                assert MESSAGE.startswith(got)
+            except (ConnectionResetError, BrokenPipeError, TimeoutError):
+                pass
+            sent += got
+            assert MESSAGE.startswith(got)
         proxy.clear()
 
 
