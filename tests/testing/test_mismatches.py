@@ -20,6 +20,8 @@ from tests.support.script_engine import ScriptEngine
 from tests.testing.toolbox import shop
 
 REFUND = '/tool refund {"order_id": "7", "amount": 12.5}'
+# Seconds of patience, all of which a test takes: a thread that has something to say may be late on a busy machine.
+PATIENCE = 3.0
 
 
 @pytest.fixture
@@ -125,7 +127,7 @@ def test_something_said_too_early_is_told_when_nobody_says_the_rest(recorded: Pa
         with shop(nowhere) as session:
             session.ask(REFUND)
 
-    assert 'recorded: "Hello!"' in mismatch(recorded, ask, patience=0.1)
+    assert 'recorded: "Hello!"' in mismatch(recorded, ask, patience=PATIENCE)
 
 
 def test_a_changed_file_is_told_by_its_digest(live: LocalEngine, tape: Path, nowhere: Client) -> None:
@@ -177,8 +179,8 @@ def test_code_that_waits_for_what_it_prevents_is_told_so(recorded: Path, nowhere
             for _ in events:
                 pass
 
-    told = mismatch(recorded, approve_nothing, patience=0.2)
-    assert "nothing was said for 0.2 s, where this was recorded:" in told
+    told = mismatch(recorded, approve_nothing, patience=PATIENCE)
+    assert "nothing was said for 3 s, where this was recorded:" in told
     assert "tool_call_approval" in told
 
 
