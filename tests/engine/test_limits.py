@@ -37,14 +37,7 @@ from .helpers import (
     rest,
 )
 
-SMALL = Limits(
-    connections=20,
-    head_seconds=0.5,
-    body_seconds=0.5,
-    message_bytes=100_000,
-    outbound_bytes=100_000,
-    session_file_bytes=50_000,
-)
+SMALL = Limits(connections=20, message_bytes=100_000, outbound_bytes=100_000, session_file_bytes=50_000)
 
 
 @pytest.fixture
@@ -53,8 +46,15 @@ def small() -> Iterator[LocalEngine]:
         yield engine
 
 
+@pytest.fixture
+def hasty() -> Iterator[LocalEngine]:
+    """Only for what is too slow: on a busy machine everybody is, now and then."""
+    with LocalEngine(limits=Limits(head_seconds=1.0, body_seconds=1.0)) as engine:
+        yield engine
+
+
 def connect(engine: Address) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", urlsplit(engine.base_url).port or 0), timeout=10)
+    return socket.create_connection(("127.0.0.1", urlsplit(engine.base_url).port or 0), timeout=60)
 
 
 @contextlib.contextmanager
@@ -93,13 +93,16 @@ def test_sizes_of_requests(small: LocalEngine) -> None:
         (head(small, "GET /v1/agents HTTP/1.1", *many), 431),
         (head(small, "POST /v1/agent HTTP/1.1", json_type, "Content-Length: 99999999999"), 413),
         (head(small, "POST /v1/agent HTTP/1.1", json_type, "Transfer-Encoding: chunked") + b"5\r\nhello\r\n", 411),
-        (head(small, "POST /v1/agent HTTP/1.1", json_type, "Content-Length: 10") + b"{}", 408),
         (head(small, "POST /v1/agent HTTP/1.1", json_type, "Content-Length: 1") + b'{"name": "x"}', 400),
-        (b"GET /v1/agents HTTP/1.1\r\nHost: ", 408),
-        (b"", 408),
     ]
     for data, expected in cases:
-        assert status(raw(small, data) or b"HTTP/1.1 408 ") == expected, data[:80]
+        assert status(raw(small, data)) == expected, data[:80]
+
+
+def test_what_does_not_arrive_is_not_waited_for(hasty: LocalEngine) -> None:
+    fields = ("Content-Type: application/json", "Content-Length: 10")
+    for data in (head(hasty, "POST /v1/agent HTTP/1.1", *fields) + b"{}", b"GET /v1/agents HTTP/1.1\r\nHost: ", b""):
+        assert status(raw(hasty, data) or b"HTTP/1.1 408 ") == 408, data[:80]
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_sent(small: LocalEngine) -> None:
@@ -118,9 +121,9 @@ def test_a_body_that_may_come_is_asked_for(small: LocalEngine) -> None:
         assert sock.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
-def test_slow_senders_are_let_go_in_time(small: LocalEngine) -> None:
+def test_slow_senders_are_let_go_in_time(hasty: LocalEngine) -> None:
     with contextlib.ExitStack() as stack:
-        slow = [stack.enter_context(connect(small)) for _ in range(5)]
+        slow = [stack.enter_context(connect(hasty)) for _ in range(5)]
         begun = time.monotonic()
         while any(not readable(sock, 0) for sock in slow):
             for sock in slow:
@@ -128,7 +131,7 @@ def test_slow_senders_are_let_go_in_time(small: LocalEngine) -> None:
                     sock.sendall(b"G")
             time.sleep(0.05)
             assert time.monotonic() - begun < 10
-        assert rest(small, "GET", "/agents").status_code == 200
+        assert rest(hasty, "GET", "/agents").status_code == 200
 
 
 @pytest.mark.parametrize(
