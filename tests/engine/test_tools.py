@@ -146,7 +146,7 @@ class Point:
     y: float
 
 
-def run(function: Callable[..., Any], seconds: float = 5.0, limit: int = 1000, **arguments: Any) -> Outcome:
+def run(function: Callable[..., Any], seconds: float = 60.0, limit: int = 1000, **arguments: Any) -> Outcome:
     return run_tool(tool(function), arguments, Stop(), seconds, limit)
 
 
@@ -261,7 +261,7 @@ def test_terminating_stops_a_tool_and_nothing_is_heard_after_it() -> None:
         assert started.wait(5)
         caller.say(frames.terminate_session(caller.session_id))
         caller.until(lambda frame: frame["type"] == "terminate_session")
-        eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-turn")], 3)
+        eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-turn")], 10)
         go.set()
         caller.say(frames.ping_session(caller.session_id))
         assert caller.hear()["type"] == "pong"
@@ -390,6 +390,8 @@ def test_a_huge_result_there_is_cut(isolated: LocalEngine) -> None:
 def test_a_tool_that_hangs_is_ended_with_its_children(isolated: LocalEngine, tmp_path: Path, deaf: str) -> None:
     pids = tmp_path / "pids"
     with Caller.on(isolated) as caller:
+        # Its time is for the tool: the worker's start, which can take as long, has none of its own.
+        assert _result(caller, '/tool good {"text": "ready"}')["status"] == "complete"
         result = _result(caller, f'/tool hangs {{"pids": "{pids}", "deaf": {deaf}}}')
         assert result["output"] == "tool hangs did not finish within 3 s and was ended"
         assert len(pids.read_text().split()) == 2
@@ -404,7 +406,7 @@ def test_terminating_ends_a_tool_with_its_children(isolated: LocalEngine, tmp_pa
         eventually(lambda: len(_alive(pids)) == 2)
         caller.say(frames.terminate_session(caller.session_id))
         caller.until(lambda frame: frame["type"] == "terminate_session")
-        eventually(lambda: not _alive(pids), 3)
+        eventually(lambda: not _alive(pids), 10)
 
 
 def test_the_engines_key_is_not_in_the_tools_environment(tools_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,7 +421,8 @@ def test_closing_the_engine_leaves_no_process_behind(tools_file: Path, tmp_path:
     with LocalEngine(tools=str(tools_file)) as engine, Caller.on(engine) as caller:
         caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}'))
         eventually(lambda: len(_alive(pids)) == 2)
-    assert not _alive(pids)
+    # Killed they are, but what a tool has started is nobody's child here, and dies in its own time.
+    eventually(lambda: not _alive(pids), 10)
     assert subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, check=False).stdout == b""
 
 
@@ -477,10 +480,10 @@ def test_turns_have_a_time_limit() -> None:
         """Wait."""
         go.wait(30)
 
-    with LocalEngine(tools=[slow], limits=Limits(turn_seconds=0.2)) as engine, Caller.on(engine) as caller:
+    with LocalEngine(tools=[slow], limits=Limits(turn_seconds=2.0)) as engine, Caller.on(engine) as caller:
         begun = time.monotonic()
         heard = caller.ask("/tool slow")
         assert time.monotonic() - begun < 10
-        assert "its 0.2 s are over" in content_of(heard[-2])["error"]
+        assert "its 2 s are over" in content_of(heard[-2])["error"]
         assert "quotes" in answer_of(caller.ask("and now?"))
         go.set()
