@@ -23,7 +23,7 @@ MIB = 1 << 20
 SCRIPT = """
 import os, signal, sys
 from sessionlib.engine import Limits, LocalEngine
-limits = Limits(head_seconds=0.5, body_seconds=0.5, session_file_bytes=1 << 20)
+limits = Limits(head_seconds=2.0, body_seconds=1.5, session_file_bytes=1 << 20)
 with LocalEngine(path=sys.argv[1], api_key=os.environ["SESSIONLIB_API_KEY"], limits=limits) as engine:
     print("serves on", engine.base_url, "until it is told to stop", flush=True)
     signal.sigwait([signal.SIGTERM])
@@ -104,7 +104,7 @@ def upload(engine: Process, count: int) -> None:
             caller.until_status("Idle")
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_what_is_refused_takes_no_memory_and_leaves_no_file(engine: Process, tmp_path: Path) -> None:
     def abuse(times: int) -> None:
         for _ in range(times):
@@ -172,7 +172,7 @@ def floods(engine: Process, each: int) -> Iterator[Callable[[], bool]]:
             thread.join()
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_floods_leave_the_others_alone(engine: Process) -> None:
     with Caller.on(engine) as calm:
         calm.ask("before")

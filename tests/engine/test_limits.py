@@ -495,7 +495,8 @@ def test_a_history_larger_than_the_queue_is_sent_whole(small: LocalEngine) -> No
 
 
 def test_a_silent_client_is_pinged_and_a_dead_one_let_go() -> None:
-    with LocalEngine(limits=Limits(silence_seconds=0.2)) as engine, Caller.on(engine) as caller:
+    limits = Limits(silence_seconds=0.5)
+    with LocalEngine(limits=limits) as engine, Caller.on(engine) as caller:
         for _ in range(5):
             opcode, _ = caller.ws.recv_data_frame(control_frame=True)
             assert opcode == websocket.ABNF.OPCODE_PING
@@ -505,9 +506,9 @@ def test_a_silent_client_is_pinged_and_a_dead_one_let_go() -> None:
             received = b"x"
             while received:
                 received = dead.recv(1000)
-    with LocalEngine(limits=Limits(silence_seconds=0.2)) as engine, Caller.on(engine) as caller:
+    with LocalEngine(limits=limits) as engine, Caller.on(engine) as caller:
         for _ in range(10):
-            time.sleep(0.1)
+            time.sleep(0.25)
             caller.ask("still here")
 
 
