@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sessionlib.engine import LocalEngine, tool
+from sessionlib.engine import LocalEngine, audience, tool
 from sessionlib.wire import frames
 
 from .helpers import (
@@ -378,7 +378,11 @@ def test_a_deleted_agent_ends_the_turns_of_its_sessions(engine: LocalEngine) -> 
         assert content_of(heard[-2])["error"] == "The agent of this session was deleted."
 
 
-def test_what_was_said_on_a_lost_link_is_found_on_the_next(engine: LocalEngine) -> None:
+def test_what_was_said_on_a_lost_link_is_found_on_the_next(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The engine waits for the old link only so long: what it waits for is the question here.
+    monkeypatch.setattr(audience, "_SETTLE_SECONDS", 20.0)
     with Caller.on(engine) as caller:
         session_id = caller.session_id
     for number in range(50):
