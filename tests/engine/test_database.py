@@ -309,8 +309,11 @@ def limit(size):
 def fill(*_):
     limit(os.path.getsize(sys.argv[2] + "-wal"))
     open(sys.argv[4] + ".full", "w").close()
+def empty(*_):
+    limit(resource.RLIM_INFINITY)
+    os.unlink(sys.argv[4] + ".full")
 signal.signal(signal.SIGUSR1, fill)
-signal.signal(signal.SIGUSR2, lambda *_: limit(resource.RLIM_INFINITY))
+signal.signal(signal.SIGUSR2, empty)
 from sessionlib.engine.__main__ import main
 sys.exit(main())
 """
@@ -344,7 +347,7 @@ def test_a_full_disk_is_an_error_and_no_ack(narrow: Process, path: Path) -> None
             # Larger than what was refused just now: a little room may be left.
             large = {"name": "x", "instructions": "x" * 1_000_000}
             assert rest(narrow, "POST", "/agent", json=large).status_code == 507
-            narrow.popen.send_signal(signal.SIGUSR2)
+            _make_room(narrow, path)
             eventually(lambda: rest(narrow, "POST", "/agent", json={"name": "x"}).status_code == 200)
             acked.add(caller.post("after")["message_id"])
             caller.until_status("Idle")
@@ -352,14 +355,14 @@ def test_a_full_disk_is_an_error_and_no_ack(narrow: Process, path: Path) -> None
     assert acked <= set(check(path))
 
 
-def test_a_turn_whose_end_could_not_be_kept_is_closed_later(narrow: Process) -> None:
+def test_a_turn_whose_end_could_not_be_kept_is_closed_later(narrow: Process, path: Path) -> None:
     with Caller.on(narrow) as caller:
         caller.say(frames.post_message(caller.session_id, "/tool large"))
         caller.until(lambda frame: content_of(frame).get("type") == "tool_call")
         narrow.popen.send_signal(signal.SIGUSR1)
         assert caller.until(lambda frame: frame["type"] == "error")["code"] == "storage_full"
         caller.until_status("Idle")
-    narrow.popen.send_signal(signal.SIGUSR2)
+    _make_room(narrow, path)
     with Caller(narrow, caller.session_id) as again:
         eventually(lambda: again.post("go on")["type"] == "post_message")
         again.until_status("Idle")
@@ -367,6 +370,14 @@ def test_a_turn_whose_end_could_not_be_kept_is_closed_later(narrow: Process) -> 
         kept = [message["content"] for message in again.history()]
     results = [content["status"] for content in kept if content["type"] == "tool_result"]
     assert (results, [content["error"] for content in kept if "error" in content]) == (["error"], [CUT])
+
+
+def _make_room(narrow: Process, path: Path) -> None:
+    # What is small may find a little room before the signal has come, and what follows it none.
+    full = path.with_name("tools.py.full")
+    eventually(full.exists)
+    narrow.popen.send_signal(signal.SIGUSR2)
+    eventually(lambda: not full.exists())
 
 
 def _refused(caller: Caller, acked: set[str]) -> dict[str, str] | None:
