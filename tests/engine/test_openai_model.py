@@ -104,7 +104,7 @@ def failing(status: int, *headers: str, message: str = f"no {KEY} no") -> bytes:
 GOOD = stream({"content": "Hel"}, {"content": "lo"})
 
 
-def ask(*replies: Reply | bytes, timeout: float = 5.0, stop: Stop | None = None) -> tuple[list[Piece], Endpoint]:
+def ask(*replies: Reply | bytes, timeout: float = 30.0, stop: Stop | None = None) -> tuple[list[Piece], Endpoint]:
     with Endpoint(*replies) as endpoint:
         model = OpenAIModel("m", base_url=endpoint.url, api_key=KEY, timeout=timeout)
         try:
@@ -242,7 +242,8 @@ def test_an_endpoint_that_fails_ends_the_answer_in_words_without_the_key(
 ) -> None:
     caplog.set_level(logging.INFO)
     with Endpoint(reply) as endpoint:
-        model = OpenAIModel("m", base_url=endpoint.url, api_key=KEY, timeout=0.3)
+        # Short only for the one that is about it: each other answer is to be waited for, and asked for once.
+        model = OpenAIModel("m", base_url=endpoint.url, api_key=KEY, timeout=1.0 if reply is _hang else 30.0)
         with pytest.raises(ModelError) as failed:
             list(model.answer(Question("", (Said("user", "hi"),))))
         model.close()
