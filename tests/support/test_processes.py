@@ -12,8 +12,8 @@ from .waiting import eventually
 
 WAITING = """
     import sys, time
-    print("ready", *sys.argv[1:], flush=True)
     try:
+        print("ready", *sys.argv[1:], flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         print("interrupted")
