@@ -10,7 +10,6 @@ import shutil
 import signal
 import sqlite3
 import stat
-import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -392,7 +391,7 @@ def _refused(caller: Caller, acked: set[str]) -> dict[str, str] | None:
 
 def test_another_program_that_locks_the_file_delays_only_writes(path: Path) -> None:
     with (
-        LocalEngine(path=str(path), limits=Limits(busy_seconds=1.0)) as engine,
+        LocalEngine(path=str(path), limits=Limits(busy_seconds=3.0)) as engine,
         Caller.on(engine) as writer,
         Caller.on(engine) as reader,
         contextlib.closing(sqlite3.connect(path, isolation_level=None)) as outside,
@@ -404,7 +403,7 @@ def test_another_program_that_locks_the_file_delays_only_writes(path: Path) -> N
             begun = time.monotonic()
             assert reader.history() == []
             took.append(time.monotonic() - begun)
-        assert statistics.quantiles(took, n=100)[98] < 1.0
+        assert max(took) < 2.0  # one that waited for the lock as well would have taken 3 s
         refused = writer.hear()
         assert (refused["type"], refused["code"]) == ("error", "storage_busy")
         outside.execute("ROLLBACK")
