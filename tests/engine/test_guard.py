@@ -207,9 +207,12 @@ def test_it_listens_on_this_machine_only(engine: LocalEngine) -> None:
 
 
 _LISTENING = """
-import os, re, sys
+import contextlib, os, re, sys
 pid = sys.argv[1]
-links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+links = []
+for fd in os.listdir(f"/proc/{pid}/fd"):
+    with contextlib.suppress(FileNotFoundError):  # closed just now
+        links.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
 inodes = set(re.findall(r"socket:\\[(\\d+)\\]", " ".join(links)))
 for table in ("tcp", "tcp6"):
     for line in list(open(f"/proc/{pid}/net/{table}"))[1:]:
