@@ -83,7 +83,7 @@ def test_the_command_line_answers_with_nothing_but_this_machine() -> None:
         sys.argv = ["sessionlib", "ask", "--model", "local", "What is the capital of France?"]
         sys.exit(main())
     """
-    asked = run_script(script, env={"XDG_CACHE_HOME": str(weights_path().parents[2])})
+    asked = run_script(script, timeout=250.0, env={"XDG_CACHE_HOME": str(weights_path().parents[2])})
     assert (asked.rc, asked.stdout) == (0, "The capital of France is Paris.\n"), asked
 
 

@@ -11,7 +11,7 @@ from sessionlib.testing.faults.waiting import Waker, wait_io
 
 __all__ = ["JOIN_TIMEOUT", "Duplex", "PeerGone"]
 
-JOIN_TIMEOUT = 5.0
+JOIN_TIMEOUT = 15.0
 
 
 class PeerGone(ConnectionError):

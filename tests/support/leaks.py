@@ -15,7 +15,7 @@ from sessionlib.testing.faults.waiting import stack
 
 __all__ = ["SETTLE", "LeakError", "Snapshot", "allow_descriptors", "allow_threads", "no_leaks"]
 
-SETTLE = 3.0
+SETTLE = 10.0
 """Seconds in which what was ended has to be gone; a machine under load takes its time."""
 
 _COLLECT = 0.1
@@ -66,15 +66,16 @@ class Snapshot:
             if not any(pattern.match(target) for pattern in _allowed_descriptors)
         ]
 
-    def check(self, settle: float = SETTLE) -> None:
+    def check(self, settle: float | None = None) -> None:
         """Waits until nothing new is left.
 
         Args:
-            settle: The longest wait, in seconds.
+            settle: The longest wait, in seconds; ``SETTLE`` when not given.
 
         Raises:
             LeakError: Something is; the message names it and says what each thread is doing.
         """
+        settle = SETTLE if settle is None else settle
         begun = time.monotonic()
         if not self._settles(begun + min(_COLLECT, settle)):
             # An abandoned session may sit in a cycle; collecting it is its owner's right.
@@ -96,7 +97,7 @@ class Snapshot:
 
 
 @contextmanager
-def no_leaks(settle: float = SETTLE) -> Iterator[Snapshot]:
+def no_leaks(settle: float | None = None) -> Iterator[Snapshot]:
     """Checks that a block leaves nothing behind.
 
     Example:

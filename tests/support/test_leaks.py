@@ -13,15 +13,20 @@ from pathlib import Path
 
 import pytest
 
+from sessionlib.testing.faults.waiting import stack
+
 from . import leaks
 from .leaks import LeakError, Snapshot, no_leaks
 from .script_engine import ScriptEngine
 from .secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
+from .waiting import eventually
 
 FAILING_TESTS = """
 import logging, socket, threading, time
 from hypothesis import given, strategies
+from tests.support import leaks
 
+leaks.SETTLE = 3.0  # nothing that is forgotten here ends by itself
 stop = threading.Event()
 
 def test_thread():
@@ -61,7 +66,7 @@ def test_a_run_with_every_kind_of_leak(tmp_path: Path) -> None:
     (tmp_path / "test_failing.py").write_text(FAILING_TESTS)
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:asyncio", "--rootdir", str(tmp_path)]
     command += ["-p", "no:cacheprovider", str(tmp_path), "--hypothesis-seed=7"]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": "."})
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=110, env={**os.environ, "PYTHONPATH": "."})
     assert "2 failed, 5 passed, 4 errors" in ran.stdout, ran.stdout
     assert '> {"type":"connect_session","session_id":"s1"}' in ran.stdout
     assert re.search(r'^< .*"get_messages"', ran.stdout, re.MULTILINE)
@@ -84,6 +89,7 @@ class TestSnapshot:
         snapshot = Snapshot()
         thread = threading.Thread(target=stop.wait, name="lingering")
         thread.start()
+        assert eventually(lambda: "in wait" in stack(thread))
         with pytest.raises(LeakError, match=r"(?s)thread 'lingering' is left over.*wait"):
             snapshot.check(settle=0.02)
         stop.set()
