@@ -261,7 +261,7 @@ def test_terminating_stops_a_tool_and_nothing_is_heard_after_it() -> None:
         assert started.wait(5)
         caller.say(frames.terminate_session(caller.session_id))
         caller.until(lambda frame: frame["type"] == "terminate_session")
-        eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-turn")], 10)
+        eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-turn")], 4)
         go.set()
         caller.say(frames.ping_session(caller.session_id))
         assert caller.hear()["type"] == "pong"
@@ -406,7 +406,7 @@ def test_terminating_ends_a_tool_with_its_children(isolated: LocalEngine, tmp_pa
         eventually(lambda: len(_alive(pids)) == 2)
         caller.say(frames.terminate_session(caller.session_id))
         caller.until(lambda frame: frame["type"] == "terminate_session")
-        eventually(lambda: not _alive(pids), 10)
+        eventually(lambda: not _alive(pids), 4)
 
 
 def test_the_engines_key_is_not_in_the_tools_environment(tools_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -282,4 +282,4 @@ def test_closing_is_idempotent_and_the_engine_can_start_again() -> None:
     with engine, Caller.on(engine) as caller:
         assert engine.port == port
         caller.ask("hello again")
-    eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-")])
+    eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-")], 2)
