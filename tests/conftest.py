@@ -18,7 +18,14 @@ from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY, LogWatch
 
 # An own "ci" profile, because that of hypothesis is derandomized where a CI variable is set.
-hypothesis.settings.register_profile("ci", derandomize=False, print_blob=True, deadline=None)
+# How long drawing takes tells of the machine, not of the test.
+hypothesis.settings.register_profile(
+    "ci",
+    derandomize=False,
+    print_blob=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 _OUR_ENVIRONMENT = re.compile(r"(SESSIONLIB|VECTORSHIFT)_.*|(http|https|ws|wss|all|no)_proxy", re.IGNORECASE)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sessionlib import ApprovalRequest, ApprovalResponse, Client, Session
@@ -105,7 +105,7 @@ def follow(client: Client, script: list[Step]) -> str:
 def test_200_conversations_of_two_threads_are_heard_again(live: LocalEngine, nowhere: Client, tmp_path: Path) -> None:
     played: list[Path] = []
 
-    @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=200)
     @given(scripts, scripts)
     def check(one: list[Step], other: list[Step]) -> None:
         tape = tmp_path / f"{len(played)}.jsonl"
