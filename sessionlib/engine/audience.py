@@ -120,10 +120,23 @@ class Audience:
         with self._lock:
             self._status, self._turn_id = status, turn_id
             heard = self._spread(encode(self._status_frame()))
-            if status is ParticipantStatus.IDLE:
-                self._turn_id = None
-                self._pending.clear()
         _flush(heard)
+
+    def conclude(self, turn_id: str, following: str | None) -> list[Subscriber]:
+        """Tells everybody that a turn has ended; gives whom to flush.
+
+        Args:
+            turn_id: The turn.
+            following: The turn that is about to be worked on, if any; see `expect`.
+        """
+        with self._lock:
+            self._status, self._turn_id = ParticipantStatus.IDLE, turn_id
+            heard = self._spread(encode(self._status_frame()))
+            self._turn_id = following
+            if following is not None:
+                self._status = ParticipantStatus.PROCESSING
+            self._pending.clear()
+        return heard
 
     def expect(self, turn_id: str) -> None:
         """Takes note that a turn is about to be worked on: who joins now must not take the session for idle."""

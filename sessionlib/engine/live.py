@@ -93,6 +93,8 @@ class LiveSession:
             subscriber.put(encode(ack))
             self._queue.append(turn)
             begin = self._claim()
+            if self._current is None:
+                self._take_next()  # for the worker, which has just ended the turn before
         subscriber.flush()
         return begin
 
@@ -155,8 +157,6 @@ class LiveSession:
     def current(self) -> tuple[Turn, Stop] | None:
         """Gives the turn to work on, and its off switch; None when nothing is to be done."""
         with self._changed:
-            if self._current is None:
-                self._take_next()  # posted since the last turn's end, and left to this worker
             if self._current is None or self.terminated:
                 self._working = False
                 return None
@@ -181,11 +181,12 @@ class LiveSession:
 
     def end(self, turn: Turn) -> None:
         """Ends the current turn, tells everybody, and takes the next one."""
-        self.audience.set_status(ParticipantStatus.IDLE, turn.id)
         with self._changed:
-            self._current = None
-            self._take_next()
+            self._current = self._queue.popleft() if self._queue else None
+            heard = self.audience.conclude(turn.id, self._current.id if self._current is not None else None)
             self._changed.notify_all()
+        for subscriber in heard:
+            subscriber.flush()
 
     def stop(self, reason: str) -> None:
         """Stops what runs now."""
