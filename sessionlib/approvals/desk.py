@@ -95,7 +95,14 @@ class ApprovalDesk:
             self._reauths.note(event, origin)
             return lambda: self._dispatch(loose for loose in self._reauths.loose() if loose is event)
         lost = self._ledger.note(event, origin)
-        return functools.partial(self._see_to, event, origin, lost)
+
+        def see_to() -> None:
+            if lost is not None:
+                self._submit(event, functools.partial(self._answers.give_again, lost))
+            if not is_attended(origin.ticket) and self._has_taker(event):
+                self._dispatch([event])
+
+        return see_to
 
     def expect_again(self, message_id: str) -> None:
         """Notes that the answer to a request may be lost; if the request comes again, so does its answer."""
@@ -158,12 +165,6 @@ class ApprovalDesk:
                 raise self._kept.popleft()
 
     # ---- within --------------------------------------------------------------------------------
-
-    def _see_to(self, event: SessionEvent, origin: Origin, lost: ApprovalRecord | None) -> None:
-        if lost is not None:
-            self._submit(event, functools.partial(self._answers.give_again, lost))
-        if not is_attended(origin.ticket) and self._has_taker(event):
-            self._dispatch([event])
 
     def _has_taker(self, event: SessionEvent) -> bool:
         handlers = self._handlers.for_tool(tool_of(event))
