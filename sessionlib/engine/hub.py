@@ -104,11 +104,12 @@ class Hub:
         arguments = {**call.arguments, **answer.confirm}
         if answer.approved:
             check_arguments(self._kit.tools.get(call.tool), arguments)
-        message_id = self._store.calls.answer(
-            call, answer.approved, arguments, answer.reason, contents.USER, answer.content
-        )
-        facts = {"message_id": message_id, "approved": answer.approved}
-        by.put(encode(frames.ack("post_message", session.id, **facts)))
+        with session.answering:
+            message_id = self._store.calls.answer(
+                call, answer.approved, arguments, answer.reason, contents.USER, answer.content
+            )
+            facts = {"message_id": message_id, "approved": answer.approved}
+            by.put(encode(frames.ack("post_message", session.id, **facts)))
         by.flush()
         if session.answered(call.approval_id or ""):
             self._runner.begin(session)

@@ -33,6 +33,8 @@ class LiveSession:
         audience: Who hears it.
         terminated: Whether it is over for good.
         posting: Held while a post is kept and queued, so that turns are answered in the order of the history.
+        answering: Held while an answer to an approval request is kept and acknowledged, and while a turn looks for
+            answers, so that the ack comes before all that comes of it.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class LiveSession:
         self.record = record
         self.id = record.id
         self.posting = threading.Lock()
+        self.answering = threading.Lock()
         # Protects everything below.
         self._changed = threading.Condition()
         self._queue: deque[Turn] = deque(turns)

@@ -106,7 +106,8 @@ class TurnRun:
             if not self._bench.busy:
                 self._stop.check()
             self._session.heed(self._bench.wake)
-            calls = self._kit.store.calls.open(self._turn)
+            with self._session.answering:
+                calls = self._kit.store.calls.open(self._turn)
             for call in calls:
                 self._begin(call)
             if self._bench.busy:

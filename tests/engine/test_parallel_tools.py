@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from sessionlib.engine import Limits, LocalEngine, tool
 from sessionlib.engine.models import Asked, Text
+from sessionlib.engine.store.calls import Calls
 from sessionlib.wire import frames
 
 from .helpers import Caller, Frame, answer_of, approve, content_of, deny, kinds
@@ -131,6 +133,29 @@ def test_what_is_approved_runs_while_others_run_or_wait(caller: Caller, relay: R
     caller.post(approve(), first)
     caller.until_status("Idle")
     assert results(caller.heard) == [("complete", 0), ("complete", 1), ("complete", 2), ("denied", "no")]
+
+
+def test_an_answer_is_acknowledged_before_its_turn_goes_on(
+    caller: Caller, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = Calls.answer
+
+    def slowly(self: Calls, *args: Any) -> str:
+        message_id = answer(self, *args)
+        relay.go[1].set()  # now the turn, which was held up by another tool, looks for answers
+        time.sleep(0.2)
+        return message_id
+
+    monkeypatch.setattr(Calls, "answer", slowly)
+    relay.go[0].set()
+    post(caller, ("asked", 0), ("leg", 1))
+    asked = caller.until(lambda frame: content_of(frame).get("type") == "tool_call_approval")["message"]["id"]
+    assert relay.begun[1].wait(10)
+    before = len(caller.heard)
+    caller.say(frames.post_message(caller.session_id, approve(), asked))
+    caller.until_status("Idle")
+    told = [frame["type"] for frame in caller.heard[before:] if content_of(frame).get("type") != "tool_call"]
+    assert told[0] == "post_message"
 
 
 def test_what_was_done_before_a_restart_is_told_in_its_place(relay: Relay, tmp_path: Path) -> None:
