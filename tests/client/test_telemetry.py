@@ -81,6 +81,12 @@ def session() -> Iterator[Session]:
         yield session
 
 
+def refund(session: Session, **options: Any) -> None:
+    """Has order 7 refunded, and leaves: whoever asks has its answer before the last of it is told to telemetry."""
+    session.ask("Refund order 7 please", **options)
+    session.disconnect()
+
+
 def attributes(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
 
@@ -90,7 +96,7 @@ def test_a_turn_with_a_tool_and_an_approval_is_told_by_the_conventional_names(
 ) -> None:
     start()
     with told.spans_to.get_tracer("mine").start_as_current_span("my work") as mine:
-        session.ask("Refund order 7 please")
+        refund(session)
     assert set(told.spans) == {"invoke_agent Shop", "execute_tool refund", "approval refund", "my work"}
 
     turn = told.spans["invoke_agent Shop"]
@@ -128,7 +134,7 @@ def test_a_turn_with_a_tool_and_an_approval_is_told_by_the_conventional_names(
 
 def test_durations_are_measured_per_operation(start: Start, told: Told, session: Session) -> None:
     start()
-    session.ask("Refund order 7 please")
+    refund(session)
     points = told.points("gen_ai.client.operation.duration")
     assert {point.attributes["gen_ai.operation.name"]: point.count for point in points} == {
         "invoke_agent": 1,
@@ -143,7 +149,7 @@ def test_durations_are_measured_per_operation(start: Start, told: Told, session:
 
 def test_nothing_that_was_said_is_told_unless_that_is_asked_for(start: Start, told: Told, session: Session) -> None:
     start()
-    session.ask("Refund order 7 please")
+    refund(session)
     everything = " ".join(span.to_json() for span in told.spans.values())
     assert "please" not in everything
     assert "refunded." not in everything
@@ -152,7 +158,7 @@ def test_nothing_that_was_said_is_told_unless_that_is_asked_for(start: Start, to
 
 def test_what_was_said_is_told_where_it_is_asked_for(start: Start, told: Told, session: Session) -> None:
     start(content=True)
-    session.ask("Refund order 7 please")
+    refund(session)
     turn, call = attributes(told.spans["invoke_agent Shop"]), attributes(told.spans["execute_tool refund"])
     assert json.loads(turn["gen_ai.input.messages"]) == [
         {"role": "user", "parts": [{"type": "text", "content": "Refund order 7 please"}]}
@@ -176,7 +182,7 @@ def test_a_turn_that_fails_and_a_tool_that_fails_are_errors(start: Start, told: 
 
 def test_a_denial_is_told_as_one(start: Start, told: Told, session: Session) -> None:
     start()
-    session.ask("Refund order 7 please", on_approval=lambda request: False)
+    refund(session, on_approval=lambda request: False)
     assert attributes(told.spans["approval refund"])["sessionlib.approval.approved"] is False
     assert "execute_tool refund" not in told.spans
 
@@ -232,6 +238,6 @@ def test_it_is_begun_once_and_can_be_ended(start: Start, told: Told, session: Se
 
 def test_nothing_watches_once_it_was_ended(told: Told, session: Session) -> None:
     instrument(tracer_provider=told.spans_to, meter_provider=told.metrics_to)()
-    session.ask("Refund order 7 please")
+    refund(session)
     assert not told.spans
     assert observing.observer() is None
