@@ -15,7 +15,7 @@ from sessionlib import SessionDisconnectedError, heartbeat
 from sessionlib.link import LinkOptions
 from tests.client.sessions import opened, resumed_session
 from tests.client.test_hub import CollectingEvents
-from tests.support.script_engine import ScriptEngine
+from tests.support.script_engine import Received, ScriptEngine
 from tests.support.waiting import eventually
 
 
@@ -55,23 +55,31 @@ def be_busy(seconds: float) -> None:
         sum(range(1000))
 
 
+def none_before_its_time(pings: list[Received], began: float) -> bool:
+    """Whether no ping came before its tenth of a second; how much later one arrives is the machine's doing."""
+    return all(ping.at - began >= 0.09 * number for number, ping in enumerate(pings, 1))
+
+
 @pytest.mark.slow
 def test_pings_go_out_while_the_users_code_is_busy(engine: ScriptEngine) -> None:
+    began = time.monotonic()
     with opened(engine, ping_interval=0.1):
-        be_busy(1.0)
-        at = [frame.at for frame in engine.frames("ping_session")]
-        assert engine.frames("ping_session")[0] == {"type": "ping_session", "session_id": "s1"}
-        assert 5 <= len(at) <= 11
-        assert min(later - earlier for earlier, later in pairwise(at)) > 0.02
+        be_busy(1.5)
+        pings = engine.frames("ping_session")
+        assert pings[0] == {"type": "ping_session", "session_id": "s1"}
+        assert len(pings) >= 5
+        assert none_before_its_time(pings, began)
 
 
 @pytest.mark.slow
 def test_a_silent_engine_gets_pings_of_both_kinds(engine: ScriptEngine) -> None:
     engine.on("ping_session", lambda conn, frame: None)
+    began = time.monotonic()
     with opened(engine, ping_interval=0.1):
-        be_busy(1.0)
-        assert 3 <= len(engine.frames("ws:ping")) <= 11
-        assert 5 <= len(engine.frames("ping_session")) <= 11
+        be_busy(1.5)
+        for kind, at_least in (("ws:ping", 3), ("ping_session", 5)):
+            assert len(engine.frames(kind)) >= at_least
+            assert none_before_its_time(engine.frames(kind), began)
 
 
 class AnsweringLink:
@@ -113,6 +121,15 @@ def test_an_engine_that_answers_the_sessions_pings_gets_no_others() -> None:
     assert 11 <= len(link.sent) <= 13
 
 
+def test_pings_that_were_missed_are_not_made_up_for() -> None:
+    link, pulse = AnsweringLink(1234.5, "ping_session"), heartbeat.Pulse(LinkOptions())
+    pulse.begin(link.now)
+    link.now += 30.0
+    following = pulse.beat(cast(Any, link), "s1", link.now)
+    assert [kind for _, kind in link.sent] == ["ping", "ping_session"]
+    assert following - link.now >= 4.5
+
+
 def test_an_engine_that_does_not_answer_them_gets_pings_that_it_must() -> None:
     link = AnsweringLink(1234.5, "ping")
     link.live(61.0)
@@ -130,20 +147,24 @@ def test_a_link_that_answers_nothing_is_dead_after_both_times() -> None:
 @pytest.mark.slow
 def test_the_pings_of_sessions_that_began_apart_go_out_together(engine: ScriptEngine) -> None:
     with contextlib.ExitStack() as stack:
+        began = time.monotonic()
         for number in range(5):
             stack.enter_context(resumed_session(engine, f"s{number}", ping_interval=2.0))
             time.sleep(0.005)
+        apart = time.monotonic() - began
         at = [frame.at for frame in engine.wait_for("ping_session", 5)]
-    # At most two of the moments, which are a tenth of a second apart.
-    assert sum(later - earlier > 0.05 for earlier, later in pairwise(at)) <= 1
+    # The moments are a tenth of a second apart: at most two of them, unless it took longer to begin.
+    assert sum(later - earlier > 0.05 for earlier, later in pairwise(at)) <= 1 + apart // 0.1
 
 
 @pytest.mark.slow
 def test_the_sessions_ping_goes_out_every_five_seconds_at_the_latest(engine: ScriptEngine) -> None:
+    before = time.monotonic()
     with opened(engine, ping_interval=60.0):
         began = time.monotonic()
         (ping,) = engine.wait_for("ping_session", timeout=7.0)
-        assert 4.5 <= ping.at - began < 6.0
+        assert ping.at - before >= 4.5
+        assert ping.at - began < 6.0
         assert engine.frames("ws:ping") == []
 
 
@@ -164,6 +185,7 @@ def test_pings_of_the_engine_are_answered_while_the_users_code_is_busy(engine: S
 def test_no_ping_follows_the_farewell(engine: ScriptEngine) -> None:
     with opened(engine, ping_interval=0.01):
         engine.wait_for("ping_session", 3)
+    engine.wait_idle()  # when it has heard all that was sent
     count = len(engine.everything)
     time.sleep(0.1)
     assert len(engine.everything) == count
@@ -176,11 +198,13 @@ def test_no_ping_follows_the_farewell(engine: ScriptEngine) -> None:
 def test_a_silent_link_counts_as_dead_in_time(engine: ScriptEngine) -> None:
     for kind in ("ws:ping", "ping_session"):
         engine.on(kind, lambda conn, frame: None)
+    before = time.monotonic()
     with opened(engine, ping_interval=0.2, pong_timeout=0.3, reconnect=False) as session:
         began = time.monotonic()
         with pytest.raises(SessionDisconnectedError, match="s1"):
             next(session.listen())
-        assert 0.4 <= time.monotonic() - began < 1.5
+        assert time.monotonic() - before >= 0.4
+        assert time.monotonic() - began < 1.5
         assert not session.is_connected
 
 
@@ -188,8 +212,8 @@ def test_a_silent_link_counts_as_dead_in_time(engine: ScriptEngine) -> None:
 def test_a_link_that_says_anything_at_all_is_alive(engine: ScriptEngine) -> None:
     for kind in ("ws:ping", "ping_session"):
         engine.on(kind, lambda conn, frame: None)
-    with opened(engine, ping_interval=0.2, pong_timeout=0.3, reconnect=False) as session:
-        for _ in range(10):
+    with opened(engine, ping_interval=0.2, pong_timeout=1.8, reconnect=False) as session:
+        for _ in range(25):
             engine.latest.ping()
             time.sleep(0.1)
         assert session.is_connected
@@ -203,7 +227,9 @@ def test_one_thread_keeps_all_sessions_alive_and_ends_with_the_last(engine: Scri
     sessions = [resumed_session(engine, f"s{number}", ping_interval=0.1).connect() for number in range(10)]
     assert len(keepers()) == 1
     engine.wait_for("ping_session", 30)
-    assert {frame["session_id"] for frame in engine.frames("ping_session")} == {f"s{n}" for n in range(10)}
+    # Those that were connected first may have pinged often before the last one has.
+    kept_alive = {f"s{n}" for n in range(10)}
+    assert eventually(lambda: {frame["session_id"] for frame in engine.frames("ping_session")} == kept_alive)
     for session in sessions[1:]:
         session.disconnect()
     count = len(engine.frames("ping_session"))
@@ -224,7 +250,7 @@ def test_a_heart_beats_until_it_is_let_alone() -> None:
     heartbeat.watch(heart, time.monotonic())
     assert eventually(lambda: heart.beats > 5)
     heartbeat.unwatch(heart)
-    time.sleep(0.02)
+    assert eventually(lambda: not keepers())  # it may be in a beat still
     beats = heart.beats
     time.sleep(0.05)
     assert heart.beats == beats
