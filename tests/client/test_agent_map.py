@@ -147,6 +147,7 @@ def test_so_many_run_at_a_time(engine: ScriptEngine) -> None:
         with lock:
             running[0] += 1
             most[0] = max(most[0], running[0])
+        engine.wait_for("post_message", 3)  # so many have to be there at once
         conn.sleep(0.05)
         with lock:
             running[0] -= 1
@@ -429,6 +430,7 @@ def test_closing_ends_what_runs_and_keeps_what_is_done(engine: ScriptEngine) -> 
     with scripted(engine).map(prompts(5), max_workers=5) as runs:
         assert next(runs).final_message == "prompt 0"  # type: ignore[union-attr]
         assert eventually(lambda: len(runs.done) == 2)
+        engine.wait_for("post_message", 5)
         began = time.monotonic()
     assert time.monotonic() - began < 4
     done = runs.done
@@ -438,7 +440,7 @@ def test_closing_ends_what_runs_and_keeps_what_is_done(engine: ScriptEngine) -> 
     }
     assert list(runs) == []
     assert len(engine.wait_for("terminate_session", 5)) == 5
-    assert not [thread for thread in threading.enumerate() if "sessionlib-map" in thread.name]
+    assert eventually(lambda: not [thread for thread in threading.enumerate() if "sessionlib-map" in thread.name])
 
 
 def test_dropping_the_results_ends_what_runs(engine: ScriptEngine) -> None:
@@ -488,20 +490,32 @@ def test_a_run_that_was_cancelled_elsewhere_is_an_error_in_its_place() -> None:
 
 
 INTERRUPTED = """
-    import sys, threading
+    import sys, threading, time
     from sessionlib import Agent, Client
+
+    def watch():
+        # All that may be handed out ahead of number 5.
+        while len(got) < 5 or set(runs.done) != set(range(6, 21)):
+            time.sleep(0.01)
+        print("all done but one", flush=True)
+
+    def mapping():
+        return [thread.name for thread in threading.enumerate() if "map" in thread.name]
 
     agent = Agent("a1", agent_type="conversational", client=Client("k", base_url=sys.argv[1]))
     runs, got = agent.map((f"prompt {n}" for n in range(1000)), max_workers=4), []
+    threading.Thread(target=watch, daemon=True).start()
     try:
-        print("ready", flush=True)
         for result in runs:
             got.append(result.final_message)
     except KeyboardInterrupt:
         print("interrupted", flush=True)
     print(got)
     print({index: result.final_message for index, result in runs.done.items()})
-    print([thread.name for thread in threading.enumerate() if "map" in thread.name])
+    end = time.monotonic() + 15
+    while mapping() and time.monotonic() < end:  # a result is there before its thread has ended
+        time.sleep(0.01)
+    print(mapping())
 """
 
 
@@ -513,10 +527,7 @@ def test_ctrl_c_stops_and_gives_back_what_is_done(engine: ScriptEngine) -> None:
         conn.send_many(told)
 
     with Script(INTERRUPTED, engine.base_url) as script:
-        script.wait_for("ready")
-        # All that may be handed out ahead of number 5 is done.
-        engine.wait_for("post_message", 5 + 16, timeout=20)
-        time.sleep(0.3)
+        script.wait_for("all done but one")
         script.send_signal(signal.SIGINT)
         began = time.monotonic()
         script.wait_for("interrupted")
@@ -526,4 +537,5 @@ def test_ctrl_c_stops_and_gives_back_what_is_done(engine: ScriptEngine) -> None:
     assert got == str(prompts(5))
     assert done == str({number: f"prompt {number}" for number in range(6, 21)})
     assert threads == "[]"
+    engine.wait_idle()
     assert len(engine.frames("terminate_session")) == len(engine.frames("create_session"))
