@@ -297,7 +297,7 @@ def test_an_answer_that_comes_too_late_is_told(engine: ScriptEngine, tmp_path: P
     toolbox = Toolbox(engine)
     with Terminal.script(tmp_path, TOO_LATE, engine.base_url) as terminal:
         terminal.wait_for(PROMPT)
-        time.sleep(0.5)
+        engine.wait_for("post_message", 2)  # the denial
         terminal.type("y")
         shown = terminal.wait_for("ended with 0")
     assert "This came too late: the request was answered meanwhile." in shown
