@@ -399,6 +399,7 @@ def test_after_a_timeout_the_turn_can_be_waited_for_again(engine: ScriptEngine) 
     with connect(engine) as session:
         with pytest.raises(SessionTimeoutError) as caught:
             session.ask("Hi", timeout=0.2)
+        settle(session)
         late = caught.value.turn
         assert late is not None
         for _ in range(3):
@@ -414,9 +415,11 @@ def test_after_a_timeout_nothing_is_lost_to_the_next_listener(engine: ScriptEngi
     with connect(engine) as session:
         with pytest.raises(SessionTimeoutError) as caught:
             session.ask("Hi", timeout=0.3)
+        settle(session)
         engine.push_many(turn(ack=None)[3:])
-        # The error is held all the while, as notebooks and debuggers do.
-        assert kinds(until_idle(session)) == TURN
+        # The error is held all the while, as notebooks and debuggers do. The ack may have come before it.
+        heard = [event for event in until_idle(session) if event.type is not Type.MESSAGE_POSTED]
+        assert kinds(heard) == TURN
         assert caught.value.turn is not None
 
 
@@ -425,6 +428,7 @@ def test_what_the_next_result_reads_is_not_kept_for_listeners(engine: ScriptEngi
     with connect(engine) as session:
         with pytest.raises(SessionTimeoutError) as caught:
             session.ask("Hi", timeout=0.3)
+        settle(session)
         engine.push_many(turn(ack=None)[3:])
         settle(session)
         late = caught.value.turn
@@ -438,6 +442,7 @@ def test_after_a_timeout_the_session_is_usable(engine: ScriptEngine) -> None:
     with connect(engine) as session:
         with pytest.raises(SessionTimeoutError):
             session.ask("slow", timeout=0.2)
+        settle(session)
         engine.push_many(turn(ack=None, pieces=["slow"]))
         engine.on("post_message", lambda conn, frame: conn.send_many(turn(message_id="m2", pieces=["quick"])))
         assert session.ask("quick", timeout=5).text == "quick"
@@ -448,14 +453,15 @@ def test_idle_timeout_bounds_the_wait_between_two_events(engine: ScriptEngine) -
     @engine.on("post_message")
     def dawdle(conn: Connection, frame: Received) -> None:
         for one in turn(pieces=list("abcdefgh")):
-            conn.sleep(0.1)
+            conn.sleep(0.15)
             conn.send(one)
 
     with connect(engine) as session:
-        assert session.ask("Hi", idle_timeout=0.8).text == "abcdefgh"
+        assert session.ask("Hi", idle_timeout=1.5).text == "abcdefgh"
         script(engine, status("Processing"))
         with pytest.raises(SessionTimeoutError, match=r"nothing came within 0\.3 s") as caught:
             session.ask("Hi", idle_timeout=0.3, timeout=20)
+        settle(session)
         assert caught.value.turn is not None
         engine.push_many(turn(ack=None)[1:])
         assert caught.value.turn.result().text == "Hello there"
@@ -567,7 +573,7 @@ def test_what_an_ask_had_received_when_the_link_broke_can_be_heard(engine: Scrip
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(session.ask, "Hi", timeout=5)
         engine.wait_for("post_message")
-        time.sleep(0.1)
+        settle(session)
         engine.drop_all()
         with pytest.raises(SessionDisconnectedError, match="lost its connection"):
             asked.result(5)
@@ -644,11 +650,12 @@ def test_ctrl_c_ends_an_ask_at_once_and_the_session_stays_usable(engine: ScriptE
     def answer(conn: Connection, frame: Received) -> None:
         told = turn(complete=False, idle=False) if frame["content"] == "slow" else turn(pieces=["quick"])
         conn.send_many(told)
+        conn.ping()
 
     with Script(INTERRUPTED, engine.base_url) as script:
         for number in range(1, 4):
             script.wait_for("ready")
-            engine.wait_for("post_message", number)
+            engine.wait_for("ws:pong", number)  # which it sends when it has read what came before the ping
             time.sleep(0.2)
             script.send_signal(signal.SIGINT)
             began = time.monotonic()
