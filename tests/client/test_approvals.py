@@ -77,6 +77,11 @@ def await_log(log_watch: LogWatch, text: str) -> None:
     assert eventually(lambda: any(text in line for line in log_watch.lines)), text
 
 
+def await_failure(session: Session) -> None:
+    """Waits until what a handler of the dispatcher's failed with is kept for the next call: behind its log line."""
+    assert eventually(lambda: session._approvals._kept)
+
+
 def rest_of_turn(session: Session) -> list[SessionEvent]:
     heard = []
     for event in session.listen(timeout=5):
@@ -156,7 +161,7 @@ def test_requests_of_other_turns_are_handled_on_one_dispatcher_thread(session: S
     assert len(set(threads)) == 1
     assert threads[0].name.startswith("sessionlib-dispatcher-")
     session.disconnect()
-    assert not threads[0].is_alive()
+    assert eventually(lambda: not threads[0].is_alive())
 
 
 def test_there_is_no_dispatcher_before_it_is_needed(session: Session) -> None:
@@ -358,6 +363,7 @@ def test_a_failure_on_the_dispatcher_is_kept_for_the_next_call(
     session.send(order(7))
     rest_of_turn(session)
     await_log(log_watch, "a handler failed: Oops")
+    await_failure(session)
     with pytest.raises(Oops, match="my fault"):
         session.send("Hi")
     assert len(session.get_messages()) > 0
@@ -398,6 +404,7 @@ def test_a_handler_that_leaves_its_thread_does_not_end_it(
     session.send(order(7))
     rest_of_turn(session)
     await_log(log_watch, "a handler failed")
+    await_failure(session)
     with pytest.raises(way_out):
         session.get_messages()
     undo()
@@ -446,6 +453,7 @@ def test_after_its_time_a_handler_cannot_approve(shop: Shop, session: Session, l
     session.send(order(7))
     rest_of_turn(session)
     await_log(log_watch, "a handler failed: SessionTimeoutError")
+    await_failure(session)
     assert len(errors) == 1
     with pytest.raises(SessionTimeoutError):
         session.get_messages()
@@ -718,12 +726,13 @@ def test_a_turn_that_is_dropped_leaves_its_requests_to_the_handlers(engine: Scri
 
 @pytest.mark.slow
 def test_a_turn_that_timed_out_leaves_its_requests_to_the_handlers(engine: ScriptEngine) -> None:
-    toolbox = Toolbox(engine)
-    engine.on("post_message", lambda c, f: (c.sleep(0.4), toolbox._posted(c, f)))
+    toolbox, timed_out = Toolbox(engine), threading.Event()
+    engine.on("post_message", lambda c, f: (timed_out.wait(15), toolbox._posted(c, f)))
     with connect(engine) as session:
         session.on_approval(approve_all)
         with pytest.raises(SessionTimeoutError) as caught:
             session.ask("run refund", timeout=0.2)
+        timed_out.set()
         assert eventually(lambda: toolbox.ran["refund"] == 1)
         assert caught.value.turn is not None
         assert caught.value.turn.result(5).text == "done"
@@ -1219,23 +1228,36 @@ def reauth(message_id: str = "q1") -> dict[str, Any]:
 
 
 @pytest.fixture
-def mail(engine: ScriptEngine) -> ScriptEngine:
-    """An engine whose turns need an account to be authorised again, which takes a while."""
+def authorised() -> threading.Event:
+    """Set when the account of `mail` is authorised again."""
+    return threading.Event()
+
+
+@pytest.fixture
+def mail(engine: ScriptEngine, authorised: threading.Event) -> ScriptEngine:
+    """An engine whose turns need an account to be authorised again."""
 
     @engine.on("post_message")
     def answer(conn: Connection, frame: Received) -> None:
         conn.send_many([frames.ack("post_message", "s1"), status("Processing"), reauth(), reauth()])
-        conn.sleep(0.3)
+        assert authorised.wait(15)
         conn.send_many([say("done"), status("Idle")])
 
     return engine
 
 
 @pytest.mark.parametrize("read", ["ask", "iterate"])
-def test_a_reauthorisation_is_shown_once_on_the_calling_thread(mail: ScriptEngine, read: str) -> None:
+def test_a_reauthorisation_is_shown_once_on_the_calling_thread(
+    mail: ScriptEngine, authorised: threading.Event, read: str
+) -> None:
     shown: list[tuple[str, SessionEvent]] = []
     with connect(mail) as session:
-        session.on_reauth(lambda event: shown.append((threading.current_thread().name, event)))
+
+        @session.on_reauth
+        def show(event: SessionEvent) -> None:
+            shown.append((threading.current_thread().name, event))
+            authorised.set()
+
         if read == "ask":
             assert session.ask("Hi", timeout=5).text == "done"
         else:
@@ -1246,13 +1268,16 @@ def test_a_reauthorisation_is_shown_once_on_the_calling_thread(mail: ScriptEngin
     assert event.requires_action
 
 
-def test_a_reauthorisation_of_another_turn_is_shown_by_the_dispatcher(mail: ScriptEngine) -> None:
+def test_a_reauthorisation_of_another_turn_is_shown_by_the_dispatcher(
+    mail: ScriptEngine, authorised: threading.Event
+) -> None:
     shown: list[str] = []
     with connect(mail) as session:
 
         @session.on_reauth
         def undo(event: SessionEvent) -> None:
             shown.append(threading.current_thread().name)
+            authorised.set()
 
         session.send("Hi")
         rest_of_turn(session)
@@ -1261,29 +1286,34 @@ def test_a_reauthorisation_of_another_turn_is_shown_by_the_dispatcher(mail: Scri
     assert "dispatcher" in shown[0]
 
 
-def test_without_a_handler_a_reauthorisation_is_told_once_and_the_turn_can_be_waited_for(mail: ScriptEngine) -> None:
+def test_without_a_handler_a_reauthorisation_is_told_once_and_the_turn_can_be_waited_for(
+    mail: ScriptEngine, authorised: threading.Event
+) -> None:
     with connect(mail) as session:
         with pytest.raises(ReauthRequiredError, match="authorised again") as caught:
             session.ask("Hi", timeout=5)
         assert caught.value.event is not None
         assert caught.value.event.data["integration"] == "mail"
+        authorised.set()
         assert caught.value.turn is not None
         assert caught.value.turn.result(5).text == "done"
 
 
-def test_a_late_handler_is_shown_what_is_still_open(mail: ScriptEngine) -> None:
+def test_a_late_handler_is_shown_what_is_still_open(mail: ScriptEngine, authorised: threading.Event) -> None:
     shown: list[SessionEvent] = []
     with connect(mail) as session:
         with pytest.raises(ReauthRequiredError) as caught:
             session.ask("Hi", timeout=5)
         session.on_reauth(shown.append)
         assert eventually(lambda: len(shown) == 1)
+        authorised.set()
         assert caught.value.turn is not None
         assert caught.value.turn.result(5).text == "done"
 
 
-def test_a_reauthorisation_handler_that_raises_is_heard(mail: ScriptEngine) -> None:
+def test_a_reauthorisation_handler_that_raises_is_heard(mail: ScriptEngine, authorised: threading.Event) -> None:
     def fail(event: SessionEvent) -> None:
+        authorised.set()
         raise Oops
 
     with connect(mail) as session:
