@@ -135,6 +135,7 @@ def both(script: str, *args: str, prepare: Any = None) -> tuple[Any, Any]:
             if prepare is not None:
                 prepare(engine)
             printed = run(text, engine, *args)
+            engine.wait_idle()
             outcomes.append((said(engine), heard(printed)))
     return outcomes[0], outcomes[1]
 

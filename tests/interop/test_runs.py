@@ -45,7 +45,7 @@ async def main():
     await show(agent, "approval")
     await show(agent, "pause")
     await show(agent, "reauth")
-    await show(agent, "silence", timeout=0.5)
+    await show(agent, "silence", timeout=1.5)
     await show(agent, {"a": 1})
     await show(agent, None)
     await show(Agent("a1"), "plain")

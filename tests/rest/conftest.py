@@ -95,6 +95,7 @@ class Server(ThreadingHTTPServer):
         self.over = threading.Event()
         self.seen: list[Seen] = []
         self.connections = 0
+        self.closed = 0
         self.answers: list[Callable[[Handler], None]] = [Reply()]
         self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
@@ -123,6 +124,7 @@ class Server(ThreadingHTTPServer):
             request = self._tls.wrap_socket(request, server_side=True)
         with request:
             super().finish_request(request, client_address)
+        self.closed += 1
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass

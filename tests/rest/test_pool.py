@@ -1,5 +1,6 @@
 """The pool against servers, proxies and names that misbehave."""
 
+import contextlib
 import gzip
 import io
 import resource
@@ -22,6 +23,7 @@ from sessionlib.rest import pool
 from tests.rest.conftest import KEY, Handler, Reply, Server
 from tests.support.leaks import allow_threads
 from tests.support.secrets import assert_keeps_secret
+from tests.support.waiting import eventually
 
 SLACK = 1.0
 """Seconds that a loaded machine may add to a deadline."""
@@ -47,6 +49,14 @@ def reset(handler: Handler) -> None:
     handler.close_connection = True
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     handler.connection.close()
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[tuple[str, int]]:
+    """An address that refuses connections, and that nobody else can begin to listen at."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()
 
 
 def failure_of(url: str, match: str | None = None, **options: Any) -> ApiConnectionError:
@@ -92,7 +102,7 @@ def test_a_deadline_holds_for_the_whole_call(server: Server, drip: str) -> None:
 
 
 def test_a_timeout_of_one_call(server: Server, client: Client) -> None:
-    server.answer(raw(b"", pause=1), Reply(body={"ok": 1}))
+    server.answer(raw(b"", pause=10), Reply(body={"ok": 1}))
     began = time.monotonic()
     with pytest.raises(ApiTimeoutError):
         client.request("POST", "/agent", timeout=0.3)
@@ -108,12 +118,12 @@ def test_no_timeout(server: Server) -> None:
 
 def test_a_deadline_covers_retries_and_waits(server: Server) -> None:
     server.answer(Reply(503, headers={"Retry-After": "0.5"}))
-    with Client(KEY, server.url, timeout=1.3, max_retries=100) as client:
+    with Client(KEY, server.url, timeout=2.0, max_retries=100) as client:
         began = time.monotonic()
         with pytest.raises((InternalServerError, ApiTimeoutError)):
             client.request("POST", "/agent")
-    assert time.monotonic() - began <= 1.3 + SLACK
-    assert 2 <= len(server.seen) <= 3
+    assert time.monotonic() - began <= 2.0 + SLACK
+    assert 2 <= len(server.seen) <= 4
 
 
 def test_a_peer_that_does_not_read(server: Server) -> None:
@@ -169,21 +179,19 @@ def test_a_name_that_is_none() -> None:
 
 
 def test_the_second_address_is_tried(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        dead = taken.getsockname()
-    addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", where) for where in (dead, server.server_address)]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: addresses)
-    with Client(KEY, "http://two.example/v1", timeout=2, allow_insecure=True) as client:
-        assert client.request("GET", "/agent") == {}
+    with refusing() as dead:
+        addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", where) for where in (dead, server.server_address)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: addresses)
+        with Client(KEY, "http://two.example/v1", timeout=5, allow_insecure=True) as client:
+            assert client.request("GET", "/agent") == {}
 
 
 # ---- connections that fail ---------------------------------------------------------------------
 
 
 def test_a_refused_connection() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    error = failure_of(f"http://127.0.0.1:{port}", rf"127\.0\.0\.1:{port} refused the connection")
+    with refusing() as (_, port):
+        error = failure_of(f"http://127.0.0.1:{port}", rf"127\.0\.0\.1:{port} refused the connection")
     assert isinstance(error.__cause__, ConnectionRefusedError)
 
 
@@ -218,20 +226,22 @@ def test_a_broken_answer(server: Server, broken: str, method: str) -> None:
 def test_a_kept_connection_that_the_server_closed(server: Server, client: Client) -> None:
     server.answer(lambda handler: (Reply()(handler), setattr(handler, "close_connection", True))[0])  # type: ignore[func-returns-value]
     client.request("POST", "/agent")
-    time.sleep(0.1)
+    assert eventually(lambda: server.closed == 1)
+    time.sleep(0.1)  # until the client's side of it knows as well
     client.request("POST", "/agent")
     assert server.connections == 2
 
 
 def test_ctrl_c_interrupts_a_call_at_once(server: Server) -> None:
-    server.answer(raw(b"", pause=3))
+    server.answer(Reply(), raw(b"", pause=10))
     program = """if True:
         import os, signal, sys, threading, time
         from sessionlib.client import Client
         client = Client("k", sys.argv[1])
-        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        client.request("GET", "/agent")  # which loads all that it takes
         began = time.monotonic()
         try:
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
             client.request("GET", "/agent")
         except KeyboardInterrupt:
             print(time.monotonic() - began < 1.5)
@@ -295,7 +305,7 @@ def test_the_body_of_an_error_is_read_in_part(server: Server, client: Client) ->
 
 def test_an_error_whose_body_does_not_come(server: Server) -> None:
     server.answer(raw(b"HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\n{"))
-    with Client(KEY, server.url, timeout=1) as client, pytest.raises(ApiError) as caught:
+    with Client(KEY, server.url, timeout=5) as client, pytest.raises(ApiError) as caught:
         client.request("GET", "/agent")
     assert caught.value.status_code == 404
 
@@ -414,10 +424,9 @@ def test_a_host_that_cannot_be_one(host: str) -> None:
 
 
 def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    monkeypatch.setenv("https_proxy", f"http://user:pa55@127.0.0.1:{port}")
-    assert_keeps_secret(failure_of("https://engine.example"), "pa55")
+    with refusing() as (_, port):
+        monkeypatch.setenv("https_proxy", f"http://user:pa55@127.0.0.1:{port}")
+        assert_keeps_secret(failure_of("https://engine.example"), "pa55")
 
 
 # ---- TLS ---------------------------------------------------------------------------------------
@@ -539,22 +548,29 @@ def _stream(*pieces: bytes, pause: float = 0.0) -> Callable[[Handler], None]:
 
 
 def test_lines_come_as_they_are_sent(server: Server, client: Client) -> None:
-    server.answer(_stream(b"data: a\r\n\r\nda", b"ta: b\n", b"\n\ndata: c", pause=0.2))
-    began = time.monotonic()
-    times, lines = [], []
+    pieces, taken = [b"data: a\r\n\r\nda", b"ta: b\n", b"\n\ndata: c"], threading.Semaphore()
+
+    def answer(handler: Handler) -> None:
+        handler.wfile.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        for piece in pieces:
+            assert taken.acquire(timeout=15)  # no piece before the line in the one before was taken
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        handler.wfile.write(b"0\r\n\r\n")
+
+    server.answer(answer)
+    lines = []
     for line in client.stream("POST", "/chatbot/c/run", json={"stream": True}):
         lines.append(line)
-        times.append(time.monotonic() - began)
+        taken.release()
     assert lines == [b"data: a", b"data: b", b"data: c"]
-    assert times[0] < times[1] - 0.1 < times[2] - 0.2
 
 
 def test_a_stream_may_outlast_its_timeout_but_not_stall(server: Server) -> None:
-    server.answer(_stream(*(b"line %d\n" % number for number in range(6)), pause=0.2))
-    with Client(KEY, server.url, timeout=0.6) as client:
+    server.answer(_stream(*(b"line %d\n" % number for number in range(6)), pause=0.3))
+    with Client(KEY, server.url, timeout=1.5) as client:
         assert len(list(client.stream("GET", "/x"))) == 6
         client.close()
-        server.answer(_then(_stream(b"one\n"), pause=2))
+        server.answer(_then(_stream(b"one\n"), pause=10))
         lines = client.stream("GET", "/x")
         assert next(lines) == b"one"
         with pytest.raises(ApiTimeoutError):
