@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -203,7 +204,8 @@ class Connection(Duplex):
         self.engine.log.add(frame)
         # Kept off the runner, so that a hook that sleeps does not look like a dead engine.
         if isinstance(frame, Control) and self.engine.hook(frame["type"]) is None:
-            self.answer_control(frame)
+            with contextlib.suppress(PeerGone):  # likewise: what is behind it is still to be read
+                self.answer_control(frame)
         else:
             with self._arrived:
                 self._inbox.append(frame)
@@ -264,12 +266,12 @@ class Connection(Duplex):
             if self._shake_hands():
                 self._handle_all()
         except PeerGone:
-            pass
+            self._decided.set()
+            return  # the reading thread finds the end itself, behind what has still arrived
         except BaseException as error:
             self.engine.log.add_error(error)
-        finally:
-            self._decided.set()
-            self._end()
+        self._decided.set()
+        self._end()
 
     def _shake_hands(self) -> bool:
         with self._arrived:
