@@ -949,6 +949,7 @@ def test_the_record_tells_what_was_asked_and_who_answered_what_and_when(shop: Sh
     session.ask(order(7), on_approval=by_request, timeout=5)
     session.ask(order(8), on_approval=lambda r: ApprovalResponse(True, confirm={"amount": 2}), timeout=5)
     open_one = request_in(session, order(9))
+    settle(session)
     first, second, third = session.approvals
     assert (first.tool_name, first.approved, first.deny_reason) == ("refund", False, "not so fast")
     assert first.by is not None
