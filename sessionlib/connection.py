@@ -182,7 +182,8 @@ class Connection:
 
     def await_end(self, deadline: Deadline) -> None:
         """Waits until a connection that was lost has told its end, which comes soon after its last state."""
-        if self._thread is not None and self.link.is_ours:
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread() and self.link.is_ours:
             self._read_out.wait(deadline.remaining())
 
     def abandon(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Any, cast
@@ -66,3 +67,24 @@ def test_a_session_joined_again_tells_how_it_was_lost_first(
         session.connect()
         assert eventually(lambda: len(states) == 3)
         assert states == [SessionState.CONNECTED, SessionState.DISCONNECTED, SessionState.CONNECTED]
+
+
+def test_a_session_can_be_joined_again_on_the_thread_that_reads_it(engine: ScriptEngine) -> None:
+    logger, again = logging.getLogger("sessionlib"), threading.Event()
+    session = resumed_session(engine, reconnect=False)
+
+    def join_again(record: logging.LogRecord) -> bool:
+        if "disconnected" in record.getMessage():
+            logger.removeFilter(join_again)
+            session.connect(5)
+            again.set()
+        return True
+
+    logger.addFilter(join_again)
+    try:
+        with session:
+            engine.drop_all()
+            assert eventually(again.is_set)
+            assert session.get_messages(timeout=5) == []
+    finally:
+        logger.removeFilter(join_again)
