@@ -403,7 +403,8 @@ def test_another_program_that_locks_the_file_delays_only_writes(path: Path) -> N
             begun = time.monotonic()
             assert reader.history() == []
             took.append(time.monotonic() - begun)
-        assert max(took) < 2.0  # one that waited for the lock as well would have taken 3 s
+        # A tenth of a second, and one for a busy machine; those that waited for the lock would have taken three.
+        assert sorted(took)[-2] < 1.1
         refused = writer.hear()
         assert (refused["type"], refused["code"]) == ("error", "storage_busy")
         outside.execute("ROLLBACK")
