@@ -52,12 +52,12 @@ from sessionlib.events import (
     SessionMessageRole,
     SessionMessageStatus,
 )
-from sessionlib.listener import Listener
+from sessionlib.protocol.state import SessionState
 from sessionlib.reply import Reply, ToolCall
 from sessionlib.session import Session
-from sessionlib.stats import SessionStats
+from sessionlib.streams.listener import Listener
+from sessionlib.streams.stats import SessionStats
 from sessionlib.turn import Turn
-from sessionlib.wire.state import SessionState
 
 if typing.TYPE_CHECKING:
     from sessionlib.agent import (
@@ -76,13 +76,12 @@ if typing.TYPE_CHECKING:
         ToolInput,
         ToolInputType,
     )
+    from sessionlib.approvals.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
     from sessionlib.chatbot import Chatbot
     from sessionlib.client import Client
+    from sessionlib.display.latency import Latencies, Latency, latencies
     from sessionlib.history import History
-    from sessionlib.latency import Latencies, Latency, latencies
-    from sessionlib.magics import load_ipython_extension, unload_ipython_extension
-    from sessionlib.notebook import LiveReply, ask_notebook
-    from sessionlib.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
+    from sessionlib.notebook import LiveReply, ask_notebook, load_ipython_extension, unload_ipython_extension
 
 __all__ = [
     "Agent",
@@ -165,26 +164,27 @@ __all__ = [
 ]
 
 # Loaded when first asked for: who resumes a session needs none of it.
-_LATER = {
+# Imported on first use: most programs need only a few of these.
+_LAZY = {
     "agent": "Agent AgentRunResult AgentType BumpLevel ConversationalAgentRunResult IOConfig IoConfig LLMInfo "
     "LlmInfo MemoryConfig Tool ToolApprovalConfig ToolInput ToolInputType",
+    "approvals.policies": "approval_policy approve_all approve_tools ask_console deny_all",
     "chatbot": "Chatbot",
     "client": "Client",
+    "display.latency": "Latencies Latency latencies",
     "history": "History",
-    "magics": "load_ipython_extension unload_ipython_extension",
-    "latency": "Latencies Latency latencies",
-    "notebook": "LiveReply ask_notebook",
-    "policies": "approval_policy approve_all approve_tools ask_console deny_all",
+    "notebook": "LiveReply ask_notebook load_ipython_extension unload_ipython_extension",
 }
-_ROOM_OF = {name: room for room, names in _LATER.items() for name in names.split()}
+_MODULE_OF = {name: module for module, names in _LAZY.items() for name in names.split()}
+_LAZY_MODULES = {"agent", "chatbot", "client", "history", "notebook"}
 
 
 def __getattr__(name: str) -> object:
-    if name in _LATER:
+    if name in _LAZY_MODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    if name not in _ROOM_OF:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from sessionlib.client import Client, default_client, given_client
 from sessionlib.config import ApiKey, check_id
-from sessionlib.remote import Remote
 from sessionlib.rest.calls import Upload
 from sessionlib.rest.objects import field_of, listed, plain_id
+from sessionlib.rest.resource import Remote
 
 if TYPE_CHECKING:
     from sessionlib.rest.pool import Lines

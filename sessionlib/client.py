@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from sessionlib import network
+from sessionlib import hooks
+from sessionlib._util.timing import Deadline
 from sessionlib.config import ApiKey, Endpoint
 from sessionlib.errors import ConfigurationError
 from sessionlib.rest.calls import Answer, Call, Failure, Tries, Upload, make_call
-from sessionlib.timing import Deadline
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -209,7 +209,7 @@ class Client:
         def exchange(key: str) -> Answer | Failure | Lines:
             return self._pool().exchange(call, self.endpoint.base_url, key, deadline)
 
-        stand_in = network.stand_in()
+        stand_in = hooks.stand_in()
         if stand_in is not None:
             return stand_in.exchange(call, self.endpoint, exchange)
         return exchange(self.endpoint.key())

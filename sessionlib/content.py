@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Optional, Protocol, Union
 
+from sessionlib._uploads_part import Bytes, File, Stream, Upload
+from sessionlib._util.models import JsonModel
 from sessionlib.events import SessionMessage
-from sessionlib.models import JsonModel
-from sessionlib.uploads import Bytes, File, Stream, Upload
 
 __all__ = ["ApprovalResponse", "Content", "FileContent", "Readable", "SendManyItem", "UserSessionMessage"]
 

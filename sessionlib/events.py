@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from sessionlib.models import JsonModel, StrEnum
+from sessionlib._util.models import JsonModel, StrEnum
 
 __all__ = [
     "EventDraft",
@@ -271,7 +271,7 @@ class SessionMessage(JsonModel):
 
     def _repr_markdown_(self) -> str:
         who = "user" if self.is_user else "agent" if self.is_agent else "unknown"
-        from sessionlib.markup import fold, safe_html, safe_markdown  # for notebooks alone
+        from sessionlib.display.markup import fold, safe_html, safe_markdown  # for notebooks alone
 
         body = fold(safe_html(f"({self.content_type or 'nothing'})")) if self.text is None else safe_markdown(self.text)
         return f"**{who}**\n\n{body}"

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional
 
-from sessionlib.arrivals import Arrivals
-from sessionlib.cells import this_cell
+from sessionlib._arrivals_part import Arrivals
+from sessionlib._util.ipython import this_cell
+from sessionlib._util.models import JsonModel
+from sessionlib.display.text import count_of
 from sessionlib.events import SessionEvent, SessionEventType, SessionMessageStatus
-from sessionlib.models import JsonModel
-from sessionlib.words import count_of
 
 if TYPE_CHECKING:
-    from sessionlib.plots import Axes
+    from sessionlib.display.plots import Axes
 
 __all__ = ["Reply", "ToolCall", "last_text", "reply_of"]
 
@@ -76,7 +76,7 @@ class Reply(JsonModel):
         return f"Reply({told}status={self.status}, {len(self.events)} events, {self.duration:.2f} s)"
 
     def _repr_markdown_(self) -> str:
-        from sessionlib.markup import fold, safe_html, safe_markdown  # for notebooks alone
+        from sessionlib.display.markup import fold, safe_html, safe_markdown  # for notebooks alone
 
         parts = [] if self._is_in_sight else [safe_markdown(self.text), safe_html(f"error: {self.error}")]
         tools = f" · {count_of(len(self.tool_calls), 'tool call')}" if self.tool_calls else ""
@@ -117,8 +117,8 @@ class Reply(JsonModel):
         times = self.times
         if self.events and not times:
             raise ValueError("it is not known when the events of this reply came: it was not had from a turn here")
-        from sessionlib.plots import plot_timeline  # for notebooks alone
-        from sessionlib.timeline import timeline_of
+        from sessionlib.display.plots import plot_timeline  # for notebooks alone
+        from sessionlib.display.timeline import timeline_of
 
         return plot_timeline(timeline_of(self.events, times, self.duration), ax)
 

@@ -6,9 +6,14 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from sessionlib.answering import Answering
+from sessionlib._answering_part import Answering
+from sessionlib._hearing_part import Hearing
+from sessionlib._turn_events_part import TurnEvents
+from sessionlib._util.timing import Deadline
 from sessionlib.approvals import ApprovalDesk, ApprovalHandler, check_handler
 from sessionlib.config import ApiKey, Endpoint, check_id
+from sessionlib.connection.options import LinkOptions, Owner
+from sessionlib.connection.outgoing import Progress
 from sessionlib.content import (
     ApprovalResponse,
     Content,
@@ -18,17 +23,12 @@ from sessionlib.content import (
     encode_batch,
     encode_message,
 )
+from sessionlib.display.text import count_of
 from sessionlib.errors import SessionDisconnectedError, SessionError
-from sessionlib.hearing import Hearing
-from sessionlib.link import LinkOptions, Owner
-from sessionlib.outgoing import Progress
+from sessionlib.protocol import frames
 from sessionlib.reply import Reply
-from sessionlib.timing import Deadline
 from sessionlib.transport.proxy import parse_proxy
 from sessionlib.turn import Turn
-from sessionlib.turn_events import TurnEvents
-from sessionlib.wire import frames
-from sessionlib.words import count_of
 
 if TYPE_CHECKING:
     import ssl
@@ -138,7 +138,7 @@ class Session(Hearing, Answering):
         still_open = sum(record.is_open for record in asked)
         counts = f"{count_of(self._waiting, 'event')} waiting · {count_of(len(asked), 'approval')}, {still_open} open"
         told = f" at {self._endpoint.host} · {self.state} · {counts}"
-        from sessionlib.markup import fold, in_code, safe_html  # for notebooks alone
+        from sessionlib.display.markup import fold, in_code, safe_html  # for notebooks alone
 
         return fold(f"Session {in_code(self.session_id or 'new')}{safe_html(told)}")
 

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from sessionlib import observing
+from sessionlib import _observing_part
+from sessionlib._observing_part import About
+from sessionlib._util.optional import extra
 from sessionlib._version import __version__
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.extras import extra
-from sessionlib.observing import About
-from sessionlib.wire.turns import Ticket
+from sessionlib.protocol.turns import Ticket
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram, MeterProvider
@@ -79,7 +79,7 @@ def instrument(
         description="From a post to the first piece of the answer's text.",
         explicit_bucket_boundaries_advisory=_FIRST_SECONDS,
     )
-    return observing.install(_Telemetry(tracer, duration, first, content))
+    return _observing_part.install(_Telemetry(tracer, duration, first, content))
 
 
 class _Operation:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import NoReturn
 
+from sessionlib._arrivals_part import Arrivals
+from sessionlib._turn_events_part import TurnEvents
 from sessionlib.approvals import ApprovalRequest
-from sessionlib.arrivals import Arrivals
 from sessionlib.errors import SessionDisconnectedError
 from sessionlib.events import SessionEvent
-from sessionlib.mailbox import Closed
 from sessionlib.reply import Reply, reply_of
-from sessionlib.turn_events import TurnEvents
+from sessionlib.streams.mailbox import Closed
 
 __all__ = ["Turn"]
 

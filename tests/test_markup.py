@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from sessionlib.markup import fold, safe_html, safe_markdown, table
+from sessionlib.display.markup import fold, safe_html, safe_markdown, table
 
 logging.getLogger("markdown_it").setLevel(logging.INFO)
 

@@ -1,5 +1,6 @@
 """Agents: what they are made of, and how to fetch, make, change and run them."""
 
+from sessionlib.agent.agent import Agent
 from sessionlib.agent.models import (
     AgentRunResult,
     AgentType,
@@ -11,7 +12,6 @@ from sessionlib.agent.models import (
     LlmInfo,
     MemoryConfig,
 )
-from sessionlib.agent.object import Agent
 from sessionlib.agent.tool import Tool, ToolApprovalConfig, ToolInput, ToolInputType
 from sessionlib.errors import ConversationalRunActionRequiredError
 

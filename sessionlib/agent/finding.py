@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from sessionlib.agent.object import Agent
+from sessionlib.agent.agent import Agent
 from sessionlib.client import Client
 from sessionlib.errors import BadRequestError, NotFoundError, UnprocessableEntityError
 

@@ -9,8 +9,8 @@ import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
+from sessionlib._util.models import NOT_ON_THE_WIRE, JsonModel, OpenModel, StrEnum, accept_unknown
 from sessionlib.events import SessionEvent
-from sessionlib.models import NOT_ON_THE_WIRE, JsonModel, OpenModel, StrEnum, accept_unknown
 
 __all__ = [
     "AgentRunResult",

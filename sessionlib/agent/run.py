@@ -1,86 +1,221 @@
-"""Runs of functional agents over REST.
-
-Facts from the official SDK (``vectorshift`` 0.1.15): ``POST /agent/{id}/run`` takes ``inputs`` and
-``additional_instructions``, as JSON, or as fields of a multipart form beside files, which stand
-under the names of their inputs; outputs come back under their ids.
-"""
+"""What can be run: once with `run`, or once for each of many prompts with `map`."""
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any, Literal, overload
 
-from sessionlib.agent.models import AgentRunResult
-from sessionlib.rest.calls import Upload
-from sessionlib.rest.objects import object_of
+from sessionlib.agent.map import AgentRuns, OnError, ProgressBar, make_bar
+from sessionlib.agent.models import AgentRunResult, AgentType, ConversationalAgentRunResult, IoConfig
+from sessionlib.agent.oneshot import OneShot, run_conversational
+from sessionlib.agent.run_part import merge_skill, run_functional
+from sessionlib.approvals import ApprovalHandler
+from sessionlib.content import Content, FileContent
+from sessionlib.rest.resource import Remote
 
-if TYPE_CHECKING:
-    from sessionlib.agent.runnable import Runnable
-
-__all__ = ["run_functional"]
-
-_FILE_TYPES = frozenset({"file", "audio", "image"})
-
-
-def run_functional(
-    agent: Runnable, path: str, inputs: Mapping[str, Any], additional_instructions: str | None, timeout: float | None
-) -> AgentRunResult:
-    """Runs a functional agent once, at a path; see `Agent.run`."""
-    values, files = _split(agent, inputs)
-    body: dict[str, Any] = {"inputs": values}
-    if additional_instructions:
-        body["additional_instructions"] = additional_instructions
-    sent: dict[str, Any] = {"form": body, "files": files} if files else {"json": body}
-    return _result(agent, agent.client.request("POST", path, timeout=timeout, **sent), path)
+__all__ = ["Runnable"]
 
 
-def merge_skill(additional_instructions: str | None, skill: Any) -> str | None:
-    """Gives the instructions for one run, with a skill's ``content`` after those of the caller."""
-    if skill is None:
-        return additional_instructions
-    parts = (additional_instructions, getattr(skill, "content", None))
-    return "\n\n".join(part for part in parts if part)
+class Runnable(Remote):
+    """An agent, as far as it is run and talked to.
 
+    Attributes:
+        agent_type: Its kind; only conversational agents have sessions.
+        inputs: Inputs by name, for functional agents.
+        outputs: Outputs by name, for functional agents.
+    """
 
-def _split(agent: Runnable, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], list[Upload]]:
-    unknown = [name for name in inputs if name not in agent.inputs]
-    if unknown:
-        warnings.warn(
-            f"agent {agent.id!r} has no inputs named {', '.join(map(repr, unknown))}, so they are not sent; "
-            f"it has {', '.join(map(repr, agent.inputs)) or 'none: was it fetched?'}",
-            stacklevel=4,
+    agent_type: AgentType
+    inputs: dict[str, IoConfig]
+    outputs: dict[str, IoConfig]
+
+    @overload
+    def run(
+        self,
+        inputs: Mapping[str, Any],
+        additional_instructions: str | None = ...,
+        *,
+        skill: Any = ...,
+        timeout: float | None = ...,
+    ) -> AgentRunResult: ...
+
+    @overload
+    def run(
+        self,
+        inputs: Content,
+        *,
+        files: Sequence[FileContent] | None = ...,
+        session_id: str | None = ...,
+        keep_alive: bool = ...,
+        include_deltas: bool = ...,
+        timeout: float | None = ...,
+        on_approval: ApprovalHandler | None = ...,
+    ) -> ConversationalAgentRunResult: ...
+
+    def run(
+        self,
+        inputs: Any = None,
+        additional_instructions: str | None = None,
+        *,
+        skill: Any = None,
+        files: Sequence[FileContent] | None = None,
+        session_id: str | None = None,
+        keep_alive: bool = False,
+        include_deltas: bool = False,
+        timeout: float | None = 300.0,
+        on_approval: ApprovalHandler | None = None,
+    ) -> AgentRunResult | ConversationalAgentRunResult:
+        """Runs the agent once and waits for what it gives.
+
+        A functional agent takes inputs and gives outputs. A conversational one takes a message, as
+        `Session.send` does, and gives its answer; the session around them is not seen.
+
+        Args:
+            inputs: For a functional agent, values by the names of its inputs; for an input of type "file", "audio" or
+                "image" also a path, bytes or a file object, which is read to its end. For a conversational
+                agent, text, a path, bytes or a file-like object.
+            additional_instructions: Instructions for this run of a functional agent, after its own.
+            skill: An object whose ``content`` is added to them.
+            files: Files that go with the message.
+            session_id: A session to go on with, instead of a new one; it stays alive.
+            keep_alive: Whether a new session stays alive, to go on with under the result's ``session_id``.
+            include_deltas: Whether the result's events hold the pieces of text too.
+            timeout: Seconds for the whole run.
+            on_approval: Decides about approval requests.
+
+        Returns:
+            The outputs by name, or the answer, and how it went. A session that cannot be had and an error
+            in the turn are told in the result's ``status`` and ``error``.
+
+        Raises:
+            ApiError: The server refused to run the functional agent.
+            ApiTimeoutError: Its run was not over in time.
+            ApiConnectionError: There was no answer.
+            ConversationalRunActionRequiredError: An approval is needed and nobody gives it, or an account has to be
+                authorised again. The session stays alive, to be resumed.
+            SessionTimeoutError: The conversational run was not over in time.
+            SessionError: Its session was lost.
+            OSError: A file cannot be read.
+            ValueError: The arguments are not those of an agent of this type.
+        """
+        conversational = OneShot(session_id, keep_alive, include_deltas, timeout, on_approval)
+        if self.agent_type == AgentType.FUNCTIONAL:
+            if not isinstance(inputs, Mapping):
+                raise ValueError(f"a functional agent runs on a mapping of inputs, not on {type(inputs).__name__}")
+            if files is not None or conversational != OneShot(timeout=timeout):
+                raise ValueError(
+                    "files, session_id, keep_alive, include_deltas and on_approval are for conversational agents"
+                )
+            instructions = merge_skill(additional_instructions, skill)
+            return run_functional(self, self._path("/run"), inputs, instructions, timeout)
+        if inputs is None or isinstance(inputs, Mapping):
+            raise ValueError(
+                f"agent {self.id!r} is conversational: run it on a message (text, a path, bytes or a file), or talk "
+                "to it in a session, with create_session()"
+            )
+        if additional_instructions or skill is not None:
+            warnings.warn("additional_instructions and skill are for functional agents and are not sent", stacklevel=2)
+        return run_conversational(self, inputs, files, conversational)
+
+    @overload
+    def map(
+        self,
+        prompts: Iterable[Content],
+        *,
+        executor: Executor | None = ...,
+        max_workers: int = ...,
+        progress: bool | ProgressBar | None = ...,
+        on_error: Literal["raise"] = ...,
+        retries: int = ...,
+        include_deltas: bool = ...,
+        timeout: float | None = ...,
+        on_approval: ApprovalHandler | None = ...,
+    ) -> AgentRuns[ConversationalAgentRunResult]: ...
+
+    @overload
+    def map(
+        self,
+        prompts: Iterable[Content],
+        *,
+        executor: Executor | None = ...,
+        max_workers: int = ...,
+        progress: bool | ProgressBar | None = ...,
+        on_error: OnError,
+        retries: int = ...,
+        include_deltas: bool = ...,
+        timeout: float | None = ...,
+        on_approval: ApprovalHandler | None = ...,
+    ) -> AgentRuns[ConversationalAgentRunResult | BaseException]: ...
+
+    def map(
+        self,
+        prompts: Iterable[Content],
+        *,
+        executor: Executor | None = None,
+        max_workers: int = 8,
+        progress: bool | ProgressBar | None = None,
+        on_error: OnError = "raise",
+        retries: int = 0,
+        include_deltas: bool = False,
+        timeout: float | None = 300.0,
+        on_approval: ApprovalHandler | None = None,
+    ) -> AgentRuns[Any]:
+        """Runs a conversational agent once for each of many prompts, several at a time.
+
+        Prompts are taken from the iterable as results are taken from what this gives, so there may be
+        any number of them. Each has a session of its own, which is terminated at its end. The agent
+        and the results travel to other processes; API keys never do: there, the key comes from the environment::
+
+            for result in agent.map(prompts, max_workers=16, progress=True):
+                print(result.final_message)
+
+        Args:
+            prompts: What to say, one message each.
+            executor: Where the runs are made: any executor of ``concurrent.futures``, such as that of Dask's
+                ``Client.get_executor()``; None for a pool of threads.
+            max_workers: How many run at a time; with an ``executor``, how many it is meant to run. Up to four
+                times as many are handed out ahead of the result that is waited for.
+            progress: True shows a bar, with the extra ``progress``; or a bar of your own, with ``update``.
+            on_error: Whether an exception at one prompt is raised in its place (the iteration can go on
+                after it) or given there.
+            retries: How often a prompt is said again, in a new session, when the connection was lost and it is not
+                known what became of it. What its tools do may then happen twice.
+            include_deltas: As for `run`.
+            timeout: Seconds for each run.
+            on_approval: Decides about approval requests; called on several threads at once.
+
+        Returns:
+            An iterator over `ConversationalAgentRunResult`, in the order of the prompts. An error that is
+            told in a turn is in its result's ``status`` and ``error``; unlike with `run`, a session that
+            cannot be had is an exception. Ctrl-C stops what is under way; what is done by then is in its ``done``.
+
+        Raises:
+            ValueError: The agent is functional, or an argument is not one of those it may be.
+            TypeError: ``progress`` or ``executor`` is something else.
+            MissingExtraError: A bar was asked for and tqdm is not installed.
+        """
+        self._check_that_it_talks()
+        if on_error not in ("raise", "return"):
+            raise ValueError(f'on_error takes "raise" or "return", not {on_error!r}')
+        if max_workers < 1:
+            raise ValueError(f"max_workers takes a number above 0, not {max_workers}")
+        if executor is not None and not callable(getattr(executor, "submit", None)):
+            raise TypeError(f"executor takes one of concurrent.futures, not {type(executor).__name__}")
+        return AgentRuns(
+            self,
+            prompts,
+            OneShot(include_deltas=include_deltas, timeout=timeout, on_approval=on_approval, retries=retries),
+            executor=executor,
+            max_workers=max_workers,
+            bar=make_bar(progress, prompts, self.name),
+            on_error=on_error,
         )
-    known = {name: value for name, value in inputs.items() if name in agent.inputs}
-    uploads = {name: _upload(name, value) for name, value in known.items() if agent.inputs[name].io_type in _FILE_TYPES}
-    files = [one for one in uploads.values() if one is not None]
-    return {name: value for name, value in known.items() if uploads.get(name) is None}, files
 
-
-def _upload(name: str, value: Any) -> Upload | None:
-    """Reads a file to its end; None for what is none, such as the URL of one."""
-    if isinstance(value, Path):
-        return name, (value.name, value.read_bytes())
-    if isinstance(value, (bytes, bytearray)):
-        return name, (name, bytes(value))
-    read = getattr(value, "read", None)
-    if not callable(read):
-        return None
-    data = read()
-    own = getattr(value, "name", None)
-    # A file opened by descriptor has a number for a name.
-    file_name = os.path.basename(own) if isinstance(own, str) else name
-    return name, (file_name or name, data.encode() if isinstance(data, str) else data)
-
-
-def _result(agent: Runnable, told: Any, path: str) -> AgentRunResult:
-    answer = object_of(told, f"POST {path}")
-    names = {config.server_id: name for name, config in agent.outputs.items() if config.server_id}
-    return AgentRunResult(
-        outputs={names.get(key, key): value for key, value in (answer.get("outputs") or {}).items()},
-        run_id=answer.get("run_id", ""),
-        status=answer.get("status", "success"),
-        error=answer.get("error"),
-    )
+    def _check_that_it_talks(self) -> None:
+        if self.agent_type == AgentType.FUNCTIONAL:
+            raise ValueError(
+                f"agent {self.id!r} is functional and has no sessions: use run(inputs={{...}}), or "
+                "agent_type=AgentType.CONVERSATIONAL (an agent listed by its id alone has to be fetched first)"
+            )

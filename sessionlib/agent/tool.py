@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
-from sessionlib.models import JsonModel, StrEnum
+from sessionlib._util.models import JsonModel, StrEnum
 
 __all__ = ["Tool", "ToolApprovalConfig", "ToolInput", "ToolInputType", "new_object_id"]
 

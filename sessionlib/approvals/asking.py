@@ -8,13 +8,13 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from sessionlib.approvals.answers import Answers
+from sessionlib._util.timing import Deadline
+from sessionlib.approvals.answers import Ledger
+from sessionlib.approvals.answers_part import Answers
 from sessionlib.approvals.handlers import Registration
-from sessionlib.approvals.ledger import Ledger
-from sessionlib.approvals.requests import ApprovalRequest, key_of, response_to
+from sessionlib.approvals.models import ApprovalRequest, key_of, response_to
 from sessionlib.errors import ApprovalAlreadyAnsweredError, SessionTimeoutError
 from sessionlib.events import SessionEvent
-from sessionlib.timing import Deadline
 
 if TYPE_CHECKING:
     from sessionlib.session import Session

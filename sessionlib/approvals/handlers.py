@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import cast
 
-from sessionlib.approvals.requests import ApprovalHandler
+from sessionlib.approvals.models import ApprovalHandler
 
 __all__ = ["Handlers", "Registration", "check_handler", "make_registration"]
 

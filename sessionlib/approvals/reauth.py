@@ -7,9 +7,9 @@ import functools
 import threading
 from collections.abc import Callable
 
-from sessionlib.approvals.requests import key_of
+from sessionlib.approvals.models import key_of
 from sessionlib.events import SessionEvent
-from sessionlib.wire.turns import Origin, Ticket
+from sessionlib.protocol.turns import Origin, Ticket
 
 __all__ = ["ReauthDesk", "ReauthHandler"]
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from sessionlib.approvals import ApprovalRequest
-from sessionlib.cli.say import tell
+from sessionlib.approvals.policies import ask_console
+from sessionlib.cli.notes import tell
 from sessionlib.content import ApprovalResponse
+from sessionlib.display.text import is_terminal
 from sessionlib.errors import SessionlibError
-from sessionlib.policies import ask_console
-from sessionlib.words import is_terminal
 
 __all__ = ["STOPPED", "ask_on_terminal"]
 

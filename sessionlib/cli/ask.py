@@ -9,21 +9,21 @@ from typing import Any
 
 import click
 
+from sessionlib._util.timing import Deadline
 from sessionlib.approvals import ApprovalHandler
 from sessionlib.cli.failures import CommandError
 from sessionlib.cli.leftovers import settle
+from sessionlib.cli.notes import tell
 from sessionlib.cli.options import Where, approval_options, debug_option, where_options
-from sessionlib.cli.place import open_session
-from sessionlib.cli.printers import JsonLinesPrinter, NotingPrinter, Printer, SilentPrinter, follow
-from sessionlib.cli.say import tell
+from sessionlib.cli.output import JsonLinesPrinter, NotingPrinter, Printer, SilentPrinter, follow
+from sessionlib.cli.target import open_session
 from sessionlib.content import FileContent
+from sessionlib.display.telling import TextPrinter
+from sessionlib.display.text import is_terminal
 from sessionlib.errors import ReauthRequiredError, SessionTimeoutError
 from sessionlib.events import SessionEvent
 from sessionlib.reply import Reply
 from sessionlib.session import Session
-from sessionlib.telling import TextPrinter
-from sessionlib.timing import Deadline
-from sessionlib.words import is_terminal
 
 __all__ = ["ask"]
 

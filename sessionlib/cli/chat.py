@@ -11,18 +11,18 @@ from typing import NoReturn
 
 import click
 
+from sessionlib._util.optional import extra
 from sessionlib.approvals import ApprovalHandler
 from sessionlib.cli.commands import COMMANDS
 from sessionlib.cli.conversation import Conversation, View
-from sessionlib.cli.keyboard import Keyboard
+from sessionlib.cli.notes import tell
 from sessionlib.cli.options import Where, approval_options, debug_option, where_options
-from sessionlib.cli.place import open_session
-from sessionlib.cli.printers import NotingPrinter
-from sessionlib.cli.say import tell
-from sessionlib.extras import extra
+from sessionlib.cli.output import NotingPrinter
+from sessionlib.cli.prompt import Keyboard
+from sessionlib.cli.target import open_session
+from sessionlib.display.telling import TextPrinter
+from sessionlib.display.text import is_terminal
 from sessionlib.history import History
-from sessionlib.telling import TextPrinter
-from sessionlib.words import is_terminal
 
 __all__ = ["chat"]
 
@@ -91,7 +91,7 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
 def _view(at_terminal: bool) -> View:
     if at_terminal and os.environ.get("TERM") != "dumb":
         with extra("cli", "a chat on a terminal"):
-            from sessionlib.cli.screen import Screen
+            from sessionlib.cli.terminal import Screen
         return Screen()
     return PlainView()
 

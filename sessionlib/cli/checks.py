@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+from sessionlib._util.timing import Deadline
 from sessionlib.cli.findings import FAILED, OK, SKIPPED, Finding, since
 from sessionlib.cli.way import CERTIFICATE_ADVICE, Way
 from sessionlib.client import Client
 from sessionlib.config import Endpoint
-from sessionlib.dialling import Attempt
+from sessionlib.display.text import one_line
 from sessionlib.errors import (
     ApiError,
     AuthenticationError,
@@ -23,9 +24,8 @@ from sessionlib.errors import (
     SessionlibError,
     SessionProtocolError,
 )
-from sessionlib.timing import Deadline
+from sessionlib.net.connect import Attempt
 from sessionlib.transport.websocket import open_websocket
-from sessionlib.words import one_line
 
 __all__ = ["Patient", "examine"]
 

@@ -10,13 +10,13 @@ from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.cli.approve import STOPPED
 from sessionlib.cli.commands import Quit, find_command
 from sessionlib.cli.leftovers import settle
-from sessionlib.cli.printers import Printer, follow
+from sessionlib.cli.output import Printer, follow
 from sessionlib.content import ApprovalResponse
+from sessionlib.display.text import size_of
 from sessionlib.errors import SessionlibError
 from sessionlib.history import History
+from sessionlib.protocol.state import SessionState
 from sessionlib.session import Session
-from sessionlib.wire.state import SessionState
-from sessionlib.words import size_of
 
 __all__ = ["Conversation", "View"]
 

@@ -13,12 +13,12 @@ from sessionlib._version import __version__
 from sessionlib.cli.checks import Patient, examine
 from sessionlib.cli.findings import FAILED, OK, Finding
 from sessionlib.cli.options import Where, debug_option, where_options
-from sessionlib.cli.place import embedded, find_agent
+from sessionlib.cli.target import embedded, find_agent
 from sessionlib.client import Client
 from sessionlib.config import Endpoint
+from sessionlib.display.text import one_line
 from sessionlib.errors import SessionlibError
 from sessionlib.session import Session
-from sessionlib.words import one_line
 
 __all__ = ["doctor"]
 

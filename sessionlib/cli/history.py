@@ -8,9 +8,9 @@ from dataclasses import replace
 import click
 
 from sessionlib.cli.options import Where, debug_option, where_options
-from sessionlib.cli.place import open_session
+from sessionlib.cli.target import open_session
+from sessionlib.display.text import clean, is_terminal
 from sessionlib.history import History
-from sessionlib.words import clean, is_terminal
 
 __all__ = ["history"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
-from sessionlib.cli.printers import Printer, watch
+from sessionlib.cli.output import Printer, watch
 from sessionlib.content import ApprovalResponse
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.session import Session

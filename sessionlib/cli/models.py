@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from sessionlib.cli.options import debug_option
-from sessionlib.words import is_terminal
+from sessionlib.display.text import is_terminal
 
 __all__ = ["models"]
 

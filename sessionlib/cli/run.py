@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import click
 
-from sessionlib.cli.app import app
 from sessionlib.cli.failures import explain
+from sessionlib.cli.main import app
+from sessionlib.cli.notes import tell
 from sessionlib.cli.options import Debug
-from sessionlib.cli.say import tell
 
 __all__ = ["run"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sessionlib.cli.options import EngineOptions, debug_option, engine_options
-from sessionlib.cli.place import ensure_agent
+from sessionlib.cli.target import ensure_agent
 
 __all__ = ["serve"]
 

@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import SplitResult
 
+from sessionlib._util.timing import Deadline
 from sessionlib.cli.findings import FAILED, NOTE, OK, Finding, since
-from sessionlib.dialling import Address, Attempt, connect, resolve
 from sessionlib.errors import ConfigurationError, SessionlibError
-from sessionlib.timing import Deadline
+from sessionlib.net.connect import Address, Attempt, connect, resolve
 from sessionlib.transport.proxy import Proxy, choose_proxy
 
 __all__ = ["CERTIFICATE_ADVICE", "Way"]

@@ -1,8 +1,9 @@
 """The embedded engine: it speaks the session protocol on a socket of this machine, so everything runs offline."""
 
-from sessionlib.extras import extra
+from sessionlib._util.optional import extra
 
 with extra("engine", "the embedded engine"):
+    from sessionlib.engine.engine import LocalEngine
     from sessionlib.engine.errors import (
         DatabaseDamagedError,
         DatabaseInUseError,
@@ -14,8 +15,7 @@ with extra("engine", "the embedded engine"):
         StorageFullError,
     )
     from sessionlib.engine.limits import Limits
-    from sessionlib.engine.local import LocalEngine
-    from sessionlib.engine.serving import serve
+    from sessionlib.engine.serve import serve
     from sessionlib.engine.tools import LocalTool, tool
 
 __all__ = [

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from sessionlib.engine.errors import EngineError
-from sessionlib.engine.serving import serve
+from sessionlib.engine.serve import serve
 
 
 def main(arguments: list[str] | None = None) -> int:

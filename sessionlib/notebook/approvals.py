@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from sessionlib._util.kernel import is_free, kernel_here, runs_a_cell, takes_input
+from sessionlib._util.optional import extra
 from sessionlib.approvals import ApprovalRequest
+from sessionlib.approvals.policies import ask_console
 from sessionlib.content import ApprovalResponse
-from sessionlib.extras import extra
-from sessionlib.notebook.kernel import is_free, kernel_here, runs_a_cell, takes_input
-from sessionlib.policies import ask_console
 
 if TYPE_CHECKING:
-    from sessionlib.notebook.form import Form
+    from sessionlib.notebook.forms import Form
     from sessionlib.session import Session
 
 __all__ = ["approvals", "ask_notebook"]
@@ -85,7 +85,7 @@ def _ask(request: ApprovalRequest, put: Callable[[Any], None]) -> ApprovalRespon
 
 def _form_for(request: ApprovalRequest) -> Form | None:
     try:
-        from sessionlib.notebook.form import Form
+        from sessionlib.notebook.forms import Form
     except ImportError:  # no widgets here
         return None
     return Form(request)

@@ -7,7 +7,7 @@ from typing import Any
 
 import ipywidgets
 
-from sessionlib.policies import printable, shown
+from sessionlib.approvals.policies import printable, shown
 
 __all__ = ["Field"]
 

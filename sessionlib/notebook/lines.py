@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from sessionlib.display.markup import alarm, fold, in_code, safe_html
+from sessionlib.display.telling import describe
+from sessionlib.display.text import call_text, one_line
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.markup import alarm, fold, in_code, safe_html
-from sessionlib.telling import describe
-from sessionlib.words import call_text, one_line
 
 __all__ = ["Line", "Lines"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from sessionlib.markup import safe_markdown
+from sessionlib.display.markup import safe_markdown
 from sessionlib.notebook.lines import Line
 
 __all__ = ["MAX_SECTION", "Section", "cut"]

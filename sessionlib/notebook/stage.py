@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets
 from IPython.display import display
 
-from sessionlib.notebook.cell import bundle
+from sessionlib.notebook.display import bundle
 
 __all__ = ["Stage"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from sessionlib._util.kernel import kernel_here
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest, Decision, check_handler
 from sessionlib.approvals.handlers import Registration
 from sessionlib.errors import ApprovalRequiredError
 from sessionlib.notebook.approvals import ask_notebook
-from sessionlib.notebook.kernel import kernel_here
 from sessionlib.notebook.views import CellView, PrintView, View
 from sessionlib.reply import Reply
 from sessionlib.turn import Turn
@@ -51,7 +51,7 @@ def new_view() -> View:
     """Gives what a turn is shown on here: the cell, or standard output."""
     if kernel_here() is None:
         return PrintView()
-    from sessionlib.notebook.cell import below_the_cell
+    from sessionlib.notebook.display import below_the_cell
 
     return CellView(below_the_cell)
 

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from sessionlib.display.telling import Streamed, TextPrinter, describe
 from sessionlib.events import SessionEvent
 from sessionlib.notebook.lines import Line, Lines
 from sessionlib.notebook.sections import Section
-from sessionlib.telling import Streamed, TextPrinter, describe
 
 __all__ = ["CellView", "Place", "PrintView", "View"]
 

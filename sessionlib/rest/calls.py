@@ -18,10 +18,10 @@ from datetime import datetime, timezone
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote, urlsplit
 
+from sessionlib._util.timing import Backoff, Deadline
 from sessionlib.config import check_id
 from sessionlib.errors import ApiConnectionError, ApiError, ConfigurationError, api_error
-from sessionlib.timing import Backoff, Deadline
-from sessionlib.wire import codec
+from sessionlib.protocol import codec
 
 __all__ = ["Answer", "Call", "Failure", "OpenLines", "Tries", "Upload", "make_call", "segment"]
 

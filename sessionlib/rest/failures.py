@@ -13,9 +13,9 @@ from typing import Any
 import requests
 import urllib3
 
+from sessionlib._util.timing import Deadline
 from sessionlib.errors import ApiConnectionError, ApiTimeoutError
 from sessionlib.rest.calls import Call, Failure
-from sessionlib.timing import Deadline
 
 __all__ = ["FOREIGN", "UnwantedAnswerError", "failure_of"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sessionlib.config import check_id
 from sessionlib.errors import ApiConnectionError
-from sessionlib.wire import codec
+from sessionlib.protocol import codec
 
 __all__ = ["fetch_query", "field_of", "listed", "object_of", "plain_id", "reference_tag"]
 

@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 
 import requests
 
+from sessionlib._util.timing import Deadline
 from sessionlib._version import __version__
 from sessionlib.config import is_loopback
 from sessionlib.errors import ConfigurationError
-from sessionlib.rest.bounded import Limit, open_session
 from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
+from sessionlib.rest.deadlines import Limit, open_session
 from sessionlib.rest.failures import FOREIGN, UnwantedAnswerError, failure_of
-from sessionlib.timing import Deadline
 
 __all__ = ["Lines", "Pool"]
 

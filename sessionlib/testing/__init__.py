@@ -16,7 +16,7 @@ from sessionlib.testing.errors import RecordingError, ReplayMismatchError
 
 if TYPE_CHECKING:
     from sessionlib.testing.faults.proxy import FaultProxy
-    from sessionlib.testing.scripted import ScriptedModel, call_tool, fail, pause, think
+    from sessionlib.testing.model import ScriptedModel, call_tool, fail, pause, think
 
 __all__ = [
     "Cassette",
@@ -36,7 +36,7 @@ __all__ = [
 # Loaded when first asked for: who replays needs neither an engine nor a proxy.
 _LATER = {
     "faults.proxy": ("FaultProxy",),
-    "scripted": ("ScriptedModel", "call_tool", "fail", "pause", "think"),
+    "model": ("ScriptedModel", "call_tool", "fail", "pause", "think"),
 }
 _ROOM_OF = {name: room for room, names in _LATER.items() for name in names}
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from sessionlib.errors import ApiConnectionError
-from sessionlib.network import Outcome
+from sessionlib.hooks import Outcome
+from sessionlib.protocol import codec
 from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 from sessionlib.testing import failures
-from sessionlib.testing.tape import Line
-from sessionlib.wire import codec
+from sessionlib.testing.format import Line
 
 __all__ = ["replayed"]
 

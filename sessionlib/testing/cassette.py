@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, get_args
 
-from sessionlib import network
-from sessionlib.testing import tape
+from sessionlib import hooks
+from sessionlib.testing import format
 from sessionlib.testing.errors import ReplayMismatchError
-from sessionlib.testing.player import Player
+from sessionlib.testing.format import CALL, LINK, Line
 from sessionlib.testing.recorder import Recorder
 from sessionlib.testing.redaction import Redact, Redaction
 from sessionlib.testing.replayed_link import ReplayOverError
-from sessionlib.testing.tape import CALL, LINK, Line
+from sessionlib.testing.replayer import Player
 
 __all__ = ["MODES", "Cassette", "Mode", "cassette", "record", "replay"]
 
@@ -55,7 +55,7 @@ def record(
     what was there. Sessions that were connected before the block are not in it, nor are other processes.
 
     Args:
-        path: Where to; `sessionlib.testing.tape` tells the format.
+        path: Where to; `sessionlib.testing.format` tells the format.
         redact: Takes out what must not be kept, besides keys and what stands in fields such as ``password``: gets
             the JSON value of each frame, or of each HTTP call or answer, and gives what may be kept of it.
 
@@ -126,7 +126,7 @@ def cassette(
     replays = mode == "none" or (exists and mode != "all")
     records = mode in ("all", "new_episodes") or not replays
     redaction = Redaction(redact)
-    before = tape.read(file) if replays else []
+    before = format.read(file) if replays else []
     recorder = _recorder(redaction, before) if records else None
     used = Cassette(file, mode, replays, records)
     if not replays:
@@ -138,12 +138,12 @@ def cassette(
         with _installed(player), _judging(player, whole=not records):
             yield used
     if recorder is not None:
-        tape.write(file, [*before, *recorder.lines()])
+        format.write(file, [*before, *recorder.lines()])
 
 
 @contextlib.contextmanager
-def _installed(stand_in: network.StandIn) -> Iterator[None]:
-    remove = network.install(stand_in)
+def _installed(stand_in: hooks.StandIn) -> Iterator[None]:
+    remove = hooks.install(stand_in)
     try:
         yield
     finally:

@@ -9,18 +9,18 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
+from sessionlib._util.timing import Deadline, acquire
 from sessionlib.config import Endpoint
-from sessionlib.dialling import Attempt
 from sessionlib.errors import SessionlibError, SessionTimeoutError
-from sessionlib.network import Dial, Exchange, Outcome
+from sessionlib.hooks import Dial, Exchange, Outcome
+from sessionlib.net.connect import Attempt
+from sessionlib.protocol import codec
+from sessionlib.protocol.codec import Payload
 from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 from sessionlib.testing import failures
+from sessionlib.testing.format import CALL, LINK, Line
 from sessionlib.testing.redaction import Redaction, Shrinker, file_facts, shrink
-from sessionlib.testing.tape import CALL, LINK, Line
-from sessionlib.timing import Deadline, acquire
-from sessionlib.transport import Transport
-from sessionlib.wire import codec
-from sessionlib.wire.codec import Payload
+from sessionlib.transport.base import Transport
 
 __all__ = ["KEEPALIVE", "Recorder", "call_json"]
 

@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from sessionlib.wire import codec
+from sessionlib.protocol import codec
 
 __all__ = ["HIDDEN", "SECRET_FIELDS", "Redact", "Redaction", "Shrinker", "file_facts", "shrink"]
 

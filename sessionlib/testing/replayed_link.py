@@ -9,18 +9,18 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
+from sessionlib.protocol import codec, frames
+from sessionlib.protocol.codec import Payload
 from sessionlib.testing import failures
+from sessionlib.testing.format import Line
 from sessionlib.testing.recorder import KEEPALIVE
 from sessionlib.testing.redaction import Shrinker, shrink
-from sessionlib.testing.tape import Line
 from sessionlib.testing.track import Track
-from sessionlib.timing import Deadline
-from sessionlib.wire import codec, frames
-from sessionlib.wire.codec import Payload
 
 if TYPE_CHECKING:
-    from sessionlib.testing.player import Player
+    from sessionlib.testing.replayer import Player
 
 __all__ = ["POLICY", "ReplayOverError", "ReplayedLink", "frame_json"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sessionlib.testing.tape import CALL, Line
+from sessionlib.testing.format import CALL, Line
 
 __all__ = ["RecordedCall", "Track", "calls_of", "is_optional", "tracks_of"]
 

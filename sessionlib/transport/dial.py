@@ -7,11 +7,11 @@ import ssl
 import traceback
 from urllib.parse import SplitResult
 
-from sessionlib.dialling import Address, Attempt, connect, resolve
+from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionConnectionError, SessionTimeoutError
-from sessionlib.timing import Deadline
+from sessionlib.net.connect import Address, Attempt, connect, resolve
+from sessionlib.net.sockets import wait_readable, wait_writable
 from sessionlib.transport.proxy import Proxy
-from sessionlib.transport.readiness import wait_readable, wait_writable
 
 __all__ = ["dial"]
 

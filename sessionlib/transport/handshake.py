@@ -12,8 +12,8 @@ from urllib.parse import SplitResult
 
 import websocket
 
+from sessionlib._util.timing import Deadline, parse_retry_after
 from sessionlib.errors import SessionlibError, SessionProtocolError, SessionTimeoutError, api_error
-from sessionlib.timing import Deadline, parse_retry_after
 from sessionlib.transport.stream import Stream
 
 __all__ = ["shake_hands"]

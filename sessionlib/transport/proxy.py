@@ -7,10 +7,10 @@ import socket
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from sessionlib._util.timing import Deadline
 from sessionlib.config import is_loopback
 from sessionlib.errors import ConfigurationError, SessionConnectionError, SessionTimeoutError
-from sessionlib.timing import Deadline
-from sessionlib.transport.readiness import wait_readable, wait_writable
+from sessionlib.net.sockets import wait_readable, wait_writable
 
 __all__ = ["Proxy", "choose_proxy", "parse_proxy"]
 

@@ -12,10 +12,10 @@ import threading
 import time
 from collections import deque
 
-from sessionlib.dialling import shut
+from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
-from sessionlib.timing import Deadline
-from sessionlib.transport.readiness import wait_readable, wait_writable
+from sessionlib.net.connect import shut
+from sessionlib.net.sockets import wait_readable, wait_writable
 
 __all__ = ["Stream", "wrap"]
 

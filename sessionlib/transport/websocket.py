@@ -9,17 +9,17 @@ from urllib.parse import urlsplit
 
 from websocket import ABNF
 
-from sessionlib.dialling import Attempt
+from sessionlib._util.timing import Deadline, acquire
 from sessionlib.errors import SessionTimeoutError
-from sessionlib.timing import Deadline, acquire
+from sessionlib.net.connect import Attempt
+from sessionlib.protocol.codec import Payload
 from sessionlib.transport.dial import dial
 from sessionlib.transport.frame import encode_frame
+from sessionlib.transport.frame_reader import FrameReader
+from sessionlib.transport.frame_writer import FrameWriter
 from sessionlib.transport.handshake import shake_hands
 from sessionlib.transport.proxy import choose_proxy
-from sessionlib.transport.reading import FrameReader
 from sessionlib.transport.stream import Stream, wrap
-from sessionlib.transport.writing import FrameWriter
-from sessionlib.wire.codec import Payload
 
 __all__ = ["WebSocketTransport", "open_websocket"]
 

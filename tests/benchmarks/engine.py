@@ -17,8 +17,8 @@ import threading
 from collections.abc import Iterator
 from functools import lru_cache
 
-from sessionlib.wire import frames
-from sessionlib.wire.frames import Frame
+from sessionlib.protocol import frames
+from sessionlib.protocol.frames import Frame
 from tests.support.script_engine import notification, text_content, turn
 from tests.support.ws_bytes import CLOSE, PING, apply_mask, pong_frame, text_frame, upgrade_response
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sessionlib.engine import LocalEngine
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 from tests.support.processes import ROOT
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content, turn
 from tests.support.secrets import SENTINEL_KEY

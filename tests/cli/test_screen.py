@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 
 from sessionlib import SessionEvent, SessionEventType
-from sessionlib.cli.screen import Screen, split_blocks
+from sessionlib.cli.terminal import Screen, split_blocks
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 
 from sessionlib.engine import LocalEngine
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content, turn
 from tests.support.secrets import SENTINEL_KEY
 from tests.support.terminal import Terminal

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sessionlib import Session, SessionEvent, SessionEventType
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY
 

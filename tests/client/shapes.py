@@ -17,8 +17,8 @@ from sessionlib import (
     SessionMessageRole,
     SessionMessageStatus,
 )
-from sessionlib.wire import frames
-from sessionlib.wire.frames import Frame
+from sessionlib.protocol import frames
+from sessionlib.protocol.frames import Frame
 from tests.support.script_engine import agent_message, notification, user_message
 
 Type = SessionEventType

@@ -29,11 +29,11 @@ from sessionlib import (
     SessionError,
     approve_all,
 )
-from sessionlib.agent.conversation import OneShot
-from sessionlib.agent.many import Job
+from sessionlib.agent.map import Job
+from sessionlib.agent.oneshot import OneShot
 from sessionlib.agent.stopping import StoppedError, Stopper
+from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
-from sessionlib.wire import frames
 from tests.client.shop import FRONT, Shop, open_shop, order
 from tests.client.toolbox import status
 from tests.support.processes import Script, run_script

@@ -23,7 +23,7 @@ from sessionlib import (
     SessionTimeoutError,
     approve_all,
 )
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 from tests.client.shop import Shop, open_shop, order
 from tests.client.toolbox import Toolbox, asking, kinds, say, status
 from tests.support.script_engine import ScriptEngine, notification, refuse, turn

@@ -29,9 +29,9 @@ from sessionlib import (
     approve_all,
     deny_all,
 )
-from sessionlib.approvals.ledger import Ledger
+from sessionlib.approvals.answers import Ledger
+from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
-from sessionlib.wire import frames
 from tests.client.shop import Shop, open_shop, order
 from tests.client.toolbox import Toolbox, asking, connect, kinds, say, status
 from tests.support.processes import Script

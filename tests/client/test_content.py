@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessionlib import MessageSender, SessionMessage, SessionMessageRole, UserSessionMessage, content
+from sessionlib.connection.outgoing import Outgoing
 from sessionlib.content import encode_approval
-from sessionlib.outgoing import Outgoing
 
 OCTETS = "application/octet-stream"
 

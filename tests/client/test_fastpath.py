@@ -14,16 +14,16 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sessionlib._util.timing import Deadline
 from sessionlib.errors import MessageTooLargeError, SessionDisconnectedError, SessionlibError, SessionProtocolError
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.intake import Intake
-from sessionlib.timing import Deadline
-from sessionlib.transport.reading import LARGE
+from sessionlib.protocol import codec, fastpath, frames
+from sessionlib.protocol.client import Intake
+from sessionlib.protocol.parser import Run
+from sessionlib.protocol.recovery import Seen
+from sessionlib.transport.frame_reader import LARGE
 from sessionlib.transport.stream import LARGEST, wrap
 from sessionlib.transport.websocket import WebSocketTransport
-from sessionlib.wire import codec, fastpath, frames
-from sessionlib.wire.parse import Run
-from sessionlib.wire.recovery import Seen
 from tests.client.sessions import opened
 from tests.support.script_engine import ScriptEngine, turn
 from tests.support.ws_bytes import close_frame, fragments, ping_frame, pong_frame, text_frame

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from sessionlib import MessageSender, Session, SessionEvent, SessionEventType, SessionMessage, SessionMessageRole
+from sessionlib.protocol import codec, frames
 from sessionlib.session import UserSessionMessage
-from sessionlib.wire import codec, frames
 from tests.client.sessions import new_session, resumed_session
 from tests.support.script_engine import ScriptEngine, text_content, user_message
 from tests.support.ws_bytes import header

@@ -11,8 +11,9 @@ from typing import Any, cast
 
 import pytest
 
-from sessionlib import SessionDisconnectedError, heartbeat
-from sessionlib.link import LinkOptions
+from sessionlib import SessionDisconnectedError
+from sessionlib.connection import heartbeat
+from sessionlib.connection.options import LinkOptions
 from tests.client.sessions import opened, resumed_session
 from tests.client.test_hub import CollectingEvents
 from tests.support.script_engine import Received, ScriptEngine

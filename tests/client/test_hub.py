@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from sessionlib import SessionDisconnectedError, SessionEvent, SessionEventType
-from sessionlib.hub import Hub
-from sessionlib.listener import Listener
-from sessionlib.mailbox import OVERFLOW, Closed, Mailbox
-from sessionlib.timing import Deadline
+from sessionlib._util.timing import Deadline
+from sessionlib.streams.hub import Hub
+from sessionlib.streams.listener import Listener
+from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox
 from tests.client.stress import in_threads, switching_often
 
 Type = SessionEventType

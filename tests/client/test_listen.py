@@ -22,7 +22,7 @@ from sessionlib import (
     SessionProtocolError,
     SessionTimeoutError,
 )
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 from tests.client.sessions import letters, numbered_deltas, opened, resumed_session, until_complete
 from tests.client.stress import in_threads
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content, turn

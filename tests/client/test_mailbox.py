@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sessionlib import SessionDisconnectedError, SessionEvent, SessionEventType
-from sessionlib.mailbox import OVERFLOW, Closed, Mailbox
-from sessionlib.timing import Deadline
+from sessionlib._util.timing import Deadline
+from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox
 from tests.client.stress import in_threads, switching_often
 
 Type = SessionEventType

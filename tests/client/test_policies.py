@@ -23,7 +23,7 @@ from sessionlib import (
     ask_console,
     deny_all,
 )
-from sessionlib.policies import printable
+from sessionlib.approvals.policies import printable
 from tests.client.shop import Shop, open_shop, order
 from tests.client.toolbox import Toolbox, connect
 from tests.support.processes import run_script

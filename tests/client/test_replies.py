@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from sessionlib import SessionDisconnectedError, SessionError, SessionTimeoutError
-from sessionlib.replies import ReplyLane
-from sessionlib.timing import Deadline
-from sessionlib.wire import frames
+from sessionlib._util.timing import Deadline
+from sessionlib.connection.replies import ReplyLane
+from sessionlib.protocol import frames
 from tests.client.sessions import opened
 from tests.client.stress import in_threads
 from tests.support.script_engine import Connection, Received, ScriptEngine

@@ -29,7 +29,7 @@ from sessionlib import (
     SessionTimeoutError,
 )
 from sessionlib.errors import api_error
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 from tests.client.sessions import new_session, numbered_deltas, opened, resumed_session
 from tests.client.stress import in_threads
 from tests.support.script_engine import Connection, Received, ScriptEngine, http_response, refuse

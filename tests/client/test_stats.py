@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from sessionlib import SessionEventType, SessionState
-from sessionlib.stats import TURNS, QueueStats, RoundTrips, TurnStats
+from sessionlib.protocol import codec, frames
+from sessionlib.streams.stats import TURNS, QueueStats, RoundTrips, TurnStats
 from sessionlib.testing import FaultProxy
-from sessionlib.wire import codec, frames
 from tests.client.sessions import new_session, numbered_deltas, opened, resumed_session
 from tests.support.script_engine import ScriptEngine, turn
 from tests.support.secrets import SENTINEL_KEY, LogWatch

@@ -14,11 +14,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from sessionlib import Session, SessionError, observing
+from sessionlib import Session, SessionError, _observing_part
 from sessionlib.engine import LocalEngine
+from sessionlib.protocol import frames
 from sessionlib.telemetry import instrument
 from sessionlib.testing import ScriptedModel, call_tool, fail
-from sessionlib.wire import frames
 from tests.client.sessions import opened, resumed_session
 from tests.support.script_engine import ScriptEngine, notification, turn
 from tests.support.secrets import LogWatch
@@ -223,7 +223,7 @@ def test_a_watcher_that_fails_stops_nothing(
         raise RuntimeError("no more spans")
 
     start()
-    observer: Any = observing.observer()
+    observer: Any = _observing_part.observer()
     monkeypatch.setattr(observer, "_begin_turn", break_down)
     with resumed_session(engine) as session:
         assert session.ask("Hello!").text == "Hello there"
@@ -240,4 +240,4 @@ def test_nothing_watches_once_it_was_ended(told: Told, session: Session) -> None
     instrument(tracer_provider=told.spans_to, meter_provider=told.metrics_to)()
     refund(session)
     assert not told.spans
-    assert observing.observer() is None
+    assert _observing_part.observer() is None

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sessionlib import SessionEvent, SessionEventType
-from sessionlib.telling import TextPrinter, describe
-from sessionlib.wire import frames
+from sessionlib.display.telling import TextPrinter, describe
+from sessionlib.protocol import frames
 from tests.support.script_engine import ScriptEngine, turn
 
 from .sessions import opened

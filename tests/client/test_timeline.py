@@ -14,9 +14,9 @@ import pytest
 from matplotlib import pyplot
 
 from sessionlib import Reply, SessionEvent, SessionEventType, SessionTimeoutError
-from sessionlib.plots import plot_timeline
-from sessionlib.timeline import Span, Timeline, timeline_of
-from sessionlib.wire import frames
+from sessionlib.display.plots import plot_timeline
+from sessionlib.display.timeline import Span, Timeline, timeline_of
+from sessionlib.protocol import frames
 from tests.client.sessions import opened
 from tests.client.toolbox import status
 from tests.support.script_engine import Connection, Received, ScriptEngine, turn

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionlib.timing import MAX_RETRY_AFTER, Backoff, Deadline, parse_retry_after
+from sessionlib._util.timing import MAX_RETRY_AFTER, Backoff, Deadline, parse_retry_after
 
 
 class Clock:

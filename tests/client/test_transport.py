@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionDisconnectedError
-from sessionlib.timing import Deadline
 from sessionlib.transport.websocket import WebSocketTransport
 
 TEXT, CLOSE = 0x81, 0x88

@@ -26,9 +26,9 @@ from sessionlib import (
     SessionTimeoutError,
     ToolCall,
 )
+from sessionlib.protocol import frames
+from sessionlib.protocol.frames import Frame
 from sessionlib.testing import FaultProxy
-from sessionlib.wire import frames
-from sessionlib.wire.frames import Frame
 from tests.client.shop import open_shop
 from tests.client.toolbox import Toolbox, connect, created, kinds, say, status
 from tests.support.processes import Script

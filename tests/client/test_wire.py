@@ -13,10 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sessionlib import ParticipantStatus, SessionEvent, SessionEventType, SessionProtocolError, SessionState
-from sessionlib.wire import codec, frames
-from sessionlib.wire.parse import KNOWN_TYPES, parse_event, parse_frame
-from sessionlib.wire.state import may_follow
-from sessionlib.wire.turns import TurnTracker
+from sessionlib.protocol import codec, frames
+from sessionlib.protocol.parser import KNOWN_TYPES, parse_event, parse_frame
+from sessionlib.protocol.state import may_follow
+from sessionlib.protocol.turns import TurnTracker
 from tests.client.shapes import FRAMES, assert_well_formed, damaged, json_objects, json_values, nearly_frames
 from tests.support.script_engine import notification, text_content, turn
 
@@ -275,7 +275,7 @@ def test_a_value_within_itself_is_not_written() -> None:
 
 def test_the_package_works_without_orjson() -> None:
     code = (
-        "import sys; sys.modules['orjson'] = None; from sessionlib.wire import codec; "
+        "import sys; sys.modules['orjson'] = None; from sessionlib.protocol import codec; "
         "assert codec.bare_loads is codec._standard_loads; assert codec.loads(b'[1]') == [1]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sessionlib.words import call_text, clean, one_line, size_of
+from sessionlib.display.text import call_text, clean, one_line, size_of
 
 
 def test_what_a_terminal_would_obey_is_taken_out() -> None:

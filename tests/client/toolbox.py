@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from sessionlib import Session, SessionEvent
-from sessionlib.wire import frames
-from sessionlib.wire.frames import Frame
+from sessionlib.protocol import frames
+from sessionlib.protocol.frames import Frame
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content
 from tests.support.secrets import SENTINEL_KEY
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import requests
 import websocket
 
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 
 ROOT = Path(__file__).parents[2]
 KEY = "test-key-sentinel-5f1c"

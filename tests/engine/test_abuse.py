@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 from tests.support.ws_bytes import PING, text_frame
 
 from .helpers import Caller, Process, file, raw

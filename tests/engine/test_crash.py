@@ -22,8 +22,8 @@ import websocket
 
 from sessionlib.engine import LocalEngine
 from sessionlib.engine.models import Text
-from sessionlib.engine.turns import CUT
-from sessionlib.wire import frames
+from sessionlib.engine.sessions.turn import CUT
+from sessionlib.protocol import frames
 
 from .crashing import make_tools
 from .helpers import KEY, ROOT, Caller, approve, content_of, deny, eventually, make_agent

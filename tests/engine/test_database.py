@@ -25,11 +25,11 @@ from sessionlib.engine import (
     LocalEngine,
     StorageError,
 )
+from sessionlib.engine.sessions.turn import CUT
 from sessionlib.engine.store.database import Database
 from sessionlib.engine.store.schema import APPLICATION_ID, SCHEMA
 from sessionlib.engine.store.sessions import Sessions
-from sessionlib.engine.turns import CUT
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 
 from .helpers import Caller, Process, answer_of, content_of, eventually, make_agent, rest
 

@@ -20,7 +20,7 @@ import pytest
 import websocket
 
 from sessionlib.engine import Limits, LocalEngine
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 
 from .helpers import (
     Address,

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from sessionlib.engine import Limits, LocalEngine, ModelError, tool
-from sessionlib.engine.models import Asked, OpenAIModel, Piece, Question, Result, Said, Text, Thinking, make_model
-from sessionlib.engine.stop import Stop, StoppedError
+from sessionlib.engine.models import Asked, OpenAIModel, Piece, Question, Result, Said, Text, Thinking
+from sessionlib.engine.models.factory import make_model
+from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 
 from .helpers import Caller, answer_of, approve, content_of, eventually
 

@@ -14,7 +14,7 @@ import pytest
 from sessionlib.engine import Limits, LocalEngine, tool
 from sessionlib.engine.models import Asked, Text
 from sessionlib.engine.store.calls import Calls
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 
 from .helpers import Caller, Frame, answer_of, approve, content_of, deny, kinds
 from .test_turns import Scripted, says

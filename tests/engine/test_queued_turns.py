@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sessionlib.engine import Limits, LocalEngine
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 
 from .helpers import Caller
 

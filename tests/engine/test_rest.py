@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sessionlib.engine import LocalEngine
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 
 from .helpers import Caller, make_agent, rest
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sessionlib.engine import LocalEngine, audience, tool
-from sessionlib.wire import frames
+from sessionlib.engine import LocalEngine, tool
+from sessionlib.engine.sessions import broadcast
+from sessionlib.protocol import frames
 
 from .helpers import (
     Caller,
@@ -382,7 +383,7 @@ def test_what_was_said_on_a_lost_link_is_found_on_the_next(
     engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The engine waits for the old link only so long: what it waits for is the question here.
-    monkeypatch.setattr(audience, "_SETTLE_SECONDS", 20.0)
+    monkeypatch.setattr(broadcast, "_SETTLE_SECONDS", 20.0)
     with Caller.on(engine) as caller:
         session_id = caller.session_id
     for number in range(50):

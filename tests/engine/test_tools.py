@@ -18,10 +18,10 @@ import pytest
 from pydantic import BaseModel
 
 from sessionlib.engine import EngineError, Limits, LocalEngine, tool
-from sessionlib.engine.stop import Stop
+from sessionlib.engine.sessions.cancellation import Stop
 from sessionlib.engine.tools import Outcome, run_tool
-from sessionlib.engine.tools.declare import InvalidArgumentsError
-from sessionlib.wire import frames
+from sessionlib.engine.tools.schema import InvalidArgumentsError
+from sessionlib.protocol import frames
 from tests.support.processes import is_running
 
 from .helpers import Caller, Process, answer_of, content_of, eventually

@@ -10,7 +10,7 @@ import pytest
 
 from sessionlib.engine import Limits, LocalEngine, ModelError, tool
 from sessionlib.engine.models import Asked, Piece, Question, Text, Thinking
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 
 from .helpers import Caller, answer_of, content_of, eventually, file, kinds
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sessionlib import Session, SessionError
+from sessionlib.protocol import frames
+from sessionlib.protocol.recovery import Seen
+from sessionlib.protocol.state import SessionState
 from sessionlib.transport.stream import Stream
 from sessionlib.transport.websocket import WebSocketTransport
-from sessionlib.wire import frames
-from sessionlib.wire.recovery import Seen
-from sessionlib.wire.state import SessionState
 from tests.support.script_engine import agent_message, notification, text_content, turn, user_message
 from tests.support.ws_bytes import close_frame, fragments, ping_frame, pong_frame, text_frame
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sessionlib import MessageTooLargeError, Session, SessionDisconnectedError, SessionProtocolError
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 from tests.faults.script import joined, make, within
 from tests.support.script_engine import Connection, Received, ScriptEngine, agent_message, turn, user_message
 from tests.support.waiting import eventually

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from sessionlib import Session, SessionDisconnectedError, SessionError
+from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
-from sessionlib.wire import frames
 from tests.faults.script import joined, make, within
 from tests.support.script_engine import ScriptEngine, notification, turn
 from tests.support.waiting import eventually

@@ -26,10 +26,10 @@ from sessionlib import (
     SessionError,
     SessionTimeoutError,
 )
-from sessionlib.dialling import Attempt
-from sessionlib.retrying import is_transient
+from sessionlib._util.retry import is_transient
+from sessionlib._util.timing import Deadline
+from sessionlib.net.connect import Attempt
 from sessionlib.testing import FaultProxy
-from sessionlib.timing import Deadline
 from sessionlib.transport.dial import _secure
 from sessionlib.transport.proxy import choose_proxy, parse_proxy
 from tests.faults.proxies import HttpProxy, TlsFront

@@ -186,7 +186,7 @@ def test_a_million_events_in_little_memory(engine: ScriptEngine) -> None:
     engine.on("post_message", flood)
     told = measured(
         f"""
-from sessionlib.wire import codec, frames
+from sessionlib.protocol import codec, frames
 with make() as session, session.listen(event_types=["message_delta"], maxsize=0, timeout=30) as listener:
     session.send("go")
     transport = session._connection.link.transport

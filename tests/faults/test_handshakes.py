@@ -18,8 +18,8 @@ from sessionlib import (
     SessionProtocolError,
     SessionTimeoutError,
 )
+from sessionlib._util.retry import is_transient
 from sessionlib.errors import HandshakeError
-from sessionlib.retrying import is_transient
 from tests.faults.script import SLACK, joined, make, within
 from tests.support.script_engine import Connection, ScriptEngine, accept_session, http_response, refuse
 from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret

@@ -22,12 +22,12 @@ from sessionlib import (
     SessionDisconnectedError,
     SessionTimeoutError,
 )
+from sessionlib._util.retry import Retries
+from sessionlib._util.timing import Deadline
+from sessionlib.connection.options import LinkOptions
 from sessionlib.errors import SessionConnectionError
-from sessionlib.link import LinkOptions
-from sessionlib.retrying import Retries
+from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
-from sessionlib.timing import Deadline
-from sessionlib.wire import frames
 from tests.faults.conversations import FRONT, WAYS, check, make_engine, one_session
 from tests.faults.script import SLACK, created, joined, texts, within
 from tests.support.clock import FakeClock

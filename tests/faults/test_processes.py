@@ -421,7 +421,7 @@ def test_a_reader_without_memory_ends_the_session_and_says_so(
     engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sessionlib import SessionDisconnectedError
-    from sessionlib.wire import codec
+    from sessionlib.protocol import codec
 
     with joined(engine) as session:
         listener = session.listen(timeout=5)

@@ -12,8 +12,8 @@ import pytest
 
 from sessionlib import MessageTooLargeError, SessionDisconnectedError, SessionError, SessionProtocolError
 from sessionlib.errors import SessionTimeoutError
-from sessionlib.wire import frames
-from sessionlib.wire.frames import Frame
+from sessionlib.protocol import frames
+from sessionlib.protocol.frames import Frame
 from tests.faults.fuzzing import RAW
 from tests.faults.script import created, joined, make, within
 from tests.support.script_engine import (

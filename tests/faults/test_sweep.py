@@ -16,7 +16,7 @@ from typing import Literal
 import pytest
 
 from sessionlib import Session
-from sessionlib.engine import audience
+from sessionlib.engine.sessions import broadcast
 from sessionlib.testing import FaultProxy
 from tests.faults.conversations import FRONT, WAYS, Heard, Runs, Way, check, make_engine, one_session
 
@@ -54,7 +54,7 @@ class Stage:
 def stage(seed: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     # An engine that is held up for a quarter of a second would give up on what was said on the lost link: a post
     # is told to be unknown then, as it should be, and is handled all the same.
-    monkeypatch.setattr(audience, "_SETTLE_SECONDS", 10.0)
+    monkeypatch.setattr(broadcast, "_SETTLE_SECONDS", 10.0)
     engine, runs = make_engine()
     with engine:
         agent_id = engine.agent().id

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from sessionlib.wire import frames
-from sessionlib.wire.frames import Frame
+from sessionlib.protocol import frames
+from sessionlib.protocol.frames import Frame
 from tests.support.processes import run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, agent_message, notification, turn
 from tests.support.secrets import SENTINEL_KEY

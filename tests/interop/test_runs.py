@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sessionlib.wire import frames
-from sessionlib.wire.frames import Frame
+from sessionlib.protocol import frames
+from sessionlib.protocol.frames import Frame
 from tests.interop.test_official_sdk import ported, said
 from tests.support.processes import run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, turn

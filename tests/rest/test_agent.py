@@ -24,7 +24,7 @@ from sessionlib.agent import (
     MemoryConfig,
     Tool,
 )
-from sessionlib.agent.payload import draft, read_agent
+from sessionlib.agent.serialization import draft, read_agent
 from sessionlib.client import Client
 from sessionlib.errors import (
     ApiConnectionError,

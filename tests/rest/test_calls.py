@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sessionlib._util.timing import Backoff, Deadline
 from sessionlib.errors import (
     ApiConnectionError,
     ApiError,
@@ -20,7 +21,6 @@ from sessionlib.errors import (
     UnprocessableEntityError,
 )
 from sessionlib.rest.calls import Answer, Call, Failure, Tries, error_text, make_call, segment, wait_in
-from sessionlib.timing import Backoff, Deadline
 
 GET, POST = Call("GET", "/agent"), Call("POST", "/agent")
 

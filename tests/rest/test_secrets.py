@@ -75,7 +75,7 @@ def _call() -> Any:
 
 
 def _deadline() -> Any:
-    from sessionlib.timing import Deadline
+    from sessionlib._util.timing import Deadline
 
     return Deadline(5)
 

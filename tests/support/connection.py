@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sessionlib.protocol.frames import Frame
 from sessionlib.testing.faults.waiting import stack
-from sessionlib.wire.frames import Frame
 
 from .duplex import JOIN_TIMEOUT, Duplex, PeerGone
 from .received import Control, Received

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
-from sessionlib.wire.frames import Frame
+from sessionlib.protocol.frames import Frame
 
 __all__ = ["Control", "Received", "ReceivedLog"]
 

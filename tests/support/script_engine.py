@@ -26,9 +26,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+from sessionlib.protocol import frames
+from sessionlib.protocol.frames import Frame
 from sessionlib.testing.faults.listener import Listener
-from sessionlib.wire import frames
-from sessionlib.wire.frames import Frame
 
 from .connection import Connection, Handshake, Hook
 from .duplex import PeerGone

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import websocket
 
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 
 from .script_engine import (
     Hook,

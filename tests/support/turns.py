@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sessionlib.wire import frames
-from sessionlib.wire.frames import Frame
+from sessionlib.protocol import frames
+from sessionlib.protocol.frames import Frame
 
 __all__ = ["agent_message", "notification", "text_content", "turn", "user_message"]
 

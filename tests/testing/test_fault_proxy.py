@@ -11,9 +11,9 @@ from contextlib import closing, contextmanager
 import psutil
 import pytest
 
+from sessionlib._util.timing import Backoff, Deadline
 from sessionlib.testing import FaultProxy
 from sessionlib.testing.faults.listener import Listener
-from sessionlib.timing import Backoff, Deadline
 from tests.support.clock import FakeClock
 from tests.support.leaks import no_leaks
 from tests.support.script_engine import ScriptEngine

@@ -138,7 +138,7 @@ def test_a_changed_file_is_told_by_its_digest(live: LocalEngine, tape: Path, now
 
 
 def test_a_value_that_only_looks_the_same_is_another() -> None:
-    from sessionlib.testing.matching import differences
+    from sessionlib.testing.comparison import differences
 
     assert not list(differences({"a": [1, {"b": 2}], "c": None}, {"c": None, "a": [1.0, {"b": 2}]}))
     for recorded, said in ((1, True), ("1", 1), (None, False), ([1], [1, 2]), ({"a": None}, {}), ({}, [])):

@@ -27,9 +27,9 @@ from sessionlib import (
     Tool,
 )
 from sessionlib.engine import LocalEngine
+from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy, record, replay
 from sessionlib.testing.replayed_link import ReplayedLink
-from sessionlib.wire import frames
 from tests.client.sessions import resumed_session
 from tests.rest.conftest import Reply, Server
 from tests.support.script_engine import ScriptEngine, refuse, turn, user_message

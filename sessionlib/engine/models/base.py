@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from sessionlib.engine.stop import Stop
+from sessionlib.engine.sessions.cancellation import Stop
 
 __all__ = ["Asked", "Attachment", "Model", "Offer", "Piece", "Question", "Result", "Said", "Text", "Thinking"]
 

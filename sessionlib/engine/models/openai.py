@@ -14,11 +14,11 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from sessionlib._util.timing import Backoff
 from sessionlib.engine.errors import ModelError
 from sessionlib.engine.models.base import Asked, Attachment, Piece, Question, Said, Text, Thinking
 from sessionlib.engine.models.pump import Emit, pumped
-from sessionlib.engine.stop import Stop
-from sessionlib.timing import Backoff
+from sessionlib.engine.sessions.cancellation import Stop
 
 __all__ = ["OpenAIModel"]
 

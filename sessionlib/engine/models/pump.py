@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from sessionlib.engine.models.base import Piece
-from sessionlib.engine.stop import Stop
+from sessionlib.engine.sessions.cancellation import Stop
 
 __all__ = ["Emit", "pumped"]
 

@@ -17,8 +17,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from sessionlib._util.progress import ByteBar
 from sessionlib.engine.errors import ModelError
-from sessionlib.progress import ByteBar
 
 __all__ = ["pull", "weights_path"]
 

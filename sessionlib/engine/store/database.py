@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from sessionlib.engine.errors import StorageBusyError, StorageError, StorageFullError
-from sessionlib.engine.store.inspect import inspect
+from sessionlib.engine.store.files import inspect
 from sessionlib.engine.store.lockfile import LockFile
 from sessionlib.engine.store.schema import APPLICATION_ID, SCHEMA
 

@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-from sessionlib.engine.tools.run import Outcome
+from sessionlib.engine.tools.runner import Outcome
 
 __all__ = ["Bench"]
 

@@ -6,7 +6,7 @@ import runpy
 from typing import Any
 
 from sessionlib.engine.errors import EngineError
-from sessionlib.engine.tools.declare import LocalTool
+from sessionlib.engine.tools.schema import LocalTool
 
 __all__ = ["load_tools"]
 

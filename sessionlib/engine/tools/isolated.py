@@ -12,11 +12,11 @@ import sys
 import threading
 from typing import Any
 
-from sessionlib.engine.net.readiness import wait_readable
-from sessionlib.engine.stop import Stop
-from sessionlib.engine.tools.declare import InvalidArgumentsError, LocalTool
-from sessionlib.engine.tools.run import Outcome
-from sessionlib.timing import Deadline
+from sessionlib._util.timing import Deadline
+from sessionlib.engine.sessions.cancellation import Stop
+from sessionlib.engine.tools.runner import Outcome
+from sessionlib.engine.tools.schema import InvalidArgumentsError, LocalTool
+from sessionlib.net.readiness import wait_readable
 
 __all__ = ["IsolatedTools"]
 

@@ -15,7 +15,7 @@ import threading
 from typing import Any, BinaryIO
 
 from sessionlib.engine.tools.files import load_tools
-from sessionlib.engine.tools.run import call_tool
+from sessionlib.engine.tools.runner import call_tool
 
 __all__ = ["main"]
 

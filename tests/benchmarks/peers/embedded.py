@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import websocket
 
-from sessionlib.wire import frames
+from sessionlib.protocol import frames
 from tests.benchmarks.peers.common import Figures, Stopwatch, Task
 
 _INDEX = re.compile(rb'"index":(\d+)')

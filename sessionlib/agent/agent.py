@@ -1,0 +1,302 @@
+"""The agent: what one can fetch, make, change, save, run and talk to."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping
+from typing import Any
+
+from sessionlib.agent.models import (
+    AgentRunResult,
+    AgentType,
+    BumpLevel,
+    ConversationalAgentRunResult,
+    IOConfig,
+    IoConfig,
+    LLMInfo,
+    LlmInfo,
+    MemoryConfig,
+)
+from sessionlib.agent.run import Runnable
+from sessionlib.agent.serialization import draft, read_agent
+from sessionlib.agent.tool import Tool
+from sessionlib.client import Client, default_client, given_client
+from sessionlib.config import ApiKey, check_id
+from sessionlib.errors import ConversationalRunActionRequiredError
+from sessionlib.rest.objects import field_of, listed
+
+__all__ = [
+    "Agent",
+    "AgentRunResult",
+    "AgentType",
+    "BumpLevel",
+    "ConversationalAgentRunResult",
+    "ConversationalRunActionRequiredError",
+    "IOConfig",
+    "IoConfig",
+    "LLMInfo",
+    "LlmInfo",
+    "MemoryConfig",
+]
+
+
+class Agent(Runnable):
+    """An agent on an engine. Changing its attributes changes nothing there until `save`.
+
+    Names, order and defaults are those of the official SDK (``vectorshift`` 0.1.15); what stands
+    after the star is ours.
+
+    Args:
+        id: Its id.
+        name: Its name.
+        llm_info: Its language model.
+        branch_id: The branch that a save goes to.
+        tools: Its tools.
+        instructions: What it is told before anything else.
+        inputs: Inputs by name, for functional agents.
+        outputs: Outputs by name, for functional agents.
+        agent_type: Its kind; functional by default.
+        memory_config: What it remembers, for conversational agents.
+        enable_subagents: Whether it may start agents of its own; None leaves it to the engine.
+        editable_object_types: Kinds of object that it may edit; None or empty: none.
+        client: Where it is; by default what the environment says.
+        extra_fields: Fields of the server that are not known here; a save sends them back.
+
+    Attributes:
+        extra_fields: As given.
+    """
+
+    _kind = "agent"
+    _number = 25
+
+    def __init__(
+        self,
+        id: str,
+        name: str | None = None,
+        llm_info: LlmInfo | None = None,
+        branch_id: str | None = None,
+        tools: builtins.list[Tool] | None = None,
+        instructions: str | None = None,
+        inputs: dict[str, IoConfig] | None = None,
+        outputs: dict[str, IoConfig] | None = None,
+        agent_type: AgentType | str | None = None,
+        memory_config: MemoryConfig | None = None,
+        enable_subagents: bool | None = None,
+        editable_object_types: builtins.list[str] | None = None,
+        *,
+        client: Client | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(id, name, client)
+        self.branch_id = branch_id
+        self.llm_info = llm_info
+        self.tools = tools if tools is not None else []
+        self.instructions = instructions or ""
+        self.inputs = inputs if inputs is not None else {}
+        self.outputs = outputs if outputs is not None else {}
+        self.agent_type = AgentType(agent_type or AgentType.FUNCTIONAL)
+        self.memory_config = memory_config
+        self.enable_subagents = enable_subagents
+        self.editable_object_types = editable_object_types
+        self.extra_fields = dict(extra_fields or {})
+
+    def __repr__(self) -> str:
+        return f"Agent(id={self.id!r}, name={self.name!r}, type={str(self.agent_type)!r})"
+
+    # ---- on the engine -------------------------------------------------------------------------
+
+    @classmethod
+    def new(
+        cls,
+        name: str,
+        llm_info: LlmInfo,
+        tools: builtins.list[Tool] | None = None,
+        instructions: str | None = None,
+        inputs: dict[str, IoConfig] | None = None,
+        outputs: dict[str, IoConfig] | None = None,
+        agent_type: AgentType | str | None = None,
+        type: AgentType | str | None = None,
+        memory_config: MemoryConfig | None = None,
+        enable_subagents: bool | None = None,
+        editable_object_types: builtins.list[str] | None = None,
+        *,
+        client: Client | None = None,
+        api_key: ApiKey | None = None,
+    ) -> Agent:
+        """Makes an agent on the engine, and fetches it.
+
+        Args:
+            name: Its name.
+            llm_info: Its language model.
+            tools: Its tools.
+            instructions: What it is told before anything else. In a functional agent's instructions, tool
+                descriptions and descriptions of dynamic inputs, ``[[inputs.NAME]]``, ``[[outputs.NAME]]`` and
+                ``[[tools.NAME]]`` refer to what it has.
+            inputs: Inputs by name, for functional agents.
+            outputs: Outputs by name, for functional agents.
+            agent_type: Its kind; functional by default.
+            type: Another name for ``agent_type``.
+            memory_config: What it remembers, for conversational agents.
+            enable_subagents: Whether it may start agents of its own.
+            editable_object_types: Kinds of object that it may edit, such as "Pipeline".
+            client: Where; by default what the environment says.
+            api_key: A key to use instead of the environment's.
+
+        Returns:
+            The agent.
+
+        Raises:
+            ApiError: The server refused.
+            ApiConnectionError: There was no answer.
+            TypeError: ``llm_info`` is no `LlmInfo`, or client and key are both given.
+            ValueError: The name is empty, tools share a name, or a placeholder names nothing.
+        """
+        bound = given_client(client, api_key)
+        if not isinstance(llm_info, LlmInfo):
+            raise TypeError(f"llm_info takes an LlmInfo, not {llm_info.__class__.__name__}")
+        given = cls(
+            "",
+            check_id("name", name),
+            llm_info,
+            None,
+            tools,
+            instructions,
+            inputs,
+            outputs,
+            agent_type or type,
+            memory_config,
+            enable_subagents,
+            editable_object_types,
+            client=bound,
+        )
+        made = given.client.request("POST", "/agent", json=draft(given).body)
+        # What the answer holds is not the whole agent: its branch comes with a fetch.
+        agent = cls.fetch(id=field_of(made, "id", "POST /agent"), client=bound)
+        agent.agent_type = given.agent_type
+        for setting in ("memory_config", "enable_subagents", "editable_object_types"):
+            if getattr(given, setting) is not None:
+                setattr(agent, setting, getattr(given, setting))
+        return agent
+
+    @classmethod
+    def list(
+        cls,
+        limit: int = 50,
+        offset: int = 0,
+        include_shared: bool = False,
+        verbose: bool = False,
+        *,
+        client: Client | None = None,
+        api_key: ApiKey | None = None,
+    ) -> builtins.list[Agent]:
+        """Lists agents.
+
+        Args:
+            limit: How many at most.
+            offset: How many to leave out before them.
+            include_shared: Whether agents that others share with the caller are listed too.
+            verbose: Whether to ask for whole agents.
+            client: Where; by default what the environment says.
+            api_key: A key to use instead of the environment's.
+
+        Returns:
+            The agents; where the server gives ids alone, agents that have nothing else (`fetch` them before use).
+
+        Raises:
+            ApiError: The server refused.
+            ApiConnectionError: There was no answer.
+            TypeError: Client and key are both given.
+        """
+        bound = given_client(client, api_key)
+        # Flags that are not set are left out, as the official SDK does.
+        query = {"limit": limit, "offset": offset, "include_shared": include_shared or None, "verbose": verbose or None}
+        told = (bound or default_client()).request("GET", "/agents", query=query)
+        whole, ids = listed(told, "GET /agents")
+        return [cls.from_json(one, client=bound) for one in whole] + [cls(one, client=bound) for one in ids]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], *, client: Client | None = None) -> Agent:
+        """Makes an agent from the server's form, without asking the server.
+
+        Args:
+            data: The form in which a fetch has it.
+            client: Where it is; by default what the environment says.
+
+        Raises:
+            TypeError: ``data`` is not a mapping.
+        """
+        return cls(**read_agent(data), client=client)
+
+    def save(
+        self, deploy: bool = False, bump: BumpLevel | str | None = None, description: str | None = None
+    ) -> dict[str, Any]:
+        """Saves the agent as it is here, with the fields of the server that are not known here.
+
+        Args:
+            deploy: Whether the saved state goes live.
+            bump: Which part of the version it raises: "major", "minor" or "patch".
+            description: What is new in this version.
+
+        Returns:
+            What the server says about it.
+
+        Raises:
+            ApiError: The server refused; nothing is changed here then.
+            ApiConnectionError: There was no answer; whether it was saved is unknown.
+            ValueError: The agent has no ``llm_info``, tools share a name, a placeholder names nothing, or ``bump`` is
+                none of the three.
+        """
+        path = f"/update{self._path()}"
+        drafted = draft(self)
+        body = {**self.extra_fields, **drafted.body, "branch_id": self.branch_id}
+        if self.agent_type == AgentType.CONVERSATIONAL:
+            # Without it, the server would drop what the agent has.
+            body.setdefault("memory_config", MemoryConfig().to_dict())
+        optional = {"deploy": deploy or None, "bump": BumpLevel(bump) if bump else None, "description": description}
+        body.update((name, value) for name, value in optional.items() if value is not None)
+        told: dict[str, Any] = self.client.request("POST", path, json=body)
+        drafted.commit(self)
+        return told
+
+    # ---- here ----------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Gives a reference to the agent, in the form in which other objects hold one."""
+        reference = {"object_id": self.id, "object_type": self._number}
+        return {**reference, "branch_id": self.branch_id} if self.branch_id else reference
+
+    def add_tool(self, tool: Tool) -> Agent:
+        """Adds a tool.
+
+        Args:
+            tool: The tool.
+
+        Returns:
+            The agent itself.
+
+        Raises:
+            TypeError: It is not a `Tool`.
+        """
+        if not isinstance(tool, Tool):
+            raise TypeError(f"add_tool takes a Tool, not {type(tool).__name__}")
+        self.tools.append(tool)
+        return self
+
+    def remove_tool(self, tool_or_name: Tool | str) -> None:
+        """Removes a tool, if it is there.
+
+        Args:
+            tool_or_name: The tool; or a name or ``tool_type``, for every tool that has it.
+        """
+        if isinstance(tool_or_name, str):
+            self.tools = [tool for tool in self.tools if tool_or_name not in (tool.name, tool.tool_type)]
+        else:
+            self.tools = [tool for tool in self.tools if tool.id != tool_or_name.id]
+
+    def update_instructions(self, instructions: str) -> None:
+        """Changes the ``instructions``; `save` tells the platform."""
+        self.instructions = instructions
+
+    def update_llm_info(self, llm_info: LlmInfo) -> None:
+        """Changes the language model, which ``llm_info`` describes; `save` tells the platform."""
+        self.llm_info = llm_info

@@ -1,0 +1,209 @@
+"""The desk of a session where requests come in: who sees to each, on which thread, and what became of it.
+
+A request of a turn that `Session.ask` or `Session.stream` consumes is handled on that calling thread;
+any other on the session's one dispatcher thread, which is started when first needed. Never on the
+reader thread, so a handler may block for as long as it likes while events and pings go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from sessionlib._util.executor import Dispatcher
+from sessionlib._util.timing import Deadline
+from sessionlib.approvals.answers import Entry, Ledger
+from sessionlib.approvals.answers_part import Answers, Send
+from sessionlib.approvals.asking import Asking
+from sessionlib.approvals.handlers import Handlers, Registration, make_registration
+from sessionlib.approvals.models import ApprovalHandler, ApprovalRecord, ApprovalRequest, tool_of
+from sessionlib.approvals.reauth import ReauthDesk, ReauthHandler, is_attended
+from sessionlib.content import ApprovalResponse
+from sessionlib.errors import SessionError
+from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.protocol.turns import Origin, Ticket
+
+if TYPE_CHECKING:
+    from sessionlib.session import Session
+
+__all__ = ["ApprovalDesk"]
+
+logger = logging.getLogger("sessionlib")
+
+# Failures on the dispatcher thread that wait for the user's next call; the log has older ones.
+_KEPT = 16
+
+
+class ApprovalDesk:
+    """Everything about a session's approval requests: who is asked, what was answered, when and by whom.
+
+    Args:
+        session: The session; held weakly, so that a forgotten one can be collected.
+        send: A method of it that sends an answer; see `Answers`.
+        dispatcher: Where handlers run that no call of the user's waits for.
+    """
+
+    def __init__(self, session: Session, send: Send, dispatcher: Dispatcher) -> None:
+        self._session = weakref.ref(session)
+        self._dispatcher = dispatcher
+        self._ledger = Ledger()
+        self._answers = Answers(self._ledger, send, self._tell_refused)
+        self._asking = Asking(self._session, self._ledger, self._answers)
+        self._handlers = Handlers()
+        self._reauths = ReauthDesk()
+        # What went wrong on the dispatcher thread, for the next call of the user's.
+        self._kept: deque[BaseException] = deque(maxlen=_KEPT)
+
+    @property
+    def records(self) -> list[ApprovalRecord]:
+        """What was asked so far, in order."""
+        return self._ledger.records
+
+    # ---- who is asked --------------------------------------------------------------------------
+
+    def register(self, handler: ApprovalHandler, pattern: str | None, timeout: float | None) -> Callable[[], None]:
+        """Adds a handler, behind those there are, and lets it see to what is open.
+
+        Returns:
+            The function that takes it away again.
+        """
+        remove = self._handlers.add(make_registration(handler, pattern, timeout))
+        self._dispatch(event for event in self._ledger.loose() if self._has_taker(event))
+        return remove
+
+    def register_reauth(self, handler: ReauthHandler) -> Callable[[], None]:
+        """Adds a handler for reauthorisation requests; gives the function that takes it away again."""
+        remove = self._reauths.register(handler)
+        self._dispatch(self._reauths.loose())
+        return remove
+
+    # ---- requests ------------------------------------------------------------------------------
+
+    def note(self, event: SessionEvent, origin: Origin) -> Callable[[], None] | None:
+        """Enters a request, or the refusal of an answer, and gives what there is to do once it is delivered.
+
+        Both happen on the reading thread, so neither waits; the first with the hub's lock held.
+        """
+        if event.type is SessionEventType.ERROR:
+            return None if origin.ticket is None else self._answers.refused(origin.ticket, event)
+        if event.type is SessionEventType.REAUTH_REQUEST:
+            self._reauths.note(event, origin)
+            return lambda: self._dispatch(loose for loose in self._reauths.loose() if loose is event)
+        lost = self._ledger.note(event, origin)
+
+        def see_to() -> None:
+            if lost is not None:
+                self._submit(event, functools.partial(self._answers.give_again, lost))
+            if not is_attended(origin.ticket) and self._has_taker(event):
+                self._dispatch([event])
+
+        return see_to
+
+    def expect_again(self, message_id: str) -> None:
+        """Notes that the answer to a request may be lost; if the request comes again, so does its answer."""
+        self._ledger.expect_again(message_id)
+
+    def release(self, ticket: Ticket) -> None:
+        """Has the handlers see to a turn whose reader does not any more, for now or for good."""
+        ticket.attended = False  # before looking: a request that comes now either sees it or is seen here
+        self._dispatch(event for event in self._ledger.loose() if self._has_taker(event))
+        self._dispatch(self._reauths.loose())
+
+    def is_open(self, event: SessionEvent) -> bool:
+        """Whether a request waits for an answer."""
+        return self._ledger.is_open(event)
+
+    def request(self, event: SessionEvent) -> ApprovalRequest | None:
+        """Gives a request as handlers get it; None when the session is gone."""
+        session = self._session()
+        return None if session is None else ApprovalRequest(event, session)
+
+    def open_requests(self, ticket: Ticket) -> list[ApprovalRequest]:
+        """Gives the requests without an answer in the turn of a post."""
+        requests = [self.request(event) for event in self._ledger.open_of(ticket)]
+        return [request for request in requests if request is not None]
+
+    def handle(self, event: SessionEvent, first: Registration | None = None, deadline: Deadline | None = None) -> bool:
+        """Asks the handlers, on the calling thread; see `Asking.consult`.
+
+        Args:
+            event: The request.
+            first: A handler to ask before the registered ones.
+            deadline: How long to wait for another thread that is asking already; None not to wait.
+        """
+        registrations = self._handlers.for_tool(tool_of(event))
+        if first is not None:
+            registrations.insert(0, first)
+        return self._asking.consult(event, registrations, deadline)
+
+    def handle_reauth(self, event: SessionEvent) -> bool:
+        """Tells the reauthorisation handlers, on the calling thread; False when there are none.
+
+        Raises:
+            Exception: What a handler raised.
+        """
+        with self._asking.running_handler(event):
+            return self._reauths.tell(event)
+
+    def answer(self, event: SessionEvent, response: ApprovalResponse, *, by: str) -> None:
+        """Sends the answer to a request, if it is the first; see `Answers.give`."""
+        self._answers.give(event, response, by=by)
+
+    def is_waited_for_here(self) -> bool:
+        """Whether this thread runs a handler that has not answered yet: a turn waits for it."""
+        return any(self.is_open(event) for event in self._asking.in_hand_here)
+
+    def raise_kept(self) -> None:
+        """Raises what a handler raised on the dispatcher thread, once; not into another handler."""
+        if self._kept and not self._asking.in_hand_here:
+            with contextlib.suppress(IndexError):
+                raise self._kept.popleft()
+
+    # ---- within --------------------------------------------------------------------------------
+
+    def _has_taker(self, event: SessionEvent) -> bool:
+        handlers = self._handlers.for_tool(tool_of(event))
+        unasked = any(not self._ledger.has_been_put_to(handler, event) for handler in handlers)
+        return unasked or self._ledger.recall(event) is not None
+
+    def _tell_refused(self, entry: Entry, error: SessionEvent) -> None:
+        # The reader of a turn is told by the event itself.
+        if entry.record.is_open and not is_attended(entry.origin.ticket):
+            self._kept.append(
+                SessionError(
+                    f"session {error.session_id}: the engine refused the answer about "
+                    f"{entry.record.tool_name or 'a tool'} ({error.error}); the request is open again",
+                    session_id=error.session_id,
+                )
+            )
+        logger.warning("! session %s: the engine refused an answer: %s", error.session_id, error.error)
+
+    def _dispatch(self, events: Iterable[SessionEvent]) -> None:
+        for event in events:
+            is_reauth = event.type is SessionEventType.REAUTH_REQUEST
+            self._submit(event, functools.partial(self.handle_reauth if is_reauth else self.handle, event))
+
+    def _submit(self, event: SessionEvent, job: Callable[[], object]) -> None:
+        session = self._session()
+        if session is None or not session.is_connected:
+            return  # nothing can be answered, and a thread begun now would not be ended
+        try:
+            self._dispatcher.submit(functools.partial(self._run, event, job))
+        except RuntimeError:  # no thread to be had; the request stays open, and `listen` has it
+            logger.exception("! session %s: no handler can be run", event.session_id)
+
+    def _run(self, event: SessionEvent, job: Callable[[], object]) -> None:
+        session = self._session()
+        if session is None or not session.is_connected:
+            return  # it was left meanwhile, and nobody is to be asked for nothing
+        try:
+            job()
+        except BaseException as error:  # noqa: BLE001 - a handler may raise anything, and its caller is told later
+            logger.warning("! session %s: a handler failed: %s", event.session_id, type(error).__name__)
+            if session.is_connected:  # otherwise it is that the answer could not be sent
+                self._kept.append(error)

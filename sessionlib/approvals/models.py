@@ -1,0 +1,211 @@
+"""What handlers get and give: an agent's wish to run a tool, and the answer to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Literal
+
+from sessionlib.content import ApprovalResponse, encode_approval
+from sessionlib.events import SessionEvent
+from sessionlib.protocol import codec
+
+if TYPE_CHECKING:
+    from sessionlib.session import Session
+
+__all__ = ["ApprovalHandler", "ApprovalRecord", "ApprovalRequest", "Decision", "Remember"]
+
+Remember = Literal["turn", "session"]
+Decision = bool | ApprovalResponse | None
+
+# Where engines put the proposed arguments of a tool; "arguments" is the embedded engine's.
+_ARGUMENT_FIELDS = ("arguments", "tool_arguments", "tool_input", "inputs")
+_REMEMBERED = (None, "turn", "session")
+
+
+@dataclass
+class ApprovalRecord:
+    """What became of one approval request.
+
+    Attributes:
+        event: The request.
+        asked_at: When it arrived (UTC).
+        approved: The answer; None while it is open.
+        answered_at: When it was answered (UTC); None while it is open.
+        by: Who answered: a handler's name, "respond", "timeout", "remembered", "another client" or
+            "expired"; None while it is open.
+        confirm: The arguments given with an approval instead of the proposed ones.
+        deny_reason: The reason given with a refusal.
+    """
+
+    event: SessionEvent
+    asked_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    approved: bool | None = None
+    answered_at: datetime | None = None
+    by: str | None = None
+    confirm: Mapping[str, Any] | None = None
+    deny_reason: str | None = None
+
+    @property
+    def tool_name(self) -> str:
+        """The tool that the agent wants to run."""
+        return tool_of(self.event)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits for an answer."""
+        return self.approved is None
+
+
+class ApprovalRequest:
+    """An agent's wish to run a tool, as handlers get it.
+
+    Attributes:
+        event: The APPROVAL_REQUEST.
+        session: The session that it came from.
+    """
+
+    def __init__(self, event: SessionEvent, session: Session) -> None:
+        self.event = event
+        self.session = session
+        # The handler that is being asked, for the record.
+        self._asked: str | None = None
+        self._answered = False
+
+    def __repr__(self) -> str:
+        return f"<ApprovalRequest for {self.tool_name or 'a tool'}({', '.join(self.arguments)})>"
+
+    @property
+    def tool_name(self) -> str:
+        """The tool that the agent wants to run."""
+        return tool_of(self.event)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that it proposes, by name."""
+        for name in _ARGUMENT_FIELDS:
+            proposed = self.event.data.get(name)
+            if isinstance(proposed, Mapping):
+                return dict(proposed)
+        return {}
+
+    @property
+    def message_id(self) -> str | None:
+        """The id of the request."""
+        return self.event.message_id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits for an answer; not so once anybody has given one here."""
+        return self.session._approvals.is_open(self.event)
+
+    @property
+    def record(self) -> ApprovalRecord | None:
+        """What became of it, and by whom; None when its session does not know it."""
+        key = key_of(self.event)
+        return next((record for record in self.session.approvals if key_of(record.event) == key), None)
+
+    def _repr_html_(self) -> str:
+        from sessionlib.display.markup import fold, in_code, safe_html, table  # for notebooks alone
+
+        asked = f"The agent asks to run {in_code(self.tool_name or 'a tool')}"
+        arguments = [(name, in_code(json.dumps(value, default=str))) for name, value in self.arguments.items()]
+        return f"<div>{asked}</div>{table(arguments) if arguments else ''}{fold(safe_html(self.outcome))}"
+
+    @property
+    def outcome(self) -> str:
+        """What became of it, and by whom, in words."""
+        record = self.record
+        if record is None or record.is_open:
+            return "open: answer it with approve() or deny()"
+        told = "; ".join(
+            [
+                *([f"with {json.dumps(dict(record.confirm), default=str)}"] if record.confirm else []),
+                *([record.deny_reason] if record.deny_reason else []),
+            ]
+        )
+        return f"{'approved' if record.approved else 'denied'} by {record.by}{': ' if told else ''}{told}"
+
+    def approve(self, confirm: Mapping[str, Any] | None = None, *, remember: Remember | None = None) -> None:
+        """Lets the tool run.
+
+        Args:
+            confirm: Arguments to run it with instead of the proposed ones, by name.
+            remember: Also lets this tool run for the rest of the turn or the session; never kept on disk.
+
+        Raises:
+            ApprovalAlreadyAnsweredError: It was answered before.
+            SessionDisconnectedError: The session is not connected.
+            TypeError: ``confirm`` is not a mapping.
+            ValueError: ``confirm`` holds what JSON cannot, or ``remember`` is neither.
+        """
+        self._answer(ApprovalResponse(True, confirm=confirm, remember=remember))
+
+    def deny(self, reason: str | None = None, *, remember: Remember | None = None) -> None:
+        """Does not let the tool run; arguments and errors as for `approve`, with what the agent is told."""
+        self._answer(ApprovalResponse(False, deny_reason=reason, remember=remember))
+
+    def answer(self, response: ApprovalResponse, *, by: str = "respond") -> None:
+        """Gives an answer as handlers return it; errors as for `approve`.
+
+        Args:
+            response: The answer.
+            by: Who gives it, for the record.
+        """
+        self._asked = by
+        self._answer(response)
+
+    def _answer(self, response: ApprovalResponse) -> None:
+        self.session._approvals.answer(self.event, response, by=self._asked or "respond")
+        self._answered = True
+
+
+ApprovalHandler = Callable[[ApprovalRequest], Decision]
+"""Decides about a request; None leaves it to the next handler, or to whoever listens."""
+
+
+def tool_of(event: SessionEvent) -> str:
+    """Gives the name of the tool that a request is about; "" when it has none."""
+    return str(event.data.get("tool_name") or "")
+
+
+def key_of(event: SessionEvent) -> str:
+    """Gives what a request is known by when it comes again."""
+    return event.message_id or str(event.data.get("tool_call_id") or f"event {id(event)}")
+
+
+def check_response(response: ApprovalResponse) -> None:
+    """Makes sure that an answer can be sent.
+
+    Raises:
+        TypeError: A field is of the wrong type.
+        ValueError: Fields contradict each other, or ``confirm`` holds what JSON cannot.
+    """
+    if response.remember not in _REMEMBERED:
+        raise ValueError(f'remember takes "turn", "session" or None, not {response.remember!r}')
+    codec.dumps(encode_approval(response.approved, response.confirm, response.deny_reason))
+
+
+def response_to(decision: object, name: str) -> ApprovalResponse | None:
+    """Gives the answer in what a handler returned; None when it leaves the request to the next one.
+
+    Args:
+        decision: What it returned.
+        name: The handler.
+
+    Raises:
+        TypeError: It means nothing.
+        ValueError: It is an `ApprovalResponse` that contradicts itself.
+    """
+    if decision is None:
+        return None
+    response = ApprovalResponse(decision) if isinstance(decision, bool) else decision
+    if not isinstance(response, ApprovalResponse):
+        raise TypeError(
+            f"the approval handler {name} returned {type(decision).__name__}; it returns True, False, an "
+            "ApprovalResponse, or None to leave the request to the next one"
+        )
+    check_response(response)
+    return response

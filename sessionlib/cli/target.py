@@ -1,0 +1,129 @@
+"""From the options to a session: the engine that is configured, or the embedded one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from sessionlib.agent import Agent, AgentType
+from sessionlib.agent.finding import by_name_or_id
+from sessionlib.cli.failures import CommandError
+from sessionlib.cli.notes import tell
+from sessionlib.cli.options import EngineOptions, Where
+from sessionlib.client import Client
+from sessionlib.config import is_loopback
+from sessionlib.errors import ConfigurationError
+from sessionlib.session import Session
+
+if TYPE_CHECKING:
+    from sessionlib.engine import LocalEngine
+
+__all__ = ["AGENT_NAME", "embedded", "find_agent", "open_session", "reach"]
+
+AGENT_NAME = "Assistant"
+"""What the first agent of an embedded engine is called."""
+
+_SHOWN_AGENTS = 5
+
+
+@contextlib.contextmanager
+def open_session(where: Where, timeout: float | None = 30.0) -> Iterator[Session]:
+    """Opens the session that the options name, for a block.
+
+    Args:
+        where: The options.
+        timeout: Seconds that connecting may take.
+    """
+    with reach(where) as client:
+        if where.session:
+            session = Session(session_id=where.session, client=client)
+        else:
+            session = find_agent(client, where.agent).create_session()
+        session.connect(timeout)
+        with session:
+            yield session
+
+
+@contextlib.contextmanager
+def reach(where: Where) -> Iterator[Client]:
+    """Gives a client of the engine that the options name, which may have to be started first."""
+    if not where.is_embedded:
+        with Client(base_url=where.base_url) as client:
+            _check_key(client)
+            yield client
+        return
+    with embedded(where.engine) as engine:
+        if not where.local:
+            tell(f"no API key and no URL are configured: using the embedded engine (model {where.engine.model})")
+        if not where.session:
+            ensure_agent(engine, where.agent)
+        yield engine.client()
+
+
+def _check_key(client: Client) -> None:
+    try:
+        client.endpoint.key()
+    except ConfigurationError as error:
+        raise CommandError(f"{error}{_kept_key(client)}") from error
+
+
+def _kept_key(client: Client) -> str:
+    """Says where the key of an engine on this machine may be found; it is not sent unasked."""
+    if not is_loopback(urlsplit(client.endpoint.base_url).hostname or ""):
+        return ""
+    with contextlib.suppress(ImportError):
+        from sessionlib.engine.keyfile import key_path
+
+        if key_path().exists():
+            return f" That of sessionlib serve is in {key_path()}."
+    return ""
+
+
+def embedded(options: EngineOptions) -> LocalEngine:
+    """Gives the embedded engine, not yet started."""
+    from sessionlib.engine import LocalEngine
+
+    return LocalEngine(
+        tools=str(options.tools) if options.tools else (),
+        model=options.model,
+        path=str(options.db) if options.db else None,
+    )
+
+
+def ensure_agent(engine: LocalEngine, named: str | None = None) -> Agent:
+    """Gives the agent of that name on an embedded engine, made if there is none."""
+    client = engine.client()
+    found = by_name_or_id(client, named) if named else next(iter(Agent.list(limit=1, client=client)), None)
+    return found or engine.agent(name=named or AGENT_NAME)
+
+
+def find_agent(client: Client, named: str | None) -> Agent:
+    """Finds an agent by its id or name; without one, the only conversational agent there is.
+
+    Raises:
+        CommandError: There is none.
+        click.UsageError: There are several to choose from.
+        ApiError: The engine refused.
+    """
+    if named is not None:
+        found = by_name_or_id(client, named)
+        if found is None:
+            raise CommandError(f"there is no agent with the id or name {named} on {client.host}")
+        return found
+    agents = [agent for agent in Agent.list(verbose=True, client=client) if _can_talk(agent)]
+    if not agents:
+        raise CommandError(f"there is no agent to talk to on {client.host}; make one first")
+    if len(agents) > 1:
+        names = ", ".join(agent.name or agent.id for agent in agents[:_SHOWN_AGENTS])
+        more = "" if len(agents) <= _SHOWN_AGENTS else ", ..."
+        raise click.UsageError(f"{client.host} has several agents; name one with --agent: {names}{more}")
+    return Agent.fetch(agents[0].id, client=client)
+
+
+def _can_talk(agent: Agent) -> bool:
+    # One that is listed by its id alone does not say what kind it is.
+    return agent.name is None or agent.agent_type is AgentType.CONVERSATIONAL

@@ -1,0 +1,191 @@
+"""A turn on a terminal: Markdown that is formatted while it streams, and quiet lines for the rest.
+
+Blocks that are complete are printed for good and scroll away; only the last one is drawn again as it
+grows, so that a long answer costs no more than a short one and never outgrows the window. All of it
+happens on the calling thread: a second one that draws would tear what the first prints.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.markdown import Markdown
+from rich.padding import Padding
+from rich.segment import Segment
+from rich.spinner import Spinner
+from rich.text import Text
+
+from sessionlib._bodies_part import body_of, who
+from sessionlib.cli.hush import Hush
+from sessionlib.display.telling import Streamed, describe
+from sessionlib.display.text import clean
+from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.history import History
+
+__all__ = ["Screen"]
+
+_DRAW_SECONDS = 0.1
+# A block that outgrows this is drawn unformatted until it is complete.
+_MAX_FORMATTED = 8000
+_QUIET = "bright_black"
+
+
+class Screen:
+    """Shows a chat on the terminal.
+
+    Args:
+        console: The terminal; standard output's when not given.
+
+    Attributes:
+        tick_seconds: How long nothing may happen before it wants a `tick`.
+    """
+
+    tick_seconds = _DRAW_SECONDS
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(file=sys.stdout, highlight=False)
+        self._hush = Hush(sys.stdin)
+        self._live: Live | None = None
+        self._tail = _Tail()
+        self._streamed = Streamed()
+        self._next_draw = 0.0
+
+    def show(self, event: SessionEvent) -> None:
+        """Shows the next event of a turn."""
+        if event.type is SessionEventType.APPROVAL_REQUEST:
+            self.close()  # the question needs the terminal for itself
+            return
+        self._start()
+        for piece in self._streamed.new_text(event):
+            self._add(piece)
+        told = describe(event)
+        if told is not None:
+            self._end_message()
+            self._print(Text(f"  {told}", "red" if event.type is SessionEventType.ERROR else _QUIET))
+        elif event.is_complete:
+            self._end_message()
+        elif event.is_turn_end:
+            self.close()
+            self._console.print()
+
+    def tick(self) -> None:
+        """Draws what was put off, when nothing else has happened for a while."""
+        if self._live is not None:
+            self._live.refresh()
+
+    def close(self) -> None:
+        """Prints what is still being drawn for good, and leaves the terminal to others."""
+        live, self._live = self._live, None
+        text, self._tail.text = self._tail.text, ""
+        try:
+            if live is not None:
+                self._tail.idle = True
+                live.stop()
+        finally:
+            self._hush.end()
+        if text.strip():
+            self._print_block(text)
+        self._tail.apart = False
+
+    def note(self, text: str) -> None:
+        """Prints a quiet line of our own."""
+        self._print(Text(clean(text), _QUIET))
+
+    def error(self, text: str) -> None:
+        """Prints a line about something that went wrong."""
+        self._print(Text(clean(text), "red"))
+
+    def messages(self, history: History) -> None:
+        """Prints messages of the history."""
+        for message in history:
+            self._print(Text(who(message), "bold"))
+            self._print(Markdown(clean(body_of(message))))
+            self._console.print()
+
+    # ---- within --------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if self._live is None:
+            self._hush.begin()
+            self._tail.idle = False
+            self._live = Live(
+                self._tail,
+                console=self._console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start(refresh=True)
+
+    def _add(self, piece: str) -> None:
+        self._tail.text += clean(piece)
+        now = time.monotonic()
+        if self._live is not None and now >= self._next_draw:
+            self._print_complete_blocks()
+            self._live.refresh()
+            # Drawing takes longer the longer the block is; most of the time goes to what arrives.
+            self._next_draw = now + max(_DRAW_SECONDS, 10 * (time.monotonic() - now))
+
+    def _print_complete_blocks(self) -> None:
+        head, rest = split_blocks(self._tail.text)
+        if head:
+            self._tail.text = rest
+            self._print_block(head)
+
+    def _end_message(self) -> None:
+        text, self._tail.text = self._tail.text, ""
+        if text.strip():
+            self._print_block(text)
+        self._tail.apart = False
+
+    def _print_block(self, text: str) -> None:
+        block = Markdown(text)
+        self._print(Padding(block, (1, 0, 0, 0)) if self._tail.apart else block)
+        self._tail.apart = True
+
+    def _print(self, what: Markdown | Padding | Text) -> None:
+        self._console.print(what)
+
+
+def split_blocks(text: str) -> tuple[str, str]:
+    """Splits Markdown before its last block, which may still grow.
+
+    Returns:
+        The complete blocks, "" when there are none, and the rest.
+    """
+    starts = [token.map[0] for token in Markdown(text).parsed if token.level == 0 and token.map]
+    if not starts or starts[-1] == 0:
+        return "", text
+    lines = text.split("\n")
+    return "\n".join(lines[: starts[-1]]), "\n".join(lines[starts[-1] :])
+
+
+class _Tail:
+    """What is drawn again and again: the end of the last block, or a sign that work is being done."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.apart = False
+        self.idle = False
+        self._spinner = Spinner("dots", style=_QUIET)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        text = self.text
+        if self.idle:
+            # One empty line: rich, where it leaves, takes back at least one.
+            yield Text()
+            return
+        if not text.strip():
+            yield self._spinner
+            return
+        drawn = Markdown(text) if len(text) <= _MAX_FORMATTED else Text(text[-_MAX_FORMATTED:])
+        if self.apart:
+            yield Segment.line()
+        # Two lines less than the window has: what scrolls out of it cannot be drawn again.
+        for line in console.render_lines(drawn, options.update(height=None), pad=False)[2 - options.max_height :]:
+            yield from line
+            yield Segment.line()

@@ -1,0 +1,95 @@
+"""How a connection behaves, whom it is with, and what it tells: values and names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from sessionlib.protocol.state import SessionState
+from sessionlib.protocol.turns import Ticket
+from sessionlib.streams.mailbox import TimedMailbox
+from sessionlib.streams.turn_readers import OnRequest
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Callbacks", "LinkOptions", "Owner", "Post"]
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whom a new session is with.
+
+    Attributes:
+        object_type: "agent" or "chatbot".
+        object_id: Its id.
+    """
+
+    object_type: str
+    object_id: str
+
+
+@dataclass(frozen=True)
+class LinkOptions:
+    """How a connection behaves; times are in seconds.
+
+    Attributes:
+        reconnect: Whether a lost link is re-opened.
+        reconnect_delay: The longest wait before the first try; it doubles with each.
+        reconnect_max_delay: The longest wait before any try.
+        reconnect_timeout: How long to go on trying; None for ever.
+        connect_timeout: How long one try may take.
+        max_message_size: The largest message accepted, in bytes.
+        ping_interval: Time of silence after which a WebSocket ping is sent. The session's own pings leave every
+            5 s, or every so much if that is less.
+        pong_timeout: Time after a ping in which something has to arrive.
+        send_timeout: Time that a message may take to go out; None for as long as it takes.
+        close_timeout: Time that the engine gets to answer the closing handshake.
+        backlog_size: How many events wait for the next listener while none is open.
+        tls: What to verify the engine by; None for the system's certificates.
+        proxy: URL of the proxy to go through; "" for none; None for what the environment says.
+    """
+
+    reconnect: bool = True
+    reconnect_delay: float = 2.0
+    reconnect_max_delay: float = 30.0
+    reconnect_timeout: float | None = 900.0
+    connect_timeout: float = 30.0
+    max_message_size: int = 64 * 2**20
+    ping_interval: float = 20.0
+    pong_timeout: float = 20.0
+    send_timeout: float | None = 60.0
+    close_timeout: float = 0.5
+    backlog_size: int = 16384
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=False)
+
+
+class Callbacks(NamedTuple):
+    """What a connection tells its session, on the reading thread; none of them may wait.
+
+    Attributes:
+        on_request: An event asks for an answer, or tells that an answer was refused; where it comes from. Gives
+            what there is to do once the event is delivered.
+        on_left: Nobody reads the turn of this post any more.
+        on_lost_answer: The answer to the request with this id may not have arrived.
+        on_state: The state has changed.
+    """
+
+    on_request: OnRequest
+    on_left: Callable[[Ticket], None]
+    on_lost_answer: Callable[[str], None]
+    on_state: Callable[[SessionState], None]
+
+
+class Post(NamedTuple):
+    """A message on its way.
+
+    Attributes:
+        ticket: What tells when its turn begins and ends.
+        mailbox: Where the events of that turn go; None when nobody asked for one.
+    """
+
+    ticket: Ticket
+    mailbox: TimedMailbox | None

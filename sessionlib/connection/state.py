@@ -1,0 +1,158 @@
+"""What state a session's link is in, for whoever waits for another one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from sessionlib._util.timing import Deadline
+from sessionlib.connection.join import Joiner
+from sessionlib.errors import ForkedSessionError, SessionDisconnectedError, SessionError, SessionTimeoutError
+from sessionlib.protocol.state import SessionState, may_follow
+from sessionlib.transport.base import Transport
+
+__all__ = ["LinkState"]
+
+logger = logging.getLogger("sessionlib")
+
+
+class LinkState:
+    """The state of one session's link, the transport that goes with it, and why there is none any more.
+
+    Args:
+        joiner: Knows the session's id and its engine.
+        on_state: Hears of each change; must not wait.
+
+    Attributes:
+        state: Where the link is.
+        transport: What to write to; None while there is no link.
+    """
+
+    def __init__(self, joiner: Joiner, on_state: Callable[[SessionState], None]) -> None:
+        self._joiner = joiner
+        self._on_state = on_state
+        # Protects the state, the transport that goes with it, and why there is none any more.
+        self._changed = threading.Condition(threading.Lock())
+        self.state = SessionState.CONNECTING
+        self.transport: Transport | None = None
+        self._loss: Callable[[], SessionError] | None = None
+        # Protects the order in which changes are told: that in which they were made.
+        self._telling = threading.Lock()
+        self._untold: deque[SessionState] = deque()
+        self._pid = os.getpid()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is joined, or joining again."""
+        return self.state in (SessionState.CONNECTED, SessionState.RECONNECTING)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this is the process that connected, and not a fork of it."""
+        return os.getpid() == self._pid
+
+    def change(
+        self,
+        state: SessionState,
+        transport: Transport | None = None,
+        loss: Callable[[], SessionError] | None = None,
+    ) -> None:
+        """Moves on, unless the one state cannot come after the other, and tells whoever waits.
+
+        Args:
+            state: The new state.
+            transport: The link that is there from now on.
+            loss: Makes the error that tells why there is none.
+        """
+        with self._changed:
+            if not may_follow(self.state, state):
+                return
+            self.state = state
+            self.transport = transport
+            self._loss = loss or self._loss
+            self._untold.append(state)
+            self._changed.notify_all()
+        logger.info("= session %s %s at %s", self._session_id, state, self._joiner.host)
+        with self._telling:
+            while self._untold:  # whoever comes first tells the changes of the others as well
+                self._on_state(self._untold.popleft())
+
+    def wait_usable(self, deadline: Deadline) -> Transport:
+        """Gives the transport, waiting while the link is being re-opened.
+
+        Raises:
+            SessionDisconnectedError: The session is not connected, or its link is lost.
+            SessionTimeoutError: The link was not back in time.
+            ForkedSessionError: This is a fork of the process that connected.
+        """
+        self.check_process()
+        transport = self.transport
+        if transport is not None:
+            return transport
+        with self._changed:
+            self._wait_while(
+                lambda: self.state is SessionState.RECONNECTING,
+                deadline,
+                f"session {self._session_id} was not connected again within",
+            )
+            if self.transport is not None:
+                return self.transport
+            raise self._loss() if self._loss is not None else self.left()
+
+    def check_usable(self) -> None:
+        """Makes sure that something can be sent, now or once the link is back.
+
+        Raises:
+            SessionDisconnectedError: The session is not connected, or its link is lost.
+            ForkedSessionError: This is a fork of the process that connected.
+        """
+        self.check_process()
+        if self.transport is None and not self.is_open:
+            raise self._loss() if self._loss is not None else self.left()
+
+    def check_process(self) -> None:
+        """Makes sure that this is the process that connected.
+
+        Raises:
+            ForkedSessionError: It is a fork of it.
+        """
+        if os.getpid() != self._pid:
+            raise ForkedSessionError(
+                f"session {self._session_id} was connected in the parent process; open one of your own in this one",
+                session_id=self._session_id,
+            )
+
+    def left(self) -> SessionError:
+        """Makes the error for a session that is not connected."""
+        return SessionDisconnectedError(
+            f"session {self._session_id} is not connected; call connect() first",
+            session_id=self._session_id,
+        )
+
+    def await_loss(self, transport: Transport, deadline: Deadline) -> None:
+        """Waits until the reader has noticed that a transport is dead.
+
+        Raises:
+            SessionTimeoutError: It did not in time.
+        """
+        with self._changed:
+            self._wait_while(
+                lambda: self.transport is transport,
+                deadline,
+                f"session {self._session_id}: the connection broke and was not back within",
+            )
+
+    @property
+    def _session_id(self) -> str | None:
+        return self._joiner.session_id
+
+    def _wait_while(self, lasts: Callable[[], bool], deadline: Deadline, told: str) -> None:
+        """Waits for a change, with the lock; raises what is told, and the time it took, when it is too late."""
+        while lasts():
+            left = deadline.remaining()
+            if left == 0.0:
+                raise SessionTimeoutError(f"{told} {deadline.timeout:g} s", session_id=self._session_id)
+            self._changed.wait(left)

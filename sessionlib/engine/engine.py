@@ -1,0 +1,240 @@
+"""The embedded engine as one object: everything it needs, started and ended together."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from sessionlib.config import check_key, is_loopback
+from sessionlib.engine.errors import EngineError
+from sessionlib.engine.limits import Limits
+from sessionlib.engine.models import Model
+from sessionlib.engine.models.factory import make_model
+from sessionlib.engine.server.auth import Guard
+from sessionlib.engine.server.routes import Rest
+from sessionlib.engine.server.server import Server
+from sessionlib.engine.sessions.alarms import Alarms
+from sessionlib.engine.sessions.registry import Hub
+from sessionlib.engine.sessions.turn import Kit, ToolRunner
+from sessionlib.engine.sessions.worker import Runner
+from sessionlib.engine.store import Store
+from sessionlib.engine.tools import LocalTool, run_tool, tool
+from sessionlib.engine.tools.files import load_tools
+from sessionlib.engine.tools.isolated import IsolatedTools
+
+if TYPE_CHECKING:
+    from sessionlib.agent import Agent  # type: ignore[import-not-found,unused-ignore]
+    from sessionlib.client import Client  # type: ignore[import-not-found,unused-ignore]
+
+__all__ = ["LocalEngine"]
+
+
+class LocalEngine:
+    """An engine in this process, on a socket of this machine; a ``with`` block is its life.
+
+    Args:
+        tools: Functions that every agent on it may call: with ``@tool``, or plain ones (``auto_run``); they
+            run in this process. Or the path of a Python file that declares them: they run in processes of
+            their own, which are ended when they take too long.
+        model: "demo"; "local", or "local:" and the path of a GGUF file; "openai:" and a model's name; or a
+            model of your own.
+        path: The database file; None keeps everything in memory.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        api_key: The key that clients need; a random one when not given.
+        allow_remote: Lets ``host`` be an address that other machines reach; needs an ``api_key``.
+        allowed_hosts: Further names in the Host header to answer to, without port.
+        allowed_origins: Web pages that may connect, such as "http://localhost:8888"; none by default.
+        limits: Bounds of what it takes.
+
+    Raises:
+        ValueError: Two tools share a name, or ``host`` is not this machine's without key and flag.
+        EngineError: The tools file cannot be run, or declares none.
+    """
+
+    def __init__(
+        self,
+        tools: str | Iterable[LocalTool[..., Any] | Callable[..., Any]] = (),
+        model: str | Model = "demo",
+        path: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_key: str | None = None,
+        *,
+        allow_remote: bool = False,
+        allowed_hosts: Iterable[str] = (),
+        allowed_origins: Iterable[str] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        if not is_loopback(host) and not (allow_remote and api_key):
+            raise ValueError(
+                f"{host} can be reached from other machines: pass an api_key and allow_remote=True to mean it"
+            )
+        self._tools_file = tools if isinstance(tools, str) else None
+        self._tools = _by_name(load_tools(tools) if isinstance(tools, str) else tools)
+        self._model = model
+        self._path = path
+        self._host = host
+        self._port = port
+        self._api_key = secrets.token_urlsafe(32) if api_key is None else check_key(api_key)
+        self._allowed = (tuple(allowed_hosts), tuple(allowed_origins))
+        self._limits = limits or Limits()
+        # Protects starting and closing.
+        self._lock = threading.Lock()
+        self._undo: contextlib.ExitStack | None = None
+        self._client: Client | None = None
+        self._guard: Guard | None = None
+
+    def __repr__(self) -> str:
+        where = f"on {self._authority}, {len(self._tools)} tools" if self._undo else "not running"
+        return f"<LocalEngine {where}>"
+
+    def __enter__(self) -> LocalEngine:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> LocalEngine:
+        """Starts the engine; does nothing when it runs.
+
+        Returns:
+            The engine itself.
+
+        Raises:
+            EngineError: The model or the database cannot be had; its kinds say why.
+            OSError: The address cannot be listened on.
+        """
+        with self._lock:
+            if self._undo is None:
+                with contextlib.ExitStack() as undo:
+                    self._build(undo)
+                    self._undo = undo.pop_all()
+        return self
+
+    def close(self) -> None:
+        """Stops the engine; returns when its threads have ended and its files and port are released."""
+        with self._lock:
+            undo, self._undo, self._client, self._guard = self._undo, None, None, None
+            if undo is not None:
+                undo.close()
+
+    @property
+    def base_url(self) -> str:
+        """The HTTP base, for clients."""
+        return f"http://{self._authority}/v1"
+
+    @property
+    def ws_url(self) -> str:
+        """The WebSocket base, for clients."""
+        return f"ws://{self._authority}/v1"
+
+    @property
+    def api_key(self) -> str:
+        """The key that clients need."""
+        return self._api_key
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; 0 before the start when any free one will do."""
+        return self._port
+
+    def answer_to(self, authority: str) -> None:
+        """Has the engine answer to a further Host header until it is closed, such as that of a proxy before it.
+
+        Args:
+            authority: Host and port, such as "127.0.0.1:8401".
+
+        Raises:
+            EngineError: The engine is not running.
+        """
+        if self._guard is None:
+            raise EngineError("the engine is not running; use it in a with block, or call start()")
+        self._guard.answer_to(authority)
+
+    def client(self) -> Client:
+        """Gives a client of this engine; it is closed with the engine.
+
+        Raises:
+            EngineError: The engine is not running.
+        """
+        from sessionlib.client import Client
+
+        with self._lock:
+            if self._undo is None:
+                raise EngineError("the engine is not running; use it in a with block, or call start()")
+            if self._client is None:
+                self._client = Client(self._api_key, self.base_url, self.ws_url)
+                close = getattr(self._client, "close", None)
+                if close is not None:
+                    self._undo.callback(close)
+            return self._client
+
+    def agent(self, name: str = "Assistant", instructions: str | None = None, **options: Any) -> Agent:
+        """Makes a conversational agent on this engine.
+
+        Args:
+            name: Its name.
+            instructions: What it is told about its task.
+            **options: Further arguments of `Agent.new`.
+
+        Raises:
+            EngineError: The engine is not running.
+        """
+        from sessionlib.agent import Agent, AgentType, LlmInfo
+
+        named = self._model if isinstance(self._model, str) else self._model.name
+        llm_info = options.pop("llm_info", None) or LlmInfo(provider="sessionlib", model_id=named)
+        options = {"agent_type": AgentType.CONVERSATIONAL, "client": self.client(), **options}
+        return Agent.new(name, llm_info, instructions=instructions, **options)
+
+    @property
+    def _authority(self) -> str:
+        # A wildcard address is one to listen on, not one to connect to.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104
+        return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
+
+    def _build(self, undo: contextlib.ExitStack) -> None:
+        # What is made first is closed last: no turn outlives the store, no client outlives its turn's end.
+        model = make_model(self._model)
+        if model is not self._model:
+            undo.callback(model.close)
+        store = Store(self._path, busy_seconds=self._limits.busy_seconds)
+        undo.callback(store.close)
+        kit = Kit(store, model, self._tools, self._limits, self._tool_runner(undo))
+        alarms = Alarms(str(id(self)))
+        undo.callback(alarms.close)
+        runner = Runner(kit, alarms)
+        hub = Hub(kit, runner)
+        server = Server(self._host, self._port, hub, Rest(store, hub, self._tools.values()), self._limits)
+        self._port = server.port
+        undo.callback(server.close)
+        undo.callback(hub.close)
+        undo.callback(runner.close)
+        hub.recover()
+        hosts, origins = self._allowed
+        self._guard = Guard(self._api_key, self._host, self._port, hosts, origins, self._limits.auth_failures)
+        server.start(self._guard)
+
+    def _tool_runner(self, undo: contextlib.ExitStack) -> ToolRunner:
+        if self._tools_file is None:
+            return run_tool
+        isolated = IsolatedTools(self._tools_file, self._limits.tool_processes)
+        undo.callback(isolated.close)
+        return isolated.run
+
+
+def _by_name(tools: Iterable[LocalTool[..., Any] | Callable[..., Any]]) -> dict[str, LocalTool[..., Any]]:
+    named: dict[str, LocalTool[..., Any]] = {}
+    for item in tools:
+        declared = item if isinstance(item, LocalTool) else tool(item)
+        if declared.name in named:
+            raise ValueError(f"two tools are called {declared.name}")
+        named[declared.name] = declared
+    return named

@@ -1,0 +1,221 @@
+"""One client's WebSocket connection: its frames in, each answered, and the sessions it hears."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sessionlib._util.timing import Deadline
+from sessionlib.engine.errors import RefusedError, StorageError
+from sessionlib.engine.limits import Limits
+from sessionlib.engine.server.send_queue import Outlet
+from sessionlib.engine.server.websocket import WebSocket
+from sessionlib.engine.sessions import content as contents
+from sessionlib.engine.sessions.broadcast import encode
+from sessionlib.engine.sessions.registry import Hub
+from sessionlib.engine.sessions.session import LiveSession
+from sessionlib.engine.store.records import Json
+from sessionlib.protocol import codec, frames
+
+__all__ = ["Peer"]
+
+logger = logging.getLogger(__name__)
+
+POLICY_VIOLATION = 1008
+GOING_AWAY = 1001
+
+
+class Peer:
+    """Answers one client, on that connection's own thread.
+
+    Args:
+        socket: Its messages.
+        outlet: Where answers go.
+        hub: The sessions.
+        limits: Of frames, batches and sessions.
+    """
+
+    def __init__(self, socket: WebSocket, outlet: Outlet, hub: Hub, limits: Limits) -> None:
+        self._socket = socket
+        self._outlet = outlet
+        self._hub = hub
+        self._limits = limits
+        self._attached: dict[str, LiveSession] = {}
+        self._allowance = Allowance(limits.frames_per_second, limits.frame_burst)
+        self._refused = 0
+        self._handlers: dict[str, Callable[[Json], None]] = {
+            "create_session": self._create,
+            "connect_session": self._connect,
+            "disconnect_session": self._disconnect,
+            "terminate_session": self._terminate,
+            "post_message": self._post,
+            "post_messages": self._post_many,
+            "get_messages": self._history,
+            "ping_session": self._ping,
+        }
+
+    def serve(self) -> None:
+        """Answers until the connection ends; the sessions live on."""
+        try:
+            for data in self._socket.messages():
+                if self._admit():
+                    self._handle(data)
+        finally:
+            for session in self._attached.values():
+                session.audience.detach(self)
+
+    def leave(self) -> None:
+        """Tells the client that the engine goes; from any thread."""
+        self._socket.close(GOING_AWAY, "the engine is stopping")
+
+    # ---- as a subscriber ---------------------------------------------------------------------
+
+    def put(self, data: bytes) -> None:
+        """Queues a frame."""
+        self._outlet.put(data)
+
+    def flush(self) -> None:
+        """Sends what is queued, without blocking."""
+        self._outlet.flush()
+
+    def settle(self, deadline: Deadline) -> None:
+        """Waits until what this client has said so far is done."""
+        self._socket.settle(deadline)
+
+    # ---- frames and what becomes of them -----------------------------------------------------
+
+    def _admit(self) -> bool:
+        if self._allowance.take():
+            self._refused = 0
+            return True
+        self._refused += 1
+        if self._refused == 1:
+            self._reply(frames.error("too many frames: slow down", code="rate_limited"))
+        elif self._refused > self._limits.refusals:
+            self._socket.close(POLICY_VIOLATION, "too many frames")
+        return False
+
+    def _handle(self, data: bytes) -> None:
+        try:
+            frame = codec.loads(data)
+        except ValueError:
+            frame = None
+        frame_type = frame.get("type") if isinstance(frame, dict) else None
+        handler = self._handlers.get(frame_type) if isinstance(frame_type, str) else None
+        if handler is None:
+            known = f"a frame is an object whose type is one of {', '.join(self._handlers)}"
+            told = frame_type[:80] if isinstance(frame_type, str) else None
+            self._reply(frames.error(known, told, code="bad_frame"))
+            return
+        try:
+            handler(frame)
+        except RefusedError as error:
+            self._refuse(frame, error.message, code=error.code, **error.facts)
+        except StorageError as error:
+            logger.warning("! %s was not kept: %s", frame_type, error)
+            self._refuse(frame, error.message, code=error.code)
+        except Exception:
+            logger.exception("! %s failed", frame_type)
+            self._refuse(frame, "the engine failed; its log says why", code="engine_failed")
+
+    def _refuse(self, frame: Json, why: str, **facts: Any) -> None:
+        # Requests that have an ack of their own are refused in it, the others with an error frame. What
+        # could not be kept is an error too: an ack, even a negative one, would say what became of it.
+        request_type, session_id = frame["type"], frame.get("session_id")
+        session_id = session_id if isinstance(session_id, str) else ""
+        if request_type in _ACKNOWLEDGED and not facts["code"].startswith("storage_"):
+            self._reply(frames.refusal(request_type, session_id, why, **facts))
+        else:
+            self._reply(frames.error(why, request_type, session_id or None, **facts))
+
+    def _reply(self, frame: Json) -> None:
+        self._outlet.send(encode(frame))
+
+    # ---- frames ------------------------------------------------------------------------------
+
+    def _create(self, frame: Json) -> None:
+        session_id = self._hub.create(frame.get("object_type"), frame.get("object_id"))
+        self._reply(frames.session_created(session_id))
+
+    def _connect(self, frame: Json) -> None:
+        session = self._hub.find(frame.get("session_id"))
+        if len(self._attached) >= self._limits.attached_sessions:
+            raise RefusedError(f"one connection hears {len(self._attached)} sessions at most", "too_many_sessions")
+        session.audience.settle(self)
+        self._attached[session.id] = session
+        session.audience.attach(self)
+
+    def _disconnect(self, frame: Json) -> None:
+        session = self._attached.pop(str(frame.get("session_id")), None)
+        if session is not None:
+            session.audience.detach(self)
+        self._reply(frames.ack("disconnect_session", str(frame.get("session_id"))))
+
+    def _terminate(self, frame: Json) -> None:
+        session = self._hub.find(frame.get("session_id"))
+        self._hub.terminate(session, self)
+        self._attached.pop(session.id, None)
+
+    def _post(self, frame: Json) -> None:
+        session = self._joined(frame)
+        answer = contents.read_answer(frame.get("content"))
+        if answer is None:
+            self._hub.post(session, self, "post_message", [frame.get("content")])
+        else:
+            self._hub.answer(session, self, answer, frame.get("parent_message_id"))
+
+    def _post_many(self, frame: Json) -> None:
+        session = self._joined(frame)
+        items = frame.get("messages")
+        if not isinstance(items, list) or not 0 < len(items) <= self._limits.batch_messages:
+            raise RefusedError(f"messages is a list of 1 to {self._limits.batch_messages} contents", "bad_content")
+        self._hub.post(session, self, "post_messages", items)
+
+    def _history(self, frame: Json) -> None:
+        self._reply(self._hub.history(self._joined(frame)))
+
+    def _ping(self, frame: Json) -> None:
+        self._reply(frames.pong(str(frame.get("session_id") or "")))
+
+    def _joined(self, frame: Json) -> LiveSession:
+        session_id = frame.get("session_id")
+        session = self._attached.get(session_id) if isinstance(session_id, str) else None
+        if session is None:
+            self._hub.find(session_id)  # says what is wrong with the id, if anything
+            raise RefusedError(
+                f"this connection has not joined session {session_id}: connect_session first", "not_joined"
+            )
+        session.check()
+        return session
+
+
+_ACKNOWLEDGED = frozenset(
+    {"connect_session", "disconnect_session", "terminate_session", "post_message", "post_messages"}
+)
+
+
+class Allowance:
+    """How many frames a client may send now: a bucket that fills with time.
+
+    Args:
+        per_second: How fast it fills.
+        burst: How much it holds.
+    """
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self._per_second = per_second
+        self._burst = float(burst)
+        self._left = float(burst)
+        self._at = time.monotonic()
+
+    def take(self) -> bool:
+        """Takes one; False when there is none."""
+        now = time.monotonic()
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True

@@ -1,0 +1,115 @@
+"""One port: HTTP and WebSocket, each request checked before anything is done for it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+
+from sessionlib._util.timing import Deadline
+from sessionlib.engine.limits import Limits
+from sessionlib.engine.server import http
+from sessionlib.engine.server.auth import Guard
+from sessionlib.engine.server.connection import Peer
+from sessionlib.engine.server.http import HttpError, Request, Response
+from sessionlib.engine.server.routes import Rest
+from sessionlib.engine.server.send_queue import Flusher, Outlet
+from sessionlib.engine.server.websocket import WebSocket, accept
+from sessionlib.engine.sessions.registry import Hub
+from sessionlib.net.listener import Listener
+
+__all__ = ["SESSION_PATH", "Server"]
+
+logger = logging.getLogger(__name__)
+
+SESSION_PATH = "/v1/ws/session"
+_GOODBYE_SECONDS = 2.0
+
+
+class Server:
+    """Serves one engine.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        hub: The sessions.
+        rest: Answers HTTP.
+        limits: Of connections, requests and messages.
+
+    Raises:
+        OSError: The address cannot be listened on.
+    """
+
+    def __init__(self, host: str, port: int, hub: Hub, rest: Rest, limits: Limits) -> None:
+        self._hub = hub
+        self._rest = rest
+        self._limits = limits
+        self._guard: Guard | None = None
+        # Protects the set of clients.
+        self._lock = threading.Lock()
+        self._peers: set[Peer] = set()
+        self._listener = Listener(host, port, self._serve, limits.connections)
+        self.port = self._listener.port
+        self._flusher = Flusher(str(self.port))
+
+    def start(self, guard: Guard) -> None:
+        """Begins to serve those whom the guard lets pass."""
+        self._guard = guard
+        self._listener.start()
+
+    def close(self) -> None:
+        """Says goodbye to the clients, and waits for their threads."""
+        self._listener.stop()
+        with self._lock:
+            peers = list(self._peers)
+        for peer in peers:
+            peer.leave()
+        self._listener.close(Deadline(_GOODBYE_SECONDS if peers else 0.0))
+        self._flusher.close()
+
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            request = http.read_head(sock, self._limits)
+            if request is None:
+                return
+            response = self._answer(sock, request)
+        except HttpError as error:
+            logger.info("! a request was answered with %d", error.status)
+            response = Response.error(error)
+        if response is not None:
+            http.send_response(sock, response)
+            http.linger(sock)
+
+    def _answer(self, sock: socket.socket, request: Request) -> Response | None:
+        # None when the connection was a WebSocket and is over.
+        assert self._guard is not None
+        self._guard.check(request)
+        if request.path == SESSION_PATH:
+            self._converse(sock, request)
+            return None
+        handler, call = self._rest.find(request)
+        body = http.read_body(sock, request, self._limits)
+        try:
+            return self._rest.answer(handler, call, body)
+        except HttpError:
+            raise
+        except Exception:
+            logger.exception("! %s %s failed", request.method, request.path)
+            raise HttpError(500, "the engine failed; its log says why") from None
+
+    def _converse(self, sock: socket.socket, request: Request) -> None:
+        if request.method != "GET":
+            raise HttpError(405, "a WebSocket begins with GET", {"Allow": "GET"})
+        accepted = accept(request.head)
+        outlet = Outlet(sock, self._limits.outbound_bytes, self._flusher)
+        outlet.send(accepted)
+        peer = Peer(WebSocket(sock, request.rest, outlet, self._limits), outlet, self._hub, self._limits)
+        with self._lock:
+            self._peers.add(peer)
+        try:
+            peer.serve()
+        finally:
+            with self._lock:
+                self._peers.discard(peer)
+        outlet.drain()
+        http.linger(sock)

@@ -1,0 +1,209 @@
+"""Who hears a session, and what somebody who joins has to be told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Protocol
+
+from sessionlib._util.timing import Deadline
+from sessionlib.engine.errors import RefusedError
+from sessionlib.engine.server.send_queue import text_frame
+from sessionlib.engine.store.records import Json
+from sessionlib.events import ParticipantStatus
+from sessionlib.protocol import codec, frames
+
+__all__ = ["Audience", "Subscriber", "encode", "terminated_error"]
+
+_SETTLE_SECONDS = 0.25
+
+
+class Subscriber(Protocol):
+    """Somebody who hears a session's frames; `put` is called under a lock and only queues."""
+
+    def put(self, data: bytes) -> None:
+        """Queues a frame."""
+
+    def flush(self) -> None:
+        """Sends what is queued, without blocking."""
+
+    def settle(self, deadline: Deadline) -> None:
+        """Waits until what this client has said so far is done."""
+
+
+class Audience:
+    """A session's subscribers; whatever all of them hear goes through here, in one order.
+
+    Args:
+        session_id: The session.
+        status: What its agent is doing.
+        turn_id: The turn that is being answered, if any.
+        pending: Frames of its open approval requests, by message id.
+    """
+
+    def __init__(
+        self, session_id: str, status: ParticipantStatus, turn_id: str | None, pending: dict[str, Json]
+    ) -> None:
+        self._session_id = session_id
+        # Protects everything below.
+        self._lock = threading.Lock()
+        self._subscribers: list[Subscriber] = []
+        self._status = status
+        self._turn_id = turn_id
+        self._pending = dict(pending)
+        self._streamed: tuple[str, list[str]] | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<{len(self._subscribers)} attached, {self._status}>"
+
+    # ---- coming and going --------------------------------------------------------------------
+
+    def attach(self, subscriber: Subscriber) -> None:
+        """Lets somebody hear the session, after an ack and what is open now.
+
+        Raises:
+            RefusedError: The session is terminated.
+        """
+        with self._lock:
+            if self._closed:
+                raise terminated_error(self._session_id)
+            subscriber.put(encode(frames.ack("connect_session", self._session_id, **self._state())))
+            if self._status is not ParticipantStatus.IDLE:
+                subscriber.put(encode(self._status_frame()))
+            for frame in self._pending.values():
+                subscriber.put(encode(frame))
+            if subscriber not in self._subscribers:
+                self._subscribers.append(subscriber)
+        subscriber.flush()
+
+    def detach(self, subscriber: Subscriber) -> None:
+        """Lets somebody hear it no more; what runs goes on."""
+        with self._lock:
+            if subscriber in self._subscribers:
+                self._subscribers.remove(subscriber)
+
+    def settle(self, but: Subscriber) -> None:
+        """Waits a moment for what the other clients have said so far to be done.
+
+        A client that lost its link, or left without waiting, and is back on a new one finds what it
+        said on the old one.
+        """
+        with self._lock:
+            others = [subscriber for subscriber in self._subscribers if subscriber is not but]
+        deadline = Deadline(_SETTLE_SECONDS)
+        for subscriber in others:
+            subscriber.settle(deadline)
+
+    def close(self, frame: Json, by: Subscriber) -> None:
+        """Tells everybody, and ``by`` in any case, one last frame; nobody hears anything after it."""
+        data = encode(frame)
+        with self._lock:
+            heard = list({id(subscriber): subscriber for subscriber in (*self._subscribers, by)}.values())
+            self._closed = True
+            self._subscribers = []
+            for subscriber in heard:
+                subscriber.put(data)
+        _flush(heard)
+
+    # ---- what everybody hears ----------------------------------------------------------------
+
+    def publish(self, frame: Json) -> None:
+        """Tells everybody."""
+        data = encode(frame)
+        with self._lock:
+            heard = self._spread(data)
+        _flush(heard)
+
+    def set_status(self, status: ParticipantStatus, turn_id: str) -> None:
+        """Changes what the agent is doing, and tells everybody."""
+        with self._lock:
+            self._status, self._turn_id = status, turn_id
+            heard = self._spread(encode(self._status_frame()))
+        _flush(heard)
+
+    def conclude(self, turn_id: str, following: str | None) -> list[Subscriber]:
+        """Tells everybody that a turn has ended; gives whom to flush.
+
+        Args:
+            turn_id: The turn.
+            following: The turn that is about to be worked on, if any; see `expect`.
+        """
+        with self._lock:
+            self._status, self._turn_id = ParticipantStatus.IDLE, turn_id
+            heard = self._spread(encode(self._status_frame()))
+            self._turn_id = following
+            if following is not None:
+                self._status = ParticipantStatus.PROCESSING
+            self._pending.clear()
+        return heard
+
+    def expect(self, turn_id: str) -> None:
+        """Takes note that a turn is about to be worked on: who joins now must not take the session for idle."""
+        with self._lock:
+            self._status, self._turn_id = ParticipantStatus.PROCESSING, turn_id
+
+    def ask(self, message_id: str, frame: Json) -> None:
+        """Tells everybody, now and when they join later, that a person is asked."""
+        data = encode(frame)
+        with self._lock:
+            self._pending[message_id] = frame
+            heard = self._spread(data)
+        _flush(heard)
+
+    def answered(self, message_id: str) -> None:
+        """Drops a question that was answered."""
+        with self._lock:
+            self._pending.pop(message_id, None)
+
+    def stream(self, message_id: str, piece: str) -> None:
+        """Tells everybody a piece of a text."""
+        with self._lock:
+            if self._streamed is None or self._streamed[0] != message_id:
+                self._streamed = (message_id, [])
+            index = len(self._streamed[1])
+            self._streamed[1].append(piece)
+        self.publish(frames.message_delta(self._session_id, message_id, index, piece))
+
+    def end_stream(self) -> None:
+        """Forgets the pieces: the text is in the history now, or never will be."""
+        with self._lock:
+            self._streamed = None
+
+    def streamed(self) -> tuple[str, str] | None:
+        """Gives id and text so far of the message that is being streamed, or None."""
+        with self._lock:
+            return None if self._streamed is None else (self._streamed[0], "".join(self._streamed[1]))
+
+    # ---- for callers that hold the lock ------------------------------------------------------
+
+    def _spread(self, data: bytes) -> list[Subscriber]:
+        heard = list(self._subscribers)
+        for subscriber in heard:
+            subscriber.put(data)
+        return heard
+
+    def _state(self) -> Json:
+        state: Json = {"status": str(self._status)}
+        return {**state, "turn_id": self._turn_id} if self._turn_id else state
+
+    def _status_frame(self) -> Json:
+        turn = {"turn_id": self._turn_id} if self._turn_id else {}
+        return frames.participant_status(self._session_id, str(self._status), **turn)
+
+
+def encode(frame: Json) -> bytes:
+    """Gives a frame as it goes to every client."""
+    return text_frame(codec.dumps(frame))
+
+
+def terminated_error(session_id: str) -> RefusedError:
+    """Makes the refusal of anything that is asked of a terminated session."""
+    return RefusedError(
+        f"session {session_id} was terminated and cannot be used again; create a new one", "session_terminated"
+    )
+
+
+def _flush(subscribers: Iterable[Subscriber]) -> None:
+    for subscriber in subscribers:
+        subscriber.flush()

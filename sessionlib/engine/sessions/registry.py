@@ -1,0 +1,186 @@
+"""All sessions of an engine: finding them, posting to them, answering for them, ending them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from typing import Any
+
+from sessionlib.engine.errors import RefusedError
+from sessionlib.engine.sessions import content as contents
+from sessionlib.engine.sessions.broadcast import Subscriber, encode
+from sessionlib.engine.sessions.recovery import put_in_order
+from sessionlib.engine.sessions.session import LiveSession
+from sessionlib.engine.sessions.turn import Kit, check_arguments
+from sessionlib.engine.sessions.worker import Runner
+from sessionlib.engine.store.records import Call, Json, Turn
+from sessionlib.protocol import frames
+
+__all__ = ["Hub"]
+
+logger = logging.getLogger(__name__)
+
+OBJECT_TYPES = ("agent", "chatbot")
+
+
+class Hub:
+    """The sessions; used by every connection's thread.
+
+    Args:
+        kit: What turns work with.
+        runner: Works on turns.
+    """
+
+    def __init__(self, kit: Kit, runner: Runner) -> None:
+        self._kit = kit
+        self._store = kit.store
+        self._runner = runner
+        # Protects the table. Held while a session is read from the database as well: two of one id would
+        # each take the other's turn for their own.
+        self._lock = threading.Lock()
+        self._live: weakref.WeakValueDictionary[str, LiveSession] = weakref.WeakValueDictionary()
+
+    def create(self, object_type: Any, object_id: Any) -> str:
+        """Makes a session of an agent or chatbot, and gives its id.
+
+        Raises:
+            RefusedError: There is no such object, or it has no sessions.
+        """
+        if object_type not in OBJECT_TYPES or not isinstance(object_id, str):
+            raise RefusedError('object_type is "agent" or "chatbot", and object_id a text', "bad_request")
+        found = self._store.objects.find(object_type, object_id)
+        if found is None:
+            raise RefusedError(f"there is no {object_type} {object_id[:80]}", "object_not_found")
+        if object_type == "agent" and found[1].get("agent_type") == "functional":
+            raise RefusedError(
+                f"agent {object_id} is functional; only conversational agents have sessions", "no_sessions"
+            )
+        return self._store.sessions.add(object_type, object_id)
+
+    def find(self, session_id: Any) -> LiveSession:
+        """Gives a session that can be used.
+
+        Raises:
+            RefusedError: There is none of that id, or it was terminated.
+        """
+        if not isinstance(session_id, str) or not session_id:
+            raise RefusedError("session_id is missing", "bad_request")
+        with self._lock:
+            session = self._live.get(session_id) or self._load(session_id)
+            self._live[session_id] = session
+        session.check()
+        return session
+
+    def post(self, session: LiveSession, by: Subscriber, request_type: str, items: list[Any]) -> Turn:
+        """Keeps a post, acknowledges it, and has it answered.
+
+        Raises:
+            RefusedError: It cannot be taken.
+            StorageError: It could not be kept; it is not acknowledged.
+        """
+        posting = contents.read_posting(items)
+        limits = self._kit.limits
+        with session.posting:
+            session.room(limits.queued_turns)
+            posted = self._store.sessions.post(
+                session.id, contents.USER, posting.contents, posting.files, limits.session_file_bytes
+            )
+            facts = {"message_id": posted.message_ids[0], "message_ids": posted.message_ids}
+            ack = frames.ack(request_type, session.id, turn_id=posted.turn.id, **facts)
+            begin = session.queue(posted.turn, by, ack)
+        if begin:
+            self._runner.begin(session)
+        return posted.turn
+
+    def answer(self, session: LiveSession, by: Subscriber, answer: contents.Answer, parent_id: Any) -> None:
+        """Takes an answer to an approval request, and lets its turn go on; the first one stands.
+
+        Raises:
+            RefusedError: There is no such request, it was answered before, or the changed arguments do
+                not fit the tool.
+        """
+        call = self._find_call(session, parent_id)
+        arguments = {**call.arguments, **answer.confirm}
+        if answer.approved:
+            check_arguments(self._kit.tools.get(call.tool), arguments)
+        with session.answering:
+            message_id = self._store.calls.answer(
+                call, answer.approved, arguments, answer.reason, contents.USER, answer.content
+            )
+            facts = {"message_id": message_id, "approved": answer.approved}
+            by.put(encode(frames.ack("post_message", session.id, **facts)))
+        by.flush()
+        if session.answered(call.approval_id or ""):
+            self._runner.begin(session)
+
+    def history(self, session: LiveSession) -> Json:
+        """Gives the frame with all messages, that which is being streamed included."""
+        streamed = session.audience.streamed()
+        messages = [message.to_wire() for message in self._store.sessions.history(session.id)]
+        if streamed and all(message["id"] != streamed[0] for message in messages):
+            content = contents.text_content(streamed[1], "Streaming")
+            messages.append({"id": streamed[0], "session_id": session.id, "sender": session.sender, "content": content})
+        return frames.history(session.id, messages)
+
+    def outcome(self, session: LiveSession, turn: Turn) -> tuple[str, str]:
+        """Gives how a turn ended ("success", "error" or "action_required") and its last words."""
+        if any(call.turn == turn.number for call in self._store.calls.pending(session.id)):
+            return "action_required", ""
+        last = [m.content for m in self._store.sessions.history(session.id) if m.turn == turn.number and m.step][-1:]
+        content = last[0] if last else {}
+        if content.get("type") == "data_type_message":
+            return "success", content["value"]
+        return "error", str(content.get("error", ""))
+
+    def terminate(self, session: LiveSession, by: Subscriber) -> None:
+        """Ends a session for good."""
+        with session.terminating():
+            self._store.sessions.terminate(session.id)
+        session.terminate(by)
+
+    def recover(self) -> None:
+        """Takes up what an earlier engine left open."""
+        open_turns = self._store.sessions.open_turns()
+        for session_id in dict.fromkeys(turn.session_id for turn in open_turns):
+            self.find(session_id)
+        if open_turns:
+            logger.info("= %d open turns of an earlier run were taken up", len(open_turns))
+
+    def close(self) -> None:
+        """Lets nobody wait for a turn any more."""
+        with self._lock:
+            sessions = list(self._live.values())
+        for session in sessions:
+            session.close()
+
+    def _load(self, session_id: str) -> LiveSession:
+        record = self._store.sessions.find(session_id)
+        if record is None:
+            raise RefusedError(f"there is no session {session_id[:80]}", "session_not_found")
+        unfinished = put_in_order(self._store, record)
+        turns = self._store.sessions.open_turns(session_id)
+        pending = {
+            call.approval_id: frames.message_notification(session_id, self._asking(call.approval_id))
+            for call in self._store.calls.pending(session_id)
+            if call.approval_id
+        }
+        session = LiveSession(record, turns, pending)
+        if unfinished and session.resume():
+            self._runner.begin(session)
+        return session
+
+    def _asking(self, approval_id: str) -> Json:
+        message = self._store.sessions.find_message(approval_id)
+        return message.to_wire() if message else {}
+
+    def _find_call(self, session: LiveSession, parent_id: Any) -> Call:
+        # Without a parent it can only be the one request that is open.
+        if parent_id is None:
+            pending = self._store.calls.pending(session.id)
+            if len(pending) == 1:
+                return pending[0]
+        found = self._store.calls.find_approval(session.id, str(parent_id))
+        if found is None:
+            raise RefusedError(f"there is no approval request {str(parent_id)[:80]}", "approval_not_found")
+        return found[0]

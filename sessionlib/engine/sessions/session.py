@@ -1,0 +1,221 @@
+"""A session as it is while somebody is attached to it or it works: whose turn it is."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from sessionlib.engine.errors import RefusedError
+from sessionlib.engine.sessions.broadcast import Audience, Subscriber, encode, terminated_error
+from sessionlib.engine.sessions.cancellation import Stop
+from sessionlib.engine.store.records import Json, SessionRecord, Turn
+from sessionlib.events import ParticipantStatus
+from sessionlib.protocol import frames
+
+__all__ = ["LiveSession"]
+
+
+class LiveSession:
+    """One session's queue of turns.
+
+    At most one thread works on a session; a turn that waits for a person has none.
+
+    Args:
+        record: The session.
+        turns: Its turns that have not ended: first the one that is being answered, if any.
+        pending: Frames of its open approval requests, by message id.
+
+    Attributes:
+        record: The session.
+        id: Its id.
+        audience: Who hears it.
+        terminated: Whether it is over for good.
+        posting: Held while a post is kept and queued, so that turns are answered in the order of the history.
+        answering: Held while an answer to an approval request is kept and acknowledged, and while a turn looks for
+            answers, so that the ack comes before all that comes of it.
+    """
+
+    def __init__(
+        self, record: SessionRecord, turns: Iterable[Turn] = (), pending: dict[str, Json] | None = None
+    ) -> None:
+        self.record = record
+        self.id = record.id
+        self.posting = threading.Lock()
+        self.answering = threading.Lock()
+        # Protects everything below.
+        self._changed = threading.Condition()
+        self._queue: deque[Turn] = deque(turns)
+        self._current: Turn | None = None
+        if self._queue and self._queue[0].state != "queued":
+            self._current = self._queue.popleft()
+        self._working = False
+        self._woken = False
+        self._wake_worker: Callable[[], None] | None = None
+        self._closing = False
+        self.terminated = record.state != "open"
+        self._stop = Stop()
+        status = ParticipantStatus.AWAITING_APPROVAL if self._current else ParticipantStatus.IDLE
+        self.audience = Audience(self.id, status, self._current.id if self._current else None, pending or {})
+
+    def __repr__(self) -> str:
+        return f"<session {self.id} {self.audience!r}>"
+
+    @property
+    def sender(self) -> Json:
+        """The sender of what the agent says."""
+        return self.record.sender
+
+    def check(self) -> None:
+        """Does nothing while the session can be used.
+
+        Raises:
+            RefusedError: It is terminated.
+        """
+        if self.terminated:
+            raise terminated_error(self.id)
+
+    # ---- for those who ask -------------------------------------------------------------------
+
+    def room(self, limit: int) -> None:
+        """Does nothing while another turn may be queued.
+
+        Raises:
+            RefusedError: Too many wait already, or the session is terminated.
+        """
+        with self._changed:
+            self.check()
+            if len(self._queue) >= limit:
+                raise RefusedError(f"session {self.id} has {limit} turns waiting already", "too_many_turns")
+
+    def queue(self, turn: Turn, subscriber: Subscriber, ack: Json) -> bool:
+        """Queues a turn that is kept, behind its ack; whether the caller has to begin working now."""
+        with self._changed:
+            self.check()
+            subscriber.put(encode(ack))
+            self._queue.append(turn)
+            begin = self._claim()
+            if self._current is None:
+                self._take_next()  # for the worker, which has just ended the turn before
+        subscriber.flush()
+        return begin
+
+    def answered(self, message_id: str) -> bool:
+        """Goes on after an answer to an approval request; whether the caller has to begin working now."""
+        self.audience.answered(message_id)
+        with self._changed:
+            return self._wake()
+
+    def resume(self) -> bool:
+        """Goes on with what is open, after a restart; whether the caller has to begin working now."""
+        with self._changed:
+            return self._wake() or self._claim()
+
+    def wait_for(self, turn_id: str, timeout: float) -> bool:
+        """Waits until a turn has ended or asks a person; False when time or engine are over before."""
+
+        def settled() -> bool:
+            if self._current is not None and self._current.id == turn_id:
+                return self.terminated or not self._working
+            return self.terminated or all(turn.id != turn_id for turn in self._queue)
+
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing or settled(), timeout)
+            return settled()
+
+    @contextlib.contextmanager
+    def terminating(self) -> Iterator[None]:
+        """Lets nobody join any more while the end is being kept: clients that leave do not wait for it.
+
+        Raises:
+            RefusedError: The session is terminated already.
+        """
+        with self._changed:
+            self.check()
+            self.terminated = True
+        try:
+            yield
+        except BaseException:
+            self.terminated = False
+            raise
+
+    def terminate(self, by: Subscriber) -> None:
+        """Ends the session for good: one last frame to everybody, and what runs is stopped."""
+        with self._changed:
+            self._current = None
+            self._queue.clear()
+            self._changed.notify_all()
+        self.audience.close(frames.ack("terminate_session", self.id), by)
+        self._stop.stop("the session was terminated")
+
+    def close(self) -> None:
+        """Lets nobody wait here any more: the engine stops."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+
+    # ---- for the thread that works -----------------------------------------------------------
+
+    def current(self) -> tuple[Turn, Stop] | None:
+        """Gives the turn to work on, and its off switch; None when nothing is to be done."""
+        with self._changed:
+            if self._current is None or self.terminated:
+                self._working = False
+                return None
+            self._stop = Stop()
+            return self._current, self._stop
+
+    def heed(self, wake: Callable[[], None]) -> None:
+        """Takes note that the worker looks now at what was answered; later answers call ``wake``."""
+        with self._changed:
+            self._woken = False
+            self._wake_worker = wake
+
+    def park(self, turn: Turn) -> bool:
+        """Leaves the turn to a person; False when the answer has come meanwhile."""
+        with self._changed:
+            self._current = turn
+            if self._woken:
+                return False
+            self._working = False
+            self._changed.notify_all()
+            return True
+
+    def end(self, turn: Turn) -> None:
+        """Ends the current turn, tells everybody, and takes the next one."""
+        with self._changed:
+            self._current = self._queue.popleft() if self._queue else None
+            heard = self.audience.conclude(turn.id, self._current.id if self._current is not None else None)
+            self._changed.notify_all()
+        for subscriber in heard:
+            subscriber.flush()
+
+    def stop(self, reason: str) -> None:
+        """Stops what runs now."""
+        self._stop.stop(reason)
+
+    # ---- for callers that hold the lock ------------------------------------------------------
+
+    def _claim(self) -> bool:
+        if self._working or self._current is not None or not self._queue:
+            return False
+        self._take_next()
+        self._working = True
+        return True
+
+    def _take_next(self) -> None:
+        if self._queue:
+            self._current = self._queue.popleft()
+            self.audience.expect(self._current.id)
+
+    def _wake(self) -> bool:
+        if self._current is None:
+            return False
+        began = not self._working
+        self._working = self._woken = True
+        if began:
+            self.audience.expect(self._current.id)
+        elif self._wake_worker is not None:
+            self._wake_worker()
+        return began

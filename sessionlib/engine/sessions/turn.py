@@ -1,0 +1,332 @@
+"""One turn: model, tool calls, results, model again, until it answers, fails, or waits for a person.
+
+All of its state is in the database, so going on after an approval and going on after a restart are the
+same thing: look which calls are open, do what can be done for each, and ask the model again when none is.
+The tools of one step run at the same time; their results are told in the order of the calls.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sessionlib.engine.errors import EngineError, ModelError, RefusedError
+from sessionlib.engine.limits import Limits
+from sessionlib.engine.models import Asked, Model, Offer, Question, Text, Thinking
+from sessionlib.engine.sessions import content as contents
+from sessionlib.engine.sessions.cancellation import Stop, StoppedError
+from sessionlib.engine.sessions.context import recall
+from sessionlib.engine.sessions.session import LiveSession
+from sessionlib.engine.store import Store
+from sessionlib.engine.store.records import Call, Json, Message, Turn, new_id
+from sessionlib.engine.tools import LocalTool, Outcome, run_tool
+from sessionlib.engine.tools.bench import Bench
+from sessionlib.engine.tools.schema import ASK_FIRST, InvalidArgumentsError
+from sessionlib.events import ParticipantStatus
+from sessionlib.protocol import codec, frames
+
+__all__ = ["CUT", "Kit", "ToolRunner", "TurnRun", "check_arguments", "cut_turn"]
+
+logger = logging.getLogger(__name__)
+
+Tool = LocalTool[..., Any]
+ToolRunner = Callable[[Tool, Json, Stop, float, int], Outcome]
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What every turn of an engine works with."""
+
+    store: Store
+    model: Model
+    tools: Mapping[str, Tool]
+    limits: Limits
+    run_tool: ToolRunner = run_tool
+
+
+@dataclass
+class _Step:
+    """What a model gave so far in one step."""
+
+    message_id: str
+    texts: list[str]
+    thoughts: list[str]
+    asked: list[Asked]
+    size: int = 0
+
+
+class TurnRun:
+    """Works on one turn until it has ended or waits for a person.
+
+    Args:
+        kit: What it works with.
+        session: The session; hears what happens.
+        turn: The turn.
+        stop: Its off switch.
+    """
+
+    def __init__(self, kit: Kit, session: LiveSession, turn: Turn, stop: Stop) -> None:
+        self._kit = kit
+        self._session = session
+        self._turn = turn
+        self._stop = stop
+        self._bench = Bench(kit.limits.parallel_tools)
+
+    def run(self) -> bool:
+        """Does the work; every failure ends the turn and is told.
+
+        Returns:
+            Whether the turn has ended; otherwise it was left to a person, and belongs to whoever gets
+            the answer.
+        """
+        try:
+            if not self._advance():
+                return False
+        except StoppedError:
+            self._fail(f"The turn was stopped: {self._stop.reason}.")
+        except ModelError as error:
+            self._fail(str(error))
+        except EngineError as error:
+            self._fail(f"The turn could not go on: {error}")
+        except Exception:
+            logger.exception("! turn %s failed", self._turn.id)
+            self._fail("The turn failed inside the engine; its log says why.")
+        self._session.audience.end_stream()
+        self._session.end(self._turn)
+        return True
+
+    def _advance(self) -> bool:
+        # Whether the turn has ended; otherwise it waits for a person.
+        self._close_older()
+        self._kit.store.sessions.set_turn(self._turn.number, "running")
+        self._tell(ParticipantStatus.PROCESSING)
+        while True:
+            if not self._bench.busy:
+                self._stop.check()
+            self._session.heed(self._bench.wake)
+            with self._session.answering:
+                calls = self._kit.store.calls.open(self._turn)
+            for call in calls:
+                self._begin(call)
+            if self._bench.busy:
+                self._await_news(calls)
+            elif any(call.state == "pending" for call in calls):
+                if self._wait():
+                    return False
+            elif not calls and self._ask_model():
+                return True
+
+    def _close_older(self) -> None:
+        # A turn whose end could not be kept must not look to the model as if it were still to be answered.
+        for turn in self._kit.store.sessions.open_turns(self._session.id):
+            if turn.number < self._turn.number:
+                self._publish(cut_turn(self._kit.store, turn, self._session.sender, CUT))
+
+    def _wait(self) -> bool:
+        # Whether nobody has answered since we looked.
+        self._kit.store.sessions.set_turn(self._turn.number, "waiting")
+        self._tell(ParticipantStatus.AWAITING_APPROVAL)
+        if self._session.park(self._turn):
+            return True
+        self._tell(ParticipantStatus.PROCESSING)
+        return False
+
+    def _tell(self, status: ParticipantStatus) -> None:
+        self._session.audience.set_status(status, self._turn.id)
+
+    # ---- the model ---------------------------------------------------------------------------
+
+    def _ask_model(self) -> bool:
+        # Whether the step ends the turn: it asks for no tool.
+        if self._turn.step >= self._kit.limits.steps:
+            raise ModelError(f"The turn was ended after {self._turn.step} steps without an answer.")
+        step = _Step(new_id(), [], [], [])
+        for piece in self._kit.model.answer(self._question()):
+            self._stop.check()
+            self._take(piece, step)
+        self._stop.check()
+        self._keep(step)
+        return not step.asked
+
+    def _question(self) -> Question:
+        kit, record = self._kit, self._session.record
+        found = kit.store.objects.find(record.object_type, record.object_id)
+        if found is None:
+            raise ModelError(f"The {record.object_type} of this session was deleted.")
+        offers = tuple(Offer(tool.name, tool.description, tool.offered_schema()) for tool in kit.tools.values())
+        instructions = str(found[1].get("instructions") or "")
+        return Question(instructions, recall(kit.store, self._turn, kit.limits), offers, self._stop)
+
+    def _take(self, piece: Text | Thinking | Asked, step: _Step) -> None:
+        if isinstance(piece, Asked):
+            step.asked.append(piece)
+            if len(step.asked) > self._kit.limits.step_calls:
+                raise ModelError(f"The model asked for over {self._kit.limits.step_calls} tool calls at once.")
+            return
+        step.size += len(piece.text)
+        if step.size > self._kit.limits.answer_chars:
+            raise ModelError(f"The model's answer grew over {self._kit.limits.answer_chars} characters.")
+        if isinstance(piece, Thinking):
+            step.thoughts.append(piece.text)
+        elif piece.text:
+            step.texts.append(piece.text)
+            self._session.audience.stream(step.message_id, piece.text)
+
+    def _keep(self, step: _Step) -> None:
+        told: list[tuple[str, Json]] = []
+        if step.thoughts:
+            told.append((new_id(), contents.thinking_content("".join(step.thoughts))))
+        if step.texts or not step.asked:
+            told.append((step.message_id, contents.text_content("".join(step.texts))))
+        calls = [self._propose(asked, position) for position, asked in enumerate(step.asked)]
+        told += [(call.approval_id, contents.approval_content(call)) for call in calls if call.approval_id]
+        kept = self._kit.store.sessions.add_step(self._turn, self._session.sender, told, calls, ends=not calls)
+        self._turn = replace(self._turn, step=self._turn.step + 1)
+        self._session.audience.end_stream()
+        for message in kept:
+            frame = frames.message_notification(self._session.id, message.to_wire())
+            if message.content["type"] == "tool_call_approval":
+                self._session.audience.ask(message.id, frame)
+            else:
+                self._session.audience.publish(frame)
+
+    # ---- tools -------------------------------------------------------------------------------
+
+    def _propose(self, asked: Asked, position: int) -> Call:
+        asked = _tellable(asked)
+        tool = self._kit.tools.get(asked.tool)
+        arguments = dict(asked.arguments) if isinstance(asked.arguments, dict) else {}
+        decision = ""
+        if tool is not None and tool.approval == "let_agent_decide":
+            # A model that does not say lets a person decide.
+            decision = "run" if arguments.pop(ASK_FIRST, True) is False else "ask"
+        call = Call(
+            id=new_id(),
+            session_id=self._session.id,
+            turn=self._turn.number,
+            step=self._turn.step + 1,
+            position=position,
+            tool=asked.tool[:200],
+            arguments=arguments,
+            state="approved",
+            decision=decision,
+        )
+        refusal = _refusal(tool, asked, arguments, self._kit.tools)
+        if refusal:
+            return replace(call, state="refused", reason=refusal)
+        if decision == "ask" or (tool is not None and tool.approval == "requires_approval"):
+            return replace(call, state="pending", approval_id=new_id())
+        return call
+
+    def _begin(self, call: Call) -> None:
+        # Does what can be done for a call now.
+        if call.state == "denied":
+            self._finish(call, Outcome("denied", call.reason))
+        elif call.state == "refused":
+            self._finish(call, Outcome.error(call.reason))
+        elif call.state == "started" and call.id not in self._bench:
+            self._finish(call, INTERRUPTED)
+        elif call.state == "approved" and not self._bench.full and not self._stop.stopped:
+            self._start(call)
+
+    def _start(self, call: Call) -> None:
+        tool = self._kit.tools.get(call.tool)
+        if tool is None:  # it was there when the call was asked for, before a restart
+            self._finish(call, Outcome.error(f"there is no tool {call.tool} any more"))
+            return
+        started = self._kit.store.calls.start(call, self._turn, self._session.sender, contents.call_content(call))
+        self._publish([started])
+        limits = self._kit.limits
+        seconds = limits.tool_seconds if tool.timeout is None else tool.timeout
+        work = (tool, call.arguments, self._stop, seconds, limits.tool_output_bytes)
+        self._bench.start(call.id, lambda: self._kit.run_tool(*work))
+
+    def _await_news(self, calls: list[Call]) -> None:
+        # Until a tool has ended, or a person has answered.
+        news = self._bench.take()
+        if news is not None:
+            call_id, outcome = news
+            self._finish(next(call for call in calls if call.id == call_id), outcome)
+
+    def _finish(self, call: Call, outcome: Outcome) -> None:
+        content = contents.result_content(call, outcome)
+        self._publish(self._kit.store.calls.finish(call, self._turn, self._session.sender, content))
+
+    def _publish(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self._session.audience.publish(frames.message_notification(self._session.id, message.to_wire()))
+
+    # ---- the end -----------------------------------------------------------------------------
+
+    def _fail(self, why: str) -> None:
+        self._stop.stop("its turn has failed")
+        self._bench.clear()
+        if self._session.terminated:
+            return
+        try:
+            messages = cut_turn(self._kit.store, self._turn, self._session.sender, why)
+        except EngineError as error:
+            # The disk is full or the file is locked: those who listen are told, the history cannot be.
+            logger.warning("! the end of turn %s could not be kept: %s", self._turn.id, error)
+            code = getattr(error, "code", "storage_failed")
+            self._session.audience.publish(frames.error(why, session_id=self._session.id, code=code))
+            return
+        self._publish(messages)
+
+
+CUT = "The turn was cut: the engine stopped, or could not keep its end. What it had begun was not repeated."
+INTERRUPTED = Outcome.error(
+    "this call was interrupted while the tool ran; it was not run again, and may or may not have had its effect"
+)
+NOT_RUN = Outcome.error("this call was not run: its turn ended before")
+
+
+def cut_turn(store: Store, turn: Turn, sender: Json, why: str) -> list[Message]:
+    """Ends a turn without an answer, and gives what is to be told: results of all its open calls, and why.
+
+    Raises:
+        StorageError: It could not be kept.
+    """
+
+    def result(call: Call) -> Json:
+        return contents.result_content(call, INTERRUPTED if call.state == "started" else NOT_RUN)
+
+    return store.calls.cut(turn, sender, contents.error_content(why), result)
+
+
+def _tellable(asked: Asked) -> Asked:
+    """Gives a call that can be kept and sent: arguments that JSON has no form for become text, and are refused."""
+    name = asked.tool.encode(errors="replace").decode()
+    try:
+        codec.dumps(asked.arguments)
+    except (TypeError, ValueError):
+        return Asked(name, ascii(asked.arguments))
+    return Asked(name, asked.arguments)
+
+
+def _refusal(tool: Tool | None, asked: Asked, arguments: Json, tools: Mapping[str, Tool]) -> str:
+    if tool is None:
+        return f"there is no tool {asked.tool[:200]!r}; there are: {', '.join(tools) or 'none'}"
+    if not isinstance(asked.arguments, dict):
+        return f"the arguments for {tool.name} are no JSON object: {asked.arguments[:200]!r}"
+    try:
+        tool.validate(arguments)
+    except InvalidArgumentsError as error:
+        return str(error)
+    return ""
+
+
+def check_arguments(tool: Tool | None, arguments: Json) -> None:
+    """Checks arguments that a person has changed.
+
+    Raises:
+        RefusedError: They do not fit the tool.
+    """
+    if tool is None:
+        return
+    try:
+        tool.validate(arguments)
+    except InvalidArgumentsError as error:
+        raise RefusedError(str(error), "bad_arguments") from None

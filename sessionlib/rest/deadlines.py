@@ -1,0 +1,178 @@
+"""Connections of `requests` that are held to a deadline.
+
+Its timeouts start again with every byte that comes (measured with 2.34.2 on urllib3 2.8.0), so a
+dripping server holds a call forever, and looking up a name knows no timeout at all. Here every
+operation on a socket gets what is left of the call's deadline.
+"""
+
+from __future__ import annotations
+
+import http.client
+import http.cookiejar
+import io
+import socket
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from sessionlib._util.timing import Deadline
+from sessionlib.net.connect import Attempt, connect, resolve
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+__all__ = ["Limit", "open_session"]
+
+_PIECE = 64 * 2**10
+_POOL_SIZE = 64
+
+
+class Limit:
+    """The deadline of the call that a connection serves; a stream moves it with every line.
+
+    In its ``with`` block, it holds for what this thread does with connections.
+
+    Attributes:
+        deadline: The deadline.
+    """
+
+    __slots__ = ("_token", "deadline")
+
+    def __init__(self, deadline: Deadline) -> None:
+        self.deadline = deadline
+        self._token: Token[Limit]
+
+    def left(self) -> float | None:
+        """Gives the seconds left for the next operation on the socket.
+
+        Raises:
+            TimeoutError: None is left.
+        """
+        left = self.deadline.remaining()
+        if left == 0:
+            raise TimeoutError("the deadline has passed")
+        return left
+
+    def __enter__(self) -> Limit:
+        self._token = _limit.set(self)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        _limit.reset(self._token)
+
+
+# urllib3 opens, writes and reads connections far below the call and hands down no deadline, all
+# of it on the calling thread: the limit of the call that runs there.
+_limit: ContextVar[Limit] = ContextVar("sessionlib_rest_limit", default=Limit(Deadline(None)))  # noqa: B039 - never moved
+
+
+class _BoundedReader(io.RawIOBase):
+    """Reads a socket with what is left of a limit as each read's timeout."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, limit: Limit) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._limit = limit
+        self.ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        self._sock.settimeout(self._limit.left())
+        size = self._raw.readinto(buffer)
+        self.ended = size == 0
+        return size
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _BoundedResponse(http.client.HTTPResponse):
+    """Reads status line, headers and body through a `_BoundedReader`."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self._reader = _BoundedReader(self.fp.detach(), sock, _limit.get())
+        self.fp = io.BufferedReader(self._reader)
+
+    def begin(self) -> None:
+        super().begin()
+        # http.client takes the end of a connection for the end of the headers, and an answer that was
+        # cut there for one without a body.
+        if self._reader.ended:
+            raise http.client.IncompleteRead(b"")
+
+
+class _Connection(HTTPConnection):
+    response_class = _BoundedResponse
+
+    def _new_conn(self) -> socket.socket:
+        limit, attempt = _limit.get(), Attempt()
+        addresses = resolve(self.host, self.port, limit.deadline, attempt)
+        sock = connect(addresses, limit.deadline, attempt, self.socket_options or ())
+        try:
+            # For the TLS handshake, which takes the socket's timeout as that of the whole handshake.
+            sock.settimeout(limit.left())
+        except TimeoutError:
+            sock.close()
+            raise
+        return sock
+
+    def send(self, data: Any) -> None:
+        # One sendall over TLS starts its timeout again with each record, so long bodies go in pieces.
+        if not isinstance(data, bytes) or self.sock is None:
+            super().send(data)
+            return
+        view = memoryview(data)
+        for start in range(0, len(view), _PIECE):
+            self.sock.settimeout(_limit.get().left())
+            super().send(view[start : start + _PIECE])
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+_POOLS = {"http": _HttpPool, "https": _HttpsPool}
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **options)
+        if type(manager) is urllib3.ProxyManager:
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: Any) -> None:
+        # Even with allow_redirects=False, requests prepares the next request, and reads the whole body for it.
+        return None
+
+
+def open_session() -> requests.Session:
+    """Makes a session that follows no redirect, keeps no cookie, and reads neither .netrc nor environment."""
+    session = _Session()
+    session.trust_env = False
+    session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _Adapter(pool_connections=8, pool_maxsize=_POOL_SIZE))
+    return session

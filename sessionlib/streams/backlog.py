@@ -1,0 +1,145 @@
+"""What waits for the next listener."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sessionlib.errors import SessionError
+from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.streams.mailbox import Mailbox
+
+__all__ = ["Backlog"]
+
+
+class _Shadow:
+    """A second backlog, from a post on, for while the open listeners may be left over from before it.
+
+    A program may hold on to the listener of the last turn while it posts and opens the next one, as
+    ``events = session.listen()`` in a loop does. Nobody reads the old one any more, but it is open, so
+    that nothing goes to the backlog. When one of them is read after all, this is not needed.
+    """
+
+    def __init__(self, listeners: Sequence[Mailbox], size: int) -> None:
+        # What the one listener holds from before the post; where there are more, others have heard it.
+        self.before = listeners[0].waiting() if len(listeners) == 1 and len(listeners[0]) else []
+        # What came after it: as it came, for as long as it fits, and then in a mailbox that tells of the rest.
+        self._after: list[SessionEvent] | Mailbox = []
+        self._size = size
+        self._marks = [(listener, listener.taken) for listener in listeners]
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether nobody has read since the post."""
+        return all(listener.taken == taken for listener, taken in self._marks)
+
+    def put(self, events: Sequence[SessionEvent]) -> None:
+        """Notes what came after the post."""
+        if isinstance(self._after, list):
+            self._after += events
+            if len(self._after) > self._size:
+                self._after = _filled(self._size, self._after)
+        else:
+            self._after.put(events)
+
+    def hand_over(self, mailbox: Mailbox) -> None:
+        """Moves what came after the post."""
+        after = self._after
+        mailbox.take_over(_filled(self._size, after) if isinstance(after, list) else after)
+
+
+class Backlog:
+    """Keeps the events that no listener hears for the next one; the hub's lock protects it.
+
+    Args:
+        size: How many of them.
+
+    Attributes:
+        mailbox: What holds them.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.mailbox = Mailbox(size)
+        self._shadow: _Shadow | None = None
+
+    def __len__(self) -> int:
+        return len(self.mailbox)
+
+    def keep(self, events: Sequence[SessionEvent], listeners: Sequence[Mailbox]) -> None:
+        """Has events wait, where nobody is there to hear them.
+
+        Args:
+            events: What arrived.
+            listeners: Who is open.
+        """
+        if not listeners:
+            self.mailbox.put(_without_repeated_pongs(self.mailbox, events))
+        elif self._shadow is not None and self._shadow.is_needed:
+            self._shadow.put(events)
+        else:
+            self._shadow = None
+
+    def put(self, events: Sequence[SessionEvent]) -> None:
+        """Has events wait in any case."""
+        self.mailbox.put(events)
+
+    def discard(self, events: Sequence[SessionEvent]) -> None:
+        """Drops events that somebody reads after all."""
+        self.mailbox.discard(events)
+
+    def trouble(self, failure: Callable[[], SessionError]) -> None:
+        """Has the next listener raise once, behind what waits for it."""
+        self.mailbox.trouble(failure)
+
+    def begin_post(self, listeners: Sequence[Mailbox], ends_turn: Callable[[SessionEvent], bool]) -> None:
+        """Forgets the turns that are over, because a post is about to leave.
+
+        Args:
+            listeners: Who is open, and may be left over from before the post.
+            ends_turn: Whether an event is the last of its turn.
+        """
+        self.mailbox.discard_through(ends_turn)
+        self._shadow = _Shadow(listeners, self._size) if listeners else None
+        if self._shadow is not None and self._shadow.before:
+            self._shadow.before = _behind_last(ends_turn, self._shadow.before)
+
+    def hand_over(self, mailbox: Mailbox) -> None:
+        """Has a new listener begin with what waits for it."""
+        mailbox.take_over(self.mailbox)
+        shadow = self._end_shadow()
+        if shadow is not None:
+            shadow.hand_over(mailbox)
+
+    def take_back(self, mailbox: Mailbox) -> None:
+        """Has what the reader of a mailbox left unread wait again."""
+        self.mailbox.take_over(mailbox)
+
+    def take_shadow(self) -> bool:
+        """Has wait what the left-over listeners did not read, now that they are gone; tells whether it could."""
+        shadow = self._end_shadow()
+        if shadow is not None:
+            self.mailbox.take_over(_filled(self._size, shadow.before))
+            shadow.hand_over(self.mailbox)
+        return shadow is not None
+
+    def _end_shadow(self) -> _Shadow | None:
+        shadow, self._shadow = self._shadow, None
+        return shadow if shadow is not None and shadow.is_needed else None
+
+
+def _filled(size: int, events: Sequence[SessionEvent]) -> Mailbox:
+    mailbox = Mailbox(size)
+    mailbox.put(events)
+    return mailbox
+
+
+def _behind_last(ends: Callable[[SessionEvent], bool], events: Sequence[SessionEvent]) -> list[SessionEvent]:
+    last = max((at for at, event in enumerate(events) if ends(event)), default=-1)
+    return list(events[last + 1 :])
+
+
+def _without_repeated_pongs(backlog: Mailbox, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:
+    # An idle session hears a pong every few seconds; they must not push events out of the backlog.
+    if len(events) == 1 and events[0].type is SessionEventType.PONG and backlog.ends_with(SessionEventType.PONG):
+        return ()
+    return events

@@ -1,0 +1,294 @@
+"""The one queue type: bounded, closeable, with its overflow told in the stream itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+
+from sessionlib._util.timing import Deadline, acquire
+from sessionlib.errors import ForkedSessionError, SessionError
+from sessionlib.events import SessionEvent, SessionEventType
+
+__all__ = ["OVERFLOW", "Closed", "Mailbox", "TimedMailbox"]
+
+OVERFLOW = "subscriber queue overflow"
+
+
+class Closed(Exception):
+    """The mailbox is empty, and nothing more will come."""
+
+
+class Mailbox:
+    """Holds events between the reader, which never waits for it, and one consumer, which does.
+
+    Args:
+        maxsize: How many events may wait; 0 for any number.
+        types: The kinds of event to hold; None for all.
+
+    Attributes:
+        dropped: How many events found it full.
+        high_water: The largest number of events that ever waited.
+    """
+
+    __slots__ = (
+        "_appended",
+        "_closed",
+        "_discarded",
+        "_failure",
+        "_gates",
+        "_lock",
+        "_notice",
+        "_notice_at",
+        "_pid",
+        "_queue",
+        "_troubles",
+        "dropped",
+        "high_water",
+        "maxsize",
+        "take",
+        "types",
+    )
+
+    def __init__(self, maxsize: int = 0, types: Collection[SessionEventType] | None = None) -> None:
+        self.maxsize = maxsize
+        self.types = types
+        self.dropped = 0
+        self.high_water = 0
+        # Appended to under the lock only; taken from without it, which deques allow.
+        self._queue: deque[SessionEvent] = deque()
+        # Gives the next event, or raises IndexError when none waits. With the lock for as long as a notice waits:
+        # what is counted in it while it is taken would be told to nobody.
+        self.take: Callable[[], SessionEvent] = self._queue.popleft
+        # Protects the end of the queue, the overflow notice in it, who waits, the troubles, and how it ended.
+        self._lock = threading.Lock()
+        # How many events were ever appended, and how many before the notice: whether it has been read
+        # shows by counting, so that `take` need not look at what it takes.
+        self._appended = 0
+        # How many have left it otherwise than by `take`.
+        self._discarded = 0
+        self._notice: SessionEvent | None = None
+        self._notice_at = -1
+        # One for each consumer that waits, oldest first; opened to wake it.
+        self._gates: deque[threading.Lock] = deque()
+        self._closed = False
+        self._failure: Callable[[], SessionError] | None = None
+        self._pid = os.getpid()
+        self._troubles: deque[Callable[[], SessionError]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @property
+    def taken(self) -> int:
+        """How many events have been taken, near enough to see whether anybody takes any."""
+        return self._appended - len(self._queue) - self._discarded
+
+    def ends_with(self, kind: SessionEventType) -> bool:
+        """Whether the last event that waits is of a kind."""
+        with self._lock:
+            return bool(self._queue) and self._queue[-1].type is kind
+
+    def waiting(self) -> list[SessionEvent]:
+        """Gives what waits in it, without taking it."""
+        with self._lock:
+            return list(self._queue)
+
+    def discard(self, events: Sequence[SessionEvent]) -> None:
+        """Drops some of what waits in it; nobody may be taking from it."""
+        unwanted = {id(event) for event in events}
+        with self._lock:
+            kept = [event for event in self._queue if id(event) not in unwanted]
+            self._discarded = -self.taken  # counting begins anew, but for what was taken
+            self._queue.clear()
+            self._queue.extend(kept)
+            self._appended = len(kept)
+            self._notice_at = next((at for at, event in enumerate(kept) if event is self._notice), -1)
+
+    def put(self, events: Sequence[SessionEvent]) -> None:
+        """Appends events without ever waiting; what finds no room is dropped and told."""
+        if self.types is not None:
+            events = [event for event in events if event.type in self.types]
+        if not events:
+            return
+        queue = self._queue
+        with self._lock:
+            if self._closed:
+                return
+            if not self.maxsize or len(queue) + len(events) <= self.maxsize:
+                queue.extend(events)
+                self._appended += len(events)
+            else:
+                self._put_bounded(events)
+            if len(queue) > self.high_water:
+                self.high_water = len(queue)
+            if self._gates:
+                self._wake(len(events))
+
+    def get(self, deadline: Deadline) -> SessionEvent:
+        """Waits for the next event and takes it.
+
+        Raises:
+            TimeoutError: None came in time.
+            Closed: The mailbox was closed, and all that was in it has been taken.
+            ForkedSessionError: This is a fork of the process that made it, and nothing is in it.
+            SessionError: It was closed with a failure, likewise.
+        """
+        try:
+            return self.take()
+        except IndexError:
+            return self._wait(deadline)
+
+    def close(self, failure: Callable[[], SessionError] | None = None) -> None:
+        """Ends it: what is in it can still be taken, then `get` raises. The first end stands.
+
+        Args:
+            failure: Makes the error to raise; None for a normal end.
+        """
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._failure = failure
+            self._wake(len(self._gates))
+
+    def trouble(self, failure: Callable[[], SessionError]) -> None:
+        """Has `get` raise once, behind what is in it, and go on afterwards."""
+        with self._lock:
+            self._troubles.append(failure)
+            self._wake(1)
+
+    def put_back(self, events: Sequence[SessionEvent]) -> None:
+        """Puts what was taken in front again, in its order; also after the end."""
+        with self._lock:
+            self._queue.extendleft(reversed(events))
+
+    def take_over(self, other: Mailbox) -> None:
+        """Moves in what waits in another mailbox, whatever its number, as far as the types fit."""
+        with other._lock:
+            moved = []
+            with contextlib.suppress(IndexError):  # and not by its length: its consumer may still be taking
+                while True:
+                    moved.append(other._queue.popleft())
+            other._discarded += len(moved)
+            notice, other._notice = other._notice, None
+            troubles, other._troubles = other._troubles, deque()
+        with self._lock:
+            for event in moved:
+                if event is notice:
+                    self._notice, self._notice_at = notice, self._appended
+                    self.take = self._take_locked
+                if self.types is None or event.type in self.types or event is notice:
+                    self._queue.append(event)
+                    self._appended += 1
+            self._troubles.extend(troubles)
+            self._wake(len(self._gates))
+
+    def discard_through(self, last: Callable[[SessionEvent], bool]) -> None:
+        """Drops everything up to and including the last event for which ``last`` is true."""
+        if not self._queue:
+            return
+        with self._lock:
+            ends = [at for at, event in enumerate(self._queue) if last(event)]
+            for _ in range(ends[-1] + 1 if ends else 0):
+                self._queue.popleft()
+                self._discarded += 1
+
+    def _put_bounded(self, events: Sequence[SessionEvent]) -> None:
+        assert self._lock.locked()
+        for event in events:
+            # The notice has a slot of its own.
+            if len(self._queue) - self._has_notice() < self.maxsize:
+                self._queue.append(event)
+                self._appended += 1
+            else:
+                self._tell_dropped(event)
+
+    def _take_locked(self) -> SessionEvent:
+        if os.getpid() != self._pid:  # the lock may have been held when the process forked
+            return self._queue.popleft()
+        with self._lock:
+            event = self._queue.popleft()
+            if not self._has_notice():
+                self.take = self._queue.popleft
+            return event
+
+    def _has_notice(self) -> bool:
+        """Whether there is a notice that has not been read."""
+        return self._notice is not None and self._appended - len(self._queue) <= self._notice_at
+
+    def _tell_dropped(self, event: SessionEvent) -> None:
+        assert self._lock.locked()
+        self.dropped += 1
+        if self._notice is not None and self._has_notice():
+            self._notice.data["dropped"] += 1
+            return
+        told = {"error": OVERFLOW, "dropped_event_type": str(event.type), "dropped": 1}
+        self._notice, self._notice_at = (
+            SessionEvent(SessionEventType.ERROR, event.session_id, None, told),
+            self._appended,
+        )
+        self.take = self._take_locked
+        self._queue.append(self._notice)
+        self._appended += 1
+
+    def _wake(self, count: int) -> None:
+        assert self._lock.locked()
+        for _ in range(min(count, len(self._gates))):
+            self._gates.popleft().release()
+
+    def _wait(self, deadline: Deadline) -> SessionEvent:
+        if os.getpid() != self._pid:  # before the lock, which may have been held when the process forked
+            raise ForkedSessionError("nothing more comes here: the session belongs to the parent process")
+        is_late = False
+        while True:
+            with self._lock:
+                if self._queue:
+                    return self._queue.popleft()
+                if self._troubles:
+                    raise self._troubles.popleft()()
+                if self._closed:
+                    raise self._failure() if self._failure else Closed
+                if is_late:
+                    raise TimeoutError
+                gate = threading.Lock()
+                gate.acquire()
+                self._gates.append(gate)
+            try:
+                is_late = not acquire(gate, deadline)
+                if is_late:
+                    self._stop_waiting(gate)
+            except BaseException:
+                self._stop_waiting(gate, interrupted=True)
+                raise
+
+    def _stop_waiting(self, gate: threading.Lock, *, interrupted: bool = False) -> None:
+        with self._lock:
+            if gate in self._gates:
+                self._gates.remove(gate)
+            elif interrupted and self._queue:
+                self._wake(1)  # it was for us, and somebody has to come
+
+
+class TimedMailbox(Mailbox):
+    """A mailbox that also notes when events came, once for all that came together.
+
+    Attributes:
+        arrivals: When events came, on the monotonic clock, and how many there had been by then.
+    """
+
+    __slots__ = ("_came", "arrivals")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._came = 0
+        self.arrivals: list[tuple[float, int]] = []
+
+    def put(self, events: Sequence[SessionEvent]) -> None:
+        """Appends events without ever waiting, and notes the time."""
+        self._came += len(events)
+        # Not the events themselves: to hold on to lists of them costs more than all the rest.
+        self.arrivals.append((time.monotonic(), self._came))
+        super().put(events)

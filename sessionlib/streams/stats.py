@@ -1,0 +1,233 @@
+"""What happened in a session, in numbers: counted as it happens, and given as one frozen value."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.protocol.turns import Ticket
+from sessionlib.streams.mailbox import Mailbox
+
+__all__ = ["Gauges", "QueueStats", "RoundTrips", "SessionStats", "TurnStats", "no_stats"]
+
+# So many turns are remembered one by one.
+TURNS = 100
+_DELTA = SessionEventType.MESSAGE_DELTA
+_PONG = SessionEventType.PONG
+_ACKS = frozenset({SessionEventType.MESSAGE_POSTED, SessionEventType.MESSAGES_POSTED})
+
+
+@dataclass(frozen=True)
+class QueueStats:
+    """One queue of events that wait to be read.
+
+    Attributes:
+        waiting: How many wait now.
+        high_water: The largest number that ever waited.
+        maxsize: How many may wait; 0 for any number.
+        dropped: How many found it full.
+    """
+
+    waiting: int
+    high_water: int
+    maxsize: int
+    dropped: int
+
+
+@dataclass(frozen=True)
+class RoundTrips:
+    """How long the engine took to acknowledge messages and to answer pings, in seconds.
+
+    Attributes:
+        count: How many there were.
+        last: The latest of them; None when there was none.
+        shortest: The shortest; None likewise.
+        longest: The longest; None likewise.
+        mean: Their mean; None likewise.
+    """
+
+    count: int = 0
+    last: float | None = None
+    shortest: float | None = None
+    longest: float | None = None
+    mean: float | None = None
+
+
+@dataclass(frozen=True)
+class TurnStats:
+    """How long one turn took, in seconds from its post.
+
+    Attributes:
+        first_delta: Until the first piece of text; None when there was none.
+        duration: Until its end; None while it runs.
+    """
+
+    first_delta: float | None = None
+    duration: float | None = None
+
+
+@dataclass(frozen=True)
+class SessionStats:
+    """What happened in a session so far; see `Session.stats`.
+
+    Attributes:
+        messages_in: WebSocket messages that came.
+        messages_out: WebSocket messages that left, or were left to be sent.
+        bytes_in: Bytes that came for them and around them.
+        bytes_out: Bytes of what left, without what is around it.
+        events: Events that were delivered to whoever listened.
+        dropped: Events that listeners lost because they read too slowly.
+        reconnects: How often a lost link was opened again.
+        queues: The open listeners and turns, oldest first.
+        backlog: What waits for the next listener.
+        round_trips: How fast the engine answers.
+        turns: The latest turns that were begun here, oldest first, the running ones last; 100 at most that are over.
+    """
+
+    messages_in: int
+    messages_out: int
+    bytes_in: int
+    bytes_out: int
+    events: int
+    dropped: int
+    reconnects: int
+    queues: tuple[QueueStats, ...]
+    backlog: QueueStats
+    round_trips: RoundTrips
+    turns: tuple[TurnStats, ...]
+
+
+class Gauges:
+    """Counts for one session. What comes is counted by its reader alone, per batch and not per event."""
+
+    def __init__(self) -> None:
+        self.messages_in = 0
+        self.bytes_in = 0
+        self.events = 0
+        self.dropped = 0
+        self.reconnects = 0
+        # Protects what is counted by any thread that sends.
+        self._lock = threading.Lock()
+        self._messages_out = 0
+        self._bytes_out = 0
+        # When the pings left that no pong has answered; the oldest are forgotten.
+        self._pinged: deque[float] = deque(maxlen=16)
+        self._count = 0
+        self._total = self._last = self._longest = 0.0
+        self._shortest = float("inf")
+        # When each post left, and when the first piece of its turn came; the hub's lock protects both.
+        self._posted: dict[Ticket, list[float]] = {}
+        self._over: deque[TurnStats] = deque(maxlen=TURNS)
+        # What an observer has still to be told of; only where there is one.
+        self._heard: list[tuple[Ticket, SessionEvent]] = []
+
+    def sent(self, size: int) -> None:
+        """Notes that a message leaves."""
+        with self._lock:
+            self._messages_out += 1
+            self._bytes_out += size
+
+    def pinged(self) -> None:
+        """Notes that a ping leaves, which a pong will answer."""
+        self._pinged.append(time.monotonic())
+
+    def begin_link(self) -> None:
+        """Forgets the pings of the last link."""
+        self._pinged.clear()
+
+    def posted(self, ticket: Ticket) -> None:
+        """Notes that a post is about to leave; the hub's lock is held, as in what follows."""
+        self._posted[ticket] = [time.monotonic()]
+
+    def take_heard(self) -> list[tuple[Ticket, SessionEvent]]:
+        """Gives what an observer has to be told of, once the hub's lock is released; for the reading thread."""
+        heard, self._heard = self._heard, []
+        return heard
+
+    @property
+    def tickets(self) -> list[Ticket]:
+        """The posts of which more may be heard."""
+        return list(self._posted)
+
+    def withdrawn(self, ticket: Ticket) -> None:
+        """Forgets a post that did not leave."""
+        self._posted.pop(ticket, None)
+
+    def note(self, owner: Ticket | None, event: SessionEvent, is_watched: bool) -> None:
+        """Notes an event that is no further piece of a text: what it says about times.
+
+        Args:
+            owner: The post that it belongs to; None when it is none of ours.
+            event: The event.
+            is_watched: Whether there is an observer who has to be told of it.
+        """
+        kind = event.type
+        if owner is None:
+            if kind is _PONG and self._pinged:
+                self._note_trip(time.monotonic() - self._pinged.popleft())
+            return
+        if is_watched:
+            self._heard.append((owner, event))
+        times = self._posted.get(owner)
+        if times is None:
+            return
+        if kind in _ACKS:
+            self._note_trip(time.monotonic() - times[0])
+        elif kind is _DELTA and len(times) == 1:
+            times.append(time.monotonic())
+        if owner.last is not None or owner.refusal is not None or (not owner.makes_turn and kind in _ACKS):
+            del self._posted[owner]
+            if owner.makes_turn:
+                self._over.append(_turn(times, time.monotonic()))
+
+    def _note_trip(self, seconds: float) -> None:
+        self._count += 1
+        self._total += seconds
+        self._last = seconds
+        self._shortest = min(self._shortest, seconds)
+        self._longest = max(self._longest, seconds)
+
+    def stats(self, queues: Sequence[Mailbox], backlog: Mailbox) -> SessionStats:
+        """Gives everything at this moment; the hub's lock is held.
+
+        Args:
+            queues: What is open.
+            backlog: What waits for the next listener.
+        """
+        running = [_turn(times) for ticket, times in self._posted.items() if ticket.makes_turn]
+        return SessionStats(
+            messages_in=self.messages_in,
+            messages_out=self._messages_out,
+            bytes_in=self.bytes_in,
+            bytes_out=self._bytes_out,
+            events=self.events,
+            dropped=self.dropped + sum(mailbox.dropped for mailbox in (*queues, backlog)),
+            reconnects=self.reconnects,
+            queues=tuple(map(_queue, queues)),
+            backlog=_queue(backlog),
+            round_trips=self._round_trips(),
+            turns=(*self._over, *running),
+        )
+
+    def _round_trips(self) -> RoundTrips:
+        if not self._count:
+            return RoundTrips()
+        return RoundTrips(self._count, self._last, self._shortest, self._longest, self._total / self._count)
+
+
+def no_stats() -> SessionStats:
+    """Gives the numbers of a session that was never connected."""
+    return Gauges().stats((), Mailbox())
+
+
+def _turn(times: list[float], end: float | None = None) -> TurnStats:
+    began = times[0]
+    return TurnStats(times[1] - began if len(times) > 1 else None, None if end is None else end - began)
+
+
+def _queue(mailbox: Mailbox) -> QueueStats:
+    return QueueStats(len(mailbox), max(mailbox.high_water, len(mailbox)), mailbox.maxsize, mailbox.dropped)

@@ -1,0 +1,172 @@
+"""A model for the embedded engine that says exactly what a test wants."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Union
+
+from sessionlib.engine.errors import ModelError
+from sessionlib.engine.models.base import Asked, Piece, Question, Text, Thinking
+from sessionlib.engine.sessions.cancellation import Stop
+
+__all__ = ["Saying", "ScriptedModel", "Step", "call_tool", "fail", "pause", "think"]
+
+
+# Nothing tells of another's event and of a stop at once.
+_LOOK = 0.05
+
+
+@dataclass(frozen=True)
+class Fail:
+    """The model fails here; see `fail`."""
+
+    error: str
+
+
+@dataclass(frozen=True)
+class Pause:
+    """The model says nothing for a while; see `pause`."""
+
+    until: float | threading.Event
+
+
+Saying = Union[str, Thinking, Asked, Fail, Pause]
+"""One thing that a model says: a piece of text, a thought, a tool call, a failure, or nothing for a while."""
+Step = Union[Saying, Iterable[Saying], Callable[[Question], Union[Saying, Iterable[Saying]]]]
+"""One answer of a model: a saying, several in a row, or a function of the question that gives them."""
+
+
+def think(text: str) -> Thinking:
+    """Makes a thought, which users see as a THINKING event.
+
+    Args:
+        text: What the model thinks.
+    """
+    return Thinking(text)
+
+
+def call_tool(tool: str, /, **arguments: Any) -> Asked:
+    """Makes a tool call; the step ends with it, and the next step hears the result.
+
+    Args:
+        tool: The tool's name; one that there is not gives an error to the model.
+        **arguments: Its arguments.
+    """
+    return Asked(tool, arguments)
+
+
+def fail(error: str) -> Fail:
+    """Makes the model fail, which ends the turn with an ERROR event.
+
+    Args:
+        error: Why.
+    """
+    return Fail(error)
+
+
+def pause(until: float | threading.Event) -> Pause:
+    """Makes the model wait; a turn that is stopped does not wait on.
+
+    Args:
+        until: For so many seconds, or until this event is set.
+    """
+    return Pause(until)
+
+
+class ScriptedModel:
+    """Answers each question with the next step of a script; threads may share it.
+
+    For ``LocalEngine(model=...)``::
+
+        model = ScriptedModel(
+            [think("An order."), call_tool("refund", order_id="7")],
+            ["Your order ", "was refunded."],
+        )
+
+    A turn takes one step, and another one after each step that calls tools. When the script is over, a turn
+    ends with an error that says so.
+
+    Args:
+        *steps: The script.
+
+    Attributes:
+        name: What it is called, "scripted".
+        questions: What it was asked so far: each `Question` has ``said``, the conversation, and ``tools``.
+    """
+
+    name = "scripted"
+
+    def __init__(self, *steps: Step) -> None:
+        self.questions: list[Question] = []
+        # Protects what is asked and said.
+        self._lock = threading.Lock()
+        self._steps = list(steps)
+        self._said = 0
+
+    def __repr__(self) -> str:
+        return f"<ScriptedModel, {self._said} of {len(self._steps)} steps said>"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the whole script has been said."""
+        return self._said >= len(self._steps)
+
+    def say(self, *steps: Step) -> None:
+        """Adds steps to the end of the script.
+
+        Args:
+            *steps: The steps.
+        """
+        with self._lock:
+            self._steps.extend(steps)
+
+    def answer(self, question: Question) -> Iterator[Piece]:
+        """Gives the next step piece by piece.
+
+        Args:
+            question: What the engine asks.
+
+        Raises:
+            ModelError: The script fails here, or is over.
+            StoppedError: The turn was stopped during a pause.
+        """
+        for saying in _sayings(self._next(question), question):
+            if isinstance(saying, Fail):
+                raise ModelError(saying.error)
+            if isinstance(saying, Pause):
+                _wait(saying, question.stop)
+            else:
+                yield Text(saying) if isinstance(saying, str) else saying
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+    def _next(self, question: Question) -> Step:
+        with self._lock:
+            self.questions.append(question)
+            if self.is_over:
+                raise ModelError(
+                    f"The script is over: the model was asked {len(self.questions)} times and has "
+                    f"{len(self._steps)} steps; give ScriptedModel more of them."
+                )
+            self._said += 1
+            return self._steps[self._said - 1]
+
+
+def _sayings(step: Any, question: Question) -> Iterable[Saying]:
+    if callable(step):
+        step = step(question)
+    return [step] if isinstance(step, (str, Thinking, Asked, Fail, Pause)) else step
+
+
+def _wait(pause: Pause, stop: Stop) -> None:
+    if isinstance(pause.until, threading.Event):
+        while not pause.until.wait(_LOOK):
+            stop.check()
+        return
+    stopped = threading.Event()
+    with stop.calling(stopped.set):
+        stopped.wait(pause.until)
+    stop.check()

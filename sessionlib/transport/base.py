@@ -1,0 +1,85 @@
+"""The bytes: websocket-client behind a few verbs, its exceptions translated.
+
+Nothing above this room knows of sockets or WebSocket frames, and ``websocket`` is imported nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from sessionlib._util.timing import Deadline
+from sessionlib.protocol.codec import Payload
+
+__all__ = ["Transport"]
+
+
+class Transport(Protocol):
+    """A connected WebSocket, read by one thread and written by any."""
+
+    def send(self, payload: bytes, deadline: Deadline) -> None:
+        """Sends one text message, whole.
+
+        Raises:
+            SessionTimeoutError: It did not go out in time; the transport is dead.
+            SessionDisconnectedError: The transport is dead.
+        """
+
+    def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
+        """Sends one text message in fragments, each of which is made when the one before has left.
+
+        Other messages wait until it is over; pings and pongs do not.
+
+        Args:
+            pieces: The pieces, and of each whether it is the last.
+            deadline: When to give up.
+
+        Raises:
+            SessionTimeoutError: It did not go out in time; the transport is dead.
+            SessionDisconnectedError: The transport is dead.
+            Exception: What ``pieces`` raised; the transport is dead if a part of the message has left.
+        """
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether a message that was interrupted has left in part, and its rest will follow."""
+
+    @property
+    def heard(self) -> float:
+        """When the peer's last bytes came, on the monotonic clock."""
+
+    @property
+    def received(self) -> int:
+        """How many bytes have come from the peer."""
+
+    def recv(self, deadline: Deadline | None = None) -> list[Payload]:
+        """Waits for text messages and gives all that have arrived, at least one.
+
+        What it gives is good until it is called again.
+
+        Raises:
+            SessionTimeoutError: None came before the deadline; the transport is of no use any more.
+            SessionDisconnectedError: The connection has ended; ``code`` and ``reason`` tell how.
+            SessionProtocolError: The peer sent what WebSockets do not allow; it has been told.
+        """
+
+    def post(self, payload: bytes) -> None:
+        """Sends one small text message as soon as that is possible without waiting, now or later."""
+
+    def ping(self) -> None:
+        """Sends a WebSocket ping as soon as that is possible without waiting, now or later."""
+
+    def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
+        """Starts the closing handshake without waiting for the peer to answer; `recv` tells when it is over.
+
+        Args:
+            code: The close code.
+            reason: What the peer is told.
+            deadline: Until when to wait for the peer to take in what is to be sent; None does not wait.
+        """
+
+    def abort(self) -> None:
+        """Ends the connection at once, waking whoever reads or writes."""
+
+    def release(self) -> None:
+        """Gives the socket back; for the reading thread, once it reads no more."""

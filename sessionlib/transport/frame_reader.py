@@ -1,0 +1,199 @@
+"""The way in from a WebSocket: one thread reads it.
+
+It splits the buffer itself for what nearly every frame is (whole, final, unmasked text) and checks
+every other frame's header before it lets websocket-client's parser read the rest of it.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, NoReturn
+
+from websocket import ABNF, WebSocketException, frame_buffer
+
+from sessionlib._util.timing import Deadline
+from sessionlib.errors import MessageTooLargeError, SessionDisconnectedError, SessionProtocolError
+from sessionlib.protocol import fastpath
+from sessionlib.protocol.codec import Payload
+from sessionlib.transport.frame_writer import FrameWriter
+from sessionlib.transport.stream import Stream
+
+__all__ = ["LARGE", "FrameReader"]
+
+TEXT_FINAL = 0x81
+# How a frame begins, with its length of 7 bits; then come 16 bits of length, or of the payload.
+_HEAD = struct.Struct("!HH").unpack_from
+_TEXT = 0x8100
+_TEXT_16 = 0x817E
+_TEXT_64 = 0x817F
+# A message of so many bytes is read into a buffer of its own.
+LARGE = 65536
+CONTROL = 0x08
+TOO_LARGE = 1009
+# RFC 6455, 7.4.1 and 7.4.2: what may stand in a close frame.
+_CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
+
+
+class FrameReader:
+    """Reads messages from a stream, and answers pings and closes.
+
+    Args:
+        stream: The stream.
+        max_message_size: The largest message accepted, in bytes.
+        writer: What answers.
+    """
+
+    def __init__(self, stream: Stream, max_message_size: int, writer: FrameWriter) -> None:
+        self._stream = stream
+        self._max_size = max_message_size
+        # What `_split` takes: large ones are read into a buffer of their own.
+        self._max_split = min(max_message_size, LARGE - 1)
+        self._writer = writer
+        self._parser = frame_buffer(stream.recv, skip_utf8_validation=True)
+        self._fragments: list[bytes] = []
+        self._fragments_size = 0
+
+    def recv(self, deadline: Deadline | None = None) -> list[Payload]:
+        """Waits for text messages and gives all that have arrived; see `Transport.recv`."""
+        self._stream.deadline = deadline
+        self._stream.take_back()
+        try:
+            while True:
+                if fastpath.enabled and not self._fragments:
+                    if not self._buffered():
+                        self._stream.fill()
+                    messages = self._split()
+                    if messages:
+                        return messages
+                message = self._read_frame()
+                if message is not None:
+                    return [message]
+        except SessionProtocolError as error:
+            self._writer.close(error.close_code)
+            raise
+
+    def _split(self) -> list[Payload]:
+        """Takes whole text messages off the buffer for as long as nothing else comes; the hot path."""
+        stream, limit = self._stream, self._max_split
+        data, pos = stream.data, stream.pos
+        # What begins behind this leaves no room for a header of four bytes.
+        end, last = len(data), len(data) - 4
+        messages: list[Payload] = []
+        append = messages.append
+        while pos <= last:
+            head, size = _HEAD(data, pos)
+            if head == _TEXT_16:
+                start = pos + 4
+            elif _TEXT <= head < _TEXT_16:
+                start, size = pos + 2, head - _TEXT
+            elif head == _TEXT_64 and pos + 10 <= end:
+                start, size = pos + 10, int.from_bytes(data[pos + 2 : pos + 10], "big")
+            else:
+                break
+            stop = start + size
+            if stop > end or size > limit:
+                break
+            append(data[start:stop])
+            pos = stop
+        stream.pos = pos
+        return messages
+
+    def _read_frame(self) -> Payload | None:
+        """Reads one frame of any kind and gives the message that it completes, if any."""
+        start, size = self._check_header()
+        if fastpath.enabled and self._stream.data[self._stream.pos] == TEXT_FINAL and start + size >= 4:
+            return self._read_text(start, size)
+        try:
+            frame: Any = self._parser.recv_frame()
+        except WebSocketException as error:
+            raise SessionProtocolError(f"the peer sent an illegal WebSocket frame: {error}") from None
+        if frame.opcode == ABNF.OPCODE_PING:
+            self._writer.pong(frame.data)
+        elif frame.opcode == ABNF.OPCODE_CLOSE:
+            self._closed_by_peer(frame.data)
+        elif frame.opcode != ABNF.OPCODE_PONG:
+            return self._assemble(frame)
+        return None
+
+    def _read_text(self, start: int, size: int) -> Payload | None:
+        """Waits for the rest of a whole text message; None when `_split` can take it, and what is behind it."""
+        if size < LARGE:
+            self._buffer(start + size)
+            return None
+        self._stream.pos += start
+        return self._stream.take_exactly(size)
+
+    def _check_header(self) -> tuple[int, int]:
+        """Waits for the header of the next frame, refuses what is illegal, and gives its size and the payload's."""
+        self._buffer(2)
+        first, second = self._stream.data[self._stream.pos : self._stream.pos + 2]
+        _check_kind(first, second, bool(self._fragments))
+        start = 2 + {126: 2, 127: 8}.get(second, 0)
+        self._buffer(start)
+        size = second
+        if start > 2:
+            pos = self._stream.pos
+            size = int.from_bytes(self._stream.data[pos + 2 : pos + start], "big")
+        if size + self._fragments_size > self._max_size:
+            raise MessageTooLargeError(
+                f"the peer announced a message of {size + self._fragments_size} bytes; at most {self._max_size} "
+                "are accepted (max_message_size)",
+                size=size + self._fragments_size,
+                limit=self._max_size,
+            )
+        return start, size
+
+    def _buffer(self, size: int) -> None:
+        while self._buffered() < size:
+            self._stream.fill()
+
+    def _buffered(self) -> int:
+        return len(self._stream.data) - self._stream.pos
+
+    def _assemble(self, frame: Any) -> bytes | None:
+        self._fragments.append(frame.data)
+        self._fragments_size += len(frame.data)
+        if not frame.fin:
+            return None
+        message = b"".join(self._fragments)
+        self._fragments, self._fragments_size = [], 0
+        return message
+
+    def _closed_by_peer(self, payload: bytes) -> NoReturn:
+        code, reason = _parse_close(payload)
+        self._writer.close(code if code is not None else 1000)
+        told = f"code {code}" if code is not None else "no code"
+        cause = MessageTooLargeError("a message was too large for the peer") if code == TOO_LARGE else None
+        raise SessionDisconnectedError(
+            f"the peer closed the connection ({told}{': ' + reason if reason else ''})", code=code, reason=reason
+        ) from cause
+
+
+def _check_kind(first: int, second: int, in_message: bool) -> None:
+    opcode = first & 0x0F
+    if first & 0x70:
+        raise SessionProtocolError("the peer set reserved bits of a WebSocket frame")
+    if second & 0x80:
+        raise SessionProtocolError("the peer masked a WebSocket frame, which a server must not")
+    if opcode == ABNF.OPCODE_BINARY:
+        raise SessionProtocolError("the peer sent a binary message; the protocol has none", close_code=1003)
+    if opcode not in ABNF.OPCODES:
+        raise SessionProtocolError(f"the peer sent a WebSocket frame of unknown kind {opcode}")
+    if opcode & CONTROL and (not first & 0x80 or second > 125):
+        raise SessionProtocolError("the peer sent a control frame that is fragmented or longer than 125 bytes")
+    if not opcode & CONTROL and (opcode == ABNF.OPCODE_CONT) != in_message:
+        raise SessionProtocolError("the peer sent the fragments of a WebSocket message out of order")
+
+
+def _parse_close(payload: bytes) -> tuple[int | None, str]:
+    if not payload:
+        return None, ""
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) < 2 or not (code in _CLOSE_CODES or 3000 <= code <= 4999):
+        raise SessionProtocolError(f"the peer closed the connection with the illegal code {code}")
+    try:
+        return code, payload[2:].decode()
+    except UnicodeDecodeError:
+        raise SessionProtocolError(
+            "the peer closed the connection with a reason that is not UTF-8", close_code=1007
+        ) from None

@@ -1,0 +1,210 @@
+"""The way out of a WebSocket: any number of threads write, and none holds up the reading one.
+
+Whoever has the send lock writes, and small frames (pings, pongs, the close) are left for that writer
+when the lock is taken.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections import deque
+
+from websocket import ABNF
+
+from sessionlib._util.timing import Deadline, acquire
+from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
+from sessionlib.transport.frame import encode_frame
+from sessionlib.transport.stream import Stream
+
+__all__ = ["FrameWriter"]
+
+CLOSE_FINAL = 0x88
+# So many small messages wait behind a long one at most.
+MAX_WAITING = 8
+
+
+class FrameWriter:
+    """Puts the frames of messages, and control frames between them, on a stream.
+
+    Args:
+        stream: The stream.
+
+    Attributes:
+        in_message: Whether fragments of a message have left and its last has not: only control frames may follow.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        # Protects the order of bytes on the wire: frames, and the unsent rest of one.
+        self._send_lock = threading.Lock()
+        self._unsent = memoryview(b"")
+        # Whether `_unsent` is known to be exact; not so while a write is under way.
+        self._exact = True
+        self._cut_short = False
+        self.in_message = False
+        # What is sent when nobody has to wait for it: control frames, and whole small messages.
+        self._controls: deque[bytes] = deque()
+        self._texts: deque[bytes] = deque()
+        self._dead = False
+        # Whether the close frame was left to be sent, and whether it has its place on the wire.
+        self._close_sent = False
+        self._close_out = False
+
+    def send(self, frame: bytes, deadline: Deadline, is_last: bool = True) -> None:
+        """Writes a frame of a message, of which the last, or only, one makes room for others.
+
+        Raises:
+            SessionTimeoutError: It did not go out in time.
+            SessionDisconnectedError: The connection has ended.
+        """
+        if not acquire(self._send_lock, deadline):
+            raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
+        try:
+            self._write(frame, deadline, is_last)
+        finally:
+            self._send_lock.release()
+            # A refused or interrupted sender does it too: whoever left a frame while it held the lock could not.
+            self.flush()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether a message that was interrupted has left in part, and its rest will follow."""
+        return self._cut_short and not self._dead
+
+    def post(self, payload: bytes) -> None:
+        """Sends one small text message as soon as that is possible without waiting."""
+        frame = encode_frame(ABNF.OPCODE_TEXT, payload)
+        # Behind a long upload one ping would pile up on the other.
+        if not self.in_message or len(self._texts) < MAX_WAITING:
+            self._leave(self._texts, frame)
+
+    def ping(self) -> None:
+        """Sends a WebSocket ping as soon as that is possible without waiting."""
+        self._leave(self._controls, encode_frame(ABNF.OPCODE_PING, b""))
+
+    def pong(self, payload: bytes) -> None:
+        """Answers a ping as soon as that is possible without waiting."""
+        self._leave(self._controls, encode_frame(ABNF.OPCODE_PONG, payload))
+
+    def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
+        """Starts the closing handshake without waiting for the peer to answer; see `Transport.close`."""
+        if not self._close_sent:
+            self._close_sent = True
+            # Behind the messages that wait, of which the last may be the farewell.
+            self._leave(self._texts, encode_frame(ABNF.OPCODE_CLOSE, struct.pack("!H", code) + reason.encode()[:123]))
+        if deadline is not None and self._has_waiting() and acquire(self._send_lock, deadline):
+            try:
+                self._drain(deadline)
+            except (SessionTimeoutError, SessionDisconnectedError):
+                pass  # told by the end of the connection
+            finally:
+                self._send_lock.release()
+
+    def abort(self) -> None:
+        """Ends the connection at once, waking whoever reads or writes."""
+        self._dead = True
+        self._stream.shutdown()
+
+    def release(self) -> None:
+        """Gives the socket back."""
+        self._dead = True
+        self._stream.shutdown()
+        with self._send_lock:  # nobody may be writing to a descriptor that is being given back
+            self._stream.close()
+
+    def flush(self) -> None:
+        """Writes what waits, as far as that is possible without waiting."""
+        # Looked at again after each release: who left a frame while the lock was held could not send it.
+        while self._has_waiting() and not self._dead and self._send_lock.acquire(blocking=False):
+            try:
+                if not self._write_now():
+                    return
+            except SessionDisconnectedError:
+                self._dead = True  # the reader will find out why
+            finally:
+                self._send_lock.release()
+
+    def _leave(self, queue: deque[bytes], frame: bytes) -> None:
+        queue.append(frame)
+        self.flush()
+
+    def _has_waiting(self) -> bool:
+        return bool(self._controls or self._unsent or (self._texts and not self.in_message))
+
+    def _write_now(self) -> bool:
+        """Writes what waits, without blocking; the send lock is held. False when the socket is full."""
+        while True:
+            if self._unsent and not self._advance():
+                return False
+            if not self._unsent:
+                frame = self._next_waiting()
+                if frame is None:
+                    return True
+                if not self._close_out:  # nothing may follow it (RFC 6455, 5.5.1)
+                    self._close_out = frame[0] == CLOSE_FINAL
+                    self._unsent = memoryview(frame)
+
+    def _next_waiting(self) -> bytes | None:
+        if self._controls:
+            return self._controls.popleft()
+        return self._texts.popleft() if self._texts and not self.in_message else None
+
+    def _write(self, frame: bytes, deadline: Deadline, is_last: bool) -> None:
+        """Writes what waits and then a frame; the send lock is held."""
+        self._check_open()
+        if self._unsent or self._controls or self._texts:
+            self._drain(deadline)
+            self._check_open()
+        self._cut_short = False
+        was_in_message = self.in_message
+        whole = memoryview(frame)
+        try:
+            self._unsent = whole
+            self.in_message = not is_last
+            # Only this frame. What the reader left meanwhile, such as the answer to a close, goes out behind
+            # it: its failure would make a message that has left whole look lost, and be sent again.
+            while self._unsent:
+                if not self._advance():
+                    self._await_room(deadline)
+        except BaseException as error:
+            self._give_up(error)
+            # Ctrl-C while it waited for room: a frame that has begun to leave goes out with the next one.
+            if self._unsent is whole:
+                self._unsent = memoryview(b"")
+                self.in_message = was_in_message
+            self._cut_short = bool(self._unsent)
+            raise
+
+    def _drain(self, deadline: Deadline) -> None:
+        try:
+            while not self._write_now():
+                self._await_room(deadline)
+        except BaseException as error:
+            self._give_up(error)
+            raise
+
+    def _give_up(self, error: BaseException) -> None:
+        # Interrupted within a write, nobody knows how much of it has left.
+        if not self._exact or isinstance(error, (SessionTimeoutError, SessionDisconnectedError)):
+            self.abort()
+
+    def _await_room(self, deadline: Deadline) -> None:
+        if not self._stream.wait_writable(deadline):
+            raise SessionTimeoutError(
+                f"the peer took in no more for {deadline.timeout} s; the connection is of no use any more"
+            )
+        if self._dead:
+            raise SessionDisconnectedError("the connection has ended")
+
+    def _advance(self) -> int:
+        self._exact = False
+        sent = self._stream.try_write(self._unsent)
+        if sent:
+            self._unsent = self._unsent[sent:]
+        self._exact = True
+        return sent
+
+    def _check_open(self) -> None:
+        if self._dead or self._close_sent:
+            raise SessionDisconnectedError("the connection has ended")
