@@ -52,7 +52,7 @@ from sessionlib.events import (
     SessionMessageRole,
     SessionMessageStatus,
 )
-from sessionlib.protocol.state import SessionState
+from sessionlib.protocol.client import SessionState
 from sessionlib.reply import Reply, ToolCall
 from sessionlib.session import Session
 from sessionlib.streams.listener import Listener

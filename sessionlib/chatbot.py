@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sessionlib.client import Client, default_client, given_client
 from sessionlib.config import ApiKey, check_id
 from sessionlib.rest.calls import Upload
-from sessionlib.rest.objects import field_of, listed, plain_id
-from sessionlib.rest.resource import Remote
+from sessionlib.rest.resource import Remote, field_of, listed, plain_id
 
 if TYPE_CHECKING:
     from sessionlib.rest.pool import Lines

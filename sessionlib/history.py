@@ -2,22 +2,278 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import datetime
+import functools
+import io
+import json
 import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
-from sessionlib._bodies_part import body_of, who
-from sessionlib._files_part import read_messages, write_whole
-from sessionlib._forms_part import FORMS, as_json, as_json_lines, as_markdown, as_text
-from sessionlib._table_part import columns_of
 from sessionlib.display.markup import quiet, safe_html, safe_markdown
 from sessionlib.display.tables import dataframe
+from sessionlib.display.text import call_text, one_line, size_of
 from sessionlib.events import SessionMessage
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["History"]
+__all__ = [
+    "FORMS",
+    "Form",
+    "History",
+    "as_csv",
+    "as_json",
+    "as_json_lines",
+    "as_markdown",
+    "as_text",
+    "body_of",
+    "columns_of",
+    "content_of",
+    "read_messages",
+    "who",
+    "write_whole",
+]
+
+
+def write_whole(path: Path, text: str, *, replace: bool) -> None:
+    """Writes a text file that is there with all of it, or not at all.
+
+    Args:
+        path: The file.
+        text: Its text.
+        replace: Whether a file of that name may be overwritten.
+
+    Raises:
+        FileExistsError: It may not, and there is one.
+        OSError: It cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():  # a pipe or a device is written to, not replaced
+        target.write_text(text, "utf-8", "backslashreplace")
+        return
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with part.open("x", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if not replace:
+            target.open("x").close()
+        elif target.exists():
+            shutil.copymode(target, part)
+        part.replace(target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            part.unlink()
+
+
+def read_messages(path: Path) -> list[SessionMessage]:
+    """Reads the messages of a file that was saved as JSON or JSON lines.
+
+    Raises:
+        ValueError: It is of another kind, or something in it is no message.
+        OSError: It cannot be read.
+    """
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        raise ValueError(f"{path}: a history is loaded from .jsonl or .json; other forms do not hold all of it")
+    return [_message(path, where, told) for where, told in read(path)]
+
+
+def _message(path: Path, where: str, told: Any) -> SessionMessage:
+    try:
+        return SessionMessage.from_dict(told() if callable(told) else told)
+    except (TypeError, ValueError, KeyError) as error:
+        raise ValueError(f"{path}, {where}: not a message: {error}") from error
+
+
+def _lines(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield f"line {number}", functools.partial(json.loads, line)
+
+
+def _list(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        told = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from error
+    if not isinstance(told, list):
+        raise ValueError(f"{path}: a history is a list of messages, not {type(told).__name__}")
+    return ((f"message {number}", one) for number, one in enumerate(told, 1))
+
+
+_READERS: dict[str, Callable[[Path], Iterator[tuple[str, Any]]]] = {".jsonl": _lines, ".json": _list}
+
+
+def who(message: SessionMessage) -> str:
+    """Names the sender of a message."""
+    return "user" if message.is_user else "agent" if message.is_agent else "unknown"
+
+
+def body_of(message: SessionMessage) -> str:
+    """Gives what a message says, whatever its kind."""
+    words = _WORDS.get(message.content_type)
+    if words is not None:
+        return words(content_of(message))
+    bare = message.raw.get("content")
+    if isinstance(bare, str):
+        return bare
+    return message.text if message.text is not None else f"({message.content_type or 'nothing'})"
+
+
+def content_of(message: SessionMessage) -> Mapping[str, Any]:
+    """Gives the content as the engine sent it; empty when it is no object."""
+    content = message.raw.get("content")
+    return content if isinstance(content, Mapping) else {}
+
+
+def _call(content: Mapping[str, Any]) -> str:
+    return f"(runs {_call_text(content)})"
+
+
+def _result(content: Mapping[str, Any]) -> str:
+    output = content.get("output")
+    told = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False, default=str)
+    return f"({_tool(content)}: {told})"
+
+
+def _asks(content: Mapping[str, Any]) -> str:
+    return f"(asks to run {_call_text(content)})"
+
+
+def _answer(content: Mapping[str, Any]) -> str:
+    value = content.get("value")
+    answer = value.get("tool_call_approval") if isinstance(value, Mapping) else None
+    if not isinstance(answer, Mapping):
+        return "(answers)"
+    if "deny" in answer:
+        return f"(denies it: {answer['deny']})" if answer["deny"] else "(denies it)"
+    changed = answer.get("confirm")
+    return f"(approves it with {json.dumps(changed, ensure_ascii=False)})" if changed else "(approves it)"
+
+
+def _thinking(content: Mapping[str, Any]) -> str:
+    return f"(thinks: {one_line(str(content.get('summary') or content.get('content') or '...'))})"
+
+
+def _file(content: Mapping[str, Any]) -> str:
+    size = content.get("size")
+    told = f", {size_of(size)}" if isinstance(size, int) else ""
+    return f"({content.get('name') or 'a file'}, {content.get('mime_type') or 'of unknown type'}{told})"
+
+
+def _error(content: Mapping[str, Any]) -> str:
+    return f"(error: {content.get('error')})"
+
+
+def _call_text(content: Mapping[str, Any]) -> str:
+    arguments = content.get("arguments")
+    return call_text(_tool(content), arguments if isinstance(arguments, Mapping) else {})
+
+
+def _tool(content: Mapping[str, Any]) -> str:
+    return str(content.get("tool_name") or "a tool")
+
+
+_WORDS = {
+    "tool_call": _call,
+    "tool_result": _result,
+    "tool_call_approval": _asks,
+    "response_message": _answer,
+    "thinking": _thinking,
+    "file": _file,
+    "error_message": _error,
+}
+
+
+def columns_of(messages: Sequence[SessionMessage]) -> dict[str, list[Any]]:
+    """Gives the columns of a table with a row for each message; what a message does not have is None."""
+    contents = [content_of(message) for message in messages]
+    return {
+        "created_at": [_time_of(message.raw.get("created_at")) for message in messages],
+        "role": [str(message.sender.role) for message in messages],
+        "content_type": [message.content_type for message in messages],
+        "text": [message.text for message in messages],
+        "status": [None if message.status is None else str(message.status) for message in messages],
+        **{name: [content.get(name) for content in contents] for name in ("tool_name", "arguments", "output")},
+        "id": [message.id for message in messages],
+        "session_id": [message.session_id for message in messages],
+    }
+
+
+def _time_of(told: object) -> datetime.datetime | None:
+    """Reads a time as engines tell it: seconds since 1970, or a text of ISO 8601."""
+    try:
+        if isinstance(told, str):
+            read = datetime.datetime.fromisoformat(told.replace("Z", "+00:00"))
+            return read if read.tzinfo else read.replace(tzinfo=datetime.timezone.utc)
+        return datetime.datetime.fromtimestamp(told, datetime.timezone.utc)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+Form = Callable[[Sequence[SessionMessage]], str]
+
+
+def as_text(messages: Sequence[SessionMessage]) -> str:
+    """Gives the messages as plain text, one paragraph each."""
+    return "\n".join(f"{who(message)}: {body_of(message)}\n" for message in messages)
+
+
+def as_markdown(messages: Sequence[SessionMessage]) -> str:
+    """Gives the messages as Markdown, one section each."""
+    title = f"# Session {messages[0].session_id}\n" if messages else "# An empty session\n"
+    return "\n".join([title, *(f"## {who(message).capitalize()}\n\n{body_of(message)}\n" for message in messages)])
+
+
+def as_json(messages: Sequence[SessionMessage]) -> str:
+    """Gives the messages, as the engine has them, as one JSON document."""
+    return json.dumps([_record(message) for message in messages], indent=2, default=str) + "\n"
+
+
+def as_json_lines(messages: Sequence[SessionMessage]) -> str:
+    """Gives the messages, as the engine has them, one a line."""
+    return "".join(json.dumps(_record(message), default=str) + "\n" for message in messages)
+
+
+def as_csv(messages: Sequence[SessionMessage]) -> str:
+    """Gives the messages as rows, with the names of the columns in the first."""
+    columns = columns_of(messages)
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(columns)
+    writer.writerows([_cell(value) for value in row] for row in zip(*columns.values(), strict=True))
+    return out.getvalue()
+
+
+def _record(message: SessionMessage) -> dict[str, Any]:
+    # One that was made by hand has no form of the engine's.
+    return message.raw or message.to_dict(encode_json=True)
+
+
+def _cell(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list)) else value
+
+
+FORMS: dict[str, Form] = {
+    "": as_markdown,
+    ".md": as_markdown,
+    ".markdown": as_markdown,
+    ".txt": as_text,
+    ".json": as_json,
+    ".jsonl": as_json_lines,
+    ".csv": as_csv,
+}
+"""The forms by the suffixes of files that hold them."""
+
 
 # A notebook keeps what its cells show, so a long history is shown by its end.
 _SHOWN = 200

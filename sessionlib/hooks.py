@@ -6,18 +6,32 @@ It is one for the whole process: a session's threads, and clients made anywhere,
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from sessionlib._util.timing import Deadline
 from sessionlib.config import Endpoint
+from sessionlib.events import SessionEvent
 from sessionlib.net.connect import Attempt
+from sessionlib.protocol.turns import Ticket
 from sessionlib.transport.base import Transport
 
 if TYPE_CHECKING:
     from sessionlib.rest.calls import Answer, Call, Failure
     from sessionlib.rest.pool import Lines
 
-__all__ = ["Dial", "Exchange", "Outcome", "StandIn", "install", "stand_in"]
+__all__ = [
+    "Dial",
+    "Exchange",
+    "NetworkHook",
+    "Outcome",
+    "SessionInfo",
+    "TurnObserver",
+    "install_network_hook",
+    "install_turn_observer",
+    "network_hook",
+    "turn_observer",
+]
 
 Outcome = Union["Answer", "Failure", "Lines"]
 Dial = Callable[[str], Transport]
@@ -26,7 +40,7 @@ Exchange = Callable[[str], Outcome]
 """Makes an HTTP call over the network, with this key."""
 
 
-class StandIn(Protocol):
+class NetworkHook(Protocol):
     """Stands between this process and the network."""
 
     def open(self, endpoint: Endpoint, dial: Dial, deadline: Deadline, attempt: Attempt) -> Transport:
@@ -43,15 +57,15 @@ class StandIn(Protocol):
         """Makes an HTTP call, by ``exchange`` or otherwise."""
 
 
-_stand_in: StandIn | None = None
+_network_hook: NetworkHook | None = None
 
 
-def stand_in() -> StandIn | None:
+def network_hook() -> NetworkHook | None:
     """Gives what stands in for the network; None while nothing does."""
-    return _stand_in
+    return _network_hook
 
 
-def install(new: StandIn) -> Callable[[], None]:
+def install_network_hook(new: NetworkHook) -> Callable[[], None]:
     """Puts something in the network's place, for links that are opened and calls that are made from now on.
 
     Returns:
@@ -60,13 +74,72 @@ def install(new: StandIn) -> Callable[[], None]:
     Raises:
         RuntimeError: Something stands there already.
     """
-    global _stand_in
-    if _stand_in is not None:
+    global _network_hook
+    if _network_hook is not None:
         raise RuntimeError("this process is recorded or replayed already; such blocks cannot overlap")
-    _stand_in = new
-    return _uninstall
+    _network_hook = new
+    return _uninstall_network_hook
 
 
-def _uninstall() -> None:
-    global _stand_in
-    _stand_in = None
+def _uninstall_network_hook() -> None:
+    global _network_hook
+    _network_hook = None
+
+
+@dataclass(frozen=True)
+class SessionInfo:
+    """Whose turns they are.
+
+    Attributes:
+        session_id: Tells the session's id; None before it was created.
+        host: Host and port of the engine.
+        agent_id: The agent's or chatbot's id; "" when it is not known.
+        agent_name: Its name; likewise.
+    """
+
+    session_id: Callable[[], str | None]
+    host: str
+    agent_id: str = ""
+    agent_name: str = ""
+
+
+class TurnObserver(Protocol):
+    """Hears of turns; never called with a lock of ours held, and must neither wait nor raise."""
+
+    def posted(self, ticket: Ticket, frame: dict[str, Any], about: SessionInfo) -> None:
+        """A post is about to leave; called on the thread that sends it."""
+
+    def heard(self, ticket: Ticket, event: SessionEvent) -> None:
+        """An event of its turn has come that is no further piece of a text; called on the reading thread."""
+
+    def gone(self, ticket: Ticket, why: str) -> None:
+        """It did not leave, or nothing more will be heard of it."""
+
+
+_turn_observer: TurnObserver | None = None
+
+
+def turn_observer() -> TurnObserver | None:
+    """Gives what watches; None while nothing does."""
+    return _turn_observer
+
+
+def install_turn_observer(new: TurnObserver) -> Callable[[], None]:
+    """Has something watch all turns that begin from now on.
+
+    Returns:
+        The function that ends that.
+
+    Raises:
+        RuntimeError: Something watches already.
+    """
+    global _turn_observer
+    if _turn_observer is not None:
+        raise RuntimeError("something watches the turns of this process already; end that first")
+    _turn_observer = new
+    return _uninstall_turn_observer
+
+
+def _uninstall_turn_observer() -> None:
+    global _turn_observer
+    _turn_observer = None

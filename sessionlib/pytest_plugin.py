@@ -87,7 +87,7 @@ def session_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     recorded is not kept.
     """
     from sessionlib.testing import cassette
-    from sessionlib.testing.naming import tape_of
+    from sessionlib.testing.format import tape_of
 
     options = _options(request, "session_cassette")
     path = tape_of(request.path, request.node.name, options.pop("path", None))

@@ -1,21 +1,60 @@
 """The whole answer of a turn, and what it is made from: the events that were read."""
 
-# Annotations are real objects here, because dataclasses-json makes marshmallow schemas only from those.
+from __future__ import annotations
 
-from collections.abc import Mapping
+import bisect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
-from sessionlib._arrivals_part import Arrivals
 from sessionlib._util.ipython import this_cell
 from sessionlib._util.models import JsonModel
 from sessionlib.display.text import count_of
 from sessionlib.events import SessionEvent, SessionEventType, SessionMessageStatus
 
 if TYPE_CHECKING:
-    from sessionlib.display.plots import Axes
+    from sessionlib.display.timeline import Axes
 
-__all__ = ["Reply", "ToolCall", "last_text", "reply_of"]
+__all__ = ["Arrivals", "Batch", "Reply", "ToolCall", "last_text", "reply_of"]
+
+Batch = tuple[float, int]
+
+
+class Arrivals(NamedTuple):
+    """When the events of a turn came: noted for each batch, looked up when somebody asks.
+
+    Attributes:
+        began: When the turn's message was posted, on the monotonic clock.
+        batches: When events came, and how many there had been by then.
+        acks: How many events of the turn had come before each acknowledgement, which is none of them.
+    """
+
+    began: float
+    batches: Sequence[Batch] = ()
+    acks: Sequence[int] = ()
+
+    def at(self, number: int) -> float | None:
+        """Gives the seconds from the post to an event by its number, from 0; None when that is unknown."""
+        came = number + sum(before <= number for before in self.acks)
+        batch = bisect.bisect_right(self.batches, came, key=lambda batch: batch[1])
+        # An answer may be there before the post has returned.
+        return max(0.0, self.batches[batch][0] - self.began) if batch < len(self.batches) else None
+
+    def times(self, count: int) -> list[float]:
+        """Gives the seconds from the post to each of so many events; an empty list unless all are known."""
+        times = [self.at(number) for number in range(count)]
+        return [at for at in times if at is not None] if None not in times else []
+
+    def first_delta(self, events: Sequence[SessionEvent]) -> float | None:
+        """Gives the seconds from the post to the first piece of text in the events from the turn's start."""
+        first = next(
+            (number for number, event in enumerate(events) if event.type is SessionEventType.MESSAGE_DELTA), None
+        )
+        return None if first is None else self.at(first)
+
+
+# Annotations are real objects here, because dataclasses-json makes marshmallow schemas only from those.
+
 
 _NOWHERE: object = "nowhere"
 
@@ -101,7 +140,7 @@ class Reply(JsonModel):
         """Seconds from the post to the first piece of text; None when there was none."""
         return self._arrivals.first_delta(self.events)
 
-    def plot(self, ax: Optional["Axes"] = None) -> "Axes":
+    def plot(self, ax: Optional[Axes] = None) -> Axes:
         """Draws the turn along an axis of time: pieces of text, tools, approvals and waits.
 
         Args:
@@ -117,8 +156,10 @@ class Reply(JsonModel):
         times = self.times
         if self.events and not times:
             raise ValueError("it is not known when the events of this reply came: it was not had from a turn here")
-        from sessionlib.display.plots import plot_timeline  # for notebooks alone
-        from sessionlib.display.timeline import timeline_of
+        from sessionlib.display.timeline import (
+            plot_timeline,  # for notebooks alone
+            timeline_of,
+        )
 
         return plot_timeline(timeline_of(self.events, times, self.duration), ax)
 

@@ -3,40 +3,425 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, overload
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from sessionlib._answering_part import Answering
-from sessionlib._hearing_part import Hearing
-from sessionlib._turn_events_part import TurnEvents
+from sessionlib._util.executor import Dispatcher
 from sessionlib._util.timing import Deadline
-from sessionlib.approvals import ApprovalDesk, ApprovalHandler, check_handler
+from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRecord, ReauthHandler, check_handler
 from sessionlib.config import ApiKey, Endpoint, check_id
-from sessionlib.connection.options import LinkOptions, Owner
-from sessionlib.connection.outgoing import Progress
+from sessionlib.connection.connection import Connection
+from sessionlib.connection.join import load_transport
+from sessionlib.connection.options import Callbacks, LinkOptions, Owner
+from sessionlib.connection.sender import Progress
+from sessionlib.connection.state import StateCallback, StateObservers
 from sessionlib.content import (
     ApprovalResponse,
     Content,
     FileContent,
     SendManyItem,
     UserSessionMessage,
+    encode_approval,
     encode_batch,
     encode_message,
 )
 from sessionlib.display.text import count_of
-from sessionlib.errors import SessionDisconnectedError, SessionError
+from sessionlib.errors import SessionDisconnectedError, SessionError, SessionProtocolError, SessionTerminatedError
+from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
 from sessionlib.protocol import frames
+from sessionlib.protocol.client import SessionState
+from sessionlib.protocol.turns import Ticket
 from sessionlib.reply import Reply
+from sessionlib.streams.listener import Listener
+from sessionlib.streams.stats import SessionStats, no_stats
 from sessionlib.transport.proxy import parse_proxy
-from sessionlib.turn import Turn
+from sessionlib.turn import Turn, TurnEvents
 
 if TYPE_CHECKING:
     import ssl
 
     from sessionlib.client import Client
+    from sessionlib.history import History
     from sessionlib.notebook import LiveReply
 
-__all__ = ["ApprovalResponse", "Session", "SessionDisconnectedError", "SessionError", "UserSessionMessage"]
+__all__ = [
+    "Answering",
+    "ApprovalResponse",
+    "Hearing",
+    "Lifecycle",
+    "Session",
+    "SessionDisconnectedError",
+    "SessionError",
+    "UserSessionMessage",
+]
+
+Living = TypeVar("Living", bound="Lifecycle")
+_Farewell = Callable[[str], frames.Frame]
+
+
+class Lifecycle:
+    """What connects and leaves: the ground that `Session` and its other parts stand on.
+
+    Args:
+        endpoint: Where the engine is.
+        owner: Whom a new session is with; None when there is one to resume.
+        session_id: The session to resume; None creates one.
+        options: How its link behaves.
+
+    Attributes:
+        agent_name: The name of the agent or chatbot, where that is known; telemetry tells it.
+    """
+
+    # Made by the session as a whole, which is what it hands to handlers.
+    _approvals: ApprovalDesk
+
+    def __init__(self, endpoint: Endpoint, owner: Owner | None, session_id: str | None, options: LinkOptions) -> None:
+        load_transport()
+        self._endpoint = endpoint
+        self._owner = owner
+        self.agent_name: str | None = None
+        self._session_id = session_id
+        self._options = options
+        # Held while the session connects or leaves, so that two threads do not do it at once.
+        self._changing = threading.Lock()
+        self._connection: Connection | None = None
+        # Not a method of ours: the dispatcher's thread must not keep a forgotten session alive.
+        self._dispatcher = Dispatcher(lambda: (owner.object_id if owner else session_id) or "")
+        self._observers = StateObservers(self._dispatcher)
+        self._terminated = False
+
+    @property
+    def session_id(self) -> str | None:
+        """The session's id; None before it was created."""
+        return self._connection.session_id if self._connection is not None else self._session_id
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the session is joined, or being joined again after its link was lost."""
+        return self._connection is not None and self._connection.is_open
+
+    @property
+    def state(self) -> SessionState:
+        """Where the session's connection is."""
+        if self._terminated:
+            return SessionState.TERMINATED
+        return SessionState.DISCONNECTED if self._connection is None else self._connection.state
+
+    @property
+    def stats(self) -> SessionStats:
+        """What happened since the session was connected, in numbers: counts, queues, round trips, turns."""
+        return no_stats() if self._connection is None else self._connection.hub.stats()
+
+    def on_state(self, callback: StateCallback) -> Callable[[], None]:
+        """Registers a callback for changes of `state`; as a call or as a decorator.
+
+        It gets the new state, on a thread that the session keeps for callbacks, in order.
+
+        Args:
+            callback: The callback.
+
+        Returns:
+            The function that unregisters it.
+        """
+        return self._observers.register(callback)
+
+    def connect(self: Living, timeout: float | None = 30.0) -> Living:
+        """Opens the socket, creates or joins the session, and starts to read.
+
+        Does nothing when already connected.
+
+        Args:
+            timeout: Seconds that all of it may take together; None for as long as it takes.
+
+        Returns:
+            The session itself.
+
+        Raises:
+            ConfigurationError: There is no usable API key.
+            SessionConnectionError: The engine cannot be reached.
+            HandshakeError: It refused the connection; also the `ApiError` of its status.
+            SessionTerminatedError: The session was terminated.
+            ForkedSessionError: The parent of this process has it connected.
+            SessionError: The engine refused the session, or there is nothing to create one from.
+            SessionTimeoutError: It took too long.
+        """
+        deadline = Deadline(timeout)
+        if self._connection is not None and self.is_connected:
+            self._connection.link.check_process()
+        with self._changing:
+            if self._terminated:
+                raise SessionTerminatedError(
+                    f"session {self.session_id} was terminated; create a new one", session_id=self.session_id
+                )
+            if not self.is_connected:
+                if self._connection is not None:
+                    self._connection.await_end(deadline)
+                self._connection = self._new_connection()
+                self._connection.open(deadline)
+        return self
+
+    def disconnect(self) -> None:
+        """Detaches this client; the session lives on in the engine and can be resumed by its id.
+
+        Every listener's iteration ends. Does nothing when not connected.
+        """
+        self._leave(frames.disconnect_session, SessionState.DISCONNECTED)
+
+    def terminate(self) -> None:
+        """Tells the engine to destroy the session, then detaches; it cannot be resumed.
+
+        Does nothing when not connected. A link that is down, or that has to be cut in the middle of another thread's
+        upload, cannot tell it: then the engine still has the session, and this client has left it.
+        """
+        if self.is_connected:
+            self._leave(frames.terminate_session, SessionState.TERMINATED)
+            self._terminated = True
+
+    def __enter__(self: Living) -> Living:
+        return self.connect()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.disconnect()
+
+    def __del__(self) -> None:
+        if not hasattr(self, "_terminated"):  # the constructor raised
+            return
+        self._dispatcher.stop(0.0)
+        connection = self._connection
+        if connection is not None and connection.is_open:
+            connection.abandon()
+            # No repr, which takes the hub's lock: the collector may run inside it.
+            told = f"session {self.session_id} at {self._endpoint.host} was never disconnected"
+            warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
+
+    def __repr__(self) -> str:
+        waiting = f"{count_of(self._waiting, 'event')} waiting"
+        return f"<Session {self.session_id or 'new'} at {self._endpoint.host}: {self.state}, {waiting}>"
+
+    @property
+    def _waiting(self) -> int:
+        return sum(self._connection.hub.depths) if self._connection is not None else 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a Session cannot be pickled or copied; pass its session_id and resume it there")
+
+    # ---- within --------------------------------------------------------------------------------
+
+    def _new_connection(self) -> Connection:
+        if self.session_id is None and self._owner is None:
+            raise SessionError(
+                "there is nothing to create a session from: pass owner_type and owner_id, or a session_id to resume"
+            )
+        desk = self._approvals
+        callbacks = Callbacks(desk.note, desk.release, desk.expect_again, self._observers.tell)
+        return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks, self.agent_name or "")
+
+    def _leave(self, farewell: _Farewell, final: SessionState) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        connection.link.check_process()
+        if sys.is_finalizing():
+            connection.close_at_exit(_farewell(connection, farewell), final)
+            return
+        if connection.state is SessionState.CONNECTING:
+            connection.cancel()  # so that a thread in connect() lets go of the lock
+        with self._changing:
+            connection.close(_farewell(connection, farewell), final)
+        self._dispatcher.stop(self._options.close_timeout)
+
+    def _connected(self) -> tuple[Connection, str]:
+        usable = self._usable()
+        self._approvals.raise_kept()
+        return usable
+
+    def _usable(self) -> tuple[Connection, str]:
+        connection = self._connection
+        session_id = None if connection is None else connection.session_id
+        if connection is None or session_id is None:
+            raise SessionDisconnectedError(
+                f"session {self.session_id or '(new)'} is not connected; call connect() first",
+                session_id=self.session_id,
+            )
+        if connection.link.transport is None:
+            connection.link.check_usable()
+        return connection, session_id
+
+
+def _farewell(connection: Connection, farewell: _Farewell) -> frames.Frame | None:
+    session_id = connection.session_id
+    return farewell(session_id) if connection.is_open and session_id else None
+
+
+class Hearing(Lifecycle):
+    """The part of `Session` that listens and looks back."""
+
+    def listen(
+        self,
+        *,
+        event_types: Iterable[SessionEventType | str] | None = None,
+        maxsize: int = 1024,
+        timeout: float | None = None,
+    ) -> Listener:
+        """Registers a listener, at once, and gives it: a blocking iterator over the session's events.
+
+        It begins with what arrived since the last `send` while no listener was open. When more than
+        ``maxsize`` events wait to be read, further ones are dropped and told by one ERROR event with
+        ``data["error"] == "subscriber queue overflow"``.
+
+        Args:
+            event_types: The kinds of event to hear; None for all.
+            maxsize: How many events may wait to be read; 0 for any number.
+            timeout: Longest wait for one event, in seconds, past which the iteration raises
+                `SessionTimeoutError` and can go on; None for as long as it takes.
+
+        Raises:
+            SessionDisconnectedError: The session is not connected.
+            ValueError: ``event_types`` holds something that is no type of event.
+        """
+        connection = self._connection
+        if connection is not None:
+            connection.link.check_process()
+        if connection is None or not (connection.is_open or connection.hub.has_backlog):
+            connection, _ = self._connected()
+        return Listener(
+            connection.hub, connection.session_id, event_types=event_types, maxsize=maxsize, timeout=timeout
+        )
+
+    def get_messages(self, timeout: float | None = 30.0) -> list[SessionMessage]:
+        """Gives the session's history, oldest first.
+
+        Args:
+            timeout: Seconds that it may take; None for as long as it takes.
+
+        Raises:
+            SessionDisconnectedError: The session is not connected, or its link broke.
+            SessionTimeoutError: The engine did not answer in time.
+            SessionProtocolError: It answered with something else than a list of messages.
+            SessionError: It refused.
+        """
+        connection, session_id = self._connected()
+        reply = connection.poster.call(frames.get_messages(session_id), Deadline(timeout))
+        messages = reply.get("messages")
+        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+            raise SessionProtocolError(f"session {session_id}: the history is not a list of messages")
+        return [SessionMessage.from_dict(message) for message in messages]
+
+    def history(self, timeout: float | None = 30.0) -> History:
+        """Gives the history as a list that can be saved and looked at; arguments and errors as for `get_messages`."""
+        from sessionlib.history import History  # with all that files and tables need
+
+        return History(self.get_messages(timeout))
+
+
+class Answering(Lifecycle):
+    """The part of `Session` that gives answers, by handlers or one by one."""
+
+    @property
+    def approvals(self) -> list[ApprovalRecord]:
+        """What the agent asked leave for so far, and who answered what and when."""
+        return self._approvals.records
+
+    def on_approval(
+        self, handler: ApprovalHandler | None = None, *, tool: str | None = None, timeout: float | None = None
+    ) -> Any:
+        """Registers a handler of approval requests; as a call or as a decorator.
+
+        It gets an `ApprovalRequest` and returns True, False, an `ApprovalResponse`, or None to leave the
+        request to the next handler, or to whoever listens. If it raises, returns anything else, or takes
+        longer than ``timeout``, the request is denied. It runs on the thread that is in `ask` or reads
+        a `stream`; for requests of other turns on a thread that this session keeps for it.
+
+        Args:
+            handler: The handler; None to use the result as a decorator.
+            tool: The tool that it decides about, or a pattern such as "delete_*"; None for all.
+            timeout: Seconds that it may take; None for as long as it takes.
+
+        Returns:
+            The function that unregisters it; without ``handler``, a decorator that gives that function.
+        """
+        if handler is None:
+            return lambda decorated: self._approvals.register(decorated, tool, timeout)
+        return self._approvals.register(handler, tool, timeout)
+
+    def on_reauth(self, handler: ReauthHandler) -> Callable[[], None]:
+        """Registers a handler of reauthorisation requests; as a call or as a decorator.
+
+        It gets the REAUTH_REQUEST and shows what to do; no frame answers it, and the turn goes on by itself
+        once the account is authorised again. It runs where approval handlers do.
+
+        Args:
+            handler: The handler; what it returns is ignored.
+
+        Returns:
+            The function that unregisters it.
+        """
+        return self._approvals.register_reauth(handler)
+
+    def respond(
+        self,
+        event: SessionEvent,
+        *,
+        approved: bool | None = None,
+        confirm: Mapping[str, Any] | None = None,
+        deny_reason: str | None = None,
+    ) -> None:
+        """Answers an event that asks for an answer: an APPROVAL_REQUEST.
+
+        Args:
+            event: The request.
+            approved: Whether the tool may run.
+            confirm: Arguments to run it with instead of the proposed ones, by name.
+            deny_reason: What the agent is told when it may not.
+
+        Raises:
+            TypeError: The event cannot be answered, or ``approved`` is missing.
+            ValueError: The event is another session's, or ``confirm`` holds what JSON cannot.
+            ApprovalAlreadyAnsweredError: The request was answered before.
+            SessionDisconnectedError: The session is not connected, or its link broke.
+        """
+        if _event_type(event) is SessionEventType.APPROVAL_REQUEST and approved is None:
+            raise TypeError("respond() to an APPROVAL_REQUEST needs approved=True or approved=False")
+        self.respond_approval(event, approved=approved or False, confirm=confirm, deny_reason=deny_reason)
+
+    def respond_approval(
+        self,
+        event: SessionEvent,
+        *,
+        approved: bool,
+        confirm: Mapping[str, Any] | None = None,
+        deny_reason: str | None = None,
+    ) -> None:
+        """Answers an approval request; arguments and errors as for `respond`."""
+        if _event_type(event) is not SessionEventType.APPROVAL_REQUEST:
+            raise TypeError(f"cannot answer an event of type {event.type}; only an APPROVAL_REQUEST takes an answer")
+        encode_approval(approved, confirm, deny_reason)  # before the answer counts as given
+        _, session_id = self._connected()
+        if event.session_id != session_id:
+            raise ValueError(f"the request is session {event.session_id}'s and cannot be answered in {session_id}")
+        self._approvals.answer(event, ApprovalResponse(approved, confirm, deny_reason), by="respond")
+
+    def _send_answer(
+        self, event: SessionEvent, approved: bool, confirm: Mapping[str, Any] | None, deny_reason: str | None
+    ) -> Ticket:
+        # An answer is given whatever has gone wrong with another.
+        connection, session_id = self._usable()
+        answer = encode_approval(approved, confirm, deny_reason)
+        return connection.poster.post(
+            frames.post_message(session_id, answer, event.message_id), makes_turn=False
+        ).ticket
+
+
+def _event_type(event: object) -> SessionEventType:
+    if not isinstance(event, SessionEvent):
+        raise TypeError(f"takes a SessionEvent, not {type(event).__name__}")
+    return event.type
 
 
 class Session(Hearing, Answering):

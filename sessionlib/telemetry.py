@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from sessionlib import _observing_part
-from sessionlib._observing_part import About
+from sessionlib import hooks
 from sessionlib._util.optional import extra
 from sessionlib._version import __version__
 from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.hooks import SessionInfo
 from sessionlib.protocol.turns import Ticket
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def instrument(
         description="From a post to the first piece of the answer's text.",
         explicit_bucket_boundaries_advisory=_FIRST_SECONDS,
     )
-    return _observing_part.install(_Telemetry(tracer, duration, first, content))
+    return hooks.install_turn_observer(_Telemetry(tracer, duration, first, content))
 
 
 class _Operation:
@@ -109,7 +109,7 @@ class _Telemetry:
         self._lock = threading.RLock()
         self._turns: dict[Ticket, _Operation] = {}
 
-    def posted(self, ticket: Ticket, frame: dict[str, Any], about: About) -> None:
+    def posted(self, ticket: Ticket, frame: dict[str, Any], about: SessionInfo) -> None:
         with self._safely():
             if ticket.makes_turn:
                 self._begin_turn(ticket, frame, about)
@@ -145,7 +145,7 @@ class _Telemetry:
 
     # ---- turns -----------------------------------------------------------------------------------
 
-    def _begin_turn(self, ticket: Ticket, frame: dict[str, Any], about: About) -> None:
+    def _begin_turn(self, ticket: Ticket, frame: dict[str, Any], about: SessionInfo) -> None:
         from opentelemetry.trace import SpanKind
 
         where = urlsplit(f"//{about.host}")

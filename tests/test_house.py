@@ -49,9 +49,6 @@ AGAINST = {
     ("session", "notebook"),
 }
 
-# Still to be carved out of the modules that were moved.
-PENDING = {("_util", "connection"), ("protocol", "connection")}
-
 # Each third-party name, and the rooms that may know of it.
 HOMES = {
     "websocket": ["transport"],
@@ -177,7 +174,7 @@ def _is_ours(target: str) -> bool:
 
 def test_imports_of_every_form_are_seen() -> None:
     seen = {(found.module, found.target, found.running) for found in imports()}
-    assert ("sessionlib._lifecycle_part", "sessionlib.connection.connection", True) in seen
+    assert ("sessionlib.session", "sessionlib.connection.connection", True) in seen
     assert ("sessionlib.connection.reader", "sessionlib.protocol.codec", True) in seen
     assert ("sessionlib.errors", "sessionlib.events", False) in seen
     relative = ast.parse("from . import frames\nfrom ..events import SessionEvent")
@@ -192,8 +189,7 @@ def test_imports_of_every_form_are_seen() -> None:
 
 
 def test_every_module_has_a_layer() -> None:
-    rooms = {room_of(module) for module in trees() if not module.endswith("_part")}
-    unknown = sorted(rooms - {"", "__main__", *LAYER_OF})
+    unknown = sorted({room_of(module) for module in trees()} - {"", "__main__", *LAYER_OF})
     assert not unknown, f"in no layer: {unknown}"
 
 
@@ -216,7 +212,7 @@ def _is_against_the_layers(found: Import) -> bool:
 
 def _is_allowed(found: Import) -> bool:
     pair = (room_of(found.module), room_of(found.target))
-    return (pair in AGAINST and not found.loading) or pair in PENDING or pair == ("rest", "client")
+    return (pair in AGAINST and not found.loading) or pair == ("rest", "client")
 
 
 def test_no_import_goes_round_in_a_circle() -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from sessionlib._util.timing import Backoff, Deadline
-from sessionlib.connection.options import LinkOptions
 from sessionlib.errors import (
     ApiError,
     SessionConnectionError,
@@ -56,7 +55,10 @@ class Retries:
     an engine that takes connections and drops them is not asked faster than one that is down.
 
     Args:
-        options: How long to wait and to try.
+        delay: The longest wait before the first try, in seconds; it doubles with each.
+        max_delay: The longest wait before any try, in seconds.
+        timeout: Seconds to go on trying; None for ever.
+        attempt_timeout: Seconds that one try may take.
         wait: Waits so many seconds; true when the client is leaving.
         clock: What tells the time; for tests.
         uniform: Draws from a range; for tests.
@@ -64,16 +66,20 @@ class Retries:
 
     def __init__(
         self,
-        options: LinkOptions,
         wait: Callable[[float], bool],
         *,
+        delay: float = 2.0,
+        max_delay: float = 30.0,
+        timeout: float | None = 900.0,
+        attempt_timeout: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        self._options = options
+        self._timeout = timeout
+        self._attempt_timeout = attempt_timeout
         self._wait = wait
         self._clock = clock
-        self._backoff = Backoff(options.reconnect_delay, options.reconnect_max_delay, uniform=uniform)
+        self._backoff = Backoff(delay, max_delay, uniform=uniform)
 
     def succeed(self) -> None:
         """Starts again from the shortest delay with the next loss."""
@@ -92,7 +98,7 @@ class Retries:
         Raises:
             Exception: ``cause``, or what a try raised, when no further try can help or the time is over.
         """
-        limit = Deadline(self._options.reconnect_timeout, clock=self._clock)
+        limit = Deadline(self._timeout, clock=self._clock)
         while True:
             if not is_transient(cause):
                 raise cause
@@ -103,7 +109,7 @@ class Retries:
             if limit.expired:
                 raise cause
             try:
-                return attempt(limit.sooner(self._options.connect_timeout))
+                return attempt(limit.sooner(self._attempt_timeout))
             except SessionlibError as error:
                 if self._wait(0.0):
                     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,8 +23,13 @@ from sessionlib.agent.serialization import draft, read_agent
 from sessionlib.agent.tool import Tool
 from sessionlib.client import Client, default_client, given_client
 from sessionlib.config import ApiKey, check_id
-from sessionlib.errors import ConversationalRunActionRequiredError
-from sessionlib.rest.objects import field_of, listed
+from sessionlib.errors import (
+    BadRequestError,
+    ConversationalRunActionRequiredError,
+    NotFoundError,
+    UnprocessableEntityError,
+)
+from sessionlib.rest.resource import field_of, listed
 
 __all__ = [
     "Agent",
@@ -37,6 +43,7 @@ __all__ = [
     "LLMInfo",
     "LlmInfo",
     "MemoryConfig",
+    "by_name_or_id",
 ]
 
 
@@ -300,3 +307,17 @@ class Agent(Runnable):
     def update_llm_info(self, llm_info: LlmInfo) -> None:
         """Changes the language model, which ``llm_info`` describes; `save` tells the platform."""
         self.llm_info = llm_info
+
+
+def by_name_or_id(client: Client, named: str) -> Agent | None:
+    """Finds the agent of an id, else of a name; None when there is none.
+
+    Raises:
+        ApiError: The engine refused.
+    """
+    with contextlib.suppress(NotFoundError, BadRequestError, UnprocessableEntityError):
+        return Agent.fetch(id=named, client=client)
+    try:
+        return Agent.fetch(name=named, client=client)
+    except NotFoundError:
+        return None

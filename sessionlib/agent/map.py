@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, cast
 
-from sessionlib._util.progress import item_bar
+from sessionlib._util.optional import item_bar
 from sessionlib.agent.models import ConversationalAgentRunResult
-from sessionlib.agent.oneshot import OneShot, run_turn
-from sessionlib.agent.stopping import StoppedError, Stopper
+from sessionlib.agent.oneshot import OneShot, StoppedError, Stopper, run_turn
 from sessionlib.content import Content
 
 if TYPE_CHECKING:

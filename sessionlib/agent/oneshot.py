@@ -7,16 +7,17 @@ be kept alive is disconnected at the end, any other is terminated.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sessionlib._util.retry import is_transient, wait_at_least
 from sessionlib._util.timing import Backoff, Deadline
 from sessionlib.agent.models import ConversationalAgentRunResult
-from sessionlib.agent.stopping import Stopper
 from sessionlib.approvals import ApprovalHandler
 from sessionlib.content import Content, FileContent
 from sessionlib.errors import (
@@ -37,7 +38,61 @@ if TYPE_CHECKING:
     from sessionlib.session import Session
     from sessionlib.turn import Turn
 
-__all__ = ["OneShot", "run_conversational", "run_turn"]
+__all__ = ["OneShot", "StoppedError", "Stopper", "run_conversational", "run_turn"]
+
+
+class StoppedError(SessionError):
+    """A run was ended because nobody waits for its result any more."""
+
+
+class Stopper:
+    """Ends what is under way, and lets nothing begin.
+
+    Pickled, it arrives as one that nobody will use: runs in other processes end by themselves.
+    """
+
+    def __init__(self) -> None:
+        # Protects the ways to end what is under way, and whether they have been used.
+        self._lock = threading.Lock()
+        self._ways: dict[int, Callable[[], object]] = {}
+        self._stopped = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Stopper, ())
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was used."""
+        return self._stopped
+
+    @contextlib.contextmanager
+    def able_to(self, end: Callable[[], object]) -> Iterator[None]:
+        """Runs a block that can be ended from outside.
+
+        Args:
+            end: Ends it; called on another thread.
+
+        Raises:
+            StoppedError: It is too late to begin.
+        """
+        with self._lock:
+            if self._stopped:
+                raise StoppedError("the runs were stopped")
+            self._ways[id(end)] = end
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._ways.pop(id(end), None)
+
+    def stop(self) -> None:
+        """Ends what is under way here; does not wait for it."""
+        with self._lock:
+            self._stopped = True
+            ways = list(self._ways.values())
+        for end in ways:
+            end()
+
 
 logger = logging.getLogger("sessionlib")
 

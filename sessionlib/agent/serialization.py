@@ -7,19 +7,78 @@ the engine's own metadata nothing is sent back.
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sessionlib.agent.models import AgentType, IoConfig, LlmInfo, MemoryConfig
-from sessionlib.agent.template_refs import resolve
 from sessionlib.agent.tool import Tool, new_object_id
-from sessionlib.rest.objects import plain_id
+from sessionlib.errors import TemplateReferenceError
+from sessionlib.rest.resource import plain_id
 
 if TYPE_CHECKING:
     from sessionlib.agent.agent import Agent
 
-__all__ = ["Draft", "draft", "read_agent"]
+__all__ = ["Draft", "TemplateReferenceError", "draft", "read_agent", "resolve"]
+
+_PLACEHOLDER = re.compile(r"\[\[\s*([A-Za-z_][A-Za-z0-9_.]*)\s*\]\]")
+_HUMP = re.compile(r"(?<=[^A-Z])(?=[A-Z])")
+
+Names = Mapping[str, Mapping[str, str]]
+"""For each of ``inputs``, ``outputs`` and ``tools``: ids by name."""
+
+
+def resolve(text: str, names: Names, where: str) -> str:
+    """Gives a text with its placeholders in the engine's form.
+
+    Args:
+        text: The text.
+        names: What it may refer to.
+        where: What the text is called in the error.
+
+    Raises:
+        TemplateReferenceError: A placeholder does not begin with ``inputs.``, ``outputs.`` or ``tools.``, or
+            names what is not there.
+    """
+    return _PLACEHOLDER.sub(lambda found: _resolved(found[1], names, where), text)
+
+
+def _resolved(reference: str, names: Names, where: str) -> str:
+    kind, _, name = reference.partition(".")
+    if kind not in names or not name:
+        raise TemplateReferenceError(
+            f"[[{reference}]] in {where} does not say what it refers to: write [[inputs.NAME]], [[outputs.NAME]] "
+            f"or [[tools.NAME]].{_hint(reference, [one for ids in names.values() for one in ids])}"
+        )
+    ids = names[kind]
+    found = _match(name, ids)
+    if found is None and name not in ids.values():
+        known = ", ".join(ids) or "none"
+        raise TemplateReferenceError(
+            f"[[{reference}]] in {where} names none of the agent's {kind} ({known}).{_hint(name, [*ids])}"
+        )
+    return f"{{{{{kind}.{name if found is None else ids[found]}}}}}"
+
+
+def _match(name: str, ids: Mapping[str, str]) -> str | None:
+    """Finds a name exactly, else in another case, else written in snake case."""
+    for form in (str, str.lower, _snake):
+        for known in ids:
+            if form(known) == form(name):
+                return known
+    return None
+
+
+def _snake(name: str) -> str:
+    return _HUMP.sub("_", name).lower()
+
+
+def _hint(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
+
 
 Wire = dict[str, Any]
 

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import cast
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, cast
 
-from sessionlib.approvals.models import ApprovalHandler
+from sessionlib._util.timing import Deadline
+from sessionlib.approvals.answers import Answers, Ledger
+from sessionlib.approvals.models import ApprovalHandler, ApprovalRequest, Registration, key_of, response_to
+from sessionlib.errors import ApprovalAlreadyAnsweredError, SessionTimeoutError
+from sessionlib.events import SessionEvent
 
-__all__ = ["Handlers", "Registration", "check_handler", "make_registration"]
+if TYPE_CHECKING:
+    from sessionlib.session import Session
 
-
-@dataclass(frozen=True, eq=False)
-class Registration:
-    """A handler, and what it was registered for.
-
-    Attributes:
-        handler: The handler.
-        pattern: The tools that it decides about; None for all.
-        timeout: Seconds that it may take; None for as long as it takes.
-    """
-
-    handler: ApprovalHandler
-    pattern: str | None = None
-    timeout: float | None = None
-
-    @property
-    def name(self) -> str:
-        """What the record calls it."""
-        return getattr(self.handler, "__qualname__", None) or type(self.handler).__name__
-
-    def takes(self, tool_name: str) -> bool:
-        """Whether it decides about a tool."""
-        return self.pattern is None or fnmatchcase(tool_name, self.pattern)
+__all__ = ["Asking", "Handlers", "check_handler", "make_registration"]
 
 
 class Handlers:
@@ -89,3 +72,143 @@ def check_handler(handler: object) -> None:
     """
     if not callable(handler):
         raise TypeError(f"an approval handler is a callable, not {type(handler).__name__}")
+
+
+class _Hand:
+    """One thread's work on a request."""
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+        self.done = threading.Event()
+
+
+class Asking:
+    """Puts requests to handlers, on the thread of whoever calls.
+
+    Args:
+        session: The session; held weakly, so that a forgotten one can be collected.
+        ledger: Which requests are open.
+        answers: Where what they say goes.
+    """
+
+    def __init__(self, session: weakref.ref[Session], ledger: Ledger, answers: Answers) -> None:
+        self._session = session
+        self._ledger = ledger
+        self._answers = answers
+        # Protects the requests that are in somebody's hands.
+        self._lock = threading.Lock()
+        self._in_hand: dict[str, _Hand] = {}
+        self._here = threading.local()
+
+    @property
+    def in_hand_here(self) -> list[SessionEvent]:
+        """The requests whose handlers this thread is running, the innermost last."""
+        return list(getattr(self._here, "requests", ()))
+
+    @contextlib.contextmanager
+    def running_handler(self, event: SessionEvent) -> Iterator[None]:
+        """Marks that this thread runs a handler."""
+        before = self.in_hand_here
+        self._here.requests = [*before, event]
+        try:
+            yield
+        finally:
+            self._here.requests = before
+
+    def consult(
+        self, event: SessionEvent, registrations: Iterable[Registration], deadline: Deadline | None = None
+    ) -> bool:
+        """Asks one handler after another, each once, until one gives an answer.
+
+        Args:
+            event: The request.
+            registrations: The handlers.
+            deadline: How long to wait for another thread that is asking already; None not to wait.
+
+        Returns:
+            Whether the request has an answer now, or another thread is still seeing to it.
+
+        Raises:
+            Exception: What a handler raised; the request was denied.
+            TypeError: A handler gave no answer that means something; the request was denied.
+            SessionTimeoutError: A handler outlived its timeout; the request was denied.
+        """
+        with self._in_our_hands(event) as other:
+            if other is not None:
+                return self._wait_for(other, event, deadline)
+            session = self._session()
+            if session is None or not self._ledger.is_open(event) or self._answers.give_remembered(event):
+                return True
+            request = ApprovalRequest(event, session)
+            for registration in registrations:
+                if self._ledger.has_been_put_to(registration, event):
+                    continue
+                self._ledger.put_to(registration, event)
+                self._ask(registration, request)
+                # An answer that the engine has refused already was one; whoever reads the refusal is told.
+                if request._answered or not self._ledger.is_open(event):
+                    return True
+        return False
+
+    @contextlib.contextmanager
+    def _in_our_hands(self, event: SessionEvent) -> Iterator[_Hand | None]:
+        """Takes a request in hand; gives who has it already, since a request that comes twice is asked once."""
+        key, hand = key_of(event), _Hand()
+        with self._lock:
+            other = self._in_hand.setdefault(key, hand)
+        if other is not hand:
+            yield other
+            return
+        try:
+            yield None
+        finally:
+            with self._lock:
+                del self._in_hand[key]
+            hand.done.set()
+
+    def _wait_for(self, other: _Hand, event: SessionEvent, deadline: Deadline | None) -> bool:
+        if deadline is None or other.thread == threading.get_ident() or not other.done.wait(deadline.remaining()):
+            return True
+        return not self._ledger.is_open(event)
+
+    def _ask(self, registration: Registration, request: ApprovalRequest) -> None:
+        event, name = request.event, registration.name
+        with self._time_limit(registration, request) as over:
+            try:
+                request._asked = name
+                with self.running_handler(event):
+                    response = response_to(registration.handler(request), name)
+            except BaseException as error:  # Ctrl-C at a prompt is no consent either
+                self._answers.deny(event, f"the approval handler failed: {type(error).__name__}", by=name)
+                raise
+        if over.is_set():
+            raise SessionTimeoutError(
+                f"the approval handler {name} took longer than {registration.timeout:g} s for "
+                f"{request.tool_name or 'a tool'}; the request was denied",
+                session_id=event.session_id,
+            )
+        if response is not None and self._ledger.is_open(event):
+            with contextlib.suppress(ApprovalAlreadyAnsweredError):  # somebody was quicker; theirs stands
+                request._answer(response)
+
+    @contextlib.contextmanager
+    def _time_limit(self, registration: Registration, request: ApprovalRequest) -> Iterator[threading.Event]:
+        """Denies a request when its handler takes too long; the event given tells that it did."""
+        over, timeout = threading.Event(), registration.timeout
+        if timeout is None:
+            yield over
+            return
+
+        def expire() -> None:
+            # Also when the denial cannot be sent: what the handler says after this comes too late.
+            if self._answers.deny(request.event, f"nobody decided within {timeout:g} s", by="timeout"):
+                over.set()
+
+        timer = threading.Timer(timeout, expire)
+        timer.name, timer.daemon = f"sessionlib-approval-{(request.message_id or '')[:8]}", True
+        timer.start()
+        try:
+            yield over
+        finally:
+            timer.cancel()
+            timer.join()

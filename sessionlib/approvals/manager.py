@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING
 
 from sessionlib._util.executor import Dispatcher
 from sessionlib._util.timing import Deadline
-from sessionlib.approvals.answers import Entry, Ledger
-from sessionlib.approvals.answers_part import Answers, Send
-from sessionlib.approvals.asking import Asking
-from sessionlib.approvals.handlers import Handlers, Registration, make_registration
-from sessionlib.approvals.models import ApprovalHandler, ApprovalRecord, ApprovalRequest, tool_of
+from sessionlib.approvals.answers import Answers, Entry, Ledger, Send
+from sessionlib.approvals.handlers import Asking, Handlers, make_registration
+from sessionlib.approvals.models import ApprovalHandler, ApprovalRecord, ApprovalRequest, Registration, tool_of
 from sessionlib.approvals.reauth import ReauthDesk, ReauthHandler, is_attended
 from sessionlib.content import ApprovalResponse
 from sessionlib.errors import SessionError

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
 from sessionlib.content import ApprovalResponse, encode_approval
@@ -15,7 +16,7 @@ from sessionlib.protocol import codec
 if TYPE_CHECKING:
     from sessionlib.session import Session
 
-__all__ = ["ApprovalHandler", "ApprovalRecord", "ApprovalRequest", "Decision", "Remember"]
+__all__ = ["ApprovalHandler", "ApprovalRecord", "ApprovalRequest", "Decision", "Registration", "Remember"]
 
 Remember = Literal["turn", "session"]
 Decision = bool | ApprovalResponse | None
@@ -164,6 +165,30 @@ class ApprovalRequest:
 
 ApprovalHandler = Callable[[ApprovalRequest], Decision]
 """Decides about a request; None leaves it to the next handler, or to whoever listens."""
+
+
+@dataclass(frozen=True, eq=False)
+class Registration:
+    """A handler, and what it was registered for.
+
+    Attributes:
+        handler: The handler.
+        pattern: The tools that it decides about; None for all.
+        timeout: Seconds that it may take; None for as long as it takes.
+    """
+
+    handler: ApprovalHandler
+    pattern: str | None = None
+    timeout: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What the record calls it."""
+        return getattr(self.handler, "__qualname__", None) or type(self.handler).__name__
+
+    def takes(self, tool_name: str) -> bool:
+        """Whether it decides about a tool."""
+        return self.pattern is None or fnmatchcase(tool_name, self.pattern)
 
 
 def tool_of(event: SessionEvent) -> str:

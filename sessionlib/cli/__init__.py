@@ -22,7 +22,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         SystemExit: Always; 0 when all went well, 1 for an error, 2 for wrong usage, 130 after Ctrl-C.
     """
     try:
-        from sessionlib.cli.run import run
+        from sessionlib.cli.main import run
     except ModuleNotFoundError as error:
         # Without click there is no command line that could say so in its own way.
         if error.name != "click":

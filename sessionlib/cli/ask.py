@@ -11,15 +11,12 @@ import click
 
 from sessionlib._util.timing import Deadline
 from sessionlib.approvals import ApprovalHandler
-from sessionlib.cli.failures import CommandError
-from sessionlib.cli.leftovers import settle
-from sessionlib.cli.notes import tell
+from sessionlib.cli.notes import CommandError, tell
 from sessionlib.cli.options import Where, approval_options, debug_option, where_options
-from sessionlib.cli.output import JsonLinesPrinter, NotingPrinter, Printer, SilentPrinter, follow
+from sessionlib.cli.output import JsonLinesPrinter, NotingPrinter, Printer, SilentPrinter, follow, settle
 from sessionlib.cli.target import open_session
 from sessionlib.content import FileContent
-from sessionlib.display.telling import TextPrinter
-from sessionlib.display.text import is_terminal
+from sessionlib.display.text import TextPrinter, is_terminal
 from sessionlib.errors import ReauthRequiredError, SessionTimeoutError
 from sessionlib.events import SessionEvent
 from sessionlib.reply import Reply

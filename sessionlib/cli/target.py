@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 import click
 
 from sessionlib.agent import Agent, AgentType
-from sessionlib.agent.finding import by_name_or_id
-from sessionlib.cli.failures import CommandError
-from sessionlib.cli.notes import tell
+from sessionlib.agent.agent import by_name_or_id
+from sessionlib.cli.notes import CommandError, tell
 from sessionlib.cli.options import EngineOptions, Where
 from sessionlib.client import Client
 from sessionlib.config import is_loopback
@@ -76,7 +75,7 @@ def _kept_key(client: Client) -> str:
     if not is_loopback(urlsplit(client.endpoint.base_url).hostname or ""):
         return ""
     with contextlib.suppress(ImportError):
-        from sessionlib.engine.keyfile import key_path
+        from sessionlib.engine.serve import key_path
 
         if key_path().exists():
             return f" That of sessionlib serve is in {key_path()}."

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 
-from sessionlib._observing_part import About
 from sessionlib._util.timing import Deadline
 from sessionlib.config import Endpoint
 from sessionlib.connection import heartbeat
@@ -16,9 +15,10 @@ from sessionlib.connection.reader import Reader
 from sessionlib.connection.sender import Poster
 from sessionlib.connection.state import LinkState
 from sessionlib.errors import SessionConnectionError
+from sessionlib.hooks import SessionInfo
 from sessionlib.protocol import codec
+from sessionlib.protocol.client import SessionState
 from sessionlib.protocol.parser import Frame
-from sessionlib.protocol.state import SessionState
 from sessionlib.streams.hub import Hub
 from sessionlib.streams.stats import Gauges
 from sessionlib.transport.base import Transport
@@ -57,9 +57,9 @@ class Connection:
         self.hub = Hub(options.backlog_size, callbacks.on_request, callbacks.on_left, gauges, alone=session_id is None)
         self._joiner = Joiner(endpoint, owner, session_id, options, gauges)
         self.link = LinkState(self._joiner, callbacks.on_state)
-        self._replies = self._joiner.intake.replies
+        self._replies = self._joiner.replies
         agent_id = owner.object_id if owner is not None else ""
-        about = About(lambda: self.session_id, endpoint.host, agent_id, agent_name)
+        about = SessionInfo(lambda: self.session_id, endpoint.host, agent_id, agent_name)
         self.poster = Poster(self.link, self.hub, self._replies, options.send_timeout, about)
         # Set when this client is leaving; what the reader meets from then on is no failure.
         self._leaving = threading.Event()

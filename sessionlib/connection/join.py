@@ -11,6 +11,7 @@ from sessionlib._util.timing import Deadline
 from sessionlib.config import Endpoint
 from sessionlib.connection.metered import Metered
 from sessionlib.connection.options import LinkOptions, Owner
+from sessionlib.connection.replies import ReplyLane
 from sessionlib.errors import (
     AuthenticationError,
     SessionDisconnectedError,
@@ -66,7 +67,8 @@ class Joiner:
         gauges: Gauges,
     ) -> None:
         self.host = endpoint.host
-        self.intake = Intake(session_id)
+        self.replies = ReplyLane("get_messages")
+        self.intake = Intake(session_id, self.replies)
         self._endpoint = endpoint
         self._gauges = gauges
         self._owner = owner
@@ -147,7 +149,7 @@ class Joiner:
                 proxy=options.proxy,
             )
 
-        stand_in = hooks.stand_in()
+        stand_in = hooks.network_hook()
         opened = dial(endpoint.key()) if stand_in is None else stand_in.open(endpoint, dial, deadline, attempt)
         return Metered(opened, self._gauges, lambda: self.session_id, used)
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from sessionlib.protocol.state import SessionState
+from sessionlib.protocol.client import SessionState
 from sessionlib.protocol.turns import Ticket
+from sessionlib.streams.hub import OnRequest
 from sessionlib.streams.mailbox import TimedMailbox
-from sessionlib.streams.turn_readers import OnRequest
 
 if TYPE_CHECKING:
     import ssl

@@ -21,10 +21,10 @@ from sessionlib.errors import (
     SessionProtocolError,
 )
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
+from sessionlib.protocol.client import SessionState
 from sessionlib.protocol.codec import Payload
 from sessionlib.protocol.parser import Run
 from sessionlib.protocol.recovery import Pending, Seen
-from sessionlib.protocol.state import SessionState
 from sessionlib.streams.hub import Hub
 from sessionlib.streams.stats import Gauges
 from sessionlib.transport.base import Transport
@@ -63,13 +63,20 @@ class Reader:
     ) -> None:
         self._joiner = joiner
         self._intake = joiner.intake
+        self._replies = joiner.replies
         self._hub = hub
         self._link = link
         self._reconnect = options.reconnect
         self._callbacks = callbacks
         self._gauges = gauges
         self._leaving = leaving
-        self._retries = Retries(options, leaving.wait)
+        self._retries = Retries(
+            leaving.wait,
+            delay=options.reconnect_delay,
+            max_delay=options.reconnect_max_delay,
+            timeout=options.reconnect_timeout,
+            attempt_timeout=options.connect_timeout,
+        )
         self._seen: Seen | None = None
         self._illegal: list[float] = []
 
@@ -158,7 +165,7 @@ class Reader:
         self._seen.interrupt()
         try:
             self._link.change(SessionState.RECONNECTING)
-            self._intake.replies.fail(self._broken, for_good=False)
+            self._replies.fail(self._broken, for_good=False)
             return self._retries.run(cause, lambda deadline: self._joiner.connect(deadline, self._rejoin))
         except Exception as error:  # noqa: BLE001 - a callable that gives the key may raise anything
             self._give_up(error)
@@ -168,7 +175,7 @@ class Reader:
         try:
             joined, live = self._joiner.join_again(transport, deadline)
             self._retries.succeed()
-            self._intake.replies.forget_late()
+            self._replies.forget_late()
             history, more = self._joiner.history(transport, deadline)
         except SessionProtocolError as error:
             self._note_illegal(error)
@@ -211,7 +218,7 @@ class Reader:
             return error
 
         self._link.change(SessionState.DISCONNECTED, loss=loss)
-        self._intake.replies.fail(loss, for_good=True)
+        self._replies.fail(loss, for_good=True)
         self._hub.end(loss)
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from sessionlib._util.timing import Deadline, acquire
 from sessionlib.errors import SessionError, SessionTimeoutError
-from sessionlib.protocol.parser import Frame
+from sessionlib.protocol.frames import Frame
 
 __all__ = ["ReplyLane"]
 

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from sessionlib.display.plots import plot_shares
 from sessionlib.display.tables import dataframe, html_table
 from sessionlib.display.text import time_in_words
+from sessionlib.display.timeline import plot_shares
 
 if TYPE_CHECKING:
     import pandas
 
-    from sessionlib.display.plots import Axes
+    from sessionlib.display.timeline import Axes
 
 __all__ = ["Latencies", "Latency", "Timed", "latencies"]
 

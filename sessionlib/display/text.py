@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import IO, Any
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import IO, Any, TextIO
 
-__all__ = ["call_text", "clean", "count_of", "is_terminal", "one_line", "size_of", "time_in_words"]
+from sessionlib.events import SessionEvent, SessionEventType
+
+__all__ = [
+    "Streamed",
+    "TextPrinter",
+    "call_text",
+    "clean",
+    "count_of",
+    "describe",
+    "is_terminal",
+    "one_line",
+    "size_of",
+    "time_in_words",
+]
 
 _MAX_LINE = 1000
 _MAX_VALUE = 200
@@ -64,3 +78,109 @@ def _value(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     shown = one_line(text, _MAX_VALUE)
     return f'"{shown}"' if isinstance(value, str) else shown
+
+
+class Streamed:
+    """Tells what text is new in an event, so that each message is shown once and whole."""
+
+    def __init__(self) -> None:
+        self._seen: defaultdict[str | None, list[str]] = defaultdict(list)
+
+    def new_text(self, event: SessionEvent) -> list[str]:
+        """Gives the pieces of text to show for an event, most often one or none."""
+        if event.delta:
+            self._seen[event.message_id].append(event.delta)
+            return [event.delta]
+        if not event.is_complete or event.text is None:
+            return []
+        seen, text = "".join(self._seen.pop(event.message_id, ())), str(event.text)
+        if text.startswith(seen):
+            return [text[len(seen) :]] if len(text) > len(seen) else []
+        return ["\n\n", text]  # pieces were lost on the way: the whole of it, once more
+
+
+class TextPrinter:
+    """Writes the text of a turn as it streams, each message from the beginning of a line.
+
+    Args:
+        out: Where to; a terminal gets no control characters.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._clean = is_terminal(out)
+        self._streamed = Streamed()
+        self._message_id: str | None = None
+        self._at_line_start = True
+
+    def show(self, event: SessionEvent) -> None:
+        """Writes what text is new in an event."""
+        for piece in self._streamed.new_text(event):
+            if event.message_id != self._message_id:
+                self.close()
+            self._message_id = event.message_id
+            self._write(clean(piece) if self._clean else piece)
+        if event.requires_action:
+            self.close()  # the question stands on a line of its own
+
+    def close(self) -> None:
+        """Ends the last line."""
+        if not self._at_line_start:
+            self._write("\n")
+
+    def _write(self, text: str) -> None:
+        if text:
+            self._out.write(text)
+            self._out.flush()
+            self._at_line_start = text.endswith("\n")
+
+
+def describe(event: SessionEvent) -> str | None:
+    """Gives an event in one line; None for what is not worth one."""
+    words = _WORDS.get(event.type)
+    return None if words is None else words(event.data)
+
+
+def _call(data: Mapping[str, Any]) -> str:
+    arguments = data.get("arguments")
+    return f"runs {call_text(_tool(data), arguments if isinstance(arguments, Mapping) else {})}"
+
+
+def _result(data: Mapping[str, Any]) -> str:
+    output = data.get("output")
+    shown = one_line(output if isinstance(output, str) else json.dumps(output, ensure_ascii=False, default=str), 400)
+    verb = {"error": "failed", "denied": "was denied"}.get(str(data.get("status")), "gave")
+    return f"{_tool(data)} {verb}: {shown}" if shown else f"{_tool(data)} {verb}"
+
+
+def _thinking(data: Mapping[str, Any]) -> str | None:
+    thought = data.get("summary") or data.get("content") or data.get("text")
+    return f"thinks: {one_line(str(thought), 400)}" if thought else None
+
+
+def _search(data: Mapping[str, Any]) -> str:
+    query = data.get("query") or data.get("queries") or ""
+    return f"searched {one_line(str(query), 400)}".rstrip()
+
+
+def _reauth(data: Mapping[str, Any]) -> str:
+    what = one_line(str(data.get("tool_name") or data.get("integration_name") or "an account"), 80)
+    return f"waits until {what} is authorised again, where the agent's tools are set up"
+
+
+def _error(data: Mapping[str, Any]) -> str:
+    return f"error: {one_line(str(data.get('error')))}"
+
+
+def _tool(data: Mapping[str, Any]) -> str:
+    return one_line(str(data.get("tool_name") or "a tool"), 80)
+
+
+_WORDS: dict[SessionEventType, Callable[[Mapping[str, Any]], str | None]] = {
+    SessionEventType.TOOL_CALL: _call,
+    SessionEventType.TOOL_RESULT: _result,
+    SessionEventType.THINKING: _thinking,
+    SessionEventType.SEARCH_RESULT: _search,
+    SessionEventType.REAUTH_REQUEST: _reauth,
+    SessionEventType.ERROR: _error,
+}

@@ -17,14 +17,14 @@ from sessionlib.engine.models.factory import make_model
 from sessionlib.engine.server.auth import Guard
 from sessionlib.engine.server.routes import Rest
 from sessionlib.engine.server.server import Server
-from sessionlib.engine.sessions.alarms import Alarms
+from sessionlib.engine.sessions.cancellation import Alarms
 from sessionlib.engine.sessions.registry import Hub
 from sessionlib.engine.sessions.turn import Kit, ToolRunner
 from sessionlib.engine.sessions.worker import Runner
 from sessionlib.engine.store import Store
 from sessionlib.engine.tools import LocalTool, run_tool, tool
-from sessionlib.engine.tools.files import load_tools
 from sessionlib.engine.tools.isolated import IsolatedTools
+from sessionlib.engine.tools.schema import load_tools
 
 if TYPE_CHECKING:
     from sessionlib.agent import Agent  # type: ignore[import-not-found,unused-ignore]

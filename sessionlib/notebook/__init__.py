@@ -11,7 +11,7 @@ from typing import Any
 from sessionlib._util.optional import extra
 from sessionlib.notebook.approvals import approvals, ask_notebook
 from sessionlib.notebook.live import LiveReply, begin
-from sessionlib.notebook.turns import show_turn
+from sessionlib.notebook.views import show_turn
 
 __all__ = [
     "LiveReply",

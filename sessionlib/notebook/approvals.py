@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sessionlib._util.kernel import is_free, kernel_here, runs_a_cell, takes_input
+from sessionlib._util.ipython import is_free, kernel_here, runs_a_cell, takes_input
 from sessionlib._util.optional import extra
 from sessionlib.approvals import ApprovalRequest
 from sessionlib.approvals.policies import ask_console
@@ -55,7 +55,7 @@ def approvals(session: Session) -> Callable[[], None]:
         MissingExtraError: ipywidgets is not installed.
     """
     with extra("notebook", "a place for approvals"):
-        from sessionlib.notebook.stage import Stage
+        from sessionlib.notebook.display import Stage
     stage = Stage()
 
     def ask_here(request: ApprovalRequest) -> ApprovalResponse | None:

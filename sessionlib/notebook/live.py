@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from sessionlib._util.kernel import kernel_here, takes_input
+from sessionlib._util.ipython import kernel_here, takes_input
 from sessionlib._util.optional import extra
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.content import ApprovalResponse
@@ -13,14 +13,13 @@ from sessionlib.display.markup import alarm, safe_html
 from sessionlib.errors import SessionDisconnectedError, SessionError
 from sessionlib.events import SessionEventType
 from sessionlib.notebook.approvals import ask_notebook
-from sessionlib.notebook.turns import Start, announced, decide, follow, new_view
-from sessionlib.notebook.views import CellView, View
+from sessionlib.notebook.views import CellView, Start, View, announced, decide, follow, new_view
 from sessionlib.reply import Reply
 from sessionlib.turn import Turn
 
 if TYPE_CHECKING:
+    from sessionlib.notebook.display import Stage
     from sessionlib.notebook.forms import Form
-    from sessionlib.notebook.stage import Stage
 
 __all__ = ["LiveReply", "begin"]
 
@@ -49,7 +48,7 @@ def begin(start: Start, on_approval: ApprovalHandler | None) -> LiveReply:
         live.wait()
         return live
     with extra("notebook", "chat(wait=False)"):
-        from sessionlib.notebook.stage import Stage
+        from sessionlib.notebook.display import Stage
     stage = Stage()
     view = CellView(stage.place)
     turn = start(on_approval=announced(view, on_approval))

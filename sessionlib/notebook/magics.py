@@ -13,7 +13,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from sessionlib.agent import Agent
-from sessionlib.agent.finding import by_name_or_id
+from sessionlib.agent.agent import by_name_or_id
 from sessionlib.chatbot import Chatbot
 from sessionlib.client import Client
 from sessionlib.session import Session

@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from sessionlib.connection.replies import ReplyLane
+from sessionlib._util.models import StrEnum
 from sessionlib.errors import SessionProtocolError
 from sessionlib.events import SessionEvent
-from sessionlib.protocol import fastpath
+from sessionlib.protocol import codec
 from sessionlib.protocol.codec import Payload
 from sessionlib.protocol.parser import END, KNOWN_TYPES, Frame, Run, check_frame, parse_event, parse_frame, parse_run
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "SessionState", "may_follow"]
 
 logger = logging.getLogger("sessionlib")
 
@@ -24,20 +25,33 @@ PIECE = b'"message_delta"'
 GUESSED = 32
 
 
+class Replies(Protocol):
+    """Where answers to pending calls go."""
+
+    frame_types: frozenset[str]
+
+    def offer(self, frame: Frame) -> bool:
+        """Takes a frame if it answers a call."""
+
+    def is_answer(self, frame: Frame) -> bool:
+        """Whether a frame answers a call of one of the types."""
+
+
 class Intake:
     """Sorts the frames of one session; for whoever reads it.
 
     Args:
         session_id: The session's id; None before one was created.
+        replies: Where answers go.
 
     Attributes:
         session_id: Likewise.
         replies: Where answers go.
     """
 
-    def __init__(self, session_id: str | None) -> None:
+    def __init__(self, session_id: str | None, replies: Replies) -> None:
         self.session_id = session_id
-        self.replies = ReplyLane("get_messages")
+        self.replies = replies
         self._unknown_types: set[str] = set()
 
     def take_all(
@@ -59,7 +73,7 @@ class Intake:
         Raises:
             SessionProtocolError: One is not a frame, or a known field of it has the wrong type.
         """
-        if not fastpath.enabled or self.session_id is None or len(messages) < MANY:
+        if not codec.fast_path or self.session_id is None or len(messages) < MANY:
             for message in messages:
                 self._add(parse_frame(message), events, before_answer)
             return
@@ -108,3 +122,28 @@ class Intake:
         if frame_type not in KNOWN_TYPES and frame_type not in self._unknown_types:
             self._unknown_types.add(frame_type)
             logger.warning("! session %s: dropping frames of unknown type %.80r", self.session_id, frame_type)
+
+
+class SessionState(StrEnum):
+    """Where a session's connection is."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    RECONNECTING = "reconnecting"
+    DISCONNECTED = "disconnected"
+    TERMINATED = "terminated"
+
+
+_S = SessionState
+_NEXT: dict[SessionState, frozenset[SessionState]] = {
+    _S.CONNECTING: frozenset({_S.CONNECTED, _S.DISCONNECTED, _S.TERMINATED}),
+    _S.CONNECTED: frozenset({_S.RECONNECTING, _S.DISCONNECTED, _S.TERMINATED}),
+    _S.RECONNECTING: frozenset({_S.CONNECTED, _S.DISCONNECTED, _S.TERMINATED}),
+    _S.DISCONNECTED: frozenset({_S.CONNECTING}),
+    _S.TERMINATED: frozenset(),
+}
+
+
+def may_follow(state: SessionState, following: SessionState) -> bool:
+    """Whether one state may come directly after another."""
+    return following in _NEXT[state]

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["bare_loads", "dumps", "dumps_text", "loads"]
+__all__ = ["bare_loads", "dumps", "dumps_text", "fast_path", "loads"]
 
 Payload = bytes | bytearray | memoryview
 
@@ -96,3 +97,6 @@ def loads(data: Payload) -> Any:
         return bare_loads(data)
     except RecursionError:
         raise ValueError("the text is nested too deeply") from None
+
+
+fast_path = os.environ.get("SESSIONLIB_FAST_PATH") != "0"

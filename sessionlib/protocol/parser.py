@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from sessionlib.errors import SessionProtocolError
 from sessionlib.events import EventDraft, SessionEvent, SessionEventType, make_event
 from sessionlib.protocol import codec
+from sessionlib.protocol.frames import Frame
 
 __all__ = ["END", "KNOWN_TYPES", "Frame", "Run", "check_frame", "parse_event", "parse_frame", "parse_run"]
 
-Frame = dict[str, Any]
 Type = SessionEventType
 
 # Looked up once: see `sessionlib.events`.

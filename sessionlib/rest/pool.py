@@ -21,8 +21,7 @@ from sessionlib._version import __version__
 from sessionlib.config import is_loopback
 from sessionlib.errors import ConfigurationError
 from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
-from sessionlib.rest.deadlines import Limit, open_session
-from sessionlib.rest.failures import FOREIGN, UnwantedAnswerError, failure_of
+from sessionlib.rest.deadlines import FOREIGN, Limit, UnwantedAnswerError, failure_of, open_session
 
 __all__ = ["Lines", "Pool"]
 

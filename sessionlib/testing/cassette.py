@@ -14,8 +14,7 @@ from sessionlib.testing.errors import ReplayMismatchError
 from sessionlib.testing.format import CALL, LINK, Line
 from sessionlib.testing.recorder import Recorder
 from sessionlib.testing.redaction import Redact, Redaction
-from sessionlib.testing.replayed_link import ReplayOverError
-from sessionlib.testing.replayer import Player
+from sessionlib.testing.replayer import Player, ReplayOverError
 
 __all__ = ["MODES", "Cassette", "Mode", "cassette", "record", "replay"]
 
@@ -142,8 +141,8 @@ def cassette(
 
 
 @contextlib.contextmanager
-def _installed(stand_in: hooks.StandIn) -> Iterator[None]:
-    remove = hooks.install(stand_in)
+def _installed(stand_in: hooks.NetworkHook) -> Iterator[None]:
+    remove = hooks.install_network_hook(stand_in)
     try:
         yield
     finally:

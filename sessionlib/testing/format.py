@@ -29,20 +29,28 @@ secrets are kept out is told in `sessionlib.testing.redaction`. Keepalive frames
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from sessionlib import errors
 from sessionlib._version import __version__
+from sessionlib.errors import ApiConnectionError, ApiError, SessionlibError, api_error
+from sessionlib.hooks import Outcome
+from sessionlib.protocol import codec
+from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 from sessionlib.testing.errors import RecordingError
 
-__all__ = ["CALL", "LINK", "VERSION", "Line", "read", "write"]
+__all__ = ["CALL", "LINK", "VERSION", "Line", "from_json", "read", "replayed", "tape_of", "to_json", "write"]
 
 VERSION = 1
 LINK = "link"
@@ -160,3 +168,108 @@ def _dumps(value: Any) -> str:
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+# What a link or a call can fail by, by name; the most specific first.
+_KINDS: tuple[type[SessionlibError], ...] = (
+    errors.SessionConnectionError,
+    errors.SessionDisconnectedError,
+    errors.SessionTimeoutError,
+    errors.MessageTooLargeError,
+    errors.SessionProtocolError,
+    errors.ApiTimeoutError,
+    errors.ApiConnectionError,
+)
+_BY_NAME = {kind.__name__: kind for kind in _KINDS}
+_FACTS = ("code", "reason", "transient", "close_code", "size", "limit")
+
+
+def to_json(error: SessionlibError) -> dict[str, Any]:
+    """Gives an error's kind and facts."""
+    if isinstance(error, ApiError):
+        told = {"kind": "ApiError", "status": error.status_code, "retry_after": error.retry_after}
+        return {**told, "method": error.method, "path": error.endpoint, "message": error.error_message}
+    kind = next((kind for kind in _KINDS if isinstance(error, kind)), errors.SessionDisconnectedError)
+    facts = {name: getattr(error, name) for name in _FACTS if getattr(error, name, None) not in (None, "")}
+    return {"kind": kind.__name__, "message": error.message, **facts}
+
+
+def from_json(told: dict[str, Any]) -> SessionlibError:
+    """Makes the error that `to_json` told of."""
+    if told.get("kind") == "ApiError":
+        return api_error(
+            int(told["status"]),
+            str(told.get("method", "GET")),
+            str(told.get("path", "")),
+            str(told.get("message", "")),
+            told.get("retry_after"),
+            handshake=True,
+        )
+    error = _BY_NAME.get(str(told.get("kind")), errors.SessionDisconnectedError)(str(told.get("message", "")))
+    for name in _FACTS:
+        if name in told:
+            setattr(error, name, told[name])
+    return error
+
+
+def replayed(call: Call, heard: Line, told: Any) -> Outcome:
+    """Gives what a call gave when it was recorded.
+
+    Args:
+        call: The call that is made now.
+        heard: Its recorded answer, or its failure.
+        told: What that holds, with the ids of now.
+    """
+    if heard.sign == "!":
+        error = from_json(told)
+        assert isinstance(error, ApiConnectionError)
+        return Failure(call, error, None, bool(told.get("may_pass", True)))
+    if "lines" in told:
+        return cast("Outcome", _ReplayedLines(told))
+    body = base64.b64decode(told["base64"]) if "base64" in told else codec.dumps(told.get("body"))
+    return Answer(call, int(told["status"]), told.get("headers", {}), body)
+
+
+class _ReplayedLines(OpenLines):
+    """Recorded lines of a streamed answer; see `sessionlib.rest.pool.Lines`."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self._lines: Iterator[bytes] = iter([line.encode() for line in told["lines"]])
+        self._error: dict[str, Any] | None = told.get("error")
+
+    def __next__(self) -> bytes:
+        line = next(self._lines, None)
+        if line is not None:
+            return line
+        error, self._error = self._error, None
+        if error is not None:
+            raise from_json(error)
+        raise StopIteration
+
+    def value(self) -> _ReplayedLines:
+        return self
+
+    def close(self) -> None:
+        self._lines = iter(())
+
+
+FOLDER = "cassettes"
+_LONGEST = 100
+_ODD = re.compile(r"[^\w.-]+")
+
+
+def tape_of(test_file: Path, test: str, path: str | Path | None = None) -> Path:
+    """Gives the path of a test's recording.
+
+    Args:
+        test_file: The file that the test stands in.
+        test: The test's name, with its parameters.
+        path: Another path, relative to the test's file.
+    """
+    if path is not None:
+        return test_file.parent / path
+    name = _ODD.sub("-", test).strip("-.") or "test"
+    if name != test or len(name) > _LONGEST:
+        # What was left out may be all that two tests differ in.
+        name = f"{name[:_LONGEST]}-{hashlib.sha256(test.encode()).hexdigest()[:8]}"
+    return test_file.parent / FOLDER / test_file.stem / f"{name}.jsonl"

@@ -17,7 +17,7 @@ from sessionlib.net.connect import Attempt
 from sessionlib.protocol import codec
 from sessionlib.protocol.codec import Payload
 from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
-from sessionlib.testing import failures
+from sessionlib.testing import format
 from sessionlib.testing.format import CALL, LINK, Line
 from sessionlib.testing.redaction import Redaction, Shrinker, file_facts, shrink
 from sessionlib.transport.base import Transport
@@ -43,7 +43,7 @@ class _Note:
 
 
 class Recorder:
-    """Stands between the process and the network and notes what passes; a `StandIn`.
+    """Stands between the process and the network and notes what passes; a `NetworkHook`.
 
     Args:
         redaction: What must not be kept.
@@ -83,7 +83,7 @@ class Recorder:
     # ---- links -----------------------------------------------------------------------------------
 
     def open(self, endpoint: Endpoint, dial: Dial, deadline: Deadline, attempt: Attempt) -> Transport:
-        """Opens a link and notes what passes over it; see `StandIn.open`."""
+        """Opens a link and notes what passes over it; see `NetworkHook.open`."""
         key = endpoint.key()
         self._redaction.hide(key)
         number = next(self._links)
@@ -95,17 +95,17 @@ class Recorder:
         except SessionlibError as error:
             if not attempt.is_cancelled:
                 opening.value = opened
-                self.note(LINK, number, "!", failures.to_json(error))
+                self.note(LINK, number, "!", format.to_json(error))
             raise
         return _RecordedTransport(transport, self, number)
 
     def admit(self, link: Transport | None, frame: dict[str, Any], deadline: Deadline) -> None:
-        """Lets every post pass; see `StandIn.admit`."""
+        """Lets every post pass; see `NetworkHook.admit`."""
 
     # ---- calls -----------------------------------------------------------------------------------
 
     def exchange(self, call: Call, endpoint: Endpoint, exchange: Exchange) -> Outcome:
-        """Makes a call and notes it; see `StandIn.exchange`."""
+        """Makes a call and notes it; see `NetworkHook.exchange`."""
         key = endpoint.key()
         self._redaction.hide(key)
         number = next(self._calls)
@@ -113,7 +113,7 @@ class Recorder:
         outcome = exchange(key)
         said.value = call_json(call)
         if isinstance(outcome, Failure):
-            self.note(CALL, number, "!", {**failures.to_json(outcome.error), "may_pass": outcome.may_pass})
+            self.note(CALL, number, "!", {**format.to_json(outcome.error), "may_pass": outcome.may_pass})
         elif isinstance(outcome, Answer):
             self.note(CALL, number, "<", _answer_json(outcome))
         else:
@@ -183,7 +183,7 @@ class _RecordedTransport:
             messages = self._inner.recv(deadline)
         except SessionlibError as error:
             if not self._closing:
-                self._note("!", failures.to_json(error))
+                self._note("!", format.to_json(error))
             raise
         for message in messages:
             self._note("<", bytes(message))
@@ -223,7 +223,7 @@ class _RecordedLines(OpenLines):
         try:
             line: bytes = next(self._inner)
         except SessionlibError as error:
-            self._told["error"] = failures.to_json(error)
+            self._told["error"] = format.to_json(error)
             raise
         self._lines.append(line.decode("utf-8", "replace"))
         return line

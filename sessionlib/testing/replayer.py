@@ -2,38 +2,157 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sessionlib._util.timing import Deadline
 from sessionlib.config import Endpoint
 from sessionlib.connection.metered import Metered
-from sessionlib.hooks import Dial, Exchange, Outcome, StandIn
+from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
+from sessionlib.hooks import Dial, Exchange, NetworkHook, Outcome
 from sessionlib.net.connect import Attempt
+from sessionlib.protocol import codec, frames
+from sessionlib.protocol.codec import Payload
 from sessionlib.rest.calls import Call
-from sessionlib.testing import failures
-from sessionlib.testing.answers import replayed
+from sessionlib.testing import format
 from sessionlib.testing.comparison import brief, report
 from sessionlib.testing.errors import ReplayMismatchError
-from sessionlib.testing.expectations import Script
-from sessionlib.testing.format import CALL, Line
-from sessionlib.testing.recorder import call_json
-from sessionlib.testing.redaction import Redaction
-from sessionlib.testing.replayed_link import POLICY, ReplayedLink, ReplayOverError, frame_json
-from sessionlib.testing.track import Track
+from sessionlib.testing.expectations import Script, Track
+from sessionlib.testing.format import CALL, Line, replayed
+from sessionlib.testing.recorder import KEEPALIVE, call_json
+from sessionlib.testing.redaction import Redaction, Shrinker, shrink
 from sessionlib.transport.base import Transport
 
-__all__ = ["Player"]
+__all__ = ["POLICY", "Player", "ReplayOverError", "ReplayedLink", "frame_json"]
+
+# A close code after which no client tries again.
+POLICY = 1008
+
+
+class ReplayOverError(SessionDisconnectedError):
+    """A connection that was replayed has ended, because the replay has failed or is over."""
+
+
+class ReplayedLink:
+    """One connection, a `Transport`.
+
+    Args:
+        player: What it is a part of.
+        track: The recorded connection that it follows; the player may give it another one.
+
+    Attributes:
+        track: Likewise.
+        received: How many bytes of messages have been heard.
+    """
+
+    has_unsent = False
+
+    def __init__(self, player: Player, track: Track) -> None:
+        self.track = track
+        self.received = 0
+        self._player = player
+        self._closed = False
+        self._pongs: deque[bytes] = deque()
+
+    @property
+    def heard(self) -> float:
+        """Now: a recording never falls silent."""
+        return time.monotonic()
+
+    def check(self) -> None:
+        """Makes sure that it can be used; the caller holds the player's lock.
+
+        Raises:
+            SessionDisconnectedError: It was closed, or the replay has ended.
+        """
+        self._player.check()
+        if self._closed:
+            raise SessionDisconnectedError("the connection has ended")
+
+    def send(self, payload: bytes, deadline: Deadline) -> None:
+        """Says one message; see `Transport.send`."""
+        self._player.say(self, codec.loads(shrink(payload)), deadline)
+
+    def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
+        """Says one message; see `Transport.send_pieces`."""
+        shrinker = Shrinker()
+        for piece, _ in pieces:
+            shrinker.feed(piece)
+        self._player.say(self, codec.loads(shrinker.text()), deadline)
+
+    def recv(self, deadline: Deadline | None = None) -> list[Payload]:
+        """Waits for messages; see `Transport.recv`."""
+        limit = deadline or Deadline(None)
+        with self._player.changed:
+            while True:
+                self.check()
+                messages = self._take()
+                if messages:
+                    self.received += sum(map(len, messages))
+                    return messages
+                if limit.expired:
+                    raise SessionTimeoutError(f"the peer did not answer within {limit.timeout} s")
+                self._player.wait(self.track, limit)
+
+    def post(self, payload: bytes) -> None:
+        """Says one small message, or answers a ping; see `Transport.post`."""
+        frame = codec.loads(payload)
+        if frame.get("type") in KEEPALIVE:
+            with self._player.changed:
+                self._pongs.append(codec.dumps(frames.pong(frame["session_id"])))
+                self._player.changed.notify_all()
+            return
+        # Nobody waits for it here; the player has noted it.
+        with contextlib.suppress(AssertionError, SessionDisconnectedError):
+            self._player.say(self, frame, Deadline(0.0))
+
+    def ping(self) -> None:
+        """Does nothing: there is nobody who could be gone."""
+
+    def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
+        """Ends it, waking whoever reads."""
+        self.abort()
+
+    def abort(self) -> None:
+        """Ends it, waking whoever reads."""
+        with self._player.changed:
+            self._closed = True
+            self._player.changed.notify_all()
+
+    def release(self) -> None:
+        """Ends it."""
+        self.abort()
+
+    def _take(self) -> list[Payload]:
+        if self._pongs:
+            return [self._pongs.popleft()]
+        lines = self._player.hear(self.track)
+        if lines and lines[0].sign == "!":
+            raise format.from_json(lines[0].value)
+        return [_payload(line) for line in lines]
+
+
+def _payload(line: Line) -> bytes:
+    return base64.b64decode(line.value["base64"]) if line.sign == "<*" else codec.dumps(line.value)
+
+
+def frame_json(frame: dict[str, Any]) -> Any:
+    """Gives the JSON value of a frame before it is sent, without the files in it."""
+    return codec.loads(codec.dumps(frame, lambda upload: None))
+
 
 _UNSAID_SHOWN = 10
 _BATCH = 1024
 
 
 class Player:
-    """Stands in for the network and answers from a recording; a `StandIn`.
+    """Stands in for the network and answers from a recording; a `NetworkHook`.
 
     Args:
         path: The recording's file, for messages.
@@ -57,7 +176,7 @@ class Player:
         redaction: Redaction,
         speed: float | None = None,
         patience: float | None = None,
-        beyond: StandIn | None = None,
+        beyond: NetworkHook | None = None,
     ) -> None:
         self.changed = threading.Condition()
         self.failure: ReplayMismatchError | None = None
@@ -77,14 +196,14 @@ class Player:
     # ---- what passes by --------------------------------------------------------------------------
 
     def open(self, endpoint: Endpoint, dial: Dial, deadline: Deadline, attempt: Attempt) -> Transport:
-        """Gives the next recorded connection; see `StandIn.open`."""
+        """Gives the next recorded connection; see `NetworkHook.open`."""
         attempt.check()
         with self.changed:
             self.check()
             self.last = time.monotonic()
             track = self._script.claim(threading.current_thread().name)
             if track is not None and track.refusal is not None:
-                raise failures.from_json(track.refusal.value)
+                raise format.from_json(track.refusal.value)
             link = ReplayedLink(self, track) if track is not None else None
             if link is not None:
                 self._links.append(link)
@@ -96,13 +215,13 @@ class Player:
         raise self.fail(None, "the code opened one connection more than were recorded")
 
     def admit(self, link: Transport | None, frame: dict[str, Any], deadline: Deadline) -> None:
-        """Has the posts of several threads in one session come in the recorded order; see `StandIn.admit`."""
+        """Has the posts of several threads in one session come in the recorded order; see `NetworkHook.admit`."""
         link = link.inner if isinstance(link, Metered) else link
         if isinstance(link, ReplayedLink):
             self.await_turn(link, frame_json(frame), deadline)
 
     def exchange(self, call: Call, endpoint: Endpoint, exchange: Exchange) -> Outcome:
-        """Gives the recorded answer to a call; see `StandIn.exchange`."""
+        """Gives the recorded answer to a call; see `NetworkHook.exchange`."""
         said = self._redaction.apply(call_json(call))
         with self.changed:
             self.check()
@@ -196,7 +315,7 @@ class Player:
         if line is not None:
             raise self._mismatch(line, said)
         if before.loss is not None:
-            raise failures.from_json(before.loss.value)
+            raise format.from_json(before.loss.value)
         raise self.fail(None, f"the code said something behind the end of what was recorded: {brief(said)}")
 
     def await_turn(self, link: ReplayedLink, said: Any, deadline: Deadline) -> None:

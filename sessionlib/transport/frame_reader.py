@@ -13,7 +13,7 @@ from websocket import ABNF, WebSocketException, frame_buffer
 
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import MessageTooLargeError, SessionDisconnectedError, SessionProtocolError
-from sessionlib.protocol import fastpath
+from sessionlib.protocol import codec
 from sessionlib.protocol.codec import Payload
 from sessionlib.transport.frame_writer import FrameWriter
 from sessionlib.transport.stream import Stream
@@ -59,7 +59,7 @@ class FrameReader:
         self._stream.take_back()
         try:
             while True:
-                if fastpath.enabled and not self._fragments:
+                if codec.fast_path and not self._fragments:
                     if not self._buffered():
                         self._stream.fill()
                     messages = self._split()
@@ -101,7 +101,7 @@ class FrameReader:
     def _read_frame(self) -> Payload | None:
         """Reads one frame of any kind and gives the message that it completes, if any."""
         start, size = self._check_header()
-        if fastpath.enabled and self._stream.data[self._stream.pos] == TEXT_FINAL and start + size >= 4:
+        if codec.fast_path and self._stream.data[self._stream.pos] == TEXT_FINAL and start + size >= 4:
             return self._read_text(start, size)
         try:
             frame: Any = self._parser.recv_frame()

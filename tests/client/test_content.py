@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessionlib import MessageSender, SessionMessage, SessionMessageRole, UserSessionMessage, content
-from sessionlib.connection.outgoing import Outgoing
+from sessionlib.connection.sender import Outgoing
 from sessionlib.content import encode_approval
 
 OCTETS = "application/octet-stream"

@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessionlib._util.timing import Deadline
+from sessionlib.connection.replies import ReplyLane
 from sessionlib.errors import MessageTooLargeError, SessionDisconnectedError, SessionlibError, SessionProtocolError
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.protocol import codec, fastpath, frames
+from sessionlib.protocol import codec, frames
 from sessionlib.protocol.client import Intake
 from sessionlib.protocol.parser import Run
 from sessionlib.protocol.recovery import Seen
@@ -34,7 +35,7 @@ LIMIT = 4 << 20
 @pytest.fixture(params=[True, False], ids=["fast", "plain"], autouse=True)
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Which way is gone."""
-    monkeypatch.setattr(fastpath, "enabled", request.param)
+    monkeypatch.setattr(codec, "fast_path", request.param)
     return bool(request.param)
 
 
@@ -258,7 +259,7 @@ def taken(messages: list[bytes], session_id: str | None = "s1") -> tuple[list[Se
     events: list[SessionEvent] = []
     runs: list[Run] = []
     try:
-        Intake(session_id).take_all(messages, events, runs, lambda: None)
+        Intake(session_id, ReplyLane("get_messages")).take_all(messages, events, runs, lambda: None)
     except SessionProtocolError as error:
         return events, runs, f"{error.close_code} {error}"
     return events, runs, None
@@ -267,7 +268,7 @@ def taken(messages: list[bytes], session_id: str | None = "s1") -> tuple[list[Se
 @given(messages=st.lists(_payloads, max_size=12))
 def test_both_ways_make_the_same_of_any_messages(messages: list[bytes]) -> None:
     results = []
-    for fastpath.enabled in (True, False):
+    for codec.fast_path in (True, False):
         results.append(taken(messages))
     (events, runs, failure), (plain, _, plain_failure) = results
     assert (events, failure) == (plain, plain_failure)

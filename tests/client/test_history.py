@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from sessionlib import History, SessionMessage
-from sessionlib._bodies_part import body_of
 from sessionlib.engine import LocalEngine, tool
+from sessionlib.history import body_of
 
 CALL = {"tool_name": "refund", "arguments": {"order_id": "7", "amount": 1.5}}
 

@@ -10,9 +10,8 @@ from typing import Any, cast
 import pytest
 
 from sessionlib.connection.join import Joiner
-from sessionlib.connection.observers import StateObservers
-from sessionlib.connection.state import LinkState
-from sessionlib.protocol.state import SessionState
+from sessionlib.connection.state import LinkState, StateObservers
+from sessionlib.protocol.client import SessionState
 from tests.client.sessions import resumed_session
 from tests.support.script_engine import ScriptEngine
 from tests.support.waiting import eventually

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sessionlib import SessionEvent, SessionEventType
-from sessionlib.display.telling import TextPrinter, describe
+from sessionlib.display.text import TextPrinter, describe
 from sessionlib.protocol import frames
 from tests.support.script_engine import ScriptEngine, turn
 

@@ -14,8 +14,7 @@ import pytest
 from matplotlib import pyplot
 
 from sessionlib import Reply, SessionEvent, SessionEventType, SessionTimeoutError
-from sessionlib.display.plots import plot_timeline
-from sessionlib.display.timeline import Span, Timeline, timeline_of
+from sessionlib.display.timeline import Span, Timeline, plot_timeline, timeline_of
 from sessionlib.protocol import frames
 from tests.client.sessions import opened
 from tests.client.toolbox import status

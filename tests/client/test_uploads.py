@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from sessionlib import MissingExtraError, Session, SessionDisconnectedError, SessionState, UserSessionMessage
-from sessionlib._uploads_part import PIECE, Bytes, File, Stream
-from sessionlib.connection.outgoing import Outgoing
+from sessionlib.connection.sender import Outgoing
+from sessionlib.content import PIECE, Bytes, File, Stream
 from tests.client.sessions import opened
 from tests.support.processes import run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, turn

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from sessionlib import ParticipantStatus, SessionEvent, SessionEventType, SessionProtocolError, SessionState
 from sessionlib.protocol import codec, frames
+from sessionlib.protocol.client import may_follow
 from sessionlib.protocol.parser import KNOWN_TYPES, parse_event, parse_frame
-from sessionlib.protocol.state import may_follow
 from sessionlib.protocol.turns import TurnTracker
 from tests.client.shapes import FRAMES, assert_well_formed, damaged, json_objects, json_values, nearly_frames
 from tests.support.script_engine import notification, text_content, turn

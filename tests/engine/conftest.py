@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sessionlib.engine import LocalEngine, tool
-from sessionlib.engine.models.weights import weights_path
+from sessionlib.engine.models.llama import weights_path
 
 from .helpers import Caller, Process
 

@@ -26,8 +26,7 @@ from sessionlib.engine import (
     StorageError,
 )
 from sessionlib.engine.sessions.turn import CUT
-from sessionlib.engine.store.database import Database
-from sessionlib.engine.store.schema import APPLICATION_ID, SCHEMA
+from sessionlib.engine.store.database import APPLICATION_ID, SCHEMA, Database
 from sessionlib.engine.store.sessions import Sessions
 from sessionlib.protocol import frames
 

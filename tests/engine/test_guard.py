@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sessionlib.engine import EngineError, Limits, LocalEngine, tool
-from sessionlib.engine.keyfile import keep_key
+from sessionlib.engine.serve import keep_key
 
 from .helpers import KEY, ROOT, make_agent, raw, rest
 

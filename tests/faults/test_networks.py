@@ -24,7 +24,6 @@ from sessionlib import (
 )
 from sessionlib._util.retry import Retries
 from sessionlib._util.timing import Deadline
-from sessionlib.connection.options import LinkOptions
 from sessionlib.errors import SessionConnectionError
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
@@ -358,7 +357,6 @@ def test_a_session_that_is_trying_can_leave_at_once(engine: ScriptEngine) -> Non
 def tries_until(clock: FakeClock, seconds: float, *, joined_at: float | None = None) -> list[float]:
     """Loses a link and fails to get it back for so long; gives the times of the tries."""
     retries = Retries(
-        LinkOptions(),
         lambda delay: clock.wait(threading.Event(), delay) if delay else False,
         clock=clock.monotonic,
         uniform=clock.uniform,
@@ -395,9 +393,7 @@ def test_clients_dropped_together_do_not_come_back_together(seed: int) -> None:
 
 def test_an_engine_that_takes_connections_and_drops_them_is_asked_ever_less_often() -> None:
     clock = FakeClock(fraction=1.0)
-    retries = Retries(
-        LinkOptions(), lambda delay: bool(clock.sleep(delay)), clock=clock.monotonic, uniform=clock.uniform
-    )
+    retries = Retries(lambda delay: bool(clock.sleep(delay)), clock=clock.monotonic, uniform=clock.uniform)
     for _ in range(6):
         retries.run(SessionDisconnectedError("dropped before the join"), lambda deadline: "a link, but no session")
     assert clock.sleeps == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
@@ -429,7 +425,7 @@ def test_flapping(engine: ScriptEngine, when: str) -> None:
 
 def test_a_retry_after_no_try_can_help_is_not_made() -> None:
     clock = FakeClock()
-    retries = Retries(LinkOptions(), lambda delay: bool(clock.sleep(delay)), clock=clock.monotonic)
+    retries = Retries(lambda delay: bool(clock.sleep(delay)), clock=clock.monotonic)
     with pytest.raises(SessionDisconnectedError, match="policy"):
         retries.run(SessionDisconnectedError("policy", code=1008), lambda deadline: "")
     assert clock.sleeps == []
@@ -438,8 +434,8 @@ def test_a_retry_after_no_try_can_help_is_not_made() -> None:
 def test_nobody_tries_for_longer_than_wanted() -> None:
     clock = FakeClock(fraction=1.0)
     retries = Retries(
-        LinkOptions(reconnect_timeout=60),
         lambda delay: bool(clock.sleep(delay)),
+        timeout=60,
         clock=clock.monotonic,
         uniform=clock.uniform,
     )

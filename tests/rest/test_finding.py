@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sessionlib import AuthenticationError, Client
-from sessionlib.agent.finding import by_name_or_id
+from sessionlib.agent.agent import by_name_or_id
 
 from .conftest import Reply, Server
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sessionlib.agent.template_refs import resolve
+from sessionlib.agent.serialization import resolve
 from sessionlib.errors import SessionlibError, TemplateReferenceError
 
 NAMES = {

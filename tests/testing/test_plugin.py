@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sessionlib.engine import LocalEngine
-from sessionlib.testing.naming import tape_of
+from sessionlib.testing.format import tape_of
 from tests.support.processes import ROOT
 
 SHOP = """

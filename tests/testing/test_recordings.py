@@ -29,7 +29,7 @@ from sessionlib import (
 from sessionlib.engine import LocalEngine
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy, record, replay
-from sessionlib.testing.replayed_link import ReplayedLink
+from sessionlib.testing.replayer import ReplayedLink
 from tests.client.sessions import resumed_session
 from tests.rest.conftest import Reply, Server
 from tests.support.script_engine import ScriptEngine, refuse, turn, user_message

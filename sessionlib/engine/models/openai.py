@@ -16,8 +16,7 @@ from typing import Any
 
 from sessionlib._util.timing import Backoff
 from sessionlib.engine.errors import ModelError
-from sessionlib.engine.models.base import Asked, Attachment, Piece, Question, Said, Text, Thinking
-from sessionlib.engine.models.pump import Emit, pumped
+from sessionlib.engine.models.base import Asked, Attachment, Emit, Piece, Question, Said, Text, Thinking, pumped
 from sessionlib.engine.sessions.cancellation import Stop
 
 __all__ = ["OpenAIModel"]

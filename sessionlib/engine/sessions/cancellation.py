@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
+import itertools
+import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 
-__all__ = ["Stop", "StoppedError"]
+__all__ = ["Alarms", "Stop", "StoppedError"]
 
 
 class StoppedError(Exception):
@@ -66,3 +70,75 @@ class Stop:
             with self._lock:
                 if call in self._calls:
                     self._calls.remove(call)
+
+
+logger = logging.getLogger(__name__)
+
+
+class Alarms:
+    """Calls functions at their time, on one thread; they have to be short.
+
+    Args:
+        name: Ends the thread's name.
+    """
+
+    def __init__(self, name: str) -> None:
+        # Protects the heap, the set of alarms that still count, and the closed flag.
+        self._changed = threading.Condition()
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._live: set[int] = set()
+        self._numbers = itertools.count()
+        self._closed = False
+        # A daemon, so that an engine nobody closed does not keep the interpreter from ending.
+        self._thread = threading.Thread(target=self._run, name=f"sessionlib-alarms-{name}", daemon=True)
+        self._thread.start()
+
+    def after(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Calls ``call`` after a while, unless what this returns is called before."""
+        with self._changed:
+            number = next(self._numbers)
+            self._live.add(number)
+            heapq.heappush(self._heap, (time.monotonic() + seconds, number, call))
+            self._changed.notify()
+
+        def undo() -> None:
+            with self._changed:
+                self._live.discard(number)
+                self._tidy()
+
+        return undo
+
+    def close(self) -> None:
+        """Ends the thread; open alarms are not called any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _tidy(self) -> None:
+        # Undone alarms are dropped from the heap now and then, not each in its own search.
+        if len(self._heap) > 2 * len(self._live) + 64:
+            self._heap = [alarm for alarm in self._heap if alarm[1] in self._live]
+            heapq.heapify(self._heap)
+
+    def _run(self) -> None:
+        while (due := self._next()) is not None:
+            try:
+                due()
+            except Exception:
+                logger.exception("! an alarm failed")
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._changed:
+            while not self._closed:
+                while self._heap and self._heap[0][1] not in self._live:
+                    heapq.heappop(self._heap)
+                if not self._heap:
+                    self._changed.wait()
+                elif (left := self._heap[0][0] - time.monotonic()) > 0:
+                    self._changed.wait(left)
+                else:
+                    _, number, call = heapq.heappop(self._heap)
+                    self._live.discard(number)
+                    return call
+        return None

@@ -22,7 +22,7 @@ from sessionlib.engine.sessions.session import LiveSession
 from sessionlib.engine.store import Store
 from sessionlib.engine.store.records import Call, Json, Message, Turn, new_id
 from sessionlib.engine.tools import LocalTool, Outcome, run_tool
-from sessionlib.engine.tools.bench import Bench
+from sessionlib.engine.tools.runner import Bench
 from sessionlib.engine.tools.schema import ASK_FIRST, InvalidArgumentsError
 from sessionlib.events import ParticipantStatus
 from sessionlib.protocol import codec, frames

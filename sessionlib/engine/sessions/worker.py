@@ -6,8 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from sessionlib.engine.sessions.alarms import Alarms
-from sessionlib.engine.sessions.cancellation import Stop
+from sessionlib.engine.sessions.cancellation import Alarms, Stop
 from sessionlib.engine.sessions.session import LiveSession
 from sessionlib.engine.sessions.turn import Kit, TurnRun
 

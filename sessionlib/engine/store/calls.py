@@ -10,8 +10,7 @@ from typing import Any
 
 from sessionlib.engine.errors import RefusedError
 from sessionlib.engine.store.database import Database
-from sessionlib.engine.store.messages import insert_message
-from sessionlib.engine.store.records import Call, Json, Message, Turn
+from sessionlib.engine.store.records import Call, Json, Message, Turn, insert_message
 
 __all__ = ["Calls", "insert_call"]
 

@@ -6,12 +6,14 @@ import os
 import sqlite3
 import stat
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
-from sessionlib.engine.errors import DatabaseDamagedError, DatabaseVersionError, StorageError
-from sessionlib.engine.store.schema import APPLICATION_ID
+from sessionlib.engine.errors import DatabaseDamagedError, DatabaseInUseError, DatabaseVersionError, StorageError
 
-__all__ = ["inspect"]
+__all__ = ["APPLICATION_ID", "LockFile", "inspect"]
+
+APPLICATION_ID = 0x53455353  # "SESS", so that no other program's file is taken for ours
 
 _MAGIC = b"SQLite format 3\x00"
 _WAL_MAGICS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
@@ -102,3 +104,60 @@ def _check_pages(connection: sqlite3.Connection, path: str, newest: int) -> int:
     if found != "ok":
         raise _damaged(path, f"SQLite says: {found}")
     return version
+
+
+if os.name == "nt":  # pragma: no cover
+    import msvcrt
+
+    def _lock(file: BinaryIO) -> None:
+        # Far behind the pid, which others have to be able to read.
+        file.seek(1 << 20)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+
+else:
+    import fcntl
+
+    def _lock(file: BinaryIO) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class LockFile:
+    """Holds a database file for this process.
+
+    The file stays when the lock is given back: removing it would let two engines hold two files of one name.
+
+    Args:
+        database: Path of the database file.
+
+    Raises:
+        DatabaseInUseError: Another engine holds it.
+        OSError: The lock file cannot be written.
+    """
+
+    def __init__(self, database: str) -> None:
+        path = database + ".lock"
+        self._file = open(path, "a+b")  # noqa: SIM115 - held until close
+        try:
+            _lock(self._file)
+        except OSError:
+            pid = self._holder()
+            self._file.close()
+            raise DatabaseInUseError(
+                f"{database} is in use by another engine (process {pid or 'unknown'}); stop it, or use another file",
+                path=database,
+                pid=pid,
+            ) from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()).encode())
+        self._file.flush()
+
+    def close(self) -> None:
+        """Gives the database file back."""
+        if not self._file.closed:
+            self._file.truncate(0)
+            self._file.close()
+
+    def _holder(self) -> int | None:
+        self._file.seek(0)
+        told = self._file.read(20)
+        return int(told) if told.isdigit() else None

@@ -9,8 +9,18 @@ from collections.abc import Iterable, Sequence
 from sessionlib.engine.errors import RefusedError
 from sessionlib.engine.store.calls import insert_call
 from sessionlib.engine.store.database import Database
-from sessionlib.engine.store.messages import MESSAGE, insert_message, read_message
-from sessionlib.engine.store.records import Call, Json, Message, Posted, SessionRecord, Turn, new_id
+from sessionlib.engine.store.records import (
+    MESSAGE,
+    Call,
+    Json,
+    Message,
+    Posted,
+    SessionRecord,
+    Turn,
+    insert_message,
+    new_id,
+    read_message,
+)
 
 __all__ = ["File", "Sessions"]
 

@@ -2,20 +2,123 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
+import io
 import logging
+import queue
+import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 from pydantic import ConfigDict, TypeAdapter
 
 from sessionlib.engine.sessions.cancellation import Stop
-from sessionlib.engine.tools.capture import capture
 from sessionlib.engine.tools.schema import InvalidArgumentsError, LocalTool
 from sessionlib.protocol import codec
 
-__all__ = ["Outcome", "call_tool", "cap_output", "run_tool"]
+__all__ = ["Bench", "Outcome", "Printed", "call_tool", "cap_output", "capture", "run_tool"]
+
+_buffer: ContextVar[Printed | None] = ContextVar("sessionlib_printed", default=None)
+# Protects the switches and the count of those who need them.
+_lock = threading.Lock()
+_users = 0
+_switches: list[_Switch] = []
+
+
+class Printed(io.TextIOBase):
+    """Keeps the first ``limit`` characters of what is written to it."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+        self._pieces: list[str] = []
+        self._size = 0
+
+    def writable(self) -> bool:
+        """Whether it can be written to: yes."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Keeps what there is room for, and takes the rest all the same."""
+        room = self._limit - self._size
+        if room > 0:
+            self._pieces.append(text[:room])
+            self._size += len(self._pieces[-1])
+        return len(text)
+
+    @property
+    def text(self) -> str:
+        """What is kept."""
+        return "".join(self._pieces)
+
+
+class _Switch(io.TextIOBase):
+    """Stands in for a standard stream; attributes it does not have are the stream's own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        return (_buffer.get() or self.stream).write(text)
+
+    def flush(self) -> None:
+        # Another context's buffer, or a stream that its owner has closed since, needs none.
+        if _buffer.get() is None and not self.stream.closed:
+            self.stream.flush()
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextlib.contextmanager
+def capture(limit: int) -> Iterator[Printed]:
+    """Keeps what this context prints to the standard streams.
+
+    Args:
+        limit: Characters that are kept.
+    """
+    printed = Printed(limit)
+    token = _buffer.set(printed)
+    _enter()
+    try:
+        yield printed
+    finally:
+        _leave()
+        _buffer.reset(token)
+
+
+def _enter() -> None:
+    global _users
+    with _lock:
+        _users += 1
+        if _users == 1:
+            _switches[:] = [_Switch(sys.stdout), _Switch(sys.stderr)]
+            sys.stdout, sys.stderr = _switches
+
+
+def _leave() -> None:
+    global _users
+    with _lock:
+        _users -= 1
+        if _users:
+            return
+        # Whoever has replaced a stream since keeps theirs.
+        if sys.stdout is _switches[0]:
+            sys.stdout = _switches[0].stream
+        if sys.stderr is _switches[1]:
+            sys.stderr = _switches[1].stream
+
 
 logger = logging.getLogger(__name__)
 
@@ -141,3 +244,62 @@ def _cut(text: str, limit: int) -> str:
 def _clean(text: str) -> str:
     # Lone surrogates cannot be sent as UTF-8.
     return text.encode(errors="replace").decode()
+
+
+class Bench:
+    """Runs tool calls, each on a thread of its own; all but `wake` is for the one thread that works on the turn.
+
+    Args:
+        size: How many may run at once.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._threads: dict[str, threading.Thread] = {}
+        self._news: queue.SimpleQueue[tuple[str, Outcome] | None] = queue.SimpleQueue()
+
+    def __contains__(self, call_id: str) -> bool:
+        return call_id in self._threads
+
+    @property
+    def busy(self) -> bool:
+        """Whether a tool runs."""
+        return bool(self._threads)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more may run now."""
+        return len(self._threads) >= self._size
+
+    def start(self, call_id: str, run: Callable[[], Outcome]) -> None:
+        """Runs a call; ``run`` has to end within its limits, and soon when the turn is stopped."""
+        # A daemon, so that an engine nobody closed does not keep the interpreter from ending.
+        thread = threading.Thread(
+            target=self._run, args=(call_id, run), name=f"sessionlib-call-{call_id[:8]}", daemon=True
+        )
+        thread.start()
+        self._threads[call_id] = thread
+
+    def take(self) -> tuple[str, Outcome] | None:
+        """Waits for an outcome, and gives the call's id and it; None when somebody woke the waiting."""
+        news = self._news.get()
+        if news is not None:
+            self._threads.pop(news[0]).join()
+        return news
+
+    def wake(self) -> None:
+        """Ends the waiting, from any thread."""
+        self._news.put(None)
+
+    def clear(self) -> None:
+        """Waits until nothing runs any more; outcomes are dropped."""
+        while self.busy:
+            self.take()
+
+    def _run(self, call_id: str, run: Callable[[], Outcome]) -> None:
+        try:
+            outcome = run()
+        except Exception:
+            logger.exception("! tool call %s could not be run", call_id)
+            outcome = Outcome.error("the engine could not run this tool; its log says why")
+        self._news.put((call_id, outcome))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import runpy
 import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints, overload
@@ -12,7 +13,9 @@ from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints, overload
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
-__all__ = ["APPROVALS", "ASK_FIRST", "InvalidArgumentsError", "LocalTool", "tool"]
+from sessionlib.engine.errors import EngineError
+
+__all__ = ["APPROVALS", "ASK_FIRST", "InvalidArgumentsError", "LocalTool", "load_tools", "tool"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -209,3 +212,19 @@ def _plain(schema: Any) -> Any:
 def _explain(name: str, error: ValidationError) -> str:
     told = [f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}" for item in error.errors()]
     return f"the arguments do not fit tool {name}: {'; '.join(told[:5])}"
+
+
+def load_tools(path: str) -> list[LocalTool[..., Any]]:
+    """Gives the tools that a Python file declares.
+
+    Raises:
+        EngineError: It cannot be run, or declares none.
+    """
+    try:
+        found = runpy.run_path(path, run_name="sessionlib_tools").values()
+    except Exception as error:
+        raise EngineError(f"the tools file {path} cannot be run: {type(error).__name__}: {error}") from error
+    declared = {id(item): item for item in found if isinstance(item, LocalTool)}
+    if not declared:
+        raise EngineError(f"the tools file {path} declares no tool; put @tool on its functions")
+    return list(declared.values())

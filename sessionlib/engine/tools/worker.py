@@ -14,8 +14,8 @@ import sys
 import threading
 from typing import Any, BinaryIO
 
-from sessionlib.engine.tools.files import load_tools
 from sessionlib.engine.tools.runner import call_tool
+from sessionlib.engine.tools.schema import load_tools
 
 __all__ = ["main"]
 
