@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sessionlib.client import Client, default_client, given_client
 from sessionlib.config import ApiKey, check_id
 from sessionlib.rest.calls import Upload
-from sessionlib.rest.resource import Remote, field_of, listed, plain_id
+from sessionlib.rest.resource import Resource, field_of, listed, plain_id
 
 if TYPE_CHECKING:
     from sessionlib.rest.pool import Lines
@@ -22,7 +22,7 @@ __all__ = ["Chatbot"]
 Options = dict[str, Any]
 
 
-class Chatbot(Remote):
+class Chatbot(Resource):
     """A chatbot on an engine: a pipeline that one talks to.
 
     Names, order and defaults are those of the official SDK (``vectorshift`` 0.1.15); what stands

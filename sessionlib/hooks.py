@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Union
 from sessionlib._util.timing import Deadline
 from sessionlib.config import Endpoint
 from sessionlib.events import SessionEvent
-from sessionlib.net.connect import Attempt
-from sessionlib.protocol.turns import Ticket
+from sessionlib.net.connect import CancelToken
+from sessionlib.protocol.turns import PendingPost
 from sessionlib.transport.base import Transport
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ Exchange = Callable[[str], Outcome]
 class NetworkHook(Protocol):
     """Stands between this process and the network."""
 
-    def open(self, endpoint: Endpoint, dial: Dial, deadline: Deadline, attempt: Attempt) -> Transport:
+    def open(self, endpoint: Endpoint, dial: Dial, deadline: Deadline, attempt: CancelToken) -> Transport:
         """Opens a link, by ``dial`` or otherwise.
 
         Raises:
@@ -106,13 +106,13 @@ class SessionInfo:
 class TurnObserver(Protocol):
     """Hears of turns; never called with a lock of ours held, and must neither wait nor raise."""
 
-    def posted(self, ticket: Ticket, frame: dict[str, Any], about: SessionInfo) -> None:
+    def posted(self, ticket: PendingPost, frame: dict[str, Any], about: SessionInfo) -> None:
         """A post is about to leave; called on the thread that sends it."""
 
-    def heard(self, ticket: Ticket, event: SessionEvent) -> None:
+    def heard(self, ticket: PendingPost, event: SessionEvent) -> None:
         """An event of its turn has come that is no further piece of a text; called on the reading thread."""
 
-    def gone(self, ticket: Ticket, why: str) -> None:
+    def gone(self, ticket: PendingPost, why: str) -> None:
         """It did not leave, or nothing more will be heard of it."""
 
 

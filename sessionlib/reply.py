@@ -15,12 +15,12 @@ from sessionlib.events import SessionEvent, SessionEventType, SessionMessageStat
 if TYPE_CHECKING:
     from sessionlib.display.timeline import Axes
 
-__all__ = ["Arrivals", "Batch", "Reply", "ToolCall", "last_text", "reply_of"]
+__all__ = ["Batch", "EventTimes", "Reply", "ToolCall", "last_text", "reply_of"]
 
 Batch = tuple[float, int]
 
 
-class Arrivals(NamedTuple):
+class EventTimes(NamedTuple):
     """When the events of a turn came: noted for each batch, looked up when somebody asks.
 
     Attributes:
@@ -102,7 +102,7 @@ class Reply(JsonModel):
     status: SessionMessageStatus = SessionMessageStatus.COMPLETE
     error: Optional[str] = None
     # Not a field: times of this process's clock have no place in what is compared, or sent elsewhere.
-    _arrivals = Arrivals(0.0)
+    _arrivals = EventTimes(0.0)
 
     # The cell in which it has been shown; there, it is not shown once more.
     _shown_in = _NOWHERE
@@ -164,7 +164,7 @@ class Reply(JsonModel):
         return plot_timeline(timeline_of(self.events, times, self.duration), ax)
 
 
-def reply_of(events: list[SessionEvent], duration: float, arrivals: Arrivals) -> Reply:
+def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes) -> Reply:
     """Makes the answer of a turn.
 
     Args:

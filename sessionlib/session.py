@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from sessionlib._util.executor import Dispatcher
+from sessionlib._util.executor import SerialExecutor
 from sessionlib._util.timing import Deadline
-from sessionlib.approvals import ApprovalDesk, ApprovalHandler, ApprovalRecord, ReauthHandler, check_handler
+from sessionlib.approvals import ApprovalHandler, ApprovalManager, ApprovalRecord, ReauthHandler, check_handler
 from sessionlib.config import ApiKey, Endpoint, check_id
 from sessionlib.connection.connection import Connection
 from sessionlib.connection.join import load_transport
-from sessionlib.connection.options import Callbacks, LinkOptions, Owner
+from sessionlib.connection.options import Callbacks, ConnectionOptions, Owner
 from sessionlib.connection.sender import Progress
 from sessionlib.connection.state import StateCallback, StateObservers
 from sessionlib.content import (
@@ -34,7 +34,7 @@ from sessionlib.errors import SessionDisconnectedError, SessionError, SessionPro
 from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
 from sessionlib.protocol import frames
 from sessionlib.protocol.client import SessionState
-from sessionlib.protocol.turns import Ticket
+from sessionlib.protocol.turns import PendingPost
 from sessionlib.reply import Reply
 from sessionlib.streams.listener import Listener
 from sessionlib.streams.stats import SessionStats, no_stats
@@ -77,9 +77,11 @@ class Lifecycle:
     """
 
     # Made by the session as a whole, which is what it hands to handlers.
-    _approvals: ApprovalDesk
+    _approvals: ApprovalManager
 
-    def __init__(self, endpoint: Endpoint, owner: Owner | None, session_id: str | None, options: LinkOptions) -> None:
+    def __init__(
+        self, endpoint: Endpoint, owner: Owner | None, session_id: str | None, options: ConnectionOptions
+    ) -> None:
         load_transport()
         self._endpoint = endpoint
         self._owner = owner
@@ -90,7 +92,7 @@ class Lifecycle:
         self._changing = threading.Lock()
         self._connection: Connection | None = None
         # Not a method of ours: the dispatcher's thread must not keep a forgotten session alive.
-        self._dispatcher = Dispatcher(lambda: (owner.object_id if owner else session_id) or "")
+        self._dispatcher = SerialExecutor(lambda: (owner.object_id if owner else session_id) or "")
         self._observers = StateObservers(self._dispatcher)
         self._terminated = False
 
@@ -409,7 +411,7 @@ class Answering(Lifecycle):
 
     def _send_answer(
         self, event: SessionEvent, approved: bool, confirm: Mapping[str, Any] | None, deny_reason: str | None
-    ) -> Ticket:
+    ) -> PendingPost:
         # An answer is given whatever has gone wrong with another.
         connection, session_id = self._usable()
         answer = encode_approval(approved, confirm, deny_reason)
@@ -502,7 +504,7 @@ class Session(Hearing, Answering):
             Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=allow_insecure),
             _owner(owner_type, owner_id),
             None if session_id is None else check_id("session_id", session_id),
-            LinkOptions(
+            ConnectionOptions(
                 reconnect=reconnect,
                 reconnect_delay=reconnect_delay,
                 reconnect_max_delay=reconnect_max_delay,
@@ -516,7 +518,7 @@ class Session(Hearing, Answering):
                 proxy=proxy,
             ),
         )
-        self._approvals = ApprovalDesk(self, self._send_answer, self._dispatcher)
+        self._approvals = ApprovalManager(self, self._send_answer, self._dispatcher)
 
     def _repr_html_(self) -> str:
         asked = self.approvals

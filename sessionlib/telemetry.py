@@ -22,7 +22,7 @@ from sessionlib._util.optional import extra
 from sessionlib._version import __version__
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.hooks import SessionInfo
-from sessionlib.protocol.turns import Ticket
+from sessionlib.protocol.turns import PendingPost
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram, MeterProvider
@@ -107,16 +107,16 @@ class _Telemetry:
         self._content = content
         # Protects the turns and what runs below them; spans are begun and ended with it, which sends nothing.
         self._lock = threading.RLock()
-        self._turns: dict[Ticket, _Operation] = {}
+        self._turns: dict[PendingPost, _Operation] = {}
 
-    def posted(self, ticket: Ticket, frame: dict[str, Any], about: SessionInfo) -> None:
+    def posted(self, ticket: PendingPost, frame: dict[str, Any], about: SessionInfo) -> None:
         with self._safely():
             if ticket.makes_turn:
                 self._begin_turn(ticket, frame, about)
             else:
                 self._answer(str(frame.get("parent_message_id") or ""), frame)
 
-    def heard(self, ticket: Ticket, event: SessionEvent) -> None:
+    def heard(self, ticket: PendingPost, event: SessionEvent) -> None:
         with self._safely():
             turn = self._turns.get(ticket)
             if turn is None:
@@ -129,7 +129,7 @@ class _Telemetry:
             if event is ticket.last or event is ticket.refusal:
                 self._end_turn(ticket)
 
-    def gone(self, ticket: Ticket, why: str) -> None:
+    def gone(self, ticket: PendingPost, why: str) -> None:
         with self._safely():
             if ticket in self._turns:
                 self._turns[ticket].error = why
@@ -145,7 +145,7 @@ class _Telemetry:
 
     # ---- turns -----------------------------------------------------------------------------------
 
-    def _begin_turn(self, ticket: Ticket, frame: dict[str, Any], about: SessionInfo) -> None:
+    def _begin_turn(self, ticket: PendingPost, frame: dict[str, Any], about: SessionInfo) -> None:
         from opentelemetry.trace import SpanKind
 
         where = urlsplit(f"//{about.host}")
@@ -168,7 +168,7 @@ class _Telemetry:
         )
         self._turns[ticket] = _Operation(span, shared)
 
-    def _end_turn(self, ticket: Ticket) -> None:
+    def _end_turn(self, ticket: PendingPost) -> None:
         turn = self._turns.pop(ticket)
         for below in (*turn.calls.values(), *turn.approvals.values()):
             self._end(below)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from sessionlib._util.timing import Deadline
-from sessionlib.approvals.manager import ApprovalDesk
+from sessionlib.approvals.manager import ApprovalManager
 from sessionlib.approvals.models import ApprovalHandler, ApprovalRequest, Registration
 from sessionlib.connection.options import Post
 from sessionlib.errors import (
@@ -20,8 +20,8 @@ from sessionlib.errors import (
     SessionTimeoutError,
 )
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.protocol.turns import Ticket
-from sessionlib.reply import Arrivals, Reply, reply_of
+from sessionlib.protocol.turns import PendingPost
+from sessionlib.reply import EventTimes, Reply, reply_of
 from sessionlib.streams.hub import Hub
 from sessionlib.streams.mailbox import Closed
 
@@ -43,7 +43,9 @@ class Attendance:
         first: A handler to ask before the registered ones.
     """
 
-    def __init__(self, desk: ApprovalDesk, ticket: Ticket, session_id: str, first: ApprovalHandler | None) -> None:
+    def __init__(
+        self, desk: ApprovalManager, ticket: PendingPost, session_id: str, first: ApprovalHandler | None
+    ) -> None:
         self._desk = desk
         self._ticket = ticket
         self._session_id = session_id
@@ -168,7 +170,7 @@ class TurnEvents:
     def __init__(
         self,
         hub: Hub,
-        desk: ApprovalDesk,
+        desk: ApprovalManager,
         post: Post,
         *,
         session_id: str,
@@ -203,9 +205,9 @@ class TurnEvents:
         return (self._ended or time.monotonic()) - self._began
 
     @property
-    def arrivals(self) -> Arrivals:
+    def arrivals(self) -> EventTimes:
         """When its events came."""
-        return Arrivals(self._began, tuple(self._mailbox.arrivals), tuple(self._acks))
+        return EventTimes(self._began, tuple(self._mailbox.arrivals), tuple(self._acks))
 
     @property
     def pending(self) -> list[ApprovalRequest]:
@@ -415,7 +417,7 @@ class Turn:
         return self._events.duration
 
     @property
-    def arrivals(self) -> Arrivals:
+    def arrivals(self) -> EventTimes:
         """When its events came."""
         return self._events.arrivals
 

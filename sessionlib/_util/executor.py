@@ -6,12 +6,12 @@ import queue
 import threading
 from collections.abc import Callable
 
-__all__ = ["Dispatcher"]
+__all__ = ["SerialExecutor"]
 
 Job = Callable[[], None]
 
 
-class Dispatcher:
+class SerialExecutor:
     """Runs jobs one after another on a thread of its own, started when first needed.
 
     Args:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, cast
 
 from sessionlib._util.optional import item_bar
 from sessionlib.agent.models import ConversationalAgentRunResult
-from sessionlib.agent.oneshot import OneShot, StoppedError, Stopper, run_turn
+from sessionlib.agent.oneshot import OneShot, RunStoppedError, Stopper, run_turn
 from sessionlib.content import Content
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def run_job(job: Job) -> ConversationalAgentRunResult:
         return run_turn(job.agent, job.prompt, job.how, job.stopper)
     except Exception as error:
         if job.stopper.stopped:
-            raise StoppedError("the runs were stopped") from error
+            raise RunStoppedError("the runs were stopped") from error
         raise
 
 
@@ -154,7 +154,7 @@ class AgentRuns(Iterator[Given]):
         """The results that are there but have not been given yet, by the index of their prompts."""
         finished = [(index, future) for index, future in self._window if future.done() and not future.cancelled()]
         outcomes = {index: future.exception() or future.result() for index, future in finished}
-        return {index: outcome for index, outcome in outcomes.items() if not isinstance(outcome, StoppedError)}
+        return {index: outcome for index, outcome in outcomes.items() if not isinstance(outcome, RunStoppedError)}
 
     def close(self) -> None:
         """Stops: what has not begun never will, and what is under way here is ended.

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from sessionlib.session import Session
     from sessionlib.turn import Turn
 
-__all__ = ["OneShot", "StoppedError", "Stopper", "run_conversational", "run_turn"]
+__all__ = ["OneShot", "RunStoppedError", "Stopper", "run_conversational", "run_turn"]
 
 
-class StoppedError(SessionError):
+class RunStoppedError(SessionError):
     """A run was ended because nobody waits for its result any more."""
 
 
@@ -77,7 +77,7 @@ class Stopper:
         """
         with self._lock:
             if self._stopped:
-                raise StoppedError("the runs were stopped")
+                raise RunStoppedError("the runs were stopped")
             self._ways[id(end)] = end
         try:
             yield

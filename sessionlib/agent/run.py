@@ -15,7 +15,7 @@ from sessionlib.agent.oneshot import OneShot, run_conversational
 from sessionlib.approvals import ApprovalHandler
 from sessionlib.content import Content, FileContent
 from sessionlib.rest.calls import Upload
-from sessionlib.rest.resource import Remote, object_of
+from sessionlib.rest.resource import Resource, object_of
 
 __all__ = ["Runnable", "run_functional"]
 
@@ -83,7 +83,7 @@ def _result(agent: Runnable, told: Any, path: str) -> AgentRunResult:
     )
 
 
-class Runnable(Remote):
+class Runnable(Resource):
     """An agent, as far as it is run and talked to.
 
     Attributes:

@@ -17,7 +17,7 @@ from sessionlib.approvals.reauth import is_attended
 from sessionlib.content import ApprovalResponse
 from sessionlib.errors import ApprovalAlreadyAnsweredError, SessionError
 from sessionlib.events import SessionEvent
-from sessionlib.protocol.turns import Course, Origin, Ticket
+from sessionlib.protocol.turns import EventOrigin, PendingPost, TurnHandle
 
 __all__ = ["Answers", "Entry", "Ledger", "Send"]
 
@@ -35,8 +35,8 @@ class Entry:
     """
 
     record: ApprovalRecord
-    origin: Origin
-    answer: Ticket | None = None
+    origin: EventOrigin
+    answer: PendingPost | None = None
     unsure: bool = False
     asked: set[Registration] = field(default_factory=set)
 
@@ -49,7 +49,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
         self._for_session: dict[str, ApprovalResponse] = {}
-        self._for_turn: dict[str, tuple[Course, ApprovalResponse]] = {}
+        self._for_turn: dict[str, tuple[TurnHandle, ApprovalResponse]] = {}
 
     @property
     def records(self) -> list[ApprovalRecord]:
@@ -59,7 +59,7 @@ class Ledger:
 
     # ---- asked ---------------------------------------------------------------------------------
 
-    def note(self, event: SessionEvent, origin: Origin) -> ApprovalRecord | None:
+    def note(self, event: SessionEvent, origin: EventOrigin) -> ApprovalRecord | None:
         """Takes in a request; gives its record if it was answered and the answer has to be sent again."""
         with self._lock:
             entry = self._entries.setdefault(key_of(event), Entry(ApprovalRecord(event), origin))
@@ -78,7 +78,7 @@ class Ledger:
             entry = self._entries.get(key_of(event))
             return entry is not None and entry.record.is_open
 
-    def open_of(self, ticket: Ticket) -> list[SessionEvent]:
+    def open_of(self, ticket: PendingPost) -> list[SessionEvent]:
         """Gives the requests without an answer in the turn of a post."""
         with self._lock:
             return [
@@ -116,7 +116,7 @@ class Ledger:
             ApprovalAlreadyAnsweredError: It is not.
         """
         with self._lock:
-            new = Entry(ApprovalRecord(event), Origin(None, Course()))
+            new = Entry(ApprovalRecord(event), EventOrigin(None, TurnHandle()))
             record = self._entries.setdefault(key_of(event), new).record
             if not record.is_open:
                 raise _answered(record)
@@ -130,12 +130,12 @@ class Ledger:
             _clear(entry.record)
             entry.asked.clear()
 
-    def sent(self, event: SessionEvent, answer: Ticket) -> None:
+    def sent(self, event: SessionEvent, answer: PendingPost) -> None:
         """Notes the post of an answer."""
         with self._lock:
             self._entries[key_of(event)].answer = answer
 
-    def refused(self, answer: Ticket, verdict: tuple[bool | None, str] | None) -> Entry | None:
+    def refused(self, answer: PendingPost, verdict: tuple[bool | None, str] | None) -> Entry | None:
         """Corrects what was entered, for the engine did not take an answer.
 
         Args:
@@ -202,7 +202,7 @@ def _answered(record: ApprovalRecord) -> ApprovalAlreadyAnsweredError:
 
 logger = logging.getLogger("sessionlib")
 
-Send = Callable[[SessionEvent, bool, "Mapping[str, Any] | None", "str | None"], Ticket]
+Send = Callable[[SessionEvent, bool, "Mapping[str, Any] | None", "str | None"], PendingPost]
 
 # How the embedded engine says that an answer came too late; any other refusal leaves the request open.
 _SETTLED = {
@@ -278,7 +278,7 @@ class Answers:
         """
         self._transmit(record.event, ApprovalResponse(bool(record.approved), record.confirm, record.deny_reason))
 
-    def refused(self, answer: Ticket, error: SessionEvent) -> Callable[[], None] | None:
+    def refused(self, answer: PendingPost, error: SessionEvent) -> Callable[[], None] | None:
         """Enters that the engine did not take an answer; gives what tells of it."""
         settled_by = _SETTLED.get(str(error.data.get("code")))
         told = error.data.get("approved") if settled_by != "expired" else False
@@ -286,7 +286,7 @@ class Answers:
         entry = self._ledger.refused(answer, verdict)
         return None if entry is None else functools.partial(self._on_refused, entry, error)
 
-    def _transmit(self, event: SessionEvent, response: ApprovalResponse) -> Ticket | None:
+    def _transmit(self, event: SessionEvent, response: ApprovalResponse) -> PendingPost | None:
         send = self._send()
         if send is None:
             return None

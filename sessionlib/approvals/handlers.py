@@ -18,7 +18,7 @@ from sessionlib.events import SessionEvent
 if TYPE_CHECKING:
     from sessionlib.session import Session
 
-__all__ = ["Asking", "Handlers", "check_handler", "make_registration"]
+__all__ = ["HandlerRunner", "Handlers", "check_handler", "make_registration"]
 
 
 class Handlers:
@@ -82,7 +82,7 @@ class _Hand:
         self.done = threading.Event()
 
 
-class Asking:
+class HandlerRunner:
     """Puts requests to handlers, on the thread of whoever calls.
 
     Args:

@@ -15,21 +15,21 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from sessionlib._util.executor import Dispatcher
+from sessionlib._util.executor import SerialExecutor
 from sessionlib._util.timing import Deadline
 from sessionlib.approvals.answers import Answers, Entry, Ledger, Send
-from sessionlib.approvals.handlers import Asking, Handlers, make_registration
+from sessionlib.approvals.handlers import HandlerRunner, Handlers, make_registration
 from sessionlib.approvals.models import ApprovalHandler, ApprovalRecord, ApprovalRequest, Registration, tool_of
-from sessionlib.approvals.reauth import ReauthDesk, ReauthHandler, is_attended
+from sessionlib.approvals.reauth import ReauthHandler, ReauthManager, is_attended
 from sessionlib.content import ApprovalResponse
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.protocol.turns import Origin, Ticket
+from sessionlib.protocol.turns import EventOrigin, PendingPost
 
 if TYPE_CHECKING:
     from sessionlib.session import Session
 
-__all__ = ["ApprovalDesk"]
+__all__ = ["ApprovalManager"]
 
 logger = logging.getLogger("sessionlib")
 
@@ -37,7 +37,7 @@ logger = logging.getLogger("sessionlib")
 _KEPT = 16
 
 
-class ApprovalDesk:
+class ApprovalManager:
     """Everything about a session's approval requests: who is asked, what was answered, when and by whom.
 
     Args:
@@ -46,14 +46,14 @@ class ApprovalDesk:
         dispatcher: Where handlers run that no call of the user's waits for.
     """
 
-    def __init__(self, session: Session, send: Send, dispatcher: Dispatcher) -> None:
+    def __init__(self, session: Session, send: Send, dispatcher: SerialExecutor) -> None:
         self._session = weakref.ref(session)
         self._dispatcher = dispatcher
         self._ledger = Ledger()
         self._answers = Answers(self._ledger, send, self._tell_refused)
-        self._asking = Asking(self._session, self._ledger, self._answers)
+        self._asking = HandlerRunner(self._session, self._ledger, self._answers)
         self._handlers = Handlers()
-        self._reauths = ReauthDesk()
+        self._reauths = ReauthManager()
         # What went wrong on the dispatcher thread, for the next call of the user's.
         self._kept: deque[BaseException] = deque(maxlen=_KEPT)
 
@@ -82,7 +82,7 @@ class ApprovalDesk:
 
     # ---- requests ------------------------------------------------------------------------------
 
-    def note(self, event: SessionEvent, origin: Origin) -> Callable[[], None] | None:
+    def note(self, event: SessionEvent, origin: EventOrigin) -> Callable[[], None] | None:
         """Enters a request, or the refusal of an answer, and gives what there is to do once it is delivered.
 
         Both happen on the reading thread, so neither waits; the first with the hub's lock held.
@@ -106,7 +106,7 @@ class ApprovalDesk:
         """Notes that the answer to a request may be lost; if the request comes again, so does its answer."""
         self._ledger.expect_again(message_id)
 
-    def release(self, ticket: Ticket) -> None:
+    def release(self, ticket: PendingPost) -> None:
         """Has the handlers see to a turn whose reader does not any more, for now or for good."""
         ticket.attended = False  # before looking: a request that comes now either sees it or is seen here
         self._dispatch(event for event in self._ledger.loose() if self._has_taker(event))
@@ -121,13 +121,13 @@ class ApprovalDesk:
         session = self._session()
         return None if session is None else ApprovalRequest(event, session)
 
-    def open_requests(self, ticket: Ticket) -> list[ApprovalRequest]:
+    def open_requests(self, ticket: PendingPost) -> list[ApprovalRequest]:
         """Gives the requests without an answer in the turn of a post."""
         requests = [self.request(event) for event in self._ledger.open_of(ticket)]
         return [request for request in requests if request is not None]
 
     def handle(self, event: SessionEvent, first: Registration | None = None, deadline: Deadline | None = None) -> bool:
-        """Asks the handlers, on the calling thread; see `Asking.consult`.
+        """Asks the handlers, on the calling thread; see `HandlerRunner.consult`.
 
         Args:
             event: The request.

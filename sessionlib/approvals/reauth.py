@@ -9,21 +9,21 @@ from collections.abc import Callable
 
 from sessionlib.approvals.models import key_of
 from sessionlib.events import SessionEvent
-from sessionlib.protocol.turns import Origin, Ticket
+from sessionlib.protocol.turns import EventOrigin, PendingPost
 
-__all__ = ["ReauthDesk", "ReauthHandler"]
+__all__ = ["ReauthHandler", "ReauthManager"]
 
 ReauthHandler = Callable[[SessionEvent], object]
 
 
-class ReauthDesk:
+class ReauthManager:
     """The reauthorisation requests of a session, and who is told of them."""
 
     def __init__(self) -> None:
         # Protects the handlers and what has been told to them.
         self._lock = threading.Lock()
         self._handlers: list[ReauthHandler] = []
-        self._untold: dict[str, tuple[SessionEvent, Origin]] = {}
+        self._untold: dict[str, tuple[SessionEvent, EventOrigin]] = {}
         self._told: set[str] = set()
 
     def register(self, handler: ReauthHandler) -> Callable[[], None]:
@@ -34,7 +34,7 @@ class ReauthDesk:
             self._handlers.append(handler)
         return functools.partial(self._remove, handler)
 
-    def note(self, event: SessionEvent, origin: Origin) -> None:
+    def note(self, event: SessionEvent, origin: EventOrigin) -> None:
         """Takes in a request."""
         with self._lock:
             if key_of(event) not in self._told:
@@ -68,10 +68,10 @@ class ReauthDesk:
             self._handlers.remove(handler)
 
 
-def _is_loose(origin: Origin) -> bool:
+def _is_loose(origin: EventOrigin) -> bool:
     return not is_attended(origin.ticket) and not origin.course.over
 
 
-def is_attended(ticket: Ticket | None) -> bool:
+def is_attended(ticket: PendingPost | None) -> bool:
     """Whether a reader of its turn sees to what it asks."""
     return ticket is not None and ticket.attended

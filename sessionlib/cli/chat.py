@@ -27,7 +27,7 @@ from sessionlib.history import History
 from sessionlib.protocol.client import SessionState
 from sessionlib.session import Session
 
-__all__ = ["COMMANDS", "HELP", "Conversation", "Quit", "View", "chat", "find_command"]
+__all__ = ["COMMANDS", "HELP", "ChatView", "Conversation", "Quit", "chat", "find_command"]
 
 Command = Callable[["Conversation", str], None]
 
@@ -99,7 +99,7 @@ A line that ends with \\ goes on in the next one. Ctrl-C stops the turn."""
 _OVER = (SessionState.DISCONNECTED, SessionState.TERMINATED)
 
 
-class View(Printer, Protocol):
+class ChatView(Printer, Protocol):
     """Where a chat is shown."""
 
     @property
@@ -132,7 +132,7 @@ class Conversation:
         failed: Whether something went wrong so far.
     """
 
-    def __init__(self, session: Session, view: View, decide: ApprovalHandler, *, stoppable: bool) -> None:
+    def __init__(self, session: Session, view: ChatView, decide: ApprovalHandler, *, stoppable: bool) -> None:
         self.view = view
         self.failed = False
         self._session = session
@@ -297,7 +297,7 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def _view(at_terminal: bool) -> View:
+def _view(at_terminal: bool) -> ChatView:
     if at_terminal and os.environ.get("TERM") != "dumb":
         with extra("cli", "a chat on a terminal"):
             from sessionlib.cli.terminal import Screen

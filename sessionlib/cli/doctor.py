@@ -33,7 +33,7 @@ from sessionlib.errors import (
     SessionlibError,
     SessionProtocolError,
 )
-from sessionlib.net.connect import Address, Attempt, connect, resolve
+from sessionlib.net.connect import Address, CancelToken, connect, resolve
 from sessionlib.session import Session
 from sessionlib.transport.proxy import Proxy, choose_proxy
 from sessionlib.transport.websocket import open_websocket
@@ -44,9 +44,9 @@ __all__ = [
     "NOTE",
     "OK",
     "SKIPPED",
-    "Finding",
+    "CheckResult",
+    "ConnectivityProbe",
     "Patient",
-    "Way",
     "doctor",
     "examine",
     "since",
@@ -56,7 +56,7 @@ OK, NOTE, SKIPPED, FAILED = "ok", "note", "skipped", "FAILED"
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """What one check found.
 
     Attributes:
@@ -90,7 +90,7 @@ CERTIFICATE_ADVICE = (
 )
 
 
-class Way:
+class ConnectivityProbe:
     """Goes the way to one place, and tells of each step; a context manager that leaves nothing open.
 
     Args:
@@ -106,7 +106,7 @@ class Way:
         self._addresses: list[Address] = []
         self._sock: socket.socket | None = None
 
-    def __enter__(self) -> Way:
+    def __enter__(self) -> ConnectivityProbe:
         return self
 
     def __exit__(
@@ -115,7 +115,7 @@ class Way:
         if self._sock is not None:
             self._sock.close()
 
-    def go(self) -> Generator[Finding, None, bool]:
+    def go(self) -> Generator[CheckResult, None, bool]:
         """Goes it and tells of each step; returns whether it leads there."""
         for step in (self._choose_proxy, self._resolve, self._connect, self._tunnel, self._secure):
             finding = step()
@@ -125,76 +125,78 @@ class Way:
                     return False
         return True
 
-    def _choose_proxy(self) -> Finding:
+    def _choose_proxy(self) -> CheckResult:
         try:
             self._proxy = choose_proxy(None, self._url)
         except ConfigurationError as error:
-            return Finding("proxy", FAILED, str(error), "Correct the variable HTTPS_PROXY, HTTP_PROXY or ALL_PROXY.")
+            return CheckResult(
+                "proxy", FAILED, str(error), "Correct the variable HTTPS_PROXY, HTTP_PROXY or ALL_PROXY."
+            )
         if self._proxy is None:
-            return Finding("proxy", OK, "none is used")
+            return CheckResult("proxy", OK, "none is used")
         advice = "NO_PROXY names hosts that are reached without it."
-        return Finding("proxy", NOTE, f"{self._proxy}, from the environment", advice)
+        return CheckResult("proxy", NOTE, f"{self._proxy}, from the environment", advice)
 
     @property
     def _first(self) -> tuple[str, int]:
         # Behind a proxy, names need not be known here.
         return (self._host, self._port) if self._proxy is None else (self._proxy.host, self._proxy.port)
 
-    def _resolve(self) -> Finding:
+    def _resolve(self) -> CheckResult:
         host, port = self._first
         began = time.monotonic()
         advice = "Check the host in the address, and this network's DNS."
         try:
-            self._addresses = resolve(host, port, Deadline(self._timeout), Attempt())
+            self._addresses = resolve(host, port, Deadline(self._timeout), CancelToken())
         except TimeoutError:
-            return Finding("DNS", FAILED, f"{host}: no answer within {self._timeout:g} s", advice)
+            return CheckResult("DNS", FAILED, f"{host}: no answer within {self._timeout:g} s", advice)
         except OSError as error:
-            return Finding("DNS", FAILED, f"{host}: {error.strerror or error}", advice)
+            return CheckResult("DNS", FAILED, f"{host}: {error.strerror or error}", advice)
         names = list(dict.fromkeys(str(address[4][0]) for address in self._addresses))
-        return Finding("DNS", OK, f"{host} is {', '.join(names[:3])} ({since(began)})")
+        return CheckResult("DNS", OK, f"{host} is {', '.join(names[:3])} ({since(began)})")
 
-    def _connect(self) -> Finding:
+    def _connect(self) -> CheckResult:
         host, port = self._first
         began = time.monotonic()
         try:
-            self._sock = connect(self._addresses, Deadline(self._timeout), Attempt())
+            self._sock = connect(self._addresses, Deadline(self._timeout), CancelToken())
         except TimeoutError:
             advice = "A firewall may be in the way. If this network needs a proxy, set HTTPS_PROXY."
-            return Finding("connection", FAILED, f"{host}:{port}: no answer within {self._timeout:g} s", advice)
+            return CheckResult("connection", FAILED, f"{host}:{port}: no answer within {self._timeout:g} s", advice)
         except OSError as error:
             advice = "Is an engine running there? sessionlib serve prints its address."
             if self._proxy is not None:
                 advice = "Is this the right proxy? The variable HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names it."
-            return Finding("connection", FAILED, f"{host}:{port}: {error.strerror or error}", advice)
-        return Finding("connection", OK, f"{host}:{port} answers ({since(began)})")
+            return CheckResult("connection", FAILED, f"{host}:{port}: {error.strerror or error}", advice)
+        return CheckResult("connection", OK, f"{host}:{port} answers ({since(began)})")
 
-    def _tunnel(self) -> Finding | None:
+    def _tunnel(self) -> CheckResult | None:
         if self._proxy is None or self._sock is None:
             return None
         began = time.monotonic()
         try:
             self._proxy.tunnel(self._sock, self._host, self._port, Deadline(self._timeout))
         except SessionlibError as error:
-            return Finding("tunnel", FAILED, str(error), "The proxy has to let CONNECT through to this host.")
-        return Finding("tunnel", OK, f"the proxy connects to {self._host}:{self._port} ({since(began)})")
+            return CheckResult("tunnel", FAILED, str(error), "The proxy has to let CONNECT through to this host.")
+        return CheckResult("tunnel", OK, f"the proxy connects to {self._host}:{self._port} ({since(began)})")
 
-    def _secure(self) -> Finding:
+    def _secure(self) -> CheckResult:
         if self._url.scheme != "wss" or self._sock is None:
-            return Finding("TLS", OK, "not used on this machine itself")
+            return CheckResult("TLS", OK, "not used on this machine itself")
         began = time.monotonic()
         self._sock.settimeout(self._timeout)
         try:
             with ssl.create_default_context().wrap_socket(self._sock, server_hostname=self._host) as secured:
                 days = _days_left(secured.getpeercert() or {})
                 told = f"{secured.version()}, certificate valid for {days} days ({since(began)})"
-                return Finding("TLS", OK, told)
+                return CheckResult("TLS", OK, told)
         except ssl.SSLCertVerificationError as error:
             told = f"the certificate is not accepted: {error.verify_message}"
-            return Finding("TLS", FAILED, told, CERTIFICATE_ADVICE)
+            return CheckResult("TLS", FAILED, told, CERTIFICATE_ADVICE)
         except OSError as error:
             told = str(getattr(error, "reason", None) or error.strerror or type(error).__name__)
             advice = "Does the address begin with https:// where the server speaks plain HTTP, or is it another's port?"
-            return Finding("TLS", FAILED, f"no handshake: {told.replace('_', ' ').lower()}", advice)
+            return CheckResult("TLS", FAILED, f"no handshake: {told.replace('_', ' ').lower()}", advice)
 
 
 def _days_left(certificate: dict[str, Any]) -> int:
@@ -222,26 +224,26 @@ class Patient:
     endpoint: Endpoint | None = None
 
 
-def examine(patient: Patient) -> Iterator[Finding]:
+def examine(patient: Patient) -> Iterator[CheckResult]:
     """Looks at everything, in the order in which it is needed, and tells as it goes."""
     try:
         endpoint = patient.endpoint or Endpoint.resolve(base_url=patient.base_url)
     except ConfigurationError as error:
-        yield Finding("address", FAILED, str(error), "Correct --base-url or the variable, then run this again.")
+        yield CheckResult("address", FAILED, str(error), "Correct --base-url or the variable, then run this again.")
         return
-    yield Finding("address", OK, f"{endpoint.base_url}{_source('BASE_URL', patient.base_url)}")
+    yield CheckResult("address", OK, f"{endpoint.base_url}{_source('BASE_URL', patient.base_url)}")
     key = _key(endpoint)
     yield key
     possible = not key.failed
     for url in _places(endpoint):
-        with Way(url, patient.timeout) as way:
+        with ConnectivityProbe(url, patient.timeout) as way:
             possible = (yield from way.go()) and possible
     yield _when(possible, "HTTP", lambda: _http(endpoint, patient.timeout))
     yield _when(possible, "WebSocket", lambda: _websocket(endpoint, patient.timeout))
 
 
-def _when(possible: bool, name: str, check: Callable[[], Finding]) -> Finding:
-    return check() if possible else Finding(name, SKIPPED, "nothing can be said before the above is right")
+def _when(possible: bool, name: str, check: Callable[[], CheckResult]) -> CheckResult:
+    return check() if possible else CheckResult(name, SKIPPED, "nothing can be said before the above is right")
 
 
 # ---- settings ----------------------------------------------------------------------------------
@@ -254,13 +256,13 @@ def _source(name: str, given: str | None = None) -> str:
     return f", from {found}" if found else ""
 
 
-def _key(endpoint: Endpoint) -> Finding:
+def _key(endpoint: Endpoint) -> CheckResult:
     try:
         endpoint.key()
     except ConfigurationError as error:
         advice = "Set SESSIONLIB_API_KEY to the key, with nothing around it."
-        return Finding("key", FAILED, one_line(str(error)), advice)
-    return Finding("key", OK, f"set{_source('API_KEY') if endpoint.source is None else ''}")
+        return CheckResult("key", FAILED, one_line(str(error)), advice)
+    return CheckResult("key", OK, f"set{_source('API_KEY') if endpoint.source is None else ''}")
 
 
 def _places(endpoint: Endpoint) -> list[SplitResult]:
@@ -273,26 +275,26 @@ def _places(endpoint: Endpoint) -> list[SplitResult]:
 # ---- the engine --------------------------------------------------------------------------------
 
 
-def _http(endpoint: Endpoint, timeout: float) -> Finding:
+def _http(endpoint: Endpoint, timeout: float) -> CheckResult:
     began = time.monotonic()
     try:
         with Client(endpoint.source, endpoint.base_url, endpoint.ws_url, timeout, max_retries=0) as client:
             client.request("GET", "/agents", query={"limit": 1})
     except SessionlibError as error:
-        return Finding("HTTP", FAILED, one_line(str(error)), _advice(error))
-    return Finding("HTTP", OK, f"the key is accepted ({since(began)})")
+        return CheckResult("HTTP", FAILED, one_line(str(error)), _advice(error))
+    return CheckResult("HTTP", OK, f"the key is accepted ({since(began)})")
 
 
-def _websocket(endpoint: Endpoint, timeout: float) -> Finding:
+def _websocket(endpoint: Endpoint, timeout: float) -> CheckResult:
     began = time.monotonic()
     try:
         url, deadline = endpoint.session_url, Deadline(timeout)
-        transport = open_websocket(url, endpoint.key(), deadline, Attempt(), max_message_size=2**20)
+        transport = open_websocket(url, endpoint.key(), deadline, CancelToken(), max_message_size=2**20)
     except SessionlibError as error:
-        return Finding("WebSocket", FAILED, one_line(str(error)), _advice(error))
+        return CheckResult("WebSocket", FAILED, one_line(str(error)), _advice(error))
     transport.close()
     transport.release()
-    return Finding("WebSocket", OK, f"sessions can be opened ({since(began)})")
+    return CheckResult("WebSocket", OK, f"sessions can be opened ({since(began)})")
 
 
 def _advice(error: SessionlibError) -> str:
@@ -341,14 +343,14 @@ def doctor(timeout: float, where: Where) -> int:
     return 1 if failed else 0
 
 
-def _show(finding: Finding) -> None:
+def _show(finding: CheckResult) -> None:
     colour = {"ok": "green", "FAILED": "red"}.get(finding.outcome, "yellow")
     click.echo(f"{click.style(f'{finding.outcome:<8}', colour)}{finding.name:<12}{one_line(finding.text)}")
     if finding.advice:
         click.echo(f"{'':20}{finding.advice}")
 
 
-def _configured(where: Where, timeout: float) -> Iterator[Finding]:
+def _configured(where: Where, timeout: float) -> Iterator[CheckResult]:
     broken = False
     for finding in examine(Patient(where.base_url, timeout)):
         broken = broken or finding.failed
@@ -358,32 +360,32 @@ def _configured(where: Where, timeout: float) -> Iterator[Finding]:
             yield from _named(where, client, timeout)
 
 
-def _embedded(where: Where, timeout: float) -> Iterator[Finding]:
+def _embedded(where: Where, timeout: float) -> Iterator[CheckResult]:
     why = "--local" if where.local else "no key and no URL are set"
     advice = "For another one, set SESSIONLIB_API_KEY, and SESSIONLIB_BASE_URL if it is not the hosted one."
-    yield Finding("settings", OK, f"{why}: commands run on the embedded engine", advice)
+    yield CheckResult("settings", OK, f"{why}: commands run on the embedded engine", advice)
     try:
         with embedded(where.engine) as engine:
             endpoint = Endpoint(engine.base_url, engine.ws_url, engine.api_key)
             yield from examine(Patient(endpoint.base_url, timeout, endpoint))
             yield from _named(where, engine.client(), timeout)
     except (SessionlibError, ImportError, OSError) as error:
-        yield Finding("engine", FAILED, one_line(str(error)), "pip install 'sessionlib[engine]' has what it needs.")
+        yield CheckResult("engine", FAILED, one_line(str(error)), "pip install 'sessionlib[engine]' has what it needs.")
 
 
-def _named(where: Where, client: Client, timeout: float) -> Iterator[Finding]:
+def _named(where: Where, client: Client, timeout: float) -> Iterator[CheckResult]:
     if where.agent:
         try:
             found = find_agent(client, where.agent)
-            yield Finding("agent", OK, f"{found.name} ({found.id}), {found.agent_type}")
+            yield CheckResult("agent", OK, f"{found.name} ({found.id}), {found.agent_type}")
         except (SessionlibError, click.ClickException) as error:
-            yield Finding("agent", FAILED, str(error))
+            yield CheckResult("agent", FAILED, str(error))
     if where.session:
         try:
             with Session(session_id=where.session, client=client).connect(timeout):
-                yield Finding("session", OK, f"{where.session} can be joined")
+                yield CheckResult("session", OK, f"{where.session} can be joined")
         except SessionlibError as error:
-            yield Finding("session", FAILED, str(error))
+            yield CheckResult("session", FAILED, str(error))
 
 
 def _versions() -> str:

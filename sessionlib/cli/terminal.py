@@ -25,10 +25,10 @@ from sessionlib.display.text import Streamed, clean, describe
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.history import History, body_of, who
 
-__all__ = ["Hush", "Screen"]
+__all__ = ["EchoOff", "Screen"]
 
 
-class Hush:
+class EchoOff:
     """Turns the terminal's echo off and on; what is typed meanwhile waits for the next prompt.
 
     An echoed key, ``^C`` too, would move the cursor away from where the drawing left it. Does nothing
@@ -83,7 +83,7 @@ class Screen:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(file=sys.stdout, highlight=False)
-        self._hush = Hush(sys.stdin)
+        self._hush = EchoOff(sys.stdin)
         self._live: Live | None = None
         self._tail = _Tail()
         self._streamed = Streamed()

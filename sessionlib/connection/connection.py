@@ -8,19 +8,19 @@ import time
 from sessionlib._util.timing import Deadline
 from sessionlib.config import Endpoint
 from sessionlib.connection import heartbeat
-from sessionlib.connection.heartbeat import Pulse
+from sessionlib.connection.heartbeat import PingSchedule
 from sessionlib.connection.join import Joiner
-from sessionlib.connection.options import Callbacks, LinkOptions, Owner
+from sessionlib.connection.options import Callbacks, ConnectionOptions, Owner
 from sessionlib.connection.reader import Reader
-from sessionlib.connection.sender import Poster
-from sessionlib.connection.state import LinkState
+from sessionlib.connection.sender import Sender
+from sessionlib.connection.state import ConnectionState
 from sessionlib.errors import SessionConnectionError
 from sessionlib.hooks import SessionInfo
 from sessionlib.protocol import codec
 from sessionlib.protocol.client import SessionState
 from sessionlib.protocol.parser import Frame
 from sessionlib.streams.hub import Hub
-from sessionlib.streams.stats import Gauges
+from sessionlib.streams.stats import Counters
 from sessionlib.transport.base import Transport
 
 __all__ = ["Connection"]
@@ -49,25 +49,25 @@ class Connection:
         endpoint: Endpoint,
         owner: Owner | None,
         session_id: str | None,
-        options: LinkOptions,
+        options: ConnectionOptions,
         callbacks: Callbacks,
         agent_name: str = "",
     ) -> None:
-        gauges = Gauges()
+        gauges = Counters()
         self.hub = Hub(options.backlog_size, callbacks.on_request, callbacks.on_left, gauges, alone=session_id is None)
         self._joiner = Joiner(endpoint, owner, session_id, options, gauges)
-        self.link = LinkState(self._joiner, callbacks.on_state)
+        self.link = ConnectionState(self._joiner, callbacks.on_state)
         self._replies = self._joiner.replies
         agent_id = owner.object_id if owner is not None else ""
         about = SessionInfo(lambda: self.session_id, endpoint.host, agent_id, agent_name)
-        self.poster = Poster(self.link, self.hub, self._replies, options.send_timeout, about)
+        self.poster = Sender(self.link, self.hub, self._replies, options.send_timeout, about)
         # Set when this client is leaving; what the reader meets from then on is no failure.
         self._leaving = threading.Event()
         self._reader = Reader(self._joiner, self.hub, self.link, options, callbacks, gauges, self._leaving)
         self._thread: threading.Thread | None = None
         # Set when the reader ends: unlike `Thread.join`, waiting for it stands being interrupted.
         self._read_out = threading.Event()
-        self._pulse = Pulse(options)
+        self._pulse = PingSchedule(options)
         self._close_timeout = options.close_timeout
 
     @property
@@ -191,8 +191,8 @@ class Connection:
         if self.link.is_ours:
             heartbeat.abandon(self)
 
-    def let_go(self) -> None:
-        """Lets go without waiting; see `heartbeat.Heart`."""
+    def close_nowait(self) -> None:
+        """Lets go without waiting; see `heartbeat.Monitored`."""
         if self.link.is_ours:
             self.cancel()
 
@@ -206,7 +206,7 @@ class Connection:
             self._read_out.set()
 
     def beat(self, now: float) -> float:
-        """Pings what is due and gives up on a silent link; see `heartbeat.Heart`."""
+        """Pings what is due and gives up on a silent link; see `heartbeat.Monitored`."""
         transport = self.link.transport
         if transport is None or self.session_id is None:
             return self._pulse.rest(now)
@@ -216,5 +216,5 @@ class Connection:
 def _say_farewell(transport: Transport | None, farewell: Frame | None, deadline: Deadline | None) -> None:
     if transport is not None:
         if farewell is not None:
-            transport.post(codec.dumps(farewell))
+            transport.enqueue(codec.dumps(farewell))
         transport.close(deadline=deadline)

@@ -12,11 +12,11 @@ import time
 from collections import deque
 from typing import Protocol
 
-from sessionlib.connection.options import LinkOptions
+from sessionlib.connection.options import ConnectionOptions
 from sessionlib.protocol import codec, frames
 from sessionlib.transport.base import Transport
 
-__all__ = ["Heart", "Pulse", "abandon", "unwatch", "watch"]
+__all__ = ["Monitored", "PingSchedule", "abandon", "unwatch", "watch"]
 
 logger = logging.getLogger("sessionlib")
 
@@ -26,14 +26,14 @@ SESSION_PING_INTERVAL = 5.0
 TOGETHER = 1 / 20
 
 
-class Pulse:
+class PingSchedule:
     """When the pings of one session are due, and how long its engine may be silent.
 
     Args:
         options: How long that is.
     """
 
-    def __init__(self, options: LinkOptions) -> None:
+    def __init__(self, options: ConnectionOptions) -> None:
         self._interval = options.ping_interval
         self._session_interval = min(SESSION_PING_INTERVAL, options.ping_interval)
         self._patience = options.ping_interval + options.pong_timeout
@@ -51,7 +51,7 @@ class Pulse:
 
     def beat(self, transport: Transport, session_id: str, now: float) -> float:
         """Sends what is due without waiting, ends a link that is silent, and gives the time of the next beat."""
-        silent_for = now - transport.heard
+        silent_for = now - transport.last_received_at
         if silent_for >= self._patience:
             logger.info("! session %s: nothing heard for %.1f s", session_id, silent_for)
             transport.abort()
@@ -62,41 +62,41 @@ class Pulse:
             transport.ping()
         if now >= self._next:
             self._next = self._after(now)
-            transport.post(codec.dumps_text(frames.ping_session(session_id)))
-        return min(self._next, self._ping_due(transport), transport.heard + self._patience)
+            transport.enqueue(codec.dumps_text(frames.ping_session(session_id)))
+        return min(self._next, self._ping_due(transport), transport.last_received_at + self._patience)
 
     def _ping_due(self, transport: Transport) -> float:
-        return max(transport.heard, self._pinged) + self._interval
+        return max(transport.last_received_at, self._pinged) + self._interval
 
     def _after(self, now: float) -> float:
         step = self._session_interval * TOGETHER
         return math.floor((now + self._session_interval) / step) * step
 
 
-class Heart(Protocol):
+class Monitored(Protocol):
     """What can be kept alive."""
 
     def beat(self, now: float) -> float:
         """Does what is due without ever waiting, and gives the time of the next beat."""
 
-    def let_go(self) -> None:
+    def close_nowait(self) -> None:
         """Ends it without waiting: nobody has a use for it any more."""
 
 
-class _Keeper:
+class HeartbeatThread:
     """Calls each heart when its time has come; its thread lives for as long as there are any."""
 
     def __init__(self) -> None:
         # Protects the hearts, their times, and whether the thread runs.
         self._changed = threading.Condition(threading.Lock())
-        self._due: list[tuple[float, int, Heart]] = []
-        self._hearts: set[Heart] = set()
+        self._due: list[tuple[float, int, Monitored]] = []
+        self._hearts: set[Monitored] = set()
         # What the garbage collector found. It may run inside our lock, and only leaves it here.
-        self._abandoned: deque[Heart] = deque()
+        self._abandoned: deque[Monitored] = deque()
         self._order = itertools.count()
         self._thread: threading.Thread | None = None
 
-    def watch(self, heart: Heart, first: float) -> None:
+    def watch(self, heart: Monitored, first: float) -> None:
         with self._changed:
             self._hearts.add(heart)
             heapq.heappush(self._due, (first, next(self._order), heart))
@@ -107,12 +107,12 @@ class _Keeper:
                 thread.start()  # if there can be no more threads, the next session tries again
                 self._thread = thread
 
-    def unwatch(self, heart: Heart) -> None:
+    def unwatch(self, heart: Monitored) -> None:
         with self._changed:
             self._forget(heart)
             self._changed.notify()
 
-    def abandon(self, heart: Heart) -> None:
+    def abandon(self, heart: Monitored) -> None:
         self._abandoned.append(heart)
         # Who holds the lock, if it is not the very thread that this runs on, looks before it waits; at
         # worst the heart is let go with the next beat of any.
@@ -138,12 +138,12 @@ class _Keeper:
                     heapq.heappush(self._due, (following, next(self._order), heart))
         return True
 
-    def _forget(self, heart: Heart) -> None:
+    def _forget(self, heart: Monitored) -> None:
         self._hearts.discard(heart)
         if not self._hearts:
             self._due.clear()
 
-    def _wait(self) -> list[Heart] | None:
+    def _wait(self) -> list[Monitored] | None:
         """Waits for hearts whose time has come, lets abandoned ones go, and gives None when none are left."""
         while True:
             with self._changed:
@@ -160,7 +160,7 @@ class _Keeper:
             if abandoned is not None:
                 _let_go(abandoned)
 
-    def _take_due(self, now: float) -> list[Heart]:
+    def _take_due(self, now: float) -> list[Monitored]:
         due = []
         while self._due and self._due[0][0] <= now:
             heart = heapq.heappop(self._due)[2]
@@ -169,7 +169,7 @@ class _Keeper:
         return due
 
 
-def _beat(heart: Heart) -> float:
+def _beat(heart: Monitored) -> float:
     try:
         return heart.beat(time.monotonic())
     except Exception:  # one session's failure must not stop the others' hearts
@@ -177,17 +177,17 @@ def _beat(heart: Heart) -> float:
         return time.monotonic() + SESSION_PING_INTERVAL
 
 
-def _let_go(heart: Heart) -> None:
+def _let_go(heart: Monitored) -> None:
     try:
-        heart.let_go()
+        heart.close_nowait()
     except Exception:
         logger.exception("! a session could not be let go")
 
 
-_keeper = _Keeper()
+_keeper = HeartbeatThread()
 
 
-def watch(heart: Heart, first: float) -> None:
+def watch(heart: Monitored, first: float) -> None:
     """Begins to call a heart's `beat`.
 
     Args:
@@ -197,12 +197,12 @@ def watch(heart: Heart, first: float) -> None:
     _keeper.watch(heart, first)
 
 
-def unwatch(heart: Heart) -> None:
+def unwatch(heart: Monitored) -> None:
     """Stops calling a heart; it may be in a beat still."""
     _keeper.unwatch(heart)
 
 
-def abandon(heart: Heart) -> None:
+def abandon(heart: Monitored) -> None:
     """Has a heart let go of on the keeper's thread, soon; takes no lock, and may run at any moment."""
     _keeper.abandon(heart)
 
@@ -210,7 +210,7 @@ def abandon(heart: Heart) -> None:
 def _start_anew() -> None:
     # The thread did not come along into the child, and its lock may have.
     global _keeper
-    _keeper = _Keeper()
+    _keeper = HeartbeatThread()
 
 
 if hasattr(os, "register_at_fork"):

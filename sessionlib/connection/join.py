@@ -9,8 +9,8 @@ from typing import Any
 from sessionlib import hooks
 from sessionlib._util.timing import Deadline
 from sessionlib.config import Endpoint
-from sessionlib.connection.metered import Metered
-from sessionlib.connection.options import LinkOptions, Owner
+from sessionlib.connection.metered import LoggingTransport
+from sessionlib.connection.options import ConnectionOptions, Owner
 from sessionlib.connection.replies import ReplyLane
 from sessionlib.errors import (
     AuthenticationError,
@@ -21,12 +21,12 @@ from sessionlib.errors import (
     SessionTimeoutError,
 )
 from sessionlib.events import SessionEvent
-from sessionlib.net.connect import Attempt
+from sessionlib.net.connect import CancelToken
 from sessionlib.protocol import codec, frames
 from sessionlib.protocol.client import Intake
 from sessionlib.protocol.parser import Frame, parse_frame
 from sessionlib.protocol.recovery import gap
-from sessionlib.streams.stats import Gauges
+from sessionlib.streams.stats import Counters
 from sessionlib.transport.base import Transport
 
 __all__ = ["Joiner", "load_transport"]
@@ -63,8 +63,8 @@ class Joiner:
         endpoint: Endpoint,
         owner: Owner | None,
         session_id: str | None,
-        options: LinkOptions,
-        gauges: Gauges,
+        options: ConnectionOptions,
+        gauges: Counters,
     ) -> None:
         self.host = endpoint.host
         self.replies = ReplyLane("get_messages")
@@ -74,7 +74,7 @@ class Joiner:
         self._owner = owner
         self._options = options
         self._cancelled = False
-        self._attempt = Attempt()
+        self._attempt = CancelToken()
 
     @property
     def session_id(self) -> str | None:
@@ -116,7 +116,7 @@ class Joiner:
             return self._try(deadline, join)
 
     def _try(self, deadline: Deadline, join: Callable[[Transport, Deadline], None]) -> Transport:
-        self._attempt = attempt = Attempt()
+        self._attempt = attempt = CancelToken()
         if self._cancelled:
             attempt.cancel()
         transport = self._open(deadline, attempt)
@@ -129,7 +129,7 @@ class Joiner:
             raise
         return transport
 
-    def _open(self, deadline: Deadline, attempt: Attempt) -> Transport:
+    def _open(self, deadline: Deadline, attempt: CancelToken) -> Transport:
         from sessionlib.transport.websocket import open_websocket  # long since loaded: `load_transport`
 
         endpoint, options = self._endpoint, self._options
@@ -151,7 +151,7 @@ class Joiner:
 
         stand_in = hooks.network_hook()
         opened = dial(endpoint.key()) if stand_in is None else stand_in.open(endpoint, dial, deadline, attempt)
-        return Metered(opened, self._gauges, lambda: self.session_id, used)
+        return LoggingTransport(opened, self._gauges, lambda: self.session_id, used)
 
     def join(self, transport: Transport, deadline: Deadline) -> Live:
         """Creates the session if there is none yet, and joins it; gives what else came."""

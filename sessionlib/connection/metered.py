@@ -13,10 +13,10 @@ from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionlibError
 from sessionlib.protocol import codec
 from sessionlib.protocol.codec import Payload
-from sessionlib.streams.stats import Gauges
+from sessionlib.streams.stats import Counters
 from sessionlib.transport.base import Transport
 
-__all__ = ["Metered"]
+__all__ = ["LoggingTransport"]
 
 logger = logging.getLogger("sessionlib")
 content_logger = logging.getLogger("sessionlib.content")
@@ -26,7 +26,7 @@ _PING = b'{"type":"ping_session"'
 _SHOWN = 2000
 
 
-class Metered:
+class LoggingTransport:
     """A `Transport` around another one.
 
     Args:
@@ -39,7 +39,7 @@ class Metered:
         inner: The other one.
     """
 
-    def __init__(self, inner: Transport, gauges: Gauges, session_id: Callable[[], str | None], key: str = "") -> None:
+    def __init__(self, inner: Transport, gauges: Counters, session_id: Callable[[], str | None], key: str = "") -> None:
         self.inner = inner
         self._gauges = gauges
         self._session_id = session_id
@@ -49,19 +49,19 @@ class Metered:
         gauges.begin_link()
 
     @property
-    def has_unsent(self) -> bool:
-        """See `Transport.has_unsent`."""
-        return self.inner.has_unsent
+    def has_partial_message(self) -> bool:
+        """See `Transport.has_partial_message`."""
+        return self.inner.has_partial_message
 
     @property
-    def heard(self) -> float:
-        """See `Transport.heard`."""
-        return self.inner.heard
+    def last_received_at(self) -> float:
+        """See `Transport.last_received_at`."""
+        return self.inner.last_received_at
 
     @property
-    def received(self) -> int:
-        """See `Transport.received`."""
-        return self.inner.received
+    def bytes_received(self) -> int:
+        """See `Transport.bytes_received`."""
+        return self.inner.bytes_received
 
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         """Waits for messages; see `Transport.recv`."""
@@ -73,7 +73,7 @@ class Metered:
             raise
         gauges = self._gauges
         gauges.messages_in += len(messages)
-        received = self.inner.received
+        received = self.inner.bytes_received
         gauges.bytes_in += received - self._received
         self._received = received
         if logger.isEnabledFor(logging.DEBUG):
@@ -102,14 +102,14 @@ class Metered:
         self._gauges.sent(size)
         logger.debug("> session %s a post with files, %d bytes", self._session_id(), size)
 
-    def post(self, payload: bytes) -> None:
-        """Leaves one small message to be sent; see `Transport.post`."""
+    def enqueue(self, payload: bytes) -> None:
+        """Leaves one small message to be sent; see `Transport.enqueue`."""
         if payload.startswith(_PING):
             self._gauges.pinged()
         if logger.isEnabledFor(logging.DEBUG):
             self._tell(">", payload)
         self._gauges.sent(len(payload))
-        self.inner.post(payload)
+        self.inner.enqueue(payload)
 
     def ping(self) -> None:
         """Leaves a WebSocket ping to be sent; see `Transport.ping`."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from sessionlib.protocol.client import SessionState
-from sessionlib.protocol.turns import Ticket
+from sessionlib.protocol.turns import PendingPost
 from sessionlib.streams.hub import OnRequest
 from sessionlib.streams.mailbox import TimedMailbox
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Callbacks", "LinkOptions", "Owner", "Post"]
+__all__ = ["Callbacks", "ConnectionOptions", "Owner", "Post"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Owner:
 
 
 @dataclass(frozen=True)
-class LinkOptions:
+class ConnectionOptions:
     """How a connection behaves; times are in seconds.
 
     Attributes:
@@ -78,7 +78,7 @@ class Callbacks(NamedTuple):
     """
 
     on_request: OnRequest
-    on_left: Callable[[Ticket], None]
+    on_left: Callable[[PendingPost], None]
     on_lost_answer: Callable[[str], None]
     on_state: Callable[[SessionState], None]
 
@@ -91,5 +91,5 @@ class Post(NamedTuple):
         mailbox: Where the events of that turn go; None when nobody asked for one.
     """
 
-    ticket: Ticket
+    ticket: PendingPost
     mailbox: TimedMailbox | None

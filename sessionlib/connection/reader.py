@@ -11,8 +11,8 @@ from typing import Any
 from sessionlib._util.retry import Retries, is_transient
 from sessionlib._util.timing import Deadline
 from sessionlib.connection.join import Joiner
-from sessionlib.connection.options import Callbacks, LinkOptions
-from sessionlib.connection.state import LinkState
+from sessionlib.connection.options import Callbacks, ConnectionOptions
+from sessionlib.connection.state import ConnectionState
 from sessionlib.errors import (
     DeliveryUnknownError,
     SessionDisconnectedError,
@@ -24,9 +24,9 @@ from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
 from sessionlib.protocol.client import SessionState
 from sessionlib.protocol.codec import Payload
 from sessionlib.protocol.parser import Run
-from sessionlib.protocol.recovery import Pending, Seen
+from sessionlib.protocol.recovery import PendingPosts, RecoveryTracker
 from sessionlib.streams.hub import Hub
-from sessionlib.streams.stats import Gauges
+from sessionlib.streams.stats import Counters
 from sessionlib.transport.base import Transport
 
 __all__ = ["Reader"]
@@ -55,10 +55,10 @@ class Reader:
         self,
         joiner: Joiner,
         hub: Hub,
-        link: LinkState,
-        options: LinkOptions,
+        link: ConnectionState,
+        options: ConnectionOptions,
         callbacks: Callbacks,
-        gauges: Gauges,
+        gauges: Counters,
         leaving: threading.Event,
     ) -> None:
         self._joiner = joiner
@@ -77,7 +77,7 @@ class Reader:
             timeout=options.reconnect_timeout,
             attempt_timeout=options.connect_timeout,
         )
-        self._seen: Seen | None = None
+        self._seen: RecoveryTracker | None = None
         self._illegal: list[float] = []
 
     # ---- the first link ------------------------------------------------------------------------
@@ -90,7 +90,7 @@ class Reader:
         """
         is_new = self._session_id is None
         events = self._joiner.join(transport, deadline)
-        self._seen = Seen(self._joiner.known_id, from_start=is_new)
+        self._seen = RecoveryTracker(self._joiner.known_id, from_start=is_new)
         self._deliver(events)
 
     # ---- the reader thread ---------------------------------------------------------------------
@@ -151,7 +151,7 @@ class Reader:
     def _deliver(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> None:
         assert self._seen is not None
         if self._reconnect:
-            events = self._seen.admit(events, runs)
+            events = self._seen.filter(events, runs)
         self._hub.dispatch(events)
 
     # ---- when the link is lost -----------------------------------------------------------------
@@ -193,7 +193,7 @@ class Reader:
         is_idle = status == str(ParticipantStatus.IDLE) if isinstance(status, str) else None
         if any(event.participant_status is not None for event in live):
             is_idle = False  # what goes on, or ends, tells so by itself
-        pending = Pending(posts.unanswered, posts.unacknowledged, posts.running, is_idle)
+        pending = PendingPosts(posts.unanswered, posts.unacknowledged, posts.running, is_idle)
         missed = self._seen.catch_up(history, pending)
         for ticket in posts.unacknowledged:
             if not ticket.makes_turn:

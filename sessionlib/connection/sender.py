@@ -13,7 +13,7 @@ from sessionlib._util.optional import ByteBar
 from sessionlib._util.timing import Deadline, acquire
 from sessionlib.connection.options import Post
 from sessionlib.connection.replies import ReplyLane
-from sessionlib.connection.state import LinkState
+from sessionlib.connection.state import ConnectionState
 from sessionlib.content import PIECE, Bytes, File, Piece, Stream, Upload
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
 from sessionlib.hooks import SessionInfo
@@ -22,7 +22,7 @@ from sessionlib.protocol.parser import Frame
 from sessionlib.protocol.recovery import summarise
 from sessionlib.streams.hub import Hub
 
-__all__ = ["Outgoing", "Poster", "Progress"]
+__all__ = ["EncodedPost", "Progress", "Sender"]
 
 Progress = Union[bool, Callable[[int, Union[int, None]], object]]
 
@@ -31,7 +31,7 @@ _UPLOADS = (Bytes, File, Stream)
 _FRAGMENT = PIECE // 3 * 4 + 32768
 
 
-class Outgoing:
+class EncodedPost:
     """One post, encoded.
 
     Args:
@@ -152,7 +152,7 @@ def _base64(pieces: Iterable[Piece]) -> Iterator[bytes]:
         yield binascii.b2a_base64(rest, newline=False)
 
 
-class Poster:
+class Sender:
     """Sends for one session, from any thread, waiting while its link is being re-opened.
 
     Args:
@@ -164,7 +164,7 @@ class Poster:
     """
 
     def __init__(
-        self, link: LinkState, hub: Hub, replies: ReplyLane, send_timeout: float | None, about: SessionInfo
+        self, link: ConnectionState, hub: Hub, replies: ReplyLane, send_timeout: float | None, about: SessionInfo
     ) -> None:
         self._link = link
         self._about = about
@@ -201,7 +201,7 @@ class Poster:
             SessionTimeoutError: The message did not go out in time.
             OSError: A file in it cannot be read; when part of it has left, the link is cut.
         """
-        outgoing = Outgoing(frame, progress)
+        outgoing = EncodedPost(frame, progress)
         contents = summarise(frame) if makes_turn else (str(frame.get("parent_message_id") or ""),)
         deadline = Deadline(self._send_timeout) if within is None else within.sooner(self._send_timeout)
         try:
@@ -227,7 +227,7 @@ class Poster:
                 self._link.await_loss(transport, deadline)
 
     def _post(
-        self, outgoing: Outgoing, contents: tuple[str, ...], makes_turn: bool, attend: bool, deadline: Deadline
+        self, outgoing: EncodedPost, contents: tuple[str, ...], makes_turn: bool, attend: bool, deadline: Deadline
     ) -> Post:
         while True:
             transport = self._link.transport or self._link.wait_usable(deadline)
@@ -242,7 +242,7 @@ class Poster:
                 else:
                     transport.send(outgoing.payload, deadline)
             except BaseException as error:
-                if not transport.has_unsent:
+                if not transport.has_partial_message:
                     self._hub.withdraw(ticket)
                 if mailbox is not None:
                     self._hub.leave(mailbox)

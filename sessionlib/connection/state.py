@@ -9,19 +9,19 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from sessionlib._util.executor import Dispatcher
+from sessionlib._util.executor import SerialExecutor
 from sessionlib._util.timing import Deadline
 from sessionlib.connection.join import Joiner
 from sessionlib.errors import ForkedSessionError, SessionDisconnectedError, SessionError, SessionTimeoutError
 from sessionlib.protocol.client import SessionState, may_follow
 from sessionlib.transport.base import Transport
 
-__all__ = ["LinkState", "StateCallback", "StateObservers"]
+__all__ = ["ConnectionState", "StateCallback", "StateObservers"]
 
 logger = logging.getLogger("sessionlib")
 
 
-class LinkState:
+class ConnectionState:
     """The state of one session's link, the transport that goes with it, and why there is none any more.
 
     Args:
@@ -170,7 +170,7 @@ class StateObservers:
         dispatcher: Where they run.
     """
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: SerialExecutor) -> None:
         self._dispatcher = dispatcher
         # Protects the callbacks.
         self._lock = threading.Lock()

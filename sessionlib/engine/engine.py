@@ -14,12 +14,12 @@ from sessionlib.engine.errors import EngineError
 from sessionlib.engine.limits import Limits
 from sessionlib.engine.models import Model
 from sessionlib.engine.models.factory import make_model
-from sessionlib.engine.server.auth import Guard
+from sessionlib.engine.server.auth import Authenticator
 from sessionlib.engine.server.routes import Rest
 from sessionlib.engine.server.server import Server
-from sessionlib.engine.sessions.cancellation import Alarms
-from sessionlib.engine.sessions.registry import Hub
-from sessionlib.engine.sessions.turn import Kit, ToolRunner
+from sessionlib.engine.sessions.cancellation import Timers
+from sessionlib.engine.sessions.registry import SessionRegistry
+from sessionlib.engine.sessions.turn import EngineContext, ToolRunner
 from sessionlib.engine.sessions.worker import Runner
 from sessionlib.engine.store import Store
 from sessionlib.engine.tools import LocalTool, run_tool, tool
@@ -87,7 +87,7 @@ class LocalEngine:
         self._lock = threading.Lock()
         self._undo: contextlib.ExitStack | None = None
         self._client: Client | None = None
-        self._guard: Guard | None = None
+        self._guard: Authenticator | None = None
 
     def __repr__(self) -> str:
         where = f"on {self._authority}, {len(self._tools)} tools" if self._undo else "not running"
@@ -207,11 +207,11 @@ class LocalEngine:
             undo.callback(model.close)
         store = Store(self._path, busy_seconds=self._limits.busy_seconds)
         undo.callback(store.close)
-        kit = Kit(store, model, self._tools, self._limits, self._tool_runner(undo))
-        alarms = Alarms(str(id(self)))
+        kit = EngineContext(store, model, self._tools, self._limits, self._tool_runner(undo))
+        alarms = Timers(str(id(self)))
         undo.callback(alarms.close)
         runner = Runner(kit, alarms)
-        hub = Hub(kit, runner)
+        hub = SessionRegistry(kit, runner)
         server = Server(self._host, self._port, hub, Rest(store, hub, self._tools.values()), self._limits)
         self._port = server.port
         undo.callback(server.close)
@@ -219,7 +219,7 @@ class LocalEngine:
         undo.callback(runner.close)
         hub.recover()
         hosts, origins = self._allowed
-        self._guard = Guard(self._api_key, self._host, self._port, hosts, origins, self._limits.auth_failures)
+        self._guard = Authenticator(self._api_key, self._host, self._port, hosts, origins, self._limits.auth_failures)
         server.start(self._guard)
 
     def _tool_runner(self, undo: contextlib.ExitStack) -> ToolRunner:

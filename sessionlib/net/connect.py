@@ -12,7 +12,7 @@ from typing import Any
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionDisconnectedError
 
-__all__ = ["Address", "Attempt", "connect", "resolve", "shut"]
+__all__ = ["Address", "CancelToken", "connect", "resolve", "shut"]
 
 Address = tuple[Any, ...]
 """What `socket.getaddrinfo` tells of one address."""
@@ -25,7 +25,7 @@ def shut(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-class Attempt:
+class CancelToken:
     """One try to connect, which another thread may cancel while it waits."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Attempt:
         return in_time
 
 
-def resolve(host: str, port: int, deadline: Deadline, attempt: Attempt) -> list[Address]:
+def resolve(host: str, port: int, deadline: Deadline, attempt: CancelToken) -> list[Address]:
     """Gives the addresses of a host.
 
     Args:
@@ -144,7 +144,7 @@ class _Lookup:
 def connect(
     addresses: Sequence[Address],
     deadline: Deadline,
-    attempt: Attempt,
+    attempt: CancelToken,
     options: Sequence[tuple[int, int, int | bytes]] = (),
 ) -> socket.socket:
     """Connects to the first of some addresses that answers.
@@ -179,7 +179,7 @@ def _connect(
     sock: socket.socket,
     address: Any,
     deadline: Deadline,
-    attempt: Attempt,
+    attempt: CancelToken,
     options: Sequence[tuple[int, int, int | bytes]],
 ) -> socket.socket:
     try:

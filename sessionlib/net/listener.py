@@ -13,14 +13,14 @@ from collections.abc import Callable
 from sessionlib._util.timing import Deadline
 from sessionlib.net.readiness import wait_readable
 
-__all__ = ["Listener"]
+__all__ = ["TcpListener"]
 
 logger = logging.getLogger(__name__)
 
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class Listener:
+class TcpListener:
     """A listening socket, its accepting thread, and one thread for each connection.
 
     Args:

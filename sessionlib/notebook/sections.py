@@ -15,7 +15,7 @@ from sessionlib.display.markup import alarm, fold, in_code, safe_html, safe_mark
 from sessionlib.display.text import call_text, describe, one_line
 from sessionlib.events import SessionEvent, SessionEventType
 
-__all__ = ["MAX_SECTION", "Line", "Lines", "Section", "cut"]
+__all__ = ["MAX_SECTION", "EventLine", "EventLines", "Section", "cut"]
 
 Type = SessionEventType
 
@@ -25,7 +25,7 @@ _MAX_SHOWN = 4000
 _MAX_SUMMARY = 120
 
 
-class Line(NamedTuple):
+class EventLine(NamedTuple):
     """One line.
 
     Attributes:
@@ -37,14 +37,14 @@ class Line(NamedTuple):
     html: str
 
 
-class Lines:
+class EventLines:
     """Makes the lines of one turn: one for each call of a tool, whatever becomes of it, and one for other events."""
 
     def __init__(self) -> None:
         self._calls: dict[str, dict[str, Any]] = {}
         self._count = 0
 
-    def line(self, event: SessionEvent) -> Line | None:
+    def line(self, event: SessionEvent) -> EventLine | None:
         """Gives the line of an event; None for one that needs none."""
         if event.type in _CALLS:
             return self._call(event)
@@ -53,32 +53,32 @@ class Lines:
             return None
         self._count += 1
         if event.type is Type.ERROR:
-            return Line(f"error {self._count}", alarm(safe_html(told)))
+            return EventLine(f"error {self._count}", alarm(safe_html(told)))
         thought = _thought(event.data) if event.type is Type.THINKING else ""
         key = f"{event.type} {event.message_id or self._count}"
-        return Line(key, fold(safe_html(one_line(told, _MAX_SUMMARY)), _block(thought) if thought else ""))
+        return EventLine(key, fold(safe_html(one_line(told, _MAX_SUMMARY)), _block(thought) if thought else ""))
 
-    def decided(self, event: SessionEvent, outcome: str) -> Line:
+    def decided(self, event: SessionEvent, outcome: str) -> EventLine:
         """Gives the line of a call that somebody has decided about, and how."""
         key = _call_of(event)
         self._calls.setdefault(key, {})["decided"] = outcome
         return self._line_of(key)
 
-    def _call(self, event: SessionEvent) -> Line:
+    def _call(self, event: SessionEvent) -> EventLine:
         key = _call_of(event)
         facts = self._calls.setdefault(key, {})
         facts.update({name: value for name, value in event.data.items() if value is not None})
         facts["stage"] = event.type
         return self._line_of(key)
 
-    def _line_of(self, key: str) -> Line:
+    def _line_of(self, key: str) -> EventLine:
         facts = self._calls[key]
         arguments = facts.get("arguments")
         arguments = arguments if isinstance(arguments, Mapping) else {}
         call = in_code(call_text(str(facts.get("tool_name") or ""), arguments))
         body = _block(_as_text(facts.get("output"))) if facts.get("stage") is Type.TOOL_RESULT else ""
         told = " · ".join(str(part) for part in (_outcome(facts), facts.get("decided")) if part)
-        return Line(key, fold(f"{call} {safe_html(told)}", body))
+        return EventLine(key, fold(f"{call} {safe_html(told)}", body))
 
 
 def _call_of(event: SessionEvent) -> str:
@@ -130,7 +130,7 @@ class Section:
 
     def __init__(self, text: str = "") -> None:
         self.size = self.fresh = 0
-        self._blocks: list[list[str] | Line] = []
+        self._blocks: list[list[str] | EventLine] = []
         if text:
             self.write(text)
 
@@ -141,7 +141,7 @@ class Section:
 
     def write(self, text: str) -> None:
         """Adds to the text at its end."""
-        if not self._blocks or isinstance(self._blocks[-1], Line):
+        if not self._blocks or isinstance(self._blocks[-1], EventLine):
             self._blocks.append([])
         last = self._blocks[-1]
         assert isinstance(last, list)
@@ -154,11 +154,11 @@ class Section:
         if self._blocks and isinstance(self._blocks[-1], list):
             self._blocks.append([])
 
-    def put(self, line: Line) -> None:
+    def put(self, line: EventLine) -> None:
         """Adds a line, or puts it in the place of the one that it replaces."""
         self.fresh += len(line.html)
         for at, block in enumerate(self._blocks):
-            if isinstance(block, Line) and block.key == line.key:
+            if isinstance(block, EventLine) and block.key == line.key:
                 self._blocks[at] = line
                 self.size += len(line.html) - len(block.html)
                 return
@@ -181,7 +181,9 @@ class Section:
 
     def markdown(self) -> str:
         """Gives it as Markdown in which nothing of others can run."""
-        parts = [block.html if isinstance(block, Line) else safe_markdown("".join(block)) for block in self._blocks]
+        parts = [
+            block.html if isinstance(block, EventLine) else safe_markdown("".join(block)) for block in self._blocks
+        ]
         return "\n\n".join(part for part in parts if part)
 
 

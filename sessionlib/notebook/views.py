@@ -19,7 +19,7 @@ from sessionlib.display.text import Streamed, TextPrinter, describe
 from sessionlib.errors import ApprovalRequiredError
 from sessionlib.events import SessionEvent
 from sessionlib.notebook.approvals import ask_notebook
-from sessionlib.notebook.sections import Line, Lines, Section
+from sessionlib.notebook.sections import EventLine, EventLines, Section
 from sessionlib.reply import Reply
 from sessionlib.turn import Turn
 
@@ -61,7 +61,7 @@ class CellView:
         self._place = place
         self._clock = clock
         self._streamed = Streamed()
-        self._lines = Lines()
+        self._lines = EventLines()
         self._message_id: str | None = None
         self._sections = [Section()]
         self._drawn: list[Callable[[str], None]] = []
@@ -116,7 +116,7 @@ class CellView:
         section.write(piece)
         self._touch(section)
 
-    def _put(self, line: Line) -> None:
+    def _put(self, line: EventLine) -> None:
         section = self._homes.setdefault(line.key, self._section())
         section.put(line)
         self._touch(section)

@@ -15,9 +15,9 @@ from typing import Any
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType, SessionMessage
 from sessionlib.protocol import frames
 from sessionlib.protocol.parser import Frame, Run, parse_event
-from sessionlib.protocol.turns import Ticket
+from sessionlib.protocol.turns import PendingPost
 
-__all__ = ["GAP", "CatchUp", "Pending", "Seen", "gap", "summarise"]
+__all__ = ["GAP", "CatchUp", "PendingPosts", "RecoveryTracker", "gap", "summarise"]
 
 GAP = "gap"
 Type = SessionEventType
@@ -38,11 +38,11 @@ class CatchUp:
     """
 
     events: list[SessionEvent] = field(default_factory=list)
-    found: list[Ticket] = field(default_factory=list)
+    found: list[PendingPost] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Pending:
+class PendingPosts:
     """What was under way when a link was lost, and what is known to go on.
 
     Attributes:
@@ -52,13 +52,13 @@ class Pending:
         is_idle: Whether the engine says that it does nothing now; None when it says nothing about it.
     """
 
-    acknowledged: Sequence[Ticket] = ()
-    unacknowledged: Sequence[Ticket] = ()
+    acknowledged: Sequence[PendingPost] = ()
+    unacknowledged: Sequence[PendingPost] = ()
     running: bool = False
     is_idle: bool | None = None
 
 
-class Seen:
+class RecoveryTracker:
     """What has been delivered of a session's messages; for the reading thread alone.
 
     Args:
@@ -79,7 +79,7 @@ class Seen:
         self._asked: set[str] = set()
         self._interrupted = False
 
-    def admit(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> list[SessionEvent]:
+    def filter(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> list[SessionEvent]:
         """Notes events on their way to the user, and gives those that may go on; ``runs`` as for `note`."""
         if not self._interrupted:
             self.note(events, runs)
@@ -136,7 +136,7 @@ class Seen:
         self._torn.update(self._partial)
         self._asked.clear()
 
-    def catch_up(self, history: Sequence[Any], posts: Pending) -> CatchUp:
+    def catch_up(self, history: Sequence[Any], posts: PendingPosts) -> CatchUp:
         """Finds in the history what was missed.
 
         Args:
@@ -204,7 +204,7 @@ def gap(session_id: str, detail: str) -> SessionEvent:
 class _Writer:
     """Writes the missed events down, in the order of the history."""
 
-    def __init__(self, seen: Seen, result: CatchUp, posts: Pending) -> None:
+    def __init__(self, seen: RecoveryTracker, result: CatchUp, posts: PendingPosts) -> None:
         self._seen = seen
         self._result = result
         # The same text may have been posted twice; the history's first is the one acknowledged before.
@@ -284,7 +284,7 @@ class _Writer:
         self._result.events.append(SessionEvent(Type.PARTICIPANT_STATUS, self._seen._session_id, None, told))
 
 
-def _before_our_posts(messages: Sequence[Frame], posts: Sequence[Ticket]) -> int | None:
+def _before_our_posts(messages: Sequence[Frame], posts: Sequence[PendingPost]) -> int | None:
     """Gives the place before the first of our posts, which ends what is old; None if they are not there."""
     at = len(messages)
     for ticket in reversed([post for post in posts if post.contents]):
@@ -295,7 +295,7 @@ def _before_our_posts(messages: Sequence[Frame], posts: Sequence[Ticket]) -> int
     return at - 1 if at < len(messages) else None
 
 
-def _is_post(message: Frame, ticket: Ticket) -> bool:
+def _is_post(message: Frame, ticket: PendingPost) -> bool:
     told = SessionMessage.from_dict(message)
     return told.is_user and _is_content(ticket.contents[0], told)
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
 
-__all__ = ["NEUTRAL", "Course", "Origin", "Ticket", "TurnTracker"]
+__all__ = ["NEUTRAL", "EventOrigin", "PendingPost", "TurnHandle", "TurnTracker"]
 
 _DELTA = SessionEventType.MESSAGE_DELTA
 _COMPLETE = SessionEventType.MESSAGE_COMPLETE
@@ -31,7 +31,7 @@ _LAST_WORDS = frozenset({_COMPLETE, _ERROR})
 _OWN_NOTICES = ("gap", "illegal frame")
 
 
-class Course:
+class TurnHandle:
     """One turn, whoever began it.
 
     Attributes:
@@ -44,7 +44,7 @@ class Course:
         self.over = False
 
 
-class Ticket:
+class PendingPost:
     """One post of ours, on its way to a turn.
 
     Attributes:
@@ -68,7 +68,7 @@ class Ticket:
         self.refusal: SessionEvent | None = None
 
 
-class Origin(NamedTuple):
+class EventOrigin(NamedTuple):
     """Where an event comes from.
 
     Attributes:
@@ -76,8 +76,8 @@ class Origin(NamedTuple):
         course: The turn that it came in.
     """
 
-    ticket: Ticket | None
-    course: Course
+    ticket: PendingPost | None
+    course: TurnHandle
 
 
 class TurnTracker:
@@ -109,40 +109,40 @@ class TurnTracker:
         self.running = False
         self.answered = False
         self.has_statuses = False
-        self.current: Ticket | None = None
-        self._course = Course()
-        self._sent: deque[Ticket] = deque()
-        self._acknowledged: deque[Ticket] = deque()
+        self.current: PendingPost | None = None
+        self._course = TurnHandle()
+        self._sent: deque[PendingPost] = deque()
+        self._acknowledged: deque[PendingPost] = deque()
         self._acks_come_first = not alone
 
     @property
-    def course(self) -> Course:
+    def course(self) -> TurnHandle:
         """The turn that is running; between turns, one of its own for whoever asks."""
-        return self._course if self.running else Course()
+        return self._course if self.running else TurnHandle()
 
     @property
-    def unacknowledged(self) -> list[Ticket]:
+    def unacknowledged(self) -> list[PendingPost]:
         """Our posts whose acks have not come, in order."""
         return list(self._sent)
 
     @property
-    def unanswered(self) -> list[Ticket]:
+    def unanswered(self) -> list[PendingPost]:
         """Our posts with an ack whose turns have not ended, in order."""
         current = [] if self.current is None else [self.current]
         return [*current, *self._acknowledged]
 
-    def post(self, makes_turn: bool = True, contents: tuple[str, ...] = ()) -> Ticket:
+    def post(self, makes_turn: bool = True, contents: tuple[str, ...] = ()) -> PendingPost:
         """Notes a post that is about to leave, and gives its ticket."""
-        ticket = Ticket(makes_turn, contents)
+        ticket = PendingPost(makes_turn, contents)
         self._sent.append(ticket)
         return ticket
 
-    def withdraw(self, ticket: Ticket) -> None:
+    def withdraw(self, ticket: PendingPost) -> None:
         """Forgets a post that did not leave."""
         if ticket in self._sent:
             self._sent.remove(ticket)
 
-    def follow(self, event: SessionEvent) -> Ticket | None:
+    def follow(self, event: SessionEvent) -> PendingPost | None:
         """Takes in the next event and gives the post of ours that it belongs to, if any."""
         kind = event.type
         if kind is _DELTA:
@@ -168,7 +168,7 @@ class TurnTracker:
         """Whether an event is the last of its turn, on this engine."""
         return event.is_turn_end or (event.type is _COMPLETE and not self.has_statuses)
 
-    def _acknowledge(self, event: SessionEvent) -> Ticket | None:
+    def _acknowledge(self, event: SessionEvent) -> PendingPost | None:
         if not self._sent:
             return None
         ticket = self._sent.popleft()
@@ -178,7 +178,7 @@ class TurnTracker:
             self._acknowledged.append(ticket)
         return ticket
 
-    def _refuse(self, event: SessionEvent) -> Ticket | None:
+    def _refuse(self, event: SessionEvent) -> PendingPost | None:
         """Gives the post that an error is about which names neither a request nor a message."""
         # The oldest post without an ack has probably just got its answer; and one whose turn has not
         # begun by then will not begin it any more.
@@ -189,7 +189,7 @@ class TurnTracker:
         ticket.refusal = event
         return ticket
 
-    def _follow_status(self, event: SessionEvent) -> Ticket | None:
+    def _follow_status(self, event: SessionEvent) -> PendingPost | None:
         status = event.data.get("status")
         if status == _PROCESSING:
             self.has_statuses, self.answered = True, False
@@ -204,12 +204,12 @@ class TurnTracker:
 
     def _begin(self, event: SessionEvent) -> None:
         self.running = True
-        self._course = Course()
+        self._course = TurnHandle()
         self.current = self._next_in_line()
         if self.current is not None:
             self.current.first = event
 
-    def _next_in_line(self) -> Ticket | None:
+    def _next_in_line(self) -> PendingPost | None:
         if self._acknowledged:
             self._acks_come_first = True
             return self._acknowledged.popleft()

@@ -25,7 +25,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import ApiConnectionError, ApiTimeoutError
-from sessionlib.net.connect import Attempt, connect, resolve
+from sessionlib.net.connect import CancelToken, connect, resolve
 from sessionlib.rest.calls import Call, Failure
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class _Connection(HTTPConnection):
     response_class = _BoundedResponse
 
     def _new_conn(self) -> socket.socket:
-        limit, attempt = _limit.get(), Attempt()
+        limit, attempt = _limit.get(), CancelToken()
         addresses = resolve(self.host, self.port, limit.deadline, attempt)
         sock = connect(addresses, limit.deadline, attempt, self.socket_options or ())
         try:

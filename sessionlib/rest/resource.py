@@ -14,7 +14,7 @@ from sessionlib.rest.calls import segment
 if TYPE_CHECKING:
     from sessionlib.session import Session
 
-__all__ = ["Remote", "fetch_query", "field_of", "listed", "object_of", "plain_id", "reference_tag"]
+__all__ = ["Resource", "fetch_query", "field_of", "listed", "object_of", "plain_id", "reference_tag"]
 
 
 def fetch_query(id: str | None, name: str | None, username: str | None, org_name: str | None) -> dict[str, str]:
@@ -80,10 +80,10 @@ def reference_tag(object_type: int, object_id: str, name: str | None) -> str:
     return f"<vs-context><object-info>{info}</object-info><txt>{name or 'vs_no_show'}</txt></vs-context>"
 
 
-Kind = TypeVar("Kind", bound="Remote")
+Kind = TypeVar("Kind", bound="Resource")
 
 
-class Remote:
+class Resource:
     """An object on an engine.
 
     Args:

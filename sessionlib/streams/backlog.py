@@ -11,7 +11,7 @@ from sessionlib.streams.mailbox import Mailbox
 __all__ = ["Backlog"]
 
 
-class _Shadow:
+class StaleListenerBuffer:
     """A second backlog, from a post on, for while the open listeners may be left over from before it.
 
     A program may hold on to the listener of the last turn while it posts and opens the next one, as
@@ -60,7 +60,7 @@ class Backlog:
     def __init__(self, size: int) -> None:
         self._size = size
         self.mailbox = Mailbox(size)
-        self._shadow: _Shadow | None = None
+        self._shadow: StaleListenerBuffer | None = None
 
     def __len__(self) -> int:
         return len(self.mailbox)
@@ -99,7 +99,7 @@ class Backlog:
             ends_turn: Whether an event is the last of its turn.
         """
         self.mailbox.discard_through(ends_turn)
-        self._shadow = _Shadow(listeners, self._size) if listeners else None
+        self._shadow = StaleListenerBuffer(listeners, self._size) if listeners else None
         if self._shadow is not None and self._shadow.before:
             self._shadow.before = _behind_last(ends_turn, self._shadow.before)
 
@@ -122,7 +122,7 @@ class Backlog:
             shadow.hand_over(self.mailbox)
         return shadow is not None
 
-    def _end_shadow(self) -> _Shadow | None:
+    def _end_shadow(self) -> StaleListenerBuffer | None:
         shadow, self._shadow = self._shadow, None
         return shadow if shadow is not None and shadow.is_needed else None
 

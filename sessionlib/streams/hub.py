@@ -10,18 +10,18 @@ from typing import NamedTuple
 from sessionlib import hooks
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.protocol.turns import NEUTRAL, Origin, Ticket, TurnTracker
+from sessionlib.protocol.turns import NEUTRAL, EventOrigin, PendingPost, TurnTracker
 from sessionlib.streams.backlog import Backlog
 from sessionlib.streams.mailbox import Mailbox, TimedMailbox
-from sessionlib.streams.stats import Gauges, SessionStats
+from sessionlib.streams.stats import Counters, SessionStats
 
 __all__ = ["Cut", "Hub", "OnRequest", "Posts", "Request", "TurnReaders"]
 
-Request = tuple[SessionEvent, Origin]
+Request = tuple[SessionEvent, EventOrigin]
 # Takes a request in; gives what there is to do once it is delivered.
-OnRequest = Callable[[SessionEvent, Origin], Callable[[], None] | None]
+OnRequest = Callable[[SessionEvent, EventOrigin], Callable[[], None] | None]
 # Where the events of one owner begin among those that arrived, and whose they are.
-Cut = tuple[int, Ticket | None]
+Cut = tuple[int, PendingPost | None]
 _DELTA = SessionEventType.MESSAGE_DELTA
 _REQUESTS = frozenset({SessionEventType.APPROVAL_REQUEST, SessionEventType.REAUTH_REQUEST})
 
@@ -34,29 +34,29 @@ class TurnReaders:
         gauges: What counts.
     """
 
-    def __init__(self, tracker: TurnTracker, gauges: Gauges) -> None:
+    def __init__(self, tracker: TurnTracker, gauges: Counters) -> None:
         self._tracker = tracker
         self._gauges = gauges
-        self._turns: dict[Ticket, TimedMailbox] = {}
+        self._turns: dict[PendingPost, TimedMailbox] = {}
         # Turns whose readers have stopped for the time being: others hear what comes in them as well.
-        self._paused: set[Ticket] = set()
+        self._paused: set[PendingPost] = set()
 
     @property
     def mailboxes(self) -> list[Mailbox]:
         """All of them."""
         return list(self._turns.values())
 
-    def open(self, ticket: Ticket) -> TimedMailbox:
+    def open(self, ticket: PendingPost) -> TimedMailbox:
         """Opens a mailbox for the turn of a post that is about to leave."""
         ticket.attended = True  # nobody else knows it yet
         mailbox = self._turns[ticket] = TimedMailbox()
         return mailbox
 
-    def ticket_of(self, mailbox: Mailbox) -> Ticket | None:
+    def ticket_of(self, mailbox: Mailbox) -> PendingPost | None:
         """Gives the post whose turn a mailbox is for; None when it is no such mailbox."""
         return next((ticket for ticket, turn in self._turns.items() if turn is mailbox), None)
 
-    def remove(self, ticket: Ticket) -> bool:
+    def remove(self, ticket: PendingPost) -> bool:
         """Forgets the reader of a turn, and tells whether others have heard what it left unread."""
         del self._turns[ticket]
         was_paused = ticket in self._paused
@@ -79,7 +79,7 @@ class TurnReaders:
             self._paused.discard(ticket)
         return was_paused
 
-    def fail(self, ticket: Ticket, failure: Callable[[], SessionError]) -> bool:
+    def fail(self, ticket: PendingPost, failure: Callable[[], SessionError]) -> bool:
         """Ends the mailbox of a turn with a failure; False when nobody reads it."""
         if ticket not in self._turns:
             return False
@@ -119,7 +119,7 @@ class TurnReaders:
         if not cuts:
             return events
         unattended: list[SessionEvent] = []
-        attended: dict[Ticket, list[SessionEvent]] = {}
+        attended: dict[PendingPost, list[SessionEvent]] = {}
         ends = [*(at for at, _ in cuts[1:]), len(events)]
         for (start, owner), end in zip(cuts, ends, strict=True):
             owned = events[start:end]
@@ -131,9 +131,9 @@ class TurnReaders:
             self._turns[owner].put(owned)
         return unattended
 
-    def _look_into(self, event: SessionEvent, owner: Ticket | None, requests: list[Request]) -> Ticket | None:
+    def _look_into(self, event: SessionEvent, owner: PendingPost | None, requests: list[Request]) -> PendingPost | None:
         """Notes what asks for an answer, and what is about an answer of ours; gives whose turn it belongs to."""
-        origin = Origin(owner, self._tracker.course)
+        origin = EventOrigin(owner, self._tracker.course)
         if owner is None or owner.makes_turn:
             requests.append((event, origin))
             return owner
@@ -151,8 +151,8 @@ class Posts(NamedTuple):
         running: Whether a turn is running, ours or another's.
     """
 
-    unanswered: list[Ticket]
-    unacknowledged: list[Ticket]
+    unanswered: list[PendingPost]
+    unacknowledged: list[PendingPost]
     running: bool
 
 
@@ -173,8 +173,8 @@ class Hub:
         self,
         backlog_size: int,
         on_request: OnRequest,
-        on_left: Callable[[Ticket], None] | None = None,
-        gauges: Gauges | None = None,
+        on_left: Callable[[PendingPost], None] | None = None,
+        gauges: Counters | None = None,
         *,
         alone: bool = False,
     ) -> None:
@@ -183,14 +183,14 @@ class Hub:
         self._listeners: list[Mailbox] = []
         self._backlog = Backlog(backlog_size)
         self._tracker = TurnTracker(alone)
-        self._gauges = gauges or Gauges()
+        self._gauges = gauges or Counters()
         self._turns = TurnReaders(self._tracker, self._gauges)
         # Who still hears the end of a turn that was answered before the last post; None when it is over.
         self._hears_tail: Collection[Mailbox] | None = None
         # Mailboxes whose reader was garbage-collected; the collector may run inside our lock, so it
         # only leaves them here.
         self._abandoned: deque[Mailbox] = deque()
-        self._dropped: deque[Ticket] = deque()
+        self._dropped: deque[PendingPost] = deque()
         self._on_request = on_request
         self._on_left = on_left
         self._ended = False
@@ -286,7 +286,7 @@ class Hub:
         """Closes a mailbox whose reader is gone; takes no lock, and may run at any moment."""
         self._abandoned.append(mailbox)
 
-    def begin_post(self, makes_turn: bool = True, contents: tuple[str, ...] = ()) -> Ticket:
+    def begin_post(self, makes_turn: bool = True, contents: tuple[str, ...] = ()) -> PendingPost:
         """Notes a post that is about to leave, and forgets what is over.
 
         Events of turns that have ended are not replayed to listeners to come. Nor is the Idle of a
@@ -310,7 +310,7 @@ class Hub:
             self._gauges.posted(ticket)
             return ticket
 
-    def attend(self, ticket: Ticket) -> TimedMailbox:
+    def attend(self, ticket: PendingPost) -> TimedMailbox:
         """Opens a mailbox that hears the ack and the turn of a post that is about to leave, and no more."""
         with self._lock:
             mailbox = self._turns.open(ticket)
@@ -318,7 +318,7 @@ class Hub:
                 mailbox.close(self._failure)
         return mailbox
 
-    def withdraw(self, ticket: Ticket) -> None:
+    def withdraw(self, ticket: PendingPost) -> None:
         """Forgets a post that did not leave."""
         with self._lock:
             self._tracker.withdraw(ticket)
@@ -331,7 +331,7 @@ class Hub:
             tracker = self._tracker
             return Posts(tracker.unanswered, tracker.unacknowledged, tracker.running)
 
-    def give_up(self, ticket: Ticket, failure: Callable[[], SessionError]) -> None:
+    def give_up(self, ticket: PendingPost, failure: Callable[[], SessionError]) -> None:
         """Fails a post whose fate cannot be known: for the reader of its turn, else for every listener."""
         with self._lock:
             self._tracker.withdraw(ticket)
@@ -358,7 +358,7 @@ class Hub:
                 mailbox.close(failure)
         self._tell_gone(left, "disconnected" if failure is None else "connection_lost")
 
-    def _tell_gone(self, tickets: Sequence[Ticket], why: str) -> None:
+    def _tell_gone(self, tickets: Sequence[PendingPost], why: str) -> None:
         observer = hooks.turn_observer()
         if observer is not None:
             for ticket in tickets:

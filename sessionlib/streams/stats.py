@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.protocol.turns import Ticket
+from sessionlib.protocol.turns import PendingPost
 from sessionlib.streams.mailbox import Mailbox
 
-__all__ = ["Gauges", "QueueStats", "RoundTrips", "SessionStats", "TurnStats", "no_stats"]
+__all__ = ["Counters", "QueueStats", "RoundTrips", "SessionStats", "TurnStats", "no_stats"]
 
 # So many turns are remembered one by one.
 TURNS = 100
@@ -101,7 +101,7 @@ class SessionStats:
     turns: tuple[TurnStats, ...]
 
 
-class Gauges:
+class Counters:
     """Counts for one session. What comes is counted by its reader alone, per batch and not per event."""
 
     def __init__(self) -> None:
@@ -120,10 +120,10 @@ class Gauges:
         self._total = self._last = self._longest = 0.0
         self._shortest = float("inf")
         # When each post left, and when the first piece of its turn came; the hub's lock protects both.
-        self._posted: dict[Ticket, list[float]] = {}
+        self._posted: dict[PendingPost, list[float]] = {}
         self._over: deque[TurnStats] = deque(maxlen=TURNS)
         # What an observer has still to be told of; only where there is one.
-        self._heard: list[tuple[Ticket, SessionEvent]] = []
+        self._heard: list[tuple[PendingPost, SessionEvent]] = []
 
     def sent(self, size: int) -> None:
         """Notes that a message leaves."""
@@ -139,25 +139,25 @@ class Gauges:
         """Forgets the pings of the last link."""
         self._pinged.clear()
 
-    def posted(self, ticket: Ticket) -> None:
+    def posted(self, ticket: PendingPost) -> None:
         """Notes that a post is about to leave; the hub's lock is held, as in what follows."""
         self._posted[ticket] = [time.monotonic()]
 
-    def take_heard(self) -> list[tuple[Ticket, SessionEvent]]:
+    def take_heard(self) -> list[tuple[PendingPost, SessionEvent]]:
         """Gives what an observer has to be told of, once the hub's lock is released; for the reading thread."""
         heard, self._heard = self._heard, []
         return heard
 
     @property
-    def tickets(self) -> list[Ticket]:
+    def tickets(self) -> list[PendingPost]:
         """The posts of which more may be heard."""
         return list(self._posted)
 
-    def withdrawn(self, ticket: Ticket) -> None:
+    def withdrawn(self, ticket: PendingPost) -> None:
         """Forgets a post that did not leave."""
         self._posted.pop(ticket, None)
 
-    def note(self, owner: Ticket | None, event: SessionEvent, is_watched: bool) -> None:
+    def note(self, owner: PendingPost | None, event: SessionEvent, is_watched: bool) -> None:
         """Notes an event that is no further piece of a text: what it says about times.
 
         Args:
@@ -221,7 +221,7 @@ class Gauges:
 
 def no_stats() -> SessionStats:
     """Gives the numbers of a session that was never connected."""
-    return Gauges().stats((), Mailbox())
+    return Counters().stats((), Mailbox())
 
 
 def _turn(times: list[float], end: float | None = None) -> TurnStats:

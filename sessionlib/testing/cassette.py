@@ -14,7 +14,7 @@ from sessionlib.testing.errors import ReplayMismatchError
 from sessionlib.testing.format import CALL, LINK, Line
 from sessionlib.testing.recorder import Recorder
 from sessionlib.testing.redaction import Redact, Redaction
-from sessionlib.testing.replayer import Player, ReplayOverError
+from sessionlib.testing.replayer import Replayer, ReplayOverError
 
 __all__ = ["MODES", "Cassette", "Mode", "cassette", "record", "replay"]
 
@@ -133,7 +133,7 @@ def cassette(
         with _installed(recorder):
             yield used
     else:
-        player = Player(file, before, redaction, speed, patience, recorder)
+        player = Replayer(file, before, redaction, speed, patience, recorder)
         with _installed(player), _judging(player, whole=not records):
             yield used
     if recorder is not None:
@@ -150,7 +150,7 @@ def _installed(stand_in: hooks.NetworkHook) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _judging(player: Player, *, whole: bool) -> Iterator[None]:
+def _judging(player: Replayer, *, whole: bool) -> Iterator[None]:
     """Raises what was said wrong in the block, unless that raises something of its own."""
     try:
         yield

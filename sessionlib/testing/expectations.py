@@ -21,7 +21,7 @@ from typing import Any
 from sessionlib.testing.comparison import Difference, Ids, common_ids, differences, id_pairs, own_ids
 from sessionlib.testing.format import CALL, Line
 
-__all__ = ["RecordedCall", "Script", "Track", "calls_of", "is_optional", "tracks_of"]
+__all__ = ["Expectations", "RecordedCall", "RecordedConnection", "calls_of", "is_optional", "tracks_of"]
 
 # Leaving is no part of a conversation: the engine answers it with nothing, and a link may be gone by then.
 _OPTIONAL = "disconnect_session"
@@ -30,7 +30,7 @@ _NAMES_SESSION = ("session_created", "connect_session")
 
 
 @dataclass(eq=False)
-class Track:
+class RecordedConnection:
     """One recorded connection, and how far it has been replayed.
 
     Attributes:
@@ -104,7 +104,7 @@ class Track:
         bound = self.says[said].line if said < len(self.says) else math.inf
         return bisect_left(self.hears, bound, key=lambda line: line.line)
 
-    def swap(self, other: Track, translate: Callable[[Line], Line]) -> None:
+    def swap(self, other: RecordedConnection, translate: Callable[[Line], Line]) -> None:
         """Has two tracks change places in what has happened so far; neither's connection misses anything.
 
         Args:
@@ -142,13 +142,13 @@ def is_optional(frame: Any) -> bool:
     return isinstance(frame, dict) and frame.get("type") == _OPTIONAL
 
 
-def tracks_of(lines: Sequence[Line]) -> list[Track]:
+def tracks_of(lines: Sequence[Line]) -> list[RecordedConnection]:
     """Gives the connections of a recording, in the order in which they were opened."""
-    tracks: dict[int, Track] = {}
+    tracks: dict[int, RecordedConnection] = {}
     for line in lines:
         if line.where == CALL:
             continue
-        track = tracks.setdefault(line.number, Track())
+        track = tracks.setdefault(line.number, RecordedConnection())
         if line.sign != "=" and not is_optional(line.value):
             (track.says if line.sign == ">" else track.hears).append(line)
         if line.sign == "=" and "open" in line.value:
@@ -165,7 +165,7 @@ def calls_of(lines: Sequence[Line]) -> list[RecordedCall]:
     return [RecordedCall(line, answers[line.number]) for line in said if line.number in answers]
 
 
-class Script:
+class Expectations:
     """A recording, and how far it has been replayed.
 
     Args:
@@ -179,7 +179,7 @@ class Script:
 
     # ---- connections -----------------------------------------------------------------------------
 
-    def claim(self, thread: str) -> Track | None:
+    def claim(self, thread: str) -> RecordedConnection | None:
         """Gives the track for a new connection; None when there is none left.
 
         Args:
@@ -191,7 +191,7 @@ class Script:
             track.opened = True
         return track
 
-    def say(self, track: Track, value: Any) -> Track | None:
+    def say(self, track: RecordedConnection, value: Any) -> RecordedConnection | None:
         """Notes that something was said.
 
         Args:
@@ -217,7 +217,7 @@ class Script:
                 return other
         return None
 
-    def says_later(self, track: Track, value: Any) -> bool:
+    def says_later(self, track: RecordedConnection, value: Any) -> bool:
         """Whether something is to be said on a track, but another thread has to say something before; files may differ.
 
         What one thread says has its order. Where several share a session, any of them may say it: a thread of a
@@ -235,7 +235,7 @@ class Script:
         """Gives where something that was said differs from what was recorded."""
         return list(differences(self._ids.translate(line.value), value))
 
-    def hearable(self, track: Track, most: int = 1) -> list[Line]:
+    def hearable(self, track: RecordedConnection, most: int = 1) -> list[Line]:
         """Gives what can be heard on a track now, with the ids of now.
 
         Args:
@@ -255,7 +255,7 @@ class Script:
     def _translated(self, line: Line) -> Line:
         return replace(line, value=self._ids.translate(line.value))
 
-    def _group(self, track: Track) -> list[Track]:
+    def _group(self, track: RecordedConnection) -> list[RecordedConnection]:
         if not track.session_id:
             return [track]
         return [other for other in self._tracks if other.session_id == track.session_id]
@@ -263,7 +263,7 @@ class Script:
     def _same(self, line: Line, value: Any, ids: Ids) -> bool:
         return next(differences(ids.translate(line.value), value), None) is None
 
-    def _changed_over(self, track: Track, other: Track, value: Any) -> Ids | None:
+    def _changed_over(self, track: RecordedConnection, other: RecordedConnection, value: Any) -> Ids | None:
         """Gives the ids with which a connection may change over to another track, where a value is said next.
 
         It may when the same was said on both so far, and what follows the other one has said no more of it.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Union
 
 from sessionlib.engine.errors import ModelError
-from sessionlib.engine.models.base import Asked, Piece, Question, Text, Thinking
+from sessionlib.engine.models.base import ModelRequest, Piece, RequestedCall, Text, Thinking
 from sessionlib.engine.sessions.cancellation import Stop
 
 __all__ = ["Saying", "ScriptedModel", "Step", "call_tool", "fail", "pause", "think"]
@@ -32,9 +32,9 @@ class Pause:
     until: float | threading.Event
 
 
-Saying = Union[str, Thinking, Asked, Fail, Pause]
+Saying = Union[str, Thinking, RequestedCall, Fail, Pause]
 """One thing that a model says: a piece of text, a thought, a tool call, a failure, or nothing for a while."""
-Step = Union[Saying, Iterable[Saying], Callable[[Question], Union[Saying, Iterable[Saying]]]]
+Step = Union[Saying, Iterable[Saying], Callable[[ModelRequest], Union[Saying, Iterable[Saying]]]]
 """One answer of a model: a saying, several in a row, or a function of the question that gives them."""
 
 
@@ -47,14 +47,14 @@ def think(text: str) -> Thinking:
     return Thinking(text)
 
 
-def call_tool(tool: str, /, **arguments: Any) -> Asked:
+def call_tool(tool: str, /, **arguments: Any) -> RequestedCall:
     """Makes a tool call; the step ends with it, and the next step hears the result.
 
     Args:
         tool: The tool's name; one that there is not gives an error to the model.
         **arguments: Its arguments.
     """
-    return Asked(tool, arguments)
+    return RequestedCall(tool, arguments)
 
 
 def fail(error: str) -> Fail:
@@ -93,13 +93,13 @@ class ScriptedModel:
 
     Attributes:
         name: What it is called, "scripted".
-        questions: What it was asked so far: each `Question` has ``said``, the conversation, and ``tools``.
+        questions: What it was asked so far: each `ModelRequest` has ``said``, the conversation, and ``tools``.
     """
 
     name = "scripted"
 
     def __init__(self, *steps: Step) -> None:
-        self.questions: list[Question] = []
+        self.questions: list[ModelRequest] = []
         # Protects what is asked and said.
         self._lock = threading.Lock()
         self._steps = list(steps)
@@ -122,7 +122,7 @@ class ScriptedModel:
         with self._lock:
             self._steps.extend(steps)
 
-    def answer(self, question: Question) -> Iterator[Piece]:
+    def answer(self, question: ModelRequest) -> Iterator[Piece]:
         """Gives the next step piece by piece.
 
         Args:
@@ -143,7 +143,7 @@ class ScriptedModel:
     def close(self) -> None:
         """Holds nothing."""
 
-    def _next(self, question: Question) -> Step:
+    def _next(self, question: ModelRequest) -> Step:
         with self._lock:
             self.questions.append(question)
             if self.is_over:
@@ -155,10 +155,10 @@ class ScriptedModel:
             return self._steps[self._said - 1]
 
 
-def _sayings(step: Any, question: Question) -> Iterable[Saying]:
+def _sayings(step: Any, question: ModelRequest) -> Iterable[Saying]:
     if callable(step):
         step = step(question)
-    return [step] if isinstance(step, (str, Thinking, Asked, Fail, Pause)) else step
+    return [step] if isinstance(step, (str, Thinking, RequestedCall, Fail, Pause)) else step
 
 
 def _wait(pause: Pause, stop: Stop) -> None:

@@ -13,7 +13,7 @@ from sessionlib._util.timing import Deadline, acquire
 from sessionlib.config import Endpoint
 from sessionlib.errors import SessionlibError, SessionTimeoutError
 from sessionlib.hooks import Dial, Exchange, Outcome
-from sessionlib.net.connect import Attempt
+from sessionlib.net.connect import CancelToken
 from sessionlib.protocol import codec
 from sessionlib.protocol.codec import Payload
 from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
@@ -82,7 +82,7 @@ class Recorder:
 
     # ---- links -----------------------------------------------------------------------------------
 
-    def open(self, endpoint: Endpoint, dial: Dial, deadline: Deadline, attempt: Attempt) -> Transport:
+    def open(self, endpoint: Endpoint, dial: Dial, deadline: Deadline, attempt: CancelToken) -> Transport:
         """Opens a link and notes what passes over it; see `NetworkHook.open`."""
         key = endpoint.key()
         self._redaction.hide(key)
@@ -167,16 +167,16 @@ class _RecordedTransport:
             raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
 
     @property
-    def has_unsent(self) -> bool:
-        return self._inner.has_unsent
+    def has_partial_message(self) -> bool:
+        return self._inner.has_partial_message
 
     @property
-    def heard(self) -> float:
-        return self._inner.heard
+    def last_received_at(self) -> float:
+        return self._inner.last_received_at
 
     @property
-    def received(self) -> int:
-        return self._inner.received
+    def bytes_received(self) -> int:
+        return self._inner.bytes_received
 
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         try:
@@ -189,9 +189,9 @@ class _RecordedTransport:
             self._note("<", bytes(message))
         return messages
 
-    def post(self, payload: bytes) -> None:
+    def enqueue(self, payload: bytes) -> None:
         self._note(">", payload)
-        self._inner.post(payload)
+        self._inner.enqueue(payload)
 
     def ping(self) -> None:
         self._inner.ping()

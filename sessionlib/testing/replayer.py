@@ -13,23 +13,23 @@ from typing import Any
 
 from sessionlib._util.timing import Deadline
 from sessionlib.config import Endpoint
-from sessionlib.connection.metered import Metered
+from sessionlib.connection.metered import LoggingTransport
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
 from sessionlib.hooks import Dial, Exchange, NetworkHook, Outcome
-from sessionlib.net.connect import Attempt
+from sessionlib.net.connect import CancelToken
 from sessionlib.protocol import codec, frames
 from sessionlib.protocol.codec import Payload
 from sessionlib.rest.calls import Call
 from sessionlib.testing import format
 from sessionlib.testing.comparison import brief, report
 from sessionlib.testing.errors import ReplayMismatchError
-from sessionlib.testing.expectations import Script, Track
+from sessionlib.testing.expectations import Expectations, RecordedConnection
 from sessionlib.testing.format import CALL, Line, replayed
 from sessionlib.testing.recorder import KEEPALIVE, call_json
 from sessionlib.testing.redaction import Redaction, Shrinker, shrink
 from sessionlib.transport.base import Transport
 
-__all__ = ["POLICY", "Player", "ReplayOverError", "ReplayedLink", "frame_json"]
+__all__ = ["POLICY", "ReplayOverError", "ReplayedLink", "Replayer", "frame_json"]
 
 # A close code after which no client tries again.
 POLICY = 1008
@@ -51,17 +51,17 @@ class ReplayedLink:
         received: How many bytes of messages have been heard.
     """
 
-    has_unsent = False
+    has_partial_message = False
 
-    def __init__(self, player: Player, track: Track) -> None:
+    def __init__(self, player: Replayer, track: RecordedConnection) -> None:
         self.track = track
-        self.received = 0
+        self.bytes_received = 0
         self._player = player
         self._closed = False
         self._pongs: deque[bytes] = deque()
 
     @property
-    def heard(self) -> float:
+    def last_received_at(self) -> float:
         """Now: a recording never falls silent."""
         return time.monotonic()
 
@@ -94,14 +94,14 @@ class ReplayedLink:
                 self.check()
                 messages = self._take()
                 if messages:
-                    self.received += sum(map(len, messages))
+                    self.bytes_received += sum(map(len, messages))
                     return messages
                 if limit.expired:
                     raise SessionTimeoutError(f"the peer did not answer within {limit.timeout} s")
                 self._player.wait(self.track, limit)
 
-    def post(self, payload: bytes) -> None:
-        """Says one small message, or answers a ping; see `Transport.post`."""
+    def enqueue(self, payload: bytes) -> None:
+        """Says one small message, or answers a ping; see `Transport.enqueue`."""
         frame = codec.loads(payload)
         if frame.get("type") in KEEPALIVE:
             with self._player.changed:
@@ -151,7 +151,7 @@ _UNSAID_SHOWN = 10
 _BATCH = 1024
 
 
-class Player:
+class Replayer:
     """Stands in for the network and answers from a recording; a `NetworkHook`.
 
     Args:
@@ -186,7 +186,7 @@ class Player:
         self._patience = patience
         self._beyond = beyond
         # All below is protected by `changed`.
-        self._script = Script(lines)
+        self._script = Expectations(lines)
         self._links: list[ReplayedLink] = []
         self._over = False
         # How many wait to say what is recorded behind something else.
@@ -195,7 +195,7 @@ class Player:
 
     # ---- what passes by --------------------------------------------------------------------------
 
-    def open(self, endpoint: Endpoint, dial: Dial, deadline: Deadline, attempt: Attempt) -> Transport:
+    def open(self, endpoint: Endpoint, dial: Dial, deadline: Deadline, attempt: CancelToken) -> Transport:
         """Gives the next recorded connection; see `NetworkHook.open`."""
         attempt.check()
         with self.changed:
@@ -216,7 +216,7 @@ class Player:
 
     def admit(self, link: Transport | None, frame: dict[str, Any], deadline: Deadline) -> None:
         """Has the posts of several threads in one session come in the recorded order; see `NetworkHook.admit`."""
-        link = link.inner if isinstance(link, Metered) else link
+        link = link.inner if isinstance(link, LoggingTransport) else link
         if isinstance(link, ReplayedLink):
             self.await_turn(link, frame_json(frame), deadline)
 
@@ -334,7 +334,7 @@ class Player:
         finally:
             self._early -= 1
 
-    def hear(self, track: Track) -> list[Line]:
+    def hear(self, track: RecordedConnection) -> list[Line]:
         """Takes what can be heard on a track now; the caller holds `changed`."""
         lines = self._script.hearable(track, _BATCH if self.speed is None else 1)
         if self.speed is not None:
@@ -344,7 +344,7 @@ class Player:
         track.hear(lines)
         return lines
 
-    def wait(self, track: Track, deadline: Deadline) -> None:
+    def wait(self, track: RecordedConnection, deadline: Deadline) -> None:
         """Waits until something has changed, or may be heard; fails the replay when nothing is said for too long."""
         now = time.monotonic()
         waits = [deadline.remaining()]

@@ -41,15 +41,15 @@ class Transport(Protocol):
         """
 
     @property
-    def has_unsent(self) -> bool:
+    def has_partial_message(self) -> bool:
         """Whether a message that was interrupted has left in part, and its rest will follow."""
 
     @property
-    def heard(self) -> float:
+    def last_received_at(self) -> float:
         """When the peer's last bytes came, on the monotonic clock."""
 
     @property
-    def received(self) -> int:
+    def bytes_received(self) -> int:
         """How many bytes have come from the peer."""
 
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
@@ -63,7 +63,7 @@ class Transport(Protocol):
             SessionProtocolError: The peer sent what WebSockets do not allow; it has been told.
         """
 
-    def post(self, payload: bytes) -> None:
+    def enqueue(self, payload: bytes) -> None:
         """Sends one small text message as soon as that is possible without waiting, now or later."""
 
     def ping(self) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult
 
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionConnectionError, SessionTimeoutError
-from sessionlib.net.connect import Address, Attempt, connect, resolve
+from sessionlib.net.connect import Address, CancelToken, connect, resolve
 from sessionlib.net.sockets import wait_readable, wait_writable
 from sessionlib.transport.proxy import Proxy
 
@@ -22,7 +22,7 @@ _OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, soc
 def dial(
     url: SplitResult,
     deadline: Deadline,
-    attempt: Attempt,
+    attempt: CancelToken,
     *,
     tls: ssl.SSLContext | None = None,
     proxy: Proxy | None = None,
@@ -56,7 +56,7 @@ def dial(
         raise
 
 
-def _resolve(host: str, port: int, deadline: Deadline, attempt: Attempt) -> list[Address]:
+def _resolve(host: str, port: int, deadline: Deadline, attempt: CancelToken) -> list[Address]:
     try:
         return resolve(host, port, deadline, attempt)
     except TimeoutError as error:
@@ -67,7 +67,7 @@ def _resolve(host: str, port: int, deadline: Deadline, attempt: Attempt) -> list
         ) from error
 
 
-def _connect(addresses: list[Address], target: str, deadline: Deadline, attempt: Attempt) -> socket.socket:
+def _connect(addresses: list[Address], target: str, deadline: Deadline, attempt: CancelToken) -> socket.socket:
     try:
         return connect(addresses, deadline, attempt, _OPTIONS)
     except OSError as error:
@@ -79,7 +79,7 @@ def _connect(addresses: list[Address], target: str, deadline: Deadline, attempt:
 
 
 def _secure(
-    sock: socket.socket, host: str, context: ssl.SSLContext, deadline: Deadline, attempt: Attempt
+    sock: socket.socket, host: str, context: ssl.SSLContext, deadline: Deadline, attempt: CancelToken
 ) -> ssl.SSLSocket:
     sock.setblocking(False)
     try:

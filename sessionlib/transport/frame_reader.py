@@ -16,7 +16,7 @@ from sessionlib.errors import MessageTooLargeError, SessionDisconnectedError, Se
 from sessionlib.protocol import codec
 from sessionlib.protocol.codec import Payload
 from sessionlib.transport.frame_writer import FrameWriter
-from sessionlib.transport.stream import Stream
+from sessionlib.transport.stream import BufferedStream
 
 __all__ = ["LARGE", "FrameReader"]
 
@@ -43,7 +43,7 @@ class FrameReader:
         writer: What answers.
     """
 
-    def __init__(self, stream: Stream, max_message_size: int, writer: FrameWriter) -> None:
+    def __init__(self, stream: BufferedStream, max_message_size: int, writer: FrameWriter) -> None:
         self._stream = stream
         self._max_size = max_message_size
         # What `_split` takes: large ones are read into a buffer of their own.

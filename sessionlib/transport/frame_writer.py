@@ -15,7 +15,7 @@ from websocket import ABNF
 
 from sessionlib._util.timing import Deadline, acquire
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
-from sessionlib.transport.stream import Stream
+from sessionlib.transport.stream import BufferedStream
 
 __all__ = ["FrameWriter", "encode_frame"]
 
@@ -83,7 +83,7 @@ class FrameWriter:
         in_message: Whether fragments of a message have left and its last has not: only control frames may follow.
     """
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: BufferedStream) -> None:
         self._stream = stream
         # Protects the order of bytes on the wire: frames, and the unsent rest of one.
         self._send_lock = threading.Lock()
@@ -117,11 +117,11 @@ class FrameWriter:
             self.flush()
 
     @property
-    def has_unsent(self) -> bool:
+    def has_partial_message(self) -> bool:
         """Whether a message that was interrupted has left in part, and its rest will follow."""
         return self._cut_short and not self._dead
 
-    def post(self, payload: bytes) -> None:
+    def enqueue(self, payload: bytes) -> None:
         """Sends one small text message as soon as that is possible without waiting."""
         frame = encode_frame(ABNF.OPCODE_TEXT, payload)
         # Behind a long upload one ping would pile up on the other.

@@ -14,7 +14,7 @@ import websocket
 
 from sessionlib._util.timing import Deadline, parse_retry_after
 from sessionlib.errors import SessionlibError, SessionProtocolError, SessionTimeoutError, api_error
-from sessionlib.transport.stream import Stream
+from sessionlib.transport.stream import BufferedStream
 
 __all__ = ["shake_hands"]
 
@@ -26,7 +26,7 @@ MAX_LINES = 128
 class _Guarded:
     """The socket that the library sees during the handshake."""
 
-    def __init__(self, stream: Stream, key: str, deadline: Deadline) -> None:
+    def __init__(self, stream: BufferedStream, key: str, deadline: Deadline) -> None:
         self._stream = stream
         self._key = key
         self._deadline = deadline
@@ -59,7 +59,7 @@ class _Guarded:
         self._stream.close()
 
 
-def shake_hands(stream: Stream, url: SplitResult, key: str, deadline: Deadline) -> None:
+def shake_hands(stream: BufferedStream, url: SplitResult, key: str, deadline: Deadline) -> None:
     """Turns a connected stream into a WebSocket.
 
     Args:
@@ -83,7 +83,7 @@ def shake_hands(stream: Stream, url: SplitResult, key: str, deadline: Deadline) 
         raise guarded.failure or SessionProtocolError("the server's answer is not a WebSocket handshake") from None
 
 
-def _write_all(stream: Stream, data: bytes, deadline: Deadline) -> None:
+def _write_all(stream: BufferedStream, data: bytes, deadline: Deadline) -> None:
     view = memoryview(data)
     while view:
         sent = stream.try_write(view)
@@ -92,7 +92,7 @@ def _write_all(stream: Stream, data: bytes, deadline: Deadline) -> None:
         view = view[sent:]
 
 
-def _read_head(stream: Stream, deadline: Deadline) -> bytes:
+def _read_head(stream: BufferedStream, deadline: Deadline) -> bytes:
     stream.deadline = deadline
     while (end := stream.data.find(b"\r\n\r\n")) < 0:
         if len(stream.data) > MAX_HEAD:

@@ -17,7 +17,7 @@ from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
 from sessionlib.net.connect import shut
 from sessionlib.net.sockets import wait_readable, wait_writable
 
-__all__ = ["Stream", "wrap"]
+__all__ = ["BufferedStream", "wrap"]
 
 # Read at once: little where little comes, because a buffer has to be made before it is known how much.
 SMALLEST = 16384
@@ -29,7 +29,7 @@ LARGEST_SPARE = 1 << 22
 _spare: deque[bytearray] = deque(maxlen=1)
 
 
-class Stream:
+class BufferedStream:
     """A plain TCP connection.
 
     Attributes:
@@ -45,8 +45,8 @@ class Stream:
         self.data = b""
         self.pos = 0
         self.deadline: Deadline | None = None
-        self.heard = time.monotonic()
-        self.received = 0
+        self.last_received_at = time.monotonic()
+        self.bytes_received = 0
         self._chunk = SMALLEST
         self._lent: bytearray | None = None
         self._set_up(sock)
@@ -72,8 +72,8 @@ class Stream:
             raise SessionDisconnectedError(f"the connection broke: {error.strerror or error}") from error
         if not chunk:
             raise SessionDisconnectedError("the peer ended the connection without a close frame")
-        self.heard = time.monotonic()
-        self.received += len(chunk)
+        self.last_received_at = time.monotonic()
+        self.bytes_received += len(chunk)
         if len(chunk) == self._chunk < LARGEST:
             self._chunk *= 2
         elif len(chunk) < self._chunk // 4 and self._chunk > SMALLEST:
@@ -181,8 +181,8 @@ class Stream:
                 raise SessionDisconnectedError(f"the connection broke: {error.strerror or error}") from error
             if not size:
                 raise SessionDisconnectedError("the peer ended the connection without a close frame")
-            self.heard = time.monotonic()
-            self.received += size
+            self.last_received_at = time.monotonic()
+            self.bytes_received += size
             filled += size
         return filled
 
@@ -190,7 +190,7 @@ class Stream:
         return self._sock.send(view, _DONT_WAIT)
 
 
-class TlsStream(Stream):
+class TlsStream(BufferedStream):
     """A TLS connection. One OpenSSL object must not be read and written at the same time, so the
     socket never blocks and each call into it is a short one under a lock."""
 
@@ -246,6 +246,6 @@ class TlsStream(Stream):
             return self._sock.send(view)
 
 
-def wrap(sock: socket.socket) -> Stream:
+def wrap(sock: socket.socket) -> BufferedStream:
     """Gives the stream for a connected socket, TLS or not."""
-    return TlsStream(sock) if isinstance(sock, ssl.SSLSocket) else Stream(sock)
+    return TlsStream(sock) if isinstance(sock, ssl.SSLSocket) else BufferedStream(sock)

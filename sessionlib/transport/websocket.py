@@ -11,14 +11,14 @@ from websocket import ABNF
 
 from sessionlib._util.timing import Deadline, acquire
 from sessionlib.errors import SessionTimeoutError
-from sessionlib.net.connect import Attempt
+from sessionlib.net.connect import CancelToken
 from sessionlib.protocol.codec import Payload
 from sessionlib.transport.dial import dial
 from sessionlib.transport.frame_reader import FrameReader
 from sessionlib.transport.frame_writer import FrameWriter, encode_frame
 from sessionlib.transport.handshake import shake_hands
 from sessionlib.transport.proxy import choose_proxy
-from sessionlib.transport.stream import Stream, wrap
+from sessionlib.transport.stream import BufferedStream, wrap
 
 __all__ = ["WebSocketTransport", "open_websocket"]
 
@@ -27,7 +27,7 @@ def open_websocket(
     url: str,
     key: str,
     deadline: Deadline,
-    attempt: Attempt,
+    attempt: CancelToken,
     *,
     max_message_size: int,
     tls: ssl.SSLContext | None = None,
@@ -69,7 +69,7 @@ class WebSocketTransport:
         max_message_size: The largest message accepted, in bytes.
     """
 
-    def __init__(self, stream: Stream, max_message_size: int) -> None:
+    def __init__(self, stream: BufferedStream, max_message_size: int) -> None:
         self._stream = stream
         # Held for the length of a message, so that no other comes between its fragments.
         self._message_lock = threading.Lock()
@@ -101,27 +101,27 @@ class WebSocketTransport:
             self._message_lock.release()
 
     @property
-    def has_unsent(self) -> bool:
+    def has_partial_message(self) -> bool:
         """Whether a message that was interrupted has left in part, and its rest will follow."""
-        return self._writer.has_unsent
+        return self._writer.has_partial_message
 
     @property
-    def heard(self) -> float:
+    def last_received_at(self) -> float:
         """When the peer's last bytes came, on the monotonic clock."""
-        return self._stream.heard
+        return self._stream.last_received_at
 
     @property
-    def received(self) -> int:
+    def bytes_received(self) -> int:
         """How many bytes have come from the peer."""
-        return self._stream.received
+        return self._stream.bytes_received
 
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         """Waits for text messages and gives all that have arrived; see `Transport.recv`."""
         return self._reader.recv(deadline)
 
-    def post(self, payload: bytes) -> None:
+    def enqueue(self, payload: bytes) -> None:
         """Sends one small text message as soon as that is possible without waiting."""
-        self._writer.post(payload)
+        self._writer.enqueue(payload)
 
     def ping(self) -> None:
         """Sends a WebSocket ping as soon as that is possible without waiting."""

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessionlib import MessageSender, SessionMessage, SessionMessageRole, UserSessionMessage, content
-from sessionlib.connection.sender import Outgoing
+from sessionlib.connection.sender import EncodedPost
 from sessionlib.content import encode_approval
 
 OCTETS = "application/octet-stream"
@@ -30,7 +30,7 @@ def file_form(data: bytes, name: str, mime_type: str) -> dict[str, Any]:
 
 def sent(contents: Any) -> Any:
     """What arrives of encoded contents."""
-    outgoing = Outgoing({"type": "post_messages", "messages": contents})
+    outgoing = EncodedPost({"type": "post_messages", "messages": contents})
     try:
         return json.loads(b"".join(piece for piece, _ in outgoing.pieces()))["messages"]
     finally:

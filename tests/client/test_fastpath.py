@@ -21,7 +21,7 @@ from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.protocol import codec, frames
 from sessionlib.protocol.client import Intake
 from sessionlib.protocol.parser import Run
-from sessionlib.protocol.recovery import Seen
+from sessionlib.protocol.recovery import RecoveryTracker
 from sessionlib.transport.frame_reader import LARGE
 from sessionlib.transport.stream import LARGEST, wrap
 from sessionlib.transport.websocket import WebSocketTransport
@@ -282,8 +282,8 @@ def test_both_ways_make_the_same_of_any_messages(messages: list[bytes]) -> None:
 
 
 def known_by(events: list[SessionEvent], runs: list[Run]) -> dict[str, Any]:
-    seen = Seen("s1", from_start=True)
-    assert seen.admit(events, runs) == events
+    seen = RecoveryTracker("s1", from_start=True)
+    assert seen.filter(events, runs) == events
     return dict(vars(seen))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from sessionlib import SessionDisconnectedError
 from sessionlib.connection import heartbeat
-from sessionlib.connection.options import LinkOptions
+from sessionlib.connection.options import ConnectionOptions
 from tests.client.sessions import opened, resumed_session
 from tests.client.test_hub import CollectingEvents
 from tests.support.script_engine import Received, ScriptEngine
@@ -31,7 +31,7 @@ class CountingHeart:
         self.beats += 1
         return now + 0.005
 
-    def let_go(self) -> None:
+    def close_nowait(self) -> None:
         self.let_go_by = threading.current_thread().name
 
 
@@ -87,7 +87,7 @@ class AnsweringLink:
     """Hears a pong to every session's ping, or to every WebSocket ping, at once."""
 
     def __init__(self, now: float, answers: str) -> None:
-        self.now = self.heard = now
+        self.now = self.last_received_at = now
         self.answers = answers
         self.sent: list[tuple[float, str]] = []
         self.is_dead = False
@@ -95,7 +95,7 @@ class AnsweringLink:
     def ping(self) -> None:
         self._send("ping")
 
-    def post(self, payload: bytes) -> None:
+    def enqueue(self, payload: bytes) -> None:
         self._send("ping_session")
 
     def abort(self) -> None:
@@ -104,10 +104,10 @@ class AnsweringLink:
     def _send(self, kind: str) -> None:
         self.sent.append((self.now, kind))
         if kind == self.answers:
-            self.heard = self.now
+            self.last_received_at = self.now
 
     def live(self, seconds: float) -> None:
-        pulse, end = heartbeat.Pulse(LinkOptions()), self.now + seconds
+        pulse, end = heartbeat.PingSchedule(ConnectionOptions()), self.now + seconds
         following = pulse.begin(self.now)
         while following < end and not self.is_dead:
             self.now = following
@@ -123,7 +123,7 @@ def test_an_engine_that_answers_the_sessions_pings_gets_no_others() -> None:
 
 
 def test_pings_that_were_missed_are_not_made_up_for() -> None:
-    link, pulse = AnsweringLink(1234.5, "ping_session"), heartbeat.Pulse(LinkOptions())
+    link, pulse = AnsweringLink(1234.5, "ping_session"), heartbeat.PingSchedule(ConnectionOptions())
     pulse.begin(link.now)
     link.now += 30.0
     following = pulse.beat(cast(Any, link), "s1", link.now)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from sessionlib.connection.join import Joiner
-from sessionlib.connection.state import LinkState, StateObservers
+from sessionlib.connection.state import ConnectionState, StateObservers
 from sessionlib.protocol.client import SessionState
 from tests.client.sessions import resumed_session
 from tests.support.script_engine import ScriptEngine
@@ -32,7 +32,7 @@ def test_changes_that_threads_make_are_told_in_their_order() -> None:
             assert go_on.wait(30)
         told.append(state)
 
-    link = LinkState(cast(Joiner, Named()), tell)
+    link = ConnectionState(cast(Joiner, Named()), tell)
     first = threading.Thread(target=link.change, args=(SessionState.CONNECTED,))
     second = threading.Thread(target=link.change, args=(SessionState.DISCONNECTED,))
     first.start()

@@ -64,7 +64,7 @@ class InterruptedStream(FullStream):
     transport: WebSocketTransport
 
     def wait_writable(self, deadline: Deadline) -> bool:
-        self.transport.post(b"{}")
+        self.transport.enqueue(b"{}")
         self.transport.close()
         super().wait_writable(deadline)
         raise KeyboardInterrupt
@@ -75,16 +75,16 @@ def test_a_message_that_left_whole_is_sent_even_if_the_answer_to_a_close_is_not(
     stream.transport = transport = WebSocketTransport(stream, 1000)
     transport.send(b"{}", Deadline(1.0))
     assert stream.written == [TEXT]
-    assert not transport.has_unsent
+    assert not transport.has_partial_message
 
 
 def test_nothing_follows_a_close() -> None:
     stream: Any = OpenStream()
     transport = WebSocketTransport(stream, 1000)
-    transport.post(b"{}")
+    transport.enqueue(b"{}")
     transport.close()
     transport.ping()
-    transport.post(b"{}")
+    transport.enqueue(b"{}")
     with pytest.raises(SessionDisconnectedError):
         transport.send(b"{}", Deadline(1.0))
     assert stream.written == [TEXT, CLOSE]
@@ -95,14 +95,14 @@ def test_an_interrupted_sender_sends_what_was_left_for_it() -> None:
     stream.transport = transport = WebSocketTransport(stream, 1000)
     with pytest.raises(KeyboardInterrupt):
         transport.send(b"{}", Deadline(1.0))
-    assert not transport.has_unsent
+    assert not transport.has_partial_message
     assert stream.written == [TEXT, CLOSE]
 
 
 def test_a_refused_sender_sends_what_was_left_for_it() -> None:
     stream: Any = FullStream()
     transport = WebSocketTransport(stream, 1000)
-    transport.post(b"{}")
+    transport.enqueue(b"{}")
     transport.close()
     assert stream.written == []
     stream.is_full = False
@@ -114,16 +114,16 @@ def test_a_refused_sender_sends_what_was_left_for_it() -> None:
 def test_a_sender_interrupted_behind_another_frame_leaves_that_frame_alone() -> None:
     stream: Any = InterruptedStream()
     stream.transport = transport = WebSocketTransport(stream, 1000)
-    transport.post(b"[]")  # as long as the message
+    transport.enqueue(b"[]")  # as long as the message
     with pytest.raises(KeyboardInterrupt):
         transport.send(b"{}", Deadline(1.0))
-    assert not transport.has_unsent
+    assert not transport.has_partial_message
     assert stream.written == [TEXT, TEXT, CLOSE]
 
 
 def test_closing_waits_for_room() -> None:
     stream: Any = FullStream()
     transport = WebSocketTransport(stream, 1000)
-    transport.post(b"{}")
+    transport.enqueue(b"{}")
     transport.close(deadline=Deadline(1.0))
     assert stream.written == [TEXT, CLOSE]

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from sessionlib import MissingExtraError, Session, SessionDisconnectedError, SessionState, UserSessionMessage
-from sessionlib.connection.sender import Outgoing
+from sessionlib.connection.sender import EncodedPost
 from sessionlib.content import PIECE, Bytes, File, Stream
 from tests.client.sessions import opened
 from tests.support.processes import run_script
@@ -373,7 +373,7 @@ def test_a_source_can_be_read_twice(source: Any) -> None:
 
 
 def test_whatever_looks_like_a_mark_stays_what_it_is() -> None:
-    outgoing = Outgoing({"type": "post_messages", "messages": ["0" * 32, {"value": {"raw_bytes": Bytes(b"abc")}}]})
+    outgoing = EncodedPost({"type": "post_messages", "messages": ["0" * 32, {"value": {"raw_bytes": Bytes(b"abc")}}]})
     assert outgoing.payload is not None
     assert outgoing.payload.count(b"YWJj") == 1
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sessionlib.engine import LocalEngine, tool
-from sessionlib.engine.models import DemoModel, Piece, Question
+from sessionlib.engine.models import DemoModel, ModelRequest, Piece
 from sessionlib.engine.store.database import Database
 
 from .helpers import KEY
@@ -65,7 +65,7 @@ class _Model(DemoModel):
     def __init__(self, boundaries: _Boundaries) -> None:
         self._boundaries = boundaries
 
-    def answer(self, question: Question) -> Iterator[Piece]:
+    def answer(self, question: ModelRequest) -> Iterator[Piece]:
         for piece in super().answer(question):
             self._boundaries.cross()
             yield piece

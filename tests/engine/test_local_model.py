@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sessionlib.engine import LocalEngine, ModelError, tool
-from sessionlib.engine.models import LocalModel, Question, Said, Text
+from sessionlib.engine.models import LocalModel, ModelRequest, Said, Text
 from sessionlib.engine.models.llama import weights_path
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 from tests.support.processes import run_script
@@ -48,15 +48,15 @@ def test_it_calls_a_tool_with_arguments_that_fit(model: LocalModel) -> None:
 @pytest.mark.timeout(300)
 def test_a_text_of_many_tokens_is_shortened_and_endless_instructions_are_told(model: LocalModel) -> None:
     long = Said("user", "水火木金土" * 1600)
-    assert next(model.answer(Question("", (long, Said("assistant", "水"), Said("user", "Hello!")))))
+    assert next(model.answer(ModelRequest("", (long, Said("assistant", "水"), Said("user", "Hello!")))))
     with pytest.raises(ModelError, match="too long for it together"):
-        list(model.answer(Question("x y z " * 20_000, (Said("user", "Hello!"),))))
+        list(model.answer(ModelRequest("x y z " * 20_000, (Said("user", "Hello!"),))))
 
 
 @pytest.mark.timeout(300)
 def test_stopping_stops_it(model: LocalModel) -> None:
     stop = Stop()
-    pieces = model.answer(Question("", (Said("user", "Tell me a long story."),), stop=stop))
+    pieces = model.answer(ModelRequest("", (Said("user", "Tell me a long story."),), stop=stop))
     assert isinstance(next(pieces), Text)
     stop.stop("enough")
     with pytest.raises(StoppedError, match="enough"):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sessionlib.engine import Limits, LocalEngine, ModelError, tool
-from sessionlib.engine.models import Asked, OpenAIModel, Piece, Question, Result, Said, Text, Thinking
+from sessionlib.engine.models import ModelRequest, OpenAIModel, Piece, RequestedCall, Result, Said, Text, Thinking
 from sessionlib.engine.models.factory import make_model
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 
@@ -109,7 +109,7 @@ def ask(*replies: Reply | bytes, timeout: float = 30.0, stop: Stop | None = None
     with Endpoint(*replies) as endpoint:
         model = OpenAIModel("m", base_url=endpoint.url, api_key=KEY, timeout=timeout)
         try:
-            question = Question("Be brief.", (Said("user", "hi"),), stop=stop or Stop())
+            question = ModelRequest("Be brief.", (Said("user", "hi"),), stop=stop or Stop())
             return list(model.answer(question)), endpoint
         finally:
             model.close()
@@ -127,7 +127,13 @@ def test_text_thoughts_and_calls_are_streamed() -> None:
             finish="tool_calls",
         )
     )
-    assert pieces == [Thinking("hm"), Text("I will "), Text("look."), Asked("add", {"a": 1}), Asked("add", "nonsense")]
+    assert pieces == [
+        Thinking("hm"),
+        Text("I will "),
+        Text("look."),
+        RequestedCall("add", {"a": 1}),
+        RequestedCall("add", "nonsense"),
+    ]
     assert endpoint.requests[0]["messages"] == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "hi"},
@@ -173,7 +179,7 @@ def test_every_message_of_the_past_has_a_content_and_every_call_a_result() -> No
     past = (Said("user", "hi"), Said("assistant"), Said("user", "add"), Said("assistant", results=results))
     with Endpoint(GOOD) as endpoint:
         model = OpenAIModel("m", base_url=endpoint.url, api_key=KEY)
-        list(model.answer(Question("", past)))
+        list(model.answer(ModelRequest("", past)))
         model.close()
     messages = endpoint.requests[0]["messages"]
     assert [message["content"] for message in messages] == ["hi", "", "add", None, "2", "Error: this call was not run"]
@@ -246,7 +252,7 @@ def test_an_endpoint_that_fails_ends_the_answer_in_words_without_the_key(
         # Short only for the one that is about it: each other answer is to be waited for, and asked for once.
         model = OpenAIModel("m", base_url=endpoint.url, api_key=KEY, timeout=1.0 if reply is _hang else 30.0)
         with pytest.raises(ModelError) as failed:
-            list(model.answer(Question("", (Said("user", "hi"),))))
+            list(model.answer(ModelRequest("", (Said("user", "hi"),))))
         model.close()
     assert told in str(failed.value)
     assert KEY not in str(failed.value) + repr(model) + caplog.text
@@ -259,7 +265,7 @@ def test_an_endpoint_that_is_not_there_is_told() -> None:
     for url in (f"http://127.0.0.1:{port}/v1", "http://nowhere.invalid/v1"):
         model = OpenAIModel("m", base_url=url, api_key=KEY, timeout=2)
         with pytest.raises(ModelError, match="cannot be reached"):
-            list(model.answer(Question("", (Said("user", "hi"),))))
+            list(model.answer(ModelRequest("", (Said("user", "hi"),))))
         model.close()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sessionlib.engine import Limits, LocalEngine, tool
-from sessionlib.engine.models import Asked, Text
+from sessionlib.engine.models import RequestedCall, Text
 from sessionlib.engine.store.calls import Calls
 from sessionlib.protocol import frames
 
@@ -175,7 +175,11 @@ def test_what_was_done_before_a_restart_is_told_in_its_place(relay: Relay, tmp_p
 
 def test_every_call_of_a_turn_that_is_cut_has_a_result(relay: Relay) -> None:
     model = Scripted(
-        says(Asked("leg", {"number": 0}), Asked("asked", {"number": 1}), Asked("leg", {"number": 2})),
+        says(
+            RequestedCall("leg", {"number": 0}),
+            RequestedCall("asked", {"number": 1}),
+            RequestedCall("leg", {"number": 2}),
+        ),
         says(Text("What was that?")),
     )
     limits = Limits(turn_seconds=2.0)  # in which one tool has to end, and the next turn as well

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from sessionlib.engine import Limits, LocalEngine, ModelError, tool
-from sessionlib.engine.models import Asked, Piece, Question, Text, Thinking
+from sessionlib.engine.models import ModelRequest, Piece, RequestedCall, Text, Thinking
 from sessionlib.protocol import frames
 
 from .helpers import Caller, answer_of, content_of, eventually, file, kinds
 
-Answer = Callable[[Question], Iterator[Piece]]
+Answer = Callable[[ModelRequest], Iterator[Piece]]
 
 
 class Scripted:
@@ -23,10 +23,10 @@ class Scripted:
     name = "scripted"
 
     def __init__(self, *answers: Answer) -> None:
-        self.asked: list[Question] = []
+        self.asked: list[ModelRequest] = []
         self._answers = answers
 
-    def answer(self, question: Question) -> Iterator[Piece]:
+    def answer(self, question: ModelRequest) -> Iterator[Piece]:
         self.asked.append(question)
         return self._answers[min(len(self.asked), len(self._answers)) - 1](question)
 
@@ -39,7 +39,7 @@ def says(*pieces: Piece) -> Answer:
 
 
 def fails(error: Exception) -> Answer:
-    def answer(question: Question) -> Iterator[Piece]:
+    def answer(question: ModelRequest) -> Iterator[Piece]:
         yield Text("half an ")
         raise error
 
@@ -67,7 +67,10 @@ def test_thinking_is_told_before_the_answer() -> None:
 
 
 def test_text_before_tool_calls_is_a_message_of_its_own() -> None:
-    model = Scripted(says(Text("I look."), Asked("double", {"n": 2}), Asked("double", {"n": 3})), says(Text("4 and 6")))
+    model = Scripted(
+        says(Text("I look."), RequestedCall("double", {"n": 2}), RequestedCall("double", {"n": 3})),
+        says(Text("4 and 6")),
+    )
     with LocalEngine(tools=[double], model=model) as engine, Caller.on(engine) as caller:
         heard = caller.ask("how much?")
         assert kinds(heard)[2:] == [
@@ -132,8 +135,8 @@ def test_an_empty_answer_is_a_whole_message() -> None:
 @pytest.mark.parametrize(
     ("limits", "answer", "told"),
     [
-        (Limits(steps=3), says(Asked("double", {"n": 1})), "after 3 steps"),
-        (Limits(step_calls=2), says(*[Asked("double", {"n": 1})] * 3), "over 2 tool calls"),
+        (Limits(steps=3), says(RequestedCall("double", {"n": 1})), "after 3 steps"),
+        (Limits(step_calls=2), says(*[RequestedCall("double", {"n": 1})] * 3), "over 2 tool calls"),
         (Limits(answer_chars=100), lambda question: iter(lambda: Text("x" * 30), None), "over 100 characters"),
     ],
 )
@@ -145,7 +148,7 @@ def test_a_model_out_of_bounds_is_stopped(limits: Limits, answer: Answer, told: 
 def test_a_model_that_goes_on_and_on_is_stopped_by_terminating() -> None:
     stopped = threading.Event()
 
-    def endless(question: Question) -> Iterator[Piece]:
+    def endless(question: ModelRequest) -> Iterator[Piece]:
         try:
             while True:
                 yield Text("on and ")
@@ -167,7 +170,7 @@ def test_a_model_that_goes_on_and_on_is_stopped_by_terminating() -> None:
 def test_the_history_shows_what_is_being_streamed() -> None:
     go = threading.Event()
 
-    def slow(question: Question) -> Iterator[Piece]:
+    def slow(question: ModelRequest) -> Iterator[Piece]:
         yield Text("so ")
         yield Text("far")
         go.wait(10)
@@ -186,7 +189,7 @@ def test_the_history_shows_what_is_being_streamed() -> None:
 def test_a_client_that_leaves_does_not_stop_the_turn() -> None:
     go = threading.Event()
 
-    def slow(question: Question) -> Iterator[Piece]:
+    def slow(question: ModelRequest) -> Iterator[Piece]:
         go.wait(10)
         yield Text("done")
 
@@ -213,7 +216,7 @@ def test_the_oldest_turns_are_forgotten_when_there_are_too_many() -> None:
 
 
 def test_a_turn_is_told_whole_and_of_the_others_as_many_as_there_is_room_for() -> None:
-    steps = [says(Text(f"step {number}"), Asked("double", {"n": number})) for number in range(5)]
+    steps = [says(Text(f"step {number}"), RequestedCall("double", {"n": number})) for number in range(5)]
     model = Scripted(says(Text("one")), says(Text("two")), *steps, says(Text("three")))
     limits = Limits(memory_messages=3)
     with LocalEngine(tools=[double], model=model, limits=limits) as engine, Caller.on(engine) as caller:
@@ -227,7 +230,7 @@ def test_a_turn_is_told_whole_and_of_the_others_as_many_as_there_is_room_for() -
 def test_too_many_turns_in_the_queue_are_refused() -> None:
     go = threading.Event()
 
-    def slow(question: Question) -> Iterator[Piece]:
+    def slow(question: ModelRequest) -> Iterator[Piece]:
         go.wait(10)
         yield Text("done")
 
@@ -243,7 +246,7 @@ def test_too_many_turns_in_the_queue_are_refused() -> None:
 def test_closing_ends_running_turns_in_words() -> None:
     begun = threading.Event()
 
-    def slow(question: Question) -> Iterator[Piece]:
+    def slow(question: ModelRequest) -> Iterator[Piece]:
         begun.set()
         stopped = threading.Event()
         with question.stop.calling(stopped.set):

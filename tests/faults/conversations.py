@@ -21,7 +21,7 @@ from sessionlib import (
 )
 from sessionlib.approvals import ApprovalRequest
 from sessionlib.engine import LocalEngine, tool
-from sessionlib.engine.models.base import Asked, Piece, Question, Text
+from sessionlib.engine.models.base import ModelRequest, Piece, RequestedCall, Text
 
 __all__ = ["FRONT", "LIMIT", "WAYS", "Heard", "Way", "check", "make_engine", "one_session"]
 
@@ -44,13 +44,13 @@ class ShortModel:
 
     name = "short"
 
-    def answer(self, question: Question) -> Iterator[Piece]:
+    def answer(self, question: ModelRequest) -> Iterator[Piece]:
         """Gives the one answer there is to the last message."""
         said = question.said[-1]
         if said.results:
             yield from map(Text, ANSWERS["run"])
         elif said.text == "run":
-            yield Asked("go", {})
+            yield RequestedCall("go", {})
         else:
             yield from map(Text, ANSWERS[said.text])
 

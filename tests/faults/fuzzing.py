@@ -13,8 +13,8 @@ from typing import Any
 from sessionlib import Session, SessionError
 from sessionlib.protocol import frames
 from sessionlib.protocol.client import SessionState
-from sessionlib.protocol.recovery import Seen
-from sessionlib.transport.stream import Stream
+from sessionlib.protocol.recovery import RecoveryTracker
+from sessionlib.transport.stream import BufferedStream
 from sessionlib.transport.websocket import WebSocketTransport
 from tests.support.script_engine import agent_message, notification, text_content, turn, user_message
 from tests.support.ws_bytes import close_frame, fragments, ping_frame, pong_frame, text_frame
@@ -26,7 +26,7 @@ LIMIT = 100_000
 """The largest message that the client accepts here."""
 
 
-class Feed(Stream):
+class Feed(BufferedStream):
     """A stream without a socket: gives the bytes in pieces, then the end, and takes what is written.
 
     Args:
@@ -82,7 +82,7 @@ def consume(pieces: Sequence[bytes], *, interrupted: bool = False) -> list[BaseE
     feed = Feed(pieces)
     transport = WebSocketTransport(feed, LIMIT)
     reader = connection._reader
-    reader._seen = Seen("s1", from_start=True)
+    reader._seen = RecoveryTracker("s1", from_start=True)
     if interrupted:
         reader._seen.interrupt()
     connection.link.change(SessionState.CONNECTED, transport)

@@ -28,7 +28,7 @@ from sessionlib import (
 )
 from sessionlib._util.retry import is_transient
 from sessionlib._util.timing import Deadline
-from sessionlib.net.connect import Attempt
+from sessionlib.net.connect import CancelToken
 from sessionlib.testing import FaultProxy
 from sessionlib.transport.dial import _secure
 from sessionlib.transport.proxy import choose_proxy, parse_proxy
@@ -294,7 +294,7 @@ def test_a_reset_before_the_tls_handshake_is_worth_another_try() -> None:
         far.close()
         assert eventually(lambda: near.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == CLOSED)
         with pytest.raises(SessionConnectionError) as caught:
-            _secure(near, "engine.example", ssl.create_default_context(), Deadline(5), Attempt())
+            _secure(near, "engine.example", ssl.create_default_context(), Deadline(5), CancelToken())
     assert is_transient(caught.value)
 
 

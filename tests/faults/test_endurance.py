@@ -193,7 +193,7 @@ with make() as session, session.listen(event_types=["message_delta"], maxsize=0,
     began, early, count = time.monotonic(), 0, 0
     while count < {total}:
         if count % 20_000 == 0:
-            transport.post(codec.dumps(frames.ping_session("s1")))
+            transport.enqueue(codec.dumps(frames.ping_session("s1")))
         event = next(listener)
         count += 1
         if count == 100_000:

@@ -30,7 +30,7 @@ class FrameTape:
         """Begins to listen, for the rest of the process."""
         _after(WebSocketTransport, "recv", lambda args, messages: self._note("<", messages))
         _after(WebSocketTransport, "send", lambda args, _: self._note(">", args[:1]))
-        _after(WebSocketTransport, "post", lambda args, _: self._note(">", args[:1]))
+        _after(WebSocketTransport, "enqueue", lambda args, _: self._note(">", args[:1]))
         _after(WebSocketTransport, "send_pieces", lambda args, _: self._note(">", [b"(a message in pieces)"]))
 
     def clear(self) -> None:

@@ -28,7 +28,7 @@ from typing import Any
 
 from sessionlib.protocol import frames
 from sessionlib.protocol.frames import Frame
-from sessionlib.testing.faults.listener import Listener
+from sessionlib.testing.faults.listener import FaultListener
 
 from .connection import Connection, Handshake, Hook
 from .duplex import PeerGone
@@ -144,7 +144,7 @@ class ScriptEngine:
         self._hooks: dict[str, Hook] = {}
         self._connections: list[Connection] = []
         self._lock = threading.Lock()  # protects _connections
-        self._listener: Listener | None = None
+        self._listener: FaultListener | None = None
 
     def __enter__(self) -> ScriptEngine:
         self.start_listening()
@@ -188,7 +188,7 @@ class ScriptEngine:
     def start_listening(self) -> None:
         """Takes connections, again on the same port after ``stop_listening``."""
         if self._listener is None:
-            self._listener = Listener(self._adopt, self.port, "script-engine-accept")
+            self._listener = FaultListener(self._adopt, self.port, "script-engine-accept")
             self.port = self._listener.port
 
     def stop_listening(self) -> None:

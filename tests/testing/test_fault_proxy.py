@@ -13,7 +13,7 @@ import pytest
 
 from sessionlib._util.timing import Backoff, Deadline
 from sessionlib.testing import FaultProxy
-from sessionlib.testing.faults.listener import Listener
+from sessionlib.testing.faults.listener import FaultListener
 from tests.support.clock import FakeClock
 from tests.support.leaks import no_leaks
 from tests.support.script_engine import ScriptEngine
@@ -29,7 +29,7 @@ class Echo:
         self.received = bytearray()
         self.errors: list[OSError] = []
         self._threads: list[threading.Thread] = []
-        self._listener = Listener(self._adopt, 0, "echo-accept")
+        self._listener = FaultListener(self._adopt, 0, "echo-accept")
         self.port = self._listener.port
 
     def _adopt(self, sock: socket.socket) -> None:

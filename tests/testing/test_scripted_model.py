@@ -10,7 +10,7 @@ import pytest
 
 from sessionlib import Session, SessionEventType, SessionTimeoutError
 from sessionlib.engine import LocalEngine
-from sessionlib.engine.models.base import Question
+from sessionlib.engine.models.base import ModelRequest
 from sessionlib.testing import ScriptedModel, call_tool, fail, pause, think
 from tests.client.stress import in_threads
 from tests.testing.toolbox import TOOLS
@@ -50,7 +50,7 @@ def test_it_thinks_calls_tools_and_goes_on(model: ScriptedModel, session: Sessio
 
 
 def test_it_answers_with_a_function_of_the_question(model: ScriptedModel, session: Session) -> None:
-    def echo(question: Question) -> list[str]:
+    def echo(question: ModelRequest) -> list[str]:
         return [question.said[-1].text, "!"]
 
     model.say(echo)

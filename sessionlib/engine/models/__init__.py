@@ -4,25 +4,36 @@ A new model is a module here and a name in `factory`. Models never see a session
 engine; what they may call is described to them, and called by the turn.
 """
 
-from sessionlib.engine.models.base import Asked, Attachment, Model, Offer, Piece, Question, Result, Said, Text, Thinking
+from sessionlib.engine.models.base import (
+    Attachment,
+    Model,
+    ModelRequest,
+    Piece,
+    RequestedCall,
+    Result,
+    Said,
+    Text,
+    Thinking,
+    ToolSpec,
+)
 from sessionlib.engine.models.demo import DemoModel
 from sessionlib.engine.models.factory import make_model
 from sessionlib.engine.models.llama import LocalModel
 from sessionlib.engine.models.openai import OpenAIModel
 
 __all__ = [
-    "Asked",
     "Attachment",
     "DemoModel",
     "LocalModel",
     "Model",
-    "Offer",
+    "ModelRequest",
     "OpenAIModel",
     "Piece",
-    "Question",
+    "RequestedCall",
     "Result",
     "Said",
     "Text",
     "Thinking",
+    "ToolSpec",
     "make_model",
 ]

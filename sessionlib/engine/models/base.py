@@ -13,17 +13,17 @@ from typing import Any, Protocol, runtime_checkable
 from sessionlib.engine.sessions.cancellation import Stop
 
 __all__ = [
-    "Asked",
     "Attachment",
     "Emit",
     "Model",
-    "Offer",
+    "ModelRequest",
     "Piece",
-    "Question",
+    "RequestedCall",
     "Result",
     "Said",
     "Text",
     "Thinking",
+    "ToolSpec",
     "pumped",
 ]
 
@@ -43,7 +43,7 @@ class Thinking:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestedCall:
     """A tool call that the model asks for.
 
     Attributes:
@@ -55,7 +55,7 @@ class Asked:
     arguments: dict[str, Any] | str
 
 
-Piece = Text | Thinking | Asked
+Piece = Text | Thinking | RequestedCall
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Offer:
+class ToolSpec:
     """A tool that the model may call.
 
     Attributes:
@@ -122,7 +122,7 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Question:
+class ModelRequest:
     """What a model is asked: everything it may know.
 
     Attributes:
@@ -134,7 +134,7 @@ class Question:
 
     instructions: str
     said: tuple[Said, ...]
-    tools: tuple[Offer, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
     stop: Stop = field(default_factory=Stop)
 
 
@@ -148,7 +148,7 @@ class Model(Protocol):
 
     name: str
 
-    def answer(self, question: Question) -> Iterator[Piece]:
+    def answer(self, question: ModelRequest) -> Iterator[Piece]:
         """Gives one step piece by piece; a step that asks for no tool call ends the turn.
 
         Raises:
@@ -166,7 +166,7 @@ Emit = Callable[[Piece], bool]
 _numbers = itertools.count(1)
 
 
-class _Pump:
+class _ModelPump:
     def __init__(self, produce: Callable[[Emit], None]) -> None:
         self._produce = produce
         self._pieces: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
@@ -208,7 +208,7 @@ def pumped(produce: Callable[[Emit], None], stop: Stop, name: str) -> Iterator[P
         StoppedError: The turn was stopped.
         Exception: What the producer raised.
     """
-    pump = _Pump(produce)
+    pump = _ModelPump(produce)
     # A daemon, because what it waits for may never come.
     thread = threading.Thread(target=pump.run, name=f"sessionlib-model-{name}-{next(_numbers)}", daemon=True)
     thread.start()

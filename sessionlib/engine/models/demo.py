@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from sessionlib.engine.models.base import Asked, Piece, Question, Result, Said, Text
+from sessionlib.engine.models.base import ModelRequest, Piece, RequestedCall, Result, Said, Text
 
 __all__ = ["DemoModel"]
 
@@ -25,7 +25,7 @@ class DemoModel:
 
     name = "demo"
 
-    def answer(self, question: Question) -> Iterator[Piece]:
+    def answer(self, question: ModelRequest) -> Iterator[Piece]:
         """Gives the one answer there is to this question."""
         if question.said[-1].results:
             yield from _pieces(_introduce(question, "\n".join(_report(result) for result in question.said[-1].results)))
@@ -41,7 +41,7 @@ class DemoModel:
         """Holds nothing."""
 
 
-def _introduce(question: Question, text: str) -> str:
+def _introduce(question: ModelRequest, text: str) -> str:
     spoken = any(said.role == "assistant" and said.text for said in question.said)
     return text if spoken else f"{INTRODUCTION} {text}"
 
@@ -55,12 +55,12 @@ def _latest(said: tuple[Said, ...]) -> list[Said]:
     return latest
 
 
-def _call(name: str, arguments: str) -> Asked:
+def _call(name: str, arguments: str) -> RequestedCall:
     try:
         given = json.loads(arguments) if arguments else {}
     except ValueError:
         given = arguments
-    return Asked(name, given if isinstance(given, dict) else arguments)
+    return RequestedCall(name, given if isinstance(given, dict) else arguments)
 
 
 def _quote(latest: list[Said]) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 
 from sessionlib._util.optional import ByteBar
 from sessionlib.engine.errors import ModelError
-from sessionlib.engine.models.base import Asked, Emit, Offer, Piece, Question, Said, Text, pumped
+from sessionlib.engine.models.base import Emit, ModelRequest, Piece, RequestedCall, Said, Text, ToolSpec, pumped
 
 __all__ = ["LocalModel", "pull", "weights_path"]
 
@@ -185,7 +185,7 @@ class LocalModel:
             self._folder.cleanup()
             raise ModelError(f"the weights {weights} cannot be loaded: {error}") from error
 
-    def answer(self, question: Question) -> Iterator[Piece]:
+    def answer(self, question: ModelRequest) -> Iterator[Piece]:
         """Gives one step: a tool call, or a text as it is made."""
         return pumped(lambda emit: self._produce(question, emit), question.stop, "local")
 
@@ -194,23 +194,23 @@ class LocalModel:
         self._server = None
         self._folder.cleanup()
 
-    def _produce(self, question: Question, emit: Emit) -> None:
+    def _produce(self, question: ModelRequest, emit: Emit) -> None:
         for chars in _PROMPT_CHARS:
             with contextlib.suppress(_TooLongError):
                 self._take_step(question, _messages(question, chars), emit)
                 return
         raise ModelError("The local model's instructions, tools and question are too long for it together.")
 
-    def _take_step(self, question: Question, messages: list[dict[str, str]], emit: Emit) -> None:
+    def _take_step(self, question: ModelRequest, messages: list[dict[str, str]], emit: Emit) -> None:
         # Once it has called a tool, it answers: left to itself it would call on and on.
         if question.tools and not question.said[-1].results:
             offer = self._choose(messages, question.tools)
             if offer is not None:
-                emit(Asked(offer.name, self._fill_in(messages, offer)))
+                emit(RequestedCall(offer.name, self._fill_in(messages, offer)))
                 return
         self._complete(messages, lambda text: emit(Text(text)), max_tokens=_ANSWER_TOKENS)
 
-    def _choose(self, messages: list[dict[str, str]], offers: tuple[Offer, ...]) -> Offer | None:
+    def _choose(self, messages: list[dict[str, str]], offers: tuple[ToolSpec, ...]) -> ToolSpec | None:
         listed = "\n".join(f"- {offer.name}: {offer.description}" for offer in offers)
         asked = (
             f"{messages[-1]['content']}\n\nThese tools can be used:\n{listed}\n"
@@ -224,7 +224,7 @@ class LocalModel:
         chosen = self._decide([*messages[:-1], {"role": "user", "content": asked}], schema).get("tool")
         return next((offer for offer in offers if offer.name == chosen), None)
 
-    def _fill_in(self, messages: list[dict[str, str]], offer: Offer) -> dict[str, Any]:
+    def _fill_in(self, messages: list[dict[str, str]], offer: ToolSpec) -> dict[str, Any]:
         asked = (
             f"{messages[-1]['content']}\n\nCall the tool {offer.name} ({offer.description}). "
             f"Give its arguments as JSON: {json.dumps(offer.schema.get('properties', {}))}"
@@ -278,7 +278,7 @@ def _spare_threads() -> int:
     return max(1, (os.cpu_count() or 2) - 1)
 
 
-def _messages(question: Question, chars: int) -> list[dict[str, str]]:
+def _messages(question: ModelRequest, chars: int) -> list[dict[str, str]]:
     messages: list[dict[str, str]] = []
     room = chars
     for said in reversed(question.said):

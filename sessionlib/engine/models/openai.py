@@ -16,7 +16,17 @@ from typing import Any
 
 from sessionlib._util.timing import Backoff
 from sessionlib.engine.errors import ModelError
-from sessionlib.engine.models.base import Asked, Attachment, Emit, Piece, Question, Said, Text, Thinking, pumped
+from sessionlib.engine.models.base import (
+    Attachment,
+    Emit,
+    ModelRequest,
+    Piece,
+    RequestedCall,
+    Said,
+    Text,
+    Thinking,
+    pumped,
+)
 from sessionlib.engine.sessions.cancellation import Stop
 
 __all__ = ["OpenAIModel"]
@@ -69,7 +79,7 @@ class OpenAIModel:
     def __repr__(self) -> str:
         return f"<OpenAIModel {self._model}>"
 
-    def answer(self, question: Question) -> Iterator[Piece]:
+    def answer(self, question: ModelRequest) -> Iterator[Piece]:
         """Gives one step as the endpoint streams it."""
         return pumped(lambda emit: self._produce(question, emit), question.stop, "openai")
 
@@ -77,7 +87,7 @@ class OpenAIModel:
         """Closes the connections to the endpoint."""
         self._client.close()
 
-    def _produce(self, question: Question, emit: Emit) -> None:
+    def _produce(self, question: ModelRequest, emit: Emit) -> None:
         backoff = Backoff(base=1.0, cap=8.0)
         for tries_left in reversed(range(_TRIES)):
             emitted: list[Piece] = []
@@ -99,7 +109,7 @@ class OpenAIModel:
                 raise ModelError(f"The model's endpoint gave a broken answer ({type(error).__name__}).") from None
             _sleep(wait, question.stop)
 
-    def _stream(self, question: Question, emit: Emit) -> None:
+    def _stream(self, question: ModelRequest, emit: Emit) -> None:
         calls: dict[int, dict[str, str]] = {}
         finished = False
         stream = self._client.chat.completions.create(**self._request(question))
@@ -111,9 +121,9 @@ class OpenAIModel:
         if not finished and not question.stop.stopped:
             raise ModelError("The model's answer was cut short.")
         for _, call in sorted(calls.items()):
-            emit(Asked(call["name"], _arguments(call["arguments"])))
+            emit(RequestedCall(call["name"], _arguments(call["arguments"])))
 
-    def _request(self, question: Question) -> dict[str, Any]:
+    def _request(self, question: ModelRequest) -> dict[str, Any]:
         messages: list[dict[str, Any]] = []
         if question.instructions:
             messages.append({"role": "system", "content": question.instructions})

@@ -16,12 +16,12 @@ from collections.abc import Iterable
 from sessionlib.config import is_loopback
 from sessionlib.engine.server.http import HttpError, Request
 
-__all__ = ["Guard"]
+__all__ = ["Authenticator"]
 
 _LOCAL_HOSTS = ("127.0.0.1", "[::1]", "localhost")
 
 
-class Guard:
+class Authenticator:
     """Checks Host, Origin and key.
 
     Args:

@@ -10,16 +10,16 @@ from typing import Any
 from sessionlib._util.timing import Deadline
 from sessionlib.engine.errors import RefusedError, StorageError
 from sessionlib.engine.limits import Limits
-from sessionlib.engine.server.send_queue import Outlet
+from sessionlib.engine.server.send_queue import SendQueue
 from sessionlib.engine.server.websocket import WebSocket
 from sessionlib.engine.sessions import content as contents
 from sessionlib.engine.sessions.broadcast import encode
-from sessionlib.engine.sessions.registry import Hub
+from sessionlib.engine.sessions.registry import SessionRegistry
 from sessionlib.engine.sessions.session import LiveSession
 from sessionlib.engine.store.records import Json
 from sessionlib.protocol import codec, frames
 
-__all__ = ["Peer"]
+__all__ = ["ClientConnection"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ POLICY_VIOLATION = 1008
 GOING_AWAY = 1001
 
 
-class Peer:
+class ClientConnection:
     """Answers one client, on that connection's own thread.
 
     Args:
@@ -37,13 +37,13 @@ class Peer:
         limits: Of frames, batches and sessions.
     """
 
-    def __init__(self, socket: WebSocket, outlet: Outlet, hub: Hub, limits: Limits) -> None:
+    def __init__(self, socket: WebSocket, outlet: SendQueue, hub: SessionRegistry, limits: Limits) -> None:
         self._socket = socket
         self._outlet = outlet
         self._hub = hub
         self._limits = limits
         self._attached: dict[str, LiveSession] = {}
-        self._allowance = Allowance(limits.frames_per_second, limits.frame_burst)
+        self._allowance = RateLimiter(limits.frames_per_second, limits.frame_burst)
         self._refused = 0
         self._handlers: dict[str, Callable[[Json], None]] = {
             "create_session": self._create,
@@ -196,7 +196,7 @@ _ACKNOWLEDGED = frozenset(
 )
 
 
-class Allowance:
+class RateLimiter:
     """How many frames a client may send now: a bucket that fills with time.
 
     Args:

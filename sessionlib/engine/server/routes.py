@@ -10,7 +10,7 @@ from typing import Any
 from sessionlib._util.timing import Deadline
 from sessionlib.engine.errors import RefusedError, StorageError
 from sessionlib.engine.server.http import HttpError, Request, Response
-from sessionlib.engine.sessions.registry import Hub
+from sessionlib.engine.sessions.registry import SessionRegistry
 from sessionlib.engine.store import Store
 from sessionlib.engine.store.records import Json
 from sessionlib.engine.tools import LocalTool
@@ -24,11 +24,11 @@ _AGENT_TYPES = ("conversational", "functional")
 # What the engine answers with, and never takes from a client.
 _OWN_FIELDS = ("_id", "id", "local_tools", "mainBranch", "branch_id", "deploy", "bump")
 
-Handler = Callable[["Call"], Response]
+Handler = Callable[["RouteCall"], Response]
 
 
 @dataclass(frozen=True)
-class Call:
+class RouteCall:
     """One call of a route.
 
     Attributes:
@@ -53,7 +53,7 @@ class Rest:
         tools: The tools that every agent has.
     """
 
-    def __init__(self, store: Store, hub: Hub, tools: Iterable[LocalTool[..., Any]]) -> None:
+    def __init__(self, store: Store, hub: SessionRegistry, tools: Iterable[LocalTool[..., Any]]) -> None:
         self._store = store
         self._hub = hub
         self._tools = [tool.to_wire() for tool in tools]
@@ -67,7 +67,7 @@ class Rest:
             ("GET", re.compile(r"/v1/(file)/([^/]+)"), self._file),
         ]
 
-    def find(self, request: Request) -> tuple[Handler, Call]:
+    def find(self, request: Request) -> tuple[Handler, RouteCall]:
         """Gives what answers a request, before its body is read.
 
         Raises:
@@ -79,21 +79,21 @@ class Rest:
             match = pattern.fullmatch(request.path)
             if match and method == request.method:
                 _check_type(request)
-                return handler, Call(request.query, {}, match[1], match[2] if pattern.groups > 1 else "")
+                return handler, RouteCall(request.query, {}, match[1], match[2] if pattern.groups > 1 else "")
             if match:
                 allowed.append(method)
         if allowed:
             raise HttpError(405, f"{request.method} is not possible here", {"Allow": ", ".join(allowed)})
         raise HttpError(404, "there is no such address")
 
-    def answer(self, handler: Handler, call: Call, body: bytes) -> Response:
+    def answer(self, handler: Handler, call: RouteCall, body: bytes) -> Response:
         """Answers a request.
 
         Raises:
             HttpError: It is answered with an error.
         """
         try:
-            return handler(Call(call.query, _object(body), call.kind, call.id))
+            return handler(RouteCall(call.query, _object(body), call.kind, call.id))
         except StorageError as error:
             status = 503 if error.code == "storage_busy" else 507 if error.code == "storage_full" else 500
             raise HttpError(status, error.message) from error
@@ -102,7 +102,7 @@ class Rest:
 
     # ---- agents and chatbots -----------------------------------------------------------------
 
-    def _fetch(self, call: Call) -> Response:
+    def _fetch(self, call: RouteCall) -> Response:
         if "id" not in call.query and "name" not in call.query:
             raise HttpError(400, "id or name is missing")
         found = self._store.objects.find(call.kind, call.query.get("id"), call.query.get("name"))
@@ -111,28 +111,28 @@ class Rest:
             raise HttpError(404, f"there is no {call.kind} {told[:80]}")
         return Response.json({"object": self._shown(*found)})
 
-    def _list(self, call: Call) -> Response:
+    def _list(self, call: RouteCall) -> Response:
         limit, offset = _number(call.query, "limit", 50), _number(call.query, "offset", 0)
         found = self._store.objects.list_all(call.kind, min(limit, _MAX_LISTED), offset)
         shown = [self._shown(*item) for item in found]
         return Response.json({"objects": shown, "object_ids": [item[0] for item in found]})
 
-    def _create(self, call: Call) -> Response:
+    def _create(self, call: RouteCall) -> Response:
         body = _checked(call.kind, {**_DEFAULTS[call.kind], **call.body})
         return Response.json({"id": self._store.objects.add(call.kind, body["name"], body)})
 
-    def _update(self, call: Call) -> Response:
+    def _update(self, call: RouteCall) -> Response:
         found = self._known(call)
         body = _checked(call.kind, {**found, **call.body})
         self._store.objects.update(call.kind, call.id, body["name"], body)
         return Response.json({"status": "success", "id": call.id})
 
-    def _delete(self, call: Call) -> Response:
+    def _delete(self, call: RouteCall) -> Response:
         self._known(call)
         self._store.objects.delete(call.kind, call.id)
         return Response.json({"status": "success", "id": call.id})
 
-    def _known(self, call: Call) -> Json:
+    def _known(self, call: RouteCall) -> Json:
         found = self._store.objects.find(call.kind, call.id)
         if found is None:
             raise HttpError(404, f"there is no {call.kind} {call.id[:80]}")
@@ -144,7 +144,7 @@ class Rest:
 
     # ---- the rest ----------------------------------------------------------------------------
 
-    def _run(self, call: Call) -> Response:
+    def _run(self, call: RouteCall) -> Response:
         if call.kind != "chatbot":
             raise HttpError(422, "the embedded engine runs agents in sessions only: connect to one instead")
         self._known(call)
@@ -160,7 +160,7 @@ class Rest:
         status, output = self._hub.outcome(session, turn)
         return Response.json({"conversation_id": session.id, "output_message": output, "status": status})
 
-    def _file(self, call: Call) -> Response:
+    def _file(self, call: RouteCall) -> Response:
         found = self._store.sessions.find_file(call.id)
         if found is None:
             raise HttpError(404, "there is no such file")

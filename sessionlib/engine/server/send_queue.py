@@ -10,7 +10,7 @@ from collections import deque
 from sessionlib._util.timing import Deadline
 from sessionlib.net.readiness import wait_writable
 
-__all__ = ["Flusher", "Outlet", "close_frame", "text_frame"]
+__all__ = ["Flusher", "SendQueue", "close_frame", "text_frame"]
 
 _CHUNK = 64 * 1024
 _GOODBYE_SECONDS = 5.0
@@ -36,7 +36,7 @@ def _header(first: int, length: int) -> bytes:
     return bytes((first, 127)) + length.to_bytes(8, "big")
 
 
-class Outlet:
+class SendQueue:
     """Sends bytes to one client in the order in which they were put, from any thread.
 
     Args:
@@ -145,13 +145,13 @@ class Flusher:
     def __init__(self, name: str) -> None:
         # Protects the set of outlets and the closed flag.
         self._changed = threading.Condition()
-        self._outlets: set[Outlet] = set()
+        self._outlets: set[SendQueue] = set()
         self._closed = False
         # A daemon, so that an engine nobody closed does not keep the interpreter from ending.
         self._thread = threading.Thread(target=self._run, name=f"sessionlib-flush-{name}", daemon=True)
         self._thread.start()
 
-    def add(self, outlet: Outlet) -> None:
+    def add(self, outlet: SendQueue) -> None:
         """Sends on for an outlet until it is empty."""
         with self._changed:
             self._outlets.add(outlet)
@@ -176,11 +176,11 @@ class Flusher:
                     self._drop(outlet)  # before the flush, which adds it again when it has to
                     outlet.flush()
 
-    def _waiting(self) -> list[Outlet] | None:
+    def _waiting(self) -> list[SendQueue] | None:
         with self._changed:
             self._changed.wait_for(lambda: self._outlets or self._closed)
             return None if self._closed else list(self._outlets)
 
-    def _drop(self, outlet: Outlet) -> None:
+    def _drop(self, outlet: SendQueue) -> None:
         with self._changed:
             self._outlets.discard(outlet)

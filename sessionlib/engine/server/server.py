@@ -9,14 +9,14 @@ import threading
 from sessionlib._util.timing import Deadline
 from sessionlib.engine.limits import Limits
 from sessionlib.engine.server import http
-from sessionlib.engine.server.auth import Guard
-from sessionlib.engine.server.connection import Peer
+from sessionlib.engine.server.auth import Authenticator
+from sessionlib.engine.server.connection import ClientConnection
 from sessionlib.engine.server.http import HttpError, Request, Response
 from sessionlib.engine.server.routes import Rest
-from sessionlib.engine.server.send_queue import Flusher, Outlet
+from sessionlib.engine.server.send_queue import Flusher, SendQueue
 from sessionlib.engine.server.websocket import WebSocket, accept
-from sessionlib.engine.sessions.registry import Hub
-from sessionlib.net.listener import Listener
+from sessionlib.engine.sessions.registry import SessionRegistry
+from sessionlib.net.listener import TcpListener
 
 __all__ = ["SESSION_PATH", "Server"]
 
@@ -40,19 +40,19 @@ class Server:
         OSError: The address cannot be listened on.
     """
 
-    def __init__(self, host: str, port: int, hub: Hub, rest: Rest, limits: Limits) -> None:
+    def __init__(self, host: str, port: int, hub: SessionRegistry, rest: Rest, limits: Limits) -> None:
         self._hub = hub
         self._rest = rest
         self._limits = limits
-        self._guard: Guard | None = None
+        self._guard: Authenticator | None = None
         # Protects the set of clients.
         self._lock = threading.Lock()
-        self._peers: set[Peer] = set()
-        self._listener = Listener(host, port, self._serve, limits.connections)
+        self._peers: set[ClientConnection] = set()
+        self._listener = TcpListener(host, port, self._serve, limits.connections)
         self.port = self._listener.port
         self._flusher = Flusher(str(self.port))
 
-    def start(self, guard: Guard) -> None:
+    def start(self, guard: Authenticator) -> None:
         """Begins to serve those whom the guard lets pass."""
         self._guard = guard
         self._listener.start()
@@ -101,9 +101,9 @@ class Server:
         if request.method != "GET":
             raise HttpError(405, "a WebSocket begins with GET", {"Allow": "GET"})
         accepted = accept(request.head)
-        outlet = Outlet(sock, self._limits.outbound_bytes, self._flusher)
+        outlet = SendQueue(sock, self._limits.outbound_bytes, self._flusher)
         outlet.send(accepted)
-        peer = Peer(WebSocket(sock, request.rest, outlet, self._limits), outlet, self._hub, self._limits)
+        peer = ClientConnection(WebSocket(sock, request.rest, outlet, self._limits), outlet, self._hub, self._limits)
         with self._lock:
             self._peers.add(peer)
         try:

@@ -20,7 +20,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 from sessionlib._util.timing import Deadline
 from sessionlib.engine.limits import Limits
 from sessionlib.engine.server.http import HttpError
-from sessionlib.engine.server.send_queue import Outlet, close_frame
+from sessionlib.engine.server.send_queue import SendQueue, close_frame
 from sessionlib.net.readiness import wait_readable
 
 __all__ = ["WebSocket", "accept"]
@@ -98,7 +98,7 @@ class WebSocket:
         limits: Of messages, and of silence.
     """
 
-    def __init__(self, sock: socket.socket, received: bytes, outlet: Outlet, limits: Limits) -> None:
+    def __init__(self, sock: socket.socket, received: bytes, outlet: SendQueue, limits: Limits) -> None:
         self._size_limit = _SizeLimit(limits.message_bytes)
         self._protocol = Connection(ConnectionType.SERVER, [self._size_limit], received)
         self._sock = sock

@@ -13,7 +13,7 @@ from sessionlib.engine.store.records import Json
 from sessionlib.events import ParticipantStatus
 from sessionlib.protocol import codec, frames
 
-__all__ = ["Audience", "Subscriber", "encode", "terminated_error"]
+__all__ = ["Broadcaster", "Subscriber", "encode", "terminated_error"]
 
 _SETTLE_SECONDS = 0.25
 
@@ -31,7 +31,7 @@ class Subscriber(Protocol):
         """Waits until what this client has said so far is done."""
 
 
-class Audience:
+class Broadcaster:
     """A session's subscribers; whatever all of them hear goes through here, in one order.
 
     Args:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-__all__ = ["Alarms", "Stop", "StoppedError"]
+__all__ = ["Stop", "StoppedError", "Timers"]
 
 
 class StoppedError(Exception):
@@ -75,7 +75,7 @@ class Stop:
 logger = logging.getLogger(__name__)
 
 
-class Alarms:
+class Timers:
     """Calls functions at their time, on one thread; they have to be short.
 
     Args:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sessionlib.engine.errors import RefusedError
-from sessionlib.engine.store.records import Call, Json, new_id
+from sessionlib.engine.store.records import Json, StoredCall, new_id
 from sessionlib.engine.store.sessions import File
 from sessionlib.engine.tools import Outcome
 
-__all__ = ["USER", "Answer", "Posting", "read_answer", "read_posting"]
+__all__ = ["USER", "ApprovalAnswer", "Posting", "read_answer", "read_posting"]
 
 USER: Json = {"user_id": "local"}
 _NAME_CHARS = 255
@@ -27,7 +27,7 @@ class Posting:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApprovalAnswer:
     """An answer to an approval request."""
 
     approved: bool
@@ -48,7 +48,7 @@ def read_posting(contents: list[Any]) -> Posting:
     return posting
 
 
-def read_answer(content: Any) -> Answer | None:
+def read_answer(content: Any) -> ApprovalAnswer | None:
     """Reads an answer to an approval request; None when the content is something else.
 
     Raises:
@@ -60,9 +60,9 @@ def read_answer(content: Any) -> Answer | None:
     told = value.get("tool_call_approval") if isinstance(value, dict) else None
     kept = {"type": "response_message", "value": value}
     if isinstance(told, dict) and isinstance(told.get("confirm"), dict) and "deny" not in told:
-        return Answer(True, told["confirm"], "", kept)
+        return ApprovalAnswer(True, told["confirm"], "", kept)
     if isinstance(told, dict) and isinstance(told.get("deny"), str) and "confirm" not in told:
-        return Answer(False, {}, told["deny"], kept)
+        return ApprovalAnswer(False, {}, told["deny"], kept)
     raise RefusedError('an answer holds {"confirm": {...}} or {"deny": "reason"}', "bad_content")
 
 
@@ -81,17 +81,17 @@ def error_content(error: str) -> Json:
     return {"type": "error_message", "error": error}
 
 
-def approval_content(call: Call) -> Json:
+def approval_content(call: StoredCall) -> Json:
     """Gives the content that asks a person about a call."""
     return {"type": "tool_call_approval", **_facts(call), "arguments": call.arguments, "status": "pending"}
 
 
-def call_content(call: Call) -> Json:
+def call_content(call: StoredCall) -> Json:
     """Gives the content that tells that a tool runs."""
     return {"type": "tool_call", **_facts(call), "arguments": call.arguments, "status": "running"}
 
 
-def result_content(call: Call, outcome: Outcome) -> Json:
+def result_content(call: StoredCall, outcome: Outcome) -> Json:
     """Gives the content that tells what became of a call."""
     content = {"type": "tool_result", **_facts(call), "status": outcome.status, "output": outcome.output}
     if outcome.printed:
@@ -99,7 +99,7 @@ def result_content(call: Call, outcome: Outcome) -> Json:
     return content
 
 
-def _facts(call: Call) -> Json:
+def _facts(call: StoredCall) -> Json:
     # Every tool here is known by its name alone, so the name is its id too.
     facts = {"tool_id": call.tool, "tool_name": call.tool, "tool_call_id": call.id}
     return {**facts, "decision": call.decision} if call.decision else facts

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sessionlib.engine.limits import Limits
 from sessionlib.engine.models import Attachment, Result, Said
 from sessionlib.engine.store import Store
-from sessionlib.engine.store.records import Call, Message, Turn
+from sessionlib.engine.store.records import Message, StoredCall, StoredTurn
 
 __all__ = ["recall"]
 
@@ -15,7 +15,7 @@ _FILE_CHARS = 20_000
 _Step = tuple[int, int]
 
 
-def recall(store: Store, turn: Turn, limits: Limits) -> tuple[Said, ...]:
+def recall(store: Store, turn: StoredTurn, limits: Limits) -> tuple[Said, ...]:
     """Gives the conversation up to a turn, the oldest turns left out when it grows too long.
 
     Posts that came while this turn was already waiting belong to later turns, and are not in it.
@@ -34,7 +34,7 @@ def recall(store: Store, turn: Turn, limits: Limits) -> tuple[Said, ...]:
     return tuple(kept)
 
 
-def _turn(messages: list[Message], calls: list[Call], store: Store) -> list[Said]:
+def _turn(messages: list[Message], calls: list[StoredCall], store: Store) -> list[Said]:
     posted = [said for message in messages if message.step == 0 for said in _posted(message, store)]
     steps = dict.fromkeys([*(m.step for m in messages if m.step), *(c.step for c in calls)])
     # A turn that failed is told as well: what was asked in it must not look as if it were still to be done.
@@ -59,14 +59,14 @@ def _text(file_id: str, mime_type: str, store: Store) -> str | None:
     return None if found is None else found[2][: 4 * _FILE_CHARS].decode(errors="replace")[:_FILE_CHARS]
 
 
-def _step(step: int, messages: list[Message], calls: list[Call]) -> Iterable[Said]:
+def _step(step: int, messages: list[Message], calls: list[StoredCall]) -> Iterable[Said]:
     texts = [m.content["value"] for m in messages if m.step == step and m.content.get("type") == "data_type_message"]
     results = tuple(_result(call) for call in calls if call.step == step and call.output is not None)
     if texts or results:
         yield Said("assistant", "".join(texts), results=results)
 
 
-def _result(call: Call) -> Result:
+def _result(call: StoredCall) -> Result:
     output = call.output or {}
     return Result(call.id, call.tool, call.arguments, output.get("status", "error"), output.get("output"))
 

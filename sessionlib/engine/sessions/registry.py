@@ -11,13 +11,13 @@ from sessionlib.engine.errors import RefusedError
 from sessionlib.engine.sessions import content as contents
 from sessionlib.engine.sessions.broadcast import Subscriber, encode
 from sessionlib.engine.sessions.session import LiveSession
-from sessionlib.engine.sessions.turn import CUT, Kit, check_arguments, cut_turn
+from sessionlib.engine.sessions.turn import CUT, EngineContext, check_arguments, cut_turn
 from sessionlib.engine.sessions.worker import Runner
 from sessionlib.engine.store import Store
-from sessionlib.engine.store.records import Call, Json, SessionRecord, Turn
+from sessionlib.engine.store.records import Json, SessionRecord, StoredCall, StoredTurn
 from sessionlib.protocol import frames
 
-__all__ = ["Hub", "put_in_order"]
+__all__ = ["SessionRegistry", "put_in_order"]
 
 
 def put_in_order(store: Store, session: SessionRecord) -> bool:
@@ -43,7 +43,7 @@ def put_in_order(store: Store, session: SessionRecord) -> bool:
     return any(call.state not in ("pending", "done") for call in store.calls.open(first))
 
 
-def _can_go_on(store: Store, turn: Turn) -> bool:
+def _can_go_on(store: Store, turn: StoredTurn) -> bool:
     # It waits for a person, or for the engine to act on what a person has said.
     calls = store.calls.open(turn)
     states = {call.state for call in calls}
@@ -56,7 +56,7 @@ logger = logging.getLogger(__name__)
 OBJECT_TYPES = ("agent", "chatbot")
 
 
-class Hub:
+class SessionRegistry:
     """The sessions; used by every connection's thread.
 
     Args:
@@ -64,7 +64,7 @@ class Hub:
         runner: Works on turns.
     """
 
-    def __init__(self, kit: Kit, runner: Runner) -> None:
+    def __init__(self, kit: EngineContext, runner: Runner) -> None:
         self._kit = kit
         self._store = kit.store
         self._runner = runner
@@ -104,7 +104,7 @@ class Hub:
         session.check()
         return session
 
-    def post(self, session: LiveSession, by: Subscriber, request_type: str, items: list[Any]) -> Turn:
+    def post(self, session: LiveSession, by: Subscriber, request_type: str, items: list[Any]) -> StoredTurn:
         """Keeps a post, acknowledges it, and has it answered.
 
         Raises:
@@ -125,7 +125,7 @@ class Hub:
             self._runner.begin(session)
         return posted.turn
 
-    def answer(self, session: LiveSession, by: Subscriber, answer: contents.Answer, parent_id: Any) -> None:
+    def answer(self, session: LiveSession, by: Subscriber, answer: contents.ApprovalAnswer, parent_id: Any) -> None:
         """Takes an answer to an approval request, and lets its turn go on; the first one stands.
 
         Raises:
@@ -155,7 +155,7 @@ class Hub:
             messages.append({"id": streamed[0], "session_id": session.id, "sender": session.sender, "content": content})
         return frames.history(session.id, messages)
 
-    def outcome(self, session: LiveSession, turn: Turn) -> tuple[str, str]:
+    def outcome(self, session: LiveSession, turn: StoredTurn) -> tuple[str, str]:
         """Gives how a turn ended ("success", "error" or "action_required") and its last words."""
         if any(call.turn == turn.number for call in self._store.calls.pending(session.id)):
             return "action_required", ""
@@ -206,7 +206,7 @@ class Hub:
         message = self._store.sessions.find_message(approval_id)
         return message.to_wire() if message else {}
 
-    def _find_call(self, session: LiveSession, parent_id: Any) -> Call:
+    def _find_call(self, session: LiveSession, parent_id: Any) -> StoredCall:
         # Without a parent it can only be the one request that is open.
         if parent_id is None:
             pending = self._store.calls.pending(session.id)

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from sessionlib.engine.errors import RefusedError
-from sessionlib.engine.sessions.broadcast import Audience, Subscriber, encode, terminated_error
+from sessionlib.engine.sessions.broadcast import Broadcaster, Subscriber, encode, terminated_error
 from sessionlib.engine.sessions.cancellation import Stop
-from sessionlib.engine.store.records import Json, SessionRecord, Turn
+from sessionlib.engine.store.records import Json, SessionRecord, StoredTurn
 from sessionlib.events import ParticipantStatus
 from sessionlib.protocol import frames
 
@@ -38,7 +38,7 @@ class LiveSession:
     """
 
     def __init__(
-        self, record: SessionRecord, turns: Iterable[Turn] = (), pending: dict[str, Json] | None = None
+        self, record: SessionRecord, turns: Iterable[StoredTurn] = (), pending: dict[str, Json] | None = None
     ) -> None:
         self.record = record
         self.id = record.id
@@ -46,8 +46,8 @@ class LiveSession:
         self.answering = threading.Lock()
         # Protects everything below.
         self._changed = threading.Condition()
-        self._queue: deque[Turn] = deque(turns)
-        self._current: Turn | None = None
+        self._queue: deque[StoredTurn] = deque(turns)
+        self._current: StoredTurn | None = None
         if self._queue and self._queue[0].state != "queued":
             self._current = self._queue.popleft()
         self._working = False
@@ -57,7 +57,7 @@ class LiveSession:
         self.terminated = record.state != "open"
         self._stop = Stop()
         status = ParticipantStatus.AWAITING_APPROVAL if self._current else ParticipantStatus.IDLE
-        self.audience = Audience(self.id, status, self._current.id if self._current else None, pending or {})
+        self.audience = Broadcaster(self.id, status, self._current.id if self._current else None, pending or {})
 
     def __repr__(self) -> str:
         return f"<session {self.id} {self.audience!r}>"
@@ -89,7 +89,7 @@ class LiveSession:
             if len(self._queue) >= limit:
                 raise RefusedError(f"session {self.id} has {limit} turns waiting already", "too_many_turns")
 
-    def queue(self, turn: Turn, subscriber: Subscriber, ack: Json) -> bool:
+    def queue(self, turn: StoredTurn, subscriber: Subscriber, ack: Json) -> bool:
         """Queues a turn that is kept, behind its ack; whether the caller has to begin working now."""
         with self._changed:
             self.check()
@@ -157,7 +157,7 @@ class LiveSession:
 
     # ---- for the thread that works -----------------------------------------------------------
 
-    def current(self) -> tuple[Turn, Stop] | None:
+    def current(self) -> tuple[StoredTurn, Stop] | None:
         """Gives the turn to work on, and its off switch; None when nothing is to be done."""
         with self._changed:
             if self._current is None or self.terminated:
@@ -172,7 +172,7 @@ class LiveSession:
             self._woken = False
             self._wake_worker = wake
 
-    def park(self, turn: Turn) -> bool:
+    def park(self, turn: StoredTurn) -> bool:
         """Leaves the turn to a person; False when the answer has come meanwhile."""
         with self._changed:
             self._current = turn
@@ -182,7 +182,7 @@ class LiveSession:
             self._changed.notify_all()
             return True
 
-    def end(self, turn: Turn) -> None:
+    def end(self, turn: StoredTurn) -> None:
         """Ends the current turn, tells everybody, and takes the next one."""
         with self._changed:
             self._current = self._queue.popleft() if self._queue else None

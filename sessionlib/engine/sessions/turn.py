@@ -14,20 +14,20 @@ from typing import Any
 
 from sessionlib.engine.errors import EngineError, ModelError, RefusedError
 from sessionlib.engine.limits import Limits
-from sessionlib.engine.models import Asked, Model, Offer, Question, Text, Thinking
+from sessionlib.engine.models import Model, ModelRequest, RequestedCall, Text, Thinking, ToolSpec
 from sessionlib.engine.sessions import content as contents
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 from sessionlib.engine.sessions.context import recall
 from sessionlib.engine.sessions.session import LiveSession
 from sessionlib.engine.store import Store
-from sessionlib.engine.store.records import Call, Json, Message, Turn, new_id
+from sessionlib.engine.store.records import Json, Message, StoredCall, StoredTurn, new_id
 from sessionlib.engine.tools import LocalTool, Outcome, run_tool
-from sessionlib.engine.tools.runner import Bench
+from sessionlib.engine.tools.runner import ToolBatch
 from sessionlib.engine.tools.schema import ASK_FIRST, InvalidArgumentsError
 from sessionlib.events import ParticipantStatus
 from sessionlib.protocol import codec, frames
 
-__all__ = ["CUT", "Kit", "ToolRunner", "TurnRun", "check_arguments", "cut_turn"]
+__all__ = ["CUT", "EngineContext", "ToolRunner", "TurnRun", "check_arguments", "cut_turn"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ ToolRunner = Callable[[Tool, Json, Stop, float, int], Outcome]
 
 
 @dataclass(frozen=True)
-class Kit:
+class EngineContext:
     """What every turn of an engine works with."""
 
     store: Store
@@ -53,7 +53,7 @@ class _Step:
     message_id: str
     texts: list[str]
     thoughts: list[str]
-    asked: list[Asked]
+    asked: list[RequestedCall]
     size: int = 0
 
 
@@ -67,12 +67,12 @@ class TurnRun:
         stop: Its off switch.
     """
 
-    def __init__(self, kit: Kit, session: LiveSession, turn: Turn, stop: Stop) -> None:
+    def __init__(self, kit: EngineContext, session: LiveSession, turn: StoredTurn, stop: Stop) -> None:
         self._kit = kit
         self._session = session
         self._turn = turn
         self._stop = stop
-        self._bench = Bench(kit.limits.parallel_tools)
+        self._bench = ToolBatch(kit.limits.parallel_tools)
 
     def run(self) -> bool:
         """Does the work; every failure ends the turn and is told.
@@ -150,17 +150,17 @@ class TurnRun:
         self._keep(step)
         return not step.asked
 
-    def _question(self) -> Question:
+    def _question(self) -> ModelRequest:
         kit, record = self._kit, self._session.record
         found = kit.store.objects.find(record.object_type, record.object_id)
         if found is None:
             raise ModelError(f"The {record.object_type} of this session was deleted.")
-        offers = tuple(Offer(tool.name, tool.description, tool.offered_schema()) for tool in kit.tools.values())
+        offers = tuple(ToolSpec(tool.name, tool.description, tool.offered_schema()) for tool in kit.tools.values())
         instructions = str(found[1].get("instructions") or "")
-        return Question(instructions, recall(kit.store, self._turn, kit.limits), offers, self._stop)
+        return ModelRequest(instructions, recall(kit.store, self._turn, kit.limits), offers, self._stop)
 
-    def _take(self, piece: Text | Thinking | Asked, step: _Step) -> None:
-        if isinstance(piece, Asked):
+    def _take(self, piece: Text | Thinking | RequestedCall, step: _Step) -> None:
+        if isinstance(piece, RequestedCall):
             step.asked.append(piece)
             if len(step.asked) > self._kit.limits.step_calls:
                 raise ModelError(f"The model asked for over {self._kit.limits.step_calls} tool calls at once.")
@@ -194,7 +194,7 @@ class TurnRun:
 
     # ---- tools -------------------------------------------------------------------------------
 
-    def _propose(self, asked: Asked, position: int) -> Call:
+    def _propose(self, asked: RequestedCall, position: int) -> StoredCall:
         asked = _tellable(asked)
         tool = self._kit.tools.get(asked.tool)
         arguments = dict(asked.arguments) if isinstance(asked.arguments, dict) else {}
@@ -202,7 +202,7 @@ class TurnRun:
         if tool is not None and tool.approval == "let_agent_decide":
             # A model that does not say lets a person decide.
             decision = "run" if arguments.pop(ASK_FIRST, True) is False else "ask"
-        call = Call(
+        call = StoredCall(
             id=new_id(),
             session_id=self._session.id,
             turn=self._turn.number,
@@ -220,7 +220,7 @@ class TurnRun:
             return replace(call, state="pending", approval_id=new_id())
         return call
 
-    def _begin(self, call: Call) -> None:
+    def _begin(self, call: StoredCall) -> None:
         # Does what can be done for a call now.
         if call.state == "denied":
             self._finish(call, Outcome("denied", call.reason))
@@ -231,7 +231,7 @@ class TurnRun:
         elif call.state == "approved" and not self._bench.full and not self._stop.stopped:
             self._start(call)
 
-    def _start(self, call: Call) -> None:
+    def _start(self, call: StoredCall) -> None:
         tool = self._kit.tools.get(call.tool)
         if tool is None:  # it was there when the call was asked for, before a restart
             self._finish(call, Outcome.error(f"there is no tool {call.tool} any more"))
@@ -243,14 +243,14 @@ class TurnRun:
         work = (tool, call.arguments, self._stop, seconds, limits.tool_output_bytes)
         self._bench.start(call.id, lambda: self._kit.run_tool(*work))
 
-    def _await_news(self, calls: list[Call]) -> None:
+    def _await_news(self, calls: list[StoredCall]) -> None:
         # Until a tool has ended, or a person has answered.
         news = self._bench.take()
         if news is not None:
             call_id, outcome = news
             self._finish(next(call for call in calls if call.id == call_id), outcome)
 
-    def _finish(self, call: Call, outcome: Outcome) -> None:
+    def _finish(self, call: StoredCall, outcome: Outcome) -> None:
         content = contents.result_content(call, outcome)
         self._publish(self._kit.store.calls.finish(call, self._turn, self._session.sender, content))
 
@@ -283,30 +283,30 @@ INTERRUPTED = Outcome.error(
 NOT_RUN = Outcome.error("this call was not run: its turn ended before")
 
 
-def cut_turn(store: Store, turn: Turn, sender: Json, why: str) -> list[Message]:
+def cut_turn(store: Store, turn: StoredTurn, sender: Json, why: str) -> list[Message]:
     """Ends a turn without an answer, and gives what is to be told: results of all its open calls, and why.
 
     Raises:
         StorageError: It could not be kept.
     """
 
-    def result(call: Call) -> Json:
+    def result(call: StoredCall) -> Json:
         return contents.result_content(call, INTERRUPTED if call.state == "started" else NOT_RUN)
 
     return store.calls.cut(turn, sender, contents.error_content(why), result)
 
 
-def _tellable(asked: Asked) -> Asked:
+def _tellable(asked: RequestedCall) -> RequestedCall:
     """Gives a call that can be kept and sent: arguments that JSON has no form for become text, and are refused."""
     name = asked.tool.encode(errors="replace").decode()
     try:
         codec.dumps(asked.arguments)
     except (TypeError, ValueError):
-        return Asked(name, ascii(asked.arguments))
-    return Asked(name, asked.arguments)
+        return RequestedCall(name, ascii(asked.arguments))
+    return RequestedCall(name, asked.arguments)
 
 
-def _refusal(tool: Tool | None, asked: Asked, arguments: Json, tools: Mapping[str, Tool]) -> str:
+def _refusal(tool: Tool | None, asked: RequestedCall, arguments: Json, tools: Mapping[str, Tool]) -> str:
     if tool is None:
         return f"there is no tool {asked.tool[:200]!r}; there are: {', '.join(tools) or 'none'}"
     if not isinstance(asked.arguments, dict):

@@ -6,9 +6,9 @@ import logging
 import threading
 from collections.abc import Callable
 
-from sessionlib.engine.sessions.cancellation import Alarms, Stop
+from sessionlib.engine.sessions.cancellation import Stop, Timers
 from sessionlib.engine.sessions.session import LiveSession
-from sessionlib.engine.sessions.turn import Kit, TurnRun
+from sessionlib.engine.sessions.turn import EngineContext, TurnRun
 
 __all__ = ["Runner"]
 
@@ -26,7 +26,7 @@ class Runner:
         alarms: Keeps their time.
     """
 
-    def __init__(self, kit: Kit, alarms: Alarms) -> None:
+    def __init__(self, kit: EngineContext, alarms: Timers) -> None:
         self._kit = kit
         self._alarms = alarms
         # Protects the table of threads and the closed flag.

@@ -10,7 +10,7 @@ from typing import Any
 
 from sessionlib.engine.errors import RefusedError
 from sessionlib.engine.store.database import Database
-from sessionlib.engine.store.records import Call, Json, Message, Turn, insert_message
+from sessionlib.engine.store.records import Json, Message, StoredCall, StoredTurn, insert_message
 
 __all__ = ["Calls", "insert_call"]
 
@@ -28,11 +28,11 @@ class Calls:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def open(self, turn: Turn) -> list[Call]:
+    def open(self, turn: StoredTurn) -> list[StoredCall]:
         """Gives the calls of a turn whose results have not been told, in order."""
         return self._database.read(lambda db: _open_calls(db, turn))
 
-    def of_turns(self, session_id: str, first: int, last: int) -> list[Call]:
+    def of_turns(self, session_id: str, first: int, last: int) -> list[StoredCall]:
         """Gives the calls of a session's turns from ``first`` to ``last``, in order."""
         select = (
             f"SELECT {_CALL} FROM calls WHERE session_id = ? AND turn BETWEEN ? AND ? ORDER BY turn, step, position"
@@ -40,7 +40,7 @@ class Calls:
         rows = self._database.read(lambda db: db.execute(select, (session_id, first, last)).fetchall())
         return [_call(row) for row in rows]
 
-    def pending(self, session_id: str) -> list[Call]:
+    def pending(self, session_id: str) -> list[StoredCall]:
         """Gives the calls of a session that wait for a person, in order."""
         select = (
             f"SELECT {', '.join('calls.' + name for name in _CALL.split(', '))} FROM calls "
@@ -49,21 +49,23 @@ class Calls:
         )
         return [_call(row) for row in self._database.read(lambda db: db.execute(select, (session_id,)).fetchall())]
 
-    def find_approval(self, session_id: str, approval_id: str) -> tuple[Call, Turn] | None:
+    def find_approval(self, session_id: str, approval_id: str) -> tuple[StoredCall, StoredTurn] | None:
         """Gives the call that an approval request asks for, and its turn, or None."""
 
-        def work(db: sqlite3.Connection) -> tuple[Call, Turn] | None:
+        def work(db: sqlite3.Connection) -> tuple[StoredCall, StoredTurn] | None:
             select = f"SELECT {_CALL} FROM calls WHERE session_id = ? AND approval_id = ?"
             row = db.execute(select, (session_id, approval_id)).fetchone()
             if row is None:
                 return None
             call = _call(row)
             turn = db.execute(f"SELECT {_TURN} FROM turns WHERE number = ?", (call.turn,)).fetchone()
-            return call, Turn(*turn)
+            return call, StoredTurn(*turn)
 
         return self._database.read(work)
 
-    def answer(self, call: Call, approved: bool, arguments: Json, reason: str, sender: Json, content: Json) -> str:
+    def answer(
+        self, call: StoredCall, approved: bool, arguments: Json, reason: str, sender: Json, content: Json
+    ) -> str:
         """Keeps the answer to an approval request, and gives the id of the message that holds it.
 
         Raises:
@@ -82,7 +84,7 @@ class Calls:
 
         return self._database.write(work)
 
-    def start(self, call: Call, turn: Turn, sender: Json, content: Json) -> Message:
+    def start(self, call: StoredCall, turn: StoredTurn, sender: Json, content: Json) -> Message:
         """Keeps that a tool is about to run, before it does: it is never run a second time.
 
         Raises:
@@ -101,7 +103,7 @@ class Calls:
 
         return self._database.write(work)
 
-    def finish(self, call: Call, turn: Turn, sender: Json, content: Json) -> list[Message]:
+    def finish(self, call: StoredCall, turn: StoredTurn, sender: Json, content: Json) -> list[Message]:
         """Keeps the result of a call, and gives the results that are told now: always in the order of the calls."""
 
         def work(db: sqlite3.Connection) -> list[Message]:
@@ -110,7 +112,7 @@ class Calls:
 
         return self._database.write(work)
 
-    def cut(self, turn: Turn, sender: Json, error: Json, result: Callable[[Call], Json]) -> list[Message]:
+    def cut(self, turn: StoredTurn, sender: Json, error: Json, result: Callable[[StoredCall], Json]) -> list[Message]:
         """Ends a turn without an answer: every open call gets a result all the same, and the error is told.
 
         Args:
@@ -133,29 +135,29 @@ class Calls:
         return self._database.write(work)
 
 
-def _call(row: Sequence[Any]) -> Call:
+def _call(row: Sequence[Any]) -> StoredCall:
     output = None if row[11] is None else json.loads(row[11])
     arguments = json.loads(row[6])
-    return Call(*row[:6], arguments, *row[7:11], output)  # type: ignore[call-arg,unused-ignore]
+    return StoredCall(*row[:6], arguments, *row[7:11], output)  # type: ignore[call-arg,unused-ignore]
 
 
-def insert_call(db: sqlite3.Connection, call: Call) -> None:
+def insert_call(db: sqlite3.Connection, call: StoredCall) -> None:
     """Keeps a new call."""
     row = (call.id, call.session_id, call.turn, call.step, call.position, call.tool, json.dumps(call.arguments))
     rest = (call.state, call.approval_id, call.reason, call.decision, None)
     db.execute(f"INSERT INTO calls ({_CALL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, *rest))
 
 
-def _open_calls(db: sqlite3.Connection, turn: Turn) -> list[Call]:
+def _open_calls(db: sqlite3.Connection, turn: StoredTurn) -> list[StoredCall]:
     select = f"SELECT {_CALL} FROM calls WHERE turn = ? AND state != 'settled' ORDER BY step, position"
     return [_call(row) for row in db.execute(select, (turn.number,))]
 
 
-def _keep_result(db: sqlite3.Connection, call: Call, content: Json) -> None:
+def _keep_result(db: sqlite3.Connection, call: StoredCall, content: Json) -> None:
     db.execute("UPDATE calls SET state = 'done', output = ? WHERE id = ?", (json.dumps(content), call.id))
 
 
-def _tell_results(db: sqlite3.Connection, turn: Turn, sender: Json) -> list[Message]:
+def _tell_results(db: sqlite3.Connection, turn: StoredTurn, sender: Json) -> list[Message]:
     # Up to the first call that has no result yet: those behind it wait for it.
     told = []
     for call in itertools.takewhile(lambda call: call.output is not None, _open_calls(db, turn)):
@@ -164,13 +166,13 @@ def _tell_results(db: sqlite3.Connection, turn: Turn, sender: Json) -> list[Mess
     return told
 
 
-def _mark(db: sqlite3.Connection, call: Call, status: str) -> None:
+def _mark(db: sqlite3.Connection, call: StoredCall, status: str) -> None:
     # In the message that asks for approval.
     update = "UPDATE messages SET content = json_set(content, '$.status', ?) WHERE id = ?"
     db.execute(update, (status, call.approval_id))
 
 
-def _check_unanswered(db: sqlite3.Connection, call: Call) -> None:
+def _check_unanswered(db: sqlite3.Connection, call: StoredCall) -> None:
     select = "SELECT json_extract(content, '$.status') FROM messages WHERE id = ?"
     told = db.execute(select, (call.approval_id,)).fetchone()[0]
     if told in ("approved", "denied"):

@@ -222,7 +222,7 @@ class Database:
             _make_file(self.path, schema)
         self._writer = self._connect(undo)
         if 0 < version < len(schema):
-            _carry_over(self._writer, self.path, schema, version)
+            _migrate(self._writer, self.path, schema, version)
         self._reader = self._connect(undo)
 
     def _connect(self, undo: contextlib.ExitStack) -> sqlite3.Connection:
@@ -312,7 +312,7 @@ def _make_file(path: str, schema: Sequence[str]) -> None:
     os.replace(part, path)
 
 
-def _carry_over(connection: sqlite3.Connection, path: str, schema: Sequence[str], version: int) -> None:
+def _migrate(connection: sqlite3.Connection, path: str, schema: Sequence[str], version: int) -> None:
     # SQLite's own copy has what is still in the log.
     copy = f"{path}.layout-{version}"
     part = _make_private(copy + ".part")

@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["MESSAGE", "Call", "Message", "Posted", "SessionRecord", "Turn", "insert_message", "new_id", "read_message"]
+__all__ = [
+    "MESSAGE",
+    "Message",
+    "Posted",
+    "SessionRecord",
+    "StoredCall",
+    "StoredTurn",
+    "insert_message",
+    "new_id",
+    "read_message",
+]
 
 Json = dict[str, Any]
 
@@ -40,7 +50,7 @@ class SessionRecord:
 
 
 @dataclass(frozen=True)
-class Turn:
+class StoredTurn:
     """A turn of a session.
 
     Attributes:
@@ -84,7 +94,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Call:
+class StoredCall:
     """A tool call that a model asked for.
 
     Attributes:
@@ -115,7 +125,7 @@ class Call:
 class Posted:
     """A post that is on disk."""
 
-    turn: Turn
+    turn: StoredTurn
     message_ids: list[str] = field(default_factory=list)
 
 

@@ -11,12 +11,12 @@ from sessionlib.engine.store.calls import insert_call
 from sessionlib.engine.store.database import Database
 from sessionlib.engine.store.records import (
     MESSAGE,
-    Call,
     Json,
     Message,
     Posted,
     SessionRecord,
-    Turn,
+    StoredCall,
+    StoredTurn,
     insert_message,
     new_id,
     read_message,
@@ -117,17 +117,17 @@ class Sessions:
         row = self._database.read(lambda db: db.execute(select, (file_id,)).fetchone())
         return None if row is None else (row[0], row[1], row[2])
 
-    def find_turn(self, turn_id: str) -> Turn | None:
+    def find_turn(self, turn_id: str) -> StoredTurn | None:
         """Gives a turn, or None."""
         select = f"SELECT {_TURN} FROM turns WHERE id = ?"
         row = self._database.read(lambda db: db.execute(select, (turn_id,)).fetchone())
-        return None if row is None else Turn(*row)
+        return None if row is None else StoredTurn(*row)
 
-    def open_turns(self, session_id: str | None = None) -> list[Turn]:
+    def open_turns(self, session_id: str | None = None) -> list[StoredTurn]:
         """Gives the turns that have not ended, of one session or of all, in order."""
         select = f"SELECT {_TURN} FROM turns WHERE state != 'ended' AND session_id = COALESCE(?, session_id)"
         rows = self._database.read(lambda db: db.execute(f"{select} ORDER BY number", (session_id,)).fetchall())
-        return [Turn(*row) for row in rows]
+        return [StoredTurn(*row) for row in rows]
 
     def set_turn(self, turn: int, state: str) -> None:
         """Says how far a turn is; one that has ended stays so."""
@@ -135,7 +135,12 @@ class Sessions:
         self._database.write(lambda db: db.execute(update, (state, turn)))
 
     def add_step(
-        self, turn: Turn, sender: Json, contents: Iterable[tuple[str, Json]], calls: Sequence[Call], ends: bool
+        self,
+        turn: StoredTurn,
+        sender: Json,
+        contents: Iterable[tuple[str, Json]],
+        calls: Sequence[StoredCall],
+        ends: bool,
     ) -> list[Message]:
         """Keeps what one model step gave: messages of known ids, and the tool calls it asked for.
 
@@ -162,10 +167,10 @@ class Sessions:
         return self._database.write(work)
 
 
-def _insert_turn(db: sqlite3.Connection, session_id: str) -> Turn:
+def _insert_turn(db: sqlite3.Connection, session_id: str) -> StoredTurn:
     turn_id = new_id()
     cursor = db.execute("INSERT INTO turns (id, session_id, state) VALUES (?, ?, 'queued')", (turn_id, session_id))
-    return Turn(int(cursor.lastrowid or 0), turn_id, session_id, "queued", 0)
+    return StoredTurn(int(cursor.lastrowid or 0), turn_id, session_id, "queued", 0)
 
 
 def _insert_files(db: sqlite3.Connection, session_id: str, files: Sequence[File], quota: int) -> None:

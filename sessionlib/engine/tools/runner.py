@@ -20,7 +20,7 @@ from sessionlib.engine.sessions.cancellation import Stop
 from sessionlib.engine.tools.schema import InvalidArgumentsError, LocalTool
 from sessionlib.protocol import codec
 
-__all__ = ["Bench", "Outcome", "Printed", "call_tool", "cap_output", "capture", "run_tool"]
+__all__ = ["Outcome", "Printed", "ToolBatch", "call_tool", "cap_output", "capture", "run_tool"]
 
 _buffer: ContextVar[Printed | None] = ContextVar("sessionlib_printed", default=None)
 # Protects the switches and the count of those who need them.
@@ -246,7 +246,7 @@ def _clean(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-class Bench:
+class ToolBatch:
     """Runs tool calls, each on a thread of its own; all but `wake` is for the one thread that works on the turn.
 
     Args:

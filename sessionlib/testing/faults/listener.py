@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from sessionlib.testing.faults.waiting import Waker, wait_io
 
-__all__ = ["Listener"]
+__all__ = ["FaultListener"]
 
 
-class Listener:
+class FaultListener:
     """Accepts connections on a thread of its own, from construction to ``stop``.
 
     Args:

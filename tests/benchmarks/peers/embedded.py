@@ -24,14 +24,14 @@ _IDLE = b'"status":"Idle"'
 def streams(task: Task) -> Figures:
     """Counts the pieces of turns that all run at the same time, each in a session of its own."""
     from sessionlib.engine import LocalEngine
-    from sessionlib.engine.models import Piece, Question, Text
+    from sessionlib.engine.models import ModelRequest, Piece, Text
 
     class Talker:
         """Says a word as often as it is told to."""
 
         name = "talker"
 
-        def answer(self, question: Question) -> Iterator[Piece]:
+        def answer(self, question: ModelRequest) -> Iterator[Piece]:
             return (Text(" word") for _ in range(int(question.said[-1].text)))
 
         def close(self) -> None:
