@@ -30,7 +30,7 @@ from sessionlib import (
     approve_all,
 )
 from sessionlib.agent.map import Job
-from sessionlib.agent.oneshot import OneShot, StoppedError, Stopper
+from sessionlib.agent.oneshot import OneShot, RunStoppedError, Stopper
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
 from tests.client.shop import FRONT, Shop, open_shop, order
@@ -461,7 +461,7 @@ def test_stopping_ends_what_is_still_connecting(engine: ScriptEngine) -> None:
     agent = scripted(engine)
     runs = agent.map(prompts(4), max_workers=4)
     threading.Timer(0.3, runs.close).start()
-    with pytest.raises((StoppedError, StopIteration)):
+    with pytest.raises((RunStoppedError, StopIteration)):
         next(runs)
     engine.wait_idle()
 
