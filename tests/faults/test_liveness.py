@@ -11,7 +11,6 @@ import pytest
 
 from sessionlib import Session, SessionDisconnectedError, SessionEventType, SessionTimeoutError, UnansweredError
 from sessionlib.protocol import frames
-from tests.client.toolbox import connect, created, kinds, say, status
 from tests.support.script_engine import (
     Connection,
     Received,
@@ -22,6 +21,7 @@ from tests.support.script_engine import (
     user_message,
 )
 from tests.support.secrets import SENTINEL_KEY
+from tests.support.toolbox import connect, created, kinds, say, status
 from tests.support.wilful_engine import Manners, WilfulEngine
 
 Type = SessionEventType
