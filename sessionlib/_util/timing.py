@@ -6,8 +6,11 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
-__all__ = ["Backoff", "Deadline", "acquire", "parse_retry_after"]
+from sessionlib.errors import SessionTimeoutError
+
+__all__ = ["Backoff", "Deadline", "acquire", "held", "parse_retry_after"]
 
 MAX_RETRY_AFTER = 60.0
 
@@ -48,12 +51,12 @@ class Deadline:
         return Deadline(timeout, clock=self._clock)
 
 
-def acquire(lock: threading.Lock, deadline: Deadline) -> bool:
+def acquire(lock: Any, deadline: Deadline) -> bool:
     """Takes a lock if that is possible before a deadline, and tells whether it was."""
     if lock.acquire(blocking=False):  # as nearly always
         return True
     left = deadline.remaining()
-    return lock.acquire(timeout=-1 if left is None else min(left, threading.TIMEOUT_MAX))
+    return bool(lock.acquire(timeout=-1 if left is None else min(left, threading.TIMEOUT_MAX)))
 
 
 class Backoff:
@@ -114,3 +117,41 @@ def parse_retry_after(value: str) -> float | None:
     except (ValueError, OverflowError):
         return None
     return min(max(wait, 0.0), MAX_RETRY_AFTER)
+
+
+class held:
+    """Holds a lock for the length of a block, if it is to be had in time.
+
+    An exception out of a signal handler does not leave it taken: it may strike when the lock is acquired and
+    nothing has been noted of that, which is why the lock has to know its owner.
+
+    Args:
+        lock: A `threading.RLock`; a thread that holds it already is refused like any other.
+        deadline: When to give up.
+        why: What the error says is in the way; "within n s" is added.
+
+    Raises:
+        SessionTimeoutError: It was not to be had in time.
+    """
+
+    __slots__ = ("_deadline", "_lock", "_why")
+
+    def __init__(self, lock: Any, deadline: Deadline, why: str) -> None:
+        self._lock = lock
+        self._deadline = deadline
+        self._why = why
+
+    def __enter__(self) -> None:
+        lock, deadline = self._lock, self._deadline
+        if lock._is_owned():
+            raise SessionTimeoutError(f"{self._why}, by this very thread")
+        try:
+            if not acquire(lock, deadline):
+                raise SessionTimeoutError(f"{self._why} after {deadline.timeout} s")
+        except BaseException:
+            if lock._is_owned():
+                lock.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

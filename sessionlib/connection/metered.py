@@ -46,12 +46,14 @@ class LoggingTransport:
         self._key = key
         self._closing = False
         self._received = 0
+        # The latest message in fragments, as it was given and as it is passed on.
+        self._message_given: object = None
+        self._message: Iterable[tuple[bytes, bool]] = ()
         gauges.begin_link()
 
-    @property
-    def has_partial_message(self) -> bool:
-        """See `Transport.has_partial_message`."""
-        return self.inner.has_partial_message
+    def has_left(self, message: object) -> bool:
+        """See `Transport.has_left`."""
+        return self.inner.has_left(self._message if message is self._message_given else message)
 
     @property
     def last_received_at(self) -> float:
@@ -98,7 +100,8 @@ class LoggingTransport:
                 size += len(piece)
                 yield piece, is_last
 
-        self.inner.send_pieces(counted(), deadline)
+        self._message_given, self._message = pieces, counted()
+        self.inner.send_pieces(self._message, deadline)
         self._gauges.sent(size)
         logger.debug("> session %s a post with files, %d bytes", self._session_id(), size)
 

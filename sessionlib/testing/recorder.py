@@ -166,9 +166,8 @@ class _RecordedTransport:
         if not acquire(self._sending, deadline):
             raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
 
-    @property
-    def has_partial_message(self) -> bool:
-        return self._inner.has_partial_message
+    def has_left(self, message: object) -> bool:
+        return self._inner.has_left(message)
 
     @property
     def last_received_at(self) -> float:
