@@ -12,7 +12,8 @@ from urllib.parse import SplitResult
 
 import websocket
 
-from sessionlib._util.timing import Deadline, parse_retry_after
+from sessionlib._util.retry import parse_retry_after
+from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionlibError, SessionProtocolError, SessionTimeoutError, api_error
 from sessionlib.transport.stream import BufferedStream
 

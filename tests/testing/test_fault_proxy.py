@@ -11,7 +11,8 @@ from contextlib import closing, contextmanager
 import psutil
 import pytest
 
-from sessionlib._util.timing import Backoff, Deadline
+from sessionlib._util.retry import Backoff
+from sessionlib._util.timing import Deadline
 from sessionlib.testing import FaultProxy
 from sessionlib.testing.faults.listener import FaultListener
 from tests.support.clock import FakeClock
