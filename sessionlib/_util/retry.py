@@ -207,7 +207,7 @@ class Backoff:
 _TURNED_AWAY = frozenset({429, 503})
 
 
-class Outcome(Protocol):
+class TryOutcome(Protocol):
     """How one try of a call ended."""
 
     @property
@@ -243,7 +243,7 @@ class Tries:
         self._left = max_retries
         self._backoff = backoff or Backoff(base=0.5, cap=8.0)
 
-    def delay_after(self, outcome: Outcome) -> float | None:
+    def delay_after(self, outcome: TryOutcome) -> float | None:
         """Returns the seconds to wait before the next try, or None when the outcome is final."""
         asked = outcome.retry_after
         turned_away = outcome.status in _TURNED_AWAY and asked is not None
