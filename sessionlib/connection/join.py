@@ -9,7 +9,7 @@ from typing import Any
 from sessionlib import hooks
 from sessionlib._util.timing import Deadline
 from sessionlib.config import Endpoint
-from sessionlib.connection.metered import LoggingTransport
+from sessionlib.connection.metered import logged
 from sessionlib.connection.options import ConnectionOptions, Owner
 from sessionlib.connection.replies import ReplyLane
 from sessionlib.errors import (
@@ -151,7 +151,9 @@ class Joiner:
 
         stand_in = hooks.network_hook()
         opened = dial(endpoint.key()) if stand_in is None else stand_in.open(endpoint, dial, deadline, attempt)
-        return LoggingTransport(opened, self._gauges, lambda: self.session_id, used)
+        opened.traffic = self._gauges
+        self._gauges.begin_link()
+        return logged(opened, lambda: self.session_id, used)
 
     def join(self, transport: Transport, deadline: Deadline) -> Live:
         """Creates the session if there is none yet, and joins it; gives what else came."""
