@@ -41,6 +41,7 @@ from sessionlib.errors import (
     SessionTerminatedError,
     SessionTimeoutError,
     TemplateReferenceError,
+    UnansweredError,
     UnprocessableEntityError,
 )
 from sessionlib.events import (
@@ -149,6 +150,7 @@ __all__ = [
     "ToolInput",
     "ToolInputType",
     "Turn",
+    "UnansweredError",
     "UnprocessableEntityError",
     "UserSessionMessage",
     "__version__",

@@ -91,7 +91,9 @@ class Reply(JsonModel):
         tool_calls: The tools that it called, in order.
         duration: Seconds from the post to the end of the turn.
         status: "complete", or "error" when the turn told an error.
-        error: The last error that it told, or None.
+        error: The last error that it reported, or None.
+        shared_with: How many other messages sent in this session the same turn answered: an engine may answer several
+            that were sent one right after the other in one turn, and then each gets the whole answer.
     """
 
     text: str
@@ -101,6 +103,7 @@ class Reply(JsonModel):
     duration: float = 0.0
     status: SessionMessageStatus = SessionMessageStatus.COMPLETE
     error: Optional[str] = None
+    shared_with: int = 0
     # Not a field: times of this process's clock have no place in what is compared, or sent elsewhere.
     _arrivals = EventTimes(0.0)
 
@@ -164,13 +167,14 @@ class Reply(JsonModel):
         return plot_timeline(timeline_of(self.events, times, self.duration), ax)
 
 
-def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes) -> Reply:
+def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes, shared_with: int = 0) -> Reply:
     """Makes the answer of a turn.
 
     Args:
         events: Its events.
         duration: Seconds that it took.
         arrivals: When the events came.
+        shared_with: How many other posts the turn answered.
     """
     error = next((event.error for event in reversed(events) if event.error is not None), None)
     message_id, text = last_text(events)
@@ -182,6 +186,7 @@ def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes) 
         duration=duration,
         status=SessionMessageStatus.COMPLETE if error is None else SessionMessageStatus.ERROR,
         error=error,
+        shared_with=shared_with,
     )
     reply._arrivals = arrivals
     return reply

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
-__all__ = ["MAX_WAIT", "Deadline", "acquire"]
+from sessionlib.errors import SessionTimeoutError
+
+__all__ = ["MAX_WAIT", "Deadline", "acquire", "held"]
 
 # The longest single wait that every primitive takes: poll() and socket timeouts count milliseconds in a C int, which
 # ends after 24.8 days; Windows' locks end after 49. An infinity fits nowhere.
@@ -57,9 +59,47 @@ class Deadline:
         return Deadline(timeout, clock=self._clock)
 
 
-def acquire(lock: threading.Lock, deadline: Deadline) -> bool:
-    """Acquires a lock before a deadline; returns whether it did."""
+def acquire(lock: Any, deadline: Deadline) -> bool:
+    """Acquires a `threading.Lock` or ``RLock`` before a deadline; returns whether it did."""
     if lock.acquire(blocking=False):  # uncontended, as nearly always: no clock is read
         return True
     left = deadline.remaining()
-    return lock.acquire(timeout=-1 if left is None else left)
+    return bool(lock.acquire(timeout=-1 if left is None else left))
+
+
+class held:
+    """Holds a lock for the length of a block, if it is to be had in time.
+
+    An exception out of a signal handler does not leave it taken: it may strike when the lock is acquired and
+    nothing has been noted of that, which is why the lock has to know its owner.
+
+    Args:
+        lock: A `threading.RLock`; a thread that holds it already is refused like any other.
+        deadline: When to give up.
+        why: What the error says is in the way; "within n s" is added.
+
+    Raises:
+        SessionTimeoutError: It was not to be had in time.
+    """
+
+    __slots__ = ("_deadline", "_lock", "_why")
+
+    def __init__(self, lock: Any, deadline: Deadline, why: str) -> None:
+        self._lock = lock
+        self._deadline = deadline
+        self._why = why
+
+    def __enter__(self) -> None:
+        lock, deadline = self._lock, self._deadline
+        if lock._is_owned():
+            raise SessionTimeoutError(f"{self._why}, by this very thread")
+        try:
+            if not acquire(lock, deadline):
+                raise SessionTimeoutError(f"{self._why} after {deadline.timeout} s")
+        except BaseException:
+            if lock._is_owned():
+                lock.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

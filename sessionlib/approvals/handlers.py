@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from sessionlib._util.timing import Deadline
-from sessionlib.approvals.answers import Answers, Ledger
+from sessionlib.approvals.answers import ApprovalLog
 from sessionlib.approvals.models import ApprovalHandler, ApprovalRequest, Registration, key_of, response_to
 from sessionlib.errors import ApprovalAlreadyAnsweredError, SessionTimeoutError
 from sessionlib.events import SessionEvent
@@ -87,14 +87,12 @@ class HandlerRunner:
 
     Args:
         session: The session; held weakly, so that a forgotten one can be collected.
-        ledger: Which requests are open.
-        answers: Where what they say goes.
+        log: Records answers and sends them.
     """
 
-    def __init__(self, session: weakref.ref[Session], ledger: Ledger, answers: Answers) -> None:
+    def __init__(self, session: weakref.ref[Session], log: ApprovalLog) -> None:
         self._session = session
-        self._ledger = ledger
-        self._answers = answers
+        self._log = log
         # Protects the requests that are in somebody's hands.
         self._lock = threading.Lock()
         self._in_hand: dict[str, _Hand] = {}
@@ -115,9 +113,7 @@ class HandlerRunner:
         finally:
             self._here.requests = before
 
-    def consult(
-        self, event: SessionEvent, registrations: Iterable[Registration], deadline: Deadline | None = None
-    ) -> bool:
+    def run(self, event: SessionEvent, registrations: Iterable[Registration], deadline: Deadline | None = None) -> bool:
         """Asks one handler after another, each once, until one gives an answer.
 
         Args:
@@ -137,16 +133,15 @@ class HandlerRunner:
             if other is not None:
                 return self._wait_for(other, event, deadline)
             session = self._session()
-            if session is None or not self._ledger.is_open(event) or self._answers.give_remembered(event):
+            if session is None or not self._log.is_open(event) or self._log.answer_remembered(event):
                 return True
             request = ApprovalRequest(event, session)
             for registration in registrations:
-                if self._ledger.has_been_put_to(registration, event):
+                if not self._log.note_asked(registration, event):
                     continue
-                self._ledger.put_to(registration, event)
                 self._ask(registration, request)
                 # An answer that the engine has refused already was one; whoever reads the refusal is told.
-                if request._answered or not self._ledger.is_open(event):
+                if request._answered or not self._log.is_open(event):
                     return True
         return False
 
@@ -169,7 +164,7 @@ class HandlerRunner:
     def _wait_for(self, other: _Hand, event: SessionEvent, deadline: Deadline | None) -> bool:
         if deadline is None or other.thread == threading.get_ident() or not other.done.wait(deadline.remaining()):
             return True
-        return not self._ledger.is_open(event)
+        return not self._log.is_open(event)
 
     def _ask(self, registration: Registration, request: ApprovalRequest) -> None:
         event, name = request.event, registration.name
@@ -179,7 +174,7 @@ class HandlerRunner:
                 with self.running_handler(event):
                     response = response_to(registration.handler(request), name)
             except BaseException as error:  # Ctrl-C at a prompt is no consent either
-                self._answers.deny(event, f"the approval handler failed: {type(error).__name__}", by=name)
+                self._log.deny(event, f"the approval handler failed: {type(error).__name__}", by=name)
                 raise
         if over.is_set():
             raise SessionTimeoutError(
@@ -187,9 +182,14 @@ class HandlerRunner:
                 f"{request.tool_name or 'a tool'}; the request was denied",
                 session_id=event.session_id,
             )
-        if response is not None and self._ledger.is_open(event):
-            with contextlib.suppress(ApprovalAlreadyAnsweredError):  # somebody was quicker; theirs stands
+        if response is not None and self._log.is_open(event):
+            try:
                 request._answer(response)
+            except ApprovalAlreadyAnsweredError:
+                pass  # another thread was quicker; its answer takes precedence
+            except (TypeError, ValueError) as error:
+                self._log.deny(event, f"the approval handler failed: {type(error).__name__}", by=name)
+                raise
 
     @contextlib.contextmanager
     def _time_limit(self, registration: Registration, request: ApprovalRequest) -> Iterator[threading.Event]:
@@ -201,7 +201,7 @@ class HandlerRunner:
 
         def expire() -> None:
             # Also when the denial cannot be sent: what the handler says after this comes too late.
-            if self._answers.deny(request.event, f"nobody decided within {timeout:g} s", by="timeout"):
+            if self._log.deny(request.event, f"nobody decided within {timeout:g} s", by="timeout"):
                 over.set()
 
         timer = threading.Timer(timeout, expire)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sessionlib.content import ApprovalResponse, encode_approval
 from sessionlib.events import SessionEvent
-from sessionlib.protocol import codec
 
 if TYPE_CHECKING:
     from sessionlib.session import Session
@@ -201,16 +200,16 @@ def key_of(event: SessionEvent) -> str:
     return event.message_id or str(event.data.get("tool_call_id") or f"event {id(event)}")
 
 
-def check_response(response: ApprovalResponse) -> None:
-    """Makes sure that an answer can be sent.
+def encode_response(response: ApprovalResponse) -> dict[str, Any]:
+    """Returns an answer in its wire form; whether JSON can hold it shows as it is sent.
 
     Raises:
         TypeError: A field is of the wrong type.
-        ValueError: Fields contradict each other, or ``confirm`` holds what JSON cannot.
+        ValueError: Fields contradict each other.
     """
     if response.remember not in _REMEMBERED:
         raise ValueError(f'remember takes "turn", "session" or None, not {response.remember!r}')
-    codec.dumps(encode_approval(response.approved, response.confirm, response.deny_reason))
+    return encode_approval(response.approved, response.confirm, response.deny_reason)
 
 
 def response_to(decision: object, name: str) -> ApprovalResponse | None:
@@ -221,8 +220,7 @@ def response_to(decision: object, name: str) -> ApprovalResponse | None:
         name: The handler.
 
     Raises:
-        TypeError: It means nothing.
-        ValueError: It is an `ApprovalResponse` that contradicts itself.
+        TypeError: It is no answer.
     """
     if decision is None:
         return None
@@ -232,5 +230,4 @@ def response_to(decision: object, name: str) -> ApprovalResponse | None:
             f"the approval handler {name} returned {type(decision).__name__}; it returns True, False, an "
             "ApprovalResponse, or None to leave the request to the next one"
         )
-    check_response(response)
     return response

@@ -40,14 +40,14 @@ class ReauthManager:
             if key_of(event) not in self._told:
                 self._untold.setdefault(key_of(event), (event, origin))
 
-    def loose(self) -> list[SessionEvent]:
+    def unclaimed(self) -> list[SessionEvent]:
         """Gives the requests that handlers can be told of and that no reader of a turn will see to."""
         with self._lock:
             if not self._handlers:
                 return []
-            return [event for event, origin in self._untold.values() if _is_loose(origin)]
+            return [event for event, origin in self._untold.values() if _is_unclaimed(origin)]
 
-    def tell(self, event: SessionEvent) -> bool:
+    def notify(self, event: SessionEvent) -> bool:
         """Tells the handlers, on the calling thread and once; False when there are none.
 
         Raises:
@@ -68,7 +68,7 @@ class ReauthManager:
             self._handlers.remove(handler)
 
 
-def _is_loose(origin: EventOrigin) -> bool:
+def _is_unclaimed(origin: EventOrigin) -> bool:
     return not is_attended(origin.ticket) and not origin.course.over
 
 

@@ -57,6 +57,9 @@ class LoggingTransport:
         self._session_id = session_id
         self._key = key
         self._closing = False
+        # The latest message in fragments, as it was given and as it is passed on.
+        self._message_given: object = None
+        self._message: Iterable[tuple[bytes, bool]] = ()
 
     @property
     def traffic(self) -> Traffic:
@@ -67,10 +70,9 @@ class LoggingTransport:
     def traffic(self, traffic: Traffic) -> None:
         self.inner.traffic = traffic
 
-    @property
-    def has_partial_message(self) -> bool:
-        """See `Transport.has_partial_message`."""
-        return self.inner.has_partial_message
+    def has_left(self, message: object) -> bool:
+        """See `Transport.has_left`."""
+        return self.inner.has_left(self._message if message is self._message_given else message)
 
     @property
     def last_received_at(self) -> float:
@@ -109,7 +111,8 @@ class LoggingTransport:
                 size += len(piece)
                 yield piece, is_last
 
-        self.inner.send_pieces(counted(), deadline)
+        self._message_given, self._message = pieces, counted()
+        self.inner.send_pieces(self._message, deadline)
         logger.debug("> session %s a post with files, %d bytes", self._session_id(), size)
 
     def enqueue(self, payload: bytes) -> None:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["bare_loads", "dumps", "dumps_text", "fast_path", "loads"]
+__all__ = ["bare_loads", "dumps", "dumps_text", "fast_path", "loads", "loads_with_halves"]
 
 Payload = bytes | bytearray | memoryview
 
@@ -97,6 +97,16 @@ def loads(data: Payload) -> Any:
         return bare_loads(data)
     except RecursionError:
         raise ValueError("the text is nested too deeply") from None
+
+
+def loads_with_halves(text: str) -> Any:
+    """Returns the value of a JSON text whose only fault is that it holds half a surrogate pair; None for others."""
+    if not _SURROGATE.search(text):
+        return None
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError):
+        return None
 
 
 fast_path = os.environ.get("SESSIONLIB_FAST_PATH") != "0"

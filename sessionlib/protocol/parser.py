@@ -15,7 +15,19 @@ from sessionlib.events import EventDraft, SessionEvent, SessionEventType, make_e
 from sessionlib.protocol import codec
 from sessionlib.protocol.frames import Frame
 
-__all__ = ["END", "KNOWN_TYPES", "Frame", "Run", "check_frame", "parse_event", "parse_frame", "parse_run"]
+__all__ = [
+    "END",
+    "KNOWN_TYPES",
+    "Frame",
+    "HalfCharacterError",
+    "Run",
+    "check_frame",
+    "join_halves",
+    "parse_event",
+    "parse_frame",
+    "parse_run",
+    "without_halves",
+]
 
 Type = SessionEventType
 
@@ -59,11 +71,12 @@ def parse_run(
 
     Returns:
         What was appended, if anything, and what stood behind it: the JSON value of a message that is
-        no such piece, the SessionProtocolError of one that is no JSON, or `END`.
+        no such delta, or does not follow the one before it, the SessionProtocolError of one that is no JSON, or `END`.
     """
     loads, append, draft, event_class, delta = codec.bare_loads, events.append, EventDraft, SessionEvent, _DELTA
     start, length = len(events), 0
     run_id: Any = _NOTHING
+    expected: Any = _NOTHING
     behind: object = END
     for message in messages:
         try:
@@ -82,6 +95,10 @@ def parse_run(
                 behind = frame
                 break
             index = frame["index"]
+            if index != expected and expected is not _NOTHING:
+                behind = frame
+                break
+            expected = index + 1 if index.__class__ is int else index
         except (KeyError, TypeError):
             behind = frame
             break
@@ -153,11 +170,44 @@ def parse_event(frame: Frame, session_id: str) -> SessionEvent | None:
     return make(frame, owner)
 
 
+class HalfCharacterError(SessionProtocolError):
+    """A frame holds half of a character: legal JSON, of which the next delta may bring the other half.
+
+    Gateways that count UTF-16 units cut an emoji into two halves of a surrogate pair, which strict parsers refuse.
+
+    Attributes:
+        frame: The frame, with the half in it.
+    """
+
+    def __init__(self, frame: object) -> None:
+        super().__init__("the engine sent half a character")
+        self.frame = frame
+
+
+def join_halves(text: str) -> str:
+    """Joins halves of characters that stand side by side; what stays half becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def without_halves(value: Any) -> Any:
+    """Returns a JSON value in which no text holds half a character."""
+    if isinstance(value, str):
+        return join_halves(value)
+    if isinstance(value, list):
+        return [without_halves(item) for item in value]
+    if isinstance(value, dict):
+        return {join_halves(name): without_halves(item) for name, item in value.items()}
+    return value
+
+
 def _unreadable(data: codec.Payload) -> SessionProtocolError:
     try:
-        str(data, "utf-8")
+        text = str(data, "utf-8")
     except UnicodeDecodeError:
         return SessionProtocolError("the engine sent a text message that is not UTF-8", close_code=1007)
+    frame = codec.loads_with_halves(text)
+    if frame is not None:
+        return HalfCharacterError(frame)
     return SessionProtocolError("the engine sent a text message that is not JSON")
 
 

@@ -44,7 +44,7 @@ class StaleListenerBuffer:
     def hand_over(self, mailbox: Mailbox) -> None:
         """Moves what came after the post."""
         after = self._after
-        mailbox.take_over(_filled(self._size, after) if isinstance(after, list) else after)
+        mailbox.transfer_from(_filled(self._size, after) if isinstance(after, list) else after)
 
 
 class Backlog:
@@ -87,9 +87,9 @@ class Backlog:
         """Drops events that somebody reads after all."""
         self.mailbox.discard(events)
 
-    def trouble(self, failure: Callable[[], SessionError]) -> None:
+    def push_error(self, failure: Callable[[], SessionError]) -> None:
         """Has the next listener raise once, behind what waits for it."""
-        self.mailbox.trouble(failure)
+        self.mailbox.push_error(failure)
 
     def begin_post(self, listeners: Sequence[Mailbox], ends_turn: Callable[[SessionEvent], bool]) -> None:
         """Forgets the turns that are over, because a post is about to leave.
@@ -105,20 +105,20 @@ class Backlog:
 
     def hand_over(self, mailbox: Mailbox) -> None:
         """Has a new listener begin with what waits for it."""
-        mailbox.take_over(self.mailbox)
+        mailbox.transfer_from(self.mailbox)
         shadow = self._end_shadow()
         if shadow is not None:
             shadow.hand_over(mailbox)
 
     def take_back(self, mailbox: Mailbox) -> None:
         """Has what the reader of a mailbox left unread wait again."""
-        self.mailbox.take_over(mailbox)
+        self.mailbox.transfer_from(mailbox)
 
     def take_shadow(self) -> bool:
         """Has wait what the left-over listeners did not read, now that they are gone; tells whether it could."""
         shadow = self._end_shadow()
         if shadow is not None:
-            self.mailbox.take_over(_filled(self._size, shadow.before))
+            self.mailbox.transfer_from(_filled(self._size, shadow.before))
             shadow.hand_over(self.mailbox)
         return shadow is not None
 

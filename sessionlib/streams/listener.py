@@ -80,7 +80,7 @@ class Listener:
 
     def __del__(self) -> None:
         if hasattr(self, "_mailbox"):  # not so when the constructor raised
-            self._hub.abandon(self._mailbox)
+            self._hub.discard(self._mailbox)
 
     def __repr__(self) -> str:
         return f"<Listener of session {self._session_id}: {len(self._mailbox)} waiting>"

@@ -38,6 +38,7 @@ class Mailbox:
         "_appended",
         "_closed",
         "_discarded",
+        "_errors",
         "_failure",
         "_gates",
         "_lock",
@@ -45,7 +46,6 @@ class Mailbox:
         "_notice_at",
         "_pid",
         "_queue",
-        "_troubles",
         "dropped",
         "high_water",
         "maxsize",
@@ -77,7 +77,7 @@ class Mailbox:
         self._closed = False
         self._failure: Callable[[], SessionError] | None = None
         self._pid = os.getpid()
-        self._troubles: deque[Callable[[], SessionError]] = deque()
+        self._errors: deque[Callable[[], SessionError]] = deque()
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -154,10 +154,10 @@ class Mailbox:
                 self._failure = failure
             self._wake(len(self._gates))
 
-    def trouble(self, failure: Callable[[], SessionError]) -> None:
+    def push_error(self, failure: Callable[[], SessionError]) -> None:
         """Has `get` raise once, behind what is in it, and go on afterwards."""
         with self._lock:
-            self._troubles.append(failure)
+            self._errors.append(failure)
             self._wake(1)
 
     def put_back(self, events: Sequence[SessionEvent]) -> None:
@@ -165,7 +165,7 @@ class Mailbox:
         with self._lock:
             self._queue.extendleft(reversed(events))
 
-    def take_over(self, other: Mailbox) -> None:
+    def transfer_from(self, other: Mailbox) -> None:
         """Moves in what waits in another mailbox, whatever its number, as far as the types fit."""
         with other._lock:
             moved = []
@@ -174,7 +174,7 @@ class Mailbox:
                     moved.append(other._queue.popleft())
             other._discarded += len(moved)
             notice, other._notice = other._notice, None
-            troubles, other._troubles = other._troubles, deque()
+            troubles, other._errors = other._errors, deque()
         with self._lock:
             for event in moved:
                 if event is notice:
@@ -183,7 +183,7 @@ class Mailbox:
                 if self.types is None or event.type in self.types or event is notice:
                     self._queue.append(event)
                     self._appended += 1
-            self._troubles.extend(troubles)
+            self._errors.extend(troubles)
             self._wake(len(self._gates))
 
     def discard_through(self, last: Callable[[SessionEvent], bool]) -> None:
@@ -247,8 +247,8 @@ class Mailbox:
             with self._lock:
                 if self._queue:
                     return self._queue.popleft()
-                if self._troubles:
-                    raise self._troubles.popleft()()
+                if self._errors:
+                    raise self._errors.popleft()()
                 if self._closed:
                     raise self._failure() if self._failure else Closed
                 if is_late:

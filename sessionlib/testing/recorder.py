@@ -174,9 +174,8 @@ class _RecordedTransport:
     def traffic(self, traffic: Traffic) -> None:
         self._inner.traffic = traffic
 
-    @property
-    def has_partial_message(self) -> bool:
-        return self._inner.has_partial_message
+    def has_left(self, message: object) -> bool:
+        return self._inner.has_left(message)
 
     @property
     def last_received_at(self) -> float:

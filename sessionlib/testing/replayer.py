@@ -51,8 +51,6 @@ class ReplayedLink:
         received: How many bytes of messages have been heard.
     """
 
-    has_partial_message = False
-
     def __init__(self, player: Replayer, track: RecordedConnection) -> None:
         self.track = track
         self.traffic = Traffic()
@@ -106,6 +104,10 @@ class ReplayedLink:
                 if limit.expired:
                     raise SessionTimeoutError(f"the peer did not answer within {limit.timeout} s")
                 self._player.wait(self.track, limit)
+
+    def has_left(self, message: object) -> bool:
+        """See `Transport.has_left`: what was said was taken at once."""
+        return False
 
     def enqueue(self, payload: bytes) -> None:
         """Says one small message, or answers a ping; see `Transport.enqueue`."""

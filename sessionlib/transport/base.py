@@ -76,9 +76,12 @@ class Transport(Protocol):
             Exception: What ``pieces`` raised; the transport is dead if a part of the message has left.
         """
 
-    @property
-    def has_partial_message(self) -> bool:
-        """Whether a message that was interrupted has left in part, and its rest will follow."""
+    def has_left(self, message: object) -> bool:
+        """Whether a message has left, or its rest will, though sending it was interrupted.
+
+        Args:
+            message: What `send` or `send_pieces` was given, by identity; the latest of them.
+        """
 
     @property
     def last_received_at(self) -> float:

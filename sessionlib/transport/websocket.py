@@ -90,7 +90,7 @@ class WebSocketTransport:
         frame = encode_frame(ABNF.OPCODE_TEXT, payload)
         self._begin_message(deadline)
         try:
-            self._writer.send(frame, deadline)
+            self._writer.send(frame, deadline, message=payload)
         finally:
             self._message_lock.release()
         self.traffic.sent(len(payload))
@@ -102,7 +102,7 @@ class WebSocketTransport:
             opcode, size = ABNF.OPCODE_TEXT, 0
             for piece, is_last in pieces:
                 size += len(piece)
-                self._writer.send(encode_frame(opcode, piece, is_last), deadline, is_last)
+                self._writer.send(encode_frame(opcode, piece, is_last), deadline, is_last, pieces)
                 opcode = ABNF.OPCODE_CONT
         except BaseException:
             if self._writer.in_message:  # nobody can go on with it
@@ -112,10 +112,9 @@ class WebSocketTransport:
             self._message_lock.release()
         self.traffic.sent(size)
 
-    @property
-    def has_partial_message(self) -> bool:
-        """Whether a message that was interrupted has left in part, and its rest will follow."""
-        return self._writer.has_partial_message
+    def has_left(self, message: object) -> bool:
+        """Whether a message has left, or its rest will; see `Transport.has_left`."""
+        return self._writer.has_left(message)
 
     @property
     def last_received_at(self) -> float:

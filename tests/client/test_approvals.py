@@ -29,7 +29,7 @@ from sessionlib import (
     approve_all,
     deny_all,
 )
-from sessionlib.approvals.answers import Ledger
+from sessionlib.approvals.answers import ApprovalLog
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
 from tests.client.shop import Shop, open_shop, order
@@ -111,14 +111,14 @@ def test_ask_runs_handlers_on_the_calling_thread(session: Session) -> None:
 
 def slowly(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     """Gives whoever waits for events time to get ahead of the reading thread."""
-    real = getattr(Ledger, method)
+    real = getattr(ApprovalLog, method)
 
-    def slow(self: Ledger, *args: Any) -> Any:
+    def slow(self: ApprovalLog, *args: Any) -> Any:
         if threading.current_thread().name.startswith("sessionlib-reader"):
             time.sleep(0.2)
         return real(self, *args)
 
-    monkeypatch.setattr(Ledger, method, slow)
+    monkeypatch.setattr(ApprovalLog, method, slow)
 
 
 def test_a_request_is_known_before_anybody_reads_of_it(

@@ -264,7 +264,7 @@ def test_an_abandoned_heart_is_let_go_on_the_thread_and_beats_no_more() -> None:
     heart, other = CountingHeart(), CountingHeart()
     heartbeat.watch(heart, time.monotonic())
     heartbeat.watch(other, time.monotonic())
-    heartbeat.abandon(heart)
+    heartbeat.discard(heart)
     assert eventually(lambda: heart.let_go_by == "sessionlib-heartbeat")
     beats = heart.beats
     before = other.beats
