@@ -9,7 +9,7 @@ from typing import Any
 from sessionlib import hooks
 from sessionlib._util.timing import Deadline
 from sessionlib.config import Endpoint
-from sessionlib.connection.metered import LoggingTransport
+from sessionlib.connection.metered import logged
 from sessionlib.connection.options import ConnectionOptions, Owner
 from sessionlib.errors import (
     AuthenticationError,
@@ -120,7 +120,9 @@ class Dialer:
 
         hook = hooks.network_hook()
         opened = dial(self._key(deadline, token)) if hook is None else hook.open(endpoint, dial, deadline, token)
-        return LoggingTransport(opened, self._counters, lambda: self._protocol.session_id, used[0])
+        opened.traffic = self._counters
+        self._counters.begin_link()
+        return logged(opened, lambda: self._protocol.session_id, used[0])
 
     def _key(self, deadline: Deadline, token: CancelToken) -> str:
         """Asks for the key; on a thread of its own if that may block, so that deadlines and cancelling hold."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.protocol.turns import PendingPost
 from sessionlib.streams.mailbox import Mailbox
+from sessionlib.transport.base import Traffic
 
 __all__ = ["Counters", "QueueStats", "RoundTrips", "SessionStats", "TurnStats", "no_stats"]
 
@@ -101,21 +101,14 @@ class SessionStats:
     turns: tuple[TurnStats, ...]
 
 
-class Counters:
+class Counters(Traffic):
     """Counts for one session. What comes is counted by its reader alone, per batch and not per event."""
 
     def __init__(self) -> None:
-        self.messages_in = 0
-        self.bytes_in = 0
+        super().__init__()
         self.events = 0
         self.dropped = 0
         self.reconnects = 0
-        # Protects what is counted by any thread that sends.
-        self._lock = threading.Lock()
-        self._messages_out = 0
-        self._bytes_out = 0
-        # When the pings left that no pong has answered; the oldest are forgotten.
-        self._pinged: deque[float] = deque(maxlen=16)
         self._count = 0
         self._total = self._last = self._longest = 0.0
         self._shortest = float("inf")
@@ -125,19 +118,9 @@ class Counters:
         # What an observer has still to be told of; only where there is one.
         self._heard: list[tuple[PendingPost, SessionEvent]] = []
 
-    def sent(self, size: int) -> None:
-        """Notes that a message leaves."""
-        with self._lock:
-            self._messages_out += 1
-            self._bytes_out += size
-
-    def pinged(self) -> None:
-        """Notes that a ping leaves, which a pong will answer."""
-        self._pinged.append(time.monotonic())
-
     def begin_link(self) -> None:
         """Forgets the pings of the last link."""
-        self._pinged.clear()
+        self.pings.clear()
 
     def posted(self, ticket: PendingPost) -> None:
         """Notes that a post is about to leave; the hub's lock is held, as in what follows."""
@@ -167,8 +150,8 @@ class Counters:
         """
         kind = event.type
         if owner is None:
-            if kind is _PONG and self._pinged:
-                self._note_trip(time.monotonic() - self._pinged.popleft())
+            if kind is _PONG and self.pings:
+                self._note_trip(time.monotonic() - self.pings.popleft())
             return
         if is_watched:
             self._heard.append((owner, event))
@@ -201,9 +184,9 @@ class Counters:
         running = [_turn(times) for ticket, times in self._posted.items() if ticket.makes_turn]
         return SessionStats(
             messages_in=self.messages_in,
-            messages_out=self._messages_out,
+            messages_out=self.messages_out,
             bytes_in=self.bytes_in,
-            bytes_out=self._bytes_out,
+            bytes_out=self.bytes_out,
             events=self.events,
             dropped=self.dropped + sum(mailbox.dropped for mailbox in (*queues, backlog)),
             reconnects=self.reconnects,
