@@ -99,7 +99,7 @@ class TurnRequests:
 
         Raises:
             ApprovalRequiredError: No handler decides.
-            ReauthRequiredError: There is nobody to show it to.
+            ReauthRequiredError: No handler shows it.
             Exception: What a handler raised; the request was denied.
         """
         event = self._unhandled

@@ -215,7 +215,7 @@ class Reader:
         if isinstance(matched, PendingCall):
             matched.done()
         elif not matched:
-            event = self._protocol.event_of(frame)  # an error that nobody has asked for
+            event = self._protocol.event_of(frame)  # an error that answers no call
             if event is not None:
                 self._deliver([event])
 
@@ -235,7 +235,7 @@ class Reader:
         data = {"error": f"illegal frame: {error}", "request_type": None}
         self._hub.dispatch([SessionEvent(SessionEventType.ERROR, self._protocol.session_id or "", None, data)])
 
-    # ---- posts that only the history can tell about --------------------------------------------
+    # ---- posts that only the history can settle -----------------------------------------------
 
     def settle(self, call: PendingCall, steps: int) -> None:
         """Takes the answer to a look at the history; see `Hub.settle`.

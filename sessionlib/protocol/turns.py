@@ -12,7 +12,7 @@ documentation). Frames name no request and no turn, so which post a turn answers
   stays idle where the second expects another turn. What was learned holds for the rest of the session.
 * What these leave open (an ack that never came, an answer that was not seen) the session's history decides.
 
-No clock here: `TurnTracker.check_delay` tells when it is worth looking at the history, and `TurnTracker.settle` takes
+No clock here: `TurnTracker.check_delay` returns when it is worth looking at the history, and `TurnTracker.settle` takes
 the history.
 """
 
@@ -51,7 +51,7 @@ _LOOKS = 2
 
 
 class TurnHandle:
-    """One turn, whoever began it.
+    """One turn, of any client's.
 
     Attributes:
         over: Whether it has ended.
@@ -81,7 +81,7 @@ class PendingPost:
     Attributes:
         makes_turn: Whether the engine answers it with a turn; not so for answers to approval requests.
         contents: What it can be recognised by in the history.
-        attended: Whether somebody reads its turn and handles its requests; see `ApprovalManager`.
+        attended: Whether a reader of its turn handles its requests; see `ApprovalManager`.
         turn: The turn that is known to answer it.
         first: The event that began its turn, once that is known to have begun.
         last: The event that ended its turn, once it has ended.
@@ -170,7 +170,7 @@ class TurnTracker:
     """Follows the turns of one session.
 
     Args:
-        alone: Whether nobody else can know the session yet, because it was created here. A turn that begins between
+        alone: Whether no other client can know the session yet, because it was created here. A turn that begins between
             a post and its ack is then that post's, and no turn is another client's.
 
     Attributes:
@@ -179,7 +179,7 @@ class TurnTracker:
         has_statuses: Whether the engine has ever sent a status that begins or ends a turn.
         current: The turn that is running; None between turns.
         batches: Whether one turn answers all posts that were acknowledged before it; None until that is known.
-        is_blind: Whether the connection was lost in a turn, and the engine has not said since what it does.
+        is_blind: Whether the connection was lost in a turn, and the engine has not reported since what it does.
     """
 
     __slots__ = (
@@ -401,7 +401,7 @@ class TurnTracker:
         if following is not None:
             following._by_order = turn
         if self.batches is None and not expected and self._alone:
-            self._learn(False)  # nobody else can have begun it, so it is one post's own
+            self._learn(False)  # no other client can have begun it, so it is one post's own
         if self.batches is not None:
             for mine in expected if self.batches else [following]:
                 if mine is not None and mine.turn is None:
@@ -555,11 +555,11 @@ class TurnTracker:
         # Each had one, unless it was another client's: then the history holds what that client posted.
         ours = {content for post in self._open for content in post.contents}
         first = min(_places(messages, self._open).values(), default=len(messages))
-        users = [told for told in map(SessionMessage.from_dict, messages[first:]) if told.is_user]
-        return not all(any(is_content(content, told) for content in ours) for told in users)
+        users = [details for details in map(SessionMessage.from_dict, messages[first:]) if details.is_user]
+        return not all(any(is_content(content, details) for content in ours) for details in users)
 
     def _take_last_turn(self, post: PendingPost, messages: Sequence[dict[str, Any]] | None, place: int | None) -> bool:
-        """Gives a post the last turn that may have answered it, or the answer that follows it in the history."""
+        """Assigns a post the last turn that may have answered it, or the answer that follows it in the history."""
         turn = post._unacknowledged_turn or post._latest
         behind = [] if messages is None or place is None else _answers_behind(messages, place)
         if turn is not None and turn.over and (messages is None or any(m.get("id") in turn.finals for m in behind)):
@@ -627,9 +627,9 @@ def _places(messages: Sequence[dict[str, Any]], posts: Sequence[PendingPost]) ->
 
 
 def _is_post(message: dict[str, Any], post: PendingPost) -> bool:
-    told = SessionMessage.from_dict(message)
+    details = SessionMessage.from_dict(message)
     # A batch stands in the history as several messages; its first decides.
-    return told.is_user and is_content(post.contents[0], told)
+    return details.is_user and is_content(post.contents[0], details)
 
 
 def _answers_behind(messages: Sequence[dict[str, Any]], place: int) -> list[dict[str, Any]]:
@@ -646,10 +646,10 @@ def is_final(message: dict[str, Any]) -> bool:
 
 def is_content(summary: str, message: SessionMessage) -> bool:
     """Whether a message of a history is what a post is recognised by; see `recovery.summarise`."""
-    kind, _, told = summary.partition(":")
+    kind, _, details = summary.partition(":")
     if kind == "text":
-        return message.text == told
-    return kind == "file" and told in _strings(message.raw.get("content"))
+        return message.text == details
+    return kind == "file" and details in _strings(message.raw.get("content"))
 
 
 def _strings(value: Any) -> set[str]:

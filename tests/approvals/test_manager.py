@@ -431,7 +431,7 @@ def test_a_handler_that_takes_too_long_denies(shop: Shop, session: Session) -> N
     with ThreadPoolExecutor(1) as pool, session.listen(event_types=[Type.MESSAGE_COMPLETE], timeout=5) as listener:
         asked = pool.submit(session.ask, order(7), timeout=20)
         # The model hears it while the handler still blocks.
-        assert "was denied: nobody decided within 0.2 s" in str(next(listener).text)
+        assert "was denied: no decision within 0.2 s" in str(next(listener).text)
         release.set()
         with pytest.raises(SessionTimeoutError, match=r"took longer than 0\.2 s for refund; the request was denied"):
             asked.result(5)
