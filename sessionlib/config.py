@@ -12,26 +12,32 @@ is ``/ws/session`` below it, and both take ``Authorization: Bearer <key>``.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from sessionlib.errors import ConfigurationError, InsecureTransportError, MissingExtraError
+from sessionlib.net.proxies import is_loopback
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = [
     "DEFAULT_BASE_URL",
     "ApiKey",
+    "ConnectionSettings",
     "Endpoint",
     "Setting",
     "check_headers",
     "check_id",
     "find_setting",
     "is_configured",
+    "is_loopback",
 ]
 
 DEFAULT_BASE_URL = "https://api.vectorshift.ai/v1"
@@ -47,7 +53,6 @@ _MAX_DOTENV = 2**20
 _IN_DOTENV = re.compile(rf"^\s*(?:export\s+)?['\"]?(?:{'|'.join(_FAMILIES)})(?:{'|'.join(_NAMES)})\b", re.MULTILINE)
 
 _WS_SCHEMES = {"https": "wss", "http": "ws", "wss": "wss", "ws": "ws"}
-_LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
 
 
 class Setting(NamedTuple):
@@ -60,6 +65,24 @@ class Setting(NamedTuple):
 
     value: ApiKey
     origin: str
+
+
+class ConnectionSettings(NamedTuple):
+    """What a client has for the connections of its sessions.
+
+    Attributes:
+        allow_insecure: Whether a key may travel unencrypted to another machine.
+        proxy: The proxy's URL; None for the environment's.
+        tls: What to verify the engine by; None for the environment's certificates, or the system's.
+        headers: Further headers of the opening handshake.
+        timeout: Seconds that re-opening a lost connection may take each time; None for the default.
+    """
+
+    allow_insecure: bool = False
+    proxy: str | None = None
+    tls: ssl.SSLContext | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -307,12 +330,13 @@ def check_key(key: object, origin: str = "api_key") -> str:
     """
     if not isinstance(key, str):
         raise TypeError(f"{origin} takes a str, not {type(key).__name__}")
+    told = "" if origin == "api_key" else f" It comes from {origin}."
     if not key:
-        raise ConfigurationError(f"The API key ({origin}) is empty.")
+        raise ConfigurationError(f"The API key is empty.{told}")
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigurationError(
-            f"The API key ({origin}) holds a space, a line break or another character that cannot stand in a header; "
-            "was it copied with something around it?"
+            "The API key holds a space, a line break or another character that cannot stand in a header; "
+            f"was it copied with something around it?{told}"
         )
     return key
 
@@ -335,14 +359,6 @@ def check_id(name: str, value: object) -> str:
     if len(value) > 512 or not value.isprintable():
         raise ConfigurationError(f"{name} is too long or holds control characters: {value[:40]!r}")
     return value
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address certainly is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() in _LOOPBACK_NAMES
 
 
 def _check_url(name: str, url: object, schemes: tuple[str, ...], allow_insecure: bool) -> str:

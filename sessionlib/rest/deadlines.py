@@ -158,15 +158,28 @@ _POOLS = {"http": _HttpPool, "https": _HttpsPool}
 
 
 class _Adapter(HTTPAdapter):
+    def __init__(self, tls: ssl.SSLContext | None, **options: Any) -> None:
+        self._tls: dict[str, Any] = {} if tls is None else {"ssl_context": tls}
+        super().__init__(**options)
+
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options)
+        super().init_poolmanager(*args, **{**options, **self._tls})
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **options)
+        manager = super().proxy_manager_for(*args, **{**options, **self._tls})
         if type(manager) is urllib3.ProxyManager:
             manager.pool_classes_by_scheme = _POOLS
         return manager
+
+    def build_connection_pool_key_attributes(self, *args: Any, **options: Any) -> Any:
+        host, tls = super().build_connection_pool_key_attributes(*args, **options)
+        # Or requests would have its own certificates loaded into a context that may trust none of them.
+        return host, self._tls or tls
+
+    def cert_verify(self, *args: Any, **options: Any) -> None:
+        if not self._tls:
+            super().cert_verify(*args, **options)  # type: ignore[no-untyped-call]
 
 
 class _Session(requests.Session):
@@ -175,13 +188,17 @@ class _Session(requests.Session):
         return None
 
 
-def open_session() -> requests.Session:
-    """Makes a session that follows no redirect, keeps no cookie, and reads neither .netrc nor environment."""
+def open_session(tls: ssl.SSLContext | None = None) -> requests.Session:
+    """Returns a session that follows no redirect, keeps no cookie, and reads neither .netrc nor environment.
+
+    Args:
+        tls: What to verify servers by; None for what each request names.
+    """
     session = _Session()
     session.trust_env = False
     session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _Adapter(pool_connections=8, pool_maxsize=_POOL_SIZE))
+        session.mount(scheme, _Adapter(tls, pool_connections=8, pool_maxsize=_POOL_SIZE))
     return session
 
 

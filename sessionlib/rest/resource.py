@@ -217,8 +217,7 @@ class Resource:
         # Here, so that those who only manage what is on an engine do not load what talks to it.
         from sessionlib.session import Session
 
-        insecure = self._client is not None and self._client.allow_insecure
-        session = Session(client=self._client, allow_insecure=insecure, **options)
+        session = Session(client=self._client, **options)
         session.agent_name = self.name
         return session
 

@@ -18,7 +18,7 @@ from sessionlib.transport.dial import dial
 from sessionlib.transport.frame_reader import FrameReader
 from sessionlib.transport.frame_writer import FrameWriter, encode_frame
 from sessionlib.transport.handshake import shake_hands
-from sessionlib.transport.proxy import choose_proxy
+from sessionlib.transport.proxy import choose_proxy, parse_proxy
 from sessionlib.transport.stream import BufferedStream, wrap
 
 __all__ = ["WebSocketTransport", "open_websocket"]
@@ -33,6 +33,7 @@ def open_websocket(
     max_message_size: int,
     tls: ssl.SSLContext | None = None,
     proxy: str | None = None,
+    proxy_always: bool = False,
     headers: Mapping[str, str] | None = None,
 ) -> WebSocketTransport:
     """Connects, performs the opening handshake, and returns the transport.
@@ -45,6 +46,7 @@ def open_websocket(
         max_message_size: The largest message accepted, in bytes.
         tls: What to verify the peer by; None for the system's certificates.
         proxy: URL of the proxy to go through; "" for none; None for the environment's.
+        proxy_always: Whether ``proxy`` is used for this machine too.
         headers: Further headers of the handshake.
 
     Raises:
@@ -55,7 +57,8 @@ def open_websocket(
         SessionTimeoutError: It took too long.
     """
     parts = urlsplit(url)
-    stream = wrap(dial(parts, deadline, attempt, tls=tls, proxy=choose_proxy(proxy, parts)))
+    chosen = parse_proxy(proxy) if proxy and proxy_always else choose_proxy(proxy, parts)
+    stream = wrap(dial(parts, deadline, attempt, tls=tls, proxy=chosen))
     try:
         shake_hands(stream, parts, key, deadline, headers)
     except BaseException:
