@@ -64,13 +64,18 @@ if typing.TYPE_CHECKING:
     from sessionlib.agent import (
         Agent,
         AgentRunResult,
+        AgentTools,
         AgentType,
         BumpLevel,
         ConversationalAgentRunResult,
+        CustomTool,
         IOConfig,
         IoConfig,
         LLMInfo,
         LlmInfo,
+        McpConnectorTool,
+        McpServer,
+        McpServerTool,
         MemoryConfig,
         Tool,
         ToolApprovalConfig,
@@ -88,6 +93,7 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "Agent",
     "AgentRunResult",
+    "AgentTools",
     "AgentType",
     "ApiConnectionError",
     "ApiError",
@@ -105,6 +111,7 @@ __all__ = [
     "ConfigurationError",
     "ConversationalAgentRunResult",
     "ConversationalRunActionRequiredError",
+    "CustomTool",
     "DeliveryUnknownError",
     "ForkedSessionError",
     "HandshakeError",
@@ -119,6 +126,9 @@ __all__ = [
     "Listener",
     "LiveReply",
     "LlmInfo",
+    "McpConnectorTool",
+    "McpServer",
+    "McpServerTool",
     "MemoryConfig",
     "MessageSender",
     "MessageTooLargeError",
@@ -168,8 +178,9 @@ __all__ = [
 
 # Imported on first use: most programs need only a few of these.
 _LAZY = {
-    "agent": "Agent AgentRunResult AgentType BumpLevel ConversationalAgentRunResult IOConfig IoConfig LLMInfo "
-    "LlmInfo MemoryConfig Tool ToolApprovalConfig ToolInput ToolInputType",
+    "agent": "Agent AgentRunResult AgentTools AgentType BumpLevel ConversationalAgentRunResult CustomTool IOConfig "
+    "IoConfig LLMInfo LlmInfo McpConnectorTool McpServer McpServerTool MemoryConfig Tool ToolApprovalConfig "
+    "ToolInput ToolInputType",
     "approvals.policies": "approval_policy approve_all approve_tools ask_console deny_all",
     "chatbot": "Chatbot",
     "client": "Client",

@@ -1,4 +1,4 @@
-"""The session: what users open, say things to, and listen to."""
+"""The session: what users open, send messages to, and listen to."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Session:
     """A live session with an agent or chatbot, blocking throughout.
 
     Made by `Agent.create_session` and the like, or directly. A thread of its own reads what the
-    engine sends, so that nothing is lost and the link stays alive whatever the caller is doing::
+    engine sends, so that nothing is lost and the connection stays alive whatever the caller is doing::
 
         with agent.create_session() as session:
             session.send("Hello!")
@@ -77,7 +77,7 @@ class Session:
         ws_url: WebSocket base URL; else ``client``'s, else the environment's, else made from ``base_url``.
         client: Where key, URLs, proxy, TLS, ``allow_insecure``, headers, and the time for each reconnect come from
             when they are not given.
-        reconnect: Whether a lost link is re-opened, the session joined again, and the gap closed from
+        reconnect: Whether a lost connection is re-opened, the session joined again, and the gap closed from
             its history.
         reconnect_delay: The longest wait before the first try, in seconds; it doubles with each.
         reconnect_max_delay: The longest wait before any try, in seconds.
@@ -86,12 +86,12 @@ class Session:
         max_message_size: The largest message accepted, in bytes.
         ping_interval: Seconds of silence after which a WebSocket ping is sent. The session's own pings leave every
             5 s, or every so much if that is less.
-        pong_timeout: Seconds after a ping in which something has to arrive before the link counts as dead.
+        pong_timeout: Seconds after a ping in which something has to arrive before the connection counts as dead.
         send_timeout: Seconds that a message may take to go out; None for as long as it takes.
         backlog_size: How many events wait for the next `listen` while none is open.
         tls: What to verify the engine by; None for the system's certificates.
         proxy: URL of the HTTP proxy to go through, such as ``http://user:password@host:3128``; "" for
-            none; None for what the environment says (``https_proxy``, ``all_proxy``, ``no_proxy`` and
+            none; None for what the environment sets (``https_proxy``, ``all_proxy``, ``no_proxy`` and
             their like). An engine on this machine is never reached through a proxy.
 
     Attributes:
@@ -171,7 +171,7 @@ class Session:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the session is joined, or being joined again after its link was lost."""
+        """Whether the session is joined, or being joined again after its connection was lost."""
         return self._connection is not None and self._connection.link.is_open
 
     @property
@@ -242,10 +242,10 @@ class Session:
         self._leave(frames.disconnect_session, SessionState.DISCONNECTED)
 
     def terminate(self) -> None:
-        """Tells the engine to destroy the session, then detaches; it cannot be resumed.
+        """Asks the engine to destroy the session, then detaches; it cannot be resumed.
 
-        Does nothing when not connected. A link that is down, or that has to be cut in the middle of another thread's
-        upload, cannot tell it: then the engine still has the session, and this client has left it.
+        Does nothing when not connected. Over a connection that is down, or that has to be closed in the
+        middle of another thread's upload, the request cannot be sent: the engine still has the session then.
         """
         if self.is_connected:
             self._leave(frames.terminate_session, SessionState.TERMINATED)
@@ -267,8 +267,8 @@ class Session:
         if connection is not None and connection.link.is_open:
             connection.discard()
             # No repr, which takes the hub's lock: the collector may run inside it.
-            told = f"session {self.session_id} at {self._endpoint.host} was never disconnected"
-            warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
+            details = f"session {self.session_id} at {self._endpoint.host} was never disconnected"
+            warnings.warn(details, ResourceWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
         waiting = f"{count_of(self._waiting, 'event')} waiting"
@@ -285,10 +285,10 @@ class Session:
         asked = self.approvals
         still_open = sum(record.is_open for record in asked)
         counts = f"{count_of(self._waiting, 'event')} waiting · {count_of(len(asked), 'approval')}, {still_open} open"
-        told = f" at {self._endpoint.host} · {self.state} · {counts}"
+        details = f" at {self._endpoint.host} · {self.state} · {counts}"
         from sessionlib.display.markup import fold, in_code, safe_html  # for notebooks alone
 
-        return fold(f"Session {in_code(self.session_id or 'new')}{safe_html(told)}")
+        return fold(f"Session {in_code(self.session_id or 'new')}{safe_html(details)}")
 
     # ---- sending -------------------------------------------------------------------------------
 
@@ -314,14 +314,14 @@ class Session:
 
         Large files are read while they are sent, as far as they went when `send` was called. One that
         cannot be opened is an error before anything is sent. When reading one fails later, when it shrinks
-        or is overwritten meanwhile, or on Ctrl-C, the message must not arrive in half: the link is cut, and
+        or is overwritten meanwhile, or on Ctrl-C, the message must not arrive in half: the connection is closed, and
         opened again as after any loss.
 
         Raises:
             TypeError: Something is of a type that cannot be sent.
             ValueError: The message is empty, or holds what JSON cannot.
             OSError: A file cannot be read.
-            SessionDisconnectedError: The session is not connected, or its link broke.
+            SessionDisconnectedError: The session is not connected, or its connection broke.
             SessionTimeoutError: The message did not go out in ``send_timeout`` seconds.
         """
         connection, session_id = self._connected()
@@ -339,7 +339,7 @@ class Session:
             TypeError: Something is of a type that cannot be sent.
             ValueError: There is nothing to send, or it holds what JSON cannot.
             OSError: A file cannot be read.
-            SessionDisconnectedError: The session is not connected, or its link broke.
+            SessionDisconnectedError: The session is not connected, or its connection broke.
             SessionTimeoutError: The batch did not go out in ``send_timeout`` seconds.
         """
         connection, session_id = self._connected()
@@ -360,7 +360,7 @@ class Session:
         progress: Progress | None = None,
         show: bool = False,
     ) -> Reply:
-        """Sends one user message, waits until the turn ends, and gives the whole answer.
+        """Sends one user message, waits until the turn ends, and returns the whole answer.
 
         Args:
             content: As for `send`.
@@ -378,7 +378,7 @@ class Session:
             SessionTimeoutError: The turn did not end in time; see `Turn.result`.
             ApprovalRequiredError: It waits for an approval that no handler gives; answer the error's
                 ``request`` and go on with its ``turn``.
-            ReauthRequiredError: It waits for an authorisation that no handler sees to.
+            ReauthRequiredError: It waits for an authorisation that no handler takes.
             SessionError: As for `send`; or the engine refused the message.
             Exception: What an approval handler raised; the request was denied.
         """
@@ -401,7 +401,7 @@ class Session:
             return turn.result()
         except BaseException as error:
             if getattr(error, "turn", None) is not turn:
-                turn.close()  # nobody can go on with it, though the error's traceback would keep it
+                turn.close()  # no caller can go on with it, though the error's traceback would keep it
             raise
 
     @overload
@@ -416,13 +416,13 @@ class Session:
     def chat(
         self, content: Content, *, wait: bool = True, on_approval: ApprovalHandler | None = None, **options: Any
     ) -> Reply | LiveReply:
-        """Says something and shows the answer as it comes; for notebooks and the interactive interpreter.
+        """Sends a message and shows the answer as it comes; for notebooks and the interactive interpreter.
 
         It shows what ``ask(show=True)`` shows, and where no handler decides about an approval, it asks: a cell
         that waits gets a prompt, because a kernel takes in no clicks while a cell runs. With ``wait=False`` the
         cell ends at once, the answer streams in below it all the same, and approvals are forms to click; the
-        kernel sees to it between cells, and pauses while one runs, so ``idle_timeout`` does not count then. Where
-        there is no kernel, or nobody to click (a notebook run as a script), ``wait=False`` waits as well.
+        kernel handles it between cells, and pauses while one runs, so ``idle_timeout`` does not count then. Where
+        there is no kernel, or no person to click (a notebook run as a script), ``wait=False`` waits as well.
 
         Args:
             content: As for `send`.
@@ -431,7 +431,7 @@ class Session:
             **options: Further arguments of `ask`.
 
         Returns:
-            The whole answer, which is not displayed once more; with ``wait=False`` a `LiveReply`, whose ``reply``
+            The whole answer, which is not displayed again; with ``wait=False`` a `LiveReply`, whose ``reply``
             is that.
 
         Raises:
@@ -456,7 +456,7 @@ class Session:
         filename: str | None = None,
         progress: Progress | None = None,
     ) -> Turn:
-        """Sends one user message and gives its turn, to iterate over; arguments and errors as for `ask`."""
+        """Sends one user message and returns its turn, to iterate over; arguments and errors as for `ask`."""
         connection, session_id = self._connected()
         if on_approval is not None:
             check_handler(on_approval)
@@ -484,14 +484,14 @@ class Session:
         maxsize: int = 1024,
         timeout: float | None = None,
     ) -> Listener:
-        """Registers a listener, at once, and gives it: a blocking iterator over the session's events.
+        """Registers a listener, at once, and returns it: a blocking iterator over the session's events.
 
         It begins with what arrived since the last `send` while no listener was open. When more than
-        ``maxsize`` events wait to be read, further ones are dropped and told by one ERROR event with
+        ``maxsize`` events wait to be read, further ones are dropped and reported by one ERROR event with
         ``data["error"] == "subscriber queue overflow"``.
 
         Args:
-            event_types: The kinds of event to hear; None for all.
+            event_types: The kinds of event to receive; None for all.
             maxsize: How many events may wait to be read; 0 for any number.
             timeout: Longest wait for one event, in seconds, past which the iteration raises
                 `SessionTimeoutError` and can go on; None for as long as it takes.
@@ -510,13 +510,13 @@ class Session:
         )
 
     def get_messages(self, timeout: float | None = 30.0) -> list[SessionMessage]:
-        """Gives the session's history, oldest first.
+        """Returns the session's history, oldest first.
 
         Args:
             timeout: Seconds that it may take; None for as long as it takes.
 
         Raises:
-            SessionDisconnectedError: The session is not connected, or its link broke.
+            SessionDisconnectedError: The session is not connected, or its connection broke.
             SessionTimeoutError: The engine did not answer in time.
             SessionProtocolError: It answered with something else than a list of messages.
             SessionError: It refused.
@@ -529,7 +529,7 @@ class Session:
         return [SessionMessage.from_dict(message) for message in messages]
 
     def history(self, timeout: float | None = 30.0) -> History:
-        """Gives the history as a list that can be saved and looked at; arguments and errors as for `get_messages`."""
+        """Returns the history as a list that can be saved and looked at; arguments and errors as for `get_messages`."""
         from sessionlib.history import History  # with all that files and tables need
 
         return History(self.get_messages(timeout))
@@ -538,7 +538,7 @@ class Session:
 
     @property
     def approvals(self) -> list[ApprovalRecord]:
-        """What the agent asked leave for so far, and who answered what and when."""
+        """What the agent requested approval for so far, and the outcome."""
         return self._approvals.records
 
     def on_approval(
@@ -547,7 +547,7 @@ class Session:
         """Registers a handler of approval requests; as a call or as a decorator.
 
         It gets an `ApprovalRequest` and returns True, False, an `ApprovalResponse`, or None to leave the
-        request to the next handler, or to whoever listens. If it raises, returns anything else, or takes
+        request to the next handler, or to the listeners. If it raises, returns anything else, or takes
         longer than ``timeout``, the request is denied. It runs on the thread that is in `ask` or reads
         a `stream`; for requests of other turns on a thread that this session keeps for it.
 
@@ -557,7 +557,7 @@ class Session:
             timeout: Seconds that it may take; None for as long as it takes.
 
         Returns:
-            The function that unregisters it; without ``handler``, a decorator that gives that function.
+            The function that unregisters it; without ``handler``, a decorator that returns that function.
         """
         if handler is None:
             return lambda decorated: self._approvals.register(decorated, tool, timeout)
@@ -591,13 +591,13 @@ class Session:
             event: The request.
             approved: Whether the tool may run.
             confirm: Arguments to run it with instead of the proposed ones, by name.
-            deny_reason: What the agent is told when it may not.
+            deny_reason: The reason that the agent gets when it may not.
 
         Raises:
             TypeError: The event cannot be answered, or ``approved`` is missing.
             ValueError: The event is another session's, or ``confirm`` holds what JSON cannot.
             ApprovalAlreadyAnsweredError: The request was answered before.
-            SessionDisconnectedError: The session is not connected, or its link broke.
+            SessionDisconnectedError: The session is not connected, or its connection broke.
         """
         if _event_type(event) is SessionEventType.APPROVAL_REQUEST and approved is None:
             raise TypeError("respond() to an APPROVAL_REQUEST needs approved=True or approved=False")
@@ -645,7 +645,7 @@ class Session:
             connection.close_at_exit(_farewell(connection, farewell), final)
             return
         if connection.link.state is SessionState.CONNECTING:
-            connection.cancel()  # so that a thread in connect() lets go of the lock
+            connection.cancel()  # so that a thread in connect() releases the lock
         with self._changing:
             connection.close(_farewell(connection, farewell), final)
         self._executor.stop(self._options.close_timeout)

@@ -99,7 +99,7 @@ class TurnRequests:
 
         Raises:
             ApprovalRequiredError: No handler decides.
-            ReauthRequiredError: There is nobody to show it to.
+            ReauthRequiredError: No handler shows it.
             Exception: What a handler raised; the request was denied.
         """
         event = self._unhandled
@@ -144,6 +144,8 @@ class TurnRequests:
 
 
 _ACKS = frozenset({SessionEventType.MESSAGE_POSTED, SessionEventType.MESSAGES_POSTED})
+# Seconds that it may take to find out which posts a turn has answered; see `protocol.turns`.
+_UNDECIDED = 2.0
 _RESUMABLE = (SessionTimeoutError, ApprovalRequiredError, ReauthRequiredError)
 
 
@@ -309,7 +311,7 @@ class Turn:
             raise SessionDisconnectedError(
                 f"session {self.session_id}: the turn {what}", session_id=self.session_id
             ) from None
-        return reply_of(self._events, self.duration, self.arrivals, self._post.shared_with)
+        return reply_of(self._events, self.duration, self.arrivals, self._shared_with())
 
     def wait(self, timeout: float) -> bool:
         """Waits until reading on does not block: there is an event, or the turn is over or out of time.
@@ -353,6 +355,13 @@ class Turn:
         self._leave()
 
     # ---- within --------------------------------------------------------------------------------
+
+    def _shared_with(self) -> int:
+        """How many other posts the turn answered; waits while that is being found out, at first and seldom."""
+        turn, deadline = self._post.turn, Deadline(_UNDECIDED)
+        while turn is not None and turn.held is not None and not deadline.expired:
+            time.sleep(0.01)
+        return self._post.shared_with
 
     @contextlib.contextmanager
     def _reading(self, already: int | None = None) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What was asked and what was answered: one answer for each request, whoever gives it."""
+"""What was asked and what was answered: one answer for each request, from whatever source."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class ApprovalLog:
                 self._on_refused(corrected, post.refusal)
 
     def answer_remembered(self, event: SessionEvent) -> bool:
-        """Gives the answer that is remembered for a request's tool; False when there is none."""
+        """Returns the answer that is remembered for a request's tool; False when there is none."""
         remembered = self.recall(event)
         if remembered is not None:
             with contextlib.suppress(ApprovalAlreadyAnsweredError):

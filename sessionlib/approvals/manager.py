@@ -1,4 +1,4 @@
-"""The desk of a session where requests come in: who sees to each, on which thread, and what became of it.
+"""Routes approval requests to handlers, on the right thread, and records their outcome.
 
 A request of a turn that `Session.ask` or `Session.stream` consumes is handled on that calling thread;
 any other on the session's one dispatcher thread, which is started when first needed. Never on the
@@ -66,17 +66,17 @@ class ApprovalManager:
     # ---- who is asked --------------------------------------------------------------------------
 
     def register(self, handler: ApprovalHandler, pattern: str | None, timeout: float | None) -> Callable[[], None]:
-        """Adds a handler, behind those there are, and lets it see to what is open.
+        """Adds a handler, behind those there are, and has it take what is open.
 
         Returns:
-            The function that takes it away again.
+            The function that removes it.
         """
         remove = self._handlers.add(make_registration(handler, pattern, timeout))
         self._dispatch(event for event in self._log.unclaimed() if self._has_taker(event))
         return remove
 
     def register_reauth(self, handler: ReauthHandler) -> Callable[[], None]:
-        """Adds a handler for reauthorisation requests; gives the function that takes it away again."""
+        """Adds a handler for reauthorisation requests; returns the function that removes it."""
         remove = self._reauths.register(handler)
         self._dispatch(self._reauths.unclaimed())
         return remove
@@ -113,7 +113,7 @@ class ApprovalManager:
         self._log.expect_again(message_id)
 
     def hand_over(self, ticket: PendingPost) -> None:
-        """Has the handlers see to a turn whose reader does not any more, for now or for good."""
+        """Has the handlers take a turn whose reader has stopped, for now or for good."""
         ticket.attended = False  # before looking: a request that comes now either sees it or is seen here
         self._dispatch(event for event in self._log.unclaimed() if self._has_taker(event))
         self._dispatch(self._reauths.unclaimed())
@@ -123,12 +123,12 @@ class ApprovalManager:
         return self._log.is_open(event)
 
     def request(self, event: SessionEvent) -> ApprovalRequest | None:
-        """Gives a request as handlers get it; None when the session is gone."""
+        """Returns a request as handlers get it; None when the session is gone."""
         session = self._session()
         return None if session is None else ApprovalRequest(event, session)
 
     def open_requests(self, ticket: PendingPost) -> list[ApprovalRequest]:
-        """Gives the requests without an answer in the turn of a post."""
+        """Returns the requests without an answer in the turn of a post."""
         requests = [self.request(event) for event in self._log.open_of(ticket)]
         return [request for request in requests if request is not None]
 
@@ -146,7 +146,7 @@ class ApprovalManager:
         return self._runner.run(event, registrations, deadline)
 
     def handle_reauth(self, event: SessionEvent) -> bool:
-        """Tells the reauthorisation handlers, on the calling thread; False when there are none.
+        """Calls the reauthorisation handlers, on the calling thread; False when there are none.
 
         Raises:
             Exception: What a handler raised.
@@ -160,11 +160,11 @@ class ApprovalManager:
 
     def is_waited_for_here(self) -> bool:
         """Whether this thread runs a handler that has not answered yet: a turn waits for it."""
-        return any(self.is_open(event) for event in self._runner.in_hand_here)
+        return any(self.is_open(event) for event in self._runner.handled_here)
 
     def raise_kept(self) -> None:
         """Raises what a handler raised on the dispatcher thread, once; not into another handler."""
-        if self._kept and not self._runner.in_hand_here:
+        if self._kept and not self._runner.handled_here:
             with contextlib.suppress(IndexError):
                 raise self._kept.popleft()
 
@@ -176,7 +176,7 @@ class ApprovalManager:
         return unasked or self._log.recall(event) is not None
 
     def _on_refused(self, entry: Entry, error: SessionEvent) -> None:
-        # The reader of a turn is told by the event itself.
+        # The reader of a turn has the event itself.
         if entry.record.is_open and not is_attended(entry.origin.ticket):
             self._kept.append(
                 SessionError(
@@ -198,16 +198,16 @@ class ApprovalManager:
             return  # nothing can be answered, and a thread begun now would not be ended
         try:
             self._dispatcher.submit(functools.partial(self._run, event, job))
-        except RuntimeError:  # no thread to be had; the request stays open, and `listen` has it
+        except RuntimeError:  # no thread available; the request stays open, and `listen` has it
             logger.exception("! session %s: no handler can be run", event.session_id)
 
     def _run(self, event: SessionEvent, job: Callable[[], object]) -> None:
         session = self._session()
         if session is None or not session.is_connected:
-            return  # it was left meanwhile, and nobody is to be asked for nothing
+            return  # it was left meanwhile, and no person is to be asked for nothing
         try:
             job()
-        except BaseException as error:  # noqa: BLE001 - a handler may raise anything, and its caller is told later
+        except BaseException as error:  # noqa: BLE001 - a handler may raise anything, and it is raised by a later call
             logger.warning("! session %s: a handler failed: %s", event.session_id, type(error).__name__)
             if session.is_connected:  # otherwise it is that the answer could not be sent
                 self._kept.append(error)

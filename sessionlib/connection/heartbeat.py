@@ -1,4 +1,4 @@
-"""One thread that keeps all sessions of the process alive, and notices links that have died."""
+"""One thread that keeps all sessions of the process alive, and notices connections that have died."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ class PingSchedule:
         self._pinged = 0.0
 
     def begin(self, now: float) -> float:
-        """Counts from now, and gives the time of the first beat."""
+        """Counts from now, and returns the time of the first beat."""
         self._next = self._after(now)
         return min(self._next, self.rest(now))
 
     def rest(self, now: float) -> float:
-        """Gives the time of the next beat when there is no link."""
+        """Returns the time of the next beat when there is no connection."""
         return now + min(self._session_interval, self._patience)
 
     def beat(self, transport: Transport, session_id: str, now: float) -> float:
-        """Sends what is due without waiting, ends a link that is silent, and gives the time of the next beat."""
+        """Sends what is due without waiting, ends a silent connection, and returns the time of the next beat."""
         silent_for = now - transport.last_received_at
         if silent_for >= self._patience:
-            logger.info("! session %s: nothing heard for %.1f s", session_id, silent_for)
+            logger.info("! session %s: nothing received for %.1f s", session_id, silent_for)
             transport.abort()
             return self.rest(now)
         # Where the session's pings are answered, others would show no more than they do.
@@ -127,7 +127,7 @@ class HeartbeatThread:
     def discard(self, monitored: Monitored) -> None:
         """See `discard`."""
         self._discarded.append(monitored)
-        # Whoever holds the lock, if it is not the very thread that this runs on, looks before it waits; at
+        # The thread that holds the lock, if it is not the very thread that this runs on, looks before it waits; at
         # worst the object is closed with the next beat of any.
         if self._changed.acquire(blocking=False):
             try:

@@ -47,7 +47,7 @@ class ConnectionOptions:
         close_timeout: Time that the engine gets to answer the closing handshake.
         backlog_size: How many events wait for the next listener while none is open.
         tls: What to verify the engine by; None for the system's certificates.
-        proxy: URL of the proxy to go through; "" for none; None for what the environment says.
+        proxy: URL of the proxy to go through; "" for none; None for what the environment sets.
         proxy_always: Whether ``proxy`` is used for an engine on this machine too.
         headers: Further headers of the opening handshake.
     """

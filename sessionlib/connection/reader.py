@@ -124,7 +124,8 @@ class Reader:
         try:
             transport = self._dialer.open(deadline)
         except Exception as error:  # noqa: BLE001 - a callable that gives the key may raise anything
-            raise as_transient(error) from error.__cause__
+            transient = as_transient(error)
+            raise transient from transient.__cause__
         try:
             ack, live = join(protocol, transport, deadline, again=True)
             self._retries.succeed()
@@ -214,7 +215,7 @@ class Reader:
         if isinstance(matched, PendingCall):
             matched.done()
         elif not matched:
-            event = self._protocol.event_of(frame)  # an error that nobody has asked for
+            event = self._protocol.event_of(frame)  # an error that answers no call
             if event is not None:
                 self._deliver([event])
 
@@ -234,7 +235,7 @@ class Reader:
         data = {"error": f"illegal frame: {error}", "request_type": None}
         self._hub.dispatch([SessionEvent(SessionEventType.ERROR, self._protocol.session_id or "", None, data)])
 
-    # ---- posts that only the history can tell about --------------------------------------------
+    # ---- posts that only the history can settle -----------------------------------------------
 
     def settle(self, call: PendingCall, steps: int) -> None:
         """Takes the answer to a look at the history; see `Hub.settle`.

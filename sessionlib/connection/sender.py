@@ -38,7 +38,7 @@ class EncodedPost:
 
     Args:
         frame: The post; the ``raw_bytes`` of its files are `Upload`s.
-        progress: Hears how many of the files' bytes have left, and of how many; True shows a bar.
+        progress: Called with the number of the files' bytes that have left, and their sum; True shows a bar.
 
     Attributes:
         frame: The post.
@@ -54,7 +54,7 @@ class EncodedPost:
     def __init__(self, frame: Frame, progress: Progress | None = None) -> None:
         self.frame = frame
         self._done = 0
-        self._told: Callable[[int, int | None], object] | None = None
+        self._progress: Callable[[int, int | None], object] | None = None
         self._close_bar: Callable[[], object] | None = None
         self._uploads: list[Upload] = []
         if isinstance(frame.get("content"), str):  # nearly every post is a text
@@ -66,13 +66,13 @@ class EncodedPost:
         self._total = sum(known) if len(known) == len(sizes) else None
         self.payload = None
         if self._total is not None and self._total <= PIECE:
-            # Read now, so that a failure is told before anything is sent.
+            # Read now, so that a failure is raised before anything is sent.
             self.payload = b"".join(self._parts())
         if self._uploads:
             self._show(progress)
 
     def pieces(self) -> Iterator[tuple[bytes, bool]]:
-        """Gives the payload in pieces, from its start, and of each whether it is the last.
+        """Yields the payload in fragments, from its start, and for each whether it is the last.
 
         Raises:
             OSError: A file cannot be read.
@@ -85,17 +85,17 @@ class EncodedPost:
             if held and size + len(part) > _FRAGMENT:
                 yield b"".join(held), False
                 held, size = [], 0
-                self._tell()
+                self._report()
             held.append(part)
             size += len(part)
         yield b"".join(held), True
 
     def finish(self) -> None:
-        """Tells that all of it has left."""
-        self._tell()
+        """Reports that all of it has left."""
+        self._report()
 
     def close(self) -> None:
-        """Lets go of its files."""
+        """Closes its files."""
         for upload in self._uploads:
             upload.close()
         if self._close_bar is not None:
@@ -115,21 +115,21 @@ class EncodedPost:
     def _show(self, progress: Progress | None) -> None:
         if progress is True:
             bar = ByteBar(self._total)
-            self._told, self._close_bar = bar.tell, bar.close
+            self._progress, self._close_bar = bar.tell, bar.close
         elif progress:
             if not callable(progress):
                 raise TypeError(f"progress takes a callable or True, not {type(progress).__name__}")
-            self._told = progress
+            self._progress = progress
 
-    def _tell(self) -> None:
-        if self._told is not None:
-            self._told(self._done, self._total)
+    def _report(self) -> None:
+        if self._progress is not None:
+            self._progress(self._done, self._total)
 
 
 def _around_uploads(frame: Frame) -> tuple[list[bytes], list[Upload]]:
-    """Gives the JSON text of a frame in the parts around its uploads, and these."""
+    """Returns the JSON text of a frame in the parts around its uploads, and these."""
     uploads: list[Upload] = []
-    # Nobody can know it, so no text in the frame holds it.
+    # Random, so no text in the frame holds it.
     mark = os.urandom(16).hex()
 
     def place(value: object) -> str:

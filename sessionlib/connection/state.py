@@ -82,7 +82,7 @@ class ConnectionState:
             self._changed.notify_all()
         logger.info("= session %s %s at %s", self._session_id, state, self._host)
         with self._reporting:
-            while self._unreported:  # whoever comes first reports the changes of other threads as well
+            while self._unreported:  # the first thread reports the changes of others as well
                 self._on_state(self._unreported.popleft())
 
     def wait_usable(self, deadline: Deadline) -> Transport:

@@ -2,7 +2,7 @@
 
 `ClientProtocol` owns the session id, the matching of replies to calls, the turns and the recovery after a lost
 connection. It has no socket, thread, lock or clock. Decoding and recovery are the reading thread's alone; the turns and
-the pending calls are used by every thread that sends, so whoever touches those holds `Hub.lock`.
+the pending calls are used by every thread that sends, so a thread that touches those holds `Hub.lock`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ logger = logging.getLogger("sessionlib")
 # So many messages at once are probably deltas of one; looking for that costs more than fewer would gain.
 MANY = 8
 # How deltas are told from other frames without parsing these, nearly always.
-PIECE = b'"message_delta"'
+DELTA_MARK = b'"message_delta"'
 GUESSED = 32
 
 
@@ -79,7 +79,7 @@ class PendingCall:
     Attributes:
         reply: The answer.
         error: What the engine refused it with.
-        is_abandoned: Whether nobody waits for the answer any more.
+        is_abandoned: Whether no caller waits for the answer any more.
     """
 
     def __init__(self, request_type: str, done: Callable[[], object]) -> None:
@@ -108,7 +108,7 @@ class PendingCalls:
         self._calls[call.request_type].append(call)
 
     def end(self, call: PendingCall, *, has_left: bool) -> None:
-        """Notes that nobody waits for a call any more; an answer that comes later is dropped.
+        """Notes that no caller waits for a call any more; an answer that comes later is dropped.
 
         Args:
             call: The call.
@@ -132,8 +132,8 @@ class PendingCalls:
         """Finds the call that a frame answers, and enters the answer.
 
         Returns:
-            The call, whose `PendingCall.done` is to be called; True for an answer that nobody waits for; False or None
-            for a frame that is no answer.
+            The call, whose `PendingCall.done` is to be called; True for an answer that no caller waits
+            for; False or None for a frame that is no answer.
         """
         frame_type = frame["type"]
         if frame_type not in self._frame_types:
@@ -247,7 +247,7 @@ class ClientProtocol:
         """Finds out what was missed while there was no connection; `Hub.lock` is held.
 
         Args:
-            status: What the ack of the join says that the engine does; None when it says nothing.
+            status: The engine's status in the ack of the join; None when it has none.
             history: The session's messages, oldest first, as the engine sent them.
             live: The events that came since the join.
         """
@@ -282,7 +282,7 @@ class ClientProtocol:
         left = iter(messages)
         for message in left:
             # Only a guess: whatever is wrong for a run is left to the plain path by it, and the other way round.
-            if PIECE not in bytes(message[:GUESSED]) or self._halves:
+            if DELTA_MARK not in bytes(message[:GUESSED]) or self._halves:
                 events, runs = self._add(self.frame_of(message), events, runs, received)
                 continue
             run, behind = parse_run(itertools.chain((message,), left), self.session_id, events)
@@ -325,7 +325,7 @@ class ClientProtocol:
         self, frame: Frame, events: list[SessionEvent], runs: list[Run], received: list[Received]
     ) -> tuple[list[SessionEvent], list[Run]]:
         if frame["type"] in ("get_messages", "error") and self._may_be_reply(frame):
-            # Whoever waits for it may rely on having what came before it.
+            # The thread that waits for it may rely on having what came before it.
             received[-1] = Received(events, runs, frame)
             events, runs = [], []
             received.append(Received(events, runs))

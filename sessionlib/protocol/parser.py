@@ -42,13 +42,13 @@ _MISSING: dict[str, Any] = {}
 
 
 class Run(NamedTuple):
-    """Pieces of one message, one behind the other in a list of events.
+    """Deltas of one message, one behind the other in a list of events.
 
     Attributes:
         start: Where in the list they begin.
         stop: Where in the list they have ended.
         message_id: The message.
-        next_index: The index that the piece behind them has; -1 when the last had none.
+        next_index: The index that the delta behind them has; -1 when the last had none.
         length: The length of their text.
     """
 
@@ -62,12 +62,12 @@ class Run(NamedTuple):
 def parse_run(
     messages: Iterator[codec.Payload], session_id: str, events: list[SessionEvent]
 ) -> tuple[Run | None, object]:
-    """Reads text messages for as long as they are pieces of one message of this session; the hot path.
+    """Reads text messages for as long as they are deltas of one message of this session; the hot path.
 
     Args:
         messages: The payloads.
         session_id: The session.
-        events: What the pieces are appended to.
+        events: What the deltas are appended to.
 
     Returns:
         What was appended, if anything, and what stood behind it: the JSON value of a message that is
@@ -81,7 +81,7 @@ def parse_run(
     for message in messages:
         try:
             frame = loads(message)
-            # Whatever does not look exactly like a piece is left to the plain path, which says why.
+            # Whatever does not look exactly like a delta is left to the plain path, which reports why.
             if frame["type"] != "message_delta" or frame["session_id"] != session_id:
                 behind = frame
                 break
@@ -122,7 +122,7 @@ def parse_run(
 
 
 def parse_frame(data: codec.Payload) -> Frame:
-    """Gives the frame in a text message.
+    """Returns the frame in a text message.
 
     Args:
         data: The message's payload.
@@ -137,7 +137,7 @@ def parse_frame(data: codec.Payload) -> Frame:
 
 
 def check_frame(frame: object) -> Frame:
-    """Gives a JSON value back if it is a frame.
+    """Returns a JSON value if it is a frame.
 
     Raises:
         SessionProtocolError: It is no object or has no ``type``.
@@ -148,14 +148,14 @@ def check_frame(frame: object) -> Frame:
 
 
 def parse_event(frame: Frame, session_id: str) -> SessionEvent | None:
-    """Gives the event that a frame becomes.
+    """Returns the event that a frame becomes.
 
     Args:
         frame: The frame, as `parse_frame` gives it.
         session_id: The session's own id, for frames that name none.
 
     Returns:
-        The event, or None for frames that become none (`KNOWN_TYPES` tells them from unknown ones).
+        The event, or None for frames that become none (`KNOWN_TYPES` distinguishes them from unknown ones).
 
     Raises:
         SessionProtocolError: A known field has the wrong type.
@@ -237,8 +237,8 @@ def _acknowledged(event_type: Type) -> Callable[[Frame, str], SessionEvent]:
         if frame.get("success") is not False:
             return make_event(event_type, session_id, None, frame)
         more = {name: value for name, value in frame.items() if name not in ("type", "session_id", "success")}
-        told = _error_text(frame.get("error"), f"{frame['type']} failed")
-        return make_event(Type.ERROR, session_id, None, {**more, "error": told, "request_type": frame["type"]})
+        details = _error_text(frame.get("error"), f"{frame['type']} failed")
+        return make_event(Type.ERROR, session_id, None, {**more, "error": details, "request_type": frame["type"]})
 
     return make
 
@@ -253,8 +253,8 @@ def _error(frame: Frame, session_id: str) -> SessionEvent:
     if request_type is not None and not isinstance(request_type, str):
         raise _wrong("error.request_type", "a string", request_type)
     more = {name: value for name, value in frame.items() if name not in ("type", "session_id")}
-    told = {**more, "error": _error_text(frame.get("error")), "request_type": request_type}
-    return make_event(Type.ERROR, session_id, None, told)
+    details = {**more, "error": _error_text(frame.get("error")), "request_type": request_type}
+    return make_event(Type.ERROR, session_id, None, details)
 
 
 def _notification(frame: Frame, session_id: str) -> SessionEvent:
@@ -276,10 +276,10 @@ def _object(holder: Frame, path: str, name: str) -> Frame:
     return value
 
 
-def _error_text(told: object, otherwise: str = "Unknown error") -> str:
-    if told is None or told == "":
+def _error_text(details: object, otherwise: str = "Unknown error") -> str:
+    if details is None or details == "":
         return otherwise
-    return told if isinstance(told, str) else codec.dumps(told).decode()
+    return details if isinstance(details, str) else codec.dumps(details).decode()
 
 
 _FRAMES: dict[str, Callable[[Frame, str], SessionEvent]] = {

@@ -1,9 +1,9 @@
-"""Closing the gap that a lost link leaves: what was delivered, and what the history says came after it.
+"""Closing the gap that a lost connection leaves: what was delivered, and what came after it by the history.
 
 A session's history is the proof. What it shows as finished is delivered once, marked with
-``data["recovered"] = True``; what it cannot show to be whole is told by an ERROR with
-``data["error"] == "gap"``. Pieces of a message that follow missing ones are held back until its whole
-text is there, so that the pieces always add up to the text.
+``data["recovered"] = True``; what it cannot show to be whole is reported by an ERROR with
+``data["error"] == "gap"``. Deltas of a message that follow missing ones are held back until its whole
+text is there, so that the deltas always add up to the text.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class CatchUp:
 
 @dataclass(frozen=True)
 class PendingPosts:
-    """What was under way when a link was lost, and what is known to go on.
+    """What was under way when a connection was lost, and what is known to go on.
 
     Attributes:
         acknowledged: Our posts with an ack whose turns have not ended, in order.
         unacknowledged: Our posts without an ack, in order.
         running: Whether a turn was running, ours or another's.
-        is_idle: Whether the engine says that it does nothing now; None when it says nothing about it.
+        is_idle: Whether the engine says that it does nothing now; None when it does not report it.
     """
 
     acknowledged: Sequence[PendingPost] = ()
@@ -80,7 +80,7 @@ class RecoveryTracker:
         # Streaming messages of which deltas are missing, and messages that came from the history.
         self._torn: set[str] = set()
         self._recovered: set[str] = set()
-        # Requests that came from the history, which the engine may send once more by itself.
+        # Requests that came from the history, which the engine may send again by itself.
         self._asked: set[str] = set()
         # Messages whose deltas bear an index twice.
         self._suspect: set[str] = set()
@@ -237,7 +237,10 @@ class RecoveryTracker:
         if not isinstance(index, int) or expected < 0 or state is None or index == expected:
             return [event, *self._ripe(message_id, index)]
         if index < expected:
-            return [] if self._counts and index else [event]
+            if not self._counts or not index:
+                return [event]
+            self._torn.add(message_id)  # what it should have been shows in the whole text
+            return []
         self._counts = True
         early = self._early.setdefault(message_id, {})
         if len(early) < _EARLY:
@@ -260,7 +263,7 @@ class RecoveryTracker:
 
         Args:
             history: The session's messages, oldest first, as the engine gave them.
-            posts: What was under way when the link was lost, and what the engine is doing now.
+            posts: What was under way when the connection was lost, and what the engine is doing now.
         """
         messages = [message for message in history if isinstance(message, dict)]
         result = CatchUp()
@@ -278,7 +281,7 @@ class RecoveryTracker:
         return result
 
     def _completed(self, event: SessionEvent, message_id: str) -> list[SessionEvent]:
-        """Gives a complete message, behind the rest of its text if deltas of it are missing."""
+        """Returns a complete message, behind the rest of its text if deltas of it are missing."""
         delivered = self._partial.get(message_id, (0, 0))[1]
         text = event.text
         if message_id in self._suspect:
@@ -291,12 +294,12 @@ class RecoveryTracker:
         if not isinstance(text, str) or len(text) < delivered:
             return [gap(self.session_id, f"the deltas of message {message_id} do not add up to its text"), event]
         rest = {"delta": text[delivered:], "index": None, "recovered": True}
-        piece = [SessionEvent(Type.MESSAGE_DELTA, event.session_id, message_id, rest)] if rest["delta"] else []
-        return [*piece, event]
+        delta = [SessionEvent(Type.MESSAGE_DELTA, event.session_id, message_id, rest)] if rest["delta"] else []
+        return [*delta, event]
 
 
 def gap(session_id: str, detail: str) -> SessionEvent:
-    """Gives the ERROR that tells of what cannot be proved whole."""
+    """Returns the ERROR that reports an unrecoverable gap."""
     return SessionEvent(Type.ERROR, session_id, None, {"error": GAP, "detail": detail, "request_type": None})
 
 
@@ -343,12 +346,12 @@ class _Writer:
         if event.type is Type.APPROVAL_REQUEST and event.data.get("status") not in (None, "pending"):
             return  # answered meanwhile
         if self._running and self._answered and self._to_begin and is_final(message):
-            self._end()  # one answer to each, as far as anybody can tell
+            self._end()  # one answer to each: the history shows no more
         if not self._running:
             self._begin()
         self._answered = self._answered or is_final(message)
-        told = SessionEvent(event.type, event.session_id, message_id, {**event.data, "recovered": True})
-        events = self._seen._completed(told, message_id) if told.is_complete else [told]
+        details = SessionEvent(event.type, event.session_id, message_id, {**event.data, "recovered": True})
+        events = self._seen._completed(details, message_id) if details.is_complete else [details]
         self._seen._recovered.add(message_id)
         if event.type in _REQUESTS:
             self._seen._asked.add(message_id)
@@ -380,8 +383,8 @@ class _Writer:
             return
 
     def _status(self, status: ParticipantStatus) -> None:
-        told = {"status": str(status), "recovered": True}
-        self._result.events.append(SessionEvent(Type.PARTICIPANT_STATUS, self._seen.session_id, None, told))
+        details = {"status": str(status), "recovered": True}
+        self._result.events.append(SessionEvent(Type.PARTICIPANT_STATUS, self._seen.session_id, None, details))
 
 
 def _before_our_posts(messages: Sequence[Frame], posts: Sequence[PendingPost]) -> int | None:
@@ -401,7 +404,7 @@ def _is_post(message: Frame, post: PendingPost) -> bool:
 
 
 def summarise(frame: Frame) -> tuple[str, ...]:
-    """Gives what a post's contents can be recognised by in the history, without their bytes."""
+    """Returns what a post's contents can be recognised by in the history, without their bytes."""
     contents = frame.get("messages") or [frame.get("content")]
     return tuple([_summary(content) for content in contents])
 

@@ -12,7 +12,7 @@ documentation). Frames name no request and no turn, so which post a turn answers
   stays idle where the second expects another turn. What was learned holds for the rest of the session.
 * What these leave open (an ack that never came, an answer that was not seen) the session's history decides.
 
-No clock here: `TurnTracker.check_delay` tells when it is worth looking at the history, and `TurnTracker.settle` takes
+No clock here: `TurnTracker.check_delay` returns when it is worth looking at the history, and `TurnTracker.settle` takes
 the history.
 """
 
@@ -51,7 +51,7 @@ _LOOKS = 2
 
 
 class TurnHandle:
-    """One turn, whoever began it.
+    """One turn, of any client's.
 
     Attributes:
         over: Whether it has ended.
@@ -81,7 +81,7 @@ class PendingPost:
     Attributes:
         makes_turn: Whether the engine answers it with a turn; not so for answers to approval requests.
         contents: What it can be recognised by in the history.
-        attended: Whether somebody reads its turn and handles its requests; see `ApprovalManager`.
+        attended: Whether a reader of its turn handles its requests; see `ApprovalManager`.
         turn: The turn that is known to answer it.
         first: The event that began its turn, once that is known to have begun.
         last: The event that ended its turn, once it has ended.
@@ -95,6 +95,7 @@ class PendingPost:
         "_by_order",
         "_engine_was_idle",
         "_is_promised",
+        "_latest",
         "_looks",
         "_unacknowledged_turn",
         "acknowledged",
@@ -121,6 +122,8 @@ class PendingPost:
         # The turn that answers it if all posts with an ack share the next turn, and if each has its own.
         self._by_batch: TurnHandle | None = None
         self._by_order: TurnHandle | None = None
+        # The last turn that began while it waited: what is left when all turns are over has been answered by that.
+        self._latest: TurnHandle | None = None
         # A turn that began before its ack, which may never come.
         self._unacknowledged_turn: TurnHandle | None = None
         # Whether the engine has reported since the post or its ack that it is idle.
@@ -136,7 +139,7 @@ class PendingPost:
 
     @property
     def _candidates(self) -> tuple[TurnHandle | None, ...]:
-        return self._by_batch, self._by_order, self._unacknowledged_turn
+        return self._by_batch, self._by_order, self._latest, self._unacknowledged_turn
 
 
 class EventOrigin(NamedTuple):
@@ -167,7 +170,7 @@ class TurnTracker:
     """Follows the turns of one session.
 
     Args:
-        alone: Whether nobody else can know the session yet, because it was created here. A turn that begins between
+        alone: Whether no other client can know the session yet, because it was created here. A turn that begins between
             a post and its ack is then that post's, and no turn is another client's.
 
     Attributes:
@@ -176,7 +179,7 @@ class TurnTracker:
         has_statuses: Whether the engine has ever sent a status that begins or ends a turn.
         current: The turn that is running; None between turns.
         batches: Whether one turn answers all posts that were acknowledged before it; None until that is known.
-        is_blind: Whether the connection was lost in a turn, and the engine has not said since what it does.
+        is_blind: Whether the connection was lost in a turn, and the engine has not reported since what it does.
     """
 
     __slots__ = (
@@ -343,8 +346,12 @@ class TurnTracker:
         turn_id = event.data.get("turn_id")
         post.turn_id = turn_id if isinstance(turn_id, str) else None
         post._is_promised = post.turn_id is not None
-        if post._unacknowledged_turn is not None and not post._unacknowledged_turn.over:
-            post._unacknowledged_turn = None  # it began before the ack, so it is another client's
+        turn = post._unacknowledged_turn
+        if turn is not None and not turn.over:
+            if self._alone:
+                self._assign(post, turn)  # this engine acknowledges what a turn answers as it begins
+            else:
+                post._unacknowledged_turn = None  # it began before the ack, so it is another client's
             self._drop_held()
         return post
 
@@ -373,33 +380,36 @@ class TurnTracker:
                 if post.turn_id == turn.turn_id:
                     self._assign(post, turn)
             return
-        if not waiting and self._alone and not self._acks_come_first:
-            waiting = list(self._open)
-        if not waiting:
-            for post in self._open:
-                post._unacknowledged_turn = post._unacknowledged_turn or turn
-                turn.held = []
+        if waiting:
+            self._compare(waiting, turn)
             return
-        self._compare(waiting, turn)
+        # The turn has begun before any ack: it answers the oldest post, if no other client can have begun it.
+        if self._alone and not self._acks_come_first and self._open:
+            self._assign(self._open[0], turn)
+        for post in self._open:
+            post._unacknowledged_turn = turn
+            turn.held = []
 
     def _compare(self, waiting: list[PendingPost], turn: TurnHandle) -> None:
         """Assigns a turn that begins to the posts that both readings, or the one that is left, give it to."""
         expected = [post for post in waiting if post._by_batch is None]
         for post in expected:
             post._by_batch = turn
+        for post in waiting:
+            post._latest = turn
         following = next((post for post in waiting if post._by_order is None), None)
         if following is not None:
             following._by_order = turn
         if self.batches is None and not expected and self._alone:
-            self._learn(False)  # nobody else can have begun it, so it is one post's own
+            self._learn(False)  # no other client can have begun it, so it is one post's own
         if self.batches is not None:
             for mine in expected if self.batches else [following]:
                 if mine is not None and mine.turn is None:
                     self._assign(mine, turn)
-            return
-        for post in waiting:
-            if post._by_batch is turn and post._by_order is turn:
-                self._assign(post, turn)
+        else:
+            for post in waiting:
+                if post._by_batch is turn and post._by_order is turn:
+                    self._assign(post, turn)
         if any(turn in post._candidates for post in self._open):
             turn.held = []
 
@@ -418,16 +428,26 @@ class TurnTracker:
             is_left = self.batches is not False and turn in post._candidates
             post._engine_was_idle = post._engine_was_idle or says_idle or is_left
         owners, held = tuple(turn.posts), turn.held
-        if not self._acks_seen:
+        for post in owners:
+            if not self._acks_seen and post in self._sent:
+                self._sent.remove(post)
+        unproven = [post for post in self._open if post._unacknowledged_turn is turn]
+        if not unproven:
+            return owners, held
+        if self._alone and self._acks_seen and not self._acks_come_first:
+            # Acks come with the turn that answers: these are still to be answered.
+            for post in unproven:
+                post._unacknowledged_turn = None
+                post._engine_was_idle = False
+            turn.held = None
+        elif not self._acks_seen and not owners:
             # An engine that has let a whole turn pass without an ack sends none.
-            unproven = [post for post in self._open if post._unacknowledged_turn is turn]
             if held is not None:
                 held.append(event)
-            for post in unproven if self.batches is not False else unproven[:1]:
-                self._sent.remove(post)
-                self._assign(post, turn)
-            turn.held = None
-            return owners, None
+                held = None
+            self._sent.remove(unproven[0])
+            self._assign(unproven[0], turn)
+            owners = ()
         return owners, held
 
     def _assign(self, post: PendingPost, turn: TurnHandle) -> None:
@@ -518,8 +538,7 @@ class TurnTracker:
                     self._sent.remove(post)
             if post._is_promised or (post.acknowledged and not post._engine_was_idle):
                 continue
-            answer = None if place is None or messages is None else _answer_behind(messages, place)
-            if answer is not None and self._take_answer(post, answer):
+            if self._take_last_turn(post, messages, place):
                 continue
             if post._looks >= _LOOKS:
                 fates.append(Fate(post, post.acknowledged))
@@ -536,21 +555,29 @@ class TurnTracker:
         # Each had one, unless it was another client's: then the history holds what that client posted.
         ours = {content for post in self._open for content in post.contents}
         first = min(_places(messages, self._open).values(), default=len(messages))
-        users = [told for told in map(SessionMessage.from_dict, messages[first:]) if told.is_user]
-        return not all(any(is_content(content, told) for content in ours) for told in users)
+        users = [details for details in map(SessionMessage.from_dict, messages[first:]) if details.is_user]
+        return not all(any(is_content(content, details) for content in ours) for details in users)
 
-    def _take_answer(self, post: PendingPost, answer: dict[str, Any]) -> bool:
-        """Gives a post the answer that follows it in the history; False if that has not been delivered yet."""
-        message_id = answer.get("id")
-        if self.batches is False:
-            self.batches = None  # so it does let one turn answer several posts
-        turn = post._unacknowledged_turn or post._by_batch
-        if turn is not None and turn.over and (message_id in turn.finals or not isinstance(message_id, str)):
+    def _take_last_turn(self, post: PendingPost, messages: Sequence[dict[str, Any]] | None, place: int | None) -> bool:
+        """Assigns a post the last turn that may have answered it, or the answer that follows it in the history."""
+        turn = post._unacknowledged_turn or post._latest
+        behind = [] if messages is None or place is None else _answers_behind(messages, place)
+        if turn is not None and turn.over and (messages is None or any(m.get("id") in turn.finals for m in behind)):
+            self.batches = None if self.batches is False else self.batches  # so a turn may answer several
+            if post in self._sent:
+                self._sent.remove(post)
             self._assign(post, turn)
-            return turn.held is not None or self._recover(post, answer)
-        return self._recover(post, answer)
+            if turn.held is None:
+                answer = next((m for m in behind if m.get("id") in turn.finals), None)
+                if answer is not None:
+                    self._recover(post, answer)
+            return True
+        if not behind:
+            return False
+        self._recover(post, behind[0])
+        return True
 
-    def _recover(self, post: PendingPost, answer: dict[str, Any]) -> bool:
+    def _recover(self, post: PendingPost, answer: dict[str, Any]) -> None:
         content = answer["content"]
         is_error = content.get("type") == "error_message"
         data = (
@@ -568,7 +595,6 @@ class TurnTracker:
             self._assign(post, turn)
         post.last = end
         self._released.append((post, [event, end]))
-        return True
 
 
 def _was_passed_over(post: PendingPost) -> bool:
@@ -601,15 +627,15 @@ def _places(messages: Sequence[dict[str, Any]], posts: Sequence[PendingPost]) ->
 
 
 def _is_post(message: dict[str, Any], post: PendingPost) -> bool:
-    told = SessionMessage.from_dict(message)
+    details = SessionMessage.from_dict(message)
     # A batch stands in the history as several messages; its first decides.
-    return told.is_user and is_content(post.contents[0], told)
+    return details.is_user and is_content(post.contents[0], details)
 
 
-def _answer_behind(messages: Sequence[dict[str, Any]], place: int) -> dict[str, Any] | None:
-    """Returns the first answer behind a post; None while there is none."""
-    behind = (message for message in messages[place + 1 :] if is_final(message))
-    return next((message for message in behind if not SessionMessage.from_dict(message).is_user), None)
+def _answers_behind(messages: Sequence[dict[str, Any]], place: int) -> list[dict[str, Any]]:
+    """Returns the answers behind a post, in order."""
+    finals = (message for message in messages[place + 1 :] if is_final(message))
+    return [message for message in finals if not SessionMessage.from_dict(message).is_user]
 
 
 def is_final(message: dict[str, Any]) -> bool:
@@ -620,10 +646,10 @@ def is_final(message: dict[str, Any]) -> bool:
 
 def is_content(summary: str, message: SessionMessage) -> bool:
     """Whether a message of a history is what a post is recognised by; see `recovery.summarise`."""
-    kind, _, told = summary.partition(":")
+    kind, _, details = summary.partition(":")
     if kind == "text":
-        return message.text == told
-    return kind == "file" and told in _strings(message.raw.get("content"))
+        return message.text == details
+    return kind == "file" and details in _strings(message.raw.get("content"))
 
 
 def _strings(value: Any) -> set[str]:

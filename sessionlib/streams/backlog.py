@@ -1,4 +1,4 @@
-"""What waits for the next listener."""
+"""Events kept while no listener is open."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ class StaleListenerBuffer:
     """A second backlog, from a post on, for while the open listeners may be left over from before it.
 
     A program may hold on to the listener of the last turn while it posts and opens the next one, as
-    ``events = session.listen()`` in a loop does. Nobody reads the old one any more, but it is open, so
+    ``events = session.listen()`` in a loop does. The old one is not read any more, but it is open, so
     that nothing goes to the backlog. When one of them is read after all, this is not needed.
     """
 
     def __init__(self, listeners: Sequence[Mailbox], size: int) -> None:
-        # What the one listener holds from before the post; where there are more, others have heard it.
+        # What the one listener holds from before the post; where there are more, others have received it.
         self.before = listeners[0].waiting() if len(listeners) == 1 and len(listeners[0]) else []
-        # What came after it: as it came, for as long as it fits, and then in a mailbox that tells of the rest.
+        # What came after it: as it came, for as long as it fits, and then in a mailbox that reports the rest.
         self._after: list[SessionEvent] | Mailbox = []
         self._size = size
         self._marks = [(listener, listener.taken) for listener in listeners]
 
     @property
     def is_needed(self) -> bool:
-        """Whether nobody has read since the post."""
+        """Whether no listener was read since the post."""
         return all(listener.taken == taken for listener, taken in self._marks)
 
     def put(self, events: Sequence[SessionEvent]) -> None:
@@ -48,7 +48,7 @@ class StaleListenerBuffer:
 
 
 class Backlog:
-    """Keeps the events that no listener hears for the next one; the hub's lock protects it.
+    """Keeps the events that no listener receives for the next one; the hub's lock protects it.
 
     Args:
         size: How many of them.
@@ -66,7 +66,7 @@ class Backlog:
         return len(self.mailbox)
 
     def keep(self, events: Sequence[SessionEvent], listeners: Sequence[Mailbox]) -> None:
-        """Has events wait, where nobody is there to hear them.
+        """Has events wait, where no listener is open.
 
         Args:
             events: What arrived.
@@ -84,7 +84,7 @@ class Backlog:
         self.mailbox.put(events)
 
     def discard(self, events: Sequence[SessionEvent]) -> None:
-        """Drops events that somebody reads after all."""
+        """Drops events that are read after all."""
         self.mailbox.discard(events)
 
     def push_error(self, failure: Callable[[], SessionError]) -> None:
@@ -115,7 +115,7 @@ class Backlog:
         self.mailbox.transfer_from(mailbox)
 
     def take_shadow(self) -> bool:
-        """Has wait what the left-over listeners did not read, now that they are gone; tells whether it could."""
+        """Moves events that closed listeners left unread into the backlog. Returns whether there were any."""
         shadow = self._end_shadow()
         if shadow is not None:
             self.mailbox.transfer_from(_filled(self._size, shadow.before))
@@ -139,7 +139,7 @@ def _behind_last(ends: Callable[[SessionEvent], bool], events: Sequence[SessionE
 
 
 def _without_repeated_pongs(backlog: Mailbox, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:
-    # An idle session hears a pong every few seconds; they must not push events out of the backlog.
+    # An idle session receives a pong every few seconds; they must not push events out of the backlog.
     if len(events) == 1 and events[0].type is SessionEventType.PONG and backlog.ends_with(SessionEventType.PONG):
         return ()
     return events

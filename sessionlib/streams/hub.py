@@ -196,7 +196,7 @@ class Hub:
                 self._counters.note(post, event, is_watched)
             if post in self._readers:
                 taken.setdefault(post, []).extend(events)
-                self._backlog.discard(events)  # where they waited for whoever would ask for them
+                self._backlog.discard(events)  # where they waited for the next listener
 
     def _look_into(
         self, event: SessionEvent, owners: Sequence[PendingPost], requests: list[Request]
@@ -216,7 +216,7 @@ class Hub:
     def _after_delivery(self, requests: Iterable[Request]) -> None:
         observer = hooks.turn_observer()
         if observer is not None:
-            for post, event in self._counters.take_heard():
+            for post, event in self._counters.take_observed():
                 observer.heard(post, event)
         for event, origin in requests:
             self._on_delivered(event, origin)

@@ -1,4 +1,4 @@
-"""The one queue type: bounded, closeable, with its overflow told in the stream itself."""
+"""Bounded, closeable event queue that reports overflow in-band."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class Mailbox:
         self.high_water = 0
         # Appended to under the lock only; taken from without it, which deques allow.
         self._queue: deque[SessionEvent] = deque()
-        # Gives the next event, or raises IndexError when none waits. With the lock for as long as a notice waits:
-        # what is counted in it while it is taken would be told to nobody.
+        # Returns the next event, or raises IndexError when none waits. With the lock for as long as a notice waits:
+        # what is counted in it while it is taken would be reported to no reader.
         self.take: Callable[[], SessionEvent] = self._queue.popleft
         # Protects the end of the queue, the overflow notice in it, who waits, the troubles, and how it ended.
         self._lock = threading.Lock()
@@ -84,7 +84,7 @@ class Mailbox:
 
     @property
     def taken(self) -> int:
-        """How many events have been taken, near enough to see whether anybody takes any."""
+        """How many events have been taken, near enough to see whether any are taken."""
         return self._appended - len(self._queue) - self._discarded
 
     def ends_with(self, kind: SessionEventType) -> bool:
@@ -93,23 +93,23 @@ class Mailbox:
             return bool(self._queue) and self._queue[-1].type is kind
 
     def waiting(self) -> list[SessionEvent]:
-        """Gives what waits in it, without taking it."""
+        """Returns what waits in it, without taking it."""
         with self._lock:
             return list(self._queue)
 
     def discard(self, events: Sequence[SessionEvent]) -> None:
-        """Drops some of what waits in it; nobody may be taking from it."""
+        """Drops some of what waits in it; no thread may be taking from it."""
         unwanted = {id(event) for event in events}
         with self._lock:
             kept = [event for event in self._queue if id(event) not in unwanted]
-            self._discarded = -self.taken  # counting begins anew, but for what was taken
+            self._discarded = -self.taken  # counting begins again, but for what was taken
             self._queue.clear()
             self._queue.extend(kept)
             self._appended = len(kept)
             self._notice_at = next((at for at, event in enumerate(kept) if event is self._notice), -1)
 
     def put(self, events: Sequence[SessionEvent]) -> None:
-        """Appends events without ever waiting; what finds no room is dropped and told."""
+        """Appends events without ever waiting; what finds no room is dropped and reported."""
         if self.types is not None:
             events = [event for event in events if event.type in self.types]
         if not events:
@@ -204,7 +204,7 @@ class Mailbox:
                 self._queue.append(event)
                 self._appended += 1
             else:
-                self._tell_dropped(event)
+                self._report_dropped(event)
 
     def _take_locked(self) -> SessionEvent:
         if os.getpid() != self._pid:  # the lock may have been held when the process forked
@@ -219,15 +219,15 @@ class Mailbox:
         """Whether there is a notice that has not been read."""
         return self._notice is not None and self._appended - len(self._queue) <= self._notice_at
 
-    def _tell_dropped(self, event: SessionEvent) -> None:
+    def _report_dropped(self, event: SessionEvent) -> None:
         assert self._lock.locked()
         self.dropped += 1
         if self._notice is not None and self._has_notice():
             self._notice.data["dropped"] += 1
             return
-        told = {"error": OVERFLOW, "dropped_event_type": str(event.type), "dropped": 1}
+        details = {"error": OVERFLOW, "dropped_event_type": str(event.type), "dropped": 1}
         self._notice, self._notice_at = (
-            SessionEvent(SessionEventType.ERROR, event.session_id, None, told),
+            SessionEvent(SessionEventType.ERROR, event.session_id, None, details),
             self._appended,
         )
         self.take = self._take_locked
@@ -269,7 +269,7 @@ class Mailbox:
             if gate in self._gates:
                 self._gates.remove(gate)
             elif interrupted and self._queue:
-                self._wake(1)  # it was for us, and somebody has to come
+                self._wake(1)  # it was for us, and another consumer has to come
 
 
 class TimedMailbox(Mailbox):

@@ -22,7 +22,6 @@ from sessionlib import (
 from sessionlib._util.retry import is_transient
 from sessionlib._version import __version__
 from sessionlib.errors import HandshakeError
-from tests.faults.script import SLACK, joined, make, within
 from tests.support.script_engine import (
     Connection,
     ScriptEngine,
@@ -31,6 +30,7 @@ from tests.support.script_engine import (
     refuse,
     upgrade_response,
 )
+from tests.support.scripted_sessions import SLACK, joined, make, within
 from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret
 from tests.support.waiting import eventually
 from tests.support.ws_bytes import header
@@ -172,14 +172,21 @@ def test_a_callable_is_asked_anew_for_each_link(engine: ScriptEngine, keys: Call
     assert engine.authorizations()[2:] == [f"Bearer {SENTINEL_KEY}-1", f"Bearer {SENTINEL_KEY}-2"]
 
 
-def test_a_callable_that_fails_ends_the_session_and_says_so(engine: ScriptEngine) -> None:
+def test_a_callable_that_goes_on_failing_ends_the_session_and_is_named(engine: ScriptEngine) -> None:
     answers = iter([SENTINEL_KEY])
-    session = Session(session_id="s1", api_key=lambda: next(answers), ws_url=engine.ws_url, reconnect_delay=0.01)
-    with session:
+    with Session(
+        session_id="s1",
+        api_key=lambda: next(answers),
+        ws_url=engine.ws_url,
+        reconnect_delay=0.01,
+        reconnect_max_delay=0.02,
+        reconnect_timeout=0.2,
+    ) as session:
         engine.drop_all()
-        with pytest.raises(SessionDisconnectedError) as caught:
+        with pytest.raises(SessionDisconnectedError, match="api_key callable raised StopIteration") as caught:
             list(session.listen(timeout=5))
-        assert isinstance(caught.value.__cause__, StopIteration)
+        assert isinstance(caught.value.__cause__, SessionConnectionError)
+        assert isinstance(caught.value.__cause__.__cause__, StopIteration)
 
 
 # ---- redirects -----------------------------------------------------------------------------
