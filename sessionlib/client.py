@@ -36,9 +36,9 @@ class Client:
     other side the key comes from the environment.
 
     Args:
-        api_key: The key, or a callable that gives one and is asked anew for each try of a call; else
-            ``SESSIONLIB_API_KEY``, then ``VECTORSHIFT_API_KEY``, read when it is needed.
-        base_url: HTTP base; else ``SESSIONLIB_BASE_URL``, then ``VECTORSHIFT_BASE_URL``, then the
+        api_key: The key, or a callable that returns one and is called for each try of a call; else
+            ``sessionlib.api_key``, then the environment's or that of a ``.env`` file, read when it is needed.
+        base_url: HTTP base; else ``sessionlib.base_url``, then the environment's or that of a ``.env`` file, then the
             hosted engine.
         ws_url: WebSocket base; else as `Endpoint.resolve` finds it.
         timeout: Seconds for a whole call, from name resolution to the last byte of its answer, with
@@ -110,7 +110,7 @@ class Client:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.tls is not None:
-            # Without it, the copy would verify the engine by other certificates than it was told to.
+            # Without it, the copy would verify the engine by other certificates than it should.
             raise TypeError("a Client with tls=... cannot be pickled; name its certificates in SSL_CERT_FILE instead")
         options = {
             "base_url": self.endpoint.base_url,
@@ -225,8 +225,8 @@ class Client:
         log.debug("> %s", call)
         began = time.monotonic()
         outcome = self._exchange(call, deadline)
-        told = outcome.status if isinstance(outcome, Answer) else type(outcome).__name__
-        log.debug("< %s %s after %.3f s", call, told, time.monotonic() - began)
+        status = outcome.status if isinstance(outcome, Answer) else type(outcome).__name__
+        log.debug("< %s %s after %.3f s", call, status, time.monotonic() - began)
         return outcome
 
     def _exchange(self, call: Call, deadline: Deadline) -> Answer | Failure | Lines:
@@ -255,7 +255,7 @@ _defaults: dict[Endpoint, Client] = {}
 
 
 def default_client() -> Client:
-    """Gives the client of this process for what the environment says now.
+    """Returns the client of this process for the current environment.
 
     Raises:
         ConfigurationError: The environment names a URL that cannot be used.
@@ -266,7 +266,7 @@ def default_client() -> Client:
 
 
 def given_client(client: Client | None, api_key: ApiKey | None) -> Client | None:
-    """Gives the client that a public call names, or None for the environment's.
+    """Returns the client that a public call names, or None for the environment's.
 
     Raises:
         TypeError: Both are given, or ``client`` is not a `Client`.

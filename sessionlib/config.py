@@ -183,7 +183,7 @@ _ATTRIBUTES = {"API_KEY": "sessionlib.api_key", "BASE_URL": "sessionlib.base_url
 
 
 def find_setting(name: str) -> Setting | None:
-    """Looks up a value that no argument gave; module attributes and the environment are read anew each time.
+    """Looks up a value that no argument gave; module attributes and the environment are read each time.
 
     Args:
         name: "API_KEY", "BASE_URL" or "WS_URL".
@@ -275,7 +275,7 @@ def _read_dotenv(path: str) -> Mapping[str, str | None]:
 
 
 def _no_key() -> str:
-    told = (
+    message = (
         "No API key: pass api_key=..., set sessionlib.api_key, or set SESSIONLIB_API_KEY (or VECTORSHIFT_API_KEY) in "
         "the environment or in a .env file."
     )
@@ -283,8 +283,8 @@ def _no_key() -> str:
     other = next((one for one in _FAMILIES if one != prefix and os.environ.get(f"{one}API_KEY")), None)
     if values and other:
         url = next(name for name in _NAMES if values.get(prefix + name))
-        told += f" {other}API_KEY is not used, because {prefix}{url} is set and may be of another engine."
-    return told
+        message += f" {other}API_KEY is not used, because {prefix}{url} is set and may be of another engine."
+    return message
 
 
 # ---- checks --------------------------------------------------------------------------------------------------------
@@ -330,13 +330,13 @@ def check_key(key: object, origin: str = "api_key") -> str:
     """
     if not isinstance(key, str):
         raise TypeError(f"{origin} takes a str, not {type(key).__name__}")
-    told = "" if origin == "api_key" else f" It comes from {origin}."
+    message = "" if origin == "api_key" else f" It comes from {origin}."
     if not key:
-        raise ConfigurationError(f"The API key is empty.{told}")
+        raise ConfigurationError(f"The API key is empty.{message}")
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigurationError(
             "The API key holds a space, a line break or another character that cannot stand in a header; "
-            f"was it copied with something around it?{told}"
+            f"was it copied with something around it?{message}"
         )
     return key
 

@@ -1,4 +1,4 @@
-"""Libraries that are only there with an extra: where one is missing, the error says which extra brings it."""
+"""Optional dependencies: where one is missing, the error names the extra that installs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the environment says of the way out: which proxy, and whose certificates; one rule for HTTP and WebSockets."""
+"""Proxies and certificates that the environment names, by one rule for HTTP calls and WebSockets."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Exchanges over pooled connections: a call out, and what came back.
 
-What `requests` does by itself (measured with 2.34.2) and this room does not want: a ``.netrc``
+What `requests` does by itself (measured with 2.34.2) and this module does not want: a ``.netrc``
 overrides the ``Authorization`` header; proxies of the environment apply to this machine too; bodies are
 read whole and unpacked, without a bound, even those of redirects that are not followed.
 """
@@ -154,7 +154,7 @@ class Lines(OpenLines):
         return outcome
 
     def value(self) -> Lines:
-        """Gives the lines themselves."""
+        """Returns the lines themselves."""
         return self
 
     def close(self) -> None:
@@ -195,7 +195,7 @@ def _read(call: Call, response: requests.Response, key: str, limit: Limit) -> An
     ok = 200 <= status < 300
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if not ok:
-        # Its beginning is enough for what the server says, and a server may quote the key in it.
+        # Its beginning is enough for the server's message, and a server may quote the key in it.
         body = _beginning(response) if encoding == "identity" else b""
         return Answer(call, status, response.headers, body.replace(key.encode(), b"***"))
     if encoding != "identity":
@@ -209,7 +209,7 @@ def _beginning(response: requests.Response) -> bytes:
     try:
         return bytes(response.raw.read(MAX_ERROR_BODY, decode_content=False))
     except FOREIGN:
-        # The status says more than a body that does not come.
+        # The status matters more than a body that does not come.
         return b""
 
 

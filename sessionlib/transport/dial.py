@@ -41,7 +41,7 @@ def dial(
 
     Raises:
         SessionDisconnectedError: The attempt was cancelled.
-        SessionConnectionError: The name, the host, its certificate or the proxy is not to be had.
+        SessionConnectionError: The name, the host, its certificate or the proxy is at fault.
         SessionTimeoutError: It took too long.
     """
     host = url.hostname or ""
@@ -101,7 +101,7 @@ def _secure(
         secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     except OSError as error:
         _close_half_made(error)
-        raise SessionConnectionError(f"{host} cut the connection before the TLS handshake") from error
+        raise SessionConnectionError(f"{host} closed the connection before the TLS handshake") from error
     try:
         attempt.hold(secured)
         _shake_hands(secured, host, deadline)
@@ -132,7 +132,7 @@ def _shake_hands(secured: ssl.SSLSocket, host: str, deadline: Deadline) -> None:
                 f"the certificate of {host} is not valid: {error.verify_message}", transient=False
             ) from error
         except ssl.SSLEOFError as error:
-            raise SessionConnectionError(f"{host} cut the connection during the TLS handshake") from error
+            raise SessionConnectionError(f"{host} closed the connection during the TLS handshake") from error
         except ssl.SSLError as error:
             raise SessionConnectionError(
                 f"no TLS connection to {host}: {error.reason or error}; does it speak TLS on this port?",

@@ -134,7 +134,7 @@ def _read_head(sock: socket.socket, proxy: Proxy, deadline: Deadline) -> bytes:
         except BlockingIOError:
             continue
         if not seen:
-            raise SessionConnectionError(f"the proxy {proxy} cut the connection")
+            raise SessionConnectionError(f"the proxy {proxy} closed the connection")
         end = (head + seen).find(b"\r\n\r\n")
         head += sock.recv(len(seen) if end < 0 else end + 4 - len(head))
         if len(head) > MAX_HEAD:

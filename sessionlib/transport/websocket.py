@@ -108,7 +108,7 @@ class WebSocketTransport:
                 self._writer.send(encode_frame(opcode, piece, is_last), deadline, is_last, pieces)
                 opcode = ABNF.OPCODE_CONT
         except BaseException:
-            if self._writer.in_message:  # nobody can go on with it
+            if self._writer.in_message:  # its rest will never follow, and no other message may
                 self.abort()
             raise
         finally:
@@ -130,7 +130,7 @@ class WebSocketTransport:
         return self._stream.bytes_received
 
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
-        """Waits for text messages and gives all that have arrived; see `Transport.recv`."""
+        """Waits for text messages; returns all that have arrived; see `Transport.recv`."""
         messages = self._reader.recv(deadline)
         traffic, received = self.traffic, self._stream.bytes_received
         traffic.messages_in += len(messages)
@@ -152,11 +152,11 @@ class WebSocketTransport:
         self._writer.close(code, reason, deadline)
 
     def abort(self) -> None:
-        """Ends the connection at once, waking whoever reads or writes."""
+        """Ends the connection at once, waking threads that read or write."""
         self._writer.abort()
 
     def release(self) -> None:
-        """Gives the socket back."""
+        """Closes the socket."""
         self._writer.release()
 
     def _begin_message(self, deadline: Deadline) -> None:
