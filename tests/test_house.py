@@ -68,6 +68,7 @@ HOMES = {
     "IPython": ["notebook"],
     "ipywidgets": ["notebook"],
     "click": ["cli"],
+    "dotenv": ["config"],
     "rich": ["cli"],
     "pytest": ["pytest_plugin"],
     "opentelemetry": ["telemetry"],
