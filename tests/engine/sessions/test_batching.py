@@ -11,9 +11,8 @@ import pytest
 from sessionlib.engine import Limits, LocalEngine, tool
 from sessionlib.engine.models import ModelRequest, Piece, Text
 from sessionlib.protocol import frames
-
-from .helpers import Caller, answer_of, approve, content_of, eventually, file, kinds, make_agent, rest
-from .test_turns import Scripted
+from tests.engine.sessions.test_turn import Scripted
+from tests.support.engine import Caller, answer_of, approve, content_of, eventually, file, kinds, make_agent, rest
 
 
 class Gated:
