@@ -12,7 +12,15 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, cast
@@ -296,6 +304,11 @@ class AgentRuns(Iterator[Given]):
         if entry.result is not None:
             return entry.result
         if not entry.is_running or entry.session_id is None or self._own_pool is not None:
+            if isinstance(error, BrokenExecutor):
+                # A broken pool puts one and the same object into all its futures; each place has a number of its own.
+                own = copy.copy(error)
+                own.__cause__ = error
+                return own
             return error
         # The run did not come back by itself, so its worker was lost; its session need not be.
         try:

@@ -41,7 +41,17 @@ from sessionlib.testing import FaultProxy
 from tests.client.shop import FRONT, Shop, open_shop, order
 from tests.client.toolbox import status
 from tests.support.processes import Script, run_script
-from tests.support.script_engine import Connection, Received, ScriptEngine, refuse, turn
+from tests.support.script_engine import (
+    Connection,
+    PeerGone,
+    Received,
+    ScriptEngine,
+    agent_message,
+    refuse,
+    text_content,
+    turn,
+    user_message,
+)
 from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret
 from tests.support.waiting import eventually
 
@@ -734,3 +744,87 @@ def test_a_process_that_is_killed_is_an_error_in_the_place_of_what_is_lost(shop:
     assert result.rc == 0, result
     assert "BrokenProcessPool" in result.stdout
     assert "ConversationalAgentRunResult" in result.stdout
+
+
+DASK_KILLED = """
+    import os, random, signal, sys
+    from dask.distributed import Client as Dask, LocalCluster
+    from sessionlib import Agent, Client, executors
+
+    def pid():
+        return os.getpid()
+
+    if __name__ == "__main__":
+        os.environ["SESSIONLIB_API_KEY"] = sys.stdin.readline().strip()
+        chance = random.Random(int(sys.argv[3]))
+        agent = Agent(sys.argv[2], "A", agent_type="conversational", client=Client(base_url=sys.argv[1]))
+        prompts = [f"prompt {n}" for n in range(200)]
+        with LocalCluster(n_workers=2, threads_per_worker=4, dashboard_address=None) as cluster, Dask(cluster) as dask:
+            executor = executors.dask(dask) if sys.argv[4] == "ours" else dask.get_executor(retries=0)
+            kills = {chance.randrange(5, 60), chance.randrange(60, 150)}
+            outcomes = []
+            for outcome in agent.map(prompts, executor=executor, max_workers=8, on_error="return", timeout=60):
+                outcomes.append(outcome)
+                if len(outcomes) in kills:
+                    os.kill(next(iter(dask.run(pid).values())), signal.SIGKILL)
+        assert [outcome.index for outcome in outcomes] == list(range(200))
+        kinds = [type(outcome).__name__ for outcome in outcomes]
+        print({kind: kinds.count(kind) for kind in set(kinds)})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ours", "plain"])
+def test_a_dask_worker_that_is_killed_has_no_prompt_posted_twice(engine: ScriptEngine, kind: str, seed: int) -> None:
+    print("seed", seed)
+    posts: dict[str, list[str]] = {}
+    lock = threading.Lock()
+    numbers = itertools.count()
+    engine.on("create_session", lambda conn, frame: conn.send(frames.session_created(f"s{next(numbers)}")))
+
+    @engine.on("get_messages")
+    def history(conn: Connection, frame: Received) -> None:
+        session_id = frame["session_id"]
+        said = posts.get(session_id, [])
+        messages = [user_message(session_id, "u1", text) for text in said]
+        messages += [agent_message(session_id, "m1", text_content(text)) for text in said]
+        conn.send(frames.history(session_id, messages))
+
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        with lock:
+            posts.setdefault(frame["session_id"], []).append(frame["content"])
+        conn.sleep(0.02)
+        with contextlib.suppress(PeerGone):
+            conn.send_many(turn(frame["session_id"], pieces=[frame["content"]], ack="post_message"))
+
+    arguments = (engine.base_url, "a1", str(seed), kind)
+    result = run_script(DASK_KILLED, *arguments, stdin="key\n", timeout=110)
+    assert result.rc == 0, result
+    print(result.stdout)
+    said = [text for texts in posts.values() for text in texts]
+    assert len(said) == len(set(said))
+
+
+RAY = """
+    import os, sys
+    from sessionlib import Agent, Client, executors
+
+    os.environ["SESSIONLIB_API_KEY"] = sys.stdin.readline().strip()
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    agent = Agent(sys.argv[2], agent_type="conversational", client=Client(base_url=sys.argv[1]))
+    prompts = [f"prompt {n}" for n in range(20)]
+    results = list(agent.map(prompts, executor=executors.ray(num_cpus=0.25), timeout=60))
+    assert [prompt in result.final_message for prompt, result in zip(prompts, results)] == [True] * 20
+    ray.shutdown()
+    print("the same results")
+"""
+
+
+@pytest.mark.slow
+def test_ray(shop: Shop) -> None:
+    pytest.importorskip("ray")
+    result = run_script(RAY, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n", timeout=110)
+    assert "the same results" in result.stdout, result
