@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sessionlib import hooks
-from sessionlib._util.retry import Tries
+from sessionlib._util.retry import Pace, Tries
 from sessionlib._util.timing import Deadline
 from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_headers
 from sessionlib.errors import ConfigurationError
@@ -52,6 +53,9 @@ class Client:
         allow_insecure: Lets a key travel unencrypted to another machine.
         max_retries: How often a call is made again where that is harmless: one that changes nothing
             after a failed connection, 408, 425, 429 or 5xx; any after 429 or 503 with Retry-After.
+        rate: The most sessions that `Agent.run` and `Agent.map` open in a second, all threads of a process
+            together; None for no limit. A refusal with 429 or Retry-After pauses all of them in any case.
+        max_active: The most sessions that they have open at a time; None for no limit.
 
     Attributes:
         endpoint: The addresses and the key.
@@ -61,6 +65,7 @@ class Client:
         headers: Further headers of every call and handshake.
         allow_insecure: Whether a key may travel unencrypted to another machine.
         max_retries: How often a call is made again.
+        pace: When `Agent.run` and `Agent.map` may open a session; shared by all threads of a process.
 
     Raises:
         ConfigurationError: Something is empty, malformed or holds control characters.
@@ -79,6 +84,8 @@ class Client:
         headers: Mapping[str, str] | None = None,
         allow_insecure: bool = False,
         max_retries: int = 2,
+        rate: float | None = None,
+        max_active: int | None = None,
     ) -> None:
         self.endpoint = Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=allow_insecure)
         self.timeout = _check_timeout(timeout)
@@ -87,6 +94,7 @@ class Client:
         self.headers = check_headers(headers)
         self.max_retries = _check_retries(max_retries)
         self.allow_insecure = allow_insecure
+        self.pace = _pace(rate, max_active)
         # By process id, so that a forked child never touches its parent's connections. setdefault is
         # atomic and a new pool holds nothing yet, so threads that race for it need no lock.
         self._pools: dict[int, Pool] = {}
@@ -121,6 +129,7 @@ class Client:
             "headers": self.headers,
             "allow_insecure": self.allow_insecure,
             "max_retries": self.max_retries,
+            "pace": self.pace,
         }
         return (_rebuild, (options,))
 
@@ -280,7 +289,19 @@ def given_client(client: Client | None, api_key: ApiKey | None) -> Client | None
 
 
 def _rebuild(options: dict[str, Any]) -> Client:
-    return Client(**options)
+    pace = options.pop("pace")
+    client = Client(**options)
+    # Every copy in a process has the same one: the jobs of a map bring a copy each.
+    client.pace = pace
+    return client
+
+
+def _pace(rate: float | None, max_active: int | None) -> Pace:
+    if rate is not None and not (isinstance(rate, (int, float)) and 0 < rate < math.inf):
+        raise ConfigurationError(f"rate takes a number of sessions a second above 0, or None, not {rate!r}")
+    if max_active is not None and (not isinstance(max_active, int) or max_active < 1):
+        raise ConfigurationError(f"max_active takes a whole number above 0, or None, not {max_active!r}")
+    return Pace(rate, max_active)
 
 
 def _check_timeout(timeout: float | None) -> float | None:
