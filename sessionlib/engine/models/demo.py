@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from sessionlib.engine.models.base import ModelRequest, Piece, RequestedCall, Result, Said, Text
+from sessionlib.engine.models.base import CallResult, Chunk, ModelMessage, ModelRequest, RequestedCall, TextDelta
 
 __all__ = ["DemoModel"]
 
@@ -25,12 +25,14 @@ class DemoModel:
 
     name = "demo"
 
-    def answer(self, question: ModelRequest) -> Iterator[Piece]:
+    def answer(self, question: ModelRequest) -> Iterator[Chunk]:
         """Gives the one answer there is to this question."""
-        if question.said[-1].results:
-            yield from _pieces(_introduce(question, "\n".join(_report(result) for result in question.said[-1].results)))
+        if question.messages[-1].results:
+            yield from _pieces(
+                _introduce(question, "\n".join(_report(result) for result in question.messages[-1].results))
+            )
             return
-        latest = _latest(question.said)
+        latest = _latest(question.messages)
         commands = _COMMAND.findall("\n".join(said.text for said in latest))
         if commands:
             yield from (_call(name, arguments.strip()) for name, arguments in commands)
@@ -42,12 +44,12 @@ class DemoModel:
 
 
 def _introduce(question: ModelRequest, text: str) -> str:
-    spoken = any(said.role == "assistant" and said.text for said in question.said)
+    spoken = any(said.role == "assistant" and said.text for said in question.messages)
     return text if spoken else f"{INTRODUCTION} {text}"
 
 
-def _latest(said: tuple[Said, ...]) -> list[Said]:
-    latest: list[Said] = []
+def _latest(said: tuple[ModelMessage, ...]) -> list[ModelMessage]:
+    latest: list[ModelMessage] = []
     for item in reversed(said):
         if item.role != "user":
             break
@@ -63,7 +65,7 @@ def _call(name: str, arguments: str) -> RequestedCall:
     return RequestedCall(name, given if isinstance(given, dict) else arguments)
 
 
-def _quote(latest: list[Said]) -> str:
+def _quote(latest: list[ModelMessage]) -> str:
     text = "\n".join(said.text for said in latest if said.text)
     if len(text) > _QUOTED_CHARS:
         text = text[:_QUOTED_CHARS] + "…"
@@ -73,7 +75,7 @@ def _quote(latest: list[Said]) -> str:
     return ". ".join(told) or "You said nothing."
 
 
-def _report(result: Result) -> str:
+def _report(result: CallResult) -> str:
     if result.status == "denied":
         return f"The call of {result.tool} was denied" + (f": {result.output}" if result.output else ".")
     output = result.output if isinstance(result.output, str) else json.dumps(result.output, ensure_ascii=False)
@@ -82,11 +84,11 @@ def _report(result: Result) -> str:
     return f"{result.tool} gave: {output}"
 
 
-def _pieces(text: str) -> Iterator[Text]:
+def _pieces(text: str) -> Iterator[TextDelta]:
     # The words, and what blanks are left at the end.
     end = 0
     for match in _PIECE.finditer(text):
         end = match.end()
-        yield Text(match.group())
+        yield TextDelta(match.group())
     if text[end:]:
-        yield Text(text[end:])
+        yield TextDelta(text[end:])
