@@ -13,11 +13,10 @@ import pytest
 
 from sessionlib.engine import LocalEngine
 from sessionlib.testing.faults.listener import FaultListener
+from tests.support.cli import Cli, Here
 from tests.support.processes import Result
 from tests.support.script_engine import http_response, upgrade_response
 from tests.support.secrets import SENTINEL_KEY
-
-from .support import Cli, Here
 
 KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
 ORDER = ["address", "key", "proxy", "DNS", "connection", "TLS", "HTTP", "WebSocket"]

@@ -32,9 +32,9 @@ from sessionlib.net.connect import CancelToken
 from sessionlib.testing import FaultProxy
 from sessionlib.transport.dial import _secure
 from sessionlib.transport.proxy import choose_proxy, parse_proxy
-from tests.faults.proxies import HttpProxy, TlsFront
-from tests.faults.script import make, within
+from tests.support.proxies import HttpProxy, TlsFront
 from tests.support.script_engine import ScriptEngine
+from tests.support.scripted_sessions import make, within
 from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
 from tests.support.waiting import eventually
 

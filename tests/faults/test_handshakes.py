@@ -20,8 +20,8 @@ from sessionlib import (
 )
 from sessionlib._util.retry import is_transient
 from sessionlib.errors import HandshakeError
-from tests.faults.script import SLACK, joined, make, within
 from tests.support.script_engine import Connection, ScriptEngine, accept_session, http_response, refuse
+from tests.support.scripted_sessions import SLACK, joined, make, within
 from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret
 from tests.support.waiting import eventually
 

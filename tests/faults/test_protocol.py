@@ -14,8 +14,7 @@ from sessionlib import MessageTooLargeError, SessionDisconnectedError, SessionEr
 from sessionlib.errors import SessionTimeoutError
 from sessionlib.protocol import frames
 from sessionlib.protocol.frames import Frame
-from tests.faults.fuzzing import RAW
-from tests.faults.script import created, joined, make, within
+from tests.support.fuzzing import RAW
 from tests.support.script_engine import (
     Connection,
     Received,
@@ -28,6 +27,7 @@ from tests.support.script_engine import (
     turn,
     user_message,
 )
+from tests.support.scripted_sessions import created, joined, make, within
 from tests.support.waiting import eventually
 
 NOT_UTF8 = [
