@@ -62,11 +62,12 @@ def events_of(parts: Iterable[bytes]) -> Iterator[Any]:
         BrokenAnswerError: An event is not JSON, or is too large.
     """
     data: list[str] = []
+    plain: list[str] = []
     for line in _lines(parts):
-        if line.startswith(("{", "[")) or (data and not line.startswith("data:") and _is_json_text(data)):
-            data.append(line)  # no event stream: JSON, on one line or on many
-            if (value := _try_json("\n".join(data))) is not _INCOMPLETE:
-                data.clear()
+        if plain or (not data and line.startswith(("{", "["))):
+            plain.append(line)  # no event stream: JSON, on one line or on many
+            if (value := _try_json("\n".join(plain))) is not _INCOMPLETE:
+                plain.clear()
                 yield value
             continue
         name, _, value = line.partition(":")
@@ -81,7 +82,7 @@ def events_of(parts: Iterable[bytes]) -> Iterator[Any]:
             return
         if text:
             yield _json(text)
-    if text := "\n".join(data).strip():
+    if text := "\n".join(data or plain).strip():
         yield DONE if text == "[DONE]" else _json(text)
 
 
@@ -118,10 +119,6 @@ def _split_lines(buffer: bytearray) -> tuple[list[str], bytearray]:
     return text.split("\n")[:-1], buffer[end:]
 
 
-def _is_json_text(data: list[str]) -> bool:
-    return data[0].startswith(("{", "["))
-
-
 def _try_json(text: str) -> Any:
     if len(text) > _EVENT_BYTES:
         raise BrokenAnswerError("The model's endpoint sent a broken answer (it is too large).")
@@ -147,7 +144,7 @@ def _json(text: str) -> Any:
 
 
 @dataclass
-class _Call:
+class _StreamedCall:
     """A tool call that is being streamed."""
 
     order: int
@@ -198,7 +195,7 @@ class ChatStream:
 
     def __init__(self, offered: Collection[str] = ()) -> None:
         self._offered = offered
-        self._calls: list[_Call] = []
+        self._calls: list[_StreamedCall] = []
         self._texts, self._thoughts = _Joiner(), _Joiner()
         self._refusal = ""
         self._reason: str | None = None
@@ -332,7 +329,7 @@ class ChatStream:
                 if key not in known and value is not None:
                     self._keep(call.extra, key, value)
 
-    def _find_call(self, part: Mapping[str, Any], name: str, arguments: str) -> _Call:
+    def _find_call(self, part: Mapping[str, Any], name: str, arguments: str) -> _StreamedCall:
         call_id = _string(part.get("id"))
         index = part.get("index") if isinstance(part.get("index"), int) else None
         if call_id and (known := next((call for call in self._calls if call.id == call_id), None)) is not None:
@@ -352,7 +349,7 @@ class ChatStream:
                 last.id = last.id or call_id
                 return last
         order = index if index is not None else max((call.order for call in self._calls), default=-1) + 1
-        self._calls.append(_Call(order, call_id))
+        self._calls.append(_StreamedCall(order, call_id))
         return self._calls[-1]
 
     def _keep(self, kept: dict[str, Any], key: str, value: Any) -> None:
@@ -433,9 +430,7 @@ def _raise_error_in(event: Mapping[str, Any]) -> None:
         return
     error = event.get("error") or event.get("detail") or event
     found = error if isinstance(error, dict) else {"message": error if isinstance(error, str) else json.dumps(error)}
-    codes = [
-        str(code) for code in (found.get("code"), found.get("status"), event.get("code"), event.get("status_code"))
-    ]
+    codes = [str(source.get(name)) for source in (found, event) for name in ("code", "status", "status_code")]
     status = next((int(code) for code in codes if len(code) == 3 and code.isascii() and code.isdigit()), None)
     message = found.get("message") or found.get("error") or json.dumps(error)
     raise EndpointError(join_surrogates(str(message)), status, error)

@@ -117,7 +117,7 @@ class OpenAIModel:
             try:
                 self._try(question, sum(kept, ()), emit, left_out=len(kept) < len(turns))
                 return
-            except _TooLongError:
+            except _ContextExceededError:
                 if len(kept) == 1:
                     raise ModelError("The conversation's last turn is too long for the model.") from None
             # Half as much, and at least one turn less; the endpoint's limit is in tokens, which only it can count.
@@ -151,7 +151,7 @@ class OpenAIModel:
             if question.stop.stopped:
                 return
             if not emitted and (status in _TOO_LONG_STATUSES or status is None) and _TOO_LONG.search(text):
-                raise _TooLongError
+                raise _ContextExceededError
             wait = backoff.next_delay(_retry_after(headers))
             if emitted or not tries_left or wait > _LONGEST_WAIT or not _may_pass(failure, status, headers):
                 raise ModelError(self._describe(failure)) from None
@@ -242,7 +242,7 @@ class OpenAIModel:
         return f"The model's endpoint failed ({status}): {text}" if status else f"The model's endpoint failed: {text}"
 
 
-class _TooLongError(Exception):
+class _ContextExceededError(Exception):
     """The endpoint refused a conversation that has more tokens than the model takes."""
 
 
