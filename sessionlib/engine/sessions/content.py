@@ -84,6 +84,11 @@ def thinking_content(text: str) -> Json:
     return {"type": "thinking", "content": text, "summary": text.strip().partition("\n")[0][:200]}
 
 
+def notice_content(kind: str, text: str) -> Json:
+    """Returns the content of a message about how an answer was made; shown where thoughts are."""
+    return {**thinking_content(text), "notice": kind}
+
+
 def error_content(error: str) -> Json:
     """Gives the content of a message that tells an error."""
     return {"type": "error_message", "error": error}

@@ -14,7 +14,7 @@ from typing import Any
 
 from sessionlib.engine.errors import EngineError, ModelError, RefusedError
 from sessionlib.engine.limits import Limits
-from sessionlib.engine.models import Model, ModelRequest, RequestedCall, Text, Thinking, ToolSpec
+from sessionlib.engine.models import Chunk, Finish, Model, ModelRequest, Notice, RequestedCall, ThinkingDelta, ToolSpec
 from sessionlib.engine.sessions import content as contents
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 from sessionlib.engine.sessions.context import recall
@@ -55,6 +55,7 @@ class _Step:
     thoughts: list[str]
     asked: list[RequestedCall]
     size: int = 0
+    finish: Finish | None = None
 
 
 class TurnRun:
@@ -150,7 +151,12 @@ class TurnRun:
             self._stop.check()
             self._take(piece, step)
         self._stop.check()
+        if step.finish is not None:
+            # What there is of the answer is kept, but never as complete; its calls may not be whole.
+            step.asked.clear()
         self._keep(step)
+        if step.finish is not None:
+            raise ModelError(step.finish.message)
         return not step.asked
 
     def _question(self) -> ModelRequest:
@@ -162,7 +168,15 @@ class TurnRun:
         instructions = str(found[1].get("instructions") or "")
         return ModelRequest(instructions, recall(kit.store, self._turn, kit.limits), offers, self._stop)
 
-    def _take(self, piece: Text | Thinking | RequestedCall, step: _Step) -> None:
+    def _take(self, piece: Chunk, step: _Step) -> None:
+        if isinstance(piece, Finish):
+            step.finish = piece
+            return
+        if isinstance(piece, Notice):
+            if not self._kit.store.sessions.has_notice(self._session.id, piece.kind):
+                notice = contents.notice_content(piece.kind, piece.text)
+                self._publish([self._kit.store.sessions.add_message(self._turn, self._session.sender, notice)])
+            return
         if isinstance(piece, RequestedCall):
             step.asked.append(piece)
             if len(step.asked) > self._kit.limits.step_calls:
@@ -171,7 +185,7 @@ class TurnRun:
         step.size += len(piece.text)
         if step.size > self._kit.limits.answer_chars:
             raise ModelError(f"The model's answer grew over {self._kit.limits.answer_chars} characters.")
-        if isinstance(piece, Thinking):
+        if isinstance(piece, ThinkingDelta):
             step.thoughts.append(piece.text)
         elif piece.text:
             step.texts.append(piece.text)
@@ -181,11 +195,14 @@ class TurnRun:
         told: list[tuple[str, Json]] = []
         if step.thoughts:
             told.append((new_id(), contents.thinking_content("".join(step.thoughts))))
-        if step.texts or not step.asked:
-            told.append((step.message_id, contents.text_content("".join(step.texts))))
+        if step.texts or not (step.asked or step.finish):
+            status = "Error" if step.finish else "Complete"
+            told.append((step.message_id, contents.text_content("".join(step.texts), status)))
         calls = [self._propose(asked, position) for position, asked in enumerate(step.asked)]
         told += [(call.approval_id, contents.approval_content(call)) for call in calls if call.approval_id]
-        kept = self._kit.store.sessions.add_step(self._turn, self._session.sender, told, calls, ends=not calls)
+        kept = self._kit.store.sessions.add_step(
+            self._turn, self._session.sender, told, calls, ends=not (calls or step.finish)
+        )
         self._turn = replace(self._turn, step=self._turn.step + 1)
         self._session.audience.end_stream()
         for message in kept:
@@ -215,11 +232,14 @@ class TurnRun:
             arguments=arguments,
             state="approved",
             decision=decision,
+            origin=asked.origin,
         )
         refusal = _refusal(tool, asked, arguments, self._kit.tools)
         if refusal:
             return replace(call, state="refused", reason=refusal)
-        if decision == "ask" or (tool is not None and tool.approval == "requires_approval"):
+        gated = tool is not None and tool.approval == "requires_approval"
+        # A model that is known to call tools on a whim runs none without a yes.
+        if decision == "ask" or gated or getattr(self._kit.model, "confirms_tools", False):
             return replace(call, state="pending", approval_id=new_id())
         return call
 
@@ -306,7 +326,7 @@ def _tellable(asked: RequestedCall) -> RequestedCall:
         codec.dumps(asked.arguments)
     except (TypeError, ValueError):
         return RequestedCall(name, ascii(asked.arguments))
-    return RequestedCall(name, asked.arguments)
+    return RequestedCall(name, asked.arguments, asked.origin)
 
 
 def _refusal(tool: Tool | None, asked: RequestedCall, arguments: Json, tools: Mapping[str, Tool]) -> str:

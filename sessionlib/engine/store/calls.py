@@ -77,7 +77,7 @@ class Calls:
             state = "approved" if approved else "denied"
             db.execute(
                 "UPDATE calls SET state = ?, arguments = ?, reason = ? WHERE id = ?",
-                (state, json.dumps(arguments), reason, call.id),
+                (state, _arguments(arguments, call.origin), reason, call.id),
             )
             _mark(db, call, state)
             return insert_message(db, call.session_id, call.turn, call.step, sender, content).id
@@ -137,13 +137,27 @@ class Calls:
 
 def _call(row: Sequence[Any]) -> StoredCall:
     output = None if row[11] is None else json.loads(row[11])
-    arguments = json.loads(row[6])
-    return StoredCall(*row[:6], arguments, *row[7:11], output)  # type: ignore[call-arg,unused-ignore]
+    kept = json.loads(row[6])
+    # The arguments alone; or a list of them and what belongs to the model.
+    arguments, origin = kept if isinstance(kept, list) else (kept, None)
+    return StoredCall(*row[:6], arguments, *row[7:11], output, origin)  # type: ignore[call-arg,unused-ignore]
+
+
+def _arguments(arguments: Json, origin: Json | None) -> str:
+    return json.dumps(arguments if origin is None else [arguments, origin])
 
 
 def insert_call(db: sqlite3.Connection, call: StoredCall) -> None:
     """Keeps a new call."""
-    row = (call.id, call.session_id, call.turn, call.step, call.position, call.tool, json.dumps(call.arguments))
+    row = (
+        call.id,
+        call.session_id,
+        call.turn,
+        call.step,
+        call.position,
+        call.tool,
+        _arguments(call.arguments, call.origin),
+    )
     rest = (call.state, call.approval_id, call.reason, call.decision, None)
     db.execute(f"INSERT INTO calls ({_CALL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, *rest))
 

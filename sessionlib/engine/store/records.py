@@ -105,6 +105,7 @@ class StoredCall:
         reason: Why it was denied or refused.
         decision: What the model decided about asking, where it had to; else "".
         output: The result, ``{"status", "output", ...}``, or None.
+        origin: What the model wants to have back beside the call, or None.
     """
 
     id: str
@@ -119,6 +120,7 @@ class StoredCall:
     reason: str = ""
     decision: str = ""
     output: Json | None = None
+    origin: Json | None = None
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,16 @@ class Sessions:
 
         return self._database.read(work)
 
+    def has_notice(self, session_id: str, kind: str) -> bool:
+        """Returns whether a notice of a kind was shown in a session."""
+        select = "SELECT 1 FROM messages WHERE session_id = ? AND json_extract(content, '$.notice') = ? LIMIT 1"
+        return self._database.read(lambda db: db.execute(select, (session_id, kind)).fetchone()) is not None
+
+    def add_message(self, turn: StoredTurn, sender: Json, content: Json) -> Message:
+        """Stores a message of a running turn."""
+        row = (turn.session_id, turn.number, turn.step + 1, sender, content)
+        return self._database.write(lambda db: insert_message(db, *row))
+
     def find_file(self, file_id: str) -> tuple[str, str, bytes] | None:
         """Gives name, MIME type and content of a file, or None."""
         select = "SELECT name, mime_type, data FROM files WHERE id = ?"
