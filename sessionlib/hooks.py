@@ -106,13 +106,13 @@ class SessionInfo:
 class TurnObserver(Protocol):
     """Hears of turns; never called with a lock of ours held, and must neither wait nor raise."""
 
-    def posted(self, ticket: PendingPost, frame: dict[str, Any], about: SessionInfo) -> None:
+    def on_post(self, ticket: PendingPost, frame: dict[str, Any], about: SessionInfo) -> None:
         """A post is about to leave; called on the thread that sends it."""
 
-    def heard(self, ticket: PendingPost, event: SessionEvent) -> None:
+    def on_event(self, ticket: PendingPost, event: SessionEvent) -> None:
         """An event of its turn has come that is no further piece of a text; called on the reading thread."""
 
-    def gone(self, ticket: PendingPost, why: str) -> None:
+    def on_end(self, ticket: PendingPost, reason: str) -> None:
         """It did not leave, or nothing more will be heard of it."""
 
 

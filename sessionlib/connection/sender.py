@@ -234,7 +234,7 @@ class Sender:
             ticket = self._hub.begin_post(makes_turn, contents)
             observer = hooks.turn_observer()
             if observer is not None:
-                observer.posted(ticket, outgoing.frame, self._about)
+                observer.on_post(ticket, outgoing.frame, self._about)
             mailbox = self._hub.attend(ticket) if attend else None
             try:
                 if outgoing.payload is None:

@@ -239,7 +239,7 @@ class Hub:
         observer = hooks.turn_observer()
         if observer is not None:
             for ticket, event in self._gauges.take_heard():
-                observer.heard(ticket, event)
+                observer.on_event(ticket, event)
         for see_to in noted:
             if see_to is not None:
                 see_to()
@@ -362,7 +362,7 @@ class Hub:
         observer = hooks.turn_observer()
         if observer is not None:
             for ticket in tickets:
-                observer.gone(ticket, why)
+                observer.on_end(ticket, why)
 
     def _late_idle(
         self, events: Sequence[SessionEvent], hearers: Collection[Mailbox]
