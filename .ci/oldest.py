@@ -12,20 +12,20 @@ from environments import DEVELOPERS, ROOT, empty, install, requirements
 TOOLS = {"pytest", "pytest-timeout", "hypothesis", "trustme", "psutil"}
 # One or two for each library that something is done with.
 TESTS = [
-    "client/test_content.py",
-    "client/test_events.py",
-    "client/test_history.py",
-    "client/test_latency.py",
-    "client/test_session.py",
-    "client/test_timeline.py",
-    "client/test_uploads.py",
-    "rest/test_client.py",
+    "test_content.py",
+    "test_events.py",
+    "test_history.py",
+    "display/test_latency.py",
+    "test_session.py",
+    "display/test_timeline.py",
+    "connection/test_sender.py",
+    "test_client.py",
     "rest/test_pool.py",
-    "engine/test_openai_model.py",
-    "engine/test_rest.py",
-    "cli/test_app.py",
+    "engine/models/test_openai.py",
+    "engine/server/test_routes.py",
+    "cli/test_main.py",
     "cli/test_ask.py",
-    "client/test_agent_map.py::test_dask_with_two_worker_processes",
+    "agent/test_map.py::test_dask_with_two_worker_processes",
 ]
 
 

@@ -41,6 +41,7 @@ from sessionlib.errors import (
     SessionTerminatedError,
     SessionTimeoutError,
     TemplateReferenceError,
+    UnansweredError,
     UnprocessableEntityError,
 )
 from sessionlib.events import (
@@ -63,13 +64,18 @@ if typing.TYPE_CHECKING:
     from sessionlib.agent import (
         Agent,
         AgentRunResult,
+        AgentTools,
         AgentType,
         BumpLevel,
         ConversationalAgentRunResult,
+        CustomTool,
         IOConfig,
         IoConfig,
         LLMInfo,
         LlmInfo,
+        McpConnectorTool,
+        McpServer,
+        McpServerTool,
         MemoryConfig,
         Tool,
         ToolApprovalConfig,
@@ -86,6 +92,7 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "Agent",
     "AgentRunResult",
+    "AgentTools",
     "AgentType",
     "ApiConnectionError",
     "ApiError",
@@ -103,6 +110,7 @@ __all__ = [
     "ConfigurationError",
     "ConversationalAgentRunResult",
     "ConversationalRunActionRequiredError",
+    "CustomTool",
     "DeliveryUnknownError",
     "ForkedSessionError",
     "HandshakeError",
@@ -117,6 +125,9 @@ __all__ = [
     "Listener",
     "LiveReply",
     "LlmInfo",
+    "McpConnectorTool",
+    "McpServer",
+    "McpServerTool",
     "MemoryConfig",
     "MessageSender",
     "MessageTooLargeError",
@@ -149,6 +160,7 @@ __all__ = [
     "ToolInput",
     "ToolInputType",
     "Turn",
+    "UnansweredError",
     "UnprocessableEntityError",
     "UserSessionMessage",
     "__version__",
@@ -163,11 +175,11 @@ __all__ = [
     "unload_ipython_extension",
 ]
 
-# Loaded when first asked for: who resumes a session needs none of it.
 # Imported on first use: most programs need only a few of these.
 _LAZY = {
-    "agent": "Agent AgentRunResult AgentType BumpLevel ConversationalAgentRunResult IOConfig IoConfig LLMInfo "
-    "LlmInfo MemoryConfig Tool ToolApprovalConfig ToolInput ToolInputType",
+    "agent": "Agent AgentRunResult AgentTools AgentType BumpLevel ConversationalAgentRunResult CustomTool IOConfig "
+    "IoConfig LLMInfo LlmInfo McpConnectorTool McpServer McpServerTool MemoryConfig Tool ToolApprovalConfig "
+    "ToolInput ToolInputType",
     "approvals.policies": "approval_policy approve_all approve_tools ask_console deny_all",
     "chatbot": "Chatbot",
     "client": "Client",

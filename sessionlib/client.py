@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sessionlib import hooks
+from sessionlib._util.retry import Tries
 from sessionlib._util.timing import Deadline
 from sessionlib.config import ApiKey, Endpoint
 from sessionlib.errors import ConfigurationError
-from sessionlib.rest.calls import Answer, Call, Failure, Tries, Upload, make_call
+from sessionlib.rest.calls import Answer, Call, Failure, Upload, make_call
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -188,7 +189,7 @@ class Client:
 
     def _outcome(self, call: Call, timeout: float | None) -> Answer | Failure | Lines:
         deadline = Deadline(self.timeout if timeout is None else _check_timeout(timeout))
-        tries = Tries(call, deadline, self.max_retries)
+        tries = Tries(call.changes_nothing, deadline, self.max_retries)
         while True:
             outcome = self._try(call, deadline)
             delay = None if not isinstance(outcome, (Answer, Failure)) else tries.delay_after(outcome)

@@ -8,11 +8,15 @@ import os
 import random
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
+import sessionlib.client
+from sessionlib.client import Client
 from tests.support.frame_tape import FrameTape
+from tests.support.http_server import KEY, Server
 from tests.support.leaks import LeakError, Snapshot, allow_descriptors
 from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY, LogWatch
@@ -137,3 +141,40 @@ def engine() -> Iterator[ScriptEngine]:
     """A ScriptEngine with its ordinary answers."""
     with ScriptEngine() as engine:
         yield engine
+
+
+@pytest.fixture
+def server(_no_netrc: None, _no_default_client: None) -> Iterator[Server]:
+    """An HTTP server with scripted answers."""
+    running = Server()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def other_server() -> Iterator[Server]:
+    """A second HTTP server with scripted answers."""
+    running = Server()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    """A client of the HTTP server."""
+    with Client(KEY, server.url, timeout=5) as made:
+        yield made
+
+
+@pytest.fixture
+def _no_netrc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # requests would take a developer's password from there.
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
+def _no_default_client() -> Iterator[None]:
+    yield
+    for made in sessionlib.client._defaults.values():
+        made.close()
+    sessionlib.client._defaults.clear()

@@ -21,6 +21,7 @@ __all__ = [
     "IoConfig",
     "LLMInfo",
     "LlmInfo",
+    "McpServer",
     "MemoryConfig",
 ]
 
@@ -168,3 +169,42 @@ class ConversationalAgentRunResult(JsonModel):
     # Not arguments: the official SDK's has none for them.
     duration: Optional[float] = field(default=None, init=False, compare=False)
     first_delta: Optional[float] = field(default=None, init=False, compare=False)
+
+
+@dataclass
+class McpServer(JsonModel):
+    """An MCP server that the platform knows; servers are set up in its web app.
+
+    Attributes:
+        id: Its id.
+        name: Its name.
+        url: Where it is.
+        description: What it is for.
+        raw: What the platform sent about it; not part of `to_dict`.
+    """
+
+    id: str
+    name: str = ""
+    url: str = ""
+    description: str = ""
+    raw: Optional[dict[str, Any]] = field(default=None, repr=False)
+
+    def to_dict(self, encode_json: bool = False) -> dict[str, Any]:
+        """Returns the fields but ``raw``; ``encode_json`` as for `JsonModel.to_dict`."""
+        fields = super().to_dict(encode_json)
+        del fields["raw"]
+        return fields
+
+    def list_tools(self) -> dict[str, Any]:
+        """Lists the server's tools, in the form in which an agent has them.
+
+        Raises:
+            ApiError: The platform refused.
+            ApiConnectionError: There was no answer.
+        """
+        # Models are values; the HTTP client is loaded by the one method that needs it.
+        from sessionlib.client import default_client
+
+        answer = default_client().request("GET", f"/mcp-server/{self.id}/tools")
+        tools: dict[str, Any] = answer.get("tool_config") or {}
+        return tools

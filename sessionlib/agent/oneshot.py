@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sessionlib._util.retry import is_transient, wait_at_least
-from sessionlib._util.timing import Backoff, Deadline
+from sessionlib._util.retry import Backoff, is_transient, wait_at_least
+from sessionlib._util.timing import Deadline
 from sessionlib.agent.models import ConversationalAgentRunResult
 from sessionlib.approvals import ApprovalHandler
 from sessionlib.content import Content, FileContent

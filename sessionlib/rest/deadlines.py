@@ -23,6 +23,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from sessionlib._util.retry import is_transient_status, is_transient_tls
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import ApiConnectionError, ApiTimeoutError
 from sessionlib.net.connect import CancelToken, connect, resolve
@@ -235,14 +236,14 @@ def _bare(cause: OSError | None) -> OSError | None:
 
 def _tls(cause: Any) -> tuple[str, bool]:
     told = getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "the handshake failed"
-    return f"no TLS connection to HOST: {str(told).replace('_', ' ').lower()}.", False
+    return f"no TLS connection to HOST: {str(told).replace('_', ' ').lower()}.", is_transient_tls(cause)
 
 
 def _other(cause: Any) -> tuple[str, bool]:
     refused = _TUNNEL_REFUSED.search(str(cause))
     if refused:
         told = f"the proxy refused the connection to HOST with {refused[1]}. Check the proxy and its password."
-        return told, refused[1][0] == "5"
+        return told, is_transient_status(int(refused[1]))
     return f"no connection to HOST: {os.strerror(cause.errno) if cause.errno else type(cause).__name__}.", True
 
 

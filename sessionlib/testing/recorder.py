@@ -20,7 +20,7 @@ from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 from sessionlib.testing import format
 from sessionlib.testing.format import CALL, LINK, Line
 from sessionlib.testing.redaction import Redaction, Shrinker, file_facts, shrink
-from sessionlib.transport.base import Transport
+from sessionlib.transport.base import Traffic, Transport
 
 __all__ = ["KEEPALIVE", "Recorder", "call_json"]
 
@@ -167,8 +167,15 @@ class _RecordedTransport:
             raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
 
     @property
-    def has_partial_message(self) -> bool:
-        return self._inner.has_partial_message
+    def traffic(self) -> Traffic:
+        return self._inner.traffic
+
+    @traffic.setter
+    def traffic(self, traffic: Traffic) -> None:
+        self._inner.traffic = traffic
+
+    def has_left(self, message: object) -> bool:
+        return self._inner.has_left(message)
 
     @property
     def last_received_at(self) -> float:

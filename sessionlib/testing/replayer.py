@@ -27,7 +27,7 @@ from sessionlib.testing.expectations import Expectations, RecordedConnection
 from sessionlib.testing.format import CALL, Line, replayed
 from sessionlib.testing.recorder import KEEPALIVE, call_json
 from sessionlib.testing.redaction import Redaction, Shrinker, shrink
-from sessionlib.transport.base import Transport
+from sessionlib.transport.base import Traffic, Transport
 
 __all__ = ["POLICY", "ReplayOverError", "ReplayedLink", "Replayer", "frame_json"]
 
@@ -51,10 +51,9 @@ class ReplayedLink:
         received: How many bytes of messages have been heard.
     """
 
-    has_partial_message = False
-
     def __init__(self, player: Replayer, track: RecordedConnection) -> None:
         self.track = track
+        self.traffic = Traffic()
         self.bytes_received = 0
         self._player = player
         self._closed = False
@@ -77,13 +76,16 @@ class ReplayedLink:
 
     def send(self, payload: bytes, deadline: Deadline) -> None:
         """Says one message; see `Transport.send`."""
+        self.traffic.sent(len(payload))
         self._player.say(self, codec.loads(shrink(payload)), deadline)
 
     def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
         """Says one message; see `Transport.send_pieces`."""
-        shrinker = Shrinker()
+        shrinker, size = Shrinker(), 0
         for piece, _ in pieces:
             shrinker.feed(piece)
+            size += len(piece)
+        self.traffic.sent(size)
         self._player.say(self, codec.loads(shrinker.text()), deadline)
 
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
@@ -94,14 +96,22 @@ class ReplayedLink:
                 self.check()
                 messages = self._take()
                 if messages:
-                    self.bytes_received += sum(map(len, messages))
+                    size = sum(map(len, messages))
+                    self.bytes_received += size
+                    self.traffic.messages_in += len(messages)
+                    self.traffic.bytes_in += size
                     return messages
                 if limit.expired:
                     raise SessionTimeoutError(f"the peer did not answer within {limit.timeout} s")
                 self._player.wait(self.track, limit)
 
+    def has_left(self, message: object) -> bool:
+        """See `Transport.has_left`: what was said was taken at once."""
+        return False
+
     def enqueue(self, payload: bytes) -> None:
         """Says one small message, or answers a ping; see `Transport.enqueue`."""
+        self.traffic.sent(len(payload))
         frame = codec.loads(payload)
         if frame.get("type") in KEEPALIVE:
             with self._player.changed:

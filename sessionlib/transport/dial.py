@@ -7,6 +7,7 @@ import ssl
 import traceback
 from urllib.parse import SplitResult
 
+from sessionlib._util.retry import is_transient_tls
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionConnectionError, SessionTimeoutError
 from sessionlib.net.connect import Address, CancelToken, connect, resolve
@@ -121,7 +122,7 @@ def _shake_hands(secured: ssl.SSLSocket, host: str, deadline: Deadline) -> None:
         except ssl.SSLError as error:
             raise SessionConnectionError(
                 f"no TLS connection to {host}: {error.reason or error}; does it speak TLS on this port?",
-                transient=False,
+                transient=is_transient_tls(error),
             ) from error
         except OSError as error:
             raise SessionConnectionError(f"the connection to {host} broke during the TLS handshake: {error}") from error

@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from sessionlib._util.retry import is_transient_status
 from sessionlib._util.timing import Deadline
 from sessionlib.config import is_loopback
 from sessionlib.errors import ConfigurationError, SessionConnectionError, SessionTimeoutError
@@ -15,8 +16,6 @@ from sessionlib.net.sockets import wait_readable, wait_writable
 __all__ = ["Proxy", "choose_proxy", "parse_proxy"]
 
 MAX_HEAD = 65536
-# Proxy statuses that a later try may not meet again; so may all from 500 on.
-_TRANSIENT = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,9 @@ class Proxy:
                 transient=False,
             )
         if not 200 <= status < 300:
-            transient = status >= 500 or status in _TRANSIENT
-            raise SessionConnectionError(f"the proxy {self} refused the connection with {status}", transient=transient)
+            raise SessionConnectionError(
+                f"the proxy {self} refused the connection with {status}", transient=is_transient_status(status)
+            )
 
 
 def parse_proxy(url: str) -> Proxy:

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from sessionlib.engine import LocalEngine, tool
+from tests.support.cli import SHOP, Cli, Here
 from tests.support.secrets import SENTINEL_KEY
-
-from .support import SHOP, Cli, Here
 
 
 @pytest.fixture

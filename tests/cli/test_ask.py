@@ -12,11 +12,10 @@ import pytest
 
 from sessionlib.engine import LocalEngine
 from sessionlib.protocol import frames
+from tests.support.cli import NOTE, Cli, Here
 from tests.support.processes import ROOT
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content, turn
 from tests.support.secrets import SENTINEL_KEY
-
-from .support import NOTE, Cli, Here
 
 DEMO = "This is the demo model: it quotes you, and knows nothing. "
 

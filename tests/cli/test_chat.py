@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from sessionlib.cli.options import EngineOptions, Where
+from tests.support.cli import AS_MODULE, NOTE, Cli, Here
 from tests.support.processes import run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, turn
 from tests.support.secrets import SENTINEL_KEY
-
-from .support import AS_MODULE, NOTE, Cli, Here
 
 DEMO = "This is the demo model: it quotes you, and knows nothing. "
 KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}

@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 from sessionlib.engine import LocalEngine
-from sessionlib.testing.faults.listener import FaultListener
+from sessionlib.net.listener import TcpListener
+from tests.support.cli import Cli, Here
 from tests.support.processes import Result
 from tests.support.script_engine import http_response, upgrade_response
 from tests.support.secrets import SENTINEL_KEY
-
-from .support import Cli, Here
 
 KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
 ORDER = ["address", "key", "proxy", "DNS", "connection", "TLS", "HTTP", "WebSocket"]
@@ -174,7 +173,7 @@ def read_head(sock: socket.socket) -> bytes:
 @pytest.fixture
 def secure(answer: Answer) -> Iterator[str]:
     """The base URL of what answers over TLS."""
-    listener = FaultListener(answer, 0, "secure-engine")
+    listener = TcpListener(answer, 0, name="secure-engine").start()
     yield f"https://127.0.0.1:{listener.port}/v1"
     listener.stop()
 
@@ -225,7 +224,7 @@ def proxy(answer: Answer) -> Iterator[str]:
                 sock.sendall(http_response(407))
         sock.close()
 
-    listener = FaultListener(connect, 0, "proxy")
+    listener = TcpListener(connect, 0, name="proxy").start()
     yield f"127.0.0.1:{listener.port}"
     listener.stop()
 

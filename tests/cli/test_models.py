@@ -9,8 +9,7 @@ import pytest
 
 from sessionlib.engine import ModelError
 from sessionlib.engine.models import llama
-
-from .support import Here
+from tests.support.cli import Here
 
 
 @pytest.fixture(autouse=True)

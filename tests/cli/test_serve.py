@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from sessionlib import Agent, Client
+from tests.support.cli import Cli
 from tests.support.processes import Script
 from tests.support.secrets import SENTINEL_KEY
-
-from .support import Cli
 
 KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,18 +8,7 @@ from typing import Any
 import pytest
 
 from sessionlib.engine import LocalEngine, tool
-from sessionlib.engine.models.llama import weights_path
-
-from .helpers import Caller, Process
-
-# On CI the weights are pulled before the tests, so there their absence is a failure.
-collect_ignore = [] if weights_path().exists() or os.environ.get("CI") else ["test_local_model.py"]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tells what was left out."""
-    for name in collect_ignore:
-        terminalreporter.write_line(f"left out: {name}, whose weights `sessionlib models pull` fetches (100 MB)")
+from tests.support.engine import Caller, Process
 
 
 @tool

@@ -24,10 +24,9 @@ from sessionlib.engine import LocalEngine
 from sessionlib.engine.models import Text
 from sessionlib.engine.sessions.turn import CUT
 from sessionlib.protocol import frames
-
-from .crashing import make_tools
-from .helpers import KEY, ROOT, Caller, approve, content_of, deny, eventually, make_agent
-from .test_turns import Scripted, says
+from tests.engine.sessions.test_turn import Scripted, says
+from tests.support.crashing_engine import make_tools
+from tests.support.engine import KEY, ROOT, Caller, approve, content_of, deny, eventually, make_agent
 
 _GONE = (OSError, ConnectionError, websocket.WebSocketException)
 
@@ -37,7 +36,7 @@ class Crashing:
 
     def __init__(self) -> None:
         self._helper = subprocess.Popen(
-            [sys.executable, "-m", "tests.engine.crashing"],
+            [sys.executable, "-m", "tests.support.crashing_engine"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -21,8 +21,7 @@ import websocket
 
 from sessionlib.engine import Limits, LocalEngine
 from sessionlib.protocol import frames
-
-from .helpers import (
+from tests.support.engine import (
     Address,
     Caller,
     Process,

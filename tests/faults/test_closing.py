@@ -8,8 +8,8 @@ import pytest
 
 from sessionlib import MessageTooLargeError, Session, SessionDisconnectedError, SessionProtocolError
 from sessionlib.protocol import frames
-from tests.faults.script import joined, make, within
 from tests.support.script_engine import Connection, Received, ScriptEngine, agent_message, turn, user_message
+from tests.support.scripted_sessions import joined, make, within
 from tests.support.waiting import eventually
 
 PASSING = [1001, 1011, 1012, 1013, 1014]

@@ -11,8 +11,8 @@ import pytest
 from sessionlib import Session, SessionDisconnectedError, SessionError
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
-from tests.faults.script import joined, make, within
 from tests.support.script_engine import ScriptEngine, notification, turn
+from tests.support.scripted_sessions import joined, make, within
 from tests.support.waiting import eventually
 
 ASKED = notification("s1", "r1", {"type": "tool_call_approval", "tool_name": "refund", "tool_call_id": "c1"})

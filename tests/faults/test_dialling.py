@@ -32,9 +32,9 @@ from sessionlib.net.connect import CancelToken
 from sessionlib.testing import FaultProxy
 from sessionlib.transport.dial import _secure
 from sessionlib.transport.proxy import choose_proxy, parse_proxy
-from tests.faults.proxies import HttpProxy, TlsFront
-from tests.faults.script import make, within
+from tests.support.proxies import HttpProxy, TlsFront, _Front
 from tests.support.script_engine import ScriptEngine
+from tests.support.scripted_sessions import make, within
 from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
 from tests.support.waiting import eventually
 
@@ -316,6 +316,79 @@ def test_a_link_over_tls_that_is_lost_comes_back(engine: ScriptEngine) -> None:
             how()
             engine.wait_connected(before + 1)
             assert session.get_messages(timeout=5) == []
+
+
+class AlertFront(_Front):
+    """Speaks TLS, and at a certain moment sends a fatal alert as plain bytes, as a broken load balancer does.
+
+    Attributes:
+        alerts: The alert's number for each of the next connections; behind them, and for None, it passes bytes on.
+    """
+
+    def __init__(self, target: int, context: ssl.SSLContext, alerts: list[int | None], moment: str) -> None:
+        self.alerts = alerts
+        self._context = context
+        self._moment = moment
+        super().__init__(target)
+
+    def _serve(self, sock: socket.socket) -> None:
+        alert = self.alerts.pop(0) if self.alerts else None
+        if alert is not None and self._moment == "TLS handshake":
+            sock.recv(10_000)
+            sock.sendall(bytes([21, 3, 3, 0, 2, 2, alert]))
+            return
+        # Through memory, because only there what is sent as an alert can be chosen.
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        secured = self._context.wrap_bio(incoming, outgoing, server_side=True)
+        with socket.create_connection(("127.0.0.1", self._target)) as engine:
+            engine.settimeout(0.01)
+            sock.settimeout(0.01)
+            shaken = False
+            while not self._over.is_set():
+                with contextlib.suppress(TimeoutError):
+                    data = sock.recv(65536)
+                    if not data:
+                        return
+                    incoming.write(data)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    if not shaken:
+                        secured.do_handshake()
+                        shaken = True
+                    request = secured.read(65536)
+                    if alert is not None:
+                        # TLS 1.2 after the handshake: an alert has to be encrypted, so what is plain is damaged.
+                        sock.sendall(outgoing.read() + bytes([21, 3, 3, 0, 2, 2, alert]))
+                        return
+                    engine.sendall(request)
+                with contextlib.suppress(TimeoutError):
+                    if shaken:
+                        answer = engine.recv(65536)
+                        if not answer:
+                            return
+                        secured.write(answer)
+                if outgoing.pending:
+                    sock.sendall(outgoing.read())
+
+
+@pytest.mark.usefixtures("at_home")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+@pytest.mark.parametrize("moment", ["TLS handshake", "WebSocket handshake"])
+@pytest.mark.parametrize("alert", [10, 20, 40, 80])
+def test_a_tls_alert_at_any_point_is_worth_another_try(
+    engine: ScriptEngine, alert: int, moment: str, version: ssl.TLSVersion
+) -> None:
+    context = server_context()
+    context.maximum_version = version
+    with AlertFront(engine.port, context, [alert], moment) as front:
+        with pytest.raises(SessionConnectionError, match="TLS") as caught, within(1):
+            secure(front.port).connect(5)
+        assert is_transient(caught.value)
+        front.alerts[:] = [None, alert, alert]
+        with secure(front.port) as session:
+            engine.drop_all()
+            engine.wait_connected(2)
+            assert session.get_messages(timeout=5) == []
+        assert front.alerts == []
 
 
 # ---- proxies -------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from sessionlib import Session
-from tests.faults.script import joined
 from tests.support.processes import MARKER, Script, run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, text_frame, turn
+from tests.support.scripted_sessions import joined
 from tests.support.waiting import eventually
 
 MIB = 1 << 20

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import strategies as st
 
 from sessionlib import SessionDisconnectedError, SessionProtocolError
-from tests.faults.fuzzing import consume, cut, is_documented, mutated_bytes, mutated_frames, valid_frames
+from tests.support.fuzzing import consume, cut, is_documented, mutated_bytes, mutated_frames, valid_frames
 from tests.support.ws_bytes import text_frame
 
 CASES = 49_500

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from sessionlib import SessionError
-from tests.faults.script import joined
 from tests.support.processes import run_script
 from tests.support.script_engine import ScriptEngine, refuse, turn
+from tests.support.scripted_sessions import joined
 from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
 
 SOURCE = """

@@ -27,9 +27,8 @@ from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionConnectionError
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
-from tests.faults.conversations import FRONT, WAYS, check, make_engine, one_session
-from tests.faults.script import SLACK, created, joined, texts, within
 from tests.support.clock import FakeClock
+from tests.support.conversations import FRONT, WAYS, check, make_engine, one_session
 from tests.support.script_engine import (
     Connection,
     Received,
@@ -41,6 +40,7 @@ from tests.support.script_engine import (
     turn,
     user_message,
 )
+from tests.support.scripted_sessions import SLACK, created, joined, texts, within
 from tests.support.waiting import eventually
 
 BIG = "x" * (1 << 20)

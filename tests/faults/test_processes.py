@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from sessionlib.testing import FaultProxy
-from tests.faults.script import SLACK, joined, make, within
 from tests.support.processes import MARKER, Script, run_script
 from tests.support.script_engine import ScriptEngine, turn
+from tests.support.scripted_sessions import SLACK, joined, make, within
 from tests.support.secrets import SENTINEL_KEY
 from tests.support.waiting import eventually
 

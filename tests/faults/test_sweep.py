@@ -18,7 +18,7 @@ import pytest
 from sessionlib import Session
 from sessionlib.engine.sessions import broadcast
 from sessionlib.testing import FaultProxy
-from tests.faults.conversations import FRONT, WAYS, Heard, Runs, Way, check, make_engine, one_session
+from tests.support.conversations import FRONT, WAYS, Heard, Runs, Way, check, make_engine, one_session
 
 SAMPLE = 60
 """Offsets for each way, direction and kind of cut, when not all are taken."""

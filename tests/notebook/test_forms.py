@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.notebook.scripts import in_local_kernel
+from tests.support.kernel_scripts import in_local_kernel
 from tests.support.processes import run_script
 
 CALL = '/tool refund {"order": "7", "amount": 2.5, "urgent": true, "lines": [1, 2], "count": 3}'

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.notebook.scripts import LOCAL
+from tests.support.kernel_scripts import LOCAL
 from tests.support.processes import run_script
 
 pytestmark = pytest.mark.timeout(240)
@@ -41,7 +41,7 @@ The *end*.
 def in_lab(folder: Path, cells: list[str], source: str, *, model: str = "'demo'") -> str:
     """Runs a script with a notebook open in JupyterLab, called ``lab``, whose first cell has been run."""
     script = (
-        "from tests.notebook.lab import Lab\n"
+        "from tests.support.jupyterlab import Lab\n"
         f"with Lab({str(folder)!r}, *{[LOCAL.replace('MODEL', model), *cells]!r}) as lab:\n"
         "    lab.run(0)\n" + textwrap.indent(textwrap.dedent(source), "    ") + "\n"
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.notebook.scripts import in_local_kernel
+from tests.support.kernel_scripts import in_local_kernel
 from tests.support.processes import run_script
 
-LOADED = "from tests.notebook.kernel import Kernel\nwith Kernel() as kernel:\n    kernel.run('%load_ext sessionlib')\n"
+LOADED = "from tests.support.kernel import Kernel\nwith Kernel() as kernel:\n    kernel.run('%load_ext sessionlib')\n"
 
 
 def in_fresh_kernel(source: str) -> None:

@@ -9,9 +9,9 @@ import pytest
 from sessionlib import ApprovalRequiredError, Reply, SessionMessage, SessionMessageStatus
 from sessionlib.engine import LocalEngine, tool
 from sessionlib.reply import ToolCall
-from tests.client.toolbox import Toolbox, connect
+from tests.display.test_markup import RENDERERS, Seen
 from tests.support.script_engine import ScriptEngine
-from tests.test_markup import RENDERERS, Seen
+from tests.support.toolbox import Toolbox, connect
 
 HARM = "<script>alert(1)</script> [x](javascript:alert(1)) ![](https://example.com/)"
 

@@ -20,7 +20,7 @@ import pytest
 from sessionlib.client import Client
 from sessionlib.errors import ApiConnectionError, ApiError, ApiTimeoutError, ConfigurationError, InternalServerError
 from sessionlib.rest import pool
-from tests.rest.conftest import KEY, Handler, Reply, Server
+from tests.support.http_server import KEY, Handler, Reply, Server
 from tests.support.leaks import allow_threads
 from tests.support.secrets import assert_keeps_secret
 from tests.support.waiting import eventually

@@ -12,7 +12,7 @@ from sessionlib.agent import Agent, AgentType, LlmInfo
 from sessionlib.chatbot import Chatbot
 from sessionlib.client import Client
 from sessionlib.errors import SessionlibError
-from tests.rest.conftest import KEY, Handler, Reply, Server
+from tests.support.http_server import KEY, Handler, Reply, Server
 from tests.support.secrets import LogWatch, assert_keeps_secret
 
 

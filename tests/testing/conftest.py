@@ -11,7 +11,7 @@ import pytest
 
 from sessionlib.client import Client
 from sessionlib.engine import LocalEngine
-from tests.testing.toolbox import TOOLS
+from tests.support.recordings import TOOLS
 
 
 @pytest.fixture

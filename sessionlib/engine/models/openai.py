@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from sessionlib._util.timing import Backoff
+from sessionlib._util.retry import Backoff
 from sessionlib.engine.errors import ModelError
 from sessionlib.engine.models.base import (
     Attachment,

@@ -1,0 +1,106 @@
+"""Deadlines, on a clock that the test sets."""
+
+from __future__ import annotations
+
+import math
+import socket
+import threading
+import time
+
+import pytest
+
+from sessionlib._util.timing import MAX_WAIT, Deadline, acquire
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+# ---- deadlines ---------------------------------------------------------------------------------
+
+
+def test_a_deadline_runs_down_and_not_below_nothing() -> None:
+    clock = Clock()
+    deadline = Deadline(5.0, clock=clock)
+    assert (deadline.remaining(), deadline.expired) == (5.0, False)
+    clock.now += 4.5
+    assert (deadline.remaining(), deadline.expired) == (0.5, False)
+    assert repr(deadline) == "Deadline(0.500 s left)"
+    clock.now += 10
+    assert (deadline.remaining(), deadline.expired) == (0.0, True)
+    assert deadline.timeout == 5.0
+
+
+@pytest.mark.parametrize("timeout", [0.0, -3.0])
+def test_a_deadline_of_no_time_has_expired(timeout: float) -> None:
+    assert Deadline(timeout, clock=Clock()).expired
+
+
+def test_no_timeout_never_expires() -> None:
+    clock = Clock()
+    deadline = Deadline(None, clock=clock)
+    clock.now += 1e9
+    assert (deadline.remaining(), deadline.expired) == (None, False)
+    assert repr(deadline) == "Deadline(never)"
+
+
+def test_the_sooner_of_two_deadlines() -> None:
+    clock = Clock()
+    deadline = Deadline(5.0, clock=clock)
+    assert deadline.sooner(None) is deadline
+    assert deadline.sooner(7.0) is deadline
+    assert deadline.sooner(2.0).remaining() == 2.0
+    assert Deadline(None, clock=clock).sooner(None).remaining() is None
+    assert Deadline(None, clock=clock).sooner(2.0).remaining() == 2.0
+    clock.now += 4
+    assert deadline.sooner(2.0) is deadline
+
+
+def test_a_deadline_does_not_mind_the_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadline = Deadline(5.0)
+    for jump in (3600.0, -3600.0):
+        monkeypatch.setattr(time, "time", lambda jump=jump: 1_700_000_000.0 + jump)
+        left = deadline.remaining()
+        assert left is not None
+        assert 3.0 < left <= 5.0
+
+
+# ---- longer than the system can wait -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("timeout", [30 * 86400, 1e9, 1e300, math.inf])
+def test_a_timeout_of_any_length_is_one_that_every_wait_takes(timeout: float) -> None:
+    deadline = Deadline(timeout)
+    left = deadline.remaining()
+    assert left is None or left == MAX_WAIT
+    assert deadline.timeout == timeout
+    done, lock = threading.Event(), threading.Lock()
+    done.set()
+    assert done.wait(left)
+    assert acquire(lock, deadline)
+    threading.Timer(0.01, lock.release).start()
+    assert acquire(lock, deadline)
+    near, far = socket.socketpair()
+    with near, far:
+        near.settimeout(left)
+        far.send(b"x")
+        assert near.recv(1) == b"x"
+
+
+def test_a_timeout_of_a_month_is_over_after_a_month() -> None:
+    clock = Clock()
+    deadline = Deadline(30 * 86400, clock=clock)
+    clock.now += 30 * 86400 - 1
+    assert deadline.remaining() == 1.0
+    clock.now += 1
+    assert deadline.expired
+
+
+def test_an_infinite_timeout_never_expires() -> None:
+    assert Deadline(math.inf).remaining() is None
+    assert Deadline(-math.inf).expired
+    assert Deadline(5.0).sooner(math.inf).timeout == 5.0

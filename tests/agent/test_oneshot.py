@@ -1,0 +1,285 @@
+"""One-shot runs of conversational agents."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sessionlib import (
+    Agent,
+    AgentType,
+    Client,
+    ConversationalAgentRunResult,
+    ConversationalRunActionRequiredError,
+    LlmInfo,
+    SessionError,
+    SessionEvent,
+    SessionEventType,
+    SessionTimeoutError,
+    approve_all,
+)
+from sessionlib.protocol import frames
+from tests.support.script_engine import ScriptEngine, notification, refuse, turn
+from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret
+from tests.support.shop import Shop, open_shop, order
+from tests.support.toolbox import Toolbox, asking, kinds, say, status
+
+INTRODUCTION = "This is the demo model: it quotes you, and knows nothing."
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    with open_shop() as shop:
+        yield shop
+
+
+def scripted(engine: ScriptEngine, *told: Any) -> Agent:
+    """An agent on a ScriptEngine that answers every message with these frames."""
+    if told:
+        engine.on("post_message", lambda conn, frame: conn.send_many([frames.ack("post_message", "s1"), *told]))
+    client = Client(SENTINEL_KEY, base_url=engine.base_url)
+    return Agent("a1", agent_type=AgentType.CONVERSATIONAL, client=client)
+
+
+# ---- the answer ----------------------------------------------------------------------------
+
+
+def test_a_run_gives_the_answer(shop: Shop) -> None:
+    result = shop.agent.run("Hi")
+    assert isinstance(result, ConversationalAgentRunResult)
+    assert result.final_message == f'{INTRODUCTION} You said: "Hi"'
+    assert (result.status, result.error) == ("complete", None)
+    assert kinds(result.events) == ["Processing", "message_complete", "Idle"]
+
+
+def test_a_run_may_give_the_pieces_too(shop: Shop) -> None:
+    result = shop.agent.run("Hi", include_deltas=True)
+    assert "".join(event.delta or "" for event in result.events) == result.final_message
+    assert kinds(result.events)[:2] == ["Processing", "message_delta"]
+
+
+def test_files_go_with_the_message(shop: Shop, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("text")
+    assert "a.txt (text/plain, 4 bytes)" in shop.agent.run("Look", files=[path, b"x"]).final_message
+    assert "a.txt" in shop.agent.run(path).final_message
+
+
+def test_an_answer_that_never_completes_is_what_was_streamed(engine: ScriptEngine) -> None:
+    agent = scripted(engine, *turn(ack=None, complete=False))
+    result = agent.run("Hi")
+    assert (result.final_message, result.status) == ("Hello there", "complete")
+    assert kinds(result.events) == ["Processing", "Idle"]
+
+
+def test_a_result_travels(shop: Shop) -> None:
+    result = shop.agent.run("Hi", include_deltas=True)
+    assert pickle.loads(pickle.dumps(result)) == result
+    assert ConversationalAgentRunResult.from_json(result.to_json()) == result
+
+
+# ---- the session around it -----------------------------------------------------------------
+
+
+def test_the_session_of_a_run_ends_with_it(shop: Shop) -> None:
+    result = shop.agent.run("Hi")
+    with pytest.raises(SessionError, match="terminated"):
+        shop.agent.resume_session(result.session_id).connect()
+
+
+def test_a_session_may_be_kept_alive_and_gone_on_with(shop: Shop) -> None:
+    first = shop.agent.run("Hi", keep_alive=True)
+    second = shop.agent.run("Again", session_id=first.session_id)
+    assert second.session_id == first.session_id
+    # It does not introduce itself twice in a session.
+    assert second.final_message == 'You said: "Again"'
+    with shop.agent.resume_session(first.session_id) as session:
+        assert [message.text for message in session.get_messages() if message.is_user] == ["Hi", "Again"]
+
+
+@pytest.mark.parametrize(
+    ("options", "farewell"),
+    [
+        ({}, "terminate_session"),
+        ({"keep_alive": True}, "disconnect_session"),
+        ({"session_id": "s1"}, "disconnect_session"),
+    ],
+)
+def test_how_a_session_is_left(engine: ScriptEngine, options: dict[str, Any], farewell: str) -> None:
+    scripted(engine, *turn(ack=None)).run("Hi", **options)
+    engine.wait_idle()
+    assert [frame["type"] for frame in engine.received][-1] == farewell
+    assert len(engine.frames("create_session")) == ("session_id" not in options)
+
+
+# ---- what can go wrong ---------------------------------------------------------------------
+
+
+def test_a_session_that_cannot_be_had_is_an_error_in_the_result() -> None:
+    agent = Agent("a1", agent_type=AgentType.CONVERSATIONAL, client=Client("k", base_url="http://127.0.0.1:9"))
+    result = agent.run("Hi", timeout=0.5)
+    assert (result.final_message, result.session_id, result.status, result.events) == ("", "", "error", [])
+    assert "127.0.0.1:9" in str(result.error)
+    assert agent.run("Hi", session_id="s7", timeout=0.1).session_id == "s7"
+
+
+def test_a_key_that_is_refused_is_an_error_in_the_result(shop: Shop) -> None:
+    stranger = Agent("a", agent_type=AgentType.CONVERSATIONAL, client=Client("wrong", base_url=shop.engine.base_url))
+    result = stranger.run("Hi")
+    assert result.status == "error"
+    assert "401" in str(result.error)
+
+
+def test_an_engine_that_comes_a_moment_later_is_waited_for(engine: ScriptEngine) -> None:
+    agent = scripted(engine, *turn(ack=None))
+    engine.handshake = refuse(503, times=1)
+    assert agent.run("Hi").status == "complete"
+    engine.handshake = refuse(401)
+    assert agent.run("Hi").status == "error"
+    assert len(engine.handshakes) == 3
+
+
+def test_the_first_error_ends_a_run(engine: ScriptEngine) -> None:
+    error = notification("s1", "m1", {"type": "error_message", "error": "out of tea"})
+    agent = scripted(engine, status("Processing"), frames.message_delta("s1", "m1", 0, "Let me"), error)
+    began = time.monotonic()
+    result = agent.run("Hi", timeout=20)
+    assert time.monotonic() - began < 5
+    assert (result.status, result.error, result.final_message) == ("error", "out of tea", "Let me")
+    assert kinds(result.events) == ["Processing", "error"]
+
+
+def test_a_run_that_takes_too_long(engine: ScriptEngine) -> None:
+    agent = scripted(engine, status("Processing"))
+    with pytest.raises(SessionTimeoutError, match=r"was not over within 1\.5 s") as caught:
+        agent.run("Hi", timeout=1.5)  # in which the session has to be had
+    assert caught.value.session_id == "s1"
+    engine.wait_for("terminate_session")
+
+
+def test_a_message_that_is_refused_raises(engine: ScriptEngine) -> None:
+    agent = scripted(engine)
+    engine.on("post_message", lambda conn, frame: conn.send(frames.refusal("post_message", "s1", "too long")))
+    with pytest.raises(SessionError, match="too long"):
+        agent.run("Hi")
+    engine.wait_for("terminate_session")
+
+
+def test_a_message_that_cannot_be_sent_leaves_no_session_behind(engine: ScriptEngine) -> None:
+    agent = scripted(engine)
+    for wrong in ("", 7):
+        with pytest.raises((TypeError, ValueError)):
+            agent.run(wrong)  # type: ignore[call-overload]
+    engine.wait_for("terminate_session", 2)
+
+
+# ---- approvals -----------------------------------------------------------------------------
+
+
+def test_a_run_that_needs_an_approval_says_so_and_its_session_can_be_resumed(shop: Shop) -> None:
+    with pytest.raises(ConversationalRunActionRequiredError, match="approval_request") as caught:
+        shop.agent.run(order(7))
+    error = caught.value
+    assert isinstance(error, RuntimeError)
+    assert error.event.type is SessionEventType.APPROVAL_REQUEST
+    assert shop.ran == []
+    with shop.agent.resume_session(error.session_id) as session:
+        session.respond(error.event, approved=True)
+        answer = next(session.listen(timeout=5, event_types=["message_complete"]))
+        assert "refunded 7" in str(answer.text)
+    assert shop.ran == [("refund", 7, 1.0)]
+
+
+def test_a_handler_decides_within_a_run(shop: Shop) -> None:
+    result = shop.agent.run(order(7), on_approval=approve_all)
+    assert "refunded 7" in result.final_message
+    assert result.status == "complete"
+
+
+def test_a_handler_that_does_not_decide_is_none(shop: Shop) -> None:
+    with pytest.raises(ConversationalRunActionRequiredError):
+        shop.agent.run(order(7), on_approval=lambda request: None)
+    assert shop.ran == []
+
+
+def test_what_a_handler_raises_reaches_the_caller(engine: ScriptEngine) -> None:
+    toolbox = Toolbox(engine)
+    agent = scripted(engine)
+
+    def fail(request: object) -> bool:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        agent.run("run refund", on_approval=fail)
+    engine.wait_for("terminate_session")
+    assert not toolbox.ran
+
+
+def test_a_pause_for_a_person_of_which_nothing_else_is_told(engine: ScriptEngine) -> None:
+    agent = scripted(engine, status("Processing"), status("AwaitingApproval"))
+    with pytest.raises(ConversationalRunActionRequiredError, match="participant_status") as caught:
+        agent.run("Hi", timeout=5)
+    assert caught.value.event.requires_action
+    engine.wait_for("disconnect_session")
+
+
+@pytest.mark.parametrize("handler", [None, approve_all])
+def test_an_account_that_has_to_be_authorised_again(engine: ScriptEngine, handler: Any) -> None:
+    agent = scripted(engine, status("Processing"), notification("s1", "q1", {"type": "reauthorization_request"}))
+    with pytest.raises(ConversationalRunActionRequiredError, match="reauth_request"):
+        agent.run("Hi", timeout=5, on_approval=handler)
+
+
+def test_with_a_handler_a_pause_is_no_end(engine: ScriptEngine) -> None:
+    told = [status("Processing"), status("AwaitingApproval"), asking("r1")]
+    agent = scripted(engine, *told)
+
+    def approve(request: Any) -> bool:
+        engine.on(
+            "post_message", lambda c, f: c.send_many([frames.ack("post_message", "s1"), say("x"), status("Idle")])
+        )
+        return True
+
+    assert agent.run("Hi", timeout=5, on_approval=approve).final_message == "x"
+
+
+def test_the_error_travels() -> None:
+    event = SessionEvent(SessionEventType.APPROVAL_REQUEST, "s1", "r1", {"tool_name": "refund"})
+    copy = pickle.loads(pickle.dumps(ConversationalRunActionRequiredError(event, "s1")))
+    assert (copy.event, copy.session_id) == (event, "s1")
+
+
+# ---- how it is called ----------------------------------------------------------------------
+
+
+def test_each_type_of_agent_takes_its_own_arguments() -> None:
+    client = Client("k", base_url="http://127.0.0.1:9")
+    functional = Agent("a1", client=client)
+    conversational = Agent("a1", agent_type=AgentType.CONVERSATIONAL, client=client)
+    with pytest.raises(ValueError, match="mapping of inputs, not on str"):
+        functional.run("Hi")
+    for options in ({"files": []}, {"session_id": "s"}, {"keep_alive": True}, {"include_deltas": True}):
+        with pytest.raises(ValueError, match="are for conversational agents"):
+            functional.run({}, **options)  # type: ignore[call-overload]
+    for wrong in (None, {"a": 1}):
+        with pytest.raises(ValueError, match="conversational: run it on a message"):
+            conversational.run(wrong)  # type: ignore[arg-type]
+
+
+def test_instructions_for_one_run_are_not_for_conversational_agents(engine: ScriptEngine) -> None:
+    with pytest.warns(UserWarning, match="are for functional agents and are not sent"):
+        scripted(engine, *turn(ack=None)).run("Hi", "Be brief.")  # type: ignore[call-overload]
+
+
+def test_an_agent_travels_without_keys() -> None:
+    llm_info = LlmInfo("openai", "gpt", api_key=SENTINEL_KEY, extra={"a": [1]})
+    agent = Agent("a1", "A", llm_info, agent_type="conversational", client=Client(SENTINEL_KEY, "http://127.0.0.1:9"))
+    assert_keeps_secret(agent)
+    copy = pickle.loads(pickle.dumps(agent))
+    assert (copy.id, copy.agent_type, copy.client.endpoint.base_url) == ("a1", "conversational", "http://127.0.0.1:9")
+    assert copy.llm_info == LlmInfo("openai", "gpt", extra={"a": [1]})

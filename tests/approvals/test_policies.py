@@ -1,0 +1,305 @@
+"""Ready-made approval handlers: policies, and asking on a terminal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessionlib import (
+    ApprovalRequest,
+    ApprovalResponse,
+    Session,
+    SessionEvent,
+    SessionEventType,
+    approval_policy,
+    approve_all,
+    approve_tools,
+    ask_console,
+    deny_all,
+)
+from sessionlib.approvals.policies import printable
+from tests.support.processes import run_script
+from tests.support.script_engine import ScriptEngine
+from tests.support.shop import Shop, open_shop, order
+from tests.support.terminal import Terminal
+from tests.support.toolbox import Toolbox, connect
+
+CALLS = '/tool search_web {"query": "x"}\n/tool delete_file {"name": "x"}\n' + order(7)
+
+
+def request_for(tool_name: str, **arguments: Any) -> ApprovalRequest:
+    """A request as a handler gets it."""
+    data = {"tool_name": tool_name, "arguments": arguments}
+    event = SessionEvent(SessionEventType.APPROVAL_REQUEST, "s1", "r1", data)
+    return ApprovalRequest(event, Session(session_id="s1", api_key="k", base_url="http://127.0.0.1:9"))
+
+
+def ran(shop: Shop) -> list[str]:
+    """What ran, by name: tools of one step run at the same time, in no order."""
+    return sorted(name for name, *_ in shop.ran)
+
+
+# ---- policies ------------------------------------------------------------------------------
+
+
+def test_approve_all_approves_all() -> None:
+    with open_shop() as shop, shop.session() as session:
+        session.on_approval(approve_all)
+        session.ask(CALLS, timeout=5)
+        assert ran(shop) == ["delete_file", "refund", "search_web"]
+
+
+def test_deny_all_denies_all_and_says_why() -> None:
+    with open_shop() as shop, shop.session() as session:
+        session.on_approval(deny_all)
+        assert session.ask(CALLS, timeout=5).text.count("no tool may run that needs an approval") == 3
+        assert ran(shop) == []
+
+
+def test_approve_tools_leaves_the_others_to_the_next_handler() -> None:
+    with open_shop() as shop, shop.session() as session:
+        session.on_approval(approve_tools("refund", "search_*"))
+        session.on_approval(deny_all)
+        session.ask(CALLS, timeout=5)
+        assert ran(shop) == ["refund", "search_web"]
+        assert [record.approved for record in session.approvals] == [True, False, True]
+
+
+def test_a_policy_allows_denies_and_asks() -> None:
+    asked: list[str] = []
+    policy = approval_policy({"search_*": "allow", "delete_*": "deny", "*": "ask"})
+    with open_shop() as shop, shop.session() as session:
+        session.on_approval(policy)
+        session.on_approval(lambda request: asked.append(request.tool_name) or False)
+        text = session.ask(CALLS, timeout=5).text
+        assert (ran(shop), asked) == (["search_web"], ["refund"])
+        assert "the policy does not allow delete_file" in text
+
+
+def test_a_policy_may_name_who_is_asked() -> None:
+    policy = approval_policy({"*": "ask"}, ask=lambda request: ApprovalResponse(True, confirm={"amount": 4}))
+    with open_shop() as shop, shop.session() as session:
+        session.on_approval(policy)
+        session.ask(order(7), timeout=5)
+        assert shop.ran == [("refund", 7, 4.0)]
+
+
+def test_deny_goes_before_allow_and_allow_before_ask() -> None:
+    decide = approval_policy({"a*": "allow", "*z": "deny", "ab*": "ask", "**": "ask"})
+    assert decide(request_for("abc")) is True
+    denied = decide(request_for("abz"))
+    assert isinstance(denied, ApprovalResponse)
+    assert not denied.approved
+    assert decide(request_for("other")) is None
+
+
+@pytest.mark.parametrize("rest", ["allow", "deny", "ask"])
+def test_a_star_is_for_what_no_other_rule_names(rest: Any) -> None:
+    decide = approval_policy({"*": rest, "search": "allow", "delete": "deny"})
+    assert decide(request_for("search")) is True
+    assert decide(request_for("delete")) == ApprovalResponse(False, deny_reason="the policy does not allow delete")
+    assert (decide(request_for("other")) is True) == (rest == "allow")
+
+
+def test_without_a_fitting_rule_the_next_handler_decides() -> None:
+    assert approval_policy({"search": "allow"})(request_for("refund")) is None
+    assert approval_policy({})(request_for("refund")) is None
+    assert approve_tools()(request_for("refund")) is None
+
+
+def test_names_are_told_apart_by_case() -> None:
+    assert approval_policy({"Refund": "allow"})(request_for("refund")) is None
+    assert approve_tools("Refund")(request_for("refund")) is None
+
+
+def test_a_rule_of_another_kind_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="the rule for 'a' is 'maybe'"):
+        approval_policy({"a": "maybe"})  # type: ignore[dict-item]
+
+
+@given(st.text())
+def test_nothing_that_is_shown_can_move_the_cursor_or_hide(text: str) -> None:
+    assert printable(text).isprintable()
+
+
+def test_what_is_shown_can_still_be_read() -> None:
+    assert printable("Grüße, 世界") == "Grüße, 世界"
+    assert printable("a\x1b[2Jb\u202ec\x9b1m") == r"a\x1b[2Jb\u202ec\x9b1m"
+
+
+# ---- the terminal --------------------------------------------------------------------------
+
+SCRIPT = """
+    import sys
+    from sessionlib import Session, ask_console
+
+    with Session(session_id="s1", api_key="k", base_url=sys.argv[1]) as session:
+        session.on_approval(ask_console)
+        for _ in range(int(sys.argv[2])):
+            try:
+                print("answer:", session.ask("run refund").text, flush=True)
+            except KeyboardInterrupt:
+                print("interrupted", flush=True)
+        for record in session.approvals:
+            print("record:", record.approved, record.confirm, record.deny_reason, record.by)
+"""
+PROMPT = "Run it? [y]es, [n]o, [e]dit the arguments, [a]lways in this session, [d]eny with a reason:"
+
+
+def test_a_person_decides_at_the_prompt(engine: ScriptEngine, tmp_path: Path) -> None:
+    toolbox = Toolbox(engine)
+    with Terminal.script(tmp_path, SCRIPT, engine.base_url, "6") as terminal:
+        assert "The agent asks to run refund:\n  order = 7" in terminal.wait_for(PROMPT)
+        terminal.type("y")
+        terminal.wait_for(PROMPT, 2)
+        terminal.type("perhaps")
+        terminal.wait_for(PROMPT, 3)
+        terminal.type("NO")
+        terminal.wait_for(PROMPT, 4)
+        terminal.type("edit")
+        terminal.wait_for("order [7]:")
+        terminal.type("12")
+        terminal.wait_for(PROMPT, 5)
+        terminal.type("d")
+        terminal.wait_for("Reason:")
+        terminal.type("far too late")
+        terminal.wait_for(PROMPT, 6)
+        terminal.type("a")
+        shown = terminal.wait_for("ended with 0")
+    assert shown.count("answer: done") == 6
+    assert shown.split("record: ")[1:-1] == [
+        "True None None ask_console\n",
+        "False None None ask_console\n",
+        "True {'order': 12} None ask_console\n",
+        "False None far too late ask_console\n",
+        "True None None ask_console\n",
+    ]
+    assert "True None None remembered" in shown
+    assert toolbox.given == [{"order": 7}, {"order": 12}, {"order": 7}, {"order": 7}]
+
+
+def test_ctrl_c_at_the_prompt_denies(engine: ScriptEngine, tmp_path: Path) -> None:
+    toolbox = Toolbox(engine)
+    with Terminal.script(tmp_path, SCRIPT, engine.base_url, "2") as terminal:
+        terminal.wait_for(PROMPT)
+        terminal.press("C-c")
+        terminal.wait_for("interrupted")
+        terminal.wait_for(PROMPT, 2)
+        terminal.type("y")
+        terminal.wait_for("ended with 0")
+    assert toolbox.ran == {"refund": 1}
+    assert toolbox.denied == ["the approval handler failed: KeyboardInterrupt"]
+
+
+@pytest.mark.parametrize("redirect", ["<&-", "</dev/null"])
+def test_without_a_standard_input_it_denies_and_says_why(engine: ScriptEngine, tmp_path: Path, redirect: str) -> None:
+    toolbox = Toolbox(engine)
+    with Terminal.script(tmp_path, SCRIPT, engine.base_url, "1", redirect=redirect) as terminal:
+        assert "answer: done" in terminal.wait_for("ended with 0")
+    assert not toolbox.ran
+    assert toolbox.denied == ["nobody could be asked: there is no terminal to ask on"]
+
+
+@pytest.mark.parametrize("how", ["sys.stdin = None", "sys.stdin.close()"])
+def test_a_standard_input_that_is_gone_denies(engine: ScriptEngine, how: str) -> None:
+    toolbox = Toolbox(engine)
+    source = f"import sys\n{how}\n" + "\n".join(line[4:] for line in SCRIPT.splitlines())
+    result = run_script(source, engine.base_url, "1", stdin="y\n")
+    assert result.rc == 0
+    assert "nobody could be asked" in result.stdout
+    assert not toolbox.ran
+
+
+@pytest.mark.slow
+def test_the_end_of_the_input_in_the_middle_denies(engine: ScriptEngine) -> None:
+    toolbox = Toolbox(engine)
+    for told in ("", "what\n", "e\n", "d\n"):
+        assert "nobody could be asked" in run_script(SCRIPT, engine.base_url, "1", stdin=told).check().stdout
+    assert not toolbox.ran
+
+
+EDIT = """
+    import sys
+    from sessionlib import Session, SessionEvent, ApprovalRequest, ask_console
+
+    arguments = {"name": "a b", "count": 3, "tags": ["x"], "flag": True, "note": None, "\\x1b[2Jbad\\u202e": "\\x1b]0;"}
+    session = Session(session_id="s1", api_key="k", base_url=sys.argv[1]).connect()
+    event = SessionEvent("approval_request", "s1", "r1", {"tool_name": "ed\\x1b[8mit", "arguments": arguments})
+    print(repr(ask_console(ApprovalRequest(event, session)).confirm))
+    session.disconnect()
+"""
+
+
+@pytest.mark.parametrize(
+    ("typed", "confirm"),
+    [
+        (["", "", "", "", "", ""], {}),
+        (["7", "7", '["y"]', "1", "null", "x"], {"name": "7", "count": 7, "tags": ["y"], "flag": 1, "note": None}),
+        (["{}", "many", "", "false", "no", ""], {"name": "{}", "count": "many", "flag": False, "note": "no"}),
+    ],
+)
+def test_arguments_are_edited_one_by_one(engine: ScriptEngine, typed: list[str], confirm: dict[str, Any]) -> None:
+    stdin = "\n".join(["e", *typed, ""])
+    result = run_script(EDIT, engine.base_url, stdin=stdin).check()
+    bad = "\x1b[2Jbad\u202e"
+    expected = {**confirm, **({bad: "x"} if typed[-1] else {})}
+    assert result.stdout.splitlines()[-1].endswith(repr(expected))
+    assert "\x1b" not in result.stdout.replace(repr(expected), "")
+    assert r"ed\x1b[8mit" in result.stdout
+
+
+def test_one_person_is_asked_one_question_at_a_time(engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once, most = [0], [0]
+
+    class Slow:
+        closed = False
+
+        def readline(self, size: int = -1) -> str:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+            time.sleep(0.05)
+            at_once[0] -= 1
+            return "n\n"
+
+    monkeypatch.setattr("sys.stdin", Slow())
+    with connect(engine) as session:
+        request = request_for("refund")
+        request.session = session
+        threads = [threading.Thread(target=ask_console, args=(request,)) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert most == [1]
+
+
+TOO_LATE = """
+    import sys, threading
+    from sessionlib import Session, ask_console
+
+    with Session(session_id="s1", api_key="k", base_url=sys.argv[1]) as session:
+        session.on_approval(ask_console, timeout=0.3)
+        try:
+            session.ask("run refund")
+        except TimeoutError as error:
+            print(error)
+"""
+
+
+@pytest.mark.slow
+def test_an_answer_that_comes_too_late_is_told(engine: ScriptEngine, tmp_path: Path) -> None:
+    toolbox = Toolbox(engine)
+    with Terminal.script(tmp_path, TOO_LATE, engine.base_url) as terminal:
+        terminal.wait_for(PROMPT)
+        engine.wait_for("post_message", 2)  # the denial
+        terminal.type("y")
+        shown = terminal.wait_for("ended with 0")
+    assert "This came too late: the request was answered meanwhile." in shown
+    assert "took longer than 0.3 s" in shown
+    assert not toolbox.ran

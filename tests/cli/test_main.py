@@ -1,0 +1,117 @@
+"""The command line as a whole: help, versions, usage, what it imports, how it fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from sessionlib import __version__
+from tests.support.cli import AS_MODULE, Cli, Here
+from tests.support.processes import run_script
+
+COMMANDS = ["ask", "chat", "history", "serve", "models", "doctor"]
+
+
+def test_version(cli: Cli) -> None:
+    assert cli.run("--version").check().stdout == f"sessionlib {__version__}\n"
+
+
+def test_without_a_command_it_says_what_there_is(cli: Cli) -> None:
+    told = cli.run().check().stdout
+    assert told == cli.run("--help").check().stdout
+    assert all(f"  {name} " in told for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(here: Here, command: str) -> None:
+    told = here.run(command, "-h").check().stdout
+    assert told.startswith(f"Usage: sessionlib {command} ")
+
+
+@pytest.mark.parametrize("command", ["ask", "chat", "history", "doctor"])
+def test_what_talks_to_an_engine_says_where_alike(here: Here, command: str) -> None:
+    told = here.run(command, "--help").check().stdout
+    assert all(option in told for option in ("--agent ID_OR_NAME", "--session ID", "--base-url URL", "--local"))
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["frobnicate"], "No such command 'frobnicate'. (see sessionlib --help)"),
+        (["ask", "--frobnicate"], "No such option"),
+        (["ask", "--timeout", "0", "hi"], "Invalid value for '--timeout': 0.0 is not in the range x>0."),
+        (["ask", "--file", "nowhere.txt", "hi"], "Invalid value for '--file': File 'nowhere.txt' does not exist."),
+        (["ask", "--yes", "--deny", "hi"], "--yes and --deny exclude one another"),
+        (["ask", "--local", "--base-url", "https://x.example", "hi"], "--local and --base-url exclude one another"),
+        (["ask", "--base-url", "https://x.example", "--db", "a.db", "hi"], "--db is for the embedded engine: add --l"),
+        (["ask", "--session", "s1", "hi"], "the embedded engine keeps sessions only in a file: name it with --db"),
+        (["history"], "which session? Give its ID"),
+        (["history", "a", "--session", "b", "--db", "x.db"], "two sessions are named: a and b"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(here: Here, args: list[str], told: str) -> None:
+    result = here.run(*args)
+    assert (result.rc, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"sessionlib: {told}"), result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_error_is_one_line_and_debug_says_where_from(cli: Cli) -> None:
+    args = ["ask", "--base-url", "http://127.0.0.1:1/v1", "hi"]
+    env = {"SESSIONLIB_API_KEY": "k"}
+    short, long = cli.run(*args, env=env), cli.run(args[0], "--debug", *args[1:], env=env)
+    assert (short.rc, long.rc) == (1, 1)
+    assert short.stderr == "sessionlib: GET /agents: 127.0.0.1:1 refused the connection. Is the server running?\n"
+    assert "Traceback" in long.stderr
+    assert long.stderr.endswith(short.stderr)
+    assert cli.run("--debug", *args, env=env).stderr.count("Traceback") == long.stderr.count("Traceback")
+
+
+def test_an_unexpected_error_is_one_line_too(cli: Cli) -> None:
+    source = f"""
+import sessionlib.cli.ask
+def fail(*args): raise RuntimeError("two\\nlines")
+sessionlib.cli.ask._message = fail
+{AS_MODULE}
+"""
+    result = run_script(source, "ask", "hi", env=cli.env)
+    assert (result.rc, result.stdout) == (1, "")
+    assert result.stderr == "sessionlib: unexpected RuntimeError: two lines; --debug shows where it came from\n"
+
+
+# ---- what is imported ----------------------------------------------------------------------
+
+
+def test_the_package_does_not_import_the_command_line(cli: Cli) -> None:
+    source = """
+import sys, sessionlib
+print([name for name in sys.modules if (name + ".").startswith(("sessionlib.cli.", "click.", "rich."))])
+"""
+    assert run_script(source).check().stdout == "[]\n"
+
+
+def test_the_engine_is_imported_only_where_a_command_runs_on_it(cli: Cli) -> None:
+    source = f"""
+import sys, atexit
+atexit.register(lambda: print([m for m in sys.modules if m.startswith(("sessionlib.engine", "rich"))]))
+{AS_MODULE}
+"""
+    told = run_script(source, "ask", "--base-url", "http://127.0.0.1:1/v1", "hi", env={"SESSIONLIB_API_KEY": "k"})
+    assert (told.rc, told.stdout) == (1, "[]\n")
+
+
+@pytest.mark.parametrize(
+    ("missing", "args", "told"),
+    [
+        ("click", ["ask", "hi"], "the command line needs click; install it with: pip install 'sessionlib[cli]'"),
+        (
+            "pydantic",
+            ["ask", "hi"],
+            "the embedded engine needs pydantic; install it with: pip install 'sessionlib[engine]'",
+        ),
+        ("wsproto", ["serve"], "the embedded engine needs wsproto; install it with: pip install 'sessionlib[engine]'"),
+    ],
+)
+def test_a_missing_extra_is_named(cli: Cli, missing: str, args: list[str], told: str) -> None:
+    result = run_script(f"import sys; sys.modules[{missing!r}] = None\n{AS_MODULE}", *args, env=cli.env)
+    assert (result.rc, result.stdout) == (1, "")
+    assert result.stderr == f"sessionlib: {told}\n"

@@ -1,0 +1,216 @@
+"""The command line on a real terminal, with a person at the keyboard."""
+
+from __future__ import annotations
+
+import shlex
+import stat
+import sys
+from collections.abc import Mapping
+
+from sessionlib.engine import LocalEngine
+from sessionlib.protocol import frames
+from tests.support.cli import Cli
+from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content, turn
+from tests.support.secrets import SENTINEL_KEY
+from tests.support.terminal import Terminal
+
+REFUND = '/tool refund {"order_id": "7", "amount": 12.5}'
+QUESTION = "Run it? [y]es, [n]o, [e]dit the arguments,"
+STOPPED = "Stopped. The agent may still finish this turn, unseen and without your approval."
+
+
+def on_terminal(
+    cli: Cli, command: str, *, env: Mapping[str, str] | None = None, size: tuple[int, int] = (100, 40)
+) -> Terminal:
+    """A terminal on which a command runs, such as "chat"."""
+    given = {**cli.env, "HOME": str(cli.home), **(env or {})}
+    del given["COLUMNS"]
+    return Terminal(cli.home, f"{shlex.quote(sys.executable)} -m sessionlib {command}", env=given, size=size)
+
+
+def test_a_chat_from_its_first_line_to_its_last(cli: Cli) -> None:
+    (cli.home / "notes.txt").write_text("abc")
+    with on_terminal(cli, "chat --db chat.db") as terminal:
+        terminal.wait_for("/help tells what can be typed here.\n>")
+        terminal.type("Is *this* a **terminal**?")
+        terminal.wait_for('You said: "Is this a terminal?"\n\n>')
+        terminal.type("/file notes.txt")
+        terminal.wait_for("notes.txt (3 bytes) goes along with your next message\n>")
+        terminal.type("Look")
+        terminal.wait_for('You said: "Look". You sent: notes.txt (text/plain, 3 bytes)\n\n>')
+        terminal.type("/hepl")
+        terminal.wait_for("/hepl: did you mean /help? Nothing was sent.\n>")
+        terminal.type("/help")
+        terminal.wait_for("/save PATH   write it to a file")
+        terminal.type("/save talk.md")
+        terminal.wait_for("5 messages are in talk.md\n>")
+        terminal.type("/history")
+        terminal.wait_for("(notes.txt, text/plain, 3 bytes)\n\nagent")
+        terminal.type("One line \\")
+        terminal.wait_for("…")
+        terminal.type("and one more")
+        terminal.wait_for('You said: "One line and one more"')
+        terminal.type("/quit")
+        assert terminal.status() == 0
+        terminal.wait_for("To go on: sessionlib chat --db chat.db --session ")
+    assert "\n## User\n\nIs *this* a **terminal**?\n" in (cli.home / "talk.md").read_text()
+
+
+def test_approvals_at_the_prompt(cli: Cli, shop: str) -> None:
+    with on_terminal(cli, f"chat --tools {shop}") as terminal:
+        terminal.wait_for("\n>")
+        terminal.type(REFUND)
+        asked = terminal.wait_for(QUESTION)
+        assert 'The agent asks to run refund:\n  order_id = "7"\n  amount = 12.5\n' in asked
+        terminal.type("y")
+        terminal.wait_for("refund gave: refunded 12.50 for order 7\n\n>")
+        terminal.type(REFUND)
+        terminal.wait_for(QUESTION, after="for order 7\n\n>")
+        terminal.type("e")
+        terminal.wait_for('order_id ["7"]:')
+        terminal.type("8")
+        terminal.wait_for("amount [12.5]:")
+        terminal.type("99")
+        terminal.wait_for("refund gave: refunded 99.00 for order 8\n\n>")
+        terminal.type(REFUND)
+        terminal.wait_for(QUESTION, after="for order 8\n\n>")
+        terminal.type("d")
+        terminal.wait_for("Reason:")
+        terminal.type("too much")
+        terminal.wait_for("The call of refund was denied: too much\n\n>")
+        terminal.press("C-d")
+        assert terminal.status() == 0
+
+
+def test_ctrl_c_stops_a_turn_and_not_the_program(cli: Cli, shop: str) -> None:
+    with on_terminal(cli, f"chat --tools {shop}") as terminal:
+        terminal.wait_for("\n>")
+        terminal.type('/tool wait {"file": "go"}')
+        terminal.wait_for('runs wait(file="go")')
+        terminal.press("C-c")
+        terminal.wait_for(f"{STOPPED}\n>")
+        # The turn goes on unseen, and the next message waits for its end.
+        terminal.type("Still there?")
+        (cli.home / "go").touch()
+        shown = terminal.wait_for('You said: "Still there?"\n\n>')
+        assert "waited" not in shown
+        # At the question too, where it denies.
+        terminal.type(REFUND)
+        terminal.wait_for(QUESTION)
+        terminal.press("C-c")
+        terminal.wait_for(f"{STOPPED}\n>", after=QUESTION)
+        terminal.type("/history")
+        # At the prompt: on a command that still runs, it ends the program.
+        terminal.wait_for("\n>", after="(denies it: the person has stopped this turn)")
+        terminal.press("C-c")
+        terminal.wait_for("Ctrl-C once more to quit, or Ctrl-D.\n>")
+        terminal.press("C-c")
+        assert terminal.status() == 130
+
+
+def test_a_long_answer_streams_as_markdown_and_stands_there_once(cli: Cli, engine: ScriptEngine) -> None:
+    items = "\n".join(f"{number}. item number {number}" for number in range(1, 41))
+    text = f"# Title\n\nSome **bold** words \x1b[31mand `code`.\n\n```python\nprint(1)\n```\n\n{items}\n\nThe end."
+
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        conn.send_many(turn("s1", "m1", [], complete=False, idle=False))
+        for start in range(0, len(text), 8):
+            conn.send(frames.message_delta("s1", "m1", start // 8, text[start : start + 8]))
+            conn.sleep(0.01)
+        conn.send(notification("s1", "m1", text_content(text)))
+        conn.send(frames.participant_status("s1", "Idle"))
+
+    command = f"chat --base-url {engine.base_url} --session s1"
+    with on_terminal(cli, command, env={"SESSIONLIB_API_KEY": SENTINEL_KEY}, size=(60, 15)) as terminal:
+        terminal.wait_for("\n>")
+        terminal.type("Go")
+        terminal.wait_for("item number 20")
+        shown = terminal.wait_for("The end.\n\n>")
+        terminal.press("C-d")
+        assert terminal.status() == 0
+    answered = shown[shown.index("> Go") :]
+    assert "Some bold words [31mand code.\n" in answered
+    assert "**" not in answered
+    assert "```" not in answered
+    for piece in ("Title", "Some bold", "print(1)", "The end.", *(f"item number {n}\n" for n in range(1, 41))):
+        assert answered.count(piece) == 1, answered
+
+
+def test_lines_of_earlier_chats_are_at_hand(cli: Cli, shop: str) -> None:
+    with on_terminal(cli, f"chat --tools {shop}") as terminal:
+        terminal.wait_for("\n>")
+        terminal.type("A first line")
+        terminal.wait_for('You said: "A first line"\n\n>')
+        terminal.type(REFUND)
+        terminal.wait_for(QUESTION)
+        terminal.type("no")
+        terminal.wait_for("was denied: User denied tool call.\n\n>")
+        terminal.press("C-d")
+        assert terminal.status() == 0
+    kept = cli.home / "state" / "sessionlib" / "chat_history"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    with on_terminal(cli, "chat") as terminal:
+        terminal.wait_for("\n>")
+        terminal.press("Up", "Up", "Enter")
+        # Each time up to the prompt: what Tab and Ctrl-D mean there, they mean nowhere else.
+        terminal.wait_for('You said: "A first line"\n\n>')
+        terminal.press(*"/hi", "Tab", "Enter")
+        terminal.wait_for("\n>", after="agent\n")
+        terminal.press(*"/file", "Space", *"sho", "Tab", "Enter")
+        terminal.wait_for("\n>", after="shop.py (")
+        terminal.press("C-d")
+        assert terminal.status() == 0
+
+
+def test_an_approval_from_before_is_asked_first(cli: Cli, local: LocalEngine, configured: dict[str, str]) -> None:
+    with local.agent(name="Other").create_session() as session:
+        events = session.listen()
+        session.send('/tool refund {"order_id": "7"}')
+        next(event for event in events if event.requires_action and event.message_id)
+        session_id = session.session_id
+    with on_terminal(cli, f"chat --session {session_id}", env=configured) as terminal:
+        terminal.wait_for(QUESTION)
+        terminal.type("y")
+        terminal.wait_for("refund gave: refunded order 7\n\n>")
+        terminal.press("C-d")
+        assert terminal.status() == 0
+
+
+def test_the_question_comes_on_the_terminal_wherever_the_answer_goes(cli: Cli, shop: str) -> None:
+    (cli.home / "question.txt").write_text(REFUND)
+    command = f"ask --local --tools {shop} < question.txt > answer.txt"
+    with on_terminal(cli, command) as terminal:
+        terminal.wait_for(QUESTION)
+        terminal.type("y")
+        assert terminal.status() == 0
+    answer = (cli.home / "answer.txt").read_text()
+    assert answer.endswith("refund gave: refunded 12.50 for order 7\n")
+    assert "Run it?" not in answer
+
+
+def test_ask_on_a_terminal_shows_nothing_that_it_would_obey(cli: Cli, engine: ScriptEngine) -> None:
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        conn.send_many(turn("s1", "m1", ["\x1b[2J\x1b]0;title\x07Cl", "ean\x9b1A"]))
+
+    command = f"ask --base-url {engine.base_url} --session s1 Hi"
+    with on_terminal(cli, command, env={"SESSIONLIB_API_KEY": SENTINEL_KEY}) as terminal:
+        terminal.wait_for("[2J]0;titleClean1A\n")
+        assert terminal.status() == 0
+
+
+def test_ask_without_a_text_on_a_terminal_says_what_is_missing(cli: Cli) -> None:
+    with on_terminal(cli, "ask") as terminal:
+        assert terminal.status() == 2
+        terminal.wait_for("sessionlib: nothing to ask: give a TEXT, or pipe it in (see sessionlib ask --help)\n")
+
+
+def test_a_new_key_is_shown_once(cli: Cli) -> None:
+    for first in (True, False):
+        with on_terminal(cli, "serve") as terminal:
+            shown = terminal.wait_for("sessionlib engine on http://127.0.0.1:")
+            key = (cli.home / "config" / "sessionlib" / "engine.key").read_text().strip()
+            assert (f"API key (shown only now): {key}" in shown) == first
+            terminal.press("C-c")
+            assert terminal.status() == 0

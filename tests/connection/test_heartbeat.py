@@ -1,0 +1,321 @@
+"""Pings whatever the user's code is doing, links that have died, and the one thread for all sessions."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import threading
+import time
+from itertools import pairwise
+from typing import Any, cast
+
+import pytest
+
+from sessionlib import SessionDisconnectedError
+from sessionlib.connection import heartbeat
+from sessionlib.connection.options import ConnectionOptions
+from sessionlib.transport.base import Traffic
+from tests.streams.test_hub import CollectingEvents
+from tests.support.script_engine import Received, ScriptEngine
+from tests.support.sessions import opened, resumed_session
+from tests.support.waiting import eventually
+
+
+class CountingHeart:
+    """Beats every few milliseconds and counts."""
+
+    def __init__(self) -> None:
+        self.beats = 0
+        self.let_go_by = ""
+
+    def beat(self, now: float) -> float:
+        self.beats += 1
+        return now + 0.005
+
+    def close_nowait(self) -> None:
+        self.let_go_by = threading.current_thread().name
+
+
+class CollectingTime(float):
+    """A time in the middle of whose comparison the garbage is collected, as may happen at any time."""
+
+    def __lt__(self, other: float) -> bool:
+        gc.collect()
+        return super().__lt__(other)
+
+
+def keepers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "sessionlib-heartbeat"]
+
+
+# ---- pings -------------------------------------------------------------------------------------
+
+
+def be_busy(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:  # this thread gives nothing away
+        sum(range(1000))
+
+
+def none_before_its_time(pings: list[Received], began: float) -> bool:
+    """Whether no ping came before its tenth of a second; how much later one arrives is the machine's doing."""
+    return all(ping.at - began >= 0.09 * number for number, ping in enumerate(pings, 1))
+
+
+@pytest.mark.slow
+def test_pings_go_out_while_the_users_code_is_busy(engine: ScriptEngine) -> None:
+    began = time.monotonic()
+    with opened(engine, ping_interval=0.1):
+        be_busy(1.5)
+        pings = engine.frames("ping_session")
+        assert pings[0] == {"type": "ping_session", "session_id": "s1"}
+        assert len(pings) >= 5
+        assert none_before_its_time(pings, began)
+
+
+@pytest.mark.slow
+def test_a_silent_engine_gets_pings_of_both_kinds(engine: ScriptEngine) -> None:
+    engine.on("ping_session", lambda conn, frame: None)
+    began = time.monotonic()
+    with opened(engine, ping_interval=0.1):
+        be_busy(1.5)
+        for kind, at_least in (("ws:ping", 3), ("ping_session", 5)):
+            assert len(engine.frames(kind)) >= at_least
+            assert none_before_its_time(engine.frames(kind), began)
+
+
+class AnsweringLink:
+    """Hears a pong to every session's ping, or to every WebSocket ping, at once."""
+
+    def __init__(self, now: float, answers: str) -> None:
+        self.now = self.last_received_at = now
+        self.answers = answers
+        self.sent: list[tuple[float, str]] = []
+        self.traffic = Traffic()
+        self.is_dead = False
+
+    def ping(self) -> None:
+        self._send("ping")
+
+    def enqueue(self, payload: bytes) -> None:
+        self._send("ping_session")
+
+    def abort(self) -> None:
+        self.is_dead = True
+
+    def _send(self, kind: str) -> None:
+        self.sent.append((self.now, kind))
+        if kind == self.answers:
+            self.last_received_at = self.now
+
+    def live(self, seconds: float) -> None:
+        pulse, end = heartbeat.PingSchedule(ConnectionOptions()), self.now + seconds
+        following = pulse.begin(self.now)
+        while following < end and not self.is_dead:
+            self.now = following
+            following = pulse.beat(cast(Any, self), "s1", self.now)
+            assert following > self.now
+
+
+def test_an_engine_that_answers_the_sessions_pings_gets_no_others() -> None:
+    link = AnsweringLink(1234.5, "ping_session")
+    link.live(60.0)
+    assert [kind for _, kind in link.sent] == ["ping_session"] * len(link.sent)
+    assert 11 <= len(link.sent) <= 13
+
+
+def test_pings_that_were_missed_are_not_made_up_for() -> None:
+    link, pulse = AnsweringLink(1234.5, "ping_session"), heartbeat.PingSchedule(ConnectionOptions())
+    pulse.begin(link.now)
+    link.now += 30.0
+    following = pulse.beat(cast(Any, link), "s1", link.now)
+    assert [kind for _, kind in link.sent] == ["ping", "ping_session"]
+    assert following - link.now >= 4.5
+
+
+def test_an_engine_that_does_not_answer_them_gets_pings_that_it_must() -> None:
+    link = AnsweringLink(1234.5, "ping")
+    link.live(61.0)
+    assert [at - 1234.5 for at, kind in link.sent if kind == "ping"] == [20.0, 40.0, 60.0]
+    assert not link.is_dead
+
+
+def test_a_link_that_answers_nothing_is_dead_after_both_times() -> None:
+    link = AnsweringLink(1234.5, "")
+    link.live(100.0)
+    assert link.is_dead
+    assert link.now == 1234.5 + 40.0
+
+
+@pytest.mark.slow
+def test_the_pings_of_sessions_that_began_apart_go_out_together(engine: ScriptEngine) -> None:
+    with contextlib.ExitStack() as stack:
+        began = time.monotonic()
+        for number in range(5):
+            stack.enter_context(resumed_session(engine, f"s{number}", ping_interval=2.0))
+            time.sleep(0.005)
+        apart = time.monotonic() - began
+        at = [frame.at for frame in engine.wait_for("ping_session", 5)]
+    # The moments are a tenth of a second apart: at most two of them, unless it took longer to begin.
+    assert sum(later - earlier > 0.05 for earlier, later in pairwise(at)) <= 1 + apart // 0.1
+
+
+@pytest.mark.slow
+def test_the_sessions_ping_goes_out_every_five_seconds_at_the_latest(engine: ScriptEngine) -> None:
+    before = time.monotonic()
+    with opened(engine, ping_interval=60.0):
+        began = time.monotonic()
+        (ping,) = engine.wait_for("ping_session", timeout=7.0)
+        assert ping.at - before >= 4.5
+        assert ping.at - began < 6.0
+        assert engine.frames("ws:ping") == []
+
+
+def test_pongs_are_heard_by_listeners(engine: ScriptEngine) -> None:
+    with opened(engine, ping_interval=0.1) as session:
+        events = session.listen(event_types=["pong"], timeout=5.0)
+        assert [next(events).data["type"] for _ in range(3)] == ["pong"] * 3
+
+
+def test_pings_of_the_engine_are_answered_while_the_users_code_is_busy(engine: ScriptEngine) -> None:
+    with opened(engine):
+        for number in range(5):
+            engine.latest.ping(b"are you there %d" % number)
+        pongs = engine.wait_for("ws:pong", 5)
+    assert [pong["payload"] for pong in pongs] == [b"are you there %d" % number for number in range(5)]
+
+
+def test_no_ping_follows_the_farewell(engine: ScriptEngine) -> None:
+    with opened(engine, ping_interval=0.01):
+        engine.wait_for("ping_session", 3)
+    engine.wait_idle()  # when it has heard all that was sent
+    count = len(engine.everything)
+    time.sleep(0.1)
+    assert len(engine.everything) == count
+    assert engine.everything[-1]["type"] == "ws:close"
+
+
+# ---- links that have died ----------------------------------------------------------------------
+
+
+def test_a_silent_link_counts_as_dead_in_time(engine: ScriptEngine) -> None:
+    for kind in ("ws:ping", "ping_session"):
+        engine.on(kind, lambda conn, frame: None)
+    before = time.monotonic()
+    with opened(engine, ping_interval=0.2, pong_timeout=0.3, reconnect=False) as session:
+        began = time.monotonic()
+        with pytest.raises(SessionDisconnectedError, match="s1"):
+            next(session.listen())
+        assert time.monotonic() - before >= 0.4
+        assert time.monotonic() - began < 1.5
+        assert not session.is_connected
+
+
+@pytest.mark.slow
+def test_a_link_that_says_anything_at_all_is_alive(engine: ScriptEngine) -> None:
+    for kind in ("ws:ping", "ping_session"):
+        engine.on(kind, lambda conn, frame: None)
+    with opened(engine, ping_interval=0.2, pong_timeout=1.8, reconnect=False) as session:
+        for _ in range(25):
+            engine.latest.ping()
+            time.sleep(0.1)
+        assert session.is_connected
+
+
+# ---- the one thread ----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_one_thread_keeps_all_sessions_alive_and_ends_with_the_last(engine: ScriptEngine) -> None:
+    sessions = [resumed_session(engine, f"s{number}", ping_interval=0.1).connect() for number in range(10)]
+    assert len(keepers()) == 1
+    engine.wait_for("ping_session", 30)
+    # Those that were connected first may have pinged often before the last one has.
+    kept_alive = {f"s{n}" for n in range(10)}
+    assert eventually(lambda: {frame["session_id"] for frame in engine.frames("ping_session")} == kept_alive)
+    for session in sessions[1:]:
+        session.disconnect()
+    count = len(engine.frames("ping_session"))
+    engine.wait_for("ping_session", count + 3)
+    sessions[0].disconnect()
+    assert eventually(lambda: not keepers())
+
+
+def test_sessions_that_come_and_go_find_the_thread_alive(engine: ScriptEngine) -> None:
+    for _ in range(20):
+        with opened(engine, ping_interval=0.01):
+            count = len(engine.frames("ping_session"))
+            engine.wait_for("ping_session", count + 1)
+
+
+def test_a_heart_beats_until_it_is_let_alone() -> None:
+    heart = CountingHeart()
+    heartbeat.watch(heart, time.monotonic())
+    assert eventually(lambda: heart.beats > 5)
+    heartbeat.unwatch(heart)
+    assert eventually(lambda: not keepers())  # it may be in a beat still
+    beats = heart.beats
+    time.sleep(0.05)
+    assert heart.beats == beats
+    assert heart.let_go_by == ""
+
+
+def test_an_abandoned_heart_is_let_go_on_the_thread_and_beats_no_more() -> None:
+    heart, other = CountingHeart(), CountingHeart()
+    heartbeat.watch(heart, time.monotonic())
+    heartbeat.watch(other, time.monotonic())
+    heartbeat.discard(heart)
+    assert eventually(lambda: heart.let_go_by == "sessionlib-heartbeat")
+    beats = heart.beats
+    before = other.beats
+    assert eventually(lambda: other.beats > before + 3)
+    assert heart.beats <= beats + 1
+    heartbeat.unwatch(other)
+
+
+# ---- garbage -----------------------------------------------------------------------------------
+
+
+def forget_one(engine: ScriptEngine) -> Any:
+    """Leaves a connected session behind that only the collector can find; gives its hub."""
+    session = resumed_session(engine).connect()
+    circle: list[Any] = [session]
+    circle.append(circle)
+    assert session._connection is not None
+    return session._connection.hub
+
+
+def done_in_time(call: Any) -> bool:
+    """Whether a call on a thread of its own comes to its end."""
+    done = threading.Event()
+    threading.Thread(target=lambda: (call(), done.set()), daemon=True).start()
+    return done.wait(5.0)
+
+
+@pytest.mark.filterwarnings("ignore:.*never disconnected:ResourceWarning")
+def test_a_session_collected_while_another_is_begun_to_be_watched_does_no_harm(engine: ScriptEngine) -> None:
+    hearts = [CountingHeart() for _ in range(2)]
+    now = time.monotonic()
+    gc.disable()
+    try:
+        forget_one(engine)
+        heartbeat.watch(hearts[0], now + 60)
+        assert done_in_time(lambda: heartbeat.watch(hearts[1], CollectingTime(now)))
+    finally:
+        gc.enable()
+    assert eventually(lambda: hearts[1].beats > 3)
+    assert engine.latest.over.wait(5.0)
+    for heart in hearts:
+        heartbeat.unwatch(heart)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*never disconnected:ResourceWarning")
+def test_a_session_collected_while_its_own_events_are_delivered_does_no_harm(engine: ScriptEngine) -> None:
+    gc.disable()
+    try:
+        hub = forget_one(engine)
+        assert done_in_time(lambda: hub.dispatch(CollectingEvents("aP")))
+    finally:
+        gc.enable()
+    assert engine.latest.over.wait(5.0)

@@ -1,0 +1,403 @@
+"""Files on their way out: what arrives is what was read, in any size, and never half of it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sessionlib import MissingExtraError, Session, SessionDisconnectedError, SessionState, UserSessionMessage
+from sessionlib.connection.sender import EncodedPost
+from sessionlib.content import PIECE, Bytes, File, Stream
+from tests.support.processes import run_script
+from tests.support.script_engine import Connection, Received, ScriptEngine, turn
+from tests.support.sessions import opened
+
+LARGE = 5 * PIECE + 1
+
+
+def noise(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+def arrived(frame: Received) -> list[bytes]:
+    """The bytes of the files in a post."""
+    contents = frame.get("messages") or [frame["content"]]
+    return [base64.b64decode(c["value"]["raw_bytes"], validate=True) for c in contents if isinstance(c, dict)]
+
+
+@pytest.fixture
+def session(engine: ScriptEngine) -> Iterator[Session]:
+    with opened(engine, reconnect_delay=0.05) as session:
+        yield session
+
+
+@pytest.fixture
+def large_file(tmp_path: Path) -> Path:
+    path = tmp_path / "large.bin"
+    path.write_bytes(noise(LARGE))
+    return path
+
+
+# ---- what arrives ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 2, LARGE])
+@pytest.mark.parametrize("kind", [bytes, bytearray, "path", io.BytesIO])
+def test_every_kind_in_every_size(session: Session, engine: ScriptEngine, tmp_path: Path, kind: Any, size: int) -> None:
+    data = noise(size)
+    if kind == "path":
+        path = tmp_path / "file"
+        path.write_bytes(data)
+        session.send(path)
+    else:
+        session.send(kind(data), filename="file")
+    (frame,) = engine.wait_for("post_message")
+    metadata = {"name": "file", "mime_type": "application/octet-stream"}
+    assert arrived(frame) == [data]
+    assert frame["content"]["value"]["metadata"] == metadata
+    assert set(frame) == {"type", "session_id", "content"}
+
+
+def test_text_between_files_and_files_of_every_size(session: Session, engine: ScriptEngine, large_file: Path) -> None:
+    small, large = noise(10), noise(LARGE)
+    batch = ["first", large_file, UserSessionMessage("second \x00 ü 😀", files=[small, io.BytesIO(large)]), small]
+    session.send_many(batch)
+    session.send("third", files=[large_file])
+    one, two = engine.wait_for("post_messages", 2)
+    assert arrived(one) == [large, small, large, small]
+    assert [c for c in one["messages"] if isinstance(c, str)] == ["first", "second \x00 ü 😀"]
+    assert (two["messages"][0], arrived(two)) == ("third", [large])
+
+
+def test_a_text_file_that_is_read_in_pieces(session: Session, engine: ScriptEngine, tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("ü😀x" * PIECE, "utf-8")
+    with path.open(encoding="utf-8") as file:
+        file.read(1)
+        session.send(file)
+        assert not file.closed
+        assert file.read() == ""
+    (frame,) = engine.wait_for("post_message")
+    assert arrived(frame) == [path.read_bytes()[2:]]
+
+
+def test_pieces_of_odd_lengths_add_up(session: Session, engine: ScriptEngine) -> None:
+    class Odd(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(min(size or 0, 65521))
+
+    session.send(Odd(noise(LARGE)))
+    (frame,) = engine.wait_for("post_message")
+    assert arrived(frame) == [noise(LARGE)]
+
+
+def test_a_turn_with_a_large_file(session: Session, engine: ScriptEngine, large_file: Path) -> None:
+    def answer(conn: Connection, frame: Received) -> None:
+        conn.send_many(turn(pieces=[str(len(arrived(frame)[0]))]))
+
+    engine.on("post_message", answer)
+    assert session.ask(large_file).text == str(LARGE)
+
+
+# ---- before anything is sent -------------------------------------------------------------------
+
+
+def test_a_file_that_is_not_there_is_told_before_anything_is_sent(session: Session, engine: ScriptEngine) -> None:
+    with pytest.raises(FileNotFoundError):
+        session.send("look", files=[noise(LARGE), Path("nowhere.txt")])
+    session.send("still here")
+    assert [frame["content"] for frame in engine.wait_for("post_message")] == ["still here"]
+    assert not engine.frames("post_messages")
+
+
+def test_a_source_that_fails_at_once_is_told_before_anything_is_sent(session: Session, engine: ScriptEngine) -> None:
+    class Broken:
+        def read(self, size: int) -> bytes:
+            raise OSError("no disk")
+
+    with pytest.raises(OSError, match="no disk"):
+        session.send(Broken())  # type: ignore[arg-type]
+    session.send("still here")
+    engine.wait_for("post_message")
+    assert len(engine.handshakes) == 1
+
+
+def test_a_file_as_it_was_when_it_was_opened_and_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(noise(LARGE))
+    upload = File(path)
+    with path.open("ab") as file:
+        file.write(b"more")
+    assert b"".join(upload.pieces()) == noise(LARGE)
+    upload.close()
+
+
+# ---- never half of it --------------------------------------------------------------------------
+
+
+class Interrupted(io.BytesIO):
+    """A source in whose third piece something happens."""
+
+    def __init__(self, data: bytes, happens: Callable[[], object]) -> None:
+        super().__init__(data)
+        self.happens = happens
+        self.reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.reads += 1
+        if self.reads == 3:
+            self.happens()
+        return super().read(size)
+
+
+def fail() -> None:
+    raise OSError("the disk is gone")
+
+
+def test_a_source_that_fails_in_the_middle_cuts_the_link_and_the_session_goes_on(
+    session: Session, engine: ScriptEngine
+) -> None:
+    with pytest.raises(OSError, match="the disk is gone"):
+        session.send(Interrupted(noise(LARGE), fail))
+    session.send("still here")
+    assert [frame["content"] for frame in engine.wait_for("post_message")] == ["still here"]
+    assert len(engine.handshakes) == 2
+
+
+def test_without_reconnect_the_session_is_over(engine: ScriptEngine) -> None:
+    with opened(engine, reconnect=False) as session:
+        with pytest.raises(OSError, match="the disk is gone"):
+            session.send(Interrupted(noise(LARGE), fail))
+        with pytest.raises(SessionDisconnectedError):
+            next(session.listen(timeout=5.0))
+        assert session.state is SessionState.DISCONNECTED
+    assert not engine.frames("post_message")
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda path: os.truncate(path, LARGE - 1), lambda path: path.write_bytes(b"y" * LARGE)]
+)
+def test_a_file_that_changes_in_the_middle_does_not_arrive(
+    session: Session, engine: ScriptEngine, large_file: Path, harm: Callable[[Path], object]
+) -> None:
+    def progress(done: int, total: int | None) -> None:
+        if done == PIECE:
+            time.sleep(0.02)  # past the file system's clock tick
+            harm(large_file)
+
+    with pytest.raises(OSError, match=r"large\.bin was changed"):
+        session.send(large_file, progress=progress)
+    session.send("still here")
+    assert [frame["content"] for frame in engine.wait_for("post_message")] == ["still here"]
+
+
+def test_ctrl_c_in_the_middle(session: Session, engine: ScriptEngine) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        session.send(Interrupted(noise(LARGE), lambda: signal.raise_signal(signal.SIGINT)))
+    session.send("still here")
+    assert [frame["content"] for frame in engine.wait_for("post_message")] == ["still here"]
+
+
+# ---- when the link breaks ----------------------------------------------------------------------
+
+
+def test_a_message_cut_off_by_a_lost_link_is_read_and_sent_again(session: Session, engine: ScriptEngine) -> None:
+    source = Interrupted(noise(40 * PIECE), engine.drop_all)
+    session.send(source)
+    (frame,) = engine.wait_for("post_message")
+    assert frame.connection == 2
+    assert arrived(frame) == [noise(40 * PIECE)]
+
+
+def test_a_file_is_sent_again_from_its_start(session: Session, engine: ScriptEngine, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(noise(40 * PIECE))
+    told: list[int] = []
+
+    def progress(done: int, total: int | None) -> None:
+        told.append(done)
+        if len(told) == 2:
+            engine.drop_all()
+
+    session.send(path, progress=progress)
+    (frame,) = engine.wait_for("post_message")
+    assert arrived(frame) == [path.read_bytes()]
+    assert told.count(PIECE) == 2
+    assert told[-1] == 40 * PIECE
+
+
+def test_what_cannot_be_read_again_is_told(session: Session, engine: ScriptEngine) -> None:
+    class OneWay(Interrupted):
+        def tell(self) -> int:
+            raise io.UnsupportedOperation
+
+    with pytest.raises(OSError, match="second time"):
+        session.send(OneWay(noise(40 * PIECE), engine.drop_all))
+    session.send("still here")
+    assert [frame["content"] for frame in engine.wait_for("post_message")] == ["still here"]
+
+
+# ---- others meanwhile --------------------------------------------------------------------------
+
+
+def test_pings_go_between_and_messages_wait(engine: ScriptEngine) -> None:
+    with opened(engine, ping_interval=0.05, pong_timeout=5.0) as session:
+        reading, go_on = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            reading.set()
+            assert go_on.wait(10.0)
+
+        upload = threading.Thread(target=lambda: session.send(Interrupted(noise(LARGE), wait)))
+        upload.start()
+        assert reading.wait(5.0)
+        other = threading.Thread(target=lambda: session.send("behind it"))
+        other.start()
+        before = len(engine.frames("ws:ping"))
+        engine.wait_for("ws:ping", before + 3)
+        engine.latest.ping(b"are you there")
+        engine.wait_for("ws:pong")
+        assert not engine.frames("post_message")
+        go_on.set()
+        upload.join()
+        other.join()
+        file, text = engine.wait_for("post_message", 2)
+        assert arrived(file) == [noise(LARGE)]
+        assert text["content"] == "behind it"
+        engine.wait_for("ping_session")  # which had to wait as well
+
+
+def test_many_threads_send_files_at_once(session: Session, engine: ScriptEngine) -> None:
+    sizes = [PIECE * number + number for number in range(1, 7)]
+    threads = [threading.Thread(target=session.send, args=(noise(size),)) for size in sizes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = [arrived(frame)[0] for frame in engine.wait_for("post_message", len(sizes))]
+    assert sorted(found, key=len) == [noise(size) for size in sizes]
+
+
+# ---- progress ----------------------------------------------------------------------------------
+
+
+def test_progress_of_what_has_a_size(session: Session, large_file: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    session.send(large_file, files=[b"more"], progress=lambda done, total: told.append((done, total)))
+    assert told[0] == (PIECE, LARGE + 4)
+    assert told[-1] == (LARGE + 4, LARGE + 4)
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+
+
+def test_progress_of_what_has_none(session: Session) -> None:
+    told: list[tuple[int, int | None]] = []
+    session.send(io.BytesIO(noise(LARGE)), progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (LARGE, None)
+
+
+def test_progress_of_small_files_and_of_none(session: Session) -> None:
+    told: list[tuple[int, int | None]] = []
+    session.send_many([b"x", "text"], progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 1)]
+    session.send("text", progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 1)]
+
+
+def test_a_progress_callback_that_raises(session: Session, engine: ScriptEngine) -> None:
+    def progress(done: int, total: int | None) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        session.send(noise(LARGE), progress=progress)
+    session.send("still here")
+    assert [frame["content"] for frame in engine.wait_for("post_message")] == ["still here"]
+
+
+def test_progress_takes_a_callable_or_true(session: Session, engine: ScriptEngine) -> None:
+    with pytest.raises(TypeError, match="progress"):
+        session.send(b"x", progress=7)  # type: ignore[arg-type]
+    session.send(b"x", progress=False)
+    engine.wait_for("post_message")
+    assert len(engine.frames("post_message")) == 1
+
+
+def test_a_bar_needs_tqdm(session: Session, engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(MissingExtraError, match=r"progress=True needs tqdm; .* 'sessionlib\[progress\]'"):
+        session.send(b"x", progress=True)
+    assert engine.frames("post_message") == []
+
+
+# ---- what is let go ----------------------------------------------------------------------------
+
+
+def test_a_bytearray_can_be_changed_again_afterwards(session: Session) -> None:
+    data = bytearray(noise(LARGE))
+    session.send(data)
+    data.clear()
+
+
+def test_a_file_is_closed_afterwards_whatever_happens(session: Session, large_file: Path) -> None:
+    session.send(large_file)
+    with pytest.raises(ZeroDivisionError) as raised:
+        session.send(large_file, progress=lambda done, total: 1 // 0)
+    assert str(large_file) not in open_files()
+    assert raised.traceback  # though the error still holds on to the frames in which the file was read
+    with pytest.raises(FileNotFoundError):
+        session.send_many([large_file, Path("nowhere.txt")])
+    assert str(large_file) not in open_files()
+
+
+def open_files() -> list[str]:
+    """The files that this process has open, where the system tells."""
+    folder = Path("/proc/self/fd")
+    return [os.path.realpath(entry) for entry in folder.iterdir()] if folder.exists() else []
+
+
+@pytest.mark.parametrize(
+    "source", [Bytes(b"abc"), Stream(io.BytesIO(b"abc")), Stream(io.StringIO("abc"))], ids=["bytes", "binary", "text"]
+)
+def test_a_source_can_be_read_twice(source: Any) -> None:
+    assert [b"".join(source.pieces()) for _ in range(2)] == [b"abc"] * 2
+
+
+def test_whatever_looks_like_a_mark_stays_what_it_is() -> None:
+    outgoing = EncodedPost({"type": "post_messages", "messages": ["0" * 32, {"value": {"raw_bytes": Bytes(b"abc")}}]})
+    assert outgoing.payload is not None
+    assert outgoing.payload.count(b"YWJj") == 1
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_size(engine: ScriptEngine, tmp_path: Path) -> None:
+    engine.on("post_message", lambda conn, frame: None)
+    path = tmp_path / "huge"
+    path.write_bytes(bytes(48 << 20))
+    source = """
+        import re, sys
+        from pathlib import Path
+        from sessionlib import Session
+
+        def peak():
+            status = Path("/proc/self/status")  # where the system tells
+            return status.exists() and int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1])
+
+        with Session(session_id="s1", api_key="k", ws_url=sys.argv[1]) as session:
+            session.send(b"x" * 1_000_000)
+            before = peak()
+            session.send(Path(sys.argv[2]))
+            print(peak() - before)
+    """
+    grown = run_script(source, engine.ws_url, str(path), timeout=60.0).check().stdout
+    assert int(grown) < 24 << 10
+    assert len(engine.wait_for("post_message", 2, timeout=30.0)) == 2

@@ -1,0 +1,83 @@
+"""The state of a link, as it is told."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from sessionlib.connection.state import ConnectionState, StateObservers
+from sessionlib.protocol.client import SessionState
+from tests.support.script_engine import ScriptEngine
+from tests.support.sessions import resumed_session
+from tests.support.waiting import eventually
+
+
+def test_changes_that_threads_make_are_told_in_their_order() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    told: list[SessionState] = []
+
+    def tell(state: SessionState) -> None:
+        if state is SessionState.CONNECTED:
+            begun.set()
+            assert go_on.wait(30)
+        told.append(state)
+
+    link = ConnectionState(lambda: "s1", "127.0.0.1", tell)
+    first = threading.Thread(target=link.change, args=(SessionState.CONNECTED,))
+    second = threading.Thread(target=link.change, args=(SessionState.DISCONNECTED,))
+    first.start()
+    assert begun.wait(30)
+    second.start()
+    assert eventually(lambda: link.state is SessionState.DISCONNECTED)
+    time.sleep(0.05)  # in which it could be told too early
+    go_on.set()
+    first.join()
+    second.join()
+    assert told == [SessionState.CONNECTED, SessionState.DISCONNECTED]
+
+
+def test_a_session_joined_again_tells_how_it_was_lost_first(
+    engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell = StateObservers.notify
+
+    def tell_late(self: Any, state: SessionState) -> None:
+        if state is SessionState.DISCONNECTED:
+            time.sleep(0.2)
+        tell(self, state)
+
+    monkeypatch.setattr(StateObservers, "notify", tell_late)
+    states: list[SessionState] = []
+    session = resumed_session(engine, reconnect=False)
+    session.on_state(states.append)
+    with session:
+        engine.drop_all()
+        assert eventually(lambda: session.state is SessionState.DISCONNECTED)
+        session.connect()
+        assert eventually(lambda: len(states) == 3)
+        assert states == [SessionState.CONNECTED, SessionState.DISCONNECTED, SessionState.CONNECTED]
+
+
+def test_a_session_can_be_joined_again_on_the_thread_that_reads_it(engine: ScriptEngine) -> None:
+    logger, again = logging.getLogger("sessionlib"), threading.Event()
+    session = resumed_session(engine, reconnect=False)
+
+    def join_again(record: logging.LogRecord) -> bool:
+        if "disconnected" in record.getMessage():
+            logger.removeFilter(join_again)
+            session.connect(5)
+            again.set()
+        return True
+
+    logger.addFilter(join_again)
+    try:
+        with session:
+            engine.drop_all()
+            assert eventually(again.is_set)
+            assert session.get_messages(timeout=5) == []
+    finally:
+        logger.removeFilter(join_again)

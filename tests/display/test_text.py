@@ -1,0 +1,114 @@
+"""What people are shown of a turn: its text once and whole, and a line for all else."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from sessionlib import SessionEvent, SessionEventType
+from sessionlib.display.text import TextPrinter, describe
+from sessionlib.protocol import frames
+from tests.support.script_engine import ScriptEngine, turn
+from tests.support.sessions import opened
+
+Type = SessionEventType
+
+
+def event(kind: SessionEventType, message_id: str | None = "m1", **data: Any) -> SessionEvent:
+    return SessionEvent(kind, "s1", message_id, data)
+
+
+def printed(*events: SessionEvent) -> str:
+    out = io.StringIO()
+    printer = TextPrinter(out)
+    for each in events:
+        printer.show(each)
+    printer.close()
+    return out.getvalue()
+
+
+# ---- the text ------------------------------------------------------------------------------
+
+
+def test_pieces_and_their_whole_are_shown_once() -> None:
+    pieces = [event(Type.MESSAGE_DELTA, delta=piece, index=index) for index, piece in enumerate(["Hel", "lo"])]
+    assert printed(*pieces, event(Type.MESSAGE_COMPLETE, text="Hello", status="complete")) == "Hello\n"
+
+
+def test_what_the_whole_has_more_is_shown_too() -> None:
+    piece = event(Type.MESSAGE_DELTA, delta="Hel", index=0)
+    assert printed(piece, event(Type.MESSAGE_COMPLETE, text="Hello", status="complete")) == "Hello\n"
+
+
+def test_a_whole_that_is_not_what_its_pieces_were_is_shown_again() -> None:
+    piece = event(Type.MESSAGE_DELTA, delta="lo", index=1)
+    assert printed(piece, event(Type.MESSAGE_COMPLETE, text="Hello", status="complete")) == "lo\n\nHello\n"
+
+
+def test_each_message_begins_a_line() -> None:
+    whole = [event(Type.MESSAGE_COMPLETE, message, text=message, status="complete") for message in ("m1", "m2")]
+    assert printed(*whole) == "m1\nm2\n"
+
+
+def test_a_question_stands_on_a_line_of_its_own() -> None:
+    piece = event(Type.MESSAGE_DELTA, delta="Wait", index=0)
+    assert printed(piece, event(Type.APPROVAL_REQUEST, "m2", tool_name="refund")) == "Wait\n"
+
+
+def test_an_answer_is_shown_as_it_comes_where_there_is_no_notebook(
+    engine: ScriptEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.on("post_message", lambda conn, frame: conn.send_many(turn("s1", "m1", ["Hel", "lo"])))
+    with opened(engine) as session:
+        reply = session.ask("hi", show=True)
+        assert capsys.readouterr().out == "Hello\n"
+        assert session.chat("hi").text == reply.text == "Hello"
+    assert "<b>" not in session._repr_html_()
+    assert "s1" in session._repr_html_()
+
+
+# ---- all else ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        (event(Type.TOOL_CALL, tool_name="refund", arguments={"amount": 5}), "runs refund"),
+        (event(Type.TOOL_CALL, tool_name="refund", arguments="none of it"), "runs refund"),
+        (event(Type.TOOL_RESULT, tool_name="refund", output={"paid": True}), 'refund gave: {"paid": true}'),
+        (event(Type.TOOL_RESULT, tool_name="refund", status="error", output="no money"), "refund failed: no money"),
+        (event(Type.TOOL_RESULT, status="denied", output=""), "a tool was denied"),
+        (event(Type.THINKING, summary="hm"), "thinks: hm"),
+        (event(Type.SEARCH_RESULT, query="order 7"), "searched order 7"),
+        (event(Type.REAUTH_REQUEST, integration_name="Mail"), "Mail is authorised again"),
+        (event(Type.ERROR, error="out\nof order"), "error: out of order"),
+    ],
+    ids=lambda value: str(value.type) if isinstance(value, SessionEvent) else "",
+)
+def test_an_event_in_one_line(told: SessionEvent, shown: str) -> None:
+    line = describe(told)
+    assert line is not None
+    assert shown in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("told", [event(Type.THINKING), event(Type.PONG), event(Type.MESSAGE_DELTA, delta="x")])
+def test_what_is_not_worth_a_line(told: SessionEvent) -> None:
+    assert describe(told) is None
+
+
+# ---- waiting for what can be shown ---------------------------------------------------------
+
+
+def test_a_turn_tells_whether_the_next_event_is_there(engine: ScriptEngine) -> None:
+    engine.on("post_message", lambda conn, frame: conn.send(frames.ack("post_message", "s1")))
+    with opened(engine) as session:
+        running = session.stream("hi")
+        session.get_messages(timeout=5)  # behind the ack, which the iteration leaves out and would wait behind
+        assert not running.wait(0)
+        engine.latest.send_many(turn("s1", "m1", ["Hello"], ack=None))
+        assert [each.type for each in running][-1] is Type.PARTICIPANT_STATUS
+        assert running.wait(0)
+        assert running.duration > 0

@@ -1,0 +1,320 @@
+"""The model of an endpoint, against an endpoint made for the test: good answers, and everything else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from sessionlib.engine import Limits, LocalEngine, ModelError, tool
+from sessionlib.engine.models import ModelRequest, OpenAIModel, Piece, RequestedCall, Result, Said, Text, Thinking
+from sessionlib.engine.models.factory import make_model
+from sessionlib.engine.sessions.cancellation import Stop, StoppedError
+from tests.support.engine import Caller, answer_of, approve, content_of, eventually
+
+KEY = "sk-sentinel-0123456789"
+Reply = Callable[[socket.socket], None]
+
+
+class Endpoint:
+    """Answers each request with the next reply; the last one again and again."""
+
+    def __init__(self, *replies: Reply | bytes) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.heads: list[str] = []
+        self._replies = replies
+        self._sock = socket.create_server(("127.0.0.1", 0))
+        self._threads: list[threading.Thread] = []
+        self._thread = threading.Thread(target=self._accept)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._sock.getsockname()[1]}/v1"
+
+    def __enter__(self) -> Endpoint:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._sock.close()
+        for thread in self._threads:
+            thread.join()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._sock.accept()
+            except OSError:
+                return
+            self._threads.append(threading.Thread(target=self._serve, args=(sock,)))
+            self._threads[-1].start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        with sock:
+            data = b""
+            while b"\r\n\r\n" not in data:
+                piece = sock.recv(65536)
+                if not piece:
+                    return
+                data += piece
+            head, _, body = data.partition(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            while len(body) < length:
+                body += sock.recv(65536)
+            self.heads.append(head.decode())
+            self.requests.append(json.loads(body))
+            reply = self._replies[min(len(self.requests), len(self._replies)) - 1]
+            with contextlib.suppress(OSError):  # the model has left
+                reply(sock) if callable(reply) else sock.sendall(reply)
+
+
+def stream(*deltas: dict[str, Any], finish: str | None = "stop") -> bytes:
+    chunks = [{"delta": delta, "index": 0, "finish_reason": None} for delta in deltas]
+    chunks += [{"delta": {}, "index": 0, "finish_reason": finish}] if finish else []
+    events = [
+        {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [c]} for c in chunks
+    ]
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + ("data: [DONE]\n\n" if finish else "")
+    return (HEAD + "Content-Type: text/event-stream\r\n\r\n" + body).encode()
+
+
+HEAD = "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+
+
+def failing(status: int, *headers: str, message: str = f"no {KEY} no") -> bytes:
+    body = json.dumps({"error": {"message": message}})
+    fields = [
+        f"HTTP/1.1 {status} X",
+        f"Content-Length: {len(body)}",
+        "Content-Type: application/json",
+        "Connection: close",
+    ]
+    return "\r\n".join([*fields, *headers, "", body]).encode()
+
+
+GOOD = stream({"content": "Hel"}, {"content": "lo"})
+
+
+def ask(*replies: Reply | bytes, timeout: float = 30.0, stop: Stop | None = None) -> tuple[list[Piece], Endpoint]:
+    with Endpoint(*replies) as endpoint:
+        model = OpenAIModel("m", base_url=endpoint.url, api_key=KEY, timeout=timeout)
+        try:
+            question = ModelRequest("Be brief.", (Said("user", "hi"),), stop=stop or Stop())
+            return list(model.answer(question)), endpoint
+        finally:
+            model.close()
+
+
+def test_text_thoughts_and_calls_are_streamed() -> None:
+    pieces, endpoint = ask(
+        stream(
+            {"role": "assistant", "reasoning_content": "hm"},
+            {"content": "I will "},
+            {"content": "look."},
+            {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "add", "arguments": '{"a":'}}]},
+            {"tool_calls": [{"index": 1, "id": "b", "function": {"name": "add", "arguments": "nonsense"}}]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": " 1}"}}]},
+            finish="tool_calls",
+        )
+    )
+    assert pieces == [
+        Thinking("hm"),
+        Text("I will "),
+        Text("look."),
+        RequestedCall("add", {"a": 1}),
+        RequestedCall("add", "nonsense"),
+    ]
+    assert endpoint.requests[0]["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "hi"},
+    ]
+    assert f"authorization: bearer {KEY}" in endpoint.heads[0].lower()
+
+
+def test_a_whole_turn_with_a_tool_and_an_approval() -> None:
+    @tool(approval="requires_approval")
+    def weather(city: str) -> str:
+        """Tell the weather."""
+        return f"rain in {city}"
+
+    call = {"index": 0, "id": "c", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
+    replies = (stream({"tool_calls": [call]}, finish="tool_calls"), stream({"content": "It rains."}))
+    with Endpoint(*replies) as endpoint:
+        model = OpenAIModel("m", base_url=endpoint.url, api_key=KEY)
+        with LocalEngine(tools=[weather], model=model) as engine, Caller.on(engine) as caller:
+            asked = caller.ask_for_approval("weather?")
+            caller.post(approve(city="Oslo"), asked["id"])
+            caller.until_status("Idle")
+            assert answer_of(caller.heard) == "It rains."
+        model.close()
+    offered = endpoint.requests[0]["tools"][0]["function"]
+    assert (offered["name"], offered["description"], offered["parameters"]["required"]) == (
+        "weather",
+        "Tell the weather.",
+        ["city"],
+    )
+    asked_again = endpoint.requests[1]["messages"]
+    assert [message["role"] for message in asked_again] == ["user", "assistant", "tool"]
+    function = asked_again[1]["tool_calls"][0]["function"]
+    assert (function["name"], json.loads(function["arguments"])) == ("weather", {"city": "Oslo"})
+    assert asked_again[2] == {
+        "role": "tool",
+        "tool_call_id": asked_again[1]["tool_calls"][0]["id"],
+        "content": "rain in Oslo",
+    }
+
+
+def test_every_message_of_the_past_has_a_content_and_every_call_a_result() -> None:
+    results = (Result("1", "add", {"a": 1}, "complete", 2), Result("2", "add", {}, "error", "this call was not run"))
+    past = (Said("user", "hi"), Said("assistant"), Said("user", "add"), Said("assistant", results=results))
+    with Endpoint(GOOD) as endpoint:
+        model = OpenAIModel("m", base_url=endpoint.url, api_key=KEY)
+        list(model.answer(ModelRequest("", past)))
+        model.close()
+    messages = endpoint.requests[0]["messages"]
+    assert [message["content"] for message in messages] == ["hi", "", "add", None, "2", "Error: this call was not run"]
+    asked = [call["id"] for message in messages for call in message.get("tool_calls", ())]
+    assert asked == [message["tool_call_id"] for message in messages if message["role"] == "tool"]
+
+
+def test_what_may_pass_is_tried_again() -> None:
+    for first in (failing(429, "Retry-After: 0"), failing(500), failing(503), lambda sock: sock.close()):
+        pieces, endpoint = ask(first, GOOD)
+        assert pieces == [Text("Hel"), Text("lo")]
+        assert len(endpoint.requests) == 2
+
+
+def test_retry_after_is_honoured() -> None:
+    begun = time.monotonic()
+    ask(failing(429, "Retry-After: 1"), GOOD)
+    assert time.monotonic() - begun >= 1.0
+
+
+def _drip(sock: socket.socket) -> None:
+    sock.sendall((HEAD + "Content-Type: text/event-stream\r\n\r\n").encode())
+    while True:
+        sock.sendall(b"x")
+        time.sleep(0.05)
+
+
+def _endless(sock: socket.socket) -> None:
+    sock.sendall(stream({"content": "on and "}, finish=None))
+    event = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    chunk = {**event, "choices": [{"index": 0, "delta": {"content": "on and "}, "finish_reason": None}]}
+    while True:
+        sock.sendall(f"data: {json.dumps(chunk)}\n\n".encode())
+
+
+def _hang(sock: socket.socket) -> None:
+    sock.settimeout(10)
+    sock.recv(1)
+
+
+@pytest.mark.parametrize(
+    ("reply", "told", "tries"),
+    [
+        (failing(401), "refused the key (401)", 1),
+        (failing(403), "refused the key (403)", 1),
+        (failing(404, message="no such model"), "failed (404): ", 1),
+        (failing(400), "failed (400): ", 1),
+        (failing(302, "Location: http://127.0.0.1:1/"), "failed", 1),
+        (failing(429, "Retry-After: 0"), "failed (429)", 3),
+        (failing(429, "Retry-After: 99999"), "failed (429)", 1),
+        (failing(500), "failed (500)", 3),
+        (lambda sock: sock.close(), "cannot be reached", 3),
+        (b"garbage\r\n\r\n", "cannot be reached", 3),
+        (_hang, "did not answer in time", 3),
+        (stream({"content": "half"}, finish=None), "cut short", 1),
+        ((HEAD + "Content-Type: text/event-stream\r\n\r\ndata: {nonsense\n\n").encode(), "broken answer", 1),
+        ((HEAD + "Content-Type: text/event-stream\r\n\r\ndata: [1, 2]\n\n").encode(), "broken answer", 1),
+        (
+            (HEAD + 'Content-Type: text/event-stream\r\n\r\ndata: {"error": {"message": "overloaded"}}\n\n').encode(),
+            "overloaded",
+            3,
+        ),
+    ],
+)
+def test_an_endpoint_that_fails_ends_the_answer_in_words_without_the_key(
+    reply: Reply | bytes, told: str, tries: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with Endpoint(reply) as endpoint:
+        # Short only for the one that is about it: each other answer is to be waited for, and asked for once.
+        model = OpenAIModel("m", base_url=endpoint.url, api_key=KEY, timeout=1.0 if reply is _hang else 30.0)
+        with pytest.raises(ModelError) as failed:
+            list(model.answer(ModelRequest("", (Said("user", "hi"),))))
+        model.close()
+    assert told in str(failed.value)
+    assert KEY not in str(failed.value) + repr(model) + caplog.text
+    assert len(endpoint.requests) == tries
+
+
+def test_an_endpoint_that_is_not_there_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    for url in (f"http://127.0.0.1:{port}/v1", "http://nowhere.invalid/v1"):
+        model = OpenAIModel("m", base_url=url, api_key=KEY, timeout=2)
+        with pytest.raises(ModelError, match="cannot be reached"):
+            list(model.answer(ModelRequest("", (Said("user", "hi"),))))
+        model.close()
+
+
+@pytest.mark.parametrize("reply", [_drip, _endless, _hang])
+def test_a_turn_does_not_wait_for_an_endpoint_that_never_ends(reply: Reply) -> None:
+    limits = Limits(turn_seconds=0.5, answer_chars=10**9)
+    with Endpoint(reply) as endpoint:
+        model = OpenAIModel("m", base_url=endpoint.url, api_key=KEY, timeout=2.0)
+        with LocalEngine(model=model, limits=limits) as engine, Caller.on(engine) as caller:
+            begun = time.monotonic()
+            heard = caller.ask("hi")
+            assert time.monotonic() - begun < 10
+            assert "its 0.5 s are over" in content_of(heard[-2])["error"]
+        model.close()
+        eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-model")])
+
+
+def test_stopping_while_waiting_for_the_next_try_stops_at_once() -> None:
+    stop = Stop()
+    timer = threading.Timer(0.3, stop.stop, ["enough"])
+    timer.start()
+    begun = time.monotonic()
+    with pytest.raises(StoppedError, match="enough"):
+        ask(failing(429, "Retry-After: 10"), GOOD, stop=stop)
+    assert time.monotonic() - begun < 8
+    timer.join()
+
+
+def test_models_are_made_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ModelError, match="OPENAI_API_KEY"):
+        make_model("openai:gpt")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    made = make_model("openai:small")
+    assert made.name == "openai:small"
+    made.close()
+    for name in ("", "other", "openai", "openai:", "local:"):
+        with pytest.raises(ModelError, match="there is no model"):
+            make_model(name)
+    with pytest.raises(ModelError, match="check the path"):
+        make_model("local:/nowhere.gguf")
+
+
+@pytest.fixture(autouse=True)
+def _quiet_logs() -> Iterator[None]:
+    # The endpoint's library logs requests at DEBUG, with headers; that is its own business.
+    before = {name: logging.getLogger(name).level for name in ("httpx", "httpcore", "openai")}
+    for name in before:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    yield
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)

@@ -1,0 +1,34 @@
+"""Turns behind turns: posts that arrive while one ends, and clients that come meanwhile."""
+
+from __future__ import annotations
+
+from sessionlib.engine import Limits, LocalEngine
+from sessionlib.protocol import frames
+from tests.support.engine import Caller
+
+
+def test_a_post_at_the_end_of_a_turn_gets_its_turn() -> None:
+    with LocalEngine() as engine, engine.agent(name="Quick").create_session() as session:
+        for number in range(300):
+            session.send(f"message {number}")
+            for event in session.listen(timeout=10):
+                if event.is_turn_end:
+                    break
+
+
+def test_who_joins_between_two_turns_does_not_take_the_session_for_idle() -> None:
+    count = 150
+    limits = Limits(frame_burst=1_000_000)  # it asks as fast as it can
+    with LocalEngine(limits=limits) as engine, Caller.on(engine) as caller:
+        for number in range(count):
+            caller.say(frames.post_message(caller.session_id, f"message {number}"))
+        for _ in range(count):
+            caller.until(lambda frame: frame["type"] == "post_message")
+        with Caller.on(engine, session_id=caller.session_id) as other:
+            joined = other.joined
+            while joined["status"] != "Idle":
+                other.say(frames.connect_session(caller.session_id))
+                joined = other.until(lambda frame: frame["type"] == "connect_session")
+            other.say(frames.get_messages(caller.session_id))
+            history = other.until(lambda frame: frame["type"] == "get_messages")["messages"]
+        assert len([message for message in history if message["sender"].get("object_id")]) == count

@@ -1,0 +1,287 @@
+"""The turn loop, with models made for the test."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from sessionlib.engine import Limits, LocalEngine, ModelError, tool
+from sessionlib.engine.models import ModelRequest, Piece, RequestedCall, Text, Thinking
+from sessionlib.protocol import frames
+from tests.support.engine import Caller, answer_of, content_of, eventually, file, kinds
+
+Answer = Callable[[ModelRequest], Iterator[Piece]]
+
+
+class Scripted:
+    """A model that answers by functions, one for each step."""
+
+    name = "scripted"
+
+    def __init__(self, *answers: Answer) -> None:
+        self.asked: list[ModelRequest] = []
+        self._answers = answers
+
+    def answer(self, question: ModelRequest) -> Iterator[Piece]:
+        self.asked.append(question)
+        return self._answers[min(len(self.asked), len(self._answers)) - 1](question)
+
+    def close(self) -> None:
+        raise AssertionError("a model that was handed in is not the engine's to close")
+
+
+def says(*pieces: Piece) -> Answer:
+    return lambda question: iter(pieces)
+
+
+def fails(error: Exception) -> Answer:
+    def answer(question: ModelRequest) -> Iterator[Piece]:
+        yield Text("half an ")
+        raise error
+
+    return answer
+
+
+@tool
+def double(n: int) -> int:
+    """Double it."""
+    return 2 * n
+
+
+def error_in(heard: list[dict[str, Any]]) -> str:
+    return next(content_of(frame)["error"] for frame in heard if content_of(frame).get("type") == "error_message")
+
+
+def test_thinking_is_told_before_the_answer() -> None:
+    model = Scripted(says(Thinking("Let me "), Thinking("see.\nYes."), Text("It is."), Text("")))
+    with LocalEngine(model=model) as engine, Caller.on(engine) as caller:
+        heard = caller.ask("is it?")
+        assert kinds(heard) == ["post_message", "Processing", "message_delta", "thinking", "data_type_message", "Idle"]
+        thought = next(content_of(frame) for frame in heard if content_of(frame).get("type") == "thinking")
+        assert (thought["content"], thought["summary"]) == ("Let me see.\nYes.", "Let me see.")
+        assert answer_of(heard) == "It is."
+
+
+def test_text_before_tool_calls_is_a_message_of_its_own() -> None:
+    model = Scripted(
+        says(Text("I look."), RequestedCall("double", {"n": 2}), RequestedCall("double", {"n": 3})),
+        says(Text("4 and 6")),
+    )
+    with LocalEngine(tools=[double], model=model) as engine, Caller.on(engine) as caller:
+        heard = caller.ask("how much?")
+        assert kinds(heard)[2:] == [
+            "message_delta",
+            "data_type_message",
+            *["tool_call"] * 2,
+            *["tool_result"] * 2,
+            "message_delta",
+            "data_type_message",
+            "Idle",
+        ]
+        step = model.asked[1].said[-1]
+        assert (step.role, step.text) == ("assistant", "I look.")
+        assert [(result.tool, result.arguments, result.output) for result in step.results] == [
+            ("double", {"n": 2}, 4),
+            ("double", {"n": 3}, 6),
+        ]
+        assert len({result.call_id for result in step.results}) == 2
+
+
+def test_the_model_is_told_everything() -> None:
+    model = Scripted(says(Text("fine")))
+    with LocalEngine(tools=[double], model=model) as engine, Caller.on(engine) as caller:
+        caller.ask("first")
+        batch = ["second", file("a.txt", "aGVsbG8="), file("b.png", "AAA=", "image/png")]
+        caller.say(frames.post_messages(caller.session_id, batch))
+        caller.until_status("Idle")
+    question = model.asked[1]
+    assert [(said.role, said.text) for said in question.said] == [
+        ("user", "first"),
+        ("assistant", "fine"),
+        ("user", "second"),
+        ("user", ""),
+        ("user", ""),
+    ]
+    files = [file for said in question.said for file in said.files]
+    assert [(f.name, f.mime_type, f.size, f.text) for f in files] == [
+        ("a.txt", "text/plain", 5, "hello"),
+        ("b.png", "image/png", 2, None),
+    ]
+    assert [offer.name for offer in question.tools] == ["double"]
+
+
+def test_a_failing_model_ends_the_turn_in_words() -> None:
+    model = Scripted(fails(ModelError("The model is asleep.")), fails(ValueError("secret detail")), says(Text("ok")))
+    with LocalEngine(model=model) as engine, Caller.on(engine) as caller:
+        assert error_in(caller.ask("one")) == "The model is asleep."
+        assert error_in(caller.ask("two")) == "The turn failed inside the engine; its log says why."
+        assert answer_of(caller.ask("three")) == "ok"
+        assert [said.failure for said in model.asked[2].said if said.role == "assistant"] == [
+            "The model is asleep.",
+            "The turn failed inside the engine; its log says why.",
+        ]
+        assert not [message for message in caller.history() if message["content"].get("value") == "half an "]
+
+
+def test_an_empty_answer_is_a_whole_message() -> None:
+    with LocalEngine(model=Scripted(says())) as engine, Caller.on(engine) as caller:
+        assert answer_of(caller.ask("say nothing")) == ""
+
+
+@pytest.mark.parametrize(
+    ("limits", "answer", "told"),
+    [
+        (Limits(steps=3), says(RequestedCall("double", {"n": 1})), "after 3 steps"),
+        (Limits(step_calls=2), says(*[RequestedCall("double", {"n": 1})] * 3), "over 2 tool calls"),
+        (Limits(answer_chars=100), lambda question: iter(lambda: Text("x" * 30), None), "over 100 characters"),
+    ],
+)
+def test_a_model_out_of_bounds_is_stopped(limits: Limits, answer: Answer, told: str) -> None:
+    with LocalEngine(tools=[double], model=Scripted(answer), limits=limits) as engine, Caller.on(engine) as caller:
+        assert told in error_in(caller.ask("go"))
+
+
+def test_a_model_that_goes_on_and_on_is_stopped_by_terminating() -> None:
+    stopped = threading.Event()
+
+    def endless(question: ModelRequest) -> Iterator[Piece]:
+        try:
+            while True:
+                yield Text("on and ")
+        finally:
+            stopped.set()
+
+    # It is faster than we read: with what it says until it hears of the end, nobody is to be called too slow.
+    limits = Limits(answer_chars=10**12, outbound_bytes=1 << 30)
+    with LocalEngine(model=Scripted(endless), limits=limits) as engine, Caller.on(engine) as caller:
+        caller.say(frames.post_message(caller.session_id, "go"))
+        caller.until(lambda frame: frame["type"] == "message_delta")
+        caller.say(frames.terminate_session(caller.session_id))
+        caller.until(lambda frame: frame["type"] == "terminate_session")
+        assert stopped.wait(15)
+        caller.say(frames.ping_session(caller.session_id))
+        assert caller.hear()["type"] == "pong"
+
+
+def test_the_history_shows_what_is_being_streamed() -> None:
+    go = threading.Event()
+
+    def slow(question: ModelRequest) -> Iterator[Piece]:
+        yield Text("so ")
+        yield Text("far")
+        go.wait(10)
+        yield Text(", so good")
+
+    with LocalEngine(model=Scripted(slow)) as engine, Caller.on(engine) as caller:
+        caller.say(frames.post_message(caller.session_id, "go"))
+        caller.until(lambda frame: frame["type"] == "message_delta" and frame["index"] == 1)
+        last = caller.history()[-1]
+        assert (last["content"]["value"], last["content"]["status"]) == ("so far", "Streaming")
+        go.set()
+        caller.until_status("Idle")
+        assert (caller.history()[-1]["id"], answer_of(caller.heard)) == (last["id"], "so far, so good")
+
+
+def test_a_client_that_leaves_does_not_stop_the_turn() -> None:
+    go = threading.Event()
+
+    def slow(question: ModelRequest) -> Iterator[Piece]:
+        go.wait(10)
+        yield Text("done")
+
+    with LocalEngine(model=Scripted(slow)) as engine:
+        with Caller.on(engine) as first:
+            first.post("go")
+        with Caller.on(engine, session_id=first.session_id) as second:
+            assert second.joined["status"] == "Processing"
+            go.set()
+            second.until_status("Idle")
+            assert answer_of(second.heard) == "done"
+
+
+def test_the_oldest_turns_are_forgotten_when_there_are_too_many() -> None:
+    model = Scripted(says(Text("y" * 40)))
+    with LocalEngine(model=model, limits=Limits(memory_chars=250)) as engine, Caller.on(engine) as caller:
+        for number in range(10):
+            caller.ask(f"{number} " + "x" * 38)
+    told = model.asked[-1].said
+    assert told[-1].text.startswith("9 ")
+    assert told[0].role == "user"
+    assert sum(len(said.text) for said in told) <= 250
+    assert len(told) == 5
+
+
+def test_a_turn_is_told_whole_and_of_the_others_as_many_as_there_is_room_for() -> None:
+    steps = [says(Text(f"step {number}"), RequestedCall("double", {"n": number})) for number in range(5)]
+    model = Scripted(says(Text("one")), says(Text("two")), *steps, says(Text("three")))
+    limits = Limits(memory_messages=3)
+    with LocalEngine(tools=[double], model=model, limits=limits) as engine, Caller.on(engine) as caller:
+        for text in ("first", "second", "third"):
+            caller.ask(text)
+    told = model.asked[-1].said
+    assert [said.text for said in told] == ["second", "two", "third", *(f"step {number}" for number in range(5))]
+    assert [result.output for said in told for result in said.results] == [0, 2, 4, 6, 8]
+
+
+def test_too_many_turns_in_the_queue_are_refused() -> None:
+    go = threading.Event()
+
+    def slow(question: ModelRequest) -> Iterator[Piece]:
+        go.wait(10)
+        yield Text("done")
+
+    with LocalEngine(model=Scripted(slow), limits=Limits(queued_turns=2)) as engine, Caller.on(engine) as caller:
+        answers = [caller.post(f"{number}") for number in range(4)]
+        assert [answer["success"] for answer in answers] == [True, True, True, False]
+        assert answers[3]["code"] == "too_many_turns"
+        go.set()
+        for _ in range(3):
+            caller.until_status("Idle")
+
+
+def test_closing_ends_running_turns_in_words() -> None:
+    begun = threading.Event()
+
+    def slow(question: ModelRequest) -> Iterator[Piece]:
+        begun.set()
+        stopped = threading.Event()
+        with question.stop.calling(stopped.set):
+            stopped.wait(10)
+        yield Text("too late")
+
+    with LocalEngine(model=Scripted(slow)) as engine:
+        caller = Caller.on(engine)
+        caller.post("go")
+        assert begun.wait(5)
+    assert error_in([*caller.heard, *_rest(caller)]) == "The turn was stopped: the engine was stopped."
+    assert caller.heard[-1]["message"]["status"] == "Idle"
+    caller.close()
+
+
+def _rest(caller: Caller) -> list[dict[str, Any]]:
+    before = len(caller.heard)
+    try:
+        while True:
+            caller.hear()
+    except ConnectionError:
+        return caller.heard[before:]
+
+
+def test_closing_is_idempotent_and_the_engine_can_start_again() -> None:
+    engine = LocalEngine()
+    engine.close()
+    engine.start()
+    assert engine.start() is engine
+    port = engine.port
+    with Caller.on(engine) as caller:
+        caller.ask("hello")
+    engine.close()
+    engine.close()
+    assert repr(engine) == "<LocalEngine not running>"
+    with engine, Caller.on(engine) as caller:
+        assert engine.port == port
+        caller.ask("hello again")
+    eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-")], 2)

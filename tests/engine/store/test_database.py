@@ -1,0 +1,466 @@
+"""The database file: kept whole, held by one engine, left alone when it is not ours or not sound."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sessionlib.engine import (
+    DatabaseDamagedError,
+    DatabaseInUseError,
+    DatabaseVersionError,
+    Limits,
+    LocalEngine,
+    StorageError,
+)
+from sessionlib.engine.sessions.turn import CUT
+from sessionlib.engine.store.database import APPLICATION_ID, SCHEMA, Database
+from sessionlib.engine.store.sessions import Sessions
+from sessionlib.protocol import frames
+from tests.support.engine import Caller, Process, answer_of, content_of, eventually, make_agent, rest
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "engine.db"
+
+
+@pytest.fixture
+def written(path: Path) -> Path:
+    """A database with something in it."""
+    with LocalEngine(path=str(path)) as engine, Caller.on(engine) as caller:
+        for number in range(20):
+            caller.ask(f"message {number} " + "x" * 500)
+    return path
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def check(path: Path) -> list[str]:
+    """The ids of the messages in a sound database."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        return [row[0] for row in connection.execute("SELECT id FROM messages ORDER BY number")]
+
+
+def test_everything_is_there_after_a_restart(path: Path) -> None:
+    with LocalEngine(path=str(path)) as engine:
+        agent_id = make_agent(engine, instructions="Be kind")
+        with Caller.on(engine, agent_id=agent_id) as caller:
+            caller.ask("hello")
+            before = caller.history()
+    with LocalEngine(path=str(path)) as engine:
+        assert rest(engine, "GET", "/agent", params={"id": agent_id}).json()["object"]["instructions"] == "Be kind"
+        with Caller.on(engine, session_id=caller.session_id) as again:
+            assert again.history() == before
+            assert answer_of(again.ask("and now")) == 'You said: "and now"'
+
+
+def test_it_is_written_through_a_log_to_the_disk(path: Path) -> None:
+    with contextlib.closing(Database(str(path))) as database:
+        assert database.read(lambda db: db.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
+        assert database.write(lambda db: db.execute("PRAGMA synchronous").fetchone()) == (2,)
+
+
+def test_what_was_said_is_for_the_owner_alone(path: Path) -> None:
+    with contextlib.closing(Database(str(path), schema=SCHEMA[:1])):
+        pass
+    with LocalEngine(path=str(path)) as engine, Caller.on(engine) as caller:
+        caller.ask("a secret")
+        names = [f"{path}{end}" for end in ("", "-wal", "-shm", ".layout-1")]
+        assert [stat.S_IMODE(os.stat(name).st_mode) for name in names] == [0o600] * 4
+
+
+# ---- files that are not taken --------------------------------------------------------------
+
+
+def _header(path: Path) -> None:
+    _overwrite(path, 0, b"garbage!")
+
+
+def _page(path: Path) -> None:
+    for page in range(1, path.stat().st_size // 4096):
+        _overwrite(path, page * 4096, random.Random(page).randbytes(4096))
+
+
+def _truncated(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 5000)
+
+
+def _cut_in_the_header(path: Path) -> None:
+    os.truncate(path, 50)
+
+
+def _emptied(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def _garbage(path: Path) -> None:
+    path.write_bytes(random.Random(1).randbytes(20_000))
+
+
+def _someone_elses(path: Path) -> None:
+    path.unlink()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+
+
+def _overwrite(path: Path, at: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
+@pytest.mark.parametrize("spoil", [_header, _page, _truncated, _cut_in_the_header, _emptied, _garbage, _someone_elses])
+def test_a_damaged_file_is_refused_and_left_as_it_is(written: Path, spoil: Callable[[Path], None]) -> None:
+    spoil(written)
+    before = digest(written)
+    with pytest.raises(DatabaseDamagedError, match=r"engine\.db is not usable") as refused:
+        LocalEngine(path=str(written)).start()
+    assert refused.value.path == str(written)
+    assert digest(written) == before
+
+
+def test_a_damaged_log_is_refused_and_both_files_left_as_they_are(written: Path, tmp_path: Path) -> None:
+    copy, log = tmp_path / "copy.db", tmp_path / "copy.db-wal"
+    with LocalEngine(path=str(written)) as engine, Caller.on(engine) as caller:
+        caller.ask("only in the log")
+        shutil.copy(written, copy)
+        shutil.copy(f"{written}-wal", log)
+    _overwrite(log, 0, b"garbage!")
+    before = digest(copy), digest(log)
+    with pytest.raises(DatabaseDamagedError, match="write-ahead log"):
+        LocalEngine(path=str(copy)).start()
+    assert (digest(copy), digest(log)) == before
+
+
+def test_what_is_no_file_or_cannot_be_written_is_refused(written: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for bad in (tmp_path / "folder", tmp_path / "nowhere" / "engine.db"):
+        with pytest.raises(StorageError):
+            LocalEngine(path=str(bad)).start()
+    written.chmod(0o444)
+    before = digest(written)
+    with pytest.raises(StorageError, match="cannot be written to"):
+        LocalEngine(path=str(written)).start()
+    assert digest(written) == before
+
+
+def test_as_a_program_it_says_so_in_one_line(written: Path, process: Callable[..., Process]) -> None:
+    _header(written)
+    engine = process("--db", str(written))
+    assert engine.popen.wait(20) == 1
+    assert engine.errors().splitlines() == [
+        f"sessionlib engine: {written} is not usable: its header is not that of a database. "
+        "It was left as it is; restore a copy, or start with another file"
+    ]
+
+
+def test_a_file_of_a_newer_engine_is_refused_and_left_as_it_is(written: Path) -> None:
+    with contextlib.closing(sqlite3.connect(written)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    before = digest(written)
+    with pytest.raises(DatabaseVersionError, match="newer engine"):
+        LocalEngine(path=str(written)).start()
+    assert digest(written) == before
+
+
+def test_a_file_of_an_older_engine_is_copied_and_carried_over(written: Path) -> None:
+    newer = (*SCHEMA, "ALTER TABLE messages ADD COLUMN mood TEXT NOT NULL DEFAULT 'calm';")
+    ids = check(written)
+    with contextlib.closing(Database(str(written), schema=newer)) as database:
+        rows = database.read(lambda db: db.execute("SELECT id, mood FROM messages ORDER BY number").fetchall())
+        assert database.read(lambda db: db.execute("PRAGMA user_version").fetchone()) == (len(newer),)
+    assert rows == [(message_id, "calm") for message_id in ids]
+    assert check(Path(f"{written}.layout-{len(SCHEMA)}")) == ids
+
+
+def test_the_first_layout_is_carried_over_to_todays(path: Path) -> None:
+    with contextlib.closing(Database(str(path), schema=SCHEMA[:1])) as database:
+        session_id = Sessions(database).add("agent", "gone")
+        posted = Sessions(database).post(session_id, {"user_id": "local"}, [{"type": "data_type_message"}], [], 0)
+    with LocalEngine(path=str(path)) as engine, Caller.on(engine, session_id=session_id) as caller:
+        assert [message["id"] for message in caller.history()][:1] == posted.message_ids
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(SCHEMA),)
+        plan = "EXPLAIN QUERY PLAN SELECT * FROM messages WHERE session_id = '' AND turn < 9 ORDER BY turn, number"
+        assert "messages_by_turn" in str(connection.execute(plan).fetchall())
+
+
+def test_a_carrying_over_that_fails_changes_nothing(written: Path) -> None:
+    ids = check(written)
+    with pytest.raises(StorageError):
+        Database(str(written), schema=(*SCHEMA, "CREATE TABLE fine (x); CREATE TABLE objects (x);"))
+    with contextlib.closing(sqlite3.connect(written)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(SCHEMA),)
+        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        assert connection.execute("SELECT name FROM sqlite_master WHERE name = 'fine'").fetchall() == []
+    assert check(written) == ids
+
+
+# ---- one engine for each file --------------------------------------------------------------
+
+
+def test_a_second_engine_is_refused_with_the_holders_pid(path: Path, process: Callable[..., Process]) -> None:
+    first = process("--db", str(path)).ready()
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+    for name in (path, link):
+        with pytest.raises(DatabaseInUseError, match=str(first.popen.pid)) as refused:
+            LocalEngine(path=str(name)).start()
+        assert refused.value.pid == first.popen.pid
+    second = process("--db", str(path))
+    assert second.popen.wait(20) == 1
+    assert f"in use by another engine (process {first.popen.pid})" in second.errors()
+    with Caller.on(first) as caller:
+        caller.ask("undisturbed")
+    first.stop(signal.SIGKILL)
+    with LocalEngine(path=str(path)) as third, Caller.on(third, session_id=caller.session_id) as again:
+        assert again.history()[0]["content"]["value"] == "undisturbed"
+        with pytest.raises(DatabaseInUseError, match=str(os.getpid())):
+            LocalEngine(path=str(path)).start()
+
+
+def test_many_starts_at_once_have_one_winner(path: Path) -> None:
+    for _ in range(100):
+        outcomes: list[str] = []
+        barrier = threading.Barrier(4)
+
+        def start(outcomes: list[str] = outcomes, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait()
+            try:
+                database = Database(str(path))
+            except DatabaseInUseError:
+                outcomes.append("refused")
+                barrier.wait()
+            else:
+                outcomes.append("won")
+                barrier.wait()
+                database.close()
+
+        threads = [threading.Thread(target=start) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(outcomes) == ["refused"] * 3 + ["won"]
+
+
+# ---- what is acknowledged is on disk -------------------------------------------------------
+
+
+def test_copies_of_the_files_hold_what_was_acknowledged(folder: Path) -> None:
+    """A model of lost power: the files as they are, their log torn in what was never acknowledged, or cut."""
+    path, copy = folder / "engine.db", folder / "copy" / "engine.db"
+    copy.parent.mkdir()
+    drawn = random.Random(7)
+    acked: list[str] = []
+    with LocalEngine(path=str(path)) as engine, Caller.on(engine) as caller:
+        first = digest(path)
+        for number in range(250):
+            acked.append(caller.post(f"message {number}")["message_id"])
+            caller.until_status("Idle")
+            _copy(path, copy)
+            assert set(acked) <= set(check(copy))
+            _copy(path, copy)
+            with Path(f"{copy}-wal").open("ab") as log:
+                log.write(drawn.randbytes(drawn.randrange(1, 9000)))
+            assert set(acked) <= set(check(copy))
+            if digest(path) == first:  # what is in the file by now is no longer the log's to lose
+                _copy(path, copy)
+                os.truncate(f"{copy}-wal", drawn.randrange(os.path.getsize(f"{copy}-wal") + 1))
+                left = check(copy)
+                assert [message["id"] for message in caller.history()][: len(left)] == left
+        assert digest(path) != first
+
+
+def _copy(path: Path, copy: Path) -> None:
+    shutil.copy(path, copy)
+    shutil.copy(f"{path}-wal", f"{copy}-wal")
+    Path(f"{copy}-shm").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def narrow(process: Callable[..., Process], path: Path) -> Iterator[Process]:
+    """An engine whose disk is full after SIGUSR1, and has room again after SIGUSR2."""
+    script = """
+import os, resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+def fill(*_):
+    limit(os.path.getsize(sys.argv[2] + "-wal"))
+    open(sys.argv[4] + ".full", "w").close()
+def empty(*_):
+    limit(resource.RLIM_INFINITY)
+    os.unlink(sys.argv[4] + ".full")
+signal.signal(signal.SIGUSR1, fill)
+signal.signal(signal.SIGUSR2, empty)
+from sessionlib.engine.__main__ import main
+sys.exit(main())
+"""
+    tools = path.with_name("tools.py")
+    tools.write_text("""
+import os, time
+from sessionlib.engine import tool
+
+@tool
+def large() -> str:
+    "Give much, once the disk is full."
+    while not os.path.exists(__file__ + ".full"):
+        time.sleep(0.01)
+    return os.urandom(30_000).hex()
+""")
+    return process("--db", str(path), "--tools", str(tools), script=script).ready()
+
+
+def test_a_full_disk_is_an_error_and_no_ack(narrow: Process, path: Path) -> None:
+    with Caller.on(narrow) as caller:
+        caller.ask("before")
+        acked = {message["id"] for message in caller.history()}
+        for _ in range(20):
+            narrow.popen.send_signal(signal.SIGUSR1)
+            refused = eventually(lambda: _refused(caller, acked), 60)
+            assert (refused["type"], refused["code"]) == ("error", "storage_full")
+            assert refused["request_type"] == "post_message"
+            assert acked <= {message["id"] for message in caller.history()}
+            caller.say(frames.ping_session(caller.session_id))
+            caller.until(lambda frame: frame["type"] == "pong")
+            # Larger than what was refused just now: a little room may be left.
+            large = {"name": "x", "instructions": "x" * 1_000_000}
+            assert rest(narrow, "POST", "/agent", json=large).status_code == 507
+            _make_room(narrow, path)
+            eventually(lambda: rest(narrow, "POST", "/agent", json={"name": "x"}).status_code == 200)
+            acked.add(caller.post("after")["message_id"])
+            caller.until_status("Idle")
+    assert narrow.stop() == 0
+    assert acked <= set(check(path))
+
+
+def test_a_turn_whose_end_could_not_be_kept_is_closed_later(narrow: Process, path: Path) -> None:
+    with Caller.on(narrow) as caller:
+        caller.say(frames.post_message(caller.session_id, "/tool large"))
+        caller.until(lambda frame: content_of(frame).get("type") == "tool_call")
+        narrow.popen.send_signal(signal.SIGUSR1)
+        assert caller.until(lambda frame: frame["type"] == "error")["code"] == "storage_full"
+        caller.until_status("Idle")
+    _make_room(narrow, path)
+    with Caller(narrow, caller.session_id) as again:
+        eventually(lambda: again.post("go on")["type"] == "post_message")
+        again.until_status("Idle")
+        assert answer_of(again.heard).endswith('You said: "go on"')
+        kept = [message["content"] for message in again.history()]
+    results = [content["status"] for content in kept if content["type"] == "tool_result"]
+    assert (results, [content["error"] for content in kept if "error" in content]) == (["error"], [CUT])
+
+
+def _make_room(narrow: Process, path: Path) -> None:
+    # What is small may find a little room before the signal has come, and what follows it none.
+    full = path.with_name("tools.py.full")
+    eventually(full.exists)
+    narrow.popen.send_signal(signal.SIGUSR2)
+    eventually(lambda: not full.exists())
+
+
+def _refused(caller: Caller, acked: set[str]) -> dict[str, str] | None:
+    # The log is used again from its start now and then, so a small post may still find room in it.
+    answer = caller.post("x" * 300_000)
+    if answer["type"] == "error":
+        return answer
+    acked.add(answer["message_id"])
+    caller.until_status("Idle")
+    return None
+
+
+def test_another_program_that_locks_the_file_delays_only_writes(path: Path) -> None:
+    with (
+        LocalEngine(path=str(path), limits=Limits(busy_seconds=3.0)) as engine,
+        Caller.on(engine) as writer,
+        Caller.on(engine) as reader,
+        contextlib.closing(sqlite3.connect(path, isolation_level=None)) as outside,
+    ):
+        outside.execute("BEGIN IMMEDIATE")
+        writer.say(frames.post_message(writer.session_id, "waits"))
+        took = []
+        for _ in range(50):
+            begun = time.monotonic()
+            assert reader.history() == []
+            took.append(time.monotonic() - begun)
+        # A tenth of a second, and one for a busy machine; those that waited for the lock would have taken three.
+        assert sorted(took)[-2] < 1.1
+        refused = writer.hear()
+        assert (refused["type"], refused["code"]) == ("error", "storage_busy")
+        outside.execute("ROLLBACK")
+        writer.ask("goes through")
+        assert writer.history()[0]["content"]["value"] == "goes through"
+
+
+def test_writes_that_wait_for_a_lock_together_give_up_together(path: Path) -> None:
+    with (
+        contextlib.closing(Database(str(path), busy_seconds=0.5)) as database,
+        contextlib.closing(sqlite3.connect(path, isolation_level=None)) as outside,
+    ):
+        outside.execute("BEGIN IMMEDIATE")
+        outcomes: list[str] = []
+
+        def write() -> None:
+            try:
+                database.write(lambda db: db.execute("DELETE FROM files"))
+            except StorageError as error:
+                outcomes.append(error.code)
+
+        threads = [threading.Thread(target=write) for _ in range(40)]
+        begun = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert outcomes == ["storage_busy"] * 40
+        assert time.monotonic() - begun < 10
+        outside.execute("ROLLBACK")
+        write()
+        assert len(outcomes) == 40
+
+
+def test_a_write_that_fails_leaves_those_beside_it_alone(path: Path) -> None:
+    with contextlib.closing(Database(str(path))) as database:
+        gate = threading.Event()
+        kept: list[object] = []
+
+        def fails(_: sqlite3.Connection) -> None:
+            raise KeyError("its own fault")
+
+        def run(work: Callable[[sqlite3.Connection], object]) -> None:
+            gate.wait(5)
+            try:
+                kept.append(database.write(work))
+            except (KeyError, StorageError) as error:
+                kept.append(type(error).__name__)
+
+        works: list[Callable[[sqlite3.Connection], object]] = [
+            fails,
+            lambda db: db.execute("SELECT 1").fetchone(),
+            lambda db: db.execute("INSERT INTO nowhere VALUES (1)"),
+        ]
+        threads = [threading.Thread(target=run, args=(work,)) for work in works * 20]
+        for thread in threads:
+            thread.start()
+        gate.set()
+        for thread in threads:
+            thread.join()
+    assert sorted(map(str, kept)) == ["(1,)"] * 20 + ["KeyError"] * 20 + ["StorageError"] * 20

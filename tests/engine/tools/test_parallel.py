@@ -1,0 +1,219 @@
+"""Tool calls of one step: at the same time, each when it may, their results in the order of the calls."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sessionlib.engine import Limits, LocalEngine, tool
+from sessionlib.engine.models import RequestedCall, Text
+from sessionlib.engine.store.calls import Calls
+from sessionlib.protocol import frames
+from tests.engine.sessions.test_turn import Scripted, says
+from tests.support.engine import Caller, Frame, answer_of, approve, content_of, deny, kinds
+
+
+class Relay:
+    """Tools that run on only when others let them."""
+
+    def __init__(self, count: int) -> None:
+        self.begun = [threading.Event() for _ in range(count)]
+        self.go = [threading.Event() for _ in range(count)]
+        self.running = self.most = 0
+        self._lock = threading.Lock()
+
+    def run(self, number: int) -> int:
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        self.begun[number].set()
+        assert self.go[number].wait(20)
+        with self._lock:
+            self.running -= 1
+        return number
+
+    def tools(self) -> list[Any]:
+        @tool
+        def leg(number: int) -> int:
+            """Run one leg."""
+            return self.run(number)
+
+        @tool(approval="requires_approval")
+        def asked(number: int) -> int:
+            """Run one leg, if a person agrees."""
+            return self.run(number)
+
+        return [leg, asked]
+
+
+def post(caller: Caller, *calls: tuple[str, int]) -> None:
+    commands = [f'/tool {name} {{"number": {number}}}' for name, number in calls]
+    caller.say(frames.post_message(caller.session_id, "\n".join(commands)))
+
+
+def results(heard: list[Frame]) -> list[tuple[str, Any]]:
+    told = [content_of(frame) for frame in heard]
+    return [(content["status"], content["output"]) for content in told if content.get("type") == "tool_result"]
+
+
+def approval_in(heard: list[Frame]) -> str:
+    """The id of the one request for approval."""
+    asked = [frame["message"]["id"] for frame in heard if content_of(frame).get("type") == "tool_call_approval"]
+    assert len(asked) == 1
+    return str(asked[0])
+
+
+@pytest.fixture
+def relay() -> Iterator[Relay]:
+    made = Relay(12)
+    yield made
+    for gate in made.go:
+        gate.set()
+
+
+@pytest.fixture
+def caller(relay: Relay) -> Iterator[Caller]:
+    with LocalEngine(tools=relay.tools()) as engine, Caller.on(engine) as joined:
+        yield joined
+
+
+def test_they_run_at_the_same_time_and_are_told_in_order(caller: Caller, relay: Relay) -> None:
+    post(caller, ("leg", 0), ("leg", 1), ("leg", 2))
+    for number in range(3):
+        assert relay.begun[number].wait(10)
+    for number in (2, 1):
+        relay.go[number].set()
+    caller.say(frames.ping_session(caller.session_id))
+    caller.until(lambda frame: frame["type"] == "pong")
+    assert results(caller.heard) == []
+    relay.go[0].set()
+    caller.until_status("Idle")
+    told = [kind for kind in kinds(caller.heard) if kind.startswith("tool")]
+    assert told == ["tool_call"] * 3 + ["tool_result"] * 3
+    assert results(caller.heard) == [("complete", 0), ("complete", 1), ("complete", 2)]
+    assert answer_of(caller.heard).endswith("leg gave: 0\nleg gave: 1\nleg gave: 2")
+
+
+@pytest.mark.parametrize("bound", [2, 3])
+def test_no_more_run_than_may(relay: Relay, bound: int) -> None:
+    limits = Limits(parallel_tools=bound)
+    with LocalEngine(tools=relay.tools(), limits=limits) as engine, Caller.on(engine) as caller:
+        post(caller, *[("leg", number) for number in range(10)])
+        for number in range(10):
+            assert all(event.wait(10) for event in relay.begun[number : number + bound] if number + bound <= 10)
+            assert not any(event.is_set() for event in relay.begun[number + bound :])
+            relay.go[number].set()
+        caller.until_status("Idle")
+        assert results(caller.heard) == [("complete", number) for number in range(10)]
+    assert relay.most == bound
+
+
+def test_what_is_approved_runs_while_others_run_or_wait(caller: Caller, relay: Relay) -> None:
+    post(caller, ("asked", 0), ("leg", 1), ("asked", 2), ("asked", 3))
+    heard = [caller.until(lambda frame: content_of(frame).get("type") == "tool_call_approval") for _ in range(3)]
+    first, second, third = (frame["message"]["id"] for frame in heard)
+    assert relay.begun[1].wait(10)
+    caller.post(approve(), second)
+    assert relay.begun[2].wait(10)
+    relay.go[2].set()
+    relay.go[1].set()
+    caller.until_status("AwaitingApproval")
+    assert results(caller.heard) == []
+    caller.post(deny("no"), third)
+    caller.until_status("AwaitingApproval")
+    assert results(caller.heard) == []
+    relay.go[0].set()
+    caller.post(approve(), first)
+    caller.until_status("Idle")
+    assert results(caller.heard) == [("complete", 0), ("complete", 1), ("complete", 2), ("denied", "no")]
+
+
+def test_an_answer_is_acknowledged_before_its_turn_goes_on(
+    caller: Caller, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = Calls.answer
+
+    def slowly(self: Calls, *args: Any) -> str:
+        message_id = answer(self, *args)
+        relay.go[1].set()  # now the turn, which was held up by another tool, looks for answers
+        time.sleep(0.2)
+        return message_id
+
+    monkeypatch.setattr(Calls, "answer", slowly)
+    relay.go[0].set()
+    post(caller, ("asked", 0), ("leg", 1))
+    asked = caller.until(lambda frame: content_of(frame).get("type") == "tool_call_approval")["message"]["id"]
+    assert relay.begun[1].wait(10)
+    before = len(caller.heard)
+    caller.say(frames.post_message(caller.session_id, approve(), asked))
+    caller.until_status("Idle")
+    told = [frame["type"] for frame in caller.heard[before:] if content_of(frame).get("type") != "tool_call"]
+    assert told[0] == "post_message"
+
+
+def test_what_was_done_before_a_restart_is_told_in_its_place(relay: Relay, tmp_path: Path) -> None:
+    path = str(tmp_path / "engine.db")
+    with LocalEngine(tools=relay.tools(), path=path) as engine, Caller.on(engine) as caller:
+        relay.go[1].set()
+        post(caller, ("asked", 0), ("leg", 1))
+        caller.until_status("AwaitingApproval")
+    with LocalEngine(tools=relay.tools(), path=path) as engine, Caller(engine, caller.session_id) as again:
+        relay.begun[1].clear()
+        relay.go[0].set()
+        again.post(approve(), approval_in(caller.heard))
+        again.until_status("Idle")
+        assert results(again.heard) == [("complete", 0), ("complete", 1)]
+        assert not relay.begun[1].is_set()
+
+
+def test_every_call_of_a_turn_that_is_cut_has_a_result(relay: Relay) -> None:
+    model = Scripted(
+        says(
+            RequestedCall("leg", {"number": 0}),
+            RequestedCall("asked", {"number": 1}),
+            RequestedCall("leg", {"number": 2}),
+        ),
+        says(Text("What was that?")),
+    )
+    limits = Limits(turn_seconds=2.0)  # in which one tool has to end, and the next turn as well
+    with LocalEngine(tools=relay.tools(), model=model, limits=limits) as engine, Caller.on(engine) as caller:
+        relay.go[2].set()
+        caller.ask("go")
+        stopped = "tool leg was stopped: its 2 s are over"
+        assert results(caller.heard) == [
+            ("error", stopped),
+            ("error", "this call was not run: its turn ended before"),
+            ("complete", 2),
+        ]
+        assert kinds(caller.heard)[-2:] == ["error_message", "Idle"]
+        assert caller.post(approve(), approval_in(caller.heard))["code"] == "approval_expired"
+        caller.ask("and?")
+    step = next(said for said in model.asked[1].said if said.results)
+    assert [result.status for result in step.results] == ["error", "error", "complete"]
+
+
+def test_terminating_stops_all_of_them(relay: Relay) -> None:
+    with LocalEngine(tools=relay.tools()) as engine, Caller.on(engine) as caller:
+        post(caller, *[("leg", number) for number in range(5)])
+        for number in range(5):
+            assert relay.begun[number].wait(10)
+        caller.say(frames.terminate_session(caller.session_id))
+        caller.until(lambda frame: frame["type"] == "terminate_session")
+        caller.say(frames.ping_session(caller.session_id))
+        assert caller.hear()["type"] == "pong"
+
+
+def test_a_tool_that_the_engine_cannot_run_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tools.py"
+    path.write_text("from sessionlib.engine import tool\n\n@tool\ndef fine() -> None:\n    'Do nothing.'\n")
+    with LocalEngine(tools=str(path)) as engine, Caller.on(engine) as caller:
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
+        assert results(caller.ask("/tool fine")) == [("error", "the engine could not run this tool; its log says why")]
+        monkeypatch.undo()
+        assert results(caller.ask("/tool fine")) == [("complete", None)]

@@ -1,0 +1,236 @@
+"""The notebook's approval handler in real kernels: at a prompt, with buttons, and with nobody there."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.kernel_scripts import OPEN, in_kernel
+from tests.support.processes import run_script
+from tests.support.script_engine import ScriptEngine
+from tests.support.toolbox import Toolbox
+
+NOBODY = "nobody could be asked: the notebook is run without anybody to answer"
+
+
+@pytest.fixture
+def toolbox(engine: ScriptEngine) -> Toolbox:
+    return Toolbox(engine)
+
+
+# ---- at a prompt ---------------------------------------------------------------------------
+
+
+def test_a_cell_that_asks_gets_a_prompt(engine: ScriptEngine, toolbox: Toolbox) -> None:
+    source = """
+        kernel.run("print(session.ask('run refund refund refund').text)", "y", "e", "12", "d", "no more")
+        assert len(kernel.prompts) == 5, kernel.prompts
+        assert "[y]es, [n]o" in kernel.prompts[0]
+        assert "The agent asks to run refund:\\n  order = 7" in kernel.text
+        assert kernel.text.endswith("done\\n")
+        assert kernel.widgets == {}
+    """
+    in_kernel(engine, source)
+    assert toolbox.given == [{"order": 7}, {"order": 12}]
+    assert toolbox.denied == ["no more"]
+
+
+def test_the_stop_button_at_a_prompt_denies(engine: ScriptEngine, toolbox: Toolbox) -> None:
+    source = """
+        cell = kernel.start("session.ask('run refund')")
+        kernel.wait(lambda: kernel.prompts, "prompt")
+        kernel.interrupt()
+        kernel.wait_for_text("KeyboardInterrupt")
+        kernel.run("print('still there:', session.ask('Hi').text)")
+        kernel.wait_for_text("still there: Hi")
+    """
+    in_kernel(engine, source)
+    assert toolbox.denied == ["the approval handler failed: KeyboardInterrupt"]
+
+
+# ---- with nobody there ---------------------------------------------------------------------
+
+
+def test_headless_it_denies_and_says_why(engine: ScriptEngine, toolbox: Toolbox) -> None:
+    source = """
+        kernel.run("print(session.ask('run refund', timeout=20).text)")
+        kernel.run('''
+            session.send("run refund")
+            for event in session.listen(timeout=20):
+                if event.is_turn_end:
+                    break
+        ''')
+        assert kernel.prompts == []
+        assert kernel.widgets == {}
+    """
+    in_kernel(engine, source, stdin=False)
+    assert toolbox.denied == [NOBODY, NOBODY]
+    assert not toolbox.ran
+
+
+def test_a_notebook_that_is_run_as_a_script_does_not_hang(engine: ScriptEngine, toolbox: Toolbox) -> None:
+    cells = [OPEN.format(url=engine.base_url), "print(session.ask('run refund').text)", "session.disconnect()"]
+    source = f"""
+        import nbformat
+        from nbclient import NotebookClient
+
+        notebook = nbformat.v4.new_notebook()
+        notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in {cells!r}]
+        NotebookClient(notebook, timeout=60).execute()
+        print(notebook.cells[1].outputs[0].text)
+    """
+    result = run_script(source, timeout=100)
+    assert result.rc == 0, result
+    assert "done" in result.stdout
+    assert toolbox.denied == [NOBODY]
+
+
+# ---- buttons -------------------------------------------------------------------------------
+
+
+def test_buttons_stay_when_the_cell_has_ended(engine: ScriptEngine, toolbox: Toolbox) -> None:
+    source = """
+        kernel.run("session.send('run refund')")
+        kernel.wait_for_button("Approve")
+        assert "The agent asks to run <code>refund</code>:" in kernel.shown()
+        kernel.run("print('another cell')")
+        kernel.click("Approve")
+        kernel.wait(lambda: not kernel._find("description", "Approve"), "end of the buttons")
+        kernel.run("print(next(e for e in session.listen(timeout=10) if e.is_complete).text)")
+        kernel.wait_for_text("done")
+        assert "<b>✓ approved here</b>" in kernel.shown()
+        assert kernel.prompts == []
+        kernel.run("print([(r.approved, r.by) for r in session.approvals])")
+        kernel.wait_for_text("[(True, 'ask_notebook')]")
+    """
+    in_kernel(engine, source)
+    assert toolbox.given == [{"order": 7}]
+
+
+def test_arguments_are_edited_in_fields_and_denials_have_reasons(engine: ScriptEngine, toolbox: Toolbox) -> None:
+    source = """
+        kernel.run("session.send('run refund refund refund refund')")
+        kernel.wait_for_button("Approve")
+        kernel.write("order", "12")
+        kernel.click("Approve")
+        kernel.wait(lambda: len(kernel._find("description", "Deny")) == 1 and
+                    any("approved here" in text for text in kernel.shown()), "next question")
+        kernel.write("reason, if you deny", "not this one")
+        kernel.click("Deny")
+        kernel.wait(lambda: any("denied here" in text for text in kernel.shown()), "denial")
+        kernel.click("Always in this session")
+        kernel.run("print([e for e in session.listen(timeout=10, event_types=['message_complete']).__next__().text])")
+    """
+    in_kernel(engine, source)
+    assert toolbox.given == [{"order": 12}, {"order": 7}, {"order": 7}]
+    assert toolbox.denied == ["not this one"]
+
+
+def test_buttons_go_when_no_answer_is_needed_any_more(engine: ScriptEngine, toolbox: Toolbox) -> None:
+    source = """
+        kernel.run("undo(); session.on_approval(ask_notebook, timeout=3.0)")
+        kernel.run("session.send('run refund')")
+        kernel.wait_for_button("Approve")
+        kernel.wait(lambda: any("denied by timeout" in text for text in kernel.shown()), "end of the buttons")
+        assert not kernel._find("description", "Approve")
+        # The denial itself may leave after that.
+        kernel.run("print(next(e for e in session.listen(timeout=10) if e.is_complete).text)")
+    """
+    in_kernel(engine, source)
+    assert toolbox.denied == ["no decision within 3 s"]
+
+
+def test_leaving_the_session_ends_the_question(engine: ScriptEngine, toolbox: Toolbox) -> None:
+    source = """
+        kernel.run("session.send('run refund')")
+        kernel.wait_for_button("Approve")
+        kernel.run("session.disconnect()")
+        kernel.wait(lambda: not kernel._find("description", "Approve"), "end of the buttons")
+        kernel.run('''
+            import threading, time
+            def dispatchers():
+                return [thread.name for thread in threading.enumerate() if "dispatcher" in thread.name]
+            end = time.monotonic() + 15
+            while dispatchers() and time.monotonic() < end:
+                time.sleep(0.01)
+            print(dispatchers())
+        ''')
+        kernel.wait_for_text("[]")
+    """
+    in_kernel(engine, source)
+    assert not toolbox.ran
+
+
+def test_a_cell_that_waits_for_what_buttons_wait_for_gets_a_prompt(engine: ScriptEngine, toolbox: Toolbox) -> None:
+    source = """
+        kernel.run('''
+            session.send("run refund")
+            for event in session.listen(timeout=30):
+                if event.is_complete:
+                    print(event.text)
+                    break
+        ''', "y")
+        kernel.wait_for_text("done")
+        assert len(kernel.prompts) == 1
+        assert any("asked at the prompt" in text for text in kernel.shown())
+    """
+    in_kernel(engine, source)
+    assert toolbox.ran == {"refund": 1}
+
+
+def test_without_widgets_there_is_a_prompt(engine: ScriptEngine, toolbox: Toolbox) -> None:
+    source = """
+        kernel.run("import sys; sys.modules['ipywidgets'] = None")
+        kernel.run('''
+            session.send("run refund")
+            print(next(event for event in session.listen(timeout=30) if event.is_complete).text)
+        ''', "y")
+        kernel.wait_for_text("done")
+        assert kernel.widgets == {}
+    """
+    in_kernel(engine, source)
+    assert toolbox.ran == {"refund": 1}
+
+
+def test_what_is_shown_is_text_and_no_markup(engine: ScriptEngine, toolbox: Toolbox) -> None:
+    source = """
+        kernel.run("session.send('run <script>alert(1)</script>')")
+        kernel.wait_for_button("Deny")
+        assert "The agent asks to run <code>&lt;script&gt;alert(1)&lt;/script&gt;</code>:" in kernel.shown()
+        kernel.click("Deny")
+        kernel.wait(lambda: any("denied here" in text for text in kernel.shown()), "denial")
+    """
+    in_kernel(engine, source)
+
+
+# ---- elsewhere -----------------------------------------------------------------------------
+
+
+def test_outside_of_notebooks_it_asks_on_the_terminal(engine: ScriptEngine, toolbox: Toolbox) -> None:
+    source = f"""
+        import sys
+        from sessionlib import Session, ask_notebook
+
+        with Session(session_id="s1", api_key="k", base_url={engine.base_url!r}) as session:
+            print(session.ask("run refund refund", on_approval=ask_notebook).text)
+        assert "IPython" not in sys.modules and "ipywidgets" not in sys.modules
+    """
+    result = run_script(source, stdin="y\n").check()
+    assert result.stdout.count("Run it?") == 2
+    assert toolbox.ran == {"refund": 1}
+    assert toolbox.denied == ["nobody could be asked: there is no terminal to ask on"]
+
+
+def test_the_handler_is_loaded_when_it_is_asked_for() -> None:
+    source = """
+        import sys
+        import sessionlib
+
+        assert "sessionlib.notebook" not in sys.modules
+        assert "ask_notebook" in dir(sessionlib)
+        assert sessionlib.ask_notebook is sys.modules["sessionlib.notebook"].ask_notebook
+        try:
+            sessionlib.ask_somebody
+        except AttributeError as error:
+            print(error)
+    """
+    assert run_script(source).check().stdout == "module 'sessionlib' has no attribute 'ask_somebody'\n"

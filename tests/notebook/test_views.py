@@ -1,0 +1,340 @@
+"""Turns that are shown as they come: in cells as Markdown, bounded in rate and size; elsewhere as text."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.notebook.sections import MAX_SECTION, Section, cut
+from sessionlib.notebook.views import CellView
+from tests.support.kernel_scripts import in_local_kernel
+from tests.support.processes import run_script
+
+Type = SessionEventType
+
+
+def event(kind: SessionEventType, message_id: str = "m1", **data: object) -> SessionEvent:
+    return SessionEvent(kind, "s1", message_id, dict(data))
+
+
+def delta(text: str, message_id: str = "m1") -> SessionEvent:
+    return event(Type.MESSAGE_DELTA, message_id, delta=text)
+
+
+class Cell:
+    """A cell on paper, with a clock of its own."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.drawn_at: list[float] = []
+        self.sent = 0
+        self.looks: list[str] = []
+        self.view = CellView(self._place, lambda: self.now)
+
+    def _place(self, markdown: str) -> Callable[[str], None]:
+        self.looks.append("")
+        at = len(self.looks) - 1
+
+        def put(other: str) -> None:
+            self.looks[at] = other
+            self.sent += len(other)
+            self.drawn_at.append(self.now)
+
+        put(markdown)
+        return put
+
+    def stream(self, pieces: Iterator[str], seconds: float) -> None:
+        """Takes pieces so many seconds apart, and draws when it is time, as who waits for them does."""
+        for piece in pieces:
+            end = self.now + seconds
+            while (due := self.view.until_due()) is not None and self.now + due < end:
+                self.now += due
+                self.view.draw()
+            self.now = end
+            self.view.show(delta(piece))
+        self.view.draw()
+
+
+def paragraphs(words: int) -> Iterator[str]:
+    for number in range(words):
+        yield "word " if number % 60 else "\n\nword "
+
+
+TEXTS: dict[str, Callable[[int], Iterator[str]]] = {
+    "paragraphs": paragraphs,
+    "one paragraph": lambda words: itertools.repeat("word ", words),
+    "one word": lambda words: itertools.repeat("word", words),
+    "one block of code": lambda words: itertools.chain(["```python\n"], itertools.repeat("x=1\n", words)),
+    "tags": lambda words: itertools.repeat("<b> ", words),
+}
+
+
+@pytest.mark.parametrize("seconds", [0.0001, 0.01, 0.06])
+@pytest.mark.parametrize("text", TEXTS)
+def test_what_is_sent_to_the_front_end_grows_no_faster_than_the_text(text: str, seconds: float) -> None:
+    sent = []
+    for words in (5_000, 20_000):
+        cell = Cell()
+        cell.stream(TEXTS[text](words), seconds)
+        sent.append(cell.sent)
+        span = cell.now - 100.0
+        assert len(cell.drawn_at) <= 20 * span + 20 * words * 5 / MAX_SECTION + 2
+        assert "word" in cell.view.markdown or text in ("one block of code", "tags")
+    assert sent[1] < 6 * sent[0]
+
+
+def test_it_draws_at_most_twenty_times_a_second_and_soon() -> None:
+    cell = Cell()
+    cell.stream(itertools.repeat("word ", 400), 0.005)
+    gaps = [later - sooner for sooner, later in itertools.pairwise(cell.drawn_at[:-1])]
+    assert min(gaps) >= 0.0499
+    assert max(gaps) <= 0.2501
+    assert len(gaps) >= 10
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_nothing_is_lost_or_said_twice(text: str) -> None:
+    cell = Cell()
+    cell.stream(TEXTS[text](20_000), 0.001)
+    whole = "".join(TEXTS[text](20_000)).replace("<b>", "&lt;b>")
+    shown = "".join(cell.looks).replace("\n```python", "").replace("```python", "").replace("```", "")
+    assert shown.split() == whole.replace("```python", "").split() or shown.replace("\n", "") == whole.replace("\n", "")
+    assert cell.view.markdown == "\n\n".join(cell.looks)
+
+
+def test_a_cell_has_few_outputs() -> None:
+    cell = Cell()
+    cell.stream(paragraphs(20_000), 0.001)
+    assert len(cell.looks) <= 40  # front ends fold cells with more than some fifty
+
+
+def test_a_whole_message_at_once_is_one_output() -> None:
+    cell = Cell()
+    cell.view.show(event(Type.MESSAGE_COMPLETE, text="".join(paragraphs(50_000))))
+    cell.view.draw()
+    assert len(cell.looks) <= 2
+    assert cell.sent < 300_000
+
+
+def test_a_section_ends_where_a_block_does() -> None:
+    head = "# Title\n\n1. one\n\n   ```\n   x\n   ```\n\n2. two\n\n> quoted\n\n```\na\n\nb\n```\n\n"
+    assert cut(head + "The end") == (head, "The end")
+    assert cut("one paragraph\nof two lines") == ("one paragraph\nof two lines", "")
+    assert cut("```\ncode\n\nthat goes on") == ("```\ncode\n\nthat goes on", "")
+
+
+def test_code_that_is_too_long_goes_on_as_code() -> None:
+    head, rest = cut("~~~python\n" + "x = 1\n" * MAX_SECTION)
+    assert head.endswith("x = 1\n")
+    assert rest.startswith("~~~python\nx = 1\n")
+
+
+def test_a_line_takes_the_place_of_the_one_about_the_same() -> None:
+    cell = Cell()
+    for kind, more in (
+        (Type.APPROVAL_REQUEST, {"arguments": {"order": "<7>"}}),
+        (Type.TOOL_CALL, {"arguments": {"order": "<7>"}}),
+        (Type.TOOL_RESULT, {"status": "complete", "output": "<script>alert(1)</script>" + "x" * 10_000}),
+    ):
+        cell.view.show(event(kind, str(kind), tool_name="refund", tool_call_id="c1", **more))
+        cell.view.draw()
+    assert cell.view.markdown.count("refund(order=") == 1
+    assert "gave: &lt;script&gt;" in cell.view.markdown
+    assert "<script" not in cell.view.markdown
+    assert len(cell.view.markdown) < 6000
+    assert "\n" not in cell.view.markdown  # or Markdown would end the HTML there
+
+
+def test_a_line_changes_where_it_stands_when_its_section_has_ended() -> None:
+    cell = Cell()
+    call = {"tool_name": "refund", "tool_call_id": "c1"}
+    cell.view.show(event(Type.TOOL_CALL, "t1", **call))
+    cell.stream(paragraphs(5_000), 0.001)
+    cell.view.show(event(Type.TOOL_RESULT, "t2", **call, status="complete", output="42"))
+    cell.view.draw()
+    assert "gave: 42" in cell.looks[0]
+
+
+def test_an_error_and_a_thought_are_shown() -> None:
+    cell = Cell()
+    cell.view.show(event(Type.THINKING, "t1", content="first\nthis <b>", summary="first"))
+    cell.view.show(event(Type.ERROR, "e1", error="it <broke>"))
+    cell.view.draw()
+    assert "thinks: first" in cell.view.markdown
+    assert "first&#10;this &lt;b&gt;" in cell.view.markdown
+    assert "error: it &lt;broke&gt;" in cell.view.markdown
+
+
+def test_a_message_begins_a_paragraph_of_its_own() -> None:
+    section = Section()
+    section.write("one")
+    section.end_text()
+    section.write("two")
+    assert section.markdown() == "one\n\ntwo"
+
+
+# ---- in a kernel ---------------------------------------------------------------------------
+
+
+def test_an_answer_streams_into_its_cell_and_is_not_displayed_twice() -> None:
+    source = """
+        kernel.run("session.chat('Hello *you* <script>alert(1)</script>')")
+        assert len(kernel.shows) == 1, kernel.shows
+        assert kernel.markdown.endswith('You said: "Hello *you* &lt;script>alert(1)&lt;/script>"'), kernel.markdown
+        assert kernel.text == ""
+        assert "You said" not in str(kernel.results[-1])
+        assert "complete" in kernel.results[-1]["text/markdown"]
+        kernel.run("_")
+        assert "You said" in kernel.results[-1]["text/markdown"]  # in another cell it is displayed
+        kernel.run('''reply = session.ask('/tool double {\\"x\\": 4}', show=True)''')
+        assert "double(x=4)" in kernel.markdown and "gave: 8" in kernel.markdown
+        kernel.run("assert reply.text == 'double gave: 8'")
+        kernel.run("session.ask('Hello again')")
+        assert "Hello again" in kernel.results[-1]["text/markdown"]
+        assert "Hello again" not in kernel.markdown
+    """
+    in_local_kernel(source)
+
+
+def test_a_cell_that_is_slow_to_be_answered_shows_what_there_is(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    source = f"""
+        import pathlib
+        cell = kernel.start("session.chat('Hi')")
+        kernel.wait(lambda: kernel.markdown == "first", "beginning of the answer")
+        pathlib.Path({str(go)!r}).touch()
+        kernel.finish(cell)
+        assert kernel.markdown == "first second"
+    """
+    in_local_kernel(source, model=f"Says(Text('first'), until({str(go)!r}), Text(' second'))")
+
+
+def test_twenty_thousand_pieces_do_not_hold_up_the_reader() -> None:
+    source = """
+        kernel.run('''
+            import time
+            def timed(**options):
+                began = time.monotonic()
+                reply = session.ask("go", **options)
+                return reply, time.monotonic() - began
+            quiet, quiet_seconds = timed()
+            shown, shown_seconds = timed(show=True)
+            print(len(shown.events), len(shown.text), quiet.text == shown.text, quiet_seconds, shown_seconds)
+        ''')
+        events, size, same, quiet, shown = kernel.text.split()[-5:]
+        looks = [look for looks in kernel.shows.values() for look in looks]
+        sent = sum(map(len, looks))
+        assert int(events) >= 20_000 and same == "True"
+        assert len(looks) <= 20 * float(shown) + len(kernel.shows) + 2, (len(looks), shown)
+        assert sent <= 64 * int(size)
+        assert len(kernel.shows) < 50
+        assert kernel.markdown.split() == ("word " * 20_000).split()
+        print(f"{quiet} s unseen, {shown} s shown, {len(looks)} updates, {len(kernel.shows)} outputs, {sent} chars")
+    """
+    pieces = "Says(*[Text('word ' if n % 60 else '\\n\\nword ') for n in range(20_000)])"
+    print(in_local_kernel(source, model=pieces).stdout)
+
+
+def test_stop_ends_the_call_and_not_the_session(tmp_path: Path) -> None:
+    source = """
+        cell = kernel.start("session.chat('Hi')")
+        kernel.wait(lambda: "first" in kernel.markdown, "beginning of the answer")
+        kernel.interrupt()
+        kernel.wait_for_text("KeyboardInterrupt")
+        kernel.run("print(session.state)")
+        kernel.wait_for_text("connected")
+    """
+    in_local_kernel(source, model=f"Says(Text('first'), until({str(tmp_path / 'never')!r}))")
+
+
+def test_an_approval_in_a_cell_that_waits_is_asked_at_a_prompt() -> None:
+    source = """
+        kernel.run("session.chat('before')")
+        kernel.run('''session.chat('/tool refund {\\"order\\": \\"7\\", \\"amount\\": 2.5}')''', "y")
+        assert len(kernel.prompts) == 1
+        assert 'refund(order="7", amount=2.5)' in kernel.markdown.replace("&quot;", '"').replace("&#95;", "_")
+        assert "gave: 2.50 EUR refunded for order 7" in kernel.markdown
+        kernel.run("print(ran, session.approvals[-1].by)")
+        kernel.wait_for_text("[('7', 2.5, False, [], 1)] ask_notebook")
+        kernel.run('''session.chat('/tool refund {\\"order\\": \\"8\\"}', on_approval=lambda request: False)''')
+        assert len(kernel.prompts) == 1
+        kernel.run("print(session.approvals[-1].by)")
+        kernel.wait_for_text("<lambda>")
+    """
+    in_local_kernel(source)
+
+
+def test_ask_raises_where_nobody_decides_and_shows_what_is_asked() -> None:
+    source = """
+        kernel.run('''
+            try:
+                session.ask('/tool refund {"order": "7"}', show=True)
+            except sessionlib.ApprovalRequiredError as error:
+                waiting = error
+            waiting.request
+        ''')
+        assert "needs an approval" in kernel.markdown
+        assert "answer it with approve() or deny()" in kernel.results[-1]["text/html"]
+        kernel.run("waiting.request.deny('no'); print(waiting.turn.result().text)")
+        kernel.wait_for_text("The call of refund was denied: no")
+    """
+    in_local_kernel(source)
+
+
+def test_a_notebook_that_is_run_as_a_script_has_the_whole_in_its_outputs() -> None:
+    source = """
+        import nbformat
+        from nbclient import NotebookClient
+        from nbconvert import HTMLExporter
+        from tests.support.kernel_scripts import LOCAL
+
+        notebook = nbformat.v4.new_notebook()
+        cells = [LOCAL.replace("MODEL", "'demo'"), "session.chat('Hello *you* <script>alert(1)</script>')"]
+        cells += ["live = session.chat('/tool refund {\\"order\\": \\"7\\"}', wait=False)", "session", "engine.close()"]
+        notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
+        NotebookClient(notebook, timeout=60).execute()
+        answer = notebook.cells[1].outputs[0].data["text/markdown"]
+        assert answer.endswith('You said: "Hello *you* &lt;script>alert(1)&lt;/script>"'), answer
+        assert "nobody could be asked" in notebook.cells[2].outputs[-1].data["text/markdown"]
+        assert "connected" in notebook.cells[3].outputs[0].data["text/html"]
+        page = HTMLExporter().from_notebook_node(notebook)[0]
+        assert "<em>you</em>" in page
+        assert "<script>alert(1)" not in page
+    """
+    result = run_script(source, timeout=100)
+    assert result.rc == 0, result
+
+
+# ---- elsewhere -----------------------------------------------------------------------------
+
+SCRIPT = """
+    import sys
+    from sessionlib.engine import LocalEngine, tool
+
+    @tool
+    def double(x: int) -> int:
+        '''Double.'''
+        return 2 * x
+
+    with LocalEngine(tools=[double]) as engine, engine.agent().create_session() as session:
+        reply = session.chat("Hello")
+        print(repr(reply).partition(" events")[0])
+        session.ask('/tool double {"x": 4}', show=True)
+        session.chat("Bye", wait=False)
+    assert not {"IPython", "ipywidgets"} & set(sys.modules)
+"""
+
+
+def test_in_a_script_it_prints_the_text() -> None:
+    result = run_script(SCRIPT)
+    assert result.rc == 0, result
+    said, status, doubled, bye = result.stdout.splitlines()
+    assert said.endswith('You said: "Hello"')
+    assert status.startswith("Reply(status=complete, ")
+    assert doubled == "double gave: 8"
+    assert bye == 'You said: "Bye"'
+    assert result.stderr.splitlines() == ["runs double(x=4)", "double gave: 8"]

@@ -1,0 +1,381 @@
+"""The one queue type: against a simple model, under many threads, and to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from sessionlib import SessionDisconnectedError, SessionEvent, SessionEventType
+from sessionlib._util.timing import Deadline
+from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox
+from tests.support.threads import in_threads, switching_often
+
+Type = SessionEventType
+NOW = Deadline(0.0)
+
+
+def event(number: int, kind: SessionEventType = Type.MESSAGE_DELTA) -> SessionEvent:
+    return SessionEvent(kind, "s1", str(number))
+
+
+def events(numbers: Iterable[int]) -> list[SessionEvent]:
+    return [event(number) for number in numbers]
+
+
+def numbers(mailbox: Mailbox) -> list[int | tuple[str, int]]:
+    """Takes all that waits: an event as its number, a notice as what it tells."""
+    return [told(mailbox.get(NOW)) for _ in range(len(mailbox))]
+
+
+def told(found: SessionEvent) -> int | tuple[str, int]:
+    if found.error == OVERFLOW:
+        return found.data["dropped_event_type"], found.data["dropped"]
+    return int(found.message_id or "")
+
+
+# ---- against a model ---------------------------------------------------------------------------
+
+
+class Notice:
+    """The model's notice: one kind and a count."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.dropped = 1
+
+
+class MailboxMachine(RuleBasedStateMachine):
+    """Puts and takes in any order; the model is a plain list."""
+
+    @initialize(maxsize=st.integers(0, 4), types=st.sampled_from([None, frozenset({Type.MESSAGE_DELTA, Type.PONG})]))
+    def begin(self, maxsize: int, types: frozenset[SessionEventType] | None) -> None:
+        self.mailbox = Mailbox(maxsize, types)
+        self.maxsize, self.types = maxsize, types
+        self.waiting: list[SessionEvent | Notice] = []
+        self.number = self.put = self.dropped = self.taken = 0
+
+    @rule(kinds=st.lists(st.sampled_from([Type.MESSAGE_DELTA, Type.PONG, Type.ERROR]), max_size=7))
+    def put_some(self, kinds: list[SessionEventType]) -> None:
+        batch = []
+        for kind in kinds:
+            self.number += 1
+            batch.append(event(self.number, kind))
+            if self.types is None or kind in self.types:
+                self._model_put(batch[-1])
+        self.mailbox.put(batch)
+
+    def _model_put(self, one: SessionEvent) -> None:
+        self.put += 1
+        notice = self._notice()
+        if not self.maxsize or len(self.waiting) - (notice is not None) < self.maxsize:
+            self.waiting.append(one)
+            return
+        self.dropped += 1
+        if notice is None:
+            self.waiting.append(Notice(one.type.value))
+        else:
+            notice.dropped += 1
+
+    def _notice(self) -> Notice | None:
+        return next((item for item in self.waiting if isinstance(item, Notice)), None)
+
+    @rule()
+    def take_one(self) -> None:
+        if not self.waiting:
+            with pytest.raises(TimeoutError):
+                self.mailbox.get(NOW)
+            return
+        expected, found = self.waiting.pop(0), self.mailbox.get(NOW)
+        if isinstance(expected, Notice):
+            assert (found.type, found.session_id) == (Type.ERROR, "s1")
+            assert found.data == {
+                "error": OVERFLOW,
+                "dropped_event_type": expected.kind,
+                "dropped": expected.dropped,
+            }
+        else:
+            assert found is expected
+            self.taken += 1
+
+    @rule()
+    def discard_through_the_last_pong(self) -> None:
+        at = [index for index, item in enumerate(self.waiting) if getattr(item, "type", None) is Type.PONG]
+        gone, self.waiting = self.waiting[: at[-1] + 1 if at else 0], self.waiting[at[-1] + 1 if at else 0 :]
+        self.taken += sum(not isinstance(item, Notice) for item in gone)
+        self.mailbox.discard_through(lambda item: item.type is Type.PONG)
+
+    @invariant()
+    def holds_what_the_model_holds(self) -> None:
+        if not hasattr(self, "mailbox"):
+            return
+        assert len(self.mailbox) == len(self.waiting)
+        assert self.mailbox.dropped == self.dropped
+        assert not self.maxsize or self.mailbox.high_water <= self.maxsize + 1
+        # What went in is taken, waiting or counted, and nothing is so twice.
+        assert self.put == self.taken + self.dropped + sum(not isinstance(item, Notice) for item in self.waiting)
+
+    @invariant()
+    def knows_how_it_ends(self) -> None:
+        if not hasattr(self, "mailbox"):
+            return
+        for kind in (Type.PONG, Type.ERROR):
+            last = self.waiting[-1] if self.waiting else None
+            is_last = kind is Type.ERROR if isinstance(last, Notice) else last is not None and last.type is kind
+            assert self.mailbox.ends_with(kind) == is_last
+
+
+MailboxMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestAgainstAModel = MailboxMachine.TestCase
+
+
+# ---- the overflow, told ------------------------------------------------------------------------
+
+
+def test_the_first_eight_then_one_notice() -> None:
+    mailbox = Mailbox(8)
+    for number in range(1000):
+        mailbox.put([event(number)])
+    assert numbers(mailbox) == [*range(8), ("message_delta", 992)]
+    assert (mailbox.dropped, mailbox.high_water) == (992, 9)
+
+
+def test_a_thousand_at_once_are_told_the_same_way() -> None:
+    mailbox = Mailbox(8)
+    mailbox.put(events(range(1000)))
+    assert numbers(mailbox) == [*range(8), ("message_delta", 992)]
+
+
+def test_the_notice_stands_where_the_gap_is() -> None:
+    mailbox = Mailbox(2)
+    mailbox.put(events(range(3)))
+    assert told(mailbox.get(NOW)) == 0
+    mailbox.put(events([3, 4]))  # there is room for one again
+    assert numbers(mailbox) == [1, ("message_delta", 2), 3]
+
+
+def test_the_count_grows_until_the_notice_is_read() -> None:
+    mailbox = Mailbox(1)
+    mailbox.put(events(range(4)))
+    assert numbers(mailbox) == [0, ("message_delta", 3)]
+    mailbox.put(events(range(4, 6)))  # a drop from now on begins a notice of its own
+    assert numbers(mailbox) == [4, ("message_delta", 1)]
+
+
+def test_the_notice_names_the_first_kind_that_was_dropped() -> None:
+    mailbox = Mailbox(1)
+    mailbox.put([event(0), event(1, Type.TOOL_CALL), event(2, Type.PONG)])
+    assert numbers(mailbox) == [0, ("tool_call", 2)]
+
+
+def test_what_is_filtered_out_never_fills_it() -> None:
+    mailbox = Mailbox(2, {Type.PONG})
+    mailbox.put(events(range(100)))
+    mailbox.put([event(1, Type.PONG), *events(range(100)), event(2, Type.PONG)])
+    assert numbers(mailbox) == [1, 2]
+
+
+def test_an_overflow_is_told_to_whom_errors_are_filtered_out() -> None:
+    mailbox = Mailbox(1, {Type.MESSAGE_DELTA})
+    mailbox.put(events(range(3)))
+    assert numbers(mailbox) == [0, ("message_delta", 2)]
+
+
+# ---- handing over ------------------------------------------------------------------------------
+
+
+def test_what_waits_is_handed_over_whole_and_in_order() -> None:
+    old, new = Mailbox(), Mailbox(2)
+    old.put(events(range(5)))
+    new.transfer_from(old)
+    assert (len(old), numbers(new)) == (0, [0, 1, 2, 3, 4])
+
+
+def test_a_mailbox_that_took_over_more_than_it_holds_drops_what_comes_next() -> None:
+    old, new = Mailbox(), Mailbox(2)
+    old.put(events(range(3)))
+    new.transfer_from(old)
+    new.put(events([3]))
+    assert numbers(new) == [0, 1, 2, ("message_delta", 1)]
+
+
+def test_only_the_kinds_it_holds_are_taken_over() -> None:
+    old, new = Mailbox(), Mailbox(0, {Type.PONG})
+    old.put([event(0), event(1, Type.PONG), event(2)])
+    new.transfer_from(old)
+    assert numbers(new) == [1]
+
+
+def test_a_notice_that_was_handed_over_counts_on() -> None:
+    old, new = Mailbox(2), Mailbox(2)
+    old.put(events(range(3)))
+    new.transfer_from(old)
+    new.put(events([3]))
+    assert numbers(new) == [0, 1, ("message_delta", 2)]
+    old.put(events(range(4)))  # and the old one begins anew
+    assert numbers(old) == [0, 1, ("message_delta", 2)]
+
+
+def test_handing_over_wakes_who_waits() -> None:
+    old, new = Mailbox(), Mailbox()
+    old.put(events([7]))
+    with in_threads(lambda: new.get(Deadline(5.0))) as results:
+        wait_until_waiting(new)
+        new.transfer_from(old)
+    assert [told(found) for found in results] == [7]
+
+
+def test_a_discarded_notice_is_forgotten() -> None:
+    mailbox = Mailbox(1)
+    mailbox.put(events([0, 1]))
+    mailbox.discard_through(lambda item: item.type is Type.ERROR)
+    mailbox.put(events([2, 3]))
+    assert numbers(mailbox) == [2, ("message_delta", 1)]
+
+
+# ---- waiting and ending ------------------------------------------------------------------------
+
+
+def wait_until_waiting(mailbox: Mailbox, count: int = 1) -> None:
+    while len(mailbox._gates) < count:
+        time.sleep(0.001)
+
+
+def test_waiting_ends_at_the_deadline_and_the_mailbox_stays_usable() -> None:
+    mailbox = Mailbox()
+    before = time.monotonic()
+    with pytest.raises(TimeoutError):
+        mailbox.get(Deadline(0.05))
+    assert 0.05 <= time.monotonic() - before < 1.05
+    mailbox.put(events([1]))
+    assert numbers(mailbox) == [1]
+
+
+def test_an_event_wakes_who_waits() -> None:
+    mailbox = Mailbox()
+    with in_threads(lambda: mailbox.get(Deadline(5.0))) as results:
+        wait_until_waiting(mailbox)
+        mailbox.put(events([1]))
+    assert [told(found) for found in results] == [1]
+
+
+@pytest.mark.parametrize("hand_over", [False, True], ids=["put", "handed over"])
+def test_every_event_wakes_somebody(hand_over: bool) -> None:
+    mailbox, other = Mailbox(), Mailbox()
+    before = time.monotonic()
+    with in_threads(*[lambda: mailbox.get(Deadline(20.0))] * 4) as results:
+        wait_until_waiting(mailbox, 4)
+        (other if hand_over else mailbox).put(events(range(4)))
+        if hand_over:
+            mailbox.transfer_from(other)
+    assert sorted(told(found) for found in results) == [0, 1, 2, 3]
+    assert time.monotonic() - before < 10.0, "somebody slept beside an event"
+
+
+def test_an_end_comes_after_what_is_in_it() -> None:
+    mailbox = Mailbox()
+    mailbox.put(events(range(2)))
+    mailbox.close()
+    mailbox.put(events([2]))  # too late
+    assert numbers(mailbox) == [0, 1]
+    for _ in range(3):
+        with pytest.raises(Closed):
+            mailbox.get(Deadline(None))
+
+
+def test_a_failure_comes_after_what_is_in_it() -> None:
+    mailbox = Mailbox()
+    mailbox.put(events([0]))
+    mailbox.close(lambda: SessionDisconnectedError("gone", code=1011))
+    assert numbers(mailbox) == [0]
+    raised = [raised_by(lambda: mailbox.get(Deadline(None))) for _ in range(2)]
+    assert [(type(error), str(error)) for error in raised] == [(SessionDisconnectedError, "gone")] * 2
+    assert raised[0] is not raised[1], "one error raised twice would gather the tracebacks of both"
+
+
+def raised_by(call: Callable[[], Any]) -> Exception | None:
+    try:
+        call()
+    except Exception as error:
+        return error
+    return None
+
+
+def test_the_first_end_stands() -> None:
+    mailbox = Mailbox()
+    mailbox.close()
+    mailbox.close(lambda: SessionDisconnectedError("gone"))
+    with pytest.raises(Closed):
+        mailbox.get(NOW)
+
+
+def test_closing_wakes_everybody_who_waits() -> None:
+    mailbox = Mailbox()
+    with in_threads(*[lambda: raised_by(lambda: mailbox.get(Deadline(None)))] * 5) as results:
+        wait_until_waiting(mailbox, 5)
+        mailbox.close()
+    assert [type(error) for error in results] == [Closed] * 5
+
+
+# ---- many threads ------------------------------------------------------------------------------
+
+
+def test_a_notice_is_not_taken_while_more_is_counted_in_it() -> None:
+    mailbox, found = Mailbox(1), []
+    mailbox.put(events(range(3)))
+    assert told(mailbox.get(NOW)) == 0
+    mailbox._lock.acquire()  # as whoever counts in it does
+    with in_threads(lambda: found.append(told(mailbox.get(NOW)))):
+        time.sleep(0.05)
+        found_early = list(found)
+        mailbox._lock.release()
+    assert found_early == []
+    assert found == [("message_delta", 2)]
+
+
+def test_nothing_is_lost_twice_or_out_of_order_between_two_threads() -> None:
+    mailbox, found = Mailbox(8), []
+    total = 20_000
+
+    def consume() -> None:
+        while True:
+            try:
+                found.append(told(mailbox.get(Deadline(None))))
+            except Closed:
+                return
+
+    with switching_often(), in_threads(consume):
+        for number in range(0, total, 4):
+            mailbox.put(events(range(number, number + 4)))
+        mailbox.close()
+    got = [item for item in found if isinstance(item, int)]
+    dropped = sum(item[1] for item in found if isinstance(item, tuple))
+    assert got == sorted(set(got))
+    assert len(got) + dropped == total
+    assert mailbox.dropped == dropped
+    # One more than the eight and the notice: while the notice is being handed out, its slot is not yet free.
+    assert mailbox.high_water <= 10
+
+
+def test_many_consumers_share_what_there_is() -> None:
+    mailbox, total = Mailbox(), 8_000
+
+    def consume() -> list[int]:
+        got: list[int] = []
+        while True:
+            try:
+                got.append(int(mailbox.get(Deadline(None)).message_id or ""))
+            except Closed:
+                return got
+
+    with switching_often(), in_threads(*[consume] * 6) as results:
+        for number in range(total):
+            mailbox.put([event(number)])
+        mailbox.close()
+    assert all(got == sorted(got) for got in results)
+    assert sorted(number for got in results for number in got) == list(range(total))

@@ -1,0 +1,154 @@
+"""What may stand between a client and an engine: TLS, and HTTP proxies."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from types import TracebackType
+
+from sessionlib.net.listener import TcpListener
+from sessionlib.transport.dial import _close_half_made
+
+__all__ = ["HttpProxy", "TlsFront"]
+
+
+class _Front:
+    """Takes connections, each on a thread of its own; a context manager."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._over = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._listener = TcpListener(self._adopt, 0, name=type(self).__name__).start()
+        self.port = self._listener.port
+
+    def __enter__(self) -> _Front:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._listener.stop()
+        for thread in self._threads:
+            thread.join(5)
+
+    def _adopt(self, sock: socket.socket) -> None:
+        thread = threading.Thread(target=self._run, args=(sock,), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _run(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError), sock:
+            sock.settimeout(5)
+            self._serve(sock)
+
+    def _serve(self, sock: socket.socket) -> None:
+        raise NotImplementedError
+
+
+class TlsFront(_Front):
+    """Takes TLS connections in front of an engine.
+
+    Attributes:
+        port: Where.
+        clear: What came through TLS, from all clients together.
+    """
+
+    def __init__(self, target: int, context: ssl.SSLContext) -> None:
+        self.clear = bytearray()
+        self._context = context
+        super().__init__(target)
+
+    def __enter__(self) -> TlsFront:
+        return self
+
+    def _serve(self, sock: socket.socket) -> None:
+        with (
+            self._wrap(sock) as secured,
+            socket.create_connection(("127.0.0.1", self._target)) as engine,
+        ):
+            self._pump(secured, engine)
+
+    def _wrap(self, sock: socket.socket) -> ssl.SSLSocket:
+        try:
+            return self._context.wrap_socket(sock, server_side=True)
+        except OSError as error:  # the client was gone already
+            _close_half_made(error)
+            raise
+
+    def _pump(self, secured: ssl.SSLSocket, engine: socket.socket) -> None:
+        # One thread, because an SSLSocket is not for two.
+        secured.settimeout(0.01)
+        engine.settimeout(0.01)
+        while not self._over.is_set():
+            for source, target in ((secured, engine), (engine, secured)):
+                try:
+                    data = source.recv(65536)
+                except (TimeoutError, ssl.SSLWantReadError):
+                    continue
+                if not data:
+                    return
+                if source is secured:
+                    self.clear += data
+                target.sendall(data)
+
+
+class HttpProxy(_Front):
+    """An HTTP proxy that knows one engine, whatever host is asked for.
+
+    Attributes:
+        port: Where.
+        heads: The requests, whole.
+        answers: What to say to the next requests instead of connecting: None connects, b"" says nothing.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.heads: list[bytes] = []
+        self.answers: list[bytes | None] = []
+        super().__init__(target)
+
+    def __enter__(self) -> HttpProxy:
+        return self
+
+    @property
+    def url(self) -> str:
+        """Its URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def _serve(self, sock: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            byte = sock.recv(1)
+            if not byte:  # the client has given up
+                return
+            head += byte
+        self.heads.append(head)
+        answer = self.answers.pop(0) if self.answers else None
+        if answer == b"":
+            self._over.wait(5)
+        elif answer is not None:
+            sock.sendall(answer)
+        else:
+            self._connect(sock)
+
+    def _connect(self, sock: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", self._target)) as engine:
+            sock.sendall(b"HTTP/1.1 200 Connection established\r\nVia: us\r\n\r\n")
+            pumps = [threading.Thread(target=_copy, args=pair) for pair in ((sock, engine), (engine, sock))]
+            for pump in pumps:
+                pump.start()
+            for pump in pumps:
+                pump.join()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    source.settimeout(None)
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    for sock in (source, target):
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,61 @@
+"""Servers of other makes in processes of their own, and fetching pages from them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tests.support.processes import ROOT
+from tests.support.scripted_sessions import within
+
+__all__ = ["free_port", "get", "running"]
+
+
+def free_port() -> int:
+    """Gives a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(command: list[str], directory: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a server, told to end by SIGTERM, in a group of its own; its output goes to a file."""
+    with (
+        (directory / "output.txt").open("wb") as output,
+        subprocess.Popen(
+            command,
+            cwd=directory,
+            env={**environment, "PYTHONPATH": f"{ROOT}{os.pathsep}{directory}"},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            yield process
+            process.send_signal(signal.SIGTERM)
+            with within(15):
+                process.wait(20)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def get(url: str, form: Mapping[str, str] | None = None) -> str:
+    """Fetches a page, or posts a form to it; the text of its failure if it fails."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    sent = None if form is None else urllib.parse.urlencode(form).encode()
+    try:
+        with opener.open(url, sent, timeout=30) as response:
+            return str(response.read().decode())
+    except urllib.error.HTTPError as error:
+        with error:
+            return f"{error.code}: {error.read().decode()[-2000:]}"

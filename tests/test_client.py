@@ -1,0 +1,329 @@
+"""The client against a real server."""
+
+import copy
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sessionlib.client import Client, default_client, given_client
+from sessionlib.errors import (
+    ApiConnectionError,
+    ApiError,
+    ConfigurationError,
+    InsecureTransportError,
+    InternalServerError,
+    NotFoundError,
+    RateLimitError,
+)
+from tests.support.http_server import KEY, Reply, Server
+
+STATUSES = [300, 304, 400, 401, 403, 404, 405, 407, 408, 409, 413, 418, 422, 425, 429, 500, 501, 502, 503, 504, 599]
+
+
+def test_a_call(server: Server, client: Client) -> None:
+    server.answer(Reply(body={"id": "é"}))
+    assert client.request("POST", "/agent", query={"a": "b c", "yes": True}, json={"name": "né"}) == {"id": "é"}
+    seen = server.seen[0]
+    assert (seen.method, seen.path, seen.query) == ("POST", "/v1/agent", {"a": ["b c"], "yes": ["true"]})
+    assert seen.json == {"name": "né"}
+    assert seen.headers["authorization"] == f"Bearer {KEY}"
+    assert seen.headers["accept-encoding"] == "identity"
+    assert seen.headers["content-type"] == "application/json"
+    assert seen.headers["user-agent"].startswith("sessionlib/")
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_every_status_is_an_error_of_its_kind(server: Server, status: int, method: str) -> None:
+    server.answer(Reply(status, {} if status == 304 else {"error": "said so"}))
+    with Client(KEY, server.url, max_retries=0) as client, pytest.raises(ApiError) as caught:
+        client.request(method, "/agent")
+    assert caught.value.status_code == status
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_every_success_is_one(server: Server, client: Client, status: int) -> None:
+    server.answer(Reply(status, b"" if status == 204 else b'{"ok": true}'))
+    assert client.request("DELETE", "/agent/a") == ({} if status == 204 else {"ok": True})
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", b"{", b"\xff", b'{"a": NaN}'])
+def test_what_is_not_json(server: Server, client: Client, answer: bytes) -> None:
+    server.answer(Reply(body=answer))
+    if not answer:
+        assert client.request("GET", "/agent") == {}
+        return
+    with pytest.raises(ApiConnectionError, match="not JSON"):
+        client.request("GET", "/agent")
+
+
+def test_a_key_that_the_server_quotes_is_not_passed_on(server: Server, client: Client) -> None:
+    server.answer(Reply(401, {"error": f"key {KEY} is unknown"}))
+    with pytest.raises(ApiError) as caught:
+        client.request("GET", "/agent")
+    assert caught.value.error_message == "key *** is unknown"
+
+
+def test_connections_are_kept(server: Server, client: Client) -> None:
+    for status in (200, 404, 200, 500):
+        server.answer(Reply(status))
+        with pytest.raises(ApiError) if status != 200 else _nothing():
+            client.request("POST", "/agent", json={})
+    assert server.connections == 1
+
+
+def test_a_closed_client_opens_new_connections(server: Server, client: Client) -> None:
+    for _ in range(2):
+        client.request("GET", "/agent")
+        client.close()
+        client.close()
+    assert server.connections == 2
+
+
+def test_threads_share_a_client(server: Server, client: Client) -> None:
+    server.answer(lambda handler: Reply(body={"path": handler.path})(handler))
+    paths = [f"/agent/{number}" for number in range(200)]
+    with ThreadPoolExecutor(16) as pool:
+        told = list(pool.map(lambda path: client.request("GET", path)["path"], paths))
+    assert told == [f"/v1{path}" for path in paths]
+    assert server.connections <= 16
+
+
+def test_cookies_are_not_kept(server: Server, client: Client) -> None:
+    server.answer(Reply(headers={"Set-Cookie": "session=1; Path=/"}))
+    client.request("GET", "/agent")
+    client.request("GET", "/agent")
+    assert "cookie" not in server.seen[1].headers
+
+
+# ---- repeating ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_a_get_is_made_again(server: Server, client: Client, status: int) -> None:
+    server.answer(Reply(status), Reply(body={"ok": True}))
+    assert client.request("GET", "/agent") == {"ok": True}
+    assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_a_post_is_not(server: Server, client: Client, status: int) -> None:
+    server.answer(Reply(status), Reply(body={"ok": True}))
+    with pytest.raises(ApiError):
+        client.request("POST", "/agent", json={})
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_anything_is_made_again_when_the_server_says_when(
+    server: Server, client: Client, method: str, status: int
+) -> None:
+    server.answer(Reply(status, headers={"Retry-After": "1"}), Reply(body={"ok": True}))
+    assert client.request(method, "/agent") == {"ok": True}
+    first, second = server.seen
+    # A fifth may come on top of what was asked for, and a loaded machine.
+    assert 1.0 <= second.at - first.at <= 1.2 + 1.0
+
+
+def test_retries_end(server: Server) -> None:
+    server.answer(Reply(500, {"error": "always"}))
+    with Client(KEY, server.url, max_retries=1) as client, pytest.raises(InternalServerError, match="always"):
+        client.request("GET", "/agent")
+    assert len(server.seen) == 2
+
+
+def test_a_wait_beyond_the_deadline_is_told_at_once(server: Server) -> None:
+    server.answer(Reply(429, headers={"Retry-After": "3600"}))
+    began = time.monotonic()
+    with Client(KEY, server.url, timeout=5) as client, pytest.raises(RateLimitError) as caught:
+        client.request("GET", "/agent")
+    assert caught.value.retry_after == 60.0  # what is believed of it
+    assert time.monotonic() - began < 1
+
+
+def test_the_key_is_asked_anew_for_each_try(server: Server) -> None:
+    keys = iter(["first", "second"])
+    server.answer(Reply(503), Reply())
+    with Client(lambda: next(keys), server.url) as client:
+        client.request("GET", "/agent")
+    assert [seen.headers["authorization"] for seen in server.seen] == ["Bearer first", "Bearer second"]
+
+
+# ---- bad input ---------------------------------------------------------------------------------
+
+BREAKS = ["", " ", "a b", "key\r\nX-Other: 1", "key\n", "key\x00", "kéy", "key\x7f"]
+
+
+@pytest.mark.parametrize("key", BREAKS)
+def test_a_key_that_cannot_be_sent(server: Server, key: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Client(key, server.url)
+    assert not key.strip() or key not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", BREAKS)
+def test_a_key_from_a_callable_that_cannot_be_sent(server: Server, key: str) -> None:
+    with Client(lambda: key, server.url) as client, pytest.raises(ConfigurationError):
+        client.request("GET", "/agent")
+    assert server.connections == 0
+
+
+def test_no_key(server: Server) -> None:
+    with Client(base_url=server.url) as client, pytest.raises(ConfigurationError, match="SESSIONLIB_API_KEY"):
+        client.request("GET", "/agent")
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["", "host", "ftp://h/", "http://", "http://h\r\nX: y", "http://127.0.0.1:99999", "http://u:p@127.0.0.1/"]
+)
+def test_a_url_that_cannot_be_one(url: str) -> None:
+    with pytest.raises(ConfigurationError):
+        Client(KEY, url)
+
+
+def test_a_key_does_not_travel_unencrypted() -> None:
+    with pytest.raises(InsecureTransportError):
+        Client(KEY, "http://example.com/v1")
+    assert Client(KEY, "http://example.com/v1", allow_insecure=True).host == "example.com"
+
+
+@pytest.mark.parametrize("proxy", ["", "host:1", "socks5://h:1", "http://", "http://h\r\n:1", "http://u:pw\n@h:1"])
+def test_a_proxy_that_cannot_be_one(proxy: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Client(KEY, "https://example.com", proxy=proxy)
+    assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+def test_a_timeout_that_cannot_be_one(server: Server, client: Client, timeout: float) -> None:
+    with pytest.raises(ConfigurationError):
+        Client(KEY, timeout=timeout)
+    with pytest.raises(ConfigurationError):
+        client.request("GET", "/agent", timeout=timeout)
+    assert server.connections == 0
+
+
+def test_a_timeout_beyond_what_a_socket_can_wait(server: Server) -> None:
+    with Client(KEY, server.url, timeout=float("inf")) as client:
+        assert client.request("GET", "/agent", timeout=1e30) == {}
+
+
+@pytest.mark.parametrize("retries", [-1, 1.5, "2"])
+def test_a_number_of_retries_that_cannot_be_one(retries: int) -> None:
+    with pytest.raises(ConfigurationError):
+        Client(KEY, max_retries=retries)
+
+
+@pytest.mark.parametrize(
+    ("body", "error"), [({"x": object()}, TypeError), ({"x": float("nan")}, ValueError), ({1: {2}}, TypeError)]
+)
+def test_a_body_that_cannot_be_one(server: Server, client: Client, body: object, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        client.request("POST", "/agent", json=body)
+    assert server.connections == 0
+
+
+def test_a_client_or_a_key() -> None:
+    client = Client(KEY)
+    assert given_client(None, None) is None
+    assert given_client(client, None) is client
+    with pytest.raises(TypeError, match="not both"):
+        given_client(client, KEY)
+    with pytest.raises(TypeError, match="not str"):
+        given_client("key", None)  # type: ignore[arg-type]
+
+
+# ---- where a client comes from, and where it goes ----------------------------------------------
+
+
+def test_the_default_client_follows_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosted = default_client()
+    assert hosted.host == "api.vectorshift.ai"
+    monkeypatch.setenv("VECTORSHIFT_BASE_URL", server.url)
+    monkeypatch.setenv("VECTORSHIFT_API_KEY", KEY)
+    assert default_client() is default_client() is not hosted
+    assert default_client().request("GET", "/agent") == {}
+
+
+def test_a_pickle_leaves_the_key_behind(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Client(KEY, server.url, timeout=3, proxy="http://user:pa55@127.0.0.1:9", max_retries=0)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        pickled = pickle.dumps((made, made.endpoint), protocol)
+        assert KEY.encode() not in pickled
+        assert b"pa55" not in pickled
+    client, endpoint = pickle.loads(pickled)
+    assert (client.endpoint.base_url, client.timeout, client.max_retries) == (server.url, 3, 0)
+    assert endpoint == client.endpoint
+    with pytest.raises(ConfigurationError, match="No API key"):
+        client.request("GET", "/agent")
+    monkeypatch.setenv("SESSIONLIB_API_KEY", "another-key")
+    with client:
+        client.request("GET", "/agent")
+    assert server.seen[0].headers["authorization"] == "Bearer another-key"
+
+
+def test_a_copy_is_the_client_itself(client: Client) -> None:
+    assert copy.copy(client) is client
+    assert copy.deepcopy({"client": client})["client"] is client
+    assert copy.deepcopy(client.endpoint) == client.endpoint
+
+
+def test_a_repr_shows_the_host_alone(server: Server, client: Client) -> None:
+    assert repr(client) == f"<Client {server.origin.removeprefix('http://')}>"
+
+
+def test_a_forked_child_leaves_the_parents_connections_alone(server: Server) -> None:
+    program = """if True:
+        import os, sys
+        from sessionlib.client import Client
+        client = Client("k", sys.argv[1])
+        client.request("GET", "/agent")
+        child = os.fork()
+        if not child:
+            client.request("GET", "/child")
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        client.request("GET", "/agent")
+    """
+    subprocess.run([sys.executable, "-c", program, server.url], check=True, timeout=60, cwd=Path(__file__).parents[1])
+    assert [seen.path for seen in server.seen] == ["/v1/agent", "/v1/child", "/v1/agent"]
+    assert server.connections == 2
+
+
+def test_importing_loads_no_http_library() -> None:
+    program = "import sys, sessionlib.client, sessionlib.agent, sessionlib.chatbot; print('requests' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "False\n"
+
+
+def test_an_error_survives_threads(server: Server, client: Client) -> None:
+    server.answer(Reply(404, {"error": "gone"}))
+    caught: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            client.request("GET", "/agent")
+        except NotFoundError as error:
+            caught.append(pickle.loads(pickle.dumps(error)))
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+    assert str(caught[0]) == "GET /agent was answered with 404: gone. Check the id or name, and the base URL."
+
+
+class _nothing:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc_info: object) -> None:
+        pass

@@ -1,0 +1,167 @@
+"""The tree of errors: who is caught by whom, what each tells, and that each survives a pickle."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+from typing import Any
+
+import pytest
+
+import sessionlib
+from sessionlib import errors
+from sessionlib.errors import (
+    ApiConnectionError,
+    ApiError,
+    ApprovalAlreadyAnsweredError,
+    ApprovalRequiredError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    DeliveryUnknownError,
+    HandshakeError,
+    InsecureTransportError,
+    InternalServerError,
+    MessageTooLargeError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    SessionConnectionError,
+    SessionDisconnectedError,
+    SessionError,
+    SessionlibError,
+    SessionProtocolError,
+    SessionTimeoutError,
+    UnansweredError,
+    UnprocessableEntityError,
+    api_error,
+)
+from sessionlib.events import SessionEvent, SessionEventType
+
+KINDS = [getattr(errors, name) for name in errors.__all__]
+
+STATUSES = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+    500: InternalServerError,
+    502: InternalServerError,
+    503: InternalServerError,
+    599: InternalServerError,
+    200: ApiError,
+    302: ApiError,
+    418: ApiError,
+}
+
+EXAMPLES: list[SessionlibError] = [
+    SessionlibError("x"),
+    ConfigurationError("x"),
+    InsecureTransportError("x"),
+    ApiConnectionError("x"),
+    errors.ApiTimeoutError("x"),
+    SessionError("x", session_id="s1"),
+    SessionError(),
+    SessionDisconnectedError("x", session_id="s1", code=1011, reason="why"),
+    SessionConnectionError("x", session_id="s1", transient=False),
+    SessionTimeoutError("x", session_id="s1"),
+    errors.SessionTerminatedError("x", session_id="s1"),
+    SessionProtocolError("x", session_id="s1", close_code=1007),
+    MessageTooLargeError("x", session_id="s1", size=9, limit=8),
+    UnansweredError("no answer to it"),
+    DeliveryUnknownError("x", session_id="s1"),
+    ApprovalRequiredError("x", session_id="s1"),
+    errors.ReauthRequiredError("x", session_id="s1", event=SessionEvent(SessionEventType.REAUTH_REQUEST, "s1")),
+    ApprovalAlreadyAnsweredError(
+        "x", session_id="s1", event=SessionEvent(SessionEventType.APPROVAL_REQUEST, "s1"), approved=False
+    ),
+    errors.ForkedSessionError("x", session_id="s1"),
+    errors.TemplateReferenceError("x"),
+    errors.MissingExtraError("x", extra="plot"),
+    errors.ConversationalRunActionRequiredError(SessionEvent(SessionEventType.APPROVAL_REQUEST, "s1"), "s1"),
+    *[api_error(status, "GET", "/agent", "no", 2.0) for status in STATUSES],
+    *[api_error(status, "GET", "/ws/session", "", 2.0, handshake=True) for status in STATUSES],
+]
+
+
+def test_the_tree_is_the_one_that_is_drawn() -> None:
+    drawn = re.findall(r"^( *[│├└─ ]*)([A-Z]\w+Error)\b", errors.__doc__ or "", re.MULTILINE)
+    assert len(drawn) == len(KINDS)
+    above: list[tuple[int, type]] = []
+    for indent, name in drawn:
+        kind = getattr(errors, name)
+        above = [(depth, parent) for depth, parent in above if depth < len(indent)]
+        for _, parent in above:
+            assert issubclass(kind, parent), f"{name} is not below {parent.__name__}"
+        above.append((len(indent), kind))
+
+
+def test_what_is_also_something_else() -> None:
+    assert issubclass(ConfigurationError, ValueError)
+    assert issubclass(SessionTimeoutError, TimeoutError)
+    assert issubclass(SessionConnectionError, ApiConnectionError)
+    assert issubclass(MessageTooLargeError, SessionProtocolError)
+    assert not issubclass(SessionTimeoutError, SessionDisconnectedError)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_error_is_exported(kind: type) -> None:
+    assert getattr(sessionlib, kind.__name__) is kind
+    assert issubclass(kind, SessionlibError)
+
+
+@pytest.mark.parametrize(("status", "kind"), STATUSES.items())
+def test_the_kind_of_a_status(status: int, kind: type[ApiError]) -> None:
+    error = api_error(status, "POST", "/agent", "it said so", 3.0)
+    assert type(error) is kind
+    assert (error.status_code, error.method, error.endpoint) == (status, "POST", "/agent")
+    assert (error.error_message, error.retry_after) == ("it said so", 3.0)
+    assert str(error).startswith(f"POST /agent was answered with {status}: it said so")
+    assert error.message == str(error)
+
+
+@pytest.mark.parametrize(("status", "kind"), STATUSES.items())
+def test_a_refused_handshake_is_of_both_worlds(status: int, kind: type[ApiError]) -> None:
+    error = api_error(status, "GET", "/ws/session", handshake=True)
+    assert isinstance(error, kind)
+    assert isinstance(error, HandshakeError)
+    assert isinstance(error, SessionError)
+    assert type(error).__name__ == kind.__name__
+    assert error.session_id is None
+    assert str(status) in str(error)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
+def test_an_error_says_what_to_do_next(status: int) -> None:
+    assert re.search(r"\d\. \w.*\.$", str(api_error(status, "GET", "/agent")))
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: f"{type(error).__name__}-{error}"[:60])
+def test_an_error_survives_a_pickle_and_a_copy(error: SessionlibError) -> None:
+    for back in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert type(back) is type(error)
+        assert (str(back), back.message, facts(back)) == (str(error), error.message, facts(error))
+
+
+def facts(error: SessionlibError) -> dict[str, Any]:
+    return {name: value for name, value in vars(error).items() if not name.startswith("__")}
+
+
+def test_the_examples_are_of_every_kind() -> None:
+    assert {kind for error in EXAMPLES for kind in type(error).__mro__} >= set(KINDS)
+
+
+def test_errors_keep_their_facts() -> None:
+    lost = SessionDisconnectedError("x", session_id="s1", code=1011, reason="why")
+    assert (lost.session_id, lost.code, lost.reason) == ("s1", 1011, "why")
+    large = MessageTooLargeError("x", size=9, limit=8)
+    assert (large.size, large.limit, large.close_code, large.session_id) == (9, 8, 1009, None)
+    assert SessionProtocolError("x").close_code == 1002
+    assert SessionConnectionError("x").transient
+    required = ApprovalRequiredError("x")
+    assert (required.request, required.turn) == (None, None)
+    answered = ApprovalAlreadyAnsweredError("x", approved=True)
+    assert (answered.event, answered.approved) == (None, True)

@@ -1,0 +1,495 @@
+"""Recordings: what a block said and heard is replayed without a network, as often as one likes."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sessionlib import (
+    Agent,
+    ApiConnectionError,
+    AuthenticationError,
+    Client,
+    LlmInfo,
+    NotFoundError,
+    SessionDisconnectedError,
+    SessionEventType,
+    Tool,
+)
+from sessionlib.engine import LocalEngine
+from sessionlib.protocol import frames
+from sessionlib.testing import FaultProxy, record, replay
+from sessionlib.testing.replayer import ReplayedLink
+from tests.support.http_server import Reply, Server
+from tests.support.recordings import heard, shop
+from tests.support.script_engine import ScriptEngine, refuse, turn, user_message
+from tests.support.secrets import SENTINEL_KEY
+from tests.support.sessions import resumed_session
+from tests.support.waiting import eventually
+
+Type = SessionEventType
+Block = Callable[[], None]
+
+REFUND = '/tool refund {"order_id": "7", "amount": 12.5}'
+LLM = LlmInfo("provider", "model")
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def frames_in(path: Path, sign: str = ">") -> list[dict[str, Any]]:
+    return [line[sign] for line in lines_of(path) if "link" in line and sign in line]
+
+
+def talk(client: Client) -> list[Any]:
+    """A conversation with all that there is: text, a file, a tool, an approval, a denial, the history."""
+    told: list[Any] = []
+    with shop(client) as session:
+        session.on_approval(lambda request: request.arguments["amount"] < 50)
+        for content in ("Hello!", '/tool look_up {"order_id": "7"}', REFUND, REFUND.replace("12.5", "99")):
+            told.append(heard(session.ask(content).events))
+        told.append(heard(session.ask("Look at this", files=[b"\x00\x01" * 500]).events))
+        told.append([message.to_dict() for message in session.get_messages()])
+    return told
+
+
+# ---- the same again ------------------------------------------------------------------------
+
+
+def test_a_conversation_is_heard_again_without_network_engine_and_key(
+    live: LocalEngine, tape: Path, nowhere: Client, no_network: Block
+) -> None:
+    with record(tape):
+        recorded = talk(live.client())
+    live.close()
+    no_network()
+    for _ in range(2):
+        with replay(tape):
+            assert talk(nowhere) == recorded
+
+
+def test_a_replay_has_no_thread_of_its_own(live: LocalEngine, tape: Path, nowhere: Client) -> None:
+    with record(tape), shop(live.client()) as session:
+        session.ask("Hello!")
+    # The heartbeat ends by itself, and the next session takes one over that has not ended yet.
+    assert eventually(lambda: not any(thread.name == "sessionlib-heartbeat" for thread in threading.enumerate()))
+    before = set(threading.enumerate())
+    with replay(tape), shop(nowhere) as session:
+        session.ask("Hello!")
+        kinds = {thread.name.split("-")[1] for thread in set(threading.enumerate()) - before}
+    assert kinds == {"reader", "heartbeat"}
+
+
+def test_what_came_of_an_answer_comes_only_after_it(live: LocalEngine, tape: Path, nowhere: Client) -> None:
+    def approve_by_hand(client: Client) -> list[Any]:
+        with shop(client) as session, session.listen(timeout=30) as events:
+            session.send(REFUND)
+            seen = []
+            for event in events:
+                seen.append(event)
+                if event.participant_status == "AwaitingApproval":
+                    with pytest.raises(TimeoutError), session.listen(timeout=0.05) as more:
+                        next(more)
+                    session.respond(seen[-2], approved=True)
+                if event.is_turn_end:
+                    break
+        return heard(seen)
+
+    with record(tape):
+        recorded = approve_by_hand(live.client())
+    with replay(tape):
+        assert approve_by_hand(nowhere) == recorded
+
+
+def test_a_large_file_goes_out_in_pieces_and_is_not_in_the_recording(
+    live: LocalEngine, tape: Path, nowhere: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "large.bin"
+    path.write_bytes(os.urandom(1_000_003))
+    with record(tape), shop(live.client()) as session:
+        recorded = heard(session.ask(path).events)
+    assert tape.stat().st_size < 10_000
+    with replay(tape), shop(nowhere) as session:
+        assert heard(session.ask(path).events) == recorded
+
+
+def test_ids_that_the_client_makes_may_be_others(live: LocalEngine, tape: Path, nowhere: Client) -> None:
+    def make(client: Client) -> Agent:
+        tools = [Tool("google_search", tool_name=name) for name in ("one", "two")]
+        return Agent.fetch(id=Agent.new("Made", LLM, tools=tools, client=client).id, client=client)
+
+    with record(tape):
+        recorded = make(live.client())
+    with replay(tape):
+        replayed = make(nowhere)
+    assert replayed.id == recorded.id
+    assert {tool.id for tool in replayed.tools}.isdisjoint(tool.id for tool in recorded.tools)
+
+
+def test_refusals_and_streamed_answers_come_again(tape: Path, nowhere: Client) -> None:
+    def call(client: Client) -> list[Any]:
+        with pytest.raises(NotFoundError) as raised:
+            Agent.fetch(name="nobody", client=client)
+        with client.stream("POST", "/chatbot/c1/run", json={"text": "Hi"}) as lines:
+            return [str(raised.value), list(lines)]
+
+    server = Server()
+    try:
+        server.answer(Reply(404, {"error": "no such agent"}), Reply(200, b"one\n\ntwo\n"))
+        with Client(SENTINEL_KEY, server.url) as client, record(tape):
+            recorded = call(client)
+    finally:
+        server.stop()
+    assert recorded[1] == [b"one", b"two"]
+    with replay(tape):
+        assert call(nowhere) == recorded
+
+
+def test_a_stream_that_was_cut_is_cut_again(tape: Path, nowhere: Client) -> None:
+    def read(client: Client) -> list[bytes]:
+        seen = []
+        with client.stream("POST", "/chatbot/c1/run", json={}) as lines:
+            seen.append(next(lines))
+            with pytest.raises(ApiConnectionError):
+                next(lines)
+        return seen
+
+    server = Server()
+    try:
+        server.answer(Reply(200, b"one\n", {"Content-Length": "100", "Connection": "close"}))
+        with Client(SENTINEL_KEY, server.url) as client, record(tape):
+            assert read(client) == [b"one"]
+    finally:
+        server.stop()
+    with replay(tape):
+        assert read(nowhere) == [b"one"]
+
+
+def test_a_call_without_an_answer_has_none_again(tape: Path) -> None:
+    told = []
+    for block in (record(tape), replay(tape)):
+        with block, Client("a-key", "http://127.0.0.1:9/v1", max_retries=0) as client:
+            with pytest.raises(ApiConnectionError) as raised:
+                client.request("GET", "/agent")
+            told.append(str(raised.value))
+    assert told[0] == told[1]
+    assert "127.0.0.1:9" in told[0]
+
+
+# ---- links that break ----------------------------------------------------------------------
+
+
+def test_a_refused_handshake_is_refused_again(engine: ScriptEngine, tape: Path) -> None:
+    engine.handshake = refuse(401)
+    told = []
+    for block in (record(tape), replay(tape)):
+        with block, pytest.raises(AuthenticationError) as raised:
+            resumed_session(engine).connect()
+        told.append((type(raised.value), str(raised.value)))
+    assert told[0] == told[1]
+    assert len(engine.handshakes) == 1
+
+
+def test_a_cut_link_is_cut_and_opened_again(live: LocalEngine, tape: Path, no_network: Block) -> None:
+    def lose_the_link(client: Client, cut: Callable[[], None]) -> list[Any]:
+        told = []
+        with shop(client) as session:
+            told.append(heard(session.ask("Hello!").events))
+            cut()
+            told.append(heard(session.ask("Still there?").events))
+            told.append([message.to_dict() for message in session.get_messages()])
+        return told
+
+    with FaultProxy.in_front_of(live) as proxy:
+        client = proxy.client(live.api_key)
+        with record(tape):
+            recorded = lose_the_link(client, proxy.reset)
+        client.close()
+    no_network()
+    with Client(base_url="http://127.0.0.1:9/v1") as other, replay(tape):
+        assert lose_the_link(other, lambda: None) == recorded
+    assert len([line for line in lines_of(tape) if "open" in line.get("=", {})]) == 2
+
+
+def test_a_post_on_a_link_that_is_being_lost_waits_for_the_next_one(
+    live: LocalEngine, tape: Path, nowhere: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, release = threading.Event(), ReplayedLink.release
+
+    def talk(client: Client, lose: Callable[[], object]) -> list[str]:
+        with shop(client) as session:
+            first = session.ask("Hello!").text
+            lose()
+            return [first, session.ask("Still there?").text]
+
+    def release_slowly(self: ReplayedLink) -> None:
+        release(self)
+        released.set()
+        time.sleep(0.2)  # in which the session does not know yet that its link is gone
+
+    with FaultProxy.in_front_of(live) as proxy:
+        client = proxy.client(live.api_key)
+        with record(tape):
+            recorded = talk(client, proxy.reset)
+        client.close()
+    monkeypatch.setattr(ReplayedLink, "release", release_slowly)
+    with replay(tape):
+        assert talk(nowhere, lambda: released.wait(30)) == recorded
+
+
+def test_a_close_frame_of_the_engine_comes_again(engine: ScriptEngine, tape: Path) -> None:
+    @engine.on("post_message")
+    def leave(conn: Any, frame: Any) -> None:
+        conn.close(4321, "over and out")
+
+    told = []
+    for block in (record(tape), replay(tape)):
+        with block, resumed_session(engine) as session, session.listen(timeout=30) as events:
+            session.send("Hello!")
+            with pytest.raises(SessionDisconnectedError) as raised:
+                next(events)
+            told.append((raised.value.code, raised.value.reason, str(raised.value)))
+    assert told[0] == told[1]
+    assert told[0][:2] == (4321, "over and out")
+
+
+def test_what_is_no_frame_is_none_again(engine: ScriptEngine, tape: Path) -> None:
+    @engine.on("post_message")
+    def babble(conn: Any, frame: Any) -> None:
+        conn.send_text("not a frame {")
+
+    told = []
+    for block in (record(tape), replay(tape)):
+        with block, resumed_session(engine, reconnect=False) as session, session.listen(timeout=30) as events:
+            session.send("Hello!")
+            told.append(next(events).data["error"])
+            with pytest.raises(SessionDisconnectedError, match="not JSON"):
+                next(events)
+    assert told[0] == told[1]
+    assert "not JSON" in told[0]
+
+
+# ---- time ----------------------------------------------------------------------------------
+
+
+def test_keepalives_are_not_in_it_and_are_answered(engine: ScriptEngine, tape: Path) -> None:
+    def wait_for_pongs(count: int) -> None:
+        with (
+            resumed_session(engine, ping_interval=0.02) as session,
+            session.listen(event_types=[Type.PONG], timeout=30) as pongs,
+        ):
+            for _ in range(count):
+                next(pongs)
+
+    with record(tape):
+        wait_for_pongs(3)
+    assert not {"ping_session", "pong"} & {frame["type"] for frame in (*frames_in(tape), *frames_in(tape, "<"))}
+    with replay(tape):
+        wait_for_pongs(5)
+
+
+def test_it_can_be_replayed_in_its_own_time(engine: ScriptEngine, tape: Path) -> None:
+    @engine.on("post_message")
+    def answer_slowly(conn: Any, frame: Any) -> None:
+        first, *rest = turn()
+        conn.send(first)
+        conn.sleep(0.2)
+        conn.send_many(rest)
+
+    def ask() -> float:
+        with resumed_session(engine) as session:
+            start = time.monotonic()
+            session.ask("Hello!")
+            return time.monotonic() - start
+
+    with record(tape):
+        assert ask() >= 0.2
+    with replay(tape, speed=2.0):
+        assert ask() >= 0.09
+    with replay(tape):
+        ask()
+
+
+# ---- threads and sessions ------------------------------------------------------------------
+
+
+def test_sessions_opened_in_another_order_find_their_own_recording(
+    live: LocalEngine, tape: Path, nowhere: Client
+) -> None:
+    def ask(client: Client, order: tuple[int, ...]) -> dict[int, str]:
+        sessions = {number: shop(client).connect() for number in order}
+        try:
+            return {number: sessions[number].ask(f"This is {number}").text for number in reversed(order)}
+        finally:
+            for session in sessions.values():
+                session.disconnect()
+
+    with record(tape):
+        recorded = ask(live.client(), (1, 2, 3))
+    for order in ((3, 2, 1), (2, 3, 1), (1, 3, 2)):
+        with replay(tape):
+            assert ask(nowhere, order) == recorded
+
+
+def test_a_map_over_threads_gives_the_same_answers(live: LocalEngine, tape: Path, nowhere: Client) -> None:
+    prompts = [f"Question {number}" for number in range(12)]
+
+    def run(client: Client, workers: int) -> list[str]:
+        agent = Agent.fetch(name="Shop", client=client)
+        return [result.final_message for result in agent.map(prompts, max_workers=workers)]
+
+    with record(tape):
+        recorded = run(live.client(), 4)
+    for workers in (4, 1, 7):
+        with replay(tape):
+            assert run(nowhere, workers) == recorded
+
+
+def test_threads_that_share_a_session_speak_in_the_recorded_order(
+    live: LocalEngine, tape: Path, nowhere: Client
+) -> None:
+    def share(client: Client, numbers: Iterable[int], threads: int) -> list[str]:
+        texts = {}
+
+        def ask(number: int) -> None:
+            texts[number] = session.stream(f"From {number}").result(30).text
+
+        with shop(client) as session, ThreadPoolExecutor(threads) as pool:
+            for done in [pool.submit(ask, number) for number in numbers]:
+                done.result(30)
+        return [texts[number] for number in sorted(texts)]
+
+    with record(tape):
+        recorded = share(live.client(), range(8), threads=3)  # so that one of them says several things
+    for _ in range(5):
+        with replay(tape):
+            assert share(nowhere, reversed(range(8)), threads=8) == recorded
+
+
+def test_two_clients_of_one_session_hear_of_each_other(live: LocalEngine, tape: Path, nowhere: Client) -> None:
+    def supervise(client: Client) -> list[Any]:
+        with shop(client) as session:
+            agent = Agent.fetch(name="Shop", client=client)
+            with agent.resume_session(session.session_id or "") as other, other.listen(timeout=30) as events:
+                turn = session.stream(REFUND)
+                request = next(event for event in events if event.requires_action)
+                # What comes of the answer comes to neither before it.
+                with pytest.raises(TimeoutError), session.listen(event_types=[Type.TOOL_RESULT], timeout=0.05) as more:
+                    next(more)
+                other.respond(request, approved=True)
+                return heard(event for event in turn if not event.requires_action)
+
+    with record(tape):
+        recorded = supervise(live.client())
+    with replay(tape):
+        assert supervise(nowhere) == recorded
+
+
+def test_a_recovered_gap_is_recovered_again(tape: Path) -> None:
+    with ScriptEngine() as engine:
+
+        @engine.on("post_message")
+        def answer_and_cut(conn: Any, frame: Any) -> None:
+            if conn.number > 1:
+                conn.send_many(turn())
+                return
+            engine.history = [user_message("s1", "u1", "Hello!")]
+            conn.send(frames.ack("post_message", "s1"))
+            conn.reset()
+
+        told = []
+        for block in (record(tape), replay(tape)):
+            with block, resumed_session(engine, reconnect_delay=0.01) as session, session.listen(timeout=30) as events:
+                session.send("Hello!")
+                seen = [next(events) for _ in range(2)]
+                session.send("Again")
+                for event in events:
+                    seen.append(event)
+                    if event.is_turn_end:
+                        break
+            told.append(heard(seen))
+    assert told[0] == told[1]
+    assert len(told[0]) > 4
+
+
+# ---- what is in the file -------------------------------------------------------------------
+
+
+def test_only_its_owner_can_read_it(live: LocalEngine, tape: Path) -> None:
+    with record(tape), shop(live.client()) as session:
+        session.ask("Hello!")
+    assert stat.S_IMODE(tape.stat().st_mode) == 0o600
+    assert list(tape.parent.iterdir()) == [tape]
+
+
+def test_a_block_that_raises_leaves_the_recording_as_it_was(live: LocalEngine, tape: Path) -> None:
+    tape.parent.mkdir()
+    tape.write_text("what was there")
+    with suppress(KeyError), record(tape), shop(live.client()):
+        raise KeyError
+    assert tape.read_text() == "what was there"
+    assert list(tape.parent.iterdir()) == [tape]
+
+
+def test_keys_and_secret_fields_are_not_in_it(tape: Path) -> None:
+    server = Server()
+    try:
+        server.answer(Reply(200, {"id": "a1", "llm": {"api_key": "sk-inner", "name": "m"}, "said": SENTINEL_KEY}))
+        with Client(SENTINEL_KEY, server.url) as client, record(tape):
+            client.request("POST", "/agent", query={"access-token": "t-4711"}, json={"Password": "pw", "name": "n"})
+    finally:
+        server.stop()
+    text = tape.read_text("utf-8")
+    assert not any(secret in text for secret in (SENTINEL_KEY, "sk-inner", "t-4711", '"pw"'))
+    assert '"name":"m"' in text
+    assert '"name":"n"' in text
+    with replay(tape), Client("another", "http://127.0.0.1:9/v1") as client:
+        client.request("POST", "/agent", query={"access-token": "x"}, json={"Password": "other", "name": "n"})
+
+
+def test_a_hook_takes_out_more_and_its_absence_is_no_difference(live: LocalEngine, tape: Path, nowhere: Client) -> None:
+    def redact(value: Any) -> Any:
+        return json.loads(json.dumps(value).replace("4711-0815", "CARD"))
+
+    with record(tape, redact=redact), shop(live.client()) as session:
+        session.ask("My card is 4711-0815")
+    assert "4711" not in tape.read_text("utf-8")
+    assert "CARD" in tape.read_text("utf-8")
+    with replay(tape, redact=redact), shop(nowhere) as session:
+        assert "CARD" in session.ask("My card is 4711-0815").text
+
+
+def test_sessions_of_other_blocks_are_not_in_it(live: LocalEngine, tape: Path) -> None:
+    with shop(live.client()) as before:
+        with record(tape), shop(live.client()) as session:
+            before.ask("Before")
+            session.ask("Within")
+        with record(tape.with_name("other")):
+            pass
+        before.ask("After")
+    said = [frame["content"] for frame in frames_in(tape) if frame["type"] == "post_message"]
+    assert said == ["Within"]
+    assert len(lines_of(tape.with_name("other"))) == 2
+
+
+def test_a_session_that_is_still_open_at_the_end_is_over(live: LocalEngine, tape: Path, nowhere: Client) -> None:
+    with record(tape), shop(live.client()) as session:
+        session.ask("Hello!")
+    with replay(tape):
+        session = shop(nowhere).connect()
+        session.ask("Hello!")
+        events = session.listen(timeout=30)
+    with pytest.raises(SessionDisconnectedError, match="is over"):
+        next(events)
+    session.disconnect()

@@ -1,0 +1,324 @@
+"""The fast path and the plain one give the same, over plain sockets and TLS, whole and in any pieces."""
+
+from __future__ import annotations
+
+import random
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import trustme
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessionlib._util.timing import Deadline
+from sessionlib.errors import MessageTooLargeError, SessionDisconnectedError, SessionlibError, SessionProtocolError
+from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.protocol import codec, frames
+from sessionlib.protocol.client import ClientProtocol, Received
+from sessionlib.protocol.parser import Run
+from sessionlib.protocol.recovery import RecoveryTracker
+from sessionlib.transport.frame_reader import LARGE
+from sessionlib.transport.stream import LARGEST, wrap
+from sessionlib.transport.websocket import WebSocketTransport
+from tests.support.script_engine import ScriptEngine, turn
+from tests.support.sessions import opened
+from tests.support.ws_bytes import close_frame, fragments, ping_frame, pong_frame, text_frame
+
+LIMIT = 4 << 20
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "plain"], autouse=True)
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Which way is gone."""
+    monkeypatch.setattr(codec, "fast_path", request.param)
+    return bool(request.param)
+
+
+# ---- bytes to messages -------------------------------------------------------------------------
+
+
+class Link:
+    """A transport, and the raw socket at its other end."""
+
+    def __init__(self, transport: WebSocketTransport, far: socket.socket) -> None:
+        self.transport = transport
+        self.far = far
+
+    def write(self, data: bytes, sizes: random.Random | None = None) -> threading.Thread:
+        """Begins to write, in one go or in random pieces."""
+
+        def run() -> None:
+            at = 0
+            while at < len(data):
+                size = len(data) if sizes is None else sizes.choice([1, 2, 3, 100, 5000, 100_000])
+                self.far.sendall(data[at : at + size])
+                at += size
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+    def read(self, count: int, timeout: float | None = None) -> list[bytes]:
+        """Reads so many messages."""
+        read: list[bytes] = []
+        while len(read) < count:
+            read += map(bytes, self.transport.recv(None if timeout is None else Deadline(timeout)))
+        return read
+
+
+@pytest.fixture(params=["tcp", "tls"])
+def link(request: pytest.FixtureRequest) -> Iterator[Link]:
+    near, far = socket.socketpair()
+    if request.param == "tls":
+        near, far = _secured(near, far)
+    transport = WebSocketTransport(wrap(near), LIMIT)
+    yield Link(transport, far)
+    transport.release()
+    far.close()
+
+
+def _secured(near: socket.socket, far: socket.socket) -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.issue_cert("engine.test").configure_cert(server)
+    authority.configure_trust(client)
+    ends: list[ssl.SSLSocket] = []
+    thread = threading.Thread(target=lambda: ends.append(server.wrap_socket(far, server_side=True)))
+    thread.start()
+    secured = client.wrap_socket(near, server_hostname="engine.test")
+    thread.join()
+    return secured, ends[0]
+
+
+SIZES = [0, 1, 2, 3, 4, 125, 126, 127, 128, 65535, 65536, LARGE - 1, LARGE, LARGE + 1, LARGEST, LARGEST * 3, 1 << 20]
+
+
+def letters(size: int) -> bytes:
+    return (b"abcdefghijklmnopqrstuvwxyz%d" % size * (size // 26 + 1))[:size]
+
+
+def test_messages_of_every_size_one_by_one(link: Link) -> None:
+    for size in SIZES:
+        writing = link.write(text_frame(letters(size)))
+        assert link.read(1) == [letters(size)]
+        writing.join()
+
+
+@pytest.mark.parametrize("timeout", [None, 20.0])
+def test_messages_of_every_size_at_once(link: Link, timeout: float | None) -> None:
+    writing = link.write(b"".join(text_frame(letters(size)) for size in SIZES * 2))
+    assert link.read(2 * len(SIZES), timeout) == [letters(size) for size in SIZES * 2]
+    writing.join()
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_messages_among_fragments_pings_and_pongs(link: Link, seed: int, in_pieces: bool) -> None:
+    draw = random.Random(seed)
+    sent, data = [], bytearray()
+    for number in range(60):
+        message = letters(draw.choice([*SIZES[:9], 300, 65536]))
+        sent.append(message)
+        match draw.randrange(4):
+            case 0:
+                data += ping_frame(b"x" * number).join(fragments(message, 3))
+            case 1:
+                data += pong_frame(b"y") + text_frame(message, length_form=64)
+            case _:
+                data += text_frame(message)
+    writing = link.write(bytes(data), draw if in_pieces else None)
+    assert link.read(len(sent)) == sent
+    writing.join()
+
+
+def test_large_messages_of_several_links_at_once() -> None:
+    """They take turns with one buffer, and none may see what another has read."""
+    read: dict[int, list[bytes]] = {}
+
+    def run(number: int) -> None:
+        near, far = socket.socketpair()
+        link = Link(WebSocketTransport(wrap(near), LIMIT), far)
+        sent = [letters(LARGE + (number * 7919 + at * 104_729) % LARGE) for at in range(40)]
+        writing = link.write(b"".join(map(text_frame, sent)))
+        read[number] = [message for message in sent if link.read(1) != [message]]
+        writing.join()
+        link.transport.release()
+        far.close()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not any(read.values())
+    assert len(read) == 4
+
+
+@pytest.mark.parametrize("size", [LIMIT + 1, 1 << 62])
+def test_a_message_that_is_announced_too_large(link: Link, size: int) -> None:
+    writing = link.write(text_frame(b"first") + text_frame(b"x" * 100, declared=size, length_form=64))
+    assert link.read(1) == [b"first"]
+    with pytest.raises(MessageTooLargeError):
+        link.read(1)
+    writing.join()
+
+
+def test_the_largest_message_passes(link: Link) -> None:
+    writing = link.write(text_frame(letters(LIMIT)))
+    assert link.read(1) == [letters(LIMIT)]
+    writing.join()
+
+
+@pytest.mark.parametrize("cut", [1, 3, 9, 1000, LARGE + 100])
+def test_a_message_that_is_cut_off(link: Link, cut: int) -> None:
+    link.write(text_frame(b"whole") + text_frame(letters(LARGE * 2))[:cut]).join()
+    link.far.shutdown(socket.SHUT_RDWR)
+    assert link.read(1) == [b"whole"]
+    with pytest.raises(SessionDisconnectedError):
+        link.read(1)
+
+
+@pytest.mark.parametrize("size", [10, LARGE * 2])
+def test_a_message_that_stops_coming(link: Link, size: int) -> None:
+    link.write(text_frame(letters(size))[:-1]).join()
+    with pytest.raises(SessionlibError, match=r"within 0\.1 s"):
+        link.read(1, timeout=0.1)
+
+
+@pytest.mark.parametrize(
+    "illegal",
+    [
+        text_frame(b"{}", mask=True),
+        text_frame(b"{}", rsv=4),
+        text_frame(b"{}", opcode=2),
+        text_frame(b"{}", opcode=0),
+        text_frame(b"{}", opcode=3),
+        text_frame(b"{", fin=False) + text_frame(b"{}"),
+        text_frame(b"x" * 126, opcode=9),
+        text_frame(b"x", opcode=9, fin=False),
+    ],
+    ids=[
+        "masked",
+        "reserved bits",
+        "binary",
+        "no start",
+        "unknown",
+        "start in a message",
+        "long ping",
+        "part of a ping",
+    ],
+)
+def test_what_is_illegal_comes_behind_what_is_not(link: Link, illegal: bytes) -> None:
+    link.write(text_frame(b"first") + illegal).join()
+    assert link.read(1) == [b"first"]
+    with pytest.raises(SessionProtocolError):
+        link.read(1)
+
+
+def test_a_close_comes_behind_what_was_sent(link: Link) -> None:
+    link.write(text_frame(b"first") + close_frame(1001, "bye") + text_frame(b"never")).join()
+    assert link.read(1) == [b"first"]
+    with pytest.raises(SessionDisconnectedError) as raised:
+        link.read(1)
+    assert (raised.value.code, raised.value.reason) == (1001, "bye")
+
+
+# ---- messages to events ------------------------------------------------------------------------
+
+_texts = st.text(max_size=5)
+_pieces = st.fixed_dictionaries(
+    {"type": st.just("message_delta")},
+    optional={
+        "session_id": st.sampled_from(["s1", "s1", "s1", "s1", "s2", "", None]),
+        "message_id": st.sampled_from(["m1", "m1", "m1", "m2", "", None]),
+        "index": st.one_of(st.integers(0, 3), st.none(), st.just("x")),
+        "value": st.one_of(_texts, _texts, _texts, st.none()),
+    },
+)
+_others = st.sampled_from(
+    [
+        *turn("s1", "m1", ["a"]),
+        frames.pong("s2"),
+        frames.error("no", None, "s1"),
+        {"type": "unheard_of"},
+        {"type": "message_delta", "session_id": "s1", "message_id": "m1", "index": 0, "value": 7},
+    ]
+)
+_payloads = st.one_of(
+    *[_pieces.map(codec.dumps)] * 6,
+    _others.map(codec.dumps),
+    st.sampled_from([b"", b"{", b"7", b"[]", b'"type"', b"null", b"{}", b'{"type":7}', b"\xff", b"[" * 2000]),
+)
+
+
+def taken(messages: list[bytes], session_id: str | None = "s1") -> tuple[list[SessionEvent], list[Run], str | None]:
+    received: list[Received] = []
+    failure = None
+    try:
+        ClientProtocol(session_id).decode(messages, received)
+    except SessionProtocolError as error:
+        failure = f"{error.close_code} {error}"
+    events: list[SessionEvent] = []
+    runs: list[Run] = []
+    for more, found, _ in received:
+        runs += [run._replace(start=run.start + len(events), stop=run.stop + len(events)) for run in found]
+        events += more
+    return events, runs, failure
+
+
+@given(messages=st.lists(_payloads, max_size=12))
+def test_both_ways_make_the_same_of_any_messages(messages: list[bytes]) -> None:
+    results = []
+    for codec.fast_path in (True, False):
+        results.append(taken(messages))
+    (events, runs, failure), (plain, _, plain_failure) = results
+    assert (events, failure) == (plain, plain_failure)
+    assert [type(event) for event in events] == [SessionEvent] * len(events)
+    assert known_by(events, runs) == known_by(plain, [])
+    for run in runs:
+        covered = events[run.start : run.stop]
+        assert {(event.type, event.message_id) for event in covered} == {
+            (SessionEventType.MESSAGE_DELTA, run.message_id)
+        }
+
+
+def known_by(events: list[SessionEvent], runs: list[Run]) -> dict[str, Any]:
+    seen = RecoveryTracker("s1", from_start=True)
+    return {"passed": seen.filter(events, runs), **vars(seen)}
+
+
+def test_an_event_of_the_hot_path_is_an_event_like_any_other() -> None:
+    (event,), _, _ = taken([codec.dumps(frames.message_delta("s1", "m1", 3, "ü"))])
+    assert event == SessionEvent(SessionEventType.MESSAGE_DELTA, "s1", "m1", {"delta": "ü", "index": 3})
+    assert (event.delta, SessionEvent.from_dict(event.to_dict())) == ("ü", event)
+    with pytest.raises(AttributeError):
+        event.data = {}  # type: ignore[misc]
+
+
+def test_nothing_is_known_of_a_session_without_an_id() -> None:
+    events, runs, failure = taken([codec.dumps(frames.message_delta("s1", "m1", 3, "x"))], session_id=None)
+    assert (len(events), runs, failure) == (1, [], None)
+
+
+# ---- all of it ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_long_stream_to_several_listeners(engine: ScriptEngine) -> None:
+    pieces = [str(number) * (number % 50) for number in range(5000)] + ["x" * 300_000, "end"]
+    engine.on("post_message", lambda conn, frame: conn.send_many(turn(pieces=pieces)))
+    with opened(engine) as session:
+        listeners = [session.listen(maxsize=0) for _ in range(3)]
+        reply = session.ask("go")
+        assert reply.text == "".join(pieces)
+        assert [event.delta for event in reply.events if event.delta is not None] == pieces
+        for listener in listeners:
+            heard = []
+            for event in listener:
+                heard.append(event)
+                if event.is_turn_end:
+                    break
+            assert [event.delta for event in heard if event.delta is not None] == pieces
