@@ -29,7 +29,7 @@ from sessionlib import (
 from sessionlib.engine import LocalEngine
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy, record, replay
-from sessionlib.testing.replayer import ReplayedLink
+from sessionlib.testing.replayer import ReplayedTransport
 from tests.support.http_server import Reply, Server
 from tests.support.recordings import heard, shop
 from tests.support.script_engine import ScriptEngine, refuse, turn, user_message
@@ -225,7 +225,7 @@ def test_a_cut_link_is_cut_and_opened_again(live: LocalEngine, tape: Path, no_ne
 def test_a_post_on_a_link_that_is_being_lost_waits_for_the_next_one(
     live: LocalEngine, tape: Path, nowhere: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    released, release = threading.Event(), ReplayedLink.release
+    released, release = threading.Event(), ReplayedTransport.release
 
     def talk(client: Client, lose: Callable[[], object]) -> list[str]:
         with shop(client) as session:
@@ -233,7 +233,7 @@ def test_a_post_on_a_link_that_is_being_lost_waits_for_the_next_one(
             lose()
             return [first, session.ask("Still there?").text]
 
-    def release_slowly(self: ReplayedLink) -> None:
+    def release_slowly(self: ReplayedTransport) -> None:
         release(self)
         released.set()
         time.sleep(0.2)  # in which the session does not know yet that its link is gone
@@ -243,7 +243,7 @@ def test_a_post_on_a_link_that_is_being_lost_waits_for_the_next_one(
         with record(tape):
             recorded = talk(client, proxy.reset)
         client.close()
-    monkeypatch.setattr(ReplayedLink, "release", release_slowly)
+    monkeypatch.setattr(ReplayedTransport, "release", release_slowly)
     with replay(tape):
         assert talk(nowhere, lambda: released.wait(30)) == recorded
 
