@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from sessionlib import Agent, Client, DeliveryUnknownError, Session, SessionDisconnectedError, SessionTimeoutError
+from sessionlib.content import PIECE
 from sessionlib.engine import LocalEngine
 from sessionlib.testing import RecordingError, ReplayMismatchError, cassette, record, replay
 from tests.support.recordings import shop
@@ -20,6 +23,8 @@ from tests.support.sessions import resumed_session
 from tests.support.threads import in_threads
 
 REFUND = '/tool refund {"order_id": "7", "amount": 12.5}'
+# Several chunks of an upload, and no multiple of one.
+LARGE = 5 * PIECE + 1
 # Seconds of patience, all of which a test takes: a thread that has something to say may be late on a busy machine.
 PATIENCE = 3.0
 
@@ -134,6 +139,35 @@ def test_a_changed_file_is_told_by_its_digest(live: LocalEngine, tape: Path, now
         session.ask(b"one" * 100_000)
     with pytest.raises(ReplayMismatchError, match=r"raw_bytes\.sha256"), replay(tape), shop(nowhere) as session:
         session.ask(b"two" * 100_000)
+
+
+@pytest.mark.parametrize("at", [0, 1, LARGE // 2, LARGE - 1])
+def test_a_changed_byte_anywhere_in_a_large_file_is_a_mismatch(
+    live: LocalEngine, tape: Path, nowhere: Client, at: int
+) -> None:
+    """The file is digested chunk by chunk: none of them may be left out, whether it comes from memory or from disk."""
+    original = random.Random(7).randbytes(LARGE)
+    changed = bytearray(original)
+    changed[at] ^= 1
+    path = tape.with_name("large.bin")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(original)
+    with record(tape), shop(live.client()) as session:
+        session.ask(path)
+    (sent,) = (frame for frame in map(json.loads, tape.read_text("utf-8").splitlines()) if "raw_bytes" in str(frame))
+    facts = {"sha256": hashlib.sha256(original).hexdigest(), "size": LARGE}
+    assert sent[">"]["content"]["value"]["raw_bytes"] == facts
+    with replay(tape), shop(nowhere) as session:
+        session.ask(path)
+    path.write_bytes(changed)
+    with (
+        pytest.raises(ReplayMismatchError, match=r"raw_bytes\.sha256") as raised,
+        replay(tape),
+        shop(nowhere) as session,
+    ):
+        session.ask(path)
+    assert hashlib.sha256(changed).hexdigest() in str(raised.value)
+    assert "size" not in str(raised.value).partition("\n")[2]
 
 
 def test_a_value_that_only_looks_the_same_is_another() -> None:
