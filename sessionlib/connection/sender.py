@@ -248,7 +248,7 @@ class Sender:
                 mailbox = self._hub.begin_post(post, attend)
                 observer = hooks.turn_observer()
                 if observer is not None:
-                    observer.posted(post, encoded.frame, self._info)
+                    observer.on_post(post, encoded.frame, self._info)
                 if isinstance(message, bytes):
                     transport.send(message, deadline)
                 else:

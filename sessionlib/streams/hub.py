@@ -216,7 +216,7 @@ class Hub:
         observer = hooks.turn_observer()
         if observer is not None:
             for post, event in self._counters.take_observed():
-                observer.heard(post, event)
+                observer.on_event(post, event)
         for event, origin in requests:
             self._on_delivered(event, origin)
         while self._dropped:
@@ -396,7 +396,7 @@ def _report_gone(posts: Sequence[PendingPost], why: str) -> None:
     observer = hooks.turn_observer()
     if observer is not None:
         for post in posts:
-            observer.gone(post, why)
+            observer.on_end(post, why)
 
 
 def _without(late: SessionEvent | None, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:
