@@ -215,7 +215,7 @@ def test_outside_of_notebooks_it_asks_on_the_terminal(engine: ScriptEngine, tool
         assert "IPython" not in sys.modules and "ipywidgets" not in sys.modules
     """
     result = run_script(source, stdin="y\n").check()
-    assert result.stdout.count("Run it?") == 2
+    assert result.stdout.count("[y]es, [n]o") == 2
     assert toolbox.ran == {"refund": 1}
     assert toolbox.denied == ["nobody could be asked: there is no terminal to ask on"]
 
