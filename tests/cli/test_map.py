@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .support import Here
+from tests.support.cli import Here
 
 
 def test_each_prompt_of_a_file_is_answered_and_a_checkpoint_goes_on(here: Here, tmp_path: Path) -> None:
