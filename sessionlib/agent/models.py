@@ -176,7 +176,7 @@ class ConversationalAgentRunResult(JsonModel):
     first_delta: Optional[float] = field(default=None, init=False, compare=False)
     # A prompt may be bytes or a path, which JSON does not have.
     index: Optional[int] = field(default=None, init=False, compare=False, repr=False, metadata=_NOT_IN_JSON)
-    prompt: Any = field(default=None, init=False, compare=False, repr=False, metadata=_NOT_IN_JSON)
+    prompt: Optional[Any] = field(default=None, init=False, compare=False, repr=False, metadata=_NOT_IN_JSON)
 
 
 @dataclass
