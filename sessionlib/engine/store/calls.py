@@ -10,7 +10,7 @@ from typing import Any
 
 from sessionlib.engine.errors import RefusedError
 from sessionlib.engine.store.database import Database
-from sessionlib.engine.store.records import Json, Message, StoredCall, StoredTurn, insert_message
+from sessionlib.engine.store.records import Json, Message, StoredCall, StoredTurn, insert_message, to_json
 
 __all__ = ["Calls", "insert_call"]
 
@@ -77,7 +77,7 @@ class Calls:
             state = "approved" if approved else "denied"
             db.execute(
                 "UPDATE calls SET state = ?, arguments = ?, reason = ? WHERE id = ?",
-                (state, json.dumps(arguments), reason, call.id),
+                (state, to_json(arguments), reason, call.id),
             )
             _mark(db, call, state)
             return insert_message(db, call.session_id, call.turn, call.step, sender, content).id
@@ -143,7 +143,7 @@ def _call(row: Sequence[Any]) -> StoredCall:
 
 def insert_call(db: sqlite3.Connection, call: StoredCall) -> None:
     """Keeps a new call."""
-    row = (call.id, call.session_id, call.turn, call.step, call.position, call.tool, json.dumps(call.arguments))
+    row = (call.id, call.session_id, call.turn, call.step, call.position, call.tool, to_json(call.arguments))
     rest = (call.state, call.approval_id, call.reason, call.decision, None)
     db.execute(f"INSERT INTO calls ({_CALL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, *rest))
 
@@ -154,7 +154,7 @@ def _open_calls(db: sqlite3.Connection, turn: StoredTurn) -> list[StoredCall]:
 
 
 def _keep_result(db: sqlite3.Connection, call: StoredCall, content: Json) -> None:
-    db.execute("UPDATE calls SET state = 'done', output = ? WHERE id = ?", (json.dumps(content), call.id))
+    db.execute("UPDATE calls SET state = 'done', output = ? WHERE id = ?", (to_json(content), call.id))
 
 
 def _tell_results(db: sqlite3.Connection, turn: StoredTurn, sender: Json) -> list[Message]:
@@ -174,7 +174,10 @@ def _mark(db: sqlite3.Connection, call: StoredCall, status: str) -> None:
 
 def _check_unanswered(db: sqlite3.Connection, call: StoredCall) -> None:
     select = "SELECT json_extract(content, '$.status') FROM messages WHERE id = ?"
-    told = db.execute(select, (call.approval_id,)).fetchone()[0]
+    found = db.execute(select, (call.approval_id,)).fetchone()
+    if found is None:
+        raise RefusedError(f"session {call.session_id} was terminated", "session_terminated")
+    told = found[0]
     if told in ("approved", "denied"):
         raise RefusedError(
             f"approval request {call.approval_id} was {told} before; the first answer stands",
