@@ -598,3 +598,35 @@ def test_a_terminated_session_leaves_nothing_behind(path: Path) -> None:
     with LocalEngine(path=str(path)) as engine, contextlib.closing(open_socket(engine)) as sock:
         sock.send(json.dumps(frames.connect_session(caller.session_id)))
         assert json.loads(sock.recv())["code"] == "session_terminated"
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_nothing_is_acknowledged_into_a_file_that_was_removed(tmp_path: Path, replaced: bool) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with LocalEngine(path=str(folder / "engine.db")) as engine, Caller.on(engine) as caller:
+        caller.ask("one")
+        shutil.rmtree(folder)
+        if replaced:
+            folder.mkdir()
+            (folder / "engine.db").write_bytes(b"another")
+        refused = caller.post("two")
+        assert (refused["type"], refused["code"]) == ("error", "storage_failed")
+        assert "was removed or replaced" in refused["error"]
+
+
+def test_a_program_logs_to_stderr_what_it_sends_clients_to_the_log_for(
+    tmp_path: Path, process: Callable[..., Process]
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    running = process("--db", str(folder / "engine.db")).ready()
+    with Caller(running) as caller:
+        caller.ask("one")
+        shutil.rmtree(folder)
+        assert caller.post("two")["code"] == "storage_failed"
+    assert running.stop() == 0
+    logged = running.errors()
+    assert "WARNING ! post_message was not kept" in logged
+    assert running.api_key not in logged
+    assert "Traceback" not in logged
