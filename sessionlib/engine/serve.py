@@ -103,7 +103,7 @@ def serve(
         db: The database file; None keeps everything in memory.
         model: The model's name.
         tools: A Python file; its ``@tool`` functions become the tools, and run in processes of their own.
-        batching: Whether posts that wait together are answered in one turn; see `LocalEngine`.
+        batching: Whether posts that wait together are answered in one turn, as in ``LocalEngine``.
         allow_remote: Lets ``host`` be an address that other machines reach; needs ``SESSIONLIB_API_KEY``.
         allowed_hosts: Further names in the Host header to answer to.
         allowed_origins: Web pages that may connect; none by default.
