@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import threading
 from collections.abc import Callable, Iterable
@@ -90,6 +91,7 @@ class LocalEngine:
         # Protects starting and closing.
         self._lock = threading.Lock()
         self._undo: contextlib.ExitStack | None = None
+        self._pid = os.getpid()
         self._client: Client | None = None
         self._guard: Authenticator | None = None
 
@@ -115,15 +117,22 @@ class LocalEngine:
             EngineError: The model or the database cannot be had; its kinds say why.
             OSError: The address cannot be listened on.
         """
+        if self._undo is not None and self._pid != os.getpid():
+            raise EngineError("the engine runs in the parent process; make one of its own in this one")
         with self._lock:
             if self._undo is None:
                 with contextlib.ExitStack() as undo:
                     self._build(undo)
-                    self._undo = undo.pop_all()
+                    self._undo, self._pid = undo.pop_all(), os.getpid()
         return self
 
     def close(self) -> None:
-        """Stops the engine; returns when its threads have ended and its files and port are released."""
+        """Stops the engine; returns when its threads have ended and its files and port are released.
+
+        In a forked child it does nothing: the engine is the parent's, and so are its sockets and its files.
+        """
+        if self._pid != os.getpid():
+            return  # before the lock, which a thread of the parent may have held when it forked
         with self._lock:
             undo, self._undo, self._client, self._guard = self._undo, None, None, None
             if undo is not None:
@@ -149,8 +158,8 @@ class LocalEngine:
         """The port that is listened on; 0 before the start when any free one will do."""
         return self._port
 
-    def answer_to(self, authority: str) -> None:
-        """Has the engine answer to a further Host header until it is closed, such as that of a proxy before it.
+    def allow_host(self, authority: str) -> None:
+        """Accepts a further Host header until the engine is closed, such as that of a proxy in front of it.
 
         Args:
             authority: Host and port, such as "127.0.0.1:8401".
@@ -160,7 +169,9 @@ class LocalEngine:
         """
         if self._guard is None:
             raise EngineError("the engine is not running; use it in a with block, or call start()")
-        self._guard.answer_to(authority)
+        self._guard.allow_host(authority)
+
+    answer_to = allow_host  # its former name
 
     def client(self) -> Client:
         """Gives a client of this engine; it is closed with the engine.

@@ -145,6 +145,6 @@ def _read_file(value: Any, files: list[File]) -> Json:
         raise RefusedError("a file's raw_bytes are not base64", "bad_content") from None
     # The name is something to show, never a path: the file itself is known by its id.
     shown = "".join(char if char.isprintable() else "�" for char in name[:_NAME_CHARS]) or "file"
-    file = (new_id(), shown, mime_type[:_NAME_CHARS], data)
+    file = (new_id(), shown, mime_type[:_NAME_CHARS].encode(errors="replace").decode(), data)
     files.append(file)
     return {"type": "file", "file_id": file[0], "name": shown, "mime_type": file[2], "size": len(data)}

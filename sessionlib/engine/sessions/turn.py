@@ -53,6 +53,7 @@ class _Step:
     message_id: str
     texts: list[str]
     thoughts: list[str]
+    thinking: list[tuple[str, Json]]
     asked: list[RequestedCall]
     size: int = 0
     finish: Finish | None = None
@@ -146,7 +147,7 @@ class TurnRun:
         # Whether the step ends the turn: it asks for no tool.
         if self._turn.step >= self._kit.limits.steps:
             raise ModelError(f"The turn was ended after {self._turn.step} steps without an answer.")
-        step = _Step(new_id(), [], [], [])
+        step = _Step(new_id(), [], [], [], [])
         for piece in self._kit.model.answer(self._question()):
             self._stop.check()
             self._take(piece, step)
@@ -177,6 +178,8 @@ class TurnRun:
                 notice = contents.notice_content(piece.kind, piece.text)
                 self._publish([self._kit.store.sessions.add_message(self._turn, self._session.sender, notice)])
             return
+        if step.thoughts and not isinstance(piece, ThinkingDelta):
+            self._tell_thoughts(step)
         if isinstance(piece, RequestedCall):
             step.asked.append(piece)
             if len(step.asked) > self._kit.limits.step_calls:
@@ -191,10 +194,17 @@ class TurnRun:
             step.texts.append(piece.text)
             self._session.audience.stream(step.message_id, piece.text)
 
+    def _tell_thoughts(self, step: _Step) -> None:
+        # Before the text that they lead to, and stored with the step under the same id.
+        content = contents.thinking_content("".join(step.thoughts))
+        step.thinking.append((new_id(), content))
+        step.thoughts.clear()
+        self._publish([Message(step.thinking[-1][0], self._session.id, self._session.sender, content)])
+
     def _keep(self, step: _Step) -> None:
-        told: list[tuple[str, Json]] = []
         if step.thoughts:
-            told.append((new_id(), contents.thinking_content("".join(step.thoughts))))
+            self._tell_thoughts(step)
+        told = list(step.thinking)
         if step.texts or not (step.asked or step.finish):
             status = "Error" if step.finish else "Complete"
             told.append((step.message_id, contents.text_content("".join(step.texts), status)))
@@ -205,7 +215,7 @@ class TurnRun:
         )
         self._turn = replace(self._turn, step=self._turn.step + 1)
         self._session.audience.end_stream()
-        for message in kept:
+        for message in kept[len(step.thinking) :]:
             frame = frames.message_notification(self._session.id, message.to_wire())
             if message.content["type"] == "tool_call_approval":
                 self._session.audience.ask(message.id, frame)
@@ -290,9 +300,10 @@ class TurnRun:
             return
         try:
             messages = cut_turn(self._kit.store, self._turn, self._session.sender, why)
-        except EngineError as error:
-            # The disk is full or the file is locked: those who listen are told, the history cannot be.
-            logger.warning("! the end of turn %s could not be kept: %s", self._turn.id, error)
+        except Exception as error:
+            # The disk is full or the file is locked: subscribers are notified, the history cannot be.
+            expected = isinstance(error, EngineError)
+            logger.warning("! the end of turn %s was not stored: %s", self._turn.id, error, exc_info=not expected)
             code = getattr(error, "code", "storage_failed")
             self._session.audience.publish(frames.error(why, session_id=self._session.id, code=code))
             return

@@ -10,7 +10,7 @@ from typing import Any
 
 from sessionlib.engine.errors import RefusedError
 from sessionlib.engine.store.database import Database
-from sessionlib.engine.store.records import Json, Message, StoredCall, StoredTurn, insert_message
+from sessionlib.engine.store.records import Json, Message, StoredCall, StoredTurn, insert_message, to_json
 
 __all__ = ["Calls", "insert_call"]
 
@@ -144,7 +144,7 @@ def _call(row: Sequence[Any]) -> StoredCall:
 
 
 def _arguments(arguments: Json, origin: Json | None) -> str:
-    return json.dumps(arguments if origin is None else [arguments, origin])
+    return to_json(arguments if origin is None else [arguments, origin])
 
 
 def insert_call(db: sqlite3.Connection, call: StoredCall) -> None:
@@ -168,7 +168,7 @@ def _open_calls(db: sqlite3.Connection, turn: StoredTurn) -> list[StoredCall]:
 
 
 def _keep_result(db: sqlite3.Connection, call: StoredCall, content: Json) -> None:
-    db.execute("UPDATE calls SET state = 'done', output = ? WHERE id = ?", (json.dumps(content), call.id))
+    db.execute("UPDATE calls SET state = 'done', output = ? WHERE id = ?", (to_json(content), call.id))
 
 
 def _tell_results(db: sqlite3.Connection, turn: StoredTurn, sender: Json) -> list[Message]:
@@ -188,7 +188,10 @@ def _mark(db: sqlite3.Connection, call: StoredCall, status: str) -> None:
 
 def _check_unanswered(db: sqlite3.Connection, call: StoredCall) -> None:
     select = "SELECT json_extract(content, '$.status') FROM messages WHERE id = ?"
-    told = db.execute(select, (call.approval_id,)).fetchone()[0]
+    found = db.execute(select, (call.approval_id,)).fetchone()
+    if found is None:
+        raise RefusedError(f"session {call.session_id} was terminated", "session_terminated")
+    told = found[0]
     if told in ("approved", "denied"):
         raise RefusedError(
             f"approval request {call.approval_id} was {told} before; the first answer stands",

@@ -54,11 +54,13 @@ class Sessions:
         return None if row is None else SessionRecord(*row)
 
     def terminate(self, session_id: str) -> None:
-        """Makes a session unusable for good, and ends its turns."""
+        """Makes a session unusable for good; of what it held, only its id is kept."""
 
         def work(db: sqlite3.Connection) -> None:
             db.execute("UPDATE sessions SET state = 'terminated' WHERE id = ?", (session_id,))
-            db.execute("UPDATE turns SET state = 'ended' WHERE session_id = ? AND state != 'ended'", (session_id,))
+            # In the order of their references.
+            for table in ("files", "calls", "messages", "turns"):
+                db.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
 
         self._database.write(work)
 
@@ -86,6 +88,9 @@ class Sessions:
         """
 
         def work(db: sqlite3.Connection) -> Posted:
+            state = db.execute("SELECT state FROM sessions WHERE id = ?", (session_id,)).fetchone()
+            if state != ("open",):
+                raise RefusedError(f"session {session_id} was terminated", "session_terminated")
             turn = into or _insert_turn(db, session_id)
             _insert_files(db, session_id, files, quota)
             ids = [insert_message(db, session_id, turn.number, 0, sender, content).id for content in contents]
