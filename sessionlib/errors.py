@@ -27,6 +27,7 @@
         ├── SessionProtocolError
         │   └── MessageTooLargeError
         ├── DeliveryUnknownError
+        ├── UnansweredError
         ├── ApprovalRequiredError
         ├── ReauthRequiredError
         ├── ApprovalAlreadyAnsweredError
@@ -74,6 +75,7 @@ __all__ = [
     "SessionTimeoutError",
     "SessionlibError",
     "TemplateReferenceError",
+    "UnansweredError",
     "UnprocessableEntityError",
 ]
 
@@ -329,6 +331,10 @@ class DeliveryUnknownError(SessionError):
 
     It was not sent again. Read the history (`Session.get_messages`) before doing so.
     """
+
+
+class UnansweredError(SessionError):
+    """The engine has a message, reports that it is idle, and its history holds no answer to it."""
 
 
 class ApprovalRequiredError(SessionError):

@@ -109,14 +109,14 @@ class _Telemetry:
         self._lock = threading.RLock()
         self._turns: dict[PendingPost, _Operation] = {}
 
-    def posted(self, ticket: PendingPost, frame: dict[str, Any], about: SessionInfo) -> None:
+    def on_post(self, ticket: PendingPost, frame: dict[str, Any], about: SessionInfo) -> None:
         with self._safely():
             if ticket.makes_turn:
                 self._begin_turn(ticket, frame, about)
             else:
                 self._answer(str(frame.get("parent_message_id") or ""), frame)
 
-    def heard(self, ticket: PendingPost, event: SessionEvent) -> None:
+    def on_event(self, ticket: PendingPost, event: SessionEvent) -> None:
         with self._safely():
             turn = self._turns.get(ticket)
             if turn is None:
@@ -129,10 +129,10 @@ class _Telemetry:
             if event is ticket.last or event is ticket.refusal:
                 self._end_turn(ticket)
 
-    def gone(self, ticket: PendingPost, why: str) -> None:
+    def on_end(self, ticket: PendingPost, reason: str) -> None:
         with self._safely():
             if ticket in self._turns:
-                self._turns[ticket].error = why
+                self._turns[ticket].error = reason
                 self._end_turn(ticket)
 
     @contextlib.contextmanager

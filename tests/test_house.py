@@ -31,7 +31,7 @@ LAYERS = [
     ["connection"],  # owns every thread and socket of the client
     ["approvals", "history", "reply", "turn"],
     ["session"],
-    ["agent", "chatbot", "telemetry"],
+    ["agent", "chatbot", "telemetry", "executors"],
     ["engine", "testing", "pytest_plugin"],
     ["notebook", "cli", "quickstart"],
 ]
@@ -57,6 +57,7 @@ HOMES = {
     "dataclasses_json": ["_util"],
     "marshmallow": ["_util"],
     "orjson": ["protocol"],
+    "ray": ["executors"],
     "flask": ["engine"],
     "pydantic": ["engine"],
     "wsproto": ["engine"],
@@ -68,6 +69,7 @@ HOMES = {
     "IPython": ["notebook"],
     "ipywidgets": ["notebook"],
     "click": ["cli"],
+    "dotenv": ["config"],
     "rich": ["cli"],
     "pytest": ["pytest_plugin"],
     "opentelemetry": ["telemetry"],

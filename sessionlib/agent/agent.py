@@ -21,6 +21,7 @@ from sessionlib.agent.models import (
 from sessionlib.agent.run import Runnable
 from sessionlib.agent.serialization import draft, read_agent
 from sessionlib.agent.tool import Tool
+from sessionlib.agent.tools import ToolAdder
 from sessionlib.client import Client, default_client, given_client
 from sessionlib.config import ApiKey, check_id
 from sessionlib.errors import (
@@ -272,22 +273,14 @@ class Agent(Runnable):
         reference = {"object_id": self.id, "object_type": self._number}
         return {**reference, "branch_id": self.branch_id} if self.branch_id else reference
 
-    def add_tool(self, tool: Tool) -> Agent:
-        """Adds a tool.
+    @property
+    def add_tool(self) -> ToolAdder:
+        """Adds a tool: ``agent.add_tool(tool)``, or one of the platform's as ``agent.add_tool.exa_ai(...)``.
 
-        Args:
-            tool: The tool.
-
-        Returns:
-            The agent itself.
-
-        Raises:
-            TypeError: It is not a `Tool`.
+        Either way the agent itself is returned. Arguments of the second form are those of the class that
+        `sessionlib.agent.tools` has for the kind. A TypeError is raised for what is not a `Tool`.
         """
-        if not isinstance(tool, Tool):
-            raise TypeError(f"add_tool takes a Tool, not {type(tool).__name__}")
-        self.tools.append(tool)
-        return self
+        return ToolAdder(self)
 
     def remove_tool(self, tool_or_name: Tool | str) -> None:
         """Removes a tool, if it is there.

@@ -46,6 +46,8 @@ class LocalEngine:
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         api_key: The key that clients need; a random one when not given.
+        batching: Whether posts that wait together are answered in one turn, as on the hosted engine; False
+            gives each post a turn of its own.
         allow_remote: Lets ``host`` be an address that other machines reach; needs an ``api_key``.
         allowed_hosts: Further names in the Host header to answer to, without port.
         allowed_origins: Web pages that may connect, such as "http://localhost:8888"; none by default.
@@ -65,6 +67,7 @@ class LocalEngine:
         port: int = 0,
         api_key: str | None = None,
         *,
+        batching: bool = True,
         allow_remote: bool = False,
         allowed_hosts: Iterable[str] = (),
         allowed_origins: Iterable[str] = (),
@@ -82,6 +85,7 @@ class LocalEngine:
         self._port = port
         self._api_key = secrets.token_urlsafe(32) if api_key is None else check_key(api_key)
         self._allowed = (tuple(allowed_hosts), tuple(allowed_origins))
+        self._batching = batching
         self._limits = limits or Limits()
         # Protects starting and closing.
         self._lock = threading.Lock()
@@ -211,7 +215,7 @@ class LocalEngine:
         alarms = Timers(str(id(self)))
         undo.callback(alarms.close)
         runner = Runner(kit, alarms)
-        hub = SessionRegistry(kit, runner)
+        hub = SessionRegistry(kit, runner, batching=self._batching)
         server = Server(self._host, self._port, hub, Rest(store, hub, self._tools.values()), self._limits)
         self._port = server.port
         undo.callback(server.close)

@@ -83,6 +83,7 @@ def serve(
     db: str | None = None,
     model: str = "demo",
     tools: str | None = None,
+    batching: bool = True,
     allow_remote: bool = False,
     allowed_hosts: Iterable[str] = (),
     allowed_origins: Iterable[str] = (),
@@ -101,6 +102,7 @@ def serve(
         db: The database file; None keeps everything in memory.
         model: The model's name.
         tools: A Python file; its ``@tool`` functions become the tools, and run in processes of their own.
+        batching: Whether posts that wait together are answered in one turn; see `LocalEngine`.
         allow_remote: Lets ``host`` be an address that other machines reach; needs ``SESSIONLIB_API_KEY``.
         allowed_hosts: Further names in the Host header to answer to.
         allowed_origins: Web pages that may connect; none by default.
@@ -121,6 +123,7 @@ def serve(
         host=host,
         port=port,
         api_key=api_key,
+        batching=batching,
         allow_remote=allow_remote,
         allowed_hosts=allowed_hosts,
         allowed_origins=allowed_origins,

@@ -136,7 +136,7 @@ def test_buttons_go_when_no_answer_is_needed_any_more(engine: ScriptEngine, tool
         kernel.run("print(next(e for e in session.listen(timeout=10) if e.is_complete).text)")
     """
     in_kernel(engine, source)
-    assert toolbox.denied == ["nobody decided within 3 s"]
+    assert toolbox.denied == ["no decision within 3 s"]
 
 
 def test_leaving_the_session_ends_the_question(engine: ScriptEngine, toolbox: Toolbox) -> None:

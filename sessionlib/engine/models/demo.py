@@ -27,12 +27,15 @@ class DemoModel:
 
     def answer(self, question: ModelRequest) -> Iterator[Chunk]:
         """Gives the one answer there is to this question."""
-        if question.messages[-1].results:
-            yield from _pieces(
-                _introduce(question, "\n".join(_report(result) for result in question.messages[-1].results))
-            )
-            return
         latest = _latest(question.messages)
+        if question.messages[-1].results:
+            told = [_report(result) for result in question.messages[-1].results]
+            # Posts that share the turn with a command get their answer too.
+            others = [said for said in latest if not _COMMAND.search(said.text)]
+            if others:
+                told.append(_quote(others))
+            yield from _pieces(_introduce(question, "\n".join(told)))
+            return
         commands = _COMMAND.findall("\n".join(said.text for said in latest))
         if commands:
             yield from (_call(name, arguments.strip()) for name, arguments in commands)
@@ -49,11 +52,13 @@ def _introduce(question: ModelRequest, text: str) -> str:
 
 
 def _latest(said: tuple[ModelMessage, ...]) -> list[ModelMessage]:
+    # What the turn has to answer: the posts before its steps with tools.
     latest: list[ModelMessage] = []
     for item in reversed(said):
-        if item.role != "user":
+        if item.role == "user":
+            latest.insert(0, item)
+        elif latest or not item.results:
             break
-        latest.insert(0, item)
     return latest
 
 
@@ -66,9 +71,9 @@ def _call(name: str, arguments: str) -> RequestedCall:
 
 
 def _quote(latest: list[ModelMessage]) -> str:
-    text = "\n".join(said.text for said in latest if said.text)
-    if len(text) > _QUOTED_CHARS:
-        text = text[:_QUOTED_CHARS] + "…"
+    # Each message has its share, so that the answer to several contains every one of them.
+    texts = [said.text if len(said.text) <= _QUOTED_CHARS else said.text[:_QUOTED_CHARS] + "…" for said in latest]
+    text = "\n".join(filter(None, texts))
     files = [f"{file.name} ({file.mime_type}, {file.size} bytes)" for said in latest for file in said.files]
     told = [f'You said: "{text}"'] if text else []
     told += [f"You sent: {', '.join(files)}"] if files else []

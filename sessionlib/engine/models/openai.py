@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sessionlib._util.timing import Backoff
+from sessionlib._util.retry import Backoff
 from sessionlib.engine.errors import ModelError
 from sessionlib.engine.models.base import (
     Attachment,

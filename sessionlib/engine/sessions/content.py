@@ -12,10 +12,12 @@ from sessionlib.engine.store.records import Json, StoredCall, new_id
 from sessionlib.engine.store.sessions import File
 from sessionlib.engine.tools import Outcome
 
-__all__ = ["USER", "ApprovalAnswer", "Posting", "read_answer", "read_posting"]
+__all__ = ["FILE_CHARS", "USER", "ApprovalAnswer", "Posting", "read_answer", "read_posting"]
 
 USER: Json = {"user_id": "local"}
 _NAME_CHARS = 255
+FILE_CHARS = 20_000
+"""Characters of a file that a model is shown."""
 
 
 @dataclass
@@ -24,6 +26,12 @@ class Posting:
 
     contents: list[Json] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
+
+    @property
+    def chars(self) -> int:
+        """What the post may add to a model's input, in characters."""
+        texts = sum(len(str(content.get("value", ""))) for content in self.contents)
+        return texts + sum(min(len(data), FILE_CHARS) for *_, data in self.files)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from sessionlib.engine.limits import Limits
 from sessionlib.engine.models import Attachment, CallResult, ModelMessage
+from sessionlib.engine.sessions.content import FILE_CHARS
 from sessionlib.engine.store import Store
 from sessionlib.engine.store.records import Message, StoredCall, StoredTurn
 
 __all__ = ["recall"]
 
-_FILE_CHARS = 20_000
 _Step = tuple[int, int]
 
 
@@ -58,7 +58,7 @@ def _text(file_id: str, mime_type: str, store: Store) -> str | None:
     if not mime_type.startswith("text/") and mime_type not in ("application/json", "application/xml"):
         return None
     found = store.sessions.find_file(file_id)
-    return None if found is None else found[2][: 4 * _FILE_CHARS].decode(errors="replace")[:_FILE_CHARS]
+    return None if found is None else found[2][: 4 * FILE_CHARS].decode(errors="replace")[:FILE_CHARS]
 
 
 def _step(step: int, messages: list[Message], calls: list[StoredCall]) -> Iterable[ModelMessage]:

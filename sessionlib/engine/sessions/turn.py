@@ -100,9 +100,12 @@ class TurnRun:
 
     def _advance(self) -> bool:
         # Whether the turn has ended; otherwise it waits for a person.
-        self._close_older()
-        self._kit.store.sessions.set_turn(self._turn.number, "running")
-        self._tell(ParticipantStatus.PROCESSING)
+        with self._session.posting:
+            # First of all: a post may not join a turn that has failed in the meantime.
+            self._session.close_batch(self._turn)
+            self._close_older()
+            self._kit.store.sessions.set_turn(self._turn.number, "running")
+            self._tell(ParticipantStatus.PROCESSING)
         while True:
             if not self._bench.busy:
                 self._stop.check()

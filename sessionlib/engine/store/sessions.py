@@ -63,16 +63,30 @@ class Sessions:
         self._database.write(work)
 
     def post(
-        self, session_id: str, sender: Json, contents: Sequence[Json], files: Sequence[File], quota: int
+        self,
+        session_id: str,
+        sender: Json,
+        contents: Sequence[Json],
+        files: Sequence[File],
+        quota: int,
+        into: StoredTurn | None = None,
     ) -> Posted:
-        """Keeps one post, its files, and the queued turn that will answer it.
+        """Stores one post, its files, and the queued turn that will answer it.
+
+        Args:
+            session_id: The session.
+            sender: Who the messages are from.
+            contents: The messages.
+            files: The files in them.
+            quota: Bytes that all files of the session may have.
+            into: A queued turn to put the post into; None makes one.
 
         Raises:
-            RefusedError: The session's files would exceed ``quota`` bytes.
+            RefusedError: The session's files would exceed ``quota``.
         """
 
         def work(db: sqlite3.Connection) -> Posted:
-            turn = _insert_turn(db, session_id)
+            turn = into or _insert_turn(db, session_id)
             _insert_files(db, session_id, files, quota)
             ids = [insert_message(db, session_id, turn.number, 0, sender, content).id for content in contents]
             return Posted(turn, ids)

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from sessionlib.client import Client
 from sessionlib.config import ApiKey
+from sessionlib.net.listener import TcpListener
 from sessionlib.testing.faults.link import JOIN_TIMEOUT, Link, reset
-from sessionlib.testing.faults.listener import FaultListener
 from sessionlib.testing.faults.toxics import Direction, How
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class FaultProxy:
         # Protects the links, and tells of each new one.
         self._changed = threading.Condition(threading.Lock())
         self._links: list[Link] = []
-        self._listener: FaultListener | None = None
+        self._listener: TcpListener | None = None
         self._introduce: Callable[[str], object] = lambda authority: None
 
     @classmethod
@@ -174,7 +174,7 @@ class FaultProxy:
     def up(self) -> None:
         """Takes connections, on the same port as before."""
         if self._listener is None:
-            self._listener = FaultListener(self._adopt, self.port, "fault-proxy-accept", self.host)
+            self._listener = TcpListener(self._adopt, self.port, self.host, name="fault-proxy-accept").start()
             self.port = self._listener.port
             self._introduce(f"{self.host}:{self.port}")
 

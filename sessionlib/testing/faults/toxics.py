@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from sessionlib.testing.faults.waiting import Waker
+from sessionlib.net.sockets import Waker
 
 __all__ = ["Direction", "How", "Toxics"]
 

@@ -233,7 +233,8 @@ def test_too_many_turns_in_the_queue_are_refused() -> None:
         go.wait(10)
         yield Text("done")
 
-    with LocalEngine(model=Scripted(slow), limits=Limits(queued_turns=2)) as engine, Caller.on(engine) as caller:
+    local = LocalEngine(model=Scripted(slow), limits=Limits(queued_turns=2), batching=False)
+    with local as engine, Caller.on(engine) as caller:
         answers = [caller.post(f"{number}") for number in range(4)]
         assert [answer["success"] for answer in answers] == [True, True, True, False]
         assert answers[3]["code"] == "too_many_turns"
