@@ -160,6 +160,8 @@ class LocalModel:
     Args:
         path: The weights; those of `sessionlib.engine.models.llama.pull` when not given.
         threads: CPU threads it uses; all but one when not given.
+        confirms_tools: Whether every tool call waits for a person, those of ``auto_run`` tools too: so small a
+            model calls tools on a whim.
 
     Raises:
         ModelError: ``xllamacpp`` is not installed, or the weights are not there or cannot be loaded.
@@ -167,7 +169,10 @@ class LocalModel:
 
     name = "local"
 
-    def __init__(self, path: str | Path | None = None, *, threads: int | None = None) -> None:
+    def __init__(
+        self, path: str | Path | None = None, *, threads: int | None = None, confirms_tools: bool = True
+    ) -> None:
+        self.confirms_tools = confirms_tools
         weights = Path(path) if path is not None else weights_path()
         if not weights.is_file():
             how = "fetch them with: sessionlib models pull" if path is None else "check the path"
