@@ -47,7 +47,7 @@ with Session(session_id="s1", client=client) as session:
 for name in ("talk.jsonl", "talk.json", "talk.md", "talk.txt", "talk.csv"):
     history.save(folder / name)
 assert History.load(folder / "talk.jsonl") == history
-assert "You asked" in history.to_markdown() and history._repr_markdown_()
+assert "You asked" in history.to_markdown() and history._repr_html_()
 assert len(reply.times) == len(reply.events)
 results = list(Agent("a1", agent_type="conversational", client=client).map(["one", "two"]))
 assert "2 answers" in repr(latencies(results))

@@ -65,6 +65,8 @@ HOMES = {
     "openai": ["engine"],
     "pandas": ["display", "history"],
     "matplotlib": ["display"],
+    "markdown_it": ["display"],
+    "pygments": ["display"],
     "tqdm": ["_util"],
     "IPython": ["notebook"],
     "ipywidgets": ["notebook"],

@@ -275,12 +275,14 @@ def _read_line(prompt: str, *, paste: bool = False) -> str:
         EOFError: The input ended, or Ctrl-D was pressed.
     """
     sys.stdout.flush()
+    if kernel_here() is not None:
+        return input(prompt)  # asks the front end, and discards stale input itself
     try:
         termios: Any = importlib.import_module("termios")
         keyboard = sys.stdin.fileno()
         before = termios.tcgetattr(keyboard)
     except (ImportError, AttributeError, OSError, ValueError):
-        return input(prompt)  # a kernel, which discards stale input itself, or no terminal of this kind
+        return input(prompt)  # no terminal of this kind, as on Windows or in IDLE
     except Exception as error:
         raise EOFError from error
     raw = [*before[:3], before[3] & ~(termios.ICANON | termios.ECHO), *before[4:6], list(before[6])]

@@ -25,7 +25,7 @@ def test_a_cell_that_asks_gets_a_prompt(engine: ScriptEngine, toolbox: Toolbox) 
         kernel.run("print(session.ask('run refund refund refund').text)", "y", "e", "12", "d", "no more")
         assert len(kernel.prompts) == 5, kernel.prompts
         assert "[y]es, [n]o" in kernel.prompts[0]
-        assert "The agent asks to run refund:\\n  order = 7" in kernel.text
+        assert 'The agent asks to run "refund":\\n  "order" = 7' in kernel.text
         assert kernel.text.endswith("done\\n")
         assert kernel.widgets == {}
     """
