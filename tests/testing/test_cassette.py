@@ -205,10 +205,15 @@ def test_a_session_goes_on_after_a_large_upload_was_recorded(live: LocalEngine, 
     assert sizes == [len(data), len(data) - 1]
 
 
-def test_a_session_goes_on_after_a_large_upload_that_failed(live: LocalEngine, tape: Path, nowhere: Client) -> None:
+@pytest.mark.parametrize("reads", [1, 4], ids=["before it was sent", "in the middle"])
+def test_a_session_goes_on_after_a_large_upload_that_failed(
+    live: LocalEngine, tape: Path, nowhere: Client, reads: int
+) -> None:
+    """Before anything has left, the connection stays in use; after that, another one takes its place."""
+
     class Broken:
         def __init__(self) -> None:
-            self.left = 4
+            self.left = reads
 
         def read(self, size: int = -1) -> bytes:
             self.left -= 1
