@@ -42,6 +42,8 @@ MANY = 8
 # How deltas are told from other frames without parsing these, nearly always.
 DELTA_MARK = b'"message_delta"'
 GUESSED = 32
+# Frames that answer a call, or may.
+_REPLY_TYPES = frozenset({"get_messages", "error"})
 
 
 class SessionState(StrEnum):
@@ -275,25 +277,41 @@ class ClientProtocol:
         events: list[SessionEvent] = []
         runs: list[Run] = []
         received.append(Received(events, runs))
-        if not codec.fast_path or self.session_id is None or len(messages) < MANY or self._halves:
-            for message in messages:
-                events, runs = self._add(self.frame_of(message), events, runs, received)
-            return
+        is_burst = codec.fast_path and self.session_id is not None and len(messages) >= MANY and not self._halves
         left = iter(messages)
         for message in left:
             # Only a guess: whatever is wrong for a run is left to the plain path by it, and the other way round.
-            if DELTA_MARK not in bytes(message[:GUESSED]) or self._halves:
-                events, runs = self._add(self.frame_of(message), events, runs, received)
+            if is_burst and DELTA_MARK in bytes(message[:GUESSED]) and not self._halves:
+                run, behind = parse_run(itertools.chain((message,), left), self.known_id, events)
+                if run is not None:
+                    runs.append(run)
+                if behind is END:
+                    return
+                if isinstance(behind, HalfCharacterError):
+                    frame = self._mended(check_frame(behind.frame))
+                elif isinstance(behind, SessionProtocolError):
+                    raise behind
+                else:
+                    frame = check_frame(behind)
+            else:
+                try:
+                    frame = parse_frame(message)
+                except HalfCharacterError as error:
+                    frame = self._mended(check_frame(error.frame))
+                else:
+                    if self._halves:
+                        frame = self._mended(frame)
+            if frame["type"] in _REPLY_TYPES and (
+                frame["type"] != "error" or frame.get("request_type") in _REPLY_TYPES
+            ):
+                # The caller that waits for it may rely on having what came before it.
+                received[-1] = Received(events, runs, frame)
+                events, runs = [], []
+                received.append(Received(events, runs))
                 continue
-            run, behind = parse_run(itertools.chain((message,), left), self.session_id, events)
-            if run is not None:
-                runs.append(run)
-            if isinstance(behind, HalfCharacterError):
-                behind = self._mended(check_frame(behind.frame))
-            if isinstance(behind, SessionProtocolError):
-                raise behind
-            if behind is not END:
-                events, runs = self._add(check_frame(behind), events, runs, received)
+            event = self.event_of(frame)
+            if event is not None:
+                events.append(event)
 
     def frame_of(self, message: Payload) -> Frame:
         """Returns the frame in a text message, whole characters in it.
@@ -320,24 +338,6 @@ class ClientProtocol:
             self._halves[message_id], value = value[-1], value[:-1]
         mended: Frame = without_halves({**frame, "value": value})
         return mended
-
-    def _add(
-        self, frame: Frame, events: list[SessionEvent], runs: list[Run], received: list[Received]
-    ) -> tuple[list[SessionEvent], list[Run]]:
-        if frame["type"] in ("get_messages", "error") and self._may_be_reply(frame):
-            # The thread that waits for it may rely on having what came before it.
-            received[-1] = Received(events, runs, frame)
-            events, runs = [], []
-            received.append(Received(events, runs))
-            return events, runs
-        event = self.event_of(frame)
-        if event is not None:
-            events.append(event)
-        return events, runs
-
-    @staticmethod
-    def _may_be_reply(frame: Frame) -> bool:
-        return frame["type"] == "get_messages" or frame.get("request_type") == "get_messages"
 
     def event_of(self, frame: Frame) -> SessionEvent | None:
         """Returns the event that a frame becomes, if it becomes one of this session.

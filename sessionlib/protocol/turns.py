@@ -336,8 +336,9 @@ class TurnTracker:
         if not self._sent:
             return None
         # An ack does not come after the whole of its turn: it is rather that of the next post, and the first had none.
-        passed = [post for post in self._sent if not _was_passed_over(post)]
-        post = passed[0] if passed else self._sent[0]
+        post = self._sent[0]
+        if len(self._sent) > 1:
+            post = next((other for other in self._sent if not _was_passed_over(other)), post)
         self._sent.remove(post)
         self._note_step()
         if event.type is _ERROR:
@@ -380,6 +381,9 @@ class TurnTracker:
         if self._alone and self.batches and not self._open:
             self.batches = None  # whose turn is it, if all posts had been answered?
         waiting = [post for post in self._open if post.acknowledged]
+        if len(waiting) == 1 and len(self._open) == 1 and turn.turn_id is None and waiting[0]._by_batch is None:
+            self._assign(waiting[0], turn)  # as nearly always
+            return
         if turn.turn_id is not None and any(post.turn_id is not None for post in waiting):
             for post in waiting:
                 if post.turn_id == turn.turn_id:
@@ -436,7 +440,7 @@ class TurnTracker:
         for post in owners:
             if not self._acks_seen and post in self._sent:
                 self._sent.remove(post)
-        unproven = [post for post in self._open if post._unacknowledged_turn is turn]
+        unproven = [post for post in self._open if post._unacknowledged_turn is turn] if self._open else []
         if not unproven:
             return owners, held
         if self._alone and self._acks_seen and not self._acks_come_first:

@@ -146,8 +146,11 @@ class Hub:
             # Deltas in a row belong together, and only the first of them changes anything.
             if is_delta and in_deltas:
                 continue
-            if readers and at > start:
-                self._hand_out(events[start:at], owners, held, taken, unattended)
+            if at > start and readers:
+                if held is None and len(owners) == 1 and owners[0] in taken and owners[0] not in self._paused:
+                    taken[owners[0]].extend(events[start:at])  # as nearly always
+                else:
+                    self._hand_out(events[start:at], owners, held, taken, unattended)
             start, in_deltas = at, is_delta
             owners, held = follow(event)
             if owners or kind is SessionEventType.PONG:
