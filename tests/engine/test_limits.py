@@ -21,6 +21,7 @@ import websocket
 
 from sessionlib.engine import Limits, LocalEngine
 from sessionlib.protocol import frames
+from tests.engine.conftest import refund
 from tests.support.engine import (
     Address,
     Caller,
@@ -540,9 +541,10 @@ def _together(count: int, work: Callable[[int], None]) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_fifty_clients_of_one_session_see_one_transcript(engine: LocalEngine) -> None:
+def test_fifty_clients_of_one_session_see_one_transcript() -> None:
     """100 rounds: all of them post in turn and answer at once; the first answer stands."""
     with contextlib.ExitStack() as stack:
+        engine = stack.enter_context(LocalEngine(tools=[refund], batching=False))
         first = stack.enter_context(Caller.on(engine))
         callers = [first]
         callers += [stack.enter_context(Caller.on(engine, session_id=first.session_id)) for _ in range(49)]
