@@ -257,10 +257,10 @@ class ChatStream:
             return
         origin = self._message_origin()
         for call in sorted(self._calls, key=lambda call: call.order):
-            own = {"id": call.id, "extra": call.extra} if call.id or call.extra else {}
+            own = {"id": join_surrogates(call.id), "extra": _clean(call.extra)} if call.id or call.extra else {}
             beside = {**own, **({"message": origin} if origin else {})}
             origin = {}  # kept once, with the first call
-            yield RequestedCall(call.name, parse_arguments(call.arguments), beside or None)
+            yield RequestedCall(join_surrogates(call.name), parse_arguments(call.arguments), beside or None)
 
     def _unusual_end(self) -> Finish | None:
         reason = self._reason or ""
@@ -268,9 +268,8 @@ class ChatStream:
         if reason in _LENGTH:
             return Finish("length", "The model's answer was cut off at the most tokens that it may have.")
         if self._refusal or reason in _REFUSED:
-            return Finish(
-                "refusal", f"The model refused to answer: {self._refusal[:300].strip() or 'it gave no reason'}"
-            )
+            words = join_surrogates(self._refusal[:300]).strip()
+            return Finish("refusal", f"The model refused to answer: {words or 'it gave no reason'}")
         if reason in _FILTERED:
             kind, what = "content_filter", "was withheld by the endpoint's content filter"
         elif reason in _FAILED:
@@ -315,7 +314,7 @@ class ChatStream:
         name = _string(function.get("name"))
         call = self._find_call(part, name, arguments)
         if not call.name:
-            call.name = join_surrogates(name)
+            call.name = name
         elif name != call.name and call.name not in self._offered:
             # Sent so far and again, or the rest of it.
             call.name = name if name.startswith(call.name) else call.name + name

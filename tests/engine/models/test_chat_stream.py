@@ -156,6 +156,7 @@ ADD, SUB = ("add", {"a": 1}), ("sub", {"b": 2})
         ([delta(function_call={"name": "add", "arguments": '{"a":'}), delta(function_call={"arguments": "1}"})], [ADD]),
         ([calls(part(0, "c", name="functions.add", arguments="{}"))], [("functions.add", {})]),
         ([calls(part(0, "c", name="", arguments="{}"))], [("", {})]),
+        ([calls(part(0, "c\ud83d", name="a\ud83d", arguments="{}"))], [("a\ufffd", {})]),
         ([delta(tool_calls=part(0, "c", name="add", arguments='{"a":1}'))], [ADD]),
         ([delta(tool_calls=[None, "x", part(0, "c", name="add", arguments='{"a":1}')])], [ADD]),
     ],
