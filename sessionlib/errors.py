@@ -137,8 +137,8 @@ class ApiError(SessionlibError):
         return f"{self.method} {self.endpoint} was answered with {self.status_code}{said}{hint}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        told = (self.status_code, self.method, self.endpoint, self.error_message, self.retry_after)
-        return (api_error, (*told, isinstance(self, HandshakeError)))
+        details = (self.status_code, self.method, self.endpoint, self.error_message, self.retry_after)
+        return (api_error, (*details, isinstance(self, HandshakeError)))
 
 
 _HINTS = {

@@ -10,19 +10,19 @@ __all__ = ["is_free", "kernel_here", "runs_a_cell", "shell_here", "takes_input",
 
 
 def shell_here() -> Any:
-    """Gives the IPython that this process runs in; None when it runs in none."""
-    # Whoever is in a notebook has IPython loaded; nobody else is made to load it.
+    """Returns the IPython that this process runs in; None when it runs in none."""
+    # In a notebook IPython is loaded; elsewhere it is not imported for this.
     ipython = sys.modules.get("IPython")
     return None if ipython is None else ipython.get_ipython()
 
 
 def this_cell() -> int | None:
-    """Gives the number of the cell that is being run; None outside of IPython."""
+    """Returns the number of the cell that is being run; None outside of IPython."""
     return getattr(shell_here(), "execution_count", None)
 
 
 def kernel_here() -> Any:
-    """Gives the Jupyter kernel that this process is; None when it is none."""
+    """Returns the Jupyter kernel that this process is; None when it is none."""
     return getattr(shell_here(), "kernel", None)
 
 

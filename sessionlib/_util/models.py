@@ -47,7 +47,7 @@ def _mixin() -> Any:
 
 
 class JsonModel:
-    """Gives a dataclass `to_dict`, `to_json`, `from_dict`, `from_json` and `schema`.
+    """Returns a dataclass `to_dict`, `to_json`, `from_dict`, `from_json` and `schema`.
 
     These cost tens to hundreds of microseconds an object; nothing on the way of a streamed event
     calls them.
@@ -56,7 +56,7 @@ class JsonModel:
     __slots__ = ()
 
     def to_dict(self, encode_json: bool = False) -> dict[str, Any]:
-        """Gives the fields as a dict, nested models included.
+        """Returns the fields as a dict, nested models included.
 
         Args:
             encode_json: Whether to turn values into what JSON has (enums into strings and so on).
@@ -65,7 +65,7 @@ class JsonModel:
         return fields
 
     def to_json(self, **options: Any) -> str:
-        """Gives the fields as a JSON text; ``options`` go to `json.dumps`."""
+        """Returns the fields as a JSON text; ``options`` go to `json.dumps`."""
         text: str = _mixin().to_json(self, **options)
         return text
 
@@ -100,7 +100,7 @@ class JsonModel:
 
     @classmethod
     def schema(cls, **options: Any) -> Schema:
-        """Gives a marshmallow schema of the model; ``options`` go to it (``many=True`` and so on)."""
+        """Returns a marshmallow schema of the model; ``options`` go to it (``many=True`` and so on)."""
         made: Schema = _mixin().schema.__func__(cls, **options)
         return made
 
@@ -117,14 +117,14 @@ class OpenModel(JsonModel):
     extra: dict[str, Any]
 
     def to_dict(self, encode_json: bool = False) -> dict[str, Any]:
-        """Gives the fields, known and unknown, as a dict; see `JsonModel.to_dict`."""
+        """Returns the fields, known and unknown, as a dict; see `JsonModel.to_dict`."""
         known = super().to_dict(encode_json)
         extra: dict[str, Any] = known.pop("extra")
         local = {field.name for field in fields(self) if not field.metadata.get("wire", True)}  # type: ignore[arg-type]
         return {**extra, **{name: value for name, value in known.items() if name not in local}}
 
     def model_dump(self) -> dict[str, Any]:
-        """Gives what `to_dict` gives; for code written for the official SDK, whose models have it."""
+        """Returns what `to_dict` gives; for code written for the official SDK, whose models have it."""
         return self.to_dict()
 
     @classmethod

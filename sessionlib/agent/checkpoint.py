@@ -1,7 +1,7 @@
 """What is known of each prompt of a map: the session it was posted in, and its result.
 
 An executor may run one job twice: Dask after it lost a worker, or a result that was kept there; Ray after a crash. So
-each attempt claims its prompt here before it posts it, and only one claim succeeds. Whoever comes later finds the
+each attempt claims its prompt here before it posts it, and only one claim succeeds. A later attempt finds the
 session's id, and collects the answer there. In the memory of one process that is a dict; across processes of a machine
 it is an SQLite file, which is a checkpoint as well when it is kept.
 """

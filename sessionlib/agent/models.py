@@ -159,9 +159,9 @@ class ConversationalAgentRunResult(JsonModel):
         session_id: The session it was given in.
         status: "complete" or "error".
         error: What went wrong, or None.
-        events: The events of the turn, without the pieces of text unless they were asked for.
+        events: The events of the turn, without the deltas unless they were asked for.
         duration: Seconds from the post to the end of the turn; None where there was no turn.
-        first_delta: Seconds from the post to the first piece of text; None when there was none.
+        first_delta: Seconds from the post to the first delta; None when there was none.
         index: With `Agent.map`, the number of its prompt, from 0; not part of the JSON form.
         prompt: With `Agent.map`, its prompt; not part of the JSON form.
     """

@@ -348,7 +348,7 @@ class _ActionRequired(Exception):
 
 
 def _read(turn: Turn, how: OneShot) -> Iterator[SessionEvent]:
-    """Gives the events of a turn to its end, or to the first error in it."""
+    """Returns the events of a turn to its end, or to the first error in it."""
     try:
         for event in turn.attended():
             yield event
@@ -379,7 +379,7 @@ def _result(turn: Turn, events: list[SessionEvent], how: OneShot) -> Conversatio
 
 
 def _is_error(event: SessionEvent) -> bool:
-    # That something may have been missed while the link was down does not end a turn.
+    # That something may have been missed while the connection was down does not end a turn.
     return event.error is not None and event.error != GAP
 
 

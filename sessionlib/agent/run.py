@@ -35,7 +35,7 @@ def run_functional(
 
 
 def merge_skill(additional_instructions: str | None, skill: Any) -> str | None:
-    """Gives the instructions for one run, with a skill's ``content`` after those of the caller."""
+    """Returns the instructions for one run, with a skill's ``content`` after those of the caller."""
     if skill is None:
         return additional_instructions
     parts = (additional_instructions, getattr(skill, "content", None))
@@ -72,8 +72,8 @@ def _upload(name: str, value: Any) -> Upload | None:
     return name, (file_name or name, data.encode() if isinstance(data, str) else data)
 
 
-def _result(agent: Runnable, told: Any, path: str) -> AgentRunResult:
-    answer = object_of(told, f"POST {path}")
+def _result(agent: Runnable, details: Any, path: str) -> AgentRunResult:
+    answer = object_of(details, f"POST {path}")
     names = {config.server_id: name for name, config in agent.outputs.items() if config.server_id}
     return AgentRunResult(
         outputs={names.get(key, key): value for key, value in (answer.get("outputs") or {}).items()},
@@ -135,7 +135,7 @@ class Runnable(Resource):
         """Runs the agent once and waits for what it gives.
 
         A functional agent takes inputs and gives outputs. A conversational one takes a message, as
-        `Session.send` does, and gives its answer; the session around them is not seen.
+        `Session.send` does, and returns its answer; the session around them is not seen.
 
         Args:
             inputs: For a functional agent, values by the names of its inputs; for an input of type "file", "audio" or
@@ -146,7 +146,7 @@ class Runnable(Resource):
             files: Files that go with the message.
             session_id: A session to go on with, instead of a new one; it stays alive.
             keep_alive: Whether a new session stays alive, to go on with under the result's ``session_id``.
-            include_deltas: Whether the result's events hold the pieces of text too.
+            include_deltas: Whether the result's events hold the deltas too.
             timeout: Seconds for the whole run.
             on_approval: Decides about approval requests.
 

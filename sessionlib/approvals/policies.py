@@ -120,7 +120,7 @@ def quoted(name: str) -> str:
 
 
 def parse_argument(text: str, proposed: object) -> Any:
-    """Gives the value that a person has typed in place of a proposed one.
+    """Returns the value that a person has typed in place of a proposed one.
 
     What was a text stays one; anything else is read as JSON, and is a text if it is none.
     """

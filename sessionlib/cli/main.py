@@ -86,14 +86,14 @@ def _prepare_streams() -> None:
 
 
 def _fail(error: Exception, debug: Debug) -> int:
-    told, status = explain(error)
+    details, status = explain(error)
     if debug.on:
         traceback.print_exception(error)
-    tell(told)
+    tell(details)
     return status
 
 
 def _reader_is_gone() -> int:
-    # Python flushes stdout once more at its end, and would complain.
+    # Python flushes stdout again at its end, and would complain.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1

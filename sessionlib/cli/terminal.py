@@ -99,10 +99,10 @@ class Screen:
         self._start()
         for piece in self._streamed.new_text(event):
             self._add(piece)
-        told = describe(event)
-        if told is not None:
+        details = describe(event)
+        if details is not None:
             self._end_message()
-            self._print(Text(f"  {told}", "red" if event.type is SessionEventType.ERROR else _QUIET))
+            self._print(Text(f"  {details}", "red" if event.type is SessionEventType.ERROR else _QUIET))
         elif event.is_complete:
             self._end_message()
         elif event.is_turn_end:

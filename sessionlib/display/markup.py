@@ -1,7 +1,7 @@
 """Texts of agents and people as HTML in which nothing that they wrote can run.
 
 A notebook lets a cell's HTML do anything in its page, and the page can run code in the kernel. So Markdown is rendered
-here, without raw HTML and without pictures (loading one sends its address to its server), and links lead only to
+here, without raw HTML and without pictures (loading one sends its address to its server), and connections lead only to
 web pages and mail, after a click.
 """
 
@@ -26,7 +26,7 @@ def safe_html(text: object) -> str:
 
 
 def markdown_html(text: str) -> str:
-    """Returns Markdown as HTML without raw HTML, pictures or links that could run something.
+    """Returns Markdown as HTML without raw HTML, pictures or connections that could run something.
 
     Where markdown-it-py is missing (the extra ``notebook`` brings it), the text is shown as it was written.
     """
@@ -41,7 +41,7 @@ def markdown_html(text: str) -> str:
 def _renderer() -> Any:
     from markdown_it import MarkdownIt  # an extra, and heavier than all of this module
 
-    # Without the rule for pictures, ![a](b) is an exclamation mark and a link.
+    # Without the rule for pictures, ![a](b) is an exclamation mark and a connection.
     renderer = MarkdownIt("commonmark", {"html": False, "highlight": _highlight})
     renderer.enable(["table", "strikethrough"]).disable("image")
     # By default markdown-it lets relative addresses pass, and these are the notebook server's own.
@@ -62,7 +62,7 @@ def _link_open(renderer: Any, tokens: Sequence[Any], at: int, options: Any, env:
 
 
 def _link_close(renderer: Any, tokens: Sequence[Any], at: int, options: Any, env: Any) -> str:
-    """Ends a link with its address, where its text is another."""
+    """Ends a connection with its address, where its text is another."""
     opened = max(number for number in range(at) if tokens[number].type == "link_open")
     address = str(tokens[opened].attrs["href"])
     text = "".join(token.content for token in tokens[opened:at])

@@ -28,7 +28,7 @@ _MAX_VALUE = 200
 
 
 def one_line(text: str, limit: int = _MAX_LINE) -> str:
-    """Gives a text as one line that is fit for a terminal.
+    """Returns a text as one line that is fit for a terminal.
 
     Args:
         text: The text.
@@ -44,7 +44,7 @@ def is_terminal(stream: IO[Any] | None) -> bool:
 
 
 def size_of(count: float) -> str:
-    """Gives a number of bytes in words."""
+    """Returns a number of bytes in words."""
     if count < 1024:
         return f"{count} bytes"
     for unit in ("KB", "MB"):
@@ -55,17 +55,17 @@ def size_of(count: float) -> str:
 
 
 def count_of(number: int, thing: str) -> str:
-    """Gives a number of things, such as "2 events"."""
+    """Returns a number of things, such as "2 events"."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def time_in_words(seconds: float) -> str:
-    """Gives a time in words, to three digits."""
+    """Returns a time in words, to three digits."""
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 
 def call_text(tool_name: str, arguments: Mapping[str, Any]) -> str:
-    """Gives a tool's call as it would stand in Python."""
+    """Returns a tool's call as it would stand in Python."""
     given = ", ".join(f"{name}={_value(value)}" for name, value in arguments.items())
     return one_line(f"{tool_name or 'a tool'}({given})")
 
@@ -83,7 +83,7 @@ class Streamed:
         self._seen: defaultdict[str | None, list[str]] = defaultdict(list)
 
     def new_text(self, event: SessionEvent) -> list[str]:
-        """Gives the pieces of text to show for an event, most often one or none."""
+        """Returns the deltas to show for an event, most often one or none."""
         if event.delta:
             self._seen[event.message_id].append(event.delta)
             return [event.delta]
@@ -92,7 +92,7 @@ class Streamed:
         seen, text = "".join(self._seen.pop(event.message_id, ())), str(event.text)
         if text.startswith(seen):
             return [text[len(seen) :]] if len(text) > len(seen) else []
-        return ["\n\n", text]  # pieces were lost on the way: the whole of it, once more
+        return ["\n\n", text]  # pieces were lost on the way: the whole of it, again
 
 
 class TextPrinter:
@@ -133,7 +133,7 @@ class TextPrinter:
 
 
 def describe(event: SessionEvent) -> str | None:
-    """Gives an event in one line; None for what is not worth one."""
+    """Returns an event in one line; None for what is not worth one."""
     words = _WORDS.get(event.type)
     return None if words is None else words(event.data)
 

@@ -174,7 +174,7 @@ class LocalEngine:
     answer_to = allow_host  # its former name
 
     def client(self) -> Client:
-        """Gives a client of this engine; it is closed with the engine.
+        """Returns a client of this engine; it is closed with the engine.
 
         Raises:
             EngineError: The engine is not running.

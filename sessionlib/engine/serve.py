@@ -37,7 +37,7 @@ class KeptKey:
 
 
 def key_path() -> Path:
-    """Gives the place of the key file: the user's configuration directory."""
+    """Returns the place of the key file: the user's configuration directory."""
     home = os.environ.get("APPDATA") if os.name == "nt" else os.environ.get("XDG_CONFIG_HOME")
     return Path(home or Path.home() / ".config") / "sessionlib" / "engine.key"
 

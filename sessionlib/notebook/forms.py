@@ -54,7 +54,7 @@ class Field:
         return bool(self.widget.value != self._shown)
 
     def value(self) -> Any:
-        """Gives what it holds.
+        """Returns what it holds.
 
         Raises:
             ValueError: It should be JSON, and is not.

@@ -102,7 +102,7 @@ class LiveReply:
         return self._reply
 
     def wait(self) -> Reply:
-        """Waits in this cell for the end of the turn, and gives the whole answer.
+        """Waits in this cell for the end of the turn, and returns the whole answer.
 
         While it waits, clicks do not come in: what is to be approved is asked at a prompt.
 

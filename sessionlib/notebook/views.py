@@ -43,7 +43,7 @@ class View(Protocol):
         """Takes the next event, and draws if it is time."""
 
     def until_due(self) -> float | None:
-        """Gives the seconds until something should be drawn; None when nothing waits."""
+        """Returns the seconds until something should be drawn; None when nothing waits."""
 
     def draw(self) -> None:
         """Draws what is new."""
@@ -85,7 +85,7 @@ class CellView:
         self._put(self._lines.decided(event, outcome))
 
     def until_due(self) -> float | None:
-        """Gives the seconds until something should be drawn; None when nothing waits."""
+        """Returns the seconds until something should be drawn; None when nothing waits."""
         if not self._stale:
             return None
         last = self._stale[-1]
@@ -122,7 +122,7 @@ class CellView:
         self._touch(section)
 
     def _section(self) -> Section:
-        """Gives the section for a new block."""
+        """Returns the section for a new block."""
         if self._sections[-1].is_full:
             self._sections.append(Section())
         return self._sections[-1]
@@ -151,10 +151,10 @@ class PrintView:
     def show(self, event: SessionEvent) -> None:
         """Prints what is new."""
         self._printer.show(event)
-        told = describe(event)
-        if told is not None and sys.stderr is not None:
+        details = describe(event)
+        if details is not None and sys.stderr is not None:
             self._printer.close()
-            sys.stderr.write(f"{told}\n")
+            sys.stderr.write(f"{details}\n")
 
     def until_due(self) -> None:
         """Nothing ever waits."""
@@ -172,7 +172,7 @@ class Start(Protocol):
 
 
 def show_turn(start: Start, on_approval: ApprovalHandler | None, *, ask: bool = False) -> Reply:
-    """Shows a turn as it comes, on the calling thread, and gives the whole answer.
+    """Shows a turn as it comes, on the calling thread, and returns the whole answer.
 
     Args:
         start: Begins the turn.
@@ -196,7 +196,7 @@ def show_turn(start: Start, on_approval: ApprovalHandler | None, *, ask: bool = 
 
 
 def new_view() -> View:
-    """Gives what a turn is shown on here: the cell, or standard output."""
+    """Returns what a turn is shown on here: the cell, or standard output."""
     if kernel_here() is None:
         return PrintView()
     from sessionlib.notebook.display import below_the_cell
@@ -228,7 +228,7 @@ def decide(request: ApprovalRequest) -> None:
 
 
 def announced(view: View, handler: ApprovalHandler | None) -> ApprovalHandler:
-    """Gives a handler that has everything drawn, and what is asked, before somebody decides."""
+    """Returns a handler that has everything drawn, and what is asked, before somebody decides."""
     if handler is not None:
         check_handler(handler)
 

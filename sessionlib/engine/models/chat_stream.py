@@ -230,7 +230,7 @@ class ChatStream:
             _raise_error_in(choice)
         delta = choice.get("delta")
         if not isinstance(delta, dict):
-            # The answer as a whole: of an endpoint that does not stream, or once more at the end of a stream.
+            # The answer as a whole: of an endpoint that does not stream, or again at the end of a stream.
             delta = choice.get("message")
             if self._has_answer or not isinstance(delta, dict):
                 delta = {}

@@ -26,15 +26,15 @@ class DemoModel:
     name = "demo"
 
     def answer(self, question: ModelRequest) -> Iterator[Chunk]:
-        """Gives the one answer there is to this question."""
+        """Returns the one answer there is to this question."""
         latest = _latest(question.messages)
         if question.messages[-1].results:
-            told = [_report(result) for result in question.messages[-1].results]
+            details = [_report(result) for result in question.messages[-1].results]
             # Posts that share the turn with a command get their answer too.
             others = [said for said in latest if not _COMMAND.search(said.text)]
             if others:
-                told.append(_quote(others))
-            yield from _pieces(_introduce(question, "\n".join(told)))
+                details.append(_quote(others))
+            yield from _pieces(_introduce(question, "\n".join(details)))
             return
         commands = _COMMAND.findall("\n".join(said.text for said in latest))
         if commands:
@@ -75,9 +75,9 @@ def _quote(latest: list[ModelMessage]) -> str:
     texts = [said.text if len(said.text) <= _QUOTED_CHARS else said.text[:_QUOTED_CHARS] + "…" for said in latest]
     text = "\n".join(filter(None, texts))
     files = [f"{file.name} ({file.mime_type}, {file.size} bytes)" for said in latest for file in said.files]
-    told = [f'You said: "{text}"'] if text else []
-    told += [f"You sent: {', '.join(files)}"] if files else []
-    return ". ".join(told) or "You said nothing."
+    details = [f'You said: "{text}"'] if text else []
+    details += [f"You sent: {', '.join(files)}"] if files else []
+    return ". ".join(details) or "You said nothing."
 
 
 def _report(result: CallResult) -> str:

@@ -49,7 +49,7 @@ Progress = Callable[[int, int], object]
 
 
 def weights_path() -> Path:
-    """Gives the place of the weights: the user's cache directory."""
+    """Returns the place of the weights: the user's cache directory."""
     home = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_CACHE_HOME")
     return Path(home or Path.home() / ".cache") / "sessionlib" / "models" / Path(_MEMBER).name
 
@@ -200,7 +200,7 @@ class LocalModel:
             raise ModelError(f"the weights {weights} cannot be loaded: {error}") from error
 
     def answer(self, question: ModelRequest) -> Iterator[Chunk]:
-        """Gives one step: a tool call, or a text as it is made."""
+        """Returns one step: a tool call, or a text as it is made."""
         return produce_in_thread(lambda emit: self._produce(question, emit), question.stop, "local")
 
     def close(self) -> None:
@@ -283,9 +283,9 @@ class _TooLongError(ModelError):
 
 def _failure(chunk: Any) -> ModelError:
     error = chunk.get("error") if isinstance(chunk, dict) else None
-    told = error if isinstance(error, dict) else {"message": str(chunk)[:300]}
-    kind = _TooLongError if told.get("type") == "exceed_context_size_error" else ModelError
-    return kind(f"The local model failed: {told.get('message')}")
+    details = error if isinstance(error, dict) else {"message": str(chunk)[:300]}
+    kind = _TooLongError if details.get("type") == "exceed_context_size_error" else ModelError
+    return kind(f"The local model failed: {details.get('message')}")
 
 
 def _spare_threads() -> int:

@@ -64,12 +64,12 @@ class Request:
     rest: bytes = field(repr=False)
 
     def header(self, name: str) -> str | None:
-        """Gives a header's only value, or None; ``name`` is in lower case."""
+        """Returns a header's only value, or None; ``name`` is in lower case."""
         values = self.header_values(name)
         return values[0] if values else None
 
     def header_values(self, name: str) -> list[str]:
-        """Gives all values of a header; ``name`` is in lower case."""
+        """Returns all values of a header; ``name`` is in lower case."""
         return [value for key, value in self.headers if key == name]
 
 

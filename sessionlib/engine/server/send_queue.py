@@ -18,12 +18,12 @@ TRY_AGAIN_LATER = 1013
 
 
 def text_frame(payload: bytes) -> bytes:
-    """Gives a text message as a server's one unmasked frame (RFC 6455, 5.2), the same for every client."""
+    """Returns a text message as a server's one unmasked frame (RFC 6455, 5.2), the same for every client."""
     return _header(0x81, len(payload)) + payload
 
 
 def close_frame(code: int, reason: str) -> bytes:
-    """Gives a close frame; a reason over 123 bytes is cut."""
+    """Returns a close frame; a reason over 123 bytes is cut."""
     payload = code.to_bytes(2, "big") + reason.encode()[:123].decode(errors="ignore").encode()
     return _header(0x88, len(payload)) + payload
 

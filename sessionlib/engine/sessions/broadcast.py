@@ -1,4 +1,4 @@
-"""Who hears a session, and what somebody who joins has to be told."""
+"""Who receives a session, and what somebody who joins has to be told."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SETTLE_SECONDS = 0.25
 
 
 class Subscriber(Protocol):
-    """Somebody who hears a session's frames; `put` is called under a lock and only queues."""
+    """Somebody who receives a session's frames; `put` is called under a lock and only queues."""
 
     def put(self, data: bytes) -> None:
         """Queues a frame."""
@@ -87,7 +87,7 @@ class Broadcaster:
     def settle(self, but: Subscriber) -> None:
         """Waits a moment for what the other clients have said so far to be done.
 
-        A client that lost its link, or left without waiting, and is back on a new one finds what it
+        A client that lost its connection, or left without waiting, and is back on a new one finds what it
         said on the old one.
         """
         with self._lock:
@@ -97,7 +97,7 @@ class Broadcaster:
             subscriber.settle(deadline)
 
     def close(self, frame: Json, by: Subscriber) -> None:
-        """Tells everybody, and ``by`` in any case, one last frame; nobody hears anything after it."""
+        """Tells everybody, and ``by`` in any case, one last frame; nobody receives anything after it."""
         data = encode(frame)
         with self._lock:
             heard = list({id(subscriber): subscriber for subscriber in (*self._subscribers, by)}.values())
@@ -107,7 +107,7 @@ class Broadcaster:
                 subscriber.put(data)
         _flush(heard)
 
-    # ---- what everybody hears ----------------------------------------------------------------
+    # ---- what everybody receives ----------------------------------------------------------------
 
     def publish(self, frame: Json) -> None:
         """Tells everybody."""
@@ -124,7 +124,7 @@ class Broadcaster:
         _flush(heard)
 
     def conclude(self, turn_id: str, following: str | None) -> list[Subscriber]:
-        """Tells everybody that a turn has ended; gives whom to flush.
+        """Tells everybody that a turn has ended; returns whom to flush.
 
         Args:
             turn_id: The turn.
@@ -172,7 +172,7 @@ class Broadcaster:
             self._streamed = None
 
     def streamed(self) -> tuple[str, str] | None:
-        """Gives id and text so far of the message that is being streamed, or None."""
+        """Returns id and text so far of the message that is being streamed, or None."""
         with self._lock:
             return None if self._streamed is None else (self._streamed[0], "".join(self._streamed[1]))
 

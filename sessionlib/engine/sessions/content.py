@@ -65,22 +65,22 @@ def read_answer(content: Any) -> ApprovalAnswer | None:
     if not isinstance(content, dict) or content.get("type_string") != "response_message":
         return None
     value = content.get("value")
-    told = value.get("tool_call_approval") if isinstance(value, dict) else None
+    details = value.get("tool_call_approval") if isinstance(value, dict) else None
     kept = {"type": "response_message", "value": value}
-    if isinstance(told, dict) and isinstance(told.get("confirm"), dict) and "deny" not in told:
-        return ApprovalAnswer(True, told["confirm"], "", kept)
-    if isinstance(told, dict) and isinstance(told.get("deny"), str) and "confirm" not in told:
-        return ApprovalAnswer(False, {}, told["deny"], kept)
+    if isinstance(details, dict) and isinstance(details.get("confirm"), dict) and "deny" not in details:
+        return ApprovalAnswer(True, details["confirm"], "", kept)
+    if isinstance(details, dict) and isinstance(details.get("deny"), str) and "confirm" not in details:
+        return ApprovalAnswer(False, {}, details["deny"], kept)
     raise RefusedError('an answer holds {"confirm": {...}} or {"deny": "reason"}', "bad_content")
 
 
 def text_content(text: str, status: str = "Complete") -> Json:
-    """Gives the content of a text message."""
+    """Returns the content of a text message."""
     return {"type": "data_type_message", "value": text, "status": status}
 
 
 def thinking_content(text: str) -> Json:
-    """Gives the content that tells what a model thought."""
+    """Returns the content that tells what a model thought."""
     return {"type": "thinking", "content": text, "summary": text.strip().partition("\n")[0][:200]}
 
 
@@ -90,22 +90,22 @@ def notice_content(kind: str, text: str) -> Json:
 
 
 def error_content(error: str) -> Json:
-    """Gives the content of a message that tells an error."""
+    """Returns the content of a message that tells an error."""
     return {"type": "error_message", "error": error}
 
 
 def approval_content(call: StoredCall) -> Json:
-    """Gives the content that asks a person about a call."""
+    """Returns the content that asks a person about a call."""
     return {"type": "tool_call_approval", **_facts(call), "arguments": call.arguments, "status": "pending"}
 
 
 def call_content(call: StoredCall) -> Json:
-    """Gives the content that tells that a tool runs."""
+    """Returns the content that tells that a tool runs."""
     return {"type": "tool_call", **_facts(call), "arguments": call.arguments, "status": "running"}
 
 
 def result_content(call: StoredCall, outcome: Outcome) -> Json:
-    """Gives the content that tells what became of a call."""
+    """Returns the content that tells what became of a call."""
     content = {"type": "tool_result", **_facts(call), "status": outcome.status, "output": outcome.output}
     if outcome.printed:
         content["printed"] = outcome.printed

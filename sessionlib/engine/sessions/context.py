@@ -1,4 +1,4 @@
-"""What a model is told of a session's past: the stored messages and calls as one conversation."""
+"""What a model is notified of a session's past: the stored messages and calls as one conversation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Step = tuple[int, int]
 
 
 def recall(store: Store, turn: StoredTurn, limits: Limits) -> tuple[ModelMessage, ...]:
-    """Gives the conversation up to a turn, the oldest turns left out when it grows too long.
+    """Returns the conversation up to a turn, the oldest turns left out when it grows too long.
 
     Posts that came while this turn was already waiting belong to later turns, and are not in it.
     """

@@ -76,7 +76,7 @@ class SessionRegistry:
         self._live: weakref.WeakValueDictionary[str, LiveSession] = weakref.WeakValueDictionary()
 
     def create(self, object_type: Any, object_id: Any) -> str:
-        """Makes a session of an agent or chatbot, and gives its id.
+        """Makes a session of an agent or chatbot, and returns its id.
 
         Raises:
             RefusedError: There is no such object, or it has no sessions.
@@ -93,7 +93,7 @@ class SessionRegistry:
         return self._store.sessions.add(object_type, object_id)
 
     def find(self, session_id: Any) -> LiveSession:
-        """Gives a session that can be used.
+        """Returns a session that can be used.
 
         Raises:
             RefusedError: There is none of that id, or it was terminated.
@@ -151,7 +151,7 @@ class SessionRegistry:
             self._runner.begin(session)
 
     def history(self, session: LiveSession) -> Json:
-        """Gives the frame with all messages, that which is being streamed included."""
+        """Returns the frame with all messages, that which is being streamed included."""
         streamed = session.audience.streamed()
         messages = [message.to_wire() for message in self._store.sessions.history(session.id)]
         if streamed and all(message["id"] != streamed[0] for message in messages):
@@ -160,7 +160,7 @@ class SessionRegistry:
         return frames.history(session.id, messages)
 
     def outcome(self, session: LiveSession, turn: StoredTurn) -> tuple[str, str]:
-        """Gives how a turn ended ("success", "error" or "action_required") and its last words."""
+        """Returns how a turn ended ("success", "error" or "action_required") and its last words."""
         if any(call.turn == turn.number for call in self._store.calls.pending(session.id)):
             return "action_required", ""
         last = [m.content for m in self._store.sessions.history(session.id) if m.turn == turn.number and m.step][-1:]

@@ -30,7 +30,7 @@ class LiveSession:
     Attributes:
         record: The session.
         id: Its id.
-        audience: Who hears it.
+        audience: Who receives it.
         terminated: Whether it is over for good.
         posting: Held while a post is stored and queued, and while a turn begins: posts keep the order of the
             history, and every post of a turn is acknowledged before the turn's first frame.
@@ -183,7 +183,7 @@ class LiveSession:
     # ---- for the thread that works -----------------------------------------------------------
 
     def current(self) -> tuple[StoredTurn, Stop] | None:
-        """Gives the turn to work on, and its off switch; None when nothing is to be done."""
+        """Returns the turn to work on, and its off switch; None when nothing is to be done."""
         with self._changed:
             if self._current is None or self.terminated:
                 self._working = False

@@ -64,7 +64,7 @@ class TurnRun:
 
     Args:
         kit: What it works with.
-        session: The session; hears what happens.
+        session: The session; receives what happens.
         turn: The turn.
         stop: Its off switch.
     """
@@ -204,14 +204,14 @@ class TurnRun:
     def _keep(self, step: _Step) -> None:
         if step.thoughts:
             self._tell_thoughts(step)
-        told = list(step.thinking)
+        details = list(step.thinking)
         if step.texts or not (step.asked or step.finish):
             status = "Error" if step.finish else "Complete"
-            told.append((step.message_id, contents.text_content("".join(step.texts), status)))
+            details.append((step.message_id, contents.text_content("".join(step.texts), status)))
         calls = [self._propose(asked, position) for position, asked in enumerate(step.asked)]
-        told += [(call.approval_id, contents.approval_content(call)) for call in calls if call.approval_id]
+        details += [(call.approval_id, contents.approval_content(call)) for call in calls if call.approval_id]
         kept = self._kit.store.sessions.add_step(
-            self._turn, self._session.sender, told, calls, ends=not (calls or step.finish)
+            self._turn, self._session.sender, details, calls, ends=not (calls or step.finish)
         )
         self._turn = replace(self._turn, step=self._turn.step + 1)
         self._session.audience.end_stream()
@@ -318,7 +318,7 @@ NOT_RUN = Outcome.error("this call was not run: its turn ended before")
 
 
 def cut_turn(store: Store, turn: StoredTurn, sender: Json, why: str) -> list[Message]:
-    """Ends a turn without an answer, and gives what is to be told: results of all its open calls, and why.
+    """Ends a turn without an answer, and returns what is to be told: results of all its open calls, and why.
 
     Raises:
         StorageError: It could not be kept.
@@ -331,7 +331,7 @@ def cut_turn(store: Store, turn: StoredTurn, sender: Json, why: str) -> list[Mes
 
 
 def _tellable(asked: RequestedCall) -> RequestedCall:
-    """Gives a call that can be kept and sent: arguments that JSON has no form for become text, and are refused."""
+    """Returns a call that can be kept and sent: arguments that JSON has no form for become text, and are refused."""
     name = asked.tool.encode(errors="replace").decode()
     try:
         codec.dumps(asked.arguments)

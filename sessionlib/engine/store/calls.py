@@ -29,11 +29,11 @@ class Calls:
         self._database = database
 
     def open(self, turn: StoredTurn) -> list[StoredCall]:
-        """Gives the calls of a turn whose results have not been told, in order."""
+        """Returns the calls of a turn whose results have not been told, in order."""
         return self._database.read(lambda db: _open_calls(db, turn))
 
     def of_turns(self, session_id: str, first: int, last: int) -> list[StoredCall]:
-        """Gives the calls of a session's turns from ``first`` to ``last``, in order."""
+        """Returns the calls of a session's turns from ``first`` to ``last``, in order."""
         select = (
             f"SELECT {_CALL} FROM calls WHERE session_id = ? AND turn BETWEEN ? AND ? ORDER BY turn, step, position"
         )
@@ -41,7 +41,7 @@ class Calls:
         return [_call(row) for row in rows]
 
     def pending(self, session_id: str) -> list[StoredCall]:
-        """Gives the calls of a session that wait for a person, in order."""
+        """Returns the calls of a session that wait for a person, in order."""
         select = (
             f"SELECT {', '.join('calls.' + name for name in _CALL.split(', '))} FROM calls "
             "JOIN turns ON turns.number = calls.turn WHERE calls.session_id = ? AND calls.state = 'pending' "
@@ -50,7 +50,7 @@ class Calls:
         return [_call(row) for row in self._database.read(lambda db: db.execute(select, (session_id,)).fetchall())]
 
     def find_approval(self, session_id: str, approval_id: str) -> tuple[StoredCall, StoredTurn] | None:
-        """Gives the call that an approval request asks for, and its turn, or None."""
+        """Returns the call that an approval request asks for, and its turn, or None."""
 
         def work(db: sqlite3.Connection) -> tuple[StoredCall, StoredTurn] | None:
             select = f"SELECT {_CALL} FROM calls WHERE session_id = ? AND approval_id = ?"
@@ -66,7 +66,7 @@ class Calls:
     def answer(
         self, call: StoredCall, approved: bool, arguments: Json, reason: str, sender: Json, content: Json
     ) -> str:
-        """Keeps the answer to an approval request, and gives the id of the message that holds it.
+        """Keeps the answer to an approval request, and returns the id of the message that holds it.
 
         Raises:
             RefusedError: It was answered before, or its turn has ended.
@@ -104,7 +104,7 @@ class Calls:
         return self._database.write(work)
 
     def finish(self, call: StoredCall, turn: StoredTurn, sender: Json, content: Json) -> list[Message]:
-        """Keeps the result of a call, and gives the results that are told now: always in the order of the calls."""
+        """Keeps the result of a call, and returns the results that are told now: always in the order of the calls."""
 
         def work(db: sqlite3.Connection) -> list[Message]:
             _keep_result(db, call, content)
@@ -129,8 +129,8 @@ class Calls:
                     _mark(db, call, "expired")
                 if call.output is None:
                     _keep_result(db, call, result(call))
-            told = _tell_results(db, turn, sender)
-            return [*told, insert_message(db, turn.session_id, turn.number, turn.step, sender, error)]
+            details = _tell_results(db, turn, sender)
+            return [*details, insert_message(db, turn.session_id, turn.number, turn.step, sender, error)]
 
         return self._database.write(work)
 
@@ -173,11 +173,11 @@ def _keep_result(db: sqlite3.Connection, call: StoredCall, content: Json) -> Non
 
 def _tell_results(db: sqlite3.Connection, turn: StoredTurn, sender: Json) -> list[Message]:
     # Up to the first call that has no result yet: those behind it wait for it.
-    told = []
+    details = []
     for call in itertools.takewhile(lambda call: call.output is not None, _open_calls(db, turn)):
         db.execute("UPDATE calls SET state = 'settled' WHERE id = ?", (call.id,))
-        told.append(insert_message(db, turn.session_id, turn.number, call.step, sender, call.output or {}))
-    return told
+        details.append(insert_message(db, turn.session_id, turn.number, call.step, sender, call.output or {}))
+    return details
 
 
 def _mark(db: sqlite3.Connection, call: StoredCall, status: str) -> None:
@@ -191,13 +191,13 @@ def _check_unanswered(db: sqlite3.Connection, call: StoredCall) -> None:
     found = db.execute(select, (call.approval_id,)).fetchone()
     if found is None:
         raise RefusedError(f"session {call.session_id} was terminated", "session_terminated")
-    told = found[0]
-    if told in ("approved", "denied"):
+    details = found[0]
+    if details in ("approved", "denied"):
         raise RefusedError(
-            f"approval request {call.approval_id} was {told} before; the first answer stands",
+            f"approval request {call.approval_id} was {details} before; the first answer stands",
             "approval_already_answered",
-            approved=told == "approved",
+            approved=details == "approved",
         )
     select = "SELECT turns.state FROM calls JOIN turns ON turns.number = calls.turn WHERE calls.id = ?"
-    if told == "expired" or db.execute(select, (call.id,)).fetchone()[0] == "ended":
+    if details == "expired" or db.execute(select, (call.id,)).fetchone()[0] == "ended":
         raise RefusedError(f"approval request {call.approval_id} is past: its turn has ended", "approval_expired")

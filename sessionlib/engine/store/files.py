@@ -164,7 +164,7 @@ class LockFile:
 
     def __init__(self, database: str) -> None:
         path = database + ".lock"
-        # What stands there may be a link that somebody else has laid: its target must not be emptied.
+        # What stands there may be a connection that somebody else has laid: its target must not be emptied.
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
         try:
             number = os.open(path, flags, 0o600)
@@ -201,8 +201,8 @@ class LockFile:
 
     def _holder(self) -> int | None:
         self._file.seek(0)
-        told = self._file.read(20)
-        return int(told) if told.isdigit() else None
+        details = self._file.read(20)
+        return int(details) if details.isdigit() else None
 
 
 def _close_inherited() -> None:

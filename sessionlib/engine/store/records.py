@@ -27,7 +27,7 @@ Json = dict[str, Any]
 
 
 def new_id() -> str:
-    """Gives an id that cannot be guessed: 128 random bits."""
+    """Returns an id that cannot be guessed: 128 random bits."""
     return secrets.token_hex(16)
 
 
@@ -84,7 +84,7 @@ class Message:
     created_at: float = 0.0
 
     def to_wire(self) -> Json:
-        """Gives the message as clients see it."""
+        """Returns the message as clients see it."""
         return {
             "id": self.id,
             "session_id": self.session_id,
@@ -136,7 +136,7 @@ MESSAGE = "id, session_id, sender, content, turn, step, created_at"
 
 
 def read_message(row: Sequence[Any]) -> Message:
-    """Gives the message in a row of `MESSAGE`."""
+    """Returns the message in a row of `MESSAGE`."""
     return Message(row[0], row[1], json.loads(row[2]), json.loads(row[3]), row[4], row[5], row[6])
 
 

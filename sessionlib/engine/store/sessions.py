@@ -41,14 +41,14 @@ class Sessions:
         self._database = database
 
     def add(self, object_type: str, object_id: str) -> str:
-        """Keeps a new session, and gives its id."""
+        """Keeps a new session, and returns its id."""
         row = (new_id(), object_type, object_id, time.time())
         insert = "INSERT INTO sessions (id, object_type, object_id, created_at) VALUES (?, ?, ?, ?)"
         self._database.write(lambda db: db.execute(insert, row))
         return row[0]
 
     def find(self, session_id: str) -> SessionRecord | None:
-        """Gives a session, or None."""
+        """Returns a session, or None."""
         select = "SELECT id, object_type, object_id, state FROM sessions WHERE id = ?"
         row = self._database.read(lambda db: db.execute(select, (session_id,)).fetchone())
         return None if row is None else SessionRecord(*row)
@@ -99,19 +99,19 @@ class Sessions:
         return self._database.write(work)
 
     def history(self, session_id: str) -> list[Message]:
-        """Gives all messages of a session, in order."""
+        """Returns all messages of a session, in order."""
         select = f"SELECT {MESSAGE} FROM messages WHERE session_id = ? ORDER BY number"
         rows = self._database.read(lambda db: db.execute(select, (session_id,)).fetchall())
         return [read_message(row) for row in rows]
 
     def find_message(self, message_id: str) -> Message | None:
-        """Gives a message, or None."""
+        """Returns a message, or None."""
         select = f"SELECT {MESSAGE} FROM messages WHERE id = ?"
         row = self._database.read(lambda db: db.execute(select, (message_id,)).fetchone())
         return None if row is None else read_message(row)
 
     def recall(self, session_id: str, turn: int, limit: int) -> list[Message]:
-        """Gives all messages of a turn, and of the turns before it the newest whole ones, by turn and in order.
+        """Returns all messages of a turn, and of the turns before it the newest whole ones, by turn and in order.
 
         Args:
             session_id: The session.
@@ -141,19 +141,19 @@ class Sessions:
         return self._database.write(lambda db: insert_message(db, *row))
 
     def find_file(self, file_id: str) -> tuple[str, str, bytes] | None:
-        """Gives name, MIME type and content of a file, or None."""
+        """Returns name, MIME type and content of a file, or None."""
         select = "SELECT name, mime_type, data FROM files WHERE id = ?"
         row = self._database.read(lambda db: db.execute(select, (file_id,)).fetchone())
         return None if row is None else (row[0], row[1], row[2])
 
     def find_turn(self, turn_id: str) -> StoredTurn | None:
-        """Gives a turn, or None."""
+        """Returns a turn, or None."""
         select = f"SELECT {_TURN} FROM turns WHERE id = ?"
         row = self._database.read(lambda db: db.execute(select, (turn_id,)).fetchone())
         return None if row is None else StoredTurn(*row)
 
     def open_turns(self, session_id: str | None = None) -> list[StoredTurn]:
-        """Gives the turns that have not ended, of one session or of all, in order."""
+        """Returns the turns that have not ended, of one session or of all, in order."""
         select = f"SELECT {_TURN} FROM turns WHERE state != 'ended' AND session_id = COALESCE(?, session_id)"
         rows = self._database.read(lambda db: db.execute(f"{select} ORDER BY number", (session_id,)).fetchall())
         return [StoredTurn(*row) for row in rows]

@@ -168,7 +168,7 @@ class _Worker:
         return not wait_readable(self._process.stdout, Deadline(0.0))
 
     def call(self, tool: str, arguments: dict[str, Any], seconds: float) -> Outcome | None:
-        """Gives the tool's outcome; None when the worker is late, or gone."""
+        """Returns the tool's outcome; None when the worker is late, or gone."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps({"tool": tool, "arguments": arguments}).encode() + b"\n")

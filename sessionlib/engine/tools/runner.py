@@ -115,7 +115,7 @@ def _leave() -> None:
         _users -= 1
         if _users:
             return
-        # Whoever has replaced a stream since keeps theirs.
+        # A stream that was replaced since stays as it is.
         if sys.stdout is _switches[0]:
             sys.stdout = _switches[0].stream
         if sys.stderr is _switches[1]:
@@ -214,12 +214,12 @@ def call_tool(tool: LocalTool[..., Any], values: dict[str, Any], limit: int) -> 
 
 
 def describe(error: BaseException) -> str:
-    """Gives a tool's exception in words for the model, within bounds."""
+    """Returns a tool's exception in words for the model, within bounds."""
     try:
-        told = str(error)
+        details = str(error)
     except Exception:  # noqa: BLE001 - a broken __str__ is the tool's fault as well
-        told = "(its message cannot be read)"
-    return _clean(f"{type(error).__name__}: {told}"[:2000] if told else type(error).__name__)
+        details = "(its message cannot be read)"
+    return _clean(f"{type(error).__name__}: {details}"[:2000] if details else type(error).__name__)
 
 
 def cap_output(value: Any, limit: int) -> Any:
@@ -314,7 +314,7 @@ class ToolBatch:
         self._threads[call_id] = thread
 
     def take(self) -> tuple[str, Outcome] | None:
-        """Waits for an outcome, and gives the call's id and it; None when somebody woke the waiting."""
+        """Waits for an outcome, and returns the call's id and it; None when somebody woke the waiting."""
         news = self._news.get()
         if news is not None:
             self._threads.pop(news[0]).join()

@@ -76,7 +76,7 @@ class LocalTool(Generic[P, R]):
         return f"<tool {self.name}, {self.approval}>"
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Gives the arguments as the function takes them.
+        """Returns the arguments as the function takes them.
 
         Args:
             arguments: What the model proposed, by name.
@@ -95,7 +95,7 @@ class LocalTool(Generic[P, R]):
         return {parameter: getattr(model, field) for field, parameter in self._parameters.items()}
 
     def to_wire(self) -> dict[str, Any]:
-        """Gives the tool as it stands in an agent's JSON."""
+        """Returns the tool as it stands in an agent's JSON."""
         return {
             "name": self.name,
             "description": self.description,
@@ -104,7 +104,7 @@ class LocalTool(Generic[P, R]):
         }
 
     def offered_schema(self) -> dict[str, Any]:
-        """Gives the schema that a model sees: where it decides about approval, with a place to say so."""
+        """Returns the schema that a model sees: where it decides about approval, with a place to say so."""
         if self.approval != "let_agent_decide":
             return self.schema
         question = {"type": "boolean", "description": "Whether a person should confirm this call before it runs."}
@@ -343,12 +343,14 @@ def _plain(schema: Any) -> Any:
 
 
 def _explain(name: str, error: ValidationError) -> str:
-    told = [f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}" for item in error.errors()]
-    return f"the arguments do not fit tool {name}: {'; '.join(told[:5])}"
+    details = [
+        f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}" for item in error.errors()
+    ]
+    return f"the arguments do not fit tool {name}: {'; '.join(details[:5])}"
 
 
 def load_tools(path: str) -> list[LocalTool[..., Any]]:
-    """Gives the tools that a Python file declares.
+    """Returns the tools that a Python file declares.
 
     Raises:
         EngineError: It cannot be run, or declares none.
