@@ -41,6 +41,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sessionlib._util.text import clean
+
 if TYPE_CHECKING:
     from sessionlib.approvals import ApprovalRequest
     from sessionlib.events import SessionEvent
@@ -84,10 +86,12 @@ class SessionlibError(Exception):
     """Base class of everything this library raises on purpose.
 
     Attributes:
-        message: The text of the error.
+        message: The text of the error; without control characters, as a traceback prints it on a terminal.
     """
 
     def __init__(self, message: str = "") -> None:
+        # Messages quote what an engine or a server sent, which may hold escape sequences.
+        message = clean(message)
         super().__init__(message)
         self.message = message
 

@@ -297,12 +297,12 @@ class SessionMessage(JsonModel):
         role = "user" if self.is_user else "agent" if self.is_agent else "unknown"
         return f"SessionMessage(role={role!r}, text={(self.text or '')[:80]!r}, status={self.status})"
 
-    def _repr_markdown_(self) -> str:
+    def _repr_html_(self) -> str:
         who = "user" if self.is_user else "agent" if self.is_agent else "unknown"
-        from sessionlib.display.markup import fold, safe_html, safe_markdown  # for notebooks alone
+        from sessionlib.display.markup import fold, markdown_html, safe_html  # for notebooks alone
 
-        body = fold(safe_html(f"({self.content_type or 'nothing'})")) if self.text is None else safe_markdown(self.text)
-        return f"**{who}**\n\n{body}"
+        body = fold(safe_html(f"({self.content_type or 'nothing'})")) if self.text is None else markdown_html(self.text)
+        return f"<p><b>{who}</b></p>{body}"
 
     @property
     def is_user(self) -> bool:

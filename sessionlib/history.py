@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
-from sessionlib.display.markup import quiet, safe_html, safe_markdown
+from sessionlib.display.markup import markdown_html, quiet, safe_html
 from sessionlib.display.tables import dataframe
 from sessionlib.display.text import call_text, one_line, size_of
 from sessionlib.events import SessionMessage
@@ -368,14 +368,15 @@ class History(list[SessionMessage]):
         """
         return cls(read_messages(Path(path)))
 
-    def _repr_markdown_(self) -> str:
+    def _repr_html_(self) -> str:
         earlier = len(self) - _SHOWN
         notes = [f"session {self[0].session_id}" if self else "a history without messages"]
         notes += [f"{earlier} earlier messages are not shown"] if earlier > 0 else []
-        return "\n\n".join([quiet(safe_html("; ".join(notes))), *map(_shown, self[-_SHOWN:])])
+        return "".join([quiet(safe_html("; ".join(notes))), *map(_shown, self[-_SHOWN:])])
 
 
 def _shown(message: SessionMessage) -> str:
     body = body_of(message)
-    # What this module words is shown as it is; only what users and agents wrote may be Markdown.
-    return f"**{who(message)}**\n\n{safe_markdown(body) if body == message.text else quiet(safe_html(body))}"
+    # A description of our own is plain text, whatever file or tool names are in it.
+    shown = markdown_html(body) if body == message.text else quiet(safe_html(body))
+    return f"<p><b>{safe_html(who(message))}</b></p>{shown}"

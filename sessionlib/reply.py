@@ -117,13 +117,13 @@ class Reply(JsonModel):
         details = "" if self._is_in_sight else f"text={self.text[:80]!r}, "
         return f"Reply({details}status={self.status}, {len(self.events)} events, {self.duration:.2f} s)"
 
-    def _repr_markdown_(self) -> str:
-        from sessionlib.display.markup import fold, safe_html, safe_markdown  # for notebooks alone
+    def _repr_html_(self) -> str:
+        from sessionlib.display.markup import alarm, fold, markdown_html, safe_html  # for notebooks alone
 
-        parts = [] if self._is_in_sight else [safe_markdown(self.text), safe_html(f"error: {self.error}")]
+        parts = [] if self._is_in_sight else [markdown_html(self.text), alarm(safe_html(f"error: {self.error}"))]
         tools = f" · {count_of(len(self.tool_calls), 'tool call')}" if self.tool_calls else ""
         status = fold(safe_html(f"{self.status}{tools} · {self.duration:.1f} s"))
-        return "\n\n".join([*(parts if self.error is not None else parts[:1]), status])
+        return "".join([*(parts if self.error is not None else parts[:1]), status])
 
     def mark_shown(self) -> None:
         """Notes that its text stands in this cell already, so that its repr leaves it out there."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from sessionlib._util.executor import SerialExecutor
 from sessionlib._util.timing import Deadline
 from sessionlib.approvals import ApprovalHandler, ApprovalManager, ApprovalRecord, ReauthHandler, check_handler
-from sessionlib.config import ApiKey, Endpoint, check_id
+from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_id
 from sessionlib.connection.connection import Connection
 from sessionlib.connection.join import load_transport
 from sessionlib.connection.options import Callbacks, ConnectionOptions, Owner
@@ -75,7 +75,8 @@ class Session:
             else the environment's.
         base_url: HTTP base URL of the engine; else ``client``'s, else the environment's.
         ws_url: WebSocket base URL; else ``client``'s, else the environment's, else made from ``base_url``.
-        client: Where key and URLs come from when they are not given.
+        client: Where key, URLs, proxy, TLS, ``allow_insecure``, headers, and the time for each reconnect come from
+            when they are not given.
         reconnect: Whether a lost connection is re-opened, the session joined again, and the gap closed from
             its history.
         reconnect_delay: The longest wait before the first try, in seconds; it doubles with each.
@@ -123,14 +124,16 @@ class Session:
         tls: ssl.SSLContext | None = None,
         proxy: str | None = None,
     ) -> None:
+        settings = ConnectionSettings() if client is None else client.connection_settings()
         if client is not None:
             api_key = api_key if api_key is not None else client.endpoint.source
             if base_url is None:
                 base_url, ws_url = client.endpoint.base_url, ws_url or client.endpoint.ws_url
-        if proxy:
-            parse_proxy(proxy)
+        if proxy or (proxy is None and settings.proxy):
+            parse_proxy(proxy or settings.proxy or "")
         load_transport()
-        self._endpoint = Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=allow_insecure)
+        insecure = allow_insecure or settings.allow_insecure
+        self._endpoint = Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=insecure)
         self._owner = owner = _owner(owner_type, owner_id)
         self._session_id = None if session_id is None else check_id("session_id", session_id)
         self._options = ConnectionOptions(
@@ -143,8 +146,11 @@ class Session:
             pong_timeout=pong_timeout,
             send_timeout=send_timeout,
             backlog_size=backlog_size,
-            tls=tls,
-            proxy=proxy,
+            tls=tls or settings.tls,
+            proxy=settings.proxy if proxy is None else proxy,
+            proxy_always=proxy is None and settings.proxy is not None,
+            headers=settings.headers,
+            connect_timeout=settings.timeout or ConnectionOptions.connect_timeout,
         )
         self.agent_name: str | None = None
         # Held while the session connects or leaves, so that two threads do not do it at once.

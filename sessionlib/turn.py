@@ -358,9 +358,11 @@ class Turn:
 
     def _shared_with(self) -> int:
         """How many other posts the turn answered; waits while that is being found out, at first and seldom."""
-        turn, deadline = self._post.turn, Deadline(_UNDECIDED)
-        while turn is not None and turn.held is not None and not deadline.expired:
-            time.sleep(0.01)
+        turn = self._post.turn
+        if turn is not None and turn.held is not None:
+            deadline = Deadline(_UNDECIDED)
+            while turn.held is not None and not deadline.expired:
+                time.sleep(0.01)
         return self._post.shared_with
 
     @contextlib.contextmanager

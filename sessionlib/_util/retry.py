@@ -6,13 +6,18 @@ the parser here. Nothing in this module sleeps by itself or opens a socket.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 import random
 import re
+import threading
 import time
-from collections.abc import Callable, Mapping
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timezone
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import (
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_RETRY_AFTER",
     "Backoff",
+    "Pace",
     "Retries",
     "Tries",
     "is_transient",
@@ -340,3 +346,146 @@ class Retries:
             suspended = passed > limit + _SUSPENDED
             left -= min(passed, limit)
         raise cause
+
+
+# ---- one pace for many workers --------------------------------------------------------------------------------------
+
+# Seconds for which all workers pause after a 429 that has no Retry-After.
+_PAUSE = 1.0
+# A server counts in windows that begin when it likes, so that a little more than its limit can fall into one. The pace
+# that a refusal teaches stays below what was accepted before it, and then grows by one percent a second.
+_BELOW = 0.95
+_GROWTH = 0.01
+# Paces that came with clients out of other processes, of which each job brings a copy of its own.
+_KEPT_PACES = 64
+
+
+class Pace:
+    """When connections may be opened, for all threads that share a client.
+
+    A refusal with 429 or Retry-After pauses all of them, and shows how many a server accepts in that time. From then
+    on they are opened at that rate, instead of all at once when the pause ends.
+
+    Args:
+        rate: The most that may be opened in a second; None for no limit.
+        max_active: The most that may be open at a time; None for no limit.
+        clock: Returns the time; for tests.
+    """
+
+    def __init__(
+        self,
+        rate: float | None = None,
+        max_active: int | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.rate = rate
+        self.max_active = max_active
+        self._id = uuid.uuid4().hex
+        self._clock = clock
+        # Protects all below; never held while anything blocks.
+        self._lock = threading.Lock()
+        self._next = -math.inf
+        self._paused_until = -math.inf
+        # Changes with each pause: who had been given a place before it has to take another.
+        self._pauses = 0
+        self._learned = 0.0
+        self._learned_at = 0.0
+        self._openings: deque[float] = deque()
+        self._slots = None if max_active is None else threading.BoundedSemaphore(max_active)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_shared_pace, (self._id, self.rate, self.max_active))
+
+    @contextlib.contextmanager
+    def active(self, deadline: Deadline, sleep: Callable[[float], object] = time.sleep) -> Iterator[bool]:
+        """Context manager that holds one of the ``max_active`` places, as soon as there is one.
+
+        Args:
+            deadline: When to stop waiting for it.
+            sleep: Waits for so many seconds; may raise to stop waiting.
+
+        Yields:
+            Whether there is one; False when the time is over.
+        """
+        slots = self._slots
+        if slots is None:
+            yield True
+            return
+        while not (held := slots.acquire(timeout=0.1)) and not deadline.expired:
+            sleep(0.0)
+        try:
+            yield held
+        finally:
+            if held:
+                slots.release()
+
+    def admit(self, deadline: Deadline, sleep: Callable[[float], object] = time.sleep) -> bool:
+        """Waits until a connection may be opened.
+
+        Args:
+            deadline: When to stop waiting.
+            sleep: Waits for so many seconds; may raise to stop waiting.
+
+        Returns:
+            Whether it may be opened; False when that is not possible before the deadline.
+        """
+        while True:
+            with self._lock:
+                now, pauses = self._clock(), self._pauses
+                at = max(now, self._next)
+                left = deadline.remaining()
+                if left is not None and at - now > left:
+                    return False
+                self._next = at + max(self._spacing(now), 1.0 / self.rate if self.rate else 0.0)
+                if at <= now:
+                    self._openings.append(now)
+                    return True
+            sleep(at - now)
+            with self._lock:
+                if self._pauses == pauses:
+                    self._openings.append(self._clock())
+                    return True
+
+    def refused(self, retry_after: float | None) -> None:
+        """Records that an opening was refused because there were too many, and pauses all.
+
+        Args:
+            retry_after: Seconds that the server asked to wait, or None.
+        """
+        pause = retry_after or _PAUSE
+        window = max(pause, _PAUSE)
+        with self._lock:
+            now = self._clock()
+            if self._openings:
+                self._openings.pop()  # it was none; which of a burst it was does not matter for their number
+            while self._openings and self._openings[0] < now - window:
+                self._openings.popleft()
+            # The refusals of one burst come one by one; each corrects the number that the one before was made from.
+            self._learned, self._learned_at = window / max(1.0, _BELOW * len(self._openings)), now
+            self._paused_until = max(self._paused_until, now + pause)
+            self._next = self._paused_until
+            self._pauses += 1
+
+    def _spacing(self, now: float) -> float:
+        """Returns the seconds between two openings that refusals have taught; call with the lock."""
+        while self._openings and self._openings[0] < now - MAX_RETRY_AFTER:
+            self._openings.popleft()
+        return self._learned * math.exp(-_GROWTH * max(0.0, now - self._learned_at))
+
+
+_paces: OrderedDict[str, Pace] = OrderedDict()
+# Protects _paces.
+_paces_lock = threading.Lock()
+
+
+def _shared_pace(identity: str, rate: float | None, max_active: int | None) -> Pace:
+    """Returns this process's pace of a client that came here many times, each time as a copy."""
+    with _paces_lock:
+        pace = _paces.get(identity)
+        if pace is None:
+            pace = _paces[identity] = Pace(rate, max_active)
+            pace._id = identity
+            while len(_paces) > _KEPT_PACES:
+                _paces.popitem(last=False)
+        return pace

@@ -68,7 +68,7 @@ def acquire(lock: Any, deadline: Deadline) -> bool:
 
 
 class held:
-    """Holds a lock for the length of a block, if it is to be had in time.
+    """Holds a lock for the length of a block, if it can be acquired in time.
 
     An exception out of a signal handler does not leave it taken: it may strike when the lock is acquired and
     nothing has been noted of that, which is why the lock has to know its owner.
@@ -76,10 +76,10 @@ class held:
     Args:
         lock: A `threading.RLock`; a thread that holds it already is refused like any other.
         deadline: When to give up.
-        why: What the error says is in the way; "within n s" is added.
+        why: What the error names as being in the way; "within n s" is added.
 
     Raises:
-        SessionTimeoutError: It was not to be had in time.
+        SessionTimeoutError: It was not acquired in time.
     """
 
     __slots__ = ("_deadline", "_lock", "_why")

@@ -35,6 +35,7 @@ from sessionlib.errors import (
 )
 from sessionlib.net.connect import Address, CancelToken, connect, resolve
 from sessionlib.session import Session
+from sessionlib.transport.dial import default_context
 from sessionlib.transport.proxy import Proxy, choose_proxy
 from sessionlib.transport.websocket import open_websocket
 
@@ -85,8 +86,7 @@ def since(began: float) -> str:
 _PORTS = {"wss": 443, "ws": 80}
 
 CERTIFICATE_ADVICE = (
-    "Check this machine's clock. Where a company's proxy opens TLS, name its certificate in SSL_CERT_FILE (for "
-    "sessions) and REQUESTS_CA_BUNDLE (for HTTP)."
+    "Check this machine's clock. Where a company's proxy opens TLS, name its certificate in SSL_CERT_FILE."
 )
 
 
@@ -186,7 +186,7 @@ class ConnectivityProbe:
         began = time.monotonic()
         self._sock.settimeout(self._timeout)
         try:
-            with ssl.create_default_context().wrap_socket(self._sock, server_hostname=self._host) as secured:
+            with default_context().wrap_socket(self._sock, server_hostname=self._host) as secured:
                 days = _days_left(secured.getpeercert() or {})
                 told = f"{secured.version()}, certificate valid for {days} days ({since(began)})"
                 return CheckResult("TLS", OK, told)

@@ -112,6 +112,9 @@ class HeartbeatThread:
 
     def wake_by(self, monitored: Monitored, at: float) -> None:
         """See `wake_by`."""
+        due = self._due.get(monitored)  # without the lock, as every post passes here and hardly any is the first
+        if due is None or due <= at:
+            return
         with self._changed:
             due = self._due.get(monitored)
             if due is not None and at < due:

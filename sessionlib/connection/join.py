@@ -116,6 +116,8 @@ class Dialer:
                 max_message_size=options.max_message_size,
                 tls=options.tls,
                 proxy=options.proxy,
+                proxy_always=options.proxy_always,
+                headers=options.headers,
             )
 
         hook = hooks.network_hook()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,6 +48,8 @@ class ConnectionOptions:
         backlog_size: How many events wait for the next listener while none is open.
         tls: What to verify the engine by; None for the system's certificates.
         proxy: URL of the proxy to go through; "" for none; None for what the environment sets.
+        proxy_always: Whether ``proxy`` is used for an engine on this machine too.
+        headers: Further headers of the opening handshake.
     """
 
     reconnect: bool = True
@@ -63,6 +65,8 @@ class ConnectionOptions:
     backlog_size: int = 16384
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     proxy: str | None = field(default=None, repr=False)
+    proxy_always: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Callbacks(NamedTuple):

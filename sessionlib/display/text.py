@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import IO, Any, TextIO
 
+from sessionlib._util.text import TextCleaner, clean
 from sessionlib.events import SessionEvent, SessionEventType
 
 __all__ = [
@@ -35,11 +36,6 @@ def one_line(text: str, limit: int = _MAX_LINE) -> str:
     """
     line = " ".join(clean(text).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
-def clean(text: str) -> str:
-    """Takes out the characters that a terminal would obey: an agent's words must not move its cursor."""
-    return text if text.isprintable() else "".join(char for char in text if char.isprintable() or char in "\n\t")
 
 
 def is_terminal(stream: IO[Any] | None) -> bool:
@@ -108,7 +104,8 @@ class TextPrinter:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._clean = is_terminal(out)
+        # A file gets the text as it is; only a terminal obeys what is in it.
+        self._cleaner = TextCleaner() if is_terminal(out) else None
         self._streamed = Streamed()
         self._message_id: str | None = None
         self._at_line_start = True
@@ -119,7 +116,7 @@ class TextPrinter:
             if event.message_id != self._message_id:
                 self.close()
             self._message_id = event.message_id
-            self._write(clean(piece) if self._clean else piece)
+            self._write(piece if self._cleaner is None else self._cleaner.feed(piece))
         if event.requires_action:
             self.close()  # the question stands on a line of its own
 

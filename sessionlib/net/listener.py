@@ -54,7 +54,7 @@ class TcpListener:
         self._sock.setblocking(False)
         self.port: int = self._sock.getsockname()[1]
         self._waker = Waker()
-        # A daemon, so that an engine nobody closed does not keep the interpreter from ending.
+        # A daemon, so that an engine that was not closed does not keep the interpreter from ending.
         self._thread = threading.Thread(target=self._accept, name=name or f"sessionlib-accept-{self.port}", daemon=True)
 
     def start(self) -> TcpListener:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sessionlib.display.markup import alarm, fold, in_code, safe_html, safe_markdown
+from sessionlib.display.markup import alarm, fold, in_code, markdown_html, safe_html
 from sessionlib.display.text import call_text, describe, one_line
 from sessionlib.events import SessionEvent, SessionEventType
 
@@ -179,12 +179,12 @@ class Section:
         self.size -= len(rest)
         return Section(rest)
 
-    def markdown(self) -> str:
-        """Gives it as Markdown in which nothing of others can run."""
+    def html(self) -> str:
+        """Returns it as HTML in which nothing of others can run."""
         parts = [
-            block.html if isinstance(block, EventLine) else safe_markdown("".join(block)) for block in self._blocks
+            block.html if isinstance(block, EventLine) else markdown_html("".join(block)) for block in self._blocks
         ]
-        return "\n\n".join(part for part in parts if part)
+        return "".join(part for part in parts if part)
 
 
 def cut(text: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Showing a turn as it comes: in a cell as Markdown, a few times a second; elsewhere as text.
+"""Showing a turn as it comes: in a cell as HTML, a few times a second; elsewhere as text.
 
 All of it happens on the thread that reads the turn. A view draws what is new when it is time to and says
 how long it can wait otherwise; the events themselves are never held up.
@@ -26,7 +26,7 @@ from sessionlib.turn import Turn
 __all__ = ["CellView", "Place", "PrintView", "Start", "View", "announced", "decide", "follow", "new_view", "show_turn"]
 
 Place = Callable[[str], Callable[[str], None]]
-"""Shows some Markdown below what is there; gives the function that puts other Markdown in its stead."""
+"""Shows some HTML below what is there; returns the function that replaces it."""
 
 # Seconds between two messages to the front end, at most twenty a second.
 _INTERVAL = 0.05
@@ -50,7 +50,7 @@ class View(Protocol):
 
 
 class CellView:
-    """Shows a turn as Markdown.
+    """Shows a turn as HTML.
 
     Args:
         place: Where.
@@ -102,9 +102,9 @@ class CellView:
             self._draw(section)
 
     @property
-    def markdown(self) -> str:
+    def html(self) -> str:
         """All of it."""
-        return "\n\n".join(section.markdown() for section in self._sections)
+        return "".join(section.html() for section in self._sections)
 
     # ---- within --------------------------------------------------------------------------------
 
@@ -135,9 +135,9 @@ class CellView:
         section.fresh = 0
         at = self._sections.index(section)
         if at < len(self._drawn):
-            self._drawn[at](section.markdown())
+            self._drawn[at](section.html())
         else:
-            self._drawn.append(self._place(section.markdown()))
+            self._drawn.append(self._place(section.html()))
         now = self._clock()
         self._last, self._next = now, max(now, self._next) + _INTERVAL
 

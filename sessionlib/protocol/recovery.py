@@ -123,22 +123,44 @@ class RecoveryTracker:
         """Notes events up to the first delta out of order; returns how many there were."""
         at = 0
         for run in runs:
-            for number in range(at, run.start):
-                if self._is_out_of_order(events[number]):
-                    return number
-                self._note(events[number])
-            if self._is_out_of_order(events[run.start]):
-                return run.start
+            noted = self._note_plain(events, at, run.start)
+            if noted < run.start or self._is_out_of_order(events[run.start]):
+                return noted
             state = self._state_of(run.message_id)
             state[0] = run.next_index
             state[1] += run.length
             self._counts = self._counts or run.stop - run.start > 1
             at = run.stop
-        for number in range(at, len(events)):
-            if self._is_out_of_order(events[number]):
-                return number
-            self._note(events[number])
-        return len(events)
+        return self._note_plain(events, at, len(events))
+
+    def _note_plain(self, events: list[SessionEvent], start: int, stop: int) -> int:
+        """Notes events one by one; returns the number of the first that is out of order, else where they end."""
+        # As `_is_out_of_order` and `_note`, without a call for each event: every event passes here.
+        partial, known, suspect = self._partial, self._known, self._suspect
+        for number in range(start, stop):
+            event = events[number]
+            message_id = event.message_id
+            if message_id is None:
+                continue
+            if event.type is not _DELTA:
+                if event.type is _COMPLETE:
+                    if message_id in suspect:
+                        return number
+                    partial.pop(message_id, None)
+                    self._remember(message_id, True)
+                elif message_id not in known:
+                    self._remember(message_id, False)
+                continue
+            state = partial.get(message_id)
+            if state is None or event.data["index"] != state[0]:
+                if self._is_out_of_order(event):
+                    return number
+                self._note(event)
+            else:
+                state[0] += 1
+                state[1] += len(event.data["delta"])
+                self._counts = True
+        return stop
 
     def _is_out_of_order(self, event: SessionEvent) -> bool:
         if event.message_id is None:

@@ -179,6 +179,7 @@ class TurnTracker:
         has_statuses: Whether the engine has ever sent a status that begins or ends a turn.
         current: The turn that is running; None between turns.
         batches: Whether one turn answers all posts that were acknowledged before it; None until that is known.
+        released: What `take_released` returns.
         is_blind: Whether the connection was lost in a turn, and the engine has not reported since what it does.
     """
 
@@ -189,13 +190,13 @@ class TurnTracker:
         "_has_processing",
         "_looks",
         "_open",
-        "_released",
         "_sent",
         "answered",
         "batches",
         "current",
         "has_statuses",
         "is_blind",
+        "released",
         "running",
         "steps",
     )
@@ -219,7 +220,7 @@ class TurnTracker:
         self._sent: deque[PendingPost] = deque()
         # Posts of which no turn is known yet, in the same order.
         self._open: list[PendingPost] = []
-        self._released: list[tuple[PendingPost, list[SessionEvent]]] = []
+        self.released: list[tuple[PendingPost, list[SessionEvent]]] = []
 
     # ---- our posts -----------------------------------------------------------------------------
 
@@ -252,14 +253,17 @@ class TurnTracker:
             self._sent.remove(post)
         self._forget(post)
 
-    @property
-    def has_released(self) -> bool:
-        """Whether there is something for `take_released`."""
-        return bool(self._released)
+    def close(self) -> None:
+        """Notes that no more events will come: what was undecided stays so."""
+        for post in self._open:
+            for turn in post._candidates:
+                if turn is not None:
+                    turn.held = None
+        self._open.clear()
 
     def take_released(self) -> list[tuple[PendingPost, list[SessionEvent]]]:
         """Returns the events that were held for posts of which it is known now that they are theirs."""
-        released, self._released = self._released, []
+        released, self.released = self.released, []
         return released
 
     # ---- events --------------------------------------------------------------------------------
@@ -284,7 +288,8 @@ class TurnTracker:
             return (refused,), None
         else:
             self.answered = kind is _COMPLETE
-        self._note_step()
+        self.steps += 1
+        self._looks = 0
         # Without a Processing, what comes first begins a turn: if there is a post that it can belong to.
         if not self.running and not self._has_processing and self._open and not is_own_notice(event):
             self._begin(event)
@@ -456,7 +461,7 @@ class TurnTracker:
         post.turn, post.first = turn, turn.first
         turn.posts.append(post)
         if turn.held:
-            self._released.append((post, list(turn.held)))
+            self.released.append((post, list(turn.held)))
         if turn.over:
             post.last = turn.last
 
@@ -594,7 +599,7 @@ class TurnTracker:
             turn.over, turn.last = True, end
             self._assign(post, turn)
         post.last = end
-        self._released.append((post, [event, end]))
+        self.released.append((post, [event, end]))
 
 
 def _was_passed_over(post: PendingPost) -> bool:

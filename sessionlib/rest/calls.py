@@ -96,7 +96,7 @@ class Answer:
         return is_transient_status(self.status)
 
     def value(self) -> Any:
-        """Gives the JSON value of the body; an empty body is an empty object.
+        """Returns the JSON value of the body; an empty body is an empty object.
 
         Raises:
             ApiError: The status is not 2xx.
@@ -115,10 +115,10 @@ class Answer:
 
     def error(self) -> ApiError:
         """Makes the error of a status that is not 2xx."""
-        told = error_text(self.body)
+        message = error_text(self.body)
         if 300 <= self.status < 400 and self.headers.get("Location"):
-            told = _redirect_text(self.headers["Location"])
-        return api_error(self.status, self.call.method, self.call.path, told, self.retry_after)
+            message = _redirect_text(self.headers["Location"])
+        return api_error(self.status, self.call.method, self.call.path, message, self.retry_after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,8 @@ class Failure:
 
     Attributes:
         call: The call.
-        error: What to tell the caller.
-        cause: What the system said, or None.
+        error: What the caller gets.
+        cause: The system's error, or None.
         may_pass: Whether another try can do better.
     """
 
@@ -187,7 +187,7 @@ def make_call(
 
 
 def segment(name: str, value: object) -> str:
-    """Gives an id as one segment of a path.
+    """Returns an id as one segment of a path.
 
     Args:
         name: What the id is called in the error.
@@ -205,28 +205,28 @@ def segment(name: str, value: object) -> str:
 
 
 def error_text(body: bytes) -> str:
-    """Gives what a server says in the body of an error, in one line of bounded length.
+    """Returns the server's message in the body of an error, as one line of bounded length.
 
     Returns:
-        The first of ``error``, ``message``, ``detail`` and ``errors`` that says something; "" for a
+        The first of ``error``, ``message``, ``detail`` and ``errors`` that holds text; "" for a
         body that is not a JSON object with one of them, which is never quoted.
     """
     try:
-        told = codec.loads(body)
+        value = codec.loads(body)
     except ValueError:
         return ""
-    if not isinstance(told, dict):
+    if not isinstance(value, dict):
         return ""
-    texts = (_said(told.get(name)) for name in _ERROR_FIELDS)
+    texts = (_text_of(value.get(name)) for name in _ERROR_FIELDS)
     return _one_line(next((text for text in texts if text), ""))
 
 
-def _said(value: Any, depth: int = 3) -> str:
+def _text_of(value: Any, depth: int = 3) -> str:
     if isinstance(value, dict) and depth:
-        texts = (_said(value.get(name), depth - 1) for name in (*_ERROR_FIELDS, "msg"))
+        texts = (_text_of(value.get(name), depth - 1) for name in (*_ERROR_FIELDS, "msg"))
         return next((text for text in texts if text), "")
     if isinstance(value, list) and depth:
-        return "; ".join(text for text in (_said(item, depth - 1) for item in value[:20]) if text)
+        return "; ".join(text for text in (_text_of(item, depth - 1) for item in value[:20]) if text)
     return str(value) if isinstance(value, (str, int, float)) and value else ""
 
 
@@ -260,7 +260,7 @@ class OpenLines(Iterator[bytes]):
 
     @abstractmethod
     def close(self) -> None:
-        """Ends the answer; nobody reads on."""
+        """Ends the answer; no further line is read."""
 
     def __enter__(self: Opened) -> Opened:
         return self

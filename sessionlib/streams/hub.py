@@ -151,12 +151,11 @@ class Hub:
             start, in_deltas = at, is_delta
             owners, held = follow(event)
             if owners or kind is SessionEventType.PONG:
-                owners = tuple(owners)
                 for owner in owners or (None,):
                     note(owner, event, is_watched)
             if kind in _REQUESTS or (owners and not owners[0].makes_turn):
                 owners = self._look_into(event, owners, requests)
-            if tracker.has_released:
+            if tracker.released:
                 self._take_released(taken)
         if not readers:
             return events
@@ -349,6 +348,7 @@ class Hub:
         with self.lock:
             self._ended = True
             self._failure = failure
+            self._tracker.close()
             left = self._counters.tickets
             for mailbox in (*self._listeners, *self._readers.values()):
                 mailbox.close(failure)

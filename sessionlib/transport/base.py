@@ -92,14 +92,14 @@ class Transport(Protocol):
         """How many bytes have come from the peer."""
 
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
-        """Waits for text messages and gives all that have arrived, at least one.
+        """Waits for text messages; returns all that have arrived, at least one.
 
-        What it gives is good until it is called again.
+        The messages are valid until it is called again.
 
         Raises:
             SessionTimeoutError: None came before the deadline; the transport is of no use any more.
             SessionDisconnectedError: The connection has ended; ``code`` and ``reason`` tell how.
-            SessionProtocolError: The peer sent what WebSockets do not allow; it has been told.
+            SessionProtocolError: The peer sent what WebSockets do not allow; a close frame with the reason was sent.
         """
 
     def enqueue(self, payload: bytes) -> None:
@@ -109,16 +109,16 @@ class Transport(Protocol):
         """Sends a WebSocket ping as soon as that is possible without waiting, now or later."""
 
     def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
-        """Starts the closing handshake without waiting for the peer to answer; `recv` tells when it is over.
+        """Starts the closing handshake without waiting for the peer to answer; `recv` raises when it is over.
 
         Args:
             code: The close code.
-            reason: What the peer is told.
+            reason: The reason in the close frame.
             deadline: Until when to wait for the peer to take in what is to be sent; None does not wait.
         """
 
     def abort(self) -> None:
-        """Ends the connection at once, waking whoever reads or writes."""
+        """Ends the connection at once, waking threads that read or write."""
 
     def release(self) -> None:
-        """Gives the socket back; for the reading thread, once it reads no more."""
+        """Closes the socket; for the reading thread, once it reads no more."""

@@ -1,7 +1,7 @@
 """The way out of a WebSocket: any number of threads write, and none holds up the reading one.
 
-Whoever has the send lock writes, and small frames (pings, pongs, the close) are left for that writer
-when the lock is taken.
+The thread that holds the send lock writes; small frames (pings, pongs, the close) are queued for it while the lock
+is taken.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BLOCK = 16384
 
 
 def encode_frame(opcode: int, payload: bytes, is_last: bool = True) -> bytes:
-    """Gives a frame as a client sends it.
+    """Encodes a frame as a client sends it, masked.
 
     Args:
         opcode: What it is.
@@ -93,7 +93,7 @@ class FrameWriter:
         # The message that was written last, by the object that it was made from.
         self._last: object = None
         self.in_message = False
-        # What is sent when nobody has to wait for it: control frames, and whole small messages.
+        # What is sent when no sender waits for it: control frames, and whole small messages.
         self._controls: deque[bytes] = deque()
         self._texts: deque[bytes] = deque()
         self._dead = False
@@ -120,7 +120,7 @@ class FrameWriter:
             self._write(frame, deadline, is_last, message)
         finally:
             self._send_lock.release()
-            # A refused or interrupted sender does it too: whoever left a frame while it held the lock could not.
+            # A refused or interrupted sender does it too: threads that queued a frame while it held the lock could not.
             self.flush()
 
     def has_left(self, message: object) -> bool:
@@ -152,20 +152,20 @@ class FrameWriter:
             try:
                 self._drain(deadline)
             except (SessionTimeoutError, SessionDisconnectedError):
-                pass  # told by the end of the connection
+                pass  # the reader reports the end of the connection
             finally:
                 self._send_lock.release()
 
     def abort(self) -> None:
-        """Ends the connection at once, waking whoever reads or writes."""
+        """Ends the connection at once, waking threads that read or write."""
         self._dead = True
         self._stream.shutdown()
 
     def release(self) -> None:
-        """Gives the socket back."""
+        """Closes the socket."""
         self._dead = True
         self._stream.shutdown()
-        with self._send_lock:  # nobody may be writing to a descriptor that is being given back
+        with self._send_lock:  # no thread may be writing to a descriptor that is being closed
             self._stream.close()
 
     def flush(self) -> None:
@@ -241,7 +241,7 @@ class FrameWriter:
             raise
 
     def _give_up(self, error: BaseException) -> None:
-        # Interrupted within a write, nobody knows how much of it has left.
+        # After an interrupt within a write, it is unknown how much of it has left.
         if not self._exact or isinstance(error, (SessionTimeoutError, SessionDisconnectedError)):
             self.abort()
 

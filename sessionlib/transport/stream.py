@@ -36,8 +36,8 @@ class BufferedStream:
         data: What has been read and not consumed, from ``pos`` on.
         pos: Where the unread part of ``data`` begins.
         deadline: Until when `fill` waits; None for as long as it takes.
-        heard: When the last bytes came, on the monotonic clock.
-        received: How many bytes have come.
+        last_received_at: When the last bytes came, on the monotonic clock.
+        bytes_received: How many bytes have come.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -116,7 +116,7 @@ class BufferedStream:
         return memoryview(buffer)[:size]
 
     def take_back(self) -> None:
-        """Has done with what `take_exactly` gave."""
+        """Releases the buffer returned by `take_exactly`."""
         if self._lent is not None:
             if len(self._lent) <= LARGEST_SPARE:
                 _spare.append(self._lent)
@@ -129,7 +129,7 @@ class BufferedStream:
         return taken
 
     def try_write(self, view: memoryview) -> int:
-        """Writes what fits without waiting and gives its length, 0 when nothing does.
+        """Writes what fits without waiting; returns its length, 0 when nothing does.
 
         Raises:
             SessionDisconnectedError: The connection broke.
@@ -146,11 +146,11 @@ class BufferedStream:
         return wait_writable(self._sock, deadline)
 
     def shutdown(self) -> None:
-        """Ends the connection both ways, waking whoever reads or writes; the descriptor stays."""
+        """Ends the connection both ways, waking threads that read or write; the descriptor stays."""
         shut(self._sock)
 
     def close(self) -> None:
-        """Gives the descriptor back."""
+        """Closes the descriptor."""
         self._sock.close()
 
     def recv(self, size: int) -> bytes:
@@ -168,7 +168,7 @@ class BufferedStream:
         return self._sock.recv(size)
 
     def _read_into(self, view: memoryview) -> int:
-        """Reads to where it belongs, for as long as that is possible; gives how much."""
+        """Reads to where it belongs, for as long as that is possible; returns how much."""
         if self.deadline is not None:
             return 0  # `fill` knows how to wait with a limit
         filled = 0
@@ -254,5 +254,5 @@ def _broken(error: OSError) -> SessionDisconnectedError:
 
 
 def wrap(sock: socket.socket) -> BufferedStream:
-    """Gives the stream for a connected socket, TLS or not."""
+    """Returns the stream for a connected socket, TLS or not."""
     return TlsStream(sock) if isinstance(sock, ssl.SSLSocket) else BufferedStream(sock)

@@ -18,7 +18,7 @@ from sessionlib.transport.dial import dial
 from sessionlib.transport.frame_reader import FrameReader
 from sessionlib.transport.frame_writer import FrameWriter, encode_frame
 from sessionlib.transport.handshake import shake_hands
-from sessionlib.transport.proxy import choose_proxy
+from sessionlib.transport.proxy import choose_proxy, parse_proxy
 from sessionlib.transport.stream import BufferedStream, wrap
 
 __all__ = ["WebSocketTransport", "open_websocket"]
@@ -33,6 +33,7 @@ def open_websocket(
     max_message_size: int,
     tls: ssl.SSLContext | None = None,
     proxy: str | None = None,
+    proxy_always: bool = False,
     headers: Mapping[str, str] | None = None,
 ) -> WebSocketTransport:
     """Connects, performs the opening handshake, and returns the transport.
@@ -45,6 +46,7 @@ def open_websocket(
         max_message_size: The largest message accepted, in bytes.
         tls: What to verify the peer by; None for the system's certificates.
         proxy: URL of the proxy to go through; "" for none; None for the environment's.
+        proxy_always: Whether ``proxy`` is used for this machine too.
         headers: Further headers of the handshake.
 
     Raises:
@@ -55,7 +57,8 @@ def open_websocket(
         SessionTimeoutError: It took too long.
     """
     parts = urlsplit(url)
-    stream = wrap(dial(parts, deadline, attempt, tls=tls, proxy=choose_proxy(proxy, parts)))
+    chosen = parse_proxy(proxy) if proxy and proxy_always else choose_proxy(proxy, parts)
+    stream = wrap(dial(parts, deadline, attempt, tls=tls, proxy=chosen))
     try:
         shake_hands(stream, parts, key, deadline, headers)
     except BaseException:
@@ -105,7 +108,7 @@ class WebSocketTransport:
                 self._writer.send(encode_frame(opcode, piece, is_last), deadline, is_last, pieces)
                 opcode = ABNF.OPCODE_CONT
         except BaseException:
-            if self._writer.in_message:  # nobody can go on with it
+            if self._writer.in_message:  # its rest will never follow, and no other message may
                 self.abort()
             raise
         finally:
@@ -127,7 +130,7 @@ class WebSocketTransport:
         return self._stream.bytes_received
 
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
-        """Waits for text messages and gives all that have arrived; see `Transport.recv`."""
+        """Waits for text messages; returns all that have arrived; see `Transport.recv`."""
         messages = self._reader.recv(deadline)
         traffic, received = self.traffic, self._stream.bytes_received
         traffic.messages_in += len(messages)
@@ -149,11 +152,11 @@ class WebSocketTransport:
         self._writer.close(code, reason, deadline)
 
     def abort(self) -> None:
-        """Ends the connection at once, waking whoever reads or writes."""
+        """Ends the connection at once, waking threads that read or write."""
         self._writer.abort()
 
     def release(self) -> None:
-        """Gives the socket back."""
+        """Closes the socket."""
         self._writer.release()
 
     def _begin_message(self, deadline: Deadline) -> None:

@@ -194,10 +194,11 @@ def test_a_certificate_that_is_not_accepted(here: Here, secure: str) -> None:
     assert found["HTTP"] == ("skipped", SKIPPED)
 
 
-def test_two_ways_that_trust_different_certificates(here: Here, secure: str, certificate: Path) -> None:
-    found = findings(here.run("doctor", "--base-url", secure, env={**KEY, "SSL_CERT_FILE": str(certificate)}))
-    assert (found["TLS"][0], found["HTTP"][0], found["WebSocket"][0]) == ("ok", "FAILED", "ok")
-    assert "REQUESTS_CA_BUNDLE" in found["HTTP"][1]
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_all_ways_trust_the_same_certificates(here: Here, secure: str, certificate: Path, name: str) -> None:
+    others = dict.fromkeys(["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"], "")
+    found = findings(here.run("doctor", "--base-url", secure, env={**KEY, **others, name: str(certificate)}))
+    assert (found["TLS"][0], found["HTTP"][0], found["WebSocket"][0]) == ("ok", "ok", "ok")
 
 
 def test_tls_where_plain_http_is_spoken(here: Here, local: LocalEngine) -> None:

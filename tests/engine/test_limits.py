@@ -138,7 +138,7 @@ def test_slow_senders_are_let_go_in_time(hasty: LocalEngine) -> None:
     [
         b"GET /v1/agents\r\n\r\n",
         b"GET /v1/agents HTTP/0.9\r\n{h}\r\n",
-        b"GET /v1/agents HTTP/1.0\r\n{h}\r\n",
+        b"GET /v1/agents HTTP/1.2\r\n{h}\r\n",
         b"GET /v1/agents HTTP/2.0\r\n{h}\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET  /v1/agents HTTP/1.1\r\n{h}\r\n",
@@ -167,6 +167,13 @@ def test_malformed_requests_are_refused_and_the_connection_ends(small: LocalEngi
     fields = f"Host: 127.0.0.1:{small.port}\r\nAuthorization: Bearer {small.api_key}\r\n".encode()
     smuggled = b"DELETE /v1/agent/x HTTP/1.1\r\n" + fields + b"\r\n"
     assert status(raw(small, data.replace(b"{h}", fields) + smuggled)) in (400, 505)
+
+
+def test_a_reverse_proxy_that_speaks_http_1_0_is_answered(small: LocalEngine) -> None:
+    fields = f"Host: 127.0.0.1:{small.port}\r\nAuthorization: Bearer {small.api_key}\r\n".encode()
+    assert status(raw(small, b"GET /v1/agents HTTP/1.0\r\n" + fields + b"\r\n")) == 200
+    assert status(raw(small, b"GET /v1/agents HTTP/1.0\r\n\r\n")) == 400
+    assert status(raw(small, b"GET /v1/ws/session HTTP/1.0\r\n" + fields + b"\r\n")) == 426
 
 
 def test_only_the_first_of_many_requests_is_answered(small: LocalEngine) -> None:

@@ -25,7 +25,7 @@ def test_a_cell_that_asks_gets_a_prompt(engine: ScriptEngine, toolbox: Toolbox) 
         kernel.run("print(session.ask('run refund refund refund').text)", "y", "e", "12", "d", "no more")
         assert len(kernel.prompts) == 5, kernel.prompts
         assert "[y]es, [n]o" in kernel.prompts[0]
-        assert "The agent asks to run refund:\\n  order = 7" in kernel.text
+        assert 'The agent asks to run "refund":\\n  "order" = 7' in kernel.text
         assert kernel.text.endswith("done\\n")
         assert kernel.widgets == {}
     """
@@ -215,7 +215,7 @@ def test_outside_of_notebooks_it_asks_on_the_terminal(engine: ScriptEngine, tool
         assert "IPython" not in sys.modules and "ipywidgets" not in sys.modules
     """
     result = run_script(source, stdin="y\n").check()
-    assert result.stdout.count("Run it?") == 2
+    assert result.stdout.count("[y]es, [n]o") == 2
     assert toolbox.ran == {"refund": 1}
     assert toolbox.denied == ["nobody could be asked: there is no terminal to ask on"]
 

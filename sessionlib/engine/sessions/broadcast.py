@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterable
 from typing import Protocol
@@ -193,8 +194,13 @@ class Broadcaster:
 
 
 def encode(frame: Json) -> bytes:
-    """Gives a frame as it goes to every client."""
-    return text_frame(codec.dumps(frame))
+    """Returns a frame as it is sent to every client."""
+    try:
+        return text_frame(codec.dumps(frame))
+    except (TypeError, ValueError):
+        # Half of a surrogate pair, which has no UTF-8: some models split an emoji over two deltas. Escaped, it is
+        # legal JSON, and the client joins the halves.
+        return text_frame(json.dumps(frame).encode())
 
 
 def terminated_error(session_id: str) -> RefusedError:

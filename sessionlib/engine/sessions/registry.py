@@ -62,10 +62,12 @@ class SessionRegistry:
     Args:
         kit: What turns work with.
         runner: Works on turns.
+        batching: Whether posts that wait together are answered in one turn.
     """
 
-    def __init__(self, kit: EngineContext, runner: Runner) -> None:
+    def __init__(self, kit: EngineContext, runner: Runner, *, batching: bool = True) -> None:
         self._kit = kit
+        self._batching = batching
         self._store = kit.store
         self._runner = runner
         # Protects the table. Held while a session is read from the database as well: two of one id would
@@ -105,7 +107,7 @@ class SessionRegistry:
         return session
 
     def post(self, session: LiveSession, by: Subscriber, request_type: str, items: list[Any]) -> StoredTurn:
-        """Keeps a post, acknowledges it, and has it answered.
+        """Stores a post, acknowledges it, and has it answered: with the posts that wait already, if there are any.
 
         Raises:
             RefusedError: It cannot be taken.
@@ -115,12 +117,14 @@ class SessionRegistry:
         limits = self._kit.limits
         with session.posting:
             session.room(limits.queued_turns)
+            # As the hosted engine does: what arrives before a turn begins is answered in that turn.
+            into = session.open_turn(limits.memory_chars) if self._batching else None
             posted = self._store.sessions.post(
-                session.id, contents.USER, posting.contents, posting.files, limits.session_file_bytes
+                session.id, contents.USER, posting.contents, posting.files, limits.session_file_bytes, into
             )
             facts = {"message_id": posted.message_ids[0], "message_ids": posted.message_ids}
             ack = frames.ack(request_type, session.id, turn_id=posted.turn.id, **facts)
-            begin = session.queue(posted.turn, by, ack)
+            begin = session.queue(posted.turn, posting.chars, by, ack)
         if begin:
             self._runner.begin(session)
         return posted.turn

@@ -10,7 +10,7 @@ from typing import Any
 
 from sessionlib.engine.errors import RefusedError
 from sessionlib.engine.store.database import Database
-from sessionlib.engine.store.records import Json, Message, StoredCall, StoredTurn, insert_message
+from sessionlib.engine.store.records import Json, Message, StoredCall, StoredTurn, insert_message, to_json
 
 __all__ = ["Calls", "insert_call"]
 
@@ -77,7 +77,7 @@ class Calls:
             state = "approved" if approved else "denied"
             db.execute(
                 "UPDATE calls SET state = ?, arguments = ?, reason = ? WHERE id = ?",
-                (state, json.dumps(arguments), reason, call.id),
+                (state, _arguments(arguments, call.origin), reason, call.id),
             )
             _mark(db, call, state)
             return insert_message(db, call.session_id, call.turn, call.step, sender, content).id
@@ -137,13 +137,27 @@ class Calls:
 
 def _call(row: Sequence[Any]) -> StoredCall:
     output = None if row[11] is None else json.loads(row[11])
-    arguments = json.loads(row[6])
-    return StoredCall(*row[:6], arguments, *row[7:11], output)  # type: ignore[call-arg,unused-ignore]
+    kept = json.loads(row[6])
+    # The arguments alone; or a list of them and what belongs to the model.
+    arguments, origin = kept if isinstance(kept, list) else (kept, None)
+    return StoredCall(*row[:6], arguments, *row[7:11], output, origin)  # type: ignore[call-arg,unused-ignore]
+
+
+def _arguments(arguments: Json, origin: Json | None) -> str:
+    return to_json(arguments if origin is None else [arguments, origin])
 
 
 def insert_call(db: sqlite3.Connection, call: StoredCall) -> None:
     """Keeps a new call."""
-    row = (call.id, call.session_id, call.turn, call.step, call.position, call.tool, json.dumps(call.arguments))
+    row = (
+        call.id,
+        call.session_id,
+        call.turn,
+        call.step,
+        call.position,
+        call.tool,
+        _arguments(call.arguments, call.origin),
+    )
     rest = (call.state, call.approval_id, call.reason, call.decision, None)
     db.execute(f"INSERT INTO calls ({_CALL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, *rest))
 
@@ -154,7 +168,7 @@ def _open_calls(db: sqlite3.Connection, turn: StoredTurn) -> list[StoredCall]:
 
 
 def _keep_result(db: sqlite3.Connection, call: StoredCall, content: Json) -> None:
-    db.execute("UPDATE calls SET state = 'done', output = ? WHERE id = ?", (json.dumps(content), call.id))
+    db.execute("UPDATE calls SET state = 'done', output = ? WHERE id = ?", (to_json(content), call.id))
 
 
 def _tell_results(db: sqlite3.Connection, turn: StoredTurn, sender: Json) -> list[Message]:
@@ -174,7 +188,10 @@ def _mark(db: sqlite3.Connection, call: StoredCall, status: str) -> None:
 
 def _check_unanswered(db: sqlite3.Connection, call: StoredCall) -> None:
     select = "SELECT json_extract(content, '$.status') FROM messages WHERE id = ?"
-    told = db.execute(select, (call.approval_id,)).fetchone()[0]
+    found = db.execute(select, (call.approval_id,)).fetchone()
+    if found is None:
+        raise RefusedError(f"session {call.session_id} was terminated", "session_terminated")
+    told = found[0]
     if told in ("approved", "denied"):
         raise RefusedError(
             f"approval request {call.approval_id} was {told} before; the first answer stands",

@@ -145,6 +145,8 @@ class Database:
             except OSError as error:
                 raise StorageError(f"{self.path} cannot be opened: {error.strerror}", path=self.path) from error
             self._release = undo.pop_all().close
+        # Compared after each commit, before it is acknowledged.
+        self._file = _identity(self.path) if self.path else None
         # Held while the writing connection works; in memory, where it is the reading one too, also by readers.
         self._write_lock = threading.Lock()
         # Held while the reading connection works.
@@ -267,8 +269,22 @@ class Database:
             for job in batch:
                 job.fail(error)
             return
+        moved = self._file is not None and self._file != _identity(self.path)
         for job in batch:
-            job.done.set()
+            if moved:
+                # SQLite writes on into a file without a name, and what it commits there is lost with the process.
+                why = f"{self.path} was removed or replaced while the engine ran; restart it to go on"
+                job.fail(StorageError(why, path=self.path))
+            else:
+                job.done.set()
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextlib.contextmanager

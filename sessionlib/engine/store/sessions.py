@@ -54,25 +54,44 @@ class Sessions:
         return None if row is None else SessionRecord(*row)
 
     def terminate(self, session_id: str) -> None:
-        """Makes a session unusable for good, and ends its turns."""
+        """Makes a session unusable for good; of what it held, only its id is kept."""
 
         def work(db: sqlite3.Connection) -> None:
             db.execute("UPDATE sessions SET state = 'terminated' WHERE id = ?", (session_id,))
-            db.execute("UPDATE turns SET state = 'ended' WHERE session_id = ? AND state != 'ended'", (session_id,))
+            # In the order of their references.
+            for table in ("files", "calls", "messages", "turns"):
+                db.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
 
         self._database.write(work)
 
     def post(
-        self, session_id: str, sender: Json, contents: Sequence[Json], files: Sequence[File], quota: int
+        self,
+        session_id: str,
+        sender: Json,
+        contents: Sequence[Json],
+        files: Sequence[File],
+        quota: int,
+        into: StoredTurn | None = None,
     ) -> Posted:
-        """Keeps one post, its files, and the queued turn that will answer it.
+        """Stores one post, its files, and the queued turn that will answer it.
+
+        Args:
+            session_id: The session.
+            sender: Who the messages are from.
+            contents: The messages.
+            files: The files in them.
+            quota: Bytes that all files of the session may have.
+            into: A queued turn to put the post into; None makes one.
 
         Raises:
-            RefusedError: The session's files would exceed ``quota`` bytes.
+            RefusedError: The session's files would exceed ``quota``.
         """
 
         def work(db: sqlite3.Connection) -> Posted:
-            turn = _insert_turn(db, session_id)
+            state = db.execute("SELECT state FROM sessions WHERE id = ?", (session_id,)).fetchone()
+            if state != ("open",):
+                raise RefusedError(f"session {session_id} was terminated", "session_terminated")
+            turn = into or _insert_turn(db, session_id)
             _insert_files(db, session_id, files, quota)
             ids = [insert_message(db, session_id, turn.number, 0, sender, content).id for content in contents]
             return Posted(turn, ids)
@@ -110,6 +129,16 @@ class Sessions:
             return [*reversed(earlier), *map(read_message, own)]
 
         return self._database.read(work)
+
+    def has_notice(self, session_id: str, kind: str) -> bool:
+        """Returns whether a notice of a kind was shown in a session."""
+        select = "SELECT 1 FROM messages WHERE session_id = ? AND json_extract(content, '$.notice') = ? LIMIT 1"
+        return self._database.read(lambda db: db.execute(select, (session_id, kind)).fetchone()) is not None
+
+    def add_message(self, turn: StoredTurn, sender: Json, content: Json) -> Message:
+        """Stores a message of a running turn."""
+        row = (turn.session_id, turn.number, turn.step + 1, sender, content)
+        return self._database.write(lambda db: insert_message(db, *row))
 
     def find_file(self, file_id: str) -> tuple[str, str, bytes] | None:
         """Gives name, MIME type and content of a file, or None."""

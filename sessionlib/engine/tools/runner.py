@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import inspect
 import io
+import itertools
 import logging
 import queue
 import sys
@@ -122,8 +124,10 @@ def _leave() -> None:
 
 logger = logging.getLogger(__name__)
 
-_JSON: TypeAdapter[Any] = TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants"))
+_JSON: TypeAdapter[Any] = TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="strings"))
 _PRINTED_CHARS = 16 * 1024
+# Of an iterator that never ends, so many items are a result.
+_ITEMS = 10_000
 
 
 @dataclass(frozen=True)
@@ -219,19 +223,48 @@ def describe(error: BaseException) -> str:
 
 
 def cap_output(value: Any, limit: int) -> Any:
-    """Gives a result as JSON, and a text cut to size when it is too large.
+    """Returns a result as JSON, or as readable text where it has no JSON form or is too large.
+
+    The tool has acted by now: whatever it returned, the call has succeeded. Only a coroutine is an error, because
+    then it has not.
 
     Raises:
-        TypeError: It has no JSON form.
+        TypeError: It is a coroutine, which nothing runs.
     """
+    if inspect.iscoroutine(value):
+        value.close()
+        raise TypeError("the tool returned a coroutine, which was not run: declare a plain function as the tool")
+    if isinstance(value, Iterator):
+        value = list(itertools.islice(value, _ITEMS))
+    if isinstance(value, (bytes, bytearray)) and not _is_utf8(value):
+        return f"{len(value)} bytes: {bytes(value[:64])!r}"
+    if type(value).__module__.partition(".")[0] in ("numpy", "pandas", "polars"):
+        # Known by name, so that none of them is imported here. A scalar is a number; a table is read as it prints.
+        item = getattr(value, "item", None)
+        value = item() if getattr(value, "ndim", None) == 0 and item is not None else str(value)
     if isinstance(value, str):
         return _cut(_clean(value), limit)
     try:
         plain = _JSON.dump_python(value, mode="json")
         data = codec.dumps(plain)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise TypeError(f"the result, of type {type(value).__name__}, has no JSON form") from error
+    except Exception:  # noqa: BLE001 - a value's own methods may raise anything
+        return _cut(_clean(_readable(value)), limit)
     return plain if len(data) <= limit else _cut(data.decode(), limit)
+
+
+def _is_utf8(value: bytes | bytearray) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _readable(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a broken __str__ is the tool's fault
+        return f"(a result of type {type(value).__name__}, which cannot be shown)"
 
 
 def _cut(text: str, limit: int) -> str:

@@ -85,7 +85,7 @@ class FaultProxy:
             EngineError: The engine is not running.
         """
         proxy = cls(urlsplit(engine.base_url).hostname or "", engine.port, seed=seed)
-        proxy._introduce = engine.answer_to
+        proxy._introduce = engine.allow_host
         return proxy
 
     def __enter__(self) -> FaultProxy:
