@@ -83,8 +83,10 @@ def test_a_notebook_shows_what_was_said_as_markdown_in_which_nothing_runs() -> N
     call = {"type": "tool_call", "tool_name": "<i>", "arguments": {}}
     history = History([*said("**bold** <img src=x onerror=alert(1)>"), message(call, {"object_id": "a"})])
     shown = history._repr_html_()
-    assert shown.startswith('<small style="opacity: 0.7">session s1</small>\n\n**user**\n\n**bold** &lt;img')
-    assert "**agent**\n\nYou said: **bold** &lt;img src=x" in shown
+    image = "&lt;img src=x onerror=alert(1)&gt;"
+    user = f"<p><b>user</b></p><p><strong>bold</strong> {image}</p>"
+    assert shown.startswith(f'<small style="opacity: 0.7">session s1</small>{user}')
+    assert f"<p><b>agent</b></p><p>You said: <strong>bold</strong> {image}</p>" in shown
     assert "(runs &lt;i&gt;())" in shown
     assert "<img" not in shown
 

@@ -111,7 +111,7 @@ def cassette(
     speed: float | None = None,
     patience: float | None = PATIENCE,
 ) -> Iterator[Cassette]:
-    """Records or replays a block, as the mode says.
+    """Records or replays a block, depending on the mode.
 
     Args:
         path: The recording.

@@ -129,8 +129,7 @@ class Shrinker:
         at = self._rest.find(_MARK)
         if at < 0:
             # A mark may be split between this chunk and the next one.
-            cut = max(0, len(self._rest) - len(_MARK))
-            self._keep(cut)
+            self._keep(max(0, len(self._rest) - len(_MARK)))
             return False
         self._keep(at + len(_MARK) - 1)
         self._rest = self._rest[1:]
@@ -165,9 +164,9 @@ class _File:
     def feed(self, text: bytes) -> None:
         text = self._rest + text
         # base64 encodes 3 bytes as 4 characters: only whole groups can be decoded.
-        cut = len(text) - len(text) % 4
-        self._rest = text[cut:]
-        self._add(text[:cut])
+        whole = len(text) - len(text) % 4
+        self._rest = text[whole:]
+        self._add(text[:whole])
 
     def facts(self) -> dict[str, Any]:
         self._add(self._rest)

@@ -373,6 +373,6 @@ def _summary(line: Line) -> str:
     if line.where == CALL:
         rest = {name: part for name, part in line.value.items() if name not in ("method", "path")}
         return f"{line.value.get('method')} {line.value.get('path')} {brief(rest) if rest else ''}".rstrip()
-    # The session's id is another one in every run, and says nothing to the reader.
+    # The session's id is another one in every run, so it would only distract.
     rest = {name: part for name, part in line.value.items() if name != "session_id"}
     return f"connection {line.number}: {brief(rest)}"

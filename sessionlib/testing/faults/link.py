@@ -1,4 +1,4 @@
-"""One connection through a proxy, and what copies its bytes."""
+"""One connection through a proxy, and the two threads that copy its bytes."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Link:
         self.over.set()
 
     def join(self) -> list[str]:
-        """Waits for the pumps; says which did not return."""
+        """Waits for the pumps; returns a description of each that did not return."""
         for thread in self._threads:
             thread.join(JOIN_TIMEOUT)
         return [f"{thread.name} still runs:\n{stack(thread)}" for thread in self._threads if thread.is_alive()]
@@ -171,7 +171,7 @@ class _Pump:
         except _OverError:
             pass
         except OSError:
-            # One side is gone without a FIN; the other learns it the same way.
+            # One side has been reset; so is the other, as it would be without a proxy.
             self._link.end("RST")
         finally:
             self._link.leave()
@@ -204,7 +204,7 @@ class _Pump:
     def _read(self, timeout: float | None) -> None:
         ready = wait_readable(self._source, Deadline(timeout), self._link.waker)
         self._check()
-        # A toxic set while nothing came holds for what has come now.
+        # A toxic that was set while nothing arrived applies to what has arrived now.
         if not ready or self.direction.toxics.blackhole:
             return
         data = self._receive()
