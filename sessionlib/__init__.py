@@ -41,6 +41,7 @@ from sessionlib.errors import (
     SessionTerminatedError,
     SessionTimeoutError,
     TemplateReferenceError,
+    UnansweredError,
     UnprocessableEntityError,
 )
 from sessionlib.events import (
@@ -84,6 +85,7 @@ if typing.TYPE_CHECKING:
     from sessionlib.approvals.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
     from sessionlib.chatbot import Chatbot
     from sessionlib.client import Client
+    from sessionlib.config import ApiKey
     from sessionlib.display.latency import Latencies, Latency, latencies
     from sessionlib.history import History
     from sessionlib.notebook import LiveReply, ask_notebook, load_ipython_extension, unload_ipython_extension
@@ -159,6 +161,7 @@ __all__ = [
     "ToolInput",
     "ToolInputType",
     "Turn",
+    "UnansweredError",
     "UnprocessableEntityError",
     "UserSessionMessage",
     "__version__",
@@ -189,7 +192,15 @@ _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names.
 _LAZY_MODULES = {"agent", "chatbot", "client", "history", "notebook"}
 
 
+# The key and the HTTP base for all that is given no other: `sessionlib.api_key = "..."`. They are read at
+# each use and take precedence over the environment. Only declared, so that they are no names of `import *`.
+api_key: ApiKey | None
+base_url: str | None
+
+
 def __getattr__(name: str) -> object:
+    if name in ("api_key", "base_url"):
+        return None
     if name in _LAZY_MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name not in _MODULE_OF:

@@ -191,7 +191,7 @@ def _exists(reference: str, public: Public) -> bool:
     module = getattr(inspect.unwrap(getattr(public.value, "fget", None) or public.value), "__module__", "sessionlib")
     places = (
         f"sessionlib.{owner}.",
-        *(f"sessionlib{room}." for room in ("", ".notebook", ".testing")),
+        *(f"sessionlib{room}." for room in ("", ".engine", ".notebook", ".testing")),
         f"{module}.",
         "",
     )

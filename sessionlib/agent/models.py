@@ -129,6 +129,9 @@ class IoConfig(OpenModel):
 LLMInfo = LlmInfo
 IOConfig = IoConfig
 
+# What dataclasses-json's `config(exclude=...)` returns; calling it would load that library with the package.
+_NOT_IN_JSON = {"dataclasses_json": {"exclude": lambda value: True}}
+
 
 @dataclass
 class AgentRunResult(JsonModel):
@@ -156,9 +159,11 @@ class ConversationalAgentRunResult(JsonModel):
         session_id: The session it was given in.
         status: "complete" or "error".
         error: What went wrong, or None.
-        events: The events of the turn, without the pieces of text unless they were asked for.
+        events: The events of the turn, without the deltas unless they were asked for.
         duration: Seconds from the post to the end of the turn; None where there was no turn.
-        first_delta: Seconds from the post to the first piece of text; None when there was none.
+        first_delta: Seconds from the post to the first delta; None when there was none.
+        index: With `Agent.map`, the number of its prompt, from 0; not part of the JSON form.
+        prompt: With `Agent.map`, its prompt; not part of the JSON form.
     """
 
     final_message: str
@@ -169,6 +174,9 @@ class ConversationalAgentRunResult(JsonModel):
     # Not arguments: the official SDK's has none for them.
     duration: Optional[float] = field(default=None, init=False, compare=False)
     first_delta: Optional[float] = field(default=None, init=False, compare=False)
+    # A prompt may be bytes or a path, which JSON does not have.
+    index: Optional[int] = field(default=None, init=False, compare=False, repr=False, metadata=_NOT_IN_JSON)
+    prompt: Optional[Any] = field(default=None, init=False, compare=False, repr=False, metadata=_NOT_IN_JSON)
 
 
 @dataclass

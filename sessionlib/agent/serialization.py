@@ -30,7 +30,7 @@ Names = Mapping[str, Mapping[str, str]]
 
 
 def resolve(text: str, names: Names, where: str) -> str:
-    """Gives a text with its placeholders in the engine's form.
+    """Returns a text with its placeholders in the engine's form.
 
     Args:
         text: The text.
@@ -134,7 +134,7 @@ _NOT_UNKNOWN = _METADATA.union(*_NAMES.values())
 
 
 def read_agent(data: Mapping[str, Any]) -> Wire:
-    """Gives the arguments of an `Agent` from the wire's form, unknown fields as ``extra_fields``.
+    """Returns the arguments of an `Agent` from the wire's form, unknown fields as ``extra_fields``.
 
     Raises:
         TypeError: ``data`` is not a mapping.
@@ -225,7 +225,7 @@ class Draft:
 
 
 def draft(agent: Agent) -> Draft:
-    """Gives an agent in the wire's form: what a new one and a saved one have in common.
+    """Returns an agent in the wire's form: what a new one and a saved one have in common.
 
     Raises:
         ValueError: Two tools have one name, or the agent has no ``llm_info``.

@@ -26,7 +26,7 @@ from sessionlib.agent.tools import (
     PlatformTool,
     TransformationTool,
 )
-from tests.rest.conftest import Reply, Server
+from tests.support.http_server import Reply, Server
 from tests.support.processes import run_script
 from tests.support.secrets import SENTINEL_KEY
 
