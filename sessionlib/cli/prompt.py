@@ -132,7 +132,7 @@ STOPPED = "the person has stopped this turn"
 """What an agent is told when a question was answered with Ctrl-C."""
 
 _TERMINAL = "/dev/tty"
-_NOBODY = "nobody could be asked: there is no terminal to ask on"
+_NOBODY = "no person could be asked: there is no terminal to ask on"
 
 
 def ask_on_terminal(request: ApprovalRequest) -> ApprovalResponse:

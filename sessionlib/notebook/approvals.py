@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["approvals", "ask_notebook"]
 
-HEADLESS = "nobody could be asked: the notebook is run without anybody to answer"
+HEADLESS = "no person could be asked: the notebook is run without anybody to answer"
 # Seconds for which a cell may run before a form, which waits for its end, gives way to a prompt.
 _PATIENCE = 2.0
 _LOOK_AGAIN = 0.1
@@ -56,7 +56,8 @@ def approvals(session: Session) -> Callable[[], None]:
     """
     with extra("notebook", "a place for approvals"):
         from sessionlib.notebook.display import Stage
-    stage = Stage()
+
+        stage = Stage()
 
     def ask_here(request: ApprovalRequest) -> ApprovalResponse | None:
         return _ask(request, stage.add)

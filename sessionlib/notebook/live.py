@@ -49,7 +49,8 @@ def begin(start: Start, on_approval: ApprovalHandler | None) -> LiveReply:
         return live
     with extra("notebook", "chat(wait=False)"):
         from sessionlib.notebook.display import Stage
-    stage = Stage()
+
+        stage = Stage()
     view = CellView(stage.place)
     turn = start(on_approval=announced(view, on_approval))
     live = LiveReply(turn, view, stage)

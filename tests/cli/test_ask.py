@@ -167,7 +167,7 @@ def test_verbose_notes_what_else_happens(here: Here, shop: str) -> None:
         (["--deny"], "The call of refund was denied: no tool may run that needs an approval", ""),
         (
             [],
-            "The call of refund was denied: nobody could be asked: there is no terminal to ask on",
+            "The call of refund was denied: no person could be asked: there is no terminal to ask on",
             "sessionlib: refund was denied, because there is no terminal to ask on (--yes approves)\n",
         ),
     ],

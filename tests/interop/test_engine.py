@@ -37,7 +37,7 @@ def served(process: Callable[..., Process], tmp_path: Path) -> Process:
 def official(engine: Process, name: str, *arguments: str, key: str = KEY) -> dict[str, Any]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("VECTOR", "SESSIONLIB"))}
     environment |= {"VECTORSHIFT_BASE_URL": engine.base_url, "VECTORSHIFT_API_KEY": key}
-    script = Path(__file__).with_name("official_sdk.py")
+    script = Path(__file__).parents[1] / "support" / "official_sdk.py"
     done = subprocess.run(
         [sys.executable, str(script), name, *arguments], env=environment, capture_output=True, text=True, timeout=100
     )
