@@ -41,6 +41,7 @@ from sessionlib.errors import (
     SessionTerminatedError,
     SessionTimeoutError,
     TemplateReferenceError,
+    UnansweredError,
     UnprocessableEntityError,
 )
 from sessionlib.events import (
@@ -63,13 +64,18 @@ if typing.TYPE_CHECKING:
     from sessionlib.agent import (
         Agent,
         AgentRunResult,
+        AgentTools,
         AgentType,
         BumpLevel,
         ConversationalAgentRunResult,
+        CustomTool,
         IOConfig,
         IoConfig,
         LLMInfo,
         LlmInfo,
+        McpConnectorTool,
+        McpServer,
+        McpServerTool,
         MemoryConfig,
         Tool,
         ToolApprovalConfig,
@@ -79,6 +85,7 @@ if typing.TYPE_CHECKING:
     from sessionlib.approvals.policies import approval_policy, approve_all, approve_tools, ask_console, deny_all
     from sessionlib.chatbot import Chatbot
     from sessionlib.client import Client
+    from sessionlib.config import ApiKey
     from sessionlib.display.latency import Latencies, Latency, latencies
     from sessionlib.history import History
     from sessionlib.notebook import LiveReply, ask_notebook, load_ipython_extension, unload_ipython_extension
@@ -86,6 +93,7 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "Agent",
     "AgentRunResult",
+    "AgentTools",
     "AgentType",
     "ApiConnectionError",
     "ApiError",
@@ -103,6 +111,7 @@ __all__ = [
     "ConfigurationError",
     "ConversationalAgentRunResult",
     "ConversationalRunActionRequiredError",
+    "CustomTool",
     "DeliveryUnknownError",
     "ForkedSessionError",
     "HandshakeError",
@@ -117,6 +126,9 @@ __all__ = [
     "Listener",
     "LiveReply",
     "LlmInfo",
+    "McpConnectorTool",
+    "McpServer",
+    "McpServerTool",
     "MemoryConfig",
     "MessageSender",
     "MessageTooLargeError",
@@ -149,6 +161,7 @@ __all__ = [
     "ToolInput",
     "ToolInputType",
     "Turn",
+    "UnansweredError",
     "UnprocessableEntityError",
     "UserSessionMessage",
     "__version__",
@@ -163,11 +176,11 @@ __all__ = [
     "unload_ipython_extension",
 ]
 
-# Loaded when first asked for: who resumes a session needs none of it.
 # Imported on first use: most programs need only a few of these.
 _LAZY = {
-    "agent": "Agent AgentRunResult AgentType BumpLevel ConversationalAgentRunResult IOConfig IoConfig LLMInfo "
-    "LlmInfo MemoryConfig Tool ToolApprovalConfig ToolInput ToolInputType",
+    "agent": "Agent AgentRunResult AgentTools AgentType BumpLevel ConversationalAgentRunResult CustomTool IOConfig "
+    "IoConfig LLMInfo LlmInfo McpConnectorTool McpServer McpServerTool MemoryConfig Tool ToolApprovalConfig "
+    "ToolInput ToolInputType",
     "approvals.policies": "approval_policy approve_all approve_tools ask_console deny_all",
     "chatbot": "Chatbot",
     "client": "Client",
@@ -179,7 +192,15 @@ _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names.
 _LAZY_MODULES = {"agent", "chatbot", "client", "history", "notebook"}
 
 
+# The key and the HTTP base for all that is given no other: `sessionlib.api_key = "..."`. They are read at
+# each use and take precedence over the environment. Only declared, so that they are no names of `import *`.
+api_key: ApiKey | None
+base_url: str | None
+
+
 def __getattr__(name: str) -> object:
+    if name in ("api_key", "base_url"):
+        return None
     if name in _LAZY_MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name not in _MODULE_OF:

@@ -40,7 +40,7 @@ class Chatbot(Resource):
         deployed: Whether it is live.
         input: The pipeline's node that takes the message.
         output: The pipeline's node that gives the answer.
-        client: Where it is; by default what the environment says.
+        client: Where it is; by default what the environment sets.
     """
 
     _kind = "chatbot"
@@ -101,7 +101,7 @@ class Chatbot(Resource):
             slack_config: Its settings for Slack.
             input_node_name: The pipeline's node that takes the message.
             output_node_name: The pipeline's node that gives the answer.
-            client: Where; by default what the environment says.
+            client: Where; by default what the environment sets.
             api_key: A key to use instead of the environment's.
 
         Returns:
@@ -157,7 +157,7 @@ class Chatbot(Resource):
             limit: How many at most.
             offset: How many to leave out before them.
             include_shared: Whether chatbots that others share with the caller are listed too.
-            client: Where; by default what the environment says.
+            client: Where; by default what the environment sets.
             api_key: A key to use instead of the environment's.
 
         Returns:
@@ -170,8 +170,8 @@ class Chatbot(Resource):
         """
         bound = given_client(client, api_key)
         query = {"limit": limit, "offset": offset, "include_shared": include_shared or None}
-        told = (bound or default_client()).request("GET", "/chatbots", query=query)
-        whole, ids = listed(told, "GET /chatbots")
+        details = (bound or default_client()).request("GET", "/chatbots", query=query)
+        whole, ids = listed(details, "GET /chatbots")
         stubs = [cls(one, "", "", "", client=bound) for one in ids]
         return [cls.from_json(one, client=bound) for one in whole] + stubs
 
@@ -181,7 +181,7 @@ class Chatbot(Resource):
 
         Args:
             data: The form in which a fetch has it.
-            client: Where it is; by default what the environment says.
+            client: Where it is; by default what the environment sets.
 
         Raises:
             TypeError: ``data`` is not a mapping.
@@ -270,8 +270,8 @@ class Chatbot(Resource):
         form: dict[str, Any] = {"message_index": message_index or 0}
         if conversation_id is not None:
             form["conversation_id"] = conversation_id
-        told: dict[str, Any] = self.client.request("POST", self._path("/upload"), form=form, files=files)
-        return told
+        details: dict[str, Any] = self.client.request("POST", self._path("/upload"), form=form, files=files)
+        return details
 
 
 def _pipeline_id(data: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sessionlib import hooks
+from sessionlib._util.retry import Pace, Tries
 from sessionlib._util.timing import Deadline
-from sessionlib.config import ApiKey, Endpoint
+from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_headers
 from sessionlib.errors import ConfigurationError
-from sessionlib.rest.calls import Answer, Call, Failure, Tries, Upload, make_call
+from sessionlib.rest.calls import Answer, Call, Failure, Upload, make_call
 
 if TYPE_CHECKING:
+    import ssl
     from types import TracebackType
 
     from sessionlib.rest.pool import Lines, Pool
@@ -34,25 +37,35 @@ class Client:
     other side the key comes from the environment.
 
     Args:
-        api_key: The key, or a callable that gives one and is asked anew for each try of a call; else
-            ``SESSIONLIB_API_KEY``, then ``VECTORSHIFT_API_KEY``, read when it is needed.
-        base_url: HTTP base; else ``SESSIONLIB_BASE_URL``, then ``VECTORSHIFT_BASE_URL``, then the
+        api_key: The key, or a callable that returns one and is called for each try of a call; else
+            ``sessionlib.api_key``, then the environment's or that of a ``.env`` file, read when it is needed.
+        base_url: HTTP base; else ``sessionlib.base_url``, then the environment's or that of a ``.env`` file, then the
             hosted engine.
         ws_url: WebSocket base; else as `Endpoint.resolve` finds it.
         timeout: Seconds for a whole call, from name resolution to the last byte of its answer, with
             all retries and the waits between them; None waits without limit.
-        proxy: URL of the proxy for every call. By default the environment's proxies are used,
-            for other machines only.
+        proxy: URL of the proxy for every call and session; None for the environment's (``https_proxy``,
+            ``all_proxy``, ``no_proxy`` and their like), which are never used for an engine on this machine.
+            Sessions take ``http://`` proxies only.
+        tls: What to verify the engine by; None for the certificates that ``SSL_CERT_FILE``, ``REQUESTS_CA_BUNDLE``
+            or ``CURL_CA_BUNDLE`` names, or else the default ones. A client that has one cannot be pickled.
+        headers: Further headers of every call and of every session's handshake. They travel with a pickle.
         allow_insecure: Lets a key travel unencrypted to another machine.
         max_retries: How often a call is made again where that is harmless: one that changes nothing
             after a failed connection, 408, 425, 429 or 5xx; any after 429 or 503 with Retry-After.
+        rate: The most sessions that `Agent.run` and `Agent.map` open in a second, all threads of a process
+            together; None for no limit. A refusal with 429 or Retry-After pauses all of them in any case.
+        max_active: The most sessions that they have open at a time; None for no limit.
 
     Attributes:
         endpoint: The addresses and the key.
         timeout: Seconds for a whole call, or None.
-        proxy: The proxy for every call, or None.
+        proxy: The proxy for every call and session, or None.
+        tls: What the engine is verified by, or None.
+        headers: Further headers of every call and handshake.
         allow_insecure: Whether a key may travel unencrypted to another machine.
         max_retries: How often a call is made again.
+        pace: When `Agent.run` and `Agent.map` may open a session; shared by all threads of a process.
 
     Raises:
         ConfigurationError: Something is empty, malformed or holds control characters.
@@ -67,14 +80,21 @@ class Client:
         timeout: float | None = 30.0,
         *,
         proxy: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        headers: Mapping[str, str] | None = None,
         allow_insecure: bool = False,
         max_retries: int = 2,
+        rate: float | None = None,
+        max_active: int | None = None,
     ) -> None:
         self.endpoint = Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=allow_insecure)
         self.timeout = _check_timeout(timeout)
         self.proxy = _check_proxy(proxy)
+        self.tls = tls
+        self.headers = check_headers(headers)
         self.max_retries = _check_retries(max_retries)
         self.allow_insecure = allow_insecure
+        self.pace = _pace(rate, max_active)
         # By process id, so that a forked child never touches its parent's connections. setdefault is
         # atomic and a new pool holds nothing yet, so threads that race for it need no lock.
         self._pools: dict[int, Pool] = {}
@@ -97,14 +117,19 @@ class Client:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self.tls is not None:
+            # Without it, the copy would verify the engine by other certificates than it should.
+            raise TypeError("a Client with tls=... cannot be pickled; name its certificates in SSL_CERT_FILE instead")
         options = {
             "base_url": self.endpoint.base_url,
             "ws_url": self.endpoint.ws_url,
             "timeout": self.timeout,
             # A proxy with a password is a secret like the key.
             "proxy": None if self.proxy and "@" in self.proxy else self.proxy,
+            "headers": self.headers,
             "allow_insecure": self.allow_insecure,
             "max_retries": self.max_retries,
+            "pace": self.pace,
         }
         return (_rebuild, (options,))
 
@@ -112,6 +137,14 @@ class Client:
     def host(self) -> str:
         """Host and port of the engine."""
         return urlsplit(self.endpoint.base_url).netloc
+
+    def connection_settings(self) -> ConnectionSettings:
+        """Returns what a session of this client needs besides its endpoint.
+
+        Returns:
+            The settings, as they were given to the client.
+        """
+        return ConnectionSettings(self.allow_insecure, self.proxy, self.tls, self.headers, self.timeout)
 
     def request(
         self,
@@ -188,7 +221,7 @@ class Client:
 
     def _outcome(self, call: Call, timeout: float | None) -> Answer | Failure | Lines:
         deadline = Deadline(self.timeout if timeout is None else _check_timeout(timeout))
-        tries = Tries(call, deadline, self.max_retries)
+        tries = Tries(call.changes_nothing, deadline, self.max_retries)
         while True:
             outcome = self._try(call, deadline)
             delay = None if not isinstance(outcome, (Answer, Failure)) else tries.delay_after(outcome)
@@ -201,8 +234,8 @@ class Client:
         log.debug("> %s", call)
         began = time.monotonic()
         outcome = self._exchange(call, deadline)
-        told = outcome.status if isinstance(outcome, Answer) else type(outcome).__name__
-        log.debug("< %s %s after %.3f s", call, told, time.monotonic() - began)
+        status = outcome.status if isinstance(outcome, Answer) else type(outcome).__name__
+        log.debug("< %s %s after %.3f s", call, status, time.monotonic() - began)
         return outcome
 
     def _exchange(self, call: Call, deadline: Deadline) -> Answer | Failure | Lines:
@@ -223,7 +256,7 @@ class Client:
 
             for parent in self._pools.keys() - {pid}:
                 self._pools.pop(parent, None)
-            pool = self._pools.setdefault(pid, Pool(self.proxy))
+            pool = self._pools.setdefault(pid, Pool(self.proxy, self.tls, self.headers))
         return pool
 
 
@@ -231,7 +264,7 @@ _defaults: dict[Endpoint, Client] = {}
 
 
 def default_client() -> Client:
-    """Gives the client of this process for what the environment says now.
+    """Returns the client of this process for the current environment.
 
     Raises:
         ConfigurationError: The environment names a URL that cannot be used.
@@ -242,7 +275,7 @@ def default_client() -> Client:
 
 
 def given_client(client: Client | None, api_key: ApiKey | None) -> Client | None:
-    """Gives the client that a public call names, or None for the environment's.
+    """Returns the client that a public call names, or None for the environment's.
 
     Raises:
         TypeError: Both are given, or ``client`` is not a `Client`.
@@ -256,7 +289,19 @@ def given_client(client: Client | None, api_key: ApiKey | None) -> Client | None
 
 
 def _rebuild(options: dict[str, Any]) -> Client:
-    return Client(**options)
+    pace = options.pop("pace")
+    client = Client(**options)
+    # Every copy in a process has the same one: the jobs of a map bring a copy each.
+    client.pace = pace
+    return client
+
+
+def _pace(rate: float | None, max_active: int | None) -> Pace:
+    if rate is not None and not (isinstance(rate, (int, float)) and 0 < rate < math.inf):
+        raise ConfigurationError(f"rate takes a number of sessions a second above 0, or None, not {rate!r}")
+    if max_active is not None and (not isinstance(max_active, int) or max_active < 1):
+        raise ConfigurationError(f"max_active takes a whole number above 0, or None, not {max_active!r}")
+    return Pace(rate, max_active)
 
 
 def _check_timeout(timeout: float | None) -> float | None:

@@ -1,4 +1,9 @@
-"""Where the engine is and who we are: URLs, keys and ids, from arguments or the environment.
+"""Where the engine is and who the caller is: URLs, keys and ids, from arguments, module attributes or the environment.
+
+A value comes from the first of these that has it: the argument, the `Client`, ``sessionlib.api_key`` and
+``sessionlib.base_url``, the environment's variables, a ``.env`` file in the working directory or above it. The
+variables are of two families, ``SESSIONLIB_*`` and ``VECTORSHIFT_*``, and the first family that has any of ``API_KEY``,
+``BASE_URL`` and ``WS_URL`` counts as a whole: a key of one never goes to a URL of the other.
 
 Facts about the hosted engine (from its public SDK, ``vectorshift`` 0.1.15): the HTTP base is
 ``https://api.vectorshift.ai/v1``, the WebSocket base is the same with ``wss``, the session endpoint
@@ -7,24 +12,77 @@ is ``/ws/session`` below it, and both take ``Authorization: Bearer <key>``.
 
 from __future__ import annotations
 
-import ipaddress
 import os
-from collections.abc import Callable
+import re
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from sessionlib.errors import ConfigurationError, InsecureTransportError
+from sessionlib.errors import ConfigurationError, InsecureTransportError, MissingExtraError
+from sessionlib.net.proxies import is_loopback
 
-__all__ = ["DEFAULT_BASE_URL", "ApiKey", "Endpoint", "check_id", "is_configured"]
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "ApiKey",
+    "ConnectionSettings",
+    "Endpoint",
+    "Setting",
+    "check_headers",
+    "check_id",
+    "find_setting",
+    "is_configured",
+    "is_loopback",
+]
 
 DEFAULT_BASE_URL = "https://api.vectorshift.ai/v1"
 SESSION_PATH = "/ws/session"
 
 ApiKey = str | Callable[[], str]
-"""A key, or what gives one; a callable is asked anew for each connection."""
+"""A key, or a callable that returns one and is called for each connection."""
+
+# Our own family takes precedence over that of the official SDK.
+_FAMILIES = ("SESSIONLIB_", "VECTORSHIFT_")
+_NAMES = ("API_KEY", "BASE_URL", "WS_URL")
+_MAX_DOTENV = 2**20
+_IN_DOTENV = re.compile(rf"^\s*(?:export\s+)?['\"]?(?:{'|'.join(_FAMILIES)})(?:{'|'.join(_NAMES)})\b", re.MULTILINE)
 
 _WS_SCHEMES = {"https": "wss", "http": "ws", "wss": "wss", "ws": "ws"}
-_LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
+
+
+class Setting(NamedTuple):
+    """A value that no argument gave.
+
+    Attributes:
+        value: The value.
+        origin: What it came from, for messages: a module attribute, or a variable and perhaps its file.
+    """
+
+    value: ApiKey
+    origin: str
+
+
+class ConnectionSettings(NamedTuple):
+    """What a client has for the connections of its sessions.
+
+    Attributes:
+        allow_insecure: Whether a key may travel unencrypted to another machine.
+        proxy: The proxy's URL; None for the environment's.
+        tls: What to verify the engine by; None for the environment's certificates, or the system's.
+        headers: Further headers of the opening handshake.
+        timeout: Seconds that re-opening a lost connection may take each time; None for the default.
+    """
+
+    allow_insecure: bool = False
+    proxy: str | None = None
+    tls: ssl.SSLContext | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -34,7 +92,7 @@ class Endpoint:
     Attributes:
         base_url: HTTP base, without a trailing slash.
         ws_url: WebSocket base, without a trailing slash.
-        source: The key, what gives it, or None to look in the environment when it is needed.
+        source: The key, a callable that returns it, or None to look it up when it is needed.
     """
 
     base_url: str
@@ -50,33 +108,37 @@ class Endpoint:
         *,
         allow_insecure: bool = False,
     ) -> Endpoint:
-        """Fills in from the environment what was not given, and checks all of it.
+        """Fills in what was not given, in the order that the module's docstring gives, and checks all of it.
 
         Args:
-            api_key: A key or what gives one; else ``SESSIONLIB_API_KEY``, then ``VECTORSHIFT_API_KEY``,
-                read when the key is needed.
-            base_url: HTTP base; else ``SESSIONLIB_BASE_URL``, then ``VECTORSHIFT_BASE_URL``.
-            ws_url: WebSocket base; else ``SESSIONLIB_WS_URL``, then ``VECTORSHIFT_WS_URL`` (both only
-                where ``base_url`` was not given either), else the HTTP base with ``ws`` for ``http``.
+            api_key: A key or a callable that returns one; else it is looked up whenever it is needed.
+            base_url: HTTP base; else ``sessionlib.base_url``, the environment's, or that of the hosted engine.
+            ws_url: WebSocket base; else the environment's, where the HTTP base is the environment's or the default;
+                else the HTTP base with ``ws`` for ``http``.
             allow_insecure: Lets a key travel unencrypted to another machine.
 
         Raises:
             ConfigurationError: Something is empty, malformed or holds control characters.
             InsecureTransportError: A URL is unencrypted and not on this machine.
+            MissingExtraError: A ``.env`` file has it, and python-dotenv is not installed.
         """
         if isinstance(api_key, str):
             check_key(api_key)
         elif api_key is not None and not callable(api_key):
             raise TypeError(f"api_key takes a str or a callable that returns one, not {type(api_key).__name__}")
-        if ws_url is None and base_url is None:
-            ws_url = _from_environment("WS_URL")
+        base_name, ws_name = "base_url", "ws_url"
         if base_url is None:
-            base_url = _from_environment("BASE_URL") or DEFAULT_BASE_URL
-        base_url = _check_url("base_url", base_url, ("https", "http"), allow_insecure)
+            found = find_setting("BASE_URL")
+            # The environment's WebSocket URL belongs to the environment's HTTP base, or to the default.
+            if ws_url is None and (found is None or found.origin != _ATTRIBUTES["BASE_URL"]):
+                beside = find_setting("WS_URL")
+                ws_url, ws_name = (None, ws_name) if beside is None else beside  # type: ignore[assignment]
+            base_url, base_name = (DEFAULT_BASE_URL, base_name) if found is None else found  # type: ignore[assignment]
+        base_url = _check_url(base_name, base_url, ("https", "http"), allow_insecure)
         if ws_url is None:
             scheme, rest = base_url.split(":", 1)
             ws_url = f"{_WS_SCHEMES[scheme]}:{rest}"
-        ws_url = _check_url("ws_url", ws_url, ("wss", "ws"), allow_insecure)
+        ws_url = _check_url(ws_name, ws_url, ("wss", "ws"), allow_insecure)
         return cls(base_url, ws_url, api_key)
 
     def __copy__(self) -> Endpoint:
@@ -86,7 +148,7 @@ class Endpoint:
         return self
 
     def __reduce__(self) -> tuple[type[Endpoint], tuple[str, str]]:
-        # A pickle may be stored or sent: the key stays here, and the other side asks its environment.
+        # A pickle may be stored or sent: the key stays here, and the other side looks its own up.
         return (Endpoint, (self.base_url, self.ws_url))
 
     @property
@@ -100,47 +162,187 @@ class Endpoint:
         return urlsplit(self.ws_url).netloc
 
     def key(self) -> str:
-        """Gives the API key, asking a callable anew.
+        """Returns the API key, calling a callable each time.
 
         Raises:
             ConfigurationError: There is none, or it cannot be sent in a header.
+            MissingExtraError: A ``.env`` file has it, and python-dotenv is not installed.
         """
-        key = self.source() if callable(self.source) else self.source
-        if key is None:
-            key = _from_environment("API_KEY")
-        if key is None:
-            raise ConfigurationError(
-                "No API key: pass api_key=..., or set SESSIONLIB_API_KEY (or VECTORSHIFT_API_KEY)."
-            )
-        return check_key(key)
+        source, origin = self.source, "api_key"
+        if source is None:
+            found = find_setting("API_KEY")
+            if found is None:
+                raise ConfigurationError(_no_key())
+            source, origin = found
+        return check_key(source() if callable(source) else source, origin)
+
+
+# ---- where values come from ----------------------------------------------------------------------------------------
+
+_ATTRIBUTES = {"API_KEY": "sessionlib.api_key", "BASE_URL": "sessionlib.base_url"}
+
+
+def find_setting(name: str) -> Setting | None:
+    """Looks up a value that no argument gave; module attributes and the environment are read each time.
+
+    Args:
+        name: "API_KEY", "BASE_URL" or "WS_URL".
+
+    Returns:
+        The value and its origin; None when it is set nowhere, or only in a family that does not count.
+
+    Raises:
+        TypeError: A module attribute is of another type than it takes.
+        ConfigurationError: A ``.env`` file cannot be read.
+        MissingExtraError: A ``.env`` file has it, and python-dotenv is not installed.
+    """
+    origin = _ATTRIBUTES.get(name)
+    if origin is not None:
+        # Not by import: the package imports this module. Unset, the attribute is not in its namespace.
+        value = vars(sys.modules["sessionlib"]).get(origin.partition(".")[2])
+        if value is not None:
+            if not isinstance(value, str) and not (name == "API_KEY" and callable(value)):
+                raise TypeError(f"{origin} takes a str, not {type(value).__name__}")
+            return Setting(value, origin)
+    prefix, values, path = _family()
+    found = values.get(prefix + name)
+    return Setting(found, f"{prefix}{name}{f' in {path}' if path else ''}") if found else None
 
 
 def is_configured() -> bool:
-    """Whether the environment names a key or a URL of an engine."""
-    return any(_from_environment(name) for name in ("API_KEY", "BASE_URL", "WS_URL"))
+    """Whether a module attribute, the environment or a ``.env`` file names a key or a URL of an engine."""
+    return any(find_setting(name) is not None for name in _NAMES)
 
 
-def check_key(key: object) -> str:
-    """Gives the key back if it can stand in a header, without ever quoting it.
+def _family() -> tuple[str, Mapping[str, str | None], str]:
+    """Returns the family that counts: its prefix, the values it is in, and their file, "" for the environment."""
+    for prefix in _FAMILIES:
+        if any(os.environ.get(prefix + name) for name in _NAMES):
+            return prefix, os.environ, ""
+    path = _find_dotenv()
+    if path:
+        values = _read_dotenv(path)
+        for prefix in _FAMILIES:
+            if any(values.get(prefix + name) for name in _NAMES):
+                return prefix, values, path
+    return _FAMILIES[0], {}, ""
+
+
+def _find_dotenv() -> str:
+    try:
+        folder = os.getcwd()
+    except OSError:  # it was removed
+        return ""
+    while True:
+        path = os.path.join(folder, ".env")
+        if os.path.isfile(path) and not _is_strangers(folder, path):
+            return path
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return ""
+        folder = parent
+
+
+def _is_strangers(folder: str, path: str) -> bool:
+    # In a folder such as /tmp any user may leave a file that sends this user's key to a URL of theirs.
+    if not hasattr(os, "geteuid"):
+        return False
+    try:
+        return bool(os.stat(folder).st_mode & 0o002) and os.stat(path).st_uid != os.geteuid()
+    except OSError:
+        return True
+
+
+def _read_dotenv(path: str) -> Mapping[str, str | None]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(_MAX_DOTENV)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {type(error).__name__}") from None
+    if not _IN_DOTENV.search(text):  # most such files are about other programs
+        return {}
+    try:
+        import dotenv
+    except ImportError:
+        raise MissingExtraError(
+            f"{path} sets variables of this package, and reading it needs python-dotenv; install it with: "
+            "pip install 'sessionlib[cli]'",
+            extra="cli",
+        ) from None
+    import io
+
+    return dotenv.dotenv_values(stream=io.StringIO(text))
+
+
+def _no_key() -> str:
+    message = (
+        "No API key: pass api_key=..., set sessionlib.api_key, or set SESSIONLIB_API_KEY (or VECTORSHIFT_API_KEY) in "
+        "the environment or in a .env file."
+    )
+    prefix, values, _ = _family()
+    other = next((one for one in _FAMILIES if one != prefix and os.environ.get(f"{one}API_KEY")), None)
+    if values and other:
+        url = next(name for name in _NAMES if values.get(prefix + name))
+        message += f" {other}API_KEY is not used, because {prefix}{url} is set and may be of another engine."
+    return message
+
+
+# ---- checks --------------------------------------------------------------------------------------------------------
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+# What a call or a handshake sets itself.
+_RESERVED = frozenset({"authorization", "connection", "content-length", "content-type", "host", "upgrade"}) | {
+    "accept-encoding",
+    "transfer-encoding",
+}
+
+
+def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Returns further headers of requests, if they can be sent; no value is ever quoted.
+
+    Raises:
+        TypeError: A name or a value is not a str.
+        ConfigurationError: One holds what a header cannot, or is one that this package sets itself.
+    """
+    checked = dict(headers or {})
+    for name, value in checked.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError("headers takes a mapping of str to str")
+        if not _HEADER_NAME.fullmatch(name):
+            raise ConfigurationError(f"headers holds what is no header's name: {name[:40]!r}")
+        if name.lower() in _RESERVED or name.lower().startswith("sec-websocket-"):
+            raise ConfigurationError(f"the header {name} is set by this package")
+        if not value.isascii() or not value.isprintable():
+            raise ConfigurationError(f"the header {name} holds a line break or a character outside ASCII")
+    return checked
+
+
+def check_key(key: object, origin: str = "api_key") -> str:
+    """Returns the key if it can stand in a header, without ever quoting it.
+
+    Args:
+        key: The key.
+        origin: What it came from, for the message.
 
     Raises:
         TypeError: It is not a str.
         ConfigurationError: It is empty, or holds something other than visible ASCII.
     """
     if not isinstance(key, str):
-        raise TypeError(f"api_key takes a str, not {type(key).__name__}")
+        raise TypeError(f"{origin} takes a str, not {type(key).__name__}")
+    message = "" if origin == "api_key" else f" It comes from {origin}."
     if not key:
-        raise ConfigurationError("The API key is empty.")
+        raise ConfigurationError(f"The API key is empty.{message}")
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigurationError(
             "The API key holds a space, a line break or another character that cannot stand in a header; "
-            "was it copied with something around it?"
+            f"was it copied with something around it?{message}"
         )
     return key
 
 
 def check_id(name: str, value: object) -> str:
-    """Gives an id back if it can stand in a frame and a URL.
+    """Returns an id if it can stand in a frame and a URL.
 
     Args:
         name: What the id is called in the error.
@@ -157,19 +359,6 @@ def check_id(name: str, value: object) -> str:
     if len(value) > 512 or not value.isprintable():
         raise ConfigurationError(f"{name} is too long or holds control characters: {value[:40]!r}")
     return value
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address certainly is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() in _LOOPBACK_NAMES
-
-
-def _from_environment(name: str) -> str | None:
-    # Our own names win where both are set.
-    return os.environ.get(f"SESSIONLIB_{name}") or os.environ.get(f"VECTORSHIFT_{name}") or None
 
 
 def _check_url(name: str, url: object, schemes: tuple[str, ...], allow_insecure: bool) -> str:
@@ -189,7 +378,8 @@ def _check_url(name: str, url: object, schemes: tuple[str, ...], allow_insecure:
             f"{name} is unencrypted ({schemes[1]}://) and {parts.hostname} is not this machine, so the API key "
             f"could be read on the way. Use {schemes[0]}://, or pass allow_insecure=True on a network you trust."
         )
-    return url.rstrip("/")
+    # A scheme's case means nothing (RFC 3986, 3.1), and all that comes later compares it.
+    return f"{parts.scheme}{url[len(parts.scheme) :].rstrip('/')}"
 
 
 def _split(name: str, url: str) -> SplitResult:

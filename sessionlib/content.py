@@ -1,12 +1,14 @@
-"""What users say: text, files, batches and answers to approval requests, in the wire's form.
+"""What can be sent: text, files, batches and answers to approval requests; their wire form, and the sources of files.
 
-The forms (from the official SDK, ``vectorshift`` 0.1.15): a text is a JSON string; a text with a
+The wire forms (from the official SDK, ``vectorshift`` 0.1.15): a text is a JSON string; a text with a
 MIME type is ``{"type_string": type, "value": text}``; a file is ``{"type_string": "file", "value":
 {"raw_bytes": base64, "metadata": {"name", "mime_type"}}}``; an answer to an approval request is
-``{"type_string": "response_message", "value": {"tool_call_approval": ...}}``.
+``{"type_string": "response_message", "value": {"tool_call_approval": ...}}``. Until it is sent, a file's
+``raw_bytes`` is an `Upload`, which the sender reads and encodes chunk by chunk.
 """
 
-from __future__ import annotations
+# Annotations are real objects here (no ``from __future__ import annotations``), because dataclasses-json makes
+# marshmallow schemas only from those.
 
 import inspect
 import os
@@ -33,170 +35,6 @@ __all__ = [
     "UserSessionMessage",
 ]
 
-# Divisible by 3, so that the base64 texts of pieces are the base64 text of the whole.
-PIECE = 3 << 16
-
-Piece = bytes | bytearray | memoryview
-
-
-class Upload(Protocol):
-    """Something whose bytes go out.
-
-    Attributes:
-        size: Their number; None when that is not known before they have been read.
-    """
-
-    size: int | None
-
-    def pieces(self) -> Iterator[Piece]:
-        """Gives the bytes in pieces, from the start.
-
-        Raises:
-            OSError: They cannot be read, or not a second time, or not all of them are there any more.
-        """
-
-    def close(self) -> None:
-        """Lets go of what was opened here."""
-
-
-class Bytes:
-    """Bytes in memory, which are not copied."""
-
-    def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        view = memoryview(data)
-        if view.ndim != 1 or view.format != "B" or not view.c_contiguous:
-            view = memoryview(view.tobytes())
-        self._view = view
-        self.size: int | None = view.nbytes
-
-    def pieces(self) -> Iterator[Piece]:
-        """See `Upload.pieces`."""
-        for start in range(0, self._view.nbytes, PIECE):
-            yield self._view[start : start + PIECE]
-
-    def close(self) -> None:
-        """Lets go of the bytes: a bytearray can be resized again."""
-        self._view.release()
-
-
-class File:
-    """A file on disk: as much of it as was there when it was opened.
-
-    Args:
-        path: The file.
-
-    Raises:
-        OSError: It cannot be opened for reading.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = path.open("rb", buffering=0)
-        self._status = os.fstat(self._file.fileno())
-        self._is_regular = stat.S_ISREG(self._status.st_mode)
-        # A file that says it is empty may be one of /proc, which hold what they do not tell.
-        self.size: int | None = self._status.st_size or None if self._is_regular else None
-        self._read = False
-
-    def __del__(self) -> None:
-        if hasattr(self, "_file"):  # not so when it could not be opened
-            self.close()
-
-    def pieces(self) -> Iterator[Piece]:
-        """See `Upload.pieces`; also raised when the file was changed meanwhile, but for growing."""
-        if self._read:
-            self._rewind()
-        self._read = True
-        left = self.size
-        while left is None or left > 0:
-            piece = self._file.read(PIECE if left is None else min(PIECE, left))
-            if not piece:
-                break
-            left = None if left is None else left - len(piece)
-            yield piece
-        self._check(left or 0)
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
-
-    def _rewind(self) -> None:
-        if not self._is_regular:
-            raise OSError(f"{self._path} cannot be read a second time")
-        self._file.seek(0)
-
-    def _check(self, missing: int) -> None:
-        now = os.fstat(self._file.fileno())
-        changed = now.st_mtime_ns != self._status.st_mtime_ns and now.st_size <= self._status.st_size
-        if self._is_regular and (missing or changed):
-            raise OSError(f"{self._path} was changed while it was being sent")
-
-
-class Stream:
-    """A file-like object, read from where it stands to its end, and left open.
-
-    Args:
-        source: The object, in binary or in text mode.
-    """
-
-    size: int | None = None
-
-    def __init__(self, source: Any) -> None:
-        self._source = source
-        self._in_pieces = _takes_size(source.read)
-        self._start: Any = None
-        self._read = False
-
-    def pieces(self) -> Iterator[Piece]:
-        """See `Upload.pieces`."""
-        if self._read:
-            self._rewind()
-        else:
-            self._start = _position(self._source)
-        self._read = True
-        if not self._in_pieces:
-            yield _as_bytes(self._source.read())
-            return
-        while piece := _as_bytes(self._source.read(PIECE)):
-            yield piece
-
-    def close(self) -> None:
-        """Leaves the object as it is: it is its owner's."""
-
-    def _rewind(self) -> None:
-        if self._start is None:
-            raise OSError("a file-like object that cannot seek cannot be read a second time; send it again yourself")
-        self._source.seek(self._start)
-
-
-def _takes_size(read: Any) -> bool:
-    try:
-        inspect.signature(read).bind(PIECE)
-    except TypeError:
-        return False
-    except ValueError:  # built in, with no signature to look at
-        return True
-    return True
-
-
-def _position(source: Any) -> Any:
-    try:
-        return source.tell()
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
-def _as_bytes(read: object) -> Piece:
-    if isinstance(read, str):
-        return read.encode()
-    if isinstance(read, (bytes, bytearray, memoryview)):
-        return read
-    raise TypeError(f"a file-like object gave {type(read).__name__} where str or bytes belong")
-
-
-# Annotations are real objects here, because dataclasses-json makes marshmallow schemas only from those.
-
-
 DEFAULT_MIME_TYPE = "application/octet-stream"
 DEFAULT_NAME = "file"
 DEFAULT_DENY_REASON = "User denied tool call."
@@ -206,7 +44,7 @@ class Readable(Protocol):
     """A file-like object, in binary or text mode."""
 
     def read(self) -> Union[str, bytes]:
-        """Gives all that is left."""
+        """Returns all that is left."""
 
 
 FileContent = Union[Path, bytes, bytearray, Readable]
@@ -220,7 +58,7 @@ class UserSessionMessage(JsonModel):
 
     Attributes:
         content: Text, a path, bytes or a file-like object; None sends only the files.
-        files: Files that go with it in the same turn.
+        files: Files that are sent with it in the same turn.
         mime_type: MIME type of ``content``.
         filename: Name for ``content`` when it is a file.
         references: Kept for code written for the official SDK, which does not send it either.
@@ -239,9 +77,10 @@ class ApprovalResponse(JsonModel):
 
     Attributes:
         approved: Whether the tool may run.
-        confirm: Arguments to run it with instead of the proposed ones, by name.
-        deny_reason: What the agent is told when it may not.
-        remember: "turn" or "session" to answer further requests for the same tool likewise.
+        confirm: Arguments by name that replace the proposed ones; None leaves them.
+        deny_reason: The reason that the agent receives when the tool may not run.
+        remember: "turn" or "session" to answer later requests for the same tool in the same way, for so long; None (the
+            default) answers this request only.
     """
 
     approved: bool
@@ -254,7 +93,7 @@ SendManyItem = Union[Content, UserSessionMessage, SessionMessage]
 
 
 def encode(content: object, *, mime_type: Optional[str] = None, filename: Optional[str] = None) -> WireContent:
-    """Gives the wire's form of one content, in which an `Upload` stands for the bytes of a file.
+    """Returns the wire form of one content, with an `Upload` in place of the bytes of a file.
 
     Args:
         content: Text, a path, bytes, or a file-like object.
@@ -282,7 +121,7 @@ def encode(content: object, *, mime_type: Optional[str] = None, filename: Option
 def encode_message(
     content: object, *, files: Iterable[object] = (), mime_type: Optional[str] = None, filename: Optional[str] = None
 ) -> list[WireContent]:
-    """Gives the wire's form of one message and the files that go with it.
+    """Returns the wire form of one message and the files that are sent with it.
 
     Raises:
         TypeError: Something is of a type that cannot be sent.
@@ -298,10 +137,10 @@ def encode_message(
 
 
 def encode_batch(messages: Iterable[object]) -> list[WireContent]:
-    """Gives the wire's form of a batch: every message's content, then its files.
+    """Returns the wire form of a batch: every message's content, then its files.
 
     Args:
-        messages: Contents, `UserSessionMessage` or `SessionMessage` (which gives its text, if any).
+        messages: Contents, `UserSessionMessage` or `SessionMessage` (of which only its text is sent).
 
     Raises:
         TypeError: Something is of a type that cannot be sent.
@@ -319,12 +158,12 @@ def encode_batch(messages: Iterable[object]) -> list[WireContent]:
 def encode_approval(
     approved: bool, confirm: Optional[Mapping[str, Any]] = None, deny_reason: Optional[str] = None
 ) -> dict[str, Any]:
-    """Gives the wire's form of an answer to an approval request.
+    """Returns the wire form of an answer to an approval request.
 
-    What belongs to the other answer is not sent, so that one call can serve both.
+    An argument that belongs to the other answer is ignored, so that one call can serve both.
 
     Raises:
-        TypeError: ``approved`` is not a bool, ``confirm`` no mapping, or ``deny_reason`` no text.
+        TypeError: ``approved`` is not a bool, ``confirm`` not a mapping, or ``deny_reason`` not a str.
     """
     if not isinstance(approved, bool):
         raise TypeError(f"approved takes True or False, not {type(approved).__name__}")
@@ -354,7 +193,7 @@ def _expand(message: object) -> list[WireContent]:
     return [encode(message.content, mime_type=message.mime_type, filename=message.filename), *files]
 
 
-def _file(upload: Upload, name: str, mime_type: Optional[str]) -> dict[str, Any]:
+def _file(upload: "Upload", name: str, mime_type: Optional[str]) -> dict[str, Any]:
     metadata = {"name": name, "mime_type": mime_type or _guess(name) or DEFAULT_MIME_TYPE}
     return {"type_string": "file", "value": {"raw_bytes": upload, "metadata": metadata}}
 
@@ -371,3 +210,159 @@ def _name_of(file: object) -> str:
     # A file opened by descriptor has a number for a name.
     name = getattr(file, "name", None)
     return os.fsdecode(name) if isinstance(name, (str, bytes)) and name else DEFAULT_NAME
+
+
+# ---- sources of bytes ----------------------------------------------------------------------------
+
+# Bytes in a chunk. Divisible by 3, so that the base64 texts of the chunks are, joined, that of the whole.
+PIECE = 3 << 16
+
+Piece = bytes | bytearray | memoryview
+
+
+class Upload(Protocol):
+    """A source of bytes to send.
+
+    Attributes:
+        size: The number of bytes; None when it is unknown until they have been read.
+    """
+
+    size: int | None
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yields the bytes in chunks, from the start; called again when a post is repeated on another connection.
+
+        Raises:
+            OSError: They cannot be read, or not a second time, or have changed meanwhile.
+        """
+
+    def close(self) -> None:
+        """Releases what was opened here."""
+
+
+class Bytes:
+    """Bytes in memory, which are not copied where they are contiguous."""
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        view = memoryview(data)
+        if view.ndim != 1 or view.format != "B" or not view.c_contiguous:
+            view = memoryview(view.tobytes())
+        self._view = view
+        self.size: int | None = view.nbytes
+
+    def pieces(self) -> Iterator[Piece]:
+        """See `Upload.pieces`."""
+        for start in range(0, self._view.nbytes, PIECE):
+            yield self._view[start : start + PIECE]
+
+    def close(self) -> None:
+        """Releases the buffer, so that a bytearray can be resized again."""
+        self._view.release()
+
+
+class File:
+    """A file on disk: as many of its bytes as it had when it was opened.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: It cannot be opened for reading.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("rb", buffering=0)
+        self._status = os.fstat(self._file.fileno())
+        self._is_regular = stat.S_ISREG(self._status.st_mode)
+        # Files below /proc report a size of 0 and have contents all the same.
+        self.size: int | None = self._status.st_size or None if self._is_regular else None
+        self._read = False
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):  # not so when it could not be opened
+            self.close()
+
+    def pieces(self) -> Iterator[Piece]:
+        """See `Upload.pieces`; raises as well when the file was changed meanwhile, other than by appending."""
+        if self._read:
+            if not self._is_regular:
+                raise OSError(f"{self._path} cannot be read a second time")
+            self._file.seek(0)
+        self._read = True
+        left = self.size
+        while left is None or left > 0:
+            piece = self._file.read(PIECE if left is None else min(PIECE, left))
+            if not piece:
+                break
+            left = None if left is None else left - len(piece)
+            yield piece
+        now = os.fstat(self._file.fileno())
+        # A log that is appended to is sent as it was; any other change would send a mixture of two versions.
+        changed = now.st_mtime_ns != self._status.st_mtime_ns and now.st_size <= self._status.st_size
+        if self._is_regular and (left or changed):
+            raise OSError(f"{self._path} was changed while it was being sent")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+class Stream:
+    """A file-like object, read from its current position to its end, and left open.
+
+    Args:
+        source: The object, in binary or in text mode.
+    """
+
+    size: int | None = None
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self._in_pieces = _takes_size(source.read)
+        self._start: Any = None
+        self._read = False
+
+    def pieces(self) -> Iterator[Piece]:
+        """See `Upload.pieces`."""
+        if not self._read:
+            self._start = _position(self._source)
+        elif self._start is None:
+            raise OSError("a file-like object that cannot seek cannot be read a second time; send it again yourself")
+        else:
+            self._source.seek(self._start)
+        self._read = True
+        if not self._in_pieces:
+            yield _as_bytes(self._source.read())
+            return
+        while piece := _as_bytes(self._source.read(PIECE)):
+            yield piece
+
+    def close(self) -> None:
+        """Does nothing: the caller owns the object."""
+
+
+def _takes_size(read: Any) -> bool:
+    # A `Readable` need only have read() without arguments.
+    try:
+        inspect.signature(read).bind(PIECE)
+    except TypeError:
+        return False
+    except ValueError:  # built in, with no signature to look at
+        return True
+    return True
+
+
+def _position(source: Any) -> Any:
+    try:
+        return source.tell()
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _as_bytes(read: object) -> Piece:
+    if isinstance(read, str):
+        return read.encode()
+    if isinstance(read, (bytes, bytearray, memoryview)):
+        return read
+    raise TypeError(f"a file-like object returned {type(read).__name__} instead of str or bytes")

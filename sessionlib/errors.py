@@ -27,6 +27,7 @@
         ├── SessionProtocolError
         │   └── MessageTooLargeError
         ├── DeliveryUnknownError
+        ├── UnansweredError
         ├── ApprovalRequiredError
         ├── ReauthRequiredError
         ├── ApprovalAlreadyAnsweredError
@@ -39,6 +40,8 @@ holds an API key, a header or a response body.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from sessionlib._util.text import clean
 
 if TYPE_CHECKING:
     from sessionlib.approvals import ApprovalRequest
@@ -74,6 +77,7 @@ __all__ = [
     "SessionTimeoutError",
     "SessionlibError",
     "TemplateReferenceError",
+    "UnansweredError",
     "UnprocessableEntityError",
 ]
 
@@ -82,10 +86,12 @@ class SessionlibError(Exception):
     """Base class of everything this library raises on purpose.
 
     Attributes:
-        message: The text of the error.
+        message: The text of the error; without control characters, as a traceback prints it on a terminal.
     """
 
     def __init__(self, message: str = "") -> None:
+        # Messages quote what an engine or a server sent, which may hold escape sequences.
+        message = clean(message)
         super().__init__(message)
         self.message = message
 
@@ -131,8 +137,8 @@ class ApiError(SessionlibError):
         return f"{self.method} {self.endpoint} was answered with {self.status_code}{said}{hint}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        told = (self.status_code, self.method, self.endpoint, self.error_message, self.retry_after)
-        return (api_error, (*told, isinstance(self, HandshakeError)))
+        details = (self.status_code, self.method, self.endpoint, self.error_message, self.retry_after)
+        return (api_error, (*details, isinstance(self, HandshakeError)))
 
 
 _HINTS = {
@@ -329,6 +335,10 @@ class DeliveryUnknownError(SessionError):
 
     It was not sent again. Read the history (`Session.get_messages`) before doing so.
     """
+
+
+class UnansweredError(SessionError):
+    """The engine has a message, reports that it is idle, and its history holds no answer to it."""
 
 
 class ApprovalRequiredError(SessionError):

@@ -1,4 +1,4 @@
-"""What users hear: events, messages of the history, and the enums in them.
+"""What a session emits: events, messages of the history, and the enums in them.
 
 Names and values are those of the official async SDK (``vectorshift`` 0.1.15).
 """
@@ -25,7 +25,33 @@ __all__ = [
 
 
 class SessionEventType(StrEnum):
-    """The kinds of event a session gives."""
+    """The kinds of event that a session emits; the values are those of the official SDK (``vectorshift`` 0.1.15).
+
+    Most come of a ``message_notification`` frame, by the type of its content, which is named here in parentheses.
+
+    Attributes:
+        MESSAGE_DELTA: A chunk of an answer's text, in `SessionEvent.delta` (frame ``message_delta``).
+        MESSAGE_COMPLETE: A whole text, in `SessionEvent.text` (``data_type_message`` with the status "Complete").
+        MESSAGE_STREAMING: An answer's state without a new chunk (``data_type_message`` with any other status,
+            ``agent_task``, and every type that this version does not know).
+        TOOL_CALL: The state of a tool call: ``data`` has ``tool_name``, ``tool_id`` and ``status``, and usually
+            ``tool_call_id`` and ``arguments`` (``tool_call``).
+        TOOL_RESULT: What a tool returned: ``data`` has ``tool_name``, ``tool_call_id``, ``status`` and ``output``
+            (``tool_result``). The embedded engine sends it; the hosted one is not known to.
+        THINKING: The model's reasoning: ``data`` has ``content`` and ``summary`` (``thinking``), or ``text``
+            (``reasoning``).
+        SEARCH_RESULT: What a search found (``search_message``).
+        APPROVAL_REQUEST: A tool may only run once it is approved; the turn waits (``tool_call_approval``).
+        REAUTH_REQUEST: An integration needs a new authorisation; the turn waits (``reauthorization_request``).
+        ERROR: The engine or the agent reported an error, in `SessionEvent.error` (``error_message``; frame ``error``;
+            a frame with ``success: false``), or this client dropped or could not read something.
+        PARTICIPANT_STATUS: The agent's state has changed; Idle ends a turn (frame of that name).
+        SESSION_CREATED: The engine has created the session (frame of that name).
+        SESSION_CONNECTED: This connection has joined the session (frame ``connect_session``).
+        MESSAGE_POSTED: The engine has accepted a post (frame ``post_message``).
+        MESSAGES_POSTED: The engine has accepted a batch (frame ``post_messages``).
+        PONG: The answer to a keepalive (frame of that name).
+    """
 
     MESSAGE_DELTA = "message_delta"
     MESSAGE_COMPLETE = "message_complete"
@@ -46,7 +72,7 @@ class SessionEventType(StrEnum):
 
 
 class ParticipantStatus(StrEnum):
-    """What the agent is doing; a turn runs from PROCESSING to the next IDLE."""
+    """The agent's state, as PARTICIPANT_STATUS events carry it; a turn lasts from PROCESSING to the next IDLE."""
 
     IDLE = "Idle"
     PROCESSING = "Processing"
@@ -57,7 +83,7 @@ class ParticipantStatus(StrEnum):
 
 
 class SessionMessageStatus(StrEnum):
-    """How far a message is."""
+    """The state of a message; the wire writes it in any case, as in "Complete"."""
 
     STREAMING = "streaming"
     COMPLETE = "complete"
@@ -65,7 +91,7 @@ class SessionMessageStatus(StrEnum):
 
 
 class SessionMessageRole(StrEnum):
-    """Who wrote a message: a person, an agent or chatbot, or nobody known."""
+    """The kind of a message's sender: USER for a person, OBJECT for an agent or chatbot, UNKNOWN otherwise."""
 
     USER = "user"
     OBJECT = "object"
@@ -85,13 +111,13 @@ _ACTION_TYPES = frozenset({SessionEventType.APPROVAL_REQUEST, SessionEventType.R
 
 @dataclass(frozen=True, slots=True, init=False)
 class SessionEvent(JsonModel):
-    """One thing that happened in a session.
+    """One event of a session. Immutable, except for the contents of ``data``; equal when all fields are.
 
     Attributes:
         type: Its kind.
         session_id: The session it belongs to.
-        message_id: The message it belongs to, or None.
-        data: What came with it; the keys depend on ``type``. Unknown fields of the server are kept.
+        message_id: The message it belongs to; None when it belongs to none.
+        data: The other fields of its frame; the keys depend on ``type``. Fields unknown to this version are kept.
     """
 
     type: SessionEventType
@@ -112,14 +138,16 @@ class SessionEvent(JsonModel):
         _set_data(self, {} if data is None else data)
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # A frozen dataclass with slots has no __dict__ that pickle could fill.
         return (SessionEvent, (self.type, self.session_id, self.message_id, self.data))
 
     def __hash__(self) -> int:
+        # Without ``data``, whose dicts cannot be hashed; events that differ only there collide, which is allowed.
         return hash((self.type, self.session_id, self.message_id))
 
     @property
     def delta(self) -> Optional[str]:
-        """The piece of text of a MESSAGE_DELTA, else None."""
+        """The chunk of text in a MESSAGE_DELTA, else None."""
         return self.data.get("delta") if self.type is _DELTA else None
 
     @property
@@ -134,13 +162,13 @@ class SessionEvent(JsonModel):
 
     @property
     def status(self) -> Optional[SessionMessageStatus]:
-        """The message status in the event, or None when it has none of the known ones."""
+        """The message status in the event; None when it has none, or one unknown to this version."""
         raw = self.data.get("status")
         return _EVENT_STATUSES.get(raw) if isinstance(raw, str) else None
 
     @property
     def participant_status(self) -> Optional[ParticipantStatus]:
-        """The status in a PARTICIPANT_STATUS, else None; None also for one not known here."""
+        """The status in a PARTICIPANT_STATUS, else None; None also for one unknown to this version."""
         if self.type is not _STATUS:
             return None
         raw = self.data.get("status")
@@ -158,19 +186,27 @@ class SessionEvent(JsonModel):
 
     @property
     def requires_action(self) -> bool:
-        """Whether the turn waits for a person: an approval, or a new authorisation."""
+        """Whether the turn waits for a person: for an approval, or a new authorisation."""
         return self.type in _ACTION_TYPES or self.participant_status is ParticipantStatus.AWAITING_APPROVAL
 
     @property
     def error(self) -> Optional[str]:
-        """What an ERROR says, else None."""
+        """The message of an ERROR, else None."""
         return self.data.get("error") if self.type is SessionEventType.ERROR else None
 
 
-class EventDraft(JsonModel):
-    """An event that is being filled: laid out like a `SessionEvent`, but its slots can be set.
+# The slots' own setters: a frozen instance filled through them costs a third of what
+# object.__setattr__ makes it cost, and every streamed event is one.
+_set_type = SessionEvent.__dict__["type"].__set__
+_set_session_id = SessionEvent.__dict__["session_id"].__set__
+_set_message_id = SessionEvent.__dict__["message_id"].__set__
+_set_data = SessionEvent.__dict__["data"].__set__
 
-    Given the class `SessionEvent` once it is full, it costs half of what the constructor does.
+
+class EventDraft(JsonModel):
+    """A mutable event with the slots of a `SessionEvent`, which becomes one by assignment to its ``__class__``.
+
+    CPython allows that between classes of the same layout, and it costs half of a call of the constructor.
     """
 
     __slots__ = ("data", "message_id", "session_id", "type")
@@ -184,7 +220,7 @@ class EventDraft(JsonModel):
 def make_event(
     type: SessionEventType, session_id: str, message_id: Optional[str], data: dict[str, Any]
 ) -> SessionEvent:
-    """Gives a `SessionEvent`, by way of a draft."""
+    """Returns a `SessionEvent`, made from an `EventDraft`: the fast path for streamed events."""
     event: Any = EventDraft()
     event.type = type
     event.session_id = session_id
@@ -195,23 +231,15 @@ def make_event(
     return made
 
 
-# The slots' own setters: a frozen instance filled through them costs a third of what
-# object.__setattr__ makes it cost, and every streamed event is one.
-_set_type = SessionEvent.__dict__["type"].__set__
-_set_session_id = SessionEvent.__dict__["session_id"].__set__
-_set_message_id = SessionEvent.__dict__["message_id"].__set__
-_set_data = SessionEvent.__dict__["data"].__set__
-
-
 @dataclass(frozen=True)
 class MessageSender(JsonModel):
-    """Who sent a message of the history.
+    """The sender of a message of the history.
 
     Attributes:
-        role: A person, an agent or chatbot, or unknown.
-        user_id: The person, or None.
-        object_id: The agent or chatbot, or None.
-        object_type: "agent" or "chatbot", or None.
+        role: The kind of sender.
+        user_id: The person's id; None for other senders.
+        object_id: The agent's or chatbot's id; None for other senders.
+        object_type: "agent" or "chatbot"; None for other senders.
     """
 
     role: SessionMessageRole
@@ -221,7 +249,7 @@ class MessageSender(JsonModel):
 
     @classmethod
     def from_dict(cls, data: Any, *, infer_missing: bool = False) -> "MessageSender":
-        """Makes a sender from the wire's form or from `to_dict`'s.
+        """Returns a sender from the wire's form or from that of `to_dict`.
 
         Args:
             data: A mapping, or None for an unknown sender.
@@ -234,7 +262,7 @@ class MessageSender(JsonModel):
 
 
 def _role_of(sender: Mapping[str, Any]) -> SessionMessageRole:
-    # The wire has no role; a field of that name that is none of ours is an unknown one.
+    # The wire has no role, only the ids; a field of that name with another value is an unknown field of the server.
     role = sender.get("role")
     if isinstance(role, str) and role in _ROLES:
         return _ROLES[role]
@@ -245,16 +273,16 @@ def _role_of(sender: Mapping[str, Any]) -> SessionMessageRole:
 
 @dataclass(frozen=True)
 class SessionMessage(JsonModel):
-    """A message of the history, as `Session.get_messages` gives it.
+    """A message of the history, as `Session.get_messages` and `Session.history` return it.
 
     Attributes:
-        id: Its id.
+        id: Its id, unique in its session.
         session_id: The session it belongs to.
-        sender: Who sent it.
+        sender: Its sender.
         content_type: The content's type on the wire, such as "data_type_message".
-        text: Its text, or None when it has none.
-        status: How far it is, or None when the content does not say.
-        raw: The message as the server gave it, unknown fields included.
+        text: Its text; None when it has none.
+        status: Its state; None when the content has none.
+        raw: The message as the server sent it, unknown fields included; empty for one that was made by hand.
     """
 
     id: str
@@ -269,12 +297,12 @@ class SessionMessage(JsonModel):
         role = "user" if self.is_user else "agent" if self.is_agent else "unknown"
         return f"SessionMessage(role={role!r}, text={(self.text or '')[:80]!r}, status={self.status})"
 
-    def _repr_markdown_(self) -> str:
+    def _repr_html_(self) -> str:
         who = "user" if self.is_user else "agent" if self.is_agent else "unknown"
-        from sessionlib.display.markup import fold, safe_html, safe_markdown  # for notebooks alone
+        from sessionlib.display.markup import fold, markdown_html, safe_html  # for notebooks alone
 
-        body = fold(safe_html(f"({self.content_type or 'nothing'})")) if self.text is None else safe_markdown(self.text)
-        return f"**{who}**\n\n{body}"
+        body = fold(safe_html(f"({self.content_type or 'nothing'})")) if self.text is None else markdown_html(self.text)
+        return f"<p><b>{who}</b></p>{body}"
 
     @property
     def is_user(self) -> bool:
@@ -288,9 +316,9 @@ class SessionMessage(JsonModel):
 
     @classmethod
     def from_dict(cls, data: Any, *, infer_missing: bool = False) -> "SessionMessage":
-        """Makes a message from the wire's form (with ``content``) or from `to_dict`'s.
+        """Returns a message from the wire's form (with ``content``) or from that of `to_dict`.
 
-        What in the wire's form is of another type than it should be is left out, and still in ``raw``.
+        A field of the wire's form that has an unexpected type is ignored; ``raw`` still has it.
 
         Args:
             data: The message.

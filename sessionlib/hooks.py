@@ -1,6 +1,6 @@
-"""What all traffic passes by on its way out, so that it can be recorded, or answered without a network.
+"""Process-wide extension points: a hook for all network traffic (record, replay), an observer of turns (telemetry).
 
-It is one for the whole process: a session's threads, and clients made anywhere, pass by it alike.
+They are process-wide because the code under test or in operation makes its own clients and sessions, on any thread.
 """
 
 from __future__ import annotations
@@ -35,23 +35,33 @@ __all__ = [
 
 Outcome = Union["Answer", "Failure", "Lines"]
 Dial = Callable[[str], Transport]
-"""Opens a link over the network, with this key."""
+"""Opens a WebSocket connection over the network, with this key."""
 Exchange = Callable[[str], Outcome]
 """Makes an HTTP call over the network, with this key."""
 
 
 class NetworkHook(Protocol):
-    """Stands between this process and the network."""
+    """Intercepts all network traffic of this process; called on the thread that opens, sends or calls."""
 
     def open(self, endpoint: Endpoint, dial: Dial, deadline: Deadline, attempt: CancelToken) -> Transport:
-        """Opens a link, by ``dial`` or otherwise.
+        """Opens a connection, by ``dial`` or otherwise.
+
+        Args:
+            endpoint: The engine's addresses and key.
+            dial: Opens a connection over the network.
+            deadline: When the attempt has to end.
+            attempt: Cancels the attempt when the session is closed meanwhile.
 
         Raises:
-            SessionlibError: It is not to be had, as `open_websocket` tells it.
+            SessionlibError: It cannot be opened; the same errors as `open_websocket` raises.
         """
 
-    def admit(self, link: Transport | None, frame: dict[str, Any], deadline: Deadline) -> None:
-        """Waits until a post may be sent over a link; called before it gets its place among others."""
+    def admit(self, transport: Transport | None, frame: dict[str, Any], deadline: Deadline) -> None:
+        """Blocks until a post may be sent; called before its place in the order of posts is fixed.
+
+        A replay makes threads wait here for the recorded order. In `Transport.send` it would be too late: the order in
+        which posts are entered decides which turn answers which.
+        """
 
     def exchange(self, call: Call, endpoint: Endpoint, exchange: Exchange) -> Outcome:
         """Makes an HTTP call, by ``exchange`` or otherwise."""
@@ -61,20 +71,21 @@ _network_hook: NetworkHook | None = None
 
 
 def network_hook() -> NetworkHook | None:
-    """Gives what stands in for the network; None while nothing does."""
+    """Returns the installed hook; None for direct access to the network."""
     return _network_hook
 
 
 def install_network_hook(new: NetworkHook) -> Callable[[], None]:
-    """Puts something in the network's place, for links that are opened and calls that are made from now on.
+    """Installs a hook for connections that are opened and calls that are made from now on.
 
     Returns:
-        The function that takes it away again.
+        The function that uninstalls it.
 
     Raises:
-        RuntimeError: Something stands there already.
+        RuntimeError: Another one is installed.
     """
     global _network_hook
+    # Nested hooks would have to agree on whose request it is; a test that overlaps two recordings is a mistake.
     if _network_hook is not None:
         raise RuntimeError("this process is recorded or replayed already; such blocks cannot overlap")
     _network_hook = new
@@ -88,13 +99,13 @@ def _uninstall_network_hook() -> None:
 
 @dataclass(frozen=True)
 class SessionInfo:
-    """Whose turns they are.
+    """The session whose turns are observed.
 
     Attributes:
-        session_id: Tells the session's id; None before it was created.
+        session_id: Returns the session's id; None before the session was created.
         host: Host and port of the engine.
-        agent_id: The agent's or chatbot's id; "" when it is not known.
-        agent_name: Its name; likewise.
+        agent_id: The agent's or chatbot's id; "" when unknown.
+        agent_name: Its name; "" when unknown.
     """
 
     session_id: Callable[[], str | None]
@@ -104,38 +115,43 @@ class SessionInfo:
 
 
 class TurnObserver(Protocol):
-    """Hears of turns; never called with a lock of ours held, and must neither wait nor raise."""
+    """Receives the course of every turn; must neither block nor raise. Never called while the package holds a lock."""
 
-    def posted(self, ticket: PendingPost, frame: dict[str, Any], about: SessionInfo) -> None:
-        """A post is about to leave; called on the thread that sends it."""
+    def on_post(self, ticket: PendingPost, frame: dict[str, Any], about: SessionInfo) -> None:
+        """A post is about to be sent; called on the sending thread."""
 
-    def heard(self, ticket: PendingPost, event: SessionEvent) -> None:
-        """An event of its turn has come that is no further piece of a text; called on the reading thread."""
+    def on_event(self, ticket: PendingPost, event: SessionEvent) -> None:
+        """An event of the post's turn was received; of deltas in a row only the first. Called on the reader thread."""
 
-    def gone(self, ticket: PendingPost, why: str) -> None:
-        """It did not leave, or nothing more will be heard of it."""
+    def on_end(self, ticket: PendingPost, reason: str) -> None:
+        """The post was not sent, or no more events of its turn will be received.
+
+        Args:
+            ticket: The post.
+            reason: "not_sent", "delivery_unknown", "disconnected" or "connection_lost".
+        """
 
 
 _turn_observer: TurnObserver | None = None
 
 
 def turn_observer() -> TurnObserver | None:
-    """Gives what watches; None while nothing does."""
+    """Returns the installed observer; None when there is none."""
     return _turn_observer
 
 
 def install_turn_observer(new: TurnObserver) -> Callable[[], None]:
-    """Has something watch all turns that begin from now on.
+    """Installs an observer of all turns that begin from now on.
 
     Returns:
-        The function that ends that.
+        The function that uninstalls it.
 
     Raises:
-        RuntimeError: Something watches already.
+        RuntimeError: Another one is installed.
     """
     global _turn_observer
     if _turn_observer is not None:
-        raise RuntimeError("something watches the turns of this process already; end that first")
+        raise RuntimeError("the turns of this process are observed already; end that first")
     _turn_observer = new
     return _uninstall_turn_observer
 

@@ -31,19 +31,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--session-record",
         choices=("none", "once", "new_episodes", "all"),
         help="what session_cassette records: none (the default) replays what there is, once records where nothing "
-        "is, new_episodes adds what is new, all records anew",
+        "is, new_episodes adds what is new, all replaces what there is",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Makes the markers known."""
+    """Registers the markers."""
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Notes what a test raises: a recording of a test that failed is not kept."""
+    """Keeps what a test raises: what a failed test would have recorded is discarded."""
     try:
         return (yield)
     except BaseException as error:
@@ -61,7 +61,7 @@ def session_model(request: pytest.FixtureRequest) -> ScriptedModel:
 
 @pytest.fixture
 def session_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalEngine]:
-    """A running `sessionlib.engine.LocalEngine`, which the environment names too for the length of the test.
+    """A running `sessionlib.engine.LocalEngine`, whose key and addresses are in the environment during the test.
 
     It answers with ``session_model`` where a test uses that or has a script in its marker, else with the demo
     model, or with the marker's ``model``.
@@ -83,14 +83,14 @@ def session_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 def session_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     """The recording of this test, in ``cassettes/MODULE/TEST.jsonl`` beside its file: replayed, or made.
 
-    ``--session-record`` says which; see `sessionlib.testing.cassette`. What a test that fails would have
-    recorded is not kept.
+    ``--session-record`` takes precedence over the marker's ``mode``, and "none" is the default; see
+    `sessionlib.testing.cassette`. What a failed test would have recorded is discarded.
     """
     from sessionlib.testing import cassette
-    from sessionlib.testing.format import tape_of
+    from sessionlib.testing.format import cassette_path
 
     options = _options(request, "session_cassette")
-    path = tape_of(request.path, request.node.name, options.pop("path", None))
+    path = cassette_path(request.path, request.node.name, options.pop("path", None))
     asked = options.pop("mode", None)
     mode: Mode = request.config.getoption("--session-record") or asked or "none"
     block = cassette(path, mode, **options)
@@ -100,7 +100,7 @@ def session_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
 
 
 def _options(request: pytest.FixtureRequest, name: str) -> dict[str, Any]:
-    """Gives the arguments of a test's markers; those nearest to it win."""
+    """Returns the arguments of a test's markers; those nearest to it take precedence."""
     options: dict[str, Any] = {}
     for marker in reversed(list(request.node.iter_markers(name))):
         if marker.args:

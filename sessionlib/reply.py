@@ -21,7 +21,7 @@ Batch = tuple[float, int]
 
 
 class EventTimes(NamedTuple):
-    """When the events of a turn came: noted for each batch, looked up when somebody asks.
+    """When the events of a turn came: noted for each batch, looked up on demand.
 
     Attributes:
         began: When the turn's message was posted, on the monotonic clock.
@@ -34,19 +34,19 @@ class EventTimes(NamedTuple):
     acks: Sequence[int] = ()
 
     def at(self, number: int) -> float | None:
-        """Gives the seconds from the post to an event by its number, from 0; None when that is unknown."""
+        """Returns the seconds from the post to an event by its number, from 0; None when that is unknown."""
         came = number + sum(before <= number for before in self.acks)
         batch = bisect.bisect_right(self.batches, came, key=lambda batch: batch[1])
         # An answer may be there before the post has returned.
         return max(0.0, self.batches[batch][0] - self.began) if batch < len(self.batches) else None
 
     def times(self, count: int) -> list[float]:
-        """Gives the seconds from the post to each of so many events; an empty list unless all are known."""
+        """Returns the seconds from the post to each of so many events; an empty list unless all are known."""
         times = [self.at(number) for number in range(count)]
         return [at for at in times if at is not None] if None not in times else []
 
     def first_delta(self, events: Sequence[SessionEvent]) -> float | None:
-        """Gives the seconds from the post to the first piece of text in the events from the turn's start."""
+        """Returns the seconds from the post to the first delta in the events from the turn's start."""
         first = next(
             (number for number, event in enumerate(events) if event.type is SessionEventType.MESSAGE_DELTA), None
         )
@@ -67,8 +67,8 @@ class ToolCall(JsonModel):
         tool_name: The tool.
         tool_id: Its id, or None.
         tool_call_id: The id of this call of it, or None.
-        status: The last status that the engine told of it, or None.
-        arguments: What it was called with, as far as the engine tells.
+        status: The last status that the engine reported, or None.
+        arguments: What it was called with, as far as the engine reports.
         output: What it gave, or None.
     """
 
@@ -90,8 +90,10 @@ class Reply(JsonModel):
         events: All events of the turn, in order.
         tool_calls: The tools that it called, in order.
         duration: Seconds from the post to the end of the turn.
-        status: "complete", or "error" when the turn told an error.
-        error: The last error that it told, or None.
+        status: "complete", or "error" when the turn reported an error.
+        error: The last error that it reported, or None.
+        shared_with: How many other messages sent in this session the same turn answered: an engine may answer several
+            that were sent one right after the other in one turn, and then each gets the whole answer.
     """
 
     text: str
@@ -101,26 +103,27 @@ class Reply(JsonModel):
     duration: float = 0.0
     status: SessionMessageStatus = SessionMessageStatus.COMPLETE
     error: Optional[str] = None
+    shared_with: int = 0
     # Not a field: times of this process's clock have no place in what is compared, or sent elsewhere.
     _arrivals = EventTimes(0.0)
 
-    # The cell in which it has been shown; there, it is not shown once more.
+    # The cell in which it has been shown; there, it is not shown again.
     _shown_in = _NOWHERE
 
     def __str__(self) -> str:
         return self.text
 
     def __repr__(self) -> str:
-        told = "" if self._is_in_sight else f"text={self.text[:80]!r}, "
-        return f"Reply({told}status={self.status}, {len(self.events)} events, {self.duration:.2f} s)"
+        details = "" if self._is_in_sight else f"text={self.text[:80]!r}, "
+        return f"Reply({details}status={self.status}, {len(self.events)} events, {self.duration:.2f} s)"
 
-    def _repr_markdown_(self) -> str:
-        from sessionlib.display.markup import fold, safe_html, safe_markdown  # for notebooks alone
+    def _repr_html_(self) -> str:
+        from sessionlib.display.markup import alarm, fold, markdown_html, safe_html  # for notebooks alone
 
-        parts = [] if self._is_in_sight else [safe_markdown(self.text), safe_html(f"error: {self.error}")]
+        parts = [] if self._is_in_sight else [markdown_html(self.text), alarm(safe_html(f"error: {self.error}"))]
         tools = f" · {count_of(len(self.tool_calls), 'tool call')}" if self.tool_calls else ""
         status = fold(safe_html(f"{self.status}{tools} · {self.duration:.1f} s"))
-        return "\n\n".join([*(parts if self.error is not None else parts[:1]), status])
+        return "".join([*(parts if self.error is not None else parts[:1]), status])
 
     def mark_shown(self) -> None:
         """Notes that its text stands in this cell already, so that its repr leaves it out there."""
@@ -137,11 +140,11 @@ class Reply(JsonModel):
 
     @property
     def first_delta(self) -> Optional[float]:
-        """Seconds from the post to the first piece of text; None when there was none."""
+        """Seconds from the post to the first delta; None when there was none."""
         return self._arrivals.first_delta(self.events)
 
     def plot(self, ax: Optional[Axes] = None) -> Axes:
-        """Draws the turn along an axis of time: pieces of text, tools, approvals and waits.
+        """Draws the turn along an axis of time: deltas, tools, approvals and waits.
 
         Args:
             ax: Where to draw, as matplotlib calls it; None makes a figure.
@@ -164,13 +167,14 @@ class Reply(JsonModel):
         return plot_timeline(timeline_of(self.events, times, self.duration), ax)
 
 
-def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes) -> Reply:
+def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes, shared_with: int = 0) -> Reply:
     """Makes the answer of a turn.
 
     Args:
         events: Its events.
         duration: Seconds that it took.
         arrivals: When the events came.
+        shared_with: How many other posts the turn answered.
     """
     error = next((event.error for event in reversed(events) if event.error is not None), None)
     message_id, text = last_text(events)
@@ -182,26 +186,27 @@ def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes) 
         duration=duration,
         status=SessionMessageStatus.COMPLETE if error is None else SessionMessageStatus.ERROR,
         error=error,
+        shared_with=shared_with,
     )
     reply._arrivals = arrivals
     return reply
 
 
 def last_text(events: list[SessionEvent]) -> tuple[Optional[str], str]:
-    """Gives the id and the text of the last message in some events; "" when there is none."""
+    """Returns the id and the text of the last message in some events; "" when there is none."""
     last = next((event for event in reversed(events) if event.is_complete or event.delta), None)
     if last is None:
         return None, ""
-    # Pieces that come behind the whole do not change it.
+    # Deltas that come behind the whole do not change it.
     whole = next((e for e in reversed(events) if e.is_complete and e.message_id == last.message_id), None)
     if whole is not None:
         return whole.message_id, "" if whole.text is None else str(whole.text)
-    # A message that was cut off has only pieces.
+    # A truncated message has only deltas.
     return last.message_id, "".join(event.delta or "" for event in events if event.message_id == last.message_id)
 
 
-# What is told of a tool call, as far as it is of a kind that a `ToolCall` can hold.
-_TOLD: dict[str, type] = {
+# What events report of a tool call, as far as it is of a kind that a `ToolCall` can hold.
+_REPORTED: dict[str, type] = {
     "tool_id": str,
     "tool_call_id": str,
     "status": str,
@@ -217,8 +222,8 @@ def _tool_calls(events: list[SessionEvent]) -> list[ToolCall]:
             continue
         key = str(event.data.get("tool_call_id") or event.message_id or id(event))
         call = calls.setdefault(key, ToolCall(str(event.data.get("tool_name") or "")))
-        for name, kind in _TOLD.items():
-            told = event.data.get(name)
-            if told is not None and isinstance(told, kind):
-                setattr(call, name, told)
+        for name, kind in _REPORTED.items():
+            details = event.data.get(name)
+            if details is not None and isinstance(details, kind):
+                setattr(call, name, details)
     return list(calls.values())

@@ -1,4 +1,4 @@
-"""The session: what users open, say things to, and listen to."""
+"""The session: what users open, send messages to, and listen to."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from sessionlib._util.executor import SerialExecutor
 from sessionlib._util.timing import Deadline
 from sessionlib.approvals import ApprovalHandler, ApprovalManager, ApprovalRecord, ReauthHandler, check_handler
-from sessionlib.config import ApiKey, Endpoint, check_id
+from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_id
 from sessionlib.connection.connection import Connection
 from sessionlib.connection.join import load_transport
 from sessionlib.connection.options import Callbacks, ConnectionOptions, Owner
@@ -25,7 +25,6 @@ from sessionlib.content import (
     FileContent,
     SendManyItem,
     UserSessionMessage,
-    encode_approval,
     encode_batch,
     encode_message,
 )
@@ -39,7 +38,7 @@ from sessionlib.reply import Reply
 from sessionlib.streams.listener import Listener
 from sessionlib.streams.stats import SessionStats, no_stats
 from sessionlib.transport.proxy import parse_proxy
-from sessionlib.turn import Turn, TurnEvents
+from sessionlib.turn import Turn
 
 if TYPE_CHECKING:
     import ssl
@@ -48,53 +47,122 @@ if TYPE_CHECKING:
     from sessionlib.history import History
     from sessionlib.notebook import LiveReply
 
-__all__ = [
-    "Answering",
-    "ApprovalResponse",
-    "Hearing",
-    "Lifecycle",
-    "Session",
-    "SessionDisconnectedError",
-    "SessionError",
-    "UserSessionMessage",
-]
+__all__ = ["ApprovalResponse", "Session", "SessionDisconnectedError", "SessionError", "UserSessionMessage"]
 
-Living = TypeVar("Living", bound="Lifecycle")
 _Farewell = Callable[[str], frames.Frame]
 
 
-class Lifecycle:
-    """What connects and leaves: the ground that `Session` and its other parts stand on.
+class Session:
+    """A live session with an agent or chatbot, blocking throughout.
+
+    Made by `Agent.create_session` and the like, or directly. A thread of its own reads what the
+    engine sends, so that nothing is lost and the connection stays alive whatever the caller is doing::
+
+        with agent.create_session() as session:
+            session.send("Hello!")
+            for event in session.listen():
+                print(event.delta or "", end="")
+                if event.is_complete:
+                    break
+
+    All methods may be called from any thread.
 
     Args:
-        endpoint: Where the engine is.
-        owner: Whom a new session is with; None when there is one to resume.
+        owner_type: "agent" or "chatbot", for a new session.
+        owner_id: The id of that agent or chatbot.
         session_id: The session to resume; None creates one.
-        options: How its link behaves.
+        api_key: The API key, or a callable that is asked for it at each connection; else ``client``'s,
+            else the environment's.
+        base_url: HTTP base URL of the engine; else ``client``'s, else the environment's.
+        ws_url: WebSocket base URL; else ``client``'s, else the environment's, else made from ``base_url``.
+        client: Where key, URLs, proxy, TLS, ``allow_insecure``, headers, and the time for each reconnect come from
+            when they are not given.
+        reconnect: Whether a lost connection is re-opened, the session joined again, and the gap closed from
+            its history.
+        reconnect_delay: The longest wait before the first try, in seconds; it doubles with each.
+        reconnect_max_delay: The longest wait before any try, in seconds.
+        reconnect_timeout: Seconds to go on trying before the session counts as lost; None for ever.
+        allow_insecure: Lets the key travel unencrypted to another machine.
+        max_message_size: The largest message accepted, in bytes.
+        ping_interval: Seconds of silence after which a WebSocket ping is sent. The session's own pings leave every
+            5 s, or every so much if that is less.
+        pong_timeout: Seconds after a ping in which something has to arrive before the connection counts as dead.
+        send_timeout: Seconds that a message may take to go out; None for as long as it takes.
+        backlog_size: How many events wait for the next `listen` while none is open.
+        tls: What to verify the engine by; None for the system's certificates.
+        proxy: URL of the HTTP proxy to go through, such as ``http://user:password@host:3128``; "" for
+            none; None for what the environment sets (``https_proxy``, ``all_proxy``, ``no_proxy`` and
+            their like). An engine on this machine is never reached through a proxy.
 
     Attributes:
-        agent_name: The name of the agent or chatbot, where that is known; telemetry tells it.
+        agent_name: The name of the agent or chatbot, where that is known; telemetry reports it.
+
+    Raises:
+        ConfigurationError: A key, URL or id cannot be used.
     """
 
-    # Made by the session as a whole, which is what it hands to handlers.
-    _approvals: ApprovalManager
-
     def __init__(
-        self, endpoint: Endpoint, owner: Owner | None, session_id: str | None, options: ConnectionOptions
+        self,
+        *,
+        owner_type: str = "",
+        owner_id: str = "",
+        session_id: str | None = None,
+        api_key: ApiKey | None = None,
+        base_url: str | None = None,
+        ws_url: str | None = None,
+        client: Client | None = None,
+        reconnect: bool = True,
+        reconnect_delay: float = 2.0,
+        reconnect_max_delay: float = 30.0,
+        reconnect_timeout: float | None = 900.0,
+        allow_insecure: bool = False,
+        max_message_size: int = 64 * 2**20,
+        ping_interval: float = 20.0,
+        pong_timeout: float = 20.0,
+        send_timeout: float | None = 60.0,
+        backlog_size: int = 16384,
+        tls: ssl.SSLContext | None = None,
+        proxy: str | None = None,
     ) -> None:
+        settings = ConnectionSettings() if client is None else client.connection_settings()
+        if client is not None:
+            api_key = api_key if api_key is not None else client.endpoint.source
+            if base_url is None:
+                base_url, ws_url = client.endpoint.base_url, ws_url or client.endpoint.ws_url
+        if proxy or (proxy is None and settings.proxy):
+            parse_proxy(proxy or settings.proxy or "")
         load_transport()
-        self._endpoint = endpoint
-        self._owner = owner
+        insecure = allow_insecure or settings.allow_insecure
+        self._endpoint = Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=insecure)
+        self._owner = owner = _owner(owner_type, owner_id)
+        self._session_id = None if session_id is None else check_id("session_id", session_id)
+        self._options = ConnectionOptions(
+            reconnect=reconnect,
+            reconnect_delay=reconnect_delay,
+            reconnect_max_delay=reconnect_max_delay,
+            reconnect_timeout=reconnect_timeout,
+            max_message_size=max_message_size,
+            ping_interval=ping_interval,
+            pong_timeout=pong_timeout,
+            send_timeout=send_timeout,
+            backlog_size=backlog_size,
+            tls=tls or settings.tls,
+            proxy=settings.proxy if proxy is None else proxy,
+            proxy_always=proxy is None and settings.proxy is not None,
+            headers=settings.headers,
+            connect_timeout=settings.timeout or ConnectionOptions.connect_timeout,
+        )
         self.agent_name: str | None = None
-        self._session_id = session_id
-        self._options = options
         # Held while the session connects or leaves, so that two threads do not do it at once.
         self._changing = threading.Lock()
         self._connection: Connection | None = None
-        # Not a method of ours: the dispatcher's thread must not keep a forgotten session alive.
-        self._dispatcher = SerialExecutor(lambda: (owner.object_id if owner else session_id) or "")
-        self._observers = StateObservers(self._dispatcher)
+        # Not a method of ours: the executor's thread must not keep a forgotten session alive.
+        self._executor = SerialExecutor(lambda: (owner.object_id if owner else session_id) or "")
+        self._observers = StateObservers(self._executor)
+        self._approvals = ApprovalManager(self, self._send_answer, self._executor)
         self._terminated = False
+
+    # ---- connecting and leaving ----------------------------------------------------------------
 
     @property
     def session_id(self) -> str | None:
@@ -103,15 +171,15 @@ class Lifecycle:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the session is joined, or being joined again after its link was lost."""
-        return self._connection is not None and self._connection.is_open
+        """Whether the session is joined, or being joined again after its connection was lost."""
+        return self._connection is not None and self._connection.link.is_open
 
     @property
     def state(self) -> SessionState:
         """Where the session's connection is."""
         if self._terminated:
             return SessionState.TERMINATED
-        return SessionState.DISCONNECTED if self._connection is None else self._connection.state
+        return SessionState.DISCONNECTED if self._connection is None else self._connection.link.state
 
     @property
     def stats(self) -> SessionStats:
@@ -131,7 +199,7 @@ class Lifecycle:
         """
         return self._observers.register(callback)
 
-    def connect(self: Living, timeout: float | None = 30.0) -> Living:
+    def connect(self, timeout: float | None = 30.0) -> Session:
         """Opens the socket, creates or joins the session, and starts to read.
 
         Does nothing when already connected.
@@ -174,16 +242,16 @@ class Lifecycle:
         self._leave(frames.disconnect_session, SessionState.DISCONNECTED)
 
     def terminate(self) -> None:
-        """Tells the engine to destroy the session, then detaches; it cannot be resumed.
+        """Asks the engine to destroy the session, then detaches; it cannot be resumed.
 
-        Does nothing when not connected. A link that is down, or that has to be cut in the middle of another thread's
-        upload, cannot tell it: then the engine still has the session, and this client has left it.
+        Does nothing when not connected. Over a connection that is down, or that has to be closed in the
+        middle of another thread's upload, the request cannot be sent: the engine still has the session then.
         """
         if self.is_connected:
             self._leave(frames.terminate_session, SessionState.TERMINATED)
             self._terminated = True
 
-    def __enter__(self: Living) -> Living:
+    def __enter__(self) -> Session:
         return self.connect()
 
     def __exit__(
@@ -194,13 +262,13 @@ class Lifecycle:
     def __del__(self) -> None:
         if not hasattr(self, "_terminated"):  # the constructor raised
             return
-        self._dispatcher.stop(0.0)
+        self._executor.stop(0.0)
         connection = self._connection
-        if connection is not None and connection.is_open:
-            connection.abandon()
+        if connection is not None and connection.link.is_open:
+            connection.discard()
             # No repr, which takes the hub's lock: the collector may run inside it.
-            told = f"session {self.session_id} at {self._endpoint.host} was never disconnected"
-            warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
+            details = f"session {self.session_id} at {self._endpoint.host} was never disconnected"
+            warnings.warn(details, ResourceWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
         waiting = f"{count_of(self._waiting, 'event')} waiting"
@@ -213,56 +281,201 @@ class Lifecycle:
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("a Session cannot be pickled or copied; pass its session_id and resume it there")
 
-    # ---- within --------------------------------------------------------------------------------
+    def _repr_html_(self) -> str:
+        asked = self.approvals
+        still_open = sum(record.is_open for record in asked)
+        counts = f"{count_of(self._waiting, 'event')} waiting · {count_of(len(asked), 'approval')}, {still_open} open"
+        details = f" at {self._endpoint.host} · {self.state} · {counts}"
+        from sessionlib.display.markup import fold, in_code, safe_html  # for notebooks alone
 
-    def _new_connection(self) -> Connection:
-        if self.session_id is None and self._owner is None:
-            raise SessionError(
-                "there is nothing to create a session from: pass owner_type and owner_id, or a session_id to resume"
-            )
-        desk = self._approvals
-        callbacks = Callbacks(desk.note, desk.release, desk.expect_again, self._observers.tell)
-        return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks, self.agent_name or "")
+        return fold(f"Session {in_code(self.session_id or 'new')}{safe_html(details)}")
 
-    def _leave(self, farewell: _Farewell, final: SessionState) -> None:
-        connection = self._connection
-        if connection is None:
-            return
-        connection.link.check_process()
-        if sys.is_finalizing():
-            connection.close_at_exit(_farewell(connection, farewell), final)
-            return
-        if connection.state is SessionState.CONNECTING:
-            connection.cancel()  # so that a thread in connect() lets go of the lock
-        with self._changing:
-            connection.close(_farewell(connection, farewell), final)
-        self._dispatcher.stop(self._options.close_timeout)
+    # ---- sending -------------------------------------------------------------------------------
 
-    def _connected(self) -> tuple[Connection, str]:
-        usable = self._usable()
-        self._approvals.raise_kept()
-        return usable
+    def send(
+        self,
+        content: Content,
+        *,
+        files: Sequence[FileContent] | None = None,
+        mime_type: str | None = None,
+        filename: str | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Sends one user message; returns when it has been written to the connection.
 
-    def _usable(self) -> tuple[Connection, str]:
-        connection = self._connection
-        session_id = None if connection is None else connection.session_id
-        if connection is None or session_id is None:
-            raise SessionDisconnectedError(
-                f"session {self.session_id or '(new)'} is not connected; call connect() first",
-                session_id=self.session_id,
-            )
-        if connection.link.transport is None:
-            connection.link.check_usable()
-        return connection, session_id
+        Args:
+            content: Text, a path, bytes, or a file-like object in binary or text mode.
+            files: Files that go with it in the same turn.
+            mime_type: MIME type of ``content``; for a file it is guessed from its name when not given.
+            filename: Name of ``content`` when it is a file.
+            progress: Called with the number of the files' bytes that have left, and with their sum, or None
+                where it is not known; True shows a bar (needs tqdm). It runs in the middle of the
+                message, so it must not use the session; if it raises, the message does not arrive.
 
+        Large files are read while they are sent, as far as they went when `send` was called. One that
+        cannot be opened is an error before anything is sent. When reading one fails later, when it shrinks
+        or is overwritten meanwhile, or on Ctrl-C, the message must not arrive in half: the connection is closed, and
+        opened again as after any loss.
 
-def _farewell(connection: Connection, farewell: _Farewell) -> frames.Frame | None:
-    session_id = connection.session_id
-    return farewell(session_id) if connection.is_open and session_id else None
+        Raises:
+            TypeError: Something is of a type that cannot be sent.
+            ValueError: The message is empty, or holds what JSON cannot.
+            OSError: A file cannot be read.
+            SessionDisconnectedError: The session is not connected, or its connection broke.
+            SessionTimeoutError: The message did not go out in ``send_timeout`` seconds.
+        """
+        connection, session_id = self._connected()
+        connection.sender.post(_message(session_id, content, files, mime_type, filename), progress=progress)
 
+    def send_many(self, messages: Iterable[SendManyItem], *, progress: Progress | None = None) -> None:
+        """Sends several messages as one turn.
 
-class Hearing(Lifecycle):
-    """The part of `Session` that listens and looks back."""
+        Args:
+            messages: Contents as for `send`, `UserSessionMessage` (its content, then its files), or
+                `SessionMessage` from a history (its text, if any).
+            progress: As for `send`.
+
+        Raises:
+            TypeError: Something is of a type that cannot be sent.
+            ValueError: There is nothing to send, or it holds what JSON cannot.
+            OSError: A file cannot be read.
+            SessionDisconnectedError: The session is not connected, or its connection broke.
+            SessionTimeoutError: The batch did not go out in ``send_timeout`` seconds.
+        """
+        connection, session_id = self._connected()
+        connection.sender.post(frames.post_messages(session_id, encode_batch(messages)), progress=progress)
+
+    # ---- turns ---------------------------------------------------------------------------------
+
+    def ask(
+        self,
+        content: Content,
+        *,
+        timeout: float | None = None,
+        idle_timeout: float | None = None,
+        on_approval: ApprovalHandler | None = None,
+        files: Sequence[FileContent] | None = None,
+        mime_type: str | None = None,
+        filename: str | None = None,
+        progress: Progress | None = None,
+        show: bool = False,
+    ) -> Reply:
+        """Sends one user message, waits until the turn ends, and returns the whole answer.
+
+        Args:
+            content: As for `send`.
+            timeout: Seconds that the whole call may take; None for as long as it takes.
+            idle_timeout: Seconds that may pass between two events.
+            on_approval: Decides about approval requests of this turn, before the registered handlers.
+            files: As for `send`.
+            mime_type: As for `send`.
+            filename: As for `send`.
+            progress: As for `send`.
+            show: Whether the answer is shown as it comes: in a notebook as Markdown below the cell, with a quiet
+                line for each tool, thought and approval; elsewhere as text on standard output.
+
+        Raises:
+            SessionTimeoutError: The turn did not end in time; see `Turn.result`.
+            ApprovalRequiredError: It waits for an approval that no handler gives; answer the error's
+                ``request`` and go on with its ``turn``.
+            ReauthRequiredError: It waits for an authorisation that no handler takes.
+            SessionError: As for `send`; or the engine refused the message.
+            Exception: What an approval handler raised; the request was denied.
+        """
+        start = functools.partial(
+            self.stream,
+            content,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+            files=files,
+            mime_type=mime_type,
+            filename=filename,
+            progress=progress,
+        )
+        if show:
+            from sessionlib.notebook import show_turn
+
+            return show_turn(start, on_approval)
+        turn = start(on_approval=on_approval)
+        try:
+            return turn.result()
+        except BaseException as error:
+            if getattr(error, "turn", None) is not turn:
+                turn.close()  # no caller can go on with it, though the error's traceback would keep it
+            raise
+
+    @overload
+    def chat(self, content: Content, *, wait: Literal[True] = True, **options: Any) -> Reply: ...
+
+    @overload
+    def chat(self, content: Content, *, wait: Literal[False], **options: Any) -> LiveReply: ...
+
+    @overload
+    def chat(self, content: Content, *, wait: bool, **options: Any) -> Reply | LiveReply: ...
+
+    def chat(
+        self, content: Content, *, wait: bool = True, on_approval: ApprovalHandler | None = None, **options: Any
+    ) -> Reply | LiveReply:
+        """Sends a message and shows the answer as it comes; for notebooks and the interactive interpreter.
+
+        It shows what ``ask(show=True)`` shows, and where no handler decides about an approval, it asks: a cell
+        that waits gets a prompt, because a kernel takes in no clicks while a cell runs. With ``wait=False`` the
+        cell ends at once, the answer streams in below it all the same, and approvals are forms to click; the
+        kernel handles it between cells, and pauses while one runs, so ``idle_timeout`` does not count then. Where
+        there is no kernel, or no person to click (a notebook run as a script), ``wait=False`` waits as well.
+
+        Args:
+            content: As for `send`.
+            wait: Whether the call waits for the end of the turn.
+            on_approval: As for `ask`.
+            **options: Further arguments of `ask`.
+
+        Returns:
+            The whole answer, which is not displayed again; with ``wait=False`` a `LiveReply`, whose ``reply``
+            is that.
+
+        Raises:
+            SessionError: As for `ask`.
+            MissingExtraError: ``wait=False`` needs ipywidgets.
+            Exception: What an approval handler raised; the request was denied.
+        """
+        from sessionlib.notebook import begin, show_turn
+
+        start = functools.partial(self.stream, content, **options)
+        return show_turn(start, on_approval, ask=True) if wait else begin(start, on_approval)
+
+    def stream(
+        self,
+        content: Content,
+        *,
+        timeout: float | None = None,
+        idle_timeout: float | None = None,
+        on_approval: ApprovalHandler | None = None,
+        files: Sequence[FileContent] | None = None,
+        mime_type: str | None = None,
+        filename: str | None = None,
+        progress: Progress | None = None,
+    ) -> Turn:
+        """Sends one user message and returns its turn, to iterate over; arguments and errors as for `ask`."""
+        connection, session_id = self._connected()
+        if on_approval is not None:
+            check_handler(on_approval)
+        deadline = Deadline(timeout)
+        message = _message(session_id, content, files, mime_type, filename)
+        post, mailbox = connection.sender.post(message, attend=True, within=deadline, progress=progress)
+        assert mailbox is not None
+        return Turn(
+            connection.hub,
+            self._approvals,
+            post,
+            mailbox,
+            session_id=session_id,
+            deadline=deadline,
+            idle_timeout=idle_timeout,
+            on_approval=on_approval,
+        )
+
+    # ---- listening -----------------------------------------------------------------------------
 
     def listen(
         self,
@@ -271,14 +484,14 @@ class Hearing(Lifecycle):
         maxsize: int = 1024,
         timeout: float | None = None,
     ) -> Listener:
-        """Registers a listener, at once, and gives it: a blocking iterator over the session's events.
+        """Registers a listener, at once, and returns it: a blocking iterator over the session's events.
 
         It begins with what arrived since the last `send` while no listener was open. When more than
-        ``maxsize`` events wait to be read, further ones are dropped and told by one ERROR event with
+        ``maxsize`` events wait to be read, further ones are dropped and reported by one ERROR event with
         ``data["error"] == "subscriber queue overflow"``.
 
         Args:
-            event_types: The kinds of event to hear; None for all.
+            event_types: The kinds of event to receive; None for all.
             maxsize: How many events may wait to be read; 0 for any number.
             timeout: Longest wait for one event, in seconds, past which the iteration raises
                 `SessionTimeoutError` and can go on; None for as long as it takes.
@@ -290,44 +503,42 @@ class Hearing(Lifecycle):
         connection = self._connection
         if connection is not None:
             connection.link.check_process()
-        if connection is None or not (connection.is_open or connection.hub.has_backlog):
+        if connection is None or not (connection.link.is_open or connection.hub.has_backlog):
             connection, _ = self._connected()
         return Listener(
             connection.hub, connection.session_id, event_types=event_types, maxsize=maxsize, timeout=timeout
         )
 
     def get_messages(self, timeout: float | None = 30.0) -> list[SessionMessage]:
-        """Gives the session's history, oldest first.
+        """Returns the session's history, oldest first.
 
         Args:
             timeout: Seconds that it may take; None for as long as it takes.
 
         Raises:
-            SessionDisconnectedError: The session is not connected, or its link broke.
+            SessionDisconnectedError: The session is not connected, or its connection broke.
             SessionTimeoutError: The engine did not answer in time.
             SessionProtocolError: It answered with something else than a list of messages.
             SessionError: It refused.
         """
         connection, session_id = self._connected()
-        reply = connection.poster.call(frames.get_messages(session_id), Deadline(timeout))
+        reply = connection.sender.call(frames.get_messages(session_id), Deadline(timeout))
         messages = reply.get("messages")
         if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
             raise SessionProtocolError(f"session {session_id}: the history is not a list of messages")
         return [SessionMessage.from_dict(message) for message in messages]
 
     def history(self, timeout: float | None = 30.0) -> History:
-        """Gives the history as a list that can be saved and looked at; arguments and errors as for `get_messages`."""
+        """Returns the history as a list that can be saved and looked at; arguments and errors as for `get_messages`."""
         from sessionlib.history import History  # with all that files and tables need
 
         return History(self.get_messages(timeout))
 
-
-class Answering(Lifecycle):
-    """The part of `Session` that gives answers, by handlers or one by one."""
+    # ---- approvals -----------------------------------------------------------------------------
 
     @property
     def approvals(self) -> list[ApprovalRecord]:
-        """What the agent asked leave for so far, and who answered what and when."""
+        """What the agent requested approval for so far, and the outcome."""
         return self._approvals.records
 
     def on_approval(
@@ -336,7 +547,7 @@ class Answering(Lifecycle):
         """Registers a handler of approval requests; as a call or as a decorator.
 
         It gets an `ApprovalRequest` and returns True, False, an `ApprovalResponse`, or None to leave the
-        request to the next handler, or to whoever listens. If it raises, returns anything else, or takes
+        request to the next handler, or to the listeners. If it raises, returns anything else, or takes
         longer than ``timeout``, the request is denied. It runs on the thread that is in `ask` or reads
         a `stream`; for requests of other turns on a thread that this session keeps for it.
 
@@ -346,7 +557,7 @@ class Answering(Lifecycle):
             timeout: Seconds that it may take; None for as long as it takes.
 
         Returns:
-            The function that unregisters it; without ``handler``, a decorator that gives that function.
+            The function that unregisters it; without ``handler``, a decorator that returns that function.
         """
         if handler is None:
             return lambda decorated: self._approvals.register(decorated, tool, timeout)
@@ -380,13 +591,13 @@ class Answering(Lifecycle):
             event: The request.
             approved: Whether the tool may run.
             confirm: Arguments to run it with instead of the proposed ones, by name.
-            deny_reason: What the agent is told when it may not.
+            deny_reason: The reason that the agent gets when it may not.
 
         Raises:
             TypeError: The event cannot be answered, or ``approved`` is missing.
             ValueError: The event is another session's, or ``confirm`` holds what JSON cannot.
             ApprovalAlreadyAnsweredError: The request was answered before.
-            SessionDisconnectedError: The session is not connected, or its link broke.
+            SessionDisconnectedError: The session is not connected, or its connection broke.
         """
         if _event_type(event) is SessionEventType.APPROVAL_REQUEST and approved is None:
             raise TypeError("respond() to an APPROVAL_REQUEST needs approved=True or approved=False")
@@ -403,316 +614,75 @@ class Answering(Lifecycle):
         """Answers an approval request; arguments and errors as for `respond`."""
         if _event_type(event) is not SessionEventType.APPROVAL_REQUEST:
             raise TypeError(f"cannot answer an event of type {event.type}; only an APPROVAL_REQUEST takes an answer")
-        encode_approval(approved, confirm, deny_reason)  # before the answer counts as given
         _, session_id = self._connected()
         if event.session_id != session_id:
             raise ValueError(f"the request is session {event.session_id}'s and cannot be answered in {session_id}")
         self._approvals.answer(event, ApprovalResponse(approved, confirm, deny_reason), by="respond")
 
-    def _send_answer(
-        self, event: SessionEvent, approved: bool, confirm: Mapping[str, Any] | None, deny_reason: str | None
-    ) -> PendingPost:
-        # An answer is given whatever has gone wrong with another.
+    # ---- within --------------------------------------------------------------------------------
+
+    def _new_connection(self) -> Connection:
+        if self.session_id is None and self._owner is None:
+            raise SessionError(
+                "there is nothing to create a session from: pass owner_type and owner_id, or a session_id to resume"
+            )
+        approvals = self._approvals
+        callbacks = Callbacks(
+            on_request=approvals.note,
+            on_delivered=approvals.dispatch,
+            on_left=approvals.hand_over,
+            on_lost_answer=approvals.expect_again,
+            on_state=self._observers.notify,
+        )
+        return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks, self.agent_name or "")
+
+    def _leave(self, farewell: _Farewell, final: SessionState) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        connection.link.check_process()
+        if sys.is_finalizing():
+            connection.close_at_exit(_farewell(connection, farewell), final)
+            return
+        if connection.link.state is SessionState.CONNECTING:
+            connection.cancel()  # so that a thread in connect() releases the lock
+        with self._changing:
+            connection.close(_farewell(connection, farewell), final)
+        self._executor.stop(self._options.close_timeout)
+
+    def _connected(self) -> tuple[Connection, str]:
+        usable = self._usable()
+        self._approvals.raise_kept()
+        return usable
+
+    def _usable(self) -> tuple[Connection, str]:
+        connection = self._connection
+        session_id = None if connection is None else connection.session_id
+        if connection is None or session_id is None:
+            raise SessionDisconnectedError(
+                f"session {self.session_id or '(new)'} is not connected; call connect() first",
+                session_id=self.session_id,
+            )
+        if connection.link.transport is None:
+            connection.link.check_usable()
+        return connection, session_id
+
+    def _send_answer(self, event: SessionEvent, content: dict[str, Any]) -> PendingPost:
+        # An answer is sent whatever has gone wrong with another.
         connection, session_id = self._usable()
-        answer = encode_approval(approved, confirm, deny_reason)
-        return connection.poster.post(
-            frames.post_message(session_id, answer, event.message_id), makes_turn=False
-        ).ticket
+        frame = frames.post_message(session_id, content, event.message_id)
+        return connection.sender.post(frame, makes_turn=False)[0]
+
+
+def _farewell(connection: Connection, farewell: _Farewell) -> frames.Frame | None:
+    session_id = connection.session_id
+    return farewell(session_id) if connection.link.is_open and session_id else None
 
 
 def _event_type(event: object) -> SessionEventType:
     if not isinstance(event, SessionEvent):
         raise TypeError(f"takes a SessionEvent, not {type(event).__name__}")
     return event.type
-
-
-class Session(Hearing, Answering):
-    """A live session with an agent or chatbot, blocking throughout.
-
-    Made by `Agent.create_session` and the like, or directly. A thread of its own reads what the
-    engine sends, so that nothing is lost and the link stays alive whatever the caller is doing::
-
-        with agent.create_session() as session:
-            session.send("Hello!")
-            for event in session.listen():
-                print(event.delta or "", end="")
-                if event.is_complete:
-                    break
-
-    All methods may be called from any thread.
-
-    Args:
-        owner_type: "agent" or "chatbot", for a new session.
-        owner_id: The id of that agent or chatbot.
-        session_id: The session to resume; None creates one.
-        api_key: The API key, or a callable that is asked for it at each connection; else ``client``'s,
-            else the environment's.
-        base_url: HTTP base URL of the engine; else ``client``'s, else the environment's.
-        ws_url: WebSocket base URL; else ``client``'s, else the environment's, else made from ``base_url``.
-        client: Where key and URLs come from when they are not given.
-        reconnect: Whether a lost link is re-opened, the session joined again, and the gap closed from
-            its history.
-        reconnect_delay: The longest wait before the first try, in seconds; it doubles with each.
-        reconnect_max_delay: The longest wait before any try, in seconds.
-        reconnect_timeout: Seconds to go on trying before the session counts as lost; None for ever.
-        allow_insecure: Lets the key travel unencrypted to another machine.
-        max_message_size: The largest message accepted, in bytes.
-        ping_interval: Seconds of silence after which a WebSocket ping is sent. The session's own pings leave every
-            5 s, or every so much if that is less.
-        pong_timeout: Seconds after a ping in which something has to arrive before the link counts as dead.
-        send_timeout: Seconds that a message may take to go out; None for as long as it takes.
-        backlog_size: How many events wait for the next `listen` while none is open.
-        tls: What to verify the engine by; None for the system's certificates.
-        proxy: URL of the HTTP proxy to go through, such as ``http://user:password@host:3128``; "" for
-            none; None for what the environment says (``https_proxy``, ``all_proxy``, ``no_proxy`` and
-            their like). An engine on this machine is never reached through a proxy.
-
-    Raises:
-        ConfigurationError: A key, URL or id cannot be used.
-    """
-
-    def __init__(
-        self,
-        *,
-        owner_type: str = "",
-        owner_id: str = "",
-        session_id: str | None = None,
-        api_key: ApiKey | None = None,
-        base_url: str | None = None,
-        ws_url: str | None = None,
-        client: Client | None = None,
-        reconnect: bool = True,
-        reconnect_delay: float = 2.0,
-        reconnect_max_delay: float = 30.0,
-        reconnect_timeout: float | None = 900.0,
-        allow_insecure: bool = False,
-        max_message_size: int = 64 * 2**20,
-        ping_interval: float = 20.0,
-        pong_timeout: float = 20.0,
-        send_timeout: float | None = 60.0,
-        backlog_size: int = 16384,
-        tls: ssl.SSLContext | None = None,
-        proxy: str | None = None,
-    ) -> None:
-        if client is not None:
-            api_key = api_key if api_key is not None else client.endpoint.source
-            if base_url is None:
-                base_url, ws_url = client.endpoint.base_url, ws_url or client.endpoint.ws_url
-        if proxy:
-            parse_proxy(proxy)
-        super().__init__(
-            Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=allow_insecure),
-            _owner(owner_type, owner_id),
-            None if session_id is None else check_id("session_id", session_id),
-            ConnectionOptions(
-                reconnect=reconnect,
-                reconnect_delay=reconnect_delay,
-                reconnect_max_delay=reconnect_max_delay,
-                reconnect_timeout=reconnect_timeout,
-                max_message_size=max_message_size,
-                ping_interval=ping_interval,
-                pong_timeout=pong_timeout,
-                send_timeout=send_timeout,
-                backlog_size=backlog_size,
-                tls=tls,
-                proxy=proxy,
-            ),
-        )
-        self._approvals = ApprovalManager(self, self._send_answer, self._dispatcher)
-
-    def _repr_html_(self) -> str:
-        asked = self.approvals
-        still_open = sum(record.is_open for record in asked)
-        counts = f"{count_of(self._waiting, 'event')} waiting · {count_of(len(asked), 'approval')}, {still_open} open"
-        told = f" at {self._endpoint.host} · {self.state} · {counts}"
-        from sessionlib.display.markup import fold, in_code, safe_html  # for notebooks alone
-
-        return fold(f"Session {in_code(self.session_id or 'new')}{safe_html(told)}")
-
-    # ---- saying --------------------------------------------------------------------------------
-
-    def send(
-        self,
-        content: Content,
-        *,
-        files: Sequence[FileContent] | None = None,
-        mime_type: str | None = None,
-        filename: str | None = None,
-        progress: Progress | None = None,
-    ) -> None:
-        """Sends one user message; returns when it has been written to the connection.
-
-        Args:
-            content: Text, a path, bytes, or a file-like object in binary or text mode.
-            files: Files that go with it in the same turn.
-            mime_type: MIME type of ``content``; for a file it is guessed from its name when not given.
-            filename: Name of ``content`` when it is a file.
-            progress: Called with the number of the files' bytes that have left, and with their sum, or None
-                where it is not known; True shows a bar (needs tqdm). It runs in the middle of the
-                message, so it must not use the session; if it raises, the message does not arrive.
-
-        Large files are read while they are sent, as far as they went when `send` was called. One that
-        cannot be opened is an error before anything is sent. When reading one fails later, when it shrinks
-        or is overwritten meanwhile, or on Ctrl-C, the message must not arrive in half: the link is cut, and
-        opened again as after any loss.
-
-        Raises:
-            TypeError: Something is of a type that cannot be sent.
-            ValueError: The message is empty, or holds what JSON cannot.
-            OSError: A file cannot be read.
-            SessionDisconnectedError: The session is not connected, or its link broke.
-            SessionTimeoutError: The message did not go out in ``send_timeout`` seconds.
-        """
-        connection, session_id = self._connected()
-        connection.poster.post(_message(session_id, content, files, mime_type, filename), progress=progress)
-
-    def send_many(self, messages: Iterable[SendManyItem], *, progress: Progress | None = None) -> None:
-        """Sends several messages as one turn.
-
-        Args:
-            messages: Contents as for `send`, `UserSessionMessage` (its content, then its files), or
-                `SessionMessage` from a history (its text, if any).
-            progress: As for `send`.
-
-        Raises:
-            TypeError: Something is of a type that cannot be sent.
-            ValueError: There is nothing to send, or it holds what JSON cannot.
-            OSError: A file cannot be read.
-            SessionDisconnectedError: The session is not connected, or its link broke.
-            SessionTimeoutError: The batch did not go out in ``send_timeout`` seconds.
-        """
-        connection, session_id = self._connected()
-        connection.poster.post(frames.post_messages(session_id, encode_batch(messages)), progress=progress)
-
-    # ---- turns ---------------------------------------------------------------------------------
-
-    def ask(
-        self,
-        content: Content,
-        *,
-        timeout: float | None = None,
-        idle_timeout: float | None = None,
-        on_approval: ApprovalHandler | None = None,
-        files: Sequence[FileContent] | None = None,
-        mime_type: str | None = None,
-        filename: str | None = None,
-        progress: Progress | None = None,
-        show: bool = False,
-    ) -> Reply:
-        """Sends one user message, waits until the turn ends, and gives the whole answer.
-
-        Args:
-            content: As for `send`.
-            timeout: Seconds that the whole call may take; None for as long as it takes.
-            idle_timeout: Seconds that may pass between two events.
-            on_approval: Decides about approval requests of this turn, before the registered handlers.
-            files: As for `send`.
-            mime_type: As for `send`.
-            filename: As for `send`.
-            progress: As for `send`.
-            show: Whether the answer is shown as it comes: in a notebook as Markdown below the cell, with a quiet
-                line for each tool, thought and approval; elsewhere as text on standard output.
-
-        Raises:
-            SessionTimeoutError: The turn did not end in time; see `Turn.result`.
-            ApprovalRequiredError: It waits for an approval that no handler gives; answer the error's
-                ``request`` and go on with its ``turn``.
-            ReauthRequiredError: It waits for an authorisation that no handler sees to.
-            SessionError: As for `send`; or the engine refused the message.
-            Exception: What an approval handler raised; the request was denied.
-        """
-        start = functools.partial(
-            self.stream,
-            content,
-            timeout=timeout,
-            idle_timeout=idle_timeout,
-            files=files,
-            mime_type=mime_type,
-            filename=filename,
-            progress=progress,
-        )
-        if show:
-            from sessionlib.notebook import show_turn
-
-            return show_turn(start, on_approval)
-        turn = start(on_approval=on_approval)
-        try:
-            return turn.result()
-        except BaseException as error:
-            if getattr(error, "turn", None) is not turn:
-                turn.close()  # nobody can go on with it, though the error's traceback would keep it
-            raise
-
-    @overload
-    def chat(self, content: Content, *, wait: Literal[True] = True, **options: Any) -> Reply: ...
-
-    @overload
-    def chat(self, content: Content, *, wait: Literal[False], **options: Any) -> LiveReply: ...
-
-    @overload
-    def chat(self, content: Content, *, wait: bool, **options: Any) -> Reply | LiveReply: ...
-
-    def chat(
-        self, content: Content, *, wait: bool = True, on_approval: ApprovalHandler | None = None, **options: Any
-    ) -> Reply | LiveReply:
-        """Says something and shows the answer as it comes; for notebooks and the interactive interpreter.
-
-        It shows what ``ask(show=True)`` shows, and where no handler decides about an approval, it asks: a cell
-        that waits gets a prompt, because a kernel takes in no clicks while a cell runs. With ``wait=False`` the
-        cell ends at once, the answer streams in below it all the same, and approvals are forms to click; the
-        kernel sees to it between cells, and pauses while one runs, so ``idle_timeout`` does not count then. Where
-        there is no kernel, or nobody to click (a notebook run as a script), ``wait=False`` waits as well.
-
-        Args:
-            content: As for `send`.
-            wait: Whether the call waits for the end of the turn.
-            on_approval: As for `ask`.
-            **options: Further arguments of `ask`.
-
-        Returns:
-            The whole answer, which is not displayed once more; with ``wait=False`` a `LiveReply`, whose ``reply``
-            is that.
-
-        Raises:
-            SessionError: As for `ask`.
-            MissingExtraError: ``wait=False`` needs ipywidgets.
-            Exception: What an approval handler raised; the request was denied.
-        """
-        from sessionlib.notebook import begin, show_turn
-
-        start = functools.partial(self.stream, content, **options)
-        return show_turn(start, on_approval, ask=True) if wait else begin(start, on_approval)
-
-    def stream(
-        self,
-        content: Content,
-        *,
-        timeout: float | None = None,
-        idle_timeout: float | None = None,
-        on_approval: ApprovalHandler | None = None,
-        files: Sequence[FileContent] | None = None,
-        mime_type: str | None = None,
-        filename: str | None = None,
-        progress: Progress | None = None,
-    ) -> Turn:
-        """Sends one user message and gives its turn, to iterate over; arguments and errors as for `ask`."""
-        connection, session_id = self._connected()
-        if on_approval is not None:
-            check_handler(on_approval)
-        deadline = Deadline(timeout)
-        message = _message(session_id, content, files, mime_type, filename)
-        post = connection.poster.post(message, attend=True, within=deadline, progress=progress)
-        return Turn(
-            TurnEvents(
-                connection.hub,
-                self._approvals,
-                post,
-                session_id=session_id,
-                deadline=deadline,
-                idle_timeout=idle_timeout,
-                on_approval=on_approval,
-            )
-        )
 
 
 def _message(

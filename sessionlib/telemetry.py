@@ -1,9 +1,9 @@
 """Turns, tools and approvals as OpenTelemetry spans and metrics, by the semantic conventions for generative AI.
 
-A turn is a span ``invoke_agent NAME``, a child of what was current where it was begun; each of its tool calls is a
+A turn is a span ``invoke_agent NAME``, a child of the span that was current where it began; each of its tool calls is a
 span ``execute_tool NAME`` below it, and each approval one ``approval NAME``, from the request to the answer, which the
-conventions do not know. ``gen_ai.client.operation.duration`` and ``gen_ai.client.operation.time_to_first_chunk`` are
-recorded in seconds. Nothing of what was said is told unless that is asked for.
+conventions do not define. ``gen_ai.client.operation.duration`` and ``gen_ai.client.operation.time_to_first_chunk`` are
+recorded in seconds. Contents of messages and tools are exported only on request.
 """
 
 from __future__ import annotations
@@ -35,10 +35,13 @@ logger = logging.getLogger("sessionlib")
 Attributes = dict[str, Any]
 
 _SCHEMA = "https://opentelemetry.io/schemas/1.41.0"
+# Bucket boundaries as the conventions advise for the two histograms.
 _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _FIRST_SECONDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+# Statuses of tool calls in TOOL_CALL and TOOL_RESULT events, in lower case.
 _FAILED = frozenset({"error", "failed"})
 _ENDED = frozenset({"complete", "completed", "denied", *_FAILED})
+# A span is exported whole: one with a file in it would exceed what collectors accept (4 MiB a gRPC message).
 _LONGEST = 20_000
 _HOSTED = "vectorshift.ai"
 
@@ -49,19 +52,20 @@ def instrument(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> Callable[[], None]:
-    """Begins to make spans and metrics of every turn that is begun in this process.
+    """Exports every turn that begins in this process from now on as spans and metrics.
 
     Args:
-        content: Whether spans hold what was said, and the tools' arguments and results; cut to 20,000 characters each.
+        content: Whether spans hold messages and the arguments and results of tools, each truncated to 20,000
+            characters. False by default: they may hold personal data.
         tracer_provider: Where spans go; None for the global one.
         meter_provider: Where metrics go; None for the global one.
 
     Returns:
-        The function that ends it.
+        The function that ends the export.
 
     Raises:
         MissingExtraError: OpenTelemetry is not installed.
-        RuntimeError: It was begun before.
+        RuntimeError: The process is instrumented already.
     """
     with extra("otel", "telemetry"):
         from opentelemetry import metrics, trace
@@ -76,63 +80,64 @@ def instrument(
     first = meter.create_histogram(
         "gen_ai.client.operation.time_to_first_chunk",
         unit="s",
-        description="From a post to the first piece of the answer's text.",
+        description="From a post to the first delta of the answer's text.",
         explicit_bucket_boundaries_advisory=_FIRST_SECONDS,
     )
     return hooks.install_turn_observer(_Telemetry(tracer, duration, first, content))
 
 
 class _Operation:
-    """A span and what it is measured by."""
+    """A running span, and what its metrics need."""
 
     def __init__(self, span: Span, attributes: Attributes) -> None:
         self.span = span
-        # Those that metrics have as well: few values each.
+        # Those that metrics have as well: of few values each, because every combination is a time series.
         self.attributes = attributes
         self.began = time.monotonic()
         self.error = ""
-        self.has_spoken = False
-        # What runs below it: the calls of a turn by their ids, and its approvals by those of their requests.
+        self.has_delta = False
+        # Children of a turn: tool calls by their ids, approvals by the ids of their requests.
         self.calls: dict[str, _Operation] = {}
         self.approvals: dict[str, _Operation] = {}
 
 
 class _Telemetry:
-    """Makes spans and metrics of what it hears; see `observing.Observer`."""
+    """Makes spans and metrics of the course of turns; a `TurnObserver`."""
 
     def __init__(self, tracer: Tracer, duration: Histogram, first: Histogram, content: bool) -> None:
         self._tracer = tracer
         self._duration = duration
         self._first = first
         self._content = content
-        # Protects the turns and what runs below them; spans are begun and ended with it, which sends nothing.
+        # Protects the turns and their children. Spans begin and end while it is held, which only queues them.
+        # Reentrant, because a turn that the garbage collector finds may end in the middle of anything.
         self._lock = threading.RLock()
         self._turns: dict[PendingPost, _Operation] = {}
 
-    def posted(self, ticket: PendingPost, frame: dict[str, Any], about: SessionInfo) -> None:
+    def on_post(self, ticket: PendingPost, frame: dict[str, Any], about: SessionInfo) -> None:
         with self._safely():
             if ticket.makes_turn:
                 self._begin_turn(ticket, frame, about)
             else:
-                self._answer(str(frame.get("parent_message_id") or ""), frame)
+                self._approval_answer(str(frame.get("parent_message_id") or ""), frame)
 
-    def heard(self, ticket: PendingPost, event: SessionEvent) -> None:
+    def on_event(self, ticket: PendingPost, event: SessionEvent) -> None:
         with self._safely():
             turn = self._turns.get(ticket)
             if turn is None:
                 return
-            hear = _HEARS.get(event.type)
-            if hear is not None:
-                hear(self, turn, event)
+            handle = _HANDLERS.get(event.type)
+            if handle is not None:
+                handle(self, turn, event)
             if ticket.refusal is event:
                 turn.error = "refused"
             if event is ticket.last or event is ticket.refusal:
                 self._end_turn(ticket)
 
-    def gone(self, ticket: PendingPost, why: str) -> None:
+    def on_end(self, ticket: PendingPost, reason: str) -> None:
         with self._safely():
             if ticket in self._turns:
-                self._turns[ticket].error = why
+                self._turns[ticket].error = reason
                 self._end_turn(ticket)
 
     @contextlib.contextmanager
@@ -140,7 +145,7 @@ class _Telemetry:
         with self._lock:
             try:
                 yield
-            except Exception:  # what only watches must not stop what it watches
+            except Exception:  # telemetry must never break the conversation that it observes
                 logger.exception("! telemetry failed")
 
     # ---- turns -----------------------------------------------------------------------------------
@@ -160,7 +165,7 @@ class _Telemetry:
             "gen_ai.agent.id": about.agent_id,
             "gen_ai.agent.name": about.agent_name,
             "gen_ai.conversation.id": about.session_id() or "",
-            "gen_ai.input.messages": _said(frame) if self._content else "",
+            "gen_ai.input.messages": _input_messages(frame) if self._content else "",
         }
         attributes = {**shared, **{name: value for name, value in own.items() if value}}
         span = self._tracer.start_span(
@@ -170,8 +175,8 @@ class _Telemetry:
 
     def _end_turn(self, ticket: PendingPost) -> None:
         turn = self._turns.pop(ticket)
-        for below in (*turn.calls.values(), *turn.approvals.values()):
-            self._end(below)
+        for child in (*turn.calls.values(), *turn.approvals.values()):
+            self._end(child)
         self._end(turn)
 
     def _end(self, operation: _Operation) -> None:
@@ -185,17 +190,17 @@ class _Telemetry:
         if operation.attributes:
             self._duration.record(time.monotonic() - operation.began, operation.attributes)
 
-    def _begin_below(self, turn: _Operation, name: str, attributes: Attributes, shared: Attributes) -> _Operation:
+    def _begin_child(self, turn: _Operation, name: str, attributes: Attributes, shared: Attributes) -> _Operation:
         from opentelemetry import trace
 
         context = trace.set_span_in_context(turn.span)
         return _Operation(self._tracer.start_span(name, context, attributes=attributes), shared)
 
-    # ---- what is heard ---------------------------------------------------------------------------
+    # ---- events ----------------------------------------------------------------------------------
 
-    def _first_piece(self, turn: _Operation, event: SessionEvent) -> None:
-        if not turn.has_spoken:
-            turn.has_spoken = True
+    def _delta(self, turn: _Operation, event: SessionEvent) -> None:
+        if not turn.has_delta:
+            turn.has_delta = True
             seconds = time.monotonic() - turn.began
             turn.span.set_attribute("gen_ai.response.time_to_first_chunk", seconds)
             self._first.record(seconds, turn.attributes)
@@ -205,17 +210,17 @@ class _Telemetry:
             turn.span.set_attribute("gen_ai.output.messages", _message("assistant", event.text))
 
     def _error(self, turn: _Operation, event: SessionEvent) -> None:
-        turn.error = turn.error or "_OTHER"
+        turn.error = turn.error or "_OTHER"  # the conventions' fallback for an error without a type
 
     def _call(self, turn: _Operation, event: SessionEvent) -> None:
         key, status = _call_id(event), str(event.data.get("status", "")).lower()
         if key not in turn.calls:
             attributes = _tool_attributes(event)
             if self._content:
-                attributes["gen_ai.tool.call.arguments"] = _cut(event.data.get("arguments"))
+                attributes["gen_ai.tool.call.arguments"] = _truncated(event.data.get("arguments"))
             shared = {**turn.attributes, "gen_ai.operation.name": "execute_tool"}
             name = attributes["gen_ai.tool.name"]
-            turn.calls[key] = self._begin_below(turn, f"execute_tool {name}", attributes, shared)
+            turn.calls[key] = self._begin_child(turn, f"execute_tool {name}", attributes, shared)
         if status in _ENDED:
             self._result(turn, event)
 
@@ -224,7 +229,7 @@ class _Telemetry:
         if call is None:
             return
         if self._content:
-            call.span.set_attribute("gen_ai.tool.call.result", _cut(event.data.get("output")))
+            call.span.set_attribute("gen_ai.tool.call.result", _truncated(event.data.get("output")))
         if str(event.data.get("status", "")).lower() in _FAILED:
             call.error = "_OTHER"
         self._end(call)
@@ -234,9 +239,9 @@ class _Telemetry:
         if key not in turn.approvals:
             attributes = {**_tool_attributes(event), "gen_ai.operation.name": "approval"}
             name = f"approval {attributes['gen_ai.tool.name']}"
-            turn.approvals[key] = self._begin_below(turn, name, attributes, {})
+            turn.approvals[key] = self._begin_child(turn, name, attributes, {})
 
-    def _answer(self, request_id: str, frame: dict[str, Any]) -> None:
+    def _approval_answer(self, request_id: str, frame: dict[str, Any]) -> None:
         for turn in self._turns.values():
             approval = turn.approvals.pop(request_id, None)
             if approval is not None:
@@ -244,8 +249,8 @@ class _Telemetry:
                 self._end(approval)
 
 
-_HEARS: dict[SessionEventType, Callable[[_Telemetry, _Operation, SessionEvent], None]] = {
-    SessionEventType.MESSAGE_DELTA: _Telemetry._first_piece,
+_HANDLERS: dict[SessionEventType, Callable[[_Telemetry, _Operation, SessionEvent], None]] = {
+    SessionEventType.MESSAGE_DELTA: _Telemetry._delta,
     SessionEventType.MESSAGE_COMPLETE: _Telemetry._complete,
     SessionEventType.ERROR: _Telemetry._error,
     SessionEventType.TOOL_CALL: _Telemetry._call,
@@ -274,7 +279,7 @@ def _approves(frame: dict[str, Any]) -> bool:
     return isinstance(answer, dict) and "confirm" in answer
 
 
-def _said(frame: dict[str, Any]) -> str:
+def _input_messages(frame: dict[str, Any]) -> str:
     contents = frame.get("messages") or [frame.get("content")]
     texts = [content if isinstance(content, str) else content.get("value") for content in contents]
     return _message("user", "\n".join(text for text in texts if isinstance(text, str)))
@@ -284,6 +289,6 @@ def _message(role: str, text: object) -> str:
     return json.dumps([{"role": role, "parts": [{"type": "text", "content": str(text)[:_LONGEST]}]}])
 
 
-def _cut(value: object) -> str:
+def _truncated(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text[:_LONGEST]

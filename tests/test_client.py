@@ -145,7 +145,7 @@ def test_a_wait_beyond_the_deadline_is_told_at_once(server: Server) -> None:
     began = time.monotonic()
     with Client(KEY, server.url, timeout=5) as client, pytest.raises(RateLimitError) as caught:
         client.request("GET", "/agent")
-    assert caught.value.retry_after == 3600
+    assert caught.value.retry_after == 60.0  # what is believed of it
     assert time.monotonic() - began < 1
 
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionlib import ConfigurationError, InsecureTransportError, Session
-from sessionlib.config import DEFAULT_BASE_URL, Endpoint, check_id, check_key, is_configured, is_loopback
+import sessionlib
+from sessionlib import ConfigurationError, InsecureTransportError, MissingExtraError, Session
+from sessionlib.config import (
+    DEFAULT_BASE_URL,
+    Endpoint,
+    check_headers,
+    check_id,
+    check_key,
+    find_setting,
+    is_configured,
+    is_loopback,
+)
 from tests.support.secrets import assert_keeps_secret
 
 HOSTED = "wss://api.vectorshift.ai/v1/ws/session"
@@ -28,6 +42,8 @@ def test_the_hosted_engine_is_the_default() -> None:
 @pytest.mark.parametrize(
     ("base_url", "session_url"),
     [
+        ("HTTPS://engine.example.org/v1", "wss://engine.example.org/v1/ws/session"),
+        ("HttP://127.0.0.1:8000/V1", "ws://127.0.0.1:8000/V1/ws/session"),
         ("https://engine.example.org/v1", "wss://engine.example.org/v1/ws/session"),
         ("https://engine.example.org/v1/", "wss://engine.example.org/v1/ws/session"),
         ("http://127.0.0.1:8000", "ws://127.0.0.1:8000/ws/session"),
@@ -102,6 +118,202 @@ def test_a_callable_is_asked_anew_each_time() -> None:
 def test_a_callable_that_gives_no_text(given_back: Any) -> None:
     with pytest.raises((TypeError, ConfigurationError)):
         Endpoint.resolve(lambda: given_back).key()
+
+
+# ---- one family wins as a whole ----------------------------------------------------------------
+
+
+def test_a_websocket_url_of_the_other_family_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSIONLIB_BASE_URL", "http://127.0.0.1:8000/v1")
+    monkeypatch.setenv("SESSIONLIB_API_KEY", "local")
+    monkeypatch.setenv("VECTORSHIFT_WS_URL", "wss://api.vectorshift.ai/v1")
+    assert Endpoint.resolve().session_url == "ws://127.0.0.1:8000/v1/ws/session"
+
+
+@pytest.mark.parametrize("name", ["API_KEY", "WS_URL", "BASE_URL"])
+def test_any_variable_of_a_family_makes_it_count(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    values = {"API_KEY": "key", "BASE_URL": "https://{}.example.org", "WS_URL": "wss://{}.example.org"}
+    for other, value in values.items():
+        monkeypatch.setenv(f"VECTORSHIFT_{other}", value.format("theirs"))
+    monkeypatch.setenv(f"SESSIONLIB_{name}", values[name].format("ours"))
+    assert "theirs" not in repr(Endpoint.resolve())
+    found = {other: setting for other in values if (setting := find_setting(other)) is not None}
+    assert {other: setting.origin for other, setting in found.items()} == {name: f"SESSIONLIB_{name}"}
+
+
+def test_a_key_of_the_other_family_is_not_sent_and_the_error_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = "theirs-" + "secret"
+    monkeypatch.setenv("SESSIONLIB_BASE_URL", "http://127.0.0.1:8000/v1")
+    monkeypatch.setenv("VECTORSHIFT_API_KEY", theirs)
+    with pytest.raises(ConfigurationError, match=r"VECTORSHIFT_API_KEY is not used.*SESSIONLIB_BASE_URL") as caught:
+        Endpoint.resolve().key()
+    assert_keeps_secret(caught.value, theirs)
+
+
+# ---- module attributes -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def attributes() -> Iterator[None]:
+    """Takes away after the test what it assigned to the package."""
+    yield
+    for name in ("api_key", "base_url"):
+        vars(sessionlib).pop(name, None)
+
+
+@pytest.mark.usefixtures("attributes")
+def test_a_key_that_is_set_in_code_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSIONLIB_API_KEY", "environment")
+    endpoint = Endpoint.resolve()
+    assert sessionlib.api_key is None
+    assert endpoint.key() == "environment"
+    sessionlib.api_key = "code"
+    assert endpoint.key() == "code"
+    assert Endpoint.resolve("argument").key() == "argument"
+    keys = iter(["first", "second"])
+    sessionlib.api_key = lambda: next(keys)
+    assert [endpoint.key(), endpoint.key()] == ["first", "second"]
+    sessionlib.api_key = None
+    assert endpoint.key() == "environment"
+
+
+@pytest.mark.usefixtures("attributes")
+def test_a_base_url_that_is_set_in_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSIONLIB_BASE_URL", "https://environment.example.org")
+    monkeypatch.setenv("SESSIONLIB_WS_URL", "wss://environment.example.org")
+    sessionlib.base_url = "https://code.example.org"
+    assert Endpoint.resolve().session_url == "wss://code.example.org/ws/session"
+    assert Endpoint.resolve(base_url="https://argument.example.org").host == "argument.example.org"
+    assert is_configured()
+
+
+@pytest.mark.usefixtures("attributes")
+@pytest.mark.parametrize(("name", "value"), [("api_key", 7), ("base_url", 7), ("base_url", lambda: "https://x")])
+def test_an_attribute_of_another_type(name: str, value: Any) -> None:
+    setattr(sessionlib, name, value)
+    with pytest.raises(TypeError, match=f"sessionlib.{name}"):
+        Endpoint.resolve().key()
+
+
+@pytest.mark.usefixtures("attributes")
+def test_an_error_names_where_a_value_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    sessionlib.api_key = "with a blank"
+    with pytest.raises(ConfigurationError, match=r"sessionlib\.api_key") as caught:
+        Endpoint.resolve().key()
+    assert "blank" not in str(caught.value)
+    sessionlib.api_key = None
+    monkeypatch.setenv("VECTORSHIFT_API_KEY", "with a blank")
+    with pytest.raises(ConfigurationError, match="VECTORSHIFT_API_KEY"):
+        Endpoint.resolve().key()
+    monkeypatch.setenv("VECTORSHIFT_BASE_URL", "nonsense")
+    with pytest.raises(ConfigurationError, match="VECTORSHIFT_BASE_URL"):
+        Endpoint.resolve()
+
+
+# ---- .env --------------------------------------------------------------------------------------
+
+DOTENV = "# about\nOTHER=1\nexport SESSIONLIB_API_KEY='from-a-file'\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, two below where a .env may stand."""
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    return below
+
+
+@pytest.mark.parametrize("levels", [0, 1, 2])
+def test_a_file_in_the_working_directory_or_above_it(folder: Path, levels: int) -> None:
+    path = [folder, *folder.parents][levels] / ".env"
+    path.write_text(DOTENV + "VECTORSHIFT_WS_URL=wss://other.example.org\n")
+    assert is_configured()
+    assert Endpoint.resolve().key() == "from-a-file"
+    assert Endpoint.resolve().session_url == HOSTED
+    assert find_setting("API_KEY") == ("from-a-file", f"SESSIONLIB_API_KEY in {path}")
+    assert not {"SESSIONLIB_API_KEY", "OTHER"} & os.environ.keys()
+
+
+def test_the_nearest_file_is_read_alone(folder: Path) -> None:
+    (folder / ".env").write_text("OTHER=1\n")
+    (folder.parent / ".env").write_text(DOTENV)
+    assert not is_configured()
+
+
+def test_the_environment_comes_before_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".env").write_text(DOTENV + "SESSIONLIB_BASE_URL=https://file.example.org\n")
+    monkeypatch.setenv("VECTORSHIFT_API_KEY", "environment")
+    assert Endpoint.resolve().key() == "environment"
+    assert Endpoint.resolve().base_url == DEFAULT_BASE_URL
+
+
+def test_a_change_of_the_file_is_seen(folder: Path) -> None:
+    endpoint = Endpoint.resolve()
+    for key in ("first", "second"):
+        (folder / ".env").write_text(f"VECTORSHIFT_API_KEY={key}\n")
+        assert endpoint.key() == key
+
+
+@pytest.fixture
+def no_dotenv(monkeypatch: pytest.MonkeyPatch) -> None:
+    """python-dotenv is not installed."""
+    monkeypatch.setitem(sys.modules, "dotenv", None)
+
+
+@pytest.mark.usefixtures("no_dotenv")
+def test_without_the_library_the_error_names_file_and_extra(folder: Path) -> None:
+    (folder / ".env").write_text(DOTENV)
+    with pytest.raises(MissingExtraError, match=r"\.env .*sessionlib\[cli\]") as caught:
+        Endpoint.resolve()
+    assert caught.value.extra == "cli"
+    assert "from-a-file" not in str(caught.value)
+    assert Endpoint.resolve("k", "https://engine.example.org").key() == "k"
+
+
+@pytest.mark.usefixtures("no_dotenv")
+@pytest.mark.parametrize("text", ["", "OTHER=1\n", "# SESSIONLIB_API_KEY=k\n", "MY_SESSIONLIB_API_KEY=k\n"])
+def test_a_file_about_something_else_needs_no_library(folder: Path, text: str) -> None:
+    (folder / ".env").write_text(text)
+    assert Endpoint.resolve().base_url == DEFAULT_BASE_URL
+    with pytest.raises(ConfigurationError, match="No API key"):
+        Endpoint.resolve().key()
+
+
+def test_a_file_that_another_user_may_have_left_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".env").write_text(DOTENV)
+    monkeypatch.setattr(os, "geteuid", lambda: (folder / ".env").stat().st_uid + 1)
+    assert is_configured()
+    folder.chmod(0o1777)
+    assert not is_configured()
+
+
+def test_a_file_that_is_no_text(folder: Path) -> None:
+    (folder / ".env").write_bytes(b"SESSIONLIB_API_KEY=\xff\n")
+    with pytest.raises(ConfigurationError, match=r"\.env cannot be read"):
+        Endpoint.resolve()
+
+
+# ---- headers -----------------------------------------------------------------------------------
+
+
+def test_further_headers() -> None:
+    assert check_headers(None) == {}
+    assert check_headers({"X-Team": "a b; c"}) == {"X-Team": "a b; c"}
+
+
+@pytest.mark.parametrize(
+    "name", ["", "X Team", "X:", "X\r\nY", "Authorization", "HOST", "sec-websocket-key", "Upgrade"]
+)
+def test_a_header_that_cannot_be_set(name: str) -> None:
+    with pytest.raises(ConfigurationError):
+        check_headers({name: "value"})
+
+
+@pytest.mark.parametrize("value", ["a\r\nX: y", "a\n", "ä", "\0"])
+def test_a_value_that_no_header_can_have(value: str) -> None:
+    with pytest.raises(ConfigurationError, match="X-Team"):
+        check_headers({"X-Team": value})
 
 
 # ---- what is refused, before anything is sent --------------------------------------------------

@@ -1,4 +1,4 @@
-"""What users say, in the wire's form: every kind of content, name and MIME type, and what cannot be sent."""
+"""The wire form of what users send: every kind of content, name and MIME type, and what cannot be sent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tempfile
+import warnings
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionlib import MessageSender, SessionMessage, SessionMessageRole, UserSessionMessage, content
+from sessionlib import ApprovalResponse, MessageSender, SessionMessage, SessionMessageRole, UserSessionMessage, content
 from sessionlib.connection.sender import EncodedPost
 from sessionlib.content import encode_approval
 
@@ -353,3 +354,13 @@ def test_a_large_file_is_sent_whole() -> None:
     assert isinstance(form, dict)
     assert base64.b64decode(form["value"]["raw_bytes"]) == data
     assert sys.getsizeof(form["value"]["raw_bytes"]) < 1.4 * len(data)
+
+
+def test_the_schemas_of_what_users_send_know_the_types_of_fields() -> None:
+    """dataclasses-json reads annotations as objects: in a module that postpones them every field would be untyped."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # dataclasses-json warns of types that marshmallow has no field for
+        approval, message = ApprovalResponse.schema(), UserSessionMessage.schema()
+    assert type(approval.fields["approved"]).__name__ == "Boolean"
+    assert type(approval.fields["deny_reason"]).__name__ == "String"
+    assert type(message.fields["filename"]).__name__ == "String"

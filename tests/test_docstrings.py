@@ -22,7 +22,7 @@ MODULES = (sessionlib, sessionlib.engine, sessionlib.testing)
 
 # Who gives something may say so in the summary instead of a section.
 _TELLS_WHAT_COMES = re.compile(
-    r"^(Gives|Makes|Whether|Opens|Reads|Fetches|Resumes|Creates|Lists|Looks|Loads|Sends|Runs|Waits|Iterates|Registers)\b"
+    r"^(Gives|Returns|Yields|Makes|Whether|Opens|Reads|Fetches|Resumes|Creates|Lists|Looks|Loads|Sends|Runs|Waits|Iterates|Registers)\b"
 )
 # "arguments and errors as for `ask`"
 _POINTS_ELSEWHERE = re.compile(r"arguments (and errors )?(are )?as for|see `[\w.]+`", re.IGNORECASE)
@@ -191,7 +191,7 @@ def _exists(reference: str, public: Public) -> bool:
     module = getattr(inspect.unwrap(getattr(public.value, "fget", None) or public.value), "__module__", "sessionlib")
     places = (
         f"sessionlib.{owner}.",
-        *(f"sessionlib{room}." for room in ("", ".notebook", ".testing")),
+        *(f"sessionlib{room}." for room in ("", ".engine", ".notebook", ".testing")),
         f"{module}.",
         "",
     )

@@ -33,6 +33,7 @@ from sessionlib.errors import (
     SessionlibError,
     SessionProtocolError,
     SessionTimeoutError,
+    UnansweredError,
     UnprocessableEntityError,
     api_error,
 )
@@ -70,6 +71,7 @@ EXAMPLES: list[SessionlibError] = [
     errors.SessionTerminatedError("x", session_id="s1"),
     SessionProtocolError("x", session_id="s1", close_code=1007),
     MessageTooLargeError("x", session_id="s1", size=9, limit=8),
+    UnansweredError("no answer to it"),
     DeliveryUnknownError("x", session_id="s1"),
     ApprovalRequiredError("x", session_id="s1"),
     errors.ReauthRequiredError("x", session_id="s1", event=SessionEvent(SessionEventType.REAUTH_REQUEST, "s1")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pydoc
 import re
 import subprocess
@@ -12,9 +13,11 @@ import pytest
 
 from sessionlib import Session
 from tests.support.examples import ROOT, blocks, notebook_code, pages
+from tests.support.processes import run_script
 
 HOW_IT_WORKS = ROOT / "sessionlib" / "docs" / "how-it-works.md"
 PORTING = ROOT / "sessionlib" / "docs" / "from-the-async-sdk.md"
+TESTING = ROOT / "sessionlib" / "docs" / "testing.md"
 
 
 def shown() -> dict[str, str]:
@@ -49,6 +52,29 @@ def test_what_is_shown_passes_the_strict_type_checker(tmp_path: Path) -> None:
     assert "Found 1 error in 1 file" in said, said
 
 
+@pytest.mark.parametrize("number", range(len(blocks(TESTING, "text"))))
+def test_a_script_of_the_page_on_testing_prints_what_it_shows(number: int) -> None:
+    result = run_script(blocks(TESTING, "python")[number]).check()
+    assert result.stdout.strip() == blocks(TESTING, "text")[number].strip()
+
+
+def test_the_tests_of_the_page_on_testing_pass_when_they_record_and_when_they_replay(tmp_path: Path) -> None:
+    (tests,) = blocks(TESTING, "python")[len(blocks(TESTING, "text")) :]
+    (tmp_path / "test_support.py").write_text(tests, "utf-8")
+    for mode in ("once", "none"):
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--session-record={mode}"]
+        ran = subprocess.run(
+            [*command, "."],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            timeout=110,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert "2 passed" in ran.stdout, ran.stdout
+    assert (tmp_path / "cassettes" / "test_support" / "test_it_is_replayed.jsonl").exists()
+
+
 # ---- the pages -----------------------------------------------------------------------------
 
 
@@ -69,7 +95,7 @@ def _is_an_example(name: str) -> bool:
 def test_the_page_on_threads_names_those_that_there_are() -> None:
     sources = "".join(path.read_text("utf-8") for path in (ROOT / "sessionlib").rglob("*.py"))
     named = re.findall(r"^\| `(sessionlib-[a-z]+)", HOW_IT_WORKS.read_text("utf-8"), re.MULTILINE)
-    assert len(named) == 5
+    assert len(named) == 6
     assert not [name for name in named if f'"{name}' not in sources]
     made = set(re.findall(r'name=f?"(sessionlib-[a-z]+)', _client_sources()))
     assert made <= {*named, "sessionlib-reader"}

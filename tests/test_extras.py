@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.processes import ROOT, run_script
 from tests.support.script_engine import ScriptEngine, agent_message, text_content, turn, user_message
 
-EXTRAS = {"engine", "otel", "openai", "local", "cli", "progress", "pandas", "plot", "dask", "notebook"}
+EXTRAS = {"engine", "otel", "openai", "local", "cli", "progress", "pandas", "plot", "dask", "ray", "notebook"}
 # What some of their libraries are imported as.
 IMPORTED = {"ipython": "IPython", "distributed": "dask", "opentelemetry-api": "opentelemetry"}
 
@@ -47,7 +47,7 @@ with Session(session_id="s1", client=client) as session:
 for name in ("talk.jsonl", "talk.json", "talk.md", "talk.txt", "talk.csv"):
     history.save(folder / name)
 assert History.load(folder / "talk.jsonl") == history
-assert "You asked" in history.to_markdown() and history._repr_markdown_()
+assert "You asked" in history.to_markdown() and history._repr_html_()
 assert len(reply.times) == len(reply.events)
 results = list(Agent("a1", agent_type="conversational", client=client).map(["one", "two"]))
 assert "2 answers" in repr(latencies(results))

@@ -82,20 +82,22 @@ def test_it_is_a_list_whose_slices_are_histories() -> None:
 def test_a_notebook_shows_what_was_said_as_markdown_in_which_nothing_runs() -> None:
     call = {"type": "tool_call", "tool_name": "<i>", "arguments": {}}
     history = History([*said("**bold** <img src=x onerror=alert(1)>"), message(call, {"object_id": "a"})])
-    shown = history._repr_markdown_()
-    assert shown.startswith('<small style="opacity: 0.7">session s1</small>\n\n**user**\n\n**bold** &lt;img')
-    assert "**agent**\n\nYou said: **bold** &lt;img src=x" in shown
+    shown = history._repr_html_()
+    image = "&lt;img src=x onerror=alert(1)&gt;"
+    user = f"<p><b>user</b></p><p><strong>bold</strong> {image}</p>"
+    assert shown.startswith(f'<small style="opacity: 0.7">session s1</small>{user}')
+    assert f"<p><b>agent</b></p><p>You said: <strong>bold</strong> {image}</p>" in shown
     assert "(runs &lt;i&gt;())" in shown
     assert "<img" not in shown
 
 
 def test_a_notebook_shows_the_end_of_a_long_history() -> None:
     history = said(*(f"number {number}." for number in range(150)))
-    shown = history._repr_markdown_()
+    shown = history._repr_html_()
     assert "session s1; 100 earlier messages are not shown" in shown
     assert "You said: number 149." in shown
     assert "You said: number 49." not in shown
-    assert "a history without messages" in History()._repr_markdown_()
+    assert "a history without messages" in History()._repr_html_()
 
 
 # ---- tables --------------------------------------------------------------------------------

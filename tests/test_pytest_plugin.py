@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sessionlib.engine import LocalEngine
-from sessionlib.testing.format import tape_of
+from sessionlib.testing.format import cassette_path
 from tests.support.processes import ROOT
 
 SHOP = """
@@ -193,7 +193,7 @@ def test_tests_are_recorded_once_and_replayed_without_engine_and_network(
     project.write(test_shop=CASSETTE_TESTS.replace('"Hello!"', '"Hello?"'))
     result = project.test()
     result.assert_outcomes(passed=3, failed=1)
-    result.stdout.fnmatch_lines(["*ReplayMismatchError*", '*recorded: "Hello!"', '*said:     "Hello[?]"'])
+    result.stdout.fnmatch_lines(["*ReplayMismatchError*", '*expected: "Hello!"', '*actual:   "Hello[?]"'])
 
 
 @pytest.mark.slow
@@ -210,7 +210,7 @@ def test_what_a_test_leaves_unsaid_is_an_error_and_a_failed_one_is_not_recorded(
     project.write(test_shop=test.replace("support('Hello!')", "pass").replace("BODY", "True"))
     result = project.test()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*the code left unsaid what was recorded:*"])
+    result.stdout.fnmatch_lines(["*the code did not send recorded requests:*"])
 
 
 @pytest.mark.slow
@@ -230,9 +230,9 @@ def test_a_project_that_does_not_use_it_does_not_load_what_it_needs(project: Pro
 
 def test_names_of_recordings_are_files_and_differ() -> None:
     here = Path("/project/tests/test_shop.py")
-    assert tape_of(here, "test_one") == Path("/project/tests/cassettes/test_shop/test_one.jsonl")
+    assert cassette_path(here, "test_one") == Path("/project/tests/cassettes/test_shop/test_one.jsonl")
     names = ["t[a b]", "t[a/b]", "t[../../etc]", "t[ü]", "t" * 300, "t" * 301, "..", "t[a-b]"]
-    paths = {tape_of(here, name) for name in names}
+    paths = {cassette_path(here, name) for name in names}
     assert len(paths) == len(names)
     assert all(path.parent == here.parent / "cassettes" / "test_shop" for path in paths)
     assert all(len(path.name) < 120 for path in paths)

@@ -1,4 +1,4 @@
-"""The one thread of a session on which handlers and callbacks run that belong to nobody's call."""
+"""The thread of a session on which handlers and callbacks run that no call of the user is waiting for."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Job = Callable[[], None]
 
 
 class SerialExecutor:
-    """Runs jobs one after another on a thread of its own, started when first needed.
+    """Runs jobs in order on a thread of its own, started with the first job.
 
     Args:
-        name: Makes the thread's name, when it is started.
+        name: Returns the suffix of the thread's name; called when the thread is started.
     """
 
     def __init__(self, name: Callable[[], str]) -> None:
@@ -27,7 +27,7 @@ class SerialExecutor:
         self._thread: threading.Thread | None = None
 
     def submit(self, job: Job) -> None:
-        """Has a job run; it must not raise. Never waits.
+        """Queues a job, which must not raise. Never blocks.
 
         Raises:
             RuntimeError: The thread cannot be started.
@@ -36,7 +36,7 @@ class SerialExecutor:
             jobs = self._jobs
             if jobs is None:
                 jobs = queue.SimpleQueue()
-                # A daemon: a handler that waits for ever must not hold up the interpreter's exit.
+                # A daemon: a handler that never returns must not hold up the interpreter's exit.
                 thread = threading.Thread(
                     target=_run, args=(jobs,), name=f"sessionlib-dispatcher-{self._name()[:8]}", daemon=True
                 )
@@ -45,10 +45,10 @@ class SerialExecutor:
             jobs.put(job)
 
     def stop(self, wait: float) -> None:
-        """Ends the thread behind the jobs it has; a later job starts a new one.
+        """Ends the thread once it has run its jobs; a later job starts a new one.
 
         Args:
-            wait: Seconds that the job in progress gets to end.
+            wait: Seconds to wait for that; after them the thread is left to end by itself.
         """
         with self._lock:
             jobs, thread = self._jobs, self._thread
@@ -56,6 +56,7 @@ class SerialExecutor:
         if jobs is None or thread is None:
             return
         jobs.put(None)
+        # A handler may disconnect its own session; a thread cannot join itself.
         if thread is not threading.current_thread():
             thread.join(wait)
 

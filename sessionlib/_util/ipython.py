@@ -1,4 +1,4 @@
-"""Which cell of a notebook, or line of an IPython, is being run."""
+"""The IPython shell, cell and kernel that this process runs in, without importing IPython."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ __all__ = ["is_free", "kernel_here", "runs_a_cell", "shell_here", "takes_input",
 
 
 def shell_here() -> Any:
-    """Gives the IPython that this process runs in; None when it runs in none."""
-    # Whoever is in a notebook has IPython loaded; nobody else is made to load it.
+    """Returns the IPython shell of this process; None when there is none."""
+    # In a notebook IPython is imported already, and importing it anywhere else would take half a second.
     ipython = sys.modules.get("IPython")
     return None if ipython is None else ipython.get_ipython()
 
 
 def this_cell() -> int | None:
-    """Gives the number of the cell that is being run; None outside of IPython."""
+    """Returns the number of the cell that is being run; None outside of IPython."""
     return getattr(shell_here(), "execution_count", None)
 
 
 def kernel_here() -> Any:
-    """Gives the Jupyter kernel that this process is; None when it is none."""
+    """Returns the Jupyter kernel of this process; None when there is none."""
     return getattr(shell_here(), "kernel", None)
 
 
 def takes_input(kernel: Any) -> bool:
-    """Whether somebody sits in front of it: not so where notebooks are run as scripts."""
+    """Whether a kernel can ask its user for input, which it cannot when a notebook is run as a script."""
+    # ipykernel has no public name for what the frontend sent as allow_stdin.
     return bool(getattr(kernel, "_allow_stdin", True))
 
 
 def runs_a_cell(thread_id: int | None) -> bool:
-    """Whether a thread is in the middle of a cell's code."""
+    """Whether a thread is running a cell's code."""
+    # IPython has no flag for it that other threads can read: its frame of `run_code` is on the stack meanwhile.
     frame = sys._current_frames().get(thread_id or 0)
     while frame is not None:
         if frame.f_code.co_name == "run_code" and frame.f_globals.get("__name__") == "IPython.core.interactiveshell":
@@ -42,5 +44,5 @@ def runs_a_cell(thread_id: int | None) -> bool:
 
 
 def is_free() -> bool:
-    """Whether the kernel can take in a click: its main thread does, between cells."""
+    """Whether the kernel can handle widget events now: its main thread does so only between cells."""
     return not runs_a_cell(threading.main_thread().ident)

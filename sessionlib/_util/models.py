@@ -1,4 +1,4 @@
-"""What the public models share: JSON by dataclasses-json, without a ``__dict__`` in each instance."""
+"""Base classes of the public models: JSON by dataclasses-json, without a ``__dict__`` in each instance."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ NOT_ON_THE_WIRE = MappingProxyType({"wire": False})
 
 @functools.cache
 def _mixin() -> Any:
-    """The mixin's own functions, used on classes that do not inherit from it.
+    """Returns the mixin, whose functions are called on classes that do not inherit from it.
 
-    A base without __slots__ would put a __dict__ back into every slotted instance. It is loaded when it
-    is used: that takes longer than loading all the rest, and a session that streams text never does.
+    As a base without __slots__ it would put a __dict__ back into every slotted instance. It is imported on first use:
+    that takes longer than importing all the rest, and a session that streams text never needs it.
     """
     from dataclasses_json import DataClassJsonMixin
 
@@ -47,16 +47,15 @@ def _mixin() -> Any:
 
 
 class JsonModel:
-    """Gives a dataclass `to_dict`, `to_json`, `from_dict`, `from_json` and `schema`.
+    """Adds to a dataclass `to_dict`, `to_json`, `from_dict`, `from_json` and `schema`.
 
-    These cost tens to hundreds of microseconds an object; nothing on the way of a streamed event
-    calls them.
+    They take tens to hundreds of microseconds an object, so nothing on the path of a streamed event calls them.
     """
 
     __slots__ = ()
 
     def to_dict(self, encode_json: bool = False) -> dict[str, Any]:
-        """Gives the fields as a dict, nested models included.
+        """Returns the fields as a dict, nested models included.
 
         Args:
             encode_json: Whether to turn values into what JSON has (enums into strings and so on).
@@ -65,13 +64,13 @@ class JsonModel:
         return fields
 
     def to_json(self, **options: Any) -> str:
-        """Gives the fields as a JSON text; ``options`` go to `json.dumps`."""
+        """Returns the fields as a JSON text; ``options`` go to `json.dumps`."""
         text: str = _mixin().to_json(self, **options)
         return text
 
     @classmethod
     def from_dict(cls: type[Model], data: Any, *, infer_missing: bool = False) -> Model:
-        """Makes an instance from a dict such as `to_dict` gives.
+        """Returns an instance made from a dict such as `to_dict` returns.
 
         Args:
             data: The fields.
@@ -85,7 +84,7 @@ class JsonModel:
 
     @classmethod
     def from_json(cls: type[Model], text: str | bytes, *, infer_missing: bool = False, **options: Any) -> Model:
-        """Makes an instance from a JSON text such as `to_json` gives; ``options`` go to `json.loads`.
+        """Returns an instance made from a JSON text such as `to_json` returns; ``options`` go to `json.loads`.
 
         Args:
             text: The JSON text.
@@ -100,7 +99,7 @@ class JsonModel:
 
     @classmethod
     def schema(cls, **options: Any) -> Schema:
-        """Gives a marshmallow schema of the model; ``options`` go to it (``many=True`` and so on)."""
+        """Returns a marshmallow schema of the model; ``options`` go to it (``many=True`` and so on)."""
         made: Schema = _mixin().schema.__func__(cls, **options)
         return made
 
@@ -108,8 +107,8 @@ class JsonModel:
 class OpenModel(JsonModel):
     """A `JsonModel` that keeps fields it does not know in ``extra``, its last field.
 
-    `from_dict` puts them there and `to_dict` back between the others, so what a newer server says
-    survives a fetch and a save. Subclasses are dataclasses under `accept_unknown`, with plain values only.
+    `from_dict` puts them there and `to_dict` back between the others, so fields of a newer server
+    survive a fetch and a save. Subclasses are dataclasses under `accept_unknown`, with plain values only.
     """
 
     __slots__ = ()
@@ -117,19 +116,19 @@ class OpenModel(JsonModel):
     extra: dict[str, Any]
 
     def to_dict(self, encode_json: bool = False) -> dict[str, Any]:
-        """Gives the fields, known and unknown, as a dict; see `JsonModel.to_dict`."""
+        """Returns the fields, known and unknown, as a dict; see `JsonModel.to_dict`."""
         known = super().to_dict(encode_json)
         extra: dict[str, Any] = known.pop("extra")
         local = {field.name for field in fields(self) if not field.metadata.get("wire", True)}  # type: ignore[arg-type]
         return {**extra, **{name: value for name, value in known.items() if name not in local}}
 
     def model_dump(self) -> dict[str, Any]:
-        """Gives what `to_dict` gives; for code written for the official SDK, whose models have it."""
+        """Returns the same as `to_dict`; for code written for the official SDK, whose models are of pydantic."""
         return self.to_dict()
 
     @classmethod
     def from_dict(cls: type[Open], data: Any, *, infer_missing: bool = False) -> Open:
-        """Makes an instance from a dict such as `to_dict` gives; unknown fields go to ``extra``.
+        """Makes an instance from a dict such as `to_dict` returns; unknown fields go to ``extra``.
 
         Args:
             data: The fields.
@@ -154,9 +153,9 @@ Open = TypeVar("Open", bound=OpenModel)
 
 
 def accept_unknown(cls: type[Open]) -> type[Open]:
-    """Lets an `OpenModel` dataclass take keyword arguments that it has no field for.
+    """Class decorator: an `OpenModel` dataclass accepts keyword arguments that it has no field for.
 
-    They go to ``extra``, with a UserWarning, because one may be a slip of the pen.
+    They go to ``extra``, with a UserWarning, because one may be a typing error.
     """
     make = cls.__init__
     names = _field_names(cls) | {"extra"}

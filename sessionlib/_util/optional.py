@@ -1,4 +1,4 @@
-"""Libraries that are only there with an extra: where one is missing, the error says which extra brings it."""
+"""Optional dependencies: where one is missing, the error names the extra that installs it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["ByteBar", "extra", "item_bar"]
 
 @contextlib.contextmanager
 def extra(name: str, what: str) -> Iterator[None]:
-    """Is put around the imports of what an extra installs.
+    """Context manager around the imports of what an extra installs.
 
     Args:
         name: The extra, such as "plot".
         what: What needs it, as the beginning of a sentence.
 
     Raises:
-        MissingExtraError: One of the imports found nothing.
+        MissingExtraError: One of the imports failed.
     """
     try:
         yield
@@ -34,11 +34,11 @@ def extra(name: str, what: str) -> Iterator[None]:
 
 
 def item_bar(total: int | None, name: str | None, unit: str) -> Any:
-    """Makes a bar of tqdm that counts.
+    """Returns a progress bar of tqdm that counts.
 
     Args:
         total: How many there are; None when that is not known.
-        name: What it is called.
+        name: Its label; None for none.
         unit: What is counted, with a blank before it.
 
     Raises:
@@ -52,7 +52,7 @@ class ByteBar:
 
     Args:
         total: How many there are; None when that is not known.
-        name: What the bar is called.
+        name: Its label; None for none.
 
     Raises:
         MissingExtraError: tqdm is not installed.
@@ -62,11 +62,11 @@ class ByteBar:
         self._bar = _bar(total=total, desc=name, unit="B", unit_scale=True, unit_divisor=1024)
 
     def tell(self, done: int, total: int | None) -> None:
-        """Takes in how many bytes are done."""
+        """Sets how many bytes are done."""
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
-        """Leaves the bar as it stands."""
+        """Ends the bar as it is."""
         self._bar.close()
 
 

@@ -21,6 +21,7 @@ from sessionlib.agent.models import (
 from sessionlib.agent.run import Runnable
 from sessionlib.agent.serialization import draft, read_agent
 from sessionlib.agent.tool import Tool
+from sessionlib.agent.tools import ToolAdder
 from sessionlib.client import Client, default_client, given_client
 from sessionlib.config import ApiKey, check_id
 from sessionlib.errors import (
@@ -66,7 +67,7 @@ class Agent(Runnable):
         memory_config: What it remembers, for conversational agents.
         enable_subagents: Whether it may start agents of its own; None leaves it to the engine.
         editable_object_types: Kinds of object that it may edit; None or empty: none.
-        client: Where it is; by default what the environment says.
+        client: Where it is; by default what the environment sets.
         extra_fields: Fields of the server that are not known here; a save sends them back.
 
     Attributes:
@@ -146,7 +147,7 @@ class Agent(Runnable):
             memory_config: What it remembers, for conversational agents.
             enable_subagents: Whether it may start agents of its own.
             editable_object_types: Kinds of object that it may edit, such as "Pipeline".
-            client: Where; by default what the environment says.
+            client: Where; by default what the environment sets.
             api_key: A key to use instead of the environment's.
 
         Returns:
@@ -203,7 +204,7 @@ class Agent(Runnable):
             offset: How many to leave out before them.
             include_shared: Whether agents that others share with the caller are listed too.
             verbose: Whether to ask for whole agents.
-            client: Where; by default what the environment says.
+            client: Where; by default what the environment sets.
             api_key: A key to use instead of the environment's.
 
         Returns:
@@ -217,8 +218,8 @@ class Agent(Runnable):
         bound = given_client(client, api_key)
         # Flags that are not set are left out, as the official SDK does.
         query = {"limit": limit, "offset": offset, "include_shared": include_shared or None, "verbose": verbose or None}
-        told = (bound or default_client()).request("GET", "/agents", query=query)
-        whole, ids = listed(told, "GET /agents")
+        details = (bound or default_client()).request("GET", "/agents", query=query)
+        whole, ids = listed(details, "GET /agents")
         return [cls.from_json(one, client=bound) for one in whole] + [cls(one, client=bound) for one in ids]
 
     @classmethod
@@ -227,7 +228,7 @@ class Agent(Runnable):
 
         Args:
             data: The form in which a fetch has it.
-            client: Where it is; by default what the environment says.
+            client: Where it is; by default what the environment sets.
 
         Raises:
             TypeError: ``data`` is not a mapping.
@@ -261,33 +262,25 @@ class Agent(Runnable):
             body.setdefault("memory_config", MemoryConfig().to_dict())
         optional = {"deploy": deploy or None, "bump": BumpLevel(bump) if bump else None, "description": description}
         body.update((name, value) for name, value in optional.items() if value is not None)
-        told: dict[str, Any] = self.client.request("POST", path, json=body)
+        details: dict[str, Any] = self.client.request("POST", path, json=body)
         drafted.commit(self)
-        return told
+        return details
 
     # ---- here ----------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """Gives a reference to the agent, in the form in which other objects hold one."""
+        """Returns a reference to the agent, in the form in which other objects hold one."""
         reference = {"object_id": self.id, "object_type": self._number}
         return {**reference, "branch_id": self.branch_id} if self.branch_id else reference
 
-    def add_tool(self, tool: Tool) -> Agent:
-        """Adds a tool.
+    @property
+    def add_tool(self) -> ToolAdder:
+        """Adds a tool: ``agent.add_tool(tool)``, or one of the platform's as ``agent.add_tool.exa_ai(...)``.
 
-        Args:
-            tool: The tool.
-
-        Returns:
-            The agent itself.
-
-        Raises:
-            TypeError: It is not a `Tool`.
+        Either way the agent itself is returned. Arguments of the second form are those of the class that
+        `sessionlib.agent.tools` has for the kind. A TypeError is raised for what is not a `Tool`.
         """
-        if not isinstance(tool, Tool):
-            raise TypeError(f"add_tool takes a Tool, not {type(tool).__name__}")
-        self.tools.append(tool)
-        return self
+        return ToolAdder(self)
 
     def remove_tool(self, tool_or_name: Tool | str) -> None:
         """Removes a tool, if it is there.

@@ -21,6 +21,7 @@ __all__ = [
     "IoConfig",
     "LLMInfo",
     "LlmInfo",
+    "McpServer",
     "MemoryConfig",
 ]
 
@@ -128,6 +129,9 @@ class IoConfig(OpenModel):
 LLMInfo = LlmInfo
 IOConfig = IoConfig
 
+# What dataclasses-json's `config(exclude=...)` returns; calling it would load that library with the package.
+_NOT_IN_JSON = {"dataclasses_json": {"exclude": lambda value: True}}
+
 
 @dataclass
 class AgentRunResult(JsonModel):
@@ -155,9 +159,11 @@ class ConversationalAgentRunResult(JsonModel):
         session_id: The session it was given in.
         status: "complete" or "error".
         error: What went wrong, or None.
-        events: The events of the turn, without the pieces of text unless they were asked for.
+        events: The events of the turn, without the deltas unless they were asked for.
         duration: Seconds from the post to the end of the turn; None where there was no turn.
-        first_delta: Seconds from the post to the first piece of text; None when there was none.
+        first_delta: Seconds from the post to the first delta; None when there was none.
+        index: With `Agent.map`, the number of its prompt, from 0; not part of the JSON form.
+        prompt: With `Agent.map`, its prompt; not part of the JSON form.
     """
 
     final_message: str
@@ -168,3 +174,45 @@ class ConversationalAgentRunResult(JsonModel):
     # Not arguments: the official SDK's has none for them.
     duration: Optional[float] = field(default=None, init=False, compare=False)
     first_delta: Optional[float] = field(default=None, init=False, compare=False)
+    # A prompt may be bytes or a path, which JSON does not have.
+    index: Optional[int] = field(default=None, init=False, compare=False, repr=False, metadata=_NOT_IN_JSON)
+    prompt: Optional[Any] = field(default=None, init=False, compare=False, repr=False, metadata=_NOT_IN_JSON)
+
+
+@dataclass
+class McpServer(JsonModel):
+    """An MCP server that the platform knows; servers are set up in its web app.
+
+    Attributes:
+        id: Its id.
+        name: Its name.
+        url: Where it is.
+        description: What it is for.
+        raw: What the platform sent about it; not part of `to_dict`.
+    """
+
+    id: str
+    name: str = ""
+    url: str = ""
+    description: str = ""
+    raw: Optional[dict[str, Any]] = field(default=None, repr=False)
+
+    def to_dict(self, encode_json: bool = False) -> dict[str, Any]:
+        """Returns the fields but ``raw``; ``encode_json`` as for `JsonModel.to_dict`."""
+        fields = super().to_dict(encode_json)
+        del fields["raw"]
+        return fields
+
+    def list_tools(self) -> dict[str, Any]:
+        """Lists the server's tools, in the form in which an agent has them.
+
+        Raises:
+            ApiError: The platform refused.
+            ApiConnectionError: There was no answer.
+        """
+        # Models are values; the HTTP client is loaded by the one method that needs it.
+        from sessionlib.client import default_client
+
+        answer = default_client().request("GET", f"/mcp-server/{self.id}/tools")
+        tools: dict[str, Any] = answer.get("tool_config") or {}
+        return tools

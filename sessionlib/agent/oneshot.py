@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sessionlib._util.retry import is_transient, wait_at_least
-from sessionlib._util.timing import Backoff, Deadline
+from sessionlib._util.retry import Backoff, is_transient, wait_at_least
+from sessionlib._util.timing import Deadline
+from sessionlib.agent.checkpoint import PromptLedger, RunStoppedError
 from sessionlib.agent.models import ConversationalAgentRunResult
 from sessionlib.approvals import ApprovalHandler
 from sessionlib.content import Content, FileContent
@@ -28,9 +28,10 @@ from sessionlib.errors import (
     SessionDisconnectedError,
     SessionError,
     SessionlibError,
+    SessionTerminatedError,
     SessionTimeoutError,
 )
-from sessionlib.events import SessionEvent
+from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.protocol.recovery import GAP
 
 if TYPE_CHECKING:
@@ -38,11 +39,7 @@ if TYPE_CHECKING:
     from sessionlib.session import Session
     from sessionlib.turn import Turn
 
-__all__ = ["OneShot", "RunStoppedError", "Stopper", "run_conversational", "run_turn"]
-
-
-class RunStoppedError(SessionError):
-    """A run was ended because nobody waits for its result any more."""
+__all__ = ["OneShot", "RunStoppedError", "Stopper", "collect", "run_conversational", "run_prompt"]
 
 
 class Stopper:
@@ -55,7 +52,7 @@ class Stopper:
         # Protects the ways to end what is under way, and whether they have been used.
         self._lock = threading.Lock()
         self._ways: dict[int, Callable[[], object]] = {}
-        self._stopped = False
+        self._event = threading.Event()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Stopper, ())
@@ -63,7 +60,7 @@ class Stopper:
     @property
     def stopped(self) -> bool:
         """Whether it was used."""
-        return self._stopped
+        return self._event.is_set()
 
     @contextlib.contextmanager
     def able_to(self, end: Callable[[], object]) -> Iterator[None]:
@@ -73,10 +70,10 @@ class Stopper:
             end: Ends it; called on another thread.
 
         Raises:
-            StoppedError: It is too late to begin.
+            RunStoppedError: It is too late to begin.
         """
         with self._lock:
-            if self._stopped:
+            if self._event.is_set():
                 raise RunStoppedError("the runs were stopped")
             self._ways[id(end)] = end
         try:
@@ -85,10 +82,19 @@ class Stopper:
             with self._lock:
                 self._ways.pop(id(end), None)
 
+    def sleep(self, seconds: float) -> None:
+        """Waits, but no longer than until it is used.
+
+        Raises:
+            RunStoppedError: It was used.
+        """
+        if self._event.wait(seconds):
+            raise RunStoppedError("the runs were stopped")
+
     def stop(self) -> None:
         """Ends what is under way here; does not wait for it."""
         with self._lock:
-            self._stopped = True
+            self._event.set()
             ways = list(self._ways.values())
         for end in ways:
             end()
@@ -99,6 +105,8 @@ logger = logging.getLogger("sessionlib")
 # A connection that fails before anything was said may be tried again.
 _CONNECT_TRIES = 4
 _CONNECT_TIMEOUT = 30.0
+# Seconds between two looks into the history of a session whose engine sends no status.
+_POLL = 1.0
 
 
 @dataclass(frozen=True)
@@ -117,50 +125,177 @@ def run_conversational(
     agent: Runnable, content: Content, files: Sequence[FileContent] | None, how: OneShot
 ) -> ConversationalAgentRunResult:
     """Runs one turn; see `Agent.run`."""
-    deadline = Deadline(how.timeout)
-    try:
-        session = _open(agent, how, deadline, Stopper())
-    except SessionlibError as error:
-        return ConversationalAgentRunResult("", how.session_id or "", "error", str(error))
-    return _talk(session, content, files, how, deadline, Stopper())
+    deadline, stopper = Deadline(how.timeout), Stopper()
+    with agent.client.pace.active(deadline, stopper.sleep):
+        try:
+            session = _open(agent, how.session_id, deadline, stopper)
+        except SessionlibError as error:
+            return ConversationalAgentRunResult("", how.session_id or "", "error", str(error))
+        try:
+            return _talk(session, content, files, how, deadline, stopper)
+        except SessionError as error:
+            # A refused message is a plain SessionError; the official SDK puts it into the result.
+            if type(error) is not SessionError:
+                raise
+            reason = str(error).split("refused the message: ", 1)[-1]
+            data = {"error": reason, "request_type": "post_messages" if files else "post_message"}
+            event = SessionEvent(SessionEventType.ERROR, session.session_id or "", None, data)
+            return ConversationalAgentRunResult("", session.session_id or "", "error", reason, [event])
 
 
-def run_turn(agent: Runnable, content: Content, how: OneShot, stopper: Stopper) -> ConversationalAgentRunResult:
-    """Runs one turn of many.
+def run_prompt(
+    agent: Runnable, content: Content, how: OneShot, stopper: Stopper, ledger: PromptLedger, number: int, key: str
+) -> ConversationalAgentRunResult:
+    """Runs one turn of many, unless another attempt has posted it: then its answer is collected.
 
     Raises:
-        SessionlibError: The session cannot be had, was lost, or was stopped; or as for `Agent.run`.
+        SessionlibError: The session is unavailable, was lost, or was stopped; or as for `Agent.run`.
+        DeliveryUnknownError: Another attempt has claimed the prompt, and nothing shows that it was posted.
     """
     deadline = Deadline(how.timeout)
-    tries = 0
+    tries, abandoned = 0, None
     while True:
-        session = _open(agent, how, deadline, stopper)
+        entry = ledger.entry(number)
+        if entry.result is not None:
+            return entry.result
+        if entry.failure is not None:
+            raise entry.failure
         try:
-            return _talk(session, content, None, how, deadline, stopper)
+            with agent.client.pace.active(deadline, stopper.sleep):
+                if entry.session_id is not None and entry.session_id != abandoned:
+                    result = collect(agent, entry.session_id, how, deadline, stopper)
+                    ledger.finish(number, result)
+                    return result
+                session = _open(agent, None, deadline, stopper)
+                # The claim stands before the post: from here on, no other attempt posts this prompt.
+                if not ledger.claim(number, key, session.session_id or "", abandoned):
+                    _leave(session, stays=False)
+                    continue
+                try:
+                    return _talk(session, content, None, how, deadline, stopper, (ledger, number))
+                except BaseException as error:
+                    ledger.fail(number, error)
+                    raise
         except (DeliveryUnknownError, SessionDisconnectedError):
-            tries += 1
-            if tries > how.retries or stopper.stopped:
+            if tries >= how.retries or stopper.stopped:
                 raise
+            # The first look is into the session of the attempt that failed; only then is it sent again.
+            claimed = ledger.entry(number).session_id
+            if claimed == entry.session_id:
+                tries, abandoned = tries + 1, claimed
 
 
-def _open(agent: Runnable, how: OneShot, deadline: Deadline, stopper: Stopper) -> Session:
-    session = agent.create_session(how.session_id)
+def collect(
+    agent: Runnable, session_id: str, how: OneShot, deadline: Deadline, stopper: Stopper
+) -> ConversationalAgentRunResult:
+    """Joins the session of an earlier attempt and returns the answer in it; sends nothing.
+
+    Raises:
+        DeliveryUnknownError: The prompt is not in its history, or it has none any more.
+        ConversationalRunActionRequiredError: It waits for an approval.
+        SessionTimeoutError: Its turn was not over in time.
+    """
+    try:
+        session = _open(agent, session_id, deadline, stopper, how.on_approval)
+    except SessionError as error:
+        if type(error) not in (SessionError, SessionTerminatedError):
+            raise
+        raise DeliveryUnknownError(
+            f"session {session_id}, in which an earlier attempt may have posted the prompt, is unavailable: {error}",
+            session_id=session_id,
+        ) from error
+    stays = True
+    try:
+        with stopper.able_to(session.disconnect), session.listen(maxsize=0, timeout=_POLL) as events:
+            busy = False
+            while True:
+                messages = session.get_messages(deadline.sooner(_CONNECT_TIMEOUT).remaining())
+                last = messages[-1] if messages else None
+                if not busy and not any(message.is_user for message in messages):
+                    raise DeliveryUnknownError(
+                        f"an earlier attempt to post the prompt was lost, and session {session_id} does not have it; "
+                        "it was not sent again",
+                        session_id=session_id,
+                    )
+                kind = None if last is None or last.is_user else last.content_type
+                whole = kind == "data_type_message" and last is not None and last.status == "complete"
+                if last is not None and not busy and (whole or kind == "error_message"):
+                    stays = False
+                    failure = last.text if kind == "error_message" else None
+                    data = {"text": last.text, "status": "complete", "recovered": True}
+                    found = [SessionEvent(SessionEventType.MESSAGE_COMPLETE, session_id, last.id, data)]
+                    return ConversationalAgentRunResult(
+                        "" if failure else last.text or "",
+                        session_id,
+                        "error" if failure else "complete",
+                        failure,
+                        [] if failure else found,
+                    )
+                # Until the status of the turn changes, or for a moment: an engine need not send one.
+                for event in _until_quiet(events):
+                    status = event.participant_status or event.data.get("status")
+                    if event.requires_action and how.on_approval is None:
+                        raise ConversationalRunActionRequiredError(event, session_id)
+                    if event.type in (SessionEventType.SESSION_CONNECTED, SessionEventType.PARTICIPANT_STATUS):
+                        busy = status in ("Processing", "AwaitingApproval", "Typing")
+                        break
+                if deadline.expired:
+                    raise _overdue(session_id, how)
+    finally:
+        _leave(session, stays)
+
+
+def _until_quiet(events: Iterator[SessionEvent]) -> Iterator[SessionEvent]:
+    with contextlib.suppress(SessionTimeoutError):
+        yield from events
+
+
+def _overdue(session_id: str | None, how: OneShot) -> SessionTimeoutError:
+    return SessionTimeoutError(
+        f"the run in session {session_id} was not over within {how.timeout} s; give it more time, or talk "
+        "in a session of your own, with create_session()",
+        session_id=session_id,
+    )
+
+
+def _open(
+    agent: Runnable,
+    session_id: str | None,
+    deadline: Deadline,
+    stopper: Stopper,
+    on_approval: ApprovalHandler | None = None,
+) -> Session:
+    session = agent.create_session(session_id)
+    if on_approval is not None:
+        session.on_approval(on_approval)
     backoff = Backoff(base=0.5, cap=5.0)
+    pace = agent.client.pace
     while True:
+        if not pace.admit(deadline, stopper.sleep):
+            raise SessionTimeoutError(f"no session could be opened at the client's pace within {deadline.timeout} s")
         try:
             with stopper.able_to(session.disconnect):
                 return session.connect(deadline.sooner(_CONNECT_TIMEOUT).remaining())
         except SessionTimeoutError:
             raise
         except SessionlibError as error:
+            asked = wait_at_least(error)
+            if getattr(error, "status_code", None) == 429 or asked:
+                # Says when to come back, and so does not count as a failed try.
+                pace.refused(asked or None)
+                logger.info("= one-shot run: %s; all workers of the client pause", error)
+                left = deadline.remaining()
+                if left is not None and asked >= left:
+                    raise
+                continue
             if not is_transient(error) or backoff.tries >= _CONNECT_TRIES - 1:
                 raise
-            delay = backoff.next_delay(wait_at_least(error))
+            delay = backoff.next_delay()
             left = deadline.remaining()
             if left is not None and delay >= left:
                 raise
             logger.info("= one-shot run: %s; next try in %.1f s", error, delay)
-        time.sleep(delay)
+        stopper.sleep(delay)
 
 
 def _talk(
@@ -170,23 +305,38 @@ def _talk(
     how: OneShot,
     deadline: Deadline,
     stopper: Stopper,
+    record: tuple[PromptLedger, int] | None = None,
 ) -> ConversationalAgentRunResult:
     stays = how.session_id is not None or how.keep_alive
     try:
-        turn = session.stream(content, files=files, timeout=deadline.remaining(), on_approval=how.on_approval)
+        try:
+            turn = session.stream(content, files=files, timeout=deadline.remaining(), on_approval=how.on_approval)
+        except (TypeError, ValueError, OSError) as error:
+            if record is not None and not isinstance(error, SessionlibError):
+                record[0].release(record[1])  # it could not be encoded, so nothing left
+            raise
         with stopper.able_to(turn.close):
-            return _result(turn, list(_read(turn, how)), how)
+            result = _result(turn, list(_read(turn, how)), how)
+        if record is not None:
+            # Before the session ends: with it goes the only other copy of the answer.
+            record[0].finish(record[1], result)
+        return result
     except SessionTimeoutError:
-        raise SessionTimeoutError(
-            f"the run in session {session.session_id} was not over within {how.timeout} s; give it more time, or talk "
-            "in a session of your own, with create_session()",
-            session_id=session.session_id,
-        ) from None
+        stays = stays or _goes_on(record)
+        raise _overdue(session.session_id, how) from None
+    except (DeliveryUnknownError, SessionDisconnectedError):
+        stays = stays or how.retries > 0 or _goes_on(record)
+        raise
     except _ActionRequired as action:
-        stays = True  # or nobody could come back to give the answer
+        stays = True  # or the request could not be answered later
         raise ConversationalRunActionRequiredError(action.event, session.session_id or "") from None
     finally:
         _leave(session, stays)
+
+
+def _goes_on(record: tuple[PromptLedger, int] | None) -> bool:
+    """Whether a later run can collect the answer from the session."""
+    return record is not None and getattr(record[0], "lasting", False)
 
 
 class _ActionRequired(Exception):
@@ -198,7 +348,7 @@ class _ActionRequired(Exception):
 
 
 def _read(turn: Turn, how: OneShot) -> Iterator[SessionEvent]:
-    """Gives the events of a turn to its end, or to the first error in it."""
+    """Returns the events of a turn to its end, or to the first error in it."""
     try:
         for event in turn.attended():
             yield event
@@ -229,7 +379,7 @@ def _result(turn: Turn, events: list[SessionEvent], how: OneShot) -> Conversatio
 
 
 def _is_error(event: SessionEvent) -> bool:
-    # That something may have been missed while the link was down does not end a turn.
+    # That something may have been missed while the connection was down does not end a turn.
     return event.error is not None and event.error != GAP
 
 

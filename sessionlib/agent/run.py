@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from sessionlib.agent.map import AgentRuns, OnError, ProgressBar, make_bar
+from sessionlib.agent.map import AgentRuns, OnError, ProgressBar, check_pickling, make_bar
 from sessionlib.agent.models import AgentRunResult, AgentType, ConversationalAgentRunResult, IoConfig
 from sessionlib.agent.oneshot import OneShot, run_conversational
 from sessionlib.approvals import ApprovalHandler
@@ -35,7 +35,7 @@ def run_functional(
 
 
 def merge_skill(additional_instructions: str | None, skill: Any) -> str | None:
-    """Gives the instructions for one run, with a skill's ``content`` after those of the caller."""
+    """Returns the instructions for one run, with a skill's ``content`` after those of the caller."""
     if skill is None:
         return additional_instructions
     parts = (additional_instructions, getattr(skill, "content", None))
@@ -72,8 +72,8 @@ def _upload(name: str, value: Any) -> Upload | None:
     return name, (file_name or name, data.encode() if isinstance(data, str) else data)
 
 
-def _result(agent: Runnable, told: Any, path: str) -> AgentRunResult:
-    answer = object_of(told, f"POST {path}")
+def _result(agent: Runnable, details: Any, path: str) -> AgentRunResult:
+    answer = object_of(details, f"POST {path}")
     names = {config.server_id: name for name, config in agent.outputs.items() if config.server_id}
     return AgentRunResult(
         outputs={names.get(key, key): value for key, value in (answer.get("outputs") or {}).items()},
@@ -135,7 +135,7 @@ class Runnable(Resource):
         """Runs the agent once and waits for what it gives.
 
         A functional agent takes inputs and gives outputs. A conversational one takes a message, as
-        `Session.send` does, and gives its answer; the session around them is not seen.
+        `Session.send` does, and returns its answer; the session around them is not seen.
 
         Args:
             inputs: For a functional agent, values by the names of its inputs; for an input of type "file", "audio" or
@@ -146,7 +146,7 @@ class Runnable(Resource):
             files: Files that go with the message.
             session_id: A session to go on with, instead of a new one; it stays alive.
             keep_alive: Whether a new session stays alive, to go on with under the result's ``session_id``.
-            include_deltas: Whether the result's events hold the pieces of text too.
+            include_deltas: Whether the result's events hold the deltas too.
             timeout: Seconds for the whole run.
             on_approval: Decides about approval requests.
 
@@ -191,12 +191,14 @@ class Runnable(Resource):
         *,
         executor: Executor | None = ...,
         max_workers: int = ...,
+        ordered: bool = ...,
         progress: bool | ProgressBar | None = ...,
         on_error: Literal["raise"] = ...,
         retries: int = ...,
         include_deltas: bool = ...,
         timeout: float | None = ...,
         on_approval: ApprovalHandler | None = ...,
+        checkpoint: str | os.PathLike[str] | None = ...,
     ) -> AgentRuns[ConversationalAgentRunResult]: ...
 
     @overload
@@ -206,12 +208,14 @@ class Runnable(Resource):
         *,
         executor: Executor | None = ...,
         max_workers: int = ...,
+        ordered: bool = ...,
         progress: bool | ProgressBar | None = ...,
         on_error: OnError,
         retries: int = ...,
         include_deltas: bool = ...,
         timeout: float | None = ...,
         on_approval: ApprovalHandler | None = ...,
+        checkpoint: str | os.PathLike[str] | None = ...,
     ) -> AgentRuns[ConversationalAgentRunResult | BaseException]: ...
 
     def map(
@@ -220,12 +224,14 @@ class Runnable(Resource):
         *,
         executor: Executor | None = None,
         max_workers: int = 8,
+        ordered: bool = True,
         progress: bool | ProgressBar | None = None,
         on_error: OnError = "raise",
         retries: int = 0,
         include_deltas: bool = False,
         timeout: float | None = 300.0,
         on_approval: ApprovalHandler | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> AgentRuns[Any]:
         """Runs a conversational agent once for each of many prompts, several at a time.
 
@@ -242,23 +248,31 @@ class Runnable(Resource):
                 ``Client.get_executor()``; None for a pool of threads.
             max_workers: How many run at a time; with an ``executor``, how many it is meant to run. Up to four
                 times as many are handed out ahead of the result that is waited for.
+            ordered: Whether results come in the order of the prompts, or each as soon as it is done.
             progress: True shows a bar, with the extra ``progress``; or a bar of your own, with ``update``.
             on_error: Whether an exception at one prompt is raised in its place (the iteration can go on
                 after it) or given there.
             retries: How often a prompt is said again, in a new session, when the connection was lost and it is not
                 known what became of it. What its tools do may then happen twice.
             include_deltas: As for `run`.
-            timeout: Seconds for each run.
+            timeout: Seconds for each run; a worker that does not come back 5 s after them is given up.
             on_approval: Decides about approval requests; called on several threads at once.
+            checkpoint: A file in which each prompt is noted before it is posted, and its result once it is there. Run
+                again after a crash or Ctrl-C, with the same agent and prompts (texts, bytes or paths), the
+                map goes on: results come from the file, answers that were under way from their sessions.
 
         Returns:
-            An iterator over `ConversationalAgentRunResult`, in the order of the prompts. An error that is
-            told in a turn is in its result's ``status`` and ``error``; unlike with `run`, a session that
+            An iterator over `ConversationalAgentRunResult`, each with the ``index`` and ``prompt`` that it is of.
+            A prompt is posted at most once, also where an executor runs a job again; one whose worker was
+            lost is looked for in its session, and is a `DeliveryUnknownError` if nothing shows what became of it. An
+            error in a turn is in its result's ``status`` and ``error``; unlike with `run`, a session that
             cannot be had is an exception. Ctrl-C stops what is under way; what is done by then is in its ``done``.
 
         Raises:
             ValueError: The agent is functional, or an argument is not one of those it may be.
-            TypeError: ``progress`` or ``executor`` is something else.
+            TypeError: ``progress`` or ``executor`` is something else, or cannot be sent to another process.
+            ConfigurationError: The checkpoint is of another agent or other prompts, or in use.
+            OSError: The checkpoint cannot be opened.
             MissingExtraError: A bar was asked for and tqdm is not installed.
         """
         self._check_that_it_talks()
@@ -266,8 +280,16 @@ class Runnable(Resource):
             raise ValueError(f'on_error takes "raise" or "return", not {on_error!r}')
         if max_workers < 1:
             raise ValueError(f"max_workers takes a number above 0, not {max_workers}")
-        if executor is not None and not callable(getattr(executor, "submit", None)):
-            raise TypeError(f"executor takes one of concurrent.futures, not {type(executor).__name__}")
+        if executor is not None and not isinstance(executor, Executor):
+            raise TypeError(
+                f"executor takes one of concurrent.futures, not {type(executor).__name__}; for a Client of Dask, "
+                "give client.get_executor()"
+            )
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"timeout takes a number of seconds above 0, or None, not {timeout}")
+        if isinstance(executor, ProcessPoolExecutor):
+            # Here, before the first prompt; the pool would put the same error in the place of each.
+            prompts = check_pickling(self, prompts, on_approval)
         return AgentRuns(
             self,
             prompts,
@@ -276,6 +298,8 @@ class Runnable(Resource):
             max_workers=max_workers,
             bar=make_bar(progress, prompts, self.name),
             on_error=on_error,
+            ordered=ordered,
+            checkpoint=checkpoint,
         )
 
     def _check_that_it_talks(self) -> None:

@@ -7,14 +7,13 @@ the engine's own metadata nothing is sent back.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sessionlib.agent.models import AgentType, IoConfig, LlmInfo, MemoryConfig
-from sessionlib.agent.tool import Tool, new_object_id
+from sessionlib.agent.tool import Tool, close_to, new_object_id
 from sessionlib.errors import TemplateReferenceError
 from sessionlib.rest.resource import plain_id
 
@@ -31,7 +30,7 @@ Names = Mapping[str, Mapping[str, str]]
 
 
 def resolve(text: str, names: Names, where: str) -> str:
-    """Gives a text with its placeholders in the engine's form.
+    """Returns a text with its placeholders in the engine's form.
 
     Args:
         text: The text.
@@ -50,14 +49,14 @@ def _resolved(reference: str, names: Names, where: str) -> str:
     if kind not in names or not name:
         raise TemplateReferenceError(
             f"[[{reference}]] in {where} does not say what it refers to: write [[inputs.NAME]], [[outputs.NAME]] "
-            f"or [[tools.NAME]].{_hint(reference, [one for ids in names.values() for one in ids])}"
+            f"or [[tools.NAME]].{close_to(reference, [one for ids in names.values() for one in ids])}"
         )
     ids = names[kind]
     found = _match(name, ids)
     if found is None and name not in ids.values():
         known = ", ".join(ids) or "none"
         raise TemplateReferenceError(
-            f"[[{reference}]] in {where} names none of the agent's {kind} ({known}).{_hint(name, [*ids])}"
+            f"[[{reference}]] in {where} names none of the agent's {kind} ({known}).{close_to(name, ids)}"
         )
     return f"{{{{{kind}.{name if found is None else ids[found]}}}}}"
 
@@ -73,11 +72,6 @@ def _match(name: str, ids: Mapping[str, str]) -> str | None:
 
 def _snake(name: str) -> str:
     return _HUMP.sub("_", name).lower()
-
-
-def _hint(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known)
-    return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 Wire = dict[str, Any]
@@ -140,7 +134,7 @@ _NOT_UNKNOWN = _METADATA.union(*_NAMES.values())
 
 
 def read_agent(data: Mapping[str, Any]) -> Wire:
-    """Gives the arguments of an `Agent` from the wire's form, unknown fields as ``extra_fields``.
+    """Returns the arguments of an `Agent` from the wire's form, unknown fields as ``extra_fields``.
 
     Raises:
         TypeError: ``data`` is not a mapping.
@@ -231,7 +225,7 @@ class Draft:
 
 
 def draft(agent: Agent) -> Draft:
-    """Gives an agent in the wire's form: what a new one and a saved one have in common.
+    """Returns an agent in the wire's form: what a new one and a saved one have in common.
 
     Raises:
         ValueError: Two tools have one name, or the agent has no ``llm_info``.

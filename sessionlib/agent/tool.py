@@ -1,19 +1,20 @@
 """Tools of an agent, of any kind, in a form that loses nothing of what the server holds."""
 
 import copy
+import difflib
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 from sessionlib._util.models import JsonModel, StrEnum
 
-__all__ = ["Tool", "ToolApprovalConfig", "ToolInput", "ToolInputType", "new_object_id"]
+__all__ = ["Tool", "ToolApprovalConfig", "ToolInput", "ToolInputType", "close_to", "new_object_id"]
 
 
 class ToolInputType(StrEnum):
-    """Who gives an input: the agent's author, or the model with each call."""
+    """Where an input's value comes from: the agent's author (static), or the model with each call (dynamic)."""
 
     STATIC = "static"
     DYNAMIC = "dynamic"
@@ -32,9 +33,9 @@ class ToolInput(JsonModel):
     """One input of a tool.
 
     Attributes:
-        type: Who gives it.
+        type: Where its value comes from.
         value: Its value, for a static one.
-        description: What the model is told about it, for a dynamic one.
+        description: Its description for the model, for a dynamic one.
     """
 
     type: ToolInputType = ToolInputType.STATIC
@@ -42,7 +43,7 @@ class ToolInput(JsonModel):
     description: Optional[str] = None
 
     def to_wire(self) -> dict[str, Any]:
-        """Gives the wire's form, which has one place for the value and the description."""
+        """Returns the wire's form, which has one place for the value and the description."""
         return {
             "type": ToolInputType(self.type),
             "value": _plain(self.value if self.value is not None else self.description),
@@ -52,17 +53,18 @@ class ToolInput(JsonModel):
 class Tool:
     """A tool that an agent may call; models choose it by its name.
 
-    On the wire (from the official SDK, ``vectorshift`` 0.1.15) it is ``{"id", "name",
-    "description", "approval_config", "value": {"node_type", "task_name", "inputs"}}``. What a fetched tool
-    has besides, in it or in its ``value``, stays as it is when the agent is saved.
+    The platform's own kinds have classes of their own: see `sessionlib.agent.tools`. On the wire (from the official
+    SDK, ``vectorshift`` 0.1.15) a tool is ``{"id", "name", "description", "approval_config", "value": {"node_type",
+    "task_name", "inputs"}}``. What a fetched tool has besides, in it or in its ``value``, stays as it is when the
+    agent is saved.
 
     Args:
         tool_type: Its kind, ``node_type`` on the wire, such as "google_search".
         params: Kept for code written for the official SDK; a tool of its generic class does not send them either.
         id: Its id; by default a new one.
         tool_name: Its name, unique within an agent.
-        tool_description: What the model is told about it.
-        approval_config: Whether a person is asked before it runs.
+        tool_description: Its description for the model.
+        approval_config: Whether it needs a person's approval before it runs.
         inputs: Its inputs, as for `update_inputs`.
         value: More fields of its ``value`` on the wire, for kinds that have them (such as ``server`` of an MCP server).
 
@@ -71,8 +73,8 @@ class Tool:
         tool_type: Its kind.
         task_name: The engine's task for it; by default ``tool_type``.
         name: Its name.
-        description: What the model is told about it, or None.
-        approval_config: Whether a person is asked; a text where the server says one that is not known here.
+        description: Its description for the model, or None.
+        approval_config: Whether it needs approval; a plain string where the server's value is unknown here.
         inputs: Its inputs by name, in the wire's form ``{"type", "value"}``.
         outputs: Kept for code written for the official SDK.
 
@@ -103,14 +105,14 @@ class Tool:
         self.inputs: dict[str, Any] = {}
         self.outputs: list[Any] = []
         self.params = dict(params or {})
-        # What the server said, and how the attributes above read then: to_dict changes only what
-        # differs since.
+        # What the server sent, and the attributes as they were read from it: to_dict replaces only what
+        # has changed since, so that fields of a newer server survive a fetch and a save.
         self._wire: dict[str, Any] = {"value": copy.deepcopy(dict(value or {}))}
         self._loaded: dict[str, Any] = {}
         self.update_inputs(**(inputs or {}))
 
     def __repr__(self) -> str:
-        return f"Tool({self.tool_type!r}, id={self.id!r}, tool_name={self.name!r})"
+        return f"{type(self).__name__}({self.tool_type!r}, id={self.id!r}, tool_name={self.name!r})"
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], *, id: str = "") -> "Tool":
@@ -118,17 +120,27 @@ class Tool:
 
         Args:
             data: The wire's form.
-            id: Its id where ``data`` has none: the key under which it stood.
+            id: Its id where ``data`` has none: the key that it had on the wire.
+
+        Returns:
+            The tool, of its kind's class in `sessionlib.agent.tools` where there is one, with nothing added to what
+            the wire has.
 
         Raises:
             TypeError: ``data`` is not a mapping.
         """
         if not isinstance(data, Mapping):
             raise TypeError(f"a tool is a mapping, not {type(data).__name__}")
+        # The catalogue's classes are tools themselves, so they can only be loaded after this module.
+        from sessionlib.agent.tools import tool_class
+
         wire = copy.deepcopy(dict(data))
         value = _dict(wire.get("value"))
         tool_type = str(_unwrapped(value.get("node_type", value.get("type"))) or "")
-        tool = cls(tool_type, id=wire.get("id") or id, tool_name="without a name")
+        kind = tool_class(tool_type) or Tool
+        # Their constructors add the inputs that the wire does not have; this one is complete as it is.
+        tool = kind.__new__(kind)
+        Tool.__init__(tool, tool_type, id=wire.get("id") or id, tool_name="without a name")
         tool.name = wire.get("name") or ""
         tool.task_name = value.get("task_name") or tool_type
         tool.description = wire.get("description")
@@ -138,8 +150,13 @@ class Tool:
         tool._loaded = {**copy.deepcopy(tool._facts()), "id": wire.get("id") or id}
         return tool
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Tool":
+        """Makes a tool from the wire's form; see `from_json`, which ``data`` goes to."""
+        return cls.from_json(data)
+
     def to_dict(self) -> dict[str, Any]:
-        """Gives the wire's form: a fetched tool's own, with what was changed since."""
+        """Returns the wire's form: a fetched tool's own, with what was changed since."""
         wire = copy.deepcopy(self._wire)
         for path, fact in self._facts().items():
             if self._loaded and self._loaded[path] == fact:
@@ -157,7 +174,7 @@ class Tool:
         """Sets inputs by name.
 
         Args:
-            inputs: A `ToolInput`, or the value of a static input. ``approval_config`` is no
+            inputs: A `ToolInput`, or the value of a static input. ``approval_config`` is not an
                 input: it sets the attribute.
 
         Raises:
@@ -166,11 +183,12 @@ class Tool:
         if "approval_config" in inputs:
             self.approval_config = ToolApprovalConfig(inputs.pop("approval_config"))
         for name, given in inputs.items():
+            # An object that has no wire form of its own, such as an id, is turned into one by `to_dict`.
             one = given if isinstance(given, ToolInput) else ToolInput(value=given)
             self.inputs[name] = one.to_wire()
 
     def adopt(self, wire: Mapping[str, Any]) -> None:
-        """Takes over what was sent for it: description and inputs, with placeholders resolved.
+        """Sets description and inputs to what was sent: with placeholders resolved.
 
         Args:
             wire: The tool as the wire has it.
@@ -179,47 +197,53 @@ class Tool:
         self.inputs = copy.deepcopy(_dict(_dict(wire.get("value")).get("inputs")))
 
     def _facts(self) -> dict[str, Any]:
-        """Gives the attributes by their places in the wire's form."""
+        """Returns the attributes by their places in the wire's form."""
         return {
             "id": self.id,
             "name": self.name,
             "description": self.description or "",
             "approval_config": self.approval_config,
             "value.node_type": self.tool_type,
-            "value.inputs": {name: _input(value) for name, value in self.inputs.items()},
+            "value.inputs": {name: self._input_to_wire(name, value) for name, value in self.inputs.items()},
             "value.task_name": self.task_name,
         }
 
+    def _input_to_wire(self, name: str, value: Any) -> dict[str, Any]:
+        """Returns the wire's form of one input, which may have been assigned in any of several forms."""
+        if isinstance(value, Mapping):
+            return {**value, "value": _plain(value["value"])} if "value" in value else dict(value)
+        return (value if isinstance(value, ToolInput) else ToolInput(value=value)).to_wire()
+
 
 def new_object_id() -> str:
-    """Makes an id of the engine's form: 24 hexadecimal digits, the first eight of them the time."""
+    """Returns a new id of the engine's form: 24 hexadecimal digits, the first eight of them the time."""
     return f"{int(time.time()):08x}{secrets.token_hex(8)}"
+
+
+def close_to(name: str, known: Iterable[str]) -> str:
+    """Returns a sentence that suggests known names close to one that is unknown; "" when there are none."""
+    close = difflib.get_close_matches(name, list(known))
+    return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _input(value: Any) -> dict[str, Any]:
-    if isinstance(value, Mapping):
-        return {**value, "value": _plain(value["value"])} if "value" in value else dict(value)
-    return (value if isinstance(value, ToolInput) else ToolInput(value=value)).to_wire()
-
-
 def _plain(value: Any) -> Any:
-    # Agents and other objects stand in an input as a reference to them.
+    # An agent or another object is sent as a reference to it.
     to_dict = getattr(value, "to_dict", None)
     return to_dict() if callable(to_dict) else value
 
 
-def _approval_config(said: Any) -> Union[ToolApprovalConfig, str]:
-    if said is None:
+def _approval_config(sent: Any) -> Union[ToolApprovalConfig, str]:
+    if sent is None:
         return ToolApprovalConfig.AUTO_RUN
-    return next((known for known in ToolApprovalConfig if known == said), str(said))
+    return next((known for known in ToolApprovalConfig if known == sent), str(sent))
 
 
 def _unwrapped(value: Any) -> Any:
-    """Gives the text in a wrapper that the engine stores texts in, such as ``{"static_value": {"string": x}}``."""
+    """Returns the string inside of the engine's wrappers, such as ``{"static_value": {"string": x}}``."""
     for _ in range(4):
         if not isinstance(value, Mapping):
             break

@@ -1,4 +1,4 @@
-"""Approval requests, the handlers that answer them, and the desk that sees to it that each gets one answer."""
+"""Approval requests, the handlers that answer them, and the manager that gets each of them one answer."""
 
 from sessionlib.approvals.handlers import check_handler
 from sessionlib.approvals.manager import ApprovalManager

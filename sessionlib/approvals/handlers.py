@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from sessionlib._util.timing import Deadline
-from sessionlib.approvals.answers import Answers, Ledger
+from sessionlib.approvals.answers import ApprovalLog
 from sessionlib.approvals.models import ApprovalHandler, ApprovalRequest, Registration, key_of, response_to
 from sessionlib.errors import ApprovalAlreadyAnsweredError, SessionTimeoutError
 from sessionlib.events import SessionEvent
@@ -33,13 +33,13 @@ class Handlers:
         return bool(self._registrations)
 
     def add(self, registration: Registration) -> Callable[[], None]:
-        """Adds one behind those there are; gives the function that takes it away again."""
+        """Adds one behind those there are; returns the function that removes it."""
         with self._lock:
             self._registrations.append(registration)
         return functools.partial(self._remove, registration)
 
     def for_tool(self, tool_name: str) -> list[Registration]:
-        """Gives those that decide about a tool."""
+        """Returns those that decide about a tool."""
         with self._lock:
             registrations = list(self._registrations)
         return [registration for registration in registrations if registration.takes(tool_name)]
@@ -74,7 +74,7 @@ def check_handler(handler: object) -> None:
         raise TypeError(f"an approval handler is a callable, not {type(handler).__name__}")
 
 
-class _Hand:
+class _Claim:
     """One thread's work on a request."""
 
     def __init__(self) -> None:
@@ -83,42 +83,38 @@ class _Hand:
 
 
 class HandlerRunner:
-    """Puts requests to handlers, on the thread of whoever calls.
+    """Puts requests to handlers, on the thread of the caller.
 
     Args:
         session: The session; held weakly, so that a forgotten one can be collected.
-        ledger: Which requests are open.
-        answers: Where what they say goes.
+        log: Records answers and sends them.
     """
 
-    def __init__(self, session: weakref.ref[Session], ledger: Ledger, answers: Answers) -> None:
+    def __init__(self, session: weakref.ref[Session], log: ApprovalLog) -> None:
         self._session = session
-        self._ledger = ledger
-        self._answers = answers
-        # Protects the requests that are in somebody's hands.
+        self._log = log
+        # Protects the requests that a thread is handling.
         self._lock = threading.Lock()
-        self._in_hand: dict[str, _Hand] = {}
+        self._claims: dict[str, _Claim] = {}
         self._here = threading.local()
 
     @property
-    def in_hand_here(self) -> list[SessionEvent]:
+    def handled_here(self) -> list[SessionEvent]:
         """The requests whose handlers this thread is running, the innermost last."""
         return list(getattr(self._here, "requests", ()))
 
     @contextlib.contextmanager
     def running_handler(self, event: SessionEvent) -> Iterator[None]:
         """Marks that this thread runs a handler."""
-        before = self.in_hand_here
+        before = self.handled_here
         self._here.requests = [*before, event]
         try:
             yield
         finally:
             self._here.requests = before
 
-    def consult(
-        self, event: SessionEvent, registrations: Iterable[Registration], deadline: Deadline | None = None
-    ) -> bool:
-        """Asks one handler after another, each once, until one gives an answer.
+    def run(self, event: SessionEvent, registrations: Iterable[Registration], deadline: Deadline | None = None) -> bool:
+        """Calls one handler after another, each once, until one answers.
 
         Args:
             event: The request.
@@ -126,36 +122,35 @@ class HandlerRunner:
             deadline: How long to wait for another thread that is asking already; None not to wait.
 
         Returns:
-            Whether the request has an answer now, or another thread is still seeing to it.
+            Whether the request has an answer now, or another thread is still handling it.
 
         Raises:
             Exception: What a handler raised; the request was denied.
             TypeError: A handler gave no answer that means something; the request was denied.
             SessionTimeoutError: A handler outlived its timeout; the request was denied.
         """
-        with self._in_our_hands(event) as other:
+        with self._claimed(event) as other:
             if other is not None:
                 return self._wait_for(other, event, deadline)
             session = self._session()
-            if session is None or not self._ledger.is_open(event) or self._answers.give_remembered(event):
+            if session is None or not self._log.is_open(event) or self._log.answer_remembered(event):
                 return True
             request = ApprovalRequest(event, session)
             for registration in registrations:
-                if self._ledger.has_been_put_to(registration, event):
+                if not self._log.note_asked(registration, event):
                     continue
-                self._ledger.put_to(registration, event)
                 self._ask(registration, request)
-                # An answer that the engine has refused already was one; whoever reads the refusal is told.
-                if request._answered or not self._ledger.is_open(event):
+                # An answer that the engine has refused already was one; the refusal is reported to its reader.
+                if request._answered or not self._log.is_open(event):
                     return True
         return False
 
     @contextlib.contextmanager
-    def _in_our_hands(self, event: SessionEvent) -> Iterator[_Hand | None]:
-        """Takes a request in hand; gives who has it already, since a request that comes twice is asked once."""
-        key, hand = key_of(event), _Hand()
+    def _claimed(self, event: SessionEvent) -> Iterator[_Claim | None]:
+        """Claims a request, which is asked once though it comes twice; yields the claim of another thread."""
+        key, hand = key_of(event), _Claim()
         with self._lock:
-            other = self._in_hand.setdefault(key, hand)
+            other = self._claims.setdefault(key, hand)
         if other is not hand:
             yield other
             return
@@ -163,13 +158,13 @@ class HandlerRunner:
             yield None
         finally:
             with self._lock:
-                del self._in_hand[key]
+                del self._claims[key]
             hand.done.set()
 
-    def _wait_for(self, other: _Hand, event: SessionEvent, deadline: Deadline | None) -> bool:
+    def _wait_for(self, other: _Claim, event: SessionEvent, deadline: Deadline | None) -> bool:
         if deadline is None or other.thread == threading.get_ident() or not other.done.wait(deadline.remaining()):
             return True
-        return not self._ledger.is_open(event)
+        return not self._log.is_open(event)
 
     def _ask(self, registration: Registration, request: ApprovalRequest) -> None:
         event, name = request.event, registration.name
@@ -179,7 +174,7 @@ class HandlerRunner:
                 with self.running_handler(event):
                     response = response_to(registration.handler(request), name)
             except BaseException as error:  # Ctrl-C at a prompt is no consent either
-                self._answers.deny(event, f"the approval handler failed: {type(error).__name__}", by=name)
+                self._log.deny(event, f"the approval handler failed: {type(error).__name__}", by=name)
                 raise
         if over.is_set():
             raise SessionTimeoutError(
@@ -187,21 +182,26 @@ class HandlerRunner:
                 f"{request.tool_name or 'a tool'}; the request was denied",
                 session_id=event.session_id,
             )
-        if response is not None and self._ledger.is_open(event):
-            with contextlib.suppress(ApprovalAlreadyAnsweredError):  # somebody was quicker; theirs stands
+        if response is not None and self._log.is_open(event):
+            try:
                 request._answer(response)
+            except ApprovalAlreadyAnsweredError:
+                pass  # another thread was quicker; its answer takes precedence
+            except (TypeError, ValueError) as error:
+                self._log.deny(event, f"the approval handler failed: {type(error).__name__}", by=name)
+                raise
 
     @contextlib.contextmanager
     def _time_limit(self, registration: Registration, request: ApprovalRequest) -> Iterator[threading.Event]:
-        """Denies a request when its handler takes too long; the event given tells that it did."""
+        """Denies a request when its handler takes too long; the event yielded is set then."""
         over, timeout = threading.Event(), registration.timeout
         if timeout is None:
             yield over
             return
 
         def expire() -> None:
-            # Also when the denial cannot be sent: what the handler says after this comes too late.
-            if self._answers.deny(request.event, f"nobody decided within {timeout:g} s", by="timeout"):
+            # Also when the denial cannot be sent: what the handler returns after this comes too late.
+            if self._log.deny(request.event, f"no decision within {timeout:g} s", by="timeout"):
                 over.set()
 
         timer = threading.Timer(timeout, expire)

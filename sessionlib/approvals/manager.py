@@ -1,4 +1,4 @@
-"""The desk of a session where requests come in: who sees to each, on which thread, and what became of it.
+"""Routes approval requests to handlers, on the right thread, and records their outcome.
 
 A request of a turn that `Session.ask` or `Session.stream` consumes is handled on that calling thread;
 any other on the session's one dispatcher thread, which is started when first needed. Never on the
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sessionlib._util.executor import SerialExecutor
 from sessionlib._util.timing import Deadline
-from sessionlib.approvals.answers import Answers, Entry, Ledger, Send
+from sessionlib.approvals.answers import ApprovalLog, Entry, SendAnswer
 from sessionlib.approvals.handlers import HandlerRunner, Handlers, make_registration
 from sessionlib.approvals.models import ApprovalHandler, ApprovalRecord, ApprovalRequest, Registration, tool_of
 from sessionlib.approvals.reauth import ReauthHandler, ReauthManager, is_attended
@@ -42,17 +42,18 @@ class ApprovalManager:
 
     Args:
         session: The session; held weakly, so that a forgotten one can be collected.
-        send: A method of it that sends an answer; see `Answers`.
+        send: A method of it that sends an answer; see `ApprovalLog`.
         dispatcher: Where handlers run that no call of the user's waits for.
     """
 
-    def __init__(self, session: Session, send: Send, dispatcher: SerialExecutor) -> None:
+    def __init__(self, session: Session, send: SendAnswer, dispatcher: SerialExecutor) -> None:
         self._session = weakref.ref(session)
         self._dispatcher = dispatcher
-        self._ledger = Ledger()
-        self._answers = Answers(self._ledger, send, self._tell_refused)
-        self._asking = HandlerRunner(self._session, self._ledger, self._answers)
+        self._log = ApprovalLog(send, self._on_refused)
+        self._runner = HandlerRunner(self._session, self._log)
         self._handlers = Handlers()
+        # Refusals that are entered and not reported yet, by the identity of their events.
+        self._refusals: dict[int, Entry] = {}
         self._reauths = ReauthManager()
         # What went wrong on the dispatcher thread, for the next call of the user's.
         self._kept: deque[BaseException] = deque(maxlen=_KEPT)
@@ -60,74 +61,79 @@ class ApprovalManager:
     @property
     def records(self) -> list[ApprovalRecord]:
         """What was asked so far, in order."""
-        return self._ledger.records
+        return self._log.records
 
     # ---- who is asked --------------------------------------------------------------------------
 
     def register(self, handler: ApprovalHandler, pattern: str | None, timeout: float | None) -> Callable[[], None]:
-        """Adds a handler, behind those there are, and lets it see to what is open.
+        """Adds a handler, behind those there are, and has it take what is open.
 
         Returns:
-            The function that takes it away again.
+            The function that removes it.
         """
         remove = self._handlers.add(make_registration(handler, pattern, timeout))
-        self._dispatch(event for event in self._ledger.loose() if self._has_taker(event))
+        self._dispatch(event for event in self._log.unclaimed() if self._has_taker(event))
         return remove
 
     def register_reauth(self, handler: ReauthHandler) -> Callable[[], None]:
-        """Adds a handler for reauthorisation requests; gives the function that takes it away again."""
+        """Adds a handler for reauthorisation requests; returns the function that removes it."""
         remove = self._reauths.register(handler)
-        self._dispatch(self._reauths.loose())
+        self._dispatch(self._reauths.unclaimed())
         return remove
 
     # ---- requests ------------------------------------------------------------------------------
 
-    def note(self, event: SessionEvent, origin: EventOrigin) -> Callable[[], None] | None:
-        """Enters a request, or the refusal of an answer, and gives what there is to do once it is delivered.
-
-        Both happen on the reading thread, so neither waits; the first with the hub's lock held.
-        """
-        if event.type is SessionEventType.ERROR:
-            return None if origin.ticket is None else self._answers.refused(origin.ticket, event)
-        if event.type is SessionEventType.REAUTH_REQUEST:
+    def note(self, event: SessionEvent, origin: EventOrigin) -> None:
+        """Enters a request, or the refusal of an answer; called with the hub's lock held, before readers have it."""
+        if event.type is SessionEventType.APPROVAL_REQUEST:
+            self._log.note(event, origin)
+        elif event.type is SessionEventType.REAUTH_REQUEST:
             self._reauths.note(event, origin)
-            return lambda: self._dispatch(loose for loose in self._reauths.loose() if loose is event)
-        lost = self._ledger.note(event, origin)
+        elif origin.ticket is not None:
+            corrected = self._log.refused(origin.ticket, event)
+            if corrected is not None:
+                self._refusals[id(event)] = corrected
 
-        def see_to() -> None:
+    def dispatch(self, event: SessionEvent, origin: EventOrigin) -> None:
+        """Has the handlers take a request that is delivered, unless the reader of its turn does."""
+        refused = self._refusals.pop(id(event), None)
+        if refused is not None:
+            self._on_refused(refused, event)
+        if event.type is SessionEventType.REAUTH_REQUEST:
+            self._dispatch(unclaimed for unclaimed in self._reauths.unclaimed() if unclaimed is event)
+        elif event.type is SessionEventType.APPROVAL_REQUEST:
+            lost = self._log.take_lost(event)
             if lost is not None:
-                self._submit(event, functools.partial(self._answers.give_again, lost))
+                self._submit(event, functools.partial(self._log.send_again, event, lost))
             if not is_attended(origin.ticket) and self._has_taker(event):
                 self._dispatch([event])
 
-        return see_to
-
     def expect_again(self, message_id: str) -> None:
         """Notes that the answer to a request may be lost; if the request comes again, so does its answer."""
-        self._ledger.expect_again(message_id)
+        self._log.expect_again(message_id)
 
-    def release(self, ticket: PendingPost) -> None:
-        """Has the handlers see to a turn whose reader does not any more, for now or for good."""
+    def hand_over(self, ticket: PendingPost) -> None:
+        """Has the handlers take a turn whose reader has stopped, for now or for good."""
         ticket.attended = False  # before looking: a request that comes now either sees it or is seen here
-        self._dispatch(event for event in self._ledger.loose() if self._has_taker(event))
-        self._dispatch(self._reauths.loose())
+        self._dispatch(event for event in self._log.unclaimed() if self._has_taker(event))
+        self._dispatch(self._reauths.unclaimed())
 
     def is_open(self, event: SessionEvent) -> bool:
         """Whether a request waits for an answer."""
-        return self._ledger.is_open(event)
+        return self._log.is_open(event)
 
     def request(self, event: SessionEvent) -> ApprovalRequest | None:
-        """Gives a request as handlers get it; None when the session is gone."""
+        """Returns a request as handlers get it; None when the session is gone."""
         session = self._session()
         return None if session is None else ApprovalRequest(event, session)
 
     def open_requests(self, ticket: PendingPost) -> list[ApprovalRequest]:
-        """Gives the requests without an answer in the turn of a post."""
-        requests = [self.request(event) for event in self._ledger.open_of(ticket)]
+        """Returns the requests without an answer in the turn of a post."""
+        requests = [self.request(event) for event in self._log.open_of(ticket)]
         return [request for request in requests if request is not None]
 
     def handle(self, event: SessionEvent, first: Registration | None = None, deadline: Deadline | None = None) -> bool:
-        """Asks the handlers, on the calling thread; see `HandlerRunner.consult`.
+        """Asks the handlers, on the calling thread; see `HandlerRunner.run`.
 
         Args:
             event: The request.
@@ -137,28 +143,28 @@ class ApprovalManager:
         registrations = self._handlers.for_tool(tool_of(event))
         if first is not None:
             registrations.insert(0, first)
-        return self._asking.consult(event, registrations, deadline)
+        return self._runner.run(event, registrations, deadline)
 
     def handle_reauth(self, event: SessionEvent) -> bool:
-        """Tells the reauthorisation handlers, on the calling thread; False when there are none.
+        """Calls the reauthorisation handlers, on the calling thread; False when there are none.
 
         Raises:
             Exception: What a handler raised.
         """
-        with self._asking.running_handler(event):
-            return self._reauths.tell(event)
+        with self._runner.running_handler(event):
+            return self._reauths.notify(event)
 
     def answer(self, event: SessionEvent, response: ApprovalResponse, *, by: str) -> None:
-        """Sends the answer to a request, if it is the first; see `Answers.give`."""
-        self._answers.give(event, response, by=by)
+        """Sends the answer to a request, if it is the first; see `ApprovalLog.answer`."""
+        self._log.answer(event, response, by=by)
 
     def is_waited_for_here(self) -> bool:
         """Whether this thread runs a handler that has not answered yet: a turn waits for it."""
-        return any(self.is_open(event) for event in self._asking.in_hand_here)
+        return any(self.is_open(event) for event in self._runner.handled_here)
 
     def raise_kept(self) -> None:
         """Raises what a handler raised on the dispatcher thread, once; not into another handler."""
-        if self._kept and not self._asking.in_hand_here:
+        if self._kept and not self._runner.handled_here:
             with contextlib.suppress(IndexError):
                 raise self._kept.popleft()
 
@@ -166,11 +172,11 @@ class ApprovalManager:
 
     def _has_taker(self, event: SessionEvent) -> bool:
         handlers = self._handlers.for_tool(tool_of(event))
-        unasked = any(not self._ledger.has_been_put_to(handler, event) for handler in handlers)
-        return unasked or self._ledger.recall(event) is not None
+        unasked = any(not self._log.was_asked(handler, event) for handler in handlers)
+        return unasked or self._log.recall(event) is not None
 
-    def _tell_refused(self, entry: Entry, error: SessionEvent) -> None:
-        # The reader of a turn is told by the event itself.
+    def _on_refused(self, entry: Entry, error: SessionEvent) -> None:
+        # The reader of a turn has the event itself.
         if entry.record.is_open and not is_attended(entry.origin.ticket):
             self._kept.append(
                 SessionError(
@@ -192,16 +198,16 @@ class ApprovalManager:
             return  # nothing can be answered, and a thread begun now would not be ended
         try:
             self._dispatcher.submit(functools.partial(self._run, event, job))
-        except RuntimeError:  # no thread to be had; the request stays open, and `listen` has it
+        except RuntimeError:  # no thread available; the request stays open, and `listen` has it
             logger.exception("! session %s: no handler can be run", event.session_id)
 
     def _run(self, event: SessionEvent, job: Callable[[], object]) -> None:
         session = self._session()
         if session is None or not session.is_connected:
-            return  # it was left meanwhile, and nobody is to be asked for nothing
+            return  # it was left meanwhile, and no person is to be asked for nothing
         try:
             job()
-        except BaseException as error:  # noqa: BLE001 - a handler may raise anything, and its caller is told later
+        except BaseException as error:  # noqa: BLE001 - a handler may raise anything, and it is raised by a later call
             logger.warning("! session %s: a handler failed: %s", event.session_id, type(error).__name__)
             if session.is_connected:  # otherwise it is that the answer could not be sent
                 self._kept.append(error)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sessionlib.content import ApprovalResponse, encode_approval
 from sessionlib.events import SessionEvent
-from sessionlib.protocol import codec
 
 if TYPE_CHECKING:
     from sessionlib.session import Session
@@ -99,7 +98,7 @@ class ApprovalRequest:
 
     @property
     def is_open(self) -> bool:
-        """Whether it waits for an answer; not so once anybody has given one here."""
+        """Whether it waits for an answer; not so once one was given here."""
         return self.session._approvals.is_open(self.event)
 
     @property
@@ -121,13 +120,13 @@ class ApprovalRequest:
         record = self.record
         if record is None or record.is_open:
             return "open: answer it with approve() or deny()"
-        told = "; ".join(
+        details = "; ".join(
             [
                 *([f"with {json.dumps(dict(record.confirm), default=str)}"] if record.confirm else []),
                 *([record.deny_reason] if record.deny_reason else []),
             ]
         )
-        return f"{'approved' if record.approved else 'denied'} by {record.by}{': ' if told else ''}{told}"
+        return f"{'approved' if record.approved else 'denied'} by {record.by}{': ' if details else ''}{details}"
 
     def approve(self, confirm: Mapping[str, Any] | None = None, *, remember: Remember | None = None) -> None:
         """Lets the tool run.
@@ -145,15 +144,15 @@ class ApprovalRequest:
         self._answer(ApprovalResponse(True, confirm=confirm, remember=remember))
 
     def deny(self, reason: str | None = None, *, remember: Remember | None = None) -> None:
-        """Does not let the tool run; arguments and errors as for `approve`, with what the agent is told."""
+        """Does not let the tool run; arguments and errors as for `approve`, with the reason that the agent gets."""
         self._answer(ApprovalResponse(False, deny_reason=reason, remember=remember))
 
     def answer(self, response: ApprovalResponse, *, by: str = "respond") -> None:
-        """Gives an answer as handlers return it; errors as for `approve`.
+        """Returns an answer as handlers return it; errors as for `approve`.
 
         Args:
             response: The answer.
-            by: Who gives it, for the record.
+            by: The source of the answer, for the record.
         """
         self._asked = by
         self._answer(response)
@@ -164,7 +163,7 @@ class ApprovalRequest:
 
 
 ApprovalHandler = Callable[[ApprovalRequest], Decision]
-"""Decides about a request; None leaves it to the next handler, or to whoever listens."""
+"""Decides about a request; None leaves it to the next handler, or to the listeners."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,37 +191,36 @@ class Registration:
 
 
 def tool_of(event: SessionEvent) -> str:
-    """Gives the name of the tool that a request is about; "" when it has none."""
+    """Returns the name of the tool that a request is about; "" when it has none."""
     return str(event.data.get("tool_name") or "")
 
 
 def key_of(event: SessionEvent) -> str:
-    """Gives what a request is known by when it comes again."""
+    """Returns what a request is known by when it comes again."""
     return event.message_id or str(event.data.get("tool_call_id") or f"event {id(event)}")
 
 
-def check_response(response: ApprovalResponse) -> None:
-    """Makes sure that an answer can be sent.
+def encode_response(response: ApprovalResponse) -> dict[str, Any]:
+    """Returns an answer in its wire form; whether JSON can hold it shows as it is sent.
 
     Raises:
         TypeError: A field is of the wrong type.
-        ValueError: Fields contradict each other, or ``confirm`` holds what JSON cannot.
+        ValueError: Fields contradict each other.
     """
     if response.remember not in _REMEMBERED:
         raise ValueError(f'remember takes "turn", "session" or None, not {response.remember!r}')
-    codec.dumps(encode_approval(response.approved, response.confirm, response.deny_reason))
+    return encode_approval(response.approved, response.confirm, response.deny_reason)
 
 
 def response_to(decision: object, name: str) -> ApprovalResponse | None:
-    """Gives the answer in what a handler returned; None when it leaves the request to the next one.
+    """Returns the answer in what a handler returned; None when it leaves the request to the next one.
 
     Args:
         decision: What it returned.
         name: The handler.
 
     Raises:
-        TypeError: It means nothing.
-        ValueError: It is an `ApprovalResponse` that contradicts itself.
+        TypeError: It is no answer.
     """
     if decision is None:
         return None
@@ -232,5 +230,4 @@ def response_to(decision: object, name: str) -> ApprovalResponse | None:
             f"the approval handler {name} returned {type(decision).__name__}; it returns True, False, an "
             "ApprovalResponse, or None to leave the request to the next one"
         )
-    check_response(response)
     return response

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import importlib
 import json
+import os
+import re
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from sessionlib._util.ipython import kernel_here
+from sessionlib._util.text import cell_width, printable
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.content import ApprovalResponse
 
@@ -19,6 +25,9 @@ Policy = Literal["allow", "deny", "ask"]
 
 _POLICIES = ("deny", "allow", "ask")
 NO_TERMINAL = "nobody could be asked: there is no terminal to ask on"
+_CHOICES = "[y]es, [n]o, [v]iew in full, [e]dit the arguments, [a]lways in this session, [d]eny with a reason"
+_MAX_NAME = 60
+_MARGIN = "    | "
 # Held while a person is asked, so that two sessions do not ask into each other's prompts.
 _one_question = threading.Lock()
 
@@ -77,11 +86,18 @@ def approval_policy(rules: Mapping[str, Policy], *, ask: ApprovalHandler | None 
 def ask_console(request: ApprovalRequest) -> ApprovalResponse:
     """Asks on the terminal: yes, no, yes with other arguments, yes for all of the session, or no with a reason.
 
-    One question is asked at a time, whatever the number of sessions. Where there is nobody to ask
-    (standard input is closed, missing or at its end), it denies and says why.
+    One question is asked at a time, whatever the number of sessions. Keys typed before a question is on the screen
+    do not answer it, nor does pasted text. Without a person at standard input (it is closed, a pipe or a
+    file) it denies and says why.
+
+    Args:
+        request: The request.
+
+    Returns:
+        The answer.
     """
     with _one_question:
-        if sys.stdin is None or sys.stdin.closed:
+        if not _is_person_there():
             return ApprovalResponse(False, deny_reason=NO_TERMINAL)
         try:
             response = _converse(request)
@@ -92,18 +108,19 @@ def ask_console(request: ApprovalRequest) -> ApprovalResponse:
         return response
 
 
-def printable(text: str) -> str:
-    """Gives a text in which nothing can move the cursor, hide or reorder what a person is to decide about."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
 def shown(value: object) -> str:
-    """Gives a proposed argument as a person is to see it."""
+    """Returns a proposed argument as JSON in one line, with what is invisible in it marked."""
     return printable(json.dumps(value, ensure_ascii=False, default=str))
 
 
+def quoted(name: str) -> str:
+    """Returns a name in quotes that it cannot end itself, bounded, with its length where it is cut."""
+    text = shown(name)
+    return text if len(text) <= _MAX_NAME else f'{text[:_MAX_NAME]}…" ({len(name)} characters)'
+
+
 def parse_argument(text: str, proposed: object) -> Any:
-    """Gives the value that a person has typed in place of a proposed one.
+    """Returns the value that a person has typed in place of a proposed one.
 
     What was a text stays one; anything else is read as JSON, and is a text if it is none.
     """
@@ -120,36 +137,201 @@ def _rule_for(rules: Mapping[str, Policy], tool_name: str) -> Policy | None:
 
 
 def _converse(request: ApprovalRequest) -> ApprovalResponse:
-    _say(f"\nThe agent asks to run {printable(request.tool_name) or 'a tool'}:")
-    for name, value in request.arguments.items():
-        _say(f"  {printable(name)} = {shown(value)}")
     while True:
-        answer = input("Run it? [y]es, [n]o, [e]dit the arguments, [a]lways in this session, [d]eny with a reason: ")
-        respond = _ANSWERS.get(answer.strip().lower())
-        if respond is not None:
-            return respond(request)
+        seen = _state_of(request)
+        response = _show_and_ask(request)
+        if response is None:
+            continue
+        if not response.approved or _state_of(request) == seen:
+            return response
+        # What is approved is what was shown.
+        _say("The request has changed meanwhile; this is what it is now.")
+
+
+def _state_of(request: ApprovalRequest) -> str:
+    return json.dumps([request.tool_name, request.arguments], default=str)
+
+
+def _show_and_ask(request: ApprovalRequest) -> ApprovalResponse | None:
+    """Shows a request and asks once; None to ask again."""
+    tool = quoted(request.tool_name or "a tool")
+    agent = getattr(request.session, "agent_name", None)
+    question = f"Run {tool}{f' for agent {quoted(agent)}' if agent else ''}?"
+    columns, rows = _size()
+    # The heading and the question take some lines; the rest of the screen is for the arguments.
+    pages = _pages(request.arguments, columns, max(rows - 8, 3))
+    _say(f"\nThe agent asks to run {tool}:")
+    for number, page in enumerate(pages):
+        if number:
+            answer = _read_line(f"{question} More arguments follow: Enter shows them, [n]o: ")
+            if answer.strip().lower() in ("n", "no"):
+                return ApprovalResponse(False)
+        for line in page:
+            _say(line)
+    respond = _ANSWERS.get(_read_line(f"{question} {_CHOICES}: ").strip().lower())
+    return None if respond is None else respond(request)
+
+
+def _pages(arguments: Mapping[str, Any], columns: int, rows: int) -> list[list[str]]:
+    """Returns the lines that show some arguments, in as many pages as a screen of that size needs."""
+    limit = max(rows // max(len(arguments), 1) - 2, 1)
+    pages: list[list[str]] = [[]]
+    for name, value in arguments.items():
+        lines = _block(name, value, columns, limit)
+        if pages[-1] and len(pages[-1]) + len(lines) > rows:
+            pages.append([])
+        pages[-1] += lines
+    return pages
+
+
+def _block(name: str, value: object, columns: int, limit: int | None) -> list[str]:
+    """Returns one argument as a line, or as a heading and lines behind a margin that no value can write into.
+
+    The lines are folded here: where the terminal folds one, its rest would begin like a line of ours.
+    """
+    line = f"  {quoted(name)} = {shown(value)}"
+    if limit is not None and cell_width(line) < columns:
+        return [line]
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, indent=2)
+    kind = "text" if isinstance(value, str) else "JSON"
+    folded = [part for whole in text.split("\n") for part in _fold(printable(whole), columns - len(_MARGIN) - 1)]
+    lines = [f"  {quoted(name)}: {kind} of {len(text)} characters, {text.count(chr(10)) + 1} lines"]
+    lines += [_MARGIN + part for part in folded[:limit]]
+    if limit is not None and len(folded) > limit:
+        lines.append(f"    … {len(folded) - limit} more lines; v shows all")
+    return lines
+
+
+def _fold(text: str, columns: int) -> Iterator[str]:
+    start, width = 0, 0
+    for at, char in enumerate(text):
+        width += cell_width(char)
+        if width > columns:
+            yield text[start:at]
+            start, width = at, cell_width(char)
+    yield text[start:]
+
+
+def _size() -> tuple[int, int]:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return tuple(os.get_terminal_size(sys.stdout.fileno()))  # type: ignore[return-value]
+    return 80, 24
 
 
 def _edited(request: ApprovalRequest) -> ApprovalResponse:
     _say("A new value for each argument; Enter keeps the proposed one.")
     edited = {}
     for name, value in request.arguments.items():
-        text = input(f"  {printable(name)} [{shown(value)}]: ").strip()
+        text = shown(value)
+        text = text if len(text) <= _MAX_NAME else f"{text[:_MAX_NAME]}…"
+        text = _read_line(f"  {quoted(name)} [{text}]: ", paste=True).strip()
         if text:
             edited[name] = parse_argument(text, value)
     return ApprovalResponse(True, confirm=edited)
 
 
-_BY_WORD: dict[str, Callable[[ApprovalRequest], ApprovalResponse]] = {
+def _view(request: ApprovalRequest) -> None:
+    columns, _ = _size()
+    for name, value in request.arguments.items():
+        for line in _block(name, value, columns, None):
+            _say(line)
+
+
+_BY_WORD: dict[str, Callable[[ApprovalRequest], ApprovalResponse | None]] = {
     "yes": lambda request: ApprovalResponse(True),
     "no": lambda request: ApprovalResponse(False),
+    "view": _view,
     "edit": _edited,
     "always": lambda request: ApprovalResponse(True, remember="session"),
-    "deny": lambda request: ApprovalResponse(False, deny_reason=input("Reason: ").strip()),
+    "deny": lambda request: ApprovalResponse(False, deny_reason=_read_line("Reason: ", paste=True).strip()),
 }
 _ANSWERS = {name: respond for word, respond in _BY_WORD.items() for name in (word, word[0])}
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    _write(line + "\n")
+
+
+# ---- one line from a person ----------------------------------------------------------------------
+
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[^\[])")
+_PASTE_BEGINS, _PASTE_ENDS = "\x1b[200~", "\x1b[201~"
+
+
+def _is_person_there() -> bool:
+    if kernel_here() is not None:
+        return True  # its input() asks the front end, and fails where there is none
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
+
+
+def _read_line(prompt: str, *, paste: bool = False) -> str:
+    """Reads one line that is typed from now on.
+
+    Args:
+        prompt: The prompt.
+        paste: Whether pasted text counts, as it does for a value; it never ends the line.
+
+    Raises:
+        EOFError: The input ended, or Ctrl-D was pressed.
+    """
+    sys.stdout.flush()
+    if kernel_here() is not None:
+        return input(prompt)  # asks the front end, and discards stale input itself
+    try:
+        termios: Any = importlib.import_module("termios")
+        keyboard = sys.stdin.fileno()
+        before = termios.tcgetattr(keyboard)
+    except (ImportError, AttributeError, OSError, ValueError):
+        return input(prompt)  # no terminal of this kind, as on Windows or in IDLE
+    except Exception as error:
+        raise EOFError from error
+    raw = [*before[:3], before[3] & ~(termios.ICANON | termios.ECHO), *before[4:6], list(before[6])]
+    raw[6][termios.VMIN], raw[6][termios.VTIME] = 1, 0
+    try:
+        # Discards what was typed before, as getpass does; the prompt comes after that, so nothing typed at
+        # it is lost.
+        termios.tcsetattr(keyboard, termios.TCSAFLUSH, raw)
+        _write(f"\x1b[?2004h{prompt}")  # bracketed paste: xterm control sequences, "Bracketed Paste Mode"
+        line = _edit_line(keyboard, paste)
+        _write("\n")
+        return line
+    finally:
+        _write("\x1b[?2004l")
+        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+
+
+def _edit_line(keyboard: int, paste: bool) -> str:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    line, pending, pasting = "", "", False
+    while True:
+        data = os.read(keyboard, 1024)
+        if not data:
+            raise EOFError
+        pending += decoder.decode(data)
+        while pending:
+            if pending[0] == "\x1b":
+                found = _ESCAPE.match(pending)
+                if found is None:
+                    break  # the rest of the sequence is on its way
+                pending = pending[found.end() :]
+                pasting = found[0] == _PASTE_BEGINS or (pasting and found[0] != _PASTE_ENDS)
+                continue
+            char, pending = pending[0], pending[1:]
+            if pasting:
+                typed = " " if char in "\r\n\t" else char
+                char = typed if paste else ""
+            if char in ("\r", "\n"):
+                return line  # what came behind it in one go is dropped: it was no answer to what is asked next
+            if char == "\x04" and not line:
+                raise EOFError
+            if char in ("\x7f", "\b") and line:
+                _write("\b \b" * cell_width(line[-1]))
+                line = line[:-1]
+            elif char.isprintable():
+                line += char
+                _write(char)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Requests to authorise an account again: shown to somebody once, since no frame answers them."""
+"""Requests to authorise an account again: shown to a person once, as no frame answers them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ ReauthHandler = Callable[[SessionEvent], object]
 
 
 class ReauthManager:
-    """The reauthorisation requests of a session, and who is told of them."""
+    """The reauthorisation requests of a session, and the handlers that are notified of them."""
 
     def __init__(self) -> None:
-        # Protects the handlers and what has been told to them.
+        # Protects the handlers and what they have been notified of.
         self._lock = threading.Lock()
         self._handlers: list[ReauthHandler] = []
-        self._untold: dict[str, tuple[SessionEvent, EventOrigin]] = {}
-        self._told: set[str] = set()
+        self._pending: dict[str, tuple[SessionEvent, EventOrigin]] = {}
+        self._notified: set[str] = set()
 
     def register(self, handler: ReauthHandler) -> Callable[[], None]:
-        """Adds a handler; gives the function that takes it away again."""
+        """Adds a handler; returns the function that removes it."""
         if not callable(handler):
             raise TypeError(f"a reauthorisation handler is a callable, not {type(handler).__name__}")
         with self._lock:
@@ -37,41 +37,41 @@ class ReauthManager:
     def note(self, event: SessionEvent, origin: EventOrigin) -> None:
         """Takes in a request."""
         with self._lock:
-            if key_of(event) not in self._told:
-                self._untold.setdefault(key_of(event), (event, origin))
+            if key_of(event) not in self._notified:
+                self._pending.setdefault(key_of(event), (event, origin))
 
-    def loose(self) -> list[SessionEvent]:
-        """Gives the requests that handlers can be told of and that no reader of a turn will see to."""
+    def unclaimed(self) -> list[SessionEvent]:
+        """Returns the requests that handlers can be notified of and that no reader of a turn will handle."""
         with self._lock:
             if not self._handlers:
                 return []
-            return [event for event, origin in self._untold.values() if _is_loose(origin)]
+            return [event for event, origin in self._pending.values() if _is_unclaimed(origin)]
 
-    def tell(self, event: SessionEvent) -> bool:
-        """Tells the handlers, on the calling thread and once; False when there are none.
+    def notify(self, event: SessionEvent) -> bool:
+        """Notifies the handlers, on the calling thread and once; False when there are none.
 
         Raises:
             Exception: What a handler raised.
         """
         with self._lock:
             handlers = list(self._handlers)
-            told_before = key_of(event) in self._told
+            was_notified = key_of(event) in self._notified
             if handlers:
-                self._told.add(key_of(event))
-                self._untold.pop(key_of(event), None)
-        for handler in () if told_before else handlers:
+                self._notified.add(key_of(event))
+                self._pending.pop(key_of(event), None)
+        for handler in () if was_notified else handlers:
             handler(event)
-        return told_before or bool(handlers)
+        return was_notified or bool(handlers)
 
     def _remove(self, handler: ReauthHandler) -> None:
         with self._lock, contextlib.suppress(ValueError):
             self._handlers.remove(handler)
 
 
-def _is_loose(origin: EventOrigin) -> bool:
+def _is_unclaimed(origin: EventOrigin) -> bool:
     return not is_attended(origin.ticket) and not origin.course.over
 
 
 def is_attended(ticket: PendingPost | None) -> bool:
-    """Whether a reader of its turn sees to what it asks."""
+    """Whether a reader of its turn handles its requests."""
     return ticket is not None and ticket.attended

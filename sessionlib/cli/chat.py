@@ -37,7 +37,7 @@ class Quit(Exception):
 
 
 def find_command(line: str) -> tuple[Command, str] | None:
-    """Gives the command that a line is, and its argument; None for a line that is for the agent.
+    """Returns the command that a line is, and its argument; None for a line that is for the agent.
 
     A line that begins with a slash and is no command is the agent's, unless it looks like a slip.
     """
@@ -54,8 +54,8 @@ def find_command(line: str) -> tuple[Command, str] | None:
     return command, argument.strip()
 
 
-def _slip(conversation: Conversation, told: str) -> None:
-    conversation.complain(told)
+def _slip(conversation: Conversation, details: str) -> None:
+    conversation.complain(details)
 
 
 def _help(conversation: Conversation, argument: str) -> None:

@@ -35,6 +35,7 @@ from sessionlib.errors import (
 )
 from sessionlib.net.connect import Address, CancelToken, connect, resolve
 from sessionlib.session import Session
+from sessionlib.transport.dial import default_context
 from sessionlib.transport.proxy import Proxy, choose_proxy
 from sessionlib.transport.websocket import open_websocket
 
@@ -78,15 +79,14 @@ class CheckResult:
 
 
 def since(began: float) -> str:
-    """Gives the time since a moment of the monotonic clock."""
+    """Returns the time since a moment of the monotonic clock."""
     return f"{(time.monotonic() - began) * 1000:.0f} ms"
 
 
 _PORTS = {"wss": 443, "ws": 80}
 
 CERTIFICATE_ADVICE = (
-    "Check this machine's clock. Where a company's proxy opens TLS, name its certificate in SSL_CERT_FILE (for "
-    "sessions) and REQUESTS_CA_BUNDLE (for HTTP)."
+    "Check this machine's clock. Where a company's proxy opens TLS, name its certificate in SSL_CERT_FILE."
 )
 
 
@@ -186,17 +186,17 @@ class ConnectivityProbe:
         began = time.monotonic()
         self._sock.settimeout(self._timeout)
         try:
-            with ssl.create_default_context().wrap_socket(self._sock, server_hostname=self._host) as secured:
+            with default_context().wrap_socket(self._sock, server_hostname=self._host) as secured:
                 days = _days_left(secured.getpeercert() or {})
-                told = f"{secured.version()}, certificate valid for {days} days ({since(began)})"
-                return CheckResult("TLS", OK, told)
+                details = f"{secured.version()}, certificate valid for {days} days ({since(began)})"
+                return CheckResult("TLS", OK, details)
         except ssl.SSLCertVerificationError as error:
-            told = f"the certificate is not accepted: {error.verify_message}"
-            return CheckResult("TLS", FAILED, told, CERTIFICATE_ADVICE)
+            details = f"the certificate is not accepted: {error.verify_message}"
+            return CheckResult("TLS", FAILED, details, CERTIFICATE_ADVICE)
         except OSError as error:
-            told = str(getattr(error, "reason", None) or error.strerror or type(error).__name__)
+            details = str(getattr(error, "reason", None) or error.strerror or type(error).__name__)
             advice = "Does the address begin with https:// where the server speaks plain HTTP, or is it another's port?"
-            return CheckResult("TLS", FAILED, f"no handshake: {told.replace('_', ' ').lower()}", advice)
+            return CheckResult("TLS", FAILED, f"no handshake: {details.replace('_', ' ').lower()}", advice)
 
 
 def _days_left(certificate: dict[str, Any]) -> int:
@@ -266,7 +266,7 @@ def _key(endpoint: Endpoint) -> CheckResult:
 
 
 def _places(endpoint: Endpoint) -> list[SplitResult]:
-    """Gives where HTTP and sessions go, once where that is the same place."""
+    """Returns where HTTP and sessions go, once where that is the same place."""
     base, sessions = urlsplit(endpoint.base_url), urlsplit(endpoint.ws_url)
     base = base._replace(scheme=_WS_SCHEMES[base.scheme])
     return [base] if (base.scheme, base.netloc) == (sessions.scheme, sessions.netloc) else [base, sessions]

@@ -15,6 +15,7 @@ from sessionlib.cli.ask import ask
 from sessionlib.cli.chat import chat
 from sessionlib.cli.doctor import doctor
 from sessionlib.cli.history import history
+from sessionlib.cli.map import map_prompts
 from sessionlib.cli.models import models
 from sessionlib.cli.notes import explain, tell
 from sessionlib.cli.options import Debug, debug_option
@@ -40,7 +41,7 @@ def app(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (ask, chat, history, serve, models, doctor):
+for command in (ask, chat, map_prompts, history, serve, models, doctor):
     app.add_command(command)
 
 
@@ -85,14 +86,14 @@ def _prepare_streams() -> None:
 
 
 def _fail(error: Exception, debug: Debug) -> int:
-    told, status = explain(error)
+    details, status = explain(error)
     if debug.on:
         traceback.print_exception(error)
-    tell(told)
+    tell(details)
     return status
 
 
 def _reader_is_gone() -> int:
-    # Python flushes stdout once more at its end, and would complain.
+    # Python flushes stdout again at its end, and would complain.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1

@@ -24,7 +24,7 @@ class CommandError(click.ClickException):
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """Gives what to say about an error, in one line, and the exit status."""
+    """Returns what to say about an error, in one line, and the exit status."""
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "sessionlib"
         return f"{error.format_message()} (see {command} --help)", error.exit_code

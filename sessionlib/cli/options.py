@@ -82,7 +82,7 @@ class Where:
         return not self.is_embedded or self.engine.db is not None
 
     def to_go_on(self, session_id: str | None) -> str:
-        """Gives the options with which a later command goes on with a session."""
+        """Returns the options with which a later command goes on with a session."""
         given = {"--base-url": self.base_url, "--db": self.engine.db, "--session": session_id}
         words = [word for name, value in given.items() if value for word in (name, str(value))]
         return shlex.join(["--local", *words] if self.local else words)
@@ -102,7 +102,7 @@ class Where:
 
 
 def engine_options(function: Command) -> Command:
-    """Gives a command the options of the embedded engine, as one ``engine``."""
+    """Returns a command the options of the embedded engine, as one ``engine``."""
 
     @functools.wraps(function)
     def command(*args: Any, model: str, tools: Path | None, db: Path | None, **rest: Any) -> Any:
@@ -119,7 +119,7 @@ def engine_options(function: Command) -> Command:
 
 
 def where_options(function: Command) -> Command:
-    """Gives a command the options that say where it runs, as one checked ``where``."""
+    """Returns a command the options that say where it runs, as one checked ``where``."""
 
     @functools.wraps(function)
     def command(
@@ -145,7 +145,7 @@ def where_options(function: Command) -> Command:
 
 
 def approval_options(function: Command) -> Command:
-    """Gives a command the options that answer approval requests, as one ``decide``."""
+    """Returns a command the options that answer approval requests, as one ``decide``."""
 
     @functools.wraps(function)
     def command(*args: Any, yes: bool, deny: bool, **rest: Any) -> Any:
@@ -159,7 +159,7 @@ def approval_options(function: Command) -> Command:
 
 
 def debug_option(function: Command) -> Command:
-    """Gives a command ``--debug``."""
+    """Returns a command ``--debug``."""
     return click.option(
         "--debug",
         is_flag=True,

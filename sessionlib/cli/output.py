@@ -49,7 +49,7 @@ def follow(turn: Turn, printer: Printer, on_quiet: Callable[[], None] | None = N
 
 
 def watch(events: Iterator[SessionEvent], on_quiet: Callable[[], None] | None = None) -> Iterator[SessionEvent]:
-    """Gives events as they come.
+    """Returns events as they come.
 
     Args:
         events: A turn or a listener.
@@ -110,10 +110,10 @@ class NotingPrinter:
     def show(self, event: SessionEvent) -> None:
         """Shows an event."""
         self._printer.show(event)
-        told = describe(event)
-        if told:
+        details = describe(event)
+        if details:
             self._printer.close()
-            tell(told)
+            tell(details)
 
     def close(self) -> None:
         """Ends the other printer's."""

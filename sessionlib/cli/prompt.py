@@ -56,7 +56,7 @@ class Keyboard:
                 self._keep()
 
     def read(self) -> str | None:
-        """Gives the next line; None after Ctrl-D.
+        """Returns the next line; None after Ctrl-D.
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed twice in a row.
@@ -152,7 +152,7 @@ def ask_on_terminal(request: ApprovalRequest) -> ApprovalResponse:
 
 @contextlib.contextmanager
 def _terminal() -> Iterator[bool]:
-    """Puts `input` and `print` on the terminal for a block; gives whether there is one."""
+    """Puts `input` and `print` on the terminal for a block; returns whether there is one."""
     if is_terminal(sys.stdin) and is_terminal(sys.stdout):
         yield True
         return

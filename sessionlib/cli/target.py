@@ -49,7 +49,7 @@ def open_session(where: Where, timeout: float | None = 30.0) -> Iterator[Session
 
 @contextlib.contextmanager
 def reach(where: Where) -> Iterator[Client]:
-    """Gives a client of the engine that the options name, which may have to be started first."""
+    """Returns a client of the engine that the options name, which may have to be started first."""
     if not where.is_embedded:
         with Client(base_url=where.base_url) as client:
             _check_key(client)
@@ -83,7 +83,7 @@ def _kept_key(client: Client) -> str:
 
 
 def embedded(options: EngineOptions) -> LocalEngine:
-    """Gives the embedded engine, not yet started."""
+    """Returns the embedded engine, not yet started."""
     from sessionlib.engine import LocalEngine
 
     return LocalEngine(
@@ -94,7 +94,7 @@ def embedded(options: EngineOptions) -> LocalEngine:
 
 
 def ensure_agent(engine: LocalEngine, named: str | None = None) -> Agent:
-    """Gives the agent of that name on an embedded engine, made if there is none."""
+    """Returns the agent of that name on an embedded engine, made if there is none."""
     client = engine.client()
     found = by_name_or_id(client, named) if named else next(iter(Agent.list(limit=1, client=client)), None)
     return found or engine.agent(name=named or AGENT_NAME)

@@ -21,6 +21,7 @@ from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.text import Text
 
+from sessionlib._util.text import TextCleaner
 from sessionlib.display.text import Streamed, clean, describe
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.history import History, body_of, who
@@ -87,6 +88,7 @@ class Screen:
         self._live: Live | None = None
         self._tail = _Tail()
         self._streamed = Streamed()
+        self._cleaner = TextCleaner()
         self._next_draw = 0.0
 
     def show(self, event: SessionEvent) -> None:
@@ -97,10 +99,10 @@ class Screen:
         self._start()
         for piece in self._streamed.new_text(event):
             self._add(piece)
-        told = describe(event)
-        if told is not None:
+        details = describe(event)
+        if details is not None:
             self._end_message()
-            self._print(Text(f"  {told}", "red" if event.type is SessionEventType.ERROR else _QUIET))
+            self._print(Text(f"  {details}", "red" if event.type is SessionEventType.ERROR else _QUIET))
         elif event.is_complete:
             self._end_message()
         elif event.is_turn_end:
@@ -138,7 +140,7 @@ class Screen:
         """Prints messages of the history."""
         for message in history:
             self._print(Text(who(message), "bold"))
-            self._print(Markdown(clean(body_of(message))))
+            self._print(_markdown(clean(body_of(message))))
             self._console.print()
 
     # ---- within --------------------------------------------------------------------------------
@@ -158,7 +160,7 @@ class Screen:
             self._live.start(refresh=True)
 
     def _add(self, piece: str) -> None:
-        self._tail.text += clean(piece)
+        self._tail.text += self._cleaner.feed(piece)
         now = time.monotonic()
         if self._live is not None and now >= self._next_draw:
             self._print_complete_blocks()
@@ -179,12 +181,24 @@ class Screen:
         self._tail.apart = False
 
     def _print_block(self, text: str) -> None:
-        block = Markdown(text)
+        block = _markdown(text)
         self._print(Padding(block, (1, 0, 0, 0)) if self._tail.apart else block)
         self._tail.apart = True
 
     def _print(self, what: Markdown | Padding | Text) -> None:
         self._console.print(what)
+
+
+def _markdown(text: str) -> Markdown:
+    # A hyperlink shows either its text or its target, by the terminal; written out it shows both.
+    drawn = Markdown(text, hyperlinks=False)
+    for token in drawn.parsed:
+        for child in token.children or ():
+            if child.type == "image":  # which rich shows without its address, and out of its place
+                child.type, child.tag = "text", ""
+                child.content = f"[picture: {child.content or 'untitled'}] ({child.attrs.get('src', '')})"
+                child.children = None
+    return drawn
 
 
 def split_blocks(text: str) -> tuple[str, str]:
@@ -218,7 +232,7 @@ class _Tail:
         if not text.strip():
             yield self._spinner
             return
-        drawn = Markdown(text) if len(text) <= _MAX_FORMATTED else Text(text[-_MAX_FORMATTED:])
+        drawn = _markdown(text) if len(text) <= _MAX_FORMATTED else Text(text[-_MAX_FORMATTED:])
         if self.apart:
             yield Segment.line()
         # Two lines less than the window has: what scrolls out of it cannot be drawn again.

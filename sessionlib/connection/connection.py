@@ -1,7 +1,8 @@
-"""One session's connection to its engine: it owns the reader thread, the heartbeat and the socket's life."""
+"""One session's connection to its engine: it owns the reading thread, the heartbeat and the socket's life."""
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 
@@ -9,16 +10,17 @@ from sessionlib._util.timing import Deadline
 from sessionlib.config import Endpoint
 from sessionlib.connection import heartbeat
 from sessionlib.connection.heartbeat import PingSchedule
-from sessionlib.connection.join import Joiner
+from sessionlib.connection.join import Dialer
 from sessionlib.connection.options import Callbacks, ConnectionOptions, Owner
 from sessionlib.connection.reader import Reader
 from sessionlib.connection.sender import Sender
 from sessionlib.connection.state import ConnectionState
 from sessionlib.errors import SessionConnectionError
 from sessionlib.hooks import SessionInfo
-from sessionlib.protocol import codec
-from sessionlib.protocol.client import SessionState
-from sessionlib.protocol.parser import Frame
+from sessionlib.protocol import codec, frames
+from sessionlib.protocol.client import ClientProtocol, PendingCall, SessionState
+from sessionlib.protocol.frames import Frame
+from sessionlib.protocol.turns import QUIET
 from sessionlib.streams.hub import Hub
 from sessionlib.streams.stats import Counters
 from sessionlib.transport.base import Transport
@@ -28,20 +30,21 @@ __all__ = ["Connection"]
 
 class Connection:
     """Joins a session, reads it in a thread of its own, writes to it from any, and joins it again when
-    the link is lost.
+    the connection is lost.
 
     Args:
         endpoint: Where the engine is.
         owner: Whom a new session is with; not needed with ``session_id``.
         session_id: The session to join; None creates one.
         options: How it behaves.
-        callbacks: What it tells.
+        callbacks: What it reports.
         agent_name: Whom it is with, for observers.
 
     Attributes:
+        protocol: What it knows of the session.
         hub: Where its events go.
-        link: The state of its link.
-        poster: What sends.
+        link: Its state.
+        sender: What sends.
     """
 
     def __init__(
@@ -53,37 +56,51 @@ class Connection:
         callbacks: Callbacks,
         agent_name: str = "",
     ) -> None:
-        gauges = Counters()
-        self.hub = Hub(options.backlog_size, callbacks.on_request, callbacks.on_left, gauges, alone=session_id is None)
-        self._joiner = Joiner(endpoint, owner, session_id, options, gauges)
-        self.link = ConnectionState(self._joiner, callbacks.on_state)
-        self._replies = self._joiner.replies
-        agent_id = owner.object_id if owner is not None else ""
-        about = SessionInfo(lambda: self.session_id, endpoint.host, agent_id, agent_name)
-        self.poster = Sender(self.link, self.hub, self._replies, options.send_timeout, about)
-        # Set when this client is leaving; what the reader meets from then on is no failure.
+        # Set when this client is leaving: what fails from then on is no failure, and no attempt begins.
         self._leaving = threading.Event()
-        self._reader = Reader(self._joiner, self.hub, self.link, options, callbacks, gauges, self._leaving)
+        counters = Counters()
+        self._owner = owner
+        protocol = self.protocol = ClientProtocol(session_id)
+        self.hub = Hub(
+            protocol,
+            options.backlog_size,
+            callbacks.on_request,
+            callbacks.on_delivered,
+            callbacks.on_left,
+            counters,
+        )
+        self._dialer = Dialer(endpoint, options, protocol, counters, self._leaving)
+        self.link = ConnectionState(lambda: protocol.session_id, endpoint.host, callbacks.on_state)
+        agent_id = owner.object_id if owner is not None else ""
+        info = SessionInfo(lambda: protocol.session_id, endpoint.host, agent_id, agent_name)
+        self.sender = Sender(self.link, self.hub, protocol.calls, options.send_timeout, info, self._look_soon)
+        self._reader = Reader(
+            protocol,
+            self._dialer,
+            self.hub,
+            self.link,
+            self.sender,
+            options,
+            callbacks,
+            counters,
+            self._leaving,
+            self._look_soon,
+        )
         self._thread: threading.Thread | None = None
         # Set when the reader ends: unlike `Thread.join`, waiting for it stands being interrupted.
         self._read_out = threading.Event()
-        self._pulse = PingSchedule(options)
+        self._pings = PingSchedule(options)
         self._close_timeout = options.close_timeout
+        # For the heartbeat thread: when something last came that bears on turns, and the look at the history that
+        # waits for an answer.
+        self._steps = 0
+        self._quiet_since = 0.0
+        self._look: PendingCall | None = None
 
     @property
     def session_id(self) -> str | None:
         """The session's id; None before one was created."""
-        return self._joiner.session_id
-
-    @property
-    def state(self) -> SessionState:
-        """Where the connection is."""
-        return self.link.state
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is joined, or joining again."""
-        return self.link.is_open
+        return self.protocol.session_id
 
     # ---- joining and leaving -------------------------------------------------------------------
 
@@ -99,27 +116,25 @@ class Connection:
             HandshakeError: It refused the connection.
             SessionError: It refused the session.
             SessionTimeoutError: It took too long.
+            Exception: What a callable ``api_key`` raised.
         """
         transport: Transport | None = None
         try:
-            transport = self._joiner.connect(deadline, self._reader.join)
-            self._begin(transport)
+            transport = self._reader.open(self._owner, deadline)
+            # A daemon, so that a script that forgets to disconnect still ends; `close` joins it.
+            name = f"sessionlib-reader-{(self.session_id or '')[:8]}"
+            self._thread = threading.Thread(target=self._run, args=(transport,), name=name, daemon=True)
+            self.link.change(SessionState.CONNECTED, transport)
+            try:
+                heartbeat.watch(self, self._pings.begin(time.monotonic()))
+                self._thread.start()
+            except RuntimeError as error:  # no more threads
+                raise SessionConnectionError(
+                    f"session {self.session_id} cannot be read: {error}", session_id=self.session_id
+                ) from error
         except BaseException:
             self._undo_opening(transport)
             raise
-
-    def _begin(self, transport: Transport) -> None:
-        # A daemon, so that a script that forgets to disconnect still ends; `close` joins it.
-        name = f"sessionlib-reader-{(self.session_id or '')[:8]}"
-        self._thread = threading.Thread(target=self._run, args=(transport,), name=name, daemon=True)
-        self.link.change(SessionState.CONNECTED, transport)
-        try:
-            heartbeat.watch(self, self._pulse.begin(time.monotonic()))
-            self._thread.start()
-        except RuntimeError as error:  # no more threads
-            raise SessionConnectionError(
-                f"session {self.session_id} cannot be read: {error}", session_id=self.session_id
-            ) from error
 
     def _undo_opening(self, transport: Transport | None) -> None:
         self._leaving.set()
@@ -134,12 +149,12 @@ class Connection:
             transport.abort()  # the reader releases it
 
     def cancel(self) -> None:
-        """Begins to leave, without waiting: whoever connects or waits for a connection gives up."""
+        """Begins to leave, without waiting: a thread that connects or waits for a connection gives up."""
         self._leaving.set()
-        self._joiner.cancel()
+        self._dialer.cancel()
 
     def close(self, farewell: Frame | None = None, final: SessionState = SessionState.DISCONNECTED) -> None:
-        """Leaves: listeners end, the engine is told, and the thread and the socket are gone on return.
+        """Leaves: listeners end, the engine is notified, and the thread and the socket are gone on return.
 
         Args:
             farewell: The last frame to send.
@@ -152,7 +167,7 @@ class Connection:
         heartbeat.unwatch(self)
         self.link.change(final)
         self.hub.end()
-        self._replies.fail(self.link.left, for_good=True)
+        self.sender.fail_calls(self.link.left, for_good=True)
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return
@@ -161,7 +176,7 @@ class Connection:
             _say_farewell(transport, farewell, deadline)
             self._read_out.wait(deadline.remaining())
         finally:
-            self._joiner.cancel()
+            self._dialer.cancel()
             if transport is not None:
                 transport.abort()
         self._read_out.wait()
@@ -176,25 +191,28 @@ class Connection:
         """
         transport = self.link.transport
         self.link.state, self.link.transport = final, None
-        _say_farewell(transport, farewell, None)  # whoever sends may never give the lock back
+        _say_farewell(transport, farewell, None)  # a thread that was sending may never release the lock
         if transport is not None:
             transport.abort()
 
     def await_end(self, deadline: Deadline) -> None:
-        """Waits until a connection that was lost has told its end, which comes soon after its last state."""
+        """Waits until a connection that was lost has reported its end, which comes soon after its last state."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread() and self.link.is_ours:
             self._read_out.wait(deadline.remaining())
 
-    def abandon(self) -> None:
-        """Has it let go when nobody holds the session any more; for the garbage collector, takes no lock."""
+    def discard(self) -> None:
+        """Schedules closing when nothing refers to the session any more. Lock-free; safe in a finalizer."""
         if self.link.is_ours:
-            heartbeat.abandon(self)
+            heartbeat.discard(self)
 
     def close_nowait(self) -> None:
-        """Lets go without waiting; see `heartbeat.Monitored`."""
+        """Closes without waiting; see `heartbeat.Monitored`."""
         if self.link.is_ours:
             self.cancel()
+            transport = self.link.transport
+            if transport is not None:
+                transport.abort()
 
     # ---- what runs in threads ------------------------------------------------------------------
 
@@ -205,12 +223,54 @@ class Connection:
             heartbeat.unwatch(self)
             self._read_out.set()
 
+    def _look_soon(self) -> None:
+        """Has the heartbeat look after a while of silence whether posts are left without an answer."""
+        heartbeat.wake_by(self, time.monotonic() + QUIET)
+
     def beat(self, now: float) -> float:
-        """Pings what is due and gives up on a silent link; see `heartbeat.Monitored`."""
+        """Pings what is due and closes a silent connection; see `heartbeat.Monitored`."""
         transport = self.link.transport
         if transport is None or self.session_id is None:
-            return self._pulse.rest(now)
-        return self._pulse.beat(transport, self.session_id, now)
+            return self._pings.rest(now)
+        following = self._pings.beat(transport, self.session_id, now)
+        look = self._look_if_due(transport, now)
+        return following if look is None else min(following, look)
+
+    def _look_if_due(self, transport: Transport, now: float) -> float | None:
+        """Asks for the history if posts are left that an idle engine does not answer; returns when to look again."""
+        turns = self.protocol.turns
+        if turns.steps != self._steps:
+            self._steps, self._quiet_since = turns.steps, now
+        delay = turns.check_delay()
+        if delay is None:
+            return None
+        due = self._quiet_since + delay
+        # A beat that was asked for as something came may be that much early.
+        if now < due - QUIET / 20:
+            return due
+        self._quiet_since = now
+        with self.hub.lock:
+            if turns.steps != self._steps:
+                return now + QUIET
+            pending, self._look = self._look, None
+            if pending is not None:
+                self.protocol.calls.end(pending, has_left=True)
+            is_taken = self.protocol.calls.is_waited_for("get_messages")
+            call = PendingCall("get_messages", lambda: None)
+            if not is_taken:
+                call.done = functools.partial(self._take_look, call, self._steps)
+                self.protocol.calls.begin(call)
+                self._look = call
+        if is_taken:
+            # The engine owes an answer to an earlier request, and does not give it.
+            self._reader.settle(call, self._steps)
+        else:
+            transport.enqueue(codec.dumps(frames.get_messages(self.protocol.known_id)))
+        return now + QUIET
+
+    def _take_look(self, call: PendingCall, steps: int) -> None:
+        self._look = None
+        self._reader.settle(call, steps)
 
 
 def _say_farewell(transport: Transport | None, farewell: Frame | None, deadline: Deadline | None) -> None:

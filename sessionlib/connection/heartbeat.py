@@ -1,4 +1,4 @@
-"""One thread that keeps all sessions of the process alive, and notices links that have died."""
+"""One thread that keeps all sessions of the process alive, and notices connections that have died."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sessionlib.connection.options import ConnectionOptions
 from sessionlib.protocol import codec, frames
 from sessionlib.transport.base import Transport
 
-__all__ = ["Monitored", "PingSchedule", "abandon", "unwatch", "watch"]
+__all__ = ["Monitored", "PingSchedule", "discard", "unwatch", "wake_by", "watch"]
 
 logger = logging.getLogger("sessionlib")
 
@@ -41,19 +41,19 @@ class PingSchedule:
         self._pinged = 0.0
 
     def begin(self, now: float) -> float:
-        """Counts from now, and gives the time of the first beat."""
+        """Counts from now, and returns the time of the first beat."""
         self._next = self._after(now)
         return min(self._next, self.rest(now))
 
     def rest(self, now: float) -> float:
-        """Gives the time of the next beat when there is no link."""
+        """Returns the time of the next beat when there is no connection."""
         return now + min(self._session_interval, self._patience)
 
     def beat(self, transport: Transport, session_id: str, now: float) -> float:
-        """Sends what is due without waiting, ends a link that is silent, and gives the time of the next beat."""
+        """Sends what is due without waiting, ends a silent connection, and returns the time of the next beat."""
         silent_for = now - transport.last_received_at
         if silent_for >= self._patience:
-            logger.info("! session %s: nothing heard for %.1f s", session_id, silent_for)
+            logger.info("! session %s: nothing received for %.1f s", session_id, silent_for)
             transport.abort()
             return self.rest(now)
         # Where the session's pings are answered, others would show no more than they do.
@@ -62,6 +62,8 @@ class PingSchedule:
             transport.ping()
         if now >= self._next:
             self._next = self._after(now)
+            # Before it leaves, or its answer could come first.
+            transport.traffic.pings.append(time.monotonic())
             transport.enqueue(codec.dumps_text(frames.ping_session(session_id)))
         return min(self._next, self._ping_due(transport), transport.last_received_at + self._patience)
 
@@ -74,32 +76,33 @@ class PingSchedule:
 
 
 class Monitored(Protocol):
-    """What can be kept alive."""
+    """What the heartbeat thread keeps alive."""
 
     def beat(self, now: float) -> float:
-        """Does what is due without ever waiting, and gives the time of the next beat."""
+        """Does what is due without ever blocking, and returns the time of the next beat."""
 
     def close_nowait(self) -> None:
-        """Ends it without waiting: nobody has a use for it any more."""
+        """Ends it without blocking, as nothing refers to it any more."""
 
 
 class HeartbeatThread:
-    """Calls each heart when its time has come; its thread lives for as long as there are any."""
+    """Calls each monitored object when its time has come; its thread lives for as long as there are any."""
 
     def __init__(self) -> None:
-        # Protects the hearts, their times, and whether the thread runs.
+        # Protects the times, and whether the thread runs.
         self._changed = threading.Condition(threading.Lock())
-        self._due: list[tuple[float, int, Monitored]] = []
-        self._hearts: set[Monitored] = set()
+        # An entry counts only if its time is the one that is noted for its object.
+        self._queue: list[tuple[float, int, Monitored]] = []
+        self._due: dict[Monitored, float] = {}
         # What the garbage collector found. It may run inside our lock, and only leaves it here.
-        self._abandoned: deque[Monitored] = deque()
+        self._discarded: deque[Monitored] = deque()
         self._order = itertools.count()
         self._thread: threading.Thread | None = None
 
-    def watch(self, heart: Monitored, first: float) -> None:
+    def watch(self, monitored: Monitored, first: float) -> None:
+        """See `watch`."""
         with self._changed:
-            self._hearts.add(heart)
-            heapq.heappush(self._due, (first, next(self._order), heart))
+            self._schedule(monitored, first)
             self._changed.notify()
             if self._thread is None:
                 # A daemon: it must not keep a script alive that forgot to disconnect.
@@ -107,111 +110,117 @@ class HeartbeatThread:
                 thread.start()  # if there can be no more threads, the next session tries again
                 self._thread = thread
 
-    def unwatch(self, heart: Monitored) -> None:
+    def wake_by(self, monitored: Monitored, at: float) -> None:
+        """See `wake_by`."""
+        due = self._due.get(monitored)  # without the lock, as every post passes here and hardly any is the first
+        if due is None or due <= at:
+            return
         with self._changed:
-            self._forget(heart)
+            due = self._due.get(monitored)
+            if due is not None and at < due:
+                self._schedule(monitored, at)
+                self._changed.notify()
+
+    def unwatch(self, monitored: Monitored) -> None:
+        """See `unwatch`."""
+        with self._changed:
+            self._due.pop(monitored, None)
             self._changed.notify()
 
-    def abandon(self, heart: Monitored) -> None:
-        self._abandoned.append(heart)
-        # Who holds the lock, if it is not the very thread that this runs on, looks before it waits; at
-        # worst the heart is let go with the next beat of any.
+    def discard(self, monitored: Monitored) -> None:
+        """See `discard`."""
+        self._discarded.append(monitored)
+        # The thread that holds the lock, if it is not the very thread that this runs on, looks before it waits; at
+        # worst the object is closed with the next beat of any.
         if self._changed.acquire(blocking=False):
             try:
                 self._changed.notify()
             finally:
                 self._changed.release()
 
+    def _schedule(self, monitored: Monitored, at: float) -> None:
+        self._due[monitored] = at
+        heapq.heappush(self._queue, (at, next(self._order), monitored))
+
     def _run(self) -> None:
-        while self._go_round():
-            pass
+        while True:
+            due = self._wait()
+            if due is None:
+                return
+            for monitored, was_due in due:
+                try:
+                    following = monitored.beat(time.monotonic())
+                except Exception:  # one session's failure must not stop the others' beats
+                    logger.exception("! a heartbeat failed")
+                    following = time.monotonic() + SESSION_PING_INTERVAL
+                with self._changed:
+                    if self._due.get(monitored) == was_due:  # neither forgotten nor woken meanwhile
+                        self._schedule(monitored, following)
+            del due, monitored  # nothing here keeps a session alive while it waits
 
-    def _go_round(self) -> bool:
-        """Calls the hearts whose time has come next; False when none are left."""
-        due = self._wait()
-        if due is None:
-            return False
-        times = [(_beat(heart), heart) for heart in due]
-        with self._changed:
-            for following, heart in times:
-                if heart in self._hearts:
-                    heapq.heappush(self._due, (following, next(self._order), heart))
-        return True
-
-    def _forget(self, heart: Monitored) -> None:
-        self._hearts.discard(heart)
-        if not self._hearts:
-            self._due.clear()
-
-    def _wait(self) -> list[Monitored] | None:
-        """Waits for hearts whose time has come, lets abandoned ones go, and gives None when none are left."""
+    def _wait(self) -> list[tuple[Monitored, float]] | None:
+        """Waits for objects whose time has come, and closes discarded ones; None when none are left."""
         while True:
             with self._changed:
-                abandoned = self._abandoned.popleft() if self._abandoned else None
-                if abandoned is not None:
-                    self._forget(abandoned)
-                elif not self._hearts:
+                discarded = self._discarded.popleft() if self._discarded else None
+                if discarded is not None:
+                    self._due.pop(discarded, None)
+                elif not self._due:
+                    self._queue.clear()
                     self._thread = None
                     return None
                 elif due := self._take_due(time.monotonic()):
                     return due
                 else:
-                    self._changed.wait(self._due[0][0] - time.monotonic() if self._due else None)
-            if abandoned is not None:
-                _let_go(abandoned)
+                    self._changed.wait(self._queue[0][0] - time.monotonic() if self._queue else None)
+            if discarded is not None:
+                try:
+                    discarded.close_nowait()
+                except Exception:
+                    logger.exception("! a session could not be closed")
 
-    def _take_due(self, now: float) -> list[Monitored]:
+    def _take_due(self, now: float) -> list[tuple[Monitored, float]]:
         due = []
-        while self._due and self._due[0][0] <= now:
-            heart = heapq.heappop(self._due)[2]
-            if heart in self._hearts:
-                due.append(heart)
+        while self._queue and (self._queue[0][0] <= now or self._due.get(self._queue[0][2]) != self._queue[0][0]):
+            at, _, monitored = heapq.heappop(self._queue)
+            if self._due.get(monitored) == at:
+                due.append((monitored, at))
         return due
 
 
-def _beat(heart: Monitored) -> float:
-    try:
-        return heart.beat(time.monotonic())
-    except Exception:  # one session's failure must not stop the others' hearts
-        logger.exception("! a heartbeat failed")
-        return time.monotonic() + SESSION_PING_INTERVAL
+_heartbeat = HeartbeatThread()
 
 
-def _let_go(heart: Monitored) -> None:
-    try:
-        heart.close_nowait()
-    except Exception:
-        logger.exception("! a session could not be let go")
-
-
-_keeper = HeartbeatThread()
-
-
-def watch(heart: Monitored, first: float) -> None:
-    """Begins to call a heart's `beat`.
+def watch(monitored: Monitored, first: float) -> None:
+    """Begins to call an object's `Monitored.beat`.
 
     Args:
-        heart: What to keep alive.
-        first: The time of its first beat, on the monotonic clock; each beat tells the next.
+        monitored: What to keep alive.
+        first: The time of its first beat, on the monotonic clock; each beat returns that of the next.
     """
-    _keeper.watch(heart, first)
+    _heartbeat.watch(monitored, first)
 
 
-def unwatch(heart: Monitored) -> None:
-    """Stops calling a heart; it may be in a beat still."""
-    _keeper.unwatch(heart)
+def wake_by(monitored: Monitored, at: float) -> None:
+    """Has an object's next beat at a time, if it is not due before that."""
+    _heartbeat.wake_by(monitored, at)
 
 
-def abandon(heart: Monitored) -> None:
-    """Has a heart let go of on the keeper's thread, soon; takes no lock, and may run at any moment."""
-    _keeper.abandon(heart)
+def unwatch(monitored: Monitored) -> None:
+    """Stops calling an object; it may be in a beat still."""
+    _heartbeat.unwatch(monitored)
 
 
-def _start_anew() -> None:
-    # The thread did not come along into the child, and its lock may have.
-    global _keeper
-    _keeper = HeartbeatThread()
+def discard(monitored: Monitored) -> None:
+    """Schedules an abandoned connection for closing on the heartbeat thread. Lock-free; safe in a finalizer."""
+    _heartbeat.discard(monitored)
+
+
+def _start_again_in_child() -> None:
+    # The thread did not come along into the child, and its lock may have been held.
+    global _heartbeat
+    _heartbeat = HeartbeatThread()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+    os.register_at_fork(after_in_child=_start_again_in_child)

@@ -1,41 +1,39 @@
-"""Opening a link and joining a session over it, while nobody else reads."""
+"""Opening a connection, and the requests that join a session over it while no other thread reads."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import threading
 from typing import Any
 
 from sessionlib import hooks
 from sessionlib._util.timing import Deadline
 from sessionlib.config import Endpoint
-from sessionlib.connection.metered import LoggingTransport
+from sessionlib.connection.metered import logged
 from sessionlib.connection.options import ConnectionOptions, Owner
-from sessionlib.connection.replies import ReplyLane
 from sessionlib.errors import (
     AuthenticationError,
+    SessionConnectionError,
     SessionDisconnectedError,
     SessionError,
+    SessionlibError,
     SessionProtocolError,
-    SessionTerminatedError,
     SessionTimeoutError,
 )
 from sessionlib.events import SessionEvent
 from sessionlib.net.connect import CancelToken
 from sessionlib.protocol import codec, frames
-from sessionlib.protocol.client import Intake
-from sessionlib.protocol.parser import Frame, parse_frame
+from sessionlib.protocol.client import ClientProtocol
+from sessionlib.protocol.frames import Frame
 from sessionlib.protocol.recovery import gap
 from sessionlib.streams.stats import Counters
 from sessionlib.transport.base import Transport
 
-__all__ = ["Joiner", "load_transport"]
-
-Live = list[SessionEvent]
+__all__ = ["Dialer", "as_transient", "create", "fetch_history", "join", "load_transport"]
 
 
 def load_transport() -> None:
-    """Loads what connects: with websocket-client, half of what there is to load.
+    """Imports what connects: with websocket-client, half of what there is to import.
 
     Not when the package is imported, and not while a session connects, when it may lack a descriptor.
     """
@@ -43,175 +41,178 @@ def load_transport() -> None:
         importlib.import_module(name)
 
 
-class Joiner:
-    """Connects to an engine and creates, joins or joins again one session.
+class Dialer:
+    """Opens connections to one engine, one at a time, until it is cancelled.
 
     Args:
-        endpoint: Where the engine is.
-        owner: Whom a new session is with; not needed with ``session_id``.
-        session_id: The session to join; None creates one.
-        options: How the link behaves.
-        gauges: What counts what passes.
-
-    Attributes:
-        host: Host and port of the engine, for messages.
-        intake: What sorts the session's frames.
+        endpoint: Where the engine is, and the key.
+        options: How a connection behaves.
+        protocol: Whose connections they are, for the log.
+        counters: What counts.
+        leaving: Set when the client is leaving: from then on every attempt fails.
     """
 
     def __init__(
         self,
         endpoint: Endpoint,
-        owner: Owner | None,
-        session_id: str | None,
         options: ConnectionOptions,
-        gauges: Counters,
+        protocol: ClientProtocol,
+        counters: Counters,
+        leaving: threading.Event,
     ) -> None:
-        self.host = endpoint.host
-        self.replies = ReplyLane("get_messages")
-        self.intake = Intake(session_id, self.replies)
         self._endpoint = endpoint
-        self._gauges = gauges
-        self._owner = owner
         self._options = options
-        self._cancelled = False
-        self._attempt = CancelToken()
-
-    @property
-    def session_id(self) -> str | None:
-        """The session's id; None before one was created."""
-        return self.intake.session_id
-
-    @property
-    def known_id(self) -> str:
-        """The session's id, once there is one."""
-        assert self.intake.session_id is not None
-        return self.intake.session_id
+        self._protocol = protocol
+        self._counters = counters
+        self._leaving = leaving
+        self._token = CancelToken()
 
     def cancel(self) -> None:
-        """Makes this and any further attempt fail at once, and ends a link that was opened."""
-        self._cancelled = True
-        self._attempt.cancel()
+        """Makes the attempt under way fail at once, and every further one if the client is leaving."""
+        self._token.cancel()
 
-    def connect(self, deadline: Deadline, join: Callable[[Transport, Deadline], None]) -> Transport:
-        """Opens a link and joins over it.
+    def check(self) -> None:
+        """Makes sure that the latest attempt was not cancelled.
 
-        Args:
-            deadline: When to give up.
-            join: Joins; gets the link and the deadline.
+        Raises:
+            SessionDisconnectedError: It was.
+        """
+        self._token.check()
+
+    def open(self, deadline: Deadline) -> Transport:
+        """Opens a connection.
 
         Raises:
             ConfigurationError: There is no usable API key.
             SessionConnectionError: The engine cannot be reached.
             HandshakeError: It refused the connection.
-            SessionError: It refused the session.
             SessionTimeoutError: It took too long.
-            SessionDisconnectedError: The attempt was cancelled, or the link broke.
+            SessionDisconnectedError: The attempt was cancelled.
+            Exception: What a callable ``api_key`` raised.
         """
         try:
-            return self._try(deadline, join)
+            return self._try(deadline)
         except AuthenticationError:
-            # A key that is asked for anew may just have been replaced.
+            # A key that is asked for at each connection may just have been replaced.
             if not callable(self._endpoint.source):
                 raise
-            return self._try(deadline, join)
+            return self._try(deadline)
 
-    def _try(self, deadline: Deadline, join: Callable[[Transport, Deadline], None]) -> Transport:
-        self._attempt = attempt = CancelToken()
-        if self._cancelled:
-            attempt.cancel()
-        transport = self._open(deadline, attempt)
-        try:
-            join(transport, deadline)
-            attempt.check()
-        except BaseException:
-            transport.release()
-            attempt.check()
-            raise
-        return transport
+    def _try(self, deadline: Deadline) -> Transport:
+        from sessionlib.transport.websocket import open_websocket  # long since imported: `load_transport`
 
-    def _open(self, deadline: Deadline, attempt: CancelToken) -> Transport:
-        from sessionlib.transport.websocket import open_websocket  # long since loaded: `load_transport`
-
-        endpoint, options = self._endpoint, self._options
-
-        used = ""
+        self._token = token = CancelToken()
+        if self._leaving.is_set():
+            token.cancel()
+        endpoint, options, used = self._endpoint, self._options, [""]
 
         def dial(key: str) -> Transport:
-            nonlocal used
-            used = key
+            used[0] = key
             return open_websocket(
                 endpoint.session_url,
                 key,
                 deadline,
-                attempt,
+                token,
                 max_message_size=options.max_message_size,
                 tls=options.tls,
                 proxy=options.proxy,
+                proxy_always=options.proxy_always,
+                headers=options.headers,
             )
 
-        stand_in = hooks.network_hook()
-        opened = dial(endpoint.key()) if stand_in is None else stand_in.open(endpoint, dial, deadline, attempt)
-        return LoggingTransport(opened, self._gauges, lambda: self.session_id, used)
+        hook = hooks.network_hook()
+        opened = dial(self._key(deadline, token)) if hook is None else hook.open(endpoint, dial, deadline, token)
+        opened.traffic = self._counters
+        self._counters.begin_link()
+        return logged(opened, lambda: self._protocol.session_id, used[0])
 
-    def join(self, transport: Transport, deadline: Deadline) -> Live:
-        """Creates the session if there is none yet, and joins it; gives what else came."""
-        live: Live = []
-        if self.session_id is None:
-            assert self._owner is not None
-            request = frames.create_session(self._owner.object_type, self._owner.object_id)
-            live = self._ask(transport, request, "session_created", deadline)[1]
-        return live + self.join_again(transport, deadline)[1]
+    def _key(self, deadline: Deadline, token: CancelToken) -> str:
+        """Asks for the key; on a thread of its own if that may block, so that deadlines and cancelling hold."""
+        if not callable(self._endpoint.source):
+            return self._endpoint.key()
+        result: list[str | BaseException] = []
+        done = threading.Event()
 
-    def join_again(self, transport: Transport, deadline: Deadline) -> tuple[Frame, Live]:
-        """Joins the session; gives the ack, and what else came."""
-        return self._ask(transport, frames.connect_session(self.known_id), "connect_session", deadline)
+        def ask() -> None:
+            try:
+                result.append(self._endpoint.key())
+            except BaseException as error:  # noqa: BLE001 - it is raised where the key is needed
+                result.append(error)
+            finally:
+                done.set()
 
-    def history(self, transport: Transport, deadline: Deadline) -> tuple[list[Any], Live]:
-        """Gets the session's messages, and what else came: a gap if the engine refuses them."""
+        # A daemon: a callable that never returns must not hold up the interpreter's exit.
+        thread = threading.Thread(target=ask, name="sessionlib-key", daemon=True)
         try:
-            reply, live = self._ask(transport, frames.get_messages(self.known_id), "get_messages", deadline)
-        except (SessionDisconnectedError, SessionTimeoutError, SessionProtocolError):
-            raise
-        except SessionError as error:
-            return [], [gap(self.known_id, f"the history is not to be had: {error}")]
-        messages = reply.get("messages")
-        return (messages if isinstance(messages, list) else []), live
-
-    def _ask(self, transport: Transport, request: Frame, reply_type: str, deadline: Deadline) -> tuple[Frame, Live]:
-        """Sends a request and reads until its reply; gives both the reply and what else came."""
-        transport.send(codec.dumps(request), deadline)
-        live: Live = []
-        reply: Frame | None = None
-        while reply is None:
-            for frame in map(parse_frame, transport.recv(deadline)):
-                if reply is None and _refuses(frame, request["type"]):
-                    raise self._refused(request, frame)
-                if frame["type"] == reply_type and reply is None:
-                    reply = frame
-                    if self.session_id is None:  # what comes right behind it may belong to the new session
-                        self.intake.session_id = _created_id(frame)
-                else:
-                    event = self.intake.take(frame)
-                    if event is not None:
-                        live.append(event)
-        return reply, live
-
-    def _refused(self, request: Frame, frame: Frame) -> SessionError:
-        about = self.session_id or f"{request.get('object_type')} {request.get('object_id')}"
-        told = frame.get("error") or "it did not say why"
-        kind = SessionTerminatedError if frame.get("code") == "session_terminated" else SessionError
-        return kind(f"the engine refused {request['type']} for {about}: {told}", session_id=self.session_id)
+            thread.start()
+        except RuntimeError as error:  # no more threads
+            raise SessionConnectionError(f"the API key cannot be asked for: {error}", transient=True) from error
+        if not token.wait_for(done, deadline):
+            raise SessionTimeoutError(f"the api_key callable did not return within {deadline.timeout:g} s")
+        thread.join()
+        key = result[0]
+        if isinstance(key, BaseException):
+            raise key
+        return key
 
 
-def _created_id(frame: Frame) -> str:
-    session_id = frame.get("session_id")
-    if not isinstance(session_id, str) or not session_id:
-        raise SessionProtocolError("the engine created a session without telling its id")
-    return session_id
+def create(protocol: ClientProtocol, transport: Transport, owner: Owner, deadline: Deadline) -> list[SessionEvent]:
+    """Creates a session; returns the events that came meanwhile."""
+    request = frames.create_session(owner.object_type, owner.object_id)
+    return _ask(protocol, transport, request, "session_created", deadline)[1]
 
 
-def _refuses(frame: Frame, request_type: str) -> bool:
-    """Whether a frame tells that a request failed; an error that names no request does as well."""
-    if frame["type"] == "error":
-        return frame.get("request_type") in (request_type, None)
-    return frame["type"] == request_type and frame.get("success") is False
+def join(
+    protocol: ClientProtocol, transport: Transport, deadline: Deadline, *, again: bool = False
+) -> tuple[Frame, list[SessionEvent]]:
+    """Joins the session; returns the ack, and the events that came meanwhile."""
+    request = frames.connect_session(protocol.known_id)
+    return _ask(protocol, transport, request, "connect_session", deadline, again=again)
+
+
+def fetch_history(
+    protocol: ClientProtocol, transport: Transport, deadline: Deadline
+) -> tuple[list[Any], list[SessionEvent]]:
+    """Gets the session's messages; returns them, and the events that came meanwhile: a gap if the engine refuses."""
+    try:
+        request = frames.get_messages(protocol.known_id)
+        reply, live = _ask(protocol, transport, request, "get_messages", deadline, again=True)
+    except (SessionDisconnectedError, SessionTimeoutError, SessionProtocolError):
+        raise
+    except SessionError as error:
+        return [], [gap(protocol.known_id, f"the history is unavailable: {error}")]
+    messages = reply.get("messages")
+    return (messages if isinstance(messages, list) else []), live
+
+
+def _ask(
+    protocol: ClientProtocol,
+    transport: Transport,
+    request: Frame,
+    reply_type: str,
+    deadline: Deadline,
+    *,
+    again: bool = False,
+) -> tuple[Frame, list[SessionEvent]]:
+    """Sends a request and reads until its reply; returns the reply, and the events that came with it."""
+    transport.send(codec.dumps(request), deadline)
+    live: list[SessionEvent] = []
+    reply: Frame | None = None
+    while reply is None:
+        for frame in map(protocol.frame_of, transport.recv(deadline)):
+            if reply is None and protocol.match_join(frame, request, reply_type, again=again):
+                reply = frame
+                continue
+            event = protocol.event_of(frame)
+            if event is not None:
+                live.append(event)
+    return reply, live
+
+
+def as_transient(error: Exception) -> SessionlibError:
+    """Returns what a callable ``api_key`` raised as an error that a later try may not meet."""
+    if isinstance(error, SessionlibError):
+        return error
+    wrapped = SessionConnectionError(f"the api_key callable raised {type(error).__name__}", transient=True)
+    wrapped.__cause__ = error
+    return wrapped

@@ -1,6 +1,6 @@
-"""A link as others see it from within: what passes is counted, and told to the log where that is asked for.
+"""The wire log: what passes over a connection, one line at level DEBUG of the logger ``sessionlib`` for each message.
 
-Each line begins with what it is: ``<`` received, ``>`` sent, ``%`` keepalive, ``!`` trouble. It tells a frame's type
+Each line begins with what it is: ``<`` received, ``>`` sent, ``%`` keepalive, ``!`` trouble. It has a frame's type
 and size and nothing of its content, unless the logger ``sessionlib.content`` was itself set to DEBUG.
 """
 
@@ -13,45 +13,66 @@ from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionlibError
 from sessionlib.protocol import codec
 from sessionlib.protocol.codec import Payload
-from sessionlib.streams.stats import Counters
-from sessionlib.transport.base import Transport
+from sessionlib.transport.base import Traffic, Transport
 
-__all__ = ["LoggingTransport"]
+__all__ = ["LoggingTransport", "logged"]
 
 logger = logging.getLogger("sessionlib")
 content_logger = logging.getLogger("sessionlib.content")
 
 KEEPALIVE = frozenset({"ping_session", "pong"})
-_PING = b'{"type":"ping_session"'
+# So many bytes of a message's content are logged.
 _SHOWN = 2000
 
 
+def logged(transport: Transport, session_id: Callable[[], str | None], key: str = "") -> Transport:
+    """Has what passes over a new connection logged, where the log wants it.
+
+    Args:
+        transport: The connection.
+        session_id: Returns the session's id, or None before it was created.
+        key: The API key that the connection was opened with, which is never logged; "" when there was none.
+
+    Returns:
+        A `LoggingTransport` around it, or ``transport`` itself while the logger is not set to DEBUG: a level that is
+        changed later holds from the next connection on.
+    """
+    return LoggingTransport(transport, session_id, key) if logger.isEnabledFor(logging.DEBUG) else transport
+
+
 class LoggingTransport:
-    """A `Transport` around another one.
+    """A `Transport` around another one that logs what passes.
 
     Args:
         inner: The other one.
-        gauges: What counts.
-        session_id: Tells whose link it is.
-        key: The key that it was opened with, which is never told; "" when there was none.
+        session_id: Returns the session's id.
+        key: What is never logged.
 
     Attributes:
         inner: The other one.
     """
 
-    def __init__(self, inner: Transport, gauges: Counters, session_id: Callable[[], str | None], key: str = "") -> None:
+    def __init__(self, inner: Transport, session_id: Callable[[], str | None], key: str = "") -> None:
         self.inner = inner
-        self._gauges = gauges
         self._session_id = session_id
         self._key = key
         self._closing = False
-        self._received = 0
-        gauges.begin_link()
+        # The latest message in fragments, as it was given and as it is passed on.
+        self._message_given: object = None
+        self._message: Iterable[tuple[bytes, bool]] = ()
 
     @property
-    def has_partial_message(self) -> bool:
-        """See `Transport.has_partial_message`."""
-        return self.inner.has_partial_message
+    def traffic(self) -> Traffic:
+        """See `Transport.traffic`."""
+        return self.inner.traffic
+
+    @traffic.setter
+    def traffic(self, traffic: Traffic) -> None:
+        self.inner.traffic = traffic
+
+    def has_left(self, message: object) -> bool:
+        """See `Transport.has_left`."""
+        return self.inner.has_left(self._message if message is self._message_given else message)
 
     @property
     def last_received_at(self) -> float:
@@ -64,32 +85,24 @@ class LoggingTransport:
         return self.inner.bytes_received
 
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
-        """Waits for messages; see `Transport.recv`."""
+        """See `Transport.recv`."""
         try:
             messages = self.inner.recv(deadline)
         except SessionlibError as error:
-            if not self._closing:
+            if not self._closing:  # the end that this client asked for is no trouble
                 logger.debug("! session %s: %s", self._session_id(), error)
             raise
-        gauges = self._gauges
-        gauges.messages_in += len(messages)
-        received = self.inner.bytes_received
-        gauges.bytes_in += received - self._received
-        self._received = received
-        if logger.isEnabledFor(logging.DEBUG):
-            for message in messages:
-                self._tell("<", bytes(message))
+        for message in messages:
+            self._log("<", bytes(message))
         return messages
 
     def send(self, payload: bytes, deadline: Deadline) -> None:
-        """Sends one message; see `Transport.send`."""
-        if logger.isEnabledFor(logging.DEBUG):
-            self._tell(">", payload)
+        """See `Transport.send`."""
+        self._log(">", payload)
         self.inner.send(payload, deadline)
-        self._gauges.sent(len(payload))
 
     def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
-        """Sends one message in pieces; see `Transport.send_pieces`."""
+        """See `Transport.send_pieces`."""
         size = 0
 
         def counted() -> Iterator[tuple[bytes, bool]]:
@@ -98,53 +111,48 @@ class LoggingTransport:
                 size += len(piece)
                 yield piece, is_last
 
-        self.inner.send_pieces(counted(), deadline)
-        self._gauges.sent(size)
+        self._message_given, self._message = pieces, counted()
+        self.inner.send_pieces(self._message, deadline)
         logger.debug("> session %s a post with files, %d bytes", self._session_id(), size)
 
     def enqueue(self, payload: bytes) -> None:
-        """Leaves one small message to be sent; see `Transport.enqueue`."""
-        if payload.startswith(_PING):
-            self._gauges.pinged()
-        if logger.isEnabledFor(logging.DEBUG):
-            self._tell(">", payload)
-        self._gauges.sent(len(payload))
+        """See `Transport.enqueue`."""
+        self._log(">", payload)
         self.inner.enqueue(payload)
 
     def ping(self) -> None:
-        """Leaves a WebSocket ping to be sent; see `Transport.ping`."""
+        """See `Transport.ping`."""
         logger.debug("%% session %s ping", self._session_id())
         self.inner.ping()
 
     def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
-        """Starts the closing handshake; see `Transport.close`."""
+        """See `Transport.close`."""
         self._closing = True
         self.inner.close(code, reason, deadline)
 
     def abort(self) -> None:
-        """Ends the connection at once; see `Transport.abort`."""
+        """See `Transport.abort`."""
         self.inner.abort()
 
     def release(self) -> None:
-        """Gives the socket back; see `Transport.release`."""
+        """See `Transport.release`."""
         self._closing = True
         self.inner.release()
 
-    def _tell(self, sign: str, payload: bytes) -> None:
-        frame_type = _type_of(payload)
+    def _log(self, sign: str, payload: bytes) -> None:
+        if not logger.isEnabledFor(logging.DEBUG):  # the level was changed meanwhile
+            return
+        try:
+            frame = codec.loads(payload)
+        except ValueError:
+            frame = None
+        frame_type = frame.get("type") if isinstance(frame, dict) else None
+        # A type is the peer's text: control characters could forge lines of the log.
+        name = frame_type[:80] if isinstance(frame_type, str) and frame_type.isprintable() else "(no frame)"
         content = ""
         # Its own level, and not one that it inherits: content is for those who ask for it.
         if content_logger.level == logging.DEBUG:
             text = payload[:_SHOWN].decode("utf-8", "replace")
             content = f" {text.replace(self._key, '***') if self._key else text}"
-        sign = "%" if frame_type in KEEPALIVE else sign
-        logger.debug("%s session %s %s, %d bytes%s", sign, self._session_id(), frame_type, len(payload), content)
-
-
-def _type_of(payload: bytes) -> str:
-    try:
-        frame = codec.loads(payload)
-    except ValueError:
-        return "(no frame)"
-    told = frame.get("type") if isinstance(frame, dict) else None
-    return told[:80] if isinstance(told, str) and told.isprintable() else "(no frame)"
+        sign = "%" if name in KEEPALIVE else sign
+        logger.debug("%s session %s %s, %d bytes%s", sign, self._session_id(), name, len(payload), content)

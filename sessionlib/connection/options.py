@@ -1,20 +1,19 @@
-"""How a connection behaves, whom it is with, and what it tells: values and names."""
+"""How a connection behaves, whom a session is with, and what a connection reports: values and names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from sessionlib.protocol.client import SessionState
 from sessionlib.protocol.turns import PendingPost
 from sessionlib.streams.hub import OnRequest
-from sessionlib.streams.mailbox import TimedMailbox
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Callbacks", "ConnectionOptions", "Owner", "Post"]
+__all__ = ["Callbacks", "ConnectionOptions", "Owner"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class ConnectionOptions:
     """How a connection behaves; times are in seconds.
 
     Attributes:
-        reconnect: Whether a lost link is re-opened.
+        reconnect: Whether a lost connection is opened again.
         reconnect_delay: The longest wait before the first try; it doubles with each.
         reconnect_max_delay: The longest wait before any try.
         reconnect_timeout: How long to go on trying; None for ever.
@@ -48,7 +47,9 @@ class ConnectionOptions:
         close_timeout: Time that the engine gets to answer the closing handshake.
         backlog_size: How many events wait for the next listener while none is open.
         tls: What to verify the engine by; None for the system's certificates.
-        proxy: URL of the proxy to go through; "" for none; None for what the environment says.
+        proxy: URL of the proxy to go through; "" for none; None for what the environment sets.
+        proxy_always: Whether ``proxy`` is used for an engine on this machine too.
+        headers: Further headers of the opening handshake.
     """
 
     reconnect: bool = True
@@ -64,32 +65,23 @@ class ConnectionOptions:
     backlog_size: int = 16384
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     proxy: str | None = field(default=None, repr=False)
+    proxy_always: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Callbacks(NamedTuple):
-    """What a connection tells its session, on the reading thread; none of them may wait.
+    """What a connection reports to its session, mostly on the reading thread; none of them may block.
 
     Attributes:
-        on_request: An event asks for an answer, or tells that an answer was refused; where it comes from. Gives
-            what there is to do once the event is delivered.
-        on_left: Nobody reads the turn of this post any more.
-        on_lost_answer: The answer to the request with this id may not have arrived.
-        on_state: The state has changed.
+        on_request: Enters an event that asks for an answer, or the refusal of an answer; see `Hub`.
+        on_delivered: Gets the same once it is delivered.
+        on_left: Gets the post of a turn whose reader was garbage-collected.
+        on_lost_answer: Gets the id of a request whose answer may not have arrived.
+        on_state: Gets each new state.
     """
 
     on_request: OnRequest
-    on_left: Callable[[PendingPost], None]
-    on_lost_answer: Callable[[str], None]
-    on_state: Callable[[SessionState], None]
-
-
-class Post(NamedTuple):
-    """A message on its way.
-
-    Attributes:
-        ticket: What tells when its turn begins and ends.
-        mailbox: Where the events of that turn go; None when nobody asked for one.
-    """
-
-    ticket: PendingPost
-    mailbox: TimedMailbox | None
+    on_delivered: OnRequest
+    on_left: Callable[[PendingPost], object]
+    on_lost_answer: Callable[[str], object]
+    on_state: Callable[[SessionState], object]

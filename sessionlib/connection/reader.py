@@ -1,17 +1,18 @@
-"""What comes in over a link, and how the session is joined again when that is lost."""
+"""The reading thread: what comes in over a connection, and how the session is joined again when that is lost."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sessionlib._util.retry import Retries, is_transient
 from sessionlib._util.timing import Deadline
-from sessionlib.connection.join import Joiner
-from sessionlib.connection.options import Callbacks, ConnectionOptions
+from sessionlib.connection.join import Dialer, as_transient, create, fetch_history, join
+from sessionlib.connection.options import Callbacks, ConnectionOptions, Owner
+from sessionlib.connection.sender import Sender
 from sessionlib.connection.state import ConnectionState
 from sessionlib.errors import (
     DeliveryUnknownError,
@@ -19,12 +20,13 @@ from sessionlib.errors import (
     SessionError,
     SessionlibError,
     SessionProtocolError,
+    UnansweredError,
 )
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
-from sessionlib.protocol.client import SessionState
+from sessionlib.protocol.client import ClientProtocol, PendingCall, Received, SessionState
 from sessionlib.protocol.codec import Payload
+from sessionlib.protocol.frames import Frame
 from sessionlib.protocol.parser import Run
-from sessionlib.protocol.recovery import PendingPosts, RecoveryTracker
 from sessionlib.streams.hub import Hub
 from sessionlib.streams.stats import Counters
 from sessionlib.transport.base import Transport
@@ -42,34 +44,41 @@ class Reader:
     """Reads one session until it is left or lost for good; the body of its thread.
 
     Args:
-        joiner: Joins the session.
-        hub: Where its events go.
-        link: What the reader keeps up to date.
-        options: How the link behaves.
-        callbacks: What is told.
-        gauges: What counts.
+        protocol: What frames mean.
+        dialer: Opens connections.
+        hub: Where events go.
+        link: The state that the reader keeps up to date.
+        sender: Whose calls fail with the connection.
+        options: How a connection behaves.
+        callbacks: What is reported to the session.
+        counters: What counts.
         leaving: Set when this client is leaving; what the reader meets from then on is no failure.
+        on_turns: Called when something has come that bears on turns; must not block.
     """
 
     def __init__(
         self,
-        joiner: Joiner,
+        protocol: ClientProtocol,
+        dialer: Dialer,
         hub: Hub,
         link: ConnectionState,
+        sender: Sender,
         options: ConnectionOptions,
         callbacks: Callbacks,
-        gauges: Counters,
+        counters: Counters,
         leaving: threading.Event,
+        on_turns: Callable[[], object],
     ) -> None:
-        self._joiner = joiner
-        self._intake = joiner.intake
-        self._replies = joiner.replies
+        self._protocol = protocol
+        self._dialer = dialer
         self._hub = hub
         self._link = link
+        self._sender = sender
         self._reconnect = options.reconnect
         self._callbacks = callbacks
-        self._gauges = gauges
+        self._counters = counters
         self._leaving = leaving
+        self._on_turns = on_turns
         self._retries = Retries(
             leaving.wait,
             delay=options.reconnect_delay,
@@ -77,29 +86,93 @@ class Reader:
             timeout=options.reconnect_timeout,
             attempt_timeout=options.connect_timeout,
         )
-        self._seen: RecoveryTracker | None = None
+        self._steps = 0
         self._illegal: list[float] = []
 
-    # ---- the first link ------------------------------------------------------------------------
+    # ---- joining, first and again --------------------------------------------------------------
 
-    def join(self, transport: Transport, deadline: Deadline) -> None:
-        """Creates or joins the session over a new link, and delivers what came meanwhile.
+    def open(self, owner: Owner | None, deadline: Deadline) -> Transport:
+        """Opens the first connection, creates or joins the session, and delivers what came meanwhile.
+
+        Args:
+            owner: Whom a new session is with; not needed for one that has an id.
+            deadline: When to give up.
 
         Raises:
-            SessionError: The engine refused it, or the link broke.
+            SessionError: The engine refused it, or the connection broke.
+            Exception: What a callable ``api_key`` raised.
         """
-        is_new = self._session_id is None
-        events = self._joiner.join(transport, deadline)
-        self._seen = RecoveryTracker(self._joiner.known_id, from_start=is_new)
-        self._deliver(events)
+        protocol = self._protocol
+        transport = self._dialer.open(deadline)
+        try:
+            events: list[SessionEvent] = []
+            if protocol.session_id is None:
+                assert owner is not None
+                events = create(protocol, transport, owner, deadline)
+            events += join(protocol, transport, deadline)[1]
+            self._deliver(events)
+            self._dialer.check()
+        except BaseException:
+            transport.release()
+            self._dialer.check()
+            raise
+        return transport
 
-    # ---- the reader thread ---------------------------------------------------------------------
+    def _reopen(self, deadline: Deadline) -> Transport:
+        """Opens another connection, joins the session again, and closes the gap from its history."""
+        protocol = self._protocol
+        try:
+            transport = self._dialer.open(deadline)
+        except Exception as error:  # noqa: BLE001 - a callable that gives the key may raise anything
+            transient = as_transient(error)
+            raise transient from transient.__cause__
+        try:
+            ack, live = join(protocol, transport, deadline, again=True)
+            self._retries.succeed()
+            history, more = fetch_history(protocol, transport, deadline)
+            connected = SessionEvent(SessionEventType.SESSION_CONNECTED, protocol.known_id, None, ack)
+            self._hub.dispatch([connected], keep=False)
+            self._close_gap(ack.get("status"), history, live + more)
+            self._counters.reconnects += 1
+            self._dialer.check()
+        except BaseException as error:
+            transport.release()
+            self._dialer.check()
+            if isinstance(error, SessionProtocolError):
+                self._note_illegal(error)
+            raise
+        self._link.change(SessionState.CONNECTED, transport)
+        self._on_turns()
+        return transport
+
+    def _close_gap(self, status: object, history: list[Any], live: list[SessionEvent]) -> None:
+        """Delivers what was missed, then what has come since; fails the posts whose fate is unknown."""
+        with self._hub.lock:
+            unacknowledged = self._protocol.turns.unacknowledged
+            missed = self._protocol.rejoined(status, history, live)
+        for post in unacknowledged:
+            if not post.makes_turn:
+                self._hub.cancel_post(post)
+                self._callbacks.on_lost_answer(post.contents[0])
+            elif post not in missed.found:
+                self._hub.fail(post, self._unknown)
+        self._protocol.recovery.note(missed.events)
+        self._hub.dispatch(missed.events)
+        self._deliver(live)
+        if status == str(ParticipantStatus.IDLE):
+            with self._hub.lock:
+                turns = self._protocol.turns
+                turns.note_idle()
+                steps = turns.steps
+            self._settle_by(history, steps)
+
+    # ---- the reading thread --------------------------------------------------------------------
 
     def run(self, transport: Transport) -> None:
         """Reads, and joins again as often as that is needed, until the session is over.
 
         Args:
-            transport: The link over which it was joined.
+            transport: The connection over which it was joined.
         """
         current: Transport | None = transport
         while current is not None:
@@ -119,98 +192,96 @@ class Reader:
                 del messages  # whose memory is not to be held while nothing comes
         except SessionlibError as error:
             return error
-        except Exception as error:  # a reader that dies quietly would hang everybody
-            logger.exception("! session %s: the reader failed", self._session_id)
+        except Exception as error:  # a reader that dies quietly would hang every caller
+            logger.exception("! session %s: the reader failed", self._protocol.session_id)
             return error
         finally:
             transport.release()
 
+    def _receive(self, messages: list[Payload]) -> None:
+        received: list[Received] = []
+        try:
+            self._protocol.decode(messages, received)
+        finally:
+            for events, runs, reply in received:
+                if events:
+                    self._deliver(events, runs)
+                if reply is not None:
+                    self._take_reply(reply)
+
+    def _take_reply(self, frame: Frame) -> None:
+        with self._hub.lock:
+            matched = self._protocol.calls.match(frame)
+        if isinstance(matched, PendingCall):
+            matched.done()
+        elif not matched:
+            event = self._protocol.event_of(frame)  # an error that answers no call
+            if event is not None:
+                self._deliver([event])
+
+    def _deliver(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> None:
+        self._hub.dispatch(self._protocol.recovery.filter(events, runs))
+        turns = self._protocol.turns
+        if turns.steps != self._steps:
+            self._steps = turns.steps
+            if turns.check_delay() is not None:
+                self._on_turns()
+
     def _note_illegal(self, error: SessionProtocolError) -> None:
-        """Tells of an illegal frame, and decides whether it is worth joining the session again."""
+        """Reports an illegal frame, and decides whether it is worth joining the session again."""
         now = time.monotonic()
         self._illegal = [then for then in self._illegal if now - then < ILLEGAL_PERIOD] + [now]
         error.transient = len(self._illegal) < ILLEGAL_LIMIT
-        told = {"error": f"illegal frame: {error}", "request_type": None}
-        self._hub.dispatch([SessionEvent(SessionEventType.ERROR, self._session_id or "", None, told)])
+        data = {"error": f"illegal frame: {error}", "request_type": None}
+        self._hub.dispatch([SessionEvent(SessionEventType.ERROR, self._protocol.session_id or "", None, data)])
 
-    def _receive(self, messages: list[Payload]) -> None:
-        events: list[SessionEvent] = []
-        runs: list[Run] = []
+    # ---- posts that only the history can settle -----------------------------------------------
 
-        def deliver() -> None:
-            self._deliver(events[:], runs[:])
-            events.clear()
-            runs.clear()
+    def settle(self, call: PendingCall, steps: int) -> None:
+        """Takes the answer to a look at the history; see `Hub.settle`.
 
-        try:
-            self._intake.take_all(messages, events, runs, deliver)
-        finally:
-            if events:
-                self._deliver(events, runs)
+        Args:
+            call: The request; without a reply where the engine refused.
+            steps: `TurnTracker.steps` when it was sent.
+        """
+        messages = None if call.reply is None else call.reply.get("messages")
+        history = messages if isinstance(messages, list) else None
+        turns = self._protocol.turns
+        if history is not None and turns.is_blind and turns.steps == steps:
+            with self._hub.lock:
+                missed = self._protocol.rejoined(None, history, ())
+            self._protocol.recovery.note(missed.events)
+            if missed.events:
+                self._hub.dispatch(missed.events)
+                return
+        self._settle_by(history, steps)
 
-    def _deliver(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> None:
-        assert self._seen is not None
-        if self._reconnect:
-            events = self._seen.filter(events, runs)
-        self._hub.dispatch(events)
+    def _settle_by(self, history: list[Any] | None, steps: int) -> None:
+        for post, arrived in self._hub.settle(history, steps):
+            self._hub.fail(post, self._unanswered if arrived else self._unknown)
 
-    # ---- when the link is lost -----------------------------------------------------------------
+    # ---- when the connection is lost -----------------------------------------------------------
 
     def _resume(self, cause: Exception) -> Transport | None:
-        """Opens the link again; None when the session is over."""
+        """Opens another connection; None when the session is over."""
         if not self._reconnect or not is_transient(cause):
             self._give_up(cause)
             return None
-        assert self._seen is not None
-        self._seen.interrupt()
+        self._protocol.recovery.interrupt()
         try:
             self._link.change(SessionState.RECONNECTING)
-            self._replies.fail(self._broken, for_good=False)
-            return self._retries.run(cause, lambda deadline: self._joiner.connect(deadline, self._rejoin))
-        except Exception as error:  # noqa: BLE001 - a callable that gives the key may raise anything
+            self._sender.fail_calls(self._broken, for_good=False)
+            return self._retries.run(cause, self._reopen)
+        except Exception as error:  # noqa: BLE001 - a reader that dies quietly would hang every caller
             self._give_up(error)
             return None
-
-    def _rejoin(self, transport: Transport, deadline: Deadline) -> None:
-        try:
-            joined, live = self._joiner.join_again(transport, deadline)
-            self._retries.succeed()
-            self._replies.forget_late()
-            history, more = self._joiner.history(transport, deadline)
-        except SessionProtocolError as error:
-            self._note_illegal(error)
-            raise
-        connected = SessionEvent(SessionEventType.SESSION_CONNECTED, self._joiner.known_id, None, joined)
-        self._hub.dispatch([connected], keep=False)
-        self._close_gap(history, live + more, joined.get("status"))
-        self._gauges.reconnects += 1
-        self._link.change(SessionState.CONNECTED, transport)
-
-    def _close_gap(self, history: list[Any], live: list[SessionEvent], status: object) -> None:
-        """Delivers what was missed, then what has come since; fails the posts whose fate is unknown."""
-        assert self._seen is not None
-        posts = self._hub.posts()
-        is_idle = status == str(ParticipantStatus.IDLE) if isinstance(status, str) else None
-        if any(event.participant_status is not None for event in live):
-            is_idle = False  # what goes on, or ends, tells so by itself
-        pending = PendingPosts(posts.unanswered, posts.unacknowledged, posts.running, is_idle)
-        missed = self._seen.catch_up(history, pending)
-        for ticket in posts.unacknowledged:
-            if not ticket.makes_turn:
-                self._hub.withdraw(ticket)
-                self._callbacks.on_lost_answer(ticket.contents[0])
-            elif ticket not in missed.found:
-                self._hub.give_up(ticket, self._unknown)
-        self._seen.note(missed.events)
-        self._hub.dispatch(missed.events)
-        self._deliver(live)
 
     def _give_up(self, cause: Exception) -> None:
         def loss() -> SessionError:
             code, reason = getattr(cause, "code", None), getattr(cause, "reason", "")
             error = SessionDisconnectedError(
-                f"session {self._session_id} lost its connection: {cause}; connect() resumes it",
-                session_id=self._session_id,
+                f"session {self._protocol.session_id} lost its connection: {cause}; connect() resumes it",
+                session_id=self._protocol.session_id,
                 code=code,
                 reason=reason,
             )
@@ -218,21 +289,25 @@ class Reader:
             return error
 
         self._link.change(SessionState.DISCONNECTED, loss=loss)
-        self._replies.fail(loss, for_good=True)
+        self._sender.fail_calls(loss, for_good=True)
         self._hub.end(loss)
 
-    @property
-    def _session_id(self) -> str | None:
-        return self._joiner.session_id
-
     def _broken(self) -> SessionError:
-        return SessionDisconnectedError(
-            f"session {self._session_id}: the connection broke", session_id=self._session_id
-        )
+        session_id = self._protocol.session_id
+        return SessionDisconnectedError(f"session {session_id}: the connection broke", session_id=session_id)
 
     def _unknown(self) -> SessionError:
+        session_id = self._protocol.session_id
         return DeliveryUnknownError(
-            f"session {self._session_id}: the connection broke around a message, and the history does not hold it; "
+            f"session {session_id}: the connection broke around a message, and the history does not hold it; "
             "it was not sent again. Look at get_messages() before doing so.",
-            session_id=self._session_id,
+            session_id=session_id,
+        )
+
+    def _unanswered(self) -> SessionError:
+        session_id = self._protocol.session_id
+        return UnansweredError(
+            f"session {session_id}: the engine reports that it is idle, and its history holds no answer to a message; "
+            "look at get_messages() before sending it again.",
+            session_id=session_id,
         )

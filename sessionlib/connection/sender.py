@@ -1,4 +1,4 @@
-"""What goes out over a link: posts of ours, in their order, and requests that get an answer."""
+"""What goes out over a connection: posts of ours, in their order, and requests that get an answer."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from typing import Union
 
 from sessionlib import hooks
 from sessionlib._util.optional import ByteBar
-from sessionlib._util.timing import Deadline, acquire
-from sessionlib.connection.options import Post
-from sessionlib.connection.replies import ReplyLane
+from sessionlib._util.timing import Deadline, held
 from sessionlib.connection.state import ConnectionState
 from sessionlib.content import PIECE, Bytes, File, Piece, Stream, Upload
-from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
+from sessionlib.errors import SessionDisconnectedError, SessionError, SessionTimeoutError
 from sessionlib.hooks import SessionInfo
 from sessionlib.protocol import codec
-from sessionlib.protocol.parser import Frame
+from sessionlib.protocol.client import PendingCall, PendingCalls
+from sessionlib.protocol.frames import Frame
 from sessionlib.protocol.recovery import summarise
+from sessionlib.protocol.turns import PendingPost
 from sessionlib.streams.hub import Hub
+from sessionlib.streams.mailbox import TimedMailbox
+from sessionlib.transport.base import Transport
 
 __all__ = ["EncodedPost", "Progress", "Sender"]
 
@@ -36,7 +38,7 @@ class EncodedPost:
 
     Args:
         frame: The post; the ``raw_bytes`` of its files are `Upload`s.
-        progress: Hears how many of the files' bytes have left, and of how many; True shows a bar.
+        progress: Called with the number of the files' bytes that have left, and their sum; True shows a bar.
 
     Attributes:
         frame: The post.
@@ -52,7 +54,7 @@ class EncodedPost:
     def __init__(self, frame: Frame, progress: Progress | None = None) -> None:
         self.frame = frame
         self._done = 0
-        self._told: Callable[[int, int | None], object] | None = None
+        self._progress: Callable[[int, int | None], object] | None = None
         self._close_bar: Callable[[], object] | None = None
         self._uploads: list[Upload] = []
         if isinstance(frame.get("content"), str):  # nearly every post is a text
@@ -64,13 +66,13 @@ class EncodedPost:
         self._total = sum(known) if len(known) == len(sizes) else None
         self.payload = None
         if self._total is not None and self._total <= PIECE:
-            # Read now, so that a failure is told before anything is sent.
+            # Read now, so that a failure is raised before anything is sent.
             self.payload = b"".join(self._parts())
         if self._uploads:
             self._show(progress)
 
     def pieces(self) -> Iterator[tuple[bytes, bool]]:
-        """Gives the payload in pieces, from its start, and of each whether it is the last.
+        """Yields the payload in fragments, from its start, and for each whether it is the last.
 
         Raises:
             OSError: A file cannot be read.
@@ -83,17 +85,17 @@ class EncodedPost:
             if held and size + len(part) > _FRAGMENT:
                 yield b"".join(held), False
                 held, size = [], 0
-                self._tell()
+                self._report()
             held.append(part)
             size += len(part)
         yield b"".join(held), True
 
     def finish(self) -> None:
-        """Tells that all of it has left."""
-        self._tell()
+        """Reports that all of it has left."""
+        self._report()
 
     def close(self) -> None:
-        """Lets go of its files."""
+        """Closes its files."""
         for upload in self._uploads:
             upload.close()
         if self._close_bar is not None:
@@ -113,21 +115,21 @@ class EncodedPost:
     def _show(self, progress: Progress | None) -> None:
         if progress is True:
             bar = ByteBar(self._total)
-            self._told, self._close_bar = bar.tell, bar.close
+            self._progress, self._close_bar = bar.tell, bar.close
         elif progress:
             if not callable(progress):
                 raise TypeError(f"progress takes a callable or True, not {type(progress).__name__}")
-            self._told = progress
+            self._progress = progress
 
-    def _tell(self) -> None:
-        if self._told is not None:
-            self._told(self._done, self._total)
+    def _report(self) -> None:
+        if self._progress is not None:
+            self._progress(self._done, self._total)
 
 
 def _around_uploads(frame: Frame) -> tuple[list[bytes], list[Upload]]:
-    """Gives the JSON text of a frame in the parts around its uploads, and these."""
+    """Returns the JSON text of a frame in the parts around its uploads, and these."""
     uploads: list[Upload] = []
-    # Nobody can know it, so no text in the frame holds it.
+    # Random, so no text in the frame holds it.
     mark = os.urandom(16).hex()
 
     def place(value: object) -> str:
@@ -153,26 +155,37 @@ def _base64(pieces: Iterable[Piece]) -> Iterator[bytes]:
 
 
 class Sender:
-    """Sends for one session, from any thread, waiting while its link is being re-opened.
+    """Sends for one session, from any thread, waiting while its connection is being opened again.
 
     Args:
         link: What to write to.
         hub: Where the events of a post's turn go.
-        replies: Where answers come in.
+        calls: The requests without an answer; `Hub.lock` protects them.
         send_timeout: Seconds that a message may take to go out; None for as long as it takes.
-        about: Whose posts they are.
+        info: Whose posts they are, for a turn observer.
+        on_posted: Called when a post has left; must not block.
     """
 
     def __init__(
-        self, link: ConnectionState, hub: Hub, replies: ReplyLane, send_timeout: float | None, about: SessionInfo
+        self,
+        link: ConnectionState,
+        hub: Hub,
+        calls: PendingCalls,
+        send_timeout: float | None,
+        info: SessionInfo,
+        on_posted: Callable[[], object],
     ) -> None:
         self._link = link
-        self._about = about
+        self._info = info
         self._hub = hub
-        self._replies = replies
+        self._calls = calls
         self._send_timeout = send_timeout
-        # Keeps the tickets of posts in the order of their frames.
-        self._posting = threading.Lock()
+        self._on_posted = on_posted
+        # Keeps posts in the order of their frames.
+        self._posting = threading.RLock()
+        # Held for the length of a call, so that calls are one after another, and answers cannot be mixed up.
+        self._calling = threading.RLock()
+        self._failure: Callable[[], SessionError] | None = None
 
     def post(
         self,
@@ -182,8 +195,8 @@ class Sender:
         attend: bool = False,
         within: Deadline | None = None,
         progress: Progress | None = None,
-    ) -> Post:
-        """Sends a message, waiting while the link is being re-opened.
+    ) -> tuple[PendingPost, TimedMailbox | None]:
+        """Sends a message, waiting while the connection is being opened again.
 
         Args:
             frame: A ``post_message`` or ``post_messages``.
@@ -191,80 +204,121 @@ class Sender:
                 replayed after it.
             attend: Whether to open a mailbox for that turn, before the frame leaves.
             within: When to give up, if that is before ``send_timeout``.
-            progress: Hears how many bytes of files have left, and of how many; True shows a bar.
+            progress: Called with the number of the files' bytes that have left, and their sum; True shows a bar.
 
         Returns:
-            The post's ticket, and the mailbox if one was asked for.
+            The post, and the mailbox if one was asked for.
 
         Raises:
-            SessionDisconnectedError: The session is not connected, or its link is lost.
+            SessionDisconnectedError: The session is not connected, or its connection is lost.
             SessionTimeoutError: The message did not go out in time.
-            OSError: A file in it cannot be read; when part of it has left, the link is cut.
+            OSError: A file in it cannot be read; when part of it has left, the connection is closed.
         """
-        outgoing = EncodedPost(frame, progress)
+        encoded = EncodedPost(frame, progress)
         contents = summarise(frame) if makes_turn else (str(frame.get("parent_message_id") or ""),)
         deadline = Deadline(self._send_timeout) if within is None else within.sooner(self._send_timeout)
         try:
             self._link.check_usable()
-            stand_in = hooks.network_hook()
-            if stand_in is not None:
-                self._admit(stand_in, frame, deadline)
-            if not acquire(self._posting, deadline):
-                raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
-            try:
-                return self._post(outgoing, contents, makes_turn, attend, deadline)
-            finally:
-                self._posting.release()
+            hook = hooks.network_hook()
+            if hook is not None:
+                self._pass_hook(hook, frame, deadline)
+            with held(self._posting, deadline, "other messages were still being sent"):
+                return self._post(encoded, contents, makes_turn, attend, deadline)
         finally:
-            outgoing.close()
+            encoded.close()
 
-    def _admit(self, stand_in: hooks.NetworkHook, frame: Frame, deadline: Deadline) -> None:
+    def _pass_hook(self, hook: hooks.NetworkHook, frame: Frame, deadline: Deadline) -> None:
         while True:
             transport = self._link.wait_usable(deadline)
             try:
-                return stand_in.admit(transport, frame, deadline)
+                return hook.admit(transport, frame, deadline)
             except SessionDisconnectedError:
                 self._link.await_loss(transport, deadline)
 
     def _post(
-        self, outgoing: EncodedPost, contents: tuple[str, ...], makes_turn: bool, attend: bool, deadline: Deadline
-    ) -> Post:
+        self, encoded: EncodedPost, contents: tuple[str, ...], makes_turn: bool, attend: bool, deadline: Deadline
+    ) -> tuple[PendingPost, TimedMailbox | None]:
         while True:
             transport = self._link.transport or self._link.wait_usable(deadline)
-            ticket = self._hub.begin_post(makes_turn, contents)
-            observer = hooks.turn_observer()
-            if observer is not None:
-                observer.posted(ticket, outgoing.frame, self._about)
-            mailbox = self._hub.attend(ticket) if attend else None
+            post: PendingPost | None = None
+            message = encoded.payload if encoded.payload is not None else encoded.pieces()
             try:
-                if outgoing.payload is None:
-                    transport.send_pieces(outgoing.pieces(), deadline)
+                # Within, so that an exception out of a signal handler finds the post wherever it strikes.
+                post = PendingPost(makes_turn, contents)
+                mailbox = self._hub.begin_post(post, attend)
+                observer = hooks.turn_observer()
+                if observer is not None:
+                    observer.on_post(post, encoded.frame, self._info)
+                if isinstance(message, bytes):
+                    transport.send(message, deadline)
                 else:
-                    transport.send(outgoing.payload, deadline)
+                    transport.send_pieces(message, deadline)
+                self._on_posted()
+                encoded.finish()
+                return post, mailbox
             except BaseException as error:
-                if not transport.has_partial_message:
-                    self._hub.withdraw(ticket)
-                if mailbox is not None:
-                    self._hub.leave(mailbox)
+                if post is not None:
+                    # Interrupted when it had left, or in the middle: its ack and its turn will come.
+                    self._hub.cancel_post(post, has_left=transport.has_left(message))
                 if not isinstance(error, SessionDisconnectedError):
                     raise
-                self._link.await_loss(transport, deadline)  # not all of it left, so that sending it again is safe
-            else:
-                outgoing.finish()
-                return Post(ticket, mailbox)
+                # Not all of it left, so that sending it again is safe.
+                self._link.await_loss(transport, deadline)
 
     def call(self, frame: Frame, deadline: Deadline) -> Frame:
         """Sends a request that may be repeated, and waits for the engine's answer.
 
         Raises:
-            SessionDisconnectedError: The session is not connected, or its link is lost.
+            SessionDisconnectedError: The session is not connected, or its connection is lost.
             SessionTimeoutError: No answer came in time.
             SessionError: The engine refused.
         """
         payload = codec.dumps(frame)
+        request_type = frame["type"]
         while True:
             transport = self._link.wait_usable(deadline)
             try:
-                return self._replies.call(frame["type"], lambda: transport.send(payload, deadline), deadline)  # noqa: B023
+                with held(self._calling, deadline, f"no answer to {request_type}"):
+                    return self._call(request_type, payload, transport, deadline)
             except SessionDisconnectedError:
                 self._link.await_loss(transport, deadline)
+
+    def _call(self, request_type: str, payload: bytes, transport: Transport, deadline: Deadline) -> Frame:
+        done = threading.Event()
+        call = PendingCall(request_type, done.set)
+        has_left = False
+        try:
+            with self._hub.lock:
+                if self._failure is not None:
+                    raise self._failure()
+                self._calls.begin(call)
+            transport.send(payload, deadline)
+            has_left = True
+            done.wait(deadline.remaining())
+        finally:
+            with self._hub.lock:
+                self._calls.end(call, has_left=has_left)
+        if call.reply is not None:
+            return call.reply
+        if not done.is_set():
+            raise SessionTimeoutError(
+                f"no answer to {request_type} within {deadline.timeout} s; try again, or disconnect"
+            )
+        if isinstance(call.error, SessionError):
+            raise call.error
+        raise SessionError(f"the engine refused {request_type}: {call.error}")
+
+    def fail_calls(self, failure: Callable[[], SessionError], *, for_good: bool) -> None:
+        """Fails every call that waits.
+
+        Args:
+            failure: Makes the error that each gets.
+            for_good: Whether calls to come get it as well.
+        """
+        with self._hub.lock:
+            if for_good:
+                self._failure = failure
+            calls = self._calls.clear()
+        for call in calls:
+            call.error = failure()
+            call.done()

@@ -1,4 +1,4 @@
-"""What state a session's link is in, for whoever waits for another one."""
+"""The state of a session's connection: for threads that wait for another one, and for callbacks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from sessionlib._util.executor import SerialExecutor
 from sessionlib._util.timing import Deadline
-from sessionlib.connection.join import Joiner
 from sessionlib.errors import ForkedSessionError, SessionDisconnectedError, SessionError, SessionTimeoutError
 from sessionlib.protocol.client import SessionState, may_follow
 from sessionlib.transport.base import Transport
@@ -22,28 +21,32 @@ logger = logging.getLogger("sessionlib")
 
 
 class ConnectionState:
-    """The state of one session's link, the transport that goes with it, and why there is none any more.
+    """The state of one session's connection, the transport that goes with it, and why there is none any more.
 
     Args:
-        joiner: Knows the session's id and its engine.
-        on_state: Hears of each change; must not wait.
+        session_id: Returns the session's id.
+        host: Host and port of the engine, for the log.
+        on_state: Called with each new state, in order; must not block.
 
     Attributes:
-        state: Where the link is.
-        transport: What to write to; None while there is no link.
+        state: Where the connection is.
+        transport: What to write to; None while there is no connection.
     """
 
-    def __init__(self, joiner: Joiner, on_state: Callable[[SessionState], None]) -> None:
-        self._joiner = joiner
+    def __init__(
+        self, session_id: Callable[[], str | None], host: str, on_state: Callable[[SessionState], object]
+    ) -> None:
+        self._id = session_id
+        self._host = host
         self._on_state = on_state
         # Protects the state, the transport that goes with it, and why there is none any more.
         self._changed = threading.Condition(threading.Lock())
         self.state = SessionState.CONNECTING
         self.transport: Transport | None = None
         self._loss: Callable[[], SessionError] | None = None
-        # Protects the order in which changes are told: that in which they were made.
-        self._telling = threading.Lock()
-        self._untold: deque[SessionState] = deque()
+        # Protects the order in which changes are reported: that in which they were made.
+        self._reporting = threading.Lock()
+        self._unreported: deque[SessionState] = deque()
         self._pid = os.getpid()
 
     @property
@@ -62,12 +65,12 @@ class ConnectionState:
         transport: Transport | None = None,
         loss: Callable[[], SessionError] | None = None,
     ) -> None:
-        """Moves on, unless the one state cannot come after the other, and tells whoever waits.
+        """Moves on, unless the one state cannot come after the other, and wakes threads that wait for a change.
 
         Args:
             state: The new state.
-            transport: The link that is there from now on.
-            loss: Makes the error that tells why there is none.
+            transport: The transport from now on.
+            loss: Makes the error for calls that find none.
         """
         with self._changed:
             if not may_follow(self.state, state):
@@ -75,19 +78,19 @@ class ConnectionState:
             self.state = state
             self.transport = transport
             self._loss = loss or self._loss
-            self._untold.append(state)
+            self._unreported.append(state)
             self._changed.notify_all()
-        logger.info("= session %s %s at %s", self._session_id, state, self._joiner.host)
-        with self._telling:
-            while self._untold:  # whoever comes first tells the changes of the others as well
-                self._on_state(self._untold.popleft())
+        logger.info("= session %s %s at %s", self._session_id, state, self._host)
+        with self._reporting:
+            while self._unreported:  # the first thread reports the changes of others as well
+                self._on_state(self._unreported.popleft())
 
     def wait_usable(self, deadline: Deadline) -> Transport:
-        """Gives the transport, waiting while the link is being re-opened.
+        """Returns the transport, waiting while the connection is being opened again.
 
         Raises:
-            SessionDisconnectedError: The session is not connected, or its link is lost.
-            SessionTimeoutError: The link was not back in time.
+            SessionDisconnectedError: The session is not connected, or its connection is lost.
+            SessionTimeoutError: The connection was not back in time.
             ForkedSessionError: This is a fork of the process that connected.
         """
         self.check_process()
@@ -105,10 +108,10 @@ class ConnectionState:
             raise self._loss() if self._loss is not None else self.left()
 
     def check_usable(self) -> None:
-        """Makes sure that something can be sent, now or once the link is back.
+        """Makes sure that something can be sent, now or once the connection is back.
 
         Raises:
-            SessionDisconnectedError: The session is not connected, or its link is lost.
+            SessionDisconnectedError: The session is not connected, or its connection is lost.
             ForkedSessionError: This is a fork of the process that connected.
         """
         self.check_process()
@@ -149,14 +152,14 @@ class ConnectionState:
 
     @property
     def _session_id(self) -> str | None:
-        return self._joiner.session_id
+        return self._id()
 
-    def _wait_while(self, lasts: Callable[[], bool], deadline: Deadline, told: str) -> None:
-        """Waits for a change, with the lock; raises what is told, and the time it took, when it is too late."""
+    def _wait_while(self, lasts: Callable[[], bool], deadline: Deadline, message: str) -> None:
+        """Waits for a change, with the lock held; raises SessionTimeoutError with the message when it is too late."""
         while lasts():
             left = deadline.remaining()
             if left == 0.0:
-                raise SessionTimeoutError(f"{told} {deadline.timeout:g} s", session_id=self._session_id)
+                raise SessionTimeoutError(f"{message} {deadline.timeout:g} s", session_id=self._session_id)
             self._changed.wait(left)
 
 
@@ -164,7 +167,7 @@ StateCallback = Callable[[SessionState], object]
 
 
 class StateObservers:
-    """Tells callbacks of changes, one after another on the dispatcher's thread.
+    """Calls callbacks with changes, one after another on the executor's thread.
 
     Args:
         dispatcher: Where they run.
@@ -177,15 +180,15 @@ class StateObservers:
         self._callbacks: list[StateCallback] = []
 
     def register(self, callback: StateCallback) -> Callable[[], None]:
-        """Adds a callback; gives the function that takes it away again."""
+        """Adds a callback; returns the function that removes it."""
         if not callable(callback):
             raise TypeError(f"a state callback is a callable, not {type(callback).__name__}")
         with self._lock:
             self._callbacks.append(callback)
         return functools.partial(self._remove, callback)
 
-    def tell(self, state: SessionState) -> None:
-        """Has every callback told; never waits."""
+    def notify(self, state: SessionState) -> None:
+        """Has every callback called; never blocks."""
         with self._lock:
             wanted = bool(self._callbacks)
         if wanted:
@@ -197,7 +200,7 @@ class StateObservers:
         for callback in callbacks:
             try:
                 callback(state)
-            except Exception:  # one that fails must not keep the others from being told
+            except Exception:  # one that fails must not keep the others from being called
                 logger.exception("! a state callback failed")
 
     def _remove(self, callback: StateCallback) -> None:

@@ -27,7 +27,7 @@ class Timed(Protocol):
 
     @property
     def first_delta(self) -> float | None:
-        """Seconds from the post to the first piece of text; None when there was none."""
+        """Seconds from the post to the first delta; None when there was none."""
 
     @property
     def duration(self) -> float | None:
@@ -50,7 +50,7 @@ class Latency:
     """How long one answer took.
 
     Attributes:
-        first_delta: Seconds from the post to the first piece of text; None when there was none.
+        first_delta: Seconds from the post to the first delta; None when there was none.
         duration: Seconds from the post to the end of the turn; None when it is not known.
         error: What went wrong; None when nothing did.
     """
@@ -92,7 +92,7 @@ class Latencies:
         return "\n".join([self._caption(), *lines])
 
     def percentile(self, percent: float, of: Which = "whole answer") -> float | None:
-        """Gives the seconds within which that share of the answers was there; None when there were none.
+        """Returns the seconds within which that share of the answers was there; None when there were none.
 
         It is one of the measured times and never between two of them (the nearest rank).
 
@@ -109,7 +109,7 @@ class Latencies:
         return seconds[math.ceil(len(seconds) * percent / 100) - 1] if seconds else None
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """Gives a row for each answer: ``first_delta`` and ``duration`` in seconds, and ``error``.
+        """Returns a row for each answer: ``first_delta`` and ``duration`` in seconds, and ``error``.
 
         Raises:
             MissingExtraError: pandas is not installed; the extra ``pandas`` brings it.

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import IO, Any, TextIO
 
+from sessionlib._util.text import TextCleaner, clean
 from sessionlib.events import SessionEvent, SessionEventType
 
 __all__ = [
@@ -27,7 +28,7 @@ _MAX_VALUE = 200
 
 
 def one_line(text: str, limit: int = _MAX_LINE) -> str:
-    """Gives a text as one line that is fit for a terminal.
+    """Returns a text as one line that is fit for a terminal.
 
     Args:
         text: The text.
@@ -37,18 +38,13 @@ def one_line(text: str, limit: int = _MAX_LINE) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def clean(text: str) -> str:
-    """Takes out the characters that a terminal would obey: an agent's words must not move its cursor."""
-    return text if text.isprintable() else "".join(char for char in text if char.isprintable() or char in "\n\t")
-
-
 def is_terminal(stream: IO[Any] | None) -> bool:
     """Whether a person is at the other end of a standard stream; one that is closed has nobody."""
     return stream is not None and not stream.closed and stream.isatty()
 
 
 def size_of(count: float) -> str:
-    """Gives a number of bytes in words."""
+    """Returns a number of bytes in words."""
     if count < 1024:
         return f"{count} bytes"
     for unit in ("KB", "MB"):
@@ -59,17 +55,17 @@ def size_of(count: float) -> str:
 
 
 def count_of(number: int, thing: str) -> str:
-    """Gives a number of things, such as "2 events"."""
+    """Returns a number of things, such as "2 events"."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def time_in_words(seconds: float) -> str:
-    """Gives a time in words, to three digits."""
+    """Returns a time in words, to three digits."""
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 
 def call_text(tool_name: str, arguments: Mapping[str, Any]) -> str:
-    """Gives a tool's call as it would stand in Python."""
+    """Returns a tool's call as it would stand in Python."""
     given = ", ".join(f"{name}={_value(value)}" for name, value in arguments.items())
     return one_line(f"{tool_name or 'a tool'}({given})")
 
@@ -87,7 +83,7 @@ class Streamed:
         self._seen: defaultdict[str | None, list[str]] = defaultdict(list)
 
     def new_text(self, event: SessionEvent) -> list[str]:
-        """Gives the pieces of text to show for an event, most often one or none."""
+        """Returns the deltas to show for an event, most often one or none."""
         if event.delta:
             self._seen[event.message_id].append(event.delta)
             return [event.delta]
@@ -96,7 +92,7 @@ class Streamed:
         seen, text = "".join(self._seen.pop(event.message_id, ())), str(event.text)
         if text.startswith(seen):
             return [text[len(seen) :]] if len(text) > len(seen) else []
-        return ["\n\n", text]  # pieces were lost on the way: the whole of it, once more
+        return ["\n\n", text]  # pieces were lost on the way: the whole of it, again
 
 
 class TextPrinter:
@@ -108,7 +104,8 @@ class TextPrinter:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._clean = is_terminal(out)
+        # A file gets the text as it is; only a terminal obeys what is in it.
+        self._cleaner = TextCleaner() if is_terminal(out) else None
         self._streamed = Streamed()
         self._message_id: str | None = None
         self._at_line_start = True
@@ -119,7 +116,7 @@ class TextPrinter:
             if event.message_id != self._message_id:
                 self.close()
             self._message_id = event.message_id
-            self._write(clean(piece) if self._clean else piece)
+            self._write(piece if self._cleaner is None else self._cleaner.feed(piece))
         if event.requires_action:
             self.close()  # the question stands on a line of its own
 
@@ -136,7 +133,7 @@ class TextPrinter:
 
 
 def describe(event: SessionEvent) -> str | None:
-    """Gives an event in one line; None for what is not worth one."""
+    """Returns an event in one line; None for what is not worth one."""
     words = _WORDS.get(event.type)
     return None if words is None else words(event.data)
 

@@ -67,51 +67,51 @@ def timeline_of(events: Sequence[SessionEvent], times: Sequence[float], duration
         times: When each of them came, in seconds from the post.
         duration: The seconds from the post to the turn's end.
     """
-    told = list(zip(events, times, strict=True))
-    busy = [*_texts(told), *_thoughts(told, duration), *_tools(told, duration), *_questions(told, duration)]
+    details = list(zip(events, times, strict=True))
+    busy = [*_texts(details), *_thoughts(details, duration), *_tools(details, duration), *_questions(details, duration)]
     return Timeline(
         duration=duration,
         spans=sorted([*busy, *_waits(busy, duration)], key=lambda span: (span.start, span.end)),
-        pieces=[at for event, at in told if event.type is Type.MESSAGE_DELTA],
-        errors=[at for event, at in told if event.type is Type.ERROR],
+        pieces=[at for event, at in details if event.type is Type.MESSAGE_DELTA],
+        errors=[at for event, at in details if event.type is Type.ERROR],
     )
 
 
 Told = Sequence[tuple[SessionEvent, float]]
 
 
-def _texts(told: Told) -> Iterator[Span]:
+def _texts(details: Told) -> Iterator[Span]:
     seen: dict[str | None, list[float]] = defaultdict(list)
-    for event, at in told:
+    for event, at in details:
         if event.type is Type.MESSAGE_DELTA or event.is_complete:
             seen[event.message_id].append(at)
     return (Span("text", "", times[0], times[-1]) for times in seen.values())
 
 
-def _thoughts(told: Told, duration: float) -> Iterator[Span]:
-    for number, (event, at) in enumerate(told):
+def _thoughts(details: Told, duration: float) -> Iterator[Span]:
+    for number, (event, at) in enumerate(details):
         if event.type is Type.THINKING:
-            yield Span("thinking", "", at, _next(told, number, duration))
+            yield Span("thinking", "", at, _next(details, number, duration))
 
 
-def _tools(told: Told, duration: float) -> Iterator[Span]:
-    """Gives each call from the first that is told of it to the last."""
+def _tools(details: Told, duration: float) -> Iterator[Span]:
+    """Returns each call from the first that is notified of it to the last."""
     calls: dict[object, list[int]] = defaultdict(list)
-    for number, (event, _) in enumerate(told):
+    for number, (event, _) in enumerate(details):
         if event.type in _TOOLS:
             calls[_call_of(event) or event.message_id or number].append(number)
     for first, *rest in calls.values():
         # An engine that tells of a call but once has gone on by the next event.
-        end = told[rest[-1]][1] if rest else _next(told, first, duration)
-        yield Span("tool", _tool_of(told[first][0].data), told[first][1], end)
+        end = details[rest[-1]][1] if rest else _next(details, first, duration)
+        yield Span("tool", _tool_of(details[first][0].data), details[first][1], end)
 
 
-def _questions(told: Told, duration: float) -> Iterator[Span]:
-    """Gives what a person was asked, from the question to what shows that it was answered."""
-    for number, (event, at) in enumerate(told):
+def _questions(details: Told, duration: float) -> Iterator[Span]:
+    """Returns what a person was asked, from the question to what shows that it was answered."""
+    for number, (event, at) in enumerate(details):
         if event.type in _ASKING:
             kind = "approval" if event.type is Type.APPROVAL_REQUEST else "authorisation"
-            yield Span(kind, _tool_of(event.data), at, _answered(event, told[number + 1 :], duration))
+            yield Span(kind, _tool_of(event.data), at, _answered(event, details[number + 1 :], duration))
 
 
 def _answered(asked: SessionEvent, later: Told, duration: float) -> float:
@@ -126,7 +126,7 @@ def _only_waits(event: SessionEvent) -> bool:
 
 
 def _waits(busy: Sequence[Span], duration: float) -> Iterator[Span]:
-    """Gives the time in which nothing else is known to have happened."""
+    """Returns the time in which nothing else is known to have happened."""
     at = 0.0
     for span in sorted(busy, key=lambda span: span.start):
         if span.start - at > duration * _SHORTEST_WAIT:
@@ -136,8 +136,8 @@ def _waits(busy: Sequence[Span], duration: float) -> Iterator[Span]:
         yield Span("waiting", "", at, duration)
 
 
-def _next(told: Told, number: int, duration: float) -> float:
-    return told[number + 1][1] if number + 1 < len(told) else duration
+def _next(details: Told, number: int, duration: float) -> float:
+    return details[number + 1][1] if number + 1 < len(details) else duration
 
 
 def _call_of(event: SessionEvent) -> object:
@@ -245,7 +245,7 @@ def _row_of(span: Span) -> str:
 
 
 def _rows(spans: Sequence[Span]) -> list[str]:
-    """Gives the names of the rows, in the order in which they begin, and waiting last."""
+    """Returns the names of the rows, in the order in which they begin, and waiting last."""
     names = dict.fromkeys(_row_of(span) for span in spans)
     return sorted(names, key=lambda name: name == "waiting")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import threading
 from collections.abc import Callable, Iterable
@@ -46,6 +47,8 @@ class LocalEngine:
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         api_key: The key that clients need; a random one when not given.
+        batching: Whether posts that wait together are answered in one turn, as on the hosted engine; False
+            gives each post a turn of its own.
         allow_remote: Lets ``host`` be an address that other machines reach; needs an ``api_key``.
         allowed_hosts: Further names in the Host header to answer to, without port.
         allowed_origins: Web pages that may connect, such as "http://localhost:8888"; none by default.
@@ -65,6 +68,7 @@ class LocalEngine:
         port: int = 0,
         api_key: str | None = None,
         *,
+        batching: bool = True,
         allow_remote: bool = False,
         allowed_hosts: Iterable[str] = (),
         allowed_origins: Iterable[str] = (),
@@ -82,10 +86,12 @@ class LocalEngine:
         self._port = port
         self._api_key = secrets.token_urlsafe(32) if api_key is None else check_key(api_key)
         self._allowed = (tuple(allowed_hosts), tuple(allowed_origins))
+        self._batching = batching
         self._limits = limits or Limits()
         # Protects starting and closing.
         self._lock = threading.Lock()
         self._undo: contextlib.ExitStack | None = None
+        self._pid = os.getpid()
         self._client: Client | None = None
         self._guard: Authenticator | None = None
 
@@ -111,15 +117,22 @@ class LocalEngine:
             EngineError: The model or the database cannot be had; its kinds say why.
             OSError: The address cannot be listened on.
         """
+        if self._undo is not None and self._pid != os.getpid():
+            raise EngineError("the engine runs in the parent process; make one of its own in this one")
         with self._lock:
             if self._undo is None:
                 with contextlib.ExitStack() as undo:
                     self._build(undo)
-                    self._undo = undo.pop_all()
+                    self._undo, self._pid = undo.pop_all(), os.getpid()
         return self
 
     def close(self) -> None:
-        """Stops the engine; returns when its threads have ended and its files and port are released."""
+        """Stops the engine; returns when its threads have ended and its files and port are released.
+
+        In a forked child it does nothing: the engine is the parent's, and so are its sockets and its files.
+        """
+        if self._pid != os.getpid():
+            return  # before the lock, which a thread of the parent may have held when it forked
         with self._lock:
             undo, self._undo, self._client, self._guard = self._undo, None, None, None
             if undo is not None:
@@ -145,8 +158,8 @@ class LocalEngine:
         """The port that is listened on; 0 before the start when any free one will do."""
         return self._port
 
-    def answer_to(self, authority: str) -> None:
-        """Has the engine answer to a further Host header until it is closed, such as that of a proxy before it.
+    def allow_host(self, authority: str) -> None:
+        """Accepts a further Host header until the engine is closed, such as that of a proxy in front of it.
 
         Args:
             authority: Host and port, such as "127.0.0.1:8401".
@@ -156,10 +169,12 @@ class LocalEngine:
         """
         if self._guard is None:
             raise EngineError("the engine is not running; use it in a with block, or call start()")
-        self._guard.answer_to(authority)
+        self._guard.allow_host(authority)
+
+    answer_to = allow_host  # its former name
 
     def client(self) -> Client:
-        """Gives a client of this engine; it is closed with the engine.
+        """Returns a client of this engine; it is closed with the engine.
 
         Raises:
             EngineError: The engine is not running.
@@ -211,7 +226,7 @@ class LocalEngine:
         alarms = Timers(str(id(self)))
         undo.callback(alarms.close)
         runner = Runner(kit, alarms)
-        hub = SessionRegistry(kit, runner)
+        hub = SessionRegistry(kit, runner, batching=self._batching)
         server = Server(self._host, self._port, hub, Rest(store, hub, self._tools.values()), self._limits)
         self._port = server.port
         undo.callback(server.close)

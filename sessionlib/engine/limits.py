@@ -30,7 +30,7 @@ class Limits:
         silence_seconds: Silence after which the engine pings a client; after three times that it is gone.
         attached_sessions: Sessions one connection may be attached to at once.
         batch_messages: Messages in one ``post_messages``.
-        queued_turns: Turns of one session that may wait behind the running one.
+        queued_turns: Posts of one session that may wait behind the running turn.
         session_file_bytes: All files of one session together.
         busy_seconds: Time that the database may be kept locked by another program.
         turn_seconds: Time a turn may run; waiting for a person does not count.
@@ -42,7 +42,8 @@ class Limits:
         tool_output_bytes: What is kept of a tool's result, as JSON.
         answer_chars: Characters of one answer.
         memory_messages: Messages of earlier turns that the model is shown.
-        memory_chars: Characters that the model is shown; of earlier turns as many as still have room.
+        memory_chars: Characters that the model is shown; of earlier turns as many as still have room. Posts
+            that wait are answered in one turn until they hold as many.
     """
 
     connections: int = 1024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import signal
@@ -36,7 +37,7 @@ class KeptKey:
 
 
 def key_path() -> Path:
-    """Gives the place of the key file: the user's configuration directory."""
+    """Returns the place of the key file: the user's configuration directory."""
     home = os.environ.get("APPDATA") if os.name == "nt" else os.environ.get("XDG_CONFIG_HOME")
     return Path(home or Path.home() / ".config") / "sessionlib" / "engine.key"
 
@@ -83,6 +84,7 @@ def serve(
     db: str | None = None,
     model: str = "demo",
     tools: str | None = None,
+    batching: bool = True,
     allow_remote: bool = False,
     allowed_hosts: Iterable[str] = (),
     allowed_origins: Iterable[str] = (),
@@ -101,6 +103,7 @@ def serve(
         db: The database file; None keeps everything in memory.
         model: The model's name.
         tools: A Python file; its ``@tool`` functions become the tools, and run in processes of their own.
+        batching: Whether posts that wait together are answered in one turn, as in ``LocalEngine``.
         allow_remote: Lets ``host`` be an address that other machines reach; needs ``SESSIONLIB_API_KEY``.
         allowed_hosts: Further names in the Host header to answer to.
         allowed_origins: Web pages that may connect; none by default.
@@ -121,11 +124,12 @@ def serve(
         host=host,
         port=port,
         api_key=api_key,
+        batching=batching,
         allow_remote=allow_remote,
         allowed_hosts=allowed_hosts,
         allowed_origins=allowed_origins,
     )
-    with _stop_signals() as stopped, engine:
+    with _log_to_stderr(), _stop_signals() as stopped, engine:
         if prepare is not None:
             prepare(engine)
         announce(f"sessionlib engine on {engine.base_url} (model {model}, {db or 'in memory'}); Ctrl-C stops it")
@@ -141,6 +145,25 @@ def _kept_key(path: Path | None, announce: Callable[[str], None]) -> str:
         sys.stderr.write(f"API key (shown only now): {kept.key}\n")
     announce(f"The API key is in {kept.path}; clients take it from SESSIONLIB_API_KEY.")
     return kept.key
+
+
+@contextlib.contextmanager
+def _log_to_stderr() -> Iterator[None]:
+    # Clients are sent to the log; a program that has set one up keeps its own.
+    logger = logging.getLogger("sessionlib.engine")
+    if logger.hasHandlers():
+        yield
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 @contextlib.contextmanager

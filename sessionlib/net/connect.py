@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -11,15 +13,16 @@ from typing import Any
 
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionDisconnectedError
+from sessionlib.net.sockets import wait_any
 
 __all__ = ["Address", "CancelToken", "connect", "resolve", "shut"]
 
 Address = tuple[Any, ...]
-"""What `socket.getaddrinfo` tells of one address."""
+"""One entry of what `socket.getaddrinfo` returns."""
 
 
 def shut(sock: socket.socket) -> None:
-    """Ends a connection both ways, waking whoever reads, writes or connects; the descriptor stays."""
+    """Shuts a connection down both ways, waking threads that read, write or connect; the descriptor stays."""
     # Not the method of an SSLSocket, which would take the TLS layer off under a thread that reads.
     with contextlib.suppress(OSError):
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
@@ -50,7 +53,7 @@ class CancelToken:
                 self._waits_for.set()
 
     def hold(self, sock: socket.socket) -> None:
-        """Notes the socket that is being connected.
+        """Has `cancel` shut down the socket that is being connected.
 
         Raises:
             SessionDisconnectedError: The attempt was cancelled.
@@ -58,7 +61,7 @@ class CancelToken:
         self.end_by(partial(shut, sock))
 
     def end_by(self, end: Callable[[], object]) -> None:
-        """Notes how to end what is being connected; it must not wait.
+        """Has `cancel` call a function, which must not block.
 
         Raises:
             SessionDisconnectedError: The attempt was cancelled.
@@ -68,7 +71,7 @@ class CancelToken:
         self.check()
 
     def check(self) -> None:
-        """Makes sure that the attempt was not cancelled.
+        """Raises if the attempt was cancelled.
 
         Raises:
             SessionDisconnectedError: It was.
@@ -77,7 +80,7 @@ class CancelToken:
             raise SessionDisconnectedError("the session was disconnected while it was connecting")
 
     def wait_for(self, done: threading.Event, deadline: Deadline) -> bool:
-        """Waits for what a helper thread does; False when the deadline came first.
+        """Waits for an event that a helper thread sets; returns False when the deadline came first.
 
         Raises:
             SessionDisconnectedError: The attempt was cancelled.
@@ -91,17 +94,20 @@ class CancelToken:
 
 
 def resolve(host: str, port: int, deadline: Deadline, attempt: CancelToken) -> list[Address]:
-    """Gives the addresses of a host.
+    """Resolves a host name.
 
     Args:
         host: A name, or an address.
         port: The port.
-        deadline: When to give up.
+        deadline: When to stop waiting.
         attempt: What another thread can cancel it by.
+
+    Returns:
+        The addresses, in the order in which the system prefers them.
 
     Raises:
         TimeoutError: The name was not resolved in time.
-        OSError: It has no address, or nobody can be asked.
+        OSError: It has no address, or no resolver answers.
         SessionDisconnectedError: The attempt was cancelled.
     """
     with contextlib.suppress(OSError, UnicodeError):  # a numeric address needs no resolver, and so no thread
@@ -141,54 +147,103 @@ class _Lookup:
             self.done.set()
 
 
+# RFC 8305, 8: how long one address gets before the next is tried beside it.
+_HEAD_START = 0.25
+
+
 def connect(
     addresses: Sequence[Address],
     deadline: Deadline,
     attempt: CancelToken,
     options: Sequence[tuple[int, int, int | bytes]] = (),
 ) -> socket.socket:
-    """Connects to the first of some addresses that answers.
+    """Connects to the first of several addresses that answers ("happy eyeballs", RFC 8305).
+
+    An address that fails is followed by the next at once, one that does not answer after 250 ms, and goes on being
+    tried beside it.
 
     Args:
-        addresses: The addresses.
-        deadline: When to give up.
+        addresses: The addresses, best first.
+        deadline: When to stop.
         attempt: What another thread can cancel it by.
         options: The socket's options: each its level, its name and its value.
 
+    Returns:
+        The connected socket, its timeout what is left of the deadline.
+
     Raises:
         TimeoutError: None answered in time.
-        OSError: None can be connected to; what the last one said.
+        OSError: None can be connected to; the error of the last one that failed.
         SessionDisconnectedError: The attempt was cancelled.
     """
     failure: OSError = socket.gaierror(socket.EAI_NONAME, "the name has no address")
-    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
-        left = deadline.remaining()
-        # An address that does not answer must leave time for those behind it.
-        share = deadline if left is None else deadline.sooner(left / (len(addresses) - tried))
-        try:
-            return _connect(socket.socket(family, kind, protocol), address, share, attempt, options)
-        except OSError as error:
-            attempt.check()
-            failure = error
-    if deadline.expired:
-        raise TimeoutError("no address answered in time") from failure
-    raise failure
+    left = _interleaved(addresses)
+    racing: list[socket.socket] = []
+
+    def stop() -> None:
+        for sock in tuple(racing):
+            shut(sock)
+
+    attempt.end_by(stop)
+    try:
+        while left or racing:
+            head_start = Deadline(None)
+            if left:
+                family, kind, protocol, _, address = left.pop(0)
+                head_start = Deadline(_HEAD_START) if left else head_start
+                try:
+                    racing.append(socket.socket(family, kind, protocol))
+                except OSError as error:  # no such family here, or no more descriptors
+                    failure = error
+                    continue
+                attempt.check()  # now that `stop` would find it
+                try:
+                    _begin(racing[-1], address, options)
+                except OSError as error:  # no route, or refused at once
+                    racing.pop().close()
+                    failure = error
+                    continue
+            while racing:
+                ready = wait_any(head_start.sooner(deadline.remaining()), writable=racing)
+                attempt.check()
+                for sock in ready:
+                    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    racing.remove(sock)
+                    if not code:
+                        return _won(sock, deadline, attempt)
+                    sock.close()
+                    failure = OSError(code, os.strerror(code))  # the subclass of its number
+                if deadline.expired:
+                    raise TimeoutError("no address answered in time") from failure
+                if left and (ready or head_start.expired):
+                    break
+        raise failure
+    finally:
+        for sock in racing:
+            sock.close()
 
 
-def _connect(
-    sock: socket.socket,
-    address: Any,
-    deadline: Deadline,
-    attempt: CancelToken,
-    options: Sequence[tuple[int, int, int | bytes]],
-) -> socket.socket:
+def _interleaved(addresses: Sequence[Address]) -> list[Address]:
+    """Alternates the families, the first one's first (RFC 8305, 4): one that is broken is not tried to its end."""
+    first = [address for address in addresses if address[0] == addresses[0][0]]
+    others = [address for address in addresses if address[0] != addresses[0][0]]
+    pairs = itertools.zip_longest(first, others)
+    return [address for pair in pairs for address in pair if address is not None]
+
+
+def _begin(sock: socket.socket, address: Any, options: Sequence[tuple[int, int, int | bytes]]) -> None:
+    sock.setblocking(False)
+    for option in options:
+        sock.setsockopt(*option)
+    with contextlib.suppress(BlockingIOError):
+        sock.connect(address)
+
+
+def _won(sock: socket.socket, deadline: Deadline, attempt: CancelToken) -> socket.socket:
     try:
         attempt.hold(sock)
-        for option in options:
-            sock.setsockopt(*option)
         left = deadline.remaining()
         sock.settimeout(None if left is None else max(left, 0.001))
-        sock.connect(address)
     except BaseException:
         sock.close()
         raise

@@ -25,7 +25,7 @@ __all__ = [
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Gives an IPython the magics; what ``%load_ext sessionlib`` calls.
+    """Returns an IPython the magics; what ``%load_ext sessionlib`` calls.
 
     Args:
         shell: The IPython.

@@ -1,4 +1,4 @@
-"""Showing Markdown below the cell that is being run."""
+"""Showing HTML below the cell that is being run."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from IPython.display import display
 __all__ = ["Stage", "below_the_cell", "bundle"]
 
 
-def below_the_cell(markdown: str) -> Callable[[str], None]:
-    """Shows Markdown below the cell; gives the function that puts other Markdown in its stead, in place."""
-    handle: Any = display(bundle(markdown), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+def below_the_cell(html: str) -> Callable[[str], None]:
+    """Shows HTML below the cell; returns the function that replaces it."""
+    handle: Any = display(bundle(html), raw=True, display_id=True)  # type: ignore[no-untyped-call]
     return lambda other: handle.update(bundle(other), raw=True)
 
 
-def bundle(markdown: str) -> dict[str, str]:
-    """Gives Markdown as what a cell can show."""
-    return {"text/markdown": markdown}
+def bundle(html: str) -> dict[str, str]:
+    """Returns HTML as what a cell can show."""
+    return {"text/html": html}
 
 
 class Stage:
@@ -35,20 +35,20 @@ class Stage:
         """Shows a widget at its end."""
         self._box.children = (*self._box.children, widget)
 
-    def place(self, markdown: str) -> Callable[[str], None]:
-        """Shows Markdown at its end; gives the function that puts other Markdown in its stead."""
+    def place(self, html: str) -> Callable[[str], None]:
+        """Shows HTML at its end; returns the function that replaces it."""
         output = self._widgets.Output()
 
         def put(other: str) -> None:
             output.outputs = ({"output_type": "display_data", "data": bundle(other), "metadata": {}},)
 
-        put(markdown)
+        put(html)
         self.add(output)
         return put
 
-    def freeze(self, markdown: str) -> None:
-        """Puts Markdown in its stead, which is saved with the notebook, and takes no more."""
-        self._handle.update(bundle(markdown), raw=True)
+    def freeze(self, html: str) -> None:
+        """Replaces it by HTML, which is saved with the notebook, and takes no more."""
+        self._handle.update(bundle(html), raw=True)
         _close(self._box)
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from sessionlib._util.text import printable
 from sessionlib.approvals import ApprovalRequest
-from sessionlib.approvals.policies import printable, shown
+from sessionlib.approvals.policies import shown
 from sessionlib.content import ApprovalResponse
 from sessionlib.display.markup import alarm, in_code, safe_html
 from sessionlib.errors import ApprovalAlreadyAnsweredError, SessionError
@@ -53,7 +54,7 @@ class Field:
         return bool(self.widget.value != self._shown)
 
     def value(self) -> Any:
-        """Gives what it holds.
+        """Returns what it holds.
 
         Raises:
             ValueError: It should be JSON, and is not.

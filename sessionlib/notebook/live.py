@@ -102,7 +102,7 @@ class LiveReply:
         return self._reply
 
     def wait(self) -> Reply:
-        """Waits in this cell for the end of the turn, and gives the whole answer.
+        """Waits in this cell for the end of the turn, and returns the whole answer.
 
         While it waits, clicks do not come in: what is to be approved is asked at a prompt.
 
@@ -185,7 +185,7 @@ class LiveReply:
             for form in self._forms:
                 self._view.decided(form.request.event, form.outcome.partition(":")[0])
             failure = "" if self._error is None else alarm(safe_html(f"{type(self._error).__name__}: {self._error}"))
-            self._stage.freeze(f"{self._view.markdown}\n\n{failure}".strip())
+            self._stage.freeze(f"{self._view.html}{failure}")
 
     def _fail(self, error: BaseException) -> None:
         self._error = error

@@ -87,7 +87,7 @@ class SessionMagics(Magics):
     # ---- within --------------------------------------------------------------------------------
 
     def _open(self, options: argparse.Namespace) -> Session:
-        """Gives the session that the options name."""
+        """Returns the session that the options name."""
         if options.name:
             return self._session_of(self._variable(options.name))
         client = self._client(options)

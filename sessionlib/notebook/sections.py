@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sessionlib.display.markup import alarm, fold, in_code, safe_html, safe_markdown
+from sessionlib.display.markup import alarm, fold, in_code, markdown_html, safe_html
 from sessionlib.display.text import call_text, describe, one_line
 from sessionlib.events import SessionEvent, SessionEventType
 
@@ -45,21 +45,21 @@ class EventLines:
         self._count = 0
 
     def line(self, event: SessionEvent) -> EventLine | None:
-        """Gives the line of an event; None for one that needs none."""
+        """Returns the line of an event; None for one that needs none."""
         if event.type in _CALLS:
             return self._call(event)
-        told = describe(event)
-        if told is None:
+        details = describe(event)
+        if details is None:
             return None
         self._count += 1
         if event.type is Type.ERROR:
-            return EventLine(f"error {self._count}", alarm(safe_html(told)))
+            return EventLine(f"error {self._count}", alarm(safe_html(details)))
         thought = _thought(event.data) if event.type is Type.THINKING else ""
         key = f"{event.type} {event.message_id or self._count}"
-        return EventLine(key, fold(safe_html(one_line(told, _MAX_SUMMARY)), _block(thought) if thought else ""))
+        return EventLine(key, fold(safe_html(one_line(details, _MAX_SUMMARY)), _block(thought) if thought else ""))
 
     def decided(self, event: SessionEvent, outcome: str) -> EventLine:
-        """Gives the line of a call that somebody has decided about, and how."""
+        """Returns the line of a call that somebody has decided about, and how."""
         key = _call_of(event)
         self._calls.setdefault(key, {})["decided"] = outcome
         return self._line_of(key)
@@ -77,8 +77,8 @@ class EventLines:
         arguments = arguments if isinstance(arguments, Mapping) else {}
         call = in_code(call_text(str(facts.get("tool_name") or ""), arguments))
         body = _block(_as_text(facts.get("output"))) if facts.get("stage") is Type.TOOL_RESULT else ""
-        told = " · ".join(str(part) for part in (_outcome(facts), facts.get("decided")) if part)
-        return EventLine(key, fold(f"{call} {safe_html(told)}", body))
+        details = " · ".join(str(part) for part in (_outcome(facts), facts.get("decided")) if part)
+        return EventLine(key, fold(f"{call} {safe_html(details)}", body))
 
 
 def _call_of(event: SessionEvent) -> str:
@@ -121,7 +121,7 @@ _GOES_ON = re.compile(r"[ \t]|[-*+][ \t]|\d{1,9}[.)][ \t]|[>|]|$")
 
 
 class Section:
-    """Some of a turn, in order: pieces of text, and lines.
+    """Some of a turn, in order: deltas, and lines.
 
     Attributes:
         size: Its length in characters.
@@ -179,12 +179,12 @@ class Section:
         self.size -= len(rest)
         return Section(rest)
 
-    def markdown(self) -> str:
-        """Gives it as Markdown in which nothing of others can run."""
+    def html(self) -> str:
+        """Returns it as HTML in which nothing of others can run."""
         parts = [
-            block.html if isinstance(block, EventLine) else safe_markdown("".join(block)) for block in self._blocks
+            block.html if isinstance(block, EventLine) else markdown_html("".join(block)) for block in self._blocks
         ]
-        return "\n\n".join(part for part in parts if part)
+        return "".join(part for part in parts if part)
 
 
 def cut(text: str) -> tuple[str, str]:
@@ -207,7 +207,7 @@ def cut(text: str) -> tuple[str, str]:
 
 
 def _fence_after(line: str, fence: str) -> str:
-    """Gives the fence that is open after a line; "" for none."""
+    """Returns the fence that is open after a line; "" for none."""
     found = _FENCE.match(line)
     if found is None:
         return fence

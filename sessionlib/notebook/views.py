@@ -1,4 +1,4 @@
-"""Showing a turn as it comes: in a cell as Markdown, a few times a second; elsewhere as text.
+"""Showing a turn as it comes: in a cell as HTML, a few times a second; elsewhere as text.
 
 All of it happens on the thread that reads the turn. A view draws what is new when it is time to and says
 how long it can wait otherwise; the events themselves are never held up.
@@ -26,7 +26,7 @@ from sessionlib.turn import Turn
 __all__ = ["CellView", "Place", "PrintView", "Start", "View", "announced", "decide", "follow", "new_view", "show_turn"]
 
 Place = Callable[[str], Callable[[str], None]]
-"""Shows some Markdown below what is there; gives the function that puts other Markdown in its stead."""
+"""Shows some HTML below what is there; returns the function that replaces it."""
 
 # Seconds between two messages to the front end, at most twenty a second.
 _INTERVAL = 0.05
@@ -43,14 +43,14 @@ class View(Protocol):
         """Takes the next event, and draws if it is time."""
 
     def until_due(self) -> float | None:
-        """Gives the seconds until something should be drawn; None when nothing waits."""
+        """Returns the seconds until something should be drawn; None when nothing waits."""
 
     def draw(self) -> None:
         """Draws what is new."""
 
 
 class CellView:
-    """Shows a turn as Markdown.
+    """Shows a turn as HTML.
 
     Args:
         place: Where.
@@ -85,7 +85,7 @@ class CellView:
         self._put(self._lines.decided(event, outcome))
 
     def until_due(self) -> float | None:
-        """Gives the seconds until something should be drawn; None when nothing waits."""
+        """Returns the seconds until something should be drawn; None when nothing waits."""
         if not self._stale:
             return None
         last = self._stale[-1]
@@ -102,9 +102,9 @@ class CellView:
             self._draw(section)
 
     @property
-    def markdown(self) -> str:
+    def html(self) -> str:
         """All of it."""
-        return "\n\n".join(section.markdown() for section in self._sections)
+        return "".join(section.html() for section in self._sections)
 
     # ---- within --------------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class CellView:
         self._touch(section)
 
     def _section(self) -> Section:
-        """Gives the section for a new block."""
+        """Returns the section for a new block."""
         if self._sections[-1].is_full:
             self._sections.append(Section())
         return self._sections[-1]
@@ -135,9 +135,9 @@ class CellView:
         section.fresh = 0
         at = self._sections.index(section)
         if at < len(self._drawn):
-            self._drawn[at](section.markdown())
+            self._drawn[at](section.html())
         else:
-            self._drawn.append(self._place(section.markdown()))
+            self._drawn.append(self._place(section.html()))
         now = self._clock()
         self._last, self._next = now, max(now, self._next) + _INTERVAL
 
@@ -151,10 +151,10 @@ class PrintView:
     def show(self, event: SessionEvent) -> None:
         """Prints what is new."""
         self._printer.show(event)
-        told = describe(event)
-        if told is not None and sys.stderr is not None:
+        details = describe(event)
+        if details is not None and sys.stderr is not None:
             self._printer.close()
-            sys.stderr.write(f"{told}\n")
+            sys.stderr.write(f"{details}\n")
 
     def until_due(self) -> None:
         """Nothing ever waits."""
@@ -172,7 +172,7 @@ class Start(Protocol):
 
 
 def show_turn(start: Start, on_approval: ApprovalHandler | None, *, ask: bool = False) -> Reply:
-    """Shows a turn as it comes, on the calling thread, and gives the whole answer.
+    """Shows a turn as it comes, on the calling thread, and returns the whole answer.
 
     Args:
         start: Begins the turn.
@@ -196,7 +196,7 @@ def show_turn(start: Start, on_approval: ApprovalHandler | None, *, ask: bool = 
 
 
 def new_view() -> View:
-    """Gives what a turn is shown on here: the cell, or standard output."""
+    """Returns what a turn is shown on here: the cell, or standard output."""
     if kernel_here() is None:
         return PrintView()
     from sessionlib.notebook.display import below_the_cell
@@ -228,7 +228,7 @@ def decide(request: ApprovalRequest) -> None:
 
 
 def announced(view: View, handler: ApprovalHandler | None) -> ApprovalHandler:
-    """Gives a handler that has everything drawn, and what is asked, before somebody decides."""
+    """Returns a handler that has everything drawn, and what is asked, before somebody decides."""
     if handler is not None:
         check_handler(handler)
 

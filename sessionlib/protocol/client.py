@@ -1,127 +1,49 @@
-"""What comes in: each frame is an answer that somebody waits for, an event, or nothing for us."""
+"""The client's side of a session, without I/O: what frames mean, in the order in which they come.
+
+`ClientProtocol` owns the session id, the matching of replies to calls, the turns and the recovery after a lost
+connection. It has no socket, thread, lock or clock. Decoding and recovery are the reading thread's alone; the turns and
+the pending calls are used by every thread that sends, so a thread that touches those holds `Hub.lock`.
+"""
 
 from __future__ import annotations
 
 import itertools
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, NamedTuple
 
 from sessionlib._util.models import StrEnum
-from sessionlib.errors import SessionProtocolError
-from sessionlib.events import SessionEvent
+from sessionlib.errors import SessionError, SessionProtocolError, SessionTerminatedError
+from sessionlib.events import ParticipantStatus, SessionEvent
 from sessionlib.protocol import codec
 from sessionlib.protocol.codec import Payload
-from sessionlib.protocol.parser import END, KNOWN_TYPES, Frame, Run, check_frame, parse_event, parse_frame, parse_run
+from sessionlib.protocol.frames import Frame
+from sessionlib.protocol.parser import (
+    END,
+    KNOWN_TYPES,
+    HalfCharacterError,
+    Run,
+    check_frame,
+    parse_event,
+    parse_frame,
+    parse_run,
+    without_halves,
+)
+from sessionlib.protocol.recovery import CatchUp, PendingPosts, RecoveryTracker
+from sessionlib.protocol.turns import TurnTracker
 
-__all__ = ["Intake", "SessionState", "may_follow"]
+__all__ = ["ClientProtocol", "PendingCall", "PendingCalls", "Received", "SessionState", "may_follow"]
 
 logger = logging.getLogger("sessionlib")
 
-# So many messages at once are probably pieces of one; looking for that costs more than fewer would gain.
+# So many messages at once are probably deltas of one; looking for that costs more than fewer would gain.
 MANY = 8
-# How the pieces of a message are told from other frames without reading these, nearly always.
-PIECE = b'"message_delta"'
+# How deltas are told from other frames without parsing these, nearly always.
+DELTA_MARK = b'"message_delta"'
 GUESSED = 32
-
-
-class Replies(Protocol):
-    """Where answers to pending calls go."""
-
-    frame_types: frozenset[str]
-
-    def offer(self, frame: Frame) -> bool:
-        """Takes a frame if it answers a call."""
-
-    def is_answer(self, frame: Frame) -> bool:
-        """Whether a frame answers a call of one of the types."""
-
-
-class Intake:
-    """Sorts the frames of one session; for whoever reads it.
-
-    Args:
-        session_id: The session's id; None before one was created.
-        replies: Where answers go.
-
-    Attributes:
-        session_id: Likewise.
-        replies: Where answers go.
-    """
-
-    def __init__(self, session_id: str | None, replies: Replies) -> None:
-        self.session_id = session_id
-        self.replies = replies
-        self._unknown_types: set[str] = set()
-
-    def take_all(
-        self,
-        messages: Sequence[Payload],
-        events: list[SessionEvent],
-        runs: list[Run],
-        before_answer: Callable[[], None],
-    ) -> None:
-        """Appends the events that text messages become, in order.
-
-        Args:
-            messages: Their payloads.
-            events: What they are appended to; up to the illegal message, if there is one.
-            runs: Gets where in them there are pieces of one message in a row, as far as that is known.
-            before_answer: Called before an answer is given to whoever waits for it, who may rely on having
-                been told what came before it; to deliver and empty both.
-
-        Raises:
-            SessionProtocolError: One is not a frame, or a known field of it has the wrong type.
-        """
-        if not codec.fast_path or self.session_id is None or len(messages) < MANY:
-            for message in messages:
-                self._add(parse_frame(message), events, before_answer)
-            return
-        left = iter(messages)
-        for message in left:
-            # Only a guess: whatever is wrong for a run is left to the plain path by it, and the other way round.
-            if PIECE not in bytes(message[:GUESSED]):
-                self._add(parse_frame(message), events, before_answer)
-                continue
-            run, behind = parse_run(itertools.chain((message,), left), self.session_id, events)
-            if run is not None:
-                runs.append(run)
-            if isinstance(behind, SessionProtocolError):
-                raise behind
-            if behind is not END:
-                self._add(check_frame(behind), events, before_answer)
-
-    def _add(self, frame: Frame, events: list[SessionEvent], before_answer: Callable[[], None]) -> None:
-        if frame["type"] in self.replies.frame_types:
-            if events and self.replies.is_answer(frame):
-                before_answer()
-            event = self.take(frame)
-        else:
-            event = self._event(frame)
-        if event is not None:
-            events.append(event)
-
-    def take(self, frame: Frame) -> SessionEvent | None:
-        """Gives the event that a frame becomes, if it becomes one.
-
-        Raises:
-            SessionProtocolError: A known field has the wrong type.
-        """
-        return None if self.replies.offer(frame) else self._event(frame)
-
-    def _event(self, frame: Frame) -> SessionEvent | None:
-        event = parse_event(frame, self.session_id or "")
-        if event is None:
-            self._note_unknown(frame["type"])
-        elif self.session_id is not None and event.session_id != self.session_id:
-            logger.debug("! session %s: dropped a frame for another session", self.session_id)
-            return None
-        return event
-
-    def _note_unknown(self, frame_type: str) -> None:
-        if frame_type not in KNOWN_TYPES and frame_type not in self._unknown_types:
-            self._unknown_types.add(frame_type)
-            logger.warning("! session %s: dropping frames of unknown type %.80r", self.session_id, frame_type)
+# Frames that answer a call, or may.
+_REPLY_TYPES = frozenset({"get_messages", "error"})
 
 
 class SessionState(StrEnum):
@@ -147,3 +69,289 @@ _NEXT: dict[SessionState, frozenset[SessionState]] = {
 def may_follow(state: SessionState, following: SessionState) -> bool:
     """Whether one state may come directly after another."""
     return following in _NEXT[state]
+
+
+class PendingCall:
+    """A request whose answer bears its type.
+
+    Args:
+        request_type: That type.
+        done: Called once `reply` or `error` is set.
+
+    Attributes:
+        reply: The answer.
+        error: What the engine refused it with.
+        is_abandoned: Whether no caller waits for the answer any more.
+    """
+
+    def __init__(self, request_type: str, done: Callable[[], object]) -> None:
+        self.request_type = request_type
+        self.done = done
+        self.reply: Frame | None = None
+        self.error: object = None
+        self.is_abandoned = False
+        # Whether a late answer came for an earlier call while this one waited.
+        self._saw_late_answer = False
+
+
+class PendingCalls:
+    """Matches answers to calls: frames carry no request ids, so calls of a type are answered in their order.
+
+    Args:
+        types: The requests whose answers bear the same type.
+    """
+
+    def __init__(self, *types: str) -> None:
+        self._calls: dict[str, deque[PendingCall]] = {name: deque() for name in types}
+        self._frame_types = frozenset({*types, "error"})
+
+    def begin(self, call: PendingCall) -> None:
+        """Notes a request that is about to leave."""
+        self._calls[call.request_type].append(call)
+
+    def end(self, call: PendingCall, *, has_left: bool) -> None:
+        """Notes that no caller waits for a call any more; an answer that comes later is dropped.
+
+        Args:
+            call: The call.
+            has_left: Whether its request was sent.
+        """
+        calls = self._calls[call.request_type]
+        if call not in calls:
+            return
+        # If an answer came meanwhile that was taken for a late one, it was this call's: to expect another one would
+        # give every later call the answer of the one before it.
+        if has_left and not call._saw_late_answer:
+            call.is_abandoned = True
+        else:
+            calls.remove(call)
+
+    def is_waited_for(self, request_type: str) -> bool:
+        """Whether a call of a type has no answer yet."""
+        return bool(self._calls[request_type])
+
+    def match(self, frame: Frame) -> PendingCall | bool | None:
+        """Finds the call that a frame answers, and enters the answer.
+
+        Returns:
+            The call, whose `PendingCall.done` is to be called; True for an answer that no caller waits
+            for; False or None for a frame that is no answer.
+        """
+        frame_type = frame["type"]
+        if frame_type not in self._frame_types:
+            return None
+        failed = frame_type == "error"
+        answered = frame.get("request_type") if failed else frame_type
+        calls = self._calls.get(answered) if isinstance(answered, str) else None
+        if calls is None:
+            return None
+        if not calls:
+            return not failed
+        call = calls.popleft()
+        if call.is_abandoned:
+            for other in calls:
+                other._saw_late_answer = True
+            return True
+        if failed or frame.get("success") is False:
+            call.error = frame.get("error") or "it gave no reason"
+        else:
+            call.reply = frame
+        return call
+
+    def clear(self) -> list[PendingCall]:
+        """Forgets all calls, as a new connection answers none of the old one's; returns those that are waited for."""
+        waiting = [call for calls in self._calls.values() for call in calls if not call.is_abandoned]
+        for calls in self._calls.values():
+            calls.clear()
+        return waiting
+
+
+class Received(NamedTuple):
+    """Part of what one read brought.
+
+    Attributes:
+        events: Events, in order.
+        runs: Where among them there are deltas of one message in a row, as far as that is known.
+        reply: A frame that may answer a pending call, behind the events.
+    """
+
+    events: list[SessionEvent]
+    runs: list[Run]
+    reply: Frame | None = None
+
+
+class ClientProtocol:
+    """One session, as its client knows it from the frames that passed.
+
+    Args:
+        session_id: The session's id; None before one was created.
+
+    Attributes:
+        session_id: Likewise.
+        turns: Which turn answers which post.
+        calls: The requests without an answer.
+        recovery: What has been delivered.
+    """
+
+    def __init__(self, session_id: str | None) -> None:
+        self.session_id = session_id
+        self.turns = TurnTracker(alone=session_id is None)
+        self.calls = PendingCalls("get_messages")
+        self.recovery = RecoveryTracker(session_id or "", from_start=session_id is None)
+        self._unknown_types: set[str] = set()
+        # Halves of characters at the end of deltas, by message.
+        self._halves: dict[str, str] = {}
+
+    @property
+    def known_id(self) -> str:
+        """The session's id, once there is one."""
+        assert self.session_id is not None
+        return self.session_id
+
+    # ---- joining -------------------------------------------------------------------------------
+
+    def match_join(self, frame: Frame, request: Frame, reply_type: str, *, again: bool = False) -> bool:
+        """Whether a frame answers a request of the join; the id of a session that was created is taken from it.
+
+        Args:
+            frame: The frame.
+            request: The request.
+            reply_type: The type of its answer.
+            again: Whether the session was joined before. Then an error that names no request may be that of a turn
+                which is still running, and is no answer.
+
+        Raises:
+            SessionError: It refuses the request.
+            SessionProtocolError: It creates a session without an id.
+        """
+        request_type = request["type"]
+        if frame["type"] == "error":
+            named = frame.get("request_type")
+            refuses = named == request_type or (named is None and not again)
+        else:
+            refuses = frame["type"] == request_type and frame.get("success") is False
+        if refuses:
+            about = self.session_id or f"{request.get('object_type')} {request.get('object_id')}"
+            reason = frame.get("error") or "it gave no reason"
+            kind = SessionTerminatedError if frame.get("code") == "session_terminated" else SessionError
+            raise kind(f"the engine refused {request_type} for {about}: {reason}", session_id=self.session_id)
+        if frame["type"] != reply_type:
+            return False
+        if self.session_id is None:
+            created = frame.get("session_id")
+            if not isinstance(created, str) or not created:
+                raise SessionProtocolError("the engine created a session without an id")
+            # What comes right behind it may belong to the new session.
+            self.session_id = self.recovery.session_id = created
+        return True
+
+    def rejoined(self, status: object, history: Sequence[Any], live: Sequence[SessionEvent]) -> CatchUp:
+        """Finds out what was missed while there was no connection; `Hub.lock` is held.
+
+        Args:
+            status: The engine's status in the ack of the join; None when it has none.
+            history: The session's messages, oldest first, as the engine sent them.
+            live: The events that came since the join.
+        """
+        is_idle = status == str(ParticipantStatus.IDLE) if isinstance(status, str) else None
+        if any(event.participant_status is not None for event in live):
+            is_idle = False  # what goes on, or ends, shows by itself
+        turns = self.turns
+        pending = PendingPosts(turns.unanswered, turns.unacknowledged, turns.running, is_idle)
+        missed = self.recovery.catch_up(history, pending)
+        turns.is_blind = is_idle is None and (turns.running or bool(turns.unanswered))
+        return missed
+
+    # ---- decoding: the hot path ----------------------------------------------------------------
+
+    def decode(self, messages: Sequence[Payload], received: list[Received]) -> None:
+        """Appends what text messages mean, in order; cut at frames that may answer a call.
+
+        Args:
+            messages: Their payloads.
+            received: What is appended to; up to the illegal message, if there is one.
+
+        Raises:
+            SessionProtocolError: One is not a frame, or a known field of it has the wrong type.
+        """
+        events: list[SessionEvent] = []
+        runs: list[Run] = []
+        received.append(Received(events, runs))
+        is_burst = codec.fast_path and self.session_id is not None and len(messages) >= MANY and not self._halves
+        left = iter(messages)
+        for message in left:
+            # Only a guess: whatever is wrong for a run is left to the plain path by it, and the other way round.
+            if is_burst and DELTA_MARK in bytes(message[:GUESSED]) and not self._halves:
+                run, behind = parse_run(itertools.chain((message,), left), self.known_id, events)
+                if run is not None:
+                    runs.append(run)
+                if behind is END:
+                    return
+                if isinstance(behind, HalfCharacterError):
+                    frame = self._mended(check_frame(behind.frame))
+                elif isinstance(behind, SessionProtocolError):
+                    raise behind
+                else:
+                    frame = check_frame(behind)
+            else:
+                try:
+                    frame = parse_frame(message)
+                except HalfCharacterError as error:
+                    frame = self._mended(check_frame(error.frame))
+                else:
+                    if self._halves:
+                        frame = self._mended(frame)
+            if frame["type"] in _REPLY_TYPES and (
+                frame["type"] != "error" or frame.get("request_type") in _REPLY_TYPES
+            ):
+                # The caller that waits for it may rely on having what came before it.
+                received[-1] = Received(events, runs, frame)
+                events, runs = [], []
+                received.append(Received(events, runs))
+                continue
+            event = self.event_of(frame)
+            if event is not None:
+                events.append(event)
+
+    def frame_of(self, message: Payload) -> Frame:
+        """Returns the frame in a text message, whole characters in it.
+
+        Raises:
+            SessionProtocolError: It is not UTF-8, not JSON, no object, or has no ``type``.
+        """
+        try:
+            frame = parse_frame(message)
+        except HalfCharacterError as error:
+            return self._mended(check_frame(error.frame))
+        return self._mended(frame) if self._halves else frame
+
+    def _mended(self, frame: Frame) -> Frame:
+        """Joins what a delta begins and ends with to the halves around it; replaces the halves that have no other."""
+        value, message_id = frame.get("value"), frame.get("message_id")
+        if frame["type"] != "message_delta" or not isinstance(value, str) or not isinstance(message_id, str):
+            if frame["type"] == "message_notification":
+                self._halves.clear()  # a whole text follows what was streamed of it
+            whole: Frame = without_halves(frame)
+            return whole
+        value = self._halves.pop(message_id, "") + value
+        if value and "\ud800" <= value[-1] <= "\udbff":
+            self._halves[message_id], value = value[-1], value[:-1]
+        mended: Frame = without_halves({**frame, "value": value})
+        return mended
+
+    def event_of(self, frame: Frame) -> SessionEvent | None:
+        """Returns the event that a frame becomes, if it becomes one of this session.
+
+        Raises:
+            SessionProtocolError: A known field has the wrong type.
+        """
+        event = parse_event(frame, self.session_id or "")
+        if event is None:
+            frame_type = frame["type"]
+            if frame_type not in KNOWN_TYPES and frame_type not in self._unknown_types:
+                self._unknown_types.add(frame_type)
+                logger.warning("! session %s: dropping frames of unknown type %.80r", self.session_id, frame_type)
+        elif self.session_id is not None and event.session_id != self.session_id:
+            logger.debug("! session %s: dropped a frame for another session", self.session_id)
+            return None
+        return event

@@ -1,8 +1,8 @@
 """JSON for frames, strict both ways.
 
 Reading is the hot path: orjson where it is installed, the standard library elsewhere. Writing is the
-standard library's everywhere but for plain text, because orjson turns NaN into null and would say
-something else than the caller did.
+standard library's everywhere but for plain text, because orjson turns NaN into null and would send
+something else than the caller gave.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["bare_loads", "dumps", "dumps_text", "fast_path", "loads"]
+__all__ = ["bare_loads", "dumps", "dumps_text", "fast_path", "loads", "loads_with_halves"]
 
 Payload = bytes | bytearray | memoryview
 
@@ -36,7 +36,7 @@ def _standard_loads(data: Payload) -> Any:
     text = str(data, "utf-8")
     value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     if _SURROGATE.search(text):
-        # Half a pair would read well and fail wherever the text is encoded later; encoding it tells now.
+        # Half a pair would read well and fail wherever the text is encoded later; encoding it shows that now.
         json.dumps(value, ensure_ascii=False).encode()
     return value
 
@@ -61,11 +61,11 @@ _encoder = _new_encoder()
 
 
 def dumps(value: Any, default: Callable[[object], Any] | None = None) -> bytes:
-    """Gives the JSON text of a frame, in UTF-8 without spaces.
+    """Returns the JSON text of a frame, in UTF-8 without spaces.
 
     Args:
         value: The frame.
-        default: Gives the JSON form of what has none of its own.
+        default: Returns the JSON form of what has none of its own.
 
     Raises:
         TypeError: Something in it has no JSON form.
@@ -78,17 +78,17 @@ def dumps(value: Any, default: Callable[[object], Any] | None = None) -> bytes:
 
 
 def dumps_text(value: dict[str, str]) -> bytes:
-    """Gives what `dumps` does, for an object that holds nothing but text."""
+    """Returns what `dumps` does, for an object that holds nothing but text."""
     if _dumps_text is not None:
         try:
             return _dumps_text(value)
-        except TypeError:  # half a surrogate pair, of which the other way says more
+        except TypeError:  # half a surrogate pair, which the other way explains better
             pass
     return dumps(value)
 
 
 def loads(data: Payload) -> Any:
-    """Gives the value of a JSON text in UTF-8.
+    """Returns the value of a JSON text in UTF-8.
 
     Raises:
         ValueError: It is not JSON, not UTF-8, or nested too deeply.
@@ -97,6 +97,16 @@ def loads(data: Payload) -> Any:
         return bare_loads(data)
     except RecursionError:
         raise ValueError("the text is nested too deeply") from None
+
+
+def loads_with_halves(text: str) -> Any:
+    """Returns the value of a JSON text whose only fault is that it holds half a surrogate pair; None for others."""
+    if not _SURROGATE.search(text):
+        return None
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError):
+        return None
 
 
 fast_path = os.environ.get("SESSIONLIB_FAST_PATH") != "0"

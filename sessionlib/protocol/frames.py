@@ -81,7 +81,7 @@ def history(session_id: str, messages: Sequence[Frame]) -> Frame:
 
 
 def message_delta(session_id: str, message_id: str, index: int, value: str) -> Frame:
-    """A piece of a message's text; ``index`` counts the pieces of one message from 0."""
+    """A delta of a message's text; ``index`` counts the deltas of one message from 0."""
     return {
         "type": "message_delta",
         "session_id": session_id,
@@ -107,7 +107,7 @@ def pong(session_id: str) -> Frame:
 
 
 def error(message: str, request_type: str | None = None, session_id: str | None = None, **facts: Any) -> Frame:
-    """Tells that a request, or the session, failed."""
+    """Reports that a request, or the session, failed."""
     frame: Frame = {"type": "error", "error": message, "request_type": request_type, **facts}
     if session_id is not None:
         frame["session_id"] = session_id

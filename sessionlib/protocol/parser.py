@@ -15,7 +15,19 @@ from sessionlib.events import EventDraft, SessionEvent, SessionEventType, make_e
 from sessionlib.protocol import codec
 from sessionlib.protocol.frames import Frame
 
-__all__ = ["END", "KNOWN_TYPES", "Frame", "Run", "check_frame", "parse_event", "parse_frame", "parse_run"]
+__all__ = [
+    "END",
+    "KNOWN_TYPES",
+    "Frame",
+    "HalfCharacterError",
+    "Run",
+    "check_frame",
+    "join_halves",
+    "parse_event",
+    "parse_frame",
+    "parse_run",
+    "without_halves",
+]
 
 Type = SessionEventType
 
@@ -30,13 +42,13 @@ _MISSING: dict[str, Any] = {}
 
 
 class Run(NamedTuple):
-    """Pieces of one message, one behind the other in a list of events.
+    """Deltas of one message, one behind the other in a list of events.
 
     Attributes:
         start: Where in the list they begin.
         stop: Where in the list they have ended.
         message_id: The message.
-        next_index: The index that the piece behind them has; -1 when the last had none.
+        next_index: The index that the delta behind them has; -1 when the last had none.
         length: The length of their text.
     """
 
@@ -50,25 +62,26 @@ class Run(NamedTuple):
 def parse_run(
     messages: Iterator[codec.Payload], session_id: str, events: list[SessionEvent]
 ) -> tuple[Run | None, object]:
-    """Reads text messages for as long as they are pieces of one message of this session; the hot path.
+    """Reads text messages for as long as they are deltas of one message of this session; the hot path.
 
     Args:
         messages: The payloads.
         session_id: The session.
-        events: What the pieces are appended to.
+        events: What the deltas are appended to.
 
     Returns:
         What was appended, if anything, and what stood behind it: the JSON value of a message that is
-        no such piece, the SessionProtocolError of one that is no JSON, or `END`.
+        no such delta, or does not follow the one before it, the SessionProtocolError of one that is no JSON, or `END`.
     """
     loads, append, draft, event_class, delta = codec.bare_loads, events.append, EventDraft, SessionEvent, _DELTA
     start, length = len(events), 0
     run_id: Any = _NOTHING
+    expected: Any = _NOTHING
     behind: object = END
     for message in messages:
         try:
             frame = loads(message)
-            # Whatever does not look exactly like a piece is left to the plain path, which says why.
+            # Whatever does not look exactly like a delta is left to the plain path, which reports why.
             if frame["type"] != "message_delta" or frame["session_id"] != session_id:
                 behind = frame
                 break
@@ -82,6 +95,10 @@ def parse_run(
                 behind = frame
                 break
             index = frame["index"]
+            if index != expected and expected is not _NOTHING:
+                behind = frame
+                break
+            expected = index + 1 if index.__class__ is int else index
         except (KeyError, TypeError):
             behind = frame
             break
@@ -105,7 +122,7 @@ def parse_run(
 
 
 def parse_frame(data: codec.Payload) -> Frame:
-    """Gives the frame in a text message.
+    """Returns the frame in a text message.
 
     Args:
         data: The message's payload.
@@ -120,7 +137,7 @@ def parse_frame(data: codec.Payload) -> Frame:
 
 
 def check_frame(frame: object) -> Frame:
-    """Gives a JSON value back if it is a frame.
+    """Returns a JSON value if it is a frame.
 
     Raises:
         SessionProtocolError: It is no object or has no ``type``.
@@ -131,14 +148,14 @@ def check_frame(frame: object) -> Frame:
 
 
 def parse_event(frame: Frame, session_id: str) -> SessionEvent | None:
-    """Gives the event that a frame becomes.
+    """Returns the event that a frame becomes.
 
     Args:
         frame: The frame, as `parse_frame` gives it.
         session_id: The session's own id, for frames that name none.
 
     Returns:
-        The event, or None for frames that become none (`KNOWN_TYPES` tells them from unknown ones).
+        The event, or None for frames that become none (`KNOWN_TYPES` distinguishes them from unknown ones).
 
     Raises:
         SessionProtocolError: A known field has the wrong type.
@@ -153,11 +170,44 @@ def parse_event(frame: Frame, session_id: str) -> SessionEvent | None:
     return make(frame, owner)
 
 
+class HalfCharacterError(SessionProtocolError):
+    """A frame holds half of a character: legal JSON, of which the next delta may bring the other half.
+
+    Gateways that count UTF-16 units cut an emoji into two halves of a surrogate pair, which strict parsers refuse.
+
+    Attributes:
+        frame: The frame, with the half in it.
+    """
+
+    def __init__(self, frame: object) -> None:
+        super().__init__("the engine sent half a character")
+        self.frame = frame
+
+
+def join_halves(text: str) -> str:
+    """Joins halves of characters that stand side by side; what stays half becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def without_halves(value: Any) -> Any:
+    """Returns a JSON value in which no text holds half a character."""
+    if isinstance(value, str):
+        return join_halves(value)
+    if isinstance(value, list):
+        return [without_halves(item) for item in value]
+    if isinstance(value, dict):
+        return {join_halves(name): without_halves(item) for name, item in value.items()}
+    return value
+
+
 def _unreadable(data: codec.Payload) -> SessionProtocolError:
     try:
-        str(data, "utf-8")
+        text = str(data, "utf-8")
     except UnicodeDecodeError:
         return SessionProtocolError("the engine sent a text message that is not UTF-8", close_code=1007)
+    frame = codec.loads_with_halves(text)
+    if frame is not None:
+        return HalfCharacterError(frame)
     return SessionProtocolError("the engine sent a text message that is not JSON")
 
 
@@ -187,8 +237,8 @@ def _acknowledged(event_type: Type) -> Callable[[Frame, str], SessionEvent]:
         if frame.get("success") is not False:
             return make_event(event_type, session_id, None, frame)
         more = {name: value for name, value in frame.items() if name not in ("type", "session_id", "success")}
-        told = _error_text(frame.get("error"), f"{frame['type']} failed")
-        return make_event(Type.ERROR, session_id, None, {**more, "error": told, "request_type": frame["type"]})
+        details = _error_text(frame.get("error"), f"{frame['type']} failed")
+        return make_event(Type.ERROR, session_id, None, {**more, "error": details, "request_type": frame["type"]})
 
     return make
 
@@ -203,8 +253,8 @@ def _error(frame: Frame, session_id: str) -> SessionEvent:
     if request_type is not None and not isinstance(request_type, str):
         raise _wrong("error.request_type", "a string", request_type)
     more = {name: value for name, value in frame.items() if name not in ("type", "session_id")}
-    told = {**more, "error": _error_text(frame.get("error")), "request_type": request_type}
-    return make_event(Type.ERROR, session_id, None, told)
+    details = {**more, "error": _error_text(frame.get("error")), "request_type": request_type}
+    return make_event(Type.ERROR, session_id, None, details)
 
 
 def _notification(frame: Frame, session_id: str) -> SessionEvent:
@@ -226,10 +276,10 @@ def _object(holder: Frame, path: str, name: str) -> Frame:
     return value
 
 
-def _error_text(told: object, otherwise: str = "Unknown error") -> str:
-    if told is None or told == "":
+def _error_text(details: object, otherwise: str = "Unknown error") -> str:
+    if details is None or details == "":
         return otherwise
-    return told if isinstance(told, str) else codec.dumps(told).decode()
+    return details if isinstance(details, str) else codec.dumps(details).decode()
 
 
 _FRAMES: dict[str, Callable[[Frame, str], SessionEvent]] = {

@@ -1,9 +1,9 @@
-"""Closing the gap that a lost link leaves: what was delivered, and what the history says came after it.
+"""Closing the gap that a lost connection leaves: what was delivered, and what came after it by the history.
 
 A session's history is the proof. What it shows as finished is delivered once, marked with
-``data["recovered"] = True``; what it cannot show to be whole is told by an ERROR with
-``data["error"] == "gap"``. Pieces of a message that follow missing ones are held back until its whole
-text is there, so that the pieces always add up to the text.
+``data["recovered"] = True``; what it cannot show to be whole is reported by an ERROR with
+``data["error"] == "gap"``. Deltas of a message that follow missing ones are held back until its whole
+text is there, so that the deltas always add up to the text.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from typing import Any
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType, SessionMessage
 from sessionlib.protocol import frames
 from sessionlib.protocol.parser import Frame, Run, parse_event
-from sessionlib.protocol.turns import PendingPost
+from sessionlib.protocol.turns import PendingPost, is_content, is_final
 
 __all__ = ["GAP", "CatchUp", "PendingPosts", "RecoveryTracker", "gap", "summarise"]
 
 GAP = "gap"
+# So many message ids are remembered, about 2 MiB; a history goes back further, but not what has to be recognised in it.
+_REMEMBERED = 20_000
+# So many deltas of one message may come too early before the rest of it is left to its complete text.
+_EARLY = 1024
 Type = SessionEventType
 
 # Looked up once: see `sessionlib.events`.
@@ -43,13 +47,13 @@ class CatchUp:
 
 @dataclass(frozen=True)
 class PendingPosts:
-    """What was under way when a link was lost, and what is known to go on.
+    """What was under way when a connection was lost, and what is known to go on.
 
     Attributes:
         acknowledged: Our posts with an ack whose turns have not ended, in order.
         unacknowledged: Our posts without an ack, in order.
         running: Whether a turn was running, ours or another's.
-        is_idle: Whether the engine says that it does nothing now; None when it says nothing about it.
+        is_idle: Whether the engine says that it does nothing now; None when it does not report it.
     """
 
     acknowledged: Sequence[PendingPost] = ()
@@ -59,7 +63,7 @@ class PendingPosts:
 
 
 class RecoveryTracker:
-    """What has been delivered of a session's messages; for the reading thread alone.
+    """What has been delivered of a session's messages, and in which order; for the reading thread alone.
 
     Args:
         session_id: The session.
@@ -67,81 +71,221 @@ class RecoveryTracker:
     """
 
     def __init__(self, session_id: str, from_start: bool) -> None:
-        self._session_id = session_id
+        self.session_id = session_id
         self._from_start = from_start
-        self._known: set[str] = set()
+        # The ids of the latest messages, oldest first, and of each whether it was delivered whole.
+        self._known: dict[str, bool] = {}
         # For each message that is streaming: the index expected next, and the length of what was delivered.
         self._partial: dict[str, list[int]] = {}
-        # Streaming messages of which pieces are missing, and messages that came from the history.
+        # Streaming messages of which deltas are missing, and messages that came from the history.
         self._torn: set[str] = set()
         self._recovered: set[str] = set()
-        # Requests that came from the history, of which the engine may tell once more by itself.
+        # Requests that came from the history, which the engine may send again by itself.
         self._asked: set[str] = set()
+        # Messages whose deltas bear an index twice.
+        self._suspect: set[str] = set()
+        # Deltas that came before their turn, by message and index.
+        self._early: dict[str, dict[int, SessionEvent]] = {}
+        # Whether this engine counts the deltas of a message, which the protocol does not promise; the id of the message
+        # whose deltas bear one index, until that is known.
+        self._counts = False
         self._interrupted = False
 
     def filter(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> list[SessionEvent]:
-        """Notes events on their way to the user, and gives those that may go on; ``runs`` as for `note`."""
-        if not self._interrupted:
-            self.note(events, runs)
-            return events
-        admitted: list[SessionEvent] = []
-        for event in events:  # one at a time: what may pass depends on what has passed just before
-            passed = self._filter(event)
-            self.note(passed)
-            admitted += passed
-        return admitted
-
-    def note(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> None:
-        """Notes events that are delivered.
+        """Notes events on their way to the user.
 
         Args:
             events: The events.
-            runs: Where there are pieces of one message in a row among them, as far as that is known.
+            runs: Where there are deltas of one message in a row among them, as far as that is known.
+
+        Returns:
+            Those that may go on: in the order of their indices, and none that was delivered before.
         """
+        if not self._interrupted and not self._early:
+            passed = self._note_in_order(events, runs)
+            if passed == len(events):
+                return events
+            admitted, events = events[:passed], events[passed:]
+        else:
+            admitted = []
+        for event in events:  # one at a time: what may pass depends on what has passed just before
+            for accepted in self._accept(event):
+                self._note(accepted)
+                admitted.append(accepted)
+        return admitted
+
+    def note(self, events: Sequence[SessionEvent]) -> None:
+        """Notes events that are delivered in any case."""
+        for event in events:
+            self._note(event)
+
+    def _note_in_order(self, events: list[SessionEvent], runs: Sequence[Run]) -> int:
+        """Notes events up to the first delta out of order; returns how many there were."""
         at = 0
         for run in runs:
-            self._note_each(events[at : run.start])
+            noted = self._note_plain(events, at, run.start)
+            if noted < run.start or self._is_out_of_order(events[run.start]):
+                return noted
             state = self._state_of(run.message_id)
             state[0] = run.next_index
             state[1] += run.length
+            self._counts = self._counts or run.stop - run.start > 1
             at = run.stop
-        self._note_each(events[at:] if at else events)
+        return self._note_plain(events, at, len(events))
+
+    def _note_plain(self, events: list[SessionEvent], start: int, stop: int) -> int:
+        """Notes events one by one; returns the number of the first that is out of order, else where they end."""
+        # As `_is_out_of_order` and `_note`, without a call for each event: every event passes here.
+        partial, known, suspect = self._partial, self._known, self._suspect
+        for number in range(start, stop):
+            event = events[number]
+            message_id = event.message_id
+            if message_id is None:
+                continue
+            if event.type is not _DELTA:
+                if event.type is _COMPLETE:
+                    if message_id in suspect:
+                        return number
+                    partial.pop(message_id, None)
+                    self._remember(message_id, True)
+                elif message_id not in known:
+                    self._remember(message_id, False)
+                continue
+            state = partial.get(message_id)
+            if state is None or event.data["index"] != state[0]:
+                if self._is_out_of_order(event):
+                    return number
+                self._note(event)
+            else:
+                state[0] += 1
+                state[1] += len(event.data["delta"])
+                self._counts = True
+        return stop
+
+    def _is_out_of_order(self, event: SessionEvent) -> bool:
+        if event.message_id is None:
+            return False
+        if event.type is not _DELTA:
+            return event.type is _COMPLETE and event.message_id in self._suspect
+        state = self._partial.get(event.message_id)
+        if state is None:
+            return False
+        index = event.data["index"]
+        if not isinstance(index, int) or index == state[0] or state[0] < 0:
+            return False
+        if index == 0 or (index == state[0] - 1 and not self._counts):
+            # It begins again, or all deltas bear one index: whether the text is right shows when it is whole.
+            self._suspect.add(event.message_id)
+            return False
+        return True
 
     def _state_of(self, message_id: str) -> list[int]:
         state = self._partial.get(message_id)
         if state is None:
-            self._known.add(message_id)
+            self._remember(message_id, False)
             state = self._partial[message_id] = [0, 0]
         return state
 
-    def _note_each(self, events: list[SessionEvent]) -> None:
-        partial, known = self._partial, self._known
-        for event in events:
-            message_id = event.message_id
-            if message_id is None:
-                continue
-            if event.type is _DELTA:
-                state = self._state_of(message_id)
-                index = event.data["index"]
-                state[0] = index + 1 if isinstance(index, int) else -1
-                state[1] += len(event.data["delta"])
+    def _remember(self, message_id: str, whole: bool) -> None:
+        known = self._known
+        known[message_id] = whole or known.get(message_id, False)
+        if len(known) > _REMEMBERED:
+            oldest = next(iter(known))
+            del known[oldest]
+            self._recovered.discard(oldest)
+            self._torn.discard(oldest)
+            self._suspect.discard(oldest)
+            self._asked.discard(oldest)
+
+    def _note(self, event: SessionEvent) -> None:
+        message_id = event.message_id
+        if message_id is None:
+            return
+        if event.type is _DELTA:
+            state = self._state_of(message_id)
+            index = event.data["index"]
+            if isinstance(index, int):
+                self._counts = self._counts or (state[1] > 0 and index == state[0])
+                state[0] = index + 1
             else:
-                known.add(message_id)
-                if event.type is _COMPLETE:
-                    partial.pop(message_id, None)
+                state[0] = -1
+            state[1] += len(event.data["delta"])
+        else:
+            is_whole = event.type is _COMPLETE
+            self._remember(message_id, is_whole)
+            if is_whole:
+                self._partial.pop(message_id, None)
 
     def interrupt(self) -> None:
-        """Notes that the link was lost: from here on, pieces may be missing."""
+        """Notes that the connection was lost: from here on, deltas may be missing."""
         self._interrupted = True
         self._torn.update(self._partial)
         self._asked.clear()
+        self._early.clear()
+
+    def _accept(self, event: SessionEvent) -> list[SessionEvent]:
+        """Returns what may be delivered now that an event has come."""
+        message_id = event.message_id
+        if message_id is None:
+            return [event]
+        if event.type is _DELTA:
+            return self._accept_delta(event, message_id)
+        if event.type is _COMPLETE:
+            early = self._early.pop(message_id, None)
+            if early:
+                self._torn.add(message_id)  # what came too early is in its text
+            if message_id in self._recovered or (self._interrupted and self._known.get(message_id)):
+                return []
+            return self._completed(event, message_id)
+        if event.type in _REQUESTS and message_id not in self._asked:
+            return [event]
+        self._asked.discard(message_id)
+        return [] if message_id in self._recovered else [event]
+
+    def _accept_delta(self, event: SessionEvent, message_id: str) -> list[SessionEvent]:
+        state = self._partial.get(message_id)
+        # An engine may repeat after a rejoin what had been delivered.
+        if message_id in self._recovered or (self._interrupted and state is None and self._known.get(message_id)):
+            return []
+        index = event.data["index"]
+        expected = 0 if state is None else state[0]
+        if self._interrupted:
+            if index == expected:
+                self._torn.discard(message_id)
+            elif state is None:
+                self._torn.add(message_id)
+            if message_id in self._torn:
+                return []
+        if not isinstance(index, int) or expected < 0 or state is None or index == expected:
+            return [event, *self._ripe(message_id, index)]
+        if index < expected:
+            if not self._counts or not index:
+                return [event]
+            self._torn.add(message_id)  # what it should have been shows in the whole text
+            return []
+        self._counts = True
+        early = self._early.setdefault(message_id, {})
+        if len(early) < _EARLY:
+            early.setdefault(index, event)
+        return []
+
+    def _ripe(self, message_id: str, index: object) -> list[SessionEvent]:
+        """Returns the deltas that came too early and follow one that is delivered now."""
+        early = self._early.get(message_id)
+        ripe: list[SessionEvent] = []
+        if early and isinstance(index, int):
+            while index + len(ripe) + 1 in early:
+                ripe.append(early.pop(index + len(ripe) + 1))
+            if not early:
+                del self._early[message_id]
+        return ripe
 
     def catch_up(self, history: Sequence[Any], posts: PendingPosts) -> CatchUp:
         """Finds in the history what was missed.
 
         Args:
             history: The session's messages, oldest first, as the engine gave them.
-            posts: What was under way when the link was lost, and what the engine is doing now.
+            posts: What was under way when the connection was lost, and what the engine is doing now.
         """
         messages = [message for message in history if isinstance(message, dict)]
         result = CatchUp()
@@ -150,54 +294,34 @@ class RecoveryTracker:
         if last == -1 and messages and (self._known or not self._from_start):
             last = _before_our_posts(messages, posts.acknowledged)
             if self._known or last is None:
-                result.events.append(gap(self._session_id, "the history does not go back to the messages seen last"))
+                result.events.append(gap(self.session_id, "the history does not go back to the messages seen last"))
         writer = _Writer(self, result, posts)
         if last is not None:
             for at, message in enumerate(messages):
                 writer.take(message, is_new=at > last)
-        if messages:
-            writer.finish(messages[-1])
+        writer.finish(messages[-1] if messages else None)
         return result
 
-    def _filter(self, event: SessionEvent) -> list[SessionEvent]:
-        message_id = event.message_id
-        if message_id is None:
-            return [event]
-        if event.type is _DELTA:
-            return [] if self._is_out_of_order(event, message_id) else [event]
-        if event.type is _COMPLETE:
-            return [] if message_id in self._recovered else self._completed(event, message_id)
-        if event.type in _REQUESTS and message_id not in self._asked:
-            return [event]
-        self._asked.discard(message_id)
-        return [] if message_id in self._recovered else [event]
-
-    def _is_out_of_order(self, event: SessionEvent, message_id: str) -> bool:
-        if message_id in self._recovered:
-            return True
-        expected = self._partial.get(message_id, (0,))[0]
-        if event.data["index"] == expected:
-            self._torn.discard(message_id)
-        elif message_id not in self._partial:
-            self._torn.add(message_id)
-        return message_id in self._torn
-
     def _completed(self, event: SessionEvent, message_id: str) -> list[SessionEvent]:
-        """Gives a complete message, behind the rest of its text if pieces of it are missing."""
+        """Returns a complete message, behind the rest of its text if deltas of it are missing."""
+        delivered = self._partial.get(message_id, (0, 0))[1]
+        text = event.text
+        if message_id in self._suspect:
+            self._suspect.discard(message_id)
+            if message_id not in self._torn and isinstance(text, str) and len(text) != delivered:
+                return [gap(self.session_id, f"the deltas of message {message_id} do not add up to its text"), event]
         if message_id not in self._torn:
             return [event]
         self._torn.discard(message_id)
-        delivered = self._partial.get(message_id, (0, 0))[1]
-        text = event.text
         if not isinstance(text, str) or len(text) < delivered:
-            return [gap(self._session_id, f"the pieces of message {message_id} do not add up to its text"), event]
+            return [gap(self.session_id, f"the deltas of message {message_id} do not add up to its text"), event]
         rest = {"delta": text[delivered:], "index": None, "recovered": True}
-        piece = [SessionEvent(Type.MESSAGE_DELTA, event.session_id, message_id, rest)] if rest["delta"] else []
-        return [*piece, event]
+        delta = [SessionEvent(Type.MESSAGE_DELTA, event.session_id, message_id, rest)] if rest["delta"] else []
+        return [*delta, event]
 
 
 def gap(session_id: str, detail: str) -> SessionEvent:
-    """Gives the ERROR that tells of what cannot be proved whole."""
+    """Returns the ERROR that reports an unrecoverable gap."""
     return SessionEvent(Type.ERROR, session_id, None, {"error": GAP, "detail": detail, "request_type": None})
 
 
@@ -226,29 +350,30 @@ class _Writer:
         elif is_new and message_id:
             self._write(message, message_id)
 
-    def finish(self, last: Frame) -> None:
-        """Ends the turns if the history ends with an answer, since their Idle may have been missed."""
-        if self._is_idle is False or not _is_final(last) or SessionMessage.from_dict(last).is_user:
+    def finish(self, last: Frame | None) -> None:
+        """Ends the turn that was running if it is over, since its Idle may have been missed."""
+        if self._is_idle is False or not self._running:
             return
-        if self._running:
-            self._end()
-        while self._is_idle and self._to_begin:
-            self._begin()
+        is_answer = last is not None and is_final(last) and not SessionMessage.from_dict(last).is_user
+        if self._is_idle and not is_answer:
+            detail = "the engine is idle, and its history holds no answer to this turn"
+            self._result.events.append(gap(self._seen.session_id, detail))
+        if self._is_idle or is_answer:
             self._end()
 
     def _write(self, message: Frame, message_id: str) -> None:
-        event = parse_event(frames.message_notification(self._seen._session_id, message), self._seen._session_id)
+        event = parse_event(frames.message_notification(self._seen.session_id, message), self._seen.session_id)
         if event is None or event.type is Type.MESSAGE_STREAMING:
             return  # not finished: the rest of it is still to come
         if event.type is Type.APPROVAL_REQUEST and event.data.get("status") not in (None, "pending"):
             return  # answered meanwhile
-        if self._running and self._answered and self._to_begin and _is_final(message):
-            self._end()  # one answer to each, as far as anybody can tell
+        if self._running and self._answered and self._to_begin and is_final(message):
+            self._end()  # one answer to each: the history shows no more
         if not self._running:
             self._begin()
-        self._answered = self._answered or _is_final(message)
-        told = SessionEvent(event.type, event.session_id, message_id, {**event.data, "recovered": True})
-        events = self._seen._completed(told, message_id) if told.is_complete else [told]
+        self._answered = self._answered or is_final(message)
+        details = SessionEvent(event.type, event.session_id, message_id, {**event.data, "recovered": True})
+        events = self._seen._completed(details, message_id) if details.is_complete else [details]
         self._seen._recovered.add(message_id)
         if event.type in _REQUESTS:
             self._seen._asked.add(message_id)
@@ -265,7 +390,7 @@ class _Writer:
 
     def _find_post(self, message: SessionMessage) -> None:
         for ticket in self._posts:
-            if not ticket.contents or not _is_content(ticket.contents[0], message):
+            if not ticket.contents or not is_content(ticket.contents[0], message):
                 continue
             # A batch stands in the history as several messages; its first decides.
             self._posts.remove(ticket)
@@ -275,38 +400,33 @@ class _Writer:
             self._to_begin += ticket.makes_turn
             kind = Type.MESSAGE_POSTED if len(ticket.contents) == 1 else Type.MESSAGES_POSTED
             self._result.events.append(
-                SessionEvent(kind, self._seen._session_id, None, {"success": True, "recovered": True})
+                SessionEvent(kind, self._seen.session_id, None, {"success": True, "recovered": True})
             )
             return
 
     def _status(self, status: ParticipantStatus) -> None:
-        told = {"status": str(status), "recovered": True}
-        self._result.events.append(SessionEvent(Type.PARTICIPANT_STATUS, self._seen._session_id, None, told))
+        details = {"status": str(status), "recovered": True}
+        self._result.events.append(SessionEvent(Type.PARTICIPANT_STATUS, self._seen.session_id, None, details))
 
 
 def _before_our_posts(messages: Sequence[Frame], posts: Sequence[PendingPost]) -> int | None:
-    """Gives the place before the first of our posts, which ends what is old; None if they are not there."""
+    """Returns the place before the first of our posts, which ends what is old; None if they are not there."""
     at = len(messages)
-    for ticket in reversed([post for post in posts if post.contents]):
-        found = (i for i in range(at - 1, -1, -1) if _is_post(messages[i], ticket))
+    for post in reversed([post for post in posts if post.contents]):
+        found = (i for i in range(at - 1, -1, -1) if _is_post(messages[i], post))
         at = next(found, -1)
         if at < 0:
             return None
     return at - 1 if at < len(messages) else None
 
 
-def _is_post(message: Frame, ticket: PendingPost) -> bool:
-    told = SessionMessage.from_dict(message)
-    return told.is_user and _is_content(ticket.contents[0], told)
-
-
-def _is_final(message: Frame) -> bool:
-    content = message.get("content")
-    return isinstance(content, dict) and (content.get("status") == "Complete" or content.get("type") == "error_message")
+def _is_post(message: Frame, post: PendingPost) -> bool:
+    entry = SessionMessage.from_dict(message)
+    return entry.is_user and is_content(post.contents[0], entry)
 
 
 def summarise(frame: Frame) -> tuple[str, ...]:
-    """Gives what a post's contents can be recognised by in the history, without their bytes."""
+    """Returns what a post's contents can be recognised by in the history, without their bytes."""
     contents = frame.get("messages") or [frame.get("content")]
     return tuple([_summary(content) for content in contents])
 
@@ -319,17 +439,3 @@ def _summary(content: Any) -> str:
         return f"text:{value}"
     metadata = value.get("metadata") if isinstance(value, dict) else None
     return f"file:{metadata['name']}" if isinstance(metadata, dict) and "name" in metadata else "other:"
-
-
-def _is_content(summary: str, message: SessionMessage) -> bool:
-    kind, _, told = summary.partition(":")
-    if kind == "text":
-        return message.text == told
-    return kind == "file" and told in _strings(message.raw.get("content"))
-
-
-def _strings(value: Any) -> set[str]:
-    if isinstance(value, str):
-        return {value}
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return {text for item in inner for text in _strings(item)}

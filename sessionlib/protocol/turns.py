@@ -1,47 +1,78 @@
-"""Where in a turn a session is, and whose turn it is, read off its events.
+"""Which turn an event belongs to, and which of our posts a turn answers.
 
-A turn runs from the status Processing to the next Idle; on an engine that never tells a
-participant's status, from the first thing it says after the ack to its MESSAGE_COMPLETE, or to its
-error (from the official SDK and its documentation). Acks come in the order of the posts, and turns in
-the order of the acks.
+A turn runs from the status Processing to the next Idle; on an engine that sends no participant status, from the
+first thing that it sends after a post to its MESSAGE_COMPLETE or its error (read off the official SDK and its
+documentation). Frames name no request and no turn, so which post a turn answers has to be concluded:
+
+* The embedded engine names the turn in its acks and statuses (``turn_id``): that decides.
+* The platform documents that posts which are acknowledged before a turn begins are answered by that turn, all
+  together; other engines give each post a turn of its own. As long as both readings agree about a post, it is
+  known to be answered by the running turn. Where they differ, the turn's events are held for the posts that it
+  may answer, until what follows refutes one reading: a turn that the first does not expect, or an engine that
+  stays idle where the second expects another turn. What was learned holds for the rest of the session.
+* What these leave open (an ack that never came, an answer that was not seen) the session's history decides.
+
+No clock here: `TurnTracker.check_delay` returns when it is worth looking at the history, and `TurnTracker.settle` takes
+the history.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
+from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType, SessionMessage
 
-__all__ = ["NEUTRAL", "EventOrigin", "PendingPost", "TurnHandle", "TurnTracker"]
+__all__ = ["NEUTRAL", "EventOrigin", "Fate", "PendingPost", "TurnHandle", "TurnTracker", "is_content", "is_final"]
 
-_DELTA = SessionEventType.MESSAGE_DELTA
-_COMPLETE = SessionEventType.MESSAGE_COMPLETE
-_STATUS = SessionEventType.PARTICIPANT_STATUS
-_ERROR = SessionEventType.ERROR
+Type = SessionEventType
+_DELTA = Type.MESSAGE_DELTA
+_COMPLETE = Type.MESSAGE_COMPLETE
+_STATUS = Type.PARTICIPANT_STATUS
+_ERROR = Type.ERROR
 _PROCESSING = ParticipantStatus.PROCESSING
 _IDLE = ParticipantStatus.IDLE
-_POSTED = frozenset({SessionEventType.MESSAGE_POSTED, SessionEventType.MESSAGES_POSTED})
+_POSTED = frozenset({Type.MESSAGE_POSTED, Type.MESSAGES_POSTED})
 _POSTS = frozenset({"post_message", "post_messages"})
 # These come between a finished answer and its Idle without meaning that the turn goes on.
-NEUTRAL = frozenset({SessionEventType.PONG, SessionEventType.SESSION_CONNECTED, *_POSTED})
+NEUTRAL = frozenset({Type.PONG, Type.SESSION_CONNECTED, *_POSTED})
+_REQUESTS = frozenset({Type.APPROVAL_REQUEST, Type.REAUTH_REQUEST})
 # On an engine without statuses.
 _LAST_WORDS = frozenset({_COMPLETE, _ERROR})
-# How errors begin that this client tells itself: they are no answers of the engine's.
+# How the errors begin that this client reports itself: they are no answers of the engine's.
 _OWN_NOTICES = ("gap", "illegal frame")
+
+# Seconds without an event of a turn after which an idle engine is taken at its word; doubled with each look.
+QUIET = 0.9
+_LONGEST_QUIET = 30.0
+# So many looks at the history may miss a post before it counts as lost: the first may overtake its entry.
+_LOOKS = 2
 
 
 class TurnHandle:
-    """One turn, whoever began it.
+    """One turn, of any client's.
 
     Attributes:
         over: Whether it has ended.
+        posts: Our posts that it is known to answer.
+        held: Its events so far, kept for posts that it may answer; None when there are no such posts.
+        finals: The ids of its complete messages.
+        first: The event that began it.
+        last: The event that ended it.
+        turn_id: Its id, on an engine that names turns.
     """
 
-    __slots__ = ("over",)
+    __slots__ = ("finals", "first", "held", "last", "over", "posts", "turn_id")
 
-    def __init__(self) -> None:
+    def __init__(self, first: SessionEvent | None = None, turn_id: str | None = None) -> None:
         self.over = False
+        self.posts: list[PendingPost] = []
+        self.held: list[SessionEvent] | None = None
+        self.finals: set[str] = set()
+        self.first = first
+        self.last: SessionEvent | None = None
+        self.turn_id = turn_id
 
 
 class PendingPost:
@@ -50,22 +81,65 @@ class PendingPost:
     Attributes:
         makes_turn: Whether the engine answers it with a turn; not so for answers to approval requests.
         contents: What it can be recognised by in the history.
-        attended: Whether somebody reads its turn and sees to what that asks; the approval desk's lock
-            protects it.
-        first: The event that began its turn, once it has begun.
+        attended: Whether a reader of its turn handles its requests; see `ApprovalManager`.
+        turn: The turn that is known to answer it.
+        first: The event that began its turn, once that is known to have begun.
         last: The event that ended its turn, once it has ended.
         refusal: The ERROR by which the engine refused it.
+        acknowledged: Whether its ack has come.
+        turn_id: The id of its turn, on an engine whose acks name it.
     """
 
-    __slots__ = ("attended", "contents", "first", "last", "makes_turn", "refusal")
+    __slots__ = (
+        "_by_batch",
+        "_by_order",
+        "_engine_was_idle",
+        "_is_promised",
+        "_latest",
+        "_looks",
+        "_unacknowledged_turn",
+        "acknowledged",
+        "attended",
+        "contents",
+        "first",
+        "last",
+        "makes_turn",
+        "refusal",
+        "turn",
+        "turn_id",
+    )
 
     def __init__(self, makes_turn: bool = True, contents: tuple[str, ...] = ()) -> None:
         self.makes_turn = makes_turn
         self.contents = contents
         self.attended = False
+        self.turn: TurnHandle | None = None
         self.first: SessionEvent | None = None
         self.last: SessionEvent | None = None
         self.refusal: SessionEvent | None = None
+        self.acknowledged = False
+        self.turn_id: str | None = None
+        # The turn that answers it if all posts with an ack share the next turn, and if each has its own.
+        self._by_batch: TurnHandle | None = None
+        self._by_order: TurnHandle | None = None
+        # The last turn that began while it waited: what is left when all turns are over has been answered by that.
+        self._latest: TurnHandle | None = None
+        # A turn that began before its ack, which may never come.
+        self._unacknowledged_turn: TurnHandle | None = None
+        # Whether the engine has reported since the post or its ack that it is idle.
+        self._engine_was_idle = False
+        # Whether its ack has named a turn to come, which an engine that is idle for the moment still owes.
+        self._is_promised = False
+        self._looks = 0
+
+    @property
+    def shared_with(self) -> int:
+        """How many other posts of ours its turn answers."""
+        return 0 if self.turn is None else max(0, len(self.turn.posts) - 1)
+
+    @property
+    def _candidates(self) -> tuple[TurnHandle | None, ...]:
+        return self._by_batch, self._by_order, self._latest, self._unacknowledged_turn
 
 
 class EventOrigin(NamedTuple):
@@ -80,155 +154,515 @@ class EventOrigin(NamedTuple):
     course: TurnHandle
 
 
+class Fate(NamedTuple):
+    """What is to be reported about a post that no turn will answer.
+
+    Attributes:
+        post: The post.
+        arrived: Whether the engine has it: its history holds it, or it was acknowledged.
+    """
+
+    post: PendingPost
+    arrived: bool
+
+
 class TurnTracker:
     """Follows the turns of one session.
 
     Args:
-        alone: Whether nobody else can know the session yet, because it was created here. A turn that
-            begins between a post and its ack is then that post's, until an ack has come first.
+        alone: Whether no other client can know the session yet, because it was created here. A turn that begins between
+            a post and its ack is then that post's, and no turn is another client's.
 
     Attributes:
         running: Whether a turn has begun and not ended.
         answered: Whether the last thing that happened in it was a complete message.
-        has_statuses: Whether the engine has ever told a status that begins or ends a turn.
-        current: The post whose turn is running; None between turns and in those of others.
+        has_statuses: Whether the engine has ever sent a status that begins or ends a turn.
+        current: The turn that is running; None between turns.
+        batches: Whether one turn answers all posts that were acknowledged before it; None until that is known.
+        released: What `take_released` returns.
+        is_blind: Whether the connection was lost in a turn, and the engine has not reported since what it does.
     """
 
     __slots__ = (
-        "_acknowledged",
         "_acks_come_first",
-        "_course",
+        "_acks_seen",
+        "_alone",
+        "_has_processing",
+        "_looks",
+        "_open",
         "_sent",
         "answered",
+        "batches",
         "current",
         "has_statuses",
+        "is_blind",
+        "released",
         "running",
+        "steps",
     )
 
     def __init__(self, alone: bool = False) -> None:
         self.running = False
         self.answered = False
         self.has_statuses = False
-        self.current: PendingPost | None = None
-        self._course = TurnHandle()
+        self.current: TurnHandle | None = None
+        self.batches: bool | None = None
+        self.is_blind = False
+        # Counts what bears on turns, so that one can see whether anything happened meanwhile.
+        self.steps = 0
+        self._alone = alone
+        # Whether the engine acknowledges posts, and whether it does before their turns begin.
+        self._acks_seen = False
+        self._acks_come_first = False
+        self._has_processing = False
+        self._looks = 0
+        # Posts and answers without an ack, in the order in which they left.
         self._sent: deque[PendingPost] = deque()
-        self._acknowledged: deque[PendingPost] = deque()
-        self._acks_come_first = not alone
+        # Posts of which no turn is known yet, in the same order.
+        self._open: list[PendingPost] = []
+        self.released: list[tuple[PendingPost, list[SessionEvent]]] = []
+
+    # ---- our posts -----------------------------------------------------------------------------
 
     @property
-    def course(self) -> TurnHandle:
-        """The turn that is running; between turns, one of its own for whoever asks."""
-        return self._course if self.running else TurnHandle()
+    def owner(self) -> PendingPost | None:
+        """The first of our posts that the running turn is known to answer."""
+        return self.current.posts[0] if self.current is not None and self.current.posts else None
 
     @property
     def unacknowledged(self) -> list[PendingPost]:
-        """Our posts whose acks have not come, in order."""
+        """Our posts and answers whose acks have not come, in order."""
         return list(self._sent)
 
     @property
     def unanswered(self) -> list[PendingPost]:
         """Our posts with an ack whose turns have not ended, in order."""
-        current = [] if self.current is None else [self.current]
-        return [*current, *self._acknowledged]
+        running = [] if self.current is None else list(self.current.posts)
+        return [*running, *(post for post in self._open if post.acknowledged)]
 
-    def post(self, makes_turn: bool = True, contents: tuple[str, ...] = ()) -> PendingPost:
-        """Notes a post that is about to leave, and gives its ticket."""
-        ticket = PendingPost(makes_turn, contents)
-        self._sent.append(ticket)
-        return ticket
+    def post(self, post: PendingPost) -> None:
+        """Notes a post that is about to leave."""
+        self._sent.append(post)
+        if post.makes_turn:
+            self._open.append(post)
+        self._note_step()
 
-    def withdraw(self, ticket: PendingPost) -> None:
-        """Forgets a post that did not leave."""
-        if ticket in self._sent:
-            self._sent.remove(ticket)
+    def withdraw(self, post: PendingPost) -> None:
+        """Forgets a post that did not leave, or of which nothing more will come."""
+        if post in self._sent:
+            self._sent.remove(post)
+        self._forget(post)
 
-    def follow(self, event: SessionEvent) -> PendingPost | None:
-        """Takes in the next event and gives the post of ours that it belongs to, if any."""
+    def close(self) -> None:
+        """Notes that no more events will come: what was undecided stays so."""
+        for post in self._open:
+            for turn in post._candidates:
+                if turn is not None:
+                    turn.held = None
+        self._open.clear()
+
+    def take_released(self) -> list[tuple[PendingPost, list[SessionEvent]]]:
+        """Returns the events that were held for posts of which it is known now that they are theirs."""
+        released, self.released = self.released, []
+        return released
+
+    # ---- events --------------------------------------------------------------------------------
+
+    def follow(self, event: SessionEvent) -> tuple[Sequence[PendingPost], list[SessionEvent] | None]:
+        """Takes in the next event.
+
+        Returns:
+            Our posts that it belongs to, and where it has to be kept for posts that it may belong to.
+        """
         kind = event.type
         if kind is _DELTA:
             self.answered = False
         elif kind in _POSTED or (kind is _ERROR and event.data.get("request_type") in _POSTS):
-            return self._acknowledge(event)
+            post = self._acknowledge(event)
+            return (() if post is None else (post,)), None
         elif kind is _STATUS:
             return self._follow_status(event)
         elif kind in NEUTRAL:
-            return None
+            return (), None
         elif kind is _ERROR and _names_nothing(event) and (refused := self._refuse(event)) is not None:
-            return refused
+            return (refused,), None
         else:
             self.answered = kind is _COMPLETE
-        if self._acknowledged and not self.has_statuses and not self.running:
+        self.steps += 1
+        self._looks = 0
+        # Without a Processing, what comes first begins a turn: if there is a post that it can belong to.
+        if not self.running and not self._has_processing and self._open and not is_own_notice(event):
             self._begin(event)
-        owner = self.current
-        if kind in _LAST_WORDS and not self.has_statuses:
-            self._end(event)
-        return owner
+        turn = self.current
+        if turn is None:
+            return (), None
+        if kind in _REQUESTS and turn.held is not None:
+            # It waits for an answer that may be one of these posts' readers' to give: take the documented reading.
+            self._learn(True)
+            for post in [post for post in self._open if post._unacknowledged_turn is turn]:
+                self._sent.remove(post)
+                self._assign(post, turn)
+            turn.held = None
+        if kind in _LAST_WORDS:
+            if event.message_id is not None:
+                turn.finals.add(event.message_id)
+            if not self.has_statuses and not is_own_notice(event):
+                return self._end(event)
+        return turn.posts, turn.held
 
     def ends_turn(self, event: SessionEvent) -> bool:
         """Whether an event is the last of its turn, on this engine."""
         return event.is_turn_end or (event.type is _COMPLETE and not self.has_statuses)
 
-    def _acknowledge(self, event: SessionEvent) -> PendingPost | None:
-        if not self._sent:
-            return None
-        ticket = self._sent.popleft()
-        if event.type is _ERROR:
-            ticket.refusal = event
-        elif ticket.makes_turn and ticket.first is None:
-            self._acknowledged.append(ticket)
-        return ticket
-
-    def _refuse(self, event: SessionEvent) -> PendingPost | None:
-        """Gives the post that an error is about which names neither a request nor a message."""
-        # The oldest post without an ack has probably just got its answer; and one whose turn has not
-        # begun by then will not begin it any more.
-        waiting = self._sent or (None if self.running else self._acknowledged)
-        if not waiting:
-            return None
-        ticket = waiting.popleft()
-        ticket.refusal = event
-        return ticket
-
-    def _follow_status(self, event: SessionEvent) -> PendingPost | None:
+    def _follow_status(self, event: SessionEvent) -> tuple[Sequence[PendingPost], list[SessionEvent] | None]:
         status = event.data.get("status")
         if status == _PROCESSING:
-            self.has_statuses, self.answered = True, False
+            self._note_step()
+            self.has_statuses = self._has_processing = True
+            self.answered = False
             if not self.running:
                 self._begin(event)
         elif status == _IDLE:
+            self._note_step()
             self.has_statuses = True
-            owner = self.current
-            self._end(event)
-            return owner
-        return self.current
+            for post in self._open:
+                post._engine_was_idle = True
+            if self.running:
+                return self._end(event)
+        turn = self.current
+        return ((), None) if turn is None else (turn.posts, turn.held)
+
+    def _acknowledge(self, event: SessionEvent) -> PendingPost | None:
+        if not self._sent:
+            return None
+        # An ack does not come after the whole of its turn: it is rather that of the next post, and the first had none.
+        post = self._sent[0]
+        if len(self._sent) > 1:
+            post = next((other for other in self._sent if not _was_passed_over(other)), post)
+        self._sent.remove(post)
+        self._note_step()
+        if event.type is _ERROR:
+            post.refusal = event
+            self._forget(post)
+            return post
+        post.acknowledged, self._acks_seen = True, True
+        if post.turn is None and post._unacknowledged_turn is None:
+            self._acks_come_first = True
+        post._engine_was_idle = False
+        turn_id = event.data.get("turn_id")
+        post.turn_id = turn_id if isinstance(turn_id, str) else None
+        post._is_promised = post.turn_id is not None
+        turn = post._unacknowledged_turn
+        if turn is not None and not turn.over:
+            if self._alone:
+                self._assign(post, turn)  # this engine acknowledges what a turn answers as it begins
+            else:
+                post._unacknowledged_turn = None  # it began before the ack, so it is another client's
+            self._drop_held()
+        return post
+
+    def _refuse(self, event: SessionEvent) -> PendingPost | None:
+        """Returns the post that an error is about which names neither a request nor a message."""
+        # The oldest post without an ack has probably just got its answer; and one whose turn has not
+        # begun by then will not begin it any more.
+        acknowledged = [] if self.running else [post for post in self._open if post.acknowledged]
+        post = self._sent[0] if self._sent else acknowledged[0] if acknowledged else None
+        if post is not None:
+            post.refusal = event
+            self.withdraw(post)
+        return post
+
+    # ---- turns ---------------------------------------------------------------------------------
 
     def _begin(self, event: SessionEvent) -> None:
+        turn_id = event.data.get("turn_id")
+        turn = self.current = TurnHandle(event, turn_id if isinstance(turn_id, str) else None)
         self.running = True
-        self._course = TurnHandle()
-        self.current = self._next_in_line()
-        if self.current is not None:
-            self.current.first = event
+        if self._alone and self.batches and not self._open:
+            self.batches = None  # whose turn is it, if all posts had been answered?
+        waiting = [post for post in self._open if post.acknowledged]
+        if len(waiting) == 1 and len(self._open) == 1 and turn.turn_id is None and waiting[0]._by_batch is None:
+            self._assign(waiting[0], turn)  # as nearly always
+            return
+        if turn.turn_id is not None and any(post.turn_id is not None for post in waiting):
+            for post in waiting:
+                if post.turn_id == turn.turn_id:
+                    self._assign(post, turn)
+            return
+        if waiting:
+            self._compare(waiting, turn)
+            return
+        # The turn has begun before any ack: it answers the oldest post, if no other client can have begun it.
+        if self._alone and not self._acks_come_first and self._open:
+            self._assign(self._open[0], turn)
+        for post in self._open:
+            post._unacknowledged_turn = turn
+            turn.held = []
 
-    def _next_in_line(self) -> PendingPost | None:
-        if self._acknowledged:
-            self._acks_come_first = True
-            return self._acknowledged.popleft()
-        if self._acks_come_first:
-            return None
-        return next((ticket for ticket in self._sent if ticket.makes_turn and ticket.first is None), None)
+    def _compare(self, waiting: list[PendingPost], turn: TurnHandle) -> None:
+        """Assigns a turn that begins to the posts that both readings, or the one that is left, give it to."""
+        expected = [post for post in waiting if post._by_batch is None]
+        for post in expected:
+            post._by_batch = turn
+        for post in waiting:
+            post._latest = turn
+        following = next((post for post in waiting if post._by_order is None), None)
+        if following is not None:
+            following._by_order = turn
+        if self.batches is None and not expected and self._alone:
+            self._learn(False)  # no other client can have begun it, so it is one post's own
+        if self.batches is not None:
+            for mine in expected if self.batches else [following]:
+                if mine is not None and mine.turn is None:
+                    self._assign(mine, turn)
+        else:
+            for post in waiting:
+                if post._by_batch is turn and post._by_order is turn:
+                    self._assign(post, turn)
+        if any(turn in post._candidates for post in self._open):
+            turn.held = []
 
-    def _end(self, event: SessionEvent) -> None:
+    def _end(self, event: SessionEvent) -> tuple[Sequence[PendingPost], list[SessionEvent] | None]:
+        turn = self.current
+        assert turn is not None
         self.running = self.answered = False
-        self._course.over = True
-        if self.current is not None:
-            self.current.last = event
         self.current = None
+        self.is_blind = False
+        turn.over, turn.last = True, event
+        for post in turn.posts:
+            post.last = event
+        says_idle = event.is_turn_end
+        for post in self._open:
+            # Without statuses an answer is no word about posts that came behind it.
+            is_left = self.batches is not False and turn in post._candidates
+            post._engine_was_idle = post._engine_was_idle or says_idle or is_left
+        owners, held = tuple(turn.posts), turn.held
+        for post in owners:
+            if not self._acks_seen and post in self._sent:
+                self._sent.remove(post)
+        unproven = [post for post in self._open if post._unacknowledged_turn is turn] if self._open else []
+        if not unproven:
+            return owners, held
+        if self._alone and self._acks_seen and not self._acks_come_first:
+            # Acks come with the turn that answers: these are still to be answered.
+            for post in unproven:
+                post._unacknowledged_turn = None
+                post._engine_was_idle = False
+            turn.held = None
+        elif not self._acks_seen and not owners:
+            # An engine that has let a whole turn pass without an ack sends none.
+            if held is not None:
+                held.append(event)
+                held = None
+            self._sent.remove(unproven[0])
+            self._assign(unproven[0], turn)
+            owners = ()
+        return owners, held
+
+    def _assign(self, post: PendingPost, turn: TurnHandle) -> None:
+        if post in self._open:
+            self._open.remove(post)
+        post.turn, post.first = turn, turn.first
+        turn.posts.append(post)
+        if turn.held:
+            self.released.append((post, list(turn.held)))
+        if turn.over:
+            post.last = turn.last
+
+    def _learn(self, batches: bool) -> None:
+        self.batches = batches
+        passed: set[TurnHandle] = set()
+        for post in list(self._open):
+            passed.update(turn for turn in post._candidates if turn is not None)
+            turn = post._by_batch if batches else post._by_order
+            if turn is not None:
+                self._assign(post, turn)
+        for turn in passed:
+            if not any(turn in post._candidates for post in self._open):
+                turn.held = None
+
+    def _forget(self, post: PendingPost) -> None:
+        if post in self._open:
+            self._open.remove(post)
+            self._drop_held()
+            self._note_step()
+
+    def _drop_held(self) -> None:
+        """Stops keeping the events of a running turn that no post can lay claim to any more."""
+        turn = self.current
+        if turn is not None and not any(turn in post._candidates for post in self._open):
+            turn.held = None
+
+    def _note_step(self) -> None:
+        self.steps += 1
+        self._looks = 0
+
+    # ---- what the history decides --------------------------------------------------------------
+
+    def check_delay(self) -> float | None:
+        """Returns the seconds of silence after which the history should be looked at; None while that is no use."""
+        if self.is_blind:
+            return float(min(QUIET * 2 ** min(self._looks, 6), _LONGEST_QUIET))
+        if self.running or not self._open:
+            return None
+        # Without a word of the engine's since an acknowledged post, it may just be slow to begin.
+        if any(self._is_due(post) for post in self._open):
+            return float(min(QUIET * 2 ** min(max(0, self._looks - 1), 6), _LONGEST_QUIET))
+        return None
+
+    def _is_due(self, post: PendingPost) -> bool:
+        if post._is_promised:
+            return False
+        return post._engine_was_idle or (self._acks_seen and not post.acknowledged)
+
+    def note_idle(self) -> None:
+        """Notes that the engine reported outside of a turn that it is idle: as it was joined again."""
+        for post in self._open:
+            post._engine_was_idle, post._is_promised = True, False
+
+    def settle(self, history: Sequence[Any] | None) -> list[Fate]:
+        """Decides what an idle engine and its history leave no doubt about.
+
+        Args:
+            history: The session's messages, oldest first, as the engine sent them since the last event of a turn;
+                None when it does not send them.
+
+        Returns:
+            The posts that no turn will answer.
+        """
+        self._looks += 1
+        if self.running:
+            return []
+        messages = None if history is None else [message for message in history if isinstance(message, dict)]
+        if self.batches is None and any(post._by_batch is not None for post in self._open):
+            self._learn(self._is_batching(messages))
+        fates: list[Fate] = []
+        places = {} if messages is None else _places(messages, self._open)
+        for post in list(self._open):
+            place = places.get(post)
+            post._looks += 1
+            if messages is not None and place is not None and not post.acknowledged:
+                post.acknowledged = True  # it has arrived, whatever became of its ack
+                if post in self._sent:
+                    self._sent.remove(post)
+            if post._is_promised or (post.acknowledged and not post._engine_was_idle):
+                continue
+            if self._take_last_turn(post, messages, place):
+                continue
+            if post._looks >= _LOOKS:
+                fates.append(Fate(post, post.acknowledged))
+        for fate in fates:
+            self.withdraw(fate.post)
+        return fates
+
+    def _is_batching(self, messages: Sequence[dict[str, Any]] | None) -> bool:
+        """Whether the turns that have passed show that one answers several posts."""
+        if any(post._by_batch is not None and post._by_order is None for post in self._open):
+            return True  # each would have had a turn of its own by now
+        if self._alone or messages is None:
+            return False
+        # Each had one, unless it was another client's: then the history holds what that client posted.
+        ours = {content for post in self._open for content in post.contents}
+        first = min(_places(messages, self._open).values(), default=len(messages))
+        users = [details for details in map(SessionMessage.from_dict, messages[first:]) if details.is_user]
+        return not all(any(is_content(content, details) for content in ours) for details in users)
+
+    def _take_last_turn(self, post: PendingPost, messages: Sequence[dict[str, Any]] | None, place: int | None) -> bool:
+        """Assigns a post the last turn that may have answered it, or the answer that follows it in the history."""
+        turn = post._unacknowledged_turn or post._latest
+        behind = [] if messages is None or place is None else _answers_behind(messages, place)
+        if turn is not None and turn.over and (messages is None or any(m.get("id") in turn.finals for m in behind)):
+            self.batches = None if self.batches is False else self.batches  # so a turn may answer several
+            if post in self._sent:
+                self._sent.remove(post)
+            self._assign(post, turn)
+            if turn.held is None:
+                answer = next((m for m in behind if m.get("id") in turn.finals), None)
+                if answer is not None:
+                    self._recover(post, answer)
+            return True
+        if not behind:
+            return False
+        self._recover(post, behind[0])
+        return True
+
+    def _recover(self, post: PendingPost, answer: dict[str, Any]) -> None:
+        content = answer["content"]
+        is_error = content.get("type") == "error_message"
+        data = (
+            {"error": str(content.get("error"))} if is_error else {"text": content.get("value"), "status": "complete"}
+        )
+        session_id = str(answer.get("session_id") or "")
+        event = SessionEvent(
+            _ERROR if is_error else _COMPLETE, session_id, answer.get("id"), {**data, "recovered": True}
+        )
+        end = SessionEvent(_STATUS, session_id, None, {"status": str(_IDLE), "recovered": True})
+        turn = post.turn
+        if turn is None:
+            turn = TurnHandle(event)
+            turn.over, turn.last = True, end
+            self._assign(post, turn)
+        post.last = end
+        self.released.append((post, [event, end]))
+
+
+def _was_passed_over(post: PendingPost) -> bool:
+    """Whether a whole turn went by after a post without its ack."""
+    return post._unacknowledged_turn is not None and post._unacknowledged_turn.over
 
 
 def _names_nothing(error: SessionEvent) -> bool:
-    told = error.data
-    return (
-        error.message_id is None
-        and told.get("request_type") is None
-        and not str(told.get("error")).startswith(_OWN_NOTICES)
-    )
+    return error.message_id is None and error.data.get("request_type") is None and not is_own_notice(error)
+
+
+def is_own_notice(event: SessionEvent) -> bool:
+    """Whether an ERROR is this client's own, and not the engine's."""
+    return event.type is _ERROR and event.message_id is None and str(event.data.get("error")).startswith(_OWN_NOTICES)
+
+
+# ---- reading a history -----------------------------------------------------------------------
+
+
+def _places(messages: Sequence[dict[str, Any]], posts: Sequence[PendingPost]) -> dict[PendingPost, int]:
+    """Finds posts in a history, from its end: the latest message of a text is the latest post of it."""
+    places: dict[PendingPost, int] = {}
+    at = len(messages)
+    for post in reversed([post for post in posts if post.contents]):
+        matches: Callable[[int], bool] = lambda i, post=post: _is_post(messages[i], post)  # type: ignore[misc]  # noqa: E731
+        found = next((i for i in range(at - 1, -1, -1) if matches(i)), None)
+        if found is not None:
+            places[post] = at = found
+    return places
+
+
+def _is_post(message: dict[str, Any], post: PendingPost) -> bool:
+    details = SessionMessage.from_dict(message)
+    # A batch stands in the history as several messages; its first decides.
+    return details.is_user and is_content(post.contents[0], details)
+
+
+def _answers_behind(messages: Sequence[dict[str, Any]], place: int) -> list[dict[str, Any]]:
+    """Returns the answers behind a post, in order."""
+    finals = (message for message in messages[place + 1 :] if is_final(message))
+    return [message for message in finals if not SessionMessage.from_dict(message).is_user]
+
+
+def is_final(message: dict[str, Any]) -> bool:
+    """Whether a message of a history is a finished answer, or the error that a turn ended with."""
+    content = message.get("content")
+    return isinstance(content, dict) and (content.get("status") == "Complete" or content.get("type") == "error_message")
+
+
+def is_content(summary: str, message: SessionMessage) -> bool:
+    """Whether a message of a history is what a post is recognised by; see `recovery.summarise`."""
+    kind, _, details = summary.partition(":")
+    if kind == "text":
+        return message.text == details
+    return kind == "file" and details in _strings(message.raw.get("content"))
+
+
+def _strings(value: Any) -> set[str]:
+    if isinstance(value, str):
+        return {value}
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return {text for item in inner for text in _strings(item)}

@@ -8,26 +8,22 @@ not 2xx with a JSON object holding one of ``error``, ``message``, ``detail`` and
 from __future__ import annotations
 
 import contextlib
-import email.utils
 import re
-import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from typing import Any, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 from urllib.parse import quote, urlsplit
 
-from sessionlib._util.timing import Backoff, Deadline
+from sessionlib._util.retry import is_transient_status, retry_after
 from sessionlib.config import check_id
 from sessionlib.errors import ApiConnectionError, ApiError, ConfigurationError, api_error
 from sessionlib.protocol import codec
 
-__all__ = ["Answer", "Call", "Failure", "OpenLines", "Tries", "Upload", "make_call", "segment"]
+__all__ = ["Answer", "Call", "Failure", "OpenLines", "Upload", "make_call", "segment"]
 
 Opened = TypeVar("Opened", bound="OpenLines")
 
-MAX_RETRY_AFTER = 60.0
 MAX_ERROR_TEXT = 500
 
 Upload = tuple[str, tuple[str, bytes] | tuple[str, bytes, str]]
@@ -35,12 +31,6 @@ Upload = tuple[str, tuple[str, bytes] | tuple[str, bytes, str]]
 
 _PATH = re.compile(r"(/[A-Za-z0-9._~%-]+)+")
 _ERROR_FIELDS = ("error", "message", "detail", "errors")
-_SECONDS = re.compile(r"\d{1,12}(\.\d+)?", re.ASCII)
-
-# Statuses after which the same call may well succeed; only calls that change nothing act on them.
-_PASSING = frozenset({408, 425, 429})
-# Statuses that say, together with Retry-After, that nothing was done and when to come back.
-_TURNED_AWAY = frozenset({429, 503})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +88,15 @@ class Answer:
     @property
     def retry_after(self) -> float | None:
         """Seconds that the server asked to wait, or None."""
-        return wait_in(self.headers.get("Retry-After"))
+        return retry_after(self.headers)
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same call may succeed later."""
+        return is_transient_status(self.status)
 
     def value(self) -> Any:
-        """Gives the JSON value of the body; an empty body is an empty object.
+        """Returns the JSON value of the body; an empty body is an empty object.
 
         Raises:
             ApiError: The status is not 2xx.
@@ -120,10 +115,10 @@ class Answer:
 
     def error(self) -> ApiError:
         """Makes the error of a status that is not 2xx."""
-        told = error_text(self.body)
+        message = error_text(self.body)
         if 300 <= self.status < 400 and self.headers.get("Location"):
-            told = _redirect_text(self.headers["Location"])
-        return api_error(self.status, self.call.method, self.call.path, told, self.retry_after)
+            message = _redirect_text(self.headers["Location"])
+        return api_error(self.status, self.call.method, self.call.path, message, self.retry_after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +127,8 @@ class Failure:
 
     Attributes:
         call: The call.
-        error: What to tell the caller.
-        cause: What the system said, or None.
+        error: What the caller gets.
+        cause: The system's error, or None.
         may_pass: Whether another try can do better.
     """
 
@@ -141,6 +136,8 @@ class Failure:
     error: ApiConnectionError
     cause: BaseException | None = None
     may_pass: bool = True
+    status: ClassVar[None] = None
+    retry_after: ClassVar[None] = None
 
     def value(self) -> NoReturn:
         """Raises the error.
@@ -149,45 +146,6 @@ class Failure:
             ApiConnectionError: Always.
         """
         raise self.error from self.cause
-
-
-class Tries:
-    """Decides after each try of one call whether, and when, to make it again.
-
-    Without Retry-After only a call that changes nothing is made again: after a failed connection, 408, 425,
-    429 or 5xx. With Retry-After, any call is, after 429 or 503. What the server asks to wait is
-    believed up to 60 s; a wait that would outlast the deadline is not begun, so that the caller
-    gets the error, with what was asked in it, at once.
-
-    Args:
-        call: The call.
-        deadline: When it has to be over.
-        max_retries: How often it may be made again.
-        backoff: Draws the delays.
-    """
-
-    def __init__(self, call: Call, deadline: Deadline, max_retries: int, backoff: Backoff | None = None) -> None:
-        self._call = call
-        self._deadline = deadline
-        self._left = max_retries
-        self._backoff = backoff or Backoff(base=0.5, cap=8.0)
-
-    def delay_after(self, outcome: Answer | Failure) -> float | None:
-        """Gives the seconds to wait before the next try, or None when the outcome stands."""
-        if self._left <= 0 or not self._worth_it(outcome):
-            return None
-        self._left -= 1
-        asked = outcome.retry_after if isinstance(outcome, Answer) else None
-        delay = self._backoff.next_delay(min(asked or 0.0, MAX_RETRY_AFTER))
-        left = self._deadline.remaining()
-        return None if left is not None and delay >= left else delay
-
-    def _worth_it(self, outcome: Answer | Failure) -> bool:
-        if isinstance(outcome, Failure):
-            return outcome.may_pass and self._call.changes_nothing
-        if outcome.status in _TURNED_AWAY and outcome.retry_after is not None:
-            return True
-        return self._call.changes_nothing and (outcome.status >= 500 or outcome.status in _PASSING)
 
 
 def make_call(
@@ -229,7 +187,7 @@ def make_call(
 
 
 def segment(name: str, value: object) -> str:
-    """Gives an id as one segment of a path.
+    """Returns an id as one segment of a path.
 
     Args:
         name: What the id is called in the error.
@@ -246,54 +204,29 @@ def segment(name: str, value: object) -> str:
     return quote(checked, safe="")
 
 
-def wait_in(header: str | None, now: float | None = None) -> float | None:
-    """Reads a Retry-After header (RFC 9110, 10.2.3).
-
-    Args:
-        header: Its value: seconds, or a date.
-        now: The time, in seconds since the epoch; for tests.
-
-    Returns:
-        Seconds from now, never below 0; None for what is neither.
-    """
-    if header is None:
-        return None
-    told = header.strip()
-    if _SECONDS.fullmatch(told):
-        return float(told)
-    try:
-        moment = email.utils.parsedate_to_datetime(told)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    current = datetime.fromtimestamp(time.time() if now is None else now, tz=timezone.utc)
-    return max(0.0, (moment - current).total_seconds())
-
-
 def error_text(body: bytes) -> str:
-    """Gives what a server says in the body of an error, in one line of bounded length.
+    """Returns the server's message in the body of an error, as one line of bounded length.
 
     Returns:
-        The first of ``error``, ``message``, ``detail`` and ``errors`` that says something; "" for a
+        The first of ``error``, ``message``, ``detail`` and ``errors`` that holds text; "" for a
         body that is not a JSON object with one of them, which is never quoted.
     """
     try:
-        told = codec.loads(body)
+        value = codec.loads(body)
     except ValueError:
         return ""
-    if not isinstance(told, dict):
+    if not isinstance(value, dict):
         return ""
-    texts = (_said(told.get(name)) for name in _ERROR_FIELDS)
+    texts = (_text_of(value.get(name)) for name in _ERROR_FIELDS)
     return _one_line(next((text for text in texts if text), ""))
 
 
-def _said(value: Any, depth: int = 3) -> str:
+def _text_of(value: Any, depth: int = 3) -> str:
     if isinstance(value, dict) and depth:
-        texts = (_said(value.get(name), depth - 1) for name in (*_ERROR_FIELDS, "msg"))
+        texts = (_text_of(value.get(name), depth - 1) for name in (*_ERROR_FIELDS, "msg"))
         return next((text for text in texts if text), "")
     if isinstance(value, list) and depth:
-        return "; ".join(text for text in (_said(item, depth - 1) for item in value[:20]) if text)
+        return "; ".join(text for text in (_text_of(item, depth - 1) for item in value[:20]) if text)
     return str(value) if isinstance(value, (str, int, float)) and value else ""
 
 
@@ -327,7 +260,7 @@ class OpenLines(Iterator[bytes]):
 
     @abstractmethod
     def close(self) -> None:
-        """Ends the answer; nobody reads on."""
+        """Ends the answer; no further line is read."""
 
     def __enter__(self: Opened) -> Opened:
         return self

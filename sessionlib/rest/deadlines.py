@@ -23,6 +23,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from sessionlib._util.retry import is_transient_status, is_transient_tls
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import ApiConnectionError, ApiTimeoutError
 from sessionlib.net.connect import CancelToken, connect, resolve
@@ -53,7 +54,7 @@ class Limit:
         self._token: Token[Limit]
 
     def left(self) -> float | None:
-        """Gives the seconds left for the next operation on the socket.
+        """Returns the seconds left for the next operation on the socket.
 
         Raises:
             TimeoutError: None is left.
@@ -110,7 +111,7 @@ class _BoundedResponse(http.client.HTTPResponse):
     def begin(self) -> None:
         super().begin()
         # http.client takes the end of a connection for the end of the headers, and an answer that was
-        # cut there for one without a body.
+        # truncated there for one without a body.
         if self._reader.ended:
             raise http.client.IncompleteRead(b"")
 
@@ -157,15 +158,28 @@ _POOLS = {"http": _HttpPool, "https": _HttpsPool}
 
 
 class _Adapter(HTTPAdapter):
+    def __init__(self, tls: ssl.SSLContext | None, **options: Any) -> None:
+        self._tls: dict[str, Any] = {} if tls is None else {"ssl_context": tls}
+        super().__init__(**options)
+
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options)
+        super().init_poolmanager(*args, **{**options, **self._tls})
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **options)
+        manager = super().proxy_manager_for(*args, **{**options, **self._tls})
         if type(manager) is urllib3.ProxyManager:
             manager.pool_classes_by_scheme = _POOLS
         return manager
+
+    def build_connection_pool_key_attributes(self, *args: Any, **options: Any) -> Any:
+        host, tls = super().build_connection_pool_key_attributes(*args, **options)
+        # Or requests would have its own certificates loaded into a context that may trust none of them.
+        return host, self._tls or tls
+
+    def cert_verify(self, *args: Any, **options: Any) -> None:
+        if not self._tls:
+            super().cert_verify(*args, **options)  # type: ignore[no-untyped-call]
 
 
 class _Session(requests.Session):
@@ -174,13 +188,17 @@ class _Session(requests.Session):
         return None
 
 
-def open_session() -> requests.Session:
-    """Makes a session that follows no redirect, keeps no cookie, and reads neither .netrc nor environment."""
+def open_session(tls: ssl.SSLContext | None = None) -> requests.Session:
+    """Returns a session that follows no redirect, keeps no cookie, and reads neither .netrc nor environment.
+
+    Args:
+        tls: What to verify servers by; None for what each request names.
+    """
     session = _Session()
     session.trust_env = False
     session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _Adapter(pool_connections=8, pool_maxsize=_POOL_SIZE))
+        session.mount(scheme, _Adapter(tls, pool_connections=8, pool_maxsize=_POOL_SIZE))
     return session
 
 
@@ -195,7 +213,7 @@ class UnwantedAnswerError(OSError):
 
 
 def failure_of(call: Call, host: str, error: BaseException, deadline: Deadline) -> Failure:
-    """Gives the failure that one of `FOREIGN` stands for.
+    """Returns the failure that one of `FOREIGN` stands for.
 
     Args:
         call: The call.
@@ -205,17 +223,17 @@ def failure_of(call: Call, host: str, error: BaseException, deadline: Deadline) 
     """
     cause = _system_error(error)
     if isinstance(error, ValueError):
-        told = f"{call}: base_url or a proxy of the environment cannot be used ({type(error).__name__})."
-        return Failure(call, ApiConnectionError(told), may_pass=False)
+        message = f"{call}: base_url or a proxy of the environment cannot be used ({type(error).__name__})."
+        return Failure(call, ApiConnectionError(message), may_pass=False)
     if deadline.expired or isinstance(cause, TimeoutError) or isinstance(error, requests.Timeout):
         seconds = "" if deadline.timeout is None else f" within {deadline.timeout:g} s"
         return Failure(call, ApiTimeoutError(f"{call}: {host} did not answer{seconds}."), _bare(cause), may_pass=False)
-    told, may_pass = next(describe(cause) for kind, describe in _CAUSES if isinstance(cause, kind))
-    return Failure(call, ApiConnectionError(f"{call}: {told.replace('HOST', host)}"), _bare(cause), may_pass)
+    message, may_pass = next(describe(cause) for kind, describe in _CAUSES if isinstance(cause, kind))
+    return Failure(call, ApiConnectionError(f"{call}: {message.replace('HOST', host)}"), _bare(cause), may_pass)
 
 
 def _system_error(error: BaseException) -> OSError | None:
-    """Finds what the system said below the libraries' wrappers."""
+    """Finds the system's error below the libraries' wrappers."""
     seen: list[Any] = [error]
     for found in seen:
         # requests' own exceptions are OSErrors too.
@@ -234,26 +252,26 @@ def _bare(cause: OSError | None) -> OSError | None:
 
 
 def _tls(cause: Any) -> tuple[str, bool]:
-    told = getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "the handshake failed"
-    return f"no TLS connection to HOST: {str(told).replace('_', ' ').lower()}.", False
+    message = getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "the handshake failed"
+    return f"no TLS connection to HOST: {str(message).replace('_', ' ').lower()}.", is_transient_tls(cause)
 
 
 def _other(cause: Any) -> tuple[str, bool]:
     refused = _TUNNEL_REFUSED.search(str(cause))
     if refused:
-        told = f"the proxy refused the connection to HOST with {refused[1]}. Check the proxy and its password."
-        return told, refused[1][0] == "5"
+        message = f"the proxy refused the connection to HOST with {refused[1]}. Check the proxy and its password."
+        return message, is_transient_status(int(refused[1]))
     return f"no connection to HOST: {os.strerror(cause.errno) if cause.errno else type(cause).__name__}.", True
 
 
-# What is told about the first kind that fits, and whether another try can do better.
+# The message for the first kind that fits, and whether another try may end better.
 _CAUSES: tuple[tuple[type[object], Callable[[Any], tuple[str, bool]]], ...] = (
     (UnwantedAnswerError, lambda cause: (f"the answer of HOST {cause}, and was not read on.", False)),
-    (ssl.SSLEOFError, lambda _: ("HOST cut the connection before its answer was complete.", True)),
+    (ssl.SSLEOFError, lambda _: ("HOST closed the connection before its answer was complete.", True)),
     (ssl.SSLError, _tls),
     (socket.gaierror, lambda _: ("the name of HOST could not be resolved. Check base_url.", True)),
     (ConnectionRefusedError, lambda _: ("HOST refused the connection. Is the server running?", True)),
-    (ConnectionError, lambda _: ("HOST cut the connection before its answer was complete.", True)),
+    (ConnectionError, lambda _: ("HOST closed the connection before its answer was complete.", True)),
     (OSError, _other),
-    (object, lambda _: ("the answer of HOST was cut short, or is not HTTP.", True)),
+    (object, lambda _: ("the answer of HOST was truncated, or is not HTTP.", True)),
 )

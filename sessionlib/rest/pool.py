@@ -1,6 +1,6 @@
 """Exchanges over pooled connections: a call out, and what came back.
 
-What `requests` does by itself (measured with 2.34.2) and this room does not want: a ``.netrc``
+What `requests` does by itself (measured with 2.34.2) and this module does not want: a ``.netrc``
 overrides the ``Authorization`` header; proxies of the environment apply to this machine too; bodies are
 read whole and unpacked, without a bound, even those of redirects that are not followed.
 """
@@ -8,20 +8,21 @@ read whole and unpacked, without a bound, even those of redirects that are not f
 from __future__ import annotations
 
 import io
-import os
 import weakref
-from collections.abc import Iterator
-from typing import NoReturn
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 import requests
 
 from sessionlib._util.timing import Deadline
 from sessionlib._version import __version__
-from sessionlib.config import is_loopback
-from sessionlib.errors import ConfigurationError
+from sessionlib.net.proxies import ca_bundle, environment_proxy
 from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 from sessionlib.rest.deadlines import FOREIGN, Limit, UnwantedAnswerError, failure_of, open_session
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["Lines", "Pool"]
 
@@ -35,12 +36,18 @@ class Pool:
     """The connections of one client in one process. Threads may share it.
 
     Args:
-        proxy: The proxy for every call; None takes the environment's, for other machines only.
+        proxy: The proxy for every call; None for the environment's, which is never used for this machine.
+        tls: What to verify servers by; None for the environment's certificates, or the default ones.
+        headers: Further headers of every call.
     """
 
-    def __init__(self, proxy: str | None = None) -> None:
+    def __init__(
+        self, proxy: str | None = None, tls: ssl.SSLContext | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         self._proxy = proxy
-        self._session = open_session()
+        self._tls = tls
+        self._headers = dict(headers or {})
+        self._session = open_session(tls)
 
     def close(self) -> None:
         """Closes the connections that no call uses; idempotent."""
@@ -82,6 +89,7 @@ class Pool:
             "Authorization": f"Bearer {key}",
             "Accept-Encoding": "identity",
             "User-Agent": f"sessionlib/{__version__}",
+            **self._headers,
         }
         if call.body is not None:
             headers["Content-Type"] = "application/json"
@@ -94,27 +102,15 @@ class Pool:
             headers=headers,
             timeout=limit.left(),
             proxies=self._proxies(url),
-            verify=_certificates(),
+            verify=True if self._tls is not None else ca_bundle() or True,
             allow_redirects=False,
             stream=True,
         )
 
     def _proxies(self, url: str) -> dict[str, str]:
-        if self._proxy is not None:
-            return {"http": self._proxy, "https": self._proxy}
-        if is_loopback(urlsplit(url).hostname or ""):
-            return {}
-        return dict(requests.utils.get_environ_proxies(url))
-
-
-def _certificates() -> str | bool:
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        path = os.environ.get(name)
-        if path and not os.path.exists(path):
-            raise ConfigurationError(f"{name} names a certificate bundle that is not there: {path!r}")
-        if path:
-            return path
-    return True
+        parts = urlsplit(url)
+        proxy = environment_proxy(parts) if self._proxy is None else self._proxy
+        return {} if proxy is None else {parts.scheme: proxy}
 
 
 class Lines(OpenLines):
@@ -158,7 +154,7 @@ class Lines(OpenLines):
         return outcome
 
     def value(self) -> Lines:
-        """Gives the lines themselves."""
+        """Returns the lines themselves."""
         return self
 
     def close(self) -> None:
@@ -199,7 +195,7 @@ def _read(call: Call, response: requests.Response, key: str, limit: Limit) -> An
     ok = 200 <= status < 300
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if not ok:
-        # Its beginning is enough for what the server says, and a server may quote the key in it.
+        # Its beginning is enough for the server's message, and a server may quote the key in it.
         body = _beginning(response) if encoding == "identity" else b""
         return Answer(call, status, response.headers, body.replace(key.encode(), b"***"))
     if encoding != "identity":
@@ -213,7 +209,7 @@ def _beginning(response: requests.Response) -> bytes:
     try:
         return bytes(response.raw.read(MAX_ERROR_BODY, decode_content=False))
     except FOREIGN:
-        # The status says more than a body that does not come.
+        # The status matters more than a body that does not come.
         return b""
 
 

@@ -18,7 +18,7 @@ __all__ = ["Resource", "fetch_query", "field_of", "listed", "object_of", "plain_
 
 
 def fetch_query(id: str | None, name: str | None, username: str | None, org_name: str | None) -> dict[str, str]:
-    """Gives the query of a fetch.
+    """Returns the query of a fetch.
 
     Raises:
         TypeError: An argument is not a text.
@@ -30,46 +30,46 @@ def fetch_query(id: str | None, name: str | None, username: str | None, org_name
     return {field: check_id(field, value) for field, value in given.items() if value is not None}
 
 
-def object_of(told: Any, call: str) -> Mapping[str, Any]:
-    """Gives an answer that has to be an object.
+def object_of(value: Any, call: str) -> Mapping[str, Any]:
+    """Returns an answer that has to be an object.
 
     Raises:
         ApiConnectionError: It is something else.
     """
-    if not isinstance(told, Mapping):
+    if not isinstance(value, Mapping):
         raise ApiConnectionError(f"{call} was answered with something that is not an object. Is base_url an engine's?")
-    return told
+    return value
 
 
-def field_of(told: Any, name: str, call: str) -> Any:
-    """Gives a field that an answer has to have.
+def field_of(value: Any, name: str, call: str) -> Any:
+    """Returns a field that an answer has to have.
 
     Raises:
         ApiConnectionError: It is not there.
     """
-    if name not in object_of(told, call):
+    if name not in object_of(value, call):
         raise ApiConnectionError(f"{call} was answered without {name!r}. Is base_url an engine's?")
-    return told[name]
+    return value[name]
 
 
-def listed(told: Any, call: str) -> tuple[list[Any], list[Any]]:
-    """Gives the whole objects of a list, and the ids where it holds ids alone.
+def listed(value: Any, call: str) -> tuple[list[Any], list[Any]]:
+    """Returns the whole objects of a list, and the ids where it holds ids alone.
 
     Raises:
         ApiConnectionError: The answer is not an object.
     """
-    answer = object_of(told, call)
+    answer = object_of(value, call)
     whole = list(answer.get("objects") or ())
     return whole, [] if whole else [plain_id(one) for one in answer.get("object_ids") or ()]
 
 
 def plain_id(value: Any) -> Any:
-    """Gives an id out of the ``{"$oid": id}`` that the engine's storage writes."""
+    """Returns an id out of the ``{"$oid": id}`` that the engine's storage writes."""
     return value["$oid"] if isinstance(value, Mapping) and "$oid" in value else value
 
 
 def reference_tag(object_type: int, object_id: str, name: str | None) -> str:
-    """Gives the tag by which a message's text refers to an object of the engine.
+    """Returns the tag by which a message's text refers to an object of the engine.
 
     Args:
         object_type: The engine's number for the kind of object: 8 for chatbots, 25 for agents.
@@ -89,7 +89,7 @@ class Resource:
     Args:
         id: Its id.
         name: Its name, or None when it is not known.
-        client: Where it is; None for what the environment says whenever it is used.
+        client: Where it is; None for the environment's whenever it is used.
 
     Raises:
         TypeError: ``client`` is not a `Client`.
@@ -106,7 +106,7 @@ class Resource:
         self._client = given_client(client, None)
 
     def __str__(self) -> str:
-        """Gives the tag by which a message's text refers to this object."""
+        """Returns the tag by which a message's text refers to this object."""
         return reference_tag(self._number, self.id, self.name)
 
     def __repr__(self) -> str:
@@ -139,7 +139,7 @@ class Resource:
             name: Its name.
             username: Whose it is, if not the caller's.
             org_name: Whose organisation's it is.
-            client: Where; by default what the environment says.
+            client: Where; by default the environment's.
             api_key: A key to use instead of the environment's.
 
         Raises:
@@ -151,8 +151,8 @@ class Resource:
         """
         bound = given_client(client, api_key)
         query = fetch_query(id, name, username, org_name)
-        told = (bound or default_client()).request("GET", f"/{cls._kind}", query=query)
-        return cls.from_json(field_of(told, "object", f"GET /{cls._kind}"), client=bound)
+        value = (bound or default_client()).request("GET", f"/{cls._kind}", query=query)
+        return cls.from_json(field_of(value, "object", f"GET /{cls._kind}"), client=bound)
 
     @classmethod
     def from_json(cls: type[Kind], data: Mapping[str, Any], *, client: Client | None = None) -> Kind:
@@ -160,7 +160,7 @@ class Resource:
 
         Args:
             data: The form in which a fetch has it.
-            client: Where it is; by default what the environment says.
+            client: Where it is; by default the environment's.
 
         Raises:
             TypeError: ``data`` is not a mapping.
@@ -171,14 +171,14 @@ class Resource:
         """Deletes it on the engine.
 
         Returns:
-            What the server says about it.
+            The server's answer.
 
         Raises:
             ApiError: The server refused.
             ApiConnectionError: There was no answer.
         """
-        told: dict[str, Any] = self.client.request("DELETE", self._path())
-        return told
+        value: dict[str, Any] = self.client.request("DELETE", self._path())
+        return value
 
     def create_session(self, session_id: str | None = None) -> Session:
         """Makes a session with it, which is not connected yet.
@@ -217,8 +217,7 @@ class Resource:
         # Here, so that those who only manage what is on an engine do not load what talks to it.
         from sessionlib.session import Session
 
-        insecure = self._client is not None and self._client.allow_insecure
-        session = Session(client=self._client, allow_insecure=insecure, **options)
+        session = Session(client=self._client, **options)
         session.agent_name = self.name
         return session
 

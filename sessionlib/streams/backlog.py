@@ -1,4 +1,4 @@
-"""What waits for the next listener."""
+"""Events kept while no listener is open."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ class StaleListenerBuffer:
     """A second backlog, from a post on, for while the open listeners may be left over from before it.
 
     A program may hold on to the listener of the last turn while it posts and opens the next one, as
-    ``events = session.listen()`` in a loop does. Nobody reads the old one any more, but it is open, so
+    ``events = session.listen()`` in a loop does. The old one is not read any more, but it is open, so
     that nothing goes to the backlog. When one of them is read after all, this is not needed.
     """
 
     def __init__(self, listeners: Sequence[Mailbox], size: int) -> None:
-        # What the one listener holds from before the post; where there are more, others have heard it.
+        # What the one listener holds from before the post; where there are more, others have received it.
         self.before = listeners[0].waiting() if len(listeners) == 1 and len(listeners[0]) else []
-        # What came after it: as it came, for as long as it fits, and then in a mailbox that tells of the rest.
+        # What came after it: as it came, for as long as it fits, and then in a mailbox that reports the rest.
         self._after: list[SessionEvent] | Mailbox = []
         self._size = size
         self._marks = [(listener, listener.taken) for listener in listeners]
 
     @property
     def is_needed(self) -> bool:
-        """Whether nobody has read since the post."""
+        """Whether no listener was read since the post."""
         return all(listener.taken == taken for listener, taken in self._marks)
 
     def put(self, events: Sequence[SessionEvent]) -> None:
@@ -44,11 +44,11 @@ class StaleListenerBuffer:
     def hand_over(self, mailbox: Mailbox) -> None:
         """Moves what came after the post."""
         after = self._after
-        mailbox.take_over(_filled(self._size, after) if isinstance(after, list) else after)
+        mailbox.transfer_from(_filled(self._size, after) if isinstance(after, list) else after)
 
 
 class Backlog:
-    """Keeps the events that no listener hears for the next one; the hub's lock protects it.
+    """Keeps the events that no listener receives for the next one; the hub's lock protects it.
 
     Args:
         size: How many of them.
@@ -66,7 +66,7 @@ class Backlog:
         return len(self.mailbox)
 
     def keep(self, events: Sequence[SessionEvent], listeners: Sequence[Mailbox]) -> None:
-        """Has events wait, where nobody is there to hear them.
+        """Has events wait, where no listener is open.
 
         Args:
             events: What arrived.
@@ -84,12 +84,12 @@ class Backlog:
         self.mailbox.put(events)
 
     def discard(self, events: Sequence[SessionEvent]) -> None:
-        """Drops events that somebody reads after all."""
+        """Drops events that are read after all."""
         self.mailbox.discard(events)
 
-    def trouble(self, failure: Callable[[], SessionError]) -> None:
+    def push_error(self, failure: Callable[[], SessionError]) -> None:
         """Has the next listener raise once, behind what waits for it."""
-        self.mailbox.trouble(failure)
+        self.mailbox.push_error(failure)
 
     def begin_post(self, listeners: Sequence[Mailbox], ends_turn: Callable[[SessionEvent], bool]) -> None:
         """Forgets the turns that are over, because a post is about to leave.
@@ -105,20 +105,20 @@ class Backlog:
 
     def hand_over(self, mailbox: Mailbox) -> None:
         """Has a new listener begin with what waits for it."""
-        mailbox.take_over(self.mailbox)
+        mailbox.transfer_from(self.mailbox)
         shadow = self._end_shadow()
         if shadow is not None:
             shadow.hand_over(mailbox)
 
     def take_back(self, mailbox: Mailbox) -> None:
         """Has what the reader of a mailbox left unread wait again."""
-        self.mailbox.take_over(mailbox)
+        self.mailbox.transfer_from(mailbox)
 
     def take_shadow(self) -> bool:
-        """Has wait what the left-over listeners did not read, now that they are gone; tells whether it could."""
+        """Moves events that closed listeners left unread into the backlog. Returns whether there were any."""
         shadow = self._end_shadow()
         if shadow is not None:
-            self.mailbox.take_over(_filled(self._size, shadow.before))
+            self.mailbox.transfer_from(_filled(self._size, shadow.before))
             shadow.hand_over(self.mailbox)
         return shadow is not None
 
@@ -139,7 +139,7 @@ def _behind_last(ends: Callable[[SessionEvent], bool], events: Sequence[SessionE
 
 
 def _without_repeated_pongs(backlog: Mailbox, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:
-    # An idle session hears a pong every few seconds; they must not push events out of the backlog.
+    # An idle session receives a pong every few seconds; they must not push events out of the backlog.
     if len(events) == 1 and events[0].type is SessionEventType.PONG and backlog.ends_with(SessionEventType.PONG):
         return ()
     return events

@@ -1,4 +1,4 @@
-"""What `Session.listen` gives: a blocking iterator over one mailbox."""
+"""What `Session.listen` returns: a blocking iterator over one mailbox."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["Listener"]
 class Listener:
     """Iterates over a session's events, waiting for each; also a context manager.
 
-    It hears everything from the moment it is made. Dropping it, or `close`, unsubscribes.
+    It receives everything from the moment it is made. Dropping it, or `close`, unsubscribes.
 
     Args:
         hub: Where events come from.
         session_id: Whose they are, for messages.
-        event_types: The kinds to hear; None or empty for all.
+        event_types: The kinds to receive; None or empty for all.
         maxsize: How many events may wait to be read; 0 for any number.
         timeout: Longest wait for one event, in seconds; None for as long as it takes.
     """
@@ -80,13 +80,13 @@ class Listener:
 
     def __del__(self) -> None:
         if hasattr(self, "_mailbox"):  # not so when the constructor raised
-            self._hub.abandon(self._mailbox)
+            self._hub.discard(self._mailbox)
 
     def __repr__(self) -> str:
         return f"<Listener of session {self._session_id}: {len(self._mailbox)} waiting>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a Listener cannot be pickled or copied; call listen() once more")
+        raise TypeError("a Listener cannot be pickled or copied; call listen() again")
 
     def close(self) -> None:
         """Unsubscribes; what was not read waits for the next listener if no other is open."""

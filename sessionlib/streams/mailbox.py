@@ -1,4 +1,4 @@
-"""The one queue type: bounded, closeable, with its overflow told in the stream itself."""
+"""Bounded, closeable event queue that reports overflow in-band."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class Mailbox:
         "_appended",
         "_closed",
         "_discarded",
+        "_errors",
         "_failure",
         "_gates",
         "_lock",
@@ -45,7 +46,6 @@ class Mailbox:
         "_notice_at",
         "_pid",
         "_queue",
-        "_troubles",
         "dropped",
         "high_water",
         "maxsize",
@@ -60,8 +60,8 @@ class Mailbox:
         self.high_water = 0
         # Appended to under the lock only; taken from without it, which deques allow.
         self._queue: deque[SessionEvent] = deque()
-        # Gives the next event, or raises IndexError when none waits. With the lock for as long as a notice waits:
-        # what is counted in it while it is taken would be told to nobody.
+        # Returns the next event, or raises IndexError when none waits. With the lock for as long as a notice waits:
+        # what is counted in it while it is taken would be reported to no reader.
         self.take: Callable[[], SessionEvent] = self._queue.popleft
         # Protects the end of the queue, the overflow notice in it, who waits, the troubles, and how it ended.
         self._lock = threading.Lock()
@@ -77,14 +77,14 @@ class Mailbox:
         self._closed = False
         self._failure: Callable[[], SessionError] | None = None
         self._pid = os.getpid()
-        self._troubles: deque[Callable[[], SessionError]] = deque()
+        self._errors: deque[Callable[[], SessionError]] = deque()
 
     def __len__(self) -> int:
         return len(self._queue)
 
     @property
     def taken(self) -> int:
-        """How many events have been taken, near enough to see whether anybody takes any."""
+        """How many events have been taken, near enough to see whether any are taken."""
         return self._appended - len(self._queue) - self._discarded
 
     def ends_with(self, kind: SessionEventType) -> bool:
@@ -93,23 +93,23 @@ class Mailbox:
             return bool(self._queue) and self._queue[-1].type is kind
 
     def waiting(self) -> list[SessionEvent]:
-        """Gives what waits in it, without taking it."""
+        """Returns what waits in it, without taking it."""
         with self._lock:
             return list(self._queue)
 
     def discard(self, events: Sequence[SessionEvent]) -> None:
-        """Drops some of what waits in it; nobody may be taking from it."""
+        """Drops some of what waits in it; no thread may be taking from it."""
         unwanted = {id(event) for event in events}
         with self._lock:
             kept = [event for event in self._queue if id(event) not in unwanted]
-            self._discarded = -self.taken  # counting begins anew, but for what was taken
+            self._discarded = -self.taken  # counting begins again, but for what was taken
             self._queue.clear()
             self._queue.extend(kept)
             self._appended = len(kept)
             self._notice_at = next((at for at, event in enumerate(kept) if event is self._notice), -1)
 
     def put(self, events: Sequence[SessionEvent]) -> None:
-        """Appends events without ever waiting; what finds no room is dropped and told."""
+        """Appends events without ever waiting; what finds no room is dropped and reported."""
         if self.types is not None:
             events = [event for event in events if event.type in self.types]
         if not events:
@@ -154,10 +154,10 @@ class Mailbox:
                 self._failure = failure
             self._wake(len(self._gates))
 
-    def trouble(self, failure: Callable[[], SessionError]) -> None:
+    def push_error(self, failure: Callable[[], SessionError]) -> None:
         """Has `get` raise once, behind what is in it, and go on afterwards."""
         with self._lock:
-            self._troubles.append(failure)
+            self._errors.append(failure)
             self._wake(1)
 
     def put_back(self, events: Sequence[SessionEvent]) -> None:
@@ -165,7 +165,7 @@ class Mailbox:
         with self._lock:
             self._queue.extendleft(reversed(events))
 
-    def take_over(self, other: Mailbox) -> None:
+    def transfer_from(self, other: Mailbox) -> None:
         """Moves in what waits in another mailbox, whatever its number, as far as the types fit."""
         with other._lock:
             moved = []
@@ -174,7 +174,7 @@ class Mailbox:
                     moved.append(other._queue.popleft())
             other._discarded += len(moved)
             notice, other._notice = other._notice, None
-            troubles, other._troubles = other._troubles, deque()
+            troubles, other._errors = other._errors, deque()
         with self._lock:
             for event in moved:
                 if event is notice:
@@ -183,7 +183,7 @@ class Mailbox:
                 if self.types is None or event.type in self.types or event is notice:
                     self._queue.append(event)
                     self._appended += 1
-            self._troubles.extend(troubles)
+            self._errors.extend(troubles)
             self._wake(len(self._gates))
 
     def discard_through(self, last: Callable[[SessionEvent], bool]) -> None:
@@ -204,7 +204,7 @@ class Mailbox:
                 self._queue.append(event)
                 self._appended += 1
             else:
-                self._tell_dropped(event)
+                self._report_dropped(event)
 
     def _take_locked(self) -> SessionEvent:
         if os.getpid() != self._pid:  # the lock may have been held when the process forked
@@ -219,15 +219,15 @@ class Mailbox:
         """Whether there is a notice that has not been read."""
         return self._notice is not None and self._appended - len(self._queue) <= self._notice_at
 
-    def _tell_dropped(self, event: SessionEvent) -> None:
+    def _report_dropped(self, event: SessionEvent) -> None:
         assert self._lock.locked()
         self.dropped += 1
         if self._notice is not None and self._has_notice():
             self._notice.data["dropped"] += 1
             return
-        told = {"error": OVERFLOW, "dropped_event_type": str(event.type), "dropped": 1}
+        details = {"error": OVERFLOW, "dropped_event_type": str(event.type), "dropped": 1}
         self._notice, self._notice_at = (
-            SessionEvent(SessionEventType.ERROR, event.session_id, None, told),
+            SessionEvent(SessionEventType.ERROR, event.session_id, None, details),
             self._appended,
         )
         self.take = self._take_locked
@@ -247,8 +247,8 @@ class Mailbox:
             with self._lock:
                 if self._queue:
                     return self._queue.popleft()
-                if self._troubles:
-                    raise self._troubles.popleft()()
+                if self._errors:
+                    raise self._errors.popleft()()
                 if self._closed:
                     raise self._failure() if self._failure else Closed
                 if is_late:
@@ -269,7 +269,7 @@ class Mailbox:
             if gate in self._gates:
                 self._gates.remove(gate)
             elif interrupted and self._queue:
-                self._wake(1)  # it was for us, and somebody has to come
+                self._wake(1)  # it was for us, and another consumer has to come
 
 
 class TimedMailbox(Mailbox):

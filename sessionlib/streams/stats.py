@@ -1,8 +1,7 @@
-"""What happened in a session, in numbers: counted as it happens, and given as one frozen value."""
+"""What happened in a session, in numbers: counted as it happens, and returned as one frozen value."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.protocol.turns import PendingPost
 from sessionlib.streams.mailbox import Mailbox
+from sessionlib.transport.base import Traffic
 
 __all__ = ["Counters", "QueueStats", "RoundTrips", "SessionStats", "TurnStats", "no_stats"]
 
@@ -62,7 +62,7 @@ class TurnStats:
     """How long one turn took, in seconds from its post.
 
     Attributes:
-        first_delta: Until the first piece of text; None when there was none.
+        first_delta: Until the first delta; None when there was none.
         duration: Until its end; None while it runs.
     """
 
@@ -79,9 +79,9 @@ class SessionStats:
         messages_out: WebSocket messages that left, or were left to be sent.
         bytes_in: Bytes that came for them and around them.
         bytes_out: Bytes of what left, without what is around it.
-        events: Events that were delivered to whoever listened.
+        events: Events that were delivered to the listeners.
         dropped: Events that listeners lost because they read too slowly.
-        reconnects: How often a lost link was opened again.
+        reconnects: How often a lost connection was opened again.
         queues: The open listeners and turns, oldest first.
         backlog: What waits for the next listener.
         round_trips: How fast the engine answers.
@@ -101,56 +101,39 @@ class SessionStats:
     turns: tuple[TurnStats, ...]
 
 
-class Counters:
+class Counters(Traffic):
     """Counts for one session. What comes is counted by its reader alone, per batch and not per event."""
 
     def __init__(self) -> None:
-        self.messages_in = 0
-        self.bytes_in = 0
+        super().__init__()
         self.events = 0
         self.dropped = 0
         self.reconnects = 0
-        # Protects what is counted by any thread that sends.
-        self._lock = threading.Lock()
-        self._messages_out = 0
-        self._bytes_out = 0
-        # When the pings left that no pong has answered; the oldest are forgotten.
-        self._pinged: deque[float] = deque(maxlen=16)
         self._count = 0
         self._total = self._last = self._longest = 0.0
         self._shortest = float("inf")
-        # When each post left, and when the first piece of its turn came; the hub's lock protects both.
+        # When each post left, and when the first delta of its turn came; the hub's lock protects both.
         self._posted: dict[PendingPost, list[float]] = {}
         self._over: deque[TurnStats] = deque(maxlen=TURNS)
-        # What an observer has still to be told of; only where there is one.
-        self._heard: list[tuple[PendingPost, SessionEvent]] = []
-
-    def sent(self, size: int) -> None:
-        """Notes that a message leaves."""
-        with self._lock:
-            self._messages_out += 1
-            self._bytes_out += size
-
-    def pinged(self) -> None:
-        """Notes that a ping leaves, which a pong will answer."""
-        self._pinged.append(time.monotonic())
+        # What an observer has still to be notified of; only where there is one.
+        self._observed: list[tuple[PendingPost, SessionEvent]] = []
 
     def begin_link(self) -> None:
         """Forgets the pings of the last link."""
-        self._pinged.clear()
+        self.pings.clear()
 
     def posted(self, ticket: PendingPost) -> None:
         """Notes that a post is about to leave; the hub's lock is held, as in what follows."""
         self._posted[ticket] = [time.monotonic()]
 
-    def take_heard(self) -> list[tuple[PendingPost, SessionEvent]]:
-        """Gives what an observer has to be told of, once the hub's lock is released; for the reading thread."""
-        heard, self._heard = self._heard, []
-        return heard
+    def take_observed(self) -> list[tuple[PendingPost, SessionEvent]]:
+        """Returns what an observer has to be notified of, once the hub's lock is released; for the reading thread."""
+        observed, self._observed = self._observed, []
+        return observed
 
     @property
     def tickets(self) -> list[PendingPost]:
-        """The posts of which more may be heard."""
+        """The posts of which more may come."""
         return list(self._posted)
 
     def withdrawn(self, ticket: PendingPost) -> None:
@@ -158,20 +141,20 @@ class Counters:
         self._posted.pop(ticket, None)
 
     def note(self, owner: PendingPost | None, event: SessionEvent, is_watched: bool) -> None:
-        """Notes an event that is no further piece of a text: what it says about times.
+        """Notes an event that is no further delta of a text: what it shows about times.
 
         Args:
             owner: The post that it belongs to; None when it is none of ours.
             event: The event.
-            is_watched: Whether there is an observer who has to be told of it.
+            is_watched: Whether there is an observer who has to be notified of it.
         """
         kind = event.type
         if owner is None:
-            if kind is _PONG and self._pinged:
-                self._note_trip(time.monotonic() - self._pinged.popleft())
+            if kind is _PONG and self.pings:
+                self._note_trip(time.monotonic() - self.pings.popleft())
             return
         if is_watched:
-            self._heard.append((owner, event))
+            self._observed.append((owner, event))
         times = self._posted.get(owner)
         if times is None:
             return
@@ -192,7 +175,7 @@ class Counters:
         self._longest = max(self._longest, seconds)
 
     def stats(self, queues: Sequence[Mailbox], backlog: Mailbox) -> SessionStats:
-        """Gives everything at this moment; the hub's lock is held.
+        """Returns everything at this moment; the hub's lock is held.
 
         Args:
             queues: What is open.
@@ -201,9 +184,9 @@ class Counters:
         running = [_turn(times) for ticket, times in self._posted.items() if ticket.makes_turn]
         return SessionStats(
             messages_in=self.messages_in,
-            messages_out=self._messages_out,
+            messages_out=self.messages_out,
             bytes_in=self.bytes_in,
-            bytes_out=self._bytes_out,
+            bytes_out=self.bytes_out,
             events=self.events,
             dropped=self.dropped + sum(mailbox.dropped for mailbox in (*queues, backlog)),
             reconnects=self.reconnects,
@@ -220,7 +203,7 @@ class Counters:
 
 
 def no_stats() -> SessionStats:
-    """Gives the numbers of a session that was never connected."""
+    """Returns the numbers of a session that was never connected."""
     return Counters().stats((), Mailbox())
 
 

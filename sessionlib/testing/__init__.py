@@ -1,8 +1,8 @@
-"""Testing code that talks to live agents.
+"""Tools for testing code that uses live agents. May import the engine lazily; nothing else of the package imports this.
 
-Recordings (`record`, `replay`, `cassette`) need neither network nor engine. `ScriptedModel` says exactly what a test
-wants on the embedded engine (extra ``[engine]``), and `FaultProxy` breaks the network between a client and
-an engine. The pytest plugin, which is there wherever both are installed, has them as fixtures: ``session_engine``,
+Recordings (`record`, `replay`, `cassette`) need neither network nor engine. `ScriptedModel` answers on the embedded
+engine (extra ``[engine]``) exactly as a test wants, and `FaultProxy` breaks the network between a client and an
+engine. The pytest plugin, active wherever both are installed, has fixtures for them: ``session_engine``,
 ``session_model`` and ``session_cassette``.
 """
 
@@ -33,15 +33,15 @@ __all__ = [
     "think",
 ]
 
-# Loaded when first asked for: who replays needs neither an engine nor a proxy.
-_LATER = {
+# Imported on first use: a replay needs neither an engine nor a proxy.
+_LAZY = {
     "faults.proxy": ("FaultProxy",),
     "model": ("ScriptedModel", "call_tool", "fail", "pause", "think"),
 }
-_ROOM_OF = {name: room for room, names in _LATER.items() for name in names}
+_MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _ROOM_OF:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

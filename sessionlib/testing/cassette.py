@@ -1,4 +1,4 @@
-"""Recording and replaying everything that a block of code says and hears."""
+"""Recording and replaying all traffic of a block of code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from sessionlib import hooks
 from sessionlib.testing import format
 from sessionlib.testing.errors import ReplayMismatchError
-from sessionlib.testing.format import CALL, LINK, Line
+from sessionlib.testing.format import CALL, LINK
 from sessionlib.testing.recorder import Recorder
 from sessionlib.testing.redaction import Redact, Redaction
 from sessionlib.testing.replayer import Replayer, ReplayOverError
@@ -20,19 +20,20 @@ __all__ = ["MODES", "Cassette", "Mode", "cassette", "record", "replay"]
 
 Mode = Literal["none", "once", "new_episodes", "all"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-"""What happens to what was recorded, and to what was not; see `cassette`."""
+"""What is replayed and what is recorded; the names and meanings are those of vcrpy's record modes."""
 
 PATIENCE = 60.0
+"""Seconds; longer than any wait that a test of an agent should need, and shorter than the patience of a CI job."""
 
 
 class Cassette:
-    """A recording in use.
+    """A recording in use: what `record`, `replay` and `cassette` return on entering.
 
     Attributes:
-        path: Its file.
-        mode: As it was asked for.
-        is_replaying: Whether what was recorded is served, and not the network asked.
-        is_recording: Whether what is said over the network is recorded.
+        path: The recording's file.
+        mode: The mode it was opened with.
+        is_replaying: Whether recorded requests are answered from the recording instead of the network.
+        is_recording: Whether traffic with the network is recorded.
     """
 
     def __init__(self, path: Path, mode: Mode, is_replaying: bool, is_recording: bool) -> None:
@@ -48,15 +49,18 @@ class Cassette:
 def record(
     path: str | os.PathLike[str], *, redact: Redact | None = None
 ) -> contextlib.AbstractContextManager[Cassette]:
-    """Records everything that a block says and hears, over HTTP and WebSocket, of whatever thread and session.
+    """Records all traffic in a block, over HTTP and WebSocket, of every thread and session.
 
-    The recording is written when the block ends without an exception, to a file of mode 0600, in place of
-    what was there. Sessions that were connected before the block are not in it, nor are other processes.
+    The recording is written when the block ends without an exception, to a file of mode 0600, replacing an
+    existing one. Sessions that were connected before the block are not in it, nor are other processes.
 
     Args:
-        path: Where to; `sessionlib.testing.format` tells the format.
-        redact: Takes out what must not be kept, besides keys and what stands in fields such as ``password``: gets
-            the JSON value of each frame, or of each HTTP call or answer, and gives what may be kept of it.
+        path: The file to write; its format is described in `sessionlib.testing.format`.
+        redact: Removes what must not be kept, besides keys and the values of fields such as ``password``: receives
+            the JSON value of each frame, and of each HTTP call and answer, and returns what may be kept of it.
+
+    Returns:
+        A context manager; entering it returns the `Cassette`.
 
     Raises:
         RuntimeError: Another such block is open in this process.
@@ -72,23 +76,27 @@ def replay(
     speed: float | None = None,
     patience: float | None = PATIENCE,
 ) -> contextlib.AbstractContextManager[Cassette]:
-    """Serves a block from a recording: the network is not touched, and no key is needed.
+    """Answers a block from a recording, without network or key.
 
-    What the block says has to mean what was recorded: JSON is compared by value, files by their contents. On each
-    connection it has to come in the recorded order, in which threads wait for one another. Keepalives
-    and `Session.disconnect` may come or not.
+    The requests of the block have to mean what was recorded: JSON is compared by value, files by their contents. On
+    each connection they have to come in the recorded order, for which threads wait for one another. Keepalives
+    and `Session.disconnect` are optional.
 
     Args:
         path: The recording.
-        redact: As it was given to `record`; applied to what is said before that is compared.
-        speed: How many times faster than recorded to answer; 1.0 is as it was, None at once.
-        patience: Seconds after which it is an error that nothing was said where something has to be, or that
-            something was said too early; None waits for ever.
+        redact: As it was given to `record`; applied to requests before they are compared.
+        speed: How many times faster than recorded to answer: 1.0 is the recorded pace, None (the default) answers at
+            once.
+        patience: Seconds after which a missing expected request, or one sent too early, is an error (60 by default);
+            None for no limit.
+
+    Returns:
+        A context manager; entering it returns the `Cassette`.
 
     Raises:
-        ReplayMismatchError: The block said something else than was recorded, or left something unsaid; the
-            latter is told only where no other exception is on its way.
-        RecordingError: There is no recording, or none that can be read.
+        ReplayMismatchError: A request differs from the recorded one, was not recorded, or recorded ones were not
+            sent; the last is raised only where the block raises no other exception.
+        RecordingError: There is no recording, or it cannot be read.
         RuntimeError: Another such block is open in this process.
     """
     return cassette(path, mode="none", redact=redact, speed=speed, patience=patience)
@@ -103,20 +111,23 @@ def cassette(
     speed: float | None = None,
     patience: float | None = PATIENCE,
 ) -> Iterator[Cassette]:
-    """Records or replays a block, as the mode says.
+    """Records or replays a block, depending on the mode.
 
     Args:
         path: The recording.
-        mode: "none" replays; "all" records anew; "once" records where there is no recording, and replays
-            otherwise; "new_episodes" replays what was recorded, and records what comes besides: HTTP calls
-            that are new, and connections after the recorded ones. In it nothing has to be said.
+        mode: "none" replays; "all" records, replacing an existing recording; "once" records where there is no
+            recording, and replays otherwise; "new_episodes" replays what was recorded, and records what is new: HTTP
+            calls with other requests, and connections after the recorded ones. In it recorded requests may be missing.
         redact: As for `record`.
         speed: As for `replay`.
         patience: As for `replay`.
 
+    Returns:
+        A context manager; entering it returns the `Cassette`.
+
     Raises:
         ValueError: There is no such mode.
-        Exception: As `record` and `replay` raise.
+        Exception: What `record` and `replay` raise.
     """
     if mode not in MODES:
         raise ValueError(f"mode takes one of {', '.join(MODES)}, not {mode!r}")
@@ -126,23 +137,28 @@ def cassette(
     records = mode in ("all", "new_episodes") or not replays
     redaction = Redaction(redact)
     before = format.read(file) if replays else []
-    recorder = _recorder(redaction, before) if records else None
+    recorder = None
+    if records:
+        # What is added to a recording is numbered and timed after what is in it.
+        links, calls = (max((line.number for line in before if line.where == kind), default=0) for kind in (LINK, CALL))
+        recorder = Recorder(redaction, before[-1].at if before else 0.0, links, calls)
     used = Cassette(file, mode, replays, records)
     if not replays:
         assert recorder is not None
         with _installed(recorder):
             yield used
     else:
-        player = Replayer(file, before, redaction, speed, patience, recorder)
-        with _installed(player), _judging(player, whole=not records):
+        replayer = Replayer(file, before, redaction, speed, patience, recorder)
+        with _installed(replayer), _checking(replayer, complete=not records):
             yield used
+    # Reached only when the block raised nothing: half a conversation is no recording.
     if recorder is not None:
         format.write(file, [*before, *recorder.lines()])
 
 
 @contextlib.contextmanager
-def _installed(stand_in: hooks.NetworkHook) -> Iterator[None]:
-    remove = hooks.install_network_hook(stand_in)
+def _installed(hook: hooks.NetworkHook) -> Iterator[None]:
+    remove = hooks.install_network_hook(hook)
     try:
         yield
     finally:
@@ -150,40 +166,31 @@ def _installed(stand_in: hooks.NetworkHook) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _judging(player: Replayer, *, whole: bool) -> Iterator[None]:
-    """Raises what was said wrong in the block, unless that raises something of its own."""
+def _checking(replayer: Replayer, *, complete: bool) -> Iterator[None]:
+    """Raises the mismatch that occurred in the block, unless the block raises an error of its own."""
     try:
         yield
     except BaseException as error:
-        failure = player.failure or (player.left_unsaid() if whole else None)
+        failure = replayer.failure or (replayer.check_complete() if complete else None)
         if failure is None or failure is error:
             raise
-        if _comes_of_it(error):
+        if _is_consequence(error):
             raise failure from None
-        _add_note(error, f"Besides, the replay failed: {failure}")
+        if hasattr(error, "add_note"):  # from Python 3.11 on
+            error.add_note(f"Besides, the replay failed: {failure}")
         raise
     finally:
-        player.finish()
-    failure = player.failure or (player.left_unsaid() if whole else None)
+        replayer.finish()
+    failure = replayer.failure or (replayer.check_complete() if complete else None)
     if failure is not None:
         raise failure
 
 
-def _comes_of_it(error: BaseException) -> bool:
-    """Whether an exception was raised because the replay had failed."""
+def _is_consequence(error: BaseException) -> bool:
+    """Whether an exception was raised because the replay had failed: its cause or context, at any depth, says so."""
     seen: list[BaseException] = [error]
     for one in seen:
         if isinstance(one, (ReplayOverError, ReplayMismatchError)):
             return True
         seen += [inner for inner in (one.__cause__, one.__context__) if inner is not None and inner not in seen]
     return False
-
-
-def _add_note(error: BaseException, note: str) -> None:
-    if hasattr(error, "add_note"):  # from Python 3.11 on
-        error.add_note(note)
-
-
-def _recorder(redaction: Redaction, before: list[Line]) -> Recorder:
-    counts = {where: max((line.number for line in before if line.where == where), default=0) for where in (LINK, CALL)}
-    return Recorder(redaction, before[-1].at if before else 0.0, counts[LINK], counts[CALL])

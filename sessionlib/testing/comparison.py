@@ -1,4 +1,4 @@
-"""Whether two messages mean the same, and if not, where they differ."""
+"""Comparison of messages by meaning: whether two are equal but for ids and times, and where they differ."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ class Difference(NamedTuple):
 
     Attributes:
         place: The names that lead there, with dots between them.
-        recorded: What was recorded there.
-        said: What was said instead.
+        expected: What was recorded there.
+        actual: What the code sent there.
     """
 
     place: str
-    recorded: Any
-    said: Any
+    expected: Any
+    actual: Any
 
 
 class Ids:
-    """Which ids stand for those of the recording.
+    """Maps ids of the recording to those of the replay; immutable, `bound` returns a new one.
 
-    A session may be opened in another order than it was recorded in, and then bears the id of the other
-    one; and a client makes ids of its own, which are new each time.
+    Sessions may be opened in another order than they were recorded in, and then have each other's ids; and a client
+    makes up the ids of tools, new ones each time.
 
     Args:
-        own: The recorded ids that the client may have made.
+        own: The recorded ids that the client may have made up.
     """
 
     def __init__(self, own: frozenset[str] = frozenset()) -> None:
@@ -50,7 +50,7 @@ class Ids:
         self._pattern: re.Pattern[str] | None = None
 
     def bound(self, pairs: Mapping[str, str]) -> Ids:
-        """Gives these ids with others bound besides."""
+        """Returns these ids with more pairs, from recorded to current."""
         ids = Ids(self._own)
         ids._now = {**self._now, **pairs}
         # The longest first, so that none is taken for the beginning of another.
@@ -59,46 +59,49 @@ class Ids:
         return ids
 
     def of(self, recorded: str) -> str:
-        """Gives what stands for a recorded id."""
+        """Returns the current id for a recorded one, which may be the same."""
         return self._now.get(recorded, recorded)
 
     def translate(self, value: Any) -> Any:
-        """Gives a recorded message with the ids of now."""
+        """Returns a recorded message with the current ids."""
         if self._pattern is None:
             return value
         return json.loads(self._pattern.sub(lambda found: self._now[found[0]], _text(value)))
 
-    def new_own(self, recorded: Any, said: Any) -> dict[str, str]:
-        """Gives which ids of the client's own in a message would stand for which in a recorded one."""
-        before, now = own_ids(recorded), own_ids(said)
+    def new_own(self, recorded: Any, actual: Any) -> dict[str, str]:
+        """Returns which ids that the client made up in a message would stand for which in the recorded one."""
+        before, now = own_ids(recorded), own_ids(actual)
         old = [name for name in before if name not in now and name in self._own and name not in self._now]
         new = [name for name in now if name not in before and name not in self._now.values()]
         return dict(zip(old, new, strict=True)) if len(old) == len(new) else {}
 
 
 def own_ids(message: Any) -> list[str]:
-    """Gives the texts in a message that have the form of the client's own ids, each once, in order."""
+    """Returns the texts in a message that have the form of ids made up by the client, each once, in order."""
     return list(dict.fromkeys(_OWN_ID.findall(_text(message))))
 
 
-def differences(recorded: Any, said: Any, place: str = "") -> Iterator[Difference]:
-    """Gives where two JSON values differ; numbers are equal by value, and True is no number."""
-    if isinstance(recorded, dict) and isinstance(said, dict):
-        for name in [*recorded, *(name for name in said if name not in recorded)]:
+def differences(expected: Any, actual: Any, place: str = "") -> Iterator[Difference]:
+    """Yields where two JSON values differ.
+
+    Numbers are equal by value (1 and 1.0), and booleans are no numbers, though Python has True == 1.
+    """
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for name in [*expected, *(name for name in actual if name not in expected)]:
             below = f"{place}.{name}" if place else str(name)
-            yield from differences(recorded.get(name, _MISSING), said.get(name, _MISSING), below)
-    elif isinstance(recorded, list) and isinstance(said, list) and len(recorded) == len(said):
-        for at, (one, other) in enumerate(zip(recorded, said, strict=True)):
+            yield from differences(expected.get(name, _MISSING), actual.get(name, _MISSING), below)
+    elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        for at, (one, other) in enumerate(zip(expected, actual, strict=True)):
             yield from differences(one, other, f"{place}[{at}]")
-    elif recorded != said or isinstance(recorded, bool) != isinstance(said, bool):
-        yield Difference(place, recorded, said)
+    elif expected != actual or isinstance(expected, bool) != isinstance(actual, bool):
+        yield Difference(place, expected, actual)
 
 
 def id_pairs(one: list[Any], other: list[Any]) -> dict[str, str] | None:
-    """Compares recorded messages with others, but for ids, times, and the order between different ones.
+    """Compares two lists of messages, ignoring ids, times and the order of different ones.
 
     Returns:
-        Which id is which; None when they differ otherwise.
+        The pairs of ids that correspond; None when the messages differ otherwise.
     """
     pairs: dict[str, str] = {}
     for place, first, second in differences(sorted(one, key=_kind), sorted(other, key=_kind)):
@@ -113,7 +116,7 @@ def id_pairs(one: list[Any], other: list[Any]) -> dict[str, str] | None:
 
 
 def common_ids(one: list[Any], other: list[Any]) -> dict[str, str]:
-    """Gives which id is which in the messages that two conversations have in common, whatever else they have."""
+    """Returns the pairs of ids that correspond in the messages that two conversations have in common."""
     alike: defaultdict[str, list[Any]] = defaultdict(list)
     for message in other:
         alike[_kind(message)].append(message)
@@ -127,7 +130,7 @@ def common_ids(one: list[Any], other: list[Any]) -> dict[str, str]:
 
 
 def _kind(message: Any) -> str:
-    """Gives a message's text without its ids and times."""
+    """Returns a message's text without its ids and times: what messages of the same meaning share."""
     return _text(_without_names(message))
 
 
@@ -144,21 +147,25 @@ def _without_names(value: Any) -> Any:
 
 
 def report(found: list[Difference]) -> str:
-    """Tells differences in lines to read."""
-    told = "\n".join(_tell(difference) for difference in found[:_SHOWN])
-    more = len(found) - _SHOWN
-    return told if more <= 0 else f"{told}\n    and {more} more"
-
-
-def _tell(difference: Difference) -> str:
-    recorded, said = _shown(difference.recorded), _shown(difference.said)
-    if len(recorded) > _WIDTH and len(said) > _WIDTH:
-        recorded, said = _around(recorded, said), _around(said, recorded)
-    return f"    {difference.place or 'all of it'}\n        recorded: {_cut(recorded)}\n        said:     {_cut(said)}"
+    """Returns differences as lines for the user; at most ten."""
+    lines = []
+    for place, expected_value, actual_value in found[:_SHOWN]:
+        expected, actual = _shown(expected_value), _shown(actual_value)
+        if len(expected) > _WIDTH and len(actual) > _WIDTH:
+            # Long texts are shortened at their end, which would hide a difference far behind their start.
+            expected, actual = _around(expected, actual), _around(actual, expected)
+        lines += [
+            f"    {place or 'all of it'}",
+            f"        expected: {_cut(expected)}",
+            f"        actual:   {_cut(actual)}",
+        ]
+    if len(found) > _SHOWN:
+        lines.append(f"    and {len(found) - _SHOWN} more")
+    return "\n".join(lines)
 
 
 def brief(value: Any) -> str:
-    """Gives a message in one line of bounded length."""
+    """Returns a message as one line of bounded length."""
     return _cut(_shown(value))
 
 
@@ -171,7 +178,7 @@ def _text(value: Any) -> str:
 
 
 def _around(text: str, other: str) -> str:
-    """Gives a text from shortly before where it differs from another."""
+    """Returns a text from shortly before where it differs from another."""
     same = next((at for at, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), min(len(text), len(other)))
     start = max(0, same - _WIDTH // 3)
     return text if not start else f"…{text[start:]}"

@@ -1,4 +1,4 @@
-"""What recordings raise."""
+"""Errors of recordings and replays."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ __all__ = ["RecordingError", "ReplayMismatchError"]
 
 
 class RecordingError(SessionlibError):
-    """A recording cannot be used: it is not there, is damaged, or was made by another version."""
+    """A recording cannot be used: it is missing or damaged, or has the format of another version."""
 
 
 class ReplayMismatchError(AssertionError):
-    """The code said something else than was recorded, or left something of it unsaid.
+    """The code sent a request that differs from the recorded one, or did not send one that was recorded.
 
     An AssertionError, so that no ``except SessionError`` of the code under test catches it.
 
     Attributes:
-        path: The recording.
-        line: The line in it that was to be said next; None when there was none.
+        path: The recording's file.
+        line: The number of the line with the expected request, from 1; None when none was expected.
     """
 
     def __init__(self, message: str, *, path: str = "", line: int | None = None) -> None:

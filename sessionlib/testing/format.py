@@ -1,6 +1,6 @@
 """Recordings as files.
 
-A recording is JSON lines in UTF-8. The first line tells what it is, the last one that it is whole::
+A recording is JSON lines in UTF-8. The first line identifies the format, the last one proves that it is complete::
 
     {"recording": "sessionlib", "version": 1, "made": "2025-11-03T09:15:00+00:00", "by": "0.1.0"}
     ...
@@ -11,20 +11,20 @@ Each line between them is one thing that happened, in order: when (``t``, second
 signs, what:
 
 ``=``
-    A link's course: ``{"open": URL, "thread": name}``, and ``{"close": code}`` when this client closed it.
+    A connection's course: ``{"open": URL, "thread": name}``, and ``{"close": code}`` when this client closed it.
 ``>``
-    What was said. On a link, the frame, and beside it which thread said it (``by``, numbered from 1). Of a call,
+    What was sent. On a connection, the frame, and beside it which thread sent it (``by``, numbered from 1). Of a call,
     ``method``, ``path``, ``query`` and ``body``; a form is ``form``, files are ``files``.
 ``<``
-    What was heard. On a link, the frame. Of a call, ``status``, ``headers`` (only those that matter) and
+    What was received. On a connection, the frame. Of a call, ``status``, ``headers`` (only those that matter) and
     ``body``; a streamed answer has ``lines``.
 ``!``
-    What went wrong: a refused handshake, a link that was lost, a call without an answer; the error's
+    What failed: a refused handshake, a lost connection, a call without an answer; the error's
     ``kind`` and its facts.
 
 What a peer sent that is not JSON is ``{"base64": ...}`` under ``<*``. A file that was sent is not in a recording:
-in place of ``raw_bytes`` stand its SHA-256 and its size. No header of ours is in it, and so no key; how other
-secrets are kept out is told in `sessionlib.testing.redaction`. Keepalive frames are not in it either.
+in place of ``raw_bytes`` are its SHA-256 and its size. Request headers are not in it, and so no key; how other
+secrets are kept out is described in `sessionlib.testing.redaction`. Keepalive frames are not in it either.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from sessionlib.protocol import codec
 from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 from sessionlib.testing.errors import RecordingError
 
-__all__ = ["CALL", "LINK", "VERSION", "Line", "from_json", "read", "replayed", "tape_of", "to_json", "write"]
+__all__ = ["CALL", "LINK", "VERSION", "Line", "cassette_path", "from_json", "read", "replayed", "to_json", "write"]
 
 VERSION = 1
 LINK = "link"
@@ -66,9 +66,9 @@ class Line:
         at: When, in seconds from the start.
         where: `LINK` or `CALL`.
         number: Which of them.
-        sign: What it is; see the module.
-        value: The rest of it.
-        by: The thread that said it, if it was said on a link; else 0.
+        sign: The kind of line: "=", ">", "<", "<*" or "!"; see the module.
+        value: Its content.
+        by: The thread that sent it, numbered from 1; 0 for all but frames that were sent.
         line: Its number in the file; 0 while it is in none.
     """
 
@@ -85,7 +85,7 @@ def read(path: Path) -> list[Line]:
     """Reads a recording.
 
     Raises:
-        RecordingError: It is not there, not whole, or none that this version can read.
+        RecordingError: It is missing, incomplete, or not of a version that can be read.
     """
     try:
         # Not splitlines(), which knows line ends that JSON texts hold.
@@ -97,23 +97,24 @@ def read(path: Path) -> list[Line]:
     _check_head(path, texts)
     lines = [_line(path, number, text) for number, text in enumerate(texts[1:], 2)]
     if not lines or not isinstance(lines[-1], int):
-        raise RecordingError(f"the recording {path} is cut short: its last line is missing; record it anew")
+        raise RecordingError(f"the recording {path} is truncated: its last line is missing; record it again")
     if lines[-1] != len(lines) - 1 or any(isinstance(line, int) for line in lines[:-1]):
-        raise RecordingError(f"the recording {path} is damaged: lines are missing from it; record it anew")
+        raise RecordingError(f"the recording {path} is damaged: lines are missing from it; record it again")
     return [line for line in lines if isinstance(line, Line)]
 
 
 def write(path: Path, lines: Iterable[Line]) -> None:
-    """Writes a recording, whole or not at all, for its owner only.
+    """Writes a recording atomically, readable by its owner only.
 
     Raises:
         OSError: It cannot be written.
     """
-    told = {"recording": "sessionlib", "version": VERSION, "made": _now(), "by": __version__}
+    fields = {"recording": "sessionlib", "version": VERSION, "made": _now(), "by": __version__}
     texts = [_dumps(_json(line)) for line in lines]
-    whole = "".join(f"{text}\n" for text in (_dumps(told), *texts, _dumps({"end": len(texts)})))
+    whole = "".join(f"{text}\n" for text in (_dumps(fields), *texts, _dumps({"end": len(texts)})))
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A temporary file is its owner's alone, and stays so under its new name.
+    # mkstemp makes files of mode 0600, which they keep under their new name. Beside the target, because a rename
+    # is atomic only within one file system.
     number, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
     try:
         with os.fdopen(number, "wb") as file:
@@ -132,26 +133,28 @@ def _check_head(path: Path, texts: list[str]) -> None:
     if head.get("version") != VERSION:
         raise RecordingError(
             f"the recording {path} has version {head.get('version')!r}, and sessionlib {__version__} reads "
-            f"version {VERSION}; record it anew"
+            f"version {VERSION}; record it again"
         )
 
 
 def _line(path: Path, number: int, text: str) -> Line | int:
-    told = _object(text) or {}
-    if isinstance(told.get("end"), int):
-        return int(told["end"])
-    where = next((name for name in (LINK, CALL) if isinstance(told.get(name), int)), None)
-    sign = next((sign for sign in _SIGNS if sign in told), None)
-    at = told.get("t")
+    fields = _object(text) or {}
+    if isinstance(fields.get("end"), int):
+        return int(fields["end"])
+    where = next((name for name in (LINK, CALL) if isinstance(fields.get(name), int)), None)
+    sign = next((sign for sign in _SIGNS if sign in fields), None)
+    at = fields.get("t")
     if where is None or sign is None or not isinstance(at, (int, float)):
-        raise RecordingError(f"the recording {path} is damaged: line {number} is none of a recording; record it anew")
-    by = told.get("by")
-    return Line(float(at), where, told[where], sign, told[sign], by if isinstance(by, int) else 0, number)
+        raise RecordingError(
+            f"the recording {path} is damaged: line {number} is not one of a recording; record it again"
+        )
+    by = fields.get("by")
+    return Line(float(at), where, fields[where], sign, fields[sign], by if isinstance(by, int) else 0, number)
 
 
 def _json(line: Line) -> dict[str, Any]:
-    told = {"t": round(line.at, 4), line.where: line.number, line.sign: line.value}
-    return {**told, "by": line.by} if line.by else told
+    fields = {"t": round(line.at, 4), line.where: line.number, line.sign: line.value}
+    return {**fields, "by": line.by} if line.by else fields
 
 
 def _object(text: str) -> Mapping[str, Any] | None:
@@ -170,7 +173,7 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-# What a link or a call can fail by, by name; the most specific first.
+# What a connection or a call can fail with; subclasses before their bases.
 _KINDS: tuple[type[SessionlibError], ...] = (
     errors.SessionConnectionError,
     errors.SessionDisconnectedError,
@@ -185,57 +188,57 @@ _FACTS = ("code", "reason", "transient", "close_code", "size", "limit")
 
 
 def to_json(error: SessionlibError) -> dict[str, Any]:
-    """Gives an error's kind and facts."""
+    """Returns an error's kind and attributes as JSON."""
     if isinstance(error, ApiError):
-        told = {"kind": "ApiError", "status": error.status_code, "retry_after": error.retry_after}
-        return {**told, "method": error.method, "path": error.endpoint, "message": error.error_message}
+        fields = {"kind": "ApiError", "status": error.status_code, "retry_after": error.retry_after}
+        return {**fields, "method": error.method, "path": error.endpoint, "message": error.error_message}
     kind = next((kind for kind in _KINDS if isinstance(error, kind)), errors.SessionDisconnectedError)
     facts = {name: getattr(error, name) for name in _FACTS if getattr(error, name, None) not in (None, "")}
     return {"kind": kind.__name__, "message": error.message, **facts}
 
 
-def from_json(told: dict[str, Any]) -> SessionlibError:
-    """Makes the error that `to_json` told of."""
-    if told.get("kind") == "ApiError":
+def from_json(fields: dict[str, Any]) -> SessionlibError:
+    """Returns the error that `to_json` made this of; of an unknown kind, a `SessionDisconnectedError`."""
+    if fields.get("kind") == "ApiError":
         return api_error(
-            int(told["status"]),
-            str(told.get("method", "GET")),
-            str(told.get("path", "")),
-            str(told.get("message", "")),
-            told.get("retry_after"),
+            int(fields["status"]),
+            str(fields.get("method", "GET")),
+            str(fields.get("path", "")),
+            str(fields.get("message", "")),
+            fields.get("retry_after"),
             handshake=True,
         )
-    error = _BY_NAME.get(str(told.get("kind")), errors.SessionDisconnectedError)(str(told.get("message", "")))
+    error = _BY_NAME.get(str(fields.get("kind")), errors.SessionDisconnectedError)(str(fields.get("message", "")))
     for name in _FACTS:
-        if name in told:
-            setattr(error, name, told[name])
+        if name in fields:
+            setattr(error, name, fields[name])
     return error
 
 
-def replayed(call: Call, heard: Line, told: Any) -> Outcome:
-    """Gives what a call gave when it was recorded.
+def replayed(call: Call, response: Line, value: Any) -> Outcome:
+    """Returns the outcome of a recorded call.
 
     Args:
         call: The call that is made now.
-        heard: Its recorded answer, or its failure.
-        told: What that holds, with the ids of now.
+        response: Its recorded answer, or its failure.
+        value: The content of that, with the current ids.
     """
-    if heard.sign == "!":
-        error = from_json(told)
+    if response.sign == "!":
+        error = from_json(value)
         assert isinstance(error, ApiConnectionError)
-        return Failure(call, error, None, bool(told.get("may_pass", True)))
-    if "lines" in told:
-        return cast("Outcome", _ReplayedLines(told))
-    body = base64.b64decode(told["base64"]) if "base64" in told else codec.dumps(told.get("body"))
-    return Answer(call, int(told["status"]), told.get("headers", {}), body)
+        return Failure(call, error, None, bool(value.get("may_pass", True)))
+    if "lines" in value:
+        return cast("Outcome", _ReplayedLines(value))
+    body = base64.b64decode(value["base64"]) if "base64" in value else codec.dumps(value.get("body"))
+    return Answer(call, int(value["status"]), value.get("headers", {}), body)
 
 
 class _ReplayedLines(OpenLines):
     """Recorded lines of a streamed answer; see `sessionlib.rest.pool.Lines`."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self._lines: Iterator[bytes] = iter([line.encode() for line in told["lines"]])
-        self._error: dict[str, Any] | None = told.get("error")
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self._lines: Iterator[bytes] = iter([line.encode() for line in fields["lines"]])
+        self._error: dict[str, Any] | None = fields.get("error")
 
     def __next__(self) -> bytes:
         line = next(self._lines, None)
@@ -253,23 +256,24 @@ class _ReplayedLines(OpenLines):
         self._lines = iter(())
 
 
-FOLDER = "cassettes"
+_FOLDER = "cassettes"
+# File systems bound a name to 255 bytes; 100 characters leave room for the digest, the suffix and UTF-8.
 _LONGEST = 100
-_ODD = re.compile(r"[^\w.-]+")
+_UNSAFE = re.compile(r"[^\w.-]+")
 
 
-def tape_of(test_file: Path, test: str, path: str | Path | None = None) -> Path:
-    """Gives the path of a test's recording.
+def cassette_path(test_file: Path, test: str, path: str | Path | None = None) -> Path:
+    """Returns the path of a test's recording.
 
     Args:
-        test_file: The file that the test stands in.
+        test_file: The file that contains the test.
         test: The test's name, with its parameters.
         path: Another path, relative to the test's file.
     """
     if path is not None:
         return test_file.parent / path
-    name = _ODD.sub("-", test).strip("-.") or "test"
+    name = _UNSAFE.sub("-", test).strip("-.") or "test"
     if name != test or len(name) > _LONGEST:
-        # What was left out may be all that two tests differ in.
+        # Two tests may differ only in what was replaced or truncated.
         name = f"{name[:_LONGEST]}-{hashlib.sha256(test.encode()).hexdigest()[:8]}"
-    return test_file.parent / FOLDER / test_file.stem / f"{name}.jsonl"
+    return test_file.parent / _FOLDER / test_file.stem / f"{name}.jsonl"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Union
 
 from sessionlib.engine.errors import ModelError
-from sessionlib.engine.models.base import ModelRequest, Piece, RequestedCall, Text, Thinking
+from sessionlib.engine.models.base import Chunk, ModelRequest, RequestedCall, TextDelta, ThinkingDelta
 from sessionlib.engine.sessions.cancellation import Stop
 
 __all__ = ["Saying", "ScriptedModel", "Step", "call_tool", "fail", "pause", "think"]
@@ -32,19 +32,19 @@ class Pause:
     until: float | threading.Event
 
 
-Saying = Union[str, Thinking, RequestedCall, Fail, Pause]
+Saying = Union[str, ThinkingDelta, RequestedCall, Fail, Pause]
 """One thing that a model says: a piece of text, a thought, a tool call, a failure, or nothing for a while."""
 Step = Union[Saying, Iterable[Saying], Callable[[ModelRequest], Union[Saying, Iterable[Saying]]]]
 """One answer of a model: a saying, several in a row, or a function of the question that gives them."""
 
 
-def think(text: str) -> Thinking:
+def think(text: str) -> ThinkingDelta:
     """Makes a thought, which users see as a THINKING event.
 
     Args:
         text: What the model thinks.
     """
-    return Thinking(text)
+    return ThinkingDelta(text)
 
 
 def call_tool(tool: str, /, **arguments: Any) -> RequestedCall:
@@ -122,7 +122,7 @@ class ScriptedModel:
         with self._lock:
             self._steps.extend(steps)
 
-    def answer(self, question: ModelRequest) -> Iterator[Piece]:
+    def answer(self, question: ModelRequest) -> Iterator[Chunk]:
         """Gives the next step piece by piece.
 
         Args:
@@ -138,7 +138,7 @@ class ScriptedModel:
             if isinstance(saying, Pause):
                 _wait(saying, question.stop)
             else:
-                yield Text(saying) if isinstance(saying, str) else saying
+                yield TextDelta(saying) if isinstance(saying, str) else saying
 
     def close(self) -> None:
         """Holds nothing."""
@@ -158,7 +158,7 @@ class ScriptedModel:
 def _sayings(step: Any, question: ModelRequest) -> Iterable[Saying]:
     if callable(step):
         step = step(question)
-    return [step] if isinstance(step, (str, Thinking, RequestedCall, Fail, Pause)) else step
+    return [step] if isinstance(step, (str, ThinkingDelta, RequestedCall, Fail, Pause)) else step
 
 
 def _wait(pause: Pause, stop: Stop) -> None:

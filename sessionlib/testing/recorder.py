@@ -1,4 +1,4 @@
-"""Recording: what passes between this process and the network is noted on its way."""
+"""Recording: all traffic between this process and the network is kept on its way."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 from sessionlib.testing import format
 from sessionlib.testing.format import CALL, LINK, Line
 from sessionlib.testing.redaction import Redaction, Shrinker, file_facts, shrink
-from sessionlib.transport.base import Transport
+from sessionlib.transport.base import Traffic, Transport
 
 __all__ = ["KEEPALIVE", "Recorder", "call_json"]
 
@@ -30,10 +30,10 @@ _HEADERS = ("Content-Type", "Retry-After", "Location")
 
 
 class _Note:
-    """One line to be; what is not known yet is filled in later, and what has no value by the end is left out."""
+    """A line in the making: a value that is not known yet is set later; without one by the end, the line is dropped."""
 
     def __init__(self, at: float, where: str, number: int, sign: str, value: Any = None) -> None:
-        self.by = threading.current_thread()  # whose number would be another thread's after its end
+        self.by = threading.current_thread()  # not its id, which another thread may get after its end
         self.at = at
         self.where = where
         self.number = number
@@ -43,13 +43,13 @@ class _Note:
 
 
 class Recorder:
-    """Stands between the process and the network and notes what passes; a `NetworkHook`.
+    """Passes all traffic on to the network and records it; a `NetworkHook`.
 
     Args:
         redaction: What must not be kept.
-        start: The time that has passed in the recording already, in seconds.
-        links: How many links are in it already.
-        calls: Likewise calls.
+        start: Seconds that the recording covers already.
+        links: How many connections are in it already.
+        calls: How many HTTP calls are in it already.
     """
 
     def __init__(self, redaction: Redaction, start: float = 0.0, links: int = 0, calls: int = 0) -> None:
@@ -60,17 +60,17 @@ class Recorder:
         self._notes: list[_Note] = []  # only appended to, which needs no lock
 
     def note(self, where: str, number: int, sign: str, value: Any = None) -> _Note:
-        """Notes that something happens now."""
+        """Adds a line with the current time; returns it, so that its value can be set later."""
         note = _Note(time.monotonic() - self._began, where, number, sign, value)
         self._notes.append(note)
         return note
 
     def lines(self) -> Iterator[Line]:
-        """Gives what was recorded so far."""
+        """Yields what was recorded so far, redacted."""
         threads: dict[threading.Thread, int] = {}
         at = 0.0
         for note in self._notes[:]:
-            at = max(at, note.at)  # of two threads the one that looked at the clock last may have noted first
+            at = max(at, note.at)  # two threads may append in the other order than they read the clock
             value = _value(note.value) if isinstance(note.value, bytes) else note.value
             if value is None or (isinstance(value, dict) and value.get("type") in KEEPALIVE):
                 continue
@@ -80,10 +80,10 @@ class Recorder:
             by = threads.setdefault(note.by, len(threads) + 1) if (note.where, note.sign) == (LINK, ">") else 0
             yield Line(at, note.where, note.number, note.sign, self._redaction.apply(value), by)
 
-    # ---- links -----------------------------------------------------------------------------------
+    # ---- connections -----------------------------------------------------------------------------
 
     def open(self, endpoint: Endpoint, dial: Dial, deadline: Deadline, attempt: CancelToken) -> Transport:
-        """Opens a link and notes what passes over it; see `NetworkHook.open`."""
+        """Opens a connection that is recorded; see `NetworkHook.open`."""
         key = endpoint.key()
         self._redaction.hide(key)
         number = next(self._links)
@@ -99,19 +99,19 @@ class Recorder:
             raise
         return _RecordedTransport(transport, self, number)
 
-    def admit(self, link: Transport | None, frame: dict[str, Any], deadline: Deadline) -> None:
-        """Lets every post pass; see `NetworkHook.admit`."""
+    def admit(self, transport: Transport | None, frame: dict[str, Any], deadline: Deadline) -> None:
+        """Does not wait; see `NetworkHook.admit`."""
 
     # ---- calls -----------------------------------------------------------------------------------
 
     def exchange(self, call: Call, endpoint: Endpoint, exchange: Exchange) -> Outcome:
-        """Makes a call and notes it; see `NetworkHook.exchange`."""
+        """Makes a call and records it; see `NetworkHook.exchange`."""
         key = endpoint.key()
         self._redaction.hide(key)
         number = next(self._calls)
-        said = self.note(CALL, number, ">")
+        request = self.note(CALL, number, ">")
         outcome = exchange(key)
-        said.value = call_json(call)
+        request.value = call_json(call)
         if isinstance(outcome, Failure):
             self.note(CALL, number, "!", {**format.to_json(outcome.error), "may_pass": outcome.may_pass})
         elif isinstance(outcome, Answer):
@@ -122,22 +122,22 @@ class Recorder:
 
 
 class _RecordedTransport:
-    """A `Transport` that notes what goes through another one."""
+    """A `Transport` that records what goes through another one."""
 
     def __init__(self, inner: Transport, recorder: Recorder, number: int) -> None:
         self._inner = inner
         self._recorder = recorder
         self._number = number
         self._closing = False
-        # Keeps the notes in the order in which the messages leave.
+        # Held from adding a line until its message has left, so that the lines are in the order of the messages.
         self._sending = threading.Lock()
 
     def _note(self, sign: str, value: Any = None) -> _Note:
         return self._recorder.note(LINK, self._number, sign, value)
 
     def send(self, payload: bytes, deadline: Deadline) -> None:
-        self._take_turn(deadline)
-        # Before it leaves, because its answer may come before we are back.
+        self._acquire_sending(deadline)
+        # Before it leaves, because the reading thread may record its answer before `send` returns.
         note = self._note(">", shrink(payload))
         try:
             self._inner.send(payload, deadline)
@@ -148,27 +148,34 @@ class _RecordedTransport:
             self._sending.release()
 
     def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
-        self._take_turn(deadline)
+        self._acquire_sending(deadline)
         note, shrinker = self._note(">"), Shrinker()
 
-        def passing() -> Iterator[tuple[bytes, bool]]:
+        def recorded() -> Iterator[tuple[bytes, bool]]:
             for piece, is_last in pieces:
                 shrinker.feed(piece)
                 yield piece, is_last
 
         try:
-            self._inner.send_pieces(passing(), deadline)
+            self._inner.send_pieces(recorded(), deadline)
             note.value = shrinker.text()
         finally:
             self._sending.release()
 
-    def _take_turn(self, deadline: Deadline) -> None:
+    def _acquire_sending(self, deadline: Deadline) -> None:
         if not acquire(self._sending, deadline):
             raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
 
     @property
-    def has_partial_message(self) -> bool:
-        return self._inner.has_partial_message
+    def traffic(self) -> Traffic:
+        return self._inner.traffic
+
+    @traffic.setter
+    def traffic(self, traffic: Traffic) -> None:
+        self._inner.traffic = traffic
+
+    def has_left(self, message: object) -> bool:
+        return self._inner.has_left(message)
 
     @property
     def last_received_at(self) -> float:
@@ -211,19 +218,19 @@ class _RecordedTransport:
 
 
 class _RecordedLines(OpenLines):
-    """The lines of a streamed answer, noted as they are read."""
+    """The lines of a streamed answer, recorded as they are read."""
 
     def __init__(self, inner: Any, note: _Note) -> None:
         self._inner = inner
         self._lines: list[str] = []
-        self._told: dict[str, Any] = {"status": 200, "lines": self._lines}
-        note.value = self._told
+        self._answer: dict[str, Any] = {"status": 200, "lines": self._lines}
+        note.value = self._answer
 
     def __next__(self) -> bytes:
         try:
             line: bytes = next(self._inner)
         except SessionlibError as error:
-            self._told["error"] = format.to_json(error)
+            self._answer["error"] = format.to_json(error)
             raise
         self._lines.append(line.decode("utf-8", "replace"))
         return line
@@ -239,30 +246,30 @@ class _RecordedLines(OpenLines):
 
 
 def call_json(call: Call) -> dict[str, Any]:
-    """Gives what a call says, files by their facts."""
-    told: dict[str, Any] = {"method": call.method, "path": call.path}
+    """Returns a call as JSON, with digest and size in place of each file."""
+    fields: dict[str, Any] = {"method": call.method, "path": call.path}
     if call.query:
-        told["query"] = dict(call.query)
+        fields["query"] = dict(call.query)
     if call.body is not None:
-        told["body"] = codec.loads(call.body)
+        fields["body"] = codec.loads(call.body)
     if call.form is not None:
-        told["form"] = dict(call.form)
+        fields["form"] = dict(call.form)
     if call.files:
-        told["files"] = [{"field": field, "name": file[0], **file_facts(file[1])} for field, file in call.files]
-    return told
+        fields["files"] = [{"field": field, "name": file[0], **file_facts(file[1])} for field, file in call.files]
+    return fields
 
 
 def _answer_json(answer: Answer) -> dict[str, Any]:
     headers = {name: answer.headers[name] for name in _HEADERS if name in answer.headers}
-    told: dict[str, Any] = {"status": answer.status, "headers": headers}
+    fields: dict[str, Any] = {"status": answer.status, "headers": headers}
     body = _value(answer.body)
     if isinstance(body, bytes):
-        return {**told, "base64": base64.b64encode(body).decode()}
-    return {**told, "body": body}
+        return {**fields, "base64": base64.b64encode(body).decode()}
+    return {**fields, "body": body}
 
 
 def _value(text: bytes) -> Any:
-    """Gives the JSON value of a text, or the text itself when it has none, or null."""
+    """Returns the JSON value of a text; the text itself when it is not JSON or is null, which would mean no value."""
     try:
         value = codec.loads(text)
     except ValueError:

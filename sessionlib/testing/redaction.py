@@ -1,8 +1,8 @@
-"""What is not kept of what was said and heard.
+"""What is kept out of recordings.
 
-Keys never are: no header of ours is recorded, and a key that was used is replaced wherever else it
-stands. So are the values of fields whose names tell that they are secret (`SECRET_FIELDS`), at any depth, and
-whatever the caller's own function takes out. Files that are sent are known by their SHA-256 and size.
+Keys always are: request headers are not recorded, and a key that was used is replaced wherever else it
+occurs. So are the values of fields with secret names (`SECRET_FIELDS`), at any depth, and what the caller's own
+function removes. A file that was sent is represented by its SHA-256 and its size.
 """
 
 from __future__ import annotations
@@ -36,22 +36,21 @@ SECRET_FIELDS = frozenset(
         "set_cookie",
     }
 )
-"""Names of fields whose texts are never kept; in any case, with "-" for "_" too."""
+"""Names of fields whose texts are never kept; compared without regard to case, and to "-" for "_"."""
 
 Redact = Callable[[Any], Any]
-"""Gets the JSON value of a message and gives what may be kept of it."""
+"""Receives the JSON value of a message and returns what may be kept of it."""
 
-# Anything shorter may well be a part of a word.
+# A shorter one may be part of a word, and replacing that would damage the recording for little: real keys are longer.
 _SHORTEST_KEY = 8
 _MARK = b'"raw_bytes":"'
 
 
 class Redaction:
-    """Takes out what must not be kept.
+    """Removes what must not be kept.
 
     Args:
-        redact: What the caller wants taken out as well, of a frame or of a call's parts; what is said during
-            a replay goes through it too, so that both are alike.
+        redact: The caller's own function; requests of a replay go through it too, so that both compare equal.
     """
 
     def __init__(self, redact: Redact | None = None) -> None:
@@ -59,12 +58,12 @@ class Redaction:
         self._keys: set[str] = set()
 
     def hide(self, key: str) -> None:
-        """Notes a key that was used."""
+        """Adds a key to what is replaced."""
         if len(key) >= _SHORTEST_KEY:
             self._keys.add(key)
 
     def apply(self, value: Any) -> Any:
-        """Gives what may be kept of a JSON value."""
+        """Returns what may be kept of a JSON value."""
         kept = self._clean(value)
         return kept if self._redact is None else self._redact(kept)
 
@@ -91,12 +90,12 @@ class Redaction:
 
 
 def file_facts(data: bytes) -> dict[str, Any]:
-    """Gives what stands for a file."""
+    """Returns what represents a file in a recording."""
     return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
 def shrink(payload: bytes) -> bytes:
-    """Gives the JSON text of a frame with facts in place of the files in it."""
+    """Returns the JSON text of a frame with digest and size in place of each file."""
     if _MARK not in payload:
         return payload
     shrinker = Shrinker()
@@ -105,10 +104,10 @@ def shrink(payload: bytes) -> bytes:
 
 
 class Shrinker:
-    """Takes the files out of a frame's JSON text while that passes in pieces.
+    """Replaces the files in a frame's JSON text while that passes in chunks, in bounded memory.
 
-    A file is the base64 text that follows ``"raw_bytes":"``, which stands nowhere else: within a JSON string
-    its quotation marks would be escaped.
+    A file is the base64 text after ``"raw_bytes":"``, which occurs nowhere else: within a JSON string its quotation
+    marks would be escaped. The client writes frames without spaces, so that the mark is always spelled like that.
     """
 
     def __init__(self) -> None:
@@ -116,22 +115,21 @@ class Shrinker:
         self._rest = b""
         self._file: _File | None = None
 
-    def feed(self, piece: bytes) -> None:
-        """Takes the next piece."""
-        self._rest += piece
+    def feed(self, chunk: bytes) -> None:
+        """Adds the next chunk."""
+        self._rest += chunk
         while (self._file is None and self._find()) or (self._file is not None and self._finish(self._file)):
             pass
 
     def text(self) -> bytes:
-        """Gives the text without files, once all of it has been fed."""
+        """Returns the text without files; valid once all of it has been fed."""
         return b"".join((*self._kept, self._rest))
 
     def _find(self) -> bool:
         at = self._rest.find(_MARK)
         if at < 0:
-            # The end may be the beginning of a mark.
-            cut = max(0, len(self._rest) - len(_MARK))
-            self._keep(cut)
+            # A mark may be split between this chunk and the next one.
+            self._keep(max(0, len(self._rest) - len(_MARK)))
             return False
         self._keep(at + len(_MARK) - 1)
         self._rest = self._rest[1:]
@@ -156,6 +154,8 @@ class Shrinker:
 
 
 class _File:
+    """Digest and size of a file, from its base64 text in chunks of any length."""
+
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._size = 0
@@ -163,9 +163,10 @@ class _File:
 
     def feed(self, text: bytes) -> None:
         text = self._rest + text
-        cut = len(text) - len(text) % 4
-        self._rest = text[cut:]
-        self._add(text[:cut])
+        # base64 encodes 3 bytes as 4 characters: only whole groups can be decoded.
+        whole = len(text) - len(text) % 4
+        self._rest = text[whole:]
+        self._add(text[:whole])
 
     def facts(self) -> dict[str, Any]:
         self._add(self._rest)

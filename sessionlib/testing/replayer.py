@@ -1,4 +1,4 @@
-"""Replaying: a recording answers in the network's place, for as long as the code says what was recorded."""
+"""Replay: a recording answers in place of the network, as long as the code sends the recorded requests."""
 
 from __future__ import annotations
 
@@ -24,131 +24,131 @@ from sessionlib.testing import format
 from sessionlib.testing.comparison import brief, report
 from sessionlib.testing.errors import ReplayMismatchError
 from sessionlib.testing.expectations import Expectations, RecordedConnection
-from sessionlib.testing.format import CALL, Line, replayed
+from sessionlib.testing.format import CALL, Line
 from sessionlib.testing.recorder import KEEPALIVE, call_json
 from sessionlib.testing.redaction import Redaction, Shrinker, shrink
-from sessionlib.transport.base import Transport
+from sessionlib.transport.base import Traffic, Transport
 
-__all__ = ["POLICY", "ReplayOverError", "ReplayedLink", "Replayer", "frame_json"]
+__all__ = ["ReplayOverError", "ReplayedTransport", "Replayer"]
 
-# A close code after which no client tries again.
-POLICY = 1008
+# "Policy violation" (RFC 6455, 7.4.1): the one close code after which the client never reconnects.
+_POLICY = 1008
+_MISSING_SHOWN = 10
+# Lines received in one call; as many as a busy engine's burst, so that the client takes its fast path as it did live.
+_BATCH = 1024
 
 
 class ReplayOverError(SessionDisconnectedError):
-    """A connection that was replayed has ended, because the replay has failed or is over."""
+    """A replayed connection has ended because the replay has failed or is over."""
 
 
-class ReplayedLink:
-    """One connection, a `Transport`.
+class ReplayedTransport:
+    """One replayed connection; a `Transport`.
 
     Args:
-        player: What it is a part of.
-        track: The recorded connection that it follows; the player may give it another one.
-
-    Attributes:
-        track: Likewise.
-        received: How many bytes of messages have been heard.
+        replayer: What it belongs to.
+        connection: The recorded connection that it follows; the replayer may have it follow another one.
     """
 
-    has_partial_message = False
-
-    def __init__(self, player: Replayer, track: RecordedConnection) -> None:
-        self.track = track
+    def __init__(self, replayer: Replayer, connection: RecordedConnection) -> None:
+        self.connection = connection
+        self.traffic = Traffic()
         self.bytes_received = 0
-        self._player = player
+        self._replayer = replayer
+        # Both protected by `Replayer.changed`.
         self._closed = False
         self._pongs: deque[bytes] = deque()
 
     @property
     def last_received_at(self) -> float:
-        """Now: a recording never falls silent."""
+        """Now: the silence of a recording is no sign of a dead connection."""
         return time.monotonic()
 
     def check(self) -> None:
-        """Makes sure that it can be used; the caller holds the player's lock.
+        """Raises if it is of no use any more; the caller holds `Replayer.changed`.
 
         Raises:
             SessionDisconnectedError: It was closed, or the replay has ended.
         """
-        self._player.check()
+        self._replayer.check()
         if self._closed:
             raise SessionDisconnectedError("the connection has ended")
 
     def send(self, payload: bytes, deadline: Deadline) -> None:
-        """Says one message; see `Transport.send`."""
-        self._player.say(self, codec.loads(shrink(payload)), deadline)
+        """See `Transport.send`."""
+        self.traffic.sent(len(payload))
+        self._replayer.send(self, codec.loads(shrink(payload)), deadline)
 
     def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
-        """Says one message; see `Transport.send_pieces`."""
-        shrinker = Shrinker()
+        """See `Transport.send_pieces`."""
+        shrinker, size = Shrinker(), 0
         for piece, _ in pieces:
             shrinker.feed(piece)
-        self._player.say(self, codec.loads(shrinker.text()), deadline)
+            size += len(piece)
+        self.traffic.sent(size)
+        self._replayer.send(self, codec.loads(shrinker.text()), deadline)
+
+    def has_left(self, message: object) -> bool:
+        """See `Transport.has_left`; a request that was not expected never leaves."""
+        return False
 
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
-        """Waits for messages; see `Transport.recv`."""
+        """See `Transport.recv`."""
         limit = deadline or Deadline(None)
-        with self._player.changed:
+        with self._replayer.changed:
             while True:
                 self.check()
                 messages = self._take()
                 if messages:
-                    self.bytes_received += sum(map(len, messages))
+                    size = sum(map(len, messages))
+                    self.bytes_received += size
+                    self.traffic.messages_in += len(messages)
+                    self.traffic.bytes_in += size
                     return messages
                 if limit.expired:
                     raise SessionTimeoutError(f"the peer did not answer within {limit.timeout} s")
-                self._player.wait(self.track, limit)
+                self._replayer.wait(self.connection, limit)
 
     def enqueue(self, payload: bytes) -> None:
-        """Says one small message, or answers a ping; see `Transport.enqueue`."""
+        """See `Transport.enqueue`; answers keepalive frames, which are in no recording."""
+        self.traffic.sent(len(payload))
         frame = codec.loads(payload)
         if frame.get("type") in KEEPALIVE:
-            with self._player.changed:
+            with self._replayer.changed:
                 self._pongs.append(codec.dumps(frames.pong(frame["session_id"])))
-                self._player.changed.notify_all()
+                self._replayer.changed.notify_all()
             return
-        # Nobody waits for it here; the player has noted it.
+        # The caller does not wait for the outcome; the replayer keeps a mismatch, and raises it when its block ends.
         with contextlib.suppress(AssertionError, SessionDisconnectedError):
-            self._player.say(self, frame, Deadline(0.0))
+            self._replayer.send(self, frame, Deadline(0.0))
 
     def ping(self) -> None:
-        """Does nothing: there is nobody who could be gone."""
+        """See `Transport.ping`; a recording has no peer that could have gone away."""
 
     def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
-        """Ends it, waking whoever reads."""
+        """See `Transport.close`."""
         self.abort()
 
     def abort(self) -> None:
-        """Ends it, waking whoever reads."""
-        with self._player.changed:
+        """See `Transport.abort`."""
+        with self._replayer.changed:
             self._closed = True
-            self._player.changed.notify_all()
+            self._replayer.changed.notify_all()
 
     def release(self) -> None:
-        """Ends it."""
+        """See `Transport.release`."""
         self.abort()
 
     def _take(self) -> list[Payload]:
         if self._pongs:
             return [self._pongs.popleft()]
-        lines = self._player.hear(self.track)
+        lines = self._replayer.receive(self.connection)
         if lines and lines[0].sign == "!":
             raise format.from_json(lines[0].value)
-        return [_payload(line) for line in lines]
-
-
-def _payload(line: Line) -> bytes:
-    return base64.b64decode(line.value["base64"]) if line.sign == "<*" else codec.dumps(line.value)
-
-
-def frame_json(frame: dict[str, Any]) -> Any:
-    """Gives the JSON value of a frame before it is sent, without the files in it."""
-    return codec.loads(codec.dumps(frame, lambda upload: None))
-
-
-_UNSAID_SHOWN = 10
-_BATCH = 1024
+        # "<*" is a message that is not JSON: its bytes, base64-encoded.
+        return [
+            base64.b64decode(line.value["base64"]) if line.sign == "<*" else codec.dumps(line.value) for line in lines
+        ]
 
 
 class Replayer:
@@ -157,16 +157,15 @@ class Replayer:
     Args:
         path: The recording's file, for messages.
         lines: What is in it.
-        redaction: What was kept out of it.
+        redaction: What was kept out of it, and so has to be kept out of requests before they are compared.
         speed: How many times faster than recorded it answers; None for at once.
-        patience: Seconds in which something has to be said while only that can go on; None for ever.
-        beyond: What serves what was not recorded; None makes it a mismatch.
+        patience: Seconds after which the replay fails if it can only go on with a request that does not come; None for
+            no limit.
+        fallback: Serves what was not recorded; None makes it a mismatch.
 
     Attributes:
-        changed: Held while the script is looked at or goes on, and tells that it did.
-        failure: What was said wrong first; None while nothing was.
-        speed: How many times faster than recorded it answers; None for at once.
-        last: When something was said last, on the monotonic clock.
+        changed: Protects the expectations and all that depends on them; notified whenever they have changed.
+        failure: The first mismatch; None while there was none.
     """
 
     def __init__(
@@ -176,206 +175,204 @@ class Replayer:
         redaction: Redaction,
         speed: float | None = None,
         patience: float | None = None,
-        beyond: NetworkHook | None = None,
+        fallback: NetworkHook | None = None,
     ) -> None:
         self.changed = threading.Condition()
         self.failure: ReplayMismatchError | None = None
         self._path = path
         self._redaction = redaction
-        self.speed = speed
+        self._speed = speed
         self._patience = patience
-        self._beyond = beyond
+        self._fallback = fallback
         # All below is protected by `changed`.
-        self._script = Expectations(lines)
-        self._links: list[ReplayedLink] = []
+        self._expectations = Expectations(lines)
+        self._transports: list[ReplayedTransport] = []
         self._over = False
-        # How many wait to say what is recorded behind something else.
-        self._early = 0
-        self.last = time.monotonic()
+        # Senders that wait for the request of another thread, which counts as activity: patience is theirs meanwhile.
+        self._waiting_senders = 0
+        self._last_sent_at = time.monotonic()
 
-    # ---- what passes by --------------------------------------------------------------------------
+    # ---- NetworkHook -----------------------------------------------------------------------------
 
     def open(self, endpoint: Endpoint, dial: Dial, deadline: Deadline, attempt: CancelToken) -> Transport:
-        """Gives the next recorded connection; see `NetworkHook.open`."""
+        """Returns the next recorded connection; see `NetworkHook.open`."""
         attempt.check()
         with self.changed:
             self.check()
-            self.last = time.monotonic()
-            track = self._script.claim(threading.current_thread().name)
-            if track is not None and track.refusal is not None:
-                raise format.from_json(track.refusal.value)
-            link = ReplayedLink(self, track) if track is not None else None
-            if link is not None:
-                self._links.append(link)
-        if link is not None:
-            attempt.end_by(link.abort)
-            return link
-        if self._beyond is not None:
-            return self._beyond.open(endpoint, dial, deadline, attempt)
-        raise self.fail(None, "the code opened one connection more than were recorded")
+            self._last_sent_at = time.monotonic()
+            connection = self._expectations.claim(threading.current_thread().name)
+            if connection is not None and connection.refusal is not None:
+                raise format.from_json(connection.refusal.value)
+            transport = None if connection is None else ReplayedTransport(self, connection)
+            if transport is not None:
+                self._transports.append(transport)
+        if transport is not None:
+            attempt.end_by(transport.abort)
+            return transport
+        if self._fallback is not None:
+            return self._fallback.open(endpoint, dial, deadline, attempt)
+        raise self._fail(None, "the code opened one connection more than were recorded")
 
-    def admit(self, link: Transport | None, frame: dict[str, Any], deadline: Deadline) -> None:
-        """Has the posts of several threads in one session come in the recorded order; see `NetworkHook.admit`."""
-        link = link.inner if isinstance(link, LoggingTransport) else link
-        if isinstance(link, ReplayedLink):
-            self.await_turn(link, frame_json(frame), deadline)
+    def admit(self, transport: Transport | None, frame: dict[str, Any], deadline: Deadline) -> None:
+        """Makes the posts of several threads in one session wait for the recorded order; see `NetworkHook.admit`."""
+        inner = transport.inner if isinstance(transport, LoggingTransport) else transport
+        if isinstance(inner, ReplayedTransport):
+            # The files in it can be read once, and that when they are sent.
+            request = codec.loads(codec.dumps(frame, lambda upload: None))
+            with self.changed:
+                self._await_turn(inner, self._redaction.apply(request), deadline)
 
     def exchange(self, call: Call, endpoint: Endpoint, exchange: Exchange) -> Outcome:
-        """Gives the recorded answer to a call; see `NetworkHook.exchange`."""
-        said = self._redaction.apply(call_json(call))
+        """Returns the recorded answer to a call; see `NetworkHook.exchange`."""
+        request = self._redaction.apply(call_json(call))
         with self.changed:
             self.check()
-            found = self._script.call(said)
-            told = self._script.translate(found.heard.value) if found is not None else None
-            self.last = time.monotonic()
+            found = self._expectations.call(request)
+            self._last_sent_at = time.monotonic()
+            answer = None if found is None else self._expectations.translate(found.response.value)
+            nearest = self._expectations.nearest(request) if found is None else None
         if found is not None:
-            if self.speed is not None:
-                time.sleep((found.heard.at - found.said.at) / self.speed)
-            return replayed(call, found.heard, told)
-        if self._beyond is not None:
-            return self._beyond.exchange(call, endpoint, exchange)
-        raise self._unexpected_call(said)
+            if self._speed is not None:
+                time.sleep((found.response.at - found.request.at) / self._speed)
+            return format.replayed(call, found.response, answer)
+        if self._fallback is not None:
+            return self._fallback.exchange(call, endpoint, exchange)
+        if nearest is not None:
+            raise self._mismatch(nearest.request, request)
+        raise self._fail(None, f"the code made a call that was not recorded: {brief(request)}")
 
     # ---- how it ends -----------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Makes sure that the replay goes on.
+        """Raises if the replay has ended; the caller holds `changed`.
 
         Raises:
             ReplayOverError: It has failed, or is over.
         """
         if self.failure is not None or self._over:
-            why = "has failed" if self.failure is not None else "is over"
-            raise ReplayOverError(f"the replay of {self._path} {why}", code=POLICY)
+            state = "has failed" if self.failure is not None else "is over"
+            raise ReplayOverError(f"the replay of {self._path} {state}", code=_POLICY)
 
-    def fail(self, line: Line | None, told: str) -> ReplayMismatchError:
-        """Ends the replay, waking whoever waits; gives the error that tells why."""
+    def finish(self) -> None:
+        """Ends the replay, and with it the connections that are still open."""
+        with self.changed:
+            self._over = True
+            self.changed.notify_all()
+
+    def check_complete(self) -> ReplayMismatchError | None:
+        """Returns the mismatch if recorded requests were not sent, which fails the replay; None if all were."""
+        with self.changed:
+            missing = self._expectations.missing()
+        if not missing:
+            return None
+        lines = [f"    line {line.line}: {_summary(line)}" for line in missing[:_MISSING_SHOWN]]
+        lines += [f"    and {len(missing) - _MISSING_SHOWN} more"] if len(missing) > _MISSING_SHOWN else []
+        return self._fail(missing[0], "\n".join(["the code did not send recorded requests:", *lines]))
+
+    def _fail(self, line: Line | None, message: str) -> ReplayMismatchError:
+        """Ends the replay with an error, which it returns; waiting threads notice. The first failure is kept."""
         at = f", line {line.line}" if line is not None else ""
         error = ReplayMismatchError(
-            f"{self._path}{at}: {told}", path=str(self._path), line=line.line if line is not None else None
+            f"{self._path}{at}: {message}", path=str(self._path), line=line.line if line is not None else None
         )
         with self.changed:
             self.failure = self.failure or error
             self.changed.notify_all()
         return error
 
-    def finish(self) -> None:
-        """Ends the replay: links that are still open end."""
+    def _mismatch(self, line: Line, request: Any) -> ReplayMismatchError:
         with self.changed:
-            self._over = True
-            self.changed.notify_all()
+            found = self._expectations.differences(line, request)
+        expected = line.value
+        if line.where == CALL:
+            where = f"{expected.get('method')} {expected.get('path')}"
+        else:
+            where = f"connection {line.number}, {expected.get('type')}"
+        message = f"the request differs from the recorded one ({where}):"
+        # Of requests of different kinds the differences would list every field of both.
+        kinds = [(each.get("type"), each.get("method"), each.get("path")) for each in (expected, request)]
+        if kinds[0] != kinds[1]:
+            return self._fail(line, f"{message}\n    expected: {brief(expected)}\n    actual:   {brief(request)}")
+        return self._fail(line, f"{message}\n{report(found)}")
 
-    def left_unsaid(self) -> ReplayMismatchError | None:
-        """Gives the error that tells what was not said; None when everything was."""
-        with self.changed:
-            left = self._script.unsaid()
-        if not left:
-            return None
-        told = [f"    line {line.line}: {named(line)}" for line in left[:_UNSAID_SHOWN]]
-        told += [f"    and {len(left) - _UNSAID_SHOWN} more"] if len(left) > _UNSAID_SHOWN else []
-        return self.fail(left[0], "\n".join(["the code left unsaid what was recorded:", *told]))
+    # ---- for transports --------------------------------------------------------------------------
 
-    def _unexpected_call(self, said: Any) -> ReplayMismatchError:
-        with self.changed:
-            nearest = self._script.nearest(said)
-        if nearest is None:
-            return self.fail(None, f"the code made a call that was not recorded: {brief(said)}")
-        return self._mismatch(nearest.said, said)
-
-    def _mismatch(self, line: Line, said: Any) -> ReplayMismatchError:
-        with self.changed:
-            found = self._script.differences(line, said)
-        what = f"the code said something else than was recorded ({_where(line)}):"
-        if _kind(line.value) != _kind(said):
-            return self.fail(line, f"{what}\n    recorded: {brief(line.value)}\n    said:     {brief(said)}")
-        return self.fail(line, f"{what}\n{report(found)}")
-
-    # ---- for connections -------------------------------------------------------------------------
-
-    def say(self, link: ReplayedLink, said: Any, deadline: Deadline) -> None:
-        """Notes that something is said over a connection, once its turn has come.
+    def send(self, transport: ReplayedTransport, request: Any, deadline: Deadline) -> None:
+        """Matches a request with what is expected on a connection, once its turn has come.
 
         Raises:
             ReplayMismatchError: It was not recorded, or not there.
-            SessionDisconnectedError: The connection was lost by now.
+            SessionDisconnectedError: The recorded connection was lost at this point.
         """
-        said = self._redaction.apply(said)
+        request = self._redaction.apply(request)
         with self.changed:
-            self._await_turn(link, said, deadline)
-            before = link.track
-            track = self._script.say(before, said)
-            if track is not None:
-                for other in self._links:
-                    other.track = before if other.track is track else other.track
-                link.track = track
-                self.last = time.monotonic()
+            self._await_turn(transport, request, deadline)
+            before = transport.connection
+            after = self._expectations.send(before, request, time.monotonic())
+            if after is not None:
+                # Two transports exchange what they follow when one of them turns out to be the other.
+                for other in self._transports:
+                    other.connection = before if other.connection is after else other.connection
+                transport.connection = after
+                self._last_sent_at = time.monotonic()
                 self.changed.notify_all()
                 return
-            line = next(iter(before.unsaid), None)
-        if line is not None:
-            raise self._mismatch(line, said)
+            expected = next(iter(before.unsent), None)
+        if expected is not None:
+            raise self._mismatch(expected, request)
         if before.loss is not None:
             raise format.from_json(before.loss.value)
-        raise self.fail(None, f"the code said something behind the end of what was recorded: {brief(said)}")
+        raise self._fail(None, f"the code sent a request after the last recorded one: {brief(request)}")
 
-    def await_turn(self, link: ReplayedLink, said: Any, deadline: Deadline) -> None:
-        """Waits while something is recorded behind what another thread has still to say on the connection."""
-        with self.changed:
-            self._await_turn(link, self._redaction.apply(said), deadline)
-
-    def _await_turn(self, link: ReplayedLink, said: Any, deadline: Deadline) -> None:
+    def _await_turn(self, transport: ReplayedTransport, request: Any, deadline: Deadline) -> None:
+        """Waits while a request of another thread is expected before this one; the caller holds `changed`."""
         limit = deadline.sooner(self._patience)
-        self._early += 1
+        self._waiting_senders += 1
         try:
-            link.check()
-            while self._script.says_later(link.track, said) and not limit.expired:
+            transport.check()
+            while self._expectations.expects_later(transport.connection, request) and not limit.expired:
                 self.changed.wait(limit.remaining())
-                link.check()
+                transport.check()
         finally:
-            self._early -= 1
+            self._waiting_senders -= 1
 
-    def hear(self, track: RecordedConnection) -> list[Line]:
-        """Takes what can be heard on a track now; the caller holds `changed`."""
-        lines = self._script.hearable(track, _BATCH if self.speed is None else 1)
-        if self.speed is not None:
-            lines = [line for line in lines if track.due(line, self.speed) <= time.monotonic()]
+    def receive(self, connection: RecordedConnection) -> list[Line]:
+        """Takes what can be received on a connection now; the caller holds `changed`."""
+        now = time.monotonic()
+        lines = self._expectations.receivable(connection, _BATCH if self._speed is None else 1)
+        if self._speed is not None:
+            lines = [line for line in lines if connection.due(line, self._speed) <= now]
         elif lines and lines[0].sign != "!" and lines[-1].sign == "!":
-            lines.pop()  # a loss comes by itself
-        track.hear(lines)
+            lines.pop()  # a loss is raised by a call of its own, after what came before it
+        connection.receive(lines, now)
         return lines
 
-    def wait(self, track: RecordedConnection, deadline: Deadline) -> None:
-        """Waits until something has changed, or may be heard; fails the replay when nothing is said for too long."""
+    def wait(self, connection: RecordedConnection, deadline: Deadline) -> None:
+        """Waits for a change, or until the next line is due; the caller holds `changed`.
+
+        Fails the replay when the expected request has not been sent within the patience.
+        """
         now = time.monotonic()
         waits = [deadline.remaining()]
-        lines = self._script.hearable(track)
-        if lines and self.speed is not None:
-            waits.append(track.due(lines[0], self.speed) - now)
-        elif track.unsaid and self._patience is not None and not self._early:
-            left = self.last + self._patience - now
+        lines = self._expectations.receivable(connection)
+        if lines and self._speed is not None:
+            waits.append(connection.due(lines[0], self._speed) - now)
+        elif connection.unsent and self._patience is not None and not self._waiting_senders:
+            left = self._last_sent_at + self._patience - now
             if left <= 0:
-                told = f"nothing was said for {self._patience:g} s, where this was recorded:"
-                self.fail(track.unsaid[0], f"{told}\n    {named(track.unsaid[0])}")
+                expected = connection.unsent[0]
+                self._fail(expected, f"no request within {self._patience:g} s; expected:\n    {_summary(expected)}")
                 return
             waits.append(left)
         known = [wait for wait in waits if wait is not None]
         self.changed.wait(max(0.0, min(known)) if known else None)
 
 
-def named(line: Line) -> str:
-    """Gives what was said in one line to read."""
+def _summary(line: Line) -> str:
+    """Returns a request in one line."""
     if line.where == CALL:
         rest = {name: part for name, part in line.value.items() if name not in ("method", "path")}
         return f"{line.value.get('method')} {line.value.get('path')} {brief(rest) if rest else ''}".rstrip()
+    # The session's id is another one in every run, so it would only distract.
     rest = {name: part for name, part in line.value.items() if name != "session_id"}
     return f"connection {line.number}: {brief(rest)}"
-
-
-def _kind(value: Any) -> Any:
-    return value.get("type") or (value.get("method"), value.get("path")) if isinstance(value, dict) else value
-
-
-def _where(line: Line) -> str:
-    if line.where == CALL:
-        return f"{line.value.get('method')} {line.value.get('path')}"
-    return f"connection {line.number}, {line.value.get('type')}"

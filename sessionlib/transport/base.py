@@ -1,21 +1,57 @@
-"""The bytes: websocket-client behind a few verbs, its exceptions translated.
+"""What a session needs of a connection, and what passes over it in numbers.
 
-Nothing above this room knows of sockets or WebSocket frames, and ``websocket`` is imported nowhere else.
+Nothing above this package knows of sockets or WebSocket frames.
 """
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
 from sessionlib._util.timing import Deadline
 from sessionlib.protocol.codec import Payload
 
-__all__ = ["Transport"]
+__all__ = ["Traffic", "Transport"]
+
+
+class Traffic:
+    """Counts what passes over the transports of one session, one after another.
+
+    Attributes:
+        messages_in: Messages received; written by the reading thread alone.
+        bytes_in: Bytes received, with framing and handshakes; likewise.
+        messages_out: Messages sent, or queued to be sent.
+        bytes_out: Their bytes, without framing.
+        pings: When the session's latest pings left that no pong has answered, on the monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self.messages_in = 0
+        self.bytes_in = 0
+        self.messages_out = 0
+        self.bytes_out = 0
+        # The oldest are dropped: an engine that answers no ping must not fill the memory.
+        self.pings: deque[float] = deque(maxlen=16)
+        # Protects what any thread that sends adds to.
+        self._lock = threading.Lock()
+
+    def sent(self, size: int) -> None:
+        """Counts a message of so many bytes that leaves."""
+        with self._lock:
+            self.messages_out += 1
+            self.bytes_out += size
 
 
 class Transport(Protocol):
-    """A connected WebSocket, read by one thread and written by any."""
+    """A connected WebSocket, read by one thread and written by any.
+
+    Attributes:
+        traffic: What counts what passes; its own, until the session sets it to the one it has for all its connections.
+    """
+
+    traffic: Traffic
 
     def send(self, payload: bytes, deadline: Deadline) -> None:
         """Sends one text message, whole.
@@ -40,9 +76,12 @@ class Transport(Protocol):
             Exception: What ``pieces`` raised; the transport is dead if a part of the message has left.
         """
 
-    @property
-    def has_partial_message(self) -> bool:
-        """Whether a message that was interrupted has left in part, and its rest will follow."""
+    def has_left(self, message: object) -> bool:
+        """Whether a message has left, or its rest will, though sending it was interrupted.
+
+        Args:
+            message: What `send` or `send_pieces` was given, by identity; the latest of them.
+        """
 
     @property
     def last_received_at(self) -> float:
@@ -53,14 +92,14 @@ class Transport(Protocol):
         """How many bytes have come from the peer."""
 
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
-        """Waits for text messages and gives all that have arrived, at least one.
+        """Waits for text messages; returns all that have arrived, at least one.
 
-        What it gives is good until it is called again.
+        The messages are valid until it is called again.
 
         Raises:
             SessionTimeoutError: None came before the deadline; the transport is of no use any more.
             SessionDisconnectedError: The connection has ended; ``code`` and ``reason`` tell how.
-            SessionProtocolError: The peer sent what WebSockets do not allow; it has been told.
+            SessionProtocolError: The peer sent what WebSockets do not allow; a close frame with the reason was sent.
         """
 
     def enqueue(self, payload: bytes) -> None:
@@ -70,16 +109,16 @@ class Transport(Protocol):
         """Sends a WebSocket ping as soon as that is possible without waiting, now or later."""
 
     def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
-        """Starts the closing handshake without waiting for the peer to answer; `recv` tells when it is over.
+        """Starts the closing handshake without waiting for the peer to answer; `recv` raises when it is over.
 
         Args:
             code: The close code.
-            reason: What the peer is told.
+            reason: The reason in the close frame.
             deadline: Until when to wait for the peer to take in what is to be sent; None does not wait.
         """
 
     def abort(self) -> None:
-        """Ends the connection at once, waking whoever reads or writes."""
+        """Ends the connection at once, waking threads that read or write."""
 
     def release(self) -> None:
-        """Gives the socket back; for the reading thread, once it reads no more."""
+        """Closes the socket; for the reading thread, once it reads no more."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import traceback
 from urllib.parse import SplitResult
 
+from sessionlib._util.retry import is_transient_tls
 from sessionlib._util.timing import Deadline
-from sessionlib.errors import SessionConnectionError, SessionTimeoutError
+from sessionlib.errors import ConfigurationError, SessionConnectionError, SessionTimeoutError
 from sessionlib.net.connect import Address, CancelToken, connect, resolve
+from sessionlib.net.proxies import ca_bundle
 from sessionlib.net.sockets import wait_readable, wait_writable
 from sessionlib.transport.proxy import Proxy
 
-__all__ = ["dial"]
+__all__ = ["default_context", "dial"]
 
 _DEFAULT_PORTS = {"wss": 443, "ws": 80}
 _OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
@@ -38,7 +41,7 @@ def dial(
 
     Raises:
         SessionDisconnectedError: The attempt was cancelled.
-        SessionConnectionError: The name, the host, its certificate or the proxy is not to be had.
+        SessionConnectionError: The name, the host, its certificate or the proxy is at fault.
         SessionTimeoutError: It took too long.
     """
     host = url.hostname or ""
@@ -49,11 +52,23 @@ def dial(
         if proxy is not None:
             proxy.tunnel(sock, host, port, deadline)
         if url.scheme == "wss":
-            sock = _secure(sock, host, tls or ssl.create_default_context(), deadline, attempt)
+            sock = _secure(sock, host, tls or default_context(), deadline, attempt)
         return sock
     except BaseException:
         sock.close()
         raise
+
+
+def default_context() -> ssl.SSLContext:
+    """Trusts what the environment names, as HTTP calls do; else the system's certificates."""
+    bundle = ca_bundle()
+    if bundle is None:
+        return ssl.create_default_context()
+    try:
+        is_folder = os.path.isdir(bundle)
+        return ssl.create_default_context(cafile=None if is_folder else bundle, capath=bundle if is_folder else None)
+    except OSError as error:  # ssl.SSLError for what holds no certificates
+        raise ConfigurationError(f"no certificates can be read from {bundle!r}: {error.strerror or error}") from None
 
 
 def _resolve(host: str, port: int, deadline: Deadline, attempt: CancelToken) -> list[Address]:
@@ -86,7 +101,7 @@ def _secure(
         secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     except OSError as error:
         _close_half_made(error)
-        raise SessionConnectionError(f"{host} cut the connection before the TLS handshake") from error
+        raise SessionConnectionError(f"{host} closed the connection before the TLS handshake") from error
     try:
         attempt.hold(secured)
         _shake_hands(secured, host, deadline)
@@ -117,11 +132,11 @@ def _shake_hands(secured: ssl.SSLSocket, host: str, deadline: Deadline) -> None:
                 f"the certificate of {host} is not valid: {error.verify_message}", transient=False
             ) from error
         except ssl.SSLEOFError as error:
-            raise SessionConnectionError(f"{host} cut the connection during the TLS handshake") from error
+            raise SessionConnectionError(f"{host} closed the connection during the TLS handshake") from error
         except ssl.SSLError as error:
             raise SessionConnectionError(
                 f"no TLS connection to {host}: {error.reason or error}; does it speak TLS on this port?",
-                transient=False,
+                transient=is_transient_tls(error),
             ) from error
         except OSError as error:
             raise SessionConnectionError(f"the connection to {host} broke during the TLS handshake: {error}") from error

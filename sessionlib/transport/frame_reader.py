@@ -54,7 +54,7 @@ class FrameReader:
         self._fragments_size = 0
 
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
-        """Waits for text messages and gives all that have arrived; see `Transport.recv`."""
+        """Waits for text messages; returns all that have arrived; see `Transport.recv`."""
         self._stream.deadline = deadline
         self._stream.take_back()
         try:
@@ -99,7 +99,7 @@ class FrameReader:
         return messages
 
     def _read_frame(self) -> Payload | None:
-        """Reads one frame of any kind and gives the message that it completes, if any."""
+        """Reads one frame of any kind; returns the message that it completes, if any."""
         start, size = self._check_header()
         if codec.fast_path and self._stream.data[self._stream.pos] == TEXT_FINAL and start + size >= 4:
             return self._read_text(start, size)
@@ -124,7 +124,7 @@ class FrameReader:
         return self._stream.take_exactly(size)
 
     def _check_header(self) -> tuple[int, int]:
-        """Waits for the header of the next frame, refuses what is illegal, and gives its size and the payload's."""
+        """Waits for the header of the next frame, refuses what is illegal, and returns its size and the payload's."""
         self._buffer(2)
         first, second = self._stream.data[self._stream.pos : self._stream.pos + 2]
         _check_kind(first, second, bool(self._fragments))
@@ -162,10 +162,10 @@ class FrameReader:
     def _closed_by_peer(self, payload: bytes) -> NoReturn:
         code, reason = _parse_close(payload)
         self._writer.close(code if code is not None else 1000)
-        told = f"code {code}" if code is not None else "no code"
+        code_text = f"code {code}" if code is not None else "no code"
         cause = MessageTooLargeError("a message was too large for the peer") if code == TOO_LARGE else None
         raise SessionDisconnectedError(
-            f"the peer closed the connection ({told}{': ' + reason if reason else ''})", code=code, reason=reason
+            f"the peer closed the connection ({code_text}{': ' + reason if reason else ''})", code=code, reason=reason
         ) from cause
 
 

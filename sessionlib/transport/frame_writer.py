@@ -1,7 +1,7 @@
 """The way out of a WebSocket: any number of threads write, and none holds up the reading one.
 
-Whoever has the send lock writes, and small frames (pings, pongs, the close) are left for that writer
-when the lock is taken.
+The thread that holds the send lock writes; small frames (pings, pongs, the close) are queued for it while the lock
+is taken.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BLOCK = 16384
 
 
 def encode_frame(opcode: int, payload: bytes, is_last: bool = True) -> bytes:
-    """Gives a frame as a client sends it.
+    """Encodes a frame as a client sends it, masked.
 
     Args:
         opcode: What it is.
@@ -90,9 +90,10 @@ class FrameWriter:
         self._unsent = memoryview(b"")
         # Whether `_unsent` is known to be exact; not so while a write is under way.
         self._exact = True
-        self._cut_short = False
+        # The message that was written last, by the object that it was made from.
+        self._last: object = None
         self.in_message = False
-        # What is sent when nobody has to wait for it: control frames, and whole small messages.
+        # What is sent when no sender waits for it: control frames, and whole small messages.
         self._controls: deque[bytes] = deque()
         self._texts: deque[bytes] = deque()
         self._dead = False
@@ -100,8 +101,14 @@ class FrameWriter:
         self._close_sent = False
         self._close_out = False
 
-    def send(self, frame: bytes, deadline: Deadline, is_last: bool = True) -> None:
+    def send(self, frame: bytes, deadline: Deadline, is_last: bool = True, message: object = None) -> None:
         """Writes a frame of a message, of which the last, or only, one makes room for others.
+
+        Args:
+            frame: The frame.
+            deadline: When to give up.
+            is_last: Whether it ends the message.
+            message: What `has_left` knows the message by.
 
         Raises:
             SessionTimeoutError: It did not go out in time.
@@ -110,16 +117,15 @@ class FrameWriter:
         if not acquire(self._send_lock, deadline):
             raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
         try:
-            self._write(frame, deadline, is_last)
+            self._write(frame, deadline, is_last, message)
         finally:
             self._send_lock.release()
-            # A refused or interrupted sender does it too: whoever left a frame while it held the lock could not.
+            # A refused or interrupted sender does it too: threads that queued a frame while it held the lock could not.
             self.flush()
 
-    @property
-    def has_partial_message(self) -> bool:
-        """Whether a message that was interrupted has left in part, and its rest will follow."""
-        return self._cut_short and not self._dead
+    def has_left(self, message: object) -> bool:
+        """Whether a message has left, or has begun to and its rest will follow; asked by its only sender."""
+        return self._last is message and not self._dead
 
     def enqueue(self, payload: bytes) -> None:
         """Sends one small text message as soon as that is possible without waiting."""
@@ -146,20 +152,20 @@ class FrameWriter:
             try:
                 self._drain(deadline)
             except (SessionTimeoutError, SessionDisconnectedError):
-                pass  # told by the end of the connection
+                pass  # the reader reports the end of the connection
             finally:
                 self._send_lock.release()
 
     def abort(self) -> None:
-        """Ends the connection at once, waking whoever reads or writes."""
+        """Ends the connection at once, waking threads that read or write."""
         self._dead = True
         self._stream.shutdown()
 
     def release(self) -> None:
-        """Gives the socket back."""
+        """Closes the socket."""
         self._dead = True
         self._stream.shutdown()
-        with self._send_lock:  # nobody may be writing to a descriptor that is being given back
+        with self._send_lock:  # no thread may be writing to a descriptor that is being closed
             self._stream.close()
 
     def flush(self) -> None:
@@ -199,18 +205,19 @@ class FrameWriter:
             return self._controls.popleft()
         return self._texts.popleft() if self._texts and not self.in_message else None
 
-    def _write(self, frame: bytes, deadline: Deadline, is_last: bool) -> None:
+    def _write(self, frame: bytes, deadline: Deadline, is_last: bool, message: object) -> None:
         """Writes what waits and then a frame; the send lock is held."""
         self._check_open()
         if self._unsent or self._controls or self._texts:
             self._drain(deadline)
             self._check_open()
-        self._cut_short = False
         was_in_message = self.in_message
         whole = memoryview(frame)
         try:
             self._unsent = whole
             self.in_message = not is_last
+            if is_last:
+                self._last = message
             # Only this frame. What the reader left meanwhile, such as the answer to a close, goes out behind
             # it: its failure would make a message that has left whole look lost, and be sent again.
             while self._unsent:
@@ -222,7 +229,7 @@ class FrameWriter:
             if self._unsent is whole:
                 self._unsent = memoryview(b"")
                 self.in_message = was_in_message
-            self._cut_short = bool(self._unsent)
+                self._last = None
             raise
 
     def _drain(self, deadline: Deadline) -> None:
@@ -234,7 +241,7 @@ class FrameWriter:
             raise
 
     def _give_up(self, error: BaseException) -> None:
-        # Interrupted within a write, nobody knows how much of it has left.
+        # After an interrupt within a write, it is unknown how much of it has left.
         if not self._exact or isinstance(error, (SessionTimeoutError, SessionDisconnectedError)):
             self.abort()
 

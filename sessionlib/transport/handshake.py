@@ -1,86 +1,88 @@
-"""The opening handshake: websocket-client's, with what passes by it held in check.
+"""The opening handshake (RFC 6455, 4.1): one request out, one head of a response in, checked once.
 
-The library follows redirects with credentials, reads answers byte by byte without a limit, quotes
-headers and body in its errors, shares one cookie jar among all connections of the process, and
-prints the request with its key when its trace is on. So it gets to see a checked answer without
-cookies, and never the key: that goes into the request on its way out.
+websocket-client has one too, and it is not used: it reads the response byte by byte without a limit, follows redirects
+with credentials, quotes headers and body in its errors, shares one cookie jar among all connections of the process,
+prints the request with its key when its trace is on, and refuses two ``Connection`` lines. It stays what parses frames.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import os
+from collections.abc import Mapping
 from urllib.parse import SplitResult
 
-import websocket
-
-from sessionlib._util.timing import Deadline, parse_retry_after
-from sessionlib.errors import SessionlibError, SessionProtocolError, SessionTimeoutError, api_error
+from sessionlib._util.retry import parse_retry_after
+from sessionlib._util.timing import Deadline
+from sessionlib._version import __version__
+from sessionlib.errors import SessionProtocolError, SessionTimeoutError, api_error
 from sessionlib.transport.stream import BufferedStream
 
-__all__ = ["shake_hands"]
+__all__ = ["USER_AGENT", "shake_hands"]
 
 MAX_HEAD = 65536
 MAX_LINE = 8192
 MAX_LINES = 128
+USER_AGENT = f"sessionlib/{__version__}"
+# RFC 6455, 1.3: what the server appends to the key of the request before it hashes it.
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_DEFAULT_PORTS = {"wss": 443, "ws": 80}
 
 
-class _Guarded:
-    """The socket that the library sees during the handshake."""
-
-    def __init__(self, stream: BufferedStream, key: str, deadline: Deadline) -> None:
-        self._stream = stream
-        self._key = key
-        self._deadline = deadline
-        self._answer = b""
-        # The library turns a timeout of ours into one of its own; here is the original.
-        self.failure: SessionlibError | None = None
-
-    def send(self, request: bytes) -> int:
-        try:
-            self._exchange(request)
-        except SessionlibError as error:
-            self.failure = error
-            raise
-        return len(request)
-
-    def _exchange(self, request: bytes) -> None:
-        lines = [line for line in request.split(b"\r\n") if not line.lower().startswith(b"cookie:")]
-        lines.insert(1, b"Authorization: Bearer " + self._key.encode("ascii"))
-        _write_all(self._stream, b"\r\n".join(lines), self._deadline)
-        self._answer = _checked_head(_read_head(self._stream, self._deadline))
-
-    def recv(self, size: int) -> bytes:
-        taken, self._answer = self._answer[:size], self._answer[size:]
-        return taken
-
-    def gettimeout(self) -> None:
-        return
-
-    def close(self) -> None:
-        self._stream.close()
-
-
-def shake_hands(stream: BufferedStream, url: SplitResult, key: str, deadline: Deadline) -> None:
+def shake_hands(
+    stream: BufferedStream, url: SplitResult, key: str, deadline: Deadline, headers: Mapping[str, str] | None = None
+) -> None:
     """Turns a connected stream into a WebSocket.
 
     Args:
         stream: The connection.
         url: The WebSocket's URL.
         key: The API key, for the ``Authorization`` header.
-        deadline: When to give up.
+        deadline: When to stop waiting.
+        headers: Further headers of the request, checked by `config.check_headers`.
 
     Raises:
         HandshakeError: The server answered with another status than 101 (also the `ApiError` of it).
-        SessionProtocolError: The answer is no WebSocket handshake.
+        SessionProtocolError: The response is no WebSocket handshake.
         SessionTimeoutError: It took too long.
         SessionDisconnectedError: The connection broke.
     """
-    library = websocket.WebSocket(enable_multithread=False)
-    guarded = _Guarded(stream, key, deadline)
-    try:
-        library.connect(url.geturl(), socket=guarded, redirect_limit=0, suppress_origin=True)  # type: ignore[no-untyped-call]
-    except websocket.WebSocketException:
-        # Its message quotes headers, so it is not chained either.
-        raise guarded.failure or SessionProtocolError("the server's answer is not a WebSocket handshake") from None
+    nonce = base64.b64encode(os.urandom(16))
+    _write_all(stream, _request(url, key, nonce, headers or {}), deadline)
+    status, fields = _parse_head(_read_head(stream, deadline))
+    if status != 101:
+        wait = parse_retry_after(fields.get("retry-after"))
+        raise api_error(status, "GET", "/ws/session", retry_after=wait, handshake=True)
+    if "sec-websocket-extensions" in fields or "sec-websocket-protocol" in fields:
+        raise SessionProtocolError("the server's handshake response chose an extension or subprotocol not offered")
+    accept = base64.b64encode(hashlib.sha1(nonce + _GUID, usedforsecurity=False).digest())
+    if (
+        "websocket" not in _tokens(fields.get("upgrade", ""))
+        or "upgrade" not in _tokens(fields.get("connection", ""))
+        or fields.get("sec-websocket-accept") != accept.decode("ascii")
+    ):
+        raise SessionProtocolError("the server's response is not a WebSocket handshake")
+
+
+def _request(url: SplitResult, key: str, nonce: bytes, headers: Mapping[str, str]) -> bytes:
+    host = url.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    port = url.port or _DEFAULT_PORTS[url.scheme]
+    fields = {
+        "Host": host if port == _DEFAULT_PORTS[url.scheme] else f"{host}:{port}",
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": nonce.decode("ascii"),
+        "Sec-WebSocket-Version": "13",
+        "Authorization": f"Bearer {key}",
+        # Some gateways refuse a request without one.
+        "User-Agent": USER_AGENT,
+        **headers,
+    }
+    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+    return "\r\n".join(lines).encode("ascii")
 
 
 def _write_all(stream: BufferedStream, data: bytes, deadline: Deadline) -> None:
@@ -93,36 +95,36 @@ def _write_all(stream: BufferedStream, data: bytes, deadline: Deadline) -> None:
 
 
 def _read_head(stream: BufferedStream, deadline: Deadline) -> bytes:
+    # What the server sends right behind the head, its first frames, stays in the stream's buffer.
     stream.deadline = deadline
     while (end := stream.data.find(b"\r\n\r\n")) < 0:
         if len(stream.data) > MAX_HEAD:
-            raise SessionProtocolError(f"the server's handshake answer is longer than {MAX_HEAD} bytes")
-        if deadline.expired:
-            raise SessionTimeoutError(f"no answer to the WebSocket handshake within {deadline.timeout} s")
+            raise SessionProtocolError(f"the server's handshake response is longer than {MAX_HEAD} bytes")
+        if deadline.expired:  # a server that drips is always ready to be read
+            raise SessionTimeoutError(f"no response to the WebSocket handshake within {deadline.timeout} s")
         stream.fill()
     return stream.take(end + 4)
 
 
-def _checked_head(head: bytes) -> bytes:
-    lines = head[:-4].split(b"\r\n")
-    if len(lines) > MAX_LINES or max(map(len, lines)) > MAX_LINE:
-        raise SessionProtocolError("the server's handshake answer has too many or too long header lines")
-    status = _status_of(lines[0])
-    headers = [line.partition(b":") for line in lines[1:]]
-    if status != 101:
-        waits = [value.decode("latin-1") for name, _, value in headers if name.lower() == b"retry-after"]
-        wait = parse_retry_after(waits[0]) if waits else None
-        raise api_error(status, "GET", "/ws/session", retry_after=wait, handshake=True)
-    names = {name.lower() for name, _, _ in headers}
-    if names & {b"sec-websocket-extensions", b"sec-websocket-protocol"}:
-        raise SessionProtocolError("the server's handshake answer chose an extension or subprotocol not offered")
-    kept = [line for line in lines[1:] if not line.lower().startswith(b"set-cookie:")]
-    return b"\r\n".join([lines[0], *kept]) + b"\r\n\r\n"
-
-
-def _status_of(line: bytes) -> int:
-    version, _, rest = line.partition(b" ")
-    digits = rest[:3]
-    if not version.startswith(b"HTTP/1.") or not digits.isdigit() or rest[3:4] not in (b"", b" "):
+def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
+    """Returns the status and the headers, by lower-case name, the values of repeated ones joined by commas."""
+    first, *lines = head[:-4].split(b"\r\n")
+    if len(lines) >= MAX_LINES or max(map(len, (first, *lines))) > MAX_LINE:
+        raise SessionProtocolError("the server's handshake response has too many or too long header lines")
+    version, _, rest = first.partition(b" ")
+    if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit() or rest[3:4] not in (b"", b" "):
         raise SessionProtocolError("the server did not answer in HTTP; is this the engine's address?")
-    return int(digits)
+    fields: dict[str, str] = {}
+    for line in lines:
+        raw, colon, text = line.partition(b":")
+        # Neither is quoted: it may hold a secret.
+        if not colon or not raw or raw.strip() != raw:
+            raise SessionProtocolError("the server's handshake response has an illegal header line")
+        name, value = raw.decode("latin-1").lower(), text.decode("latin-1").strip()
+        # RFC 9110, 5.2. For what may stand only once, such as the hash, a repeated line is no valid value.
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return int(rest[:3]), fields
+
+
+def _tokens(value: str) -> set[str]:
+    return {token.strip().lower() for token in value.split(",")}

@@ -7,16 +7,15 @@ import socket
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from sessionlib._util.retry import is_transient_status
 from sessionlib._util.timing import Deadline
-from sessionlib.config import is_loopback
 from sessionlib.errors import ConfigurationError, SessionConnectionError, SessionTimeoutError
+from sessionlib.net.proxies import environment_proxy, is_loopback
 from sessionlib.net.sockets import wait_readable, wait_writable
 
 __all__ = ["Proxy", "choose_proxy", "parse_proxy"]
 
 MAX_HEAD = 65536
-# Proxy statuses that a later try may not meet again; so may all from 500 on.
-_TRANSIENT = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,13 @@ class Proxy:
                 transient=False,
             )
         if not 200 <= status < 300:
-            transient = status >= 500 or status in _TRANSIENT
-            raise SessionConnectionError(f"the proxy {self} refused the connection with {status}", transient=transient)
+            raise SessionConnectionError(
+                f"the proxy {self} refused the connection with {status}", transient=is_transient_status(status)
+            )
 
 
 def parse_proxy(url: str) -> Proxy:
-    """Gives the proxy of a URL such as ``http://user:password@host:3128``.
+    """Parses the URL of a proxy, such as ``http://user:password@host:3128``.
 
     Raises:
         ConfigurationError: It is no URL of an HTTP proxy; the message does not quote it.
@@ -99,31 +99,20 @@ def parse_proxy(url: str) -> Proxy:
 
 
 def choose_proxy(given: str | None, url: SplitResult) -> Proxy | None:
-    """Gives the proxy to reach a URL through; None to go there directly.
+    """Returns the proxy to reach a URL through; None to go there directly.
 
     Args:
-        given: The proxy's URL; "" for none; None for what the environment says.
+        given: The proxy's URL; "" for none; None for the environment's.
         url: Where to.
 
     Raises:
         ConfigurationError: The proxy's URL cannot be used.
     """
-    host = url.hostname or ""
-    if is_loopback(host):
+    if is_loopback(url.hostname or ""):
         return None
     if given is None:
-        given = _from_environment(url.scheme, host)
+        given = environment_proxy(url)
     return parse_proxy(given) if given else None
-
-
-def _from_environment(scheme: str, host: str) -> str | None:
-    # Here, because it takes long to load and most sessions have no use for it.
-    from urllib.request import getproxies_environment, proxy_bypass
-
-    if proxy_bypass(host):
-        return None
-    named = getproxies_environment()
-    return named.get(scheme) or named.get({"wss": "https", "ws": "http"}[scheme]) or named.get("all")
 
 
 def _write(sock: socket.socket, data: bytes, proxy: Proxy, deadline: Deadline) -> None:
@@ -145,7 +134,7 @@ def _read_head(sock: socket.socket, proxy: Proxy, deadline: Deadline) -> bytes:
         except BlockingIOError:
             continue
         if not seen:
-            raise SessionConnectionError(f"the proxy {proxy} cut the connection")
+            raise SessionConnectionError(f"the proxy {proxy} closed the connection")
         end = (head + seen).find(b"\r\n\r\n")
         head += sock.recv(len(seen) if end < 0 else end + 4 - len(head))
         if len(head) > MAX_HEAD:

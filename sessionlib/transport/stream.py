@@ -1,7 +1,6 @@
 """A connected socket with a read buffer, deadlines, and writes that never block unasked.
 
-To websocket-client it looks like a socket, so that its handshake and its frame parser read from
-the same buffer as our own fast path does.
+websocket-client's frame parser reads from the same buffer as our own fast path does, by `BufferedStream.recv`.
 """
 
 from __future__ import annotations
@@ -12,8 +11,9 @@ import threading
 import time
 from collections import deque
 
+from sessionlib._util.retry import is_transient_tls
 from sessionlib._util.timing import Deadline
-from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
+from sessionlib.errors import SessionConnectionError, SessionDisconnectedError, SessionTimeoutError
 from sessionlib.net.connect import shut
 from sessionlib.net.sockets import wait_readable, wait_writable
 
@@ -36,8 +36,8 @@ class BufferedStream:
         data: What has been read and not consumed, from ``pos`` on.
         pos: Where the unread part of ``data`` begins.
         deadline: Until when `fill` waits; None for as long as it takes.
-        heard: When the last bytes came, on the monotonic clock.
-        received: How many bytes have come.
+        last_received_at: When the last bytes came, on the monotonic clock.
+        bytes_received: How many bytes have come.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -62,14 +62,18 @@ class BufferedStream:
             SessionTimeoutError: None came in time.
             SessionDisconnectedError: The peer has ended the connection, or it broke.
         """
-        if self.deadline is not None and not self._ready_to_read(self.deadline):
-            raise SessionTimeoutError(f"the peer did not answer within {self.deadline.timeout} s")
-        # What has been consumed is let go before the wait: its memory can be read to again.
-        rest, self.data, self.pos = self.data[self.pos :], b"", 0
         try:
-            chunk = self._read(self._chunk)
+            # Over TLS, this reads already.
+            ready = self.deadline is None or self._ready_to_read(self.deadline)
+            if ready:
+                # What has been consumed is released before the wait: its memory can be read to again.
+                rest, self.data, self.pos = self.data[self.pos :], b"", 0
+                chunk = self._read(self._chunk)
         except OSError as error:
-            raise SessionDisconnectedError(f"the connection broke: {error.strerror or error}") from error
+            raise _broken(error) from error
+        if not ready:
+            assert self.deadline is not None
+            raise SessionTimeoutError(f"the peer did not answer within {self.deadline.timeout} s")
         if not chunk:
             raise SessionDisconnectedError("the peer ended the connection without a close frame")
         self.last_received_at = time.monotonic()
@@ -112,7 +116,7 @@ class BufferedStream:
         return memoryview(buffer)[:size]
 
     def take_back(self) -> None:
-        """Has done with what `take_exactly` gave."""
+        """Releases the buffer returned by `take_exactly`."""
         if self._lent is not None:
             if len(self._lent) <= LARGEST_SPARE:
                 _spare.append(self._lent)
@@ -125,7 +129,7 @@ class BufferedStream:
         return taken
 
     def try_write(self, view: memoryview) -> int:
-        """Writes what fits without waiting and gives its length, 0 when nothing does.
+        """Writes what fits without waiting; returns its length, 0 when nothing does.
 
         Raises:
             SessionDisconnectedError: The connection broke.
@@ -135,31 +139,25 @@ class BufferedStream:
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             return 0
         except OSError as error:
-            raise SessionDisconnectedError(f"the connection broke: {error.strerror or error}") from error
+            raise _broken(error) from error
 
     def wait_writable(self, deadline: Deadline) -> bool:
         """Waits until there is room for a write; False when the deadline came first."""
         return wait_writable(self._sock, deadline)
 
     def shutdown(self) -> None:
-        """Ends the connection both ways, waking whoever reads or writes; the descriptor stays."""
+        """Ends the connection both ways, waking threads that read or write; the descriptor stays."""
         shut(self._sock)
 
     def close(self) -> None:
-        """Gives the descriptor back."""
+        """Closes the descriptor."""
         self._sock.close()
 
-    # ---- what websocket-client calls -----------------------------------------------------------
-
     def recv(self, size: int) -> bytes:
-        """Gives 1 to ``size`` bytes, buffered ones first."""
+        """Returns 1 to ``size`` bytes, buffered ones first; for websocket-client's parser."""
         if self.pos >= len(self.data):
             self.fill()
         return self.take(size)
-
-    def gettimeout(self) -> None:
-        """Tells websocket-client not to mind timeouts; they are minded here."""
-        return
 
     # ---- how this kind of connection reads and writes ------------------------------------------
 
@@ -170,7 +168,7 @@ class BufferedStream:
         return self._sock.recv(size)
 
     def _read_into(self, view: memoryview) -> int:
-        """Reads to where it belongs, for as long as that is possible; gives how much."""
+        """Reads to where it belongs, for as long as that is possible; returns how much."""
         if self.deadline is not None:
             return 0  # `fill` knows how to wait with a limit
         filled = 0
@@ -178,7 +176,7 @@ class BufferedStream:
             try:
                 size = self._sock.recv_into(view[filled:])
             except OSError as error:
-                raise SessionDisconnectedError(f"the connection broke: {error.strerror or error}") from error
+                raise _broken(error) from error
             if not size:
                 raise SessionDisconnectedError("the peer ended the connection without a close frame")
             self.last_received_at = time.monotonic()
@@ -246,6 +244,15 @@ class TlsStream(BufferedStream):
             return self._sock.send(view)
 
 
+def _broken(error: OSError) -> SessionDisconnectedError:
+    if isinstance(error, ssl.SSLError):  # such as an alert, which may come at any time
+        reason = (error.reason or str(error)).replace("_", " ").lower()
+        return SessionConnectionError(
+            f"the TLS connection broke: {reason}", transient=is_transient_tls(error, established=True)
+        )
+    return SessionDisconnectedError(f"the connection broke: {error.strerror or error}")
+
+
 def wrap(sock: socket.socket) -> BufferedStream:
-    """Gives the stream for a connected socket, TLS or not."""
+    """Returns the stream for a connected socket, TLS or not."""
     return TlsStream(sock) if isinstance(sock, ssl.SSLSocket) else BufferedStream(sock)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from websocket import ABNF
@@ -13,11 +13,12 @@ from sessionlib._util.timing import Deadline, acquire
 from sessionlib.errors import SessionTimeoutError
 from sessionlib.net.connect import CancelToken
 from sessionlib.protocol.codec import Payload
+from sessionlib.transport.base import Traffic
 from sessionlib.transport.dial import dial
 from sessionlib.transport.frame_reader import FrameReader
 from sessionlib.transport.frame_writer import FrameWriter, encode_frame
 from sessionlib.transport.handshake import shake_hands
-from sessionlib.transport.proxy import choose_proxy
+from sessionlib.transport.proxy import choose_proxy, parse_proxy
 from sessionlib.transport.stream import BufferedStream, wrap
 
 __all__ = ["WebSocketTransport", "open_websocket"]
@@ -32,8 +33,10 @@ def open_websocket(
     max_message_size: int,
     tls: ssl.SSLContext | None = None,
     proxy: str | None = None,
+    proxy_always: bool = False,
+    headers: Mapping[str, str] | None = None,
 ) -> WebSocketTransport:
-    """Connects, shakes hands, and gives the transport.
+    """Connects, performs the opening handshake, and returns the transport.
 
     Args:
         url: A ``ws`` or ``wss`` URL.
@@ -42,7 +45,9 @@ def open_websocket(
         attempt: What another thread can cancel it by.
         max_message_size: The largest message accepted, in bytes.
         tls: What to verify the peer by; None for the system's certificates.
-        proxy: URL of the proxy to go through; "" for none; None for what the environment says.
+        proxy: URL of the proxy to go through; "" for none; None for the environment's.
+        proxy_always: Whether ``proxy`` is used for this machine too.
+        headers: Further headers of the handshake.
 
     Raises:
         ConfigurationError: The proxy's URL cannot be used.
@@ -52,9 +57,10 @@ def open_websocket(
         SessionTimeoutError: It took too long.
     """
     parts = urlsplit(url)
-    stream = wrap(dial(parts, deadline, attempt, tls=tls, proxy=choose_proxy(proxy, parts)))
+    chosen = parse_proxy(proxy) if proxy and proxy_always else choose_proxy(proxy, parts)
+    stream = wrap(dial(parts, deadline, attempt, tls=tls, proxy=chosen))
     try:
-        shake_hands(stream, parts, key, deadline)
+        shake_hands(stream, parts, key, deadline, headers)
     except BaseException:
         stream.close()
         raise
@@ -67,10 +73,16 @@ class WebSocketTransport:
     Args:
         stream: The socket.
         max_message_size: The largest message accepted, in bytes.
+
+    Attributes:
+        traffic: See `Transport`.
     """
 
     def __init__(self, stream: BufferedStream, max_message_size: int) -> None:
+        self.traffic = Traffic()
         self._stream = stream
+        # How many of the stream's bytes are counted in `traffic`.
+        self._counted = 0
         # Held for the length of a message, so that no other comes between its fragments.
         self._message_lock = threading.Lock()
         self._writer = FrameWriter(stream)
@@ -81,29 +93,31 @@ class WebSocketTransport:
         frame = encode_frame(ABNF.OPCODE_TEXT, payload)
         self._begin_message(deadline)
         try:
-            self._writer.send(frame, deadline)
+            self._writer.send(frame, deadline, message=payload)
         finally:
             self._message_lock.release()
+        self.traffic.sent(len(payload))
 
     def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
         """Sends one text message in fragments; see `Transport.send_pieces`."""
         self._begin_message(deadline)
         try:
-            opcode = ABNF.OPCODE_TEXT
+            opcode, size = ABNF.OPCODE_TEXT, 0
             for piece, is_last in pieces:
-                self._writer.send(encode_frame(opcode, piece, is_last), deadline, is_last)
+                size += len(piece)
+                self._writer.send(encode_frame(opcode, piece, is_last), deadline, is_last, pieces)
                 opcode = ABNF.OPCODE_CONT
         except BaseException:
-            if self._writer.in_message:  # nobody can go on with it
+            if self._writer.in_message:  # its rest will never follow, and no other message may
                 self.abort()
             raise
         finally:
             self._message_lock.release()
+        self.traffic.sent(size)
 
-    @property
-    def has_partial_message(self) -> bool:
-        """Whether a message that was interrupted has left in part, and its rest will follow."""
-        return self._writer.has_partial_message
+    def has_left(self, message: object) -> bool:
+        """Whether a message has left, or its rest will; see `Transport.has_left`."""
+        return self._writer.has_left(message)
 
     @property
     def last_received_at(self) -> float:
@@ -116,11 +130,17 @@ class WebSocketTransport:
         return self._stream.bytes_received
 
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
-        """Waits for text messages and gives all that have arrived; see `Transport.recv`."""
-        return self._reader.recv(deadline)
+        """Waits for text messages; returns all that have arrived; see `Transport.recv`."""
+        messages = self._reader.recv(deadline)
+        traffic, received = self.traffic, self._stream.bytes_received
+        traffic.messages_in += len(messages)
+        traffic.bytes_in += received - self._counted
+        self._counted = received
+        return messages
 
     def enqueue(self, payload: bytes) -> None:
         """Sends one small text message as soon as that is possible without waiting."""
+        self.traffic.sent(len(payload))
         self._writer.enqueue(payload)
 
     def ping(self) -> None:
@@ -132,11 +152,11 @@ class WebSocketTransport:
         self._writer.close(code, reason, deadline)
 
     def abort(self) -> None:
-        """Ends the connection at once, waking whoever reads or writes."""
+        """Ends the connection at once, waking threads that read or write."""
         self._writer.abort()
 
     def release(self) -> None:
-        """Gives the socket back."""
+        """Closes the socket."""
         self._writer.release()
 
     def _begin_message(self, deadline: Deadline) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import itertools
@@ -12,7 +13,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,19 +24,32 @@ from sessionlib import (
     AgentType,
     ApiError,
     Client,
+    ConfigurationError,
     ConversationalAgentRunResult,
     ConversationalRunActionRequiredError,
     DeliveryUnknownError,
     MissingExtraError,
     SessionError,
+    SessionTimeoutError,
     approve_all,
 )
+from sessionlib.agent.checkpoint import new_ledger
 from sessionlib.agent.map import Job
 from sessionlib.agent.oneshot import OneShot, RunStoppedError, Stopper
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
 from tests.support.processes import Script, run_script
-from tests.support.script_engine import Connection, Received, ScriptEngine, turn
+from tests.support.script_engine import (
+    Connection,
+    PeerGone,
+    Received,
+    ScriptEngine,
+    agent_message,
+    refuse,
+    text_content,
+    turn,
+    user_message,
+)
 from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret
 from tests.support.shop import FRONT, Shop, open_shop, order
 from tests.support.toolbox import status
@@ -409,12 +424,14 @@ def test_dask_with_two_worker_processes(shop: Shop) -> None:
     assert "the same results" in result.stdout
 
 
-def test_no_key_travels_with_a_job(agent: Agent) -> None:
+def test_no_key_travels_with_a_job(agent: Agent, tmp_path: Path) -> None:
     secret = Agent("a1", agent_type="conversational", client=Client(SENTINEL_KEY, "http://127.0.0.1:9"))
-    job = Job(secret, "Hi", OneShot(), Stopper(), "1")
+    job = Job(secret, "Hi", OneShot(), Stopper(), "1", new_ledger(str(tmp_path / "prompts.db")))
     assert_keeps_secret(job)
     copy = pickle.loads(pickle.dumps(job))
     assert (copy.agent.id, copy.prompt, copy.how, copy.mark) == ("a1", "Hi", OneShot(), "1")
+    copy.ledger.close()
+    job.ledger.close()
 
 
 # ---- stopping ------------------------------------------------------------------------------
@@ -538,3 +555,276 @@ def test_ctrl_c_stops_and_gives_back_what_is_done(engine: ScriptEngine) -> None:
     assert threads == "[]"
     engine.wait_idle()
     assert len(engine.frames("terminate_session")) == len(engine.frames("create_session"))
+
+
+# ---- nothing lost, nothing twice -----------------------------------------------------------
+
+
+class Refusing(Executor):
+    """Runs three at once, and refuses the fourth."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.count += 1
+        if self.count > 3:
+            raise RuntimeError("no more")
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def test_results_from_before_an_executor_refused_come_first(agent: Agent) -> None:
+    runs, results = agent.map(prompts(8), executor=Refusing(), max_workers=1), []
+    with pytest.raises(RuntimeError, match="no more"):
+        results.extend(iter(lambda: quoted(next(runs)), None))
+    assert results == prompts(3)
+    outcomes = list(agent.map(prompts(8), executor=Refusing(), max_workers=1, on_error="return"))
+    assert [type(outcome).__name__ for outcome in outcomes[3:]] == ["RuntimeError"] * 5
+
+
+def test_in_any_order_each_result_comes_as_it_is_done(engine: ScriptEngine) -> None:
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        if frame["content"] == "prompt 0":
+            engine.wait_for("post_message", 8)
+        conn.send_many(turn(pieces=[frame["content"]]))
+
+    results = list(scripted(engine).map(prompts(8), max_workers=2, ordered=False))
+    assert sorted(result.index for result in results) == list(range(8))  # type: ignore[type-var]
+    assert [result.final_message for result in results] == [result.prompt for result in results]
+    assert results[0].index != 0
+
+
+def test_a_job_that_an_executor_runs_twice_is_posted_once(shop: Shop) -> None:
+    class Twice(Executor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            first = fn(*args, **kwargs)
+            assert fn(*args, **kwargs) == first
+            future.set_result(first)
+            return future
+
+    assert [quoted(result) for result in shop.agent.map(prompts(4), executor=Twice())] == prompts(4)
+
+
+class Frozen(Executor):
+    """Never comes back."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return Future()
+
+
+@pytest.mark.slow
+def test_a_worker_that_freezes_is_an_error_at_the_callers_deadline(agent: Agent) -> None:
+    (error,) = agent.map(["Hi"], executor=Frozen(), timeout=0.5, on_error="return")
+    assert isinstance(error, SessionTimeoutError)
+    assert (error.index, error.prompt) == (0, "Hi")  # type: ignore[attr-defined]
+
+
+def test_a_prompt_that_does_not_pickle_is_refused_before_the_first(agent: Agent, tmp_path: Path) -> None:
+    pool = ProcessPoolExecutor(1)  # starts no process before the first job
+    with open(tmp_path / "file", "wb+") as file, pytest.raises(TypeError, match="prompt 1 cannot be sent"):
+        agent.map(["Hi", file], executor=pool)
+    with pytest.raises(TypeError, match="on_approval cannot be sent"):
+        agent.map(["Hi"], executor=pool, on_approval=lambda request: True)
+
+
+@pytest.mark.parametrize("options", [{"rate": 0}, {"rate": -1}, {"max_active": 0}])
+def test_a_pace_of_nothing_is_refused(options: Any) -> None:
+    with pytest.raises(ConfigurationError, match="above 0"):
+        Client("k", "http://127.0.0.1:9", **options)
+
+
+@pytest.mark.slow
+def test_no_prompt_fails_of_429(engine: ScriptEngine) -> None:
+    accepted: list[float] = []
+    lock = threading.Lock()
+
+    def limited(conn: Connection, head: bytes) -> bool:
+        with lock:
+            now = time.monotonic()
+            free = sum(at > now - 1.0 for at in accepted) < 20
+            if free:
+                accepted.append(now)
+        return conn.accept() if free else refuse(429, headers=[("Retry-After", "1")])(conn, head)
+
+    engine.handshake = limited
+    engine.on("post_message", lambda conn, frame: conn.send_many(turn()))
+    assert len(list(scripted(engine).map(prompts(80), max_workers=32))) == 80
+    assert len(accepted) == 80
+
+
+# ---- checkpoints ---------------------------------------------------------------------------
+
+
+def test_a_checkpoint_goes_on_and_posts_nothing_twice(engine: ScriptEngine, tmp_path: Path) -> None:
+    engine.on("post_message", lambda conn, frame: conn.send_many(turn(pieces=[frame["content"]])))
+    agent, path = scripted(engine), tmp_path / "run.db"
+    with agent.map(prompts(6), max_workers=1, checkpoint=path) as runs:
+        assert next(runs).final_message == "prompt 0"
+    posted = len(engine.frames("post_message"))
+    results = list(agent.map(prompts(6), checkpoint=path))
+    assert [result.final_message for result in results] == prompts(6)
+    assert posted < 6
+    contents = [frame["content"] for frame in engine.frames("post_message")]
+    assert len(set(contents)) == len(contents) == 6
+
+
+def test_a_checkpoint_of_something_else_is_refused(agent: Agent, tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    list(agent.map(prompts(3), checkpoint=path))
+    with pytest.raises(ConfigurationError, match="of other prompts: number 1"):
+        agent.map(["prompt 0", "another", "prompt 2"], checkpoint=path)
+    with pytest.raises(ConfigurationError, match="of other prompts: it has number 2"):
+        agent.map(prompts(2), checkpoint=path)
+    with pytest.raises(ConfigurationError, match="of the agent"):
+        Agent("another", agent_type="conversational", client=agent.client).map(prompts(3), checkpoint=path)
+    (tmp_path / "text").write_text("not a database, but long enough to be read as the head of one" * 9)
+    with pytest.raises(ConfigurationError, match="not a checkpoint"):
+        agent.map(prompts(3), checkpoint=tmp_path / "text")
+
+
+KILLED = """
+    import sys
+    from sessionlib import Agent, Client
+
+    agent = Agent(sys.argv[2], agent_type="conversational", client=Client(sys.stdin.readline().strip(), sys.argv[1]))
+    prompts = [f"prompt {n}" for n in range(60)]
+    for result in agent.map(prompts, max_workers=4, checkpoint=sys.argv[3], on_error="return"):
+        print("done", result.index, getattr(result, "final_message", repr(result)), flush=True)
+    print("all", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_caller_that_is_killed_goes_on_where_it_was(shop: Shop, tmp_path: Path, seed: int) -> None:
+    print("seed", seed)
+    chance = random.Random(seed)
+    arguments = (shop.engine.base_url, shop.agent.id, str(tmp_path / "run.db"))
+    for _ in range(3):
+        with Script(KILLED, *arguments, stdin=shop.engine.api_key + "\n") as script:
+            with contextlib.suppress(AssertionError):
+                script.wait_for("done")
+            time.sleep(chance.uniform(0.0, 0.2))
+            script.kill()
+    result = run_script(KILLED, *arguments, stdin=shop.engine.api_key + "\n", timeout=90).check()
+    lines = result.stdout.splitlines()
+    assert lines[-1] == "all"
+    assert len(lines) == 61
+    for number, line in enumerate(lines[:-1]):
+        assert f'You said: "prompt {number}"' in line or "DeliveryUnknownError" in line
+
+
+POOL = """
+    import multiprocessing, os, signal, sys, threading, time
+    from concurrent.futures import ProcessPoolExecutor
+    from sessionlib import Agent, Client, ConversationalAgentRunResult
+
+    if __name__ == "__main__":
+        os.environ["SESSIONLIB_API_KEY"] = sys.stdin.readline().strip()
+        agent = Agent(sys.argv[2], agent_type="conversational", client=Client(base_url=sys.argv[1]))
+        prompts = [f"prompt {n}" for n in range(60)]
+        with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
+            outcomes = []
+            for outcome in agent.map(prompts, executor=pool, max_workers=4, on_error="return", timeout=30):
+                if not outcomes:
+                    os.kill(next(iter(pool._processes)), signal.SIGKILL)
+                outcomes.append(outcome)
+        assert [outcome.index for outcome in outcomes] == list(range(60))
+        kinds = [type(outcome).__name__ for outcome in outcomes]
+        print(sorted(set(kinds)), kinds.count("ConversationalAgentRunResult"))
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_an_error_in_the_place_of_what_is_lost(shop: Shop) -> None:
+    result = run_script(POOL, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n", timeout=100)
+    assert result.rc == 0, result
+    assert "BrokenProcessPool" in result.stdout
+    assert "ConversationalAgentRunResult" in result.stdout
+
+
+DASK_KILLED = """
+    import os, random, signal, sys
+    from dask.distributed import Client as Dask, LocalCluster
+    from sessionlib import Agent, Client, executors
+
+    def pid():
+        return os.getpid()
+
+    if __name__ == "__main__":
+        os.environ["SESSIONLIB_API_KEY"] = sys.stdin.readline().strip()
+        chance = random.Random(int(sys.argv[3]))
+        agent = Agent(sys.argv[2], "A", agent_type="conversational", client=Client(base_url=sys.argv[1]))
+        prompts = [f"prompt {n}" for n in range(200)]
+        with LocalCluster(n_workers=2, threads_per_worker=4, dashboard_address=None) as cluster, Dask(cluster) as dask:
+            executor = executors.dask(dask) if sys.argv[4] == "ours" else dask.get_executor(retries=0)
+            kills = {chance.randrange(5, 60), chance.randrange(60, 150)}
+            outcomes = []
+            for outcome in agent.map(prompts, executor=executor, max_workers=8, on_error="return", timeout=60):
+                outcomes.append(outcome)
+                if len(outcomes) in kills:
+                    os.kill(next(iter(dask.run(pid).values())), signal.SIGKILL)
+        assert [outcome.index for outcome in outcomes] == list(range(200))
+        kinds = [type(outcome).__name__ for outcome in outcomes]
+        print({kind: kinds.count(kind) for kind in set(kinds)})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ours", "plain"])
+def test_a_dask_worker_that_is_killed_has_no_prompt_posted_twice(engine: ScriptEngine, kind: str, seed: int) -> None:
+    print("seed", seed)
+    posts: dict[str, list[str]] = {}
+    lock = threading.Lock()
+    numbers = itertools.count()
+    engine.on("create_session", lambda conn, frame: conn.send(frames.session_created(f"s{next(numbers)}")))
+
+    @engine.on("get_messages")
+    def history(conn: Connection, frame: Received) -> None:
+        session_id = frame["session_id"]
+        said = posts.get(session_id, [])
+        messages = [user_message(session_id, "u1", text) for text in said]
+        messages += [agent_message(session_id, "m1", text_content(text)) for text in said]
+        conn.send(frames.history(session_id, messages))
+
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        with lock:
+            posts.setdefault(frame["session_id"], []).append(frame["content"])
+        conn.sleep(0.02)
+        with contextlib.suppress(PeerGone):
+            conn.send_many(turn(frame["session_id"], pieces=[frame["content"]], ack="post_message"))
+
+    arguments = (engine.base_url, "a1", str(seed), kind)
+    result = run_script(DASK_KILLED, *arguments, stdin="key\n", timeout=110)
+    assert result.rc == 0, result
+    print(result.stdout)
+    said = [text for texts in posts.values() for text in texts]
+    assert len(said) == len(set(said))
+
+
+RAY = """
+    import os, sys
+    from sessionlib import Agent, Client, executors
+
+    os.environ["SESSIONLIB_API_KEY"] = sys.stdin.readline().strip()
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    agent = Agent(sys.argv[2], agent_type="conversational", client=Client(base_url=sys.argv[1]))
+    prompts = [f"prompt {n}" for n in range(20)]
+    results = list(agent.map(prompts, executor=executors.ray(num_cpus=0.25), timeout=60))
+    assert [prompt in result.final_message for prompt, result in zip(prompts, results)] == [True] * 20
+    ray.shutdown()
+    print("the same results")
+"""
+
+
+@pytest.mark.slow
+def test_ray(shop: Shop) -> None:
+    pytest.importorskip("ray")
+    result = run_script(RAY, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n", timeout=110)
+    assert "the same results" in result.stdout, result

@@ -162,11 +162,12 @@ def test_a_run_that_takes_too_long(engine: ScriptEngine) -> None:
     engine.wait_for("terminate_session")
 
 
-def test_a_message_that_is_refused_raises(engine: ScriptEngine) -> None:
+def test_a_message_that_is_refused_is_an_error_in_the_result(engine: ScriptEngine) -> None:
     agent = scripted(engine)
     engine.on("post_message", lambda conn, frame: conn.send(frames.refusal("post_message", "s1", "too long")))
-    with pytest.raises(SessionError, match="too long"):
-        agent.run("Hi")
+    result = agent.run("Hi")
+    assert (result.final_message, result.session_id, result.status, result.error) == ("", "s1", "error", "too long")
+    assert [event.data for event in result.events] == [{"error": "too long", "request_type": "post_message"}]
     engine.wait_for("terminate_session")
 
 

@@ -29,7 +29,7 @@ from sessionlib import (
     approve_all,
     deny_all,
 )
-from sessionlib.approvals.answers import Ledger
+from sessionlib.approvals.answers import ApprovalLog
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
 from tests.support.processes import Script
@@ -111,14 +111,14 @@ def test_ask_runs_handlers_on_the_calling_thread(session: Session) -> None:
 
 def slowly(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     """Gives whoever waits for events time to get ahead of the reading thread."""
-    real = getattr(Ledger, method)
+    real = getattr(ApprovalLog, method)
 
-    def slow(self: Ledger, *args: Any) -> Any:
+    def slow(self: ApprovalLog, *args: Any) -> Any:
         if threading.current_thread().name.startswith("sessionlib-reader"):
             time.sleep(0.2)
         return real(self, *args)
 
-    monkeypatch.setattr(Ledger, method, slow)
+    monkeypatch.setattr(ApprovalLog, method, slow)
 
 
 def test_a_request_is_known_before_anybody_reads_of_it(
@@ -431,7 +431,7 @@ def test_a_handler_that_takes_too_long_denies(shop: Shop, session: Session) -> N
     with ThreadPoolExecutor(1) as pool, session.listen(event_types=[Type.MESSAGE_COMPLETE], timeout=5) as listener:
         asked = pool.submit(session.ask, order(7), timeout=20)
         # The model hears it while the handler still blocks.
-        assert "was denied: nobody decided within 0.2 s" in str(next(listener).text)
+        assert "was denied: no decision within 0.2 s" in str(next(listener).text)
         release.set()
         with pytest.raises(SessionTimeoutError, match=r"took longer than 0\.2 s for refund; the request was denied"):
             asked.result(5)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -23,7 +27,8 @@ from sessionlib import (
     ask_console,
     deny_all,
 )
-from sessionlib.approvals.policies import printable
+from sessionlib._util.text import cell_width, printable
+from sessionlib.approvals.policies import _MARGIN, _pages, quoted
 from tests.support.processes import run_script
 from tests.support.script_engine import ScriptEngine
 from tests.support.shop import Shop, open_shop, order
@@ -149,13 +154,13 @@ SCRIPT = """
         for record in session.approvals:
             print("record:", record.approved, record.confirm, record.deny_reason, record.by)
 """
-PROMPT = "Run it? [y]es, [n]o, [e]dit the arguments, [a]lways in this session, [d]eny with a reason:"
+PROMPT = "[y]es, [n]o, [v]iew in full, [e]dit the arguments, [a]lways in this session, [d]eny with a reason:"
 
 
 def test_a_person_decides_at_the_prompt(engine: ScriptEngine, tmp_path: Path) -> None:
     toolbox = Toolbox(engine)
     with Terminal.script(tmp_path, SCRIPT, engine.base_url, "6") as terminal:
-        assert "The agent asks to run refund:\n  order = 7" in terminal.wait_for(PROMPT)
+        assert 'The agent asks to run "refund":\n  "order" = 7\n' in terminal.wait_for(PROMPT)
         terminal.type("y")
         terminal.wait_for(PROMPT, 2)
         terminal.type("perhaps")
@@ -163,7 +168,7 @@ def test_a_person_decides_at_the_prompt(engine: ScriptEngine, tmp_path: Path) ->
         terminal.type("NO")
         terminal.wait_for(PROMPT, 4)
         terminal.type("edit")
-        terminal.wait_for("order [7]:")
+        terminal.wait_for('"order" [7]:')
         terminal.type("12")
         terminal.wait_for(PROMPT, 5)
         terminal.type("d")
@@ -244,14 +249,112 @@ EDIT = """
         (["{}", "many", "", "false", "no", ""], {"name": "{}", "count": "many", "flag": False, "note": "no"}),
     ],
 )
-def test_arguments_are_edited_one_by_one(engine: ScriptEngine, typed: list[str], confirm: dict[str, Any]) -> None:
-    stdin = "\n".join(["e", *typed, ""])
-    result = run_script(EDIT, engine.base_url, stdin=stdin).check()
+def test_arguments_are_edited_one_by_one(
+    engine: ScriptEngine, tmp_path: Path, typed: list[str], confirm: dict[str, Any]
+) -> None:
+    with Terminal.script(tmp_path, EDIT, engine.base_url) as terminal:
+        terminal.wait_for(PROMPT)
+        terminal.type("e")
+        for number, text in enumerate(typed):
+            terminal.wait_for("]:", number + 1)
+            terminal.type(text)
+        shown = terminal.wait_for("ended with 0")
     bad = "\x1b[2Jbad\u202e"
-    expected = {**confirm, **({bad: "x"} if typed[-1] else {})}
-    assert result.stdout.splitlines()[-1].endswith(repr(expected))
-    assert "\x1b" not in result.stdout.replace(repr(expected), "")
-    assert r"ed\x1b[8mit" in result.stdout
+    assert repr({**confirm, **({bad: "x"} if typed[-1] else {})}) in shown
+    assert '"ed\\u001b[8mit"' in shown
+
+
+def test_a_pipe_is_no_person(engine: ScriptEngine) -> None:
+    toolbox = Toolbox(engine)
+    assert "nobody could be asked" in run_script(SCRIPT, engine.base_url, "1", stdin="y\n").check().stdout
+    assert not toolbox.ran
+
+
+ASK = """
+    import json, sys
+    from sessionlib import Session, SessionEvent, ApprovalRequest, ask_console
+
+    session = Session(session_id="s1", api_key="k", base_url=sys.argv[1]).connect()
+    data = {"tool_name": "refund", "arguments": json.loads(sys.argv[2])}
+    request = ApprovalRequest(SessionEvent("approval_request", "s1", "r1", data), session)
+    CHANGE
+    print("answered:", ask_console(request).approved)
+    session.disconnect()
+"""
+
+
+def asking(folder: Path, engine: ScriptEngine, arguments: dict[str, Any], change: str = "") -> Terminal:
+    source = ASK.replace("CHANGE", change)
+    script = folder / "script.py"
+    script.write_text(textwrap.dedent(source))
+    command = shlex.join([sys.executable, str(script), engine.base_url, json.dumps(arguments)])
+    return Terminal(folder, command, size=(80, 24))
+
+
+def test_pasted_text_does_not_answer(engine: ScriptEngine, tmp_path: Path) -> None:
+    with asking(tmp_path, engine, {"amount": 1}) as terminal:
+        terminal.wait_for(PROMPT)
+        terminal.paste("y\ny\n")
+        terminal.press("Enter")
+        terminal.wait_for(PROMPT, 2)
+        assert "answered" not in terminal.shown()
+        terminal.type("n")
+        terminal.wait_for("answered: False")
+
+
+def test_a_value_cannot_imitate_an_argument(engine: ScriptEngine, tmp_path: Path) -> None:
+    note = "all fine" + " " * 100 + '  "amount" = 5.0' + "\n" + '  "amount" = 5.0' + "\n" * 60 + "end"
+    with asking(tmp_path, engine, {"amount": 5000, "note": note, 'to = "boss"': "x"}) as terminal:
+        shown = terminal.wait_for(PROMPT)
+        screen = shown.splitlines()[-20:]
+        assert len([line for line in screen if line.startswith('  "amount"')]) == 1
+        assert '  "amount" = 5000' in screen
+        assert any(line.startswith('  "note": text of ') for line in screen)
+        assert any(r"all fine\x20{" in line for line in screen)
+        assert any(line.startswith(r'  "to = \"boss\""') for line in screen)
+        assert 'Run "refund"' in shown
+        terminal.type("v")
+        assert "    | end" in terminal.wait_for(PROMPT, 2)
+        terminal.type("y")
+        terminal.wait_for("answered: True")
+
+
+def test_more_arguments_than_fit_are_shown_page_by_page(engine: ScriptEngine, tmp_path: Path) -> None:
+    with asking(tmp_path, engine, {f"name{number}": number for number in range(40)}) as terminal:
+        for page in range(2):
+            terminal.wait_for("More arguments follow", page + 1)
+            terminal.type("")
+        assert '"name39" = 39' in terminal.wait_for(PROMPT)
+        terminal.type("y")
+        terminal.wait_for("answered: True")
+
+
+def test_a_request_that_changes_is_asked_again(engine: ScriptEngine, tmp_path: Path) -> None:
+    change = "__import__('threading').Timer(1.0, lambda: data['arguments'].update(amount=5000)).start()"
+    with asking(tmp_path, engine, {"amount": 5}, change) as terminal:
+        terminal.wait_for(PROMPT)
+        time.sleep(1.5)
+        terminal.type("y")
+        assert '"amount" = 5000' in terminal.wait_for(PROMPT, 2)
+        terminal.type("y")
+        terminal.wait_for("answered: True")
+
+
+ARGUMENTS = st.dictionaries(
+    st.text(min_size=1, max_size=30), st.one_of(st.integers(), st.text(max_size=300)), max_size=8
+)
+
+
+@given(ARGUMENTS, st.integers(40, 120))
+def test_each_name_has_one_line_and_no_line_is_folded_by_the_terminal(arguments: dict[str, Any], columns: int) -> None:
+    for page in _pages(arguments, columns, 16):
+        assert len(page) <= 16 or len(page) <= 3
+        assert all(line.isprintable() for line in page)
+        assert all(cell_width(line) < columns for line in page if line.startswith(_MARGIN))
+    lines = [line for page in _pages(arguments, columns, 16) for line in page]
+    heads = [line for line in lines if line.startswith('  "')]
+    assert len(heads) == len(arguments)
+    assert all(head.startswith(f"  {quoted(name)}") for head, name in zip(heads, arguments, strict=True))
 
 
 def test_one_person_is_asked_one_question_at_a_time(engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,6 +362,9 @@ def test_one_person_is_asked_one_question_at_a_time(engine: ScriptEngine, monkey
 
     class Slow:
         closed = False
+
+        def isatty(self) -> bool:
+            return True
 
         def readline(self, size: int = -1) -> str:
             at_once[0] += 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sessionlib.engine import LocalEngine
-from sessionlib.testing.faults.listener import FaultListener
+from sessionlib.net.listener import TcpListener
 from tests.support.cli import Cli, Here
 from tests.support.processes import Result
 from tests.support.script_engine import http_response, upgrade_response
@@ -173,7 +173,7 @@ def read_head(sock: socket.socket) -> bytes:
 @pytest.fixture
 def secure(answer: Answer) -> Iterator[str]:
     """The base URL of what answers over TLS."""
-    listener = FaultListener(answer, 0, "secure-engine")
+    listener = TcpListener(answer, 0, name="secure-engine").start()
     yield f"https://127.0.0.1:{listener.port}/v1"
     listener.stop()
 
@@ -194,10 +194,11 @@ def test_a_certificate_that_is_not_accepted(here: Here, secure: str) -> None:
     assert found["HTTP"] == ("skipped", SKIPPED)
 
 
-def test_two_ways_that_trust_different_certificates(here: Here, secure: str, certificate: Path) -> None:
-    found = findings(here.run("doctor", "--base-url", secure, env={**KEY, "SSL_CERT_FILE": str(certificate)}))
-    assert (found["TLS"][0], found["HTTP"][0], found["WebSocket"][0]) == ("ok", "FAILED", "ok")
-    assert "REQUESTS_CA_BUNDLE" in found["HTTP"][1]
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_all_ways_trust_the_same_certificates(here: Here, secure: str, certificate: Path, name: str) -> None:
+    others = dict.fromkeys(["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"], "")
+    found = findings(here.run("doctor", "--base-url", secure, env={**KEY, **others, name: str(certificate)}))
+    assert (found["TLS"][0], found["HTTP"][0], found["WebSocket"][0]) == ("ok", "ok", "ok")
 
 
 def test_tls_where_plain_http_is_spoken(here: Here, local: LocalEngine) -> None:
@@ -224,7 +225,7 @@ def proxy(answer: Answer) -> Iterator[str]:
                 sock.sendall(http_response(407))
         sock.close()
 
-    listener = FaultListener(connect, 0, "proxy")
+    listener = TcpListener(connect, 0, name="proxy").start()
     yield f"127.0.0.1:{listener.port}"
     listener.stop()
 

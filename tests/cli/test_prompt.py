@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import stat
 import sys
+import time
 from collections.abc import Mapping
 
 from sessionlib.engine import LocalEngine
@@ -15,7 +16,7 @@ from tests.support.secrets import SENTINEL_KEY
 from tests.support.terminal import Terminal
 
 REFUND = '/tool refund {"order_id": "7", "amount": 12.5}'
-QUESTION = "Run it? [y]es, [n]o, [e]dit the arguments,"
+QUESTION = "[y]es, [n]o, [v]iew in full, [e]dit the arguments,"
 STOPPED = "Stopped. The agent may still finish this turn, unseen and without your approval."
 
 
@@ -61,15 +62,15 @@ def test_approvals_at_the_prompt(cli: Cli, shop: str) -> None:
         terminal.wait_for("\n>")
         terminal.type(REFUND)
         asked = terminal.wait_for(QUESTION)
-        assert 'The agent asks to run refund:\n  order_id = "7"\n  amount = 12.5\n' in asked
+        assert 'The agent asks to run "refund":\n  "order_id" = "7"\n  "amount" = 12.5\nRun "refund" for agent' in asked
         terminal.type("y")
         terminal.wait_for("refund gave: refunded 12.50 for order 7\n\n>")
         terminal.type(REFUND)
         terminal.wait_for(QUESTION, after="for order 7\n\n>")
         terminal.type("e")
-        terminal.wait_for('order_id ["7"]:')
+        terminal.wait_for('"order_id" ["7"]:')
         terminal.type("8")
-        terminal.wait_for("amount [12.5]:")
+        terminal.wait_for('"amount" [12.5]:')
         terminal.type("99")
         terminal.wait_for("refund gave: refunded 99.00 for order 8\n\n>")
         terminal.type(REFUND)
@@ -186,7 +187,7 @@ def test_the_question_comes_on_the_terminal_wherever_the_answer_goes(cli: Cli, s
         assert terminal.status() == 0
     answer = (cli.home / "answer.txt").read_text()
     assert answer.endswith("refund gave: refunded 12.50 for order 7\n")
-    assert "Run it?" not in answer
+    assert "[y]es" not in answer
 
 
 def test_ask_on_a_terminal_shows_nothing_that_it_would_obey(cli: Cli, engine: ScriptEngine) -> None:
@@ -214,3 +215,19 @@ def test_a_new_key_is_shown_once(cli: Cli) -> None:
             assert (f"API key (shown only now): {key}" in shown) == first
             terminal.press("C-c")
             assert terminal.status() == 0
+
+
+def test_what_was_typed_before_a_question_is_no_answer(cli: Cli, shop: str) -> None:
+    both = f"{REFUND}\n{REFUND.replace('7', '8')}"
+    (cli.home / "both.txt").write_text(both)
+    with on_terminal(cli, f"ask --local --tools {shop} - < both.txt") as terminal:
+        terminal.type("y")  # during the wait
+        terminal.wait_for(QUESTION)
+        terminal.press("y", "Enter", "y", "Enter")
+        terminal.wait_for(QUESTION, 2)
+        time.sleep(0.5)
+        assert "was denied" not in terminal.shown()
+        assert "ended with" not in terminal.shown()
+        terminal.type("n")
+        shown = terminal.wait_for("ended with 0")
+    assert shown.count("gave: refunded") == 1

@@ -14,6 +14,7 @@ import pytest
 from sessionlib import SessionDisconnectedError
 from sessionlib.connection import heartbeat
 from sessionlib.connection.options import ConnectionOptions
+from sessionlib.transport.base import Traffic
 from tests.streams.test_hub import CollectingEvents
 from tests.support.script_engine import Received, ScriptEngine
 from tests.support.sessions import opened, resumed_session
@@ -90,6 +91,7 @@ class AnsweringLink:
         self.now = self.last_received_at = now
         self.answers = answers
         self.sent: list[tuple[float, str]] = []
+        self.traffic = Traffic()
         self.is_dead = False
 
     def ping(self) -> None:
@@ -262,7 +264,7 @@ def test_an_abandoned_heart_is_let_go_on_the_thread_and_beats_no_more() -> None:
     heart, other = CountingHeart(), CountingHeart()
     heartbeat.watch(heart, time.monotonic())
     heartbeat.watch(other, time.monotonic())
-    heartbeat.abandon(heart)
+    heartbeat.discard(heart)
     assert eventually(lambda: heart.let_go_by == "sessionlib-heartbeat")
     beats = heart.beats
     before = other.beats

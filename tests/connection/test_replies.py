@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sessionlib import SessionDisconnectedError, SessionError, SessionTimeoutError
 from sessionlib._util.timing import Deadline
-from sessionlib.connection.replies import ReplyLane
+from sessionlib.connection.sender import Sender
 from sessionlib.protocol import frames
+from sessionlib.protocol.client import PendingCall, PendingCalls
 from tests.support.script_engine import Connection, Received, ScriptEngine
 from tests.support.sessions import opened
 from tests.support.threads import in_threads
@@ -30,22 +32,44 @@ class Peer:
     """An engine that answers requests as a test says, on the thread that asks."""
 
     def __init__(self) -> None:
-        self.lane = ReplyLane("get_messages")
         self.asked = 0
+        self._answer: Callable[[int], Any] | None = None
+        self._calls = PendingCalls("get_messages")
+        self._hub = SimpleNamespace(lock=threading.Lock())
+        link = SimpleNamespace(wait_usable=lambda deadline: self, await_loss=self._lose)
+        self.sender = Sender(link, self._hub, self._calls, None, None, lambda: None)  # type: ignore[arg-type]
+
+    def _lose(self, transport: object, deadline: Deadline) -> None:
+        """Goes on as a session does whose connection is gone: the error is for the caller."""
+        raise SessionDisconnectedError("gone")
+
+    def send(self, payload: bytes, deadline: Deadline) -> None:
+        """The transport: takes a request."""
+        self.asked += 1
+        if self._answer is not None:
+            self._answer(self.asked)
 
     def ask(self, answer: Callable[[int], Any] | None = None, timeout: float = 5.0) -> int:
         """Asks for the history and gives the number of the request that was answered."""
+        self._answer = answer
+        return number_of(self.sender.call(frames.get_messages("s1"), Deadline(timeout)))
 
-        def send() -> None:
-            self.asked += 1
-            if answer is not None:
-                answer(self.asked)
-
-        return number_of(self.lane.call("get_messages", send, Deadline(timeout)))
+    def offer(self, frame: frames.Frame) -> bool:
+        """Gives a frame to the calls; tells whether it was an answer."""
+        with self._hub.lock:
+            matched = self._calls.match(frame)
+        if isinstance(matched, PendingCall):
+            matched.done()
+        return bool(matched)
 
     def answer(self, number: int) -> None:
         """Answers a request."""
-        assert self.lane.offer(history(number))
+        assert self.offer(history(number))
+
+    def forget(self) -> None:
+        """Loses the connection, and with it what was owed."""
+        with self._hub.lock:
+            self._calls.clear()
 
     def ask_in_vain(self, answer: Callable[[int], Any] | None = None) -> None:
         """Asks and gives up."""
@@ -70,21 +94,20 @@ def test_an_answer_goes_to_who_asked(peer: Peer) -> None:
 )
 def test_a_refusal_is_raised(peer: Peer, told: frames.Frame) -> None:
     with pytest.raises(SessionError, match="get_messages: not now"):
-        peer.ask(lambda number: peer.lane.offer(told))
+        peer.ask(lambda number: peer.offer(told))
     assert peer.ask(peer.answer) == 2
 
 
 def test_other_frames_are_no_answers(peer: Peer) -> None:
     for frame in (frames.pong("s1"), frames.error("no", "post_message"), frames.error("no"), {"type": "x"}):
-        assert not peer.lane.offer(frame)
-        assert not peer.lane.is_answer(frame)
+        assert not peer.offer(frame)
     for request_type in (None, 7, ["get_messages"], {}):
-        assert not peer.lane.offer({"type": "error", "request_type": request_type})
+        assert not peer.offer({"type": "error", "request_type": request_type})
 
 
 def test_an_answer_that_nobody_waits_for_is_taken_and_an_error_is_not(peer: Peer) -> None:
-    assert peer.lane.offer(history(7))
-    assert not peer.lane.offer(frames.error("no", "get_messages"))
+    assert peer.offer(history(7))
+    assert not peer.offer(frames.error("no", "get_messages"))
     assert peer.ask(peer.answer) == 1
 
 
@@ -146,13 +169,13 @@ def test_a_late_answer_is_thrown_away_while_the_next_caller_waits(peer: Peer) ->
 
 def test_a_late_error_is_thrown_away_too(peer: Peer) -> None:
     peer.ask_in_vain()
-    assert peer.lane.offer(frames.error("too slow", "get_messages"))
+    assert peer.offer(frames.error("too slow", "get_messages"))
     assert peer.ask(peer.answer) == 2
 
 
 def test_a_new_connection_brings_no_late_answers(peer: Peer) -> None:
     peer.ask_in_vain()
-    peer.lane.forget_late()
+    peer.forget()
     assert peer.ask(peer.answer) == 2
 
 
@@ -205,7 +228,7 @@ def test_a_request_that_the_engine_forgets_does_no_lasting_harm(engine: ScriptEn
 
 def test_the_end_fails_who_waits_and_who_comes_later(peer: Peer) -> None:
     def end(number: int) -> None:
-        peer.lane.fail(lambda: SessionDisconnectedError("gone"), for_good=True)
+        peer.sender.fail_calls(lambda: SessionDisconnectedError("gone"), for_good=True)
 
     with pytest.raises(SessionDisconnectedError, match="gone"):
         peer.ask(end)
@@ -216,7 +239,7 @@ def test_the_end_fails_who_waits_and_who_comes_later(peer: Peer) -> None:
 
 def test_a_broken_link_fails_who_waits_alone(peer: Peer) -> None:
     def end(number: int) -> None:
-        peer.lane.fail(lambda: SessionDisconnectedError("gone"), for_good=False)
+        peer.sender.fail_calls(lambda: SessionDisconnectedError("gone"), for_good=False)
 
     with pytest.raises(SessionDisconnectedError, match="gone"):
         peer.ask(end)

@@ -5,21 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from sessionlib.connection.join import Joiner
 from sessionlib.connection.state import ConnectionState, StateObservers
 from sessionlib.protocol.client import SessionState
 from tests.support.script_engine import ScriptEngine
 from tests.support.sessions import resumed_session
 from tests.support.waiting import eventually
-
-
-class Named:
-    session_id = "s1"
-    host = "127.0.0.1"
 
 
 def test_changes_that_threads_make_are_told_in_their_order() -> None:
@@ -32,7 +26,7 @@ def test_changes_that_threads_make_are_told_in_their_order() -> None:
             assert go_on.wait(30)
         told.append(state)
 
-    link = ConnectionState(cast(Joiner, Named()), tell)
+    link = ConnectionState(lambda: "s1", "127.0.0.1", tell)
     first = threading.Thread(target=link.change, args=(SessionState.CONNECTED,))
     second = threading.Thread(target=link.change, args=(SessionState.DISCONNECTED,))
     first.start()
@@ -49,14 +43,14 @@ def test_changes_that_threads_make_are_told_in_their_order() -> None:
 def test_a_session_joined_again_tells_how_it_was_lost_first(
     engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tell = StateObservers.tell
+    tell = StateObservers.notify
 
     def tell_late(self: Any, state: SessionState) -> None:
         if state is SessionState.DISCONNECTED:
             time.sleep(0.2)
         tell(self, state)
 
-    monkeypatch.setattr(StateObservers, "tell", tell_late)
+    monkeypatch.setattr(StateObservers, "notify", tell_late)
     states: list[SessionState] = []
     session = resumed_session(engine, reconnect=False)
     session.on_state(states.append)

@@ -21,6 +21,7 @@ import websocket
 
 from sessionlib.engine import Limits, LocalEngine
 from sessionlib.protocol import frames
+from tests.engine.conftest import refund
 from tests.support.engine import (
     Address,
     Caller,
@@ -138,7 +139,7 @@ def test_slow_senders_are_let_go_in_time(hasty: LocalEngine) -> None:
     [
         b"GET /v1/agents\r\n\r\n",
         b"GET /v1/agents HTTP/0.9\r\n{h}\r\n",
-        b"GET /v1/agents HTTP/1.0\r\n{h}\r\n",
+        b"GET /v1/agents HTTP/1.2\r\n{h}\r\n",
         b"GET /v1/agents HTTP/2.0\r\n{h}\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET  /v1/agents HTTP/1.1\r\n{h}\r\n",
@@ -167,6 +168,13 @@ def test_malformed_requests_are_refused_and_the_connection_ends(small: LocalEngi
     fields = f"Host: 127.0.0.1:{small.port}\r\nAuthorization: Bearer {small.api_key}\r\n".encode()
     smuggled = b"DELETE /v1/agent/x HTTP/1.1\r\n" + fields + b"\r\n"
     assert status(raw(small, data.replace(b"{h}", fields) + smuggled)) in (400, 505)
+
+
+def test_a_reverse_proxy_that_speaks_http_1_0_is_answered(small: LocalEngine) -> None:
+    fields = f"Host: 127.0.0.1:{small.port}\r\nAuthorization: Bearer {small.api_key}\r\n".encode()
+    assert status(raw(small, b"GET /v1/agents HTTP/1.0\r\n" + fields + b"\r\n")) == 200
+    assert status(raw(small, b"GET /v1/agents HTTP/1.0\r\n\r\n")) == 400
+    assert status(raw(small, b"GET /v1/ws/session HTTP/1.0\r\n" + fields + b"\r\n")) == 426
 
 
 def test_only_the_first_of_many_requests_is_answered(small: LocalEngine) -> None:
@@ -533,9 +541,10 @@ def _together(count: int, work: Callable[[int], None]) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_fifty_clients_of_one_session_see_one_transcript(engine: LocalEngine) -> None:
+def test_fifty_clients_of_one_session_see_one_transcript() -> None:
     """100 rounds: all of them post in turn and answer at once; the first answer stands."""
     with contextlib.ExitStack() as stack:
+        engine = stack.enter_context(LocalEngine(tools=[refund], batching=False))
         first = stack.enter_context(Caller.on(engine))
         callers = [first]
         callers += [stack.enter_context(Caller.on(engine, session_id=first.session_id)) for _ in range(49)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime
+import pickle
 import socket
 import ssl
 import struct
@@ -12,6 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +21,9 @@ import pytest
 import trustme
 
 from sessionlib import (
+    ApiConnectionError,
+    ApiError,
+    Client,
     ConfigurationError,
     Session,
     SessionConnectionError,
@@ -28,15 +33,17 @@ from sessionlib import (
 )
 from sessionlib._util.retry import is_transient
 from sessionlib._util.timing import Deadline
+from sessionlib.engine import LocalEngine
 from sessionlib.net.connect import CancelToken
 from sessionlib.testing import FaultProxy
 from sessionlib.transport.dial import _secure
 from sessionlib.transport.proxy import choose_proxy, parse_proxy
-from tests.support.proxies import HttpProxy, TlsFront
+from tests.support.proxies import HttpProxy, TlsFront, _Front
 from tests.support.script_engine import ScriptEngine
 from tests.support.scripted_sessions import make, within
 from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
 from tests.support.waiting import eventually
+from tests.support.ws_bytes import header
 
 CLOSED = 7  # TCP_CLOSE, the first byte of TCP_INFO
 Resolve = Callable[[str], list[str]]
@@ -222,7 +229,8 @@ def secure(port: int, **options: Any) -> Session:
     """A session that reaches the engine over TLS."""
     context = ssl.create_default_context()
     AUTHORITY.configure_trust(context)
-    return remote(port, ws_url=f"wss://engine.example:{port}/v1", tls=context, allow_insecure=False, **options)
+    given = {"ws_url": f"wss://engine.example:{port}/v1", "tls": context, "allow_insecure": False}
+    return remote(port, **{**given, **options})
 
 
 @pytest.fixture
@@ -316,6 +324,155 @@ def test_a_link_over_tls_that_is_lost_comes_back(engine: ScriptEngine) -> None:
             how()
             engine.wait_connected(before + 1)
             assert session.get_messages(timeout=5) == []
+
+
+class AlertFront(_Front):
+    """Speaks TLS, and at a certain moment sends a fatal alert as plain bytes, as a broken load balancer does.
+
+    Attributes:
+        alerts: The alert's number for each of the next connections; behind them, and for None, it passes bytes on.
+    """
+
+    def __init__(self, target: int, context: ssl.SSLContext, alerts: list[int | None], moment: str) -> None:
+        self.alerts = alerts
+        self._context = context
+        self._moment = moment
+        super().__init__(target)
+
+    def _serve(self, sock: socket.socket) -> None:
+        alert = self.alerts.pop(0) if self.alerts else None
+        if alert is not None and self._moment == "TLS handshake":
+            sock.recv(10_000)
+            sock.sendall(bytes([21, 3, 3, 0, 2, 2, alert]))
+            return
+        # Through memory, because only there what is sent as an alert can be chosen.
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        secured = self._context.wrap_bio(incoming, outgoing, server_side=True)
+        with socket.create_connection(("127.0.0.1", self._target)) as engine:
+            engine.settimeout(0.01)
+            sock.settimeout(0.01)
+            shaken = False
+            while not self._over.is_set():
+                with contextlib.suppress(TimeoutError):
+                    data = sock.recv(65536)
+                    if not data:
+                        return
+                    incoming.write(data)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    if not shaken:
+                        secured.do_handshake()
+                        shaken = True
+                    request = secured.read(65536)
+                    if alert is not None:
+                        # TLS 1.2 after the handshake: an alert has to be encrypted, so what is plain is damaged.
+                        sock.sendall(outgoing.read() + bytes([21, 3, 3, 0, 2, 2, alert]))
+                        return
+                    engine.sendall(request)
+                with contextlib.suppress(TimeoutError):
+                    if shaken:
+                        answer = engine.recv(65536)
+                        if not answer:
+                            return
+                        secured.write(answer)
+                if outgoing.pending:
+                    sock.sendall(outgoing.read())
+
+
+@pytest.mark.usefixtures("at_home")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+@pytest.mark.parametrize("moment", ["TLS handshake", "WebSocket handshake"])
+@pytest.mark.parametrize("alert", [10, 20, 40, 80])
+def test_a_tls_alert_at_any_point_is_worth_another_try(
+    engine: ScriptEngine, alert: int, moment: str, version: ssl.TLSVersion
+) -> None:
+    context = server_context()
+    context.maximum_version = version
+    with AlertFront(engine.port, context, [alert], moment) as front:
+        with pytest.raises(SessionConnectionError, match="TLS") as caught, within(1):
+            secure(front.port).connect(5)
+        assert is_transient(caught.value)
+        front.alerts[:] = [None, alert, alert]
+        with secure(front.port) as session:
+            engine.drop_all()
+            engine.wait_connected(2)
+            assert session.get_messages(timeout=5) == []
+        assert front.alerts == []
+
+
+@pytest.mark.usefixtures("at_home")
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_certificates_that_the_environment_names(
+    engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    for other in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, str(tmp_path / "ca.pem"))
+    with TlsFront(engine.port, server_context()) as front, secure(front.port, tls=None) as session:
+        assert session.get_messages(timeout=5) == []
+
+
+@pytest.mark.usefixtures("at_home")
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_certificates_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "ca.pem").write_text(text)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(ConfigurationError, match=r"ca\.pem"):
+        secure(server.getsockname()[1], tls=None).connect(5)
+
+
+# ---- one client, all of it ---------------------------------------------------------------------
+
+
+def test_what_a_client_has_holds_for_its_sessions(engine: ScriptEngine) -> None:
+    with HttpProxy(engine.port) as proxy:
+        client = Client(
+            SENTINEL_KEY,
+            "http://engine.example:80/v1",
+            proxy=proxy.url,
+            headers={"X-Team": "blue"},
+            allow_insecure=True,
+            timeout=7.0,
+        )
+        for made in (client, pickle.loads(pickle.dumps(client))):
+            with Session(session_id="s1", client=made, api_key=SENTINEL_KEY) as session:
+                assert session.get_messages(timeout=5) == []
+        assert len(proxy.heads) == 2
+    assert [header(head, "X-Team") for head in engine.handshakes] == ["blue", "blue"]
+
+
+def test_the_proxy_of_a_client_sees_all_of_its_traffic_and_no_other() -> None:
+    with LocalEngine() as engine, HttpProxy(engine.port) as proxy:
+        engine_url, key = engine.base_url, engine.api_key
+        with Client(key, engine_url, proxy=proxy.url) as client:
+            agent = engine.agent(name="Proxied")
+            assert agent.run("hello").status == "complete"
+            assert proxy.heads == []
+            with Session(session_id=None, owner_type="agent", owner_id=agent.id, client=client) as session:
+                assert session.ask("hello", timeout=30).text
+        assert [head.split(b" ")[0] for head in proxy.heads] == [b"CONNECT"]
+
+
+@pytest.mark.usefixtures("at_home")
+def test_the_certificates_of_a_client_hold_for_its_sessions_and_calls(engine: ScriptEngine) -> None:
+    trusting, strange = ssl.create_default_context(), ssl.create_default_context()
+    AUTHORITY.configure_trust(trusting)
+    STRANGER.configure_trust(strange)
+    with TlsFront(engine.port, server_context()) as front:
+        url = f"https://engine.example:{front.port}/v1"
+        with Client(SENTINEL_KEY, url, tls=trusting, max_retries=0) as client:
+            with Session(session_id="s1", client=client) as session:
+                assert session.get_messages(timeout=5) == []
+            with pytest.raises(ApiError):  # the scripted engine has no such path, and was asked
+                client.request("GET", "/agents")
+            with pytest.raises(TypeError, match="SSL_CERT_FILE"):
+                pickle.dumps(client)
+        with Client(SENTINEL_KEY, url, tls=strange, max_retries=0) as client:
+            with pytest.raises(SessionConnectionError, match="certificate"):
+                Session(session_id="s1", client=client).connect(5)
+            with pytest.raises(ApiConnectionError, match="certificate"):
+                client.request("GET", "/agents")
 
 
 # ---- proxies -------------------------------------------------------------------------------

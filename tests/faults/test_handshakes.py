@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import itertools
 import time
@@ -19,11 +20,20 @@ from sessionlib import (
     SessionTimeoutError,
 )
 from sessionlib._util.retry import is_transient
+from sessionlib._version import __version__
 from sessionlib.errors import HandshakeError
-from tests.support.script_engine import Connection, ScriptEngine, accept_session, http_response, refuse
+from tests.support.script_engine import (
+    Connection,
+    ScriptEngine,
+    accept_session,
+    http_response,
+    refuse,
+    upgrade_response,
+)
 from tests.support.scripted_sessions import SLACK, joined, make, within
 from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret
 from tests.support.waiting import eventually
+from tests.support.ws_bytes import header
 
 REDIRECTS = [301, 302, 303, 307, 308]
 FINAL = [200, 204, 400, 401, 403, 404, 410, 422, *REDIRECTS]
@@ -162,14 +172,21 @@ def test_a_callable_is_asked_anew_for_each_link(engine: ScriptEngine, keys: Call
     assert engine.authorizations()[2:] == [f"Bearer {SENTINEL_KEY}-1", f"Bearer {SENTINEL_KEY}-2"]
 
 
-def test_a_callable_that_fails_ends_the_session_and_says_so(engine: ScriptEngine) -> None:
+def test_a_callable_that_goes_on_failing_ends_the_session_and_is_named(engine: ScriptEngine) -> None:
     answers = iter([SENTINEL_KEY])
-    session = Session(session_id="s1", api_key=lambda: next(answers), ws_url=engine.ws_url, reconnect_delay=0.01)
-    with session:
+    with Session(
+        session_id="s1",
+        api_key=lambda: next(answers),
+        ws_url=engine.ws_url,
+        reconnect_delay=0.01,
+        reconnect_max_delay=0.02,
+        reconnect_timeout=0.2,
+    ) as session:
         engine.drop_all()
-        with pytest.raises(SessionDisconnectedError) as caught:
+        with pytest.raises(SessionDisconnectedError, match="api_key callable raised StopIteration") as caught:
             list(session.listen(timeout=5))
-        assert isinstance(caught.value.__cause__, StopIteration)
+        assert isinstance(caught.value.__cause__, SessionConnectionError)
+        assert isinstance(caught.value.__cause__.__cause__, StopIteration)
 
 
 # ---- redirects -----------------------------------------------------------------------------
@@ -290,6 +307,75 @@ def test_what_is_no_handshake_is_refused_for_good(engine: ScriptEngine, answer: 
     with pytest.raises(SessionProtocolError) as caught, within(1):
         make(engine).connect(5)
     assert not is_transient(caught.value)
+
+
+ANSWERS = {
+    "two Connection lines": ["Upgrade: websocket", "Connection: Upgrade", "Connection: keep-alive", "ACCEPT"],
+    "the other order": ["Connection: keep-alive", "ACCEPT", "Connection: Upgrade", "Upgrade: websocket"],
+    "one line": ["Upgrade: websocket", "Connection: keep-alive , upgrade", "ACCEPT"],
+    "upper case": ["UPGRADE: WEBSOCKET", "CONNECTION: UPGRADE", "ACCEPT"],
+    "no space": ["Upgrade:websocket", "Connection:Upgrade", "ACCEPT"],
+    "other lines": ["Via: 1.1 x", "Upgrade: websocket", "Connection: Upgrade", "ACCEPT", "X-Colon: a:b", "X-Empty:"],
+}
+NO_ANSWERS = {
+    "no Upgrade": ["Connection: Upgrade", "ACCEPT"],
+    "no Connection": ["Upgrade: websocket", "ACCEPT"],
+    "another Upgrade": ["Upgrade: h2c", "Connection: Upgrade", "ACCEPT"],
+    "another Connection": ["Upgrade: websocket", "Connection: keep-alive", "ACCEPT"],
+    "no hash": ["Upgrade: websocket", "Connection: Upgrade"],
+    "two hashes": ["Upgrade: websocket", "Connection: Upgrade", "ACCEPT", "ACCEPT"],
+    "a folded line": ["Upgrade: websocket", "Connection: Upgrade", "ACCEPT", " folded: yes"],
+    "a blank before the colon": ["Upgrade: websocket", "Connection : Upgrade", "ACCEPT"],
+    "no colon": ["Upgrade: websocket", "Connection: Upgrade", "ACCEPT", "nothing"],
+    "no name": ["Upgrade: websocket", "Connection: Upgrade", "ACCEPT", ": x"],
+}
+
+
+def answering(lines: list[str]) -> Callable[[Connection, bytes], bool]:
+    """A handshake that answers 101 with certain lines, the hash where it says ACCEPT."""
+
+    def answer(conn: Connection, head: bytes) -> bool:
+        whole = upgrade_response(head).decode("latin-1").split("\r\n")
+        accept = next(line for line in whole if line.startswith("Sec-WebSocket-Accept"))
+        told = [accept if line == "ACCEPT" else line for line in lines]
+        conn.send_raw("\r\n".join(["HTTP/1.1 101 Switching Protocols", *told, "", ""]).encode("latin-1"))
+        return True
+
+    return answer
+
+
+@pytest.mark.parametrize("lines", ANSWERS.values(), ids=ANSWERS)
+def test_a_handshake_in_any_legal_form_is_accepted(engine: ScriptEngine, lines: list[str]) -> None:
+    engine.handshake = answering(lines)
+    with joined(engine) as session:
+        assert session.get_messages(timeout=5) == []
+
+
+@pytest.mark.parametrize("lines", NO_ANSWERS.values(), ids=NO_ANSWERS)
+def test_a_handshake_that_lacks_something_is_refused(engine: ScriptEngine, lines: list[str]) -> None:
+    engine.handshake = answering(lines)
+    with pytest.raises(SessionProtocolError) as caught, within(1):
+        make(engine).connect(5)
+    assert not is_transient(caught.value)
+
+
+def test_each_handshake_has_a_key_of_its_own(engine: ScriptEngine) -> None:
+    with joined(engine), joined(engine):
+        pass
+    keys = [header(head, "Sec-WebSocket-Key") for head in engine.handshakes]
+    assert len(set(keys)) == 2
+    assert all(len(base64.b64decode(key, validate=True)) == 16 for key in keys)
+
+
+def test_a_handshake_tells_what_the_client_is(engine: ScriptEngine) -> None:
+    with joined(engine):
+        pass
+    head = engine.handshakes[0]
+    assert header(head, "User-Agent") == f"sessionlib/{__version__}"
+    assert header(head, "Host") == f"127.0.0.1:{engine.port}"
+    assert header(head, "Sec-WebSocket-Version") == "13"
+    names = [line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:-2]]
+    assert len(set(names)) == len(names)
 
 
 def test_cookies_of_one_session_are_not_sent_by_another(engine: ScriptEngine) -> None:

@@ -96,7 +96,7 @@ def test_registered_handlers_come_before_the_form() -> None:
 def test_a_form_that_somebody_waits_with_says_who_was_quicker() -> None:
     source = """
         kernel.run('''
-            from sessionlib.notebook.form import Form
+            from sessionlib.notebook.forms import Form
             try:
                 session.ask('/tool refund {"order": "7"}')
             except sessionlib.ApprovalRequiredError as error:

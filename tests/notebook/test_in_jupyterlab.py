@@ -171,8 +171,8 @@ def test_a_chat_goes_on_beside_the_cells_is_saved_and_has_a_timeline(tmp_path: P
     """
     in_lab(tmp_path, cells, source)
     (saved,) = outputs_of(tmp_path, 1)
-    assert "The call of refund was denied: not &lt;this> one" in saved["text/markdown"]
-    assert "was denied: not &lt;this&gt; one · denied here" in saved["text/markdown"]
+    assert "The call of refund was denied: not &lt;this&gt; one" in saved["text/html"]
+    assert "was denied: not &lt;this&gt; one · denied here" in saved["text/html"]
     assert "image/png" in outputs_of(tmp_path, 4)[-1]
 
 

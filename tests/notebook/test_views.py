@@ -11,6 +11,7 @@ import pytest
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.notebook.sections import MAX_SECTION, Section, cut
 from sessionlib.notebook.views import CellView
+from tests.display.test_markup import Seen
 from tests.support.kernel_scripts import in_local_kernel
 from tests.support.processes import run_script
 
@@ -83,7 +84,7 @@ def test_what_is_sent_to_the_front_end_grows_no_faster_than_the_text(text: str, 
         sent.append(cell.sent)
         span = cell.now - 100.0
         assert len(cell.drawn_at) <= 20 * span + 20 * words * 5 / MAX_SECTION + 2
-        assert "word" in cell.view.markdown or text in ("one block of code", "tags")
+        assert "word" in cell.view.html or text in ("one block of code", "tags")
     assert sent[1] < 6 * sent[0]
 
 
@@ -100,10 +101,10 @@ def test_it_draws_at_most_twenty_times_a_second_and_soon() -> None:
 def test_nothing_is_lost_or_said_twice(text: str) -> None:
     cell = Cell()
     cell.stream(TEXTS[text](20_000), 0.001)
-    whole = "".join(TEXTS[text](20_000)).replace("<b>", "&lt;b>")
-    shown = "".join(cell.looks).replace("\n```python", "").replace("```python", "").replace("```", "")
-    assert shown.split() == whole.replace("```python", "").split() or shown.replace("\n", "") == whole.replace("\n", "")
-    assert cell.view.markdown == "\n\n".join(cell.looks)
+    whole = "".join(TEXTS[text](20_000)).replace("```python", "")
+    shown = Seen("".join(cell.looks)).text
+    assert shown.split() == whole.split() or shown.replace("\n", "") == whole.replace("\n", "")
+    assert cell.view.html == "".join(cell.looks)
 
 
 def test_a_cell_has_few_outputs() -> None:
@@ -142,11 +143,10 @@ def test_a_line_takes_the_place_of_the_one_about_the_same() -> None:
     ):
         cell.view.show(event(kind, str(kind), tool_name="refund", tool_call_id="c1", **more))
         cell.view.draw()
-    assert cell.view.markdown.count("refund(order=") == 1
-    assert "gave: &lt;script&gt;" in cell.view.markdown
-    assert "<script" not in cell.view.markdown
-    assert len(cell.view.markdown) < 6000
-    assert "\n" not in cell.view.markdown  # or Markdown would end the HTML there
+    assert cell.view.html.count("refund(order=") == 1
+    assert "gave: &lt;script&gt;" in cell.view.html
+    assert "<script" not in cell.view.html
+    assert len(cell.view.html) < 6000
 
 
 def test_a_line_changes_where_it_stands_when_its_section_has_ended() -> None:
@@ -164,9 +164,9 @@ def test_an_error_and_a_thought_are_shown() -> None:
     cell.view.show(event(Type.THINKING, "t1", content="first\nthis <b>", summary="first"))
     cell.view.show(event(Type.ERROR, "e1", error="it <broke>"))
     cell.view.draw()
-    assert "thinks: first" in cell.view.markdown
-    assert "first&#10;this &lt;b&gt;" in cell.view.markdown
-    assert "error: it &lt;broke&gt;" in cell.view.markdown
+    assert "thinks: first" in cell.view.html
+    assert "first&#10;this &lt;b&gt;" in cell.view.html
+    assert "error: it &lt;broke&gt;" in cell.view.html
 
 
 def test_a_message_begins_a_paragraph_of_its_own() -> None:
@@ -174,7 +174,7 @@ def test_a_message_begins_a_paragraph_of_its_own() -> None:
     section.write("one")
     section.end_text()
     section.write("two")
-    assert section.markdown() == "one\n\ntwo"
+    assert section.html() == "<p>one</p>\n<p>two</p>\n"
 
 
 # ---- in a kernel ---------------------------------------------------------------------------
@@ -184,17 +184,17 @@ def test_an_answer_streams_into_its_cell_and_is_not_displayed_twice() -> None:
     source = """
         kernel.run("session.chat('Hello *you* <script>alert(1)</script>')")
         assert len(kernel.shows) == 1, kernel.shows
-        assert kernel.markdown.endswith('You said: "Hello *you* &lt;script>alert(1)&lt;/script>"'), kernel.markdown
+        assert 'Hello <em>you</em> &lt;script&gt;alert(1)&lt;/script&gt;' in kernel.markdown, kernel.markdown
         assert kernel.text == ""
         assert "You said" not in str(kernel.results[-1])
-        assert "complete" in kernel.results[-1]["text/markdown"]
+        assert "complete" in kernel.results[-1]["text/html"]
         kernel.run("_")
-        assert "You said" in kernel.results[-1]["text/markdown"]  # in another cell it is displayed
+        assert "You said" in kernel.results[-1]["text/html"]  # in another cell it is displayed
         kernel.run('''reply = session.ask('/tool double {\\"x\\": 4}', show=True)''')
         assert "double(x=4)" in kernel.markdown and "gave: 8" in kernel.markdown
         kernel.run("assert reply.text == 'double gave: 8'")
         kernel.run("session.ask('Hello again')")
-        assert "Hello again" in kernel.results[-1]["text/markdown"]
+        assert "Hello again" in kernel.results[-1]["text/html"]
         assert "Hello again" not in kernel.markdown
     """
     in_local_kernel(source)
@@ -205,10 +205,10 @@ def test_a_cell_that_is_slow_to_be_answered_shows_what_there_is(tmp_path: Path) 
     source = f"""
         import pathlib
         cell = kernel.start("session.chat('Hi')")
-        kernel.wait(lambda: kernel.markdown == "first", "beginning of the answer")
+        kernel.wait(lambda: kernel.markdown == "<p>first</p>\\n", "beginning of the answer")
         pathlib.Path({str(go)!r}).touch()
         kernel.finish(cell)
-        assert kernel.markdown == "first second"
+        assert kernel.markdown == "<p>first second</p>\\n"
     """
     in_local_kernel(source, model=f"Says(Text('first'), until({str(go)!r}), Text(' second'))")
 
@@ -232,7 +232,7 @@ def test_twenty_thousand_pieces_do_not_hold_up_the_reader() -> None:
         assert len(looks) <= 20 * float(shown) + len(kernel.shows) + 2, (len(looks), shown)
         assert sent <= 64 * int(size)
         assert len(kernel.shows) < 50
-        assert kernel.markdown.split() == ("word " * 20_000).split()
+        assert kernel.markdown.replace("<p>", " ").replace("</p>", " ").split() == ("word " * 20_000).split()
         print(f"{quiet} s unseen, {shown} s shown, {len(looks)} updates, {len(kernel.shows)} outputs, {sent} chars")
     """
     pieces = "Says(*[Text('word ' if n % 60 else '\\n\\nword ') for n in range(20_000)])"
@@ -297,9 +297,9 @@ def test_a_notebook_that_is_run_as_a_script_has_the_whole_in_its_outputs() -> No
         cells += ["live = session.chat('/tool refund {\\"order\\": \\"7\\"}', wait=False)", "session", "engine.close()"]
         notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
         NotebookClient(notebook, timeout=60).execute()
-        answer = notebook.cells[1].outputs[0].data["text/markdown"]
-        assert answer.endswith('You said: "Hello *you* &lt;script>alert(1)&lt;/script>"'), answer
-        assert "nobody could be asked" in notebook.cells[2].outputs[-1].data["text/markdown"]
+        answer = notebook.cells[1].outputs[0].data["text/html"]
+        assert "Hello <em>you</em> &lt;script&gt;alert(1)&lt;/script&gt;" in answer, answer
+        assert "nobody could be asked" in notebook.cells[2].outputs[-1].data["text/html"]
         assert "connected" in notebook.cells[3].outputs[0].data["text/html"]
         page = HTMLExporter().from_notebook_node(notebook)[0]
         assert "<em>you</em>" in page

@@ -1,13 +1,11 @@
 """Calls as values: encoding, what errors say, and the rules of repeating."""
 
-import email.utils
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionlib._util.timing import Backoff, Deadline
+from sessionlib._util.retry import Backoff, Tries
+from sessionlib._util.timing import Deadline
 from sessionlib.errors import (
     ApiConnectionError,
     ApiError,
@@ -20,7 +18,7 @@ from sessionlib.errors import (
     RateLimitError,
     UnprocessableEntityError,
 )
-from sessionlib.rest.calls import Answer, Call, Failure, Tries, error_text, make_call, segment, wait_in
+from sessionlib.rest.calls import Answer, Call, Failure, error_text, make_call, segment
 
 GET, POST = Call("GET", "/agent"), Call("POST", "/agent")
 
@@ -35,7 +33,7 @@ def unreachable(call: Call = GET, may_pass: bool = True) -> Failure:
 
 def tries(call: Call, timeout: float | None = None, max_retries: int = 2, drawn: float = 0.25) -> Tries:
     backoff = Backoff(uniform=lambda low, high: drawn)
-    return Tries(call, Deadline(timeout), max_retries, backoff)
+    return Tries(call.changes_nothing, Deadline(timeout), max_retries, backoff)
 
 
 # ---- encoding ----------------------------------------------------------------------------------
@@ -186,44 +184,6 @@ def test_a_redirect_names_its_target_and_no_more(location: str, named: str) -> N
 
 
 # ---- Retry-After -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("0", 0.0),
-        ("3", 3.0),
-        (" 3 ", 3.0),
-        ("3\x1f", 3.0),
-        ("1.5", 1.5),
-        ("1000000000", 1e9),
-        ("-1", None),
-        ("soon", None),
-        ("", None),
-        ("1e9999", None),
-        ("nan", None),
-        ("٣", None),
-        ("9" * 400, None),
-        (None, None),
-        (email.utils.formatdate(1_000_030, usegmt=True), 30.0),
-        (email.utils.formatdate(900_000, usegmt=True), 0.0),
-        ("Fri, 32 Foo 2020 99:99:99 GMT", None),
-    ],
-)
-def test_retry_after(header: str | None, seconds: float | None) -> None:
-    assert wait_in(header, now=1_000_000) == seconds
-
-
-@given(st.text(max_size=60))
-def test_retry_after_of_anything(header: str) -> None:
-    seconds = wait_in(header)
-    assert seconds is None or seconds >= 0
-
-
-def test_retry_after_reads_the_clock() -> None:
-    told = wait_in(email.utils.formatdate(time.time() + 30, usegmt=True))
-    assert told is not None
-    assert 28 < told <= 30
 
 
 # ---- tries -------------------------------------------------------------------------------------

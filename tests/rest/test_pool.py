@@ -483,7 +483,7 @@ def test_a_handshake_that_is_cut() -> None:
 
         thread = threading.Thread(target=cut)
         thread.start()
-        failure_of(f"https://127.0.0.1:{listener.getsockname()[1]}", "cut the connection", max_retries=1)
+        failure_of(f"https://127.0.0.1:{listener.getsockname()[1]}", "closed the connection", max_retries=1)
         thread.join()
 
 

@@ -15,9 +15,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from sessionlib import SessionDisconnectedError, SessionEvent, SessionEventType
 from sessionlib._util.timing import Deadline
+from sessionlib.protocol.client import ClientProtocol
+from sessionlib.protocol.turns import PendingPost
 from sessionlib.streams.hub import Hub
 from sessionlib.streams.listener import Listener
 from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox
+from sessionlib.streams.stats import Counters
 from tests.support.threads import in_threads, switching_often
 
 Type = SessionEventType
@@ -41,7 +44,15 @@ def events(letters: str) -> list[SessionEvent]:
 
 
 def new_hub(backlog_size: int = 100) -> Hub:
-    return Hub(backlog_size, lambda request, attended: None)
+    return Hub(ClientProtocol("s1"), backlog_size, ignore, ignore, ignore, Counters())
+
+
+def ignore(*_: object) -> None:
+    """What a session would do is not the question here."""
+
+
+def post_to(hub: Hub) -> None:
+    hub.begin_post(PendingPost())
 
 
 def heard(mailbox: Mailbox) -> str:
@@ -173,13 +184,13 @@ class HubMachine(RuleBasedStateMachine):
 
     @rule(number=consumes(mailboxes))
     def abandon(self, number: int) -> None:
-        self.hub.abandon(self.opened[number])
+        self.hub.discard(self.opened[number])
         self.abandoned.append(number)
 
     @rule()
     def begin_post(self) -> None:
         self._settle()
-        self.hub.begin_post()
+        post_to(self.hub)
         self.model.begin_post()
 
     def _settle(self) -> None:
@@ -316,8 +327,8 @@ def heard_by_next(before: str, after: str, *, listened: bool = True, status: boo
         if first is not None:
             while first.get(NOW).data["letter"] != "C":
                 pass
-            hub.abandon(first)  # as a `for` loop that is left does
-        hub.begin_post()
+            hub.discard(first)  # as a `for` loop that is left does
+        post_to(hub)
         for some in batch:
             hub.dispatch(some)
         outcomes.add(heard(hub.open()))
@@ -357,7 +368,7 @@ def test_without_statuses_the_turn_ends_with_its_answer() -> None:
 def test_a_turn_still_running_at_the_post_is_replayed() -> None:
     hub = new_hub()
     hub.dispatch(events("aPdd"))
-    hub.begin_post()
+    post_to(hub)
     hub.dispatch(events("C"))
     assert heard(hub.open()) == "aPddC"
 
@@ -365,7 +376,7 @@ def test_a_turn_still_running_at_the_post_is_replayed() -> None:
 def test_only_turns_that_are_over_are_forgotten() -> None:
     hub = new_hub()
     hub.dispatch(events(TURN + "I" + TURN + "I" + "aPd"))
-    hub.begin_post()
+    post_to(hub)
     assert heard(hub.open()) == "aPd"
 
 
@@ -375,7 +386,7 @@ def test_who_listens_on_hears_the_end_that_newcomers_do_not() -> None:
         stays, leaves = hub.open(), hub.open()
         hub.dispatch(events(TURN))
         hub.leave(leaves)
-        hub.begin_post()
+        post_to(hub)
         comes = hub.open()
         for some in batch:
             hub.dispatch(some)
@@ -391,7 +402,7 @@ def left_over(hub: Hub, before: str = TURN + "I", read: str = TURN) -> Mailbox:
     mailbox = hub.open()
     hub.dispatch(events(before))
     assert "".join(mailbox.get(NOW).data["letter"] for _ in read) == read
-    hub.begin_post()
+    post_to(hub)
     return mailbox
 
 
@@ -403,7 +414,7 @@ def test_what_comes_while_an_old_listener_is_still_open_is_for_the_next_one(late
         for some in batch:
             hub.dispatch(some)
         new = hub.open()
-        hub.abandon(old)
+        hub.discard(old)
         hub.dispatch(events("I"))
         assert heard(new) == TURN + "I"
 
@@ -471,7 +482,7 @@ def test_leaving_twice_is_leaving_once() -> None:
     hub.dispatch(events("a"))
     for _ in range(2):
         hub.leave(mailbox)
-        hub.abandon(mailbox)
+        hub.discard(mailbox)
     assert heard(hub.open()) == "a"
 
 
@@ -558,7 +569,7 @@ def test_two_listeners_hear_the_same_while_others_come_and_go() -> None:
             with_one = hub.open({Type.TOOL_CALL}, 1)
             time.sleep(0)
             hub.leave(mailbox)
-            hub.abandon(with_one)
+            hub.discard(with_one)
 
     two = [hub.open(), hub.open()]
     with switching_often(1e-5), in_threads(*[lambda m=m: hear_all(m) for m in two], *[come_and_go] * 3) as results:

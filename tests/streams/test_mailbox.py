@@ -192,14 +192,14 @@ def test_an_overflow_is_told_to_whom_errors_are_filtered_out() -> None:
 def test_what_waits_is_handed_over_whole_and_in_order() -> None:
     old, new = Mailbox(), Mailbox(2)
     old.put(events(range(5)))
-    new.take_over(old)
+    new.transfer_from(old)
     assert (len(old), numbers(new)) == (0, [0, 1, 2, 3, 4])
 
 
 def test_a_mailbox_that_took_over_more_than_it_holds_drops_what_comes_next() -> None:
     old, new = Mailbox(), Mailbox(2)
     old.put(events(range(3)))
-    new.take_over(old)
+    new.transfer_from(old)
     new.put(events([3]))
     assert numbers(new) == [0, 1, 2, ("message_delta", 1)]
 
@@ -207,14 +207,14 @@ def test_a_mailbox_that_took_over_more_than_it_holds_drops_what_comes_next() -> 
 def test_only_the_kinds_it_holds_are_taken_over() -> None:
     old, new = Mailbox(), Mailbox(0, {Type.PONG})
     old.put([event(0), event(1, Type.PONG), event(2)])
-    new.take_over(old)
+    new.transfer_from(old)
     assert numbers(new) == [1]
 
 
 def test_a_notice_that_was_handed_over_counts_on() -> None:
     old, new = Mailbox(2), Mailbox(2)
     old.put(events(range(3)))
-    new.take_over(old)
+    new.transfer_from(old)
     new.put(events([3]))
     assert numbers(new) == [0, 1, ("message_delta", 2)]
     old.put(events(range(4)))  # and the old one begins anew
@@ -226,7 +226,7 @@ def test_handing_over_wakes_who_waits() -> None:
     old.put(events([7]))
     with in_threads(lambda: new.get(Deadline(5.0))) as results:
         wait_until_waiting(new)
-        new.take_over(old)
+        new.transfer_from(old)
     assert [told(found) for found in results] == [7]
 
 
@@ -272,7 +272,7 @@ def test_every_event_wakes_somebody(hand_over: bool) -> None:
         wait_until_waiting(mailbox, 4)
         (other if hand_over else mailbox).put(events(range(4)))
         if hand_over:
-            mailbox.take_over(other)
+            mailbox.transfer_from(other)
     assert sorted(told(found) for found in results) == [0, 1, 2, 3]
     assert time.monotonic() - before < 10.0, "somebody slept beside an event"
 

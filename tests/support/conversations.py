@@ -21,7 +21,7 @@ from sessionlib import (
 )
 from sessionlib.approvals import ApprovalRequest
 from sessionlib.engine import LocalEngine, tool
-from sessionlib.engine.models.base import ModelRequest, Piece, RequestedCall, Text
+from sessionlib.engine.models import ModelRequest, Piece, RequestedCall, Text
 
 __all__ = ["FRONT", "LIMIT", "WAYS", "Heard", "Way", "check", "make_engine", "one_session"]
 

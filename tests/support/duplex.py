@@ -7,7 +7,8 @@ import socket
 import struct
 import threading
 
-from sessionlib.testing.faults.waiting import Waker, wait_io
+from sessionlib._util.timing import Deadline
+from sessionlib.net.sockets import Waker, wait_readable, wait_writable
 
 __all__ = ["JOIN_TIMEOUT", "Duplex", "PeerGone"]
 
@@ -55,7 +56,7 @@ class Duplex:
         with self._send_lock:
             while view:
                 self._check()
-                wait_io(self._sock, self._waker, write=True)
+                wait_writable(self._sock, Deadline(None), self._waker)
                 self._check()
                 view = view[self._send_some(view) :]
 
@@ -79,7 +80,7 @@ class Duplex:
 
     def _take_bytes(self) -> bytes:
         while True:
-            wait_io(self._sock, self._waker)
+            wait_readable(self._sock, Deadline(None), self._waker)
             with self._gate:
                 while self._paused and not self._waker.is_set():
                     self._gate.wait()

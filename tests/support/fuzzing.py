@@ -13,7 +13,6 @@ from typing import Any
 from sessionlib import Session, SessionError
 from sessionlib.protocol import frames
 from sessionlib.protocol.client import SessionState
-from sessionlib.protocol.recovery import RecoveryTracker
 from sessionlib.transport.stream import BufferedStream
 from sessionlib.transport.websocket import WebSocketTransport
 from tests.support.script_engine import agent_message, notification, text_content, turn, user_message
@@ -82,9 +81,8 @@ def consume(pieces: Sequence[bytes], *, interrupted: bool = False) -> list[BaseE
     feed = Feed(pieces)
     transport = WebSocketTransport(feed, LIMIT)
     reader = connection._reader
-    reader._seen = RecoveryTracker("s1", from_start=True)
     if interrupted:
-        reader._seen.interrupt()
+        connection.protocol.recovery.interrupt()
     connection.link.change(SessionState.CONNECTED, transport)
     listener = session.listen(maxsize=0)
     running = session.stream("hi", on_approval=lambda request: True)

@@ -172,9 +172,9 @@ class Kernel:
             self.widgets.setdefault(content["comm_id"], {}).update(content["data"]["state"])
         elif message["msg_type"] == "comm_close":
             self.widgets.pop(content["comm_id"], None)
-        elif message["msg_type"] in ("display_data", "update_display_data") and "text/markdown" in content["data"]:
+        elif message["msg_type"] in ("display_data", "update_display_data") and "text/html" in content["data"]:
             display = content["transient"]["display_id"]
-            self.shows.setdefault(display, []).append(content["data"]["text/markdown"])
+            self.shows.setdefault(display, []).append(content["data"]["text/html"])
         elif message["msg_type"] == "status" and content["execution_state"] == "idle":
             self._idle.add(message["parent_header"].get("msg_id", ""))
         elif message["msg_type"] == "execute_result":

@@ -20,7 +20,7 @@ LOCAL = """
 import os
 import time
 from sessionlib.engine import LocalEngine, tool
-from sessionlib.engine.models.base import Text, Thinking
+from sessionlib.engine.models import Text, Thinking
 import sessionlib
 
 ran = []

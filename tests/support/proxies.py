@@ -8,7 +8,7 @@ import ssl
 import threading
 from types import TracebackType
 
-from sessionlib.testing.faults.listener import FaultListener
+from sessionlib.net.listener import TcpListener
 from sessionlib.transport.dial import _close_half_made
 
 __all__ = ["HttpProxy", "TlsFront"]
@@ -21,7 +21,7 @@ class _Front:
         self._target = target
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._listener = FaultListener(self._adopt, 0, type(self).__name__)
+        self._listener = TcpListener(self._adopt, 0, name=type(self).__name__).start()
         self.port = self._listener.port
 
     def __enter__(self) -> _Front:

@@ -26,9 +26,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+from sessionlib.net.listener import TcpListener
 from sessionlib.protocol import frames
 from sessionlib.protocol.frames import Frame
-from sessionlib.testing.faults.listener import FaultListener
 
 from .connection import Connection, Handshake, Hook
 from .duplex import PeerGone
@@ -144,7 +144,7 @@ class ScriptEngine:
         self._hooks: dict[str, Hook] = {}
         self._connections: list[Connection] = []
         self._lock = threading.Lock()  # protects _connections
-        self._listener: FaultListener | None = None
+        self._listener: TcpListener | None = None
 
     def __enter__(self) -> ScriptEngine:
         self.start_listening()
@@ -188,7 +188,7 @@ class ScriptEngine:
     def start_listening(self) -> None:
         """Takes connections, again on the same port after ``stop_listening``."""
         if self._listener is None:
-            self._listener = FaultListener(self._adopt, self.port, "script-engine-accept")
+            self._listener = TcpListener(self._adopt, self.port, name="script-engine-accept").start()
             self.port = self._listener.port
 
     def stop_listening(self) -> None:

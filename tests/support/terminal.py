@@ -83,6 +83,11 @@ class Terminal:
             self._tmux("send-keys", "-l", "--", text)
         self.press("Enter")
 
+    def paste(self, text: str) -> None:
+        """Pastes a text, in brackets where the program has asked for them."""
+        self._tmux("set-buffer", "--", text)
+        self._tmux("paste-buffer", "-p", "-r")
+
     def press(self, *keys: str) -> None:
         """Presses keys by their names in tmux, such as C-c."""
         self._tmux("send-keys", *keys)

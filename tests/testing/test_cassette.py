@@ -1,4 +1,4 @@
-"""Recordings: what a block said and heard is replayed without a network, as often as one likes."""
+"""Recordings: the traffic of a block is replayed without a network, as often as one likes."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ from sessionlib import (
     SessionEventType,
     Tool,
 )
+from sessionlib.content import PIECE
 from sessionlib.engine import LocalEngine
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy, record, replay
-from sessionlib.testing.replayer import ReplayedLink
+from sessionlib.testing.replayer import ReplayedTransport
 from tests.support.http_server import Reply, Server
 from tests.support.recordings import heard, shop
 from tests.support.script_engine import ScriptEngine, refuse, turn, user_message
@@ -187,6 +188,51 @@ def test_a_call_without_an_answer_has_none_again(tape: Path) -> None:
     assert "127.0.0.1:9" in told[0]
 
 
+def test_a_session_goes_on_after_a_large_upload_was_recorded(live: LocalEngine, tape: Path, nowhere: Client) -> None:
+    """A large upload is sent in fragments, on another path than small posts; both take their turn in one order."""
+    data = bytes(range(256)) * 4096
+
+    def talk(client: Client) -> list[str]:
+        with shop(client) as session:
+            return [session.ask(content, timeout=30).text for content in (data, "Still there?", data[:-1], "And now?")]
+
+    with record(tape):
+        recorded = talk(live.client())
+    with replay(tape):
+        assert talk(nowhere) == recorded
+    posts = [frame for frame in frames_in(tape) if frame["type"] == "post_message"]
+    sizes = [post["content"]["value"]["raw_bytes"]["size"] for post in posts if isinstance(post["content"], dict)]
+    assert sizes == [len(data), len(data) - 1]
+
+
+@pytest.mark.parametrize("reads", [1, 4], ids=["before it was sent", "in the middle"])
+def test_a_session_goes_on_after_a_large_upload_that_failed(
+    live: LocalEngine, tape: Path, nowhere: Client, reads: int
+) -> None:
+    """Before anything has left, the connection stays in use; after that, another one takes its place."""
+
+    class Broken:
+        def __init__(self) -> None:
+            self.left = reads
+
+        def read(self, size: int = -1) -> bytes:
+            self.left -= 1
+            if not self.left:
+                raise OSError("the disk is gone")
+            return b"x" * PIECE
+
+    def talk(client: Client) -> str:
+        with shop(client) as session:
+            with pytest.raises(OSError, match="the disk is gone"):
+                session.send(Broken())
+            return session.ask("Still there?", timeout=30).text
+
+    with record(tape):
+        recorded = talk(live.client())
+    with replay(tape):
+        assert talk(nowhere) == recorded
+
+
 # ---- links that break ----------------------------------------------------------------------
 
 
@@ -225,7 +271,7 @@ def test_a_cut_link_is_cut_and_opened_again(live: LocalEngine, tape: Path, no_ne
 def test_a_post_on_a_link_that_is_being_lost_waits_for_the_next_one(
     live: LocalEngine, tape: Path, nowhere: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    released, release = threading.Event(), ReplayedLink.release
+    released, release = threading.Event(), ReplayedTransport.release
 
     def talk(client: Client, lose: Callable[[], object]) -> list[str]:
         with shop(client) as session:
@@ -233,7 +279,7 @@ def test_a_post_on_a_link_that_is_being_lost_waits_for_the_next_one(
             lose()
             return [first, session.ask("Still there?").text]
 
-    def release_slowly(self: ReplayedLink) -> None:
+    def release_slowly(self: ReplayedTransport) -> None:
         release(self)
         released.set()
         time.sleep(0.2)  # in which the session does not know yet that its link is gone
@@ -243,7 +289,7 @@ def test_a_post_on_a_link_that_is_being_lost_waits_for_the_next_one(
         with record(tape):
             recorded = talk(client, proxy.reset)
         client.close()
-    monkeypatch.setattr(ReplayedLink, "release", release_slowly)
+    monkeypatch.setattr(ReplayedTransport, "release", release_slowly)
     with replay(tape):
         assert talk(nowhere, lambda: released.wait(30)) == recorded
 

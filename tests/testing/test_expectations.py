@@ -1,8 +1,10 @@
-"""What a replay tells when the code says something else than was recorded, or less, and what it leaves alone."""
+"""What a replay reports when the requests differ from the recorded ones, or are missing, and what it accepts."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from sessionlib import Agent, Client, DeliveryUnknownError, Session, SessionDisconnectedError, SessionTimeoutError
+from sessionlib.content import PIECE
 from sessionlib.engine import LocalEngine
 from sessionlib.testing import RecordingError, ReplayMismatchError, cassette, record, replay
 from tests.support.recordings import shop
@@ -20,6 +23,8 @@ from tests.support.sessions import resumed_session
 from tests.support.threads import in_threads
 
 REFUND = '/tool refund {"order_id": "7", "amount": 12.5}'
+# Several chunks of an upload, and no multiple of one.
+LARGE = 5 * PIECE + 1
 # Seconds of patience, all of which a test takes: a thread that has something to say may be late on a busy machine.
 PATIENCE = 3.0
 
@@ -59,10 +64,9 @@ def test_another_text_is_shown_beside_the_recorded_one(recorded: Path, nowhere: 
     assert raised.value.path == str(recorded)
     told = str(raised.value).splitlines()
     assert told[0] == (
-        f"{recorded}, line {raised.value.line}: the code said something else than was recorded "
-        "(connection 1, post_message):"
+        f"{recorded}, line {raised.value.line}: the request differs from the recorded one (connection 1, post_message):"
     )
-    assert told[1:] == ["    content", '        recorded: "Hello!"', '        said:     "Hello?"']
+    assert told[1:] == ["    content", '        expected: "Hello!"', '        actual:   "Hello?"']
     line = json.loads(recorded.read_text("utf-8").splitlines()[(raised.value.line or 0) - 1])
     assert line[">"]["content"] == "Hello!"
 
@@ -83,16 +87,16 @@ def test_another_kind_of_message_is_shown_whole(recorded: Path, nowhere: Client)
     with pytest.raises(ReplayMismatchError) as raised, replay(recorded), shop(nowhere) as session:
         session.get_messages()
     told = str(raised.value)
-    assert 'recorded: {"type": "post_message"' in told
-    assert 'said:     {"type": "get_messages"' in told
+    assert 'expected: {"type": "post_message"' in told
+    assert 'actual:   {"type": "get_messages"' in told
 
 
 def test_another_answer_to_an_approval_is_told(recorded: Path, nowhere: Client) -> None:
     with pytest.raises(ReplayMismatchError) as raised, replay(recorded):
         talk(nowhere, approved=False)
     told = str(raised.value)
-    assert "content.value.tool_call_approval.confirm\n        recorded: {}\n        said:     nothing" in told
-    assert "tool_call_approval.deny\n        recorded: nothing" in told
+    assert "content.value.tool_call_approval.confirm\n        expected: {}\n        actual:   nothing" in told
+    assert "tool_call_approval.deny\n        expected: nothing" in told
 
 
 def test_another_call_is_told_with_its_query(recorded: Path, nowhere: Client) -> None:
@@ -118,7 +122,7 @@ def test_more_than_was_recorded_is_told(recorded: Path, nowhere: Client) -> None
     assert 'a call that was not recorded: {"method": "DELETE"' in mismatch(recorded, call)
     assert "one connection more" in mismatch(recorded, connect)
     told = mismatch(recorded, ask)
-    assert "behind the end of what was recorded" in told
+    assert "after the last recorded one" in told
     assert "Bye" in told
 
 
@@ -127,7 +131,7 @@ def test_something_said_too_early_is_told_when_nobody_says_the_rest(recorded: Pa
         with shop(nowhere) as session:
             session.ask(REFUND)
 
-    assert 'recorded: "Hello!"' in mismatch(recorded, ask, patience=PATIENCE)
+    assert 'expected: "Hello!"' in mismatch(recorded, ask, patience=PATIENCE)
 
 
 def test_a_changed_file_is_told_by_its_digest(live: LocalEngine, tape: Path, nowhere: Client) -> None:
@@ -135,6 +139,35 @@ def test_a_changed_file_is_told_by_its_digest(live: LocalEngine, tape: Path, now
         session.ask(b"one" * 100_000)
     with pytest.raises(ReplayMismatchError, match=r"raw_bytes\.sha256"), replay(tape), shop(nowhere) as session:
         session.ask(b"two" * 100_000)
+
+
+@pytest.mark.parametrize("at", [0, 1, LARGE // 2, LARGE - 1])
+def test_a_changed_byte_anywhere_in_a_large_file_is_a_mismatch(
+    live: LocalEngine, tape: Path, nowhere: Client, at: int
+) -> None:
+    """The file is digested chunk by chunk: none of them may be left out, whether it comes from memory or from disk."""
+    original = random.Random(7).randbytes(LARGE)
+    changed = bytearray(original)
+    changed[at] ^= 1
+    path = tape.with_name("large.bin")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(original)
+    with record(tape), shop(live.client()) as session:
+        session.ask(path)
+    (sent,) = (frame for frame in map(json.loads, tape.read_text("utf-8").splitlines()) if "raw_bytes" in str(frame))
+    facts = {"sha256": hashlib.sha256(original).hexdigest(), "size": LARGE}
+    assert sent[">"]["content"]["value"]["raw_bytes"] == facts
+    with replay(tape), shop(nowhere) as session:
+        session.ask(path)
+    path.write_bytes(changed)
+    with (
+        pytest.raises(ReplayMismatchError, match=r"raw_bytes\.sha256") as raised,
+        replay(tape),
+        shop(nowhere) as session,
+    ):
+        session.ask(path)
+    assert hashlib.sha256(changed).hexdigest() in str(raised.value)
+    assert "size" not in str(raised.value).partition("\n")[2]
 
 
 def test_a_value_that_only_looks_the_same_is_another() -> None:
@@ -152,7 +185,7 @@ def test_what_was_left_unsaid_is_told_on_leaving(recorded: Path, nowhere: Client
     with pytest.raises(ReplayMismatchError) as raised, replay(recorded), shop(nowhere) as session:
         session.ask("Hello!")
     told = str(raised.value).splitlines()
-    assert told[0].endswith("the code left unsaid what was recorded:")
+    assert told[0].endswith("the code did not send recorded requests:")
     assert len(told) == 4
     assert "connection 1: " in told[1]
     assert "refund" in told[1]
@@ -180,7 +213,7 @@ def test_code_that_waits_for_what_it_prevents_is_told_so(recorded: Path, nowhere
                 pass
 
     told = mismatch(recorded, approve_nothing, patience=PATIENCE)
-    assert "nothing was said for 3 s, where this was recorded:" in told
+    assert "no request within 3 s; expected:" in told
     assert "tool_call_approval" in told
 
 
@@ -198,7 +231,7 @@ def test_all_threads_end_when_one_says_something_else(recorded: Path, nowhere: C
         ):
             pass
 
-    assert 'said:     "Hello?"' in mismatch(recorded, listen)
+    assert 'actual:   "Hello?"' in mismatch(recorded, listen)
 
 
 # ---- whose exception comes out -------------------------------------------------------------
@@ -213,7 +246,7 @@ def test_an_exception_of_the_block_comes_out(recorded: Path, nowhere: Client) ->
     with pytest.raises(KeyError) as raised:
         stop_in_between()
     if sys.version_info >= (3, 11):
-        assert "left unsaid" in raised.value.__notes__[0]
+        assert "did not send recorded requests" in raised.value.__notes__[0]
 
 
 def test_a_mismatch_that_was_swallowed_comes_out_all_the_same(recorded: Path, nowhere: Client) -> None:
@@ -221,7 +254,7 @@ def test_a_mismatch_that_was_swallowed_comes_out_all_the_same(recorded: Path, no
         with shop(nowhere) as session, suppress(Exception):
             session.ask("Hello?")
 
-    assert 'said:     "Hello?"' in mismatch(recorded, swallow)
+    assert 'actual:   "Hello?"' in mismatch(recorded, swallow)
 
 
 def test_an_exception_that_comes_of_a_mismatch_does_not_hide_it(recorded: Path, nowhere: Client) -> None:
@@ -231,7 +264,7 @@ def test_an_exception_that_comes_of_a_mismatch_does_not_hide_it(recorded: Path, 
                 session.ask("Hello?")
             session.ask("Hello!")  # raises SessionDisconnectedError, because the replay has failed
 
-    assert 'said:     "Hello?"' in mismatch(recorded, go_on)
+    assert 'actual:   "Hello?"' in mismatch(recorded, go_on)
 
 
 def test_a_timeout_of_the_code_under_test_is_its_own(engine: ScriptEngine, tape: Path) -> None:
@@ -257,13 +290,13 @@ def damaged(text: str) -> Iterator[tuple[str, str]]:
     yield "", "not a recording"
     yield "{}\n", "not a recording"
     yield '{"interactions": []}', "not a recording"
-    yield head.replace('"version":1', '"version":2') + "".join(lines) + end, "version 2.*record it anew"
-    yield head, "cut short"
-    yield head + "".join(lines), "cut short"
-    yield text[: len(text) // 2], "cut short|line \\d+ is none"
+    yield head.replace('"version":1', '"version":2') + "".join(lines) + end, "version 2.*record it again"
+    yield head, "truncated"
+    yield head + "".join(lines), "truncated"
+    yield text[: len(text) // 2], "truncated|line \\d+ is not one"
     yield head + "".join(lines[:-1]) + end, "lines are missing"
-    yield head + "".join(lines) + "\ufffd" + end, "cut short|is none"
-    yield head + '{"t":1,"link":1,"?":{}}\n' + "".join(lines[1:]) + end, "line 2 is none"
+    yield head + "".join(lines) + "\ufffd" + end, "truncated|is not one"
+    yield head + '{"t":1,"link":1,"?":{}}\n' + "".join(lines[1:]) + end, "line 2 is not one"
 
 
 def test_a_recording_that_is_not_whole_is_refused(recorded: Path) -> None:

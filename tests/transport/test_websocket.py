@@ -73,9 +73,9 @@ class InterruptedStream(FullStream):
 def test_a_message_that_left_whole_is_sent_even_if_the_answer_to_a_close_is_not() -> None:
     stream: Any = EndingStream()
     stream.transport = transport = WebSocketTransport(stream, 1000)
-    transport.send(b"{}", Deadline(1.0))
+    message = b"{}"
+    transport.send(message, Deadline(1.0))
     assert stream.written == [TEXT]
-    assert not transport.has_partial_message
 
 
 def test_nothing_follows_a_close() -> None:
@@ -93,9 +93,10 @@ def test_nothing_follows_a_close() -> None:
 def test_an_interrupted_sender_sends_what_was_left_for_it() -> None:
     stream: Any = InterruptedStream()
     stream.transport = transport = WebSocketTransport(stream, 1000)
+    message = b"{}"
     with pytest.raises(KeyboardInterrupt):
-        transport.send(b"{}", Deadline(1.0))
-    assert not transport.has_partial_message
+        transport.send(message, Deadline(1.0))
+    assert not transport.has_left(message)
     assert stream.written == [TEXT, CLOSE]
 
 
@@ -115,9 +116,10 @@ def test_a_sender_interrupted_behind_another_frame_leaves_that_frame_alone() -> 
     stream: Any = InterruptedStream()
     stream.transport = transport = WebSocketTransport(stream, 1000)
     transport.enqueue(b"[]")  # as long as the message
+    message = b"{}"
     with pytest.raises(KeyboardInterrupt):
-        transport.send(b"{}", Deadline(1.0))
-    assert not transport.has_partial_message
+        transport.send(message, Deadline(1.0))
+    assert not transport.has_left(message)
     assert stream.written == [TEXT, TEXT, CLOSE]
 
 

@@ -1,4 +1,4 @@
-"""What a model is: something that answers a question piece by piece."""
+"""The interface of a model: a request in, chunks of one step out."""
 
 from __future__ import annotations
 
@@ -8,36 +8,39 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from sessionlib.engine.sessions.cancellation import Stop
 
 __all__ = [
     "Attachment",
+    "CallResult",
+    "Chunk",
     "Emit",
+    "Finish",
+    "FinishReason",
     "Model",
+    "ModelMessage",
     "ModelRequest",
-    "Piece",
+    "Notice",
     "RequestedCall",
-    "Result",
-    "Said",
-    "Text",
-    "Thinking",
+    "TextDelta",
+    "ThinkingDelta",
     "ToolSpec",
-    "pumped",
+    "produce_in_thread",
 ]
 
 
 @dataclass(frozen=True)
-class Text:
-    """A piece of the answer's text."""
+class TextDelta:
+    """A part of the answer's text."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Thinking:
-    """A piece of what the model thinks before it answers."""
+class ThinkingDelta:
+    """A part of what the model thinks before it answers."""
 
     text: str
 
@@ -47,15 +50,48 @@ class RequestedCall:
     """A tool call that the model asks for.
 
     Attributes:
-        tool: The tool's name, as the model gave it.
+        tool: The tool's name, as the model wrote it.
         arguments: Its arguments; the raw text where that was no JSON object.
+        origin: What the model wants to have back beside this call, as JSON; kept with the call and handed to the
+            model again in `CallResult.origin`.
     """
 
     tool: str
     arguments: dict[str, Any] | str
+    origin: dict[str, Any] | None = field(default=None, compare=False, repr=False)
 
 
-Piece = Text | Thinking | RequestedCall
+FinishReason = Literal["length", "content_filter", "refusal", "error"]
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The last chunk of a step that did not end by itself; the turn ends with an error, its text so far is kept.
+
+    Attributes:
+        reason: What ended it.
+        message: The same in one sentence, for the user.
+    """
+
+    reason: FinishReason
+    message: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that users should know about how the answer was made; shown once in a session for each ``kind``.
+
+    Attributes:
+        kind: Identifies the notice, such as "context".
+        text: One sentence.
+    """
+
+    kind: str
+    text: str
+
+
+Chunk = TextDelta | ThinkingDelta | RequestedCall | Finish | Notice
+"""What a model yields."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +100,7 @@ class Attachment:
 
     Attributes:
         size: Its size in bytes.
-        text: Its text, cut to size, or None when it is not a text.
+        text: Its text, truncated, or None when it is not a text.
     """
 
     name: str
@@ -74,12 +110,13 @@ class Attachment:
 
 
 @dataclass(frozen=True)
-class Result:
-    """A call of the past, with what became of it.
+class CallResult:
+    """A past call with its outcome.
 
     Attributes:
         status: "complete", "error" or "denied".
         output: The tool's result, the error, or the reason of the denial.
+        origin: The `RequestedCall.origin` of the call.
     """
 
     call_id: str
@@ -87,10 +124,11 @@ class Result:
     arguments: dict[str, Any]
     status: str
     output: Any
+    origin: dict[str, Any] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
-class Said:
+class ModelMessage:
     """A part of the conversation: what a person wrote, or one step of the model.
 
     Attributes:
@@ -104,7 +142,7 @@ class Said:
     role: str
     text: str = ""
     files: tuple[Attachment, ...] = ()
-    results: tuple[Result, ...] = ()
+    results: tuple[CallResult, ...] = ()
     failure: str = ""
 
 
@@ -127,20 +165,28 @@ class ModelRequest:
 
     Attributes:
         instructions: The agent's.
-        said: The conversation, in order.
+        messages: The conversation, in order.
         tools: The tools it may call.
-        stop: Tells when nobody waits for the answer any more.
+        stop: Cancels the answer, for example because the session was terminated.
     """
 
     instructions: str
-    said: tuple[Said, ...]
+    messages: tuple[ModelMessage, ...]
     tools: tuple[ToolSpec, ...] = ()
     stop: Stop = field(default_factory=Stop)
+
+    @property
+    def said(self) -> tuple[ModelMessage, ...]:
+        """The former name of ``messages``."""
+        return self.messages
 
 
 @runtime_checkable
 class Model(Protocol):
-    """Answers questions; used by many threads at once.
+    """Answers requests; used by many threads at once.
+
+    A model whose ``confirms_tools`` is true is too unreliable to act alone: every call of it waits for a person,
+    those of ``auto_run`` tools too.
 
     Attributes:
         name: What it is called, such as "demo".
@@ -148,8 +194,8 @@ class Model(Protocol):
 
     name: str
 
-    def answer(self, question: ModelRequest) -> Iterator[Piece]:
-        """Gives one step piece by piece; a step that asks for no tool call ends the turn.
+    def answer(self, question: ModelRequest) -> Iterator[Chunk]:
+        """Yields one step as it is made; a step that asks for no tool call ends the turn.
 
         Raises:
             ModelError: It failed; the text says why.
@@ -157,50 +203,22 @@ class Model(Protocol):
         """
 
     def close(self) -> None:
-        """Gives back what the model holds."""
+        """Releases what the model holds."""
 
 
-Emit = Callable[[Piece], bool]
-"""Takes a piece; whether more are wanted."""
+Emit = Callable[[Chunk], bool]
+"""Takes a chunk; returns whether more are wanted."""
 
 _numbers = itertools.count(1)
 
 
-class _ModelPump:
-    def __init__(self, produce: Callable[[Emit], None]) -> None:
-        self._produce = produce
-        self._pieces: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
-        self._wanted = True
-        self.error: BaseException | None = None
+def produce_in_thread(produce: Callable[[Emit], None], stop: Stop, name: str) -> Iterator[Chunk]:
+    """Yields what a producer emits on a thread of its own.
 
-    def run(self) -> None:
-        try:
-            self._produce(self._emit)
-        except BaseException as error:  # noqa: BLE001 - raised where the pieces are taken
-            self.error = error
-        self._pieces.put(None)
-
-    def take(self) -> Piece | None:
-        return self._pieces.get()
-
-    def leave(self) -> None:
-        """Wants no more, and wakes whoever takes."""
-        self._wanted = False
-        self._pieces.put(None)
-
-    def _emit(self, piece: Piece) -> bool:
-        self._pieces.put(piece)
-        return self._wanted
-
-
-def pumped(produce: Callable[[Emit], None], stop: Stop, name: str) -> Iterator[Piece]:
-    """Gives what a producer emits on a thread of its own.
-
-    A producer that is in the middle of something when its turn is stopped is left behind; it ends at its
-    own next step.
+    A producer that is blocked when its turn is stopped is abandoned; it ends at its own next step.
 
     Args:
-        produce: Emits pieces until it has none, or until no more are wanted.
+        produce: Emits chunks until it has none left, or until no more are wanted.
         stop: The turn's.
         name: Of the model, for the thread's name.
 
@@ -208,19 +226,37 @@ def pumped(produce: Callable[[Emit], None], stop: Stop, name: str) -> Iterator[P
         StoppedError: The turn was stopped.
         Exception: What the producer raised.
     """
-    pump = _ModelPump(produce)
+    chunks: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
+    abandoned = threading.Event()
+    failures: list[BaseException] = []
+
+    def emit(chunk: Chunk) -> bool:
+        chunks.put(chunk)
+        return not abandoned.is_set()
+
+    def run() -> None:
+        try:
+            produce(emit)
+        except BaseException as error:  # noqa: BLE001 - raised on the consumer's thread
+            failures.append(error)
+        chunks.put(None)
+
+    def abandon() -> None:
+        abandoned.set()
+        chunks.put(None)  # wakes the consumer
+
     # A daemon, because what it waits for may never come.
-    thread = threading.Thread(target=pump.run, name=f"sessionlib-model-{name}-{next(_numbers)}", daemon=True)
+    thread = threading.Thread(target=run, name=f"sessionlib-model-{name}-{next(_numbers)}", daemon=True)
     thread.start()
-    with stop.calling(pump.leave), contextlib.ExitStack() as leaving:
-        leaving.callback(pump.leave)
-        while (piece := pump.take()) is not None:
-            yield piece
+    with stop.calling(abandon), contextlib.ExitStack() as leaving:
+        leaving.callback(abandon)
+        while (chunk := chunks.get()) is not None:
+            yield chunk
         stop.check()
     thread.join()
-    error, pump.error = pump.error, None
+    error = failures.pop() if failures else None
     try:
         if error is not None:
             raise error
     finally:
-        del error  # it leads to this frame: in a circle, the question would stay until the garbage collector comes by
+        del error  # its traceback leads to this frame: the cycle would keep the request until a garbage collection

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from sessionlib.engine.models.base import ModelRequest, Piece, RequestedCall, Result, Said, Text
+from sessionlib.engine.models.base import CallResult, Chunk, ModelMessage, ModelRequest, RequestedCall, TextDelta
 
 __all__ = ["DemoModel"]
 
@@ -25,12 +25,17 @@ class DemoModel:
 
     name = "demo"
 
-    def answer(self, question: ModelRequest) -> Iterator[Piece]:
-        """Gives the one answer there is to this question."""
-        if question.said[-1].results:
-            yield from _pieces(_introduce(question, "\n".join(_report(result) for result in question.said[-1].results)))
+    def answer(self, question: ModelRequest) -> Iterator[Chunk]:
+        """Returns the one answer there is to this question."""
+        latest = _latest(question.messages)
+        if question.messages[-1].results:
+            details = [_report(result) for result in question.messages[-1].results]
+            # Posts that share the turn with a command get their answer too.
+            others = [said for said in latest if not _COMMAND.search(said.text)]
+            if others:
+                details.append(_quote(others))
+            yield from _pieces(_introduce(question, "\n".join(details)))
             return
-        latest = _latest(question.said)
         commands = _COMMAND.findall("\n".join(said.text for said in latest))
         if commands:
             yield from (_call(name, arguments.strip()) for name, arguments in commands)
@@ -42,16 +47,18 @@ class DemoModel:
 
 
 def _introduce(question: ModelRequest, text: str) -> str:
-    spoken = any(said.role == "assistant" and said.text for said in question.said)
+    spoken = any(said.role == "assistant" and said.text for said in question.messages)
     return text if spoken else f"{INTRODUCTION} {text}"
 
 
-def _latest(said: tuple[Said, ...]) -> list[Said]:
-    latest: list[Said] = []
+def _latest(said: tuple[ModelMessage, ...]) -> list[ModelMessage]:
+    # What the turn has to answer: the posts before its steps with tools.
+    latest: list[ModelMessage] = []
     for item in reversed(said):
-        if item.role != "user":
+        if item.role == "user":
+            latest.insert(0, item)
+        elif latest or not item.results:
             break
-        latest.insert(0, item)
     return latest
 
 
@@ -63,17 +70,17 @@ def _call(name: str, arguments: str) -> RequestedCall:
     return RequestedCall(name, given if isinstance(given, dict) else arguments)
 
 
-def _quote(latest: list[Said]) -> str:
-    text = "\n".join(said.text for said in latest if said.text)
-    if len(text) > _QUOTED_CHARS:
-        text = text[:_QUOTED_CHARS] + "…"
+def _quote(latest: list[ModelMessage]) -> str:
+    # Each message has its share, so that the answer to several contains every one of them.
+    texts = [said.text if len(said.text) <= _QUOTED_CHARS else said.text[:_QUOTED_CHARS] + "…" for said in latest]
+    text = "\n".join(filter(None, texts))
     files = [f"{file.name} ({file.mime_type}, {file.size} bytes)" for said in latest for file in said.files]
-    told = [f'You said: "{text}"'] if text else []
-    told += [f"You sent: {', '.join(files)}"] if files else []
-    return ". ".join(told) or "You said nothing."
+    details = [f'You said: "{text}"'] if text else []
+    details += [f"You sent: {', '.join(files)}"] if files else []
+    return ". ".join(details) or "You said nothing."
 
 
-def _report(result: Result) -> str:
+def _report(result: CallResult) -> str:
     if result.status == "denied":
         return f"The call of {result.tool} was denied" + (f": {result.output}" if result.output else ".")
     output = result.output if isinstance(result.output, str) else json.dumps(result.output, ensure_ascii=False)
@@ -82,11 +89,11 @@ def _report(result: Result) -> str:
     return f"{result.tool} gave: {output}"
 
 
-def _pieces(text: str) -> Iterator[Text]:
+def _pieces(text: str) -> Iterator[TextDelta]:
     # The words, and what blanks are left at the end.
     end = 0
     for match in _PIECE.finditer(text):
         end = match.end()
-        yield Text(match.group())
+        yield TextDelta(match.group())
     if text[end:]:
-        yield Text(text[end:])
+        yield TextDelta(text[end:])

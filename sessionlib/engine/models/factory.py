@@ -12,7 +12,7 @@ __all__ = ["make_model"]
 
 
 def make_model(named: str | Model) -> Model:
-    """Gives the model of a name.
+    """Returns the model of a name.
 
     Args:
         named: "demo"; "local", or "local:" and the path of a GGUF file; "openai:" and a model of the

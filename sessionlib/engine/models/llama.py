@@ -22,7 +22,16 @@ from typing import Any
 
 from sessionlib._util.optional import ByteBar
 from sessionlib.engine.errors import ModelError
-from sessionlib.engine.models.base import Emit, ModelRequest, Piece, RequestedCall, Said, Text, ToolSpec, pumped
+from sessionlib.engine.models.base import (
+    Chunk,
+    Emit,
+    ModelMessage,
+    ModelRequest,
+    RequestedCall,
+    TextDelta,
+    ToolSpec,
+    produce_in_thread,
+)
 
 __all__ = ["LocalModel", "pull", "weights_path"]
 
@@ -40,7 +49,7 @@ Progress = Callable[[int, int], object]
 
 
 def weights_path() -> Path:
-    """Gives the place of the weights: the user's cache directory."""
+    """Returns the place of the weights: the user's cache directory."""
     home = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_CACHE_HOME")
     return Path(home or Path.home() / ".cache") / "sessionlib" / "models" / Path(_MEMBER).name
 
@@ -151,6 +160,8 @@ class LocalModel:
     Args:
         path: The weights; those of `sessionlib.engine.models.llama.pull` when not given.
         threads: CPU threads it uses; all but one when not given.
+        confirms_tools: Whether every tool call waits for a person, those of ``auto_run`` tools too: so small a
+            model calls tools on a whim.
 
     Raises:
         ModelError: ``xllamacpp`` is not installed, or the weights are not there or cannot be loaded.
@@ -158,7 +169,10 @@ class LocalModel:
 
     name = "local"
 
-    def __init__(self, path: str | Path | None = None, *, threads: int | None = None) -> None:
+    def __init__(
+        self, path: str | Path | None = None, *, threads: int | None = None, confirms_tools: bool = True
+    ) -> None:
+        self.confirms_tools = confirms_tools
         weights = Path(path) if path is not None else weights_path()
         if not weights.is_file():
             how = "fetch them with: sessionlib models pull" if path is None else "check the path"
@@ -185,9 +199,9 @@ class LocalModel:
             self._folder.cleanup()
             raise ModelError(f"the weights {weights} cannot be loaded: {error}") from error
 
-    def answer(self, question: ModelRequest) -> Iterator[Piece]:
-        """Gives one step: a tool call, or a text as it is made."""
-        return pumped(lambda emit: self._produce(question, emit), question.stop, "local")
+    def answer(self, question: ModelRequest) -> Iterator[Chunk]:
+        """Returns one step: a tool call, or a text as it is made."""
+        return produce_in_thread(lambda emit: self._produce(question, emit), question.stop, "local")
 
     def close(self) -> None:
         """Unloads the weights."""
@@ -203,12 +217,12 @@ class LocalModel:
 
     def _take_step(self, question: ModelRequest, messages: list[dict[str, str]], emit: Emit) -> None:
         # Once it has called a tool, it answers: left to itself it would call on and on.
-        if question.tools and not question.said[-1].results:
+        if question.tools and not question.messages[-1].results:
             offer = self._choose(messages, question.tools)
             if offer is not None:
                 emit(RequestedCall(offer.name, self._fill_in(messages, offer)))
                 return
-        self._complete(messages, lambda text: emit(Text(text)), max_tokens=_ANSWER_TOKENS)
+        self._complete(messages, lambda text: emit(TextDelta(text)), max_tokens=_ANSWER_TOKENS)
 
     def _choose(self, messages: list[dict[str, str]], offers: tuple[ToolSpec, ...]) -> ToolSpec | None:
         listed = "\n".join(f"- {offer.name}: {offer.description}" for offer in offers)
@@ -269,9 +283,9 @@ class _TooLongError(ModelError):
 
 def _failure(chunk: Any) -> ModelError:
     error = chunk.get("error") if isinstance(chunk, dict) else None
-    told = error if isinstance(error, dict) else {"message": str(chunk)[:300]}
-    kind = _TooLongError if told.get("type") == "exceed_context_size_error" else ModelError
-    return kind(f"The local model failed: {told.get('message')}")
+    details = error if isinstance(error, dict) else {"message": str(chunk)[:300]}
+    kind = _TooLongError if details.get("type") == "exceed_context_size_error" else ModelError
+    return kind(f"The local model failed: {details.get('message')}")
 
 
 def _spare_threads() -> int:
@@ -281,7 +295,7 @@ def _spare_threads() -> int:
 def _messages(question: ModelRequest, chars: int) -> list[dict[str, str]]:
     messages: list[dict[str, str]] = []
     room = chars
-    for said in reversed(question.said):
+    for said in reversed(question.messages):
         content = _content(said)[:chars]
         room -= len(content)
         if messages and room < 0:
@@ -291,12 +305,12 @@ def _messages(question: ModelRequest, chars: int) -> list[dict[str, str]]:
             messages[0]["content"] = f"{content}\n{messages[0]['content']}"
         else:
             messages.insert(0, {"role": said.role, "content": content})
-    if question.said[-1].results:
+    if question.messages[-1].results:
         messages.append({"role": "user", "content": "Answer my question with this result."})
     return [{"role": "system", "content": question.instructions or _INSTRUCTIONS}, *messages]
 
 
-def _content(said: Said) -> str:
+def _content(said: ModelMessage) -> str:
     if said.failure:
         return "I could not answer."
     files = [f"File {file.name}:\n{(file.text or '(not a text)')[:_FILE_CHARS]}" for file in said.files]

@@ -1,41 +1,60 @@
 """Models behind any OpenAI-compatible endpoint: ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY``.
 
 Three tries with jitter, as long as nothing of the answer has come; redirects are not followed, so that
-the key goes nowhere else; what the endpoint says is told with the key taken out.
+the key goes nowhere else; the key is removed from what the endpoint reports. The transport is the ``openai``
+package's; the answer is read by `ChatStream`, because the package's own reader fails on what many endpoints send.
 """
 
 from __future__ import annotations
 
 import contextlib
+import email.utils
+import hashlib
 import json
+import math
 import os
+import re
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sessionlib._util.timing import Backoff
+from sessionlib._util.retry import Backoff
 from sessionlib.engine.errors import ModelError
 from sessionlib.engine.models.base import (
     Attachment,
+    CallResult,
+    Chunk,
     Emit,
+    ModelMessage,
     ModelRequest,
-    Piece,
+    Notice,
     RequestedCall,
-    Said,
-    Text,
-    Thinking,
-    pumped,
+    produce_in_thread,
 )
+from sessionlib.engine.models.chat_stream import ChatStream, EndpointError, events_of
 from sessionlib.engine.sessions.cancellation import Stop
 
 __all__ = ["OpenAIModel"]
 
 _TRIES = 3
-_RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-_LONGEST_WAIT = 20.0
-_TOLD_CHARS = 300
-_ARGUMENT_CHARS = 1_000_000
+# As the openai package retries, and 425 (too early); 529 is "overloaded".
+_RETRIED = frozenset({408, 409, 425, 429})
+_LONGEST_WAIT = 60.0
+_MESSAGE_CHARS = 300
+# How endpoints say that a request has more tokens than the model takes (OpenAI, vLLM, llama.cpp, Gemini ...).
+_TOO_LONG = re.compile(
+    r"context_length_exceeded|exceed_context_size|maximum context length|context (window|size|length)|"
+    r"prompt is too long|input is too long|too many (input )?tokens|input token count|reduce the length|max_model_len",
+    re.IGNORECASE,
+)
+_TOO_LONG_STATUSES = frozenset({400, 413, 422, 500})
+_LEFT_OUT = Notice(
+    "context", "Older messages of this session were left out: with them the model's context is too long."
+)
+_EMPTY = "(no answer)"
+_NO_HEADERS: Mapping[str, str] = {}
 
 
 class OpenAIModel:
@@ -45,7 +64,7 @@ class OpenAIModel:
         model: The endpoint's name for it.
         base_url: The endpoint; else ``OPENAI_BASE_URL``, else OpenAI's own.
         api_key: The key; else ``OPENAI_API_KEY``.
-        timeout: Seconds the endpoint may be silent.
+        timeout: Seconds without a byte after which the endpoint counts as dead.
 
     Raises:
         ModelError: The ``openai`` package is not installed, or there is no key.
@@ -62,6 +81,10 @@ class OpenAIModel:
         self._model = model
         self._openai = openai
         base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+        # What one endpoint wants back, another may refuse. Hashed, because a URL may hold a password.
+        self._endpoint = hashlib.sha256(f"{base_url} {model}".encode()).hexdigest()[:16]
+        # The most characters of a conversation that were not refused as too long, once some were; None before.
+        self._room: int | None = None
         # Endpoints of one's own often need no key; OpenAI's does.
         self._key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if base_url else "")
         if not self._key:
@@ -79,56 +102,100 @@ class OpenAIModel:
     def __repr__(self) -> str:
         return f"<OpenAIModel {self._model}>"
 
-    def answer(self, question: ModelRequest) -> Iterator[Piece]:
-        """Gives one step as the endpoint streams it."""
-        return pumped(lambda emit: self._produce(question, emit), question.stop, "openai")
+    def answer(self, question: ModelRequest) -> Iterator[Chunk]:
+        """Yields one step as the endpoint streams it."""
+        return produce_in_thread(lambda emit: self._produce(question, emit), question.stop, "openai")
 
     def close(self) -> None:
         """Closes the connections to the endpoint."""
         self._client.close()
 
     def _produce(self, question: ModelRequest, emit: Emit) -> None:
+        turns = _turns(question.messages)
+        kept = turns if self._room is None else _newest(turns, self._room)
+        while True:
+            try:
+                self._try(question, sum(kept, ()), emit, left_out=len(kept) < len(turns))
+                return
+            except _ContextExceededError:
+                if len(kept) == 1:
+                    raise ModelError("The conversation's last turn is too long for the model.") from None
+            # Half as much, and at least one turn less; the endpoint's limit is in tokens, which only it can count.
+            self._room = sum(map(_size, kept)) // 2
+            kept = _newest(kept[1:], self._room)
+
+    def _try(self, question: ModelRequest, messages: tuple[ModelMessage, ...], emit: Emit, *, left_out: bool) -> None:
         backoff = Backoff(base=1.0, cap=8.0)
         for tries_left in reversed(range(_TRIES)):
-            emitted: list[Piece] = []
+            emitted = False
 
-            def keep(piece: Piece, emitted: list[Piece] = emitted) -> bool:
-                emitted.append(piece)
-                return emit(piece)
+            def keep(chunk: Chunk) -> bool:
+                nonlocal emitted
+                if not emitted and left_out:
+                    emit(_LEFT_OUT)
+                emitted = True
+                return emit(chunk)
 
             try:
-                self._stream(question, keep)
+                self._stream(question, messages, keep)
                 return
-            except self._openai.OpenAIError as error:
-                wait = backoff.next_delay(_retry_after(error))
-                if emitted or not tries_left or not _may_pass(error) or wait > _LONGEST_WAIT:
-                    raise ModelError(self._describe(error)) from None
+            except EndpointError as error:
+                failure: Exception = error
+                text, status, headers = str(error), error.status, _NO_HEADERS
             except ModelError:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever a broken answer makes the libraries raise
-                raise ModelError(f"The model's endpoint gave a broken answer ({type(error).__name__}).") from None
+            except Exception as error:  # noqa: BLE001 - also what a broken answer makes the libraries raise
+                failure = error
+                text, status = str(error), getattr(error, "status_code", None)
+                headers = getattr(getattr(error, "response", None), "headers", None) or _NO_HEADERS
+            if question.stop.stopped:
+                return
+            if not emitted and (status in _TOO_LONG_STATUSES or status is None) and _TOO_LONG.search(text):
+                raise _ContextExceededError
+            wait = backoff.next_delay(_retry_after(headers))
+            if emitted or not tries_left or wait > _LONGEST_WAIT or not _may_pass(failure, status, headers):
+                raise ModelError(self._describe(failure)) from None
             _sleep(wait, question.stop)
 
-    def _stream(self, question: ModelRequest, emit: Emit) -> None:
-        calls: dict[int, dict[str, str]] = {}
-        finished = False
-        stream = self._client.chat.completions.create(**self._request(question))
-        with stream, question.stop.calling(lambda: _cut(stream)):
-            for choice in (choice for chunk in stream for choice in chunk.choices[:1]):
-                finished = finished or choice.finish_reason is not None
-                if not _take(choice.delta, calls, emit):
+    def _stream(self, question: ModelRequest, messages: Sequence[ModelMessage], emit: Emit) -> None:
+        reader = ChatStream([tool.name for tool in question.tools])
+        completions = self._client.chat.completions.with_streaming_response
+        with completions.create(**self._request(question, messages)) as response:
+            network = response.http_response.extensions.get("network_stream")
+            with question.stop.calling(lambda: _disconnect(network)):
+                for event in events_of(response.iter_bytes()):
+                    for chunk in reader.feed(event):
+                        if not emit(chunk):
+                            return
+                if question.stop.stopped:
                     return
-        if not finished and not question.stop.stopped:
-            raise ModelError("The model's answer was cut short.")
-        for _, call in sorted(calls.items()):
-            emit(RequestedCall(call["name"], _arguments(call["arguments"])))
+                for chunk in reader.finish():
+                    emit(self._with_endpoint(chunk))
 
-    def _request(self, question: ModelRequest) -> dict[str, Any]:
+    def _with_endpoint(self, chunk: Chunk) -> Chunk:
+        if not isinstance(chunk, RequestedCall) or chunk.origin is None:
+            return chunk
+        return RequestedCall(chunk.tool, chunk.arguments, {"endpoint": self._endpoint, **chunk.origin})
+
+    # ---- the request -----------------------------------------------------------------------
+
+    def _request(self, question: ModelRequest, conversation: Sequence[ModelMessage]) -> dict[str, Any]:
         messages: list[dict[str, Any]] = []
         if question.instructions:
             messages.append({"role": "system", "content": question.instructions})
-        for said in question.said:
-            messages += _messages(said)
+        for item in conversation:
+            for message in self._messages(item):
+                last = messages[-1] if messages else None
+                # Mistral, Gemma's template and others insist that user and assistant take turns.
+                if last is not None and last["role"] == message["role"] != "tool" and "tool_calls" not in last:
+                    text = "\n\n".join(filter(None, (last["content"], message["content"])))
+                    last.update(message, content=text or None)
+                else:
+                    messages.append(message)
+        for message in messages:
+            # Anthropic and Bedrock refuse a blank text; only beside tool calls may it be left out.
+            if not message["content"] and message["role"] != "system":
+                message["content"] = None if message.get("tool_calls") else _EMPTY
         request: dict[str, Any] = {"model": self._model, "messages": messages, "stream": True}
         if question.tools:
             request["tools"] = [
@@ -140,94 +207,133 @@ class OpenAIModel:
             ]
         return request
 
+    def _messages(self, item: ModelMessage) -> Iterator[dict[str, Any]]:
+        if item.failure:
+            yield {"role": "assistant", "content": f"[I could not answer: {item.failure}]"}
+            return
+        if item.role == "user":
+            yield {"role": "user", "content": "\n\n".join([item.text, *map(_file_text, item.files)]).strip()}
+            return
+        message: dict[str, Any] = {"role": "assistant", "content": item.text}
+        origins = [result.origin or {} for result in item.results]
+        origins = [origin if origin.get("endpoint") == self._endpoint else {} for origin in origins]
+        if item.results:
+            message |= next((origin["message"] for origin in origins if "message" in origin), {})
+            message["tool_calls"] = list(map(_call_message, item.results, origins))
+        yield message
+        for result, origin in zip(item.results, origins, strict=True):
+            output = result.output if isinstance(result.output, str) else json.dumps(result.output)
+            content = {"error": f"Error: {output}", "denied": f"The user denied this call. {output}"}.get(
+                result.status, output
+            )
+            yield {"role": "tool", "tool_call_id": _call_id(result, origin), "content": content or "(empty)"}
+
     def _describe(self, error: Exception) -> str:
-        status = getattr(error, "status_code", None)
-        if isinstance(error, self._openai.APITimeoutError):
+        status = error.status if isinstance(error, EndpointError) else getattr(error, "status_code", None)
+        if _is_timeout(error):
             return "The model's endpoint did not answer in time."
-        if isinstance(error, self._openai.APIConnectionError):
+        if isinstance(error, self._openai.APIConnectionError) or _is_transport(error):
             return "The model's endpoint cannot be reached."
         if status in (401, 403):
             return f"The model's endpoint refused the key ({status})."
-        told = str(error).replace(self._key, "***")[:_TOLD_CHARS]
-        return f"The model's endpoint failed ({status}): {told}" if status else f"The model's endpoint failed: {told}"
+        if not isinstance(error, (EndpointError, self._openai.OpenAIError)):
+            return f"The model's endpoint sent a broken answer ({type(error).__name__})."
+        text = str(error).replace(self._key, "***")[:_MESSAGE_CHARS]
+        return f"The model's endpoint failed ({status}): {text}" if status else f"The model's endpoint failed: {text}"
 
 
-def _take(delta: Any, calls: dict[int, dict[str, str]], emit: Emit) -> bool:
-    # Whether more is wanted.
-    thought = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
-    if isinstance(thought, str) and not emit(Thinking(thought)):
-        return False
-    for part in delta.tool_calls or ():
-        call = calls.setdefault(part.index, {"name": "", "arguments": ""})
-        call["name"] += (part.function and part.function.name) or ""
-        call["arguments"] += (part.function and part.function.arguments) or ""
-        if len(call["arguments"]) > _ARGUMENT_CHARS:
-            raise ModelError("The model's tool call is too long.")
-    return emit(Text(delta.content)) if delta.content else True
+class _ContextExceededError(Exception):
+    """The endpoint refused a conversation that has more tokens than the model takes."""
 
 
-def _messages(said: Said) -> Iterator[dict[str, Any]]:
-    if said.failure:
-        yield {"role": "assistant", "content": f"[I could not answer: {said.failure}]"}
-        return
-    if said.role == "user":
-        yield {"role": "user", "content": "\n\n".join([said.text, *map(_shown, said.files)]).strip()}
-        return
-    # An empty answer is one too; only beside tool calls may it be left out.
-    message: dict[str, Any] = {"role": "assistant", "content": said.text or (None if said.results else "")}
-    if said.results:
-        message["tool_calls"] = [
-            {
-                "id": result.call_id,
-                "type": "function",
-                "function": {"name": result.tool, "arguments": json.dumps(result.arguments)},
-            }
-            for result in said.results
-        ]
-    yield message
-    for result in said.results:
-        output = result.output if isinstance(result.output, str) else json.dumps(result.output)
-        told = {"error": f"Error: {output}", "denied": f"The user denied this call. {output}"}.get(
-            result.status, output
-        )
-        yield {"role": "tool", "tool_call_id": result.call_id, "content": told}
+def _turns(messages: Sequence[ModelMessage]) -> list[tuple[ModelMessage, ...]]:
+    """Divides a conversation into turns: a user's messages, and the steps of their answer."""
+    turns: list[tuple[ModelMessage, ...]] = []
+    for number, message in enumerate(messages):
+        if not turns or (message.role == "user" and messages[number - 1].role != "user"):
+            turns.append(())
+        turns[-1] += (message,)
+    return turns
 
 
-def _shown(file: Attachment) -> str:
+def _size(turn: Sequence[ModelMessage]) -> int:
+    texts = [text for message in turn for text in (message.text, *(file.text or "" for file in message.files))]
+    return sum(map(len, texts)) + sum(len(str(result.output)) for message in turn for result in message.results)
+
+
+def _newest(turns: list[tuple[ModelMessage, ...]], room: int) -> list[tuple[ModelMessage, ...]]:
+    kept = turns[-1:]
+    for turn in reversed(turns[:-1]):
+        if sum(map(_size, kept)) + _size(turn) > room:
+            break
+        kept.insert(0, turn)
+    return kept
+
+
+def _call_id(result: CallResult, origin: Mapping[str, Any]) -> str:
+    # Nine letters and digits are an id that every endpoint accepts: Mistral takes no others.
+    return str(origin.get("id") or hashlib.sha256(result.call_id.encode()).hexdigest()[:9])
+
+
+def _call_message(result: CallResult, origin: Mapping[str, Any]) -> dict[str, Any]:
+    # A model may call what it was never offered; endpoints answer 400 to a name of another form.
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", result.tool)[:64] or "unknown"
+    return {
+        **origin.get("extra", {}),
+        "id": _call_id(result, origin),
+        "type": "function",
+        "function": {"name": name, "arguments": json.dumps(result.arguments)},
+    }
+
+
+def _file_text(file: Attachment) -> str:
     head = f"[file {file.name}, {file.mime_type}, {file.size} bytes]"
     return head if file.text is None else f"{head}\n{file.text}"
 
 
-def _arguments(text: str) -> dict[str, Any] | str:
+def _is_timeout(error: Exception) -> bool:
+    # By name: the package has changed its HTTP library before, and an answer's body raises that library's errors.
+    return any("Timeout" in kind.__name__ for kind in type(error).__mro__)
+
+
+def _is_transport(error: Exception) -> bool:
+    return any(kind.__name__ == "TransportError" for kind in type(error).__mro__)
+
+
+def _may_pass(error: Exception, status: int | None, headers: Mapping[str, str]) -> bool:
+    """Returns whether another try may succeed, as the openai package sees it."""
+    if headers.get("x-should-retry") in ("true", "false"):
+        return headers["x-should-retry"] == "true"
+    if "insufficient_quota" in str(error):
+        return False
+    if status is None:  # connection refused or lost, timed out, or an error within the answer
+        return isinstance(error, EndpointError) or hasattr(error, "request") or _is_transport(error)
+    return status in _RETRIED or status >= 500
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Returns the seconds that an endpoint asks to wait: milliseconds, seconds, or until a date."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name, "")
+        with contextlib.suppress(ValueError):
+            seconds = float(value) * unit
+            if math.isfinite(seconds):
+                return max(0.0, seconds)
     try:
-        value = json.loads(text or "{}")
-    except ValueError:
-        return text
-    return value if isinstance(value, dict) else text
-
-
-def _may_pass(error: Exception) -> bool:
-    # A status that may change, or no status at all: refused, cut, timed out.
-    status = getattr(error, "status_code", None)
-    return status in _RETRIED if status is not None else hasattr(error, "request")
-
-
-def _retry_after(error: Exception) -> float:
-    response = getattr(error, "response", None)
-    told = response.headers.get("retry-after", "") if response is not None else ""
-    return float(told) if told.isdigit() else 0.0
+        return max(0.0, email.utils.parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def _sleep(seconds: float, stop: Stop) -> None:
-    woken = threading.Event()
-    with stop.calling(woken.set):
-        woken.wait(seconds)
+    stopped = threading.Event()
+    with stop.calling(stopped.set):
+        stopped.wait(seconds)
     stop.check()
 
 
-def _cut(stream: Any) -> None:
+def _disconnect(network: Any) -> None:
     # Closing a socket does not wake the thread that reads from it; shutting it down does.
-    network = stream.response.extensions.get("network_stream")
     sock = network.get_extra_info("socket") if network is not None else None
     if sock is not None:
         with contextlib.suppress(OSError):  # it has ended already

@@ -55,9 +55,9 @@ class Authenticator:
         self._failures: deque[float] = deque(maxlen=failures_per_minute)
 
     def __repr__(self) -> str:
-        return f"<Guard of port {self._port}>"
+        return f"<Authenticator of port {self._port}>"
 
-    def answer_to(self, authority: str) -> None:
+    def allow_host(self, authority: str) -> None:
         """Lets a further Host pass, such as that of a proxy, which has a port of its own."""
         self._authorities.add(authority.lower())
 
@@ -72,7 +72,7 @@ class Authenticator:
         if len(hosts) != 1:
             raise HttpError(400, "a request needs exactly one Host")
         if not self._is_ours(hosts[0]):
-            raise HttpError(403, "the engine does not answer to this Host")
+            raise HttpError(403, "this Host is not allowed: name it in allowed_hosts, or serve with --allow-host NAME")
         if any(origin not in self._origins for origin in request.header_values("origin")):
             raise HttpError(403, "the engine does not answer to this Origin")
         self._check_key(request)

@@ -1,4 +1,4 @@
-"""One client's WebSocket connection: its frames in, each answered, and the sessions it hears."""
+"""One client's WebSocket connection: its frames in, each answered, and the sessions it receives."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ class ClientConnection:
         handler = self._handlers.get(frame_type) if isinstance(frame_type, str) else None
         if handler is None:
             known = f"a frame is an object whose type is one of {', '.join(self._handlers)}"
-            told = frame_type[:80] if isinstance(frame_type, str) else None
-            self._reply(frames.error(known, told, code="bad_frame"))
+            details = frame_type[:80] if isinstance(frame_type, str) else None
+            self._reply(frames.error(known, details, code="bad_frame"))
             return
         try:
             handler(frame)

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 request, read strictly, and its answer. The connection is closed after it.
+"""One HTTP/1.1 or 1.0 request, read strictly, and its answer. The connection is closed after it.
 
 One request a connection leaves no room for smuggling a second one behind it; what is ambiguous (bare
 line feeds, folded headers, two lengths, chunked bodies) is refused instead of guessed at.
@@ -64,12 +64,12 @@ class Request:
     rest: bytes = field(repr=False)
 
     def header(self, name: str) -> str | None:
-        """Gives a header's only value, or None; ``name`` is in lower case."""
+        """Returns a header's only value, or None; ``name`` is in lower case."""
         values = self.header_values(name)
         return values[0] if values else None
 
     def header_values(self, name: str) -> list[str]:
-        """Gives all values of a header; ``name`` is in lower case."""
+        """Returns all values of a header; ``name`` is in lower case."""
         return [value for key, value in self.headers if key == name]
 
 
@@ -210,7 +210,9 @@ def _parse_line(line: bytes) -> tuple[str, str, dict[str, str]]:
     if match is None:
         raise HttpError(400, "the request line is malformed")
     method, target, version = match.groups()
-    if version != b"1.1":
+    # Reverse proxies speak 1.0 to what is behind them unless they are told otherwise; the connection ends with
+    # the answer in either version.
+    if version not in (b"1.0", b"1.1"):
         raise HttpError(505, "this version of HTTP is not spoken here")
     path, _, query = target.decode("ascii").partition("?")
     return method.decode("ascii"), unquote(path, errors="replace"), dict(parse_qsl(query, keep_blank_values=True))

@@ -68,7 +68,7 @@ class Rest:
         ]
 
     def find(self, request: Request) -> tuple[Handler, RouteCall]:
-        """Gives what answers a request, before its body is read.
+        """Returns what answers a request, before its body is read.
 
         Raises:
             HttpError: There is no such route (404), not with this method (405), or the body would not be
@@ -107,8 +107,8 @@ class Rest:
             raise HttpError(400, "id or name is missing")
         found = self._store.objects.find(call.kind, call.query.get("id"), call.query.get("name"))
         if found is None:
-            told = call.query.get("id") or call.query.get("name") or ""
-            raise HttpError(404, f"there is no {call.kind} {told[:80]}")
+            details = call.query.get("id") or call.query.get("name") or ""
+            raise HttpError(404, f"there is no {call.kind} {details[:80]}")
         return Response.json({"object": self._shown(*found)})
 
     def _list(self, call: RouteCall) -> Response:
@@ -231,7 +231,7 @@ def _checked(kind: str, fields: Json) -> Json:
 
 
 def _number(query: Mapping[str, str], name: str, default: int) -> int:
-    told = query.get(name, str(default))
-    if not re.fullmatch(r"\d{1,9}", told):
+    details = query.get(name, str(default))
+    if not re.fullmatch(r"\d{1,9}", details):
         raise HttpError(400, f"{name} is a whole number")
-    return int(told)
+    return int(details)

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 
 from sessionlib._util.timing import Deadline
-from sessionlib.net.readiness import wait_writable
+from sessionlib.net.sockets import wait_any, wait_writable
 
 __all__ = ["Flusher", "SendQueue", "close_frame", "text_frame"]
 
@@ -18,12 +18,12 @@ TRY_AGAIN_LATER = 1013
 
 
 def text_frame(payload: bytes) -> bytes:
-    """Gives a text message as a server's one unmasked frame (RFC 6455, 5.2), the same for every client."""
+    """Returns a text message as a server's one unmasked frame (RFC 6455, 5.2), the same for every client."""
     return _header(0x81, len(payload)) + payload
 
 
 def close_frame(code: int, reason: str) -> bytes:
-    """Gives a close frame; a reason over 123 bytes is cut."""
+    """Returns a close frame; a reason over 123 bytes is cut."""
     payload = code.to_bytes(2, "big") + reason.encode()[:123].decode(errors="ignore").encode()
     return _header(0x88, len(payload)) + payload
 
@@ -110,7 +110,7 @@ class SendQueue:
         """Waits until everything is sent, the connection is gone, or the time is over."""
         deadline = Deadline(timeout)
         while (self._queue or self._sending) and not deadline.expired:
-            if wait_writable([self.sock], 0.05):
+            if wait_writable(self.sock, Deadline(0.05)):
                 self.flush()
 
     def abort(self) -> None:
@@ -167,7 +167,8 @@ class Flusher:
     def _run(self) -> None:
         while (outlets := self._waiting()) is not None:
             # New outlets are looked at after this wait, hence its length.
-            ready = {sock.fileno() for sock in wait_writable([outlet.sock for outlet in outlets], 0.05)}
+            writable = wait_any(Deadline(0.05), writable=[outlet.sock for outlet in outlets])
+            ready = {sock.fileno() for sock in writable}
             for outlet in outlets:
                 if outlet.overdue:
                     self._drop(outlet)

@@ -16,7 +16,7 @@ from sessionlib.engine.server.routes import Rest
 from sessionlib.engine.server.send_queue import Flusher, SendQueue
 from sessionlib.engine.server.websocket import WebSocket, accept
 from sessionlib.engine.sessions.registry import SessionRegistry
-from sessionlib.net.listener import TcpListener
+from sessionlib.net.listener import ThreadedServer
 
 __all__ = ["SESSION_PATH", "Server"]
 
@@ -48,7 +48,7 @@ class Server:
         # Protects the set of clients.
         self._lock = threading.Lock()
         self._peers: set[ClientConnection] = set()
-        self._listener = TcpListener(host, port, self._serve, limits.connections)
+        self._listener = ThreadedServer(host, port, self._serve, limits.connections)
         self.port = self._listener.port
         self._flusher = Flusher(str(self.port))
 

@@ -21,7 +21,7 @@ from sessionlib._util.timing import Deadline
 from sessionlib.engine.limits import Limits
 from sessionlib.engine.server.http import HttpError
 from sessionlib.engine.server.send_queue import SendQueue, close_frame
-from sessionlib.net.readiness import wait_readable
+from sessionlib.net.sockets import wait_readable
 
 __all__ = ["WebSocket", "accept"]
 
@@ -109,7 +109,7 @@ class WebSocket:
         self._waiting = False
 
     def messages(self) -> Iterator[bytes]:
-        """Gives the client's messages until the connection ends, whoever ends it."""
+        """Returns the client's messages until the connection ends, whoever ends it."""
         data: bytes | None = b""
         while data is not None:
             if data:
@@ -127,7 +127,7 @@ class WebSocket:
         while not deadline.expired and self._sock.fileno() != -1:
             # In this order: what is not readable any more was taken by the reader, which waits again only
             # when it is done with it.
-            if not wait_readable([self._sock], 0.0) and self._waiting:
+            if not wait_readable(self._sock, Deadline(0.0)) and self._waiting:
                 return
             time.sleep(0.001)
 
@@ -160,7 +160,7 @@ class WebSocket:
         silence = Deadline(3 * self._limits.silence_seconds)
         while not silence.expired:
             self._waiting = True
-            ready = wait_readable([self._sock], self._limits.silence_seconds)
+            ready = wait_readable(self._sock, Deadline(self._limits.silence_seconds))
             self._waiting = False
             if ready:
                 try:

@@ -1,7 +1,8 @@
-"""Who hears a session, and what somebody who joins has to be told."""
+"""Who receives a session, and what somebody who joins has to be told."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterable
 from typing import Protocol
@@ -19,7 +20,7 @@ _SETTLE_SECONDS = 0.25
 
 
 class Subscriber(Protocol):
-    """Somebody who hears a session's frames; `put` is called under a lock and only queues."""
+    """Somebody who receives a session's frames; `put` is called under a lock and only queues."""
 
     def put(self, data: bytes) -> None:
         """Queues a frame."""
@@ -86,7 +87,7 @@ class Broadcaster:
     def settle(self, but: Subscriber) -> None:
         """Waits a moment for what the other clients have said so far to be done.
 
-        A client that lost its link, or left without waiting, and is back on a new one finds what it
+        A client that lost its connection, or left without waiting, and is back on a new one finds what it
         said on the old one.
         """
         with self._lock:
@@ -96,7 +97,7 @@ class Broadcaster:
             subscriber.settle(deadline)
 
     def close(self, frame: Json, by: Subscriber) -> None:
-        """Tells everybody, and ``by`` in any case, one last frame; nobody hears anything after it."""
+        """Tells everybody, and ``by`` in any case, one last frame; nobody receives anything after it."""
         data = encode(frame)
         with self._lock:
             heard = list({id(subscriber): subscriber for subscriber in (*self._subscribers, by)}.values())
@@ -106,7 +107,7 @@ class Broadcaster:
                 subscriber.put(data)
         _flush(heard)
 
-    # ---- what everybody hears ----------------------------------------------------------------
+    # ---- what everybody receives ----------------------------------------------------------------
 
     def publish(self, frame: Json) -> None:
         """Tells everybody."""
@@ -123,7 +124,7 @@ class Broadcaster:
         _flush(heard)
 
     def conclude(self, turn_id: str, following: str | None) -> list[Subscriber]:
-        """Tells everybody that a turn has ended; gives whom to flush.
+        """Tells everybody that a turn has ended; returns whom to flush.
 
         Args:
             turn_id: The turn.
@@ -171,7 +172,7 @@ class Broadcaster:
             self._streamed = None
 
     def streamed(self) -> tuple[str, str] | None:
-        """Gives id and text so far of the message that is being streamed, or None."""
+        """Returns id and text so far of the message that is being streamed, or None."""
         with self._lock:
             return None if self._streamed is None else (self._streamed[0], "".join(self._streamed[1]))
 
@@ -193,8 +194,13 @@ class Broadcaster:
 
 
 def encode(frame: Json) -> bytes:
-    """Gives a frame as it goes to every client."""
-    return text_frame(codec.dumps(frame))
+    """Returns a frame as it is sent to every client."""
+    try:
+        return text_frame(codec.dumps(frame))
+    except (TypeError, ValueError):
+        # Half of a surrogate pair, which has no UTF-8: some models split an emoji over two deltas. Escaped, it is
+        # legal JSON, and the client joins the halves.
+        return text_frame(json.dumps(frame).encode())
 
 
 def terminated_error(session_id: str) -> RefusedError:

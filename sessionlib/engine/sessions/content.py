@@ -12,10 +12,12 @@ from sessionlib.engine.store.records import Json, StoredCall, new_id
 from sessionlib.engine.store.sessions import File
 from sessionlib.engine.tools import Outcome
 
-__all__ = ["USER", "ApprovalAnswer", "Posting", "read_answer", "read_posting"]
+__all__ = ["FILE_CHARS", "USER", "ApprovalAnswer", "Posting", "read_answer", "read_posting"]
 
 USER: Json = {"user_id": "local"}
 _NAME_CHARS = 255
+FILE_CHARS = 20_000
+"""Characters of a file that a model is shown."""
 
 
 @dataclass
@@ -24,6 +26,12 @@ class Posting:
 
     contents: list[Json] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
+
+    @property
+    def chars(self) -> int:
+        """What the post may add to a model's input, in characters."""
+        texts = sum(len(str(content.get("value", ""))) for content in self.contents)
+        return texts + sum(min(len(data), FILE_CHARS) for *_, data in self.files)
 
 
 @dataclass(frozen=True)
@@ -57,42 +65,47 @@ def read_answer(content: Any) -> ApprovalAnswer | None:
     if not isinstance(content, dict) or content.get("type_string") != "response_message":
         return None
     value = content.get("value")
-    told = value.get("tool_call_approval") if isinstance(value, dict) else None
+    details = value.get("tool_call_approval") if isinstance(value, dict) else None
     kept = {"type": "response_message", "value": value}
-    if isinstance(told, dict) and isinstance(told.get("confirm"), dict) and "deny" not in told:
-        return ApprovalAnswer(True, told["confirm"], "", kept)
-    if isinstance(told, dict) and isinstance(told.get("deny"), str) and "confirm" not in told:
-        return ApprovalAnswer(False, {}, told["deny"], kept)
+    if isinstance(details, dict) and isinstance(details.get("confirm"), dict) and "deny" not in details:
+        return ApprovalAnswer(True, details["confirm"], "", kept)
+    if isinstance(details, dict) and isinstance(details.get("deny"), str) and "confirm" not in details:
+        return ApprovalAnswer(False, {}, details["deny"], kept)
     raise RefusedError('an answer holds {"confirm": {...}} or {"deny": "reason"}', "bad_content")
 
 
 def text_content(text: str, status: str = "Complete") -> Json:
-    """Gives the content of a text message."""
+    """Returns the content of a text message."""
     return {"type": "data_type_message", "value": text, "status": status}
 
 
 def thinking_content(text: str) -> Json:
-    """Gives the content that tells what a model thought."""
+    """Returns the content that tells what a model thought."""
     return {"type": "thinking", "content": text, "summary": text.strip().partition("\n")[0][:200]}
 
 
+def notice_content(kind: str, text: str) -> Json:
+    """Returns the content of a message about how an answer was made; shown where thoughts are."""
+    return {**thinking_content(text), "notice": kind}
+
+
 def error_content(error: str) -> Json:
-    """Gives the content of a message that tells an error."""
+    """Returns the content of a message that tells an error."""
     return {"type": "error_message", "error": error}
 
 
 def approval_content(call: StoredCall) -> Json:
-    """Gives the content that asks a person about a call."""
+    """Returns the content that asks a person about a call."""
     return {"type": "tool_call_approval", **_facts(call), "arguments": call.arguments, "status": "pending"}
 
 
 def call_content(call: StoredCall) -> Json:
-    """Gives the content that tells that a tool runs."""
+    """Returns the content that tells that a tool runs."""
     return {"type": "tool_call", **_facts(call), "arguments": call.arguments, "status": "running"}
 
 
 def result_content(call: StoredCall, outcome: Outcome) -> Json:
-    """Gives the content that tells what became of a call."""
+    """Returns the content that tells what became of a call."""
     content = {"type": "tool_result", **_facts(call), "status": outcome.status, "output": outcome.output}
     if outcome.printed:
         content["printed"] = outcome.printed
@@ -132,6 +145,6 @@ def _read_file(value: Any, files: list[File]) -> Json:
         raise RefusedError("a file's raw_bytes are not base64", "bad_content") from None
     # The name is something to show, never a path: the file itself is known by its id.
     shown = "".join(char if char.isprintable() else "�" for char in name[:_NAME_CHARS]) or "file"
-    file = (new_id(), shown, mime_type[:_NAME_CHARS], data)
+    file = (new_id(), shown, mime_type[:_NAME_CHARS].encode(errors="replace").decode(), data)
     files.append(file)
     return {"type": "file", "file_id": file[0], "name": shown, "mime_type": file[2], "size": len(data)}

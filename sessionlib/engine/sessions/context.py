@@ -1,29 +1,29 @@
-"""What a model is told of a session's past: the stored messages and calls as one conversation."""
+"""What a model is notified of a session's past: the stored messages and calls as one conversation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from sessionlib.engine.limits import Limits
-from sessionlib.engine.models import Attachment, Result, Said
+from sessionlib.engine.models import Attachment, CallResult, ModelMessage
+from sessionlib.engine.sessions.content import FILE_CHARS
 from sessionlib.engine.store import Store
 from sessionlib.engine.store.records import Message, StoredCall, StoredTurn
 
 __all__ = ["recall"]
 
-_FILE_CHARS = 20_000
 _Step = tuple[int, int]
 
 
-def recall(store: Store, turn: StoredTurn, limits: Limits) -> tuple[Said, ...]:
-    """Gives the conversation up to a turn, the oldest turns left out when it grows too long.
+def recall(store: Store, turn: StoredTurn, limits: Limits) -> tuple[ModelMessage, ...]:
+    """Returns the conversation up to a turn, the oldest turns left out when it grows too long.
 
     Posts that came while this turn was already waiting belong to later turns, and are not in it.
     """
     messages = store.sessions.recall(turn.session_id, turn.number, limits.memory_messages)
     calls = store.calls.of_turns(turn.session_id, messages[0].turn, turn.number)
     turns = dict.fromkeys(message.turn for message in messages)
-    kept: list[Said] = []
+    kept: list[ModelMessage] = []
     room = limits.memory_chars
     for number in reversed(turns):
         said = _turn([m for m in messages if m.turn == number], [c for c in calls if c.turn == number], store)
@@ -34,43 +34,47 @@ def recall(store: Store, turn: StoredTurn, limits: Limits) -> tuple[Said, ...]:
     return tuple(kept)
 
 
-def _turn(messages: list[Message], calls: list[StoredCall], store: Store) -> list[Said]:
+def _turn(messages: list[Message], calls: list[StoredCall], store: Store) -> list[ModelMessage]:
     posted = [said for message in messages if message.step == 0 for said in _posted(message, store)]
     steps = dict.fromkeys([*(m.step for m in messages if m.step), *(c.step for c in calls)])
     # A turn that failed is told as well: what was asked in it must not look as if it were still to be done.
     failures = [m.content["error"] for m in messages if m.content.get("type") == "error_message"]
     done = [said for step in sorted(steps) for said in _step(step, messages, calls)]
-    return posted + done + [Said("assistant", failure=failure) for failure in failures]
+    return posted + done + [ModelMessage("assistant", failure=failure) for failure in failures]
 
 
-def _posted(message: Message, store: Store) -> Iterable[Said]:
+def _posted(message: Message, store: Store) -> Iterable[ModelMessage]:
     content = message.content
     if content.get("type") == "data_type_message":
-        yield Said("user", str(content.get("value", "")))
+        yield ModelMessage("user", str(content.get("value", "")))
     elif content.get("type") == "file":
         name, mime_type, size = content["name"], content["mime_type"], content["size"]
-        yield Said("user", files=(Attachment(name, mime_type, size, _text(content["file_id"], mime_type, store)),))
+        yield ModelMessage(
+            "user", files=(Attachment(name, mime_type, size, _text(content["file_id"], mime_type, store)),)
+        )
 
 
 def _text(file_id: str, mime_type: str, store: Store) -> str | None:
     if not mime_type.startswith("text/") and mime_type not in ("application/json", "application/xml"):
         return None
     found = store.sessions.find_file(file_id)
-    return None if found is None else found[2][: 4 * _FILE_CHARS].decode(errors="replace")[:_FILE_CHARS]
+    return None if found is None else found[2][: 4 * FILE_CHARS].decode(errors="replace")[:FILE_CHARS]
 
 
-def _step(step: int, messages: list[Message], calls: list[StoredCall]) -> Iterable[Said]:
+def _step(step: int, messages: list[Message], calls: list[StoredCall]) -> Iterable[ModelMessage]:
     texts = [m.content["value"] for m in messages if m.step == step and m.content.get("type") == "data_type_message"]
     results = tuple(_result(call) for call in calls if call.step == step and call.output is not None)
     if texts or results:
-        yield Said("assistant", "".join(texts), results=results)
+        yield ModelMessage("assistant", "".join(texts), results=results)
 
 
-def _result(call: StoredCall) -> Result:
+def _result(call: StoredCall) -> CallResult:
     output = call.output or {}
-    return Result(call.id, call.tool, call.arguments, output.get("status", "error"), output.get("output"))
+    return CallResult(
+        call.id, call.tool, call.arguments, output.get("status", "error"), output.get("output"), call.origin
+    )
 
 
-def _size(said: Said) -> int:
+def _size(said: ModelMessage) -> int:
     texts = [said.text, *(file.text or "" for file in said.files), *(str(result.output) for result in said.results)]
     return sum(len(text) for text in texts)

@@ -62,10 +62,12 @@ class SessionRegistry:
     Args:
         kit: What turns work with.
         runner: Works on turns.
+        batching: Whether posts that wait together are answered in one turn.
     """
 
-    def __init__(self, kit: EngineContext, runner: Runner) -> None:
+    def __init__(self, kit: EngineContext, runner: Runner, *, batching: bool = True) -> None:
         self._kit = kit
+        self._batching = batching
         self._store = kit.store
         self._runner = runner
         # Protects the table. Held while a session is read from the database as well: two of one id would
@@ -74,7 +76,7 @@ class SessionRegistry:
         self._live: weakref.WeakValueDictionary[str, LiveSession] = weakref.WeakValueDictionary()
 
     def create(self, object_type: Any, object_id: Any) -> str:
-        """Makes a session of an agent or chatbot, and gives its id.
+        """Makes a session of an agent or chatbot, and returns its id.
 
         Raises:
             RefusedError: There is no such object, or it has no sessions.
@@ -91,7 +93,7 @@ class SessionRegistry:
         return self._store.sessions.add(object_type, object_id)
 
     def find(self, session_id: Any) -> LiveSession:
-        """Gives a session that can be used.
+        """Returns a session that can be used.
 
         Raises:
             RefusedError: There is none of that id, or it was terminated.
@@ -105,7 +107,7 @@ class SessionRegistry:
         return session
 
     def post(self, session: LiveSession, by: Subscriber, request_type: str, items: list[Any]) -> StoredTurn:
-        """Keeps a post, acknowledges it, and has it answered.
+        """Stores a post, acknowledges it, and has it answered: with the posts that wait already, if there are any.
 
         Raises:
             RefusedError: It cannot be taken.
@@ -115,12 +117,14 @@ class SessionRegistry:
         limits = self._kit.limits
         with session.posting:
             session.room(limits.queued_turns)
+            # As the hosted engine does: what arrives before a turn begins is answered in that turn.
+            into = session.open_turn(limits.memory_chars) if self._batching else None
             posted = self._store.sessions.post(
-                session.id, contents.USER, posting.contents, posting.files, limits.session_file_bytes
+                session.id, contents.USER, posting.contents, posting.files, limits.session_file_bytes, into
             )
             facts = {"message_id": posted.message_ids[0], "message_ids": posted.message_ids}
             ack = frames.ack(request_type, session.id, turn_id=posted.turn.id, **facts)
-            begin = session.queue(posted.turn, by, ack)
+            begin = session.queue(posted.turn, posting.chars, by, ack)
         if begin:
             self._runner.begin(session)
         return posted.turn
@@ -147,7 +151,7 @@ class SessionRegistry:
             self._runner.begin(session)
 
     def history(self, session: LiveSession) -> Json:
-        """Gives the frame with all messages, that which is being streamed included."""
+        """Returns the frame with all messages, that which is being streamed included."""
         streamed = session.audience.streamed()
         messages = [message.to_wire() for message in self._store.sessions.history(session.id)]
         if streamed and all(message["id"] != streamed[0] for message in messages):
@@ -156,7 +160,7 @@ class SessionRegistry:
         return frames.history(session.id, messages)
 
     def outcome(self, session: LiveSession, turn: StoredTurn) -> tuple[str, str]:
-        """Gives how a turn ended ("success", "error" or "action_required") and its last words."""
+        """Returns how a turn ended ("success", "error" or "action_required") and its last words."""
         if any(call.turn == turn.number for call in self._store.calls.pending(session.id)):
             return "action_required", ""
         last = [m.content for m in self._store.sessions.history(session.id) if m.turn == turn.number and m.step][-1:]

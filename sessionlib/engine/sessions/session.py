@@ -1,4 +1,4 @@
-"""A session as it is while somebody is attached to it or it works: whose turn it is."""
+"""A session in use: its queue of turns, and which posts each of them answers."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ class LiveSession:
     Attributes:
         record: The session.
         id: Its id.
-        audience: Who hears it.
+        audience: Who receives it.
         terminated: Whether it is over for good.
-        posting: Held while a post is kept and queued, so that turns are answered in the order of the history.
+        posting: Held while a post is stored and queued, and while a turn begins: posts keep the order of the
+            history, and every post of a turn is acknowledged before the turn's first frame.
         answering: Held while an answer to an approval request is kept and acknowledged, and while a turn looks for
             answers, so that the ack comes before all that comes of it.
     """
@@ -50,6 +51,9 @@ class LiveSession:
         self._current: StoredTurn | None = None
         if self._queue and self._queue[0].state != "queued":
             self._current = self._queue.popleft()
+        # Posts in each turn that has not begun, by turn id; and characters in the last of these turns.
+        self._posts = dict.fromkeys((turn.id for turn in self._queue), 1)
+        self._chars = 0
         self._working = False
         self._woken = False
         self._wake_worker: Callable[[], None] | None = None
@@ -79,22 +83,42 @@ class LiveSession:
     # ---- for those who ask -------------------------------------------------------------------
 
     def room(self, limit: int) -> None:
-        """Does nothing while another turn may be queued.
+        """Does nothing while another post may wait.
 
         Raises:
             RefusedError: Too many wait already, or the session is terminated.
         """
         with self._changed:
             self.check()
-            if len(self._queue) >= limit:
-                raise RefusedError(f"session {self.id} has {limit} turns waiting already", "too_many_turns")
+            # The first post of a turn that is about to begin does not wait for another turn.
+            first = self._current is not None and self._current.id in self._posts
+            if sum(self._posts.values()) - first >= limit:
+                raise RefusedError(f"session {self.id} has {limit} posts waiting already", "too_many_turns")
 
-    def queue(self, turn: StoredTurn, subscriber: Subscriber, ack: Json) -> bool:
-        """Queues a turn that is kept, behind its ack; whether the caller has to begin working now."""
+    def open_turn(self, limit: int) -> StoredTurn | None:
+        """Returns the turn that a further post goes into, or None when it needs a new one; hold ``posting``.
+
+        Args:
+            limit: Characters after which a turn takes no further post: a turn has to fit a model's input.
+        """
+        with self._changed:
+            last = self._queue[-1] if self._queue else self._current
+            return last if last is not None and last.id in self._posts and self._chars < limit else None
+
+    def queue(self, turn: StoredTurn, chars: int, subscriber: Subscriber, ack: Json) -> bool:
+        """Sends a stored post's ack, and queues its turn if it is new; hold ``posting``.
+
+        Returns:
+            Whether the caller has to start a worker.
+        """
         with self._changed:
             self.check()
             subscriber.put(encode(ack))
-            self._queue.append(turn)
+            joined = self._posts.get(turn.id, 0)
+            self._posts[turn.id] = joined + 1
+            self._chars = chars + (self._chars if joined else 0)
+            if not joined:
+                self._queue.append(turn)
             begin = self._claim()
             if self._current is None:
                 self._take_next()  # for the worker, which has just ended the turn before
@@ -145,6 +169,7 @@ class LiveSession:
         with self._changed:
             self._current = None
             self._queue.clear()
+            self._posts.clear()
             self._changed.notify_all()
         self.audience.close(frames.ack("terminate_session", self.id), by)
         self._stop.stop("the session was terminated")
@@ -158,13 +183,18 @@ class LiveSession:
     # ---- for the thread that works -----------------------------------------------------------
 
     def current(self) -> tuple[StoredTurn, Stop] | None:
-        """Gives the turn to work on, and its off switch; None when nothing is to be done."""
+        """Returns the turn to work on, and its off switch; None when nothing is to be done."""
         with self._changed:
             if self._current is None or self.terminated:
                 self._working = False
                 return None
             self._stop = Stop()
             return self._current, self._stop
+
+    def close_batch(self, turn: StoredTurn) -> None:
+        """Begins a turn: later posts go into the next one; hold ``posting``."""
+        with self._changed:
+            self._posts.pop(turn.id, None)
 
     def heed(self, wake: Callable[[], None]) -> None:
         """Takes note that the worker looks now at what was answered; later answers call ``wake``."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from sessionlib.engine.errors import EngineError, ModelError, RefusedError
 from sessionlib.engine.limits import Limits
-from sessionlib.engine.models import Model, ModelRequest, RequestedCall, Text, Thinking, ToolSpec
+from sessionlib.engine.models import Chunk, Finish, Model, ModelRequest, Notice, RequestedCall, ThinkingDelta, ToolSpec
 from sessionlib.engine.sessions import content as contents
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 from sessionlib.engine.sessions.context import recall
@@ -53,8 +53,10 @@ class _Step:
     message_id: str
     texts: list[str]
     thoughts: list[str]
+    thinking: list[tuple[str, Json]]
     asked: list[RequestedCall]
     size: int = 0
+    finish: Finish | None = None
 
 
 class TurnRun:
@@ -62,7 +64,7 @@ class TurnRun:
 
     Args:
         kit: What it works with.
-        session: The session; hears what happens.
+        session: The session; receives what happens.
         turn: The turn.
         stop: Its off switch.
     """
@@ -99,9 +101,12 @@ class TurnRun:
 
     def _advance(self) -> bool:
         # Whether the turn has ended; otherwise it waits for a person.
-        self._close_older()
-        self._kit.store.sessions.set_turn(self._turn.number, "running")
-        self._tell(ParticipantStatus.PROCESSING)
+        with self._session.posting:
+            # First of all: a post may not join a turn that has failed in the meantime.
+            self._session.close_batch(self._turn)
+            self._close_older()
+            self._kit.store.sessions.set_turn(self._turn.number, "running")
+            self._tell(ParticipantStatus.PROCESSING)
         while True:
             if not self._bench.busy:
                 self._stop.check()
@@ -142,12 +147,17 @@ class TurnRun:
         # Whether the step ends the turn: it asks for no tool.
         if self._turn.step >= self._kit.limits.steps:
             raise ModelError(f"The turn was ended after {self._turn.step} steps without an answer.")
-        step = _Step(new_id(), [], [], [])
+        step = _Step(new_id(), [], [], [], [])
         for piece in self._kit.model.answer(self._question()):
             self._stop.check()
             self._take(piece, step)
         self._stop.check()
+        if step.finish is not None:
+            # What there is of the answer is kept, but never as complete; its calls may not be whole.
+            step.asked.clear()
         self._keep(step)
+        if step.finish is not None:
+            raise ModelError(step.finish.message)
         return not step.asked
 
     def _question(self) -> ModelRequest:
@@ -159,7 +169,17 @@ class TurnRun:
         instructions = str(found[1].get("instructions") or "")
         return ModelRequest(instructions, recall(kit.store, self._turn, kit.limits), offers, self._stop)
 
-    def _take(self, piece: Text | Thinking | RequestedCall, step: _Step) -> None:
+    def _take(self, piece: Chunk, step: _Step) -> None:
+        if isinstance(piece, Finish):
+            step.finish = piece
+            return
+        if isinstance(piece, Notice):
+            if not self._kit.store.sessions.has_notice(self._session.id, piece.kind):
+                notice = contents.notice_content(piece.kind, piece.text)
+                self._publish([self._kit.store.sessions.add_message(self._turn, self._session.sender, notice)])
+            return
+        if step.thoughts and not isinstance(piece, ThinkingDelta):
+            self._tell_thoughts(step)
         if isinstance(piece, RequestedCall):
             step.asked.append(piece)
             if len(step.asked) > self._kit.limits.step_calls:
@@ -168,24 +188,34 @@ class TurnRun:
         step.size += len(piece.text)
         if step.size > self._kit.limits.answer_chars:
             raise ModelError(f"The model's answer grew over {self._kit.limits.answer_chars} characters.")
-        if isinstance(piece, Thinking):
+        if isinstance(piece, ThinkingDelta):
             step.thoughts.append(piece.text)
         elif piece.text:
             step.texts.append(piece.text)
             self._session.audience.stream(step.message_id, piece.text)
 
+    def _tell_thoughts(self, step: _Step) -> None:
+        # Before the text that they lead to, and stored with the step under the same id.
+        content = contents.thinking_content("".join(step.thoughts))
+        step.thinking.append((new_id(), content))
+        step.thoughts.clear()
+        self._publish([Message(step.thinking[-1][0], self._session.id, self._session.sender, content)])
+
     def _keep(self, step: _Step) -> None:
-        told: list[tuple[str, Json]] = []
         if step.thoughts:
-            told.append((new_id(), contents.thinking_content("".join(step.thoughts))))
-        if step.texts or not step.asked:
-            told.append((step.message_id, contents.text_content("".join(step.texts))))
+            self._tell_thoughts(step)
+        details = list(step.thinking)
+        if step.texts or not (step.asked or step.finish):
+            status = "Error" if step.finish else "Complete"
+            details.append((step.message_id, contents.text_content("".join(step.texts), status)))
         calls = [self._propose(asked, position) for position, asked in enumerate(step.asked)]
-        told += [(call.approval_id, contents.approval_content(call)) for call in calls if call.approval_id]
-        kept = self._kit.store.sessions.add_step(self._turn, self._session.sender, told, calls, ends=not calls)
+        details += [(call.approval_id, contents.approval_content(call)) for call in calls if call.approval_id]
+        kept = self._kit.store.sessions.add_step(
+            self._turn, self._session.sender, details, calls, ends=not (calls or step.finish)
+        )
         self._turn = replace(self._turn, step=self._turn.step + 1)
         self._session.audience.end_stream()
-        for message in kept:
+        for message in kept[len(step.thinking) :]:
             frame = frames.message_notification(self._session.id, message.to_wire())
             if message.content["type"] == "tool_call_approval":
                 self._session.audience.ask(message.id, frame)
@@ -212,11 +242,14 @@ class TurnRun:
             arguments=arguments,
             state="approved",
             decision=decision,
+            origin=asked.origin,
         )
         refusal = _refusal(tool, asked, arguments, self._kit.tools)
         if refusal:
             return replace(call, state="refused", reason=refusal)
-        if decision == "ask" or (tool is not None and tool.approval == "requires_approval"):
+        gated = tool is not None and tool.approval == "requires_approval"
+        # A model that is known to call tools on a whim runs none without a yes.
+        if decision == "ask" or gated or getattr(self._kit.model, "confirms_tools", False):
             return replace(call, state="pending", approval_id=new_id())
         return call
 
@@ -267,9 +300,10 @@ class TurnRun:
             return
         try:
             messages = cut_turn(self._kit.store, self._turn, self._session.sender, why)
-        except EngineError as error:
-            # The disk is full or the file is locked: those who listen are told, the history cannot be.
-            logger.warning("! the end of turn %s could not be kept: %s", self._turn.id, error)
+        except Exception as error:
+            # The disk is full or the file is locked: subscribers are notified, the history cannot be.
+            expected = isinstance(error, EngineError)
+            logger.warning("! the end of turn %s was not stored: %s", self._turn.id, error, exc_info=not expected)
             code = getattr(error, "code", "storage_failed")
             self._session.audience.publish(frames.error(why, session_id=self._session.id, code=code))
             return
@@ -284,7 +318,7 @@ NOT_RUN = Outcome.error("this call was not run: its turn ended before")
 
 
 def cut_turn(store: Store, turn: StoredTurn, sender: Json, why: str) -> list[Message]:
-    """Ends a turn without an answer, and gives what is to be told: results of all its open calls, and why.
+    """Ends a turn without an answer, and returns what is to be told: results of all its open calls, and why.
 
     Raises:
         StorageError: It could not be kept.
@@ -297,13 +331,13 @@ def cut_turn(store: Store, turn: StoredTurn, sender: Json, why: str) -> list[Mes
 
 
 def _tellable(asked: RequestedCall) -> RequestedCall:
-    """Gives a call that can be kept and sent: arguments that JSON has no form for become text, and are refused."""
+    """Returns a call that can be kept and sent: arguments that JSON has no form for become text, and are refused."""
     name = asked.tool.encode(errors="replace").decode()
     try:
         codec.dumps(asked.arguments)
     except (TypeError, ValueError):
         return RequestedCall(name, ascii(asked.arguments))
-    return RequestedCall(name, asked.arguments)
+    return RequestedCall(name, asked.arguments, asked.origin)
 
 
 def _refusal(tool: Tool | None, asked: RequestedCall, arguments: Json, tools: Mapping[str, Tool]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sessionlib.engine.errors import RefusedError
 from sessionlib.engine.store.database import Database
-from sessionlib.engine.store.records import Json, Message, StoredCall, StoredTurn, insert_message
+from sessionlib.engine.store.records import Json, Message, StoredCall, StoredTurn, insert_message, to_json
 
 __all__ = ["Calls", "insert_call"]
 
@@ -29,11 +29,11 @@ class Calls:
         self._database = database
 
     def open(self, turn: StoredTurn) -> list[StoredCall]:
-        """Gives the calls of a turn whose results have not been told, in order."""
+        """Returns the calls of a turn whose results have not been told, in order."""
         return self._database.read(lambda db: _open_calls(db, turn))
 
     def of_turns(self, session_id: str, first: int, last: int) -> list[StoredCall]:
-        """Gives the calls of a session's turns from ``first`` to ``last``, in order."""
+        """Returns the calls of a session's turns from ``first`` to ``last``, in order."""
         select = (
             f"SELECT {_CALL} FROM calls WHERE session_id = ? AND turn BETWEEN ? AND ? ORDER BY turn, step, position"
         )
@@ -41,7 +41,7 @@ class Calls:
         return [_call(row) for row in rows]
 
     def pending(self, session_id: str) -> list[StoredCall]:
-        """Gives the calls of a session that wait for a person, in order."""
+        """Returns the calls of a session that wait for a person, in order."""
         select = (
             f"SELECT {', '.join('calls.' + name for name in _CALL.split(', '))} FROM calls "
             "JOIN turns ON turns.number = calls.turn WHERE calls.session_id = ? AND calls.state = 'pending' "
@@ -50,7 +50,7 @@ class Calls:
         return [_call(row) for row in self._database.read(lambda db: db.execute(select, (session_id,)).fetchall())]
 
     def find_approval(self, session_id: str, approval_id: str) -> tuple[StoredCall, StoredTurn] | None:
-        """Gives the call that an approval request asks for, and its turn, or None."""
+        """Returns the call that an approval request asks for, and its turn, or None."""
 
         def work(db: sqlite3.Connection) -> tuple[StoredCall, StoredTurn] | None:
             select = f"SELECT {_CALL} FROM calls WHERE session_id = ? AND approval_id = ?"
@@ -66,7 +66,7 @@ class Calls:
     def answer(
         self, call: StoredCall, approved: bool, arguments: Json, reason: str, sender: Json, content: Json
     ) -> str:
-        """Keeps the answer to an approval request, and gives the id of the message that holds it.
+        """Keeps the answer to an approval request, and returns the id of the message that holds it.
 
         Raises:
             RefusedError: It was answered before, or its turn has ended.
@@ -77,7 +77,7 @@ class Calls:
             state = "approved" if approved else "denied"
             db.execute(
                 "UPDATE calls SET state = ?, arguments = ?, reason = ? WHERE id = ?",
-                (state, json.dumps(arguments), reason, call.id),
+                (state, _arguments(arguments, call.origin), reason, call.id),
             )
             _mark(db, call, state)
             return insert_message(db, call.session_id, call.turn, call.step, sender, content).id
@@ -104,7 +104,7 @@ class Calls:
         return self._database.write(work)
 
     def finish(self, call: StoredCall, turn: StoredTurn, sender: Json, content: Json) -> list[Message]:
-        """Keeps the result of a call, and gives the results that are told now: always in the order of the calls."""
+        """Keeps the result of a call, and returns the results that are told now: always in the order of the calls."""
 
         def work(db: sqlite3.Connection) -> list[Message]:
             _keep_result(db, call, content)
@@ -129,21 +129,35 @@ class Calls:
                     _mark(db, call, "expired")
                 if call.output is None:
                     _keep_result(db, call, result(call))
-            told = _tell_results(db, turn, sender)
-            return [*told, insert_message(db, turn.session_id, turn.number, turn.step, sender, error)]
+            details = _tell_results(db, turn, sender)
+            return [*details, insert_message(db, turn.session_id, turn.number, turn.step, sender, error)]
 
         return self._database.write(work)
 
 
 def _call(row: Sequence[Any]) -> StoredCall:
     output = None if row[11] is None else json.loads(row[11])
-    arguments = json.loads(row[6])
-    return StoredCall(*row[:6], arguments, *row[7:11], output)  # type: ignore[call-arg,unused-ignore]
+    kept = json.loads(row[6])
+    # The arguments alone; or a list of them and what belongs to the model.
+    arguments, origin = kept if isinstance(kept, list) else (kept, None)
+    return StoredCall(*row[:6], arguments, *row[7:11], output, origin)  # type: ignore[call-arg,unused-ignore]
+
+
+def _arguments(arguments: Json, origin: Json | None) -> str:
+    return to_json(arguments if origin is None else [arguments, origin])
 
 
 def insert_call(db: sqlite3.Connection, call: StoredCall) -> None:
     """Keeps a new call."""
-    row = (call.id, call.session_id, call.turn, call.step, call.position, call.tool, json.dumps(call.arguments))
+    row = (
+        call.id,
+        call.session_id,
+        call.turn,
+        call.step,
+        call.position,
+        call.tool,
+        _arguments(call.arguments, call.origin),
+    )
     rest = (call.state, call.approval_id, call.reason, call.decision, None)
     db.execute(f"INSERT INTO calls ({_CALL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, *rest))
 
@@ -154,16 +168,16 @@ def _open_calls(db: sqlite3.Connection, turn: StoredTurn) -> list[StoredCall]:
 
 
 def _keep_result(db: sqlite3.Connection, call: StoredCall, content: Json) -> None:
-    db.execute("UPDATE calls SET state = 'done', output = ? WHERE id = ?", (json.dumps(content), call.id))
+    db.execute("UPDATE calls SET state = 'done', output = ? WHERE id = ?", (to_json(content), call.id))
 
 
 def _tell_results(db: sqlite3.Connection, turn: StoredTurn, sender: Json) -> list[Message]:
     # Up to the first call that has no result yet: those behind it wait for it.
-    told = []
+    details = []
     for call in itertools.takewhile(lambda call: call.output is not None, _open_calls(db, turn)):
         db.execute("UPDATE calls SET state = 'settled' WHERE id = ?", (call.id,))
-        told.append(insert_message(db, turn.session_id, turn.number, call.step, sender, call.output or {}))
-    return told
+        details.append(insert_message(db, turn.session_id, turn.number, call.step, sender, call.output or {}))
+    return details
 
 
 def _mark(db: sqlite3.Connection, call: StoredCall, status: str) -> None:
@@ -174,13 +188,16 @@ def _mark(db: sqlite3.Connection, call: StoredCall, status: str) -> None:
 
 def _check_unanswered(db: sqlite3.Connection, call: StoredCall) -> None:
     select = "SELECT json_extract(content, '$.status') FROM messages WHERE id = ?"
-    told = db.execute(select, (call.approval_id,)).fetchone()[0]
-    if told in ("approved", "denied"):
+    found = db.execute(select, (call.approval_id,)).fetchone()
+    if found is None:
+        raise RefusedError(f"session {call.session_id} was terminated", "session_terminated")
+    details = found[0]
+    if details in ("approved", "denied"):
         raise RefusedError(
-            f"approval request {call.approval_id} was {told} before; the first answer stands",
+            f"approval request {call.approval_id} was {details} before; the first answer stands",
             "approval_already_answered",
-            approved=told == "approved",
+            approved=details == "approved",
         )
     select = "SELECT turns.state FROM calls JOIN turns ON turns.number = calls.turn WHERE calls.id = ?"
-    if told == "expired" or db.execute(select, (call.id,)).fetchone()[0] == "ended":
+    if details == "expired" or db.execute(select, (call.id,)).fetchone()[0] == "ended":
         raise RefusedError(f"approval request {call.approval_id} is past: its turn has ended", "approval_expired")

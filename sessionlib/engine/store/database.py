@@ -90,7 +90,7 @@ CREATE TABLE files (
 CREATE INDEX files_by_session ON files (session_id);
 """
 
-# What a model is told of a session's past is found by turn, however long the session and its neighbours are.
+# What a model is notified of a session's past is found by turn, however long the session and its neighbours are.
 _SECOND = """
 CREATE INDEX messages_by_turn ON messages (session_id, turn, number);
 CREATE INDEX calls_by_session ON calls (session_id, turn);
@@ -145,6 +145,8 @@ class Database:
             except OSError as error:
                 raise StorageError(f"{self.path} cannot be opened: {error.strerror}", path=self.path) from error
             self._release = undo.pop_all().close
+        # Compared after each commit, before it is acknowledged.
+        self._file = _identity(self.path) if self.path else None
         # Held while the writing connection works; in memory, where it is the reading one too, also by readers.
         self._write_lock = threading.Lock()
         # Held while the reading connection works.
@@ -201,7 +203,7 @@ class Database:
                 raise self._translate(error) from error
 
     def close(self) -> None:
-        """Commits what waits, and gives the file back."""
+        """Commits what waits, and returns the file back."""
         with self._changed:
             if self._closed:
                 return
@@ -237,12 +239,12 @@ class Database:
         return connection
 
     def _translate(self, error: Exception) -> StorageError:
-        told = str(error)
-        if "full" in told or "disk I/O" in told:
-            return StorageFullError(f"no space left for the engine's database ({told})", path=self.path)
-        if "locked" in told or "busy" in told:
-            return StorageBusyError(f"another program keeps the engine's database locked ({told})", path=self.path)
-        return StorageError(f"the engine's database failed ({told})", path=self.path)
+        details = str(error)
+        if "full" in details or "disk I/O" in details:
+            return StorageFullError(f"no space left for the engine's database ({details})", path=self.path)
+        if "locked" in details or "busy" in details:
+            return StorageBusyError(f"another program keeps the engine's database locked ({details})", path=self.path)
+        return StorageError(f"the engine's database failed ({details})", path=self.path)
 
     def _run(self) -> None:
         while batch := self._take():
@@ -267,8 +269,22 @@ class Database:
             for job in batch:
                 job.fail(error)
             return
+        moved = self._file is not None and self._file != _identity(self.path)
         for job in batch:
-            job.done.set()
+            if moved:
+                # SQLite writes on into a file without a name, and what it commits there is lost with the process.
+                why = f"{self.path} was removed or replaced while the engine ran; restart it to go on"
+                job.fail(StorageError(why, path=self.path))
+            else:
+                job.done.set()
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextlib.contextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
-from pathlib import Path
-from typing import BinaryIO
+import struct
+import weakref
+from typing import BinaryIO, Literal
 from urllib.parse import quote
 
 from sessionlib.engine.errors import DatabaseDamagedError, DatabaseInUseError, DatabaseVersionError, StorageError
@@ -42,8 +44,9 @@ def inspect(path: str, newest: int) -> int:
     connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)
     try:
         return _check_pages(connection, path, newest)
-    except sqlite3.DatabaseError as error:
-        raise _damaged(path, f"SQLite says: {error}") from None
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        # Names in a damaged schema need not even be text.
+        raise _damaged(path, f"SQLite reports: {error}") from None
     finally:
         connection.close()
 
@@ -71,23 +74,45 @@ def _check_header(path: str) -> None:
 
 
 def _check_log(path: str) -> None:
-    # SQLite takes a log it cannot read for an empty one, and the commits in it would be lost in silence.
+    # SQLite takes a log that it cannot read for an empty one, and ignores all frames behind a damaged one: the
+    # commits in them would be lost without a word. The format: https://www.sqlite.org/fileformat2.html#walformat
     try:
-        log = Path(path + "-wal").read_bytes()[:32] if os.path.getsize(path + "-wal") else b""
+        file = open(path + "-wal", "rb")  # noqa: SIM115 - closed below
     except FileNotFoundError:
         return
-    if log and (len(log) < 32 or log[:4] not in _WAL_MAGICS or not _sums_up(log)):
-        raise _damaged(path, "its write-ahead log is damaged")
+    with file:
+        header = file.read(32)
+        if not header:
+            return
+        order: Literal["big", "little"] = "big" if header[:4] == _WAL_MAGICS[1] else "little"
+        sums = _checksum(header[:24], order, (0, 0)) if len(header) == 32 else None
+        if sums is None or header[:4] not in _WAL_MAGICS or header[24:] != _as_bytes(sums):
+            raise _damaged(path, "the header of its write-ahead log is damaged")
+        size = int.from_bytes(header[8:12], "big")
+        bad = False
+        while len(frame := file.read(24 + size)) == 24 + size:
+            # Frames of the log's last run have the salts of its header; those of runs before may follow them.
+            if frame[8:16] != header[16:24]:
+                bad = True
+                continue
+            if bad:
+                # A torn tail ends the log; a frame of the same run behind a bad one does not.
+                raise _damaged(path, "a frame of its write-ahead log is damaged, and newer ones stand behind it")
+            sums = _checksum(frame[24:], order, _checksum(frame[:8], order, sums))
+            bad = frame[16:24] != _as_bytes(sums)
 
 
-def _sums_up(header: bytes) -> bool:
-    order = "big" if header[:4] == _WAL_MAGICS[1] else "little"
-    words = [int.from_bytes(header[at : at + 4], order) for at in range(0, 24, 4)]  # type: ignore[arg-type]
-    first = second = 0
-    for at in range(0, 6, 2):
+def _checksum(data: bytes, order: Literal["big", "little"], sums: tuple[int, int]) -> tuple[int, int]:
+    first, second = sums
+    words = struct.unpack(f"{'>' if order == 'big' else '<'}{len(data) // 4}I", data)
+    for at in range(0, len(words), 2):
         first = (first + words[at] + second) & 0xFFFFFFFF
         second = (second + words[at + 1] + first) & 0xFFFFFFFF
-    return header[24:32] == first.to_bytes(4, "big") + second.to_bytes(4, "big")
+    return first, second
+
+
+def _as_bytes(sums: tuple[int, int]) -> bytes:
+    return struct.pack(">2I", *sums)
 
 
 def _check_pages(connection: sqlite3.Connection, path: str, newest: int) -> int:
@@ -102,7 +127,7 @@ def _check_pages(connection: sqlite3.Connection, path: str, newest: int) -> int:
         )
     found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
-        raise _damaged(path, f"SQLite says: {found}")
+        raise _damaged(path, f"SQLite reports: {found}")
     return version
 
 
@@ -121,6 +146,9 @@ else:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+_held: weakref.WeakSet[LockFile] = weakref.WeakSet()
+
+
 class LockFile:
     """Holds a database file for this process.
 
@@ -136,7 +164,16 @@ class LockFile:
 
     def __init__(self, database: str) -> None:
         path = database + ".lock"
-        self._file = open(path, "a+b")  # noqa: SIM115 - held until close
+        # What stands there may be a connection that somebody else has laid: its target must not be emptied.
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        try:
+            number = os.open(path, flags, 0o600)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise StorageError(f"{path} is a symbolic link; remove it, or use another file", path=database) from None
+        self._pid = os.getpid()
+        self._file = os.fdopen(number, "a+b")
         try:
             _lock(self._file)
         except OSError:
@@ -148,16 +185,31 @@ class LockFile:
                 pid=pid,
             ) from None
         self._file.truncate(0)
-        self._file.write(str(os.getpid()).encode())
+        self._file.write(str(self._pid).encode())
         self._file.flush()
+        _held.add(self)
 
     def close(self) -> None:
-        """Gives the database file back."""
+        """Releases the database file; in a forked child only closes its copy, for the lock is the parent's."""
         if not self._file.closed:
-            self._file.truncate(0)
+            if os.getpid() == self._pid:
+                self._file.truncate(0)
             self._file.close()
+
+    def __repr__(self) -> str:
+        return f"<LockFile of process {self._pid}>"
 
     def _holder(self) -> int | None:
         self._file.seek(0)
-        told = self._file.read(20)
-        return int(told) if told.isdigit() else None
+        details = self._file.read(20)
+        return int(details) if details.isdigit() else None
+
+
+def _close_inherited() -> None:
+    # A child's copy of the descriptor would hold the lock for as long as the child lives.
+    for lock in list(_held):
+        lock.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_inherited)

@@ -20,13 +20,14 @@ __all__ = [
     "insert_message",
     "new_id",
     "read_message",
+    "to_json",
 ]
 
 Json = dict[str, Any]
 
 
 def new_id() -> str:
-    """Gives an id that cannot be guessed: 128 random bits."""
+    """Returns an id that cannot be guessed: 128 random bits."""
     return secrets.token_hex(16)
 
 
@@ -83,7 +84,7 @@ class Message:
     created_at: float = 0.0
 
     def to_wire(self) -> Json:
-        """Gives the message as clients see it."""
+        """Returns the message as clients see it."""
         return {
             "id": self.id,
             "session_id": self.session_id,
@@ -105,6 +106,7 @@ class StoredCall:
         reason: Why it was denied or refused.
         decision: What the model decided about asking, where it had to; else "".
         output: The result, ``{"status", "output", ...}``, or None.
+        origin: What the model wants to have back beside the call, or None.
     """
 
     id: str
@@ -119,6 +121,7 @@ class StoredCall:
     reason: str = ""
     decision: str = ""
     output: Json | None = None
+    origin: Json | None = None
 
 
 @dataclass(frozen=True)
@@ -133,8 +136,22 @@ MESSAGE = "id, session_id, sender, content, turn, step, created_at"
 
 
 def read_message(row: Sequence[Any]) -> Message:
-    """Gives the message in a row of `MESSAGE`."""
+    """Returns the message in a row of `MESSAGE`."""
     return Message(row[0], row[1], json.loads(row[2]), json.loads(row[3]), row[4], row[5], row[6])
+
+
+def to_json(value: Any) -> str:
+    """Returns a value as JSON that can be stored and sent.
+
+    A lone surrogate (``os.fsdecode`` makes them of bytes that are not UTF-8) has no form in UTF-8, and one of
+    them would make a whole history unreadable: it becomes U+FFFD. A pair of them is one character, and stays.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def insert_message(
@@ -147,9 +164,12 @@ def insert_message(
     message_id: str | None = None,
 ) -> Message:
     """Keeps a message, and gives it back as kept."""
+    text = to_json(content)
+    if "�" in text:
+        content = json.loads(text)  # cleaned, perhaps: what is sent is what is stored
     message = Message(message_id or new_id(), session_id, sender, content, turn, step, time.time())
     db.execute(
         f"INSERT INTO messages ({MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (message.id, session_id, json.dumps(sender), json.dumps(content), turn, step, message.created_at),
+        (message.id, session_id, to_json(sender), text, turn, step, message.created_at),
     )
     return message

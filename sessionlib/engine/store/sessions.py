@@ -41,38 +41,57 @@ class Sessions:
         self._database = database
 
     def add(self, object_type: str, object_id: str) -> str:
-        """Keeps a new session, and gives its id."""
+        """Keeps a new session, and returns its id."""
         row = (new_id(), object_type, object_id, time.time())
         insert = "INSERT INTO sessions (id, object_type, object_id, created_at) VALUES (?, ?, ?, ?)"
         self._database.write(lambda db: db.execute(insert, row))
         return row[0]
 
     def find(self, session_id: str) -> SessionRecord | None:
-        """Gives a session, or None."""
+        """Returns a session, or None."""
         select = "SELECT id, object_type, object_id, state FROM sessions WHERE id = ?"
         row = self._database.read(lambda db: db.execute(select, (session_id,)).fetchone())
         return None if row is None else SessionRecord(*row)
 
     def terminate(self, session_id: str) -> None:
-        """Makes a session unusable for good, and ends its turns."""
+        """Makes a session unusable for good; of what it held, only its id is kept."""
 
         def work(db: sqlite3.Connection) -> None:
             db.execute("UPDATE sessions SET state = 'terminated' WHERE id = ?", (session_id,))
-            db.execute("UPDATE turns SET state = 'ended' WHERE session_id = ? AND state != 'ended'", (session_id,))
+            # In the order of their references.
+            for table in ("files", "calls", "messages", "turns"):
+                db.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
 
         self._database.write(work)
 
     def post(
-        self, session_id: str, sender: Json, contents: Sequence[Json], files: Sequence[File], quota: int
+        self,
+        session_id: str,
+        sender: Json,
+        contents: Sequence[Json],
+        files: Sequence[File],
+        quota: int,
+        into: StoredTurn | None = None,
     ) -> Posted:
-        """Keeps one post, its files, and the queued turn that will answer it.
+        """Stores one post, its files, and the queued turn that will answer it.
+
+        Args:
+            session_id: The session.
+            sender: Who the messages are from.
+            contents: The messages.
+            files: The files in them.
+            quota: Bytes that all files of the session may have.
+            into: A queued turn to put the post into; None makes one.
 
         Raises:
-            RefusedError: The session's files would exceed ``quota`` bytes.
+            RefusedError: The session's files would exceed ``quota``.
         """
 
         def work(db: sqlite3.Connection) -> Posted:
-            turn = _insert_turn(db, session_id)
+            state = db.execute("SELECT state FROM sessions WHERE id = ?", (session_id,)).fetchone()
+            if state != ("open",):
+                raise RefusedError(f"session {session_id} was terminated", "session_terminated")
+            turn = into or _insert_turn(db, session_id)
             _insert_files(db, session_id, files, quota)
             ids = [insert_message(db, session_id, turn.number, 0, sender, content).id for content in contents]
             return Posted(turn, ids)
@@ -80,19 +99,19 @@ class Sessions:
         return self._database.write(work)
 
     def history(self, session_id: str) -> list[Message]:
-        """Gives all messages of a session, in order."""
+        """Returns all messages of a session, in order."""
         select = f"SELECT {MESSAGE} FROM messages WHERE session_id = ? ORDER BY number"
         rows = self._database.read(lambda db: db.execute(select, (session_id,)).fetchall())
         return [read_message(row) for row in rows]
 
     def find_message(self, message_id: str) -> Message | None:
-        """Gives a message, or None."""
+        """Returns a message, or None."""
         select = f"SELECT {MESSAGE} FROM messages WHERE id = ?"
         row = self._database.read(lambda db: db.execute(select, (message_id,)).fetchone())
         return None if row is None else read_message(row)
 
     def recall(self, session_id: str, turn: int, limit: int) -> list[Message]:
-        """Gives all messages of a turn, and of the turns before it the newest whole ones, by turn and in order.
+        """Returns all messages of a turn, and of the turns before it the newest whole ones, by turn and in order.
 
         Args:
             session_id: The session.
@@ -111,20 +130,30 @@ class Sessions:
 
         return self._database.read(work)
 
+    def has_notice(self, session_id: str, kind: str) -> bool:
+        """Returns whether a notice of a kind was shown in a session."""
+        select = "SELECT 1 FROM messages WHERE session_id = ? AND json_extract(content, '$.notice') = ? LIMIT 1"
+        return self._database.read(lambda db: db.execute(select, (session_id, kind)).fetchone()) is not None
+
+    def add_message(self, turn: StoredTurn, sender: Json, content: Json) -> Message:
+        """Stores a message of a running turn."""
+        row = (turn.session_id, turn.number, turn.step + 1, sender, content)
+        return self._database.write(lambda db: insert_message(db, *row))
+
     def find_file(self, file_id: str) -> tuple[str, str, bytes] | None:
-        """Gives name, MIME type and content of a file, or None."""
+        """Returns name, MIME type and content of a file, or None."""
         select = "SELECT name, mime_type, data FROM files WHERE id = ?"
         row = self._database.read(lambda db: db.execute(select, (file_id,)).fetchone())
         return None if row is None else (row[0], row[1], row[2])
 
     def find_turn(self, turn_id: str) -> StoredTurn | None:
-        """Gives a turn, or None."""
+        """Returns a turn, or None."""
         select = f"SELECT {_TURN} FROM turns WHERE id = ?"
         row = self._database.read(lambda db: db.execute(select, (turn_id,)).fetchone())
         return None if row is None else StoredTurn(*row)
 
     def open_turns(self, session_id: str | None = None) -> list[StoredTurn]:
-        """Gives the turns that have not ended, of one session or of all, in order."""
+        """Returns the turns that have not ended, of one session or of all, in order."""
         select = f"SELECT {_TURN} FROM turns WHERE state != 'ended' AND session_id = COALESCE(?, session_id)"
         rows = self._database.read(lambda db: db.execute(f"{select} ORDER BY number", (session_id,)).fetchall())
         return [StoredTurn(*row) for row in rows]

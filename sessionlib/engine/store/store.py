@@ -23,7 +23,7 @@ class Objects:
         self._database = database
 
     def add(self, kind: str, name: str, body: Json) -> str:
-        """Keeps a new agent or chatbot, and gives its id."""
+        """Keeps a new agent or chatbot, and returns its id."""
         object_id = new_id()
         row = (object_id, kind, name, json.dumps(body))
         self._database.write(
@@ -43,14 +43,14 @@ class Objects:
         return self._database.write(lambda db: db.execute(delete, (kind, object_id)).rowcount > 0)
 
     def find(self, kind: str, object_id: str | None = None, name: str | None = None) -> tuple[str, Json] | None:
-        """Gives id and body of an agent or chatbot; of several with one name, the newest."""
+        """Returns id and body of an agent or chatbot; of several with one name, the newest."""
         where, value = ("id", object_id) if object_id is not None else ("name", name)
         select = f"SELECT id, body FROM objects WHERE kind = ? AND {where} = ? ORDER BY number DESC LIMIT 1"
         row = self._database.read(lambda db: db.execute(select, (kind, value)).fetchone())
         return None if row is None else (row[0], json.loads(row[1]))
 
     def list_all(self, kind: str, limit: int, offset: int) -> list[tuple[str, Json]]:
-        """Gives ids and bodies, the oldest first."""
+        """Returns ids and bodies, the oldest first."""
         select = "SELECT id, body FROM objects WHERE kind = ? ORDER BY number LIMIT ? OFFSET ?"
         rows = self._database.read(lambda db: db.execute(select, (kind, limit, offset)).fetchall())
         return [(object_id, json.loads(body)) for object_id, body in rows]
@@ -79,5 +79,5 @@ class Store:
         self.calls = Calls(self.database)
 
     def close(self) -> None:
-        """Commits what waits, and gives the file back."""
+        """Commits what waits, and returns the file back."""
         self.database.close()

@@ -16,7 +16,7 @@ from sessionlib._util.timing import Deadline
 from sessionlib.engine.sessions.cancellation import Stop
 from sessionlib.engine.tools.runner import Outcome
 from sessionlib.engine.tools.schema import InvalidArgumentsError, LocalTool
-from sessionlib.net.readiness import wait_readable
+from sessionlib.net.sockets import wait_readable
 
 __all__ = ["IsolatedTools"]
 
@@ -165,10 +165,10 @@ class _Worker:
     def alive(self) -> bool:
         """Whether the worker has not ended since its last call: then its pipe would have."""
         assert self._process.stdout is not None
-        return not wait_readable([self._process.stdout], 0.0)
+        return not wait_readable(self._process.stdout, Deadline(0.0))
 
     def call(self, tool: str, arguments: dict[str, Any], seconds: float) -> Outcome | None:
-        """Gives the tool's outcome; None when the worker is late, or gone."""
+        """Returns the tool's outcome; None when the worker is late, or gone."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps({"tool": tool, "arguments": arguments}).encode() + b"\n")
@@ -203,7 +203,7 @@ class _Worker:
         assert self._process.stdout is not None
         line = b""
         while not line.endswith(b"\n") and len(line) < _LINE_BYTES:
-            if not wait_readable([self._process.stdout], deadline.remaining()):
+            if not wait_readable(self._process.stdout, deadline):
                 self._late = True
                 break
             piece = os.read(self._process.stdout.fileno(), 65536)
@@ -214,7 +214,7 @@ class _Worker:
 
     def _await_end(self, deadline: Deadline) -> None:
         assert self._process.stdout is not None
-        while wait_readable([self._process.stdout], deadline.remaining()):
+        while wait_readable(self._process.stdout, deadline):
             if not os.read(self._process.stdout.fileno(), 65536):
                 return
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import inspect
 import io
+import itertools
 import logging
 import queue
 import sys
@@ -113,7 +115,7 @@ def _leave() -> None:
         _users -= 1
         if _users:
             return
-        # Whoever has replaced a stream since keeps theirs.
+        # A stream that was replaced since stays as it is.
         if sys.stdout is _switches[0]:
             sys.stdout = _switches[0].stream
         if sys.stderr is _switches[1]:
@@ -122,8 +124,10 @@ def _leave() -> None:
 
 logger = logging.getLogger(__name__)
 
-_JSON: TypeAdapter[Any] = TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants"))
+_JSON: TypeAdapter[Any] = TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="strings"))
 _PRINTED_CHARS = 16 * 1024
+# Of an iterator that never ends, so many items are a result.
+_ITEMS = 10_000
 
 
 @dataclass(frozen=True)
@@ -210,28 +214,57 @@ def call_tool(tool: LocalTool[..., Any], values: dict[str, Any], limit: int) -> 
 
 
 def describe(error: BaseException) -> str:
-    """Gives a tool's exception in words for the model, within bounds."""
+    """Returns a tool's exception in words for the model, within bounds."""
     try:
-        told = str(error)
+        details = str(error)
     except Exception:  # noqa: BLE001 - a broken __str__ is the tool's fault as well
-        told = "(its message cannot be read)"
-    return _clean(f"{type(error).__name__}: {told}"[:2000] if told else type(error).__name__)
+        details = "(its message cannot be read)"
+    return _clean(f"{type(error).__name__}: {details}"[:2000] if details else type(error).__name__)
 
 
 def cap_output(value: Any, limit: int) -> Any:
-    """Gives a result as JSON, and a text cut to size when it is too large.
+    """Returns a result as JSON, or as readable text where it has no JSON form or is too large.
+
+    The tool has acted by now: whatever it returned, the call has succeeded. Only a coroutine is an error, because
+    then it has not.
 
     Raises:
-        TypeError: It has no JSON form.
+        TypeError: It is a coroutine, which nothing runs.
     """
+    if inspect.iscoroutine(value):
+        value.close()
+        raise TypeError("the tool returned a coroutine, which was not run: declare a plain function as the tool")
+    if isinstance(value, Iterator):
+        value = list(itertools.islice(value, _ITEMS))
+    if isinstance(value, (bytes, bytearray)) and not _is_utf8(value):
+        return f"{len(value)} bytes: {bytes(value[:64])!r}"
+    if type(value).__module__.partition(".")[0] in ("numpy", "pandas", "polars"):
+        # Known by name, so that none of them is imported here. A scalar is a number; a table is read as it prints.
+        item = getattr(value, "item", None)
+        value = item() if getattr(value, "ndim", None) == 0 and item is not None else str(value)
     if isinstance(value, str):
         return _cut(_clean(value), limit)
     try:
         plain = _JSON.dump_python(value, mode="json")
         data = codec.dumps(plain)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise TypeError(f"the result, of type {type(value).__name__}, has no JSON form") from error
+    except Exception:  # noqa: BLE001 - a value's own methods may raise anything
+        return _cut(_clean(_readable(value)), limit)
     return plain if len(data) <= limit else _cut(data.decode(), limit)
+
+
+def _is_utf8(value: bytes | bytearray) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _readable(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a broken __str__ is the tool's fault
+        return f"(a result of type {type(value).__name__}, which cannot be shown)"
 
 
 def _cut(text: str, limit: int) -> str:
@@ -281,7 +314,7 @@ class ToolBatch:
         self._threads[call_id] = thread
 
     def take(self) -> tuple[str, Outcome] | None:
-        """Waits for an outcome, and gives the call's id and it; None when somebody woke the waiting."""
+        """Waits for an outcome, and returns the call's id and it; None when somebody woke the waiting."""
         news = self._news.get()
         if news is not None:
             self._threads.pop(news[0]).join()

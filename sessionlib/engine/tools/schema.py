@@ -7,11 +7,13 @@ import inspect
 import re
 import runpy
 import textwrap
+import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints, overload
+from typing import Annotated, Any, Generic, ParamSpec, TypeVar, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
+from pydantic.fields import FieldInfo
 
 from sessionlib.engine.errors import EngineError
 
@@ -26,6 +28,10 @@ ASK_FIRST = "ask_user_first"
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _SECTION = re.compile(r"^(Args|Arguments|Parameters|Returns|Return|Yields|Raises|Examples?|Notes?|Attributes):\s*$")
+_RULE = re.compile(r"^\s*-{3,}\s*$")
+_FIELD = re.compile(r"^:(\w+)(?:\s+([^:]+))?:\s*(.*)$")
+_PARAMETER_SECTIONS = {"Args", "Arguments", "Parameters", "Other Parameters"}
+_PARAMETER_FIELDS = {"param", "parameter", "arg", "argument", "key", "keyword"}
 _ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.*)$")
 
 
@@ -44,16 +50,23 @@ class LocalTool(Generic[P, R]):
         schema: JSON schema of the arguments.
     """
 
-    def __init__(self, function: Callable[P, R], *, name: str | None, approval: str, timeout: float | None) -> None:
-        self.function = function
-        self.name = function.__name__ if name is None else name
-        self.approval = str(approval)
-        self.timeout = timeout
+    def __init__(
+        self, function: Callable[P, R], *, name: str | None, approval: str | None, timeout: float | None
+    ) -> None:
+        inner = _declared_within(function)
+        if isinstance(function, LocalTool):
+            function = function.function
+        # Before what is checked is set: a function's attributes must not replace it.
+        functools.update_wrapper(self, function, updated=())
+        self.function: Callable[P, R] = function
+        self.name: str = (inner.name if inner else _name_of(function)) if name is None else name
+        # Declared or wrapped again, a tool keeps its gate unless this call names another.
+        self.approval: str = str(approval or (inner.approval if inner else "auto_run"))
+        self.timeout: float | None = inner.timeout if timeout is None and inner else timeout
         _check(self)
-        self.description, words = read_docstring(inspect.getdoc(function) or "")
+        self.description, words = read_docstring(_doc_of(function))
         self._arguments, self._parameters = _arguments_model(self.name, function, words)
         self.schema: dict[str, Any] = _plain(self._arguments.model_json_schema())
-        functools.update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Calls the function."""
@@ -63,7 +76,7 @@ class LocalTool(Generic[P, R]):
         return f"<tool {self.name}, {self.approval}>"
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Gives the arguments as the function takes them.
+        """Returns the arguments as the function takes them.
 
         Args:
             arguments: What the model proposed, by name.
@@ -75,10 +88,14 @@ class LocalTool(Generic[P, R]):
             model = self._arguments.model_validate(dict(arguments))
         except ValidationError as error:
             raise InvalidArgumentsError(_explain(self.name, error)) from None
+        except Exception as error:
+            # A validator of the author's, which may raise anything.
+            reason = f"{type(error).__name__}: {error}"[:500]
+            raise InvalidArgumentsError(f"the arguments do not fit tool {self.name}: {reason}") from error
         return {parameter: getattr(model, field) for field, parameter in self._parameters.items()}
 
     def to_wire(self) -> dict[str, Any]:
-        """Gives the tool as it stands in an agent's JSON."""
+        """Returns the tool as it stands in an agent's JSON."""
         return {
             "name": self.name,
             "description": self.description,
@@ -87,7 +104,7 @@ class LocalTool(Generic[P, R]):
         }
 
     def offered_schema(self) -> dict[str, Any]:
-        """Gives the schema that a model sees: where it decides about approval, with a place to say so."""
+        """Returns the schema that a model sees: where it decides about approval, with a place to say so."""
         if self.approval != "let_agent_decide":
             return self.schema
         question = {"type": "boolean", "description": "Whether a person should confirm this call before it runs."}
@@ -101,7 +118,7 @@ def tool(function: Callable[P, R], /) -> LocalTool[P, R]: ...
 
 @overload
 def tool(
-    *, approval: str = "auto_run", name: str | None = None, timeout: float | None = None
+    *, approval: str | None = None, name: str | None = None, timeout: float | None = None
 ) -> Callable[[Callable[P, R]], LocalTool[P, R]]: ...
 
 
@@ -109,20 +126,22 @@ def tool(
     function: Callable[P, R] | None = None,
     /,
     *,
-    approval: str = "auto_run",
+    approval: str | None = None,
     name: str | None = None,
     timeout: float | None = None,
 ) -> LocalTool[P, R] | Callable[[Callable[P, R]], LocalTool[P, R]]:
     """Makes a function callable by models; used as ``@tool`` or ``@tool(approval=...)``.
 
     Args:
-        function: The function. Every parameter needs a type hint; a Google-style docstring describes them.
-        approval: "auto_run", "requires_approval", or "let_agent_decide" (the model says for each call).
+        function: The function, method, partial or callable object. Every parameter needs a type hint; its description
+            comes from ``Annotated``, ``Field``, or a docstring in Google, NumPy or Sphinx style.
+        approval: "auto_run", "requires_approval", or "let_agent_decide" (the model decides for each call). When not
+            given, that of the tool that ``function`` is or wraps, else "auto_run".
         name: The name models call it by; the function's own when not given.
         timeout: Seconds it may run; the engine's own limit when not given.
 
     Raises:
-        TypeError: It is no plain function, or a parameter cannot be described in a schema.
+        TypeError: It is asynchronous, has no signature, or a parameter cannot be described in a schema.
         ValueError: ``approval``, ``name`` or ``timeout`` is none that can be used.
     """
 
@@ -132,22 +151,98 @@ def tool(
     return declare if function is None else declare(function)
 
 
+def _declared_within(function: Any) -> LocalTool[Any, Any] | None:
+    """Returns the tool that a function is or wraps, through `functools.wraps` and `functools.partial`."""
+    seen: set[int] = set()
+    while function is not None and id(function) not in seen:
+        if isinstance(function, LocalTool):
+            return function
+        seen.add(id(function))
+        function = function.func if isinstance(function, functools.partial) else getattr(function, "__wrapped__", None)
+    return None
+
+
+def _innermost(function: Any) -> Any:
+    while isinstance(function, (functools.partial, LocalTool)):
+        function = function.func if isinstance(function, functools.partial) else function.function
+    return function
+
+
+def _plain_function(function: Any) -> Any:
+    """Returns what holds the hints of a callable."""
+    function = _innermost(function)
+    if inspect.isroutine(function) or inspect.isclass(function):
+        return function
+    return type(function).__call__
+
+
+def _name_of(function: Any) -> str:
+    function = _innermost(function)
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _doc_of(function: Any) -> str:
+    function = _innermost(function)
+    if inspect.isroutine(function):
+        return inspect.getdoc(function) or ""
+    # An object's: that of its method, unless it is the one that every method of this name has, or of its class.
+    return inspect.cleandoc(getattr(type(function).__call__, "__doc__", None) or type(function).__doc__ or "")
+
+
+# How a synchronous wrapper runs the coroutine of an asynchronous function.
+_RUNNERS = {"run", "run_until_complete", "run_coroutine_threadsafe", "run_sync", "async_to_sync", "start", "result"}
+
+
+def _is_async(function: Any) -> bool:
+    plain = _plain_function(function)
+    if _makes_coroutine(plain):
+        return True
+    # A wrapper that only passes on what an asynchronous function returns is one too.
+    code = getattr(plain, "__code__", None)
+    return _makes_coroutine(inspect.unwrap(plain)) and code is not None and not _RUNNERS & set(code.co_names)
+
+
+def _makes_coroutine(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
 def read_docstring(text: str) -> tuple[str, dict[str, str]]:
-    """Gives a Google-style docstring's description, and its arguments' descriptions by name."""
+    """Returns a docstring's description, and its parameters' descriptions by name.
+
+    Args:
+        text: A cleaned docstring in Google, NumPy or Sphinx style.
+    """
     description: list[str] = []
-    sections: dict[str, list[str]] = {}
-    lines = description
-    for line in text.splitlines():
-        section = _SECTION.match(line)
-        if section:
-            lines = sections.setdefault(section[1], [])
-        else:
-            lines.append(line)
-    arguments = sections.get("Args") or sections.get("Arguments") or sections.get("Parameters") or []
-    return "\n".join(description).strip(), _read_entries(arguments)
+    entries: list[str] = []
+    fields: dict[str, str] = {}
+    part, style, field = "description", "", ""
+    rows = text.splitlines()
+    for row, following in zip(rows, [*rows[1:], ""], strict=False):
+        is_indented = row.startswith((" ", "\t"))
+        google = _SECTION.match(row)
+        numpy = row.strip() and not is_indented and _RULE.match(following)
+        if sphinx := _FIELD.match(row):
+            part, style = "field", "sphinx"
+            field = sphinx[2].split()[-1].lstrip("*") if sphinx[1] in _PARAMETER_FIELDS and sphinx[2] else ""
+            if field:
+                fields[field] = sphinx[3].strip()
+        elif google or numpy:
+            title = google[1] if google else row.strip()
+            part, style = "parameters" if title in _PARAMETER_SECTIONS else "other", "google" if google else "numpy"
+        elif style == "numpy" and _RULE.match(row):
+            continue
+        elif row.strip() and not is_indented and style != "numpy":
+            part = "description"  # a paragraph behind a section
+            description.append(row)
+        elif part == "field" and field:
+            fields[field] = f"{fields[field]} {row.strip()}".strip()
+        elif part in ("description", "parameters"):
+            (description if part == "description" else entries).append(row)
+    named = _numpy_entries(entries) if style == "numpy" else _google_entries(entries)
+    return "\n".join(description).strip(), {**named, **fields}
 
 
-def _read_entries(lines: list[str]) -> dict[str, str]:
+def _google_entries(lines: list[str]) -> dict[str, str]:
     entries: dict[str, str] = {}
     name = ""
     for line in textwrap.dedent("\n".join(lines)).splitlines():
@@ -160,9 +255,26 @@ def _read_entries(lines: list[str]) -> dict[str, str]:
     return entries
 
 
+def _numpy_entries(lines: list[str]) -> dict[str, str]:
+    entries: dict[str, str] = {}
+    names: list[str] = []
+    for line in lines:
+        if line.strip() and not line.startswith((" ", "\t")):
+            names = [name.strip().lstrip("*") for name in line.partition(":")[0].split(",")]
+            entries |= dict.fromkeys(names, "")
+        elif line.strip():
+            entries |= {name: f"{entries[name]} {line.strip()}".strip() for name in names}
+    return entries
+
+
 def _check(declared: LocalTool[Any, Any]) -> None:
-    if inspect.iscoroutinefunction(declared.function) or not callable(declared.function):
+    if not callable(declared.function) or inspect.isclass(declared.function):
         raise TypeError(f"tool {declared.name}: a tool is a plain function that returns its result")
+    if _is_async(declared.function):
+        raise TypeError(
+            f"tool {declared.name}: a tool is a plain function that returns its result; this one is asynchronous: "
+            "wrap it in a function that runs it, for example with asyncio.run"
+        )
     if not _NAME.fullmatch(declared.name):
         raise ValueError(f"{declared.name!r} cannot be a tool's name: letters, digits, _ and -, at most 64")
     if declared.approval not in APPROVALS:
@@ -176,24 +288,45 @@ def _arguments_model(
 ) -> tuple[type[BaseModel], dict[str, str]]:
     # The fields have names of their own and the parameters' names for aliases: a parameter may be called
     # what a pydantic field may not, such as "schema" or "_x".
-    hints = get_type_hints(function, include_extras=True)
+    try:
+        hints = get_type_hints(_plain_function(function), include_extras=True)
+        parameters = inspect.signature(function).parameters.values()
+    except Exception as error:  # noqa: BLE001 - annotations are code, which may raise anything
+        raise TypeError(f"tool {name}: its parameters cannot be read: {error}") from None
+    bound = function.keywords if isinstance(function, functools.partial) else {}
     fields: dict[str, Any] = {}
     names: dict[str, str] = {}
-    for index, parameter in enumerate(inspect.signature(function).parameters.values()):
+    for parameter in parameters:
+        if parameter.name in bound:
+            continue  # what the author has fixed is not the model's to choose
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise TypeError(f"tool {name}: parameter {parameter.name} has to be one that takes its value by name")
         if parameter.name not in hints:
             raise TypeError(f"tool {name}: parameter {parameter.name} needs a type hint")
-        default = ... if parameter.default is parameter.empty else parameter.default
-        described = Field(default, alias=parameter.name, description=words.get(parameter.name))
-        fields[f"field_{index}"] = (hints[parameter.name], described)
-        names[f"field_{index}"] = parameter.name
+        hint, default = hints[parameter.name], parameter.default
+        if (words_of := _description(hint, default) or words.get(parameter.name)) is not None:
+            hint = Annotated[hint, Field(description=words_of)]
+        fields[f"field_{len(names)}"] = (hint, ... if default is parameter.empty else default)
+        names[f"field_{len(names)}"] = parameter.name
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=False, alias_generator=lambda field: names[field])
     try:
-        model = create_model(name, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=False), **fields)
-        model.model_json_schema()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a default that has no JSON form, which is only left out
+            model = create_model(name, __config__=config, **fields)
+            model.model_json_schema()
     except PydanticUserError as error:
         raise TypeError(f"tool {name}: a parameter's type has no JSON form ({error.message})") from None
     return model, names
+
+
+def _description(hint: Any, default: Any) -> str | None:
+    """Returns what ``Annotated[..., Field(description=...)]``, ``Annotated[..., "..."]`` or a `Field` default says."""
+    notes = [default, *getattr(hint, "__metadata__", ())]
+    for note in notes:
+        words = note.description if isinstance(note, FieldInfo) else getattr(note, "documentation", None)
+        if isinstance(words, str):
+            return words
+    return next((note for note in notes[1:] if isinstance(note, str)), None)
 
 
 def _plain(schema: Any) -> Any:
@@ -210,12 +343,14 @@ def _plain(schema: Any) -> Any:
 
 
 def _explain(name: str, error: ValidationError) -> str:
-    told = [f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}" for item in error.errors()]
-    return f"the arguments do not fit tool {name}: {'; '.join(told[:5])}"
+    details = [
+        f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}" for item in error.errors()
+    ]
+    return f"the arguments do not fit tool {name}: {'; '.join(details[:5])}"
 
 
 def load_tools(path: str) -> list[LocalTool[..., Any]]:
-    """Gives the tools that a Python file declares.
+    """Returns the tools that a Python file declares.
 
     Raises:
         EngineError: It cannot be run, or declares none.

@@ -1,1 +1,1 @@
-"""Networks that break: a proxy and what it does to the bytes that pass."""
+"""Network faults: a TCP proxy and what it does to the bytes that pass. Knows nothing of sessions or frames."""

@@ -1,4 +1,4 @@
-"""One connection through a proxy, and what copies its bytes."""
+"""One connection through a proxy, and the two threads that copy its bytes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import contextlib
 import random
 import socket
 import struct
+import sys
 import threading
 import time
+import traceback
 from collections import deque
 
+from sessionlib._util.timing import Deadline
+from sessionlib.net.sockets import Waker, wait_readable, wait_writable
 from sessionlib.testing.faults.toxics import Direction, How
-from sessionlib.testing.faults.waiting import Waker, stack, wait_io
 
-__all__ = ["Link", "reset"]
+__all__ = ["Link", "reset", "stack"]
 
 CHUNK = 1 << 16
 LINGER = 1.0
@@ -117,7 +120,7 @@ class Link:
         self.over.set()
 
     def join(self) -> list[str]:
-        """Waits for the pumps; says which did not return."""
+        """Waits for the pumps; returns a description of each that did not return."""
         for thread in self._threads:
             thread.join(JOIN_TIMEOUT)
         return [f"{thread.name} still runs:\n{stack(thread)}" for thread in self._threads if thread.is_alive()]
@@ -128,6 +131,12 @@ def reset(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
+
+
+def stack(thread: threading.Thread) -> str:
+    """Returns where a thread is, for a failure's message; "" when it has ended."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return "" if frame is None else "".join(traceback.format_stack(frame))
 
 
 class _Pump:
@@ -162,7 +171,7 @@ class _Pump:
         except _OverError:
             pass
         except OSError:
-            # One side is gone without a FIN; the other learns it the same way.
+            # One side has been reset; so is the other, as it would be without a proxy.
             self._link.end("RST")
         finally:
             self._link.leave()
@@ -193,9 +202,9 @@ class _Pump:
     # -- in --
 
     def _read(self, timeout: float | None) -> None:
-        ready = wait_io(self._source, self._link.waker, timeout=timeout)
+        ready = wait_readable(self._source, Deadline(timeout), self._link.waker)
         self._check()
-        # A toxic set while nothing came holds for what has come now.
+        # A toxic that was set while nothing arrived applies to what has arrived now.
         if not ready or self.direction.toxics.blackhole:
             return
         data = self._receive()
@@ -244,7 +253,7 @@ class _Pump:
             self._pace(size)
 
     def _send(self, view: memoryview) -> int:
-        wait_io(self._target, self._link.waker, write=True)
+        wait_writable(self._target, Deadline(None), self._link.waker)
         self._check()
         try:
             size = self._target.send(view)
@@ -297,7 +306,9 @@ class _Pump:
         self._pending.clear()
         end = time.monotonic() + LINGER
         while time.monotonic() < end and not (self._ended and self._link.live == 1):
-            if wait_io(None if self._ended else self._source, self._link.waker, timeout=0.02):
+            if self._ended:
+                self._link.waker.wait(0.02)
+            elif wait_readable(self._source, Deadline(0.02), self._link.waker):
                 self._receive()
             self._check()
 

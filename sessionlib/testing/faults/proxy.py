@@ -1,4 +1,4 @@
-"""Faults on the wire: a proxy that breaks what passes through it."""
+"""FaultProxy: faults on the wire, for code that has to withstand them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from sessionlib.client import Client
 from sessionlib.config import ApiKey
+from sessionlib.net.listener import TcpListener
 from sessionlib.testing.faults.link import JOIN_TIMEOUT, Link, reset
-from sessionlib.testing.faults.listener import FaultListener
 from sessionlib.testing.faults.toxics import Direction, How
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ __all__ = ["FaultProxy"]
 
 
 class FaultProxy:
-    """A TCP proxy on a loopback port that breaks what passes through it, so that code can be tested against it.
+    """A TCP proxy on a loopback port that delays, changes and disconnects what passes through it.
 
-    A context manager. A link is one connection through the proxy. Its two threads copy bytes, ``upstream`` from the
-    client to the engine and ``downstream`` back, and each direction has its own faults, which may be set and
-    cleared at any time::
+    A context manager; it listens inside its block. A link is one connection through the proxy. Its two threads copy
+    bytes, ``upstream`` from the client to the engine and ``downstream`` back, and each direction has its own faults,
+    which may be set and cleared at any time::
 
         with LocalEngine() as engine, FaultProxy.in_front_of(engine) as proxy:
             agent = Agent.fetch(name="Support", client=proxy.client(engine.api_key))
@@ -39,8 +39,7 @@ class FaultProxy:
     Args:
         upstream_host: Where the engine is.
         upstream_port: Where the engine is.
-        seed: What jitter and ``shuffle`` are drawn from; drawn itself when None, and printed when the
-            block fails.
+        seed: Seeds jitter and ``shuffle``; None (the default) draws one. It is printed when the block raises.
         host: The loopback address to listen on.
         port: The port; 0 takes a free one.
 
@@ -67,10 +66,10 @@ class FaultProxy:
         self.port = port
         self._target = (upstream_host, upstream_port)
         self._rng = random.Random(self.seed)
-        # Protects the links, and tells of each new one.
+        # Protects the links; notified of each new one.
         self._changed = threading.Condition(threading.Lock())
         self._links: list[Link] = []
-        self._listener: FaultListener | None = None
+        self._listener: TcpListener | None = None
         self._introduce: Callable[[str], object] = lambda authority: None
 
     @classmethod
@@ -85,7 +84,7 @@ class FaultProxy:
             EngineError: The engine is not running.
         """
         proxy = cls(urlsplit(engine.base_url).hostname or "", engine.port, seed=seed)
-        proxy._introduce = engine.answer_to
+        proxy._introduce = engine.allow_host
         return proxy
 
     def __enter__(self) -> FaultProxy:
@@ -140,14 +139,14 @@ class FaultProxy:
         return sum(link.down for link in self.links)
 
     def wait_link(self, count: int = 1, timeout: float = 5.0) -> Link:
-        """Waits until so many links were made since the start; gives the newest.
+        """Waits until so many links were made since the start, and returns the newest.
 
         Args:
-            count: How many.
-            timeout: Seconds to wait.
+            count: How many; 1 by default.
+            timeout: Seconds to wait; 5 by default.
 
         Raises:
-            TimeoutError: They were not.
+            TimeoutError: There were fewer.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: len(self._links) >= count, timeout):
@@ -172,27 +171,27 @@ class FaultProxy:
         _end_all(self.links, how)
 
     def up(self) -> None:
-        """Takes connections, on the same port as before."""
+        """Accepts connections again, on the same port as before."""
         if self._listener is None:
-            self._listener = FaultListener(self._adopt, self.port, "fault-proxy-accept", self.host)
+            self._listener = TcpListener(self._adopt, self.port, self.host, name="fault-proxy-accept").start()
             self.port = self._listener.port
             self._introduce(f"{self.host}:{self.port}")
 
     def blackhole(self) -> None:
-        """Holds back everything both ways."""
+        """Holds back everything in both directions."""
         self.upstream.blackhole()
         self.downstream.blackhole()
 
     def clear(self) -> None:
-        """Takes all faults away, both ways."""
+        """Removes all faults, in both directions."""
         self.upstream.clear()
         self.downstream.clear()
 
     def shuffle(self) -> str:
-        """Replaces the faults by drawn ones that lose links but change no byte.
+        """Replaces the faults by random ones, which may end links but change no byte.
 
         Returns:
-            Which they are, for a failure's message.
+            What they are, for the message of a failing test.
 
         Example:
             ``for _ in range(100): proxy.shuffle(); time.sleep(0.2)``

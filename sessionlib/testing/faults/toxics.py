@@ -1,4 +1,4 @@
-"""What can be done to the bytes of one direction."""
+"""Toxics: the faults of one direction; the names are those of Toxiproxy where it has the same."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from sessionlib.testing.faults.waiting import Waker
+from sessionlib.net.sockets import Waker
 
 __all__ = ["Direction", "How", "Toxics"]
 
@@ -16,7 +16,7 @@ How = Literal["FIN", "RST"]
 
 @dataclass(frozen=True)
 class Toxics:
-    """What one direction does to the bytes; the methods of Direction say what each means."""
+    """The faults of one direction; see the methods of `Direction`."""
 
     latency: float = 0.0
     jitter: float = 0.0
@@ -33,11 +33,11 @@ class Toxics:
 
 
 class Direction:
-    """One direction of every link; each method adds a toxic, ``clear`` takes all away."""
+    """One direction of every link; each method adds a toxic, ``clear`` removes all."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._changed = threading.Condition()  # protects all below, and tells of each change
+        self._changed = threading.Condition()  # protects all below; notified of each change
         self._toxics = Toxics()
         self._cuts_left: int | None = None
         self._limits = 0
@@ -50,7 +50,7 @@ class Direction:
         self._set(latency=ms / 1000, jitter=jitter / 1000)
 
     def bandwidth(self, bytes_per_second: float) -> None:
-        """Lets through so many bytes a second."""
+        """Passes at most so many bytes a second."""
         self._set(bandwidth=bytes_per_second)
 
     def slicer(self, size: int, delay: float = 0.0) -> None:
@@ -58,12 +58,12 @@ class Direction:
         self._set(slice_size=size, slice_delay=delay)
 
     def limit_data(self, count: int, how: How = "FIN", *, times: int | None = None) -> None:
-        """Cuts a link once so many of its bytes have passed in this direction.
+        """Disconnects a link once so many of its bytes have passed in this direction.
 
         Args:
-            count: Bytes that pass; 0 cuts before the first.
+            count: Bytes that pass; 0 disconnects before the first.
             how: "FIN" ends both directions in order, "RST" resets both sides.
-            times: How many links to cut; None cuts all.
+            times: How many links to disconnect; None for all.
         """
         with self._changed:
             self._cuts_left = times
@@ -87,7 +87,7 @@ class Direction:
         self._add(repeats=((offset, size),))
 
     def clear(self) -> None:
-        """Takes all toxics away; what was held back goes on its way."""
+        """Removes all toxics; what was held back passes."""
         with self._changed:
             self._toxics = Toxics()
             self._changed.notify_all()
@@ -112,7 +112,7 @@ class Direction:
         self._set(corruptions=now.corruptions + corruptions, repeats=now.repeats + repeats)
 
     def take_cut(self) -> bool:
-        """Whether a link that asks is one of those to be cut; counts it."""
+        """Whether the calling link is to be disconnected; counts it against ``times``."""
         with self._changed:
             if self._cuts_left == 0:
                 return False
@@ -121,12 +121,12 @@ class Direction:
             return True
 
     def wait_while_held(self, waker: Waker) -> None:
-        """Waits while everything is held back, or until a waker is set."""
+        """Blocks while everything is held back, or until the waker is set."""
         with self._changed:
             while self._toxics.blackhole and not waker.is_set():
                 self._changed.wait()
 
     def wake(self) -> None:
-        """Has all who wait look again."""
+        """Wakes all that wait in `wait_while_held`."""
         with self._changed:
             self._changed.notify_all()

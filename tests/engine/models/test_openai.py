@@ -181,7 +181,14 @@ def test_every_message_of_the_past_has_a_content_and_every_call_a_result() -> No
         list(model.answer(ModelRequest("", past)))
         model.close()
     messages = endpoint.requests[0]["messages"]
-    assert [message["content"] for message in messages] == ["hi", "", "add", None, "2", "Error: this call was not run"]
+    assert [message["content"] for message in messages] == [
+        "hi",
+        "(no answer)",
+        "add",
+        None,
+        "2",
+        "Error: this call was not run",
+    ]
     asked = [call["id"] for message in messages for call in message.get("tool_calls", ())]
     assert asked == [message["tool_call_id"] for message in messages if message["role"] == "tool"]
 

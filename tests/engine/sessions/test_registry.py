@@ -231,11 +231,12 @@ def test_two_clients_see_the_same_frames(engine: LocalEngine) -> None:
         assert first.history() == second.history()
 
 
-def test_posts_during_a_turn_are_answered_after_it(caller: Caller) -> None:
-    for text in ("one", "two", "three"):
-        caller.say(frames.post_message(caller.session_id, text))
-    for _ in range(3):
-        caller.until_status("Idle")
+def test_posts_during_a_turn_are_answered_after_it() -> None:
+    with LocalEngine(batching=False) as engine, Caller.on(engine) as caller:
+        for text in ("one", "two", "three"):
+            caller.say(frames.post_message(caller.session_id, text))
+        for _ in range(3):
+            caller.until_status("Idle")
     answers = [content_of(f)["value"] for f in caller.heard if content_of(f).get("status") == "Complete"]
     assert [answer[-len(text) - 1 : -1] for answer, text in zip(answers, ("one", "two", "three"), strict=True)] == [
         "one",

@@ -19,7 +19,7 @@ def test_a_post_at_the_end_of_a_turn_gets_its_turn() -> None:
 def test_who_joins_between_two_turns_does_not_take_the_session_for_idle() -> None:
     count = 150
     limits = Limits(frame_burst=1_000_000)  # it asks as fast as it can
-    with LocalEngine(limits=limits) as engine, Caller.on(engine) as caller:
+    with LocalEngine(limits=limits, batching=False) as engine, Caller.on(engine) as caller:
         for number in range(count):
             caller.say(frames.post_message(caller.session_id, f"message {number}"))
         for _ in range(count):

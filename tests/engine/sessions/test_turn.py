@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -59,7 +60,7 @@ def test_thinking_is_told_before_the_answer() -> None:
     model = Scripted(says(Thinking("Let me "), Thinking("see.\nYes."), Text("It is."), Text("")))
     with LocalEngine(model=model) as engine, Caller.on(engine) as caller:
         heard = caller.ask("is it?")
-        assert kinds(heard) == ["post_message", "Processing", "message_delta", "thinking", "data_type_message", "Idle"]
+        assert kinds(heard) == ["post_message", "Processing", "thinking", "message_delta", "data_type_message", "Idle"]
         thought = next(content_of(frame) for frame in heard if content_of(frame).get("type") == "thinking")
         assert (thought["content"], thought["summary"]) == ("Let me see.\nYes.", "Let me see.")
         assert answer_of(heard) == "It is."
@@ -233,7 +234,8 @@ def test_too_many_turns_in_the_queue_are_refused() -> None:
         go.wait(10)
         yield Text("done")
 
-    with LocalEngine(model=Scripted(slow), limits=Limits(queued_turns=2)) as engine, Caller.on(engine) as caller:
+    local = LocalEngine(model=Scripted(slow), limits=Limits(queued_turns=2), batching=False)
+    with local as engine, Caller.on(engine) as caller:
         answers = [caller.post(f"{number}") for number in range(4)]
         assert [answer["success"] for answer in answers] == [True, True, True, False]
         assert answers[3]["code"] == "too_many_turns"
@@ -285,3 +287,54 @@ def test_closing_is_idempotent_and_the_engine_can_start_again() -> None:
         assert engine.port == port
         caller.ask("hello again")
     eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-")], 2)
+
+
+def test_thoughts_are_sent_before_the_text_that_they_lead_to_and_stored_once() -> None:
+    go = threading.Event()
+
+    def thinks(question: ModelRequest) -> Iterator[Piece]:
+        yield Thinking("Let me ")
+        yield Thinking("see.")
+        yield Text("It ")
+        assert go.wait(10)
+        yield Thinking("Really?")
+        yield Text("is.")
+
+    with LocalEngine(model=Scripted(thinks)) as engine, Caller.on(engine) as caller:
+        caller.post("hi")
+        caller.until(lambda frame: frame["type"] == "message_delta")
+        assert kinds(caller.heard)[-2:] == ["thinking", "message_delta"]
+        go.set()
+        caller.until_status("Idle")
+        sent = [f["message"] for f in caller.heard if content_of(f).get("type") == "thinking"]
+        assert [message["content"]["content"] for message in sent] == ["Let me see.", "Really?"]
+        kept = [message for message in caller.history() if message["content"]["type"] == "thinking"]
+        assert [(m["id"], m["content"]) for m in kept] == [(m["id"], m["content"]) for m in sent]
+
+
+def test_text_that_has_no_utf8_is_cleaned_where_it_is_stored() -> None:
+    @tool
+    def names() -> str:
+        """List files whose names are not UTF-8, as the system lists them."""
+        print(os.fsdecode(b"caf\xe9.txt"))
+        return "listed"
+
+    answer = says(Text("half \ud83d"), Text("\ude00, and \udce9"))
+    steps = [says(RequestedCall("names", {})), answer, fails(ModelError("\udce9"))]
+    with LocalEngine(tools=[names], model=Scripted(*steps)) as engine, Caller.on(engine) as caller:
+        caller.ask("names?")
+        assert error_in(caller.ask("and now?")) == "\ufffd"
+        contents = [message["content"] for message in caller.history()]
+    assert [content["printed"] for content in contents if content["type"] == "tool_result"] == ["caf\ufffd.txt\n"]
+    texts = [content["value"] for content in contents if content["type"] == "data_type_message"]
+    assert texts == ["names?", "half \U0001f600, and \ufffd", "and now?"]
+
+
+def test_a_turn_whose_end_cannot_be_stored_for_any_reason_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a fault of the engine's own")
+
+    monkeypatch.setattr("sessionlib.engine.sessions.turn.cut_turn", broken)
+    with LocalEngine(model=Scripted(fails(ModelError("no")))) as engine, Caller.on(engine) as caller:
+        heard = caller.ask("hi")
+    assert [frame["error"] for frame in heard if frame["type"] == "error"] == ["no"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -29,7 +30,7 @@ from sessionlib.engine.sessions.turn import CUT
 from sessionlib.engine.store.database import APPLICATION_ID, SCHEMA, Database
 from sessionlib.engine.store.sessions import Sessions
 from sessionlib.protocol import frames
-from tests.support.engine import Caller, Process, answer_of, content_of, eventually, make_agent, rest
+from tests.support.engine import Caller, Process, answer_of, content_of, eventually, file, make_agent, open_socket, rest
 
 
 @pytest.fixture
@@ -464,3 +465,168 @@ def test_a_write_that_fails_leaves_those_beside_it_alone(path: Path) -> None:
         for thread in threads:
             thread.join()
     assert sorted(map(str, kept)) == ["(1,)"] * 20 + ["KeyError"] * 20 + ["StorageError"] * 20
+
+
+def _log_with(path: Path, texts: int) -> Path:
+    """Copies of the files of an engine that was not closed: the log holds one commit for each text, and more."""
+    with LocalEngine(path=str(path)) as engine, Caller.on(engine) as caller:
+        for number in range(texts):
+            caller.ask(f"message {number}")
+        copy = path.parent / "copy.db"
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+    return copy
+
+
+def _frames_of(log: bytes) -> int:
+    return (len(log) - 32) // (24 + int.from_bytes(log[8:12], "big"))
+
+
+@pytest.mark.parametrize("where", ["page number", "salt", "checksum", "page"])
+def test_a_damaged_frame_with_others_behind_it_is_refused(path: Path, where: str) -> None:
+    """SQLite would take the log to end there, and the acknowledged commits behind it would be gone."""
+    copy = _log_with(path, 5)
+    log = Path(f"{copy}-wal")
+    data = bytearray(log.read_bytes())
+    at = 32 + (24 + 4096) * (_frames_of(data) // 3) + {"page number": 3, "salt": 9, "checksum": 17, "page": 1000}[where]
+    data[at] ^= 0x10
+    log.write_bytes(data)
+    before = [Path(f"{copy}{suffix}").read_bytes() for suffix in ("", "-wal")]
+    with pytest.raises(DatabaseDamagedError, match="write-ahead log") as caught:
+        LocalEngine(path=str(copy)).start()
+    assert caught.value.path == str(copy)
+    assert [Path(f"{copy}{suffix}").read_bytes() for suffix in ("", "-wal")] == before
+
+
+@pytest.mark.parametrize("cut", [1, 24, 4096, 4120, 4121])
+def test_a_torn_tail_of_the_log_is_no_damage(path: Path, cut: int) -> None:
+    copy = _log_with(path, 3)
+    log = Path(f"{copy}-wal")
+    log.write_bytes(log.read_bytes()[:-cut])
+    with LocalEngine(path=str(copy)) as engine:
+        assert make_agent(engine)
+
+
+def test_frames_of_an_earlier_run_of_the_log_are_no_damage(path: Path) -> None:
+    """After a checkpoint the log is written again from its start; what it held before stands behind."""
+    copy = _log_with(path, 3)
+    log = Path(f"{copy}-wal")
+    data = log.read_bytes()
+    stale = bytearray(data[32 : 32 + 4120])
+    stale[8:16] = bytes(8)
+    log.write_bytes(data + bytes(stale))
+    with LocalEngine(path=str(copy)) as engine:
+        assert make_agent(engine)
+
+
+def test_any_flipped_byte_is_harmless_or_refused(path: Path) -> None:
+    copy = _log_with(path, 3)
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = copy.read_bytes()
+    chooser = random.Random(5)
+    # The schema's page has the most that can break at the start.
+    places = [chooser.randrange(4096) for _ in range(150)] + [chooser.randrange(len(whole)) for _ in range(50)]
+    refused = 0
+    for at in places:
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << chooser.randrange(8)
+        copy.write_bytes(damaged)
+        try:
+            LocalEngine(path=str(copy)).start().close()
+        except (DatabaseDamagedError, DatabaseVersionError) as error:
+            refused += 1
+            assert str(copy) in str(error)
+            assert copy.read_bytes() == damaged
+    assert refused > 50
+
+
+def test_a_lock_file_that_is_a_link_is_refused_and_its_target_left_alone(path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "precious.txt"
+    target.write_text("precious")
+    Path(f"{path}.lock").symlink_to(target)
+    with pytest.raises(StorageError, match="symbolic link"):
+        LocalEngine(path=str(path)).start()
+    assert target.read_text() == "precious"
+
+
+def test_a_forked_child_leaves_the_engine_to_its_parent(path: Path, process: Callable[..., Process]) -> None:
+    script = f"""
+import os, time
+from pathlib import Path
+from sessionlib.engine import EngineError, LocalEngine
+with LocalEngine(path={str(path)!r}) as engine:
+    with engine.agent().create_session() as session:
+        session.ask("one")
+        child = os.fork()
+        if child == 0:
+            try:
+                engine.start()
+            except EngineError:
+                engine.close()
+                time.sleep(60)
+                os._exit(7)
+        try:
+            assert session.ask("two").text == 'You said: "two"'
+            assert Path({str(path) + ".lock"!r}).read_text() == str(os.getpid())
+        except BaseException:
+            os.kill(child, 9)
+            raise
+# The child lives on, and yet the file is free.
+with LocalEngine(path={str(path)!r}) as engine:
+    print("again on", engine.base_url, flush=True)
+    assert os.waitpid(child, os.WNOHANG) == (0, 0)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+"""
+    running = process(script=script)
+    assert running.popen.wait(30) == 0, running.errors()
+
+
+def test_a_terminated_session_leaves_nothing_behind(path: Path) -> None:
+    with LocalEngine(path=str(path)) as engine, Caller.on(engine) as caller:
+        caller.say(frames.post_messages(caller.session_id, ["secret", file("secret.txt")]))
+        caller.until_status("Idle")
+        upload = next(m["content"]["file_id"] for m in caller.history() if m["content"]["type"] == "file")
+        assert rest(engine, "GET", f"/file/{upload}").status_code == 200
+        caller.say(frames.terminate_session(caller.session_id))
+        caller.until(lambda frame: frame["type"] == "terminate_session")
+        assert rest(engine, "GET", f"/file/{upload}").status_code == 404
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        for table in ("files", "messages", "turns", "calls"):
+            assert connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone() == (0,)
+    with LocalEngine(path=str(path)) as engine, contextlib.closing(open_socket(engine)) as sock:
+        sock.send(json.dumps(frames.connect_session(caller.session_id)))
+        assert json.loads(sock.recv())["code"] == "session_terminated"
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_nothing_is_acknowledged_into_a_file_that_was_removed(tmp_path: Path, replaced: bool) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with LocalEngine(path=str(folder / "engine.db")) as engine, Caller.on(engine) as caller:
+        caller.ask("one")
+        shutil.rmtree(folder)
+        if replaced:
+            folder.mkdir()
+            (folder / "engine.db").write_bytes(b"another")
+        refused = caller.post("two")
+        assert (refused["type"], refused["code"]) == ("error", "storage_failed")
+        assert "was removed or replaced" in refused["error"]
+
+
+def test_a_program_logs_to_stderr_what_it_sends_clients_to_the_log_for(
+    tmp_path: Path, process: Callable[..., Process]
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    running = process("--db", str(folder / "engine.db")).ready()
+    with Caller(running) as caller:
+        caller.ask("one")
+        shutil.rmtree(folder)
+        assert caller.post("two")["code"] == "storage_failed"
+    assert running.stop() == 0
+    logged = running.errors()
+    assert "WARNING ! post_message was not kept" in logged
+    assert running.api_key not in logged
+    assert "Traceback" not in logged

@@ -11,9 +11,10 @@ from contextlib import closing, contextmanager
 import psutil
 import pytest
 
-from sessionlib._util.timing import Backoff, Deadline
+from sessionlib._util.retry import Backoff
+from sessionlib._util.timing import Deadline
+from sessionlib.net.listener import TcpListener
 from sessionlib.testing import FaultProxy
-from sessionlib.testing.faults.listener import FaultListener
 from tests.support.clock import FakeClock
 from tests.support.leaks import no_leaks
 from tests.support.script_engine import ScriptEngine
@@ -29,7 +30,7 @@ class Echo:
         self.received = bytearray()
         self.errors: list[OSError] = []
         self._threads: list[threading.Thread] = []
-        self._listener = FaultListener(self._adopt, 0, "echo-accept")
+        self._listener = TcpListener(self._adopt, 0, name="echo-accept").start()
         self.port = self._listener.port
 
     def _adopt(self, sock: socket.socket) -> None:

@@ -1,0 +1,439 @@
+"""What is known of each prompt of a map: the session it was posted in, and its result.
+
+An executor may run one job twice: Dask after it lost a worker, or a result that was kept there; Ray after a crash. So
+each attempt claims its prompt here before it posts it, and only one claim succeeds. A later attempt finds the
+session's id, and collects the answer there. In the memory of one process that is a dict; across processes of a machine
+it is an SQLite file, which is a checkpoint as well when it is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any, NamedTuple, Protocol
+
+from sessionlib.agent.models import ConversationalAgentRunResult
+from sessionlib.content import Content
+from sessionlib.errors import ConfigurationError, SessionError
+
+__all__ = [
+    "Checkpoint",
+    "FileLedger",
+    "LedgerEntry",
+    "MemoryLedger",
+    "PromptLedger",
+    "RunStoppedError",
+    "new_ledger",
+    "prompt_key",
+]
+
+_fcntl: ModuleType | None
+try:
+    import fcntl as _fcntl
+except ImportError:  # Windows
+    _fcntl = None
+
+# Marks the file as one of ours (PRAGMA application_id): "sLmp".
+_APPLICATION_ID = 0x734C6D70
+_VERSION = 1
+# Seconds to wait for another process that writes to the file.
+_BUSY_TIMEOUT = 30.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS prompts (
+    number INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    claimed_at REAL NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('posted', 'ended', 'complete', 'failed')),
+    outcome TEXT
+);
+"""
+
+
+class RunStoppedError(SessionError):
+    """A run was ended because its result is not wanted any more."""
+
+
+class LedgerEntry(NamedTuple):
+    """What is known of one prompt.
+
+    Attributes:
+        session_id: The session in which it was posted, or is about to be; None while it has not been claimed.
+        claimed_at: When that was, in seconds since the epoch.
+        is_running: Whether an attempt has claimed it and has not come back.
+        result: Its result, once it is known.
+        failure: Why it can have none, where that is final.
+    """
+
+    session_id: str | None = None
+    claimed_at: float = 0.0
+    is_running: bool = False
+    result: ConversationalAgentRunResult | None = None
+    failure: SessionError | None = None
+
+
+_UNCLAIMED = LedgerEntry()
+
+
+class PromptLedger(Protocol):
+    """Knows what became of each prompt of a map; all threads, and where it can be pickled all processes, share it."""
+
+    def entry(self, number: int) -> LedgerEntry:
+        """Returns what is known of a prompt."""
+
+    def claim(self, number: int, key: str, session_id: str, instead_of: str | None) -> bool:
+        """Records that a prompt is about to be posted, unless another attempt has done so.
+
+        Args:
+            number: The prompt's number.
+            key: What it consists of, as a digest.
+            session_id: Where it will be posted.
+            instead_of: The session of an earlier claim that this one replaces; None for the first.
+
+        Returns:
+            Whether it may be posted.
+        """
+
+    def release(self, number: int) -> None:
+        """Takes a claim back: nothing was posted."""
+
+    def finish(self, number: int, result: ConversationalAgentRunResult) -> None:
+        """Records a result, before its session ends."""
+
+    def fail(self, number: int, error: BaseException) -> None:
+        """Records that an attempt has come back without a result."""
+
+    def close(self) -> None:
+        """Ends it: no prompt can be claimed any more."""
+
+
+def _is_final(error: BaseException) -> bool:
+    # A refused message is a plain SessionError. All other errors leave something to find out in a later run.
+    return type(error) is SessionError
+
+
+class MemoryLedger:
+    """A `PromptLedger` for the threads of one process."""
+
+    def __init__(self) -> None:
+        # Protects the entries.
+        self._lock = threading.Lock()
+        self._entries: dict[int, LedgerEntry] = {}
+        self._closed = False
+
+    def entry(self, number: int) -> LedgerEntry:
+        """See `PromptLedger.entry`."""
+        return self._entries.get(number, _UNCLAIMED)
+
+    def claim(self, number: int, key: str, session_id: str, instead_of: str | None) -> bool:
+        """See `PromptLedger.claim`."""
+        with self._lock:
+            if self._closed:
+                raise RunStoppedError("the runs were stopped")
+            if self.entry(number).session_id != instead_of:
+                return False
+            self._entries[number] = LedgerEntry(session_id, time.time(), True)
+        return True
+
+    def release(self, number: int) -> None:
+        """See `PromptLedger.release`."""
+        self._entries.pop(number, None)
+
+    def finish(self, number: int, result: ConversationalAgentRunResult) -> None:
+        """Forgets the session: the result is in the job's future, which cannot be lost in one process."""
+        with self._lock:
+            self._entries[number] = self.entry(number)._replace(is_running=False)
+
+    def fail(self, number: int, error: BaseException) -> None:
+        """See `PromptLedger.fail`."""
+        with self._lock:
+            self._entries[number] = self.entry(number)._replace(is_running=False)
+
+    def close(self) -> None:
+        """See `PromptLedger.close`."""
+        with self._lock:
+            self._closed = True
+
+
+class FileLedger:
+    """A `PromptLedger` in an SQLite file, for the processes of one machine. Pickled, it is the path.
+
+    Args:
+        path: The file, which exists.
+        lasting: Whether it has to survive a loss of power, and not only the end of a process.
+
+    Raises:
+        ConfigurationError: This process cannot open it.
+    """
+
+    def __init__(self, path: str, lasting: bool) -> None:
+        self.path = path
+        self.lasting = lasting
+        # Protects the connection: one statement, or transaction, at a time.
+        self._lock = threading.Lock()
+        # WAL and FULL write one commit with one fsync; OFF leaves that to the system, whose memory outlives a process.
+        self._database = _open(path, "FULL" if lasting else "OFF")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_shared_ledger, (self.path, self.lasting))
+
+    def entry(self, number: int) -> LedgerEntry:
+        """See `PromptLedger.entry`."""
+        query = "SELECT session_id, claimed_at, state, outcome FROM prompts WHERE number = ?"
+        with self._lock:
+            row = self._database.execute(query, (number,)).fetchone()
+        if row is None:
+            return _UNCLAIMED
+        session_id, claimed_at, state, outcome = row
+        result = ConversationalAgentRunResult.from_json(outcome) if state == "complete" else None
+        failure = SessionError(outcome, session_id=session_id) if state == "failed" else None
+        return LedgerEntry(session_id, claimed_at, state == "posted", result, failure)
+
+    def claim(self, number: int, key: str, session_id: str, instead_of: str | None) -> bool:
+        """See `PromptLedger.claim`."""
+        now = time.time()
+        with self._transaction() as database:
+            # Within the transaction, so that no claim succeeds once `close` has returned in another process.
+            if database.execute("SELECT 1 FROM facts WHERE name = 'closed'").fetchone():
+                raise RunStoppedError("the runs were stopped")
+            if instead_of is None:
+                done = database.execute(
+                    "INSERT INTO prompts VALUES (?, ?, ?, ?, 'posted', NULL) ON CONFLICT (number) DO NOTHING",
+                    (number, key, session_id, now),
+                )
+            else:
+                done = database.execute(
+                    "UPDATE prompts SET session_id = ?, claimed_at = ?, state = 'posted' "
+                    "WHERE number = ? AND session_id = ?",
+                    (session_id, now, number, instead_of),
+                )
+            return done.rowcount == 1
+
+    def release(self, number: int) -> None:
+        """See `PromptLedger.release`."""
+        with self._transaction() as database:
+            database.execute("DELETE FROM prompts WHERE number = ? AND state = 'posted'", (number,))
+
+    def finish(self, number: int, result: ConversationalAgentRunResult) -> None:
+        """See `PromptLedger.finish`."""
+        self._settle(number, "complete", result.to_json())
+
+    def fail(self, number: int, error: BaseException) -> None:
+        """See `PromptLedger.fail`."""
+        self._settle(number, "failed" if _is_final(error) else "ended", str(error))
+
+    def close(self) -> None:
+        """See `PromptLedger.close`. A checkpoint stays open to claims of a later run."""
+        if not self.lasting:
+            with self._transaction() as database:
+                database.execute("INSERT OR IGNORE INTO facts VALUES ('closed', '1')")
+        with self._lock:
+            self._database.close()
+
+    def _settle(self, number: int, state: str, outcome: str) -> None:
+        with self._transaction() as database:
+            # A result that is there stays, whatever happened to an attempt that came later.
+            database.execute(
+                "UPDATE prompts SET state = ?, outcome = ? WHERE number = ? AND state != 'complete'",
+                (state, outcome, number),
+            )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                # Takes the write lock at once; a read lock that became one later could fail as busy without waiting.
+                self._database.execute("BEGIN IMMEDIATE")
+            except sqlite3.ProgrammingError:  # closed here
+                raise RunStoppedError("the runs were stopped") from None
+            try:
+                yield self._database
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+
+
+def _open(path: str, synchronous: str) -> sqlite3.Connection:
+    try:
+        # rw: a worker on another machine must not make a file of its own, in which every claim would succeed.
+        database = sqlite3.connect(
+            f"{Path(path).absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=_BUSY_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    except sqlite3.OperationalError as error:
+        raise ConfigurationError(
+            f"process {os.getpid()} cannot open {path}, by which the workers of agent.map make sure that no prompt is "
+            f"sent twice ({error}): were the runs stopped? A worker on another machine needs checkpoint=, a path in a "
+            "directory that all of them share"
+        ) from None
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute(f"PRAGMA synchronous = {synchronous}")
+    except sqlite3.DatabaseError as error:
+        database.close()
+        raise ConfigurationError(f"{path} is not a checkpoint: {error}") from None
+    return database
+
+
+# The ledgers that came to this process, of which each job brings the path; one map after another, one is enough.
+_ledgers: dict[tuple[int, str], FileLedger] = {}
+# Protects _ledgers.
+_ledgers_lock = threading.Lock()
+
+
+def _shared_ledger(path: str, lasting: bool) -> FileLedger:
+    place = (os.getpid(), path)
+    with _ledgers_lock:
+        if place not in _ledgers:
+            # A connection that was inherited by a fork must be neither used nor closed here (sqlite.org, howtocorrupt).
+            for other in [other for other in _ledgers if other[0] == place[0] and not Path(other[1]).exists()]:
+                _ledgers.pop(other).close()
+            _ledgers[place] = FileLedger(path, lasting)
+        return _ledgers[place]
+
+
+class Checkpoint:
+    """A `FileLedger` that is kept, with what it may go on with: one agent, the same prompts, one run at a time.
+
+    Args:
+        path: The file; it is made where there is none.
+        agent_id: The agent.
+
+    Raises:
+        ConfigurationError: It is no checkpoint, one of another agent, or in use by another run.
+        OSError: It cannot be opened or made.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], agent_id: str) -> None:
+        self.path = os.fspath(path)
+        # Results may be confidential, as a file of one's own is.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._lock_file = self._lock()
+        try:
+            self.ledger = FileLedger(os.path.abspath(self.path), lasting=True)
+            try:
+                self._prepare(self.ledger._database, agent_id)
+            except BaseException:
+                self.ledger.close()
+                raise
+        except BaseException:
+            self._lock_file.close()
+            raise
+
+    def compared(self, prompts: Iterable[Content]) -> Iterable[Content]:
+        """Returns the prompts, once those that the checkpoint knows are found to be the same.
+
+        Raises:
+            ConfigurationError: They are others.
+            TypeError: One cannot be compared with that of a later run.
+            OSError: A file among them cannot be read.
+        """
+        rows = self.ledger._database.execute("SELECT number, key FROM prompts ORDER BY number").fetchall()
+        rest = iter(prompts)
+        known: list[Content] = []
+        for number, key in rows:
+            while len(known) <= number:
+                try:
+                    known.append(next(rest))
+                except StopIteration:
+                    raise ConfigurationError(
+                        f"the checkpoint {self.path} is of other prompts: it has number {number}, and there are "
+                        f"{len(known)} now. Name another file, or delete it to begin again"
+                    ) from None
+            if prompt_key(known[number]) != key:
+                raise ConfigurationError(
+                    f"the checkpoint {self.path} is of other prompts: number {number} was another one. Name another "
+                    "file, or delete it to begin again"
+                )
+        return chain(known, rest)
+
+    def close(self) -> None:
+        """Closes the file; a later run can go on with it."""
+        self.ledger.close()
+        self._lock_file.close()
+
+    def _lock(self) -> IO[bytes]:
+        # In a file of its own: closing any descriptor of a file drops all POSIX locks of the process on it, and so
+        # SQLite's. A record lock (lockf) ends with this process, and worker processes do not inherit it.
+        lock_file = open(f"{self.path}.lock", "ab")  # noqa: SIM115 - as long as the run
+        if _fcntl is not None:
+            try:
+                _fcntl.lockf(lock_file, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+            except OSError:
+                lock_file.close()
+                raise ConfigurationError(
+                    f"the checkpoint {self.path} is in use by another run; wait for its end, or name another file"
+                ) from None
+        return lock_file
+
+    def _prepare(self, database: sqlite3.Connection, agent_id: str) -> None:
+        (marked,) = database.execute("PRAGMA application_id").fetchone()
+        (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if tables and (marked, version) != (_APPLICATION_ID, _VERSION):
+            raise ConfigurationError(f"{self.path} is not a checkpoint, or one of a later version; name another file")
+        create_tables(database)
+        database.execute("INSERT OR IGNORE INTO facts VALUES ('agent', ?)", (agent_id,))
+        (known,) = database.execute("SELECT value FROM facts WHERE name = 'agent'").fetchone()
+        if known != agent_id:
+            raise ConfigurationError(
+                f"the checkpoint {self.path} is of the agent {known}, not of {agent_id}; name another file"
+            )
+
+
+def create_tables(database: sqlite3.Connection) -> None:
+    """Creates the tables where they are missing."""
+    database.executescript(
+        f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; "
+        f"PRAGMA user_version = {_VERSION}; {_SCHEMA} COMMIT;"
+    )
+
+
+def new_ledger(path: str) -> FileLedger:
+    """Returns the ledger of one map alone, in a new file."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    ledger = FileLedger(path, lasting=False)
+    create_tables(ledger._database)
+    return ledger
+
+
+def prompt_key(prompt: Content) -> str:
+    """Returns a digest of a prompt, by which a later run knows it again.
+
+    Raises:
+        TypeError: It is neither text, bytes nor a path.
+        OSError: Its file cannot be read.
+    """
+    if isinstance(prompt, str):
+        return _digest(b"text", [prompt.encode("utf-8", "surrogatepass")])
+    if isinstance(prompt, (bytes, bytearray)):
+        return _digest(b"bytes", [bytes(prompt)])
+    if isinstance(prompt, os.PathLike):
+        with open(prompt, "rb") as file:
+            return _digest(
+                b"file " + os.fsencode(os.path.basename(os.fspath(prompt))), iter(lambda: file.read(2**20), b"")
+            )
+    raise TypeError(
+        f"with a checkpoint, a prompt is text, bytes or a path, which can be compared on a later run; not "
+        f"{type(prompt).__name__}"
+    )
+
+
+def _digest(kind: bytes, chunks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256(kind + b"\0")
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()

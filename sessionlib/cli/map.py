@@ -1,0 +1,85 @@
+"""``sessionlib map``: one answer for each line of a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sessionlib.cli.notes import CommandError, tell
+from sessionlib.cli.options import Where, debug_option, where_options
+from sessionlib.cli.target import find_agent, reach
+
+__all__ = ["map_prompts"]
+
+
+@click.command("map")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE.jsonl")
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="File for the answers.")
+@click.option(
+    "--checkpoint", type=click.Path(dir_okay=False, path_type=Path), help="File to go on from when run again."
+)
+@click.option("--workers", type=click.IntRange(min=1), default=8, show_default=True, help="Prompts at a time.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=300.0, help="Seconds for each prompt.")
+@where_options
+@debug_option
+def map_prompts(
+    file: Path, output: Path | None, checkpoint: Path | None, workers: int, timeout: float, where: Where
+) -> None:
+    """Ask an agent each prompt of a file, each in a session of its own.
+
+    A line of FILE.jsonl is a JSON string, or an object with a "prompt". Each answer is a line of JSON, in the order of
+    the prompts. With --checkpoint, run the same command again after an interruption: nothing is sent twice.
+    """
+    if where.session:
+        raise click.UsageError("--session is not for map: each prompt has a session of its own")
+    prompts = _read(file)
+    failed = 0
+    with ExitStack() as stack:
+        client = stack.enter_context(reach(where))
+        agent = find_agent(client, where.agent)
+        runs = stack.enter_context(
+            agent.map(
+                prompts,
+                max_workers=workers,
+                timeout=timeout,
+                on_error="return",
+                checkpoint=checkpoint,
+                # On a terminal: what is done, prompts a second, and an estimate of the rest.
+                progress=sys.stderr is not None and sys.stderr.isatty(),
+            )
+        )
+        # Opened last, so that an error before the first prompt leaves an earlier file as it was.
+        out = sys.stdout if output is None else stack.enter_context(output.open("w", encoding="utf-8"))
+        for index, outcome in enumerate(runs):
+            line: dict[str, Any] = {"index": index, "prompt": prompts[index]}
+            if isinstance(outcome, BaseException):
+                line.update(status="error", error=str(outcome) or type(outcome).__name__)
+            else:
+                line.update(json.loads(outcome.to_json()))
+            failed += line["status"] == "error"
+            out.write(json.dumps(line) + "\n")
+            out.flush()
+    tell(f"{len(prompts) - failed} of {len(prompts)} prompts answered")
+    if failed:
+        raise CommandError(f"{failed} of {len(prompts)} prompts have an error in place of an answer")
+
+
+def _read(file: Path) -> list[str]:
+    prompts = []
+    for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise click.UsageError(f"{file}, line {number}: not JSON ({error})") from None
+        prompt = value.get("prompt") if isinstance(value, dict) else value
+        if not isinstance(prompt, str) or not prompt:
+            raise click.UsageError(f'{file}, line {number}: neither a string nor an object with a "prompt"')
+        prompts.append(prompt)
+    return prompts

@@ -1,0 +1,480 @@
+"""What OpenAI-compatible endpoints send, read as it is: bytes in, chunks of a step out; no I/O.
+
+The format is OpenAI's chat completion stream. Its other speakers (vLLM, Ollama, LM Studio, LiteLLM, OpenRouter,
+Azure, Mistral, DeepSeek, Gemini ...) leave out, repeat and add fields; nothing that is only unusual may fail a turn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sessionlib.engine.errors import ModelError
+from sessionlib.engine.models.base import Chunk, Finish, FinishReason, RequestedCall, TextDelta, ThinkingDelta
+
+__all__ = ["BrokenAnswerError", "ChatStream", "EndpointError", "events_of", "join_surrogates", "parse_arguments"]
+
+_EVENT_BYTES = 32 * 1024 * 1024
+_ARGUMENT_CHARS = 1_000_000
+# What is kept beside the calls of a step; signatures and encrypted reasoning have some 10 kB.
+_ORIGIN_CHARS = 512 * 1024
+
+# Each endpoint has its own words for how an answer ended. Whatever is in none of these sets is a normal end.
+_LENGTH = {"length", "max_tokens", "model_length", "max_output_tokens", "model_context_window_exceeded"}
+_FILTERED = {"content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii", "sensitive"}
+_REFUSED = {"refusal"}
+_FAILED = {"error", "abort", "insufficient_system_resource", "malformed_function_call", "network_error"}
+
+
+class BrokenAnswerError(ModelError):
+    """The endpoint sent what is no answer in any known form."""
+
+
+class EndpointError(ModelError):
+    """The endpoint reported an error inside an answer with status 200.
+
+    Attributes:
+        status: The HTTP status that it belongs to, as far as the endpoint says; else None.
+        body: The error as it came.
+    """
+
+    def __init__(self, message: str, status: int | None, body: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+
+
+# ---- bytes to JSON -------------------------------------------------------------------------
+
+
+def events_of(parts: Iterable[bytes]) -> Iterator[Any]:
+    """Yields the JSON values in an answer's body: an event stream, JSON lines, or one JSON text.
+
+    The rules are those of WHATWG HTML, 9.2.6 (lines end with CR, LF or both; an event without data is not
+    dispatched), but for two: a last event whose blank line is missing counts, and ``[DONE]`` ends the stream.
+
+    Args:
+        parts: The body as it comes, divided anywhere.
+
+    Raises:
+        BrokenAnswerError: An event is not JSON, or is too large.
+    """
+    data: list[str] = []
+    plain: list[str] = []
+    for line in _lines(parts):
+        if plain or (not data and line.startswith(("{", "["))):
+            plain.append(line)  # no event stream: JSON, on one line or on many
+            if (value := _try_json("\n".join(plain))) is not _INCOMPLETE:
+                plain.clear()
+                yield value
+            continue
+        name, _, value = line.partition(":")
+        if name == "data":
+            data.append(value.removeprefix(" "))
+        if line and sum(map(len, data)) < _EVENT_BYTES:
+            continue
+        # A blank line: the event is complete.
+        text, data = "\n".join(data).strip(), []
+        if text == "[DONE]":
+            yield DONE
+            return
+        if text:
+            yield _json(text)
+    if text := "\n".join(data or plain).strip():
+        yield DONE if text == "[DONE]" else _json(text)
+
+
+DONE = object()
+"""Stands for the ``[DONE]`` that ends a stream."""
+_INCOMPLETE = object()
+
+
+def _lines(parts: Iterable[bytes]) -> Iterator[str]:
+    buffer = bytearray()
+    first = True
+    for part in parts:
+        buffer += part
+        # A CR at the end may be the first half of a CR LF, so it waits for what follows.
+        whole, rest = _split_lines(buffer)
+        for line in whole:
+            yield line.removeprefix("\ufeff") if first else line
+            first = False
+        buffer = rest
+        if len(buffer) > _EVENT_BYTES:
+            raise BrokenAnswerError("The model's endpoint sent a broken answer (a line of over 32 MiB).")
+    if buffer:
+        for line in buffer.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+            yield line.removeprefix("\ufeff") if first else line
+            first = False
+
+
+def _split_lines(buffer: bytearray) -> tuple[list[str], bytearray]:
+    end = max(buffer.rfind(b"\n"), buffer.rfind(b"\r", 0, len(buffer) - 1)) + 1
+    if not end:
+        return [], buffer
+    # Decoded by the line, never by the part: a character may be divided between two parts.
+    text = buffer[:end].decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+    return text.split("\n")[:-1], buffer[end:]
+
+
+def _try_json(text: str) -> Any:
+    if len(text) > _EVENT_BYTES:
+        raise BrokenAnswerError("The model's endpoint sent a broken answer (it is too large).")
+    # Only where a value may end: a large text on many lines is not parsed once for each.
+    if not text.rstrip().endswith(("}", "]")):
+        return _INCOMPLETE
+    try:
+        return json.loads(text)
+    except ValueError:
+        return _INCOMPLETE
+    except RecursionError:
+        raise BrokenAnswerError("The model's endpoint sent a broken answer (nested too deeply).") from None
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BrokenAnswerError(f"The model's endpoint sent a broken answer ({type(error).__name__}).") from None
+
+
+# ---- JSON to chunks ------------------------------------------------------------------------
+
+
+@dataclass
+class _StreamedCall:
+    """A tool call that is being streamed."""
+
+    order: int
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+    size: int = 0
+    # Fields beside the known ones, for the endpoint.
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        return bool(self.arguments) and isinstance(_parse_object("".join(self.arguments)), dict)
+
+
+class _Joiner:
+    """Joins the halves of surrogate pairs: gateways that count UTF-16 cut an emoji into two chunks.
+
+    RFC 8259, 8.2: JSON texts may hold half a pair; nothing behind this module can encode one.
+    """
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def feed(self, text: str) -> str:
+        text, self._half = self._half + text, ""
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return join_surrogates(text)
+
+    def flush(self) -> str:
+        return join_surrogates(self.feed("") + self._half)
+
+
+def join_surrogates(text: str) -> str:
+    """Returns a text with its surrogate pairs joined, and a replacement character for each half without a partner."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+class ChatStream:
+    """Reads the events of one answer.
+
+    Args:
+        offered: Names of the tools that the model may call; they decide whether a name came in parts.
+    """
+
+    def __init__(self, offered: Collection[str] = ()) -> None:
+        self._offered = offered
+        self._calls: list[_StreamedCall] = []
+        self._texts, self._thoughts = _Joiner(), _Joiner()
+        self._refusal = ""
+        self._reason: str | None = None
+        self._done = False
+        self._has_answer = False
+        self._extra: dict[str, Any] = {}
+        self._extra_size = 0
+
+    def feed(self, event: Any) -> Iterator[Chunk]:
+        """Yields the text and thoughts in an event.
+
+        Raises:
+            EndpointError: It reports an error.
+            BrokenAnswerError: It is no event of an answer.
+        """
+        if event is DONE:
+            self._done = True
+            return
+        if event is None:
+            return
+        if not isinstance(event, dict):
+            raise BrokenAnswerError(f"The model's endpoint sent a broken answer (a {type(event).__name__}).")
+        choices = event.get("choices")
+        if not isinstance(choices, list) or not choices:
+            _raise_error_in(event)
+            return
+        # One answer was asked for; where there are more, the first is it.
+        choice = next((item for item in choices if isinstance(item, dict) and not item.get("index")), None)
+        if choice is None:
+            return
+        if _has_error(choice):
+            _raise_error_in(choice)
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            # The answer as a whole: of an endpoint that does not stream, or again at the end of a stream.
+            delta = choice.get("message")
+            if self._has_answer or not isinstance(delta, dict):
+                delta = {}
+        yield from self._read_delta(delta)
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str) and reason:
+            self._reason = reason.lower()
+
+    def finish(self) -> Iterator[Chunk]:
+        """Yields what is left at the end of the answer: tool calls, or why it is not whole.
+
+        Raises:
+            ModelError: The answer was cut off.
+        """
+        if self._reason is None and not (self._done and self._has_answer):
+            raise ModelError("The model's answer was cut short." if self._has_answer else "The model sent no answer.")
+        if thought := self._thoughts.flush():
+            yield ThinkingDelta(thought)
+        if text := self._texts.flush():
+            yield TextDelta(text)
+        if (finish := self._unusual_end()) is not None:
+            # The calls of an answer that is not whole are not whole either: none is passed on.
+            yield finish
+            return
+        origin = self._message_origin()
+        for call in sorted(self._calls, key=lambda call: call.order):
+            own = {"id": join_surrogates(call.id), "extra": _clean(call.extra)} if call.id or call.extra else {}
+            beside = {**own, **({"message": origin} if origin else {})}
+            origin = {}  # kept once, with the first call
+            yield RequestedCall(join_surrogates(call.name), parse_arguments(call.arguments), beside or None)
+
+    def _unusual_end(self) -> Finish | None:
+        reason = self._reason or ""
+        kind: FinishReason
+        if reason in _LENGTH:
+            return Finish("length", "The model's answer was cut off at the most tokens that it may have.")
+        if self._refusal or reason in _REFUSED:
+            words = join_surrogates(self._refusal[:300]).strip()
+            return Finish("refusal", f"The model refused to answer: {words or 'it gave no reason'}")
+        if reason in _FILTERED:
+            kind, what = "content_filter", "was withheld by the endpoint's content filter"
+        elif reason in _FAILED:
+            kind, what = "error", f"was ended by an error of the endpoint ({reason})"
+        else:
+            return None
+        return Finish(kind, f"The model's answer {what}.")
+
+    # ---- one delta -------------------------------------------------------------------------
+
+    def _read_delta(self, delta: Mapping[str, Any]) -> Iterator[Chunk]:
+        thought = _text_of(delta.get("reasoning_content")) or _text_of(delta.get("reasoning"))
+        thought = thought or _text_of(delta.get("reasoning_details"))
+        content = delta.get("content")
+        if isinstance(content, list):
+            thought += "".join(_text_of(part.get("thinking")) for part in content if isinstance(part, dict))
+        if thought := self._thoughts.feed(thought):
+            self._has_answer = True
+            yield ThinkingDelta(thought)
+        refusal = _text_of(delta.get("refusal"))
+        self._refusal += refusal[: 2000 - len(self._refusal)]
+        text = _text_of(content) + refusal
+        self._has_answer = self._has_answer or bool(text)
+        if text := self._texts.feed(text):
+            yield TextDelta(text)
+        calls = delta.get("tool_calls")
+        for part in calls if isinstance(calls, list) else [calls]:
+            if isinstance(part, dict):
+                self._read_call(part)
+        if isinstance(delta.get("function_call"), dict):  # as it was before tools
+            self._read_call({"index": 0, "function": delta["function_call"]})
+        for name, value in delta.items():
+            if name not in _KNOWN_OF_DELTA and value not in (None, "", [], {}):
+                self._keep(self._extra, name, value)
+
+    def _read_call(self, part: Mapping[str, Any]) -> None:
+        self._has_answer = True
+        function = part.get("function")
+        function = function if isinstance(function, dict) else {}
+        given = function.get("arguments")
+        arguments = given if isinstance(given, str) else "" if given is None else json.dumps(given)
+        name = _string(function.get("name"))
+        call = self._find_call(part, name, arguments)
+        if not call.name:
+            call.name = name
+        elif name != call.name and call.name not in self._offered:
+            # Sent so far and again, or the rest of it.
+            call.name = name if name.startswith(call.name) else call.name + name
+        call.size += len(arguments) + len(name)
+        if call.size > _ARGUMENT_CHARS:
+            raise ModelError("The model's tool call is too long.")
+        if arguments:
+            call.arguments.append(arguments)
+        for source, known in ((part, _KNOWN_OF_CALL), (function, {"name", "arguments"})):
+            for key, value in source.items():
+                if key not in known and value is not None:
+                    self._keep(call.extra, key, value)
+
+    def _find_call(self, part: Mapping[str, Any], name: str, arguments: str) -> _StreamedCall:
+        call_id = _string(part.get("id"))
+        index = part.get("index") if isinstance(part.get("index"), int) else None
+        if call_id and (known := next((call for call in self._calls if call.id == call_id), None)) is not None:
+            return known
+        last = next((call for call in reversed(self._calls) if index is None or call.order == index), None)
+        if last is not None:
+            if call_id and last.id:
+                # A new id begins a new call, unless the endpoint makes one up for each delta: then no name comes.
+                begins = bool(name)
+            elif call_id or not name:
+                begins = False  # the id of a call that has begun, or more of it
+            else:
+                # No id tells them apart. A call that is whole does not go on; one that comes again is repeated.
+                repeated = name == last.name and arguments in ("", "".join(last.arguments))
+                begins = not repeated and (last.is_whole or (name != last.name and last.name in self._offered))
+            if not begins:
+                last.id = last.id or call_id
+                return last
+        order = index if index is not None else max((call.order for call in self._calls), default=-1) + 1
+        self._calls.append(_StreamedCall(order, call_id))
+        return self._calls[-1]
+
+    def _keep(self, kept: dict[str, Any], key: str, value: Any) -> None:
+        self._extra_size += len(json.dumps(value))
+        if self._extra_size <= _ORIGIN_CHARS:
+            kept[key] = _merge(kept[key], value) if key in kept else value
+
+    def _message_origin(self) -> dict[str, Any]:
+        return _clean(self._extra) if self._calls else {}
+
+
+_KNOWN_OF_DELTA = {"role", "content", "tool_calls", "function_call", "refusal", "audio", "name", "tool_call_id"}
+_KNOWN_OF_CALL = {"id", "index", "type", "function"}
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _text_of(value: Any) -> str:
+    """Returns the text in a content: of a string, of a part, or of a list of parts."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(_text_of(part) for part in value)
+    if isinstance(value, dict) and value.get("type") not in ("thinking", "reference", "image_url"):
+        # OpenAI's parts have "text" or "refusal", Azure's {"text": {"value"}}, OpenRouter's reasoning "summary".
+        return next((text for key in ("text", "value", "refusal", "summary") if (text := _text_of(value.get(key)))), "")
+    return ""
+
+
+def _merge(old: Any, new: Any) -> Any:
+    """Returns one field out of two deltas: texts and lists go on, objects are united, anything else is replaced."""
+    if isinstance(old, str) and isinstance(new, str):
+        return old + new
+    if isinstance(old, dict) and isinstance(new, dict):
+        # Their texts are names and signatures, which come whole.
+        return {**old, **new}
+    if isinstance(old, list) and isinstance(new, list):
+        merged = list(old)
+        for item in new:
+            last = merged[-1] if merged else None
+            if isinstance(last, dict) and isinstance(item, dict) and _is_same_block(last, item):
+                merged[-1] = {
+                    **last,
+                    **{key: _merge(last.get(key), value) if key in _GROWING else value for key, value in item.items()},
+                }
+            else:
+                merged.append(item)
+        return merged
+    return old if new is None else new
+
+
+# Fields of a block of reasoning that come in parts (OpenRouter's reasoning_details).
+_GROWING = {"text", "summary", "data"}
+
+
+def _is_same_block(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    return "index" in old and all(old.get(key) == new.get(key) for key in ("index", "type"))
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return join_surrogates(value)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {join_surrogates(key): _clean(item) for key, item in value.items()}
+    return value
+
+
+def _has_error(value: Mapping[str, Any]) -> bool:
+    return bool(value.get("error")) or value.get("object") == "error" or "detail" in value
+
+
+def _raise_error_in(event: Mapping[str, Any]) -> None:
+    if not _has_error(event):
+        return
+    error = event.get("error") or event.get("detail") or event
+    found = error if isinstance(error, dict) else {"message": error if isinstance(error, str) else json.dumps(error)}
+    codes = [str(source.get(name)) for source in (found, event) for name in ("code", "status", "status_code")]
+    status = next((int(code) for code in codes if len(code) == 3 and code.isascii() and code.isdigit()), None)
+    message = found.get("message") or found.get("error") or json.dumps(error)
+    raise EndpointError(join_surrogates(str(message)), status, error)
+
+
+# ---- arguments -----------------------------------------------------------------------------
+
+
+def parse_arguments(parts: list[str]) -> dict[str, Any] | str:
+    """Returns a call's arguments out of the parts in which they came; the text as it is where that is no JSON object.
+
+    The parts make one text; or each repeats what came before it, or the last repeats the whole. The text may be
+    encoded twice, and an empty array is PHP's empty object.
+    """
+    text = join_surrogates("".join(parts))
+    candidates = [text]
+    if len(parts) > 1:
+        candidates.append(join_surrogates(parts[-1]))
+    for candidate in candidates:
+        value = _parse_object(candidate)
+        if isinstance(value, dict):
+            return _clean(value)  # type: ignore[no-any-return]
+    first, rest = _first_value(text)
+    if isinstance(first, dict) and rest and not rest.replace(text[: len(text) - len(rest)].strip(), "").strip():
+        return _clean(first)  # type: ignore[no-any-return]
+    return text
+
+
+def _parse_object(text: str) -> Any:
+    value: Any = text
+    for _ in range(3):
+        if not isinstance(value, str):
+            break
+        if not value.strip():
+            return {}
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    return {} if value is None or value == [] else value
+
+
+def _first_value(text: str) -> tuple[Any, str]:
+    try:
+        value, end = json.JSONDecoder().raw_decode(text.lstrip())
+    except (ValueError, RecursionError):
+        return None, ""
+    return value, text.lstrip()[end:]

@@ -1,0 +1,109 @@
+"""Proxies and certificates that the environment names, by one rule for HTTP calls and WebSockets."""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+import os
+from urllib.parse import SplitResult
+
+from sessionlib.errors import ConfigurationError
+
+__all__ = ["CA_VARIABLES", "ca_bundle", "environment_proxy", "is_bypassed", "is_loopback"]
+
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+"""Name a file, or a folder, of certificates to trust instead of the default ones; the first that is set counts."""
+
+_DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
+# A WebSocket goes through the proxy of the HTTP scheme that it starts as, unless it has one of its own.
+_SCHEMES = {"wss": ("wss", "https", "all"), "ws": ("ws", "http", "all"), "https": ("https", "all")}
+_LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address certainly is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() in _LOOPBACK_NAMES
+
+
+def ca_bundle() -> str | None:
+    """Returns the certificates that the environment names, or None for the default ones.
+
+    Raises:
+        ConfigurationError: They do not exist.
+    """
+    for name in CA_VARIABLES:
+        path = os.environ.get(name)
+        if path and not os.path.exists(path):
+            raise ConfigurationError(f"{name} names a certificate bundle that is not there: {path!r}")
+        if path:
+            return path
+    return None
+
+
+def environment_proxy(url: SplitResult) -> str | None:
+    """Returns the proxy that the environment, or the system's settings where it has none, has for a URL.
+
+    Args:
+        url: Where to; an engine on this machine is never reached through a proxy.
+
+    Returns:
+        The proxy's URL; None to go there directly.
+    """
+    host = url.hostname or ""
+    if is_loopback(host):
+        return None
+    # Here, because it takes long to load, and engines on this machine have no use for it.
+    from urllib.request import getproxies, getproxies_environment, proxy_bypass
+
+    named = getproxies_environment()
+    if named:
+        exceptions = named.get("no", "")
+        bypassed = is_bypassed(host, url.port or _DEFAULT_PORTS[url.scheme], exceptions)
+    else:  # on macOS and Windows, the system has proxies, and exceptions of its own
+        named = getproxies()
+        bypassed = bool(named) and bool(proxy_bypass(host))
+    if bypassed:
+        return None
+    schemes = _SCHEMES.get(url.scheme, ("http", "all"))
+    return next((named[scheme] for scheme in schemes if named.get(scheme)), None)
+
+
+def is_bypassed(host: str, port: int, exceptions: str) -> bool:
+    """Whether ``NO_PROXY`` excepts a host.
+
+    Args:
+        host: The host, a name or an address, without brackets.
+        port: The port.
+        exceptions: Entries, separated by commas or blanks: a name, which holds for the names below it too, with or
+            without a leading dot; an address; a network such as ``10.0.0.0/8``; any of these but networks with
+            ``:port`` behind it, IPv6 addresses then in brackets; patterns with ``*``.
+    """
+    host = host.lower().rstrip(".")
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        address = None
+    return any(_excepts(entry.lower(), host, address, port) for entry in exceptions.replace(",", " ").split())
+
+
+_IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def _excepts(entry: str, host: str, address: _IpAddress | None, port: int) -> bool:
+    try:
+        network = ipaddress.ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        pass
+    else:
+        # Mixed versions compare as not contained.
+        return address is not None and address in network
+    name, colon, number = entry.rpartition(":")
+    if colon and number.isdecimal():
+        return int(number) == port and _excepts(name, host, address, port)
+    if "*" in entry and fnmatch.fnmatchcase(host, entry):
+        return True
+    name = entry.removeprefix("*").strip(".")
+    return bool(name) and address is None and (host == name or host.endswith(f".{name}"))

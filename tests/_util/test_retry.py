@@ -1,0 +1,383 @@
+"""The one retry policy, row by row: which failures pass, what servers ask to wait, and when tries end."""
+
+from __future__ import annotations
+
+import email.utils
+import ssl
+import time
+from collections.abc import Callable
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessionlib._util.retry import (
+    MAX_RETRY_AFTER,
+    Backoff,
+    Retries,
+    is_transient,
+    is_transient_status,
+    is_transient_tls,
+    parse_retry_after,
+    retry_after,
+    wait_at_least,
+)
+from sessionlib._util.timing import Deadline
+from sessionlib.errors import (
+    ApiConnectionError,
+    ApiTimeoutError,
+    ConfigurationError,
+    DeliveryUnknownError,
+    ForkedSessionError,
+    MessageTooLargeError,
+    SessionConnectionError,
+    SessionDisconnectedError,
+    SessionError,
+    SessionProtocolError,
+    SessionTerminatedError,
+    SessionTimeoutError,
+    api_error,
+)
+from tests.support.clock import FakeClock
+
+# ---- which failures are transient --------------------------------------------------------------
+
+STATUSES = {
+    **dict.fromkeys([200, 204, 301, 302, 303, 307, 308, 400, 401, 402, 403, 404, 405, 406, 407, 409, 410], False),
+    **dict.fromkeys([411, 412, 413, 414, 415, 416, 417, 418, 421, 422, 423, 424, 426, 428, 431, 451], False),
+    **dict.fromkeys([408, 425, 429, 500, 501, 502, 503, 504, 520, 529, 599], True),
+}
+CLOSES = {
+    **dict.fromkeys([None, 1001, 1006, 1011, 1012, 1013, 1014], True),
+    **dict.fromkeys([1000, 1002, 1003, 1005, 1007, 1008, 1009, 1010, 1015, 2999, 3000, 4000, 4001, 4999], False),
+}
+
+
+@pytest.mark.parametrize(("status", "transient"), STATUSES.items())
+def test_statuses(status: int, transient: bool) -> None:
+    assert is_transient_status(status) is transient
+    for handshake in (False, True):
+        assert is_transient(api_error(status, "GET", "/agent", handshake=handshake)) is transient
+
+
+@pytest.mark.parametrize(("code", "transient"), CLOSES.items())
+def test_close_codes(code: int | None, transient: bool) -> None:
+    assert is_transient(SessionDisconnectedError("closed", code=code)) is transient
+
+
+def tls_error(reason: str | None, kind: type[ssl.SSLError] = ssl.SSLError) -> ssl.SSLError:
+    error = kind(1, f"[SSL: {reason}] as OpenSSL puts it (_ssl.c:1000)")
+    if reason is not None:
+        error.reason = reason
+    return error
+
+
+ALERTS = {
+    **dict.fromkeys(
+        [
+            *("SSLV3_ALERT_BAD_CERTIFICATE", "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE", "SSLV3_ALERT_CERTIFICATE_REVOKED"),
+            *("SSLV3_ALERT_CERTIFICATE_EXPIRED", "SSLV3_ALERT_CERTIFICATE_UNKNOWN", "TLSV1_ALERT_UNKNOWN_CA"),
+            *("TLSV1_ALERT_ACCESS_DENIED", "TLSV1_ALERT_PROTOCOL_VERSION", "TLSV1_ALERT_INSUFFICIENT_SECURITY"),
+            *("TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_NO_APPLICATION_PROTOCOL"),
+        ],
+        False,
+    ),
+    **dict.fromkeys(
+        [
+            *("TLSV1_ALERT_INTERNAL_ERROR", "SSLV3_ALERT_UNEXPECTED_MESSAGE", "SSLV3_ALERT_BAD_RECORD_MAC"),
+            *("SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_DECODE_ERROR", "TLSV1_ALERT_DECRYPT_ERROR"),
+            *("TLSV1_ALERT_USER_CANCELLED", "TLSV1_ALERT_INAPPROPRIATE_FALLBACK", "TLSV1_ALERT_RECORD_OVERFLOW"),
+        ],
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("established", [False, True])
+@pytest.mark.parametrize(("reason", "transient"), ALERTS.items())
+def test_tls_alerts(reason: str, transient: bool, established: bool) -> None:
+    assert is_transient_tls(tls_error(reason), established=established) is transient
+
+
+@pytest.mark.parametrize(
+    ("error", "before", "after"),
+    [
+        (tls_error("CERTIFICATE_VERIFY_FAILED", ssl.SSLCertVerificationError), False, True),
+        (tls_error("WRONG_VERSION_NUMBER"), False, True),
+        (tls_error("UNSUPPORTED_PROTOCOL"), False, True),
+        (tls_error("NO_SHARED_CIPHER"), False, True),
+        (tls_error(None), False, True),
+        (tls_error("DECRYPTION_FAILED_OR_BAD_RECORD_MAC"), True, True),
+        (tls_error("UNEXPECTED_EOF_WHILE_READING"), True, True),
+        (tls_error(None, ssl.SSLEOFError), True, True),
+    ],
+    ids=str,
+)
+def test_what_openssl_objects_to(error: ssl.SSLError, before: bool, after: bool) -> None:
+    assert is_transient_tls(error) is before
+    assert is_transient_tls(error, established=True) is after
+
+
+@pytest.mark.parametrize(
+    ("cause", "transient"),
+    [
+        (SessionConnectionError("refused"), True),
+        (SessionConnectionError("a bad certificate", transient=False), False),
+        (SessionTimeoutError("late"), True),
+        (SessionProtocolError("illegal"), False),
+        (MessageTooLargeError("large"), False),
+        (SessionTerminatedError("over"), False),
+        (SessionError("refused by the engine"), False),
+        (DeliveryUnknownError("a post"), False),
+        (ForkedSessionError("a fork"), False),
+        (ConfigurationError("no key"), False),
+        (ApiConnectionError("a key's server is down"), True),
+        (ApiTimeoutError("a key's server is slow"), True),
+        (requests.ConnectionError("a key's server is down"), True),
+        (requests.Timeout("a key's server is slow"), True),
+        (ConnectionResetError(), True),
+        (TimeoutError(), True),
+        (StopIteration(), False),
+        (TypeError(), False),
+        (KeyError(), False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_other_failures(cause: Exception, transient: bool) -> None:
+    assert is_transient(cause) is transient
+
+
+def test_an_illegal_frame_may_be_an_accident() -> None:
+    error = SessionProtocolError("illegal")
+    error.transient = True
+    assert is_transient(error)
+
+
+def test_what_a_failure_asks_to_wait() -> None:
+    assert wait_at_least(api_error(429, "GET", "/agent", retry_after=7.0)) == 7.0
+    assert wait_at_least(api_error(503, "GET", "/agent")) == 0.0
+    assert wait_at_least(SessionDisconnectedError("try again later", code=1013)) == 1.0
+    assert wait_at_least(SessionDisconnectedError("restart", code=1012)) == 0.0
+
+
+# ---- Retry-After -------------------------------------------------------------------------------
+
+NOW = 1_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0.0),
+        ("3", 3.0),
+        (" 7 ", 7.0),
+        ("3\x1f", 3.0),
+        ("2.5", 2.5),
+        ("1.", 1.0),
+        ("0.05", 0.05),
+        ("60", 60.0),
+        ("120", MAX_RETRY_AFTER),
+        ("61.5", MAX_RETRY_AFTER),
+        ("0000000000000005", 5.0),
+        ("1000000000", MAX_RETRY_AFTER),
+        ("9" * 400, MAX_RETRY_AFTER),
+        ("9" * 5000, MAX_RETRY_AFTER),
+        (f"1.{'5' * 5000}", pytest.approx(1.5555555)),
+        ("-5", None),
+        ("-0.5", None),
+        ("+5", None),
+        (".5", None),
+        ("1e3", None),
+        ("1e9999", None),
+        ("nan", None),
+        ("inf", None),
+        ("1,5", None),
+        ("5s", None),
+        ("5 seconds", None),
+        ("٧", None),
+        ("", None),
+        (" ", None),
+        (None, None),
+        ("soon", None),
+        ("Fri, 99 Nov 2020", None),
+        ("Fri, 32 Foo 2020 99:99:99 GMT", None),
+        (email.utils.formatdate(NOW + 30, usegmt=True), 30.0),
+        (email.utils.formatdate(NOW + 30), 30.0),
+        (email.utils.formatdate(NOW - 100_000, usegmt=True), 0.0),
+        (email.utils.formatdate(NOW + 100_000, usegmt=True), MAX_RETRY_AFTER),
+        ("Thu, 01 Jan 9999 00:00:00 GMT", MAX_RETRY_AFTER),
+        ("Monday, 12-Jan-70 13:46:50 GMT", 10.0),
+    ],
+)
+def test_seconds_to_wait(value: str | None, seconds: float | None) -> None:
+    assert parse_retry_after(value, now=NOW) == seconds
+
+
+def test_a_date_is_compared_with_the_clock() -> None:
+    soon = parse_retry_after(email.utils.formatdate(time.time() + 30, usegmt=True))
+    assert soon is not None
+    assert 27.0 < soon <= 30.0
+
+
+@given(
+    st.text(max_size=40)
+    | st.from_regex(r"[A-Za-z]{3}, \d+ [A-Za-z]{3} \d+ \d+:\d+:\d+ [A-Z+0-9]*", fullmatch=True)
+    | st.from_regex(r"-?\d{0,30}\.?\d{0,30}", fullmatch=True)
+)
+def test_any_text_is_a_wait_or_nothing(value: str) -> None:
+    for seconds in (parse_retry_after(value), retry_after({"retry-after-ms": value})):
+        assert seconds is None or 0.0 <= seconds <= MAX_RETRY_AFTER
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "2"}, 2.0),
+        ({"retry-after": "2"}, 2.0),
+        ({"RETRY-AFTER": "2.5"}, 2.5),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"Retry-After-Ms": "1500.5", "Retry-After": "9"}, 1.5005),
+        ({"retry-after-ms": "soon", "Retry-After": "9"}, 9.0),
+        ({"retry-after-ms": "-1", "Retry-After": "9"}, 9.0),
+        ({"retry-after-ms": "99999999"}, MAX_RETRY_AFTER),
+        ({"retry-after-ms": "9" * 500}, MAX_RETRY_AFTER),
+        ({"retry-after-ms": "Thu, 01 Jan 9999 00:00:00 GMT"}, None),
+    ],
+)
+def test_headers_that_ask_to_wait(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+
+
+# ---- backoff -----------------------------------------------------------------------------------
+
+
+def test_the_bound_doubles_up_to_the_cap() -> None:
+    backoff = Backoff(2.0, 30.0, uniform=lambda low, high: high)
+    assert [backoff.next_delay() for _ in range(7)] == [2, 4, 8, 16, 30, 30, 30]
+    backoff.reset()
+    assert backoff.next_delay() == 2.0
+
+
+def test_full_jitter_begins_at_nothing() -> None:
+    lows: list[float] = []
+    backoff = Backoff(uniform=lambda low, high: lows.append(low) or low)
+    assert [backoff.next_delay() for _ in range(3)] == [0.0, 0.0, 0.0]
+    assert lows == [0.0, 0.0, 0.0]
+
+
+@given(st.floats(0.01, 10), st.floats(0.01, 60), st.integers(1, 60))
+def test_every_delay_is_within_its_bound(base: float, cap: float, tries: int) -> None:
+    backoff = Backoff(base, cap)
+    for tried in range(tries):
+        assert 0.0 <= backoff.next_delay() <= min(cap, base * 2.0**tried)
+
+
+def test_a_thousand_tries_are_no_more_than_the_cap() -> None:
+    backoff = Backoff(1.0, 30.0)
+    assert max(backoff.next_delay() for _ in range(1100)) <= 30.0
+
+
+@pytest.mark.parametrize(("drawn", "delay"), [(0.0, 10.0), (1.0, 11.0), (5.0, 12.0), (11.0, 11.0)])
+def test_clients_that_were_asked_to_wait_do_not_come_back_together(drawn: float, delay: float) -> None:
+    assert Backoff(uniform=lambda low, high: drawn).next_delay(10.0) == delay
+
+
+@given(st.floats(0.0, 60.0), st.integers(0, 6))
+def test_what_the_server_asked_for_is_waited_and_at_most_a_fifth_more(asked: float, tries: int) -> None:
+    drawn: list[float] = []
+    backoff = Backoff(uniform=lambda low, high: drawn.append((low + high) / 2) or drawn[-1])
+    for _ in range(tries + 1):
+        delay = backoff.next_delay(asked)
+        assert delay >= asked
+        assert delay <= max(asked * 1.2, drawn[-1]) + 1e-9
+
+
+# ---- a lost connection -------------------------------------------------------------------------
+
+
+def retries(clock: FakeClock, wait: Callable[[float], object] | None = None, timeout: float | None = 60.0) -> Retries:
+    """Tries that take no time but what ``clock`` is advanced by."""
+    return Retries(
+        lambda delay: bool((wait or clock.sleep)(delay)),
+        timeout=timeout,
+        clock=clock.monotonic,
+        uniform=clock.uniform,
+    )
+
+
+@pytest.mark.parametrize("timeout", [0.001, 10.0, 900.0])
+def test_a_machine_that_sleeps_while_it_waits_tries_when_it_wakes(timeout: float) -> None:
+    clock = FakeClock(fraction=1.0)
+
+    def wait(delay: float) -> None:
+        clock.sleep(delay)
+        if delay and len(clock.sleeps) == 1:
+            clock.advance(3600)
+
+    lefts: list[float | None] = []
+
+    def attempt(deadline: Deadline) -> str:
+        lefts.append(deadline.remaining())
+        return "back"
+
+    assert retries(clock, wait, timeout).run(SessionDisconnectedError("lost"), attempt) == "back"
+    assert lefts[0]
+
+
+@pytest.mark.parametrize("timeout", [5.0, 60.0, 900.0])
+def test_a_machine_that_sleeps_while_it_connects_tries_when_it_wakes(timeout: float) -> None:
+    clock = FakeClock(fraction=1.0)
+    tried = []
+
+    def attempt(deadline: Deadline) -> str:
+        tried.append(clock.now)
+        if len(tried) == 1:
+            clock.advance(3600)
+            assert deadline.expired
+            raise SessionTimeoutError("nothing came")
+        assert not deadline.expired
+        return "back"
+
+    assert retries(clock, timeout=timeout).run(SessionDisconnectedError("lost"), attempt) == "back"
+
+
+def test_tries_that_all_overrun_come_to_an_end() -> None:
+    clock = FakeClock(fraction=1.0)
+    tried = []
+
+    def attempt(deadline: Deadline) -> str:
+        tried.append(clock.now)
+        clock.advance(3600)
+        raise SessionTimeoutError("nothing came")
+
+    with pytest.raises(SessionTimeoutError):
+        retries(clock).run(SessionDisconnectedError("lost"), attempt)
+    assert len(tried) == 3  # two of 30 s, and the last
+
+
+def test_a_failure_of_the_network_behind_a_key_is_tried_again() -> None:
+    clock = FakeClock(fraction=0.0)
+    failures: list[Exception] = [requests.ConnectionError("down"), TimeoutError(), ApiConnectionError("down")]
+
+    def attempt(deadline: Deadline) -> str:
+        if failures:
+            raise failures.pop()
+        return "back"
+
+    assert retries(clock).run(SessionDisconnectedError("lost"), attempt) == "back"
+
+
+@pytest.mark.parametrize("timeout", [None, float("inf"), 30 * 86400.0])
+def test_tries_may_go_on_for_any_time(timeout: float | None) -> None:
+    clock = FakeClock(fraction=1.0)
+    began = clock.now
+
+    def attempt(deadline: Deadline) -> str:
+        if clock.now - began < 29 * 86400:
+            clock.advance(29.0)
+            raise SessionConnectionError("refused")
+        return "back"
+
+    assert retries(clock, timeout=timeout).run(SessionDisconnectedError("lost"), attempt) == "back"

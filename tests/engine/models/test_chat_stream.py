@@ -1,0 +1,505 @@
+"""Streams as endpoints of many kinds send them: raw bytes over a real server, each with its right outcome."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sessionlib import SessionMessageStatus
+from sessionlib.engine import LocalEngine, ModelError, tool
+from sessionlib.engine.models import (
+    CallResult,
+    Chunk,
+    Finish,
+    ModelMessage,
+    ModelRequest,
+    OpenAIModel,
+    RequestedCall,
+    TextDelta,
+    ThinkingDelta,
+    ToolSpec,
+)
+from sessionlib.engine.models.chat_stream import ChatStream, events_of, parse_arguments
+
+from .test_openai import HEAD, Endpoint, failing
+
+OFFERED = (ToolSpec("add", "", {"type": "object"}), ToolSpec("sub", "", {"type": "object"}))
+END = '{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
+DONE = "[DONE]"
+
+
+def sse(*lines: str | dict[str, Any]) -> bytes:
+    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    body = "".join(f"data: {text}\n\n" for text in texts)
+    return (HEAD + "Content-Type: text/event-stream\r\n\r\n" + body).encode()
+
+
+def body(data: bytes, content_type: str = "application/json") -> bytes:
+    return (HEAD + f"Content-Type: {content_type}\r\n\r\n").encode() + data
+
+
+def delta(**fields: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": fields}]}
+
+
+def calls(*parts: dict[str, Any]) -> dict[str, Any]:
+    return delta(tool_calls=list(parts))
+
+
+def part(index: int | None = None, call_id: str | None = None, **function: Any) -> dict[str, Any]:
+    named = {"index": index, "id": call_id, "function": function}
+    return {key: value for key, value in named.items() if value is not None}
+
+
+def answer(reply: bytes, *more: bytes) -> list[Chunk]:
+    with Endpoint(reply, *more) as endpoint:
+        model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
+        try:
+            return list(model.answer(ModelRequest("", (ModelMessage("user", "hi"),), OFFERED)))
+        finally:
+            model.close()
+
+
+def text_of(chunks: list[Chunk]) -> str:
+    return "".join(chunk.text for chunk in chunks if isinstance(chunk, TextDelta))
+
+
+def calls_of(chunks: list[Chunk]) -> list[tuple[str, Any]]:
+    return [(chunk.tool, chunk.arguments) for chunk in chunks if isinstance(chunk, RequestedCall)]
+
+
+ADD, SUB = ("add", {"a": 1}), ("sub", {"b": 2})
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        # Told apart by id, though the index is the same.
+        (
+            [
+                calls(part(0, "c1", name="add", arguments='{"a":1}')),
+                calls(part(0, "c2", name="sub", arguments='{"b":2}')),
+            ],
+            [ADD, SUB],
+        ),
+        (
+            [
+                calls(part(0, "c1", name="add", arguments='{"a":'), part(0, "c2", name="sub", arguments='{"b":2}')),
+                calls(part(0, "c1", arguments="1}")),
+            ],
+            [ADD, SUB],
+        ),
+        (
+            [
+                calls(part(0, "c1", name="add", arguments='{"a":1}')),
+                calls(part(0, "c2", name="add", arguments='{"a":1}')),
+            ],
+            [ADD, ADD],
+        ),
+        (
+            [calls(part(0, name="add", arguments='{"a":1}')), calls(part(0, name="sub", arguments='{"b":2}'))],
+            [ADD, SUB],
+        ),
+        # Without an index, or without any on some.
+        (
+            [calls(part(None, "c1", name="add", arguments='{"a":1}'), part(1, "c2", name="sub", arguments='{"b":2}'))],
+            [ADD, SUB],
+        ),
+        ([calls(part(name="add", arguments='{"a":1}'), part(name="sub", arguments='{"b":2}'))], [ADD, SUB]),
+        ([calls(part(name="add", arguments='{"a":')), calls(part(arguments="1}"))], [ADD]),
+        (
+            [
+                calls(part(1, "c2", name="sub", arguments='{"b":2}')),
+                calls(part(0, "c1", name="add", arguments='{"a":1}')),
+            ],
+            [ADD, SUB],
+        ),
+        # The name in every delta, so far and again, or in parts; an id in the second delta, or a new one in each.
+        (
+            [
+                calls(part(0, "c", name="add", arguments="")),
+                calls(part(0, "c", name="add", arguments='{"a":')),
+                calls(part(0, "c", name="add", arguments="1}")),
+            ],
+            [ADD],
+        ),
+        (
+            [
+                calls(part(0, name="add", arguments="")),
+                calls(part(0, name="add", arguments='{"a":')),
+                calls(part(0, name="add", arguments="1}")),
+            ],
+            [ADD],
+        ),
+        ([calls(part(0, "c", name="a")), calls(part(0, name="dd", arguments='{"a":1}'))], [ADD]),
+        ([calls(part(0, "c", name="a")), calls(part(0, "c", name="add", arguments='{"a":1}'))], [ADD]),
+        ([calls(part(0, name="add", arguments='{"a"')), calls(part(0, "c", arguments=":1}"))], [ADD]),
+        ([calls(part(0, "x1", name="add", arguments='{"a"')), calls(part(0, "x2", arguments=":1}"))], [ADD]),
+        # Arguments as an object, none, repeated, cumulative, encoded twice, null, an empty array.
+        ([calls(part(0, "c", name="add", arguments={"a": 1}))], [ADD]),
+        ([calls(part(0, "c", name="add", arguments=None))], [("add", {})]),
+        ([calls(part(0, "c", name="add"))], [("add", {})]),
+        ([calls(part(0, "c", name="add", arguments="null"))], [("add", {})]),
+        ([calls(part(0, "c", name="add", arguments=[]))], [("add", {})]),
+        ([calls(part(0, "c", name="add", arguments='{"a":1}')), calls(part(0, "c", arguments='{"a":1}'))], [ADD]),
+        ([calls(part(0, name="add", arguments='{"a":1}')), calls(part(0, name="add", arguments='{"a":1}'))], [ADD]),
+        ([calls(part(0, "c", name="add", arguments='{"a"')), calls(part(0, "c", arguments='{"a":1}'))], [ADD]),
+        ([calls(part(0, "c", name="add", arguments=json.dumps('{"a":1}')))], [ADD]),
+        ([calls(part(0, "c", name="add", arguments="nonsense"))], [("add", "nonsense")]),
+        ([calls(part(0, "c", name="add", arguments="[" * 100_000))], [("add", "[" * 100_000)]),
+        # Before there were tools; names that nobody offered; an object where a list belongs; parts that are none.
+        ([delta(function_call={"name": "add", "arguments": '{"a":'}), delta(function_call={"arguments": "1}"})], [ADD]),
+        ([calls(part(0, "c", name="functions.add", arguments="{}"))], [("functions.add", {})]),
+        ([calls(part(0, "c", name="", arguments="{}"))], [("", {})]),
+        ([calls(part(0, "c\ud83d", name="a\ud83d", arguments="{}"))], [("a\ufffd", {})]),
+        ([delta(tool_calls=part(0, "c", name="add", arguments='{"a":1}'))], [ADD]),
+        ([delta(tool_calls=[None, "x", part(0, "c", name="add", arguments='{"a":1}')])], [ADD]),
+    ],
+)
+def test_calls_are_told_apart(lines: list[dict[str, Any]], expected: list[tuple[str, Any]]) -> None:
+    assert calls_of(answer(sse(*lines, END, DONE))) == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (
+            [delta(content="ok"), '{"choices":[{"index":0,"finish_reason":null,"content_filter_results":{}}]}', END],
+            "ok",
+        ),
+        (['{"choices":[],"prompt_filter_results":[]}', delta(content="ok"), END, '{"choices":[],"usage":{}}'], "ok"),
+        (['{"id":"x"}', delta(content="ok"), '{"choices":null}', END], "ok"),
+        (["null", delta(content="ok"), '{"choices":[null]}', END], "ok"),
+        (["", delta(content="ok"), " ", "", END, ""], "ok"),
+        ([delta(content=[{"type": "text", "text": "ok"}]), END], "ok"),
+        ([delta(content=[{"type": "text", "text": {"value": "o"}}, "k"]), END], "ok"),
+        ([delta(content={"type": "text", "text": "ok"}), END], "ok"),
+        (
+            [delta(content=[{"type": "image_url", "image_url": {"url": "x"}}, {"type": "text", "text": "ok"}]), END],
+            "ok",
+        ),
+        ([delta(content=None, role="assistant"), delta(content="ok", tool_calls=None), END], "ok"),
+        ([delta(content="ok"), delta(content=7), END], "ok"),
+        ([delta(content="ok"), DONE], "ok"),
+        ([delta(content="ok"), END], "ok"),
+        (['{"choices":[{"index":1,"delta":{"content":"no"}},{"index":0,"delta":{"content":"ok"}}]}', END], "ok"),
+        (['{"choices":[{"delta":{"content":"ok"},"finish_reason":"stop"}]}'], "ok"),
+        (['{"choices":[{"delta":{"content":"ok"},"finish_reason":"eos"}]}'], "ok"),
+        ([delta(content="ok"), '{"choices":[{"message":{"content":"ok"},"finish_reason":"stop"}]}'], "ok"),
+        # Half an emoji in each chunk; one that stays alone; in the raw UTF-8 as well.
+        (
+            ['{"choices":[{"delta":{"content":"ok \\ud83d"}}]}', '{"choices":[{"delta":{"content":"\\ude00"}}]}', END],
+            "ok 😀",
+        ),
+        (['{"choices":[{"delta":{"content":"ok \\ud83d"}}]}', END], "ok �"),
+        (['{"choices":[{"delta":{"content":"\\ude00 ok"}}]}', END], "� ok"),
+        (['{"choices":[{"delta":{"content":"\\ud83d"}}]}', delta(content=""), delta(content="x"), END], "�x"),
+    ],
+)
+def test_texts_are_read_out_of_any_stream(lines: list[Any], expected: str) -> None:
+    chunks = answer(sse(*lines))
+    assert text_of(chunks) == expected
+    assert not [chunk for chunk in chunks if isinstance(chunk, Finish)]
+
+
+WHOLE = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}]}'
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        body(WHOLE),
+        body(json.dumps(json.loads(WHOLE), indent=2).encode()),
+        body(b"data: " + WHOLE + b"\n\n", "text/plain"),
+        body(
+            b'{"choices":[{"delta":{"content":"o"}}]}\n{"choices":[{"delta":{"content":"k"},"finish_reason":"stop"}]}\n'
+        ),
+        body(b'\xef\xbb\xbfdata:{"choices":[{"delta":{"content":"ok"}}]}\r\rdata:[DONE]\r\r', "text/event-stream"),
+        body(
+            b': ping\r\n\r\nevent: x\r\nid: 1\r\ndata: {"choices":[{"delta":\r\ndata: {"content":"ok"}}]}\r\n\r\n'
+            b"data: [DONE]"
+        ),
+        body(b'data: {"choices":[{"delta":{"content":"ok"},"finish_reason":"stop"}]}'),
+        body(
+            b"retry: 3\n\n: x\n\n"
+            + sse(delta(content="ok"), END).partition(b"\r\n\r\n")[2]
+            + b"data: [DONE]\n\ndata: {nonsense"
+        ),
+    ],
+)
+def test_an_answer_in_any_form_is_an_answer(reply: bytes) -> None:
+    assert text_of(answer(reply)) == "ok"
+
+
+def test_thoughts_are_read_wherever_they_are() -> None:
+    for fields in (
+        {"reasoning_content": "hm"},
+        {"reasoning": "hm"},
+        {"reasoning": "hm", "reasoning_details": [{"type": "reasoning.text", "text": "hm"}]},
+        {"reasoning_details": [{"type": "reasoning.summary", "summary": "hm"}]},
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]},
+    ):
+        assert answer(sse(delta(**fields), delta(content="ok"), END)) == [ThinkingDelta("hm"), TextDelta("ok")]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ({"error": {"message": "no such model", "code": 404}}, "failed (404): no such model"),
+        ({"error": "no such model"}, "failed: no such model"),
+        ({"object": "error", "message": "no such model", "code": 404}, "failed (404): no such model"),
+        ({"detail": "no such model"}, "failed: no such model"),
+        (
+            {"choices": [{"index": 0, "delta": {}, "error": {"message": "no such model", "code": 404}}]},
+            "(404): no such",
+        ),
+    ],
+)
+def test_an_error_under_status_200_is_an_error(error: dict[str, Any], message: str) -> None:
+    for reply in (body(json.dumps(error).encode()), sse(error)):
+        with pytest.raises(ModelError) as failed:
+            answer(reply)
+        assert message in str(failed.value)
+
+
+@pytest.mark.parametrize("reply", [sse(DONE), sse(), body(b""), sse(delta(role="assistant"), DONE), sse(": x")])
+def test_no_answer_at_all_is_an_error(reply: bytes) -> None:
+    with pytest.raises(ModelError, match=r"sent no answer|broken answer"):
+        answer(reply)
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason", "text"),
+    [
+        ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"length"}]}'], "length", "half"),
+        ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"MAX_TOKENS"}]}'], "length", "half"),
+        (
+            [calls(part(0, "c", name="add", arguments='{"a":')), '{"choices":[{"delta":{},"finish_reason":"length"}]}'],
+            "length",
+            "",
+        ),
+        (['{"choices":[{"delta":{},"finish_reason":"content_filter"}]}'], "content_filter", ""),
+        ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"SAFETY"}]}'], "content_filter", "half"),
+        ([delta(refusal="I can"), delta(refusal="not."), END], "refusal", "I cannot."),
+        (
+            [
+                delta(content=[{"type": "refusal", "refusal": "No."}]),
+                '{"choices":[{"delta":{},"finish_reason":"refusal"}]}',
+            ],
+            "refusal",
+            "No.",
+        ),
+        ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"error"}]}'], "error", "half"),
+        (
+            [calls(part(0, "c", name="add", arguments="{}")), '{"choices":[{"delta":{},"finish_reason":"abort"}]}'],
+            "error",
+            "",
+        ),
+    ],
+)
+def test_an_unusual_end_ends_the_turn_as_what_it_is(lines: list[Any], reason: str, text: str) -> None:
+    reply = sse(*lines, DONE)
+    chunks = answer(reply)
+    assert isinstance(chunks[-1], Finish)
+    assert (chunks[-1].reason, text_of(chunks), calls_of(chunks)) == (reason, text, [])
+    with Endpoint(reply, sse(delta(content="Better."), END)) as endpoint:
+        model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
+        with LocalEngine(model=model) as engine, engine.agent().create_session() as session:
+            reply_ = session.ask("hi")
+            assert (reply_.status, reply_.text, reply_.error) == (SessionMessageStatus.ERROR, text, chunks[-1].message)
+            assert not [event for event in reply_.events if event.is_complete]
+            kept = [m for m in session.get_messages() if m.status is SessionMessageStatus.ERROR]
+            assert [m.text for m in kept if m.text == text] == ([text] if text else [])
+            assert session.ask("again").text == "Better."
+        model.close()
+    assert [message["role"] for message in endpoint.requests[1]["messages"]] == ["user", "assistant", "user"]
+
+
+def test_an_endpoint_gets_back_what_it_sent_beside_a_call_and_no_other_endpoint_does() -> None:
+    @tool(approval="requires_approval")
+    def add(a: int) -> int:
+        """Add."""
+        return a + 1
+
+    call = {**part(0, "call_own1", name="add", arguments='{"a":1}'), "extra_content": {"google": {"thought": "s"}}}
+    first = sse(delta(reasoning_content="h"), delta(reasoning_content="m"), calls(call), END)
+    with Endpoint(first, sse(delta(content="Two."), END)) as endpoint:
+        model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
+        with LocalEngine(tools=[add], model=model) as engine, engine.agent().create_session() as session:
+            assert session.ask("add", on_approval=lambda request: request.approve()).text == "Two."
+        model.close()
+    _, step, result = endpoint.requests[1]["messages"]
+    assert step["reasoning_content"] == "hm"
+    assert step["tool_calls"] == [
+        {
+            "extra_content": {"google": {"thought": "s"}},
+            "id": "call_own1",
+            "type": "function",
+            "function": {"name": "add", "arguments": '{"a": 1}'},
+        }
+    ]
+    assert result == {"role": "tool", "tool_call_id": "call_own1", "content": "2"}
+    origin = {"endpoint": "another", "id": "call_own1", "extra": {"x": 1}, "message": {"reasoning_content": "hm"}}
+    past = ModelMessage("assistant", results=(CallResult("0" * 32, "add", {}, "complete", 2, origin),))
+    with Endpoint(sse(delta(content="ok"), END)) as endpoint:
+        model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
+        list(model.answer(ModelRequest("", (ModelMessage("user", "add"), past))))
+        model.close()
+    step, result = endpoint.requests[0]["messages"][1:]
+    assert "reasoning_content" not in step
+    assert set(step["tool_calls"][0]) == {"id", "type", "function"}
+    assert len(step["tool_calls"][0]["id"]) == 9
+    assert step["tool_calls"][0]["id"] == result["tool_call_id"]
+
+
+def test_a_name_that_was_never_offered_is_an_error_for_the_model_and_replayed_in_a_form_that_is_accepted() -> None:
+    for name, replayed in (("functions.add", "functions_add"), ("", "unknown"), ("a b/ü" * 40, None)):
+        first = sse(calls(part(0, "c", name=name, arguments="{}")), END)
+        with Endpoint(first, sse(delta(content="Sorry."), END)) as endpoint:
+            model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
+            with LocalEngine(model=model) as engine, engine.agent().create_session() as session:
+                reply = session.ask("add")
+                assert (reply.text, reply.tool_calls[0].status) == ("Sorry.", "error")
+            model.close()
+        _, step, result = endpoint.requests[1]["messages"]
+        sent = step["tool_calls"][0]["function"]["name"]
+        assert sent == replayed if replayed else (len(sent) <= 64 and sent.isascii())
+        assert "there is no tool" in result["content"]
+
+
+def test_users_and_assistant_take_turns_and_no_content_is_blank() -> None:
+    past = (
+        ModelMessage("user", "look"),
+        ModelMessage("user", "at this"),
+        ModelMessage("assistant", "Well,"),
+        ModelMessage("assistant", failure="stopped"),
+        ModelMessage("user"),
+        ModelMessage("assistant"),
+        ModelMessage("user", "so?"),
+    )
+    with Endpoint(sse(delta(content="ok"), END)) as endpoint:
+        model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
+        list(model.answer(ModelRequest("", past)))
+        model.close()
+    messages = endpoint.requests[0]["messages"]
+    assert [message["role"] for message in messages] == ["user", "assistant", "user", "assistant", "user"]
+    assert messages[0]["content"] == "look\n\nat this"
+    assert all(message["content"].strip() for message in messages)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        failing(400, message="x (context_length_exceeded)"),
+        failing(400, message="This model's maximum context length is 4096 tokens."),
+        failing(413, message="prompt is too long: 9 tokens > 8 maximum"),
+        body(
+            json.dumps({"error": {"code": 400, "message": "the request exceeds the available context size"}}).encode()
+        ),
+    ],
+)
+def test_a_conversation_that_is_too_long_loses_its_oldest_turns_and_it_is_said_once(refusal: bytes) -> None:
+    good = [sse(delta(content=f"answer {number}"), END) for number in range(4)]
+    with Endpoint(*good[:3], refusal, good[3], good[3]) as endpoint:
+        model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
+        with LocalEngine(model=model) as engine, engine.agent().create_session() as session:
+            for number in range(3):
+                session.ask(f"question {number} " + "x" * 100)
+            reply = session.ask("question 3 " + "x" * 100)
+            assert (reply.text, reply.status) == ("answer 3", SessionMessageStatus.COMPLETE)
+            assert session.ask("question 4").text == "answer 3"
+            notices = [m.text for m in session.get_messages() if "left out" in (m.text or "")]
+            assert notices == [
+                "Older messages of this session were left out: with them the model's context is too long."
+            ]
+        model.close()
+    shown = [[m["content"][:10] for m in request["messages"]] for request in endpoint.requests]
+    assert len(shown[3]) == 7
+    assert len(shown[4]) < 7
+    assert shown[4][-1] == shown[3][-1] == "question 3"
+    assert shown[4][0].startswith("question")
+    assert len(shown) == 6
+
+
+def test_one_turn_that_is_too_long_alone_is_an_error() -> None:
+    with pytest.raises(ModelError, match="last turn is too long"):
+        answer(failing(400, message="context_length_exceeded"))
+
+
+# ---- properties ------------------------------------------------------------------------------
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60), st.randoms(use_true_random=False))
+def test_where_a_body_is_divided_changes_nothing(noise: bytes, rng: random.Random) -> None:
+    data = sse(delta(content="häß 😀"), calls(part(0, "c", name="add", arguments='{"a":1}')), END, DONE)
+    data = data.partition(b"\r\n\r\n")[2].replace(b"\n", rng.choice([b"\n", b"\r", b"\r\n"]))
+    data = b": " + noise.replace(b"\n", b"").replace(b"\r", b"") + b"\n" + data
+    cuts = sorted(rng.randrange(len(data) + 1) for _ in range(rng.randrange(12)))
+    parts = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+    reader = ChatStream(["add"])
+    chunks = [chunk for event in events_of(parts) for chunk in reader.feed(event)] + list(reader.finish())
+    assert chunks == [TextDelta("häß 😀"), RequestedCall("add", {"a": 1})]
+
+
+_KEYS = ["choices", "delta", "message", "content", "text", "type", "tool_calls", "function", "name", "arguments", "id"]
+_KEYS += ["index", "finish_reason", "reasoning_content", "reasoning_details", "error", "object", "refusal", "extra"]
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3) | st.sampled_from(["\ud83d", "\ude00", "add"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def _bent(value: Any, rng: random.Random, strange: list[Any]) -> Any:
+    """Removes, repeats, reorders and replaces fields here and there."""
+    if strange and rng.random() < 0.08:
+        return rng.choice(strange)
+    if isinstance(value, dict):
+        items = [(key, _bent(item, rng, strange)) for key, item in value.items() if rng.random() > 0.05]
+        rng.shuffle(items)
+        return dict(items)
+    if isinstance(value, list):
+        return [_bent(item, rng, strange) for item in value for _ in range(rng.choice([1, 1, 1, 1, 0, 2]))]
+    return value
+
+
+@settings(max_examples=2000, deadline=None)
+@given(st.lists(_VALUES, max_size=4), st.randoms(use_true_random=False))
+def test_whatever_a_stream_becomes_the_answer_ends_in_words(strange: list[Any], rng: random.Random) -> None:
+    legal = [
+        delta(role="assistant", content=""),
+        delta(reasoning_content="hm", reasoning_details=[{"type": "reasoning.text", "index": 0, "text": "hm"}]),
+        delta(content="Hel"),
+        delta(content=[{"type": "text", "text": "lo"}]),
+        calls({**part(0, "c", name="add", arguments='{"a":'), "extra_content": {"x": "y"}}),
+        calls(part(0, arguments="1}")),
+        json.loads(END),
+    ]
+    reader = ChatStream(["add"])
+    try:
+        chunks: list[Chunk] = []
+        for event in legal:
+            for _ in range(rng.choice([1, 1, 1, 0, 2])):
+                chunks += reader.feed(_bent(event, rng, strange))
+        chunks += reader.finish()
+    except ModelError as error:
+        assert str(error).encode()
+        return
+    for chunk in chunks:
+        # Whatever is passed on can be stored and sent.
+        json.dumps(vars(chunk), ensure_ascii=False).encode()
+
+
+@given(st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=4), max_size=4), st.randoms())
+def test_arguments_survive_being_divided(arguments: dict[str, Any], rng: random.Random) -> None:
+    text = json.dumps(arguments)
+    cut = rng.randrange(len(text) + 1)
+    assert parse_arguments([text[:cut], text[cut:]]) == arguments
+    assert parse_arguments([text, text]) == arguments
+    assert parse_arguments([json.dumps(text)]) == arguments

@@ -1,0 +1,303 @@
+"""What becomes of a function that is declared as a tool: its words, its gate, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import AfterValidator, Field
+
+from sessionlib.engine import LocalEngine, tool
+from sessionlib.engine.sessions.cancellation import Stop
+from sessionlib.engine.tools import run_tool
+from sessionlib.engine.tools.schema import InvalidArgumentsError, LocalTool, load_tools
+
+
+def by_field(a: Annotated[int, Field(description="The first.", ge=1)], b: int = 2) -> int:
+    """Add."""
+    return a + b
+
+
+def by_text(a: Annotated[int, "The first."], b: int = 2) -> int:
+    """Add."""
+    return a + b
+
+
+def by_default(a: int = Field(description="The first."), b: int = Field(2, ge=1)) -> int:
+    """Add."""
+    return a + b
+
+
+def google(a: int, b: int = 2) -> int:
+    """Add.
+
+    Args:
+        a: The
+            first.
+        b (int): The second.
+
+    Warning: this is no entry.
+
+    Returns:
+        int: The sum.
+    """
+    return a + b
+
+
+def numpy_style(a: int, b: int = 2) -> int:
+    """Add.
+
+    Parameters
+    ----------
+    a : int
+        The
+        first.
+    b : int, optional
+        The second.
+
+    Returns
+    -------
+    int
+        The sum.
+    """
+    return a + b
+
+
+def sphinx(a: int, b: int = 2) -> int:
+    """Add.
+
+    :param a: The
+        first.
+    :type a: int
+    :param int b: The second.
+    :returns: The sum.
+    """
+    return a + b
+
+
+@pytest.mark.parametrize("function", [by_field, by_text, by_default, google, numpy_style, sphinx])
+def test_words_and_defaults_come_from_wherever_the_author_wrote_them(function: Callable[..., int]) -> None:
+    declared = tool(function)
+    properties = declared.schema["properties"]
+    assert properties["a"]["description"] == "The first."
+    assert properties["b"].get("description") in (None, "The second.")
+    assert ("The second." in str(properties)) == (function in (google, numpy_style, sphinx))
+    assert declared.schema["required"] == ["a"]
+    expected = "Add.\n\n\nWarning: this is no entry." if function is google else "Add."
+    assert declared.description.replace("\n\n\n", "\n\n") == expected.replace("\n\n\n", "\n\n")
+    assert declared.validate({"a": 1}) == {"a": 1, "b": 2}
+    assert run_tool(declared, {"a": 1}, Stop(), 30.0, 1000).output == 3
+
+
+class Adder:
+    """Adds."""
+
+    def __call__(self, a: int, b: int = 2) -> int:
+        return a + b
+
+    def method(self, a: int, b: int = 2) -> int:
+        """Add."""
+        return a + b
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "output"),
+    [
+        (functools.partial(google, b=5), "google", 6),
+        (functools.partial(functools.partial(google), b=5), "google", 6),
+        (functools.partial(Adder(), b=4), "Adder", 5),
+        (Adder(), "Adder", 3),
+        (Adder().method, "method", 3),
+    ],
+)
+def test_whatever_can_be_described_is_a_tool(function: Callable[..., int], name: str, output: int) -> None:
+    declared = tool(function)
+    assert (declared.name, declared.description[:3]) == (name, "Add")
+    assert run_tool(declared, {"a": 1}, Stop(), 30.0, 1000).output == output
+    if isinstance(function, functools.partial):
+        with pytest.raises(InvalidArgumentsError):
+            declared.validate({"a": 1, "b": 9})
+
+
+async def slow(a: int) -> int:
+    """Wait."""
+    return a
+
+
+@functools.wraps(slow)
+def passes_on(a: int) -> Any:
+    return slow(a)
+
+
+@functools.wraps(slow)
+def runs(a: int) -> int:
+    return asyncio.run(slow(a))
+
+
+class AsyncAdder:
+    async def __call__(self, a: int) -> int:
+        return a
+
+
+def unresolved(a: "Missing") -> None:  # type: ignore[name-defined]  # noqa: F821, UP037
+    """Nothing."""
+
+
+@pytest.mark.parametrize("function", [slow, passes_on, AsyncAdder(), functools.partial(slow, 1), unresolved, Adder, 7])
+def test_whatever_cannot_be_a_tool_is_refused_with_the_reason(function: Any) -> None:
+    with pytest.raises(TypeError, match=r"^tool \w+: .*(asynchronous|plain function|cannot be read)"):
+        tool(function)
+
+
+def test_a_wrapper_that_runs_an_asynchronous_function_is_a_tool() -> None:
+    assert run_tool(tool(runs), {"a": 1}, Stop(), 30.0, 1000).output == 1
+    hidden = tool(lambda_like)
+    outcome = run_tool(hidden, {"a": 1}, Stop(), 30.0, 1000)
+    assert (outcome.status, "was not run" in outcome.output) == ("error", True)
+
+
+def lambda_like(a: int) -> Any:
+    """Return a coroutine."""
+    return slow(a)
+
+
+ERRORS: list[Exception] = []
+
+
+def check(value: int) -> int:
+    raise ERRORS[0]
+
+
+def checked(a: Annotated[int, AfterValidator(check)]) -> int:
+    """Check."""
+    return a
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), RuntimeError("x"), ZeroDivisionError("x"), ValueError("x")])
+def test_a_validator_that_raises_anything_refuses_the_call_with_the_reason(error: Exception) -> None:
+    ERRORS[:] = [error]
+    with pytest.raises(InvalidArgumentsError, match=r"tool checked: .*x"):
+        tool(checked).validate({"a": 1})
+
+
+def endless() -> Iterator[int]:
+    yield from iter(int, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.int64(7), 7),
+        (np.float32(0.5), 0.5),
+        (np.bool_(True), True),
+        (np.array([[1, 2], [3, 4]]), "[[1 2]\n [3 4]]"),
+        (pd.DataFrame({"a": [1], "b": ["x"]}), "   a  b\n0  1  x"),
+        (pd.Series([1], name="n"), "0    1\nName: n, dtype: int64"),
+        ((number for number in range(3)), [0, 1, 2]),
+        (map(str, [1, 2]), ["1", "2"]),
+        (b"text", "text"),
+        (b"\xff\x00", "2 bytes: b'\\xff\\x00'"),
+        (float("inf"), "inf"),
+        ({1, 2}, [1, 2]),
+        (complex(1, 2), "1+2j"),
+    ],
+)
+def test_a_result_is_readable_and_a_success(value: Any, expected: Any) -> None:
+    def give() -> Any:
+        """Give it."""
+        return value
+
+    outcome = run_tool(tool(give), {}, Stop(), 30.0, 1000)
+    assert (outcome.status, outcome.output) == ("complete", expected)
+
+
+def test_an_endless_iterator_and_a_large_table_are_capped() -> None:
+    assert len(run_tool(tool(endless), {}, Stop(), 30.0, 1000).output) < 1100
+    outcome = run_tool(tool(lambda_table), {}, Stop(), 30.0, 1000)
+    assert (outcome.status, len(outcome.output) < 1100) == ("complete", True)
+
+
+def lambda_table() -> Any:
+    """Give a table."""
+    return pd.DataFrame({str(column): range(1000) for column in range(100)})
+
+
+# ---- the gate --------------------------------------------------------------------------------
+
+
+@tool(approval="requires_approval", timeout=7)
+def gated(a: int) -> int:
+    """Act."""
+    return a
+
+
+@functools.wraps(gated)
+def wrapping(a: int) -> int:
+    return gated(a)
+
+
+def claims(a: int) -> int:
+    """Act."""
+    return a
+
+
+claims.approval = "requires_approval"  # type: ignore[attr-defined]
+claims.name = "other"  # type: ignore[attr-defined]
+claims.schema = {}  # type: ignore[attr-defined]
+
+AGAIN: list[Callable[[], LocalTool[..., Any]]] = [
+    lambda: tool(gated),
+    lambda: tool()(gated),
+    lambda: tool(name="again")(gated),
+    lambda: tool(timeout=3)(gated),
+    lambda: tool(tool(tool(gated))),
+    lambda: tool(wrapping),
+    lambda: tool(name="again")(wrapping),
+    lambda: tool(functools.wraps(wrapping)(lambda a: gated(a))),
+    lambda: tool(functools.partial(gated)),
+    lambda: tool(functools.partial(wrapping)),
+    lambda: tool(functools.partial(functools.partial(gated))),
+    lambda: tool(functools.lru_cache(gated)),
+    lambda: tool(functools.cache(wrapping)),
+    lambda: tool(approval="requires_approval")(tool(claims)),
+    lambda: tool(approval="requires_approval")(tool(approval="auto_run")(claims)),
+    lambda: tool(approval="requires_approval")(claims),
+]
+
+
+@pytest.mark.parametrize("declare", AGAIN)
+def test_the_gate_cannot_be_lost(declare: Callable[[], LocalTool[..., Any]]) -> None:
+    declared = declare()
+    assert declared.approval == "requires_approval"
+    assert declared.schema["required"] == ["a"]
+    ran: list[Any] = []
+    with LocalEngine(tools=[declared]) as engine, engine.agent().create_session() as session:
+        session.on_approval(lambda request: ran.append(request.tool_name) or False)  # type: ignore[func-returns-value]
+        session.ask(f'/tool {declared.name} {{"a": 1}}')
+    assert ran == [declared.name]
+
+
+def test_only_the_same_call_opens_the_gate_and_attributes_change_nothing() -> None:
+    assert tool(approval="auto_run")(gated).approval == "auto_run"
+    assert (tool(gated).name, tool(gated).timeout, tool(name="again", timeout=3)(gated).timeout) == ("gated", 7, 3)
+    declared = tool(claims)
+    assert (declared.approval, declared.name) == ("auto_run", "claims")
+    assert declared.schema["required"] == ["a"]
+
+
+def test_a_tools_file_that_is_loaded_again_keeps_its_gates(tmp_path: Path) -> None:
+    path = tmp_path / "tools.py"
+    path.write_text(
+        "from sessionlib.engine import tool\n"
+        "@tool(approval='requires_approval')\n"
+        "def act() -> None:\n    pass\n"
+        "act = tool(act)\n"
+    )
+    for _ in range(2):
+        assert [declared.approval for declared in load_tools(str(path))] == ["requires_approval"]

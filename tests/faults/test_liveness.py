@@ -1,0 +1,386 @@
+"""Every wait ends, and every answer finds its question, whatever the engine makes of what the protocol leaves open."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from sessionlib import Session, SessionDisconnectedError, SessionEventType, SessionTimeoutError, UnansweredError
+from sessionlib.protocol import frames
+from tests.support.script_engine import (
+    Connection,
+    Received,
+    ScriptEngine,
+    agent_message,
+    notification,
+    turn,
+    user_message,
+)
+from tests.support.secrets import SENTINEL_KEY
+from tests.support.toolbox import connect, created, kinds, say, status
+from tests.support.wilful_engine import Manners, WilfulEngine
+
+Type = SessionEventType
+JOIN = [created, connect]
+# What no wait for an idle engine takes longer than, and what a busy machine may add.
+BOUND = 2.0 + 3.0
+
+
+# ---- posts that share a turn -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("join", JOIN)
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_posts_that_were_answered_together_leave_the_next_one_its_own_answer(
+    engine: ScriptEngine, join: Any, count: int
+) -> None:
+    posts: list[str] = []
+
+    def answer(conn: Connection, frame: Received) -> None:
+        posts.append(frame["content"])
+        engine.history = [*engine.history, user_message("s1", f"u{len(posts)}", frame["content"])]
+        conn.send(frames.ack("post_message", "s1"))
+        if len(posts) >= count:
+            batch = posts[:count] if len(posts) == count else posts[-1:]
+            text = " ".join(batch)
+            engine.history = [*engine.history, agent_message("s1", f"m{len(posts)}", text)]
+            conn.send_many(turn("s1", f"m{len(posts)}", [text], ack=None))
+
+    engine.on("post_message", answer)
+    with join(engine) as session:
+        for number in range(count):
+            session.send(f"first {number}")
+        for number in range(3):
+            reply = session.ask(f"then {number}", timeout=10)
+            assert (reply.text, reply.shared_with) == (f"then {number}", 0)
+
+
+@pytest.mark.parametrize("join", JOIN)
+@pytest.mark.parametrize("statuses", [True, False])
+def test_all_posts_of_a_turn_get_its_answer_and_know_that_they_share_it(join: Any, statuses: bool) -> None:
+    with (
+        WilfulEngine(Manners(batches=True, statuses=statuses, work=0.3)) as engine,
+        join(engine.script) as session,
+        ThreadPoolExecutor(5) as pool,
+    ):
+        for number in range(3):
+            questions = [f"question-{number}-{at}" for at in range(5)]
+            replies = list(pool.map(lambda text: session.ask(text, timeout=15), questions))
+            for question, reply in zip(questions, replies, strict=True):
+                # Without statuses nothing tells when a turn began, and so which posts came before it.
+                assert f"<{question}>" in reply.text or (not statuses and reply.shared_with)
+                assert reply.shared_with == reply.text.count("<") - 1 or not statuses
+
+
+@pytest.mark.parametrize("acks", ["first", "late", "none"])
+@pytest.mark.parametrize("batches", [True, False])
+@pytest.mark.parametrize("statuses", [True, False])
+def test_threads_at_once_get_their_own_answers(acks: str, batches: bool, statuses: bool, seed: int) -> None:
+    manners = Manners(batches=batches, acks=acks, statuses=statuses)
+    with WilfulEngine(manners, seed) as engine, created(engine.script) as session, ThreadPoolExecutor(4) as pool:
+        questions = [f"question-{number}" for number in range(40 if statuses else 12)]
+        replies = list(pool.map(lambda text: session.ask(text, timeout=20), questions))
+        for question, reply in zip(questions, replies, strict=True):
+            # Without acks or statuses nothing tells which posts an engine took together.
+            assert question in reply.text or (reply.shared_with and (acks == "none" or not statuses))
+
+
+def test_an_engine_that_gives_each_post_a_turn_is_read_as_such() -> None:
+    with WilfulEngine(Manners(batches=False, work=0.05)) as engine, created(engine.script) as session:
+        turns = [session.stream(f"question-{number}", timeout=10) for number in range(6)]
+        assert [turn.result().text for turn in turns] == [f"<question-{number}>" for number in range(6)]
+        assert [turn.result().shared_with for turn in turns] == [0] * 6
+
+
+def test_a_request_for_approval_in_a_turn_that_may_be_shared_is_handled(engine: ScriptEngine) -> None:
+    posts = 0
+
+    def answer(conn: Connection, frame: Received) -> None:
+        nonlocal posts
+        posts += 1
+        if isinstance(frame["content"], dict):
+            conn.send_many([frames.ack("post_message", "s1"), say("done"), status("Idle")])
+            return
+        conn.send(frames.ack("post_message", "s1"))
+        if posts == 3:
+            asking = {"type": "tool_call_approval", "tool_name": "refund", "tool_call_id": "c1", "arguments": {}}
+            conn.send_many([status("Processing"), notification("s1", "r1", asking), status("AwaitingApproval")])
+
+    engine.on("post_message", answer)
+    with created(engine) as session:
+        session.send("one")
+        session.send("two")
+        assert session.ask("three", timeout=10, on_approval=lambda request: True).text == "done"
+
+
+# ---- engines that say little -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("join", JOIN)
+@pytest.mark.parametrize("told", [["C"], ["d", "C"], ["C", "I"], ["a", "C"]], ids="".join)
+def test_an_answer_ends_its_turn_where_nothing_else_does(engine: ScriptEngine, join: Any, told: list[str]) -> None:
+    def answer(conn: Connection, frame: Received) -> None:
+        text = frame["content"]
+        parts = {
+            "a": frames.ack("post_message", "s1"),
+            "d": frames.message_delta("s1", f"m-{text}", 0, text),
+            "C": say(text, f"m-{text}"),
+            "I": status("Idle"),
+        }
+        conn.send_many([parts[part] for part in told])
+
+    engine.on("post_message", answer)
+    with join(engine) as session:
+        assert [session.ask(f"question {number}", timeout=10).text for number in range(3)] == [
+            f"question {number}" for number in range(3)
+        ]
+        assert "".join(session.stream("last", timeout=10).text_stream) == "last"
+
+
+def test_an_ack_that_never_comes_is_made_up_for_by_the_history(engine: ScriptEngine) -> None:
+    posts = 0
+
+    def answer(conn: Connection, frame: Received) -> None:
+        nonlocal posts
+        posts += 1
+        text = frame["content"]
+        engine.history = [
+            *engine.history,
+            user_message("s1", f"u{posts}", text),
+            agent_message("s1", f"m{posts}", text),
+        ]
+        conn.send_many(turn("s1", f"m{posts}", [text], ack=None if posts == 2 else "post_message"))
+
+    engine.on("post_message", answer)
+    with connect(engine) as session:
+        assert [session.ask(f"question {number}", timeout=10).text for number in range(4)] == [
+            f"question {number}" for number in range(4)
+        ]
+
+
+@pytest.mark.parametrize("said", [[], ["Processing", "Idle"]])
+def test_an_idle_engine_that_does_not_answer_is_an_error_and_no_wait(engine: ScriptEngine, said: list[str]) -> None:
+    def answer(conn: Connection, frame: Received) -> None:
+        engine.history = [user_message("s1", "u1", frame["content"])]
+        conn.send(frames.ack("post_message", "s1"))
+        conn.send_many([status(name) for name in said] or [status("Idle")])
+
+    engine.on("post_message", answer)
+    with connect(engine) as session:
+        began = time.monotonic()
+        if said:
+            assert session.ask("hello", timeout=20).text == ""  # its turn came, and was empty
+        else:
+            with pytest.raises(UnansweredError, match="idle"):
+                session.ask("hello", timeout=20)
+        assert time.monotonic() - began < BOUND
+        assert session.get_messages(timeout=5)
+
+
+def test_an_engine_that_is_slow_to_begin_is_waited_for(engine: ScriptEngine) -> None:
+    engine.on("post_message", lambda conn, frame: conn.send(frames.ack("post_message", "s1")))
+    with connect(engine) as session:
+        running = session.stream("hello", timeout=20)
+        assert not running.wait(4)
+        engine.push_many(turn(ack=None))
+        assert running.result().text == "Hello there"
+
+
+def test_a_late_idle_is_not_the_end_of_the_next_turn() -> None:
+    manners = Manners(idle_late=0.2, batches=False)
+    with WilfulEngine(manners) as engine, created(engine.script) as session:
+        for number in range(5):
+            for event in session.stream(f"question-{number}", timeout=10):
+                if event.is_complete:
+                    assert event.text == f"<question-{number}>"
+                    break
+
+
+# ---- after a lost connection -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("last", ["tool call", "our post"])
+def test_a_turn_without_an_answer_ends_when_the_engine_is_idle(engine: ScriptEngine, last: str) -> None:
+    def post(conn: Connection, frame: Received) -> None:
+        engine.history = [user_message("s1", "u1", frame["content"])]
+        if last == "tool call":
+            call = {"type": "tool_call", "tool_name": "t", "tool_id": "t", "status": "running"}
+            engine.history.append(agent_message("s1", "t1", call))
+        conn.send_many([frames.ack("post_message", "s1"), status("Processing")])
+        conn.drop()
+
+    def join(conn: Connection, frame: Received) -> None:
+        facts = {"status": "Idle"} if conn.number > 1 else {}
+        conn.send(frames.ack("connect_session", "s1", **facts))
+
+    engine.on("post_message", post)
+    engine.on("connect_session", join)
+    with created(engine, reconnect=True, reconnect_delay=0.01) as session:
+        reply = session.ask("hello", timeout=10)
+        assert (reply.status, reply.error) == ("error", "gap")
+
+
+def test_a_turn_that_ends_unseen_is_found_in_the_history(engine: ScriptEngine) -> None:
+    def post(conn: Connection, frame: Received) -> None:
+        engine.history = [user_message("s1", "u1", frame["content"])]
+        conn.send_many([frames.ack("post_message", "s1"), status("Processing")])
+        conn.drop()
+
+    engine.on("post_message", post)
+    with created(engine, reconnect=True, reconnect_delay=0.01) as session:
+        running = session.stream("hello", timeout=20)
+        engine.wait_connected(2)
+        engine.wait_for("get_messages")
+        engine.history = [*engine.history, agent_message("s1", "m1", "found")]
+        assert running.result().text == "found"
+
+
+def test_an_error_of_a_running_turn_is_no_refusal_to_join_again(engine: ScriptEngine) -> None:
+    def join(conn: Connection, frame: Received) -> None:
+        if conn.number > 1:
+            conn.send({"type": "error", "error": "a tool failed"})
+        conn.answer(frame)
+
+    engine.on("connect_session", join)
+    with connect(engine, reconnect=True, reconnect_delay=0.01) as session:
+        events = session.listen(timeout=10)
+        engine.drop_all()
+        assert next(event for event in events if event.type is Type.ERROR).error == "a tool failed"
+        assert session.get_messages(timeout=5) == []
+        assert session.state == "connected"
+
+
+def test_what_an_engine_repeats_after_a_rejoin_is_delivered_once(engine: ScriptEngine) -> None:
+    told = turn("s1", "m1", ["Hello", " there"])
+
+    def join(conn: Connection, frame: Received) -> None:
+        conn.answer(frame)
+        if conn.number > 1:
+            engine.history = [user_message("s1", "u1", "Hi"), agent_message("s1", "m1", "Hello there")]
+            conn.send_many(told[2:-1])  # the deltas and the whole, once more
+
+    engine.on("connect_session", join)
+    engine.on("post_message", lambda conn, frame: conn.send_many(told))
+    with connect(engine, reconnect=True, reconnect_delay=0.01) as session:
+        events = session.listen(maxsize=0)
+        session.ask("Hi", timeout=10)
+        engine.drop_all()
+        engine.wait_connected(2)
+        engine.wait_for("get_messages")
+        session.get_messages(timeout=5)
+        session.disconnect()
+        assert kinds(events).count("message_complete") == 1
+
+
+# ---- the key -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [ConnectionError, OSError, RuntimeError, KeyError])
+def test_a_key_that_cannot_be_had_for_once_is_asked_for_again(engine: ScriptEngine, error: type[Exception]) -> None:
+    asked: list[int] = []
+
+    def key() -> str:
+        asked.append(len(asked))
+        if len(asked) == 2:
+            raise error("the vault is down")
+        return SENTINEL_KEY
+
+    with Session(session_id="s1", api_key=key, ws_url=engine.ws_url, reconnect_delay=0.01) as session:
+        engine.drop_all()
+        engine.wait_connected(2)
+        assert session.get_messages(timeout=10) == []
+    assert len(asked) == 3
+
+
+def test_leaving_and_deadlines_do_not_wait_for_the_key(engine: ScriptEngine) -> None:
+    release = threading.Event()
+    keys = [SENTINEL_KEY]
+
+    def key() -> str:
+        if not keys:
+            release.wait(60)
+        return keys.pop() if keys else SENTINEL_KEY
+
+    try:
+        with Session(session_id="s1", api_key=key, ws_url=engine.ws_url, reconnect_delay=0.01):
+            engine.drop_all()
+            time.sleep(0.3)
+            began = time.monotonic()
+        assert time.monotonic() - began < 1 + 3
+        began = time.monotonic()
+        with pytest.raises((SessionTimeoutError, SessionDisconnectedError)):
+            Session(session_id="s1", api_key=key, ws_url=engine.ws_url).connect(timeout=1)
+        assert time.monotonic() - began < 1 + 3
+    finally:
+        release.set()
+        for thread in threading.enumerate():
+            if thread.name == "sessionlib-key":
+                thread.join(10)
+
+
+# ---- waiting for ever --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("timeout", [30 * 86400, 1e12, float("inf")])
+def test_a_timeout_may_be_as_long_as_one_likes(engine: ScriptEngine, timeout: float) -> None:
+    engine.on("post_message", lambda conn, frame: conn.send_many(turn()))
+    with Session(session_id="s1", api_key=SENTINEL_KEY, ws_url=engine.ws_url).connect(timeout=timeout) as session:
+        assert session.get_messages(timeout=timeout) == []
+        assert session.ask("Hi", timeout=timeout, idle_timeout=timeout).text == "Hello there"
+
+
+# ---- text that arrives broken ------------------------------------------------------------------
+
+HALVES = [
+    ('"ok \\ud83d"', '"\\ude00 end"', "ok 😀 end"),
+    ('"\\ud83d"', '"\\ude00"', "😀"),
+    ('"a\\ud83d"', '"b"', "a\ufffdb"),
+    ('"a"', '"\\ude00b"', "a\ufffdb"),
+    ('"a\\ud83d\\ude00"', '"b"', "a😀b"),
+]
+
+
+@pytest.mark.parametrize("burst", [0, 10])
+@pytest.mark.parametrize(("first", "second", "whole"), HALVES)
+def test_halves_of_a_character_are_joined(
+    engine: ScriptEngine, first: str, second: str, whole: str, burst: int
+) -> None:
+    def raw(index: int, value: str) -> bytes:
+        head = '{"type":"message_delta","session_id":"s1","message_id":"m1"'
+        return f'{head},"index":{index},"value":{value}}}'.encode()
+
+    def answer(conn: Connection, frame: Received) -> None:
+        conn.send_many([frames.ack("post_message", "s1"), status("Processing")])
+        for index in range(burst):
+            conn.send_text(raw(index, '"."'))
+        conn.send_text(raw(burst, first))
+        conn.send_text(raw(burst + 1, second))
+        conn.send_many([say("." * burst + whole), status("Idle")])
+
+    engine.on("post_message", answer)
+    with connect(engine) as session:
+        for _ in range(4):  # more than an illegal frame is forgiven
+            assert "".join(session.stream("hi", timeout=10).text_stream) == "." * burst + whole
+    assert len(engine.handshakes) == 1
+
+
+@pytest.mark.parametrize("order", [[0, 1, 1, 2], [0, 2, 1, 3], [0, 1, 3, 2], [0, 3, 2, 1], [0, 2, 3], [0, 0, 1, 2]])
+def test_deltas_out_of_order_are_put_in_order_or_reported(engine: ScriptEngine, order: list[int]) -> None:
+    words = ["zero ", "one ", "two ", "three "]
+    text = "".join(words)
+
+    def answer(conn: Connection, frame: Received) -> None:
+        deltas = [frames.message_delta("s1", "m1", index, words[index]) for index in order]
+        conn.send_many([frames.ack("post_message", "s1"), status("Processing"), *deltas, say(text), status("Idle")])
+
+    engine.on("post_message", answer)
+    with connect(engine) as session:
+        running = session.stream("hi", timeout=10)
+        streamed = "".join(running.text_stream)
+        reply = running.result()
+        assert reply.text == text
+        assert streamed == text or reply.error == "gap"

@@ -1,0 +1,1 @@
+"""Tests of `sessionlib.net`, on real sockets."""

@@ -1,0 +1,86 @@
+"""Which proxy and whose certificates the environment names."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from sessionlib.errors import ConfigurationError
+from sessionlib.net.proxies import CA_VARIABLES, ca_bundle, environment_proxy, is_bypassed
+from sessionlib.transport.proxy import choose_proxy
+
+
+@pytest.mark.parametrize(
+    ("exceptions", "host", "bypassed"),
+    [
+        ("*", "engine.example", True),
+        ("engine.example", "engine.example", True),
+        ("ENGINE.example", "Engine.Example", True),
+        ("engine.example", "engine.example.", True),
+        ("example", "engine.example", True),
+        (".example", "engine.example", True),
+        ("*.example", "engine.example", True),
+        ("eng*.example", "engine.example", True),
+        ("ngine.example", "engine.example", False),
+        ("example.engine", "engine.example", False),
+        ("a.engine.example", "engine.example", False),
+        ("other, engine.example", "engine.example", True),
+        ("other engine.example", "engine.example", True),
+        ("engine.example:443", "engine.example", True),
+        ("engine.example:8443", "engine.example", False),
+        ("*:443", "engine.example", True),
+        ("10.0.0.0/8", "10.1.2.3", True),
+        ("10.0.0.0/8", "11.1.2.3", False),
+        ("10.1.2.3/8", "10.9.9.9", True),
+        ("10.0.0.0/8", "10.example", False),
+        ("10.1.2.3", "10.1.2.3", True),
+        ("10.1.2.3:443", "10.1.2.3", True),
+        ("10.1.2.3:80", "10.1.2.3", False),
+        ("10.1.2", "10.1.2.3", False),
+        ("2.3", "10.1.2.3", False),
+        ("10.*", "10.1.2.3", True),
+        ("2001:db8::/32", "2001:db8::1", True),
+        ("2001:db8::/32", "2001:db9::1", False),
+        ("2001:db8::1", "2001:db8:0:0::1", True),
+        ("[2001:db8::1]", "2001:db8::1", True),
+        ("[2001:db8::1]:443", "2001:db8::1", True),
+        ("[2001:db8::1]:80", "2001:db8::1", False),
+        ("2001:db8::/32", "10.1.2.3", False),
+        ("10.0.0.0/8", "2001:db8::1", False),
+        ("", "engine.example", False),
+        (" , ,", "engine.example", False),
+        (".", "engine.example", False),
+        ("10.0.0.0/99", "10.1.2.3", False),
+    ],
+)
+def test_exceptions(monkeypatch: pytest.MonkeyPatch, exceptions: str, host: str, bypassed: bool) -> None:
+    assert is_bypassed(host, 443, exceptions) is bypassed
+    name = f"[{host}]" if ":" in host else host
+    monkeypatch.setenv("https_proxy", "http://p:1")
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(variable, exceptions)
+    # One rule for both: what HTTP calls ask, and what sessions do.
+    assert (environment_proxy(urlsplit(f"https://{name}/v1")) is None) is bypassed
+    assert (choose_proxy(None, urlsplit(f"wss://{name}/v1")) is None) is bypassed
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_this_machine_is_never_reached_through_a_proxy(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("all_proxy", "http://p:1")
+    assert environment_proxy(urlsplit(f"http://{host}:8000")) is None
+
+
+@pytest.mark.parametrize("name", CA_VARIABLES)
+def test_any_of_the_variables_names_the_certificates(
+    monkeypatch: pytest.MonkeyPatch, name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    for other in CA_VARIABLES:
+        monkeypatch.delenv(other, raising=False)
+    assert ca_bundle() is None
+    path = tmp_path_factory.mktemp("certificates") / "bundle.pem"
+    monkeypatch.setenv(name, str(path))
+    with pytest.raises(ConfigurationError, match=name):
+        ca_bundle()
+    path.touch()
+    assert ca_bundle() == str(path)
