@@ -11,8 +11,8 @@ import pytest
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.notebook.sections import MAX_SECTION, Section, cut
 from sessionlib.notebook.views import CellView
-from tests.display.test_markup import Seen
 from tests.support.kernel_scripts import in_local_kernel
+from tests.support.markup import Seen
 from tests.support.processes import run_script
 
 Type = SessionEventType
