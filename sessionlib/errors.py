@@ -111,7 +111,7 @@ class ApiError(SessionlibError):
         status_code: The HTTP status, 100 to 599.
         method: The HTTP method.
         endpoint: The path of the call below the base URL, without a query.
-        error_message: What the server said about it; "" when it said nothing readable.
+        error_message: The server's message; "" when it sent nothing readable.
         retry_after: Seconds that the server asked to wait, or None.
     """
 
@@ -132,9 +132,9 @@ class ApiError(SessionlibError):
         super().__init__(self._describe())
 
     def _describe(self) -> str:
-        said = f": {self.error_message}" if self.error_message else ""
+        reason_given = f": {self.error_message}" if self.error_message else ""
         hint = _HINTS.get(self.status_code // 100 * 100 if self.status_code >= 500 else self.status_code, "")
-        return f"{self.method} {self.endpoint} was answered with {self.status_code}{said}{hint}"
+        return f"{self.method} {self.endpoint} was answered with {self.status_code}{reason_given}{hint}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         details = (self.status_code, self.method, self.endpoint, self.error_message, self.retry_after)
@@ -187,7 +187,7 @@ class ApiTimeoutError(ApiConnectionError):
 
 
 class ConversationalRunActionRequiredError(SessionlibError, RuntimeError):
-    """A one-shot run of a conversational agent waits for an approval that nobody was there to give.
+    """A one-shot run of a conversational agent waits for an approval that no handler gives.
 
     Attributes:
         event: The event that asks.
@@ -342,7 +342,7 @@ class UnansweredError(SessionError):
 
 
 class ApprovalRequiredError(SessionError):
-    """A turn waits for an approval that nobody was registered to give.
+    """A turn waits for an approval that no registered handler gives.
 
     Attributes:
         request: The open approval request.
@@ -443,7 +443,7 @@ def api_error(
         status_code: The HTTP status.
         method: The HTTP method.
         endpoint: The path below the base URL.
-        error_message: What the server said.
+        error_message: The server's message.
         retry_after: Seconds that the server asked to wait.
         handshake: Whether it refused a WebSocket handshake: the error is then a `HandshakeError` too.
 

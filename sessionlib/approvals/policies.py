@@ -88,7 +88,7 @@ def ask_console(request: ApprovalRequest) -> ApprovalResponse:
 
     One question is asked at a time, whatever the number of sessions. Keys typed before a question is on the screen
     do not answer it, nor does pasted text. Without a person at standard input (it is closed, a pipe or a
-    file) it denies and says why.
+    file) it denies with the reason.
 
     Args:
         request: The request.

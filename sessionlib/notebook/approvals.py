@@ -31,8 +31,8 @@ def ask_notebook(request: ApprovalRequest) -> ApprovalResponse | None:
     A kernel takes in clicks between cells, and not while one runs. So a form is shown for requests that
     are handled beside the cells, on the session's own thread; a cell that waits for its own turn, as
     `Session.ask` does, gets a prompt, and so does one that keeps running while a form waits for its end.
-    `Session.chat` with ``wait=False`` lets its cell end, and shows forms of its own. Where nobody is there to
-    answer (a notebook that is run as a script) it denies and says why. Outside of notebooks, and without
+    `Session.chat` with ``wait=False`` lets its cell end, and shows forms of its own. Where no person is there to
+    answer (a notebook that is run as a script) it denies with the reason. Outside of notebooks, and without
     ipywidgets, it does what `ask_console` does.
     """
     return _ask(request, _below)
@@ -76,7 +76,7 @@ def _ask(request: ApprovalRequest, put: Callable[[Any], None]) -> ApprovalRespon
     if runs_a_cell(threading.get_ident()):
         return ask_console(request)
     if threading.current_thread() is threading.main_thread():
-        return None  # clicks come in on this thread, so it must not wait for one; whoever called it asks
+        return None  # clicks come in on this thread, so it must not wait for one; its caller asks
     form = _form_for(request)
     if form is None:
         return ask_console(request)

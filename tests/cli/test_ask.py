@@ -146,7 +146,7 @@ def test_an_error_in_the_turn_is_told_and_is_status_1(here: Here, engine: Script
 
     result = here.run("ask", *scripted(engine), "Hi", env=KEY)
     assert (result.rc, result.stdout) == (1, "Well\n")
-    assert result.stderr == "sessionlib: the agent told an error: the model[2J is gone\n"
+    assert result.stderr == "sessionlib: the agent reported an error: the model[2J is gone\n"
 
 
 def test_verbose_notes_what_else_happens(here: Here, shop: str) -> None:
