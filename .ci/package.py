@@ -86,6 +86,7 @@ with LocalEngine() as engine, Client(processes=False, dashboard_address=None) as
 assert [result.status for result in results] == ["complete", "complete"]
 """,
     ),
+    "ray": ([], "import importlib.metadata\nfrom sessionlib.executors import ray\nimportlib.metadata.version('ray')\n"),
     "otel": (
         ["engine"],
         f"from sessionlib.telemetry import instrument\nstop = instrument()\n{ASK}stop()\n",

@@ -161,7 +161,7 @@ class Chatbot(Resource):
             api_key: A key to use instead of the environment's.
 
         Returns:
-            The chatbots; where the server gives ids alone, chatbots that have nothing else.
+            The chatbots; where the server returns ids alone, chatbots that have nothing else.
 
         Raises:
             ApiError: The server refused.
@@ -213,7 +213,7 @@ class Chatbot(Resource):
         *,
         timeout: float = 300.0,
     ) -> Any:
-        """Sends one message over HTTP and gives the answer.
+        """Sends one message over HTTP and returns the answer.
 
         Args:
             input: The message; for ``input_type="audio"`` the path of a recording.
@@ -276,11 +276,11 @@ class Chatbot(Resource):
 
 def _pipeline_id(data: Mapping[str, Any]) -> str:
     # The engine has stored it in both places over time, whole or as its id.
-    for said in (data.get("pipeline"), data.get("object")):
-        if isinstance(said, str):
-            return said
-        if isinstance(said, Mapping) and (said.get("object_id") or said.get("id")):
-            return str(said.get("object_id") or said["id"])
+    for reference in (data.get("pipeline"), data.get("object")):
+        if isinstance(reference, str):
+            return reference
+        if isinstance(reference, Mapping) and (reference.get("object_id") or reference.get("id")):
+            return str(reference.get("object_id") or reference["id"])
     return ""
 
 

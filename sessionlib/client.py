@@ -157,7 +157,7 @@ class Client:
         files: Iterable[Upload] = (),
         timeout: float | None = None,
     ) -> Any:
-        """Makes one HTTP call and gives the JSON value of its answer.
+        """Makes one HTTP call and returns the JSON value of its answer.
 
         Args:
             method: The HTTP method.
@@ -190,7 +190,7 @@ class Client:
         json: Any = None,
         timeout: float | None = None,
     ) -> Lines:
-        """Makes one HTTP call and gives the lines of its answer as they come.
+        """Makes one HTTP call and yields the lines of its answer as they come.
 
         Args:
             method: The HTTP method.

@@ -108,7 +108,7 @@ class Endpoint:
         *,
         allow_insecure: bool = False,
     ) -> Endpoint:
-        """Fills in what was not given, in the order that the module's docstring gives, and checks all of it.
+        """Fills in what was not given, in the order of the module's docstring, and checks all of it.
 
         Args:
             api_key: A key or a callable that returns one; else it is looked up whenever it is needed.

@@ -127,7 +127,7 @@ class ApiError(SessionlibError):
         status_code: The HTTP status, 100 to 599.
         method: The HTTP method.
         endpoint: The path of the call below the base URL, without a query.
-        error_message: The server's explanation, in one line; "" when it sent none that is readable.
+        error_message: The server's message; "" when it sent nothing readable.
         retry_after: Seconds that the server asked to wait, or None.
         raw_response: The beginning of the response's body, without the API key; "" where there was none, or where a
             WebSocket handshake was refused. It is part of no message.
@@ -152,9 +152,9 @@ class ApiError(SessionlibError):
         super().__init__(self._describe())
 
     def _describe(self) -> str:
-        reason = f": {self.error_message}" if self.error_message else ""
+        reason_given = f": {self.error_message}" if self.error_message else ""
         hint = _HINTS.get(self.status_code // 100 * 100 if self.status_code >= 500 else self.status_code, "")
-        return f"{self.method} {self.endpoint} was answered with {self.status_code}{reason}{hint}"
+        return f"{self.method} {self.endpoint} was answered with {self.status_code}{reason_given}{hint}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         details = (self.status_code, self.method, self.endpoint, self.error_message, self.retry_after)
@@ -247,7 +247,7 @@ class ApiTimeoutError(ApiConnectionError):
 
 
 class ConversationalRunActionRequiredError(SessionlibError, RuntimeError):
-    """A one-shot run of a conversational agent waits for an approval, and there is no handler for it.
+    """A one-shot run of a conversational agent waits for an approval that no handler gives.
 
     Attributes:
         event: The request.
@@ -410,7 +410,7 @@ class UnansweredError(SessionError):
 
 
 class ApprovalRequiredError(SessionError):
-    """A turn waits for an approval, and no handler was registered for it.
+    """A turn waits for an approval that no registered handler gives.
 
     Attributes:
         request: The open approval request.
@@ -512,7 +512,7 @@ def api_error(
         status_code: The HTTP status.
         method: The HTTP method.
         endpoint: The path below the base URL.
-        error_message: The server's explanation.
+        error_message: The server's message.
         retry_after: Seconds that the server asked to wait.
         handshake: Whether it refused a WebSocket handshake: the error is then a `HandshakeError` too.
         raw_response: The beginning of the response's body.

@@ -42,6 +42,7 @@ def check_types(files: dict[str, str], where: Path) -> str:
 # ---- types ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_is_shown_passes_the_strict_type_checker(tmp_path: Path) -> None:
     files = shown()
     assert len(files) >= 2 + 5

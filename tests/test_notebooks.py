@@ -28,6 +28,7 @@ def test_there_are_some() -> None:
     assert len(PATHS) >= 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_a_notebook_gives_what_it_is_stored_with(path: Path) -> None:
     result = run_script(f"from tests.support.notebooks import check; check({path.name!r})", timeout=110)

@@ -167,12 +167,14 @@ def support() -> Iterator[LocalEngine]:
         yield engine
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_engine_answers_as_a_test_wants(project: Project) -> None:
     project.write(test_engine=ENGINE_TESTS)
     project.test().assert_outcomes(passed=5)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_tests_are_recorded_once_and_replayed_without_engine_and_network(
     project: Project, support: LocalEngine
@@ -194,6 +196,7 @@ def test_tests_are_recorded_once_and_replayed_without_engine_and_network(
     result.stdout.fnmatch_lines(["*ReplayMismatchError*", '*expected: "Hello!"', '*actual:   "Hello[?]"'])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_what_a_test_leaves_unsaid_is_an_error_and_a_failed_one_is_not_recorded(
     project: Project, support: LocalEngine
@@ -210,6 +213,7 @@ def test_what_a_test_leaves_unsaid_is_an_error_and_a_failed_one_is_not_recorded(
     result.stdout.fnmatch_lines(["*the code did not send recorded requests:*"])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_project_that_does_not_use_it_does_not_load_what_it_needs(project: Project) -> None:
     project.write(

@@ -79,7 +79,7 @@ def printable(text: str) -> str:
     """
     marked = _WORD.sub(_unmixed, text) if not text.isascii() else text
     shown = _DECEPTIVE.sub(_escaped, marked)
-    # Private and unassigned characters too: nobody can tell what they look like.
+    # Private and unassigned characters too: what they look like is unknown.
     return "".join(char if char.isprintable() or char in _JOINERS else _escape(char) for char in shown)
 
 

@@ -60,7 +60,7 @@ class Agent(Runnable):
         llm_info: Its language model.
         branch_id: The branch that a save goes to.
         tools: Its tools.
-        instructions: What it is told before anything else.
+        instructions: Its instructions, before anything else.
         inputs: Inputs by name, for functional agents.
         outputs: Outputs by name, for functional agents.
         agent_type: Its kind; functional by default.
@@ -137,7 +137,7 @@ class Agent(Runnable):
             name: Its name.
             llm_info: Its language model.
             tools: Its tools.
-            instructions: What it is told before anything else. In a functional agent's instructions, tool
+            instructions: Its instructions, before anything else. In a functional agent's instructions, tool
                 descriptions and descriptions of dynamic inputs, ``[[inputs.NAME]]``, ``[[outputs.NAME]]`` and
                 ``[[tools.NAME]]`` refer to what it has.
             inputs: Inputs by name, for functional agents.
@@ -246,7 +246,7 @@ class Agent(Runnable):
             description: What is new in this version.
 
         Returns:
-            What the server says about it.
+            The server's answer.
 
         Raises:
             ApiError: The server refused; nothing is changed here then.
@@ -294,11 +294,11 @@ class Agent(Runnable):
             self.tools = [tool for tool in self.tools if tool.id != tool_or_name.id]
 
     def update_instructions(self, instructions: str) -> None:
-        """Changes the ``instructions``; `save` tells the platform."""
+        """Changes the ``instructions``; `save` sends it to the platform."""
         self.instructions = instructions
 
     def update_llm_info(self, llm_info: LlmInfo) -> None:
-        """Changes the language model, which ``llm_info`` describes; `save` tells the platform."""
+        """Changes the language model, which ``llm_info`` describes; `save` sends it to the platform."""
         self.llm_info = llm_info
 
 

@@ -41,7 +41,7 @@ __all__ = ["AgentRuns", "OnError", "ProgressBar", "check_pickling", "make_bar"]
 
 OnError = Literal["raise", "return"]
 Outcome = ConversationalAgentRunResult | BaseException
-# What the iteration gives: no exceptions where these are raised.
+# What the iteration yields: no exceptions where these are raised.
 Given = TypeVar("Given", bound=Outcome)
 
 # So many prompts for each worker are under way, or done ahead of the one that is waited for: one that
@@ -54,10 +54,10 @@ _LOOK = 1.0
 
 
 class ProgressBar(Protocol):
-    """What tells the progress; a bar of tqdm is one."""
+    """What shows the progress; a bar of tqdm is one."""
 
     def update(self, n: float | None = 1) -> object:
-        """Tells that ``n`` more prompts are done."""
+        """Reports that ``n`` more prompts are done."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Job:
 
     Attributes:
         agent: Whom it is for.
-        prompt: What is said.
+        prompt: What is sent.
         how: How it is run.
         stopper: What can end it.
         mark: Distinguishes it from all others, since some executors take equal jobs for the same.
@@ -387,10 +387,10 @@ def check_pickling(
 
 
 def make_bar(progress: bool | ProgressBar | None, prompts: object, name: str | None) -> ProgressBar | None:
-    """Makes what tells the progress of a map.
+    """Makes what shows the progress of a map.
 
     Args:
-        progress: True for a bar of tqdm; or what tells it instead.
+        progress: True for a bar of tqdm; or what shows it instead.
         prompts: The prompts, for their number if it is known.
         name: What the bar is called.
 

@@ -1,4 +1,4 @@
-"""The parts of an agent that are plain values, and what running one gives.
+"""The parts of an agent that are plain values, and what running one returns.
 
 Names, order and defaults of the fields are those of the official SDK (``vectorshift`` 0.1.15).
 """

@@ -1,7 +1,7 @@
 """One-shot turns with conversational agents: a session, one message, its answer, and the session's end.
 
 Facts from the official SDK (``vectorshift`` 0.1.15): a session that cannot be had is an error in the
-result and not an exception; the first error that is told ends the run; a session that was given or is to
+result and not an exception; the first error that is reported ends the run; a session that was given or is to
 be kept alive is disconnected at the end, any other is terminated.
 """
 
@@ -102,7 +102,7 @@ class Stopper:
 
 logger = logging.getLogger("sessionlib")
 
-# A connection that fails before anything was said may be tried again.
+# A connection that fails before anything was sent may be tried again.
 _CONNECT_TRIES = 4
 _CONNECT_TIMEOUT = 30.0
 # Seconds between two looks into the history of a session whose engine sends no status.
@@ -340,7 +340,7 @@ def _goes_on(record: tuple[PromptLedger, int] | None) -> bool:
 
 
 class _ActionRequired(Exception):
-    """The turn waits for a person whom nobody here can ask."""
+    """The turn waits for a person, and none can be asked here."""
 
     def __init__(self, event: SessionEvent) -> None:
         super().__init__(event)

@@ -132,7 +132,7 @@ class Runnable(Resource):
         timeout: float | None = 300.0,
         on_approval: ApprovalHandler | None = None,
     ) -> AgentRunResult | ConversationalAgentRunResult:
-        """Runs the agent once and waits for what it gives.
+        """Runs the agent once and waits for its result.
 
         A functional agent takes inputs and gives outputs. A conversational one takes a message, as
         `Session.send` does, and returns its answer; the session around them is not seen.
@@ -152,13 +152,13 @@ class Runnable(Resource):
 
         Returns:
             The outputs by name, or the answer, and how it went. A session that cannot be had and an error
-            in the turn are told in the result's ``status`` and ``error``.
+            in the turn are reported in the result's ``status`` and ``error``.
 
         Raises:
             ApiError: The server refused to run the functional agent.
             ApiTimeoutError: Its run was not over in time.
             ApiConnectionError: There was no answer.
-            ConversationalRunActionRequiredError: An approval is needed and nobody gives it, or an account has to be
+            ConversationalRunActionRequiredError: An approval is needed and no handler gives it, or an account has to be
                 authorised again. The session stays alive, to be resumed.
             SessionTimeoutError: The conversational run was not over in time.
             SessionError: Its session was lost.
@@ -235,7 +235,7 @@ class Runnable(Resource):
     ) -> AgentRuns[Any]:
         """Runs a conversational agent once for each of many prompts, several at a time.
 
-        Prompts are taken from the iterable as results are taken from what this gives, so there may be
+        Prompts are taken from the iterable as results are taken from what this returns, so there may be
         any number of them. Each has a session of its own, which is terminated at its end. The agent
         and the results travel to other processes; API keys never do: there, the key comes from the environment::
 
@@ -252,7 +252,7 @@ class Runnable(Resource):
             progress: True shows a bar, with the extra ``progress``; or a bar of your own, with ``update``.
             on_error: Whether an exception at one prompt is raised in its place (the iteration can go on
                 after it) or given there.
-            retries: How often a prompt is said again, in a new session, when the connection was lost and it is not
+            retries: How often a prompt is sent again, in a new session, when the connection was lost and it is not
                 known what became of it. What its tools do may then happen twice.
             include_deltas: As for `run`.
             timeout: Seconds for each run; a worker that does not come back 5 s after them is given up.

@@ -1,7 +1,7 @@
-"""Agents in the wire's form: what a fetch gives, and what a save sends.
+"""Agents in the wire's form: what a fetch returns, and what a save sends.
 
 Facts from the official SDK (``vectorshift`` 0.1.15): inputs, outputs and tools stand under their ids; the
-engine's storage says ``variant`` or camel case where the API says ``agent_type`` and snake case; of
+engine's storage uses ``variant`` or camel case where the API uses ``agent_type`` and snake case; of
 the engine's own metadata nothing is sent back.
 """
 
@@ -141,19 +141,19 @@ def read_agent(data: Mapping[str, Any]) -> Wire:
     """
     if not isinstance(data, Mapping):
         raise TypeError(f"an agent is a mapping, not {type(data).__name__}")
-    said = {fact: _first(data, names) for fact, names in _NAMES.items()}
-    flag, types = said["enable_subagents"], said["editable_object_types"]
+    given = {fact: _first(data, names) for fact, names in _NAMES.items()}
+    flag, types = given["enable_subagents"], given["editable_object_types"]
     return {
-        "id": plain_id(said["id"]),
-        "name": said["name"],
-        "branch_id": plain_id(said["branch_id"]),
-        "llm_info": _read_llm(said["llm_info"]),
-        "tools": _read_tools(said["tools"]),
-        "instructions": said["instructions"],
-        "inputs": _read_io(said["inputs"]),
-        "outputs": _read_io(said["outputs"]),
-        "agent_type": _read_type(said["agent_type"]),
-        "memory_config": _read_memory(said["memory_config"]),
+        "id": plain_id(given["id"]),
+        "name": given["name"],
+        "branch_id": plain_id(given["branch_id"]),
+        "llm_info": _read_llm(given["llm_info"]),
+        "tools": _read_tools(given["tools"]),
+        "instructions": given["instructions"],
+        "inputs": _read_io(given["inputs"]),
+        "outputs": _read_io(given["outputs"]),
+        "agent_type": _read_type(given["agent_type"]),
+        "memory_config": _read_memory(given["memory_config"]),
         "enable_subagents": flag if isinstance(flag, bool) else None,
         "editable_object_types": [str(one) for one in types] if isinstance(types, list) else None,
         "extra_fields": {name: value for name, value in data.items() if name not in _NOT_UNKNOWN},
@@ -164,29 +164,29 @@ def _first(data: Mapping[str, Any], names: Sequence[str]) -> Any:
     return next((data[name] for name in names if data.get(name) is not None), None)
 
 
-def _read_type(said: Any) -> AgentType:
+def _read_type(given: Any) -> AgentType:
     # Any other than the two known ones is functional to the official SDK as well.
-    conversational = isinstance(said, str) and said.lower() == AgentType.CONVERSATIONAL
+    conversational = isinstance(given, str) and given.lower() == AgentType.CONVERSATIONAL
     return AgentType.CONVERSATIONAL if conversational else AgentType.FUNCTIONAL
 
 
-def _read_llm(said: Any) -> LlmInfo | None:
-    return LlmInfo.from_dict(said, infer_missing=True) if isinstance(said, Mapping) and said else None
+def _read_llm(given: Any) -> LlmInfo | None:
+    return LlmInfo.from_dict(given, infer_missing=True) if isinstance(given, Mapping) and given else None
 
 
-def _read_memory(said: Any) -> MemoryConfig | None:
-    return MemoryConfig.from_dict(said) if isinstance(said, Mapping) else None
+def _read_memory(given: Any) -> MemoryConfig | None:
+    return MemoryConfig.from_dict(given) if isinstance(given, Mapping) else None
 
 
-def _read_tools(said: Any) -> list[Tool]:
-    if isinstance(said, Mapping):
-        return [Tool.from_json(one, id=key) for key, one in said.items()]
-    return [Tool.from_json(one) for one in said or ()]
+def _read_tools(given: Any) -> list[Tool]:
+    if isinstance(given, Mapping):
+        return [Tool.from_json(one, id=key) for key, one in given.items()]
+    return [Tool.from_json(one) for one in given or ()]
 
 
-def _read_io(said: Any) -> dict[str, IoConfig]:
+def _read_io(given: Any) -> dict[str, IoConfig]:
     read: dict[str, IoConfig] = {}
-    for server_id, one in said.items() if isinstance(said, Mapping) else ():
+    for server_id, one in given.items() if isinstance(given, Mapping) else ():
         known = one if isinstance(one, Mapping) else {}
         fields = {"io_type": "string", "description": None, **known, "server_id": server_id}
         name = fields.pop("name", None) or server_id

@@ -73,7 +73,7 @@ class PlatformTool(Tool):
     """A tool of one of the platform's kinds; the base class of all that this module makes.
 
     Every subclass takes ``id``, ``tool_name``, ``tool_description`` and ``approval_config`` (see `Tool`), then the
-    inputs of its kind: a value that every call uses, or a `ToolInput` that says that the model gives it. Inputs
+    inputs of its kind: a value that every call uses, or a `ToolInput` for one that the model fills in. Inputs
     that are not given are given by the model.
 
     Attributes:
@@ -315,7 +315,7 @@ class TransformationTool(PlatformTool):
     Args:
         transformation: The transformation: its id, a reference to it, or an object with ``to_dict``.
         inputs: Its inputs by name: values, or `ToolInput` where the model gives them. With none, the model gives
-            all that the platform says it has.
+            all that the platform lists for it.
         outputs: The outputs to use, by name.
         id: The tool's id; by default a new one.
         tool_name: Its name.

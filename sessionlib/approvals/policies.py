@@ -24,7 +24,7 @@ __all__ = ["Policy", "approval_policy", "approve_all", "approve_tools", "ask_con
 Policy = Literal["allow", "deny", "ask"]
 
 _POLICIES = ("deny", "allow", "ask")
-NO_TERMINAL = "nobody could be asked: there is no terminal to ask on"
+NO_TERMINAL = "no person could be asked: there is no terminal to ask on"
 _CHOICES = "[y]es, [n]o, [v]iew in full, [e]dit the arguments, [a]lways in this session, [d]eny with a reason"
 _MAX_NAME = 60
 _MARGIN = "    | "
@@ -88,7 +88,7 @@ def ask_console(request: ApprovalRequest) -> ApprovalResponse:
 
     One question is asked at a time, whatever the number of sessions. Keys typed before a question is on the screen
     do not answer it, nor does pasted text. Without a person at standard input (it is closed, a pipe or a
-    file) it denies and says why.
+    file) it denies with the reason.
 
     Args:
         request: The request.

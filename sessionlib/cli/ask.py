@@ -74,7 +74,7 @@ def ask(
     if form == "json":
         print(reply.to_json())
     if reply.error is not None:
-        raise CommandError(f"the agent told an error: {reply.error}")
+        raise CommandError(f"the agent reported an error: {reply.error}")
 
 
 def _converse(

@@ -89,7 +89,7 @@ COMMANDS: dict[str, Command] = {
 
 HELP = """\
 /file PATH   send a file along with the next message
-/history     show what was said so far
+/history     show the messages so far
 /save PATH   write it to a file: Markdown, or what .jsonl, .json, .csv or .txt ask for
 /help        show this
 /quit        leave; so does Ctrl-D
@@ -110,17 +110,17 @@ class ChatView(Printer, Protocol):
         """Is called when nothing has happened for a while."""
 
     def note(self, text: str) -> None:
-        """Says something of our own."""
+        """Prints a note of our own."""
 
     def error(self, text: str) -> None:
-        """Says what went wrong."""
+        """Prints what went wrong."""
 
     def messages(self, history: History) -> None:
         """Shows messages of the history."""
 
 
 class Conversation:
-    """What is said in one session, and what goes along with the next message.
+    """The messages of one session, and what goes along with the next message.
 
     Args:
         session: The session, connected.
@@ -143,10 +143,10 @@ class Conversation:
         self._refuses = False
 
     def run(self, read: Callable[[], str | None]) -> None:
-        """Takes lines until there are no more, or one says to quit.
+        """Takes lines until there are no more, or one is the command to quit.
 
         Args:
-            read: Gives the next line; None when there are no more.
+            read: Returns the next line; None when there are no more.
 
         Raises:
             SessionlibError: The session cannot go on.
@@ -174,11 +174,11 @@ class Conversation:
         self.view.note(f"{path.name} ({size_of(path.stat().st_size)}) goes along with your next message")
 
     def show_history(self) -> None:
-        """Shows what was said so far."""
+        """Shows the messages so far."""
         self.view.messages(self._session.history())
 
     def save(self, name: str) -> None:
-        """Writes what was said so far to a file; one that this chat has not written is left alone."""
+        """Writes the messages so far to a file; one that this chat has not written is left alone."""
         path = Path(name or f"session-{(self._session.session_id or '')[:8]}.md").expanduser()
         history = self._session.history()
         try:
@@ -243,7 +243,7 @@ def _refuse(request: ApprovalRequest) -> ApprovalResponse:
 def chat(decide: ApprovalHandler, where: Where) -> int:
     """Talk to an agent, line by line.
 
-    On a terminal /help tells what can be typed, Ctrl-C stops a turn, Ctrl-D quits. Through pipes every
+    On a terminal /help lists what can be typed, Ctrl-C stops a turn, Ctrl-D quits. Through pipes every
     line is a message, and the answers come as plain text. What is typed is kept for the next chat, in the file
     SESSIONLIB_CHAT_HISTORY if that is set; set to nothing, it keeps none.
     """
@@ -254,7 +254,7 @@ def chat(decide: ApprovalHandler, where: Where) -> int:
     with open_session(where) as session:
         conversation = Conversation(session, view, decide, stoppable=at_terminal)
         if at_terminal:
-            view.note(f"Session {session.session_id}. /help tells what can be typed here.")
+            view.note(f"Session {session.session_id}. /help lists what can be typed here.")
         if where.session:
             conversation.settle()
         if not at_terminal:
@@ -279,12 +279,12 @@ class PlainView(NotingPrinter):
         """Is never wanted."""
 
     def note(self, text: str) -> None:
-        """Says something of our own."""
+        """Prints a note of our own."""
         for line in text.splitlines():
             tell(line)
 
     def error(self, text: str) -> None:
-        """Says what went wrong."""
+        """Prints what went wrong."""
         tell(text)
 
     def messages(self, history: History) -> None:

@@ -116,7 +116,7 @@ class ConnectivityProbe:
             self._sock.close()
 
     def go(self) -> Generator[CheckResult, None, bool]:
-        """Goes it and tells of each step; returns whether it leads there."""
+        """Takes it and reports each step; returns whether it leads there."""
         for step in (self._choose_proxy, self._resolve, self._connect, self._tunnel, self._secure):
             finding = step()
             if finding is not None:
@@ -225,7 +225,7 @@ class Patient:
 
 
 def examine(patient: Patient) -> Iterator[CheckResult]:
-    """Looks at everything, in the order in which it is needed, and tells as it goes."""
+    """Looks at everything, in the order in which it is needed, and reports as it goes."""
     try:
         endpoint = patient.endpoint or Endpoint.resolve(base_url=patient.base_url)
     except ConfigurationError as error:
@@ -243,7 +243,7 @@ def examine(patient: Patient) -> Iterator[CheckResult]:
 
 
 def _when(possible: bool, name: str, check: Callable[[], CheckResult]) -> CheckResult:
-    return check() if possible else CheckResult(name, SKIPPED, "nothing can be said before the above is right")
+    return check() if possible else CheckResult(name, SKIPPED, "not checked before the above is right")
 
 
 # ---- settings ----------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ def _advice(error: SessionlibError) -> str:
 
 
 _ADVICE: tuple[tuple[type[SessionlibError], str], ...] = (
-    (AuthenticationError, "The engine does not know this key: copy it anew, and see which variable it is in."),
+    (AuthenticationError, "The engine does not know this key: copy it again, and see which variable it is in."),
     (PermissionDeniedError, "The key may not do this: ask for one that may list agents and open sessions."),
     (NotFoundError, "Is the path of the address right? The hosted engine's ends in /v1."),
     (ApiError, "The engine is there and has trouble of its own: try again later."),

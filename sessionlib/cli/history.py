@@ -1,4 +1,4 @@
-"""``sessionlib history``: what was said in a session."""
+"""``sessionlib history``: the messages of a session."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Printer(Protocol):
 
 
 def follow(turn: Turn, printer: Printer, on_quiet: Callable[[], None] | None = None) -> Reply:
-    """Shows a turn to its end and gives the whole answer.
+    """Shows a turn to its end and returns the whole answer.
 
     Args:
         turn: The turn.

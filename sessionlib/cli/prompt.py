@@ -73,7 +73,7 @@ class Keyboard:
                 if warned:
                     raise
                 warned = True
-                print("Ctrl-C once more to quit, or Ctrl-D.")
+                print("Ctrl-C again to quit, or Ctrl-D.")
 
     # ---- within --------------------------------------------------------------------------------
 
@@ -109,7 +109,7 @@ class Keyboard:
     def _keep(self) -> None:
         assert self._history is not None
         self._history.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # What is said to an agent is nobody else's business.
+        # Messages to an agent are for the user alone.
         os.close(os.open(self._history, os.O_WRONLY | os.O_CREAT, 0o600))
         self._readline.set_history_length(_MAX_KEPT)
         if hasattr(self._readline, "append_history_file"):
@@ -129,20 +129,20 @@ def _paths(text: str) -> list[str]:
 
 
 STOPPED = "the person has stopped this turn"
-"""What an agent is told when a question was answered with Ctrl-C."""
+"""The reason that an agent gets when a question was answered with Ctrl-C."""
 
 _TERMINAL = "/dev/tty"
-_NOBODY = "nobody could be asked: there is no terminal to ask on"
+_NOBODY = "no person could be asked: there is no terminal to ask on"
 
 
 def ask_on_terminal(request: ApprovalRequest) -> ApprovalResponse:
-    """Asks the person at the terminal; where there is none, denies and says why."""
+    """Asks the person at the terminal; where there is none, denies with the reason."""
     with _terminal() as found:
         if found:
             try:
                 return ask_console(request)
             except KeyboardInterrupt:
-                print()  # what is said next is no answer to the question
+                print()  # what is typed next is no answer to the question
                 with contextlib.suppress(SessionlibError):
                     request.deny(STOPPED)
                 raise

@@ -37,7 +37,7 @@ def serve(
     from sessionlib.engine import serve as run_engine
 
     def prepare(started: LocalEngine) -> None:
-        # Without an agent nobody could begin a session.
+        # Without an agent no client could begin a session.
         ensure_agent(started, agent)
 
     run_engine(
@@ -55,4 +55,4 @@ def serve(
 
 
 def _announce(text: str) -> None:
-    click.echo(text)  # which flushes: whoever started this waits for the line
+    click.echo(text)  # which flushes: the program that started this waits for the line

@@ -1,4 +1,4 @@
-"""Words for people: texts in one line, without what a terminal would obey; sizes and calls as one says them."""
+"""Words for people: texts in one line, without what a terminal would obey; sizes and calls in words."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def one_line(text: str, limit: int = _MAX_LINE) -> str:
 
 
 def is_terminal(stream: IO[Any] | None) -> bool:
-    """Whether a person is at the other end of a standard stream; one that is closed has nobody."""
+    """Whether a person is at the other end of a standard stream; one that is closed has no person."""
     return stream is not None and not stream.closed and stream.isatty()
 
 

@@ -50,7 +50,7 @@ class Timeline:
         duration: How long the turn took.
         spans: What took a while, by its start.
         pieces: When each piece of text came.
-        errors: When an error was told.
+        errors: When an error was reported.
     """
 
     duration: float
@@ -77,10 +77,10 @@ def timeline_of(events: Sequence[SessionEvent], times: Sequence[float], duration
     )
 
 
-Told = Sequence[tuple[SessionEvent, float]]
+Timed = Sequence[tuple[SessionEvent, float]]
 
 
-def _texts(details: Told) -> Iterator[Span]:
+def _texts(details: Timed) -> Iterator[Span]:
     seen: dict[str | None, list[float]] = defaultdict(list)
     for event, at in details:
         if event.type is Type.MESSAGE_DELTA or event.is_complete:
@@ -88,13 +88,13 @@ def _texts(details: Told) -> Iterator[Span]:
     return (Span("text", "", times[0], times[-1]) for times in seen.values())
 
 
-def _thoughts(details: Told, duration: float) -> Iterator[Span]:
+def _thoughts(details: Timed, duration: float) -> Iterator[Span]:
     for number, (event, at) in enumerate(details):
         if event.type is Type.THINKING:
             yield Span("thinking", "", at, _next(details, number, duration))
 
 
-def _tools(details: Told, duration: float) -> Iterator[Span]:
+def _tools(details: Timed, duration: float) -> Iterator[Span]:
     """Returns each call from the first that is notified of it to the last."""
     calls: dict[object, list[int]] = defaultdict(list)
     for number, (event, _) in enumerate(details):
@@ -106,7 +106,7 @@ def _tools(details: Told, duration: float) -> Iterator[Span]:
         yield Span("tool", _tool_of(details[first][0].data), details[first][1], end)
 
 
-def _questions(details: Told, duration: float) -> Iterator[Span]:
+def _questions(details: Timed, duration: float) -> Iterator[Span]:
     """Returns what a person was asked, from the question to what shows that it was answered."""
     for number, (event, at) in enumerate(details):
         if event.type in _ASKING:
@@ -114,7 +114,7 @@ def _questions(details: Told, duration: float) -> Iterator[Span]:
             yield Span(kind, _tool_of(event.data), at, _answered(event, details[number + 1 :], duration))
 
 
-def _answered(asked: SessionEvent, later: Told, duration: float) -> float:
+def _answered(asked: SessionEvent, later: Timed, duration: float) -> float:
     call = _call_of(asked)
     # Of several questions each has a call of its own, which goes on when that one is answered.
     own = [at for event, at in later if call is not None and event.type in _TOOLS and _call_of(event) == call]
@@ -136,7 +136,7 @@ def _waits(busy: Sequence[Span], duration: float) -> Iterator[Span]:
         yield Span("waiting", "", at, duration)
 
 
-def _next(details: Told, number: int, duration: float) -> float:
+def _next(details: Timed, number: int, duration: float) -> float:
     return details[number + 1][1] if number + 1 < len(details) else duration
 
 

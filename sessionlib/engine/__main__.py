@@ -10,7 +10,7 @@ from sessionlib.engine.serve import serve
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serves until it is told to stop.
+    """Serves until it is stopped.
 
     Args:
         arguments: The command line's, without the program's name.

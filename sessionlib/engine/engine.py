@@ -196,7 +196,7 @@ class LocalEngine:
 
         Args:
             name: Its name.
-            instructions: What it is told about its task.
+            instructions: Its instructions.
             **options: Further arguments of `Agent.new`.
 
         Raises:

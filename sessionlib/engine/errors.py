@@ -11,7 +11,7 @@
         │   ├── StorageFullError            no space left
         │   └── StorageBusyError            another program keeps the file locked
         ├── ModelError                      a model cannot be had, or failed
-        └── RefusedError                    a request that a client is told about, with a code
+        └── RefusedError                    a request that is reported to the client, with a code
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class StorageError(EngineError):
 
     Attributes:
         path: The database file, or "" when it is in memory.
-        code: How clients are told, in a frame's ``code``.
+        code: A frame's ``code`` for clients.
     """
 
     code = "storage_failed"
@@ -64,7 +64,7 @@ class DatabaseInUseError(StorageError):
     """Another engine holds the file.
 
     Attributes:
-        pid: Its process id, or None when it cannot be told.
+        pid: Its process id, or None when it is unknown.
     """
 
     def __init__(self, message: str = "", *, path: str = "", pid: int | None = None) -> None:

@@ -34,7 +34,7 @@ class Limits:
         session_file_bytes: All files of one session together.
         busy_seconds: Time that the database may be kept locked by another program.
         turn_seconds: Time a turn may run; waiting for a person does not count.
-        tool_seconds: Time a tool may run, unless it says otherwise.
+        tool_seconds: Time a tool may run, unless it has its own limit.
         steps: Model steps in one turn.
         step_calls: Tool calls in one step.
         parallel_tools: Tools of one step that run at the same time.

@@ -1,4 +1,4 @@
-"""The engine as a program: `serve` runs until it is told to stop."""
+"""The engine as a program: `serve` runs until it is stopped."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def serve(
         allowed_origins: Web pages that may connect; none by default.
         key_file: Where the key is kept; in the user's configuration directory when not given.
         prepare: Gets the engine before it is announced, to make an agent for example.
-        announce: Told where the engine is, when it is ready.
+        announce: Called with the address of the engine, when it is ready.
 
     Raises:
         ValueError: ``host`` is not this machine's without key and flag.

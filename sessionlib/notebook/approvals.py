@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["approvals", "ask_notebook"]
 
-HEADLESS = "nobody could be asked: the notebook is run without anybody to answer"
+HEADLESS = "no person could be asked: the notebook is run without anybody to answer"
 # Seconds for which a cell may run before a form, which waits for its end, gives way to a prompt.
 _PATIENCE = 2.0
 _LOOK_AGAIN = 0.1
@@ -31,8 +31,8 @@ def ask_notebook(request: ApprovalRequest) -> ApprovalResponse | None:
     A kernel takes in clicks between cells, and not while one runs. So a form is shown for requests that
     are handled beside the cells, on the session's own thread; a cell that waits for its own turn, as
     `Session.ask` does, gets a prompt, and so does one that keeps running while a form waits for its end.
-    `Session.chat` with ``wait=False`` lets its cell end, and shows forms of its own. Where nobody is there to
-    answer (a notebook that is run as a script) it denies and says why. Outside of notebooks, and without
+    `Session.chat` with ``wait=False`` lets its cell end, and shows forms of its own. Where no person is there to
+    answer (a notebook that is run as a script) it denies with the reason. Outside of notebooks, and without
     ipywidgets, it does what `ask_console` does.
     """
     return _ask(request, _below)
@@ -56,7 +56,8 @@ def approvals(session: Session) -> Callable[[], None]:
     """
     with extra("notebook", "a place for approvals"):
         from sessionlib.notebook.display import Stage
-    stage = Stage()
+
+        stage = Stage()
 
     def ask_here(request: ApprovalRequest) -> ApprovalResponse | None:
         return _ask(request, stage.add)
@@ -75,7 +76,7 @@ def _ask(request: ApprovalRequest, put: Callable[[Any], None]) -> ApprovalRespon
     if runs_a_cell(threading.get_ident()):
         return ask_console(request)
     if threading.current_thread() is threading.main_thread():
-        return None  # clicks come in on this thread, so it must not wait for one; whoever called it asks
+        return None  # clicks come in on this thread, so it must not wait for one; its caller asks
     form = _form_for(request)
     if form is None:
         return ask_console(request)

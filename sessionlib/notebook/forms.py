@@ -87,17 +87,17 @@ def _is_whole(proposed: object) -> bool:
 class Form:
     """Asks about a request; a click answers it, on the thread that runs cells, and once.
 
-    Afterwards, also when somebody else has answered, it says who decided and takes no clicks any more.
+    Afterwards, also when another handler has answered, it shows who decided and takes no clicks any more.
 
     Args:
         request: What is asked.
-        answer: Gets what a click says; None when `response` is waited for instead.
+        answer: Gets the decision of a click; None when `response` is waited for instead.
 
     Attributes:
         box: The widget.
         request: What is asked.
         pressed: Set once a button was pressed.
-        response: What it said; None before.
+        response: The decision; None before.
         outcome: What became of the request, in words; "" before.
     """
 
@@ -129,7 +129,7 @@ class Form:
         return bool(self._row.children)
 
     def settle(self, why: str = "") -> None:
-        """Takes the buttons away, and says why: by default, what became of the request."""
+        """Removes the buttons, and shows why: by default, the outcome of the request."""
         if not self.is_open:
             return
         buttons, self._row.children = self._row.children, ()

@@ -35,7 +35,7 @@ def begin(start: Start, on_approval: ApprovalHandler | None) -> LiveReply:
 
     Args:
         start: Begins the turn.
-        on_approval: Decides about its requests first; None for nobody but the registered handlers.
+        on_approval: Decides about its requests first; None for the registered handlers alone.
 
     Raises:
         MissingExtraError: ipywidgets is not installed.
@@ -49,7 +49,8 @@ def begin(start: Start, on_approval: ApprovalHandler | None) -> LiveReply:
         return live
     with extra("notebook", "chat(wait=False)"):
         from sessionlib.notebook.display import Stage
-    stage = Stage()
+
+        stage = Stage()
     view = CellView(stage.place)
     turn = start(on_approval=announced(view, on_approval))
     live = LiveReply(turn, view, stage)
@@ -138,7 +139,7 @@ class LiveReply:
             return
         try:
             self._advance()
-        except BaseException as error:  # noqa: BLE001 - nobody is there to catch it; `reply` raises it
+        except BaseException as error:  # noqa: BLE001 - no caller is there to catch it; `reply` raises it
             self._fail(error)
         if not self._ended:
             loop.call_later(_TICK, self._look_after, loop)
@@ -190,7 +191,7 @@ class LiveReply:
     def _fail(self, error: BaseException) -> None:
         self._error = error
         for form in self._forms:
-            form.settle("nobody can answer any more")
+            form.settle("it cannot be answered any more")
         self._end()
 
 

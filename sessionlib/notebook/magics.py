@@ -1,4 +1,4 @@
-"""What the magics do: ``%sessionlib`` chooses whom to talk to, and ``%%ask`` says a cell's text."""
+"""What the magics do: ``%sessionlib`` chooses whom to talk to, and ``%%ask`` sends a cell's text."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class SessionMagics(Magics):
     @argument("--db", help="With --local: the file that sessions are kept in.")
     @argument("--agent", help="Talk to this agent, by name or id.")
     @argument("--session", help="Resume this session.")
-    @argument("--base-url", help="Where the engine is, if not where the environment says.")
+    @argument("--base-url", help="Where the engine is, if not where the environment sets it.")
     @argument("--close", action="store_true", help="Leave the session, and end the engine if it was begun here.")
     @line_magic
     def sessionlib(self, line: str) -> Session | None:
-        """Chooses the session that ``%%ask`` talks to, and says how it is; without options it only says that."""
+        """Chooses the session that ``%%ask`` talks to, and shows its state; without options it only shows that."""
         options = parse_argstring(self.sessionlib, line)
         if options.close:
             self.close()

@@ -166,7 +166,7 @@ class Section:
         self.size += len(line.html)
 
     def overflow(self) -> Section | None:
-        """Cuts off the end of its text that still grows, if there is enough before; gives it as a new section."""
+        """Cuts off the end of its text that still grows, if there is enough before; returns it as a new section."""
         last = self._blocks[-1] if self._blocks else None
         if not self.is_full or not isinstance(last, list):
             return None

@@ -54,7 +54,7 @@ class CellView:
 
     Args:
         place: Where.
-        clock: What tells the time.
+        clock: Returns the time.
     """
 
     def __init__(self, place: Place, clock: Callable[[], float] = time.monotonic) -> None:
@@ -165,7 +165,7 @@ class PrintView:
 
 
 class Start(Protocol):
-    """Sends the message and gives its turn."""
+    """Sends the message and returns its turn."""
 
     def __call__(self, *, on_approval: ApprovalHandler | None) -> Turn:
         """Begins the turn."""
@@ -176,7 +176,7 @@ def show_turn(start: Start, on_approval: ApprovalHandler | None, *, ask: bool = 
 
     Args:
         start: Begins the turn.
-        on_approval: Decides about its requests first; None for nobody but the registered handlers.
+        on_approval: Decides about its requests first; None for the registered handlers alone.
         ask: Whether a person is asked where no handler decides.
 
     Raises:

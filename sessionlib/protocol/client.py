@@ -42,8 +42,6 @@ MANY = 8
 # How deltas are told from other frames without parsing these, nearly always.
 DELTA_MARK = b'"message_delta"'
 GUESSED = 32
-# Frames that answer a call, or may.
-_REPLY_TYPES = frozenset({"get_messages", "error"})
 
 
 class SessionState(StrEnum):
@@ -301,9 +299,8 @@ class ClientProtocol:
                 else:
                     if self._halves:
                         frame = self._mended(frame)
-            if frame["type"] in _REPLY_TYPES and (
-                frame["type"] != "error" or frame.get("request_type") in _REPLY_TYPES
-            ):
+            kind = frame["type"]
+            if kind == "get_messages" or (kind == "error" and frame.get("request_type") == "get_messages"):
                 # The caller that waits for it may rely on having what came before it.
                 received[-1] = Received(events, runs, frame)
                 events, runs = [], []

@@ -151,7 +151,7 @@ def parse_event(frame: Frame, session_id: str) -> SessionEvent | None:
     """Returns the event that a frame becomes.
 
     Args:
-        frame: The frame, as `parse_frame` gives it.
+        frame: The frame, as `parse_frame` returns it.
         session_id: The session's own id, for frames that name none.
 
     Returns:

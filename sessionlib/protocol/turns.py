@@ -468,6 +468,8 @@ class TurnTracker:
             self.released.append((post, list(turn.held)))
         if turn.over:
             post.last = turn.last
+        if turn.held is not None and not any(turn in other._candidates for other in self._open):
+            turn.held = None  # no other post can lay claim to them
 
     def _learn(self, batches: bool) -> None:
         self.batches = batches
@@ -575,8 +577,9 @@ class TurnTracker:
             self.batches = None if self.batches is False else self.batches  # so a turn may answer several
             if post in self._sent:
                 self._sent.remove(post)
+            was_held = turn.held is not None
             self._assign(post, turn)
-            if turn.held is None:
+            if not was_held:
                 answer = next((m for m in behind if m.get("id") in turn.finals), None)
                 if answer is not None:
                     self._recover(post, answer)

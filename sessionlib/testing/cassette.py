@@ -187,7 +187,7 @@ def _checking(replayer: Replayer, *, complete: bool) -> Iterator[None]:
 
 
 def _is_consequence(error: BaseException) -> bool:
-    """Whether an exception was raised because the replay had failed: its cause or context, at any depth, says so."""
+    """Whether an exception was raised because the replay had failed: its cause or context, at any depth, shows it."""
     seen: list[BaseException] = [error]
     for one in seen:
         if isinstance(one, (ReplayOverError, ReplayMismatchError)):

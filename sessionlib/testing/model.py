@@ -1,4 +1,4 @@
-"""A model for the embedded engine that says exactly what a test wants."""
+"""A model for the embedded engine that answers exactly what a test wants."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sessionlib.engine.sessions.cancellation import Stop
 __all__ = ["Saying", "ScriptedModel", "Step", "call_tool", "fail", "pause", "think"]
 
 
-# Nothing tells of another's event and of a stop at once.
+# No wait ends for another's event and for a stop at once.
 _LOOK = 0.05
 
 
@@ -27,7 +27,7 @@ class Fail:
 
 @dataclass(frozen=True)
 class Pause:
-    """The model says nothing for a while; see `pause`."""
+    """The model sends nothing for a while; see `pause`."""
 
     until: float | threading.Event
 
@@ -35,7 +35,7 @@ class Pause:
 Saying = Union[str, ThinkingDelta, RequestedCall, Fail, Pause]
 """One thing that a model says: a piece of text, a thought, a tool call, a failure, or nothing for a while."""
 Step = Union[Saying, Iterable[Saying], Callable[[ModelRequest], Union[Saying, Iterable[Saying]]]]
-"""One answer of a model: a saying, several in a row, or a function of the question that gives them."""
+"""One answer of a model: a saying, several in a row, or a function of the request that returns them."""
 
 
 def think(text: str) -> ThinkingDelta:
@@ -48,10 +48,10 @@ def think(text: str) -> ThinkingDelta:
 
 
 def call_tool(tool: str, /, **arguments: Any) -> RequestedCall:
-    """Makes a tool call; the step ends with it, and the next step hears the result.
+    """Makes a tool call; the step ends with it, and the next step gets the result.
 
     Args:
-        tool: The tool's name; one that there is not gives an error to the model.
+        tool: The tool's name; an unknown one is an error for the model.
         **arguments: Its arguments.
     """
     return RequestedCall(tool, arguments)
@@ -86,7 +86,7 @@ class ScriptedModel:
         )
 
     A turn takes one step, and another one after each step that calls tools. When the script is over, a turn
-    ends with an error that says so.
+    ends with an error.
 
     Args:
         *steps: The script.
@@ -100,18 +100,18 @@ class ScriptedModel:
 
     def __init__(self, *steps: Step) -> None:
         self.questions: list[ModelRequest] = []
-        # Protects what is asked and said.
+        # Protects the requests and the steps.
         self._lock = threading.Lock()
         self._steps = list(steps)
-        self._said = 0
+        self._used = 0
 
     def __repr__(self) -> str:
-        return f"<ScriptedModel, {self._said} of {len(self._steps)} steps said>"
+        return f"<ScriptedModel, {self._used} of {len(self._steps)} steps used>"
 
     @property
     def is_over(self) -> bool:
-        """Whether the whole script has been said."""
-        return self._said >= len(self._steps)
+        """Whether the whole script has been used."""
+        return self._used >= len(self._steps)
 
     def say(self, *steps: Step) -> None:
         """Adds steps to the end of the script.
@@ -123,7 +123,7 @@ class ScriptedModel:
             self._steps.extend(steps)
 
     def answer(self, question: ModelRequest) -> Iterator[Chunk]:
-        """Gives the next step piece by piece.
+        """Yields the next step chunk by chunk.
 
         Args:
             question: What the engine asks.
@@ -151,8 +151,8 @@ class ScriptedModel:
                     f"The script is over: the model was asked {len(self.questions)} times and has "
                     f"{len(self._steps)} steps; give ScriptedModel more of them."
                 )
-            self._said += 1
-            return self._steps[self._said - 1]
+            self._used += 1
+            return self._steps[self._used - 1]
 
 
 def _sayings(step: Any, question: ModelRequest) -> Iterable[Saying]:

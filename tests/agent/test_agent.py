@@ -24,11 +24,13 @@ from sessionlib.agent import (
     MemoryConfig,
     Tool,
 )
+from sessionlib.agent.agent import by_name_or_id
 from sessionlib.agent.serialization import draft, read_agent
 from sessionlib.client import Client
 from sessionlib.errors import (
     ApiConnectionError,
     ApiError,
+    AuthenticationError,
     ConfigurationError,
     NotFoundError,
     SessionlibError,
@@ -459,3 +461,32 @@ def test_sessions(client: Client, server: Server) -> None:
 def test_a_session_may_do_what_its_client_may() -> None:
     insecure = Client(KEY, "http://engine.example/v1", allow_insecure=True)
     assert Agent("a1", agent_type=AgentType.CONVERSATIONAL, client=insecure).create_session().session_id is None
+
+
+# ---- finding --------------------------------------------------------------------------------
+
+
+AGENT = Reply(body={"object": {"_id": "a1", "name": "Support", "agent_type": "conversational"}})
+NONE = Reply(404, {"error": "there is none"})
+
+
+@pytest.mark.parametrize(("answers", "asked"), [((AGENT,), ["id"]), ((NONE, AGENT), ["id", "name"])])
+def test_an_id_comes_before_a_name(
+    server: Server, client: Client, answers: tuple[Reply, ...], asked: list[str]
+) -> None:
+    server.answer(*answers)
+    found = by_name_or_id(client, "Support")
+    assert found is not None
+    assert found.id == "a1"
+    assert [next(iter(seen.query)) for seen in server.seen] == asked
+
+
+def test_there_may_be_none(server: Server, client: Client) -> None:
+    server.answer(NONE)
+    assert by_name_or_id(client, "Support") is None
+
+
+def test_a_refused_key_is_not_taken_for_none(server: Server, client: Client) -> None:
+    server.answer(Reply(401, {"error": "no"}))
+    with pytest.raises(AuthenticationError):
+        by_name_or_id(client, "Support")

@@ -825,6 +825,5 @@ RAY = """
 
 @pytest.mark.slow
 def test_ray(shop: Shop) -> None:
-    pytest.importorskip("ray")
     result = run_script(RAY, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n", timeout=110)
     assert "the same results" in result.stdout, result

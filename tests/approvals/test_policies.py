@@ -208,7 +208,7 @@ def test_without_a_standard_input_it_denies_and_says_why(engine: ScriptEngine, t
     with Terminal.script(tmp_path, SCRIPT, engine.base_url, "1", redirect=redirect) as terminal:
         assert "answer: done" in terminal.wait_for("ended with 0")
     assert not toolbox.ran
-    assert toolbox.denied == ["nobody could be asked: there is no terminal to ask on"]
+    assert toolbox.denied == ["no person could be asked: there is no terminal to ask on"]
 
 
 @pytest.mark.parametrize("how", ["sys.stdin = None", "sys.stdin.close()"])
@@ -217,7 +217,7 @@ def test_a_standard_input_that_is_gone_denies(engine: ScriptEngine, how: str) ->
     source = f"import sys\n{how}\n" + "\n".join(line[4:] for line in SCRIPT.splitlines())
     result = run_script(source, engine.base_url, "1", stdin="y\n")
     assert result.rc == 0
-    assert "nobody could be asked" in result.stdout
+    assert "no person could be asked" in result.stdout
     assert not toolbox.ran
 
 
@@ -225,7 +225,7 @@ def test_a_standard_input_that_is_gone_denies(engine: ScriptEngine, how: str) ->
 def test_the_end_of_the_input_in_the_middle_denies(engine: ScriptEngine) -> None:
     toolbox = Toolbox(engine)
     for told in ("", "what\n", "e\n", "d\n"):
-        assert "nobody could be asked" in run_script(SCRIPT, engine.base_url, "1", stdin=told).check().stdout
+        assert "no person could be asked" in run_script(SCRIPT, engine.base_url, "1", stdin=told).check().stdout
     assert not toolbox.ran
 
 
@@ -266,7 +266,7 @@ def test_arguments_are_edited_one_by_one(
 
 def test_a_pipe_is_no_person(engine: ScriptEngine) -> None:
     toolbox = Toolbox(engine)
-    assert "nobody could be asked" in run_script(SCRIPT, engine.base_url, "1", stdin="y\n").check().stdout
+    assert "no person could be asked" in run_script(SCRIPT, engine.base_url, "1", stdin="y\n").check().stdout
     assert not toolbox.ran
 
 

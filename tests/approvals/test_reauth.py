@@ -1,12 +1,122 @@
-"""Reauthorisation requests: who is told of them, and on which thread."""
+"""Requests to authorise an account again: who is notified of them, and on which thread."""
 
 from __future__ import annotations
 
 import threading
+from typing import Any
 
-from sessionlib import Session, SessionEvent
+import pytest
+
+from sessionlib import ReauthRequiredError, Session, SessionEvent
+from sessionlib.protocol import frames
+from tests.support.approvals import Oops, Type, rest_of_turn
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, turn
 from tests.support.secrets import SENTINEL_KEY
+from tests.support.toolbox import connect, kinds, say, status
+from tests.support.waiting import eventually
+
+
+def reauth(message_id: str = "q1") -> dict[str, Any]:
+    return notification("s1", message_id, {"type": "reauthorization_request", "integration": "mail"})
+
+
+@pytest.fixture
+def authorised() -> threading.Event:
+    """Set when the account of `mail` is authorised again."""
+    return threading.Event()
+
+
+@pytest.fixture
+def mail(engine: ScriptEngine, authorised: threading.Event) -> ScriptEngine:
+    """An engine whose turns need an account to be authorised again."""
+
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        conn.send_many([frames.ack("post_message", "s1"), status("Processing"), reauth(), reauth()])
+        assert authorised.wait(15)
+        conn.send_many([say("done"), status("Idle")])
+
+    return engine
+
+
+@pytest.mark.parametrize("read", ["ask", "iterate"])
+def test_a_reauthorisation_is_shown_once_on_the_calling_thread(
+    mail: ScriptEngine, authorised: threading.Event, read: str
+) -> None:
+    shown: list[tuple[str, SessionEvent]] = []
+    with connect(mail) as session:
+
+        @session.on_reauth
+        def show(event: SessionEvent) -> None:
+            shown.append((threading.current_thread().name, event))
+            authorised.set()
+
+        if read == "ask":
+            assert session.ask("Hi", timeout=5).text == "done"
+        else:
+            assert kinds(session.stream("Hi", timeout=5))[-2:] == ["message_complete", "Idle"]
+    ((name, event),) = shown
+    assert name == threading.current_thread().name
+    assert event.data["integration"] == "mail"
+    assert event.requires_action
+
+
+def test_a_reauthorisation_of_another_turn_is_shown_by_the_dispatcher(
+    mail: ScriptEngine, authorised: threading.Event
+) -> None:
+    shown: list[str] = []
+    with connect(mail) as session:
+
+        @session.on_reauth
+        def undo(event: SessionEvent) -> None:
+            shown.append(threading.current_thread().name)
+            authorised.set()
+
+        session.send("Hi")
+        rest_of_turn(session)
+        undo()
+    assert len(shown) == 1
+    assert "dispatcher" in shown[0]
+
+
+def test_without_a_handler_a_reauthorisation_is_told_once_and_the_turn_can_be_waited_for(
+    mail: ScriptEngine, authorised: threading.Event
+) -> None:
+    with connect(mail) as session:
+        with pytest.raises(ReauthRequiredError, match="authorised again") as caught:
+            session.ask("Hi", timeout=5)
+        assert caught.value.event is not None
+        assert caught.value.event.data["integration"] == "mail"
+        authorised.set()
+        assert caught.value.turn is not None
+        assert caught.value.turn.result(5).text == "done"
+
+
+def test_a_late_handler_is_shown_what_is_still_open(mail: ScriptEngine, authorised: threading.Event) -> None:
+    shown: list[SessionEvent] = []
+    with connect(mail) as session:
+        with pytest.raises(ReauthRequiredError) as caught:
+            session.ask("Hi", timeout=5)
+        session.on_reauth(shown.append)
+        assert eventually(lambda: len(shown) == 1)
+        authorised.set()
+        assert caught.value.turn is not None
+        assert caught.value.turn.result(5).text == "done"
+
+
+def test_a_reauthorisation_handler_that_raises_is_heard(mail: ScriptEngine, authorised: threading.Event) -> None:
+    def fail(event: SessionEvent) -> None:
+        authorised.set()
+        raise Oops
+
+    with connect(mail) as session:
+        undo = session.on_reauth(fail)
+        with pytest.raises(Oops):
+            session.ask("Hi", timeout=5)
+        rest_of_turn(session)
+        undo()
+        with pytest.raises(TypeError, match="cannot answer an event of type reauth_request"):
+            session.respond(SessionEvent(Type.REAUTH_REQUEST, "s1"), approved=True)
 
 
 def test_who_iterates_over_a_turn_handles_its_reauthorisation_requests(engine: ScriptEngine) -> None:

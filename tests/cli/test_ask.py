@@ -146,7 +146,7 @@ def test_an_error_in_the_turn_is_told_and_is_status_1(here: Here, engine: Script
 
     result = here.run("ask", *scripted(engine), "Hi", env=KEY)
     assert (result.rc, result.stdout) == (1, "Well\n")
-    assert result.stderr == "sessionlib: the agent told an error: the model[2J is gone\n"
+    assert result.stderr == "sessionlib: the agent reported an error: the model[2J is gone\n"
 
 
 def test_verbose_notes_what_else_happens(here: Here, shop: str) -> None:
@@ -167,7 +167,7 @@ def test_verbose_notes_what_else_happens(here: Here, shop: str) -> None:
         (["--deny"], "The call of refund was denied: no tool may run that needs an approval", ""),
         (
             [],
-            "The call of refund was denied: nobody could be asked: there is no terminal to ask on",
+            "The call of refund was denied: no person could be asked: there is no terminal to ask on",
             "sessionlib: refund was denied, because there is no terminal to ask on (--yes approves)\n",
         ),
     ],

@@ -20,7 +20,7 @@ from tests.support.secrets import SENTINEL_KEY
 
 KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
 ORDER = ["address", "key", "proxy", "DNS", "connection", "TLS", "HTTP", "WebSocket"]
-SKIPPED = "nothing can be said before the above is right"
+SKIPPED = "not checked before the above is right"
 
 
 def findings(result: Result) -> dict[str, tuple[str, str]]:

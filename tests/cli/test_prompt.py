@@ -32,7 +32,7 @@ def on_terminal(
 def test_a_chat_from_its_first_line_to_its_last(cli: Cli) -> None:
     (cli.home / "notes.txt").write_text("abc")
     with on_terminal(cli, "chat --db chat.db") as terminal:
-        terminal.wait_for("/help tells what can be typed here.\n>")
+        terminal.wait_for("/help lists what can be typed here.\n>")
         terminal.type("Is *this* a **terminal**?")
         terminal.wait_for('You said: "Is this a terminal?"\n\n>')
         terminal.type("/file notes.txt")
@@ -104,7 +104,7 @@ def test_ctrl_c_stops_a_turn_and_not_the_program(cli: Cli, shop: str) -> None:
         # At the prompt: on a command that still runs, it ends the program.
         terminal.wait_for("\n>", after="(denies it: the person has stopped this turn)")
         terminal.press("C-c")
-        terminal.wait_for("Ctrl-C once more to quit, or Ctrl-D.\n>")
+        terminal.wait_for("Ctrl-C again to quit, or Ctrl-D.\n>")
         terminal.press("C-c")
         assert terminal.status() == 130
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sessionlib import SessionEvent, SessionEventType
-from sessionlib.display.text import TextPrinter, describe
+from sessionlib.display.text import TextPrinter, call_text, clean, describe, one_line, size_of
 from sessionlib.protocol import frames
 from tests.support.script_engine import ScriptEngine, turn
 from tests.support.sessions import opened
@@ -112,3 +112,21 @@ def test_a_turn_tells_whether_the_next_event_is_there(engine: ScriptEngine) -> N
         assert [each.type for each in running][-1] is Type.PARTICIPANT_STATUS
         assert running.wait(0)
         assert running.duration > 0
+
+
+# ---- texts, sizes and calls -----------------------------------------------------------------
+
+
+def test_what_a_terminal_would_obey_is_taken_out() -> None:
+    assert clean("a\x1b[31mb\x07\x9b2Jc\td\ne\u202ef") == "a[31mb2Jc\td\nef"
+    assert one_line("  two\n lines\x00  ") == "two lines"
+    assert one_line("x" * 30, 10) == "x" * 9 + "…"
+    assert call_text("to\x1bol", {"a\nb": "x\ny", "n": None}) == 'tool(a b="x y", n=null)'
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KB"), (5 << 20, "5.0 MB"), (3 << 30, "3.0 GB")],
+)
+def test_sizes(count: int, told: str) -> None:
+    assert size_of(count) == told

@@ -24,9 +24,9 @@ from sessionlib.engine import LocalEngine
 from sessionlib.engine.models import Text
 from sessionlib.engine.sessions.turn import CUT
 from sessionlib.protocol import frames
-from tests.engine.sessions.test_turn import Scripted, says
 from tests.support.crashing_engine import make_tools
 from tests.support.engine import KEY, ROOT, Caller, approve, content_of, deny, eventually, make_agent
+from tests.support.scripted_answers import Scripted, says
 
 _GONE = (OSError, ConnectionError, websocket.WebSocketException)
 

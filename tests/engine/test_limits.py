@@ -23,7 +23,6 @@ from sessionlib.engine import Limits, LocalEngine
 from sessionlib.protocol import frames
 from tests.engine.conftest import refund
 from tests.support.engine import (
-    Address,
     Caller,
     Process,
     answer_of,
@@ -36,6 +35,7 @@ from tests.support.engine import (
     readable,
     rest,
 )
+from tests.support.engine_bytes import connect, data_frame, head, status, upgrade
 
 SMALL = Limits(connections=20, message_bytes=100_000, outbound_bytes=100_000, session_file_bytes=50_000)
 
@@ -53,10 +53,6 @@ def hasty() -> Iterator[LocalEngine]:
         yield engine
 
 
-def connect(engine: Address) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", urlsplit(engine.base_url).port or 0), timeout=60)
-
-
 @contextlib.contextmanager
 def opened(engine: LocalEngine) -> Iterator[websocket.WebSocket]:
     ws = open_socket(engine)
@@ -64,21 +60,6 @@ def opened(engine: LocalEngine) -> Iterator[websocket.WebSocket]:
         yield ws
     finally:
         ws.shutdown()
-
-
-def head(engine: Address, line: str = "GET /v1/agents HTTP/1.1", *fields: str) -> bytes:
-    given = [f"Host: {urlsplit(engine.base_url).netloc}", f"Authorization: Bearer {engine.api_key}", *fields]
-    return "\r\n".join([line, *given, "", ""]).encode("latin-1")
-
-
-def status(answer: bytes) -> int:
-    assert answer.count(b"HTTP/1.1 ") == 1, answer[:500]
-    return int(answer[9:12])
-
-
-def upgrade(engine: Address, *fields: str) -> bytes:
-    key = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
-    return head(engine, "GET /v1/ws/session HTTP/1.1", *key, "Sec-WebSocket-Version: 13", *fields)
 
 
 # ---- requests ------------------------------------------------------------------------------
@@ -352,11 +333,6 @@ def test_fragments_that_add_up_are_refused(small: LocalEngine) -> None:
                 ws.send_frame(websocket.ABNF(0, 0, 0, 0, opcode, 1, b"x" * 1000))
                 opcode = websocket.ABNF.OPCODE_CONT
         assert closing(ws)[0] == 1009
-
-
-def data_frame(first: int, size: int, payload: bytes = b"") -> bytes:
-    """A masked frame (with a key of zeros) that announces ``size`` bytes, and what of them is sent."""
-    return bytes((first, 0xFF)) + size.to_bytes(8, "big") + b"\0\0\0\0" + payload
 
 
 @pytest.mark.parametrize(

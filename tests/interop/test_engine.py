@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.engine import KEY, Process
+from tests.support.engine import KEY, ROOT, Process
 
 TOOLS = '''
 from sessionlib.engine import tool
@@ -37,10 +37,8 @@ def served(process: Callable[..., Process], tmp_path: Path) -> Process:
 def official(engine: Process, name: str, *arguments: str, key: str = KEY) -> dict[str, Any]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("VECTOR", "SESSIONLIB"))}
     environment |= {"VECTORSHIFT_BASE_URL": engine.base_url, "VECTORSHIFT_API_KEY": key}
-    script = Path(__file__).parents[1] / "support" / "official_sdk.py"
-    done = subprocess.run(
-        [sys.executable, str(script), name, *arguments], env=environment, capture_output=True, text=True, timeout=100
-    )
+    command = [sys.executable, "-m", "tests.support.official_sdk", name, *arguments]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result

@@ -7,7 +7,6 @@ the package name changed. What each of them sends, and what each hears, is compa
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 
 from sessionlib.protocol import frames
 from sessionlib.protocol.frames import Frame
+from tests.support.porting import ported, said
 from tests.support.processes import run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, agent_message, notification, turn
 from tests.support.secrets import SENTINEL_KEY
@@ -104,23 +104,12 @@ asyncio.run(main())
 )
 
 
-def ported(script: str) -> str:
-    """What the README tells to do."""
-    without = re.sub(r"\b(async|await) ", "", script).replace("asyncio.run(main())", "main()")
-    return without.replace("import asyncio\n", "").replace("vectorshift", "sessionlib")
-
-
 def run(script: str, engine: ScriptEngine, *args: str) -> list[Any]:
     """Runs one of the two, and gives what it printed; the engine keeps what it sent."""
     environment = {"VECTORSHIFT_WS_URL": engine.ws_url, "VECTORSHIFT_API_KEY": SENTINEL_KEY}
     result = run_script(script, *args, env=environment, timeout=60)
     assert result.rc == 0, result
     return [json.loads(line) for line in result.stdout.splitlines()]
-
-
-def said(engine: ScriptEngine) -> list[Frame]:
-    """What a client has sent, but for heartbeats."""
-    return [dict(frame) for frame in engine.received if frame["type"] != "ping_session"]
 
 
 def heard(printed: list[Any]) -> list[Any]:

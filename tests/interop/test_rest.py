@@ -112,7 +112,7 @@ def official() -> dict[str, list[dict[str, Any]]]:
     server.answer(answer)
     environment = {**os.environ, "VECTORSHIFT_API_KEY": KEY, "VECTORSHIFT_BASE_URL": server.url}
     done = subprocess.run(
-        [sys.executable, sdk_scenarios.__file__],
+        [sys.executable, "-m", "tests.support.sdk_scenarios"],
         env=environment,
         capture_output=True,
         text=True,

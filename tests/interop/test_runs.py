@@ -7,7 +7,7 @@ from typing import Any
 
 from sessionlib.protocol import frames
 from sessionlib.protocol.frames import Frame
-from tests.interop.test_official_sdk import ported, said
+from tests.support.porting import ported, said
 from tests.support.processes import run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, turn
 from tests.support.secrets import SENTINEL_KEY

@@ -9,7 +9,7 @@ import pytest
 from sessionlib import ApprovalRequiredError, Reply, SessionMessage, SessionMessageStatus
 from sessionlib.engine import LocalEngine, tool
 from sessionlib.reply import ToolCall
-from tests.display.test_markup import Seen
+from tests.support.markup import Seen
 from tests.support.script_engine import ScriptEngine
 from tests.support.toolbox import Toolbox, connect
 

@@ -11,8 +11,8 @@ import pytest
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.notebook.sections import MAX_SECTION, Section, cut
 from sessionlib.notebook.views import CellView
-from tests.display.test_markup import Seen
 from tests.support.kernel_scripts import in_local_kernel
+from tests.support.markup import Seen
 from tests.support.processes import run_script
 
 Type = SessionEventType
@@ -299,7 +299,7 @@ def test_a_notebook_that_is_run_as_a_script_has_the_whole_in_its_outputs() -> No
         NotebookClient(notebook, timeout=60).execute()
         answer = notebook.cells[1].outputs[0].data["text/html"]
         assert "Hello <em>you</em> &lt;script&gt;alert(1)&lt;/script&gt;" in answer, answer
-        assert "nobody could be asked" in notebook.cells[2].outputs[-1].data["text/html"]
+        assert "no person could be asked" in notebook.cells[2].outputs[-1].data["text/html"]
         assert "connected" in notebook.cells[3].outputs[0].data["text/html"]
         page = HTMLExporter().from_notebook_node(notebook)[0]
         assert "<em>you</em>" in page

@@ -103,4 +103,4 @@ def test_threads_get_a_step_each() -> None:
         with in_threads(*[lambda: agent.run("Next").final_message] * 8) as said:
             pass
     assert sorted(said) == [str(number) for number in range(8)]
-    assert repr(model) == "<ScriptedModel, 8 of 8 steps said>"
+    assert repr(model) == "<ScriptedModel, 8 of 8 steps used>"

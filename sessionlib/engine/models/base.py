@@ -198,7 +198,7 @@ class Model(Protocol):
         """Yields one step as it is made; a step that asks for no tool call ends the turn.
 
         Raises:
-            ModelError: It failed; the text says why.
+            ModelError: It failed; the message has the reason.
             StoppedError: ``question.stop`` was used.
         """
 

@@ -36,7 +36,7 @@ class EndpointError(ModelError):
     """The endpoint reported an error inside an answer with status 200.
 
     Attributes:
-        status: The HTTP status that it belongs to, as far as the endpoint says; else None.
+        status: The HTTP status that it belongs to, as far as the endpoint reports it; else None.
         body: The error as it came.
     """
 
@@ -341,7 +341,7 @@ class ChatStream:
             elif call_id or not name:
                 begins = False  # the id of a call that has begun, or more of it
             else:
-                # No id tells them apart. A call that is whole does not go on; one that comes again is repeated.
+                # No id distinguishes them. A call that is whole does not go on; one that comes again is repeated.
                 repeated = name == last.name and arguments in ("", "".join(last.arguments))
                 begins = not repeated and (last.is_whole or (name != last.name and last.name in self._offered))
             if not begins:

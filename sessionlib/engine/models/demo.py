@@ -1,4 +1,4 @@
-"""A model that thinks nothing: it quotes what it is told, and calls the tools it is told to call."""
+"""A model that thinks nothing: it quotes messages, and calls the tools that they name."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class DemoModel:
         if question.messages[-1].results:
             details = [_report(result) for result in question.messages[-1].results]
             # Posts that share the turn with a command get their answer too.
-            others = [said for said in latest if not _COMMAND.search(said.text)]
+            others = [item for item in latest if not _COMMAND.search(item.text)]
             if others:
                 details.append(_quote(others))
             yield from _pieces(_introduce(question, "\n".join(details)))
             return
-        commands = _COMMAND.findall("\n".join(said.text for said in latest))
+        commands = _COMMAND.findall("\n".join(item.text for item in latest))
         if commands:
             yield from (_call(name, arguments.strip()) for name, arguments in commands)
         else:
@@ -47,14 +47,14 @@ class DemoModel:
 
 
 def _introduce(question: ModelRequest, text: str) -> str:
-    spoken = any(said.role == "assistant" and said.text for said in question.messages)
+    spoken = any(item.role == "assistant" and item.text for item in question.messages)
     return text if spoken else f"{INTRODUCTION} {text}"
 
 
-def _latest(said: tuple[ModelMessage, ...]) -> list[ModelMessage]:
+def _latest(messages: tuple[ModelMessage, ...]) -> list[ModelMessage]:
     # What the turn has to answer: the posts before its steps with tools.
     latest: list[ModelMessage] = []
-    for item in reversed(said):
+    for item in reversed(messages):
         if item.role == "user":
             latest.insert(0, item)
         elif latest or not item.results:
@@ -72,9 +72,9 @@ def _call(name: str, arguments: str) -> RequestedCall:
 
 def _quote(latest: list[ModelMessage]) -> str:
     # Each message has its share, so that the answer to several contains every one of them.
-    texts = [said.text if len(said.text) <= _QUOTED_CHARS else said.text[:_QUOTED_CHARS] + "…" for said in latest]
+    texts = [item.text if len(item.text) <= _QUOTED_CHARS else item.text[:_QUOTED_CHARS] + "…" for item in latest]
     text = "\n".join(filter(None, texts))
-    files = [f"{file.name} ({file.mime_type}, {file.size} bytes)" for said in latest for file in said.files]
+    files = [f"{file.name} ({file.mime_type}, {file.size} bytes)" for item in latest for file in item.files]
     details = [f'You said: "{text}"'] if text else []
     details += [f"You sent: {', '.join(files)}"] if files else []
     return ". ".join(details) or "You said nothing."

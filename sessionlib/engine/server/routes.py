@@ -184,7 +184,7 @@ _DEFAULTS: dict[str, Json] = {
 
 
 class _Nobody:
-    """Hears nothing: a chatbot run reads its answer from the history."""
+    """Receives nothing: a chatbot run reads its answer from the history."""
 
     def put(self, data: bytes) -> None:
         """Drops a frame."""
@@ -193,7 +193,7 @@ class _Nobody:
         """Does nothing."""
 
     def settle(self, deadline: Deadline) -> None:
-        """Has said nothing."""
+        """Has sent nothing."""
 
 
 def _check_type(request: Request) -> None:

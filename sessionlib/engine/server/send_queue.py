@@ -41,7 +41,7 @@ class SendQueue:
 
     Args:
         sock: A connected socket; becomes non-blocking.
-        limit: Bytes that may wait; a client that lets more wait is told to come back, and closed.
+        limit: Bytes that may wait; a client that lets more wait gets a close code that asks it to reconnect.
         flusher: Sends on when the socket has no room.
     """
 
@@ -103,7 +103,7 @@ class SendQueue:
             except BlockingIOError:
                 self._flusher.add(self)
             except OSError:
-                self._sending = memoryview(b"")  # nobody takes the rest, so nobody may wait for it
+                self._sending = memoryview(b"")  # no client takes the rest, so no thread may wait for it
                 self.abort()
 
     def drain(self, timeout: float = _GOODBYE_SECONDS) -> None:

@@ -109,7 +109,7 @@ class WebSocket:
         self._waiting = False
 
     def messages(self) -> Iterator[bytes]:
-        """Returns the client's messages until the connection ends, whoever ends it."""
+        """Returns the client's messages until either side ends the connection."""
         data: bytes | None = b""
         while data is not None:
             if data:

@@ -1,4 +1,4 @@
-"""Who receives a session, and what somebody who joins has to be told."""
+"""Who receives a session, and the state that is sent to a client that joins."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Subscriber(Protocol):
         """Sends what is queued, without blocking."""
 
     def settle(self, deadline: Deadline) -> None:
-        """Waits until what this client has said so far is done."""
+        """Waits until what this client has sent so far is handled."""
 
 
 class Broadcaster:
@@ -85,10 +85,10 @@ class Broadcaster:
                 self._subscribers.remove(subscriber)
 
     def settle(self, but: Subscriber) -> None:
-        """Waits a moment for what the other clients have said so far to be done.
+        """Waits a moment for what the other clients have sent so far to be handled.
 
         A client that lost its connection, or left without waiting, and is back on a new one finds what it
-        said on the old one.
+        sent on the old one.
         """
         with self._lock:
             others = [subscriber for subscriber in self._subscribers if subscriber is not but]
@@ -97,7 +97,7 @@ class Broadcaster:
             subscriber.settle(deadline)
 
     def close(self, frame: Json, by: Subscriber) -> None:
-        """Tells everybody, and ``by`` in any case, one last frame; nobody receives anything after it."""
+        """Tells everybody, and ``by`` in any case, one last frame; no subscriber receives anything after it."""
         data = encode(frame)
         with self._lock:
             heard = list({id(subscriber): subscriber for subscriber in (*self._subscribers, by)}.values())
@@ -107,24 +107,24 @@ class Broadcaster:
                 subscriber.put(data)
         _flush(heard)
 
-    # ---- what everybody receives ----------------------------------------------------------------
+    # ---- to all subscribers ---------------------------------------------------------------------
 
     def publish(self, frame: Json) -> None:
-        """Tells everybody."""
+        """Sends a frame to all subscribers."""
         data = encode(frame)
         with self._lock:
             heard = self._spread(data)
         _flush(heard)
 
     def set_status(self, status: ParticipantStatus, turn_id: str) -> None:
-        """Changes what the agent is doing, and tells everybody."""
+        """Changes what the agent is doing, and notifies all subscribers."""
         with self._lock:
             self._status, self._turn_id = status, turn_id
             heard = self._spread(encode(self._status_frame()))
         _flush(heard)
 
     def conclude(self, turn_id: str, following: str | None) -> list[Subscriber]:
-        """Tells everybody that a turn has ended; returns whom to flush.
+        """Notifies all subscribers that a turn has ended; returns those to flush.
 
         Args:
             turn_id: The turn.
@@ -145,7 +145,7 @@ class Broadcaster:
             self._status, self._turn_id = ParticipantStatus.PROCESSING, turn_id
 
     def ask(self, message_id: str, frame: Json) -> None:
-        """Tells everybody, now and when they join later, that a person is asked."""
+        """Notifies all subscribers, now and when they join later, that a person is asked."""
         data = encode(frame)
         with self._lock:
             self._pending[message_id] = frame
@@ -158,7 +158,7 @@ class Broadcaster:
             self._pending.pop(message_id, None)
 
     def stream(self, message_id: str, piece: str) -> None:
-        """Tells everybody a piece of a text."""
+        """Sends a delta to all subscribers."""
         with self._lock:
             if self._streamed is None or self._streamed[0] != message_id:
                 self._streamed = (message_id, [])

@@ -14,7 +14,7 @@ __all__ = ["Stop", "StoppedError", "Timers"]
 
 
 class StoppedError(Exception):
-    """A turn was stopped; the text says why."""
+    """A turn was stopped; the message has the reason."""
 
 
 class Stop:

@@ -1,4 +1,4 @@
-"""Contents of messages: what clients post, checked, and what the engine tells."""
+"""Contents of messages: what clients post, checked, and what the engine sends."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def text_content(text: str, status: str = "Complete") -> Json:
 
 
 def thinking_content(text: str) -> Json:
-    """Returns the content that tells what a model thought."""
+    """Returns the content of a model's thoughts."""
     return {"type": "thinking", "content": text, "summary": text.strip().partition("\n")[0][:200]}
 
 
@@ -90,7 +90,7 @@ def notice_content(kind: str, text: str) -> Json:
 
 
 def error_content(error: str) -> Json:
-    """Returns the content of a message that tells an error."""
+    """Returns the content of an error message."""
     return {"type": "error_message", "error": error}
 
 
@@ -100,12 +100,12 @@ def approval_content(call: StoredCall) -> Json:
 
 
 def call_content(call: StoredCall) -> Json:
-    """Returns the content that tells that a tool runs."""
+    """Returns the content that reports that a tool runs."""
     return {"type": "tool_call", **_facts(call), "arguments": call.arguments, "status": "running"}
 
 
 def result_content(call: StoredCall, outcome: Outcome) -> Json:
-    """Returns the content that tells what became of a call."""
+    """Returns the content that reports the outcome of a call."""
     output = outcome.output
     # Under both names: the platform's published examples read "result".
     content = {"type": "tool_result", **_facts(call), "status": outcome.status, "output": output, "result": output}

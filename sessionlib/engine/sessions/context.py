@@ -26,20 +26,20 @@ def recall(store: Store, turn: StoredTurn, limits: Limits) -> tuple[ModelMessage
     kept: list[ModelMessage] = []
     room = limits.memory_chars
     for number in reversed(turns):
-        said = _turn([m for m in messages if m.turn == number], [c for c in calls if c.turn == number], store)
-        room -= sum(_size(item) for item in said)
+        spoken = _turn([m for m in messages if m.turn == number], [c for c in calls if c.turn == number], store)
+        room -= sum(_size(item) for item in spoken)
         if kept and room < 0:
             break
-        kept = said + kept
+        kept = spoken + kept
     return tuple(kept)
 
 
 def _turn(messages: list[Message], calls: list[StoredCall], store: Store) -> list[ModelMessage]:
-    posted = [said for message in messages if message.step == 0 for said in _posted(message, store)]
+    posted = [spoken for message in messages if message.step == 0 for spoken in _posted(message, store)]
     steps = dict.fromkeys([*(m.step for m in messages if m.step), *(c.step for c in calls)])
     # A turn that failed is told as well: what was asked in it must not look as if it were still to be done.
     failures = [m.content["error"] for m in messages if m.content.get("type") == "error_message"]
-    done = [said for step in sorted(steps) for said in _step(step, messages, calls)]
+    done = [spoken for step in sorted(steps) for spoken in _step(step, messages, calls)]
     return posted + done + [ModelMessage("assistant", failure=failure) for failure in failures]
 
 
@@ -75,6 +75,10 @@ def _result(call: StoredCall) -> CallResult:
     )
 
 
-def _size(said: ModelMessage) -> int:
-    texts = [said.text, *(file.text or "" for file in said.files), *(str(result.output) for result in said.results)]
+def _size(spoken: ModelMessage) -> int:
+    texts = [
+        spoken.text,
+        *(file.text or "" for file in spoken.files),
+        *(str(result.output) for result in spoken.results),
+    ]
     return sum(len(text) for text in texts)

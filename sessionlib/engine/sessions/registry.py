@@ -24,12 +24,12 @@ def put_in_order(store: Store, session: SessionRecord) -> bool:
     """Brings the turns into order that an earlier engine left open, or whose end could not be kept.
 
     A turn that waits for a person, or was answered and had not gone on yet, can go on; a tool that had been
-    started is never run again, and the model is told so. Queued turns can be answered. All others are closed
+    started is never run again, and the model gets an error instead. Queued turns can be answered. All others are closed
     with an error message.
 
     Args:
         store: What is kept.
-        session: The session; nobody works on it.
+        session: The session; no worker has it.
 
     Returns:
         Whether there is something to do now, other than to wait for a person.
@@ -44,7 +44,7 @@ def put_in_order(store: Store, session: SessionRecord) -> bool:
 
 
 def _can_go_on(store: Store, turn: StoredTurn) -> bool:
-    # It waits for a person, or for the engine to act on what a person has said.
+    # It waits for a person, or for the engine to act on what a person has sent.
     calls = store.calls.open(turn)
     states = {call.state for call in calls}
     answered = any(call.approval_id is not None and call.state in ("approved", "denied") for call in calls)
@@ -184,7 +184,7 @@ class SessionRegistry:
             logger.info("= %d open turns of an earlier run were taken up", len(open_turns))
 
     def close(self) -> None:
-        """Lets nobody wait for a turn any more."""
+        """Ends all waits for turns."""
         with self._lock:
             sessions = list(self._live.values())
         for session in sessions:

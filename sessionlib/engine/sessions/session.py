@@ -68,7 +68,7 @@ class LiveSession:
 
     @property
     def sender(self) -> Json:
-        """The sender of what the agent says."""
+        """The sender of the agent's messages."""
         return self.record.sender
 
     def check(self) -> None:
@@ -165,7 +165,7 @@ class LiveSession:
             raise
 
     def terminate(self, by: Subscriber) -> None:
-        """Ends the session for good: one last frame to everybody, and what runs is stopped."""
+        """Ends the session for good: one last frame to all subscribers, and what runs is stopped."""
         with self._changed:
             self._current = None
             self._queue.clear()
@@ -175,7 +175,7 @@ class LiveSession:
         self._stop.stop("the session was terminated")
 
     def close(self) -> None:
-        """Lets nobody wait here any more: the engine stops."""
+        """Ends all waits here: the engine stops."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -213,7 +213,7 @@ class LiveSession:
             return True
 
     def end(self, turn: StoredTurn) -> None:
-        """Ends the current turn, tells everybody, and takes the next one."""
+        """Ends the current turn, notifies all subscribers, and takes the next one."""
         with self._changed:
             self._current = self._queue.popleft() if self._queue else None
             heard = self.audience.conclude(turn.id, self._current.id if self._current is not None else None)

@@ -2,7 +2,7 @@
 
 All of its state is in the database, so going on after an approval and going on after a restart are the
 same thing: look which calls are open, do what can be done for each, and ask the model again when none is.
-The tools of one step run at the same time; their results are told in the order of the calls.
+The tools of one step run at the same time; their results are sent in the order of the calls.
 """
 
 from __future__ import annotations
@@ -77,10 +77,10 @@ class TurnRun:
         self._bench = ToolBatch(kit.limits.parallel_tools)
 
     def run(self) -> bool:
-        """Does the work; every failure ends the turn and is told.
+        """Does the work; every failure ends the turn and is reported.
 
         Returns:
-            Whether the turn has ended; otherwise it was left to a person, and belongs to whoever gets
+            Whether the turn has ended; otherwise it was left to a person, and belongs to the worker that gets
             the answer.
         """
         try:
@@ -130,7 +130,7 @@ class TurnRun:
                 self._publish(cut_turn(self._kit.store, turn, self._session.sender, CUT))
 
     def _wait(self) -> bool:
-        # Whether nobody has answered since we looked.
+        # Whether no answer has come since we looked.
         self._kit.store.sessions.set_turn(self._turn.number, "waiting")
         self._tell(ParticipantStatus.AWAITING_APPROVAL)
         if self._session.park(self._turn):
@@ -179,7 +179,7 @@ class TurnRun:
                 self._publish([self._kit.store.sessions.add_message(self._turn, self._session.sender, notice)])
             return
         if step.thoughts and not isinstance(piece, ThinkingDelta):
-            self._tell_thoughts(step)
+            self._send_thoughts(step)
         if isinstance(piece, RequestedCall):
             step.asked.append(piece)
             if len(step.asked) > self._kit.limits.step_calls:
@@ -194,7 +194,7 @@ class TurnRun:
             step.texts.append(piece.text)
             self._session.audience.stream(step.message_id, piece.text)
 
-    def _tell_thoughts(self, step: _Step) -> None:
+    def _send_thoughts(self, step: _Step) -> None:
         # Before the text that they lead to, and stored with the step under the same id.
         content = contents.thinking_content("".join(step.thoughts))
         step.thinking.append((new_id(), content))
@@ -203,7 +203,7 @@ class TurnRun:
 
     def _keep(self, step: _Step) -> None:
         if step.thoughts:
-            self._tell_thoughts(step)
+            self._send_thoughts(step)
         details = list(step.thinking)
         if step.texts or not (step.asked or step.finish):
             status = "Error" if step.finish else "Complete"
@@ -318,7 +318,7 @@ NOT_RUN = Outcome.error("this call was not run: its turn ended before")
 
 
 def cut_turn(store: Store, turn: StoredTurn, sender: Json, why: str) -> list[Message]:
-    """Ends a turn without an answer, and returns what is to be told: results of all its open calls, and why.
+    """Ends a turn without an answer, and returns what is to be sent: results of all its open calls, and why.
 
     Raises:
         StorageError: It could not be kept.

@@ -35,7 +35,7 @@ class Runner:
         self._closed = False
 
     def begin(self, session: LiveSession) -> None:
-        """Begins to work on a session that nobody works on."""
+        """Begins to work on a session that no worker has."""
         # A daemon, so that an engine nobody closed does not keep the interpreter from ending.
         thread = threading.Thread(
             target=self._work, args=(session,), name=f"sessionlib-turn-{session.id[:8]}", daemon=True

@@ -29,7 +29,7 @@ class Calls:
         self._database = database
 
     def open(self, turn: StoredTurn) -> list[StoredCall]:
-        """Returns the calls of a turn whose results have not been told, in order."""
+        """Returns the calls of a turn whose results have not been sent, in order."""
         return self._database.read(lambda db: _open_calls(db, turn))
 
     def of_turns(self, session_id: str, first: int, last: int) -> list[StoredCall]:
@@ -104,7 +104,7 @@ class Calls:
         return self._database.write(work)
 
     def finish(self, call: StoredCall, turn: StoredTurn, sender: Json, content: Json) -> list[Message]:
-        """Keeps the result of a call, and returns the results that are told now: always in the order of the calls."""
+        """Keeps the result of a call, and returns the results that are sent now: always in the order of the calls."""
 
         def work(db: sqlite3.Connection) -> list[Message]:
             _keep_result(db, call, content)
@@ -113,13 +113,13 @@ class Calls:
         return self._database.write(work)
 
     def cut(self, turn: StoredTurn, sender: Json, error: Json, result: Callable[[StoredCall], Json]) -> list[Message]:
-        """Ends a turn without an answer: every open call gets a result all the same, and the error is told.
+        """Ends a turn without an answer: every open call gets a result all the same, and the error is reported.
 
         Args:
             turn: The turn.
             sender: Who the messages are from.
-            error: The content that tells the error.
-            result: Gives the content that tells the result of a call that has none.
+            error: The content that reports the error.
+            result: Returns the content that reports the result of a call that has none.
         """
 
         def work(db: sqlite3.Connection) -> list[Message]:

@@ -61,7 +61,7 @@ def _check_kind(path: str) -> None:
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):
         raise _damaged(path, "it is not a file")
-    # The mode as well, because the superuser's access() says yes to everything.
+    # The mode as well, because the superuser's access() allows everything.
     if not os.access(path, os.W_OK) or not mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
         raise StorageError(f"{path} cannot be written to; make it writable, or start with another file", path=path)
 

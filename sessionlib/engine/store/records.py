@@ -46,7 +46,7 @@ class SessionRecord:
 
     @property
     def sender(self) -> Json:
-        """The sender of what the agent or chatbot says."""
+        """The sender of the agent's or chatbot's messages."""
         return {"object_id": self.object_id, "object_type": self.object_type}
 
 
@@ -101,7 +101,7 @@ class StoredCall:
     Attributes:
         position: Its place in its step, from 0.
         state: "pending" (waits for a person), "approved" (may run), "denied", "refused" (cannot run), "started",
-            "done" (has its result), or "settled" (the result was told, in its order).
+            "done" (has its result), or "settled" (the result was sent, in its order).
         approval_id: The message that asks for approval, or None.
         reason: Why it was denied or refused.
         decision: What the model decided about asking, where it had to; else "".
@@ -163,7 +163,7 @@ def insert_message(
     content: Json,
     message_id: str | None = None,
 ) -> Message:
-    """Keeps a message, and gives it back as kept."""
+    """Stores a message, and returns it as stored."""
     text = to_json(content)
     if "�" in text:
         content = json.loads(text)  # cleaned, perhaps: what is sent is what is stored

@@ -185,7 +185,7 @@ class _Worker:
     def bury(self) -> None:
         """Waits a while for the worker to end, and makes sure that nothing is left of its group."""
         self._await_end(Deadline(_TERM_SECONDS))
-        # Before the process is waited for: until then its number, and so its group's, is nobody else's.
+        # Before the process is waited for: until then its number, and so its group's, is no other process's.
         self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -194,7 +194,7 @@ class _Worker:
                     pipe.close()
 
     def epitaph(self, tool: str, seconds: float) -> str:
-        """Says why there is no outcome."""
+        """Returns why there is no outcome."""
         if self._late:
             return f"tool {tool} did not finish within {seconds:g} s and was ended"
         return f"tool {tool} ended its process (status {self._process.returncode})"

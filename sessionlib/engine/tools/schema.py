@@ -36,7 +36,7 @@ _ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.*)$")
 
 
 class InvalidArgumentsError(ValueError):
-    """Arguments that do not fit a tool's schema; the text says which and why."""
+    """Arguments that do not fit a tool's schema; the message has which and why."""
 
 
 class LocalTool(Generic[P, R]):
@@ -44,7 +44,7 @@ class LocalTool(Generic[P, R]):
 
     Attributes:
         name: The name models call it by.
-        description: What the docstring says before its sections.
+        description: The docstring before its sections.
         approval: "auto_run", "requires_approval" or "let_agent_decide".
         timeout: Seconds it may run, or None for the engine's own limit.
         schema: JSON schema of the arguments.

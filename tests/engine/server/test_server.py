@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from sessionlib.protocol import frames
-from tests.engine.test_limits import connect, data_frame, head, status, upgrade
 from tests.support.engine import Caller, Process, file, raw
+from tests.support.engine_bytes import connect, data_frame, head, status, upgrade
 from tests.support.ws_bytes import PING, text_frame
 
 MIB = 1 << 20

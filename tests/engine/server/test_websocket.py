@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import pytest
 
 from sessionlib.engine import LocalEngine
-from tests.engine.test_limits import connect, upgrade
+from tests.support.engine_bytes import connect, upgrade
 from tests.support.ws_bytes import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, text_frame
 
 BEFORE, AFTER = b'{"type":"ping_session","session_id":"', b'"}'

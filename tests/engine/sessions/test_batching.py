@@ -11,8 +11,8 @@ import pytest
 from sessionlib.engine import Limits, LocalEngine, tool
 from sessionlib.engine.models import ModelRequest, Piece, Text
 from sessionlib.protocol import frames
-from tests.engine.sessions.test_turn import Scripted
 from tests.support.engine import Caller, answer_of, approve, content_of, eventually, file, kinds, make_agent, rest
+from tests.support.scripted_answers import Scripted
 
 
 class Gated:
@@ -183,19 +183,19 @@ def test_a_post_to_a_session_that_ends_is_not_acknowledged() -> None:
 
 def test_a_run_of_a_chatbot_shares_a_turn_like_any_other_post() -> None:
     model = Gated()
-    answers: list[dict[str, str]] = []
+    answers: dict[str, dict[str, str]] = {}
     with LocalEngine(model=model) as engine:
         bot = rest(engine, "POST", "/chatbot", json={"name": "Bot", "pipeline": {"id": "p"}}).json()["id"]
 
         def run(text: str, conversation: str | None) -> None:
             body = {"text": text, "conversation_id": conversation}
-            answers.append(rest(engine, "POST", f"/chatbot/{bot}/run", json=body).json())
+            answers[text] = rest(engine, "POST", f"/chatbot/{bot}/run", json=body).json()
 
         first = threading.Thread(target=run, args=("one", None))
         first.start()
         model.go.release()
         first.join()
-        conversation = answers[0]["conversation_id"]
+        conversation = answers["one"]["conversation_id"]
         later = [threading.Thread(target=run, args=(text, conversation)) for text in ("two", "three", "four")]
         later[0].start()
         model.begun.acquire(timeout=10)
@@ -208,7 +208,12 @@ def test_a_run_of_a_chatbot_shares_a_turn_like_any_other_post() -> None:
             model.go.release()
         for thread in later:
             thread.join()
-    assert [answer["output_message"] for answer in answers] == ["answer 1", "answer 2", "answer 3", "answer 3"]
+    assert {text: answer["output_message"] for text, answer in answers.items()} == {
+        "one": "answer 1",
+        "two": "answer 2",
+        "three": "answer 3",
+        "four": "answer 3",
+    }
 
 
 @pytest.mark.parametrize("batching", [True, False])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,29 +14,7 @@ from sessionlib.engine import Limits, LocalEngine, ModelError, tool
 from sessionlib.engine.models import ModelRequest, Piece, RequestedCall, Text, Thinking
 from sessionlib.protocol import frames
 from tests.support.engine import Caller, answer_of, content_of, eventually, file, kinds
-
-Answer = Callable[[ModelRequest], Iterator[Piece]]
-
-
-class Scripted:
-    """A model that answers by functions, one for each step."""
-
-    name = "scripted"
-
-    def __init__(self, *answers: Answer) -> None:
-        self.asked: list[ModelRequest] = []
-        self._answers = answers
-
-    def answer(self, question: ModelRequest) -> Iterator[Piece]:
-        self.asked.append(question)
-        return self._answers[min(len(self.asked), len(self._answers)) - 1](question)
-
-    def close(self) -> None:
-        raise AssertionError("a model that was handed in is not the engine's to close")
-
-
-def says(*pieces: Piece) -> Answer:
-    return lambda question: iter(pieces)
+from tests.support.scripted_answers import Answer, Scripted, says
 
 
 def fails(error: Exception) -> Answer:
@@ -338,3 +317,20 @@ def test_a_turn_whose_end_cannot_be_stored_for_any_reason_ends(monkeypatch: pyte
     with LocalEngine(model=Scripted(fails(ModelError("no")))) as engine, Caller.on(engine) as caller:
         heard = caller.ask("hi")
     assert [frame["error"] for frame in heard if frame["type"] == "error"] == ["no"]
+
+
+def test_turns_have_a_time_limit() -> None:
+    go = threading.Event()
+
+    @tool
+    def slow() -> None:
+        """Wait."""
+        go.wait(30)
+
+    with LocalEngine(tools=[slow], limits=Limits(turn_seconds=2.0)) as engine, Caller.on(engine) as caller:
+        begun = time.monotonic()
+        heard = caller.ask("/tool slow")
+        assert time.monotonic() - begun < 10
+        assert "its 2 s are over" in content_of(heard[-2])["error"]
+        assert "quotes" in answer_of(caller.ask("and now?"))
+        go.set()

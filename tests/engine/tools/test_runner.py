@@ -1,142 +1,31 @@
-"""Tools: how they are declared, and that nothing they do gets a turn stuck."""
+"""Tools in threads: what becomes of their results and output, and that nothing they do gets a turn stuck."""
 
 from __future__ import annotations
 
-import enum
-import os
-import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from sessionlib.engine import EngineError, Limits, LocalEngine, tool
+from sessionlib.engine import Limits, LocalEngine, tool
+from sessionlib.engine.models import RequestedCall, Text
 from sessionlib.engine.sessions.cancellation import Stop
+from sessionlib.engine.store.calls import Calls
 from sessionlib.engine.tools import Outcome, run_tool
-from sessionlib.engine.tools.schema import InvalidArgumentsError
 from sessionlib.protocol import frames
-from tests.support.engine import Caller, Process, answer_of, content_of, eventually
-from tests.support.processes import is_running
-
-# ---- declaring -----------------------------------------------------------------------------
-
-
-class Colour(enum.Enum):
-    RED = "red"
-    BLUE = "blue"
+from tests.support.engine import Caller, Frame, answer_of, approve, content_of, deny, eventually, kinds
+from tests.support.scripted_answers import Scripted, says
 
 
 class Box(BaseModel):
     size: int
     label: str = ""
-
-
-def paint(
-    box: Box,
-    colour: Colour = Colour.RED,
-    mode: Literal["fast", "slow"] = "fast",
-    layers: Optional[list[int]] = None,
-    schema: str = "plain",
-    _hidden: bool = False,
-) -> str:
-    """Paint a box.
-
-    Takes its time.
-
-    Args:
-        box: What to paint.
-        colour (Colour): In which colour,
-            of the two there are.
-        mode: How.
-
-    Returns:
-        What was done.
-    """
-    return f"{box.size} {colour.value} {mode} {layers} {schema} {_hidden}"
-
-
-def test_the_schema_comes_from_hints_and_docstring() -> None:
-    declared = tool(paint)
-    assert (declared.name, declared.approval) == ("paint", "auto_run")
-    assert declared.description == "Paint a box.\n\nTakes its time."
-    properties = declared.schema["properties"]
-    assert list(properties) == ["box", "colour", "mode", "layers", "schema", "_hidden"]
-    assert properties["box"]["description"] == "What to paint."
-    assert properties["colour"]["description"] == "In which colour, of the two there are."
-    assert properties["mode"]["enum"] == ["fast", "slow"]
-    assert declared.schema["required"] == ["box"]
-    assert "title" not in str(declared.schema)
-
-
-def test_arguments_become_what_the_function_takes() -> None:
-    values = tool(paint).validate({"box": {"size": 2}, "colour": "blue", "layers": [1], "_hidden": True})
-    assert paint(**values) == "2 blue fast [1] plain True"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        ({}, "box: "),
-        ({"box": {"size": "x"}}, "box.size: "),
-        ({"box": {"size": 1}, "colour": "green"}, "colour: "),
-        ({"box": {"size": 1}, "more": 1}, "more: "),
-    ],
-)
-def test_arguments_that_do_not_fit_are_named(arguments: dict[str, Any], told: str) -> None:
-    with pytest.raises(InvalidArgumentsError, match=told):
-        tool(paint).validate(arguments)
-
-
-def test_a_tool_is_still_the_function() -> None:
-    @tool(approval="requires_approval", name="other", timeout=3)
-    def double(n: int) -> int:
-        """Double it."""
-        return 2 * n
-
-    assert double(4) == 8
-    assert (double.name, double.timeout, double.__name__, double.__doc__) == ("other", 3, "double", "Double it.")
-    assert repr(double) == "<tool other, requires_approval>"
-
-
-def test_functions_that_cannot_be_tools_are_refused_at_once() -> None:
-    def unhinted(x) -> None: ...  # type: ignore[no-untyped-def]
-
-    def starred(*args: int) -> None: ...
-
-    def positional(x: int, /) -> None: ...
-
-    def strange(x: threading.Thread) -> None: ...
-
-    for function, told in ((unhinted, "type hint"), (starred, "by name"), (positional, "by name"), (strange, "JSON")):
-        with pytest.raises(TypeError, match=told):
-            tool(function)
-    with pytest.raises(TypeError, match="plain function"):
-        tool(_coroutine_function())
-    for options in ({"approval": "sometimes"}, {"name": "with space"}, {"timeout": 0}):
-        with pytest.raises(ValueError, match=r"tool|name"):
-            tool(**options)(positional_free)
-    with pytest.raises(ValueError, match="two tools"):
-        LocalEngine(tools=[positional_free, tool(positional_free)])
-
-
-def positional_free() -> None:
-    """Nothing."""
-
-
-def _coroutine_function() -> Callable[[], Any]:
-    namespace: dict[str, Any] = {}
-    exec("async def coroutine(): pass", namespace)
-    return namespace["coroutine"]  # type: ignore[no-any-return]
-
-
-# ---- running in this process ---------------------------------------------------------------
 
 
 @dataclass
@@ -267,222 +156,204 @@ def test_terminating_stops_a_tool_and_nothing_is_heard_after_it() -> None:
         assert caller.hear()["type"] == "pong"
 
 
-# ---- running in processes of their own -----------------------------------------------------
+# ---- several calls of one step --------------------------------------------------------------
 
-FILE = '''
-import os, subprocess, sys, time
-from sessionlib.engine import tool
 
-def _note(path, text):
-    with open(path, "a") as file:
-        file.write(text)
+class Relay:
+    """Tools that run on only when others let them."""
 
-@tool
-def good(text: str) -> str:
-    """Say it back."""
-    print("printed")
-    os.write(1, b"written past Python\\n")
-    return text + " " + str(os.getpid())
+    def __init__(self, count: int) -> None:
+        self.begun = [threading.Event() for _ in range(count)]
+        self.go = [threading.Event() for _ in range(count)]
+        self.running = self.most = 0
+        self._lock = threading.Lock()
 
-@tool
-def raises() -> None:
-    """Raise."""
-    raise ValueError("broken")
+    def run(self, number: int) -> int:
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        self.begun[number].set()
+        assert self.go[number].wait(20)
+        with self._lock:
+            self.running -= 1
+        return number
 
-@tool
-def odd() -> object:
-    """Give something strange."""
-    return object()
+    def tools(self) -> list[Any]:
+        @tool
+        def leg(number: int) -> int:
+            """Run one leg."""
+            return self.run(number)
 
-@tool
-def huge() -> str:
-    """Give 100 MB."""
-    return "x" * 100_000_000
+        @tool(approval="requires_approval")
+        def asked(number: int) -> int:
+            """Run one leg, if a person agrees."""
+            return self.run(number)
 
-@tool
-def leaves() -> None:
-    """End the process."""
-    os._exit(3)
+        return [leg, asked]
 
-@tool(timeout=3.0)
-def hangs(pids: str, deaf: bool = False) -> None:
-    """Start a child and hang."""
-    if deaf:
-        import signal
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    _note(pids, f"{os.getpid()} {child.pid} ")
-    time.sleep(60)
 
-@tool(timeout=30)
-def waits(pids: str) -> None:
-    """Wait."""
-    child = subprocess.Popen(["sleep", "60"])
-    _note(pids, f"{os.getpid()} {child.pid} ")
-    time.sleep(60)
+def post(caller: Caller, *calls: tuple[str, int]) -> None:
+    commands = [f'/tool {name} {{"number": {number}}}' for name, number in calls]
+    caller.say(frames.post_message(caller.session_id, "\n".join(commands)))
 
-@tool
-def environment() -> str:
-    """Tell the environment."""
-    return " ".join(sorted(name for name in os.environ if "API_KEY" in name))
-'''
+
+def results(heard: list[Frame]) -> list[tuple[str, Any]]:
+    told = [content_of(frame) for frame in heard]
+    return [(content["status"], content["output"]) for content in told if content.get("type") == "tool_result"]
+
+
+def approval_in(heard: list[Frame]) -> str:
+    """The id of the one request for approval."""
+    asked = [frame["message"]["id"] for frame in heard if content_of(frame).get("type") == "tool_call_approval"]
+    assert len(asked) == 1
+    return str(asked[0])
 
 
 @pytest.fixture
-def tools_file(tmp_path: Path) -> Path:
-    path = tmp_path / "tools.py"
-    path.write_text(FILE)
-    return path
+def relay() -> Iterator[Relay]:
+    made = Relay(12)
+    yield made
+    for gate in made.go:
+        gate.set()
 
 
 @pytest.fixture
-def isolated(tools_file: Path) -> Iterator[LocalEngine]:
-    with LocalEngine(tools=str(tools_file), limits=Limits(tool_seconds=20.0)) as engine:
-        yield engine
+def caller(relay: Relay) -> Iterator[Caller]:
+    with LocalEngine(tools=relay.tools()) as engine, Caller.on(engine) as joined:
+        yield joined
 
 
-def _alive(pids: Path) -> list[int]:
-    found = [int(pid) for pid in pids.read_text().split()] if pids.exists() else []
-    return [pid for pid in found if is_running(pid)]
+def test_they_run_at_the_same_time_and_are_told_in_order(caller: Caller, relay: Relay) -> None:
+    post(caller, ("leg", 0), ("leg", 1), ("leg", 2))
+    for number in range(3):
+        assert relay.begun[number].wait(10)
+    for number in (2, 1):
+        relay.go[number].set()
+    caller.say(frames.ping_session(caller.session_id))
+    caller.until(lambda frame: frame["type"] == "pong")
+    assert results(caller.heard) == []
+    relay.go[0].set()
+    caller.until_status("Idle")
+    told = [kind for kind in kinds(caller.heard) if kind.startswith("tool")]
+    assert told == ["tool_call"] * 3 + ["tool_result"] * 3
+    assert results(caller.heard) == [("complete", 0), ("complete", 1), ("complete", 2)]
+    assert answer_of(caller.heard).endswith("leg gave: 0\nleg gave: 1\nleg gave: 2")
 
 
-def _result(caller: Caller, command: str) -> dict[str, Any]:
-    heard = caller.ask(command)
-    return next(content_of(frame) for frame in heard if content_of(frame).get("type") == "tool_result")
+@pytest.mark.parametrize("bound", [2, 3])
+def test_no_more_run_than_may(relay: Relay, bound: int) -> None:
+    limits = Limits(parallel_tools=bound)
+    with LocalEngine(tools=relay.tools(), limits=limits) as engine, Caller.on(engine) as caller:
+        post(caller, *[("leg", number) for number in range(10)])
+        for number in range(10):
+            assert all(event.wait(10) for event in relay.begun[number : number + bound] if number + bound <= 10)
+            assert not any(event.is_set() for event in relay.begun[number + bound :])
+            relay.go[number].set()
+        caller.until_status("Idle")
+        assert results(caller.heard) == [("complete", number) for number in range(10)]
+    assert relay.most == bound
 
 
-def test_the_tools_of_a_file_run_in_another_process(isolated: LocalEngine) -> None:
-    with Caller.on(isolated) as caller:
-        first = _result(caller, '/tool good {"text": "hello"}')
-        second = _result(caller, '/tool good {"text": "again"}')
-        text, pid = first["output"].split()
-        assert (text, first["printed"]) == ("hello", "printed\n")
-        assert int(pid) != os.getpid()
-        assert second["output"].split()[1] == pid
+def test_what_is_approved_runs_while_others_run_or_wait(caller: Caller, relay: Relay) -> None:
+    post(caller, ("asked", 0), ("leg", 1), ("asked", 2), ("asked", 3))
+    heard = [caller.until(lambda frame: content_of(frame).get("type") == "tool_call_approval") for _ in range(3)]
+    first, second, third = (frame["message"]["id"] for frame in heard)
+    assert relay.begun[1].wait(10)
+    caller.post(approve(), second)
+    assert relay.begun[2].wait(10)
+    relay.go[2].set()
+    relay.go[1].set()
+    caller.until_status("AwaitingApproval")
+    assert results(caller.heard) == []
+    caller.post(deny("no"), third)
+    caller.until_status("AwaitingApproval")
+    assert results(caller.heard) == []
+    relay.go[0].set()
+    caller.post(approve(), first)
+    caller.until_status("Idle")
+    assert results(caller.heard) == [("complete", 0), ("complete", 1), ("complete", 2), ("denied", "no")]
 
 
-@pytest.mark.parametrize(
-    ("command", "told"),
-    [
-        ("/tool raises", "ValueError: broken"),
-        ("/tool leaves", "ended its process (status 3)"),
-        ("/tool good {}", "text: "),
-    ],
-)
-def test_what_goes_wrong_there_is_an_error_and_the_next_call_works(
-    isolated: LocalEngine, command: str, told: str
+def test_an_answer_is_acknowledged_before_its_turn_goes_on(
+    caller: Caller, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Caller.on(isolated) as caller:
-        result = _result(caller, command)
-        assert (result["status"], told in result["output"]) == ("error", True)
-        assert _result(caller, '/tool good {"text": "fine"}')["status"] == "complete"
+    answer = Calls.answer
+
+    def slowly(self: Calls, *args: Any) -> str:
+        message_id = answer(self, *args)
+        relay.go[1].set()  # now the turn, which was held up by another tool, looks for answers
+        time.sleep(0.2)
+        return message_id
+
+    monkeypatch.setattr(Calls, "answer", slowly)
+    relay.go[0].set()
+    post(caller, ("asked", 0), ("leg", 1))
+    asked = caller.until(lambda frame: content_of(frame).get("type") == "tool_call_approval")["message"]["id"]
+    assert relay.begun[1].wait(10)
+    before = len(caller.heard)
+    caller.say(frames.post_message(caller.session_id, approve(), asked))
+    caller.until_status("Idle")
+    told = [frame["type"] for frame in caller.heard[before:] if content_of(frame).get("type") != "tool_call"]
+    assert told[0] == "post_message"
 
 
-def test_a_huge_result_there_is_cut(isolated: LocalEngine) -> None:
-    with Caller.on(isolated) as caller:
-        output = _result(caller, "/tool huge")["output"]
-        assert 64 * 1024 <= len(output) < 65 * 1024
-        assert output.endswith("[cut: 100000000 characters in all]")
+def test_what_was_done_before_a_restart_is_told_in_its_place(relay: Relay, tmp_path: Path) -> None:
+    path = str(tmp_path / "engine.db")
+    with LocalEngine(tools=relay.tools(), path=path) as engine, Caller.on(engine) as caller:
+        relay.go[1].set()
+        post(caller, ("asked", 0), ("leg", 1))
+        caller.until_status("AwaitingApproval")
+    with LocalEngine(tools=relay.tools(), path=path) as engine, Caller(engine, caller.session_id) as again:
+        relay.begun[1].clear()
+        relay.go[0].set()
+        again.post(approve(), approval_in(caller.heard))
+        again.until_status("Idle")
+        assert results(again.heard) == [("complete", 0), ("complete", 1)]
+        assert not relay.begun[1].is_set()
 
 
-@pytest.mark.parametrize("deaf", ["false", "true"])
-def test_a_tool_that_hangs_is_ended_with_its_children(isolated: LocalEngine, tmp_path: Path, deaf: str) -> None:
-    pids = tmp_path / "pids"
-    with Caller.on(isolated) as caller:
-        # Its time is for the tool: the worker's start, which can take as long, has none of its own.
-        assert _result(caller, '/tool good {"text": "ready"}')["status"] == "complete"
-        result = _result(caller, f'/tool hangs {{"pids": "{pids}", "deaf": {deaf}}}')
-        assert result["output"] == "tool hangs did not finish within 3 s and was ended"
-        assert len(pids.read_text().split()) == 2
-        eventually(lambda: not _alive(pids))
-        assert _result(caller, '/tool good {"text": "fine"}')["status"] == "complete"
+def test_every_call_of_a_turn_that_is_cut_has_a_result(relay: Relay) -> None:
+    model = Scripted(
+        says(
+            RequestedCall("leg", {"number": 0}),
+            RequestedCall("asked", {"number": 1}),
+            RequestedCall("leg", {"number": 2}),
+        ),
+        says(Text("What was that?")),
+    )
+    limits = Limits(turn_seconds=2.0)  # in which one tool has to end, and the next turn as well
+    with LocalEngine(tools=relay.tools(), model=model, limits=limits) as engine, Caller.on(engine) as caller:
+        relay.go[2].set()
+        caller.ask("go")
+        stopped = "tool leg was stopped: its 2 s are over"
+        assert results(caller.heard) == [
+            ("error", stopped),
+            ("error", "this call was not run: its turn ended before"),
+            ("complete", 2),
+        ]
+        assert kinds(caller.heard)[-2:] == ["error_message", "Idle"]
+        assert caller.post(approve(), approval_in(caller.heard))["code"] == "approval_expired"
+        caller.ask("and?")
+    step = next(said for said in model.asked[1].said if said.results)
+    assert [result.status for result in step.results] == ["error", "error", "complete"]
 
 
-def test_terminating_ends_a_tool_with_its_children(isolated: LocalEngine, tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
-    with Caller.on(isolated) as caller:
-        caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}'))
-        eventually(lambda: len(_alive(pids)) == 2)
+def test_terminating_stops_all_of_them(relay: Relay) -> None:
+    with LocalEngine(tools=relay.tools()) as engine, Caller.on(engine) as caller:
+        post(caller, *[("leg", number) for number in range(5)])
+        for number in range(5):
+            assert relay.begun[number].wait(10)
         caller.say(frames.terminate_session(caller.session_id))
         caller.until(lambda frame: frame["type"] == "terminate_session")
-        eventually(lambda: not _alive(pids), 4)
+        caller.say(frames.ping_session(caller.session_id))
+        assert caller.hear()["type"] == "pong"
 
 
-def test_the_engines_key_is_not_in_the_tools_environment(tools_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SESSIONLIB_API_KEY", "VECTORSHIFT_API_KEY", "OTHER_API_KEY"):
-        monkeypatch.setenv(name, "secret")
-    with LocalEngine(tools=str(tools_file)) as engine, Caller.on(engine) as caller:
-        assert _result(caller, "/tool environment")["output"] == "OTHER_API_KEY"
-
-
-def test_closing_the_engine_leaves_no_process_behind(tools_file: Path, tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
-    with LocalEngine(tools=str(tools_file)) as engine, Caller.on(engine) as caller:
-        caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}'))
-        eventually(lambda: len(_alive(pids)) == 2)
-    # Killed they are, but what a tool has started is nobody's child here, and dies in its own time.
-    eventually(lambda: not _alive(pids), 10)
-    assert subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, check=False).stdout == b""
-
-
-def test_killing_the_engine_leaves_no_process_behind(
-    process: Callable[..., Process], tools_file: Path, tmp_path: Path
-) -> None:
-    pids = tmp_path / "pids"
-    engine = process("--tools", str(tools_file)).ready()
-    with Caller.on(engine) as caller:
-        caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}'))
-        eventually(lambda: len(_alive(pids)) == 2)
-        engine.kill()
-        eventually(lambda: not _alive(pids))
-
-
-def test_only_so_many_processes_run_at_once(tools_file: Path, tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
-    limits = Limits(tool_processes=2)
-    with LocalEngine(tools=str(tools_file), limits=limits) as engine, Caller.on(engine) as caller:
-        caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}\n' * 4))
-        eventually(lambda: len(_alive(pids)) == 4)  # two tools, and a child of each
-        with Caller.on(engine) as other:
-            other.say(frames.post_message(other.session_id, '/tool good {"text": "hello"}'))
-            other.until(lambda frame: content_of(frame).get("type") == "tool_call")
-            assert len(pids.read_text().split()) == 4
-            caller.say(frames.terminate_session(caller.session_id))
-            other.until_status("Idle")
-            assert "good gave: hello" in answer_of(other.heard)
-    assert len(pids.read_text().split()) == 4
-
-
-def test_an_idle_worker_that_has_died_is_replaced(isolated: LocalEngine) -> None:
-    with Caller.on(isolated) as caller:
-        pid = int(_result(caller, '/tool good {"text": "hello"}')["output"].split()[1])
-        os.kill(pid, signal.SIGKILL)
-        eventually(lambda: not is_running(pid))
-        assert _result(caller, '/tool good {"text": "again"}')["status"] == "complete"
-
-
-def test_a_tools_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_a_tool_that_the_engine_cannot_run_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "tools.py"
-    for source, told in (("x = 1", "declares no tool"), ("1 / 0", "ZeroDivisionError"), ("def", "SyntaxError")):
-        path.write_text(source)
-        with pytest.raises(EngineError, match=told):
-            LocalEngine(tools=str(path))
-    with pytest.raises(EngineError, match="nowhere"):
-        LocalEngine(tools=str(tmp_path / "nowhere.py"))
-
-
-def test_turns_have_a_time_limit() -> None:
-    go = threading.Event()
-
-    @tool
-    def slow() -> None:
-        """Wait."""
-        go.wait(30)
-
-    with LocalEngine(tools=[slow], limits=Limits(turn_seconds=2.0)) as engine, Caller.on(engine) as caller:
-        begun = time.monotonic()
-        heard = caller.ask("/tool slow")
-        assert time.monotonic() - begun < 10
-        assert "its 2 s are over" in content_of(heard[-2])["error"]
-        assert "quotes" in answer_of(caller.ask("and now?"))
-        go.set()
+    path.write_text("from sessionlib.engine import tool\n\n@tool\ndef fine() -> None:\n    'Do nothing.'\n")
+    with LocalEngine(tools=str(path)) as engine, Caller.on(engine) as caller:
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
+        assert results(caller.ask("/tool fine")) == [("error", "the engine could not run this tool; its log says why")]
+        monkeypatch.undo()
+        assert results(caller.ask("/tool fine")) == [("complete", None)]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Optional
 
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from sessionlib.engine import LocalEngine, tool
 from sessionlib.engine.sessions.cancellation import Stop
@@ -301,3 +303,114 @@ def test_a_tools_file_that_is_loaded_again_keeps_its_gates(tmp_path: Path) -> No
     )
     for _ in range(2):
         assert [declared.approval for declared in load_tools(str(path))] == ["requires_approval"]
+
+
+# ---- declaring -----------------------------------------------------------------------------
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Box(BaseModel):
+    size: int
+    label: str = ""
+
+
+def paint(
+    box: Box,
+    colour: Colour = Colour.RED,
+    mode: Literal["fast", "slow"] = "fast",
+    layers: Optional[list[int]] = None,
+    schema: str = "plain",
+    _hidden: bool = False,
+) -> str:
+    """Paint a box.
+
+    Takes its time.
+
+    Args:
+        box: What to paint.
+        colour (Colour): In which colour,
+            of the two there are.
+        mode: How.
+
+    Returns:
+        What was done.
+    """
+    return f"{box.size} {colour.value} {mode} {layers} {schema} {_hidden}"
+
+
+def test_the_schema_comes_from_hints_and_docstring() -> None:
+    declared = tool(paint)
+    assert (declared.name, declared.approval) == ("paint", "auto_run")
+    assert declared.description == "Paint a box.\n\nTakes its time."
+    properties = declared.schema["properties"]
+    assert list(properties) == ["box", "colour", "mode", "layers", "schema", "_hidden"]
+    assert properties["box"]["description"] == "What to paint."
+    assert properties["colour"]["description"] == "In which colour, of the two there are."
+    assert properties["mode"]["enum"] == ["fast", "slow"]
+    assert declared.schema["required"] == ["box"]
+    assert "title" not in str(declared.schema)
+
+
+def test_arguments_become_what_the_function_takes() -> None:
+    values = tool(paint).validate({"box": {"size": 2}, "colour": "blue", "layers": [1], "_hidden": True})
+    assert paint(**values) == "2 blue fast [1] plain True"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({}, "box: "),
+        ({"box": {"size": "x"}}, "box.size: "),
+        ({"box": {"size": 1}, "colour": "green"}, "colour: "),
+        ({"box": {"size": 1}, "more": 1}, "more: "),
+    ],
+)
+def test_arguments_that_do_not_fit_are_named(arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises(InvalidArgumentsError, match=told):
+        tool(paint).validate(arguments)
+
+
+def test_a_tool_is_still_the_function() -> None:
+    @tool(approval="requires_approval", name="other", timeout=3)
+    def double(n: int) -> int:
+        """Double it."""
+        return 2 * n
+
+    assert double(4) == 8
+    assert (double.name, double.timeout, double.__name__, double.__doc__) == ("other", 3, "double", "Double it.")
+    assert repr(double) == "<tool other, requires_approval>"
+
+
+def test_functions_that_cannot_be_tools_are_refused_at_once() -> None:
+    def unhinted(x) -> None: ...  # type: ignore[no-untyped-def]
+
+    def starred(*args: int) -> None: ...
+
+    def positional(x: int, /) -> None: ...
+
+    def strange(x: threading.Thread) -> None: ...
+
+    for function, told in ((unhinted, "type hint"), (starred, "by name"), (positional, "by name"), (strange, "JSON")):
+        with pytest.raises(TypeError, match=told):
+            tool(function)
+    with pytest.raises(TypeError, match="plain function"):
+        tool(_coroutine_function())
+    for options in ({"approval": "sometimes"}, {"name": "with space"}, {"timeout": 0}):
+        with pytest.raises(ValueError, match=r"tool|name"):
+            tool(**options)(positional_free)
+    with pytest.raises(ValueError, match="two tools"):
+        LocalEngine(tools=[positional_free, tool(positional_free)])
+
+
+def positional_free() -> None:
+    """Nothing."""
+
+
+def _coroutine_function() -> Callable[[], Any]:
+    namespace: dict[str, Any] = {}
+    exec("async def coroutine(): pass", namespace)
+    return namespace["coroutine"]  # type: ignore[no-any-return]

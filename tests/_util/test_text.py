@@ -81,7 +81,8 @@ def test_letters_that_imitate_others_are_marked() -> None:
 
 @given(TEXTS)
 def test_a_width_is_never_too_small(text: str) -> None:
-    wcwidth = pytest.importorskip("wcwidth")
+    import wcwidth
+
     shown = printable(text)
     assert cell_width(shown) >= wcwidth.wcswidth(shown)
 

@@ -1,0 +1,380 @@
+"""Answers: at most one for each request, recorded, remembered and sent again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from sessionlib import (
+    ApprovalAlreadyAnsweredError,
+    ApprovalRequest,
+    ApprovalRequiredError,
+    ApprovalResponse,
+    Session,
+    SessionDisconnectedError,
+    SessionError,
+    SessionEvent,
+)
+from sessionlib.protocol import frames
+from sessionlib.testing import FaultProxy
+from tests.support.approvals import Type, await_log, request_in, rest_of_turn, settle
+from tests.support.script_engine import Connection, Received, ScriptEngine
+from tests.support.secrets import LogWatch
+from tests.support.shop import Shop, order
+from tests.support.toolbox import Toolbox, asking, connect, say, status
+from tests.support.waiting import eventually
+
+# ---- at most once --------------------------------------------------------------------------
+
+
+def race(sessions: list[Session], event: SessionEvent, threads: int) -> list[bool]:
+    """Answers a request from many threads at once, half of them yes, half no; gives what won here."""
+    barrier = threading.Barrier(threads)
+
+    def answer(number: int) -> bool | None:
+        barrier.wait(10)
+        try:
+            sessions[number % len(sessions)].respond(event, approved=number % 2 == 0)
+        except ApprovalAlreadyAnsweredError:
+            return None
+        return number % 2 == 0
+
+    with ThreadPoolExecutor(threads) as pool:
+        return [won for won in pool.map(answer, range(threads)) if won is not None]
+
+
+@pytest.mark.slow
+def test_the_first_of_50_threads_wins_20_times(shop: Shop, session: Session) -> None:
+    approved = 0
+    for number in range(20):
+        (won,) = race([session], request_in(session, order(number)), 50)
+        rest_of_turn(session)
+        approved += won
+        assert session.approvals[-1].approved is won
+        assert len(shop.ran) == approved
+
+
+@pytest.mark.slow
+def test_the_first_of_five_clients_wins_20_times(shop: Shop, session: Session) -> None:
+    others = [shop.join(session).connect() for _ in range(4)]
+    for number in range(20):
+        ran = len(shop.ran)
+        won = race([session, *others], request_in(session, order(number)), 50)
+        rest_of_turn(session)
+        assert 1 <= len(won) <= 5
+        assert len(shop.ran) - ran in (0, 1)
+        if len(shop.ran) == ran:
+            assert False in won
+    for other in others:
+        other.disconnect()
+    with pytest.raises(ApprovalAlreadyAnsweredError):
+        session.respond(session.approvals[-1].event, approved=True)
+
+
+def test_the_second_answer_is_told_which_one_stands(session: Session) -> None:
+    event = request_in(session)
+    session.respond(event, approved=False, deny_reason="no")
+    for answer in (True, False):
+        with pytest.raises(ApprovalAlreadyAnsweredError, match="was denied before, by respond; that") as caught:
+            session.respond(event, approved=answer)
+        assert (caught.value.event, caught.value.approved) == (event, False)
+    rest_of_turn(session)
+
+
+def test_a_handler_may_be_overtaken(shop: Shop, session: Session) -> None:
+    asked = threading.Event()
+
+    def slow(request: ApprovalRequest) -> bool:
+        asked.set()
+        assert eventually(lambda: not request.is_open)
+        return True
+
+    with session.listen(event_types=[Type.APPROVAL_REQUEST], timeout=5) as listener, ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(session.ask, order(7), on_approval=slow, timeout=5)
+        asked.wait(5)
+        session.respond(next(listener), approved=False)
+        assert "was denied" in reply.result().text
+    assert (shop.ran, session.approvals[0].by) == ([], "respond")
+
+
+def test_a_request_that_arrives_twice_is_asked_once(engine: ScriptEngine) -> None:
+    asked: list[str | None] = []
+
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        ack = frames.ack("post_message", "s1")
+        if isinstance(frame["content"], str):
+            conn.send_many([ack, status("Processing"), asking("r1"), asking("r1"), asking("r1")])
+        else:
+            conn.send_many([ack, asking("r1"), say("done"), status("Idle")])
+
+    with connect(engine) as session:
+        session.on_approval(lambda request: asked.append(request.message_id) or True)
+        assert session.ask("run", timeout=5).text == "done"
+    with connect(engine) as session:
+        session.on_approval(lambda request: asked.append(request.message_id) or True)
+        session.send("run")
+        rest_of_turn(session)
+        settle(session)
+    assert asked == ["r1", "r1"]
+
+
+def test_a_request_without_an_answer_comes_again_with_the_link(engine: ScriptEngine) -> None:
+    toolbox = Toolbox(engine)
+    asked: list[str | None] = []
+    with (
+        FaultProxy("127.0.0.1", engine.port) as proxy,
+        connect(engine, reconnect=True, reconnect_delay=0.05, base_url=proxy.base_url) as session,
+    ):
+
+        def cut_first(request: ApprovalRequest) -> bool:
+            asked.append(request.message_id)
+            proxy.cut()
+            return True
+
+        session.on_approval(cut_first)
+        again = [frames.ack("connect_session", "s1"), asking("r1")]
+        engine.on("connect_session", lambda conn, frame: conn.send_many(again))
+        assert session.ask("run refund", timeout=10).text == "done"
+    assert asked == ["r1"]
+    assert toolbox.ran == {"refund": 1}
+
+
+# ---- what is remembered --------------------------------------------------------------------
+
+
+def remembering(asked: list[str], remember: Any, approved: bool = True) -> Callable[[ApprovalRequest], object]:
+    def decide(request: ApprovalRequest) -> ApprovalResponse:
+        asked.append(request.tool_name)
+        return ApprovalResponse(approved, remember=remember)
+
+    return decide
+
+
+def test_an_answer_may_be_remembered_for_the_turn(engine: ScriptEngine) -> None:
+    toolbox, asked = Toolbox(engine), list[str]()
+    with connect(engine) as session:
+        session.on_approval(remembering(asked, "turn"))
+        session.ask("run refund refund search refund", timeout=5)
+        assert asked == ["refund", "search"]
+        session.ask("run refund", timeout=5)
+        assert asked == ["refund", "search", "refund"]
+        assert [record.by for record in session.approvals][1] == "remembered"
+    assert toolbox.ran == {"refund": 4, "search": 1}
+
+
+def test_a_turn_that_nobody_attends_remembers_no_longer(engine: ScriptEngine) -> None:
+    toolbox, asked = Toolbox(engine), list[str]()
+    with connect(engine) as session:
+        session.on_approval(remembering(asked, "turn"))
+        for number in (1, 2, 3):
+            session.send("run refund refund")
+            rest_of_turn(session)
+            assert asked == ["refund"] * number
+    assert toolbox.ran == {"refund": 6}
+
+
+def test_an_answer_may_be_remembered_for_the_session(shop: Shop, session: Session) -> None:
+    asked: list[str] = []
+    session.on_approval(remembering(asked, "session"))
+    for number in range(3):
+        session.ask(order(number), timeout=5)
+    session.send(order(3))
+    rest_of_turn(session)
+    assert asked == ["refund"]
+    assert len(shop.ran) == 4
+    session.ask('/tool search_web {"query": "x"}', timeout=5)
+    assert asked == ["refund", "search_web"]
+
+
+def test_a_denial_may_be_remembered_too(shop: Shop, session: Session) -> None:
+    asked: list[str] = []
+    session.on_approval(remembering(asked, "session", approved=False))
+    for number in range(3):
+        assert "denied" in session.ask(order(number), timeout=5).text
+    assert (asked, shop.ran) == (["refund"], [])
+
+
+def test_arguments_are_not_remembered(shop: Shop, session: Session) -> None:
+    def once(request: ApprovalRequest) -> None:
+        request.approve({"amount": 9}, remember="session")
+
+    undo = session.on_approval(once)
+    session.ask(order(7), timeout=5)
+    undo()
+    # Nor is the handler needed any more.
+    session.ask(order(8), timeout=5)
+    session.send(order(9))
+    rest_of_turn(session)
+    assert shop.ran == [("refund", 7, 9.0), ("refund", 8, 1.0), ("refund", 9, 1.0)]
+
+
+def test_nothing_is_remembered_across_sessions(shop: Shop) -> None:
+    asked: list[str] = []
+    for _ in range(2):
+        with shop.session() as session:
+            session.on_approval(remembering(asked, "session"))
+            session.ask(order(7), timeout=5)
+    assert asked == ["refund", "refund"]
+
+
+def test_an_answer_for_a_nameless_tool_stands_for_itself_alone(engine: ScriptEngine) -> None:
+    asked: list[str] = []
+    with connect(engine) as session:
+        session.on_approval(remembering(asked, "session"))
+        engine.push_many([status("Processing"), asking("r1", None), asking("r2", None)])
+        assert eventually(lambda: len(asked) == 2)
+    assert asked == ["", ""]
+
+
+# ---- the record ----------------------------------------------------------------------------
+
+
+def test_the_record_tells_what_was_asked_and_who_answered_what_and_when(shop: Shop, session: Session) -> None:
+    began = datetime.now(timezone.utc)
+
+    def by_request(request: ApprovalRequest) -> None:
+        request.deny("not so fast")
+
+    session.ask(order(7), on_approval=by_request, timeout=5)
+    session.ask(order(8), on_approval=lambda r: ApprovalResponse(True, confirm={"amount": 2}), timeout=5)
+    open_one = request_in(session, order(9))
+    settle(session)
+    first, second, third = session.approvals
+    assert (first.tool_name, first.approved, first.deny_reason) == ("refund", False, "not so fast")
+    assert first.by is not None
+    assert first.by.endswith("by_request")
+    assert (second.approved, second.confirm, second.deny_reason) == (True, {"amount": 2}, None)
+    assert second.answered_at is not None
+    assert began <= second.asked_at <= second.answered_at <= datetime.now(timezone.utc)
+    assert (third.event, third.is_open) == (open_one, True)
+    assert (third.approved, third.answered_at, third.by) == (None, None, None)
+    session.respond(open_one, approved=False)
+    assert third.is_open, "what was given is not changed under the reader's eyes"
+    assert session.approvals[2].by == "respond"
+    rest_of_turn(session)
+
+
+def test_an_answer_that_could_not_be_sent_is_not_in_the_record(engine: ScriptEngine) -> None:
+    session = connect(engine)
+    engine.push_many([status("Processing"), asking("r1")])
+    settle(session)
+    (record,) = session.approvals
+    request = ApprovalRequest(record.event, session)
+    session.disconnect()
+    with pytest.raises(SessionDisconnectedError):
+        request.approve({"a": 1})
+    assert session.approvals == [record]
+    assert request.is_open
+
+
+def test_answering_asks_for_sense(session: Session) -> None:
+    event = request_in(session)
+    with pytest.raises(TypeError, match="needs approved"):
+        session.respond(event)
+    with pytest.raises(TypeError, match="only an APPROVAL_REQUEST"):
+        session.respond(SessionEvent(Type.MESSAGE_DELTA, event.session_id), approved=True)
+    with pytest.raises(TypeError, match="SessionEvent, not str"):
+        session.respond("yes", approved=True)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        session.respond_approval(event, approved=1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        session.respond(event, approved=True, confirm={"a": object()})
+    with pytest.raises(ValueError, match="cannot be answered in"):
+        session.respond(SessionEvent(Type.APPROVAL_REQUEST, "other", event.message_id), approved=True)
+    session.respond_approval(event, approved=False, deny_reason="no")
+    assert "was denied: no" in str(rest_of_turn(session)[-2].text)
+
+
+# ---- answers that the engine does not take -------------------------------------------------
+
+
+def test_arguments_that_do_not_fit_are_told_and_can_be_mended(shop: Shop, session: Session) -> None:
+    wrong = ApprovalResponse(True, confirm={"order": "seven"})
+    with pytest.raises(ApprovalRequiredError, match="the engine refused the answer") as caught:
+        session.ask(order(7), on_approval=lambda request: wrong, timeout=5)
+    assert caught.value.request is not None
+    assert caught.value.request.is_open
+    caught.value.request.approve({"order": 8})
+    assert caught.value.turn is not None
+    assert "refunded 8" in caught.value.turn.result(5).text
+    assert shop.ran == [("refund", 8, 1.0)]
+
+
+def test_a_refused_answer_of_the_dispatchers_is_kept_for_the_next_call(
+    shop: Shop, session: Session, log_watch: LogWatch
+) -> None:
+    undo = session.on_approval(lambda request: ApprovalResponse(True, confirm={"order": "seven"}))
+    event = request_in(session)
+    await_log(log_watch, "the engine refused an answer")
+    undo()
+    assert session.approvals[0].is_open
+    with pytest.raises(SessionError, match="refused the answer about refund"):
+        session.get_messages()
+    session.respond(event, approved=True)
+    rest_of_turn(session)
+    assert shop.ran == [("refund", 7, 1.0)]
+
+
+def test_an_answer_that_came_too_late_does_not_stop_the_turn(shop: Shop, session: Session) -> None:
+    with shop.join(session) as other:
+
+        def overtaken(request: ApprovalRequest) -> bool:
+            other.respond(request.event, approved=False, deny_reason="the other said no")
+            settle(other)
+            return True
+
+        assert "the other said no" in session.ask(order(7), on_approval=overtaken, timeout=5).text
+        assert shop.ran == []
+        settle(session)
+        (record,) = session.approvals
+        assert (record.approved, record.by) == (False, "another client")
+
+
+def test_an_approval_after_the_turn_has_ended_runs_nothing(engine: ScriptEngine) -> None:
+    toolbox = Toolbox(engine)
+    with connect(engine) as session:
+        event = SessionEvent(Type.APPROVAL_REQUEST, "s1", "r99", {"tool_name": "refund"})
+        session.respond(event, approved=True)
+        settle(session)
+        assert not toolbox.ran
+        (record,) = session.approvals
+        assert (record.approved, record.by) == (False, "expired")
+
+
+@pytest.mark.parametrize("when", ["terminated", "disconnected"])
+def test_an_approval_after_the_session_has_ended_runs_nothing(shop: Shop, when: str) -> None:
+    with shop.session() as session:
+        event = request_in(session)
+        session.terminate() if when == "terminated" else session.disconnect()
+        with pytest.raises(SessionError):
+            session.respond(event, approved=True)
+    time.sleep(0.05)
+    assert shop.ran == []
+
+
+def test_a_decision_is_bound_to_the_arguments_that_were_shown(shop: Shop, session: Session) -> None:
+    def change_what_was_shown(request: ApprovalRequest) -> bool:
+        request.arguments["order"] = 99
+        request.event.data["arguments"]["order"] = 98
+        return True
+
+    session.ask(order(7), on_approval=change_what_was_shown, timeout=5)
+    assert shop.ran == [("refund", 7, 1.0)]
+
+
+# ---- what is logged ------------------------------------------------------------------------
+
+
+def test_arguments_and_reasons_are_not_logged(shop: Shop, session: Session, log_watch: LogWatch) -> None:
+    secret = "a text that belongs to the user"
+    session.on_approval(lambda request: ApprovalResponse(False, deny_reason=secret))
+    session.ask(f'/tool delete_file {{"name": "{secret}"}}', timeout=5)
+    assert any("delete_file was denied by" in line for line in log_watch.lines)
+    assert not [line for line in log_watch.lines if secret in line and "sessionlib " in line.split("[")[0] + " "]

@@ -1,0 +1,289 @@
+"""Handlers: which of them is asked, and that one that fails or takes too long denies."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from sessionlib import (
+    ApprovalAlreadyAnsweredError,
+    ApprovalRequest,
+    ApprovalRequiredError,
+    Session,
+    SessionDisconnectedError,
+    SessionTimeoutError,
+    approve_all,
+    deny_all,
+)
+from sessionlib.protocol import frames
+from tests.support.approvals import REFUNDED, Oops, Type, await_failure, await_log, request_in, rest_of_turn, settle
+from tests.support.script_engine import ScriptEngine
+from tests.support.secrets import LogWatch
+from tests.support.shop import Shop, order
+from tests.support.toolbox import Toolbox, asking, connect, status
+from tests.support.waiting import eventually
+
+# ---- it fails closed -----------------------------------------------------------------------
+
+
+def fail(request: ApprovalRequest) -> bool:
+    raise Oops("my fault")
+
+
+def test_a_handler_that_raises_denies_and_ask_raises_it(shop: Shop, session: Session) -> None:
+    for number in range(20):
+        with pytest.raises(Oops, match="my fault"):
+            session.ask(order(number), on_approval=fail, timeout=5)
+        assert "was denied: the approval handler failed: Oops" in str(rest_of_turn(session)[-2].text)
+    assert shop.ran == []
+    assert session.ask("Hi", timeout=5).text.endswith('You said: "Hi"')
+
+
+def test_what_a_handler_says_about_its_failure_stays_here(shop: Shop, session: Session) -> None:
+    with pytest.raises(Oops):
+        session.ask(order(7), on_approval=fail, timeout=5)
+    rest_of_turn(session)
+    assert not [message for message in session.get_messages() if "my fault" in str(message.raw)]
+
+
+def test_a_handler_that_raises_in_a_stream_raises_there(shop: Shop, session: Session) -> None:
+    stream = session.stream(order(7), on_approval=fail, timeout=5)
+    with pytest.raises(Oops):
+        list(stream)
+    # The caller has the turn, so it may go on.
+    assert "was denied" in stream.result().text
+    assert shop.ran == []
+
+
+def test_a_failure_on_the_dispatcher_is_kept_for_the_next_call(
+    shop: Shop, session: Session, log_watch: LogWatch
+) -> None:
+    session.on_approval(fail)
+    session.send(order(7))
+    rest_of_turn(session)
+    await_log(log_watch, "a handler failed: Oops")
+    await_failure(session)
+    with pytest.raises(Oops, match="my fault"):
+        session.send("Hi")
+    assert len(session.get_messages()) > 0
+    assert shop.ran == []
+
+
+def test_a_failure_kept_does_not_keep_other_requests_from_their_answers(shop: Shop, session: Session) -> None:
+    session.on_approval(fail, tool="delete_*")
+    session.on_approval(approve_all)
+    session.send('/tool delete_file {"name": "x"}\n' + order(7))
+    rest_of_turn(session)
+    assert shop.ran == [("refund", 7, 1.0)]
+    with pytest.raises(Oops):
+        session.get_messages()
+
+
+def test_a_failure_kept_is_not_raised_into_another_handler(shop: Shop, session: Session) -> None:
+    def careful(request: ApprovalRequest) -> bool:
+        return len(request.session.get_messages(timeout=5)) > 0
+
+    session.on_approval(fail, tool="delete_*")
+    session.on_approval(careful)
+    session.send('/tool delete_file {"name": "x"}\n' + order(7))
+    rest_of_turn(session)
+    assert shop.ran == [("refund", 7, 1.0)]
+    with pytest.raises(Oops):
+        session.get_messages()
+
+
+@pytest.mark.parametrize("way_out", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_a_handler_that_leaves_its_thread_does_not_end_it(
+    shop: Shop, session: Session, log_watch: LogWatch, way_out: Any
+) -> None:
+    def leave(request: ApprovalRequest) -> bool:
+        raise way_out
+
+    undo = session.on_approval(leave)
+    session.send(order(7))
+    rest_of_turn(session)
+    await_log(log_watch, "a handler failed")
+    await_failure(session)
+    with pytest.raises(way_out):
+        session.get_messages()
+    undo()
+    session.on_approval(approve_all)
+    session.send(order(8))
+    rest_of_turn(session)
+    assert shop.ran == [("refund", 8, 1.0)]
+
+
+def test_ctrl_c_in_a_handler_is_no_consent(shop: Shop, session: Session) -> None:
+    def interrupted(request: ApprovalRequest) -> bool:
+        signal.raise_signal(signal.SIGINT)
+        return True
+
+    with pytest.raises(KeyboardInterrupt):
+        session.ask(order(7), on_approval=interrupted, timeout=5)
+    assert "failed: KeyboardInterrupt" in str(rest_of_turn(session)[-2].text)
+    assert shop.ran == []
+
+
+def test_a_handler_that_takes_too_long_denies(shop: Shop, session: Session) -> None:
+    release = threading.Event()
+    session.on_approval(lambda request: release.wait(10), timeout=0.2)
+    with ThreadPoolExecutor(1) as pool, session.listen(event_types=[Type.MESSAGE_COMPLETE], timeout=5) as listener:
+        asked = pool.submit(session.ask, order(7), timeout=20)
+        # The model hears it while the handler still blocks.
+        assert "was denied: no decision within 0.2 s" in str(next(listener).text)
+        release.set()
+        with pytest.raises(SessionTimeoutError, match=r"took longer than 0\.2 s for refund; the request was denied"):
+            asked.result(5)
+    assert shop.ran == []
+    assert session.approvals[0].by == "timeout"
+
+
+def test_after_its_time_a_handler_cannot_approve(shop: Shop, session: Session, log_watch: LogWatch) -> None:
+    errors: list[Exception] = []
+
+    def late(request: ApprovalRequest) -> None:
+        assert eventually(lambda: not request.is_open)
+        try:
+            request.approve()
+        except ApprovalAlreadyAnsweredError as error:
+            errors.append(error)
+
+    session.on_approval(late, timeout=0.1)
+    session.send(order(7))
+    rest_of_turn(session)
+    await_log(log_watch, "a handler failed: SessionTimeoutError")
+    await_failure(session)
+    assert len(errors) == 1
+    with pytest.raises(SessionTimeoutError):
+        session.get_messages()
+    assert shop.ran == []
+
+
+def test_a_handler_within_its_time_is_heard(shop: Shop, session: Session) -> None:
+    session.on_approval(lambda request: time.sleep(0.05) or True, timeout=10)
+    assert session.ask(order(7), timeout=5).text == REFUNDED
+    assert not [thread for thread in threading.enumerate() if "approval" in thread.name]
+
+
+def test_a_denial_that_cannot_be_sent_is_none_that_can_be_taken_back(engine: ScriptEngine) -> None:
+    toolbox = Toolbox(engine)
+    session = connect(engine)
+
+    def slow(request: ApprovalRequest) -> bool:
+        engine.drop_all()
+        time.sleep(0.4)
+        return True
+
+    session.on_approval(slow, timeout=0.2)
+    with pytest.raises((SessionTimeoutError, SessionDisconnectedError)):
+        session.ask("run refund", timeout=5)
+    assert not toolbox.ran
+    session.disconnect()
+
+
+# ---- who is asked --------------------------------------------------------------------------
+
+
+def test_a_handler_may_be_for_one_tool_or_a_pattern(session: Session) -> None:
+    asked: list[str] = []
+
+    def note(name: str) -> Callable[[ApprovalRequest], None]:
+        return lambda request: asked.append(f"{name}: {request.tool_name}")
+
+    session.on_approval(note("one"), tool="refund")
+    session.on_approval(note("pattern"), tool="delete_*")
+    session.on_approval(note("all"))
+    session.on_approval(deny_all)
+    session.ask(order(7) + '\n/tool delete_file {"name": "x"}\n/tool search_web {"query": "x"}', timeout=5)
+    assert asked == [
+        "one: refund",
+        "all: refund",
+        "pattern: delete_file",
+        "all: delete_file",
+        "all: search_web",
+    ]
+
+
+def test_unregistering_takes_one_handler_away(session: Session) -> None:
+    asked: list[int] = []
+    undo = [session.on_approval(lambda request, n=n: asked.append(n)) for n in range(3)]
+    undo[1]()
+    undo[1]()
+    session.on_approval(approve_all)
+    session.ask(order(7), timeout=5)
+    assert asked == [0, 2]
+
+
+def test_the_same_handler_twice_is_unregistered_once_at_a_time(session: Session) -> None:
+    asked: list[int] = []
+
+    def note(request: ApprovalRequest) -> None:
+        asked.append(1)
+
+    first, _ = session.on_approval(note), session.on_approval(note)
+    first()
+    first()
+    session.on_approval(approve_all)
+    session.ask(order(7), timeout=5)
+    assert asked == [1]
+
+
+def test_decorators(session: Session) -> None:
+    asked: list[str] = []
+
+    @session.on_approval
+    def bare(request: ApprovalRequest) -> None:
+        asked.append("bare")
+
+    @session.on_approval(tool="refund", timeout=5)
+    def with_arguments(request: ApprovalRequest) -> bool:
+        asked.append("with arguments")
+        return True
+
+    session.ask(order(7), timeout=5)
+    bare()
+    session.ask(order(8), timeout=5)
+    with_arguments()
+    with pytest.raises(ApprovalRequiredError):
+        session.ask(order(9), timeout=5)
+    assert asked == ["bare", "with arguments", "with arguments"]
+
+
+def test_handlers_are_checked_when_they_are_registered(session: Session) -> None:
+    with pytest.raises(TypeError, match="callable, not bool"):
+        session.on_approval(True)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="pattern, not int"):
+        session.on_approval(approve_all, tool=7)  # type: ignore[arg-type]
+    for timeout in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="above 0"):
+            session.on_approval(approve_all, timeout=timeout)
+    with pytest.raises(TypeError, match="callable, not str"):
+        session.on_reauth("me")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="callable, not str"):
+        session.ask("Hi", on_approval="me", timeout=5)  # type: ignore[arg-type]
+
+
+def test_a_handler_sees_to_what_was_open_when_it_was_registered(shop: Shop, session: Session) -> None:
+    request_in(session)
+    session.on_approval(lambda request: None)
+    session.on_approval(approve_all)
+    rest_of_turn(session)
+    assert shop.ran == [("refund", 7, 1.0)]
+
+
+def test_a_handler_is_not_asked_about_what_is_past(engine: ScriptEngine) -> None:
+    engine.on("post_message", lambda c, f: c.send_many([frames.ack("post_message", "s1"), status("Processing")]))
+    asked: list[object] = []
+    with connect(engine) as session:
+        session.send("run")
+        settle(session)
+        engine.push_many([asking("r1"), status("Idle"), status("Processing"), asking("r2")])
+        settle(session)
+        session.on_approval(lambda request: asked.append(request.message_id))
+        assert eventually(lambda: asked == ["r2"])

@@ -1,0 +1,126 @@
+"""A request: what it shows, and what a handler may return."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sessionlib import ApprovalRequest, ApprovalResponse, Session, SessionEvent
+from tests.support.approvals import REFUNDED, Type, request_in, rest_of_turn
+from tests.support.script_engine import ScriptEngine
+from tests.support.shop import Shop, order
+from tests.support.toolbox import connect
+
+# ---- what a request shows ------------------------------------------------------------------
+
+
+def test_a_request_shows_what_is_asked(session: Session) -> None:
+    seen: list[ApprovalRequest] = []
+    session.on_approval(lambda request: seen.append(request) or False)
+    session.ask('/tool refund {"order": 7, "amount": 2.5}', timeout=5)
+    (request,) = seen
+    assert (request.tool_name, request.arguments) == ("refund", {"order": 7, "amount": 2.5})
+    assert request.event.type is Type.APPROVAL_REQUEST
+    assert request.message_id == request.event.message_id
+    assert request.session is session
+    assert repr(request) == "<ApprovalRequest for refund(order, amount)>"
+    assert not request.is_open
+
+
+@pytest.mark.parametrize("field", ["arguments", "tool_arguments", "tool_input", "inputs"])
+def test_arguments_are_found_wherever_an_engine_puts_them(engine: ScriptEngine, field: str) -> None:
+    event = SessionEvent(Type.APPROVAL_REQUEST, "s1", "r1", {"tool_name": "refund", field: {"a": 1}})
+    with connect(engine) as session:
+        assert ApprovalRequest(event, session).arguments == {"a": 1}
+
+
+def test_a_request_without_names_is_still_one(engine: ScriptEngine) -> None:
+    with connect(engine) as session:
+        request = ApprovalRequest(SessionEvent(Type.APPROVAL_REQUEST, "s1", None, {"arguments": "?"}), session)
+        assert (request.tool_name, request.arguments, request.message_id) == ("", {}, None)
+        assert "a tool" in repr(request)
+
+
+# ---- what handlers return ------------------------------------------------------------------
+
+
+def test_true_approves(shop: Shop, session: Session) -> None:
+    assert session.ask(order(7), on_approval=lambda request: True, timeout=5).text == REFUNDED
+    assert shop.ran == [("refund", 7, 1.0)]
+
+
+def test_false_denies(shop: Shop, session: Session) -> None:
+    assert "was denied" in session.ask(order(7), on_approval=lambda request: False, timeout=5).text
+    assert shop.ran == []
+
+
+def test_a_response_can_change_arguments(shop: Shop, session: Session) -> None:
+    session.ask(order(7), on_approval=lambda r: ApprovalResponse(True, confirm={"amount": 9.5}), timeout=5)
+    assert shop.ran == [("refund", 7, 9.5)]
+
+
+def test_a_response_can_give_a_reason(shop: Shop, session: Session) -> None:
+    said = session.ask(order(7), on_approval=lambda r: ApprovalResponse(False, deny_reason="not today"), timeout=5)
+    assert "was denied: not today" in said.text
+    assert shop.ran == []
+
+
+def test_a_request_answers_for_itself(shop: Shop, session: Session) -> None:
+    session.ask(order(7), on_approval=lambda request: request.approve({"amount": 3}), timeout=5)
+    said = session.ask(order(8), on_approval=lambda request: request.deny("no"), timeout=5)
+    assert "was denied: no" in said.text
+    assert shop.ran == [("refund", 7, 3.0)]
+
+
+def test_what_a_handler_returns_after_answering_is_ignored(shop: Shop, session: Session) -> None:
+    def both(request: ApprovalRequest) -> bool:
+        request.deny("no")
+        return True
+
+    session.ask(order(7), on_approval=both, timeout=5)
+    assert shop.ran == []
+    assert session.approvals[0].approved is False
+
+
+def test_none_leaves_the_request_to_the_next_handler(session: Session) -> None:
+    asked: list[str] = []
+    for name, decision in (("first", None), ("second", None), ("third", True), ("fourth", False)):
+        session.on_approval(lambda request, name=name, decision=decision: asked.append(name) or decision)
+    assert session.ask(order(7), timeout=5).text == REFUNDED
+    assert asked == ["first", "second", "third"]
+
+
+def test_none_leaves_the_request_to_listeners(shop: Shop, session: Session) -> None:
+    session.on_approval(lambda request: None)
+    session.respond(request_in(session), approved=True)
+    rest_of_turn(session)
+    assert shop.ran == [("refund", 7, 1.0)]
+
+
+NONSENSE = [
+    1,
+    "yes",
+    [],
+    object(),
+    ApprovalResponse("yes"),  # type: ignore[arg-type]
+    ApprovalResponse(None),  # type: ignore[arg-type]
+    ApprovalResponse(True, confirm=["a"]),  # type: ignore[arg-type]
+    ApprovalResponse(True, confirm={"a": object()}),
+]
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=lambda value: type(value).__name__)
+def test_anything_else_is_a_type_error_and_denies(shop: Shop, session: Session, nonsense: Any) -> None:
+    with pytest.raises(TypeError):
+        session.ask(order(7), on_approval=lambda request: nonsense, timeout=5)
+    assert "was denied: the approval handler failed: TypeError" in str(rest_of_turn(session)[-2].text)
+    assert shop.ran == []
+
+
+def test_a_response_that_makes_no_sense_denies(shop: Shop, session: Session) -> None:
+    response = ApprovalResponse(True, remember="for ever")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match='remember takes "turn"'):
+        session.ask(order(7), on_approval=lambda request: response, timeout=5)
+    rest_of_turn(session)
+    assert (shop.ran, session.approvals[0].approved) == ([], False)

@@ -1,0 +1,218 @@
+"""Tools in processes of their own: what they may do, and that none is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sessionlib.engine import EngineError, Limits, LocalEngine
+from sessionlib.protocol import frames
+from tests.support.engine import Caller, Process, answer_of, content_of, eventually
+from tests.support.processes import is_running
+
+FILE = '''
+import os, subprocess, sys, time
+from sessionlib.engine import tool
+
+def _note(path, text):
+    with open(path, "a") as file:
+        file.write(text)
+
+@tool
+def good(text: str) -> str:
+    """Say it back."""
+    print("printed")
+    os.write(1, b"written past Python\\n")
+    return text + " " + str(os.getpid())
+
+@tool
+def raises() -> None:
+    """Raise."""
+    raise ValueError("broken")
+
+@tool
+def odd() -> object:
+    """Give something strange."""
+    return object()
+
+@tool
+def huge() -> str:
+    """Give 100 MB."""
+    return "x" * 100_000_000
+
+@tool
+def leaves() -> None:
+    """End the process."""
+    os._exit(3)
+
+@tool(timeout=3.0)
+def hangs(pids: str, deaf: bool = False) -> None:
+    """Start a child and hang."""
+    if deaf:
+        import signal
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    _note(pids, f"{os.getpid()} {child.pid} ")
+    time.sleep(60)
+
+@tool(timeout=30)
+def waits(pids: str) -> None:
+    """Wait."""
+    child = subprocess.Popen(["sleep", "60"])
+    _note(pids, f"{os.getpid()} {child.pid} ")
+    time.sleep(60)
+
+@tool
+def environment() -> str:
+    """Tell the environment."""
+    return " ".join(sorted(name for name in os.environ if "API_KEY" in name))
+'''
+
+
+@pytest.fixture
+def tools_file(tmp_path: Path) -> Path:
+    path = tmp_path / "tools.py"
+    path.write_text(FILE)
+    return path
+
+
+@pytest.fixture
+def isolated(tools_file: Path) -> Iterator[LocalEngine]:
+    with LocalEngine(tools=str(tools_file), limits=Limits(tool_seconds=20.0)) as engine:
+        yield engine
+
+
+def _alive(pids: Path) -> list[int]:
+    found = [int(pid) for pid in pids.read_text().split()] if pids.exists() else []
+    return [pid for pid in found if is_running(pid)]
+
+
+def _result(caller: Caller, command: str) -> dict[str, Any]:
+    heard = caller.ask(command)
+    return next(content_of(frame) for frame in heard if content_of(frame).get("type") == "tool_result")
+
+
+def test_the_tools_of_a_file_run_in_another_process(isolated: LocalEngine) -> None:
+    with Caller.on(isolated) as caller:
+        first = _result(caller, '/tool good {"text": "hello"}')
+        second = _result(caller, '/tool good {"text": "again"}')
+        text, pid = first["output"].split()
+        assert (text, first["printed"]) == ("hello", "printed\n")
+        assert int(pid) != os.getpid()
+        assert second["output"].split()[1] == pid
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("/tool raises", "ValueError: broken"),
+        ("/tool leaves", "ended its process (status 3)"),
+        ("/tool good {}", "text: "),
+    ],
+)
+def test_what_goes_wrong_there_is_an_error_and_the_next_call_works(
+    isolated: LocalEngine, command: str, told: str
+) -> None:
+    with Caller.on(isolated) as caller:
+        result = _result(caller, command)
+        assert (result["status"], told in result["output"]) == ("error", True)
+        assert _result(caller, '/tool good {"text": "fine"}')["status"] == "complete"
+
+
+def test_a_huge_result_there_is_cut(isolated: LocalEngine) -> None:
+    with Caller.on(isolated) as caller:
+        output = _result(caller, "/tool huge")["output"]
+        assert 64 * 1024 <= len(output) < 65 * 1024
+        assert output.endswith("[cut: 100000000 characters in all]")
+
+
+@pytest.mark.parametrize("deaf", ["false", "true"])
+def test_a_tool_that_hangs_is_ended_with_its_children(isolated: LocalEngine, tmp_path: Path, deaf: str) -> None:
+    pids = tmp_path / "pids"
+    with Caller.on(isolated) as caller:
+        # Its time is for the tool: the worker's start, which can take as long, has none of its own.
+        assert _result(caller, '/tool good {"text": "ready"}')["status"] == "complete"
+        result = _result(caller, f'/tool hangs {{"pids": "{pids}", "deaf": {deaf}}}')
+        assert result["output"] == "tool hangs did not finish within 3 s and was ended"
+        assert len(pids.read_text().split()) == 2
+        eventually(lambda: not _alive(pids))
+        assert _result(caller, '/tool good {"text": "fine"}')["status"] == "complete"
+
+
+def test_terminating_ends_a_tool_with_its_children(isolated: LocalEngine, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    with Caller.on(isolated) as caller:
+        caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}'))
+        eventually(lambda: len(_alive(pids)) == 2)
+        caller.say(frames.terminate_session(caller.session_id))
+        caller.until(lambda frame: frame["type"] == "terminate_session")
+        eventually(lambda: not _alive(pids), 4)
+
+
+def test_the_engines_key_is_not_in_the_tools_environment(tools_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SESSIONLIB_API_KEY", "VECTORSHIFT_API_KEY", "OTHER_API_KEY"):
+        monkeypatch.setenv(name, "secret")
+    with LocalEngine(tools=str(tools_file)) as engine, Caller.on(engine) as caller:
+        assert _result(caller, "/tool environment")["output"] == "OTHER_API_KEY"
+
+
+def test_closing_the_engine_leaves_no_process_behind(tools_file: Path, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    with LocalEngine(tools=str(tools_file)) as engine, Caller.on(engine) as caller:
+        caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}'))
+        eventually(lambda: len(_alive(pids)) == 2)
+    # Killed they are, but what a tool has started is nobody's child here, and dies in its own time.
+    eventually(lambda: not _alive(pids), 10)
+    assert subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, check=False).stdout == b""
+
+
+def test_killing_the_engine_leaves_no_process_behind(
+    process: Callable[..., Process], tools_file: Path, tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    engine = process("--tools", str(tools_file)).ready()
+    with Caller.on(engine) as caller:
+        caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}'))
+        eventually(lambda: len(_alive(pids)) == 2)
+        engine.kill()
+        eventually(lambda: not _alive(pids))
+
+
+def test_only_so_many_processes_run_at_once(tools_file: Path, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    limits = Limits(tool_processes=2)
+    with LocalEngine(tools=str(tools_file), limits=limits) as engine, Caller.on(engine) as caller:
+        caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}\n' * 4))
+        eventually(lambda: len(_alive(pids)) == 4)  # two tools, and a child of each
+        with Caller.on(engine) as other:
+            other.say(frames.post_message(other.session_id, '/tool good {"text": "hello"}'))
+            other.until(lambda frame: content_of(frame).get("type") == "tool_call")
+            assert len(pids.read_text().split()) == 4
+            caller.say(frames.terminate_session(caller.session_id))
+            other.until_status("Idle")
+            assert "good gave: hello" in answer_of(other.heard)
+    assert len(pids.read_text().split()) == 4
+
+
+def test_an_idle_worker_that_has_died_is_replaced(isolated: LocalEngine) -> None:
+    with Caller.on(isolated) as caller:
+        pid = int(_result(caller, '/tool good {"text": "hello"}')["output"].split()[1])
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not is_running(pid))
+        assert _result(caller, '/tool good {"text": "again"}')["status"] == "complete"
+
+
+def test_a_tools_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "tools.py"
+    for source, told in (("x = 1", "declares no tool"), ("1 / 0", "ZeroDivisionError"), ("def", "SyntaxError")):
+        path.write_text(source)
+        with pytest.raises(EngineError, match=told):
+            LocalEngine(tools=str(path))
+    with pytest.raises(EngineError, match="nowhere"):
+        LocalEngine(tools=str(tmp_path / "nowhere.py"))
