@@ -11,6 +11,7 @@ import pytest
 
 from sessionlib import Session, SessionDisconnectedError, SessionEventType, SessionTimeoutError, UnansweredError
 from sessionlib.protocol import frames
+from tests.support.processes import run_script
 from tests.support.script_engine import (
     Connection,
     Received,
@@ -386,3 +387,32 @@ def test_deltas_out_of_order_are_put_in_order_or_reported(engine: ScriptEngine, 
         reply = running.result()
         assert reply.text == text
         assert streamed == text or reply.error == "gap"
+
+
+# ---- interrupts --------------------------------------------------------------------------------
+
+INTERRUPTED = """
+import signal, sys, traceback
+from sessionlib import Session
+
+with Session(session_id="s1", api_key="k", base_url=sys.argv[1]) as session:
+    events = session.listen()
+    running = session.stream("slow")
+    for wait in (lambda: next(events), lambda: next(running), running.result):
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        try:
+            while True:
+                wait()
+        except KeyboardInterrupt:
+            lines = traceback.format_exc().splitlines()
+            assert lines[0].startswith("Traceback"), lines
+            assert "IndexError" not in "".join(lines), lines
+            print("short")
+"""
+
+
+def test_an_interrupted_wait_shows_no_other_error(engine: ScriptEngine) -> None:
+    engine.on("post_message", lambda conn, frame: conn.send(frames.ack("post_message", "s1")))
+    result = run_script(INTERRUPTED, engine.base_url, timeout=30).check()
+    assert result.stdout.split() == ["short"] * 3
