@@ -7,14 +7,20 @@ top. There is no event loop anywhere, so it works in notebooks, scripts and sync
 from __future__ import annotations
 
 import importlib
+import sys
+import types
 import typing
 
 from sessionlib._version import __version__
 from sessionlib.approvals import ApprovalRecord, ApprovalRequest
 from sessionlib.content import ApprovalResponse, UserSessionMessage
 from sessionlib.errors import (
+    APIConnectionError,
     ApiConnectionError,
     ApiError,
+    APIStatusError,
+    ApiStatusError,
+    APITimeoutError,
     ApiTimeoutError,
     ApprovalAlreadyAnsweredError,
     ApprovalRequiredError,
@@ -31,6 +37,8 @@ from sessionlib.errors import (
     MissingExtraError,
     NotFoundError,
     PermissionDeniedError,
+    PipelineRunFailedError,
+    PollTimeoutError,
     RateLimitError,
     ReauthRequiredError,
     SessionConnectionError,
@@ -43,6 +51,10 @@ from sessionlib.errors import (
     TemplateReferenceError,
     UnansweredError,
     UnprocessableEntityError,
+    VectorShiftAPIError,
+    VectorshiftApiError,
+    VectorShiftError,
+    VectorshiftError,
 )
 from sessionlib.events import (
     MessageSender,
@@ -86,17 +98,22 @@ if typing.TYPE_CHECKING:
     from sessionlib.chatbot import Chatbot
     from sessionlib.client import Client
     from sessionlib.config import ApiKey
+    from sessionlib.content import SendManyItem as SendManyItem
     from sessionlib.display.latency import Latencies, Latency, latencies
     from sessionlib.history import History
     from sessionlib.notebook import LiveReply, ask_notebook, load_ipython_extension, unload_ipython_extension
 
 __all__ = [
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
     "Agent",
     "AgentRunResult",
     "AgentTools",
     "AgentType",
     "ApiConnectionError",
     "ApiError",
+    "ApiStatusError",
     "ApiTimeoutError",
     "ApprovalAlreadyAnsweredError",
     "ApprovalRecord",
@@ -136,6 +153,8 @@ __all__ = [
     "NotFoundError",
     "ParticipantStatus",
     "PermissionDeniedError",
+    "PipelineRunFailedError",
+    "PollTimeoutError",
     "RateLimitError",
     "ReauthRequiredError",
     "Reply",
@@ -164,6 +183,10 @@ __all__ = [
     "UnansweredError",
     "UnprocessableEntityError",
     "UserSessionMessage",
+    "VectorShiftAPIError",
+    "VectorShiftError",
+    "VectorshiftApiError",
+    "VectorshiftError",
     "__version__",
     "approval_policy",
     "approve_all",
@@ -184,12 +207,35 @@ _LAZY = {
     "approvals.policies": "approval_policy approve_all approve_tools ask_console deny_all",
     "chatbot": "Chatbot",
     "client": "Client",
+    "content": "SendManyItem",
     "display.latency": "Latencies Latency latencies",
     "history": "History",
     "notebook": "LiveReply ask_notebook load_ipython_extension unload_ipython_extension",
 }
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names.split()}
 _LAZY_MODULES = {"agent", "chatbot", "client", "history", "notebook"}
+
+# Module names of the official SDK (``vectorshift`` 0.1.15) whose contents have another place here.
+_PORTED_MODULES = {
+    "request": {"request_client": "client", "async_request_client": "client", "RequestClient": "client"},
+    "mcp_server": {"McpServer": "agent.models"},
+}
+
+
+class _PortedModule(types.ModuleType):
+    """A module of the official SDK by its name there, with what it has found where it is here."""
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        place = _PORTED_MODULES[self.__name__.rpartition(".")[2]].get(name, "errors")
+        found = getattr(importlib.import_module(f"sessionlib.{place}"), name.removeprefix("async_"))
+        setattr(self, name, found)
+        return typing.cast(object, found)
+
+
+for _name in _PORTED_MODULES:
+    sys.modules[f"{__name__}.{_name}"] = _PortedModule(f"{__name__}.{_name}", "See `sessionlib.errors` and `Client`.")
 
 
 # The key and the HTTP base for all that is given no other: `sessionlib.api_key = "..."`. They are read at
@@ -201,12 +247,13 @@ base_url: str | None
 def __getattr__(name: str) -> object:
     if name in ("api_key", "base_url"):
         return None
-    if name in _LAZY_MODULES:
+    if name in _LAZY_MODULES or name in _PORTED_MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
+    if name in __all__:  # an alias of types has no documentation of its own, and is no part of the surface
+        globals()[name] = value
     return value
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sessionlib.rest.pool import Lines, Pool
 
-__all__ = ["Client", "default_client"]
+__all__ = ["Client", "RequestClient", "default_client", "request_client"]
 
 log = logging.getLogger("sessionlib.rest")
 
@@ -286,6 +286,79 @@ def given_client(client: Client | None, api_key: ApiKey | None) -> Client | None
     if client is not None and api_key is not None:
         raise TypeError("give client or api_key, not both: a client has its key")
     return client if api_key is None else Client(api_key)
+
+
+class RequestClient:
+    """HTTP calls in the form of the official SDK's ``vectorshift.request``; `Client` has more.
+
+    Attributes:
+        api_key: A key for these calls; None takes what `Client` takes without one.
+        base_url: A base URL for these calls; None likewise.
+    """
+
+    def __init__(self) -> None:
+        self.api_key: ApiKey | None = None
+        self.base_url: str | None = None
+
+    def request(
+        self,
+        method: str,
+        endpoint: str,
+        query: Mapping[str, Any] | None = None,
+        json: Any = None,
+        api_key: ApiKey | None = None,
+        files: Iterable[tuple[str, Any]] | None = None,
+        form: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Makes one HTTP call; arguments and errors are as for `Client.request`, but for these.
+
+        Args:
+            method: The HTTP method.
+            endpoint: The path below the base URL.
+            query: Fields of the query.
+            json: The JSON body; with ``files``, fields of the form.
+            api_key: A key for this call.
+            files: Files of a multipart form: ``(field, file)``, an open file or ``(name, content[, type])``.
+            form: Fields of a form, sent instead of ``json``.
+
+        Returns:
+            The JSON value of the response.
+        """
+        uploads = [(field, _upload(file)) for field, file in files or ()]
+        fields = json if uploads and form is None else form
+        body = None if uploads else json
+        return self._client(api_key).request(method, endpoint, query=query, json=body, form=fields, files=uploads)
+
+    def stream_request(
+        self,
+        method: str,
+        endpoint: str,
+        query: Mapping[str, Any] | None = None,
+        json: Any = None,
+        api_key: ApiKey | None = None,
+    ) -> Lines:
+        """Makes one HTTP call and returns the lines of its response; arguments and errors as for `request`."""
+        return self._client(api_key).stream(method, endpoint, query=query, json=json)
+
+    # The names of the SDK's asynchronous client, whose ``await`` is deleted when a script is ported.
+    arequest = request
+    astream_request = stream_request
+
+    def _client(self, api_key: ApiKey | None) -> Client:
+        key = api_key or self.api_key
+        return default_client() if key is None and self.base_url is None else Client(key, self.base_url)
+
+
+request_client = RequestClient()
+"""The `RequestClient` that ``from sessionlib.request import request_client`` imports."""
+
+
+def _upload(file: Any) -> Any:
+    # Where the SDK takes an open file, a client takes its name and content.
+    if isinstance(file, (tuple, list)):
+        name, content, *kind = file
+        return (name, content.read() if hasattr(content, "read") else content, *kind)
+    return (os.path.basename(str(getattr(file, "name", "file"))), file.read())
 
 
 def _rebuild(options: dict[str, Any]) -> Client:

@@ -97,7 +97,7 @@ def encode(content: object, *, mime_type: Optional[str] = None, filename: Option
 
     Args:
         content: Text, a path, bytes, or a file-like object.
-        mime_type: Its MIME type; for a file it is guessed from the name when not given.
+        mime_type: Its MIME type; when not given it is guessed: for a path from the path, for other files from the name.
         filename: The file's name; else the path's name or the object's ``name``, else "file".
 
     Raises:
@@ -110,7 +110,8 @@ def encode(content: object, *, mime_type: Optional[str] = None, filename: Option
         return _file(Bytes(content), filename or DEFAULT_NAME, mime_type)
     if isinstance(content, os.PathLike):
         path = Path(content)
-        return _file(File(path), filename or path.name, mime_type or _guess(filename) or _guess(path.name))
+        # The file keeps its type under another name, as in the official SDK.
+        return _file(File(path), filename or path.name, mime_type or _guess(path.name) or DEFAULT_MIME_TYPE)
     if callable(getattr(content, "read", None)):
         return _file(Stream(content), filename or _name_of(content), mime_type)
     raise TypeError(

@@ -12,7 +12,9 @@
     │   ├── NotFoundError                   404
     │   ├── UnprocessableEntityError        422
     │   ├── RateLimitError                  429
-    │   └── InternalServerError             5xx
+    │   ├── InternalServerError             5xx
+    │   ├── PipelineRunFailedError          never raised here
+    │   └── PollTimeoutError                never raised here; also a TimeoutError
     ├── ApiConnectionError                  no HTTP answer at all
     │   └── ApiTimeoutError
     ├── ConversationalRunActionRequiredError  also a RuntimeError
@@ -35,6 +37,10 @@
 
 Facts are in attributes; a message says what happened, to what, and what to do next. No message
 holds an API key, a header or a response body.
+
+The official SDK's (``vectorshift`` 0.1.15) other names are names of the same classes, so that ported ``except``
+clauses go on working: for `SessionlibError` VectorshiftError and VectorShiftError, for `ApiError` ApiStatusError and
+further spellings of it, and for the connection errors those with API in capitals.
 """
 
 from __future__ import annotations
@@ -49,8 +55,12 @@ if TYPE_CHECKING:
     from sessionlib.turn import Turn
 
 __all__ = [
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
     "ApiConnectionError",
     "ApiError",
+    "ApiStatusError",
     "ApiTimeoutError",
     "ApprovalAlreadyAnsweredError",
     "ApprovalRequiredError",
@@ -67,6 +77,8 @@ __all__ = [
     "MissingExtraError",
     "NotFoundError",
     "PermissionDeniedError",
+    "PipelineRunFailedError",
+    "PollTimeoutError",
     "RateLimitError",
     "ReauthRequiredError",
     "SessionConnectionError",
@@ -79,6 +91,10 @@ __all__ = [
     "TemplateReferenceError",
     "UnansweredError",
     "UnprocessableEntityError",
+    "VectorShiftAPIError",
+    "VectorShiftError",
+    "VectorshiftApiError",
+    "VectorshiftError",
 ]
 
 
@@ -113,6 +129,8 @@ class ApiError(SessionlibError):
         endpoint: The path of the call below the base URL, without a query.
         error_message: The server's message; "" when it sent nothing readable.
         retry_after: Seconds that the server asked to wait, or None.
+        raw_response: The beginning of the response's body, without the API key; "" where there was none, or where a
+            WebSocket handshake was refused. It is part of no message.
     """
 
     def __init__(
@@ -123,12 +141,14 @@ class ApiError(SessionlibError):
         error_message: str = "",
         *,
         retry_after: float | None = None,
+        raw_response: str = "",
     ) -> None:
         self.status_code = status_code
         self.method = method
         self.endpoint = endpoint
         self.error_message = error_message
         self.retry_after = retry_after
+        self.raw_response = raw_response
         super().__init__(self._describe())
 
     def _describe(self) -> str:
@@ -138,7 +158,7 @@ class ApiError(SessionlibError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         details = (self.status_code, self.method, self.endpoint, self.error_message, self.retry_after)
-        return (api_error, (*details, isinstance(self, HandshakeError)))
+        return (api_error, (*details, isinstance(self, HandshakeError), self.raw_response))
 
 
 _HINTS = {
@@ -151,7 +171,7 @@ _HINTS = {
 
 
 class BadRequestError(ApiError):
-    """HTTP 400: the server could not make sense of the request."""
+    """HTTP 400: the server could not interpret the request."""
 
 
 class AuthenticationError(ApiError):
@@ -178,26 +198,66 @@ class InternalServerError(ApiError):
     """HTTP 5xx: the server failed."""
 
 
+class PipelineRunFailedError(ApiError):
+    """A run of a pipeline failed; nothing here runs pipelines, so only code that is ported has a use for it.
+
+    Attributes:
+        task_id: The run.
+        run_error: What went wrong.
+    """
+
+    def __init__(self, task_id: str, error: str = "") -> None:
+        self.task_id = task_id
+        self.run_error = error
+        super().__init__(0, "", "", error, raw_response=error)
+
+    def _describe(self) -> str:
+        return f"pipeline run {self.task_id} failed{f': {self.run_error}' if self.run_error else ''}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (PipelineRunFailedError, (self.task_id, self.run_error))
+
+
+class PollTimeoutError(ApiError, TimeoutError):
+    """A run of a pipeline did not end in time; nothing here runs pipelines, see `PipelineRunFailedError`.
+
+    Attributes:
+        task_id: The run.
+        timeout: Seconds that it was given.
+    """
+
+    def __init__(self, task_id: str, timeout: float) -> None:
+        self.task_id = task_id
+        self.timeout = timeout
+        super().__init__(0, "", "")
+
+    def _describe(self) -> str:
+        return f"pipeline run {self.task_id} did not end within {self.timeout:g} s"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (PollTimeoutError, (self.task_id, self.timeout))
+
+
 class ApiConnectionError(SessionlibError):
-    """No HTTP answer could be had: refused, unreachable, cut, or not HTTP."""
+    """There was no HTTP response: refused, unreachable, disconnected, or not HTTP."""
 
 
 class ApiTimeoutError(ApiConnectionError):
-    """No HTTP answer came in time."""
+    """The HTTP response did not arrive in time."""
 
 
 class ConversationalRunActionRequiredError(SessionlibError, RuntimeError):
     """A one-shot run of a conversational agent waits for an approval that no handler gives.
 
     Attributes:
-        event: The event that asks.
+        event: The request.
         session_id: The session that waits; resume it to answer.
     """
 
     def __init__(self, event: SessionEvent, session_id: str) -> None:
         super().__init__(
             f"the run waits for an answer ({event.type.value}); "
-            f"use agent.resume_session({session_id!r}) to see the request and give it"
+            f"use agent.resume_session({session_id!r}) to see the request and answer it"
         )
         self.event = event
         self.session_id = session_id
@@ -211,7 +271,7 @@ class TemplateReferenceError(SessionlibError, ValueError):
 
 
 class MissingExtraError(SessionlibError, ImportError):
-    """A library is not installed that only some of this package needs.
+    """An optional dependency is not installed.
 
     Attributes:
         extra: The extra that brings it, as in ``pip install 'sessionlib[plot]'``.
@@ -223,13 +283,21 @@ class MissingExtraError(SessionlibError, ImportError):
 
 
 class SessionError(SessionlibError):
-    """A session could not do what was asked.
+    """A session operation failed.
+
+    Args:
+        message: What happened, and what to do next; "session ID: " is put before it, unless it begins so already.
+        session_id: The session.
 
     Attributes:
-        session_id: The session it happened to, or None when there is none yet.
+        session_id: The session that it happened to, or None when there is none yet.
     """
 
     def __init__(self, message: str = "", *, session_id: str | None = None) -> None:
+        # Many messages go on from "session ID" in a sentence of their own, and an error that is copied or was
+        # unpickled is made of a message that is complete.
+        if message and session_id and not message.startswith(f"session {session_id}"):
+            message = f"session {session_id}: {message}"
         super().__init__(message)
         self.session_id = session_id
 
@@ -252,7 +320,7 @@ class SessionDisconnectedError(SessionError):
 
     Attributes:
         code: The WebSocket close code (RFC 6455, 7.4), or None when there was no close frame.
-        reason: The reason given with it, or "".
+        reason: The close frame's reason, or "".
     """
 
     def __init__(
@@ -281,7 +349,7 @@ class SessionConnectionError(SessionDisconnectedError, ApiConnectionError):
 
 
 class SessionTimeoutError(SessionError, TimeoutError):
-    """Something did not happen in the time it was given; the session stays usable.
+    """An operation did not finish within its timeout; the session stays usable.
 
     Attributes:
         turn: The turn that did not end in time, which can be waited for again; None for other waits.
@@ -295,7 +363,7 @@ class SessionTerminatedError(SessionError):
 
 
 class SessionProtocolError(SessionError):
-    """The peer sent what the protocol does not allow.
+    """The peer violated the protocol.
 
     Attributes:
         close_code: The WebSocket close code that this client answers with.
@@ -310,7 +378,7 @@ class SessionProtocolError(SessionError):
 
 
 class MessageTooLargeError(SessionProtocolError):
-    """A message is larger than allowed, in one direction or the other.
+    """A message, sent or received, is larger than allowed.
 
     Attributes:
         size: Its declared size in bytes, or None when unknown.
@@ -331,9 +399,9 @@ class MessageTooLargeError(SessionProtocolError):
 
 
 class DeliveryUnknownError(SessionError):
-    """The connection broke around a post, and nothing can tell whether the engine has it.
+    """The connection was lost around a post, and whether the engine has it cannot be determined.
 
-    It was not sent again. Read the history (`Session.get_messages`) before doing so.
+    It is never resent automatically. Read the history (`Session.get_messages`) before doing so.
     """
 
 
@@ -374,11 +442,11 @@ class ReauthRequiredError(SessionError):
 
 
 class ApprovalAlreadyAnsweredError(SessionError):
-    """An approval request was answered before; the first answer stands.
+    """An approval request was answered before; the first answer takes effect.
 
     Attributes:
         event: The request.
-        approved: The answer that stands.
+        approved: The first answer.
     """
 
     def __init__(
@@ -436,6 +504,7 @@ def api_error(
     error_message: str = "",
     retry_after: float | None = None,
     handshake: bool = False,
+    raw_response: str = "",
 ) -> ApiError:
     """Makes the most specific `ApiError` of a status.
 
@@ -446,6 +515,7 @@ def api_error(
         error_message: The server's message.
         retry_after: Seconds that the server asked to wait.
         handshake: Whether it refused a WebSocket handshake: the error is then a `HandshakeError` too.
+        raw_response: The beginning of the response's body.
 
     Returns:
         The error, not raised.
@@ -453,4 +523,12 @@ def api_error(
     kind = _kind_of(status_code)
     if handshake:
         kind = _HANDSHAKE_KINDS[kind]
-    return kind(status_code, method, endpoint, error_message, retry_after=retry_after)
+    return kind(status_code, method, endpoint, error_message, retry_after=retry_after, raw_response=raw_response)
+
+
+# ---- the official SDK's names --------------------------------------------------------------
+
+VectorshiftError = VectorShiftError = SessionlibError
+VectorshiftApiError = VectorShiftAPIError = ApiStatusError = APIStatusError = ApiError
+APIConnectionError = ApiConnectionError
+APITimeoutError = ApiTimeoutError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sessionlib.client import Client, default_client, given_client
+from sessionlib.client import Client, RequestClient, default_client, given_client
 from sessionlib.errors import (
     ApiConnectionError,
     ApiError,
@@ -327,3 +327,39 @@ class _nothing:
 
     def __exit__(self, *exc_info: object) -> None:
         pass
+
+
+# ---- calls in the form of the official SDK -------------------------------------------------
+
+
+def test_calls_of_the_sdks_request_client(server: Server, tmp_path: Path) -> None:
+    from sessionlib.request import async_request_client, request_client
+
+    calls = RequestClient()
+    calls.api_key, calls.base_url = KEY, server.url
+    server.answer(Reply(body={"id": 1}))
+    assert calls.request("GET", "/agents", {"limit": 5, "verbose": True}) == {"id": 1}
+    assert server.seen[0].query == {"limit": ["5"], "verbose": ["true"]}
+    assert calls.arequest("POST", "/agent", json={"name": "x"}) == {"id": 1}
+    assert server.seen[1].json == {"name": "x"}
+    calls.request("POST", "/update", form={"a": "b"}, api_key="another")
+    assert server.seen[2].raw == b"a=b"
+    assert server.seen[2].headers["authorization"] == "Bearer another"
+    path = tmp_path / "report.csv"
+    path.write_text("1,2\n")
+    with path.open("rb") as file:
+        calls.request("POST", "/upload", json={"index": 0}, files=[("files", file), ("files", ("b.txt", b"x"))])
+    assert b'filename="report.csv"' in server.seen[3].raw
+    assert b'name="index"' in server.seen[3].raw
+    server.answer(Reply(body=b"one\ntwo\n"))
+    assert list(calls.stream_request("GET", "/x")) == [b"one", b"two"]
+    assert async_request_client is request_client
+
+
+def test_the_body_of_a_refusal_is_an_attribute_and_no_part_of_the_message(server: Server, client: Client) -> None:
+    server.answer(Reply(400, {"error": "no", "key": KEY, "more": "details"}))
+    with pytest.raises(ApiError) as caught:
+        client.request("POST", "/agent")
+    assert caught.value.raw_response == '{"error": "no", "key": "***", "more": "details"}'
+    assert "details" not in str(caught.value)
+    assert pickle.loads(pickle.dumps(caught.value)).raw_response == caught.value.raw_response

@@ -114,7 +114,7 @@ def test_the_name_and_type_of_bytes(filename: str | None, mime_type: str | None,
 
 def test_a_path_is_read_and_named(report: Path) -> None:
     assert encode(report) == file_form(b"%PDF\x00\xff", "report.pdf", "application/pdf")
-    assert encode(report, filename="other.txt") == file_form(b"%PDF\x00\xff", "other.txt", "text/plain")
+    assert encode(report, filename="other.txt") == file_form(b"%PDF\x00\xff", "other.txt", "application/pdf")
     assert encode(report, filename="other") == file_form(b"%PDF\x00\xff", "other", "application/pdf")
     assert encode(report, mime_type="text/x") == file_form(b"%PDF\x00\xff", "report.pdf", "text/x")
 

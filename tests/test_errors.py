@@ -39,7 +39,8 @@ from sessionlib.errors import (
 )
 from sessionlib.events import SessionEvent, SessionEventType
 
-KINDS = [getattr(errors, name) for name in errors.__all__]
+# The official SDK's names are further names of some of them.
+KINDS = [*dict.fromkeys(getattr(errors, name) for name in errors.__all__)]
 
 STATUSES = {
     400: BadRequestError,
@@ -82,7 +83,9 @@ EXAMPLES: list[SessionlibError] = [
     errors.TemplateReferenceError("x"),
     errors.MissingExtraError("x", extra="plot"),
     errors.ConversationalRunActionRequiredError(SessionEvent(SessionEventType.APPROVAL_REQUEST, "s1"), "s1"),
-    *[api_error(status, "GET", "/agent", "no", 2.0) for status in STATUSES],
+    errors.PipelineRunFailedError("t1", "why"),
+    errors.PollTimeoutError("t1", 2.0),
+    *[api_error(status, "GET", "/agent", "no", 2.0, raw_response="{}") for status in STATUSES],
     *[api_error(status, "GET", "/ws/session", "", 2.0, handshake=True) for status in STATUSES],
 ]
 
@@ -165,3 +168,27 @@ def test_errors_keep_their_facts() -> None:
     assert (required.request, required.turn) == (None, None)
     answered = ApprovalAlreadyAnsweredError("x", approved=True)
     assert (answered.event, answered.approved) == (None, True)
+
+
+def test_the_official_sdks_names_are_names_of_the_same_classes() -> None:
+    from sessionlib.request import ApiStatusError, NotFoundError, VectorshiftApiError, VectorshiftError, request_client
+
+    assert VectorshiftError is SessionlibError is errors.VectorShiftError is sessionlib.VectorshiftError
+    assert VectorshiftApiError is ApiStatusError is ApiError is errors.VectorShiftAPIError is errors.APIStatusError
+    assert errors.APIConnectionError is ApiConnectionError
+    assert errors.APITimeoutError is errors.ApiTimeoutError
+    assert NotFoundError is errors.NotFoundError
+    assert request_client is sessionlib.client.request_client
+    assert issubclass(errors.PollTimeoutError, TimeoutError)
+    with pytest.raises(ImportError, match="nothing_of_the_kind"):
+        from sessionlib.request import nothing_of_the_kind  # noqa: F401
+
+
+def test_a_session_error_names_its_session_once() -> None:
+    assert str(SessionError("it broke", session_id="s1")) == "session s1: it broke"
+    assert str(SessionError("session s1: it broke", session_id="s1")) == "session s1: it broke"
+    assert str(SessionError("session s1 was terminated", session_id="s1")) == "session s1 was terminated"
+    assert str(SessionError("it broke")) == "it broke"
+    assert str(SessionError(session_id="s1")) == ""
+    assert SessionTimeoutError("late", session_id="s1").message == "session s1: late"
+    assert str(MessageTooLargeError("too large", session_id="s1", size=9)) == "session s1: too large"

@@ -308,6 +308,13 @@ def _text_message(content: Frame) -> Read:
     return Type.MESSAGE_STREAMING, {"text": value, "status": "streaming"}
 
 
+def _tool_result(content: Frame) -> Read:
+    # An engine may send the outcome under either name, and the platform's published examples read "result".
+    outcome = content.get("output", content.get("result"))
+    facts = _fields(content, "tool_id", "tool_name", "tool_call_id", "status")
+    return Type.TOOL_RESULT, {**facts, "output": outcome, "result": content.get("result", outcome)}
+
+
 def _fields(content: Frame, *names: str) -> Frame:
     # The named fields are always there; what else the content carries comes along, but its type.
     return {**dict.fromkeys(names), **{name: value for name, value in content.items() if name != "type"}}
@@ -321,10 +328,7 @@ _CONTENTS: dict[str, Callable[[Frame], Read]] = {
     "data_type_message": _text_message,
     "error_message": lambda content: (Type.ERROR, {"error": _error_text(content.get("error"))}),
     "tool_call": lambda content: (Type.TOOL_CALL, _fields(content, "tool_name", "tool_id", "status")),
-    "tool_result": lambda content: (
-        Type.TOOL_RESULT,
-        _fields(content, "tool_id", "tool_name", "tool_call_id", "status", "output"),
-    ),
+    "tool_result": _tool_result,
     "thinking": lambda content: (Type.THINKING, _fields(content, "content", "summary")),
     "reasoning": lambda content: (Type.THINKING, _text_or_content(content)),
     "tool_call_approval": lambda content: (Type.APPROVAL_REQUEST, content),

@@ -118,7 +118,8 @@ class Answer:
         message = error_text(self.body)
         if 300 <= self.status < 400 and self.headers.get("Location"):
             message = _redirect_text(self.headers["Location"])
-        return api_error(self.status, self.call.method, self.call.path, message, self.retry_after)
+        raw = self.body.decode("utf-8", "replace")
+        return api_error(self.status, self.call.method, self.call.path, message, self.retry_after, raw_response=raw)
 
 
 @dataclass(frozen=True, slots=True)

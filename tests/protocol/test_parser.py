@@ -349,3 +349,11 @@ def test_which_states_may_follow_which() -> None:
         "disconnected": {"connecting"},
         "terminated": set(),
     }
+
+
+@pytest.mark.parametrize("names", [("output",), ("result",), ("output", "result")])
+def test_the_outcome_of_a_tool_has_both_its_names(names: tuple[str, ...]) -> None:
+    content = {"type": "tool_result", "tool_name": "refund", **{name: {"ok": True} for name in names}}
+    event = event_of(notification("s1", "m1", content))
+    assert event is not None
+    assert event.data["output"] == event.data["result"] == {"ok": True}

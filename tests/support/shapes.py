@@ -103,7 +103,8 @@ TOOL_RESULT = (
         "output": "refunded",
     },
     Type.TOOL_RESULT,
-    {"tool_id": "t1", "tool_name": "refund", "tool_call_id": "c1", "status": "Complete", "output": "refunded"},
+    {"tool_id": "t1", "tool_name": "refund", "tool_call_id": "c1", "status": "Complete", "output": "refunded"}
+    | {"result": "refunded"},
 )
 
 

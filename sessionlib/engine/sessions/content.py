@@ -106,7 +106,9 @@ def call_content(call: StoredCall) -> Json:
 
 def result_content(call: StoredCall, outcome: Outcome) -> Json:
     """Returns the content that reports the outcome of a call."""
-    content = {"type": "tool_result", **_facts(call), "status": outcome.status, "output": outcome.output}
+    output = outcome.output
+    # Under both names: the platform's published examples read "result".
+    content = {"type": "tool_result", **_facts(call), "status": outcome.status, "output": output, "result": output}
     if outcome.printed:
         content["printed"] = outcome.printed
     return content
