@@ -230,6 +230,12 @@ class TurnTracker:
         return self.current.posts[0] if self.current is not None and self.current.posts else None
 
     @property
+    def is_announced(self) -> bool:
+        """Whether a turn is running that began with a Processing, and so will end with an Idle."""
+        first = None if self.current is None else self.current.first
+        return first is not None and first.type is _STATUS
+
+    @property
     def unacknowledged(self) -> list[PendingPost]:
         """Our posts and answers whose acks have not come, in order."""
         return list(self._sent)

@@ -303,7 +303,7 @@ class Hub:
                 self._reap()
             if post.makes_turn:
                 self._backlog.begin_post(self._listeners, self._tracker.ends_turn)
-                if self._tracker.running and self._tracker.answered:
+                if self._tracker.answered and self._tracker.is_announced:
                     self._expect_late_idle = tuple(self._listeners)
             self._tracker.post(post)
             self._counters.posted(post)

@@ -57,7 +57,8 @@ class Listener:
         try:
             return self._mailbox.take()
         except IndexError:
-            return self._wait()
+            pass  # and leave the block: what is raised while waiting must not look like a consequence of this
+        return self._wait()
 
     def _wait(self) -> SessionEvent:
         try:

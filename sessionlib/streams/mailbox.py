@@ -140,7 +140,8 @@ class Mailbox:
         try:
             return self.take()
         except IndexError:
-            return self._wait(deadline)
+            pass  # and leave the block: what is raised while waiting must not look like a consequence of this
+        return self._wait(deadline)
 
     def close(self, failure: Callable[[], SessionError] | None = None) -> None:
         """Ends it: what is in it can still be taken, then `get` raises. The first end stands.

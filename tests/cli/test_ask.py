@@ -196,7 +196,7 @@ def test_a_turn_that_waits_for_an_authorisation_is_an_error(here: Here, engine: 
 
     result = here.run("ask", *scripted(engine), "Hi", env=KEY)
     assert (result.rc, result.stdout) == (1, "Well\n")
-    assert result.stderr.startswith("sessionlib: the agent waits until an account is authorised again")
+    assert result.stderr.startswith("sessionlib: session s1: the agent waits until an account is authorised again")
     assert result.stderr.endswith("--session s1\n")
 
 
