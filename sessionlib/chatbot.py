@@ -273,6 +273,12 @@ class Chatbot(Resource):
         details: dict[str, Any] = self.client.request("POST", self._path("/upload"), form=form, files=files)
         return details
 
+    # The official SDK's names for its asynchronous twins, whose ``await`` goes when a script is ported.
+    anew = new
+    alist = list
+    arun = run
+    aupload_files = upload_files
+
 
 def _pipeline_id(data: Mapping[str, Any]) -> str:
     # The engine has stored it in both places over time, whole or as its id.

@@ -266,6 +266,12 @@ class Agent(Runnable):
         drafted.commit(self)
         return details
 
+    # The official SDK's names for its asynchronous twins, whose ``await`` goes when a script is ported.
+    anew = new
+    alist = list
+    arun = Runnable.run
+    asave = save
+
     # ---- here ----------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:

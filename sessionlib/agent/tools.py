@@ -478,11 +478,14 @@ class CustomTool(Tool):
         id: The tool's id; by default a new one.
 
     Attributes:
+        KNOWN_TOOL_TYPES: Tools that providers are known to run.
         custom_tool_type: Which tool it is; ``tool_type`` is "custom_tool".
 
     Raises:
         ValueError: ``tool_type`` is empty.
     """
+
+    KNOWN_TOOL_TYPES = ("code_interpreter", "file_search")
 
     def __init__(
         self,
