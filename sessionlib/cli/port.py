@@ -54,7 +54,7 @@ _TWINS = {
     "__aiter__": "__iter__",
     "__anext__": "__next__",
 }
-# Names that stand for something else once nothing is asynchronous, wherever they were imported from.
+# Names with a synchronous counterpart of another name, wherever they were imported from.
 _NAMES = {
     "StopAsyncIteration": "StopIteration",
     "AsyncExitStack": "ExitStack",
@@ -196,7 +196,7 @@ def _report(path: Path, before: str, ported: Ported, places: dict[int, str] | No
 
 
 def _replace(path: Path, text: str) -> None:
-    """Writes a file as a whole or not at all; what a link points to is written, not the link."""
+    """Writes a file as a whole or not at all; a symbolic link stays one, and its target is written."""
     target = path.resolve()
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
@@ -290,7 +290,7 @@ def port_source(text: str) -> Ported:
 
 
 class _Survey(cst.CSTVisitor):
-    """What the names of a script stand for, as far as their assignments show it.
+    """What the names of a script refer to, as far as their assignments show it.
 
     Names count for the whole script: scripts that use one name for a task here and for a text there are rare, and
     the diff shows what was made of them.
@@ -885,7 +885,7 @@ def _without_removed(
             above += one.leading_lines
         elif above:
             lines = [*above, *one.leading_lines]
-            # Two statements' blank lines would now stand on one another.
+            # The blank lines above two statements would add up.
             while len(lines) > 1 and not lines[0].comment and not lines[1].comment:
                 del lines[0]
             kept.append(one.with_changes(leading_lines=lines))
