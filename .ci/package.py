@@ -65,6 +65,20 @@ told = subprocess.run([sys.executable, "-m", "sessionlib", "ask", "Hello"], capt
 assert told.returncode == 0 and "Hello" in told.stdout, told.stderr
 """,
     ),
+    "port": (
+        [],
+        """
+import pathlib, subprocess, sys
+from sessionlib.agent.tools import ExaAiTool
+assert "query" in ExaAiTool(tool_name="search").inputs
+script = pathlib.Path("sdk_script.py")
+script.write_text("import vectorshift\\nawait main()\\n")
+command = [sys.executable, "-m", "sessionlib", "port", "--write", str(script)]
+told = subprocess.run(command, capture_output=True, text=True)
+assert script.read_text() == "import sessionlib\\nmain()\\n", told.stderr
+script.unlink()
+""",
+    ),
     "progress": (
         ["engine"],
         ASK.replace('session.ask("Hello")', 'session.ask("Hello", files=[bytes(9)], progress=True)'),

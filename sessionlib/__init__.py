@@ -217,7 +217,9 @@ _LAZY_MODULES = {"agent", "chatbot", "client", "history", "notebook"}
 
 # Module names of the official SDK (``vectorshift`` 0.1.15) whose contents have another place here.
 _PORTED_MODULES = {
-    "request": {"request_client": "client", "async_request_client": "client", "RequestClient": "client"},
+    "request": dict.fromkeys(
+        ("request_client", "async_request_client", "RequestClient", "AsyncRequestClient"), "client"
+    ),
     "mcp_server": {"McpServer": "agent.models"},
 }
 
@@ -229,7 +231,9 @@ class _PortedModule(types.ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
         place = _PORTED_MODULES[self.__name__.rpartition(".")[2]].get(name, "errors")
-        found = getattr(importlib.import_module(f"sessionlib.{place}"), name.removeprefix("async_"))
+        found = getattr(
+            importlib.import_module(f"sessionlib.{place}"), name.removeprefix("async_").removeprefix("Async")
+        )
         setattr(self, name, found)
         return typing.cast(object, found)
 

@@ -1,4 +1,4 @@
-"""Chatbots: fetch, make, run and talk to them."""
+"""`Chatbot`: fetch, create and run chatbots, and open sessions with them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Options = dict[str, Any]
 
 
 class Chatbot(Resource):
-    """A chatbot on an engine: a pipeline that one talks to.
+    """A chatbot on an engine: a pipeline with a conversation.
 
-    Names, order and defaults are those of the official SDK (``vectorshift`` 0.1.15); what stands
-    after the star is ours.
+    Names, order and defaults are those of the official SDK (``vectorshift`` 0.1.15); parameters
+    after the star are ours.
 
     Args:
         id: Its id.
@@ -39,7 +39,7 @@ class Chatbot(Resource):
         slack_config: Its settings for Slack.
         deployed: Whether it is live.
         input: The pipeline's node that takes the message.
-        output: The pipeline's node that gives the answer.
+        output: The pipeline's node that returns the answer.
         client: Where it is; by default what the environment sets.
     """
 
@@ -100,7 +100,7 @@ class Chatbot(Resource):
             twilio_config: Its settings for Twilio.
             slack_config: Its settings for Slack.
             input_node_name: The pipeline's node that takes the message.
-            output_node_name: The pipeline's node that gives the answer.
+            output_node_name: The pipeline's node that returns the answer.
             client: Where; by default what the environment sets.
             api_key: A key to use instead of the environment's.
 
@@ -219,7 +219,7 @@ class Chatbot(Resource):
             input: The message; for ``input_type="audio"`` the path of a recording.
             input_type: "text" or "audio".
             conversation_id: A conversation to go on with, instead of a new one.
-            stream: Whether to get the answer piece by piece.
+            stream: Whether to stream the answer.
             filter: Which knowledge the pipeline may look into, in the wire's form.
             timeout: Seconds for the whole answer; for a stream until it begins, and then for each line.
 
@@ -272,6 +272,12 @@ class Chatbot(Resource):
             form["conversation_id"] = conversation_id
         details: dict[str, Any] = self.client.request("POST", self._path("/upload"), form=form, files=files)
         return details
+
+    # The official SDK's names for its asynchronous twins, whose ``await`` goes when a script is ported.
+    anew = new
+    alist = list
+    arun = run
+    aupload_files = upload_files
 
 
 def _pipeline_id(data: Mapping[str, Any]) -> str:

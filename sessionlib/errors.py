@@ -247,7 +247,7 @@ class ApiTimeoutError(ApiConnectionError):
 
 
 class ConversationalRunActionRequiredError(SessionlibError, RuntimeError):
-    """A one-shot run of a conversational agent waits for an approval that no handler gives.
+    """A one-shot run of a conversational agent waits for an approval, and no handler answers it.
 
     Attributes:
         event: The request.
@@ -410,7 +410,7 @@ class UnansweredError(SessionError):
 
 
 class ApprovalRequiredError(SessionError):
-    """A turn waits for an approval that no registered handler gives.
+    """A turn waits for an approval, and no registered handler answers it.
 
     Attributes:
         request: The open approval request.

@@ -5,3 +5,4 @@ from sessionlib.client import request_client as request_client
 from sessionlib.errors import *  # noqa: F403
 
 async_request_client = request_client
+AsyncRequestClient = RequestClient

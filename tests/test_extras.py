@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.processes import ROOT, run_script
 from tests.support.script_engine import ScriptEngine, agent_message, text_content, turn, user_message
 
-EXTRAS = {"engine", "otel", "openai", "local", "cli", "progress", "pandas", "plot", "dask", "ray", "notebook"}
+EXTRAS = {"engine", "otel", "openai", "local", "cli", "port", "progress", "pandas", "plot", "dask", "ray", "notebook"}
 # What some of their libraries are imported as.
 IMPORTED = {"ipython": "IPython", "distributed": "dask", "opentelemetry-api": "opentelemetry"}
 

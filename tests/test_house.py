@@ -71,6 +71,7 @@ HOMES = {
     "IPython": ["notebook"],
     "ipywidgets": ["notebook"],
     "click": ["cli"],
+    "libcst": ["cli"],
     "dotenv": ["config"],
     "rich": ["cli"],
     "pytest": ["pytest_plugin"],

@@ -1,4 +1,4 @@
-"""The agent: what one can fetch, make, change, save, run and talk to."""
+"""`Agent`: fetch, create, change, save and run agents, and open sessions with them."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ __all__ = [
 class Agent(Runnable):
     """An agent on an engine. Changing its attributes changes nothing there until `save`.
 
-    Names, order and defaults are those of the official SDK (``vectorshift`` 0.1.15); what stands
-    after the star is ours.
+    Names, order and defaults are those of the official SDK (``vectorshift`` 0.1.15); parameters
+    after the star are ours.
 
     Args:
         id: Its id.
@@ -208,7 +208,7 @@ class Agent(Runnable):
             api_key: A key to use instead of the environment's.
 
         Returns:
-            The agents; where the server gives ids alone, agents that have nothing else (`fetch` them before use).
+            The agents; where the server sends ids alone, agents that have nothing else (`fetch` them before use).
 
         Raises:
             ApiError: The server refused.
@@ -265,6 +265,12 @@ class Agent(Runnable):
         details: dict[str, Any] = self.client.request("POST", path, json=body)
         drafted.commit(self)
         return details
+
+    # The official SDK's names for its asynchronous twins, whose ``await`` goes when a script is ported.
+    anew = new
+    alist = list
+    arun = Runnable.run
+    asave = save
 
     # ---- here ----------------------------------------------------------------------------------
 

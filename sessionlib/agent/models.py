@@ -58,7 +58,7 @@ class LlmInfo(OpenModel):
         show_source: Whether answers name their sources.
         show_confidence: Whether answers carry a confidence.
         enable_tools: Whether the model may call tools.
-        base_url: Where a provider of one's own is.
+        base_url: The base URL of a provider that you run yourself.
         max_retries: How often the engine asks the model again.
         retry_interval_ms: Milliseconds between these tries.
         extra: Fields of the server that are not known here.
@@ -116,7 +116,7 @@ class IoConfig(OpenModel):
         io_type: Its type, such as "string", "file", "audio" or "image".
         description: What it is for.
         server_id: Its id on the server, such as "input_65f0..."; set by a fetch or a save. On the
-            wire it is the key under which the rest stands, so `to_dict` leaves it out.
+            wire it is the key of the other fields, so `to_dict` leaves it out.
         extra: Fields of the server that are not known here.
     """
 

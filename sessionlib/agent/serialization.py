@@ -1,6 +1,6 @@
 """Agents in the wire's form: what a fetch returns, and what a save sends.
 
-Facts from the official SDK (``vectorshift`` 0.1.15): inputs, outputs and tools stand under their ids; the
+Facts from the official SDK (``vectorshift`` 0.1.15): inputs, outputs and tools are keyed by their ids; the
 engine's storage uses ``variant`` or camel case where the API uses ``agent_type`` and snake case; of
 the engine's own metadata nothing is sent back.
 """
@@ -92,7 +92,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "editable_object_types": ("editable_object_types", "editableObjectTypes"),
 }
 
-# The engine's own record of the agent, which a save ignores or refuses. A description stands here too:
+# The engine's own record of the agent, which a save ignores or refuses. The description is among them:
 # with a save it is that of the new version.
 _METADATA = frozenset(
     (
@@ -200,7 +200,7 @@ def _read_io(given: Any) -> dict[str, IoConfig]:
 
 @dataclass(frozen=True)
 class Draft:
-    """An agent as a save sends it, and what the agent takes over once the server has it.
+    """An agent as a save sends it, and what is set on the agent once the server has it.
 
     Nothing is changed before: a save that failed is repeated with new ids, which the old texts
     would not know.

@@ -163,7 +163,7 @@ class PlatformTool(Tool):
         known = cls._known
         allowed = dict(known["inputs"])
         values = [str(value).lower() for value in parameters.values()]
-        # A pattern has one part for each parameter; "(*)" stands for any value. Several may match.
+        # A pattern has one part for each parameter; "(*)" matches any value. Several may match.
         for pattern, names in known.get("variants", {}).items():
             parts = pattern.lower().split("**")
             if all(part in ("(*)", value) for part, value in zip(parts, values, strict=True)):
@@ -261,7 +261,7 @@ def _document(kind: str, known: _Facts) -> str:
 
 
 def _reference(wire: str, value: Any) -> Any:
-    """Returns the wire's reference to an object that an id or an object with an ``id`` stands for."""
+    """Returns the wire's reference to an object, given its id or an object that has an ``id``."""
     number = _INTEGRATION if wire.startswith("integration<") else _OBJECT_TYPES.get(wire)
     if number is None or (isinstance(value, str) and _is_variable(value)):
         return value
@@ -478,11 +478,14 @@ class CustomTool(Tool):
         id: The tool's id; by default a new one.
 
     Attributes:
+        KNOWN_TOOL_TYPES: Tools that providers are known to run.
         custom_tool_type: Which tool it is; ``tool_type`` is "custom_tool".
 
     Raises:
         ValueError: ``tool_type`` is empty.
     """
+
+    KNOWN_TOOL_TYPES = ("code_interpreter", "file_search")
 
     def __init__(
         self,

@@ -20,11 +20,39 @@ from sessionlib.cli.models import models
 from sessionlib.cli.notes import explain, tell
 from sessionlib.cli.options import Debug, debug_option
 from sessionlib.cli.serve import serve
+from sessionlib.errors import MissingExtraError
 
 __all__ = ["app", "run"]
 
 
+class _Commands(click.Group):
+    """The commands, of which `port` is imported on use: it needs libcst, which is slow to import and an extra."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Returns the names of all commands."""
+        return sorted([*super().list_commands(context), "port"])
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Returns the command of a name, or None; without libcst, a `port` that raises what is missing."""
+        if name != "port":
+            return super().get_command(context, name)
+        try:
+            from sessionlib.cli.port import port
+        except MissingExtraError as error:
+            return _missing(name, error)
+        return port
+
+
+def _missing(name: str, error: MissingExtraError) -> click.Command:
+    def fail() -> None:
+        raise error
+
+    options = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=fail, context_settings=options, short_help=str(error), add_help_option=False)
+
+
 @click.group(
+    cls=_Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

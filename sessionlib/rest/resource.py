@@ -154,6 +154,9 @@ class Resource:
         value = (bound or default_client()).request("GET", f"/{cls._kind}", query=query)
         return cls.from_json(field_of(value, "object", f"GET /{cls._kind}"), client=bound)
 
+    # The official SDK's names for its asynchronous twins, whose ``await`` goes when a script is ported.
+    afetch = fetch
+
     @classmethod
     def from_json(cls: type[Kind], data: Mapping[str, Any], *, client: Client | None = None) -> Kind:
         """Makes one from the server's form, without asking the server.
@@ -179,6 +182,8 @@ class Resource:
         """
         value: dict[str, Any] = self.client.request("DELETE", self._path())
         return value
+
+    adelete = delete
 
     def create_session(self, session_id: str | None = None) -> Session:
         """Makes a session with it, which is not connected yet.

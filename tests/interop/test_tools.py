@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from sessionlib.agent import tools
 from sessionlib.agent.tool import Tool, ToolInput
 from sessionlib.agent.tools import AgentTools
-from tests.support.processes import run_script
+from tests.support.processes import ROOT, run_script
 from tests.support.secrets import SENTINEL_KEY
 
 # Nothing listens there: the SDK and we look up the inputs of a pipeline, and go on without.
@@ -94,3 +96,9 @@ def test_every_tool_goes_out_as_the_official_sdk_sends_it(cases: list[Any]) -> N
         assert type(made) is getattr(AgentTools, kind)
         assert sent(made) == wire, (kind, given, dynamic)
     assert len(cases) > 10_000
+
+
+def test_the_table_is_what_the_installed_sdk_says() -> None:
+    script = ROOT / ".ci" / "catalogue.py"
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,273 @@
+"""``sessionlib port``: what it shows, what it writes, and what it leaves to a person."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sessionlib.cli.main import run
+from sessionlib.cli.port import MAX_SIZE, port_notebook, port_source
+from tests.support.processes import run_script
+from tests.support.sdk_scripts import SCRIPTS, UNDECIDED
+
+BEFORE = """\
+import asyncio
+from vectorshift.session import Session  # the SDK
+
+async def main():
+    async with Session(owner_id="a1") as session:
+        await session.send("Hello")
+
+asyncio.run(main())
+"""
+AFTER = """\
+from sessionlib.session import Session  # the SDK
+
+def main():
+    with Session(owner_id="a1") as session:
+        session.send("Hello")
+
+main()
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "talk.py"
+    path.write_text(BEFORE)
+    return path
+
+
+# ---- the command ---------------------------------------------------------------------------
+
+
+def test_the_changes_are_shown_and_nothing_is_written(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["port", str(script)]) == 0
+    shown = capsys.readouterr()
+    assert script.read_text() == BEFORE
+    assert shown.err == ""
+    patched = subprocess.run(
+        ["git", "apply", "--unsafe-paths", "-p1", "--directory=/", "-"], input=shown.out, text=True, cwd="/", timeout=60
+    )
+    assert patched.returncode == 0
+    assert script.read_text() == AFTER
+
+
+def test_writing(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script.chmod(0o755)
+    link = script.with_name("link.py")
+    link.symlink_to(script)
+    assert run(["port", "--write", str(link)]) == 0
+    assert link.is_symlink()
+    assert script.read_text() == AFTER
+    assert script.stat().st_mode & 0o777 == 0o755
+    assert f"{link}: changed" in capsys.readouterr().err
+    assert sorted(path.name for path in script.parent.iterdir()) == ["link.py", "talk.py"]
+    assert run(["port", "--write", str(script)]) == 0
+    assert "does not use vectorshift" in capsys.readouterr().err
+
+
+def test_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("one.py", "inner/two.py", ".hidden/three.py", "venv/four.py", "plain.py", "notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("import os\n" if name == "plain.py" else BEFORE)
+    (tmp_path / "book.ipynb").write_text(json.dumps(notebook("import vectorshift"), indent=1))
+    assert run(["port", "--write", str(tmp_path)]) == 0
+    changed = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*") if path.is_file()]
+    changed = [name for name in changed if "vectorshift" not in (tmp_path / name).read_text()]
+    assert sorted(changed) == ["book.ipynb", "inner/two.py", "one.py", "plain.py"]
+    assert "plain.py" not in capsys.readouterr().err
+
+
+def test_what_is_left_is_listed_with_line_and_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [(text, expected)] = UNDECIDED.values()
+    path = tmp_path / "hard.py"
+    path.write_text(text)
+    assert run(["port", str(path)]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        f"sessionlib: {path}:{line}: {reason}" for line, reason in expected.items()
+    ]
+    assert dict(port_source(text).undecided) == expected
+
+
+def test_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken, large, foreign = tmp_path / "a.py", tmp_path / "b.py", tmp_path / "c.py"
+    broken.write_text("import vectorshift\ndef (:\n")
+    with large.open("wb") as file:
+        file.truncate(MAX_SIZE + 1)
+    foreign.write_bytes(b"vectorshift \xff")
+    good = tmp_path / "d.py"
+    good.write_text(BEFORE)
+    assert run(["port", "--write", str(tmp_path)]) == 1
+    shown = capsys.readouterr().err
+    assert f"{broken}: cannot be read: line 2" in shown
+    assert f"{large}: cannot be read: it is larger" in shown
+    assert f"{foreign}: cannot be read: 'utf-8' codec" in shown
+    assert "3 files could not be ported" in shown
+    assert good.read_text() == AFTER
+    assert run(["port", str(tmp_path / "none.py")]) == 2
+
+
+def test_without_libcst_it_says_what_brings_it() -> None:
+    script = """
+import sys
+sys.modules["libcst"] = None
+from sessionlib.cli.main import run
+assert run(["--help"]) == 0
+sys.exit(run(["port", "x.py"]))
+"""
+    ran = run_script(script, timeout=60)
+    assert ran.rc == 1
+    assert "pip install 'sessionlib[port]'" in ran.stderr
+    assert "ask" in ran.stdout
+
+
+def test_other_commands_do_not_load_it() -> None:
+    script = "from sessionlib.cli.main import run; run(['models']); import sys; assert 'libcst' not in sys.modules"
+    assert run_script(script, timeout=60).rc == 0
+
+
+# ---- scripts -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_nothing_asynchronous_is_left(name: str) -> None:
+    ported = port_source(SCRIPTS[name])
+    for word in ("async", "await", "vectorshift"):
+        assert word not in ported.text
+    compile(ported.text, name, "exec")
+    assert port_source(ported.text).text == ported.text
+    assert all("past the timeout" in reason for _, reason in ported.undecided)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("x = await f()\n", "x = f()\n"),
+        ("x = (await f())[0]\n", "x = f()[0]\n"),
+        ("x = await (a or b)\n", "x = (a or b)\n"),
+        ("import asyncio as aio\naio.run(f())\n", "f()\n"),
+        ("async def f():\n    import asyncio\n    await asyncio.sleep(1)\n", None),
+        ("import time\nimport asyncio\nasyncio.run(f(asyncio.sleep(1)))\n", "import time\nf(time.sleep(1))\n"),
+        ("r = await asyncio.to_thread(read, path, mode='r')\n", "r = read(path, mode='r')\n"),
+        ("from vectorshift.mcp_server import McpServer\n", "from sessionlib import McpServer\n"),
+        ("from vectorshift.agent.extra_tools import CustomTool\n", "from sessionlib.agent import CustomTool\n"),
+        ("from vectorshift.request import request_client\n", "from sessionlib.request import request_client\n"),
+        ("import vectorshift as vs\nvs.api_key = 'k'\n", "import sessionlib as vs\nvs.api_key = 'k'\n"),
+        ("import vectorshift\nvectorshift.api_key = 'k'\n", "import sessionlib\nsessionlib.api_key = 'k'\n"),
+        ("agent = await Agent.anew('x', llm)\nawait agent.asave()\n", "agent = Agent.new('x', llm)\nagent.save()\n"),
+        ("f(afetch=1, timeout=2)\n", "f(afetch=1, timeout=2)\n"),
+        ("def f(sleep): ...\n", "def f(sleep): ...\n"),
+        ("# one\nimport asyncio\n# two\nx = 1\n", "# one\n# two\nx = 1\n"),
+        ("@pytest.mark.asyncio\nasync def test_it(): ...\n", "def test_it(): ...\n"),
+        ("def f() -> AsyncGenerator[int, str]: ...\n", "def f() -> Generator[int, str, None]: ...\n"),
+        ("import nest_asyncio\nnest_asyncio.apply()\nx = 1\n", "x = 1\n"),
+        ("if x:\n    loop = asyncio.get_event_loop()\n", "if x:\n    pass\n"),
+        ("x = asyncio.get_event_loop().run_until_complete(f())\n", "x = f()\n"),
+        ("[x async for x in y]\n", "[x for x in y]\n"),
+        ("try: ...\nexcept asyncio.TimeoutError: ...\n", "try: ...\nexcept TimeoutError: ...\n"),
+        ("async with asyncio.TaskGroup() as group:\n    t = group.create_task(f(1))\nt = await t\n", None),
+    ],
+)
+def test_small_things(before: str, after: str | None) -> None:
+    ported = port_source(before).text
+    if after is not None:
+        assert ported == after
+    compile(ported, "script", "exec")
+    assert "asyncio" not in ported
+
+
+def test_names_of_the_script_are_not_hidden() -> None:
+    ported = port_source(
+        "import asyncio\nbackground = 1\nasync def f(queue, time):\n    t = asyncio.create_task(queue.get())\n"
+        "    await asyncio.sleep(time)\n    return await t, asyncio.Queue()\n"
+    ).text
+    assert "_background = concurrent.futures.ThreadPoolExecutor" in ported
+    assert "clock.sleep(time)" in ported
+    assert "queues.Queue()" in ported
+
+
+def test_a_script_with_windows_line_ends(tmp_path: Path) -> None:
+    path = tmp_path / "talk.py"
+    path.write_bytes(BEFORE.replace("\n", "\r\n").encode())
+    assert run(["port", "--write", str(path)]) == 0
+    assert path.read_bytes() == AFTER.replace("\n", "\r\n").encode()
+
+
+# ---- notebooks -----------------------------------------------------------------------------
+
+
+def notebook(*sources: str) -> dict[str, Any]:
+    def cell(source: str) -> dict[str, Any]:
+        return {
+            "cell_type": "code",
+            "execution_count": None,
+            "metadata": {},
+            "outputs": [],
+            "source": source.splitlines(keepends=True),
+        }
+
+    text = {"cell_type": "markdown", "metadata": {}, "source": ["Uses the SDK."]}
+    return {"cells": [text, *map(cell, sources)], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def ported_cells(*sources: str) -> list[str]:
+    ported, _ = port_notebook(json.dumps(notebook(*sources), indent=1) + "\n")
+    cells = json.loads(ported.text)["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+def test_a_notebook() -> None:
+    assert ported_cells(
+        "%pip install -q vectorshift==0.1.15\nimport asyncio\nfrom vectorshift import Session",
+        "session = Session(session_id='s1')\nawait session.connect()",
+        "%%bash\nawait nothing",
+        "if True:\n    %time x = 1\n    await asyncio.sleep(1)",
+        "",
+        "async for event in session.listen():\n    print(event)",
+    ) == [
+        "%pip install -q sessionlib\nimport time\n\nfrom sessionlib import Session",
+        "session = Session(session_id='s1')\nsession.connect()",
+        "%%bash\nawait nothing",
+        "if True:\n    %time x = 1\n    time.sleep(1)",
+        "",
+        "for event in session.listen():\n    print(event)",
+    ]
+
+
+def test_what_is_left_of_a_notebook_has_its_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "book.ipynb"
+    path.write_text(json.dumps(notebook("import vectorshift", "x = 1\nimport aiohttp"), indent=1) + "\n")
+    assert run(["port", "--write", str(path)]) == 0
+    shown = capsys.readouterr()
+    assert f"{path}, cell 2, line 2: aiohttp is asynchronous" in shown.err
+    # What has not changed is as it was, byte for byte.
+    changed = [line for line in shown.out.splitlines() if line.startswith(("+", "-"))][2:]
+    assert [line.strip("+- ") for line in changed] == ['"import vectorshift"', '"import sessionlib"']
+
+
+def test_what_is_no_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, text in enumerate(['"vectorshift"', '["vectorshift"]', "vectorshift", '{"cells": ["vectorshift"]}']):
+        path = tmp_path / f"{number}.ipynb"
+        path.write_text(text)
+        assert run(["port", str(path)]) == 1
+        assert "cannot be read" in capsys.readouterr().err
+
+
+def test_it_runs_as_a_program(script: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sessionlib", "port", str(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "COLUMNS": "100"},
+    )
+    assert done.returncode == 0
+    assert "+    with Session(owner_id=" in done.stdout

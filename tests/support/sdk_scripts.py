@@ -1,0 +1,612 @@
+"""Scripts for the official async SDK, of the shapes that its documentation has, by what they show.
+
+Each takes the id of an agent as its argument, runs on the embedded engine with its demo model, and prints what does not
+differ from run to run.
+"""
+
+from __future__ import annotations
+
+__all__ = ["SCRIPTS", "UNDECIDED"]
+
+SCRIPTS = {
+    "a first session": '''
+"""Send one message and print the answer as it comes."""
+import asyncio
+import sys
+
+from vectorshift.events import SessionEventType
+from vectorshift.session import Session
+
+
+async def main():
+    async with Session(owner_type="agent", owner_id=sys.argv[1]) as session:
+        await session.send("What is a session?")
+        async for event in session.listen():
+            if event.type == SessionEventType.MESSAGE_COMPLETE:
+                print("answer:", event.text)
+                break
+
+
+asyncio.run(main())
+''',
+    "an agent's session": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+
+
+async def main():
+    agent = Agent.fetch(id=sys.argv[1])
+    async with await agent.create_session() as session:
+        await session.send("Hello there")
+        async for event in session.listen():
+            if event.delta:
+                print(event.delta, end="")
+            elif event.is_complete:
+                print()
+                break
+
+if __name__ == "__main__":
+    asyncio.run(main())
+""",
+    "asynchronous twins": """
+import asyncio
+import sys
+
+import vectorshift
+from vectorshift import Agent, Session
+
+
+async def main() -> None:
+    agent = await Agent.afetch(id=sys.argv[1])
+    print(agent.name, isinstance(agent, vectorshift.Agent))
+    session: Session = await agent.create_session()
+    await session.connect()
+    try:
+        await session.send("two words")
+        async for event in session.listen():
+            if event.is_turn_end:
+                break
+        print([m.text for m in await session.get_messages() if m.is_user])
+    finally:
+        await session.disconnect()
+    print(session.is_connected)
+
+asyncio.run(main())
+""",
+    "several questions": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+
+
+async def ask(session, question):
+    await session.send(question)
+    async for event in session.listen():
+        if event.is_complete:
+            return event.text
+
+async def main():
+    async with await Agent.fetch(id=sys.argv[1]).create_session() as session:
+        for number, question in enumerate(["one", "two", "three"], 1):
+            print(number, (await ask(session, question)).split()[-1])
+
+asyncio.run(main())
+""",
+    "a run": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+
+
+async def main():
+    agent = Agent.fetch(id=sys.argv[1])
+    result = await agent.run("Summarize this", files=[b"some bytes"])
+    print(result.status, result.error, bool(result.session_id))
+    print(result.final_message)
+    print([event.type.value for event in result.events if event.is_complete])
+
+asyncio.run(main())
+""",
+    "many runs at once": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+
+PROMPTS = ["red", "green", "blue", "black"]
+
+async def main():
+    agent = Agent.fetch(id=sys.argv[1])
+    results = await asyncio.gather(*[agent.run(prompt) for prompt in PROMPTS])
+    for prompt, result in zip(PROMPTS, results):
+        print(prompt, result.status, prompt in result.final_message)
+
+asyncio.run(main())
+""",
+    "runs with a prompt template": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+
+
+async def main():
+    agent = Agent.fetch(id=sys.argv[1])
+    cities = ["Rome", "Oslo"]
+    results = await asyncio.gather(
+        *(agent.run(f"Weather in {city}?", timeout=60) for city in cities), return_exceptions=True
+    )
+    print([f"Weather in {city}?" in result.final_message for city, result in zip(cities, results)])
+
+asyncio.run(main())
+""",
+    "tasks": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+
+
+async def ask(agent, text):
+    result = await agent.run(text)
+    await asyncio.sleep(0.01)
+    return text.upper(), result.status
+
+async def main():
+    agent = Agent.fetch(id=sys.argv[1])
+    first = asyncio.create_task(ask(agent, "first"))
+    second = asyncio.create_task(ask(agent, "second"))
+    print(await first)
+    print(await second)
+
+asyncio.run(main())
+""",
+    "a list of tasks": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+
+
+async def ask(agent, text):
+    return (await agent.run(text)).status, text
+
+async def main():
+    agent = Agent.fetch(id=sys.argv[1])
+    tasks = []
+    for text in ("a", "b", "c"):
+        tasks.append(asyncio.create_task(ask(agent, text)))
+    print(await asyncio.gather(*tasks))
+    others = [ask(agent, text) for text in ("d", "e")]
+    print(await asyncio.gather(*others))
+
+asyncio.run(main())
+""",
+    "whichever is done": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+
+
+async def ask(agent, text):
+    result = await agent.run(text)
+    return text if result.status == "complete" else None
+
+async def main():
+    agent = Agent.fetch(id=sys.argv[1])
+    done = []
+    for task in asyncio.as_completed([ask(agent, text) for text in ("x", "y", "z")]):
+        done.append(await task)
+    print(sorted(done))
+
+asyncio.run(main())
+""",
+    "a listener beside": """
+import asyncio
+import sys
+
+from vectorshift.session import Session
+
+
+async def listen(session, texts):
+    async for event in session.listen():
+        if event.is_complete:
+            texts.append(event.text)
+        if event.is_turn_end and texts:
+            return
+
+async def talk(session):
+    await asyncio.sleep(0.05)
+    await session.send("from beside")
+
+async def main():
+    texts = []
+    async with Session(owner_type="agent", owner_id=sys.argv[1]) as session:
+        await asyncio.gather(listen(session, texts), talk(session))
+    print(len(texts), "from beside" in texts[0])
+
+asyncio.run(main())
+""",
+    "a queue": """
+import asyncio
+import sys
+
+from vectorshift.session import Session
+
+
+async def collect(session, queue: asyncio.Queue):
+    async for event in session.listen():
+        if event.is_complete:
+            await queue.put(event.text)
+        if event.is_turn_end:
+            await queue.put(None)
+            return
+
+async def main():
+    queue: asyncio.Queue = asyncio.Queue()
+    async with Session(owner_type="agent", owner_id=sys.argv[1]) as session:
+        await session.send("through a queue")
+        task = asyncio.create_task(collect(session, queue))
+        while (text := await queue.get()) is not None:
+            print(text)
+        await task
+
+asyncio.run(main())
+""",
+    "a semaphore": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+
+
+async def ask(agent, limit, text):
+    async with limit:
+        return (await agent.run(text)).status
+
+async def main():
+    agent = Agent.fetch(id=sys.argv[1])
+    limit = asyncio.Semaphore(2)
+    print(await asyncio.gather(*[ask(agent, limit, str(number)) for number in range(4)]))
+
+asyncio.run(main())
+""",
+    "an approval": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+from vectorshift.events import SessionEventType
+
+
+async def main():
+    async with await Agent.fetch(id=sys.argv[1]).create_session() as session:
+        await session.send('/tool refund {"order_id": "7", "amount": 5}')
+        async for event in session.listen():
+            if event.type == SessionEventType.APPROVAL_REQUEST:
+                print("asked:", event.tool_name or event.data["tool_name"])
+                await session.respond_approval(event, approved=True)
+            elif event.is_complete:
+                print(event.text)
+                break
+
+asyncio.run(main())
+""",
+    "a denial": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+
+
+async def main():
+    async with await Agent.fetch(id=sys.argv[1]).create_session() as session:
+        await session.send('/tool refund {"order_id": "8"}')
+        async for event in session.listen():
+            if event.type == "approval_request":
+                await session.respond(event, approved=False, deny_reason="not today")
+            if event.is_complete:
+                print("not today" in event.text)
+                break
+
+asyncio.run(main())
+""",
+    "a run that needs an approval": """
+import asyncio
+import sys
+
+from vectorshift.agent.object import Agent, ConversationalRunActionRequiredError
+
+
+async def main():
+    agent = Agent.fetch(id=sys.argv[1])
+    try:
+        await agent.run('/tool refund {"order_id": "9"}')
+    except ConversationalRunActionRequiredError as error:
+        print(error.event.type.value, bool(error.session_id))
+
+asyncio.run(main())
+""",
+    "files": """
+import asyncio
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+from vectorshift.session import Session, UserSessionMessage
+
+
+async def main():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "data.csv"
+        path.write_text("a,b")
+        async with Session(owner_type="agent", owner_id=sys.argv[1]) as session:
+            await session.send("Read these", files=[path, io.BytesIO(b"x")])
+            async for event in session.listen():
+                if event.is_turn_end:
+                    break
+            await session.send_many([UserSessionMessage(content="and", files=[path]), "more"])
+            async for event in session.listen():
+                if event.is_turn_end:
+                    break
+            print(len([m for m in await session.get_messages() if m.is_user]))
+
+asyncio.run(main())
+""",
+    "resuming": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+from vectorshift.events import SessionMessageRole
+
+
+async def main():
+    agent = Agent.fetch(id=sys.argv[1])
+    async with await agent.create_session() as session:
+        await session.send("remember me")
+        async for event in session.listen():
+            if event.is_turn_end:
+                break
+        kept = session.session_id
+    async with await agent.resume_session(kept) as session:
+        for message in await session.get_messages():
+            if message.sender.role == SessionMessageRole.USER:
+                print(message.text, message.status)
+        await session.terminate()
+
+asyncio.run(main())
+""",
+    "errors": """
+import asyncio
+import sys
+
+from vectorshift import ApiStatusError, NotFoundError, VectorshiftError
+from vectorshift.agent import Agent
+from vectorshift.request import VectorshiftApiError
+from vectorshift.session import Session, SessionError
+
+
+async def main():
+    try:
+        Agent.fetch(id="65f000000000000000000000")
+    except NotFoundError as error:
+        print(error.status_code, isinstance(error, (ApiStatusError, VectorshiftApiError)), bool(error.raw_response))
+    session = Session(owner_type="agent", owner_id=sys.argv[1])
+    try:
+        await session.send("too early")
+    except SessionError as error:
+        print(isinstance(error, VectorshiftError))
+
+asyncio.run(main())
+""",
+    "a timeout": """
+import asyncio
+import sys
+
+from vectorshift.session import Session
+
+
+async def answer(session):
+    async for event in session.listen():
+        if event.is_complete:
+            return "complete"
+
+async def main():
+    async with Session(owner_type="agent", owner_id=sys.argv[1]) as session:
+        await session.send("quickly")
+        print(await asyncio.wait_for(answer(session), timeout=30))
+        try:
+            await asyncio.wait_for(asyncio.sleep(0.5), timeout=0.05)
+        except asyncio.TimeoutError:
+            print("too slow")
+
+asyncio.run(main())
+""",
+    "tools": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent, LlmInfo, ToolInput, ToolInputType
+from vectorshift.agent.tools import ExaAiTool, GoogleSearchTool
+
+
+async def main():
+    agent = Agent.fetch(id=sys.argv[1])
+    search = ExaAiTool(
+        tool_name="search", query=ToolInput(type=ToolInputType.DYNAMIC, description="What to look for"), num_results=3
+    )
+    agent.add_tool(search).add_tool.google_search(tool_name="google")
+    agent.add_tool(GoogleSearchTool(tool_name="another"))
+    print([(tool.name, tool.tool_type, sorted(tool.inputs)) for tool in agent.tools])
+    print(LlmInfo(provider="openai", model_id="gpt-4o").model_copy(update={"model_id": "x"}).model_dump()["model_id"])
+
+asyncio.run(main())
+""",
+    "an event loop of one's own": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+
+
+async def main(agent):
+    return (await agent.run("by hand")).status
+
+loop = asyncio.new_event_loop()
+asyncio.set_event_loop(loop)
+# The old way.
+print(loop.run_until_complete(main(Agent.fetch(id=sys.argv[1]))))
+loop.close()
+""",
+    "an asynchronous generator": """
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from vectorshift.session import Session
+
+
+@asynccontextmanager
+async def opened(agent_id: str):
+    async with Session(owner_type="agent", owner_id=agent_id) as session:
+        yield session
+
+async def words(session: Session) -> AsyncIterator[str]:
+    async for event in session.listen():
+        if event.is_complete and event.text:
+            for word in event.text.split():
+                yield word.lower()
+            return
+
+async def main():
+    async with opened(sys.argv[1]) as session:
+        await session.send("count them")
+        print([word async for word in words(session) if word.isalpha()])
+
+asyncio.run(main())
+""",
+    "a client of one's own": """
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+from vectorshift.events import SessionEvent
+from vectorshift.session import Session
+
+Handler = Callable[[SessionEvent], Awaitable[str | None]]
+
+
+class Client:
+    def __init__(self, agent_id: str) -> None:
+        self.session = Session(owner_type="agent", owner_id=agent_id)
+
+    async def __aenter__(self) -> Self:
+        await self.session.connect()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.session.disconnect()
+
+    async def ask(self, text: str, handler: Handler) -> str | None:
+        await self.session.send(text)
+        async for event in self.session.listen():
+            found = await handler(event)
+            if found is not None:
+                return found
+        return None
+
+
+async def complete(event: SessionEvent) -> str | None:
+    return event.text if event.is_complete else None
+
+
+async def main() -> None:
+    async with Client(sys.argv[1]) as client:
+        print(await client.ask("through a class", complete))
+
+
+asyncio.run(main())
+""",
+    "a filter of events": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+from vectorshift.events import ParticipantStatus, SessionEventType
+
+
+async def main():
+    async with await Agent.fetch(id=sys.argv[1]).create_session() as session:
+        await session.send("/tool add {\\"a\\": 2, \\"b\\": 3}")
+        kinds = [SessionEventType.TOOL_CALL, SessionEventType.PARTICIPANT_STATUS, SessionEventType.MESSAGE_COMPLETE]
+        async for event in session.listen(event_types=kinds):
+            match event.type:
+                case SessionEventType.TOOL_CALL:
+                    print("tool", event.tool_name)
+                case SessionEventType.MESSAGE_COMPLETE:
+                    print(event.text)
+            if event.participant_status == ParticipantStatus.IDLE:
+                break
+
+asyncio.run(main())
+""",
+    "names from asyncio": """
+import sys
+from asyncio import create_task as start
+from asyncio import gather, run, sleep
+
+from vectorshift.agent import Agent
+
+
+async def ask(agent, text):
+    await sleep(0.01)
+    return (await agent.run(text)).status
+
+async def main():
+    agent = Agent.fetch(id=sys.argv[1])
+    task = start(ask(agent, "one"))
+    print(await gather(ask(agent, "two"), ask(agent, "three")), await task)
+
+run(main())
+""",
+}
+
+UNDECIDED = {
+    "what has no counterpart": (
+        """
+import asyncio
+import aiohttp
+from vectorshift import Agent, Pipeline
+
+async def main(job):
+    task = asyncio.create_task(job())
+    try:
+        async with asyncio.timeout(5):
+            await job
+    except asyncio.CancelledError:
+        task.cancel()
+    async with aiohttp.ClientSession() as http:
+        await http.get("https://example.com")
+""",
+        {
+            3: "aiohttp is asynchronous: use requests",
+            4: "sessionlib has no Pipeline: what it does is outside of sessions",
+            9: "asyncio.timeout has no counterpart: pass timeout= to the call, or to listen()",
+            10: "job comes from elsewhere: where it is a task, it takes job.result() now",
+            11: "threads are not cancelled: end a blocking call with a timeout, or by disconnecting its session",
+            12: "threads are not cancelled: end a blocking call with a timeout, or by disconnecting its session",
+        },
+    ),
+}
+"""Scripts with what `sessionlib port` cannot decide in them: its lines, and the reasons."""
