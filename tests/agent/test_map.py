@@ -751,9 +751,6 @@ DASK_KILLED = """
     from dask.distributed import Client as Dask, LocalCluster
     from sessionlib import Agent, Client, executors
 
-    def pid():
-        return os.getpid()
-
     if __name__ == "__main__":
         os.environ["SESSIONLIB_API_KEY"] = sys.stdin.readline().strip()
         chance = random.Random(int(sys.argv[3]))
@@ -761,12 +758,14 @@ DASK_KILLED = """
         prompts = [f"prompt {n}" for n in range(200)]
         with LocalCluster(n_workers=2, threads_per_worker=4, dashboard_address=None) as cluster, Dask(cluster) as dask:
             executor = executors.dask(dask) if sys.argv[4] == "ours" else dask.get_executor(retries=0)
-            kills = {chance.randrange(5, 60), chance.randrange(60, 150)}
+            # Not asked of Dask, which cannot say while one of them is dead.
+            workers = list(cluster.workers.values())
+            kills = dict(zip([chance.randrange(5, 60), chance.randrange(60, 150)], workers))
             outcomes = []
             for outcome in agent.map(prompts, executor=executor, max_workers=8, on_error="return", timeout=60):
                 outcomes.append(outcome)
                 if len(outcomes) in kills:
-                    os.kill(next(iter(dask.run(pid).values())), signal.SIGKILL)
+                    os.kill(kills[len(outcomes)].process.pid, signal.SIGKILL)
         assert [outcome.index for outcome in outcomes] == list(range(200))
         kinds = [type(outcome).__name__ for outcome in outcomes]
         print({kind: kinds.count(kind) for kind in set(kinds)})
