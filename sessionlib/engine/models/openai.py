@@ -8,19 +8,16 @@ package's; the answer is read by `ChatStream`, because the package's own reader 
 from __future__ import annotations
 
 import contextlib
-import email.utils
 import hashlib
 import json
-import math
 import os
 import re
 import socket
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sessionlib._util.retry import Backoff
+from sessionlib._util.retry import MAX_RETRY_AFTER, Backoff, retry_after
 from sessionlib.engine.errors import ModelError
 from sessionlib.engine.models.base import (
     Attachment,
@@ -41,7 +38,6 @@ __all__ = ["OpenAIModel"]
 _TRIES = 3
 # As the openai package retries, and 425 (too early); 529 is "overloaded".
 _RETRIED = frozenset({408, 409, 425, 429})
-_LONGEST_WAIT = 60.0
 _MESSAGE_CHARS = 300
 # How endpoints say that a request has more tokens than the model takes (OpenAI, vLLM, llama.cpp, Gemini ...).
 _TOO_LONG = re.compile(
@@ -152,8 +148,9 @@ class OpenAIModel:
                 return
             if not emitted and (status in _TOO_LONG_STATUSES or status is None) and _TOO_LONG.search(text):
                 raise _ContextExceededError
-            wait = backoff.next_delay(_retry_after(headers))
-            if emitted or not tries_left or wait > _LONGEST_WAIT or not _may_pass(failure, status, headers):
+            wait = backoff.next_delay(retry_after(headers) or 0.0)
+            # What was asked for is cut to the maximum; the jitter on top shows that it was as long.
+            if emitted or not tries_left or wait > MAX_RETRY_AFTER or not _may_pass(failure, status, headers):
                 raise ModelError(self._describe(failure)) from None
             _sleep(wait, question.stop)
 
@@ -309,20 +306,6 @@ def _may_pass(error: Exception, status: int | None, headers: Mapping[str, str]) 
     if status is None:  # connection refused or lost, timed out, or an error within the answer
         return isinstance(error, EndpointError) or hasattr(error, "request") or _is_transport(error)
     return status in _RETRIED or status >= 500
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Returns the seconds that an endpoint asks to wait: milliseconds, seconds, or until a date."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name, "")
-        with contextlib.suppress(ValueError):
-            seconds = float(value) * unit
-            if math.isfinite(seconds):
-                return max(0.0, seconds)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
 
 
 def _sleep(seconds: float, stop: Stop) -> None:
