@@ -13,14 +13,14 @@ from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionlibError
 from sessionlib.protocol import codec
 from sessionlib.protocol.codec import Payload
+from sessionlib.protocol.frames import KEEPALIVE
 from sessionlib.transport.base import Traffic, Transport
 
-__all__ = ["LoggingTransport", "logged"]
+__all__ = ["LoggingTransport", "TransportWrapper", "logged"]
 
 logger = logging.getLogger("sessionlib")
 content_logger = logging.getLogger("sessionlib.content")
 
-KEEPALIVE = frozenset({"ping_session", "pong"})
 # So many bytes of a message's content are logged.
 _SHOWN = 2000
 
@@ -40,26 +40,33 @@ def logged(transport: Transport, session_id: Callable[[], str | None], key: str 
     return LoggingTransport(transport, session_id, key) if logger.isEnabledFor(logging.DEBUG) else transport
 
 
-class LoggingTransport:
-    """A `Transport` around another one that logs what passes.
+class TransportWrapper:
+    """A `Transport` that passes all on to another one; a base for those that note what passes.
 
     Args:
         inner: The other one.
-        session_id: Returns the session's id.
-        key: What is never logged.
 
     Attributes:
         inner: The other one.
     """
 
-    def __init__(self, inner: Transport, session_id: Callable[[], str | None], key: str = "") -> None:
+    def __init__(self, inner: Transport) -> None:
         self.inner = inner
-        self._session_id = session_id
-        self._key = key
         self._closing = False
-        # The latest message in fragments, as it was given and as it is passed on.
+        # The latest message in fragments, as it was given and as it was passed on.
         self._message_given: object = None
         self._message: Iterable[tuple[bytes, bool]] = ()
+
+    def _on_message(self, message: bytes) -> None:
+        """Notes a message that was received."""
+
+    def _on_error(self, error: SessionlibError) -> None:
+        """Notes why no message was received; not called for an end that this side asked for."""
+
+    def _pass_on(self, given: object, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
+        """Sends a message in fragments in place of the one that was given, for which `has_left` is asked."""
+        self._message_given, self._message = given, pieces
+        self.inner.send_pieces(pieces, deadline)
 
     @property
     def traffic(self) -> Traffic:
@@ -89,12 +96,51 @@ class LoggingTransport:
         try:
             messages = self.inner.recv(deadline)
         except SessionlibError as error:
-            if not self._closing:  # the end that this client asked for is no trouble
-                logger.debug("! session %s: %s", self._session_id(), error)
+            if not self._closing:
+                self._on_error(error)
             raise
         for message in messages:
-            self._log("<", bytes(message))
+            self._on_message(bytes(message))
         return messages
+
+    def ping(self) -> None:
+        """See `Transport.ping`."""
+        self.inner.ping()
+
+    def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
+        """See `Transport.close`."""
+        self._closing = True
+        self.inner.close(code, reason, deadline)
+
+    def abort(self) -> None:
+        """See `Transport.abort`."""
+        self.inner.abort()
+
+    def release(self) -> None:
+        """See `Transport.release`."""
+        self._closing = True
+        self.inner.release()
+
+
+class LoggingTransport(TransportWrapper):
+    """A `Transport` around another one that logs what passes.
+
+    Args:
+        inner: The other one.
+        session_id: Returns the session's id.
+        key: What is never logged.
+    """
+
+    def __init__(self, inner: Transport, session_id: Callable[[], str | None], key: str = "") -> None:
+        super().__init__(inner)
+        self._session_id = session_id
+        self._key = key
+
+    def _on_message(self, message: bytes) -> None:
+        self._log("<", message)
+
+    def _on_error(self, error: SessionlibError) -> None:
+        logger.debug("! session %s: %s", self._session_id(), error)
 
     def send(self, payload: bytes, deadline: Deadline) -> None:
         """See `Transport.send`."""
@@ -111,8 +157,7 @@ class LoggingTransport:
                 size += len(piece)
                 yield piece, is_last
 
-        self._message_given, self._message = pieces, counted()
-        self.inner.send_pieces(self._message, deadline)
+        self._pass_on(pieces, counted(), deadline)
         logger.debug("> session %s a post with files, %d bytes", self._session_id(), size)
 
     def enqueue(self, payload: bytes) -> None:
@@ -124,20 +169,6 @@ class LoggingTransport:
         """See `Transport.ping`."""
         logger.debug("%% session %s ping", self._session_id())
         self.inner.ping()
-
-    def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
-        """See `Transport.close`."""
-        self._closing = True
-        self.inner.close(code, reason, deadline)
-
-    def abort(self) -> None:
-        """See `Transport.abort`."""
-        self.inner.abort()
-
-    def release(self) -> None:
-        """See `Transport.release`."""
-        self._closing = True
-        self.inner.release()
 
     def _log(self, sign: str, payload: bytes) -> None:
         if not logger.isEnabledFor(logging.DEBUG):  # the level was changed meanwhile

@@ -11,6 +11,9 @@ from typing import Any
 
 Frame = dict[str, Any]
 
+# The types of the frames that only keep a session alive.
+KEEPALIVE = frozenset({"ping_session", "pong"})
+
 # ---- client to engine ----------------------------------------------------------------------
 
 

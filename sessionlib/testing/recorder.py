@@ -11,20 +11,20 @@ from typing import Any, cast
 
 from sessionlib._util.timing import Deadline, acquire
 from sessionlib.config import Endpoint
+from sessionlib.connection.metered import TransportWrapper
 from sessionlib.errors import SessionlibError, SessionTimeoutError
 from sessionlib.hooks import Dial, Exchange, Outcome
 from sessionlib.net.connect import CancelToken
 from sessionlib.protocol import codec
-from sessionlib.protocol.codec import Payload
+from sessionlib.protocol.frames import KEEPALIVE
 from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 from sessionlib.testing import format
 from sessionlib.testing.format import CALL, LINK, Line
 from sessionlib.testing.redaction import Redaction, Shrinker, file_facts, shrink
-from sessionlib.transport.base import Traffic, Transport
+from sessionlib.transport.base import Transport
 
-__all__ = ["KEEPALIVE", "Recorder", "call_json"]
+__all__ = ["RecordedTransport", "Recorder", "call_json"]
 
-KEEPALIVE = frozenset({"ping_session", "pong"})
 # What the client reads of an answer's headers.
 _HEADERS = ("Content-Type", "Retry-After", "Location")
 
@@ -97,7 +97,7 @@ class Recorder:
                 opening.value = opened
                 self.note(LINK, number, "!", format.to_json(error))
             raise
-        return _RecordedTransport(transport, self, number)
+        return RecordedTransport(transport, self, number)
 
     def admit(self, transport: Transport | None, frame: dict[str, Any], deadline: Deadline) -> None:
         """Does not wait; see `NetworkHook.admit`."""
@@ -121,14 +121,13 @@ class Recorder:
         return outcome
 
 
-class _RecordedTransport:
+class RecordedTransport(TransportWrapper):
     """A `Transport` that records what goes through another one."""
 
     def __init__(self, inner: Transport, recorder: Recorder, number: int) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._recorder = recorder
         self._number = number
-        self._closing = False
         # Held from adding a line until its message has left, so that the lines are in the order of the messages.
         self._sending = threading.Lock()
 
@@ -140,7 +139,7 @@ class _RecordedTransport:
         # Before it leaves, because the reading thread may record its answer before `send` returns.
         note = self._note(">", shrink(payload))
         try:
-            self._inner.send(payload, deadline)
+            self.inner.send(payload, deadline)
         except BaseException:
             note.value = None
             raise
@@ -157,7 +156,7 @@ class _RecordedTransport:
                 yield piece, is_last
 
         try:
-            self._inner.send_pieces(recorded(), deadline)
+            self._pass_on(pieces, recorded(), deadline)
             note.value = shrinker.text()
         finally:
             self._sending.release()
@@ -166,55 +165,20 @@ class _RecordedTransport:
         if not acquire(self._sending, deadline):
             raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
 
-    @property
-    def traffic(self) -> Traffic:
-        return self._inner.traffic
+    def _on_message(self, message: bytes) -> None:
+        self._note("<", message)
 
-    @traffic.setter
-    def traffic(self, traffic: Traffic) -> None:
-        self._inner.traffic = traffic
-
-    def has_left(self, message: object) -> bool:
-        return self._inner.has_left(message)
-
-    @property
-    def last_received_at(self) -> float:
-        return self._inner.last_received_at
-
-    @property
-    def bytes_received(self) -> int:
-        return self._inner.bytes_received
-
-    def recv(self, deadline: Deadline | None = None) -> list[Payload]:
-        try:
-            messages = self._inner.recv(deadline)
-        except SessionlibError as error:
-            if not self._closing:
-                self._note("!", format.to_json(error))
-            raise
-        for message in messages:
-            self._note("<", bytes(message))
-        return messages
+    def _on_error(self, error: SessionlibError) -> None:
+        self._note("!", format.to_json(error))
 
     def enqueue(self, payload: bytes) -> None:
         self._note(">", payload)
-        self._inner.enqueue(payload)
-
-    def ping(self) -> None:
-        self._inner.ping()
+        self.inner.enqueue(payload)
 
     def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
         if not self._closing:
             self._note("=", {"close": code})
-        self._closing = True
-        self._inner.close(code, reason, deadline)
-
-    def abort(self) -> None:
-        self._inner.abort()
-
-    def release(self) -> None:
-        self._closing = True
-        self._inner.release()
+        super().close(code, reason, deadline)
 
 
 class _RecordedLines(OpenLines):

@@ -19,13 +19,14 @@ from sessionlib.hooks import Dial, Exchange, NetworkHook, Outcome
 from sessionlib.net.connect import CancelToken
 from sessionlib.protocol import codec, frames
 from sessionlib.protocol.codec import Payload
+from sessionlib.protocol.frames import KEEPALIVE
 from sessionlib.rest.calls import Call
 from sessionlib.testing import format
 from sessionlib.testing.comparison import brief, report
 from sessionlib.testing.errors import ReplayMismatchError
 from sessionlib.testing.expectations import Expectations, RecordedConnection
 from sessionlib.testing.format import CALL, Line
-from sessionlib.testing.recorder import KEEPALIVE, call_json
+from sessionlib.testing.recorder import call_json
 from sessionlib.testing.redaction import Redaction, Shrinker, shrink
 from sessionlib.transport.base import Traffic, Transport
 

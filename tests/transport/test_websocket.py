@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from sessionlib._util.timing import Deadline
+from sessionlib.connection.metered import LoggingTransport
 from sessionlib.errors import SessionDisconnectedError
+from sessionlib.testing.recorder import RecordedTransport, Recorder
+from sessionlib.testing.redaction import Redaction
 from sessionlib.transport.websocket import WebSocketTransport
 
 TEXT, CLOSE = 0x81, 0x88
@@ -129,3 +132,20 @@ def test_closing_waits_for_room() -> None:
     transport.enqueue(b"{}")
     transport.close(deadline=Deadline(1.0))
     assert stream.written == [TEXT, CLOSE]
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda inner: LoggingTransport(inner, lambda: "s1"),
+        lambda inner: RecordedTransport(inner, Recorder(Redaction()), 1),
+    ],
+    ids=["logged", "recorded"],
+)
+def test_what_notes_what_passes_tells_whether_a_post_with_files_has_left(wrapped: Any) -> None:
+    stream: Any = OpenStream()
+    transport = wrapped(WebSocketTransport(stream, 1000))
+    pieces = [(b"{", False), (b"}", True)]
+    transport.send_pieces(pieces, Deadline(1.0))
+    assert transport.has_left(pieces)
+    assert not transport.has_left([*pieces])
