@@ -39,6 +39,7 @@ from tests.support.script_engine import (
     turn,
     user_message,
 )
+from tests.support.sessions import rest_of_turn, settle
 from tests.support.shop import open_shop
 from tests.support.toolbox import Toolbox, connect, created, kinds, say, status
 
@@ -66,20 +67,6 @@ def meanwhile(work: Callable[[], object]) -> Iterator[None]:
         future = pool.submit(work)
         yield
         future.result(10)
-
-
-def settle(session: Session) -> None:
-    """Waits until what the engine has sent so far has been taken in."""
-    session.get_messages(timeout=5)
-
-
-def until_idle(session: Session) -> list[SessionEvent]:
-    heard = []
-    for event in session.listen(timeout=5):
-        heard.append(event)
-        if event.is_turn_end:
-            break
-    return heard
 
 
 # ---- what a turn gives ---------------------------------------------------------------------
@@ -273,7 +260,7 @@ def test_asking_while_an_earlier_turn_runs_gives_the_own_answer(engine: ScriptEn
         engine.push_many([say("first answer", "m1"), status("Idle")])
         engine.push_many(turn(ack=None, message_id="m2", pieces=["second answer"]))
         assert stream.result().text == "second answer"
-        assert [event.text for event in until_idle(session) if event.is_complete] == ["first answer"]
+        assert [event.text for event in rest_of_turn(session) if event.is_complete] == ["first answer"]
 
 
 def test_the_late_end_of_the_turn_before_is_not_ours(engine: ScriptEngine) -> None:
@@ -418,7 +405,7 @@ def test_after_a_timeout_nothing_is_lost_to_the_next_listener(engine: ScriptEngi
         settle(session)
         engine.push_many(turn(ack=None)[3:])
         # The error is held all the while, as notebooks and debuggers do. The ack may have come before it.
-        heard = [event for event in until_idle(session) if event.type is not Type.MESSAGE_POSTED]
+        heard = [event for event in rest_of_turn(session) if event.type is not Type.MESSAGE_POSTED]
         assert kinds(heard) == TURN
         assert caught.value.turn is not None
 
@@ -498,7 +485,7 @@ def test_what_a_closed_turn_did_not_read_waits_for_the_next_listener(engine: Scr
             assert next(stream).participant_status is ParticipantStatus.PROCESSING
             settle(session)
         engine.push_many(turn(ack=None)[3:])
-        assert kinds(until_idle(session)) == TURN[1:]
+        assert kinds(rest_of_turn(session)) == TURN[1:]
         assert list(stream) == []
         with pytest.raises(SessionDisconnectedError, match="the turn was closed"):
             stream.result()
@@ -512,7 +499,7 @@ def test_what_a_dropped_turn_did_not_read_waits_for_the_next_listener(engine: Sc
             break
         gc.collect()
         engine.push_many(turn(ack=None)[3:])
-        assert kinds(until_idle(session)) == TURN[1:]
+        assert kinds(rest_of_turn(session)) == TURN[1:]
 
 
 def test_an_open_listener_does_not_hear_twice_what_a_closed_turn_did_not_read(session: Session) -> None:

@@ -171,13 +171,18 @@ def test_so_many_run_at_a_time(engine: ScriptEngine) -> None:
     assert most == [3]
 
 
-def test_a_slow_prompt_does_not_leave_the_others_idle(engine: ScriptEngine) -> None:
+def answer_the_first_last(engine: ScriptEngine) -> None:
+    """Has the first of eight prompts answered once all have been posted."""
+
     @engine.on("post_message")
     def answer(conn: Connection, frame: Received) -> None:
         if frame["content"] == "prompt 0":
             engine.wait_for("post_message", 8)
         conn.send_many(turn(pieces=[frame["content"]]))
 
+
+def test_a_slow_prompt_does_not_leave_the_others_idle(engine: ScriptEngine) -> None:
+    answer_the_first_last(engine)
     results = list(scripted(engine).map(prompts(8), max_workers=2))
     assert [result.final_message for result in results] == prompts(8)  # type: ignore[union-attr]
 
@@ -585,12 +590,7 @@ def test_results_from_before_an_executor_refused_come_first(agent: Agent) -> Non
 
 
 def test_in_any_order_each_result_comes_as_it_is_done(engine: ScriptEngine) -> None:
-    @engine.on("post_message")
-    def answer(conn: Connection, frame: Received) -> None:
-        if frame["content"] == "prompt 0":
-            engine.wait_for("post_message", 8)
-        conn.send_many(turn(pieces=[frame["content"]]))
-
+    answer_the_first_last(engine)
     results = list(scripted(engine).map(prompts(8), max_workers=2, ordered=False))
     assert sorted(result.index for result in results) == list(range(8))  # type: ignore[type-var]
     assert [result.final_message for result in results] == [result.prompt for result in results]

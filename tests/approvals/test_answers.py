@@ -23,9 +23,10 @@ from sessionlib import (
 )
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
-from tests.support.approvals import Type, await_log, request_in, rest_of_turn, settle
+from tests.support.approvals import Type, await_log, request_in
 from tests.support.script_engine import Connection, Received, ScriptEngine
 from tests.support.secrets import LogWatch
+from tests.support.sessions import rest_of_turn, settle
 from tests.support.shop import Shop, order
 from tests.support.toolbox import Toolbox, asking, connect, say, status
 from tests.support.waiting import eventually

@@ -22,9 +22,10 @@ from sessionlib import (
     deny_all,
 )
 from sessionlib.protocol import frames
-from tests.support.approvals import REFUNDED, Oops, Type, await_failure, await_log, request_in, rest_of_turn, settle
+from tests.support.approvals import REFUNDED, Oops, Type, await_failure, await_log, request_in
 from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import LogWatch
+from tests.support.sessions import rest_of_turn, settle
 from tests.support.shop import Shop, order
 from tests.support.toolbox import Toolbox, asking, connect, status
 from tests.support.waiting import eventually

@@ -24,9 +24,10 @@ from sessionlib import (
 )
 from sessionlib.approvals.answers import ApprovalLog
 from sessionlib.protocol import frames
-from tests.support.approvals import REFUNDED, Type, request_in, rest_of_turn, settle
+from tests.support.approvals import REFUNDED, Type, request_in
 from tests.support.processes import Script
 from tests.support.script_engine import ScriptEngine
+from tests.support.sessions import rest_of_turn, settle
 from tests.support.shop import Shop, order
 from tests.support.toolbox import Toolbox, asking, connect, kinds, status
 from tests.support.waiting import eventually

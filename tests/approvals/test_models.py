@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from sessionlib import ApprovalRequest, ApprovalResponse, Session, SessionEvent
-from tests.support.approvals import REFUNDED, Type, request_in, rest_of_turn
+from tests.support.approvals import REFUNDED, Type, request_in
 from tests.support.script_engine import ScriptEngine
+from tests.support.sessions import rest_of_turn
 from tests.support.shop import Shop, order
 from tests.support.toolbox import connect
 

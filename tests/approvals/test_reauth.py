@@ -9,9 +9,10 @@ import pytest
 
 from sessionlib import ReauthRequiredError, Session, SessionEvent
 from sessionlib.protocol import frames
-from tests.support.approvals import Oops, Type, rest_of_turn
+from tests.support.approvals import Oops, Type
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, turn
 from tests.support.secrets import SENTINEL_KEY
+from tests.support.sessions import rest_of_turn
 from tests.support.toolbox import connect, kinds, say, status
 from tests.support.waiting import eventually
 

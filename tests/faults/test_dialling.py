@@ -42,6 +42,7 @@ from tests.support.proxies import HttpProxy, TlsFront, _Front
 from tests.support.script_engine import ScriptEngine
 from tests.support.scripted_sessions import make, within
 from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
+from tests.support.servers import full_backlog
 from tests.support.waiting import eventually
 from tests.support.ws_bytes import header
 
@@ -129,18 +130,6 @@ def test_a_dead_address_is_followed_by_the_next(engine: ScriptEngine, resolver: 
     resolver(lambda host: ["::1", "127.0.0.3", "127.0.0.1"])
     with within(1), remote(engine.port) as session:
         assert session.get_messages(timeout=5) == []
-
-
-@contextlib.contextmanager
-def full_backlog(host: str, port: int = 0) -> Iterator[int]:
-    """Listens with a queue that is full, so that whoever connects gets no answer."""
-    with contextlib.ExitStack() as stack:
-        server = stack.enter_context(socket.create_server((host, port), backlog=0))
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(server.getsockname())
-        yield server.getsockname()[1]
 
 
 def test_an_address_that_does_not_answer_leaves_time_for_the_next(

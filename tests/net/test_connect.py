@@ -13,6 +13,7 @@ import pytest
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionDisconnectedError
 from sessionlib.net.connect import Address, CancelToken, _interleaved, connect, resolve
+from tests.support.servers import full_backlog
 
 SLACK = 0.6  # of a loaded machine
 
@@ -30,13 +31,8 @@ def port() -> Iterator[int]:
 @contextlib.contextmanager
 def mute(host: str, port: int) -> Iterator[Address]:
     """An address that does not answer: its queue is full."""
-    with contextlib.ExitStack() as stack:
-        server = stack.enter_context(socket.create_server((host, port), backlog=0))
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(server.getsockname())
-        yield address(host, server.getsockname()[1])
+    with full_backlog(host, port) as number:
+        yield address(host, number)
 
 
 @pytest.mark.parametrize("dead", [1, 2, 3])

@@ -24,7 +24,7 @@ from sessionlib import (
 )
 from sessionlib.protocol import frames
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content, turn
-from tests.support.sessions import letters, numbered_deltas, opened, resumed_session, until_complete
+from tests.support.sessions import letters, numbered_deltas, opened, resumed_session, settle, until_complete
 from tests.support.threads import in_threads
 from tests.support.waiting import eventually
 
@@ -36,11 +36,6 @@ def session(engine: ScriptEngine) -> Iterator[Session]:
     """A session connected to the engine."""
     with opened(engine) as session:
         yield session
-
-
-def settle(session: Session) -> None:
-    """Waits until the reader has delivered all that the engine sent before this."""
-    session.get_messages()
 
 
 def answer_turns(engine: ScriptEngine) -> None:

@@ -1,4 +1,4 @@
-"""Servers of other makes in processes of their own, and fetching pages from them."""
+"""Servers of other makes in processes of their own, fetching pages from them, and one that is too busy."""
 
 from __future__ import annotations
 
@@ -16,13 +16,25 @@ from pathlib import Path
 from tests.support.processes import ROOT
 from tests.support.scripted_sessions import within
 
-__all__ = ["free_port", "get", "running"]
+__all__ = ["free_port", "full_backlog", "get", "running"]
 
 
 def free_port() -> int:
     """Gives a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+@contextlib.contextmanager
+def full_backlog(host: str, port: int = 0) -> Iterator[int]:
+    """Listens with a queue that is full, so that whoever connects gets no answer."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server((host, port), backlog=0))
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
 
 
 @contextlib.contextmanager

@@ -11,7 +11,16 @@ from sessionlib.protocol import frames
 from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY
 
-__all__ = ["letters", "new_session", "numbered_deltas", "opened", "resumed_session", "until_complete"]
+__all__ = [
+    "letters",
+    "new_session",
+    "numbered_deltas",
+    "opened",
+    "rest_of_turn",
+    "resumed_session",
+    "settle",
+    "until_complete",
+]
 
 Type = SessionEventType
 
@@ -31,6 +40,21 @@ def opened(engine: ScriptEngine, **options: Any) -> Iterator[Session]:
     """A resumed session, connected for the length of a block."""
     with resumed_session(engine, **options) as session:
         yield session
+
+
+def settle(session: Session) -> None:
+    """Waits until what the engine has sent so far has been processed."""
+    session.get_messages(timeout=5)
+
+
+def rest_of_turn(session: Session) -> list[SessionEvent]:
+    """Reads the events up to the end of the turn."""
+    events = []
+    for event in session.listen(timeout=5):
+        events.append(event)
+        if event.is_turn_end:
+            break
+    return events
 
 
 def until_complete(events: Iterable[SessionEvent]) -> list[SessionEvent]:
