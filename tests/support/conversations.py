@@ -6,7 +6,6 @@ failed, looks into the history when a post's fate is unknown, and posts again on
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -243,8 +242,3 @@ def check(heard: Heard, runs: int) -> None:
     assert [message.text for message in said if not message.is_user] == wanted, heard
     assert len(set(heard.asked)) == len(heard.asked) == runs == 1, heard
     assert heard.gaps == 0, heard
-
-
-def settle_time() -> float:
-    """Gives the time."""
-    return time.monotonic()

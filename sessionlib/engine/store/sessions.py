@@ -146,12 +146,6 @@ class Sessions:
         row = self._database.read(lambda db: db.execute(select, (file_id,)).fetchone())
         return None if row is None else (row[0], row[1], row[2])
 
-    def find_turn(self, turn_id: str) -> StoredTurn | None:
-        """Returns a turn, or None."""
-        select = f"SELECT {_TURN} FROM turns WHERE id = ?"
-        row = self._database.read(lambda db: db.execute(select, (turn_id,)).fetchone())
-        return None if row is None else StoredTurn(*row)
-
     def open_turns(self, session_id: str | None = None) -> list[StoredTurn]:
         """Returns the turns that have not ended, of one session or of all, in order."""
         select = f"SELECT {_TURN} FROM turns WHERE state != 'ended' AND session_id = COALESCE(?, session_id)"
