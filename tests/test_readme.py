@@ -33,13 +33,6 @@ def test_every_promise_names_a_test_that_there_is() -> None:
         assert f"def {name}(" in (README.parent / "tests" / path).read_text("utf-8"), f"{path}::{name}"
 
 
-def test_the_quickstart_shows_a_streamed_answer_an_approval_and_the_history() -> None:
-    told = run_script("from sessionlib.quickstart import main; main()").check().stdout
-    assert "[approving refund" in told
-    assert "12.50 EUR refunded for order 7" in told
-    assert "user: data_type_message: Hello!" in told.partition("history:")[2]
-
-
 def test_every_name_in_the_porting_table_exists() -> None:
     table = README.read_text("utf-8").partition("## From the async SDK")[2].partition("##")[0]
     imports = re.findall(r"from (sessionlib\.\w+) import (\w+)", table)
