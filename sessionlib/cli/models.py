@@ -22,7 +22,7 @@ __all__ = ["models"]
 def models(context: click.Context) -> None:
     """List the models of the embedded engine, for --model, and what each still needs."""
     if context.invoked_subcommand is None:
-        rows = [("demo", "quotes you; for first steps and tests", ""), _local(), _gguf(), _openai()]
+        rows = [("demo", "echoes your message; for first steps and tests", ""), _local(), _gguf(), _openai()]
         for name, words, needed in rows:
             click.echo(f"{name:<17}{words}")
             click.echo(f"{'':17}{f'needs: {needed}' if needed else 'ready'}")

@@ -100,7 +100,7 @@ def test_500_prompts_with_16_workers_are_answered_in_order(agent: Agent) -> None
 def test_each_prompt_has_a_session_of_its_own_which_is_terminated(agent: Agent) -> None:
     for result in agent.map(prompts(3)):
         assert isinstance(result, ConversationalAgentRunResult)
-        assert result.final_message.startswith("This is the demo model")
+        assert result.final_message.startswith("Demo model: ")
         with pytest.raises(SessionError, match="terminated"):
             agent.resume_session(result.session_id).connect()
 

@@ -29,7 +29,7 @@ from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret
 from tests.support.shop import Shop, open_shop, order
 from tests.support.toolbox import Toolbox, asking, kinds, say, status
 
-INTRODUCTION = "This is the demo model: it quotes you, and knows nothing."
+INTRODUCTION = "Demo model: echoes your message."
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.support.processes import ROOT
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content, turn
 from tests.support.secrets import SENTINEL_KEY
 
-DEMO = "This is the demo model: it quotes you, and knows nothing. "
+DEMO = "Demo model: echoes your message. "
 
 
 def scripted(engine: ScriptEngine) -> list[str]:

@@ -14,7 +14,7 @@ from tests.support.processes import run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, turn
 from tests.support.secrets import SENTINEL_KEY
 
-DEMO = "This is the demo model: it quotes you, and knows nothing. "
+DEMO = "Demo model: echoes your message. "
 KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
 
 

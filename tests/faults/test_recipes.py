@@ -17,7 +17,7 @@ from tests.support.servers import free_port, get, running
 from tests.support.waiting import eventually, is_up
 
 README = (ROOT / "README.md").read_text("utf-8")
-DEMO = "This is the demo model: it quotes you, and knows nothing. You said: "
+DEMO = "Demo model: echoes your message. You said: "
 
 
 def recipe(folder: Path, name: str) -> None:

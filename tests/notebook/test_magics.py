@@ -47,7 +47,7 @@ def test_a_session_of_the_notebook_and_a_file() -> None:
         kernel.wait_for_text("refund gave")
         kernel.run("other = engine.agent(name='Other').create_session().connect()")
         kernel.run("%%ask --session other\\nTo the other")
-        assert "This is the demo model" in kernel.markdown.rpartition("To the other")[0][-80:]
+        assert "Demo model: " in kernel.markdown.rpartition("To the other")[0][-80:]
         kernel.run("other.disconnect()")
         for wrong, told in (
             ("%sessionlib nothing", "there is no variable nothing"),

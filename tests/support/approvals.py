@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 __all__ = ["REFUNDED", "Oops", "Type", "await_failure", "await_log", "request_in"]
 
 Type = SessionEventType
-REFUNDED = "This is the demo model: it quotes you, and knows nothing. refund gave: refunded 7"
+REFUNDED = "Demo model: echoes your message. refund gave: refunded 7"
 
 
 class Oops(Exception):

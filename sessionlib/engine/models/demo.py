@@ -1,4 +1,4 @@
-"""A model that thinks nothing: it quotes messages, and calls the tools that they name."""
+"""A model without a model: it echoes messages, and calls the tools that they name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["DemoModel"]
 _COMMAND = re.compile(r"^/tool[ \t]+(\S+)[ \t]*(.*)$", re.MULTILINE)
 _PIECE = re.compile(r"\s*\S+")
 _QUOTED_CHARS = 2000
-INTRODUCTION = "This is the demo model: it quotes you, and knows nothing."
+INTRODUCTION = "Demo model: echoes your message."
 
 
 class DemoModel:

@@ -332,5 +332,5 @@ def test_turns_have_a_time_limit() -> None:
         heard = caller.ask("/tool slow")
         assert time.monotonic() - begun < 10
         assert "its 2 s are over" in content_of(heard[-2])["error"]
-        assert "quotes" in answer_of(caller.ask("and now?"))
+        assert "echoes" in answer_of(caller.ask("and now?"))
         go.set()
