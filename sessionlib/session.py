@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from sessionlib._util.executor import SerialExecutor
 from sessionlib._util.timing import Deadline
-from sessionlib.approvals import ApprovalHandler, ApprovalManager, ApprovalRecord, ReauthHandler, check_handler
+from sessionlib.approvals import (
+    ApprovalHandler,
+    ApprovalManager,
+    ApprovalRecord,
+    ApprovalRequest,
+    ReauthHandler,
+    check_handler,
+)
+from sessionlib.approvals.models import ShownRequest
 from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_id
 from sessionlib.connection.connection import Connection
 from sessionlib.connection.join import load_transport
@@ -522,11 +530,7 @@ class Session:
             SessionError: It refused.
         """
         connection, session_id = self._connected()
-        reply = connection.sender.call(frames.get_messages(session_id), Deadline(timeout))
-        messages = reply.get("messages")
-        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-            raise SessionProtocolError(f"session {session_id}: the history is not a list of messages")
-        return [SessionMessage.from_dict(message) for message in messages]
+        return [SessionMessage.from_dict(message) for message in _history(connection, session_id, Deadline(timeout))]
 
     def history(self, timeout: float | None = 30.0) -> History:
         """Returns the history as a list that can be saved and looked at; arguments and errors as for `get_messages`."""
@@ -619,6 +623,60 @@ class Session:
             raise ValueError(f"the request is session {event.session_id}'s and cannot be answered in {session_id}")
         self._approvals.answer(event, ApprovalResponse(approved, confirm, deny_reason), by="respond")
 
+    def pending_approvals(self, timeout: float | None = 30.0) -> list[ApprovalRequest]:
+        """Returns the approval requests that wait for an answer, oldest first.
+
+        It asks the engine, so that it knows those of before the session was resumed and what was answered elsewhere.
+
+        Args:
+            timeout: Seconds that it may take; None for as long as it takes.
+
+        Raises:
+            SessionError: As for `get_messages`.
+        """
+        connection, session_id = self._connected()
+        return self._approvals.pending(session_id, _history(connection, session_id, Deadline(timeout)))
+
+    def answer(
+        self,
+        request: ApprovalRequest | SessionEvent | Mapping[str, Any] | str | bytes,
+        *,
+        approved: bool,
+        confirm: Mapping[str, Any] | None = None,
+        deny_reason: str | None = None,
+        timeout: float | None = 30.0,
+    ) -> None:
+        """Answers a request that was kept as JSON, in this process or another; returns once the engine has the answer.
+
+        What is approved is what was shown: a request whose tool or arguments are not those in the JSON is not approved.
+
+        Args:
+            request: What `ApprovalRequest.to_json` returned, what that JSON holds, the request itself, or its event.
+            approved: Whether the tool may run.
+            confirm: Arguments to run it with instead of the proposed ones, by name.
+            deny_reason: The reason that the agent gets when it may not.
+            timeout: Seconds that it may take; None for as long as it takes.
+
+        Raises:
+            ApprovalAlreadyAnsweredError: It was answered before, by anyone, or its turn has ended.
+            ValueError: It is no request, another session's, or another one now than was shown; or ``confirm`` holds
+                what JSON cannot.
+            TypeError: ``request`` is of another type.
+            SessionTimeoutError: The engine did not answer in time; whether it has the answer shows
+                `pending_approvals`.
+            SessionError: As for `get_messages`; or the engine knows no such request, or refused the answer.
+        """
+        shown, deadline = ShownRequest.read(request), Deadline(timeout)
+        connection, session_id = self._connected()
+        if shown.session_id != session_id:
+            raise ValueError(f"the request is session {shown.session_id}'s and cannot be answered in {session_id}")
+        self._approvals.pending(session_id, _history(connection, session_id, deadline))
+        event = self._approvals.check_shown(shown, approved=approved)
+        self._approvals.answer(event, ApprovalResponse(approved, confirm, deny_reason), by="answer")
+        # An engine handles the frames of a connection in order, so what it thinks of the answer is here before this is.
+        _history(connection, session_id, deadline)
+        self._approvals.check_taken(event, by="answer")
+
     # ---- within --------------------------------------------------------------------------------
 
     def _new_connection(self) -> Connection:
@@ -672,6 +730,14 @@ class Session:
         connection, session_id = self._usable()
         frame = frames.post_message(session_id, content, event.message_id)
         return connection.sender.post(frame, makes_turn=False)[0]
+
+
+def _history(connection: Connection, session_id: str, deadline: Deadline) -> list[frames.Frame]:
+    """Returns the messages of a session as the engine has them."""
+    messages = connection.sender.call(frames.get_messages(session_id), deadline).get("messages")
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+        raise SessionProtocolError(f"session {session_id}: the history is not a list of messages")
+    return messages
 
 
 def _farewell(connection: Connection, farewell: _Farewell) -> frames.Frame | None:

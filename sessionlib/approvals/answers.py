@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -15,10 +15,12 @@ from sessionlib.approvals.models import ApprovalRecord, Registration, encode_res
 from sessionlib.approvals.reauth import is_attended
 from sessionlib.content import ApprovalResponse
 from sessionlib.errors import ApprovalAlreadyAnsweredError, SessionError
-from sessionlib.events import SessionEvent
-from sessionlib.protocol.turns import EventOrigin, PendingPost, TurnHandle
+from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
+from sessionlib.protocol import frames
+from sessionlib.protocol.parser import Frame, parse_event
+from sessionlib.protocol.turns import EventOrigin, PendingPost, TurnHandle, is_final
 
-__all__ = ["ApprovalLog", "Entry", "SendAnswer"]
+__all__ = ["ApprovalLog", "Entry", "SendAnswer", "answered_error"]
 
 logger = logging.getLogger("sessionlib")
 
@@ -83,6 +85,24 @@ class ApprovalLog:
         """Enters a request, or that it came again."""
         with self._lock:
             self._entries.setdefault(key_of(event), Entry(ApprovalRecord(event), origin))
+
+    def review(self, session_id: str, history: Sequence[Frame]) -> None:
+        """Enters the requests of a history, and what became of those that were answered elsewhere.
+
+        Engines need not send an open request again to a client that joins, nor notify it of another's answer.
+        """
+        for event, approved in _outcomes(session_id, history):
+            self.note(event, EventOrigin(None, TurnHandle()))
+            with self._lock:
+                record = self._entries[key_of(event)].record
+                if record.is_open and approved is not None:
+                    _enter(record, approved, "expired" if event.data.get("status") == "expired" else "another client")
+
+    def find(self, key: str) -> ApprovalRecord | None:
+        """Returns what became of a request; None for one that is unknown."""
+        with self._lock:
+            entry = self._entries.get(key)
+            return None if entry is None else replace(entry.record)
 
     def take_lost(self, event: SessionEvent) -> dict[str, Any] | None:
         """Returns the answer to a request that came again because the answer was lost, to be sent again."""
@@ -225,7 +245,7 @@ class ApprovalLog:
             entry = self._entries.setdefault(key_of(event), new)
             record = entry.record
             if not record.is_open:
-                raise _answered(record)
+                raise answered_error(record)
             _enter(record, response.approved, by)
             record.confirm, record.deny_reason, entry.content = response.confirm, response.deny_reason, content
 
@@ -256,6 +276,35 @@ class ApprovalLog:
         return post
 
 
+_BY_STATUS = {"pending": None, "approved": True, "denied": False, "expired": False}
+_CALLS = frozenset({SessionEventType.TOOL_CALL, SessionEventType.TOOL_RESULT})
+
+
+def _outcomes(session_id: str, history: Sequence[Frame]) -> list[tuple[SessionEvent, bool | None]]:
+    """Returns the requests of a history, each with its answer; None for one that is open.
+
+    On an engine that keeps no status, a request counts as answered once the agent has gone on after it.
+    """
+    found: list[tuple[SessionEvent, bool | None]] = []
+    called: set[object] = set()
+    has_ended = False
+    for message in reversed(history):
+        event = parse_event(frames.message_notification(session_id, message), session_id)
+        if event is None or SessionMessage.from_dict(message).is_user:
+            continue
+        call_id = event.data.get("tool_call_id")
+        if event.type is SessionEventType.APPROVAL_REQUEST:
+            has_run = call_id is not None and call_id in called
+            found.append(
+                (event, _BY_STATUS.get(str(event.data.get("status")), has_run or (False if has_ended else None)))
+            )
+        elif event.type in _CALLS:
+            called.add(call_id)
+        else:
+            has_ended = has_ended or is_final(message)
+    return found[::-1]
+
+
 def _enter(record: ApprovalRecord, approved: bool, by: str) -> None:
     record.approved, record.by, record.answered_at = approved, by, datetime.now(timezone.utc)
 
@@ -264,7 +313,8 @@ def _clear(record: ApprovalRecord) -> None:
     record.approved = record.by = record.answered_at = record.confirm = record.deny_reason = None
 
 
-def _answered(record: ApprovalRecord) -> ApprovalAlreadyAnsweredError:
+def answered_error(record: ApprovalRecord) -> ApprovalAlreadyAnsweredError:
+    """Returns what a second answer to a request raises."""
     return ApprovalAlreadyAnsweredError(
         f"session {record.event.session_id}: the request to run {record.tool_name or 'a tool'} was "
         f"{'approved' if record.approved else 'denied'} before, by {record.by}; that answer stands",

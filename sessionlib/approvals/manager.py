@@ -12,18 +12,27 @@ import functools
 import logging
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sessionlib._util.executor import SerialExecutor
 from sessionlib._util.timing import Deadline
-from sessionlib.approvals.answers import ApprovalLog, Entry, SendAnswer
+from sessionlib.approvals.answers import ApprovalLog, Entry, SendAnswer, answered_error
 from sessionlib.approvals.handlers import HandlerRunner, Handlers, make_registration
-from sessionlib.approvals.models import ApprovalHandler, ApprovalRecord, ApprovalRequest, Registration, tool_of
+from sessionlib.approvals.models import (
+    ApprovalHandler,
+    ApprovalRecord,
+    ApprovalRequest,
+    Registration,
+    ShownRequest,
+    key_of,
+    tool_of,
+)
 from sessionlib.approvals.reauth import ReauthHandler, ReauthManager, is_attended
 from sessionlib.content import ApprovalResponse
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.protocol.parser import Frame
 from sessionlib.protocol.turns import EventOrigin, PendingPost
 
 if TYPE_CHECKING:
@@ -121,6 +130,49 @@ class ApprovalManager:
     def is_open(self, event: SessionEvent) -> bool:
         """Whether a request waits for an answer."""
         return self._log.is_open(event)
+
+    def pending(self, session_id: str, history: Sequence[Frame]) -> list[ApprovalRequest]:
+        """Returns all requests without an answer, by what was received and by the history, oldest first."""
+        self._log.review(session_id, history)
+        requests = [self.request(record.event) for record in self._log.records if record.is_open]
+        return [request for request in requests if request is not None]
+
+    def check_shown(self, shown: ShownRequest, *, approved: bool) -> SessionEvent:
+        """Returns the event of a request that a person has seen.
+
+        Raises:
+            ApprovalAlreadyAnsweredError: It was answered before.
+            SessionError: The session knows no such request.
+            ValueError: Tool or arguments are not those that were seen and are to be approved.
+        """
+        record = self._log.find(shown.key)
+        if record is None:
+            raise SessionError(
+                f"session {shown.session_id}: there is no approval request {shown.key}; "
+                "pending_approvals() has those that are open",
+                session_id=shown.session_id,
+            )
+        if not record.is_open:
+            raise answered_error(record)
+        if approved and ShownRequest.read(record.event).state != shown.state:
+            raise ValueError(
+                f"session {shown.session_id}: request {shown.key} is not what was shown: its tool or arguments have "
+                "changed, so it is not approved; look at it again in pending_approvals()"
+            )
+        return record.event
+
+    def check_taken(self, event: SessionEvent, by: str) -> None:
+        """Makes sure that the engine has taken an answer, once a later call of the same connection is answered.
+
+        Raises:
+            ApprovalAlreadyAnsweredError: Another answer was first.
+            SessionError: The engine refused it; the request is open again.
+        """
+        record = self._log.find(key_of(event))
+        if record is not None and record.is_open:
+            self.raise_kept()
+        elif record is not None and record.by != by:
+            raise answered_error(record)
 
     def request(self, event: SessionEvent) -> ApprovalRequest | None:
         """Returns a request as handlers get it; None when the session is gone."""

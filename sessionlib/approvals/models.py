@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sessionlib.content import ApprovalResponse, encode_approval
 from sessionlib.events import SessionEvent
@@ -15,7 +15,15 @@ from sessionlib.events import SessionEvent
 if TYPE_CHECKING:
     from sessionlib.session import Session
 
-__all__ = ["ApprovalHandler", "ApprovalRecord", "ApprovalRequest", "Decision", "Registration", "Remember"]
+__all__ = [
+    "ApprovalHandler",
+    "ApprovalRecord",
+    "ApprovalRequest",
+    "Decision",
+    "Registration",
+    "Remember",
+    "ShownRequest",
+]
 
 Remember = Literal["turn", "session"]
 Decision = bool | ApprovalResponse | None
@@ -85,11 +93,7 @@ class ApprovalRequest:
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments that it proposes, by name."""
-        for name in _ARGUMENT_FIELDS:
-            proposed = self.event.data.get(name)
-            if isinstance(proposed, Mapping):
-                return dict(proposed)
-        return {}
+        return arguments_of(self.event)
 
     @property
     def message_id(self) -> str | None:
@@ -127,6 +131,22 @@ class ApprovalRequest:
             ]
         )
         return f"{'approved' if record.approved else 'denied'} by {record.by}{': ' if details else ''}{details}"
+
+    def to_json(self) -> str:
+        """Returns the request as JSON, for `Session.answer` in this process or another, now or days later.
+
+        It holds the tool's name and the proposed arguments, but no key: whoever answers needs one of their own.
+        """
+        facts = {
+            "type": "approval_request",
+            "session_id": self.event.session_id,
+            "message_id": self.message_id,
+            "tool_call_id": self.event.data.get("tool_call_id"),
+            "agent_name": self.session.agent_name,
+            "tool_name": self.tool_name,
+            "arguments": self.arguments,
+        }
+        return json.dumps(facts, default=str)
 
     def approve(self, confirm: Mapping[str, Any] | None = None, *, remember: Remember | None = None) -> None:
         """Lets the tool run.
@@ -188,6 +208,56 @@ class Registration:
     def takes(self, tool_name: str) -> bool:
         """Whether it decides about a tool."""
         return self.pattern is None or fnmatchcase(tool_name, self.pattern)
+
+
+class ShownRequest(NamedTuple):
+    """A request as a person has seen it, which need not be what it is now.
+
+    Attributes:
+        session_id: The session.
+        key: What the request is known by; see `key_of`.
+        state: Tool and arguments, in a form that can be compared.
+    """
+
+    session_id: str
+    key: str
+    state: str
+
+    @classmethod
+    def read(cls, source: object) -> ShownRequest:
+        """Reads a request, or the JSON of one.
+
+        Raises:
+            TypeError: It is none of an `ApprovalRequest`, its event, its JSON, or what that JSON holds.
+            ValueError: The JSON is not that of a request.
+        """
+        if isinstance(source, ApprovalRequest):
+            source = source.event
+        if isinstance(source, SessionEvent):
+            return cls(source.session_id, key_of(source), state_of(tool_of(source), arguments_of(source)))
+        facts = json.loads(source) if isinstance(source, (str, bytes, bytearray)) else source
+        if not isinstance(facts, Mapping):
+            raise TypeError(f"takes an ApprovalRequest or the JSON of one, not {type(facts).__name__}")
+        key, tool, arguments = (
+            facts.get("message_id") or facts.get("tool_call_id"),
+            facts.get("tool_name"),
+            facts.get("arguments"),
+        )
+        texts = (facts.get("session_id"), key, tool)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(arguments, Mapping):
+            raise ValueError("this is not the JSON of an approval request: see ApprovalRequest.to_json()")
+        return cls(facts["session_id"], str(key), state_of(str(tool), arguments))
+
+
+def state_of(tool_name: str, arguments: Mapping[str, Any]) -> str:
+    """Returns a tool and its arguments as one text, equal only for equal JSON (``1`` is not ``true``)."""
+    return json.dumps([tool_name, arguments], sort_keys=True, default=str)
+
+
+def arguments_of(event: SessionEvent) -> dict[str, Any]:
+    """Returns the arguments that a request proposes, by name."""
+    found = (event.data.get(name) for name in _ARGUMENT_FIELDS)
+    return next((dict(proposed) for proposed in found if isinstance(proposed, Mapping)), {})
 
 
 def tool_of(event: SessionEvent) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from sessionlib._util.ipython import kernel_here
 from sessionlib._util.text import cell_width, printable
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
+from sessionlib.approvals.models import ShownRequest
 from sessionlib.content import ApprovalResponse
 
 __all__ = ["Policy", "approval_policy", "approve_all", "approve_tools", "ask_console", "deny_all"]
@@ -138,18 +139,14 @@ def _rule_for(rules: Mapping[str, Policy], tool_name: str) -> Policy | None:
 
 def _converse(request: ApprovalRequest) -> ApprovalResponse:
     while True:
-        seen = _state_of(request)
+        seen = ShownRequest.read(request)
         response = _show_and_ask(request)
         if response is None:
             continue
-        if not response.approved or _state_of(request) == seen:
+        if not response.approved or ShownRequest.read(request) == seen:
             return response
         # What is approved is what was shown.
         _say("The request has changed meanwhile; this is what it is now.")
-
-
-def _state_of(request: ApprovalRequest) -> str:
-    return json.dumps([request.tool_name, request.arguments], default=str)
 
 
 def _show_and_ask(request: ApprovalRequest) -> ApprovalResponse | None:
@@ -184,20 +181,20 @@ def _pages(arguments: Mapping[str, Any], columns: int, rows: int) -> list[list[s
     return pages
 
 
-def _block(name: str, value: object, columns: int, limit: int | None) -> list[str]:
+def _block(name: str, value: object, columns: int, limit: int) -> list[str]:
     """Returns one argument as a line, or as a heading and lines behind a margin that no value can write into.
 
     The lines are folded here: where the terminal folds one, its rest would begin like a line of ours.
     """
     line = f"  {quoted(name)} = {shown(value)}"
-    if limit is not None and cell_width(line) < columns:
+    if cell_width(line) < columns:
         return [line]
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, indent=2)
     kind = "text" if isinstance(value, str) else "JSON"
     folded = [part for whole in text.split("\n") for part in _fold(printable(whole), columns - len(_MARGIN) - 1)]
     lines = [f"  {quoted(name)}: {kind} of {len(text)} characters, {text.count(chr(10)) + 1} lines"]
     lines += [_MARGIN + part for part in folded[:limit]]
-    if limit is not None and len(folded) > limit:
+    if len(folded) > limit:
         lines.append(f"    … {len(folded) - limit} more lines; v shows all")
     return lines
 
@@ -231,10 +228,14 @@ def _edited(request: ApprovalRequest) -> ApprovalResponse:
 
 
 def _view(request: ApprovalRequest) -> None:
+    for line in full_lines(request):
+        _say(line)
+
+
+def full_lines(request: ApprovalRequest) -> list[str]:
+    """Returns the arguments of a request in full, as lines of the terminal's width."""
     columns, _ = _size()
-    for name, value in request.arguments.items():
-        for line in _block(name, value, columns, None):
-            _say(line)
+    return [line for name, value in request.arguments.items() for line in _block(name, value, columns, sys.maxsize)]
 
 
 _BY_WORD: dict[str, Callable[[ApprovalRequest], ApprovalResponse | None]] = {

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import click
 
 from sessionlib._util.timing import Deadline
-from sessionlib.approvals import ApprovalHandler
+from sessionlib._version import __version__
+from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.cli.notes import CommandError, tell
 from sessionlib.cli.options import Where, approval_options, debug_option, where_options
-from sessionlib.cli.output import JsonLinesPrinter, NotingPrinter, Printer, SilentPrinter, follow, settle
+from sessionlib.cli.output import (
+    JsonLinesPrinter,
+    NotingPrinter,
+    Printer,
+    SilentPrinter,
+    WaitingForApproval,
+    follow,
+    settle,
+)
+from sessionlib.cli.prompt import ask_on_terminal
 from sessionlib.cli.target import open_session
 from sessionlib.content import FileContent
 from sessionlib.display.text import TextPrinter, is_terminal
-from sessionlib.errors import ReauthRequiredError, SessionTimeoutError
-from sessionlib.events import SessionEvent
+from sessionlib.errors import ApprovalRequiredError, ReauthRequiredError, SessionTimeoutError
+from sessionlib.events import ParticipantStatus, SessionEvent
 from sessionlib.reply import Reply
 from sessionlib.session import Session
+from sessionlib.turn import Turn
 
 __all__ = ["ask"]
 
-_CONNECT_TIMEOUT = 30.0
+_CONNECT_TIMEOUT = _WEBHOOK_TIMEOUT = 30.0
 _STDIN = Path("-")
 
 
@@ -41,6 +55,8 @@ _STDIN = Path("-")
 @click.option("--jsonl", "form", flag_value="jsonl", help="Print every event as a line of JSON, as it comes.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="When to give up.")
 @click.option("--verbose", "-v", is_flag=True, help="Note on stderr what the agent does besides answering.")
+@click.option("--defer", is_flag=True, help="Stop at an approval with status 3; sessionlib approvals answers it.")
+@click.option("--defer-to", metavar="FILE_OR_URL", help="As --defer, and append the request to a file, or POST it.")
 @approval_options
 @where_options
 @debug_option
@@ -50,6 +66,8 @@ def ask(
     form: str | None,
     timeout: float | None,
     verbose: bool,
+    defer: bool,
+    defer_to: str | None,
     decide: ApprovalHandler,
     where: Where,
 ) -> None:
@@ -57,16 +75,28 @@ def ask(
 
     With - for TEXT the question is read from standard input; so it is without TEXT, unless there are files.
     """
+    defer = defer or defer_to is not None
+    if defer and decide is not ask_on_terminal:
+        raise click.UsageError("--defer excludes --yes and --deny")
+    if defer and not where.keeps_sessions:
+        raise click.UsageError("--defer needs an engine that keeps sessions: add --db FILE")
+    handler = _leave_open if defer else decide
     deadline = Deadline(timeout)
     content, attached = _message(text, files)
     printer = _printer(form, verbose)
     with open_session(where, deadline.sooner(_CONNECT_TIMEOUT).remaining()) as session:
         if verbose:
             tell(f"session {session.session_id}")
+        session.on_reauth(_give_up)
         try:
             if where.session:
-                settle(session, printer, decide, quiet_seconds=deadline.remaining())
-            reply = _converse(session, content, attached, deadline, printer, decide)
+                _stop_at(settle(session, printer, handler, quiet_seconds=deadline.remaining()), where, defer_to)
+            with session.stream(content, files=attached, timeout=deadline.remaining(), on_approval=handler) as turn:
+                try:
+                    reply = _follow_to_gate(turn, printer, where) if defer else follow(turn, printer)
+                except ApprovalRequiredError:
+                    _stop_at(session.pending_approvals(), where, defer_to)
+                    raise
         except SessionTimeoutError as error:
             raise CommandError(f"the answer was not complete within {timeout} s{_go_on(where, session)}") from error
         except ReauthRequiredError as error:
@@ -77,18 +107,70 @@ def ask(
         raise CommandError(f"the agent reported an error: {reply.error}")
 
 
-def _converse(
-    session: Session,
-    content: Any,
-    files: list[FileContent],
-    deadline: Deadline,
-    printer: Printer,
-    decide: ApprovalHandler,
-) -> Reply:
-    session.on_reauth(_give_up)
-    turn = session.stream(content, files=files, timeout=deadline.remaining(), on_approval=decide)
-    with turn:
-        return follow(turn, printer)
+def _follow_to_gate(turn: Turn, printer: Printer, where: Where) -> Reply:
+    """Shows a turn to its end, as `follow` does, or to the first approval.
+
+    Raises:
+        ApprovalRequiredError: It waits for one.
+    """
+    try:
+        for event in turn.attended():
+            printer.show(event)
+    except ApprovalRequiredError as error:
+        if error.request is not None:
+            printer.show(error.request.event)
+        if not where.is_embedded:
+            raise
+        # That engine ends with this command: tools that run beside the request are given the time that they need.
+        for event in turn:
+            printer.show(event)
+            if event.participant_status is ParticipantStatus.AWAITING_APPROVAL:
+                raise
+    finally:
+        printer.close()
+    return turn.result()
+
+
+def _leave_open(request: ApprovalRequest) -> None:
+    """Decides nothing."""
+
+
+def _stop_at(requests: list[ApprovalRequest], where: Where, target: str | None) -> None:
+    """Stops at requests that are left open, once they are where they can be answered from.
+
+    Raises:
+        WaitingForApproval: There are some.
+        CommandError: They cannot be handed over.
+    """
+    if not requests:
+        return
+    stop = WaitingForApproval(requests, where)
+    try:
+        for request in requests if target is not None else ():
+            _hand_over(request.to_json(), str(target))
+    except (OSError, HTTPException, ValueError) as error:
+        raise CommandError(f"{stop.format_message()}; it could not be handed over to {target}: {error}") from error
+    raise stop
+
+
+def _hand_over(text: str, target: str) -> None:
+    if not target.startswith(("http://", "https://")):
+        # Arguments are for those who may approve; one write, so that two commands do not mix their lines.
+        file = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with open(file, "ab", buffering=0) as lines:
+            lines.write(text.encode() + b"\n")
+        return
+    headers = {"Content-Type": "application/json", "User-Agent": f"sessionlib/{__version__}"}
+    posted = Request(target, text.encode(), headers, method="POST")
+    with build_opener(_NoRedirects).open(posted, timeout=_WEBHOOK_TIMEOUT):
+        pass  # any status that is no success is an error
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """Refuses redirects: a request goes where the person who runs the command sends it, and nowhere else."""
+
+    def redirect_request(self, *args: Any) -> None:
+        """Follows none."""
 
 
 def _go_on(where: Where, session: Session) -> str:

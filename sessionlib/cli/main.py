@@ -14,12 +14,12 @@ from sessionlib._version import __version__
 from sessionlib.cli.ask import ask
 from sessionlib.cli.chat import chat
 from sessionlib.cli.doctor import doctor
-from sessionlib.cli.history import history
 from sessionlib.cli.map import map_prompts
 from sessionlib.cli.models import models
 from sessionlib.cli.notes import explain, tell
 from sessionlib.cli.options import Debug, debug_option
 from sessionlib.cli.serve import serve
+from sessionlib.cli.sessions import approvals, history
 from sessionlib.errors import MissingExtraError
 
 __all__ = ["app", "run"]
@@ -69,7 +69,7 @@ def app(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (ask, chat, map_prompts, history, serve, models, doctor):
+for command in (ask, chat, map_prompts, history, approvals, serve, models, doctor):
     app.add_command(command)
 
 

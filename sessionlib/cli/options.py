@@ -83,7 +83,9 @@ class Where:
 
     def to_go_on(self, session_id: str | None) -> str:
         """Returns the options with which a later command goes on with a session."""
-        given = {"--base-url": self.base_url, "--db": self.engine.db, "--session": session_id}
+        engine = {"--model": self.engine.model, "--tools": self.engine.tools, "--db": self.engine.db}
+        embedded = {name: engine[name] for name in self.engine.given}
+        given = {"--base-url": self.base_url, **embedded, "--session": session_id}
         words = [word for name, value in given.items() if value for word in (name, str(value))]
         return shlex.join(["--local", *words] if self.local else words)
 

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TextIO
 
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
-from sessionlib.cli.notes import tell
+from sessionlib.cli.notes import CommandError, tell
+from sessionlib.cli.options import Where
 from sessionlib.content import ApprovalResponse
-from sessionlib.display.text import describe
-from sessionlib.errors import SessionTimeoutError
-from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.display.text import describe, one_line
+from sessionlib.errors import ApprovalAlreadyAnsweredError, SessionTimeoutError
+from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
 from sessionlib.reply import Reply
 from sessionlib.session import Session
 from sessionlib.turn import Turn
 
-__all__ = ["JsonLinesPrinter", "NotingPrinter", "Printer", "SilentPrinter", "follow", "settle", "watch"]
+__all__ = [
+    "JsonLinesPrinter",
+    "NotingPrinter",
+    "Printer",
+    "SilentPrinter",
+    "WaitingForApproval",
+    "follow",
+    "settle",
+    "watch",
+]
 
 
 class Printer(Protocol):
@@ -120,6 +130,22 @@ class NotingPrinter:
         self._printer.close()
 
 
+class WaitingForApproval(CommandError):
+    """A command stops at requests that nobody has decided about; they stay open in the engine.
+
+    Args:
+        requests: The requests.
+        where: How their session is reached again.
+    """
+
+    exit_code = 3
+
+    def __init__(self, requests: Sequence[ApprovalRequest], where: Where) -> None:
+        calls = ", ".join(f"{one_line(request.tool_name, 80)} ({request.message_id})" for request in requests)
+        command = f"sessionlib approvals {where.to_go_on(requests[0].event.session_id)}"
+        super().__init__(f"stopped for approval of {calls}; to see it: {command}; to answer: --approve ID or --deny ID")
+
+
 def settle(
     session: Session,
     printer: Printer,
@@ -127,7 +153,7 @@ def settle(
     *,
     quiet_seconds: float | None = None,
     on_quiet: Callable[[], None] | None = None,
-) -> None:
+) -> list[ApprovalRequest]:
     """Answers the open approval requests of a session, and shows its turn to the end.
 
     A message sent before that would wait behind them for ever.
@@ -135,30 +161,51 @@ def settle(
     Args:
         session: The session, just joined.
         printer: Shows the turn.
-        decide: Decides about each request.
+        decide: Decides about each request; None leaves it open.
         quiet_seconds: How long nothing may happen before ``on_quiet`` is called.
         on_quiet: Called then; None waits on.
+
+    Returns:
+        The requests that are left open, at which the turn waits; none when it is over.
     """
-    # Requests that are open are told again on joining, before the answer to anything asked later.
-    session.get_messages()
-    waiting = [record.event for record in session.approvals if record.is_open]
+    waiting = session.pending_approvals()
     if not waiting:
-        return
+        return []
     with session.listen(maxsize=0, timeout=quiet_seconds) as events:
         try:
-            for event in waiting:
-                _answer(session, event, decide)
+            decided = [_answer(session, request, decide) for request in waiting]
+            if not any(decided):
+                return waiting
+            goes_on = False
             for event in watch(events, on_quiet):
                 printer.show(event)
-                if event.type is SessionEventType.APPROVAL_REQUEST and event not in waiting:
-                    _answer(session, event, decide)
+                status = event.participant_status
+                goes_on = goes_on or status is ParticipantStatus.PROCESSING
+                if event.type is SessionEventType.APPROVAL_REQUEST:
+                    request = ApprovalRequest(event, session)
+                    if all(request.message_id != known.message_id for known in waiting):
+                        waiting.append(request)
+                        _answer(session, request, decide)
+                # One that was sent before the answer may still be on its way.
+                elif status is ParticipantStatus.AWAITING_APPROVAL and goes_on:
+                    left = [request for request in waiting if request.is_open]
+                    if left:
+                        return left
                 if event.is_turn_end:
-                    return
+                    break
         finally:
             printer.close()
+    return []
 
 
-def _answer(session: Session, event: SessionEvent, decide: ApprovalHandler) -> None:
-    decision = decide(ApprovalRequest(event, session))
-    answer = decision if isinstance(decision, ApprovalResponse) else ApprovalResponse(decision is True)
-    session.respond(event, approved=answer.approved, confirm=answer.confirm, deny_reason=answer.deny_reason)
+def _answer(session: Session, request: ApprovalRequest, decide: ApprovalHandler) -> bool:
+    """Returns whether a request was decided about."""
+    decision = decide(request)
+    if decision is None:
+        return False
+    answer = decision if isinstance(decision, ApprovalResponse) else ApprovalResponse(decision)
+    try:
+        session.answer(request, approved=answer.approved, confirm=answer.confirm, deny_reason=answer.deny_reason)
+    except ApprovalAlreadyAnsweredError as error:
+        tell(str(error))
+    return True

@@ -1,0 +1,99 @@
+"""``sessionlib history`` and ``sessionlib approvals``: what a session holds, and what it waits for."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import click
+
+from sessionlib.approvals import ApprovalRequest
+from sessionlib.approvals.policies import full_lines, quoted
+from sessionlib.cli.notes import CommandError, tell
+from sessionlib.cli.options import Where, debug_option, where_options
+from sessionlib.cli.output import NotingPrinter, WaitingForApproval, settle
+from sessionlib.cli.target import open_session
+from sessionlib.content import ApprovalResponse
+from sessionlib.display.text import TextPrinter, call_text, clean, is_terminal
+from sessionlib.history import History
+
+__all__ = ["approvals", "history"]
+
+_FORMS = {"json": History.to_json, "jsonl": History.to_jsonl, "markdown": History.to_markdown}
+
+
+@click.command()
+@click.argument("session_id", metavar="[ID]", required=False)
+@click.option("--json", "form", flag_value="json", help="Print one JSON list, as the engine has the messages.")
+@click.option("--jsonl", "form", flag_value="jsonl", help="Print each message as a line of JSON.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
+@where_options
+@debug_option
+def history(session_id: str | None, form: str | None, where: Where) -> None:
+    """Print the messages of the session ID, oldest first.
+
+    The session itself knows its agent: --agent is not needed.
+    """
+    with open_session(_named(where, session_id)) as session:
+        text = _FORMS.get(form or "", History.to_text)(session.history())
+    sys.stdout.write(clean(text) if is_terminal(sys.stdout) else text)
+
+
+@click.command()
+@click.argument("session_id", metavar="[ID]", required=False)
+@click.option("--approve", metavar="ID", help="Let the tool of this request run.")
+@click.option("--deny", metavar="ID", help="Do not let it run.")
+@click.option("--reason", metavar="TEXT", help="With --deny: what the agent is given as the reason.")
+@click.option("--json", "as_json", is_flag=True, help="List each request as a line of JSON.")
+@where_options
+@debug_option
+def approvals(
+    session_id: str | None, approve: str | None, deny: str | None, reason: str | None, as_json: bool, where: Where
+) -> None:
+    """List the approval requests that the session ID waits for, or answer one of them.
+
+    After an answer it follows the agent to the end of its turn, and exits with status 3 if that waits for another
+    approval.
+    """
+    if approve and deny:
+        raise click.UsageError("--approve and --deny exclude one another")
+    if reason is not None and not deny:
+        raise click.UsageError("--reason is for --deny")
+    where = _named(where, session_id)
+    with open_session(where) as session:
+        requests = session.pending_approvals()
+        if not (approve or deny):
+            for request in requests:
+                click.echo(request.to_json() if as_json else "\n".join(_lines(request)))
+            if not requests:
+                tell(f"session {session.session_id} waits for no approval")
+            return
+        named = [request for request in requests if request.message_id == (approve or deny)]
+        if not named:
+            known = any(record.event.message_id == (approve or deny) for record in session.approvals)
+            what = "has been answered, or its turn is over" if known else "is no request of this session"
+            raise CommandError(f"{approve or deny} {what}; {len(requests)} are open")
+        tell(f"{'approving' if approve else 'denying'} {call_text(named[0].tool_name, named[0].arguments)}")
+        answer = ApprovalResponse(bool(approve), deny_reason=reason)
+        printer = NotingPrinter(TextPrinter(sys.stdout))
+        left = settle(session, printer, lambda other: answer if other.message_id == named[0].message_id else None)
+        record = named[0].record
+        if record is None or record.by != "answer":
+            raise CommandError(f"the answer to {named[0].message_id} came too late")
+        if left:
+            raise WaitingForApproval(left, where)
+
+
+def _named(where: Where, session_id: str | None) -> Where:
+    """Returns where a session is that may be named as the argument or as the option."""
+    if session_id and where.session and session_id != where.session:
+        raise click.UsageError(f"two sessions are named: {session_id} and {where.session}")
+    where = replace(where, session=session_id or where.session)
+    if where.session is None:
+        raise click.UsageError("which session? Give its ID")
+    where.check()
+    return where
+
+
+def _lines(request: ApprovalRequest) -> list[str]:
+    return [f"{request.message_id}: {quoted(request.tool_name or 'a tool')}", *full_lines(request)]
