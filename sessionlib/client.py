@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import ssl
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -16,10 +17,10 @@ from sessionlib._util.retry import Pace, Tries
 from sessionlib._util.timing import Deadline
 from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_headers
 from sessionlib.errors import ConfigurationError
+from sessionlib.net.proxies import Certificates, trusting
 from sessionlib.rest.calls import Answer, Call, Failure, Upload, make_call
 
 if TYPE_CHECKING:
-    import ssl
     from types import TracebackType
 
     from sessionlib.rest.pool import Lines, Pool
@@ -45,10 +46,11 @@ class Client:
         timeout: Seconds for a whole call, from name resolution to the last byte of its answer, with
             all retries and the waits between them; None waits without limit.
         proxy: URL of the proxy for every call and session; None for the environment's (``https_proxy``,
-            ``all_proxy``, ``no_proxy`` and their like), which are never used for an engine on this machine.
-            Sessions take ``http://`` proxies only.
-        tls: What to verify the engine by; None for the certificates that ``SSL_CERT_FILE``, ``REQUESTS_CA_BUNDLE``
-            or ``CURL_CA_BUNDLE`` names, or else the default ones. A client that has one cannot be pickled.
+            ``all_proxy``, ``no_proxy`` and their like). No proxy is used for an engine on this machine.
+        tls: What to verify the engine by, and a proxy with an ``https://`` URL: the certificates to trust, as the
+            path of a file or folder or as PEM bytes, or an `ssl.SSLContext`. None for the certificates that
+            ``SSL_CERT_FILE``, ``REQUESTS_CA_BUNDLE`` or ``CURL_CA_BUNDLE`` names, or else the default ones. Paths and
+            bytes travel with a pickle; a client with a context cannot be pickled.
         headers: Further headers of every call and of every session's handshake. They travel with a pickle.
         allow_insecure: Lets a key travel unencrypted to another machine.
         max_retries: How often a call is made again where that is harmless: one that changes nothing
@@ -61,7 +63,7 @@ class Client:
         endpoint: The addresses and the key.
         timeout: Seconds for a whole call, or None.
         proxy: The proxy for every call and session, or None.
-        tls: What the engine is verified by, or None.
+        tls: What the engine is verified by, as it was given, a path made absolute; or None.
         headers: Further headers of every call and handshake.
         allow_insecure: Whether a key may travel unencrypted to another machine.
         max_retries: How often a call is made again.
@@ -80,7 +82,7 @@ class Client:
         timeout: float | None = 30.0,
         *,
         proxy: str | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: Certificates | None = None,
         headers: Mapping[str, str] | None = None,
         allow_insecure: bool = False,
         max_retries: int = 2,
@@ -90,7 +92,9 @@ class Client:
         self.endpoint = Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=allow_insecure)
         self.timeout = _check_timeout(timeout)
         self.proxy = _check_proxy(proxy)
-        self.tls = tls
+        # Absolute, because a worker that gets the client may be in another folder.
+        self.tls = os.path.abspath(tls) if isinstance(tls, (str, os.PathLike)) else tls
+        self._context = None if tls is None else trusting(tls)
         self.headers = check_headers(headers)
         self.max_retries = _check_retries(max_retries)
         self.allow_insecure = allow_insecure
@@ -117,15 +121,19 @@ class Client:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self.tls is not None:
+        if isinstance(self.tls, ssl.SSLContext):
             # Without it, the copy would verify the engine by other certificates than it should.
-            raise TypeError("a Client with tls=... cannot be pickled; name its certificates in SSL_CERT_FILE instead")
+            raise TypeError(
+                "a Client whose tls is an ssl.SSLContext cannot be pickled; give it the path of a file of "
+                "certificates, or their PEM bytes"
+            )
         options = {
             "base_url": self.endpoint.base_url,
             "ws_url": self.endpoint.ws_url,
             "timeout": self.timeout,
             # A proxy with a password is a secret like the key.
             "proxy": None if self.proxy and "@" in self.proxy else self.proxy,
+            "tls": self.tls,
             "headers": self.headers,
             "allow_insecure": self.allow_insecure,
             "max_retries": self.max_retries,
@@ -144,7 +152,7 @@ class Client:
         Returns:
             The settings, as they were given to the client.
         """
-        return ConnectionSettings(self.allow_insecure, self.proxy, self.tls, self.headers, self.timeout)
+        return ConnectionSettings(self.allow_insecure, self.proxy, self._context, self.headers, self.timeout)
 
     def request(
         self,
@@ -256,7 +264,7 @@ class Client:
 
             for parent in self._pools.keys() - {pid}:
                 self._pools.pop(parent, None)
-            pool = self._pools.setdefault(pid, Pool(self.proxy, self.tls, self.headers))
+            pool = self._pools.setdefault(pid, Pool(self.proxy, self._context, self.headers))
         return pool
 
 

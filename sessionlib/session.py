@@ -39,6 +39,7 @@ from sessionlib.content import (
 from sessionlib.display.text import count_of
 from sessionlib.errors import SessionDisconnectedError, SessionError, SessionProtocolError, SessionTerminatedError
 from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
+from sessionlib.net.proxies import Certificates, trusting
 from sessionlib.protocol import frames
 from sessionlib.protocol.client import SessionState
 from sessionlib.protocol.turns import PendingPost
@@ -49,8 +50,6 @@ from sessionlib.transport.proxy import parse_proxy
 from sessionlib.turn import Turn
 
 if TYPE_CHECKING:
-    import ssl
-
     from sessionlib.client import Client
     from sessionlib.history import History
     from sessionlib.notebook import LiveReply
@@ -97,7 +96,7 @@ class Session:
         pong_timeout: Seconds after a ping in which something has to arrive before the connection counts as dead.
         send_timeout: Seconds that a message may take to go out; None for as long as it takes.
         backlog_size: How many events wait for the next `listen` while none is open.
-        tls: What to verify the engine by; None for the system's certificates.
+        tls: What to verify the engine by, as for `Client`; None for the client's, or the default certificates.
         proxy: URL of the HTTP proxy to go through, such as ``http://user:password@host:3128``; "" for
             none; None for what the environment sets (``https_proxy``, ``all_proxy``, ``no_proxy`` and
             their like). An engine on this machine is never reached through a proxy.
@@ -129,7 +128,7 @@ class Session:
         pong_timeout: float = 20.0,
         send_timeout: float | None = 60.0,
         backlog_size: int = 16384,
-        tls: ssl.SSLContext | None = None,
+        tls: Certificates | None = None,
         proxy: str | None = None,
     ) -> None:
         settings = ConnectionSettings() if client is None else client.connection_settings()
@@ -154,7 +153,7 @@ class Session:
             pong_timeout=pong_timeout,
             send_timeout=send_timeout,
             backlog_size=backlog_size,
-            tls=tls or settings.tls,
+            tls=settings.tls if tls is None else trusting(tls),
             proxy=settings.proxy if proxy is None else proxy,
             proxy_always=proxy is None and settings.proxy is not None,
             headers=settings.headers,

@@ -5,11 +5,23 @@ from __future__ import annotations
 import fnmatch
 import ipaddress
 import os
+import ssl
 from urllib.parse import SplitResult
 
 from sessionlib.errors import ConfigurationError
 
-__all__ = ["CA_VARIABLES", "ca_bundle", "environment_proxy", "is_bypassed", "is_loopback"]
+__all__ = [
+    "CA_VARIABLES",
+    "Certificates",
+    "ca_bundle",
+    "environment_proxy",
+    "is_bypassed",
+    "is_loopback",
+    "trusting",
+]
+
+Certificates = ssl.SSLContext | str | os.PathLike[str] | bytes
+"""What to verify a peer by: a context, or the certificates to trust, as the path of a file or folder or as PEM."""
 
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Name a file, or a folder, of certificates to trust instead of the default ones; the first that is set counts."""
@@ -41,6 +53,31 @@ def ca_bundle() -> str | None:
         if path:
             return path
     return None
+
+
+def trusting(certificates: Certificates) -> ssl.SSLContext:
+    """Returns the context that trusts certificates and no others; a context itself as it is.
+
+    Raises:
+        ConfigurationError: There are none to read.
+        TypeError: They are of another type.
+    """
+    if isinstance(certificates, ssl.SSLContext):
+        return certificates
+    if not isinstance(certificates, (str, bytes, os.PathLike)):
+        raise TypeError(f"tls takes a path, PEM bytes or an ssl.SSLContext, not {type(certificates).__name__}")
+    try:
+        if isinstance(certificates, bytes):
+            return ssl.create_default_context(cadata=certificates.decode("ascii"))
+        is_folder = os.path.isdir(certificates)
+        return ssl.create_default_context(
+            cafile=None if is_folder else certificates, capath=certificates if is_folder else None
+        )
+    except UnicodeDecodeError:
+        raise ConfigurationError("the certificates given as bytes are not PEM") from None
+    except OSError as error:  # ssl.SSLError for what holds no certificates
+        source = "the bytes given" if isinstance(certificates, bytes) else repr(os.fspath(certificates))
+        raise ConfigurationError(f"no certificates can be read from {source}: {error.strerror or error}") from None
 
 
 def environment_proxy(url: SplitResult) -> str | None:

@@ -167,7 +167,9 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **{**options, **self._tls})
+        # Of two contexts: the engine's, and that of a proxy which is reached over TLS itself.
+        proxy_tls = {f"proxy_{name}": tls for name, tls in self._tls.items()}
+        manager = super().proxy_manager_for(*args, **{**options, **self._tls, **proxy_tls})
         if type(manager) is urllib3.ProxyManager:
             manager.pool_classes_by_scheme = _POOLS
         return manager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import traceback
@@ -10,13 +9,14 @@ from urllib.parse import SplitResult
 
 from sessionlib._util.retry import is_transient_tls
 from sessionlib._util.timing import Deadline
-from sessionlib.errors import ConfigurationError, SessionConnectionError, SessionTimeoutError
+from sessionlib.errors import SessionConnectionError, SessionTimeoutError
 from sessionlib.net.connect import Address, CancelToken, connect, resolve
-from sessionlib.net.proxies import ca_bundle
+from sessionlib.net.proxies import ca_bundle, trusting
 from sessionlib.net.sockets import wait_readable, wait_writable
 from sessionlib.transport.proxy import Proxy
+from sessionlib.transport.stream import NestedTls
 
-__all__ = ["default_context", "dial"]
+__all__ = ["default_context", "dial", "secure"]
 
 _DEFAULT_PORTS = {"wss": 443, "ws": 80}
 _OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
@@ -29,14 +29,14 @@ def dial(
     *,
     tls: ssl.SSLContext | None = None,
     proxy: Proxy | None = None,
-) -> socket.socket:
+) -> socket.socket | NestedTls:
     """Opens a connection to the host of a ``ws`` or ``wss`` URL.
 
     Args:
         url: Where to.
         deadline: When to give up.
         attempt: What another thread can cancel it by.
-        tls: What to verify the peer by; None for the system's certificates.
+        tls: What to verify the peer by, and a proxy that is reached over TLS; None for the default certificates.
         proxy: What to go through.
 
     Raises:
@@ -50,9 +50,14 @@ def dial(
     sock = _connect(_resolve(*first, deadline, attempt), "{}:{}".format(*first), deadline, attempt)
     try:
         if proxy is not None:
+            if proxy.secure:
+                name = f"the proxy {proxy}"
+                secured = secure(sock, proxy.host, tls or default_context(), deadline, attempt, name)
+                assert isinstance(secured, ssl.SSLSocket)
+                sock = secured
             proxy.tunnel(sock, host, port, deadline)
         if url.scheme == "wss":
-            sock = _secure(sock, host, tls or default_context(), deadline, attempt)
+            return secure(sock, host, tls or default_context(), deadline, attempt)
         return sock
     except BaseException:
         sock.close()
@@ -62,13 +67,7 @@ def dial(
 def default_context() -> ssl.SSLContext:
     """Trusts what the environment names, as HTTP calls do; else the system's certificates."""
     bundle = ca_bundle()
-    if bundle is None:
-        return ssl.create_default_context()
-    try:
-        is_folder = os.path.isdir(bundle)
-        return ssl.create_default_context(cafile=None if is_folder else bundle, capath=bundle if is_folder else None)
-    except OSError as error:  # ssl.SSLError for what holds no certificates
-        raise ConfigurationError(f"no certificates can be read from {bundle!r}: {error.strerror or error}") from None
+    return ssl.create_default_context() if bundle is None else trusting(bundle)
 
 
 def _resolve(host: str, port: int, deadline: Deadline, attempt: CancelToken) -> list[Address]:
@@ -93,18 +92,38 @@ def _connect(addresses: list[Address], target: str, deadline: Deadline, attempt:
         ) from error
 
 
-def _secure(
-    sock: socket.socket, host: str, context: ssl.SSLContext, deadline: Deadline, attempt: CancelToken
-) -> ssl.SSLSocket:
+def secure(
+    sock: socket.socket, host: str, context: ssl.SSLContext, deadline: Deadline, attempt: CancelToken, name: str = ""
+) -> ssl.SSLSocket | NestedTls:
+    """Performs a TLS handshake over a connection, which may be TLS already.
+
+    Args:
+        sock: The connection.
+        host: Whom the peer's certificate has to be for.
+        context: What to verify it by.
+        deadline: When to give up.
+        attempt: What another thread can cancel it by.
+        name: What the peer is called in messages; by default its host.
+
+    Raises:
+        SessionDisconnectedError: The attempt was cancelled.
+        SessionConnectionError: The certificate is not valid, or the handshake failed.
+        SessionTimeoutError: It took too long.
+    """
+    name = name or host
     sock.setblocking(False)
+    if isinstance(sock, ssl.SSLSocket):  # whose descriptor the attempt holds already
+        nested = NestedTls(sock, context, host)
+        _shake_hands(nested, name, deadline)
+        return nested
     try:
         secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     except OSError as error:
         _close_half_made(error)
-        raise SessionConnectionError(f"{host} closed the connection before the TLS handshake") from error
+        raise SessionConnectionError(f"{name} closed the connection before the TLS handshake") from error
     try:
         attempt.hold(secured)
-        _shake_hands(secured, host, deadline)
+        _shake_hands(secured, name, deadline)
     except BaseException:
         secured.close()
         raise
@@ -119,7 +138,7 @@ def _close_half_made(error: OSError) -> None:
             made.close()
 
 
-def _shake_hands(secured: ssl.SSLSocket, host: str, deadline: Deadline) -> None:
+def _shake_hands(secured: ssl.SSLSocket | NestedTls, host: str, deadline: Deadline) -> None:
     while True:
         try:
             secured.do_handshake()

@@ -226,7 +226,7 @@ class FrameWriter:
         except BaseException as error:
             self._give_up(error)
             # Ctrl-C while it waited for room: a frame that has begun to leave goes out with the next one.
-            if self._unsent is whole:
+            if self._unsent is whole and not self._stream.is_committed:
                 self._unsent = memoryview(b"")
                 self.in_message = was_in_message
                 self._last = None

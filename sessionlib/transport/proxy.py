@@ -1,9 +1,10 @@
-"""HTTP proxies: which one a URL is reached through, and the CONNECT that makes it a plain pipe."""
+"""HTTP proxies: which one a URL is reached through, and the CONNECT that turns it into a tunnel."""
 
 from __future__ import annotations
 
 import base64
 import socket
+import ssl
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -16,6 +17,7 @@ from sessionlib.net.sockets import wait_readable, wait_writable
 __all__ = ["Proxy", "choose_proxy", "parse_proxy"]
 
 MAX_HEAD = 65536
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -26,20 +28,22 @@ class Proxy:
         host: Its host.
         port: Its port.
         authorization: The value of its ``Proxy-Authorization`` header, or None.
+        secure: Whether the connection to it is TLS.
     """
 
     host: str
     port: int
     authorization: str | None = field(default=None, repr=False)
+    secure: bool = False
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
     def tunnel(self, sock: socket.socket, host: str, port: int, deadline: Deadline) -> None:
-        """Makes a connection to the proxy one to a host behind it.
+        """Turns a connection to the proxy into one to a host behind it.
 
         Args:
-            sock: Connected to the proxy.
+            sock: Connected to the proxy, after the TLS handshake of a secure one.
             host: The host.
             port: Its port.
             deadline: When to give up.
@@ -80,22 +84,25 @@ class Proxy:
 
 
 def parse_proxy(url: str) -> Proxy:
-    """Parses the URL of a proxy, such as ``http://user:password@host:3128``.
+    """Parses the URL of a proxy, such as ``http://user:password@host:3128`` or ``https://host``.
 
     Raises:
         ConfigurationError: It is no URL of an HTTP proxy; the message does not quote it.
     """
     parts = urlsplit(url if "://" in url else f"http://{url}")
     try:
-        port = parts.port or 80
+        port = parts.port or _PORTS.get(parts.scheme, 0)
     except ValueError:
         raise ConfigurationError("The proxy's port is not a number below 65536.") from None
-    if parts.scheme != "http" or not parts.hostname or not url.isascii() or not url.isprintable() or " " in url:
-        raise ConfigurationError("A proxy is given as http://host:port or http://user:password@host:port.")
+    if parts.scheme not in _PORTS or not parts.hostname or not url.isascii() or not url.isprintable() or " " in url:
+        raise ConfigurationError(
+            "A proxy is given as http://host:port or http://user:password@host:port, or with https://."
+        )
+    secure = parts.scheme == "https"
     if parts.username is None:
-        return Proxy(parts.hostname, port)
+        return Proxy(parts.hostname, port, secure=secure)
     credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-    return Proxy(parts.hostname, port, "Basic " + base64.b64encode(credentials).decode("ascii"))
+    return Proxy(parts.hostname, port, "Basic " + base64.b64encode(credentials).decode("ascii"), secure)
 
 
 def choose_proxy(given: str | None, url: SplitResult) -> Proxy | None:
@@ -120,23 +127,27 @@ def _write(sock: socket.socket, data: bytes, proxy: Proxy, deadline: Deadline) -
     while view:
         if not wait_writable(sock, deadline):
             raise _too_late(proxy, deadline)
-        view = view[sock.send(view) :]
+        try:
+            view = view[sock.send(view) :]
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            continue
 
 
 def _read_head(sock: socket.socket, proxy: Proxy, deadline: Deadline) -> bytes:
     head = b""
-    while b"\r\n\r\n" not in head:
-        if deadline.expired or not wait_readable(sock, deadline):
+    while not head.endswith(b"\r\n\r\n"):
+        if deadline.expired:
             raise _too_late(proxy, deadline)
         try:
-            # Only looked at first, for what is behind the head is not the proxy's.
-            seen = sock.recv(MAX_HEAD, socket.MSG_PEEK)
-        except BlockingIOError:
+            # One by one, for what is behind the head is not the proxy's, and TLS has no way to look ahead.
+            byte = sock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            if not wait_readable(sock, deadline):
+                raise _too_late(proxy, deadline) from None
             continue
-        if not seen:
+        if not byte:
             raise SessionConnectionError(f"the proxy {proxy} closed the connection")
-        end = (head + seen).find(b"\r\n\r\n")
-        head += sock.recv(len(seen) if end < 0 else end + 4 - len(head))
+        head += byte
         if len(head) > MAX_HEAD:
             raise SessionConnectionError(f"the answer of the proxy {proxy} is too long", transient=False)
     return head

@@ -10,6 +10,8 @@ import ssl
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
 
 from sessionlib._util.retry import is_transient_tls
 from sessionlib._util.timing import Deadline
@@ -17,11 +19,12 @@ from sessionlib.errors import SessionConnectionError, SessionDisconnectedError, 
 from sessionlib.net.connect import shut
 from sessionlib.net.sockets import wait_readable, wait_writable
 
-__all__ = ["BufferedStream", "wrap"]
+__all__ = ["BufferedStream", "NestedTls", "wrap"]
 
 # Read at once: little where little comes, because a buffer has to be made before it is known how much.
 SMALLEST = 16384
 LARGEST = 262144
+_RECORD = 16384  # a TLS record holds no more (RFC 8446, 5.1)
 _DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 # The buffer of the last large message, for the next one of any stream: memory that is touched for the
 # first time costs as much as reading into it. Larger ones are not kept.
@@ -38,6 +41,7 @@ class BufferedStream:
         deadline: Until when `fill` waits; None for as long as it takes.
         last_received_at: When the last bytes came, on the monotonic clock.
         bytes_received: How many bytes have come.
+        is_committed: Whether what was last given to `try_write` will leave although none of it has.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -47,6 +51,7 @@ class BufferedStream:
         self.deadline: Deadline | None = None
         self.last_received_at = time.monotonic()
         self.bytes_received = 0
+        self.is_committed = False
         self._chunk = SMALLEST
         self._lent: bytearray | None = None
         self._set_up(sock)
@@ -241,7 +246,97 @@ class TlsStream(BufferedStream):
 
     def _write(self, view: memoryview) -> int:
         with self._lock:
-            return self._sock.send(view)
+            # A record that was begun has to be written to its end, so its bytes cannot be taken back.
+            self.is_committed = True
+            sent = self._sock.send(view)
+            self.is_committed = False
+            return sent
+
+    def shutdown(self) -> None:
+        """See `BufferedStream.shutdown`."""
+        sock: ssl.SSLSocket | NestedTls = self._sock
+        shut(sock.outer if isinstance(sock, NestedTls) else sock)
+
+
+class NestedTls:
+    """A TLS connection within another one, as through a proxy that is reached over TLS.
+
+    It has what an `ssl.SSLSocket` that never blocks has, which cannot be made of another one: that takes the
+    descriptor over, and the outer layer with it (CPython, ``SSLSocket._create``).
+
+    Args:
+        outer: The other connection, which does not block either.
+        context: What to verify the peer by.
+        host: Whom the peer's certificate has to be for.
+
+    Attributes:
+        outer: The other connection.
+    """
+
+    def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, host: str) -> None:
+        self.outer = outer
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._inner = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._unsent = memoryview(b"")
+        # How much of what was given to `send` is encrypted, but not yet handed on.
+        self._accepted = 0
+
+    def do_handshake(self) -> None:
+        """Goes on with the handshake; see `ssl.SSLSocket.do_handshake`."""
+        self._exchange(self._inner.do_handshake)
+        self._flush()
+
+    def recv(self, size: int) -> bytes:
+        """Returns up to ``size`` bytes, b"" at the end; see `ssl.SSLSocket.recv`."""
+        try:
+            return bytes(self._exchange(lambda: self._inner.read(size)))
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+
+    def send(self, view: memoryview) -> int:
+        """Sends a part of the bytes and returns its length; after an error of want, to be called with the same."""
+        if not self._accepted:
+            self._accepted = self._inner.write(view[:_RECORD])
+        self._flush()
+        sent, self._accepted = self._accepted, 0
+        return sent
+
+    def _exchange(self, step: Callable[[], Any]) -> Any:
+        """Takes a step as often as there is more input for it, sending what it has to say."""
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                self._flush()
+                data = self.outer.recv(SMALLEST)
+                self._incoming.write(data) if data else self._incoming.write_eof()
+
+    def _flush(self) -> None:
+        while True:
+            self._unsent = self._unsent or memoryview(self._outgoing.read())
+            if not self._unsent:
+                return
+            self._unsent = self._unsent[self.outer.send(self._unsent) :]
+
+    def getpeercert(self) -> dict[str, Any] | None:
+        """Returns the peer's certificate; see `ssl.SSLSocket.getpeercert`."""
+        return self._inner.getpeercert()
+
+    def version(self) -> str | None:
+        """Returns the protocol's version; see `ssl.SSLSocket.version`."""
+        return self._inner.version()
+
+    def fileno(self) -> int:
+        """Returns the descriptor of the outer connection."""
+        return self.outer.fileno()
+
+    def setblocking(self, flag: bool) -> None:
+        """Accepts False, as it never blocks."""
+        assert not flag
+
+    def close(self) -> None:
+        """Closes the outer connection."""
+        self.outer.close()
 
 
 def _broken(error: OSError) -> SessionDisconnectedError:
@@ -253,6 +348,8 @@ def _broken(error: OSError) -> SessionDisconnectedError:
     return SessionDisconnectedError(f"the connection broke: {error.strerror or error}")
 
 
-def wrap(sock: socket.socket) -> BufferedStream:
+def wrap(sock: socket.socket | NestedTls) -> BufferedStream:
     """Returns the stream for a connected socket, TLS or not."""
+    if isinstance(sock, NestedTls):
+        return TlsStream(cast(ssl.SSLSocket, sock))  # it has what a stream uses of one
     return TlsStream(sock) if isinstance(sock, ssl.SSLSocket) else BufferedStream(sock)

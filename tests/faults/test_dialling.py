@@ -21,6 +21,7 @@ import pytest
 import trustme
 
 from sessionlib import (
+    Agent,
     ApiConnectionError,
     ApiError,
     Client,
@@ -36,8 +37,9 @@ from sessionlib._util.timing import Deadline
 from sessionlib.engine import LocalEngine
 from sessionlib.net.connect import CancelToken
 from sessionlib.testing import FaultProxy
-from sessionlib.transport.dial import _secure
+from sessionlib.transport.dial import secure as secure_socket
 from sessionlib.transport.proxy import choose_proxy, parse_proxy
+from tests.support.processes import run_script
 from tests.support.proxies import HttpProxy, TlsFront, _Front
 from tests.support.script_engine import ScriptEngine
 from tests.support.scripted_sessions import make, within
@@ -291,7 +293,7 @@ def test_a_reset_before_the_tls_handshake_is_worth_another_try() -> None:
         far.close()
         assert eventually(lambda: near.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == CLOSED)
         with pytest.raises(SessionConnectionError) as caught:
-            _secure(near, "engine.example", ssl.create_default_context(), Deadline(5), CancelToken())
+            secure_socket(near, "engine.example", ssl.create_default_context(), Deadline(5), CancelToken())
     assert is_transient(caught.value)
 
 
@@ -431,16 +433,65 @@ def test_what_a_client_has_holds_for_its_sessions(engine: ScriptEngine) -> None:
     assert [header(head, "X-Team") for head in engine.handshakes] == ["blue", "blue"]
 
 
-def test_the_proxy_of_a_client_sees_all_of_its_traffic_and_no_other() -> None:
-    with LocalEngine() as engine, HttpProxy(engine.port) as proxy:
-        engine_url, key = engine.base_url, engine.api_key
-        with Client(key, engine_url, proxy=proxy.url) as client:
-            agent = engine.agent(name="Proxied")
-            assert agent.run("hello").status == "complete"
-            assert proxy.heads == []
-            with Session(session_id=None, owner_type="agent", owner_id=agent.id, client=client) as session:
+IN_WORKERS = """
+import multiprocessing, pickle, sys
+from concurrent.futures import ProcessPoolExecutor
+
+if __name__ == "__main__":
+    agent = pickle.loads(bytes.fromhex(sys.argv[1]))
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        for result in agent.map(["a", "b", "c"], executor=pool):
+            print(result.status)
+"""
+
+
+@pytest.mark.slow
+def test_the_proxy_of_a_client_sees_all_of_its_traffic_and_no_other(
+    resolver: Callable[[Resolve], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The engine is reached through a gate alone, which counts what there is to count."""
+    bundle = tmp_path / "ca.pem"
+    AUTHORITY.cert_pem.write_to_path(str(bundle))
+    with (
+        LocalEngine() as engine,
+        TlsFront(engine.port, server_context()) as front,
+        FaultProxy("127.0.0.1", front.port) as gate,
+        HttpProxy(gate.port) as proxy,
+    ):
+        address = f"engine.example:{gate.port}"
+        engine.allow_host(address)
+        made, url = engine.agent(name="Remote"), f"https://{address}/v1"
+        # A pickle leaves the key behind.
+        monkeypatch.setenv("SESSIONLIB_API_KEY", engine.api_key)
+        monkeypatch.chdir(tmp_path)
+
+        def use(client: Client) -> int:
+            """Makes calls, sessions, runs and batches; returns how many connections the engine got."""
+            before = len(gate.links)
+            agent = Agent.fetch(id=made.id, client=client)
+            with agent.create_session() as session:
                 assert session.ask("hello", timeout=30).text
-        assert [head.split(b" ")[0] for head in proxy.heads] == [b"CONNECT"]
+            with Session(owner_type="agent", owner_id=agent.id, client=client, api_key=engine.api_key) as session:
+                assert session.get_messages() == []
+            assert agent.run("hello").status == "complete"
+            assert [one.status for one in agent.map(["a", "b", "c"], max_workers=2)] == ["complete"] * 3
+            client.close()
+            return len(gate.links) - before
+
+        with Client(base_url=url, tls="ca.pem", proxy=proxy.url) as client:
+            resolver(lambda host: [host])  # addresses alone: the name is known to the proxy
+            assert use(client) == len(proxy.heads) == 7
+            assert use(pickle.loads(pickle.dumps(client))) == 7
+            monkeypatch.chdir("/")
+            sent, key = pickle.dumps(Agent.fetch(id=made.id, client=client)).hex(), engine.api_key
+            ran = run_script(IN_WORKERS, sent, env={"SESSIONLIB_API_KEY": key}, timeout=60)
+            assert (ran.rc, ran.stdout.split()) == (0, ["complete"] * 3), ran
+            assert len(gate.links) == len(proxy.heads) == 18
+        seen = len(proxy.heads)
+        resolver(lambda host: ["127.0.0.1"])
+        with Client(base_url=url, tls=bundle.read_bytes()) as client:
+            assert use(client) == 7
+        assert len(proxy.heads) == seen
 
 
 @pytest.mark.usefixtures("at_home")
@@ -455,7 +506,7 @@ def test_the_certificates_of_a_client_hold_for_its_sessions_and_calls(engine: Sc
                 assert session.get_messages(timeout=5) == []
             with pytest.raises(ApiError):  # the scripted engine has no such path, and was asked
                 client.request("GET", "/agents")
-            with pytest.raises(TypeError, match="SSL_CERT_FILE"):
+            with pytest.raises(TypeError, match="the path of a file of certificates, or their PEM bytes"):
                 pickle.dumps(client)
         with Client(SENTINEL_KEY, url, tls=strange, max_retries=0) as client:
             with pytest.raises(SessionConnectionError, match="certificate"):
@@ -594,7 +645,121 @@ def test_a_proxy_that_drops_the_link_once_it_is_connected(proxy: HttpProxy) -> N
     assert is_transient(caught.value)
 
 
-@pytest.mark.parametrize("url", ["socks5://h:1", "http://h:99999", "http://", "http://a b:1", "http://h\r\n:1"])
+@pytest.fixture
+def secure_proxy(engine: ScriptEngine) -> Iterator[tuple[HttpProxy, str]]:
+    """A proxy in front of an engine, both over TLS, and the proxy's URL."""
+    with (
+        TlsFront(engine.port, server_context()) as front,
+        HttpProxy(front.port) as proxy,
+        TlsFront(proxy.port, server_context(name="proxy.example")) as outer,
+    ):
+        yield proxy, f"https://proxy.example:{outer.port}"
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_session_over_tls_through_a_proxy_over_tls(
+    engine: ScriptEngine, secure_proxy: tuple[HttpProxy, str], log_watch: LogWatch
+) -> None:
+    proxy, url = secure_proxy
+    with secure(443, proxy=url.replace("//", "//jo:se3cret@")) as session:
+        assert session.get_messages(timeout=5) == []
+        engine.drop_all()
+        engine.wait_connected(2)
+        assert session.get_messages(timeout=5) == []
+    told = b"Proxy-Authorization: Basic " + base64.b64encode(b"jo:se3cret")
+    request = b"CONNECT engine.example:443 HTTP/1.1\r\nHost: engine.example:443\r\n" + told + b"\r\n\r\n"
+    assert proxy.heads == [request, request]
+    log_watch.check("se3cret")
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_plain_session_through_a_proxy_over_tls(proxy: HttpProxy) -> None:
+    with TlsFront(proxy.port, server_context(name="proxy.example")) as outer:
+        trusting = ssl.create_default_context()
+        AUTHORITY.configure_trust(trusting)
+        with remote(80, proxy=f"https://proxy.example:{outer.port}", tls=trusting) as session:
+            assert session.get_messages(timeout=5) == []
+        assert SENTINEL_KEY.encode() in outer.clear
+    assert len(proxy.heads) == 1
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_long_conversation_through_two_layers_of_tls() -> None:
+    text = "".join(map(str, range(150_000)))
+    with (
+        LocalEngine() as engine,
+        TlsFront(engine.port, server_context()) as front,
+        HttpProxy(front.port) as proxy,
+        TlsFront(proxy.port, server_context()) as outer,
+    ):
+        engine.allow_host(f"engine.example:{front.port}")
+        agent, trusting = engine.agent(name="Remote"), ssl.create_default_context()
+        AUTHORITY.configure_trust(trusting)
+        url, proxy_url = f"https://engine.example:{front.port}/v1", f"https://engine.example:{outer.port}"
+        with Client(engine.api_key, url, tls=trusting, proxy=proxy_url) as client:
+            with Session(owner_type="agent", owner_id=agent.id, client=client) as session:
+                assert session.ask(text, timeout=60).text
+                assert session.get_messages()[0].text == text
+            assert Agent.fetch(id=agent.id, client=client).name == "Remote"
+        assert len(outer.clear) > len(text)
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_proxy_that_is_not_proved_gets_nothing(proxy: HttpProxy) -> None:
+    for context in (server_context(name="proxy.example"), server_context(STRANGER)):
+        with TlsFront(proxy.port, context) as outer:
+            with pytest.raises(SessionConnectionError, match="certificate of the proxy") as caught, within(1):
+                secure(443, proxy=f"https://other.example:{outer.port}").connect(5)
+            assert not is_transient(caught.value)
+            assert outer.clear == b""
+    assert proxy.heads == []
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_proxy_over_tls_takes_no_longer_than_it_may(proxy: HttpProxy) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(SessionTimeoutError), within(0.3):
+        secure(443, proxy=f"https://proxy.example:{mute.getsockname()[1]}").connect(0.3)
+    proxy.answers = [b""]
+    with (
+        TlsFront(proxy.port, server_context(name="proxy.example")) as outer,
+        pytest.raises(SessionTimeoutError),
+        within(0.4),
+    ):
+        secure(443, proxy=f"https://proxy.example:{outer.port}").connect(0.4)
+
+
+@pytest.mark.usefixtures("at_home")
+@pytest.mark.parametrize("named", ["tls", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_a_client_through_a_proxy_over_tls(
+    engine: ScriptEngine,
+    secure_proxy: tuple[HttpProxy, str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    named: str,
+) -> None:
+    proxy, url = secure_proxy
+    trusting = None
+    if named == "tls":
+        trusting = ssl.create_default_context()
+        AUTHORITY.configure_trust(trusting)
+    else:
+        AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        for other in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            monkeypatch.delenv(other, raising=False)
+        monkeypatch.setenv(named, str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    with Client(SENTINEL_KEY, "https://engine.example/v1", tls=trusting, max_retries=0) as client:
+        with Session(session_id="s1", client=client) as session:
+            assert session.get_messages(timeout=5) == []
+        with pytest.raises(ApiError):  # the scripted engine has no such path, and was asked
+            client.request("GET", "/agents")
+    assert len(proxy.heads) == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["socks5://h:1", "ftp://h:1", "https://h:99999", "http://h:99999", "http://", "http://a b:1", "http://h\r\n:1"],
+)
 def test_what_is_no_proxy_is_refused_before_anything_is_sent(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         remote(80, proxy=url)

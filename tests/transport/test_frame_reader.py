@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import random
 import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +23,7 @@ from sessionlib.transport.frame_reader import LARGE
 from sessionlib.transport.stream import LARGEST, wrap
 from sessionlib.transport.websocket import WebSocketTransport
 from tests.support.script_engine import ScriptEngine, turn
+from tests.support.secured import KINDS, connected
 from tests.support.sessions import opened
 from tests.support.ws_bytes import close_frame, fragments, ping_frame, pong_frame, text_frame
 
@@ -70,28 +69,12 @@ class Link:
         return read
 
 
-@pytest.fixture(params=["tcp", "tls"])
+@pytest.fixture(params=KINDS)
 def link(request: pytest.FixtureRequest) -> Iterator[Link]:
-    near, far = socket.socketpair()
-    if request.param == "tls":
-        near, far = _secured(near, far)
-    transport = WebSocketTransport(wrap(near), LIMIT)
-    yield Link(transport, far)
-    transport.release()
-    far.close()
-
-
-def _secured(near: socket.socket, far: socket.socket) -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
-    authority = trustme.CA()
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    authority.issue_cert("engine.test").configure_cert(server)
-    authority.configure_trust(client)
-    ends: list[ssl.SSLSocket] = []
-    thread = threading.Thread(target=lambda: ends.append(server.wrap_socket(far, server_side=True)))
-    thread.start()
-    secured = client.wrap_socket(near, server_hostname="engine.test")
-    thread.join()
-    return secured, ends[0]
+    with connected(request.param) as (near, far):
+        transport = WebSocketTransport(wrap(near), LIMIT)
+        yield Link(transport, far)
+        transport.release()
 
 
 SIZES = [0, 1, 2, 3, 4, 125, 126, 127, 128, 65535, 65536, LARGE - 1, LARGE, LARGE + 1, LARGEST, LARGEST * 3, 1 << 20]

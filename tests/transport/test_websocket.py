@@ -19,6 +19,8 @@ TEXT, CLOSE = 0x81, 0x88
 class OpenStream:
     """Takes every frame whole."""
 
+    is_committed = False
+
     def __init__(self) -> None:
         self.written: list[int] = []
 
@@ -101,6 +103,17 @@ def test_an_interrupted_sender_sends_what_was_left_for_it() -> None:
         transport.send(message, Deadline(1.0))
     assert not transport.has_left(message)
     assert stream.written == [TEXT, CLOSE]
+
+
+def test_an_interrupted_sender_does_not_take_back_what_has_begun_to_leave() -> None:
+    stream: Any = InterruptedStream()
+    stream.is_committed = True  # as over TLS, where a record is encrypted once
+    stream.transport = transport = WebSocketTransport(stream, 1000)
+    message = b"{}"
+    with pytest.raises(KeyboardInterrupt):
+        transport.send(message, Deadline(1.0))
+    assert transport.has_left(message)
+    assert stream.written == [TEXT, TEXT, CLOSE]
 
 
 def test_a_refused_sender_sends_what_was_left_for_it() -> None:

@@ -1,0 +1,87 @@
+"""Two ends of one connection, over TCP, over TLS, and over TLS within TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from functools import cache
+
+import trustme
+
+from sessionlib._util.timing import Deadline
+from sessionlib.net.connect import CancelToken, shut
+from sessionlib.transport.dial import secure
+from sessionlib.transport.stream import NestedTls
+
+__all__ = ["KINDS", "connected"]
+
+KINDS = ("tcp", "tls", "nested")
+NAME = "engine.test"
+
+
+@cache
+def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.issue_cert(NAME).configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
+
+
+@contextlib.contextmanager
+def connected(kind: str) -> Iterator[tuple[socket.socket | NestedTls, socket.socket]]:
+    """Connects a client's end to one that blocks, whatever is between them.
+
+    Args:
+        kind: One of `KINDS`.
+    """
+    near, far = socket.socketpair()
+    with contextlib.ExitStack() as stack:
+        ends: tuple[socket.socket | NestedTls, socket.socket] = (near, far)
+        if kind != "tcp":
+            outer = _secured(near, far)
+            ends = outer
+            if kind == "nested":
+                inside, outside = socket.socketpair()
+                stack.enter_context(outside)
+                relay = threading.Thread(target=_relay, args=(outer[1], outside))
+                relay.start()
+                stack.callback(relay.join)
+                stack.enter_context(outer[1])
+                ends = _secured(outer[0], inside)
+        stack.enter_context(contextlib.closing(ends[1]))
+        stack.enter_context(contextlib.closing(ends[0]))
+        yield ends
+
+
+def _secured(near: socket.socket, far: socket.socket) -> tuple[ssl.SSLSocket | NestedTls, ssl.SSLSocket]:
+    server, client = _contexts()
+    ends: list[ssl.SSLSocket] = []
+    thread = threading.Thread(target=lambda: ends.append(server.wrap_socket(far, server_side=True)))
+    thread.start()
+    secured = secure(near, NAME, client, Deadline(20), CancelToken())
+    thread.join()
+    return secured, ends[0]
+
+
+def _relay(secured: ssl.SSLSocket, plain: socket.socket) -> None:
+    # One thread, because an SSLSocket is not for two.
+    secured.settimeout(0.001)
+    plain.settimeout(0.001)
+    with contextlib.suppress(OSError):
+        while True:
+            for source, target in ((secured, plain), (plain, secured)):
+                try:
+                    data = source.recv(65536)
+                except (TimeoutError, ssl.SSLWantReadError):
+                    continue
+                if not data:
+                    shut(secured)
+                    shut(plain)
+                    return
+                target.settimeout(20)
+                target.sendall(data)
+                target.settimeout(0.001)
