@@ -9,7 +9,7 @@ from pathlib import Path
 
 from environments import DEVELOPERS, ROOT, empty, install, requirements
 
-TOOLS = {"pytest", "pytest-timeout", "hypothesis", "trustme", "psutil"}
+TOOLS = {"pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "trustme", "psutil"}
 # One or two for each library that something is done with.
 TESTS = [
     "test_content.py",

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import logging
 import os
 import random
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import hypothesis
 import pytest
 
 import sessionlib.client
 from sessionlib.client import Client
+from tests.support import profiles
 from tests.support.frame_tape import FrameTape
 from tests.support.http_server import KEY, Server
 from tests.support.leaks import LeakError, Snapshot, allow_descriptors
 from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY, LogWatch
 
-# An own "ci" profile, because that of hypothesis is derandomized where a CI variable is set.
-# How long drawing takes tells of the machine, not of the test.
-hypothesis.settings.register_profile(
-    "ci",
-    derandomize=False,
-    print_blob=True,
-    deadline=None,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+profiles.load()
 
-_OUR_ENVIRONMENT = re.compile(r"(SESSIONLIB|VECTORSHIFT)_.*|(http|https|ws|wss|all|no)_proxy", re.IGNORECASE)
+_OUR_ENVIRONMENT = re.compile(
+    r"(SESSIONLIB|VECTORSHIFT|PYTEST_XDIST)_.*|PYTEST_ADDOPTS|(http|https|ws|wss|all|no)_proxy", re.IGNORECASE
+)
 
 _log_watch = LogWatch()
 _frame_tape = FrameTape()
@@ -44,8 +40,14 @@ _frame_tape = FrameTape()
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Draws the run's seed, unless one was given, and watches the log and the frames."""
+    # Workers get the options, and with them the seed, from the process that starts them.
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
+    if getattr(config.option, "randomly_seed", None) == "default":
+        config.option.randomly_seed = int(config.option.hypothesis_seed)
+    # A shell starts what it puts into the background with SIGINT ignored, and children inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     _frame_tape.install()
     logging.getLogger().addHandler(_log_watch)
     logging.getLogger().setLevel(logging.DEBUG)
@@ -59,10 +61,43 @@ def pytest_unconfigure() -> None:
     logging.getLogger().removeHandler(_log_watch)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begins with what takes long, where several processes run the tests: none of it is left to one at the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_collection_finish() -> None:
     """Keeps what all tests have in common out of the rounds of the garbage collector, which are many."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Returns how many processes share the tests: several for all of them, none for chosen ones."""
+    # Not one more than four, however many cores there are: browsers and kernels take their memory too.
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    return max(2, min(4, len(os.sched_getaffinity(0)))) if whole and not config.option.collectonly else 0
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Has any process run any test, but keeps those of a module together that share an engine or an environment."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    # Not xdist's groups by marker: they change `Item._nodeid`, which pytest does not read since 9.1.
+    @functools.cache
+    def has_shared_fixtures(path: str) -> bool:
+        return re.search(r'scope="(module|session)"', (config.rootpath / path).read_text()) is not None
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return path if has_shared_fixtures(path) else nodeid
+
+    return Scheduling(config, log)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -71,9 +106,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Tells, after a failure, how to draw the same again."""
-    if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
-        terminalreporter.write_line(f"Draw the same again: --hypothesis-seed={config.option.hypothesis_seed}")
+    """Names the option that draws and orders the same again."""
+    terminalreporter.write_line(f"Draw the same again: --hypothesis-seed={config.option.hypothesis_seed}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -82,6 +116,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if report.failed and str(_frame_tape):
         report.sections.append(("Frames, the last ones", str(_frame_tape)))
+    if hasattr(item.config, "workerinput"):
+        # What a worker reports is sent as UTF-8, and tests log half a surrogate pair.
+        shown = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+        report.sections = [] if report.passed else shown
     return report
 
 
@@ -115,7 +153,7 @@ def _no_key_in_the_log(_nothing_left_behind: None) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(_no_key_in_the_log: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A developer's own key, engine or proxy must not reach a test.
+    # A developer's own key, engine or proxy must not reach a test, nor the options of this run one that a test starts.
     for name in list(os.environ):
         if _OUR_ENVIRONMENT.fullmatch(name):
             monkeypatch.delenv(name)

@@ -21,6 +21,7 @@ from sessionlib.streams.hub import Hub
 from sessionlib.streams.listener import Listener
 from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox
 from sessionlib.streams.stats import Counters
+from tests.support.profiles import scaled
 from tests.support.threads import in_threads, switching_often
 
 Type = SessionEventType
@@ -210,7 +211,7 @@ class HubMachine(RuleBasedStateMachine):
             assert self.hub.depths == [len(queue) for queue in self.model.queues.values()]
 
 
-HubMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+HubMachine.TestCase.settings = settings(max_examples=scaled(80), stateful_step_count=30)
 TestAgainstAModel = HubMachine.TestCase
 
 

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sessionlib import SessionDisconnectedError, SessionEvent, SessionEventType
 from sessionlib._util.timing import Deadline
 from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox
+from tests.support.profiles import scaled
 from tests.support.threads import in_threads, switching_often
 
 Type = SessionEventType
@@ -130,7 +131,7 @@ class MailboxMachine(RuleBasedStateMachine):
             assert self.mailbox.ends_with(kind) == is_last
 
 
-MailboxMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+MailboxMachine.TestCase.settings = settings(max_examples=scaled(80), stateful_step_count=30)
 TestAgainstAModel = MailboxMachine.TestCase
 
 

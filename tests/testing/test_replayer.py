@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sessionlib import ApprovalRequest, ApprovalResponse, Client, Session
 from sessionlib.engine import LocalEngine
 from sessionlib.testing import record, replay
+from tests.support.profiles import scaled
 from tests.support.recordings import heard, shop
 
 _ID = re.compile(r"\b[0-9a-f]{32}\b")
@@ -101,11 +102,14 @@ def follow(client: Client, script: list[Step]) -> str:
     return _ID.sub(lambda found: numbers.setdefault(found[0], f"id{len(numbers)}"), told)
 
 
+COUNT = scaled(60)
+
+
 @pytest.mark.timeout(300)
-def test_200_conversations_of_two_threads_are_heard_again(live: LocalEngine, nowhere: Client, tmp_path: Path) -> None:
+def test_many_conversations_of_two_threads_are_heard_again(live: LocalEngine, nowhere: Client, tmp_path: Path) -> None:
     played: list[Path] = []
 
-    @settings(max_examples=200)
+    @settings(max_examples=COUNT)
     @given(scripts, scripts)
     def check(one: list[Step], other: list[Step]) -> None:
         tape = tmp_path / f"{len(played)}.jsonl"
@@ -123,4 +127,4 @@ def test_200_conversations_of_two_threads_are_heard_again(live: LocalEngine, now
         ]
 
     check()
-    assert len(played) >= 200
+    assert len(played) >= COUNT

@@ -1,0 +1,36 @@
+"""How many cases the tests try that draw them: few while developing, a sample on CI, many by night."""
+
+from __future__ import annotations
+
+import os
+
+import hypothesis
+
+__all__ = ["SCALE", "load", "scaled"]
+
+_SCALES = {"quick": 0.1, "ci": 1.0, "night": 50.0}
+
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
+SCALE = _SCALES[PROFILE]
+"""What a number of cases is multiplied with."""
+
+
+def scaled(count: int) -> int:
+    """Returns a number of cases, which fits the profile ``ci``, for the profile of this run."""
+    return max(1, int(count * SCALE))
+
+
+def load() -> None:
+    """Has hypothesis use the profile of this run."""
+    for name, scale in _SCALES.items():
+        # Said in full, because hypothesis has an own "ci", derandomized, wherever a CI variable is set.
+        # How long drawing takes tells of the machine, not of the test.
+        hypothesis.settings.register_profile(
+            name,
+            max_examples=int(100 * scale),
+            derandomize=False,
+            print_blob=True,
+            deadline=None,
+            suppress_health_check=[hypothesis.HealthCheck.too_slow],
+        )
+    hypothesis.settings.load_profile(PROFILE)
