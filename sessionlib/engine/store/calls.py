@@ -5,17 +5,27 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from sessionlib.engine.errors import RefusedError
 from sessionlib.engine.store.database import Database
-from sessionlib.engine.store.records import Json, Message, StoredCall, StoredTurn, insert_message, to_json
+from sessionlib.engine.store.records import (
+    Json,
+    Message,
+    Row,
+    StoredCall,
+    StoredTurn,
+    insert,
+    insert_message,
+    read_turn,
+    rows,
+    to_json,
+    update,
+)
 
 __all__ = ["Calls", "insert_call"]
 
-_TURN = "number, id, session_id, state, step"
-_CALL = "id, session_id, turn, step, position, tool, arguments, state, approval_id, reason, decision, output"
+_TURN_OPEN = "(SELECT state FROM turns WHERE number = calls.turn) != 'ended'"
 
 
 class Calls:
@@ -34,32 +44,25 @@ class Calls:
 
     def of_turns(self, session_id: str, first: int, last: int) -> list[StoredCall]:
         """Returns the calls of a session's turns from ``first`` to ``last``, in order."""
-        select = (
-            f"SELECT {_CALL} FROM calls WHERE session_id = ? AND turn BETWEEN ? AND ? ORDER BY turn, step, position"
-        )
-        rows = self._database.read(lambda db: db.execute(select, (session_id, first, last)).fetchall())
-        return [_call(row) for row in rows]
+        tail = "AND turn BETWEEN ? AND ? ORDER BY turn, step, position"
+        found = self._database.read(lambda db: rows(db, "calls", tail, (first, last), session_id=session_id))
+        return [_call(row) for row in found]
 
     def pending(self, session_id: str) -> list[StoredCall]:
         """Returns the calls of a session that wait for a person, in order."""
-        select = (
-            f"SELECT {', '.join('calls.' + name for name in _CALL.split(', '))} FROM calls "
-            "JOIN turns ON turns.number = calls.turn WHERE calls.session_id = ? AND calls.state = 'pending' "
-            "AND turns.state != 'ended' ORDER BY calls.number"
-        )
-        return [_call(row) for row in self._database.read(lambda db: db.execute(select, (session_id,)).fetchall())]
+        tail = f"AND {_TURN_OPEN} ORDER BY number"
+        found = self._database.read(lambda db: rows(db, "calls", tail, session_id=session_id, state="pending"))
+        return [_call(row) for row in found]
 
     def find_approval(self, session_id: str, approval_id: str) -> tuple[StoredCall, StoredTurn] | None:
         """Returns the call that an approval request asks for, and its turn, or None."""
 
         def work(db: sqlite3.Connection) -> tuple[StoredCall, StoredTurn] | None:
-            select = f"SELECT {_CALL} FROM calls WHERE session_id = ? AND approval_id = ?"
-            row = db.execute(select, (session_id, approval_id)).fetchone()
-            if row is None:
+            found = rows(db, "calls", session_id=session_id, approval_id=approval_id)
+            if not found:
                 return None
-            call = _call(row)
-            turn = db.execute(f"SELECT {_TURN} FROM turns WHERE number = ?", (call.turn,)).fetchone()
-            return call, StoredTurn(*turn)
+            (turn,) = rows(db, "turns", number=found[0]["turn"])
+            return _call(found[0]), read_turn(turn)
 
         return self._database.read(work)
 
@@ -75,10 +78,7 @@ class Calls:
         def work(db: sqlite3.Connection) -> str:
             _check_unanswered(db, call)
             state = "approved" if approved else "denied"
-            db.execute(
-                "UPDATE calls SET state = ?, arguments = ?, reason = ? WHERE id = ?",
-                (state, _arguments(arguments, call.origin), reason, call.id),
-            )
+            _change(db, call, state=state, arguments=_arguments(arguments, call.origin), reason=reason)
             _mark(db, call, state)
             return insert_message(db, call.session_id, call.turn, call.step, sender, content).id
 
@@ -92,13 +92,10 @@ class Calls:
         """
 
         def work(db: sqlite3.Connection) -> Message:
-            started = db.execute(
-                "UPDATE calls SET state = 'started' WHERE id = ? AND state = 'approved' "
-                "AND (SELECT state FROM turns WHERE number = calls.turn) != 'ended'",
-                (call.id,),
-            )
-            if not started.rowcount:
+            found = rows(db, "calls", f"AND {_TURN_OPEN}", id=call.id, state="approved")
+            if not found:
                 raise RefusedError(f"tool call {call.id} cannot be started now", "call_not_open")
+            update(db, "calls", found[0], state="started")
             return insert_message(db, turn.session_id, turn.number, call.step, sender, content)
 
         return self._database.write(work)
@@ -123,7 +120,8 @@ class Calls:
         """
 
         def work(db: sqlite3.Connection) -> list[Message]:
-            db.execute("UPDATE turns SET state = 'ended' WHERE number = ?", (turn.number,))
+            for row in rows(db, "turns", number=turn.number):
+                update(db, "turns", row, state="ended")
             for call in _open_calls(db, turn):
                 if call.state == "pending":
                     _mark(db, call, "expired")
@@ -135,12 +133,13 @@ class Calls:
         return self._database.write(work)
 
 
-def _call(row: Sequence[Any]) -> StoredCall:
-    output = None if row[11] is None else json.loads(row[11])
-    kept = json.loads(row[6])
+def _call(row: Row) -> StoredCall:
+    stored = {name: value for name, value in row.items() if name != "number"}
+    kept = json.loads(row["arguments"])
     # The arguments alone; or a list of them and what belongs to the model.
-    arguments, origin = kept if isinstance(kept, list) else (kept, None)
-    return StoredCall(*row[:6], arguments, *row[7:11], output, origin)  # type: ignore[call-arg,unused-ignore]
+    stored["arguments"], stored["origin"] = kept if isinstance(kept, list) else (kept, None)
+    stored["output"] = None if row["output"] is None else json.loads(row["output"])
+    return StoredCall(**stored)
 
 
 def _arguments(arguments: Json, origin: Json | None) -> str:
@@ -149,55 +148,49 @@ def _arguments(arguments: Json, origin: Json | None) -> str:
 
 def insert_call(db: sqlite3.Connection, call: StoredCall) -> None:
     """Keeps a new call."""
-    row = (
-        call.id,
-        call.session_id,
-        call.turn,
-        call.step,
-        call.position,
-        call.tool,
-        _arguments(call.arguments, call.origin),
-    )
-    rest = (call.state, call.approval_id, call.reason, call.decision, None)
-    db.execute(f"INSERT INTO calls ({_CALL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, *rest))
+    place = (call.id, call.session_id, call.turn, call.step, call.position)
+    work = (call.tool, _arguments(call.arguments, call.origin), call.state)
+    insert(db, "calls", *place, *work, call.approval_id, call.reason, call.decision, None)
 
 
 def _open_calls(db: sqlite3.Connection, turn: StoredTurn) -> list[StoredCall]:
-    select = f"SELECT {_CALL} FROM calls WHERE turn = ? AND state != 'settled' ORDER BY step, position"
-    return [_call(row) for row in db.execute(select, (turn.number,))]
+    return [_call(row) for row in rows(db, "calls", "AND state != 'settled' ORDER BY step, position", turn=turn.number)]
+
+
+def _change(db: sqlite3.Connection, call: StoredCall, **changes: str) -> None:
+    for row in rows(db, "calls", id=call.id):
+        update(db, "calls", row, **changes)
 
 
 def _keep_result(db: sqlite3.Connection, call: StoredCall, content: Json) -> None:
-    db.execute("UPDATE calls SET state = 'done', output = ? WHERE id = ?", (to_json(content), call.id))
+    _change(db, call, state="done", output=to_json(content))
 
 
 def _tell_results(db: sqlite3.Connection, turn: StoredTurn, sender: Json) -> list[Message]:
     # Up to the first call that has no result yet: those behind it wait for it.
     details = []
     for call in itertools.takewhile(lambda call: call.output is not None, _open_calls(db, turn)):
-        db.execute("UPDATE calls SET state = 'settled' WHERE id = ?", (call.id,))
+        _change(db, call, state="settled")
         details.append(insert_message(db, turn.session_id, turn.number, call.step, sender, call.output or {}))
     return details
 
 
 def _mark(db: sqlite3.Connection, call: StoredCall, status: str) -> None:
     # In the message that asks for approval.
-    update = "UPDATE messages SET content = json_set(content, '$.status', ?) WHERE id = ?"
-    db.execute(update, (status, call.approval_id))
+    for row in rows(db, "messages", id=call.approval_id):
+        update(db, "messages", row, content=to_json({**json.loads(row["content"]), "status": status}))
 
 
 def _check_unanswered(db: sqlite3.Connection, call: StoredCall) -> None:
-    select = "SELECT json_extract(content, '$.status') FROM messages WHERE id = ?"
-    found = db.execute(select, (call.approval_id,)).fetchone()
-    if found is None:
+    found = rows(db, "messages", id=call.approval_id)
+    if not found:
         raise RefusedError(f"session {call.session_id} was terminated", "session_terminated")
-    details = found[0]
-    if details in ("approved", "denied"):
+    status = json.loads(found[0]["content"]).get("status")
+    if status in ("approved", "denied"):
         raise RefusedError(
-            f"approval request {call.approval_id} was {details} before; the first answer stands",
+            f"approval request {call.approval_id} was {status} before; the first answer stands",
             "approval_already_answered",
-            approved=details == "approved",
+            approved=status == "approved",
         )
-    select = "SELECT turns.state FROM calls JOIN turns ON turns.number = calls.turn WHERE calls.id = ?"
-    if details == "expired" or db.execute(select, (call.id,)).fetchone()[0] == "ended":
+    if status == "expired" or not rows(db, "calls", f"AND {_TURN_OPEN}", id=call.id):
         raise RefusedError(f"approval request {call.approval_id} is past: its turn has ended", "approval_expired")

@@ -14,8 +14,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
-from sessionlib.engine.errors import StorageBusyError, StorageError, StorageFullError
-from sessionlib.engine.store.files import APPLICATION_ID, LockFile, inspect
+from sessionlib.engine.errors import DatabaseDamagedError, StorageBusyError, StorageError, StorageFullError
+from sessionlib.engine.store.files import APPLICATION_ID, LockFile, describe, inspect
+from sessionlib.engine.store.records import COLUMNS, seal
 
 __all__ = ["APPLICATION_ID", "SCHEMA", "Database"]
 
@@ -96,13 +97,26 @@ CREATE INDEX messages_by_turn ON messages (session_id, turn, number);
 CREATE INDEX calls_by_session ON calls (session_id, turn);
 """
 
-SCHEMA: tuple[str, ...] = (_FIRST, _SECOND)
+# Checksums of rows, see `records`; and what retention and a history without gaps have to know of a session.
+_THIRD = """
+ALTER TABLE sessions ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN updated_at REAL NOT NULL DEFAULT 0;
+UPDATE sessions SET
+    messages = (SELECT COUNT(*) FROM messages WHERE session_id = sessions.id),
+    updated_at = COALESCE((SELECT MAX(created_at) FROM messages WHERE session_id = sessions.id), created_at);
+""" + "\n".join(f"ALTER TABLE {table} ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;" for table in COLUMNS)
+
+SCHEMA: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
 
 
 Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
 
 _BATCH = 128
+# Pages that may be free in the file: those above it are given back, a few at a time, while nothing is to be written.
+_FREE_PAGES = 256
+_LOG_BYTES = 16 * 1024 * 1024
+"""To what the log is cut after a large write."""
 
 
 class _Job(Generic[Result]):
@@ -126,6 +140,7 @@ class Database:
         path: The file; None keeps everything in memory.
         schema: The scripts that make its layout, one for each version.
         busy_seconds: How long to wait while another program keeps the file locked.
+        full_check: Whether a large file, too, is read whole before it is used.
 
     Raises:
         DatabaseInUseError: Another engine holds it.
@@ -134,12 +149,19 @@ class Database:
         StorageError: It cannot be opened.
     """
 
-    def __init__(self, path: str | None, *, schema: Sequence[str] = SCHEMA, busy_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        path: str | None,
+        *,
+        schema: Sequence[str] = SCHEMA,
+        busy_seconds: float = 5.0,
+        full_check: bool = False,
+    ) -> None:
         self.path = "" if path is None else os.path.realpath(path)
         self._busy_seconds = busy_seconds
         with contextlib.ExitStack() as undo:
             try:
-                self._open(schema, undo)
+                self._open(schema, undo, full_check)
             except sqlite3.Error as error:
                 raise self._translate(error) from error
             except OSError as error:
@@ -169,6 +191,7 @@ class Database:
         Raises:
             StorageFullError: There is no space left.
             StorageBusyError: Another program keeps the file locked.
+            DatabaseDamagedError: A row that it reads is damaged.
             StorageError: The database failed otherwise, or is closed.
         """
         job = _Job(work)
@@ -194,7 +217,8 @@ class Database:
         """Does some work that only reads.
 
         Raises:
-            StorageError: The database failed, or is closed.
+            DatabaseDamagedError: A row is damaged.
+            StorageError: The database failed otherwise, or is closed.
         """
         with self._read_lock:
             try:
@@ -213,13 +237,13 @@ class Database:
         with self._read_lock:
             self._release()
 
-    def _open(self, schema: Sequence[str], undo: contextlib.ExitStack) -> None:
+    def _open(self, schema: Sequence[str], undo: contextlib.ExitStack, full_check: bool) -> None:
         if not self.path:
             self._writer = self._reader = self._connect(undo)
             _lay_out(self._writer, schema, 0)
             return
         undo.callback(LockFile(self.path).close)
-        version = inspect(self.path, len(schema))
+        version = inspect(self.path, schema, full=full_check)
         if not version:
             _make_file(self.path, schema)
         self._writer = self._connect(undo)
@@ -236,6 +260,7 @@ class Database:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         return connection
 
     def _translate(self, error: Exception) -> StorageError:
@@ -244,11 +269,27 @@ class Database:
             return StorageFullError(f"no space left for the engine's database ({details})", path=self.path)
         if "locked" in details or "busy" in details:
             return StorageBusyError(f"another program keeps the engine's database locked ({details})", path=self.path)
+        if any(word in details for word in ("malformed", "checksum", "decode", "not a database")):
+            why = f"{self.path} is damaged: {describe(error)}. Restore a copy, or start with another file"
+            return DatabaseDamagedError(why, path=self.path)
         return StorageError(f"the engine's database failed ({details})", path=self.path)
 
     def _run(self) -> None:
         while batch := self._take():
             self._commit(batch)
+            while not self._jobs and self._give_back():
+                pass
+
+    def _give_back(self) -> bool:
+        # Whether pages were given back to the system. A few at a time: a write that comes meanwhile waits for them.
+        if not self.path:
+            return False
+        with self._write_lock, contextlib.suppress(sqlite3.Error):  # locked or full: after another write
+            free = self._writer.execute("PRAGMA freelist_count").fetchone()[0]
+            if free > _FREE_PAGES:
+                self._writer.execute(f"PRAGMA incremental_vacuum({min(free - _FREE_PAGES, 128)})").fetchall()
+                return bool(self._writer.execute("PRAGMA freelist_count").fetchone()[0] < free)
+        return False
 
     def _take(self) -> list[_Job[Any]]:
         with self._changed:
@@ -314,16 +355,23 @@ def _do(connection: sqlite3.Connection, job: _Job[Any]) -> None:
 
 def _lay_out(connection: sqlite3.Connection, schema: Sequence[str], version: int) -> None:
     steps = "\n".join(schema[version:])
-    connection.executescript(
-        f"BEGIN IMMEDIATE;\n{steps}\nPRAGMA application_id = {APPLICATION_ID};\n"
-        f"PRAGMA user_version = {len(schema)};\nCOMMIT;"
-    )
+    connection.executescript(f"BEGIN IMMEDIATE;\n{steps}")
+    try:
+        if version < 3 <= len(schema):
+            seal(connection)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(schema)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
 
 
 def _make_file(path: str, schema: Sequence[str]) -> None:
     # Made aside and moved into place, so that a file of this name is a whole database or not there.
     part = _make_private(path + ".part")
     with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as connection:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         _lay_out(connection, schema, 0)
     os.replace(part, path)
 
@@ -336,6 +384,10 @@ def _migrate(connection: sqlite3.Connection, path: str, schema: Sequence[str], v
         connection.backup(target)
     os.replace(part, copy)
     _lay_out(connection, schema, version)
+    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 0:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        with contextlib.suppress(sqlite3.OperationalError):  # no room for a second copy: it works as it is
+            connection.execute("VACUUM")
 
 
 def _make_private(path: str) -> str:

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import operator
 import os
 import sqlite3
 import stat
 import struct
 import weakref
+from collections.abc import Sequence
 from typing import BinaryIO, Literal
 from urllib.parse import quote
 
 from sessionlib.engine.errors import DatabaseDamagedError, DatabaseInUseError, DatabaseVersionError, StorageError
+from sessionlib.engine.store.records import COLUMNS, each_row, rows
 
-__all__ = ["APPLICATION_ID", "LockFile", "inspect"]
+__all__ = ["APPLICATION_ID", "LockFile", "describe", "inspect"]
 
 APPLICATION_ID = 0x53455353  # "SESS", so that no other program's file is taken for ours
 
 _MAGIC = b"SQLite format 3\x00"
 _WAL_MAGICS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+_SMALL = 8 * 1024 * 1024
+"""Bytes of a file that is always read whole before it is used; it takes a fraction of a second."""
+_SUMS_SINCE = 3
+"""The version since which rows have checksums."""
 
 
-def inspect(path: str, newest: int) -> int:
+def inspect(path: str, schema: Sequence[str], *, full: bool = False) -> int:
     """Looks whether a file is a sound database of an engine, without writing to it.
+
+    Start-up must not grow with the file: of a large one, only its header, its log, its layout and the turns that are
+    taken up are read, and all else is compared with its checksum when it is used.
 
     Args:
         path: The file.
-        newest: The newest version that is known here.
+        schema: The scripts that make its layout, one for each version that is known here.
+        full: Whether to read all of a large file as well.
 
     Returns:
         The version of its layout; 0 when there is no file yet.
@@ -43,12 +55,19 @@ def inspect(path: str, newest: int) -> int:
     _check_log(path)
     connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)
     try:
-        return _check_pages(connection, path, newest)
+        return _check_contents(connection, path, schema, full)
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         # Names in a damaged schema need not even be text.
-        raise _damaged(path, f"SQLite reports: {error}") from None
+        raise _damaged(path, describe(error)) from None
     finally:
         connection.close()
+
+
+def describe(error: Exception) -> str:
+    """Returns what is wrong in a damaged file; never what is stored in it."""
+    details = str(error)
+    not_text = isinstance(error, UnicodeDecodeError) or "decode" in details
+    return "a stored text is no text" if not_text else f"SQLite reports: {details}"
 
 
 def _damaged(path: str, why: str) -> DatabaseDamagedError:
@@ -85,50 +104,112 @@ def _check_log(path: str) -> None:
         if not header:
             return
         order: Literal["big", "little"] = "big" if header[:4] == _WAL_MAGICS[1] else "little"
-        sums = _checksum(header[:24], order, (0, 0)) if len(header) == 32 else None
+        sums = _checksum(header[:24], order, (0, 0), _weights(6)) if len(header) == 32 else None
         if sums is None or header[:4] not in _WAL_MAGICS or header[24:] != _as_bytes(sums):
             raise _damaged(path, "the header of its write-ahead log is damaged")
         size = int.from_bytes(header[8:12], "big")
-        bad = False
+        weights = _weights(2 + size // 4)
+        bad = b""
+        before = sums
         while len(frame := file.read(24 + size)) == 24 + size:
             # Frames of the log's last run have the salts of its header; those of runs before may follow them.
             if frame[8:16] != header[16:24]:
-                bad = True
+                bad = bad or frame
                 continue
             if bad:
                 # A torn tail ends the log; a frame of the same run behind a bad one does not.
                 raise _damaged(path, "a frame of its write-ahead log is damaged, and newer ones stand behind it")
-            sums = _checksum(frame[24:], order, _checksum(frame[:8], order, sums))
-            bad = frame[16:24] != _as_bytes(sums)
+            before, sums = sums, _checksum(frame[:8] + frame[24:], order, sums, weights)
+            if frame[16:24] != _as_bytes(sums):
+                bad = frame
+        if bad and _is_flipped(bad, header[16:24], order, before if bad[8:16] == header[16:24] else sums, weights):
+            raise _damaged(path, "the last frame of its write-ahead log is damaged")
 
 
-def _checksum(data: bytes, order: Literal["big", "little"], sums: tuple[int, int]) -> tuple[int, int]:
-    first, second = sums
+def _weights(words: int) -> list[int]:
+    # The checksum is a Fibonacci sequence to which the words are added, so it is a sum of words times numbers of
+    # Fibonacci: those for a first word and on, down to 1 and 0 for what is behind the last.
+    fibonacci = [0, 1]
+    while len(fibonacci) < words + 2:
+        fibonacci.append((fibonacci[-1] + fibonacci[-2]) & 0xFFFFFFFF)
+    return fibonacci[::-1]
+
+
+def _checksum(
+    data: bytes, order: Literal["big", "little"], sums: tuple[int, int], weights: list[int]
+) -> tuple[int, int]:
     words = struct.unpack(f"{'>' if order == 'big' else '<'}{len(data) // 4}I", data)
-    for at in range(0, len(words), 2):
-        first = (first + words[at] + second) & 0xFFFFFFFF
-        second = (second + words[at + 1] + first) & 0xFFFFFFFF
-    return first, second
+    above, here, below = weights[0], weights[1], weights[2]
+    first = sums[0] * below + sums[1] * here + sum(map(operator.mul, words, weights[2:]))
+    second = sums[0] * here + sums[1] * above + sum(map(operator.mul, words, weights[1:]))
+    return first & 0xFFFFFFFF, second & 0xFFFFFFFF
+
+
+def _is_flipped(
+    frame: bytes, salts: bytes, order: Literal["big", "little"], sums: tuple[int, int], weights: list[int]
+) -> bool:
+    # Whether one other byte would make a sound frame of it: then it was whole once, and is no torn tail.
+    data = frame[:8] + frame[24:]
+    first, second = _checksum(data, order, sums, weights)
+    wrong = sum(one != other for one, other in zip(frame[8:24], salts + _as_bytes((first, second)), strict=True))
+    if wrong < 2:
+        return wrong == 1
+    if frame[8:16] != salts:
+        return False
+    off_first, off_second = (
+        (int.from_bytes(frame[at : at + 4], "big") - found) & 0xFFFFFFFF for at, found in ((16, first), (20, second))
+    )
+    for at in range(0, len(data), 4):
+        one, other = weights[at // 4 + 2], weights[at // 4 + 1]
+        # Of two numbers of Fibonacci in a row at least one is odd, so it has an inverse.
+        change = off_first * pow(one, -1, 1 << 32) if one % 2 else off_second * pow(other, -1, 1 << 32)
+        word = int.from_bytes(data[at : at + 4], order)
+        if ((change * one) - off_first | (change * other) - off_second) & 0xFFFFFFFF == 0:
+            flipped = word ^ ((word + change) & 0xFFFFFFFF)
+            if sum(byte != 0 for byte in flipped.to_bytes(4, "big")) == 1:
+                return True
+    return False
 
 
 def _as_bytes(sums: tuple[int, int]) -> bytes:
     return struct.pack(">2I", *sums)
 
 
-def _check_pages(connection: sqlite3.Connection, path: str, newest: int) -> int:
+def _check_contents(connection: sqlite3.Connection, path: str, schema: Sequence[str], full: bool) -> int:
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise _damaged(path, "it belongs to another program")
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > newest:
+    if version > len(schema):
         raise DatabaseVersionError(
-            f"{path} was written by a newer engine (layout {version}, known here: {newest}); it was left as it is. "
-            "Update sessionlib, or start with another file",
+            f"{path} was written by a newer engine (layout {version}, known here: {len(schema)}); it was left as it "
+            "is. Update sessionlib, or start with another file",
             path=path,
         )
-    found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-    if found != "ok":
-        raise _damaged(path, f"SQLite reports: {found}")
+    if not _layout(schema[:version]) <= _layout_of(connection):
+        raise _damaged(path, f"its tables are not those of layout {version}")
+    has_sums = version >= _SUMS_SINCE
+    if full or not has_sums or os.path.getsize(path) <= _SMALL:
+        found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if found != "ok":
+            raise _damaged(path, f"SQLite reports: {found}")
+        for table in COLUMNS if has_sums else ():
+            for _ in each_row(connection, table):
+                pass
+    elif has_sums:
+        for turn in rows(connection, "turns", "AND state != 'ended'"):
+            rows(connection, "sessions", id=turn["session_id"])
+            rows(connection, "calls", turn=turn["number"])
     return version
+
+
+def _layout(schema: Sequence[str]) -> set[tuple[str, ...]]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript("\n".join(schema))
+        return _layout_of(connection)
+
+
+def _layout_of(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
+    return set(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
 
 
 if os.name == "nt":  # pragma: no cover

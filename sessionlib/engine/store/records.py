@@ -1,4 +1,8 @@
-"""Rows of the database as values, and what is put into them."""
+"""Rows of the database as values, each under a checksum, and what is put into them.
+
+SQLite notices damage to its own structure, never to what is stored in it: a flipped byte in a text would be served as
+the text. So every row holds the checksum of its columns, which is compared whenever the row is read.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +10,47 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = [
-    "MESSAGE",
+    "COLUMNS",
     "Message",
     "Posted",
+    "Row",
     "SessionRecord",
     "StoredCall",
     "StoredTurn",
+    "checksum",
+    "each_row",
+    "insert",
     "insert_message",
     "new_id",
     "read_message",
+    "read_turn",
+    "rows",
+    "seal",
     "to_json",
+    "update",
 ]
 
 Json = dict[str, Any]
+Row = dict[str, Any]
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "objects": ("id", "kind", "name", "body"),
+    "sessions": ("id", "object_type", "object_id", "state", "created_at", "messages", "updated_at"),
+    "turns": ("id", "session_id", "state", "step"),
+    "messages": ("id", "session_id", "sender", "content", "turn", "step", "created_at"),
+    "calls": (
+        *("id", "session_id", "turn", "step", "position", "tool", "arguments", "state", "approval_id", "reason"),
+        *("decision", "output"),
+    ),
+    "files": ("id", "session_id", "name", "mime_type", "size", "data"),
+}
+"""What the checksum of a row covers, in this order; `number` and `sum` come beside it."""
 
 
 def new_id() -> str:
@@ -132,12 +159,76 @@ class Posted:
     message_ids: list[str] = field(default_factory=list)
 
 
-MESSAGE = "id, session_id, sender, content, turn, step, created_at"
+def checksum(values: Iterable[Any]) -> int:
+    """Returns the checksum of a row's columns: CRC-32, which any single flipped byte changes."""
+    *texts, last = values
+    total = zlib.crc32("\0".join(map(str, texts)).encode("utf-8", "surrogatepass"))
+    return zlib.crc32(last if isinstance(last, bytes) else str(last).encode("utf-8", "surrogatepass"), total)
 
 
-def read_message(row: Sequence[Any]) -> Message:
-    """Returns the message in a row of `MESSAGE`."""
-    return Message(row[0], row[1], json.loads(row[2]), json.loads(row[3]), row[4], row[5], row[6])
+def rows(db: sqlite3.Connection, table: str, tail: str = "", params: Iterable[Any] = (), **match: Any) -> list[Row]:
+    """Reads whole rows, and compares each with its checksum.
+
+    Args:
+        db: The connection.
+        table: The table.
+        tail: What follows the conditions: more of them, or an order.
+        params: The parameters in ``tail``.
+        **match: Columns and their values; compared here as well, for a damaged index leads to other rows.
+
+    Raises:
+        sqlite3.DatabaseError: A row is damaged.
+    """
+    return list(each_row(db, table, tail, params, **match))
+
+
+def each_row(
+    db: sqlite3.Connection, table: str, tail: str = "", params: Iterable[Any] = (), **match: Any
+) -> Iterator[Row]:
+    """Yields what `rows` returns, one row at a time."""
+    where = " AND ".join(f"{name} = ?" for name in match) or "1"
+    names = ("number", "sum", *COLUMNS[table])
+    select = f"SELECT {', '.join(names)} FROM {table} WHERE {where} {tail}"
+    for values in db.execute(select, (*match.values(), *params)):
+        row = dict(zip(names, values, strict=True))
+        if row.pop("sum") != checksum(values[2:]) or any(row[name] != value for name, value in match.items()):
+            raise sqlite3.DatabaseError(f"row {row['number']} of table {table} does not match its checksum")
+        yield row
+
+
+def seal(db: sqlite3.Connection) -> None:
+    """Sets the checksums of all rows: of those that an engine without checksums has stored."""
+    for table, columns in COLUMNS.items():
+        select = db.execute(f"SELECT number, {', '.join(columns)} FROM {table}")
+        sums = ((checksum(values), number) for number, *values in select)
+        db.executemany(f"UPDATE {table} SET sum = ? WHERE number = ?", sums)
+
+
+def insert(db: sqlite3.Connection, table: str, *values: Any) -> int:
+    """Stores a row with its checksum, and returns its number."""
+    names = (*COLUMNS[table], "sum")
+    statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+    return int(db.execute(statement, (*values, checksum(values))).lastrowid or 0)
+
+
+def update(db: sqlite3.Connection, table: str, row: Row, **changes: Any) -> None:
+    """Changes a row that `rows` has returned."""
+    row.update(changes)
+    sets = ", ".join(f"{name} = ?" for name in (*changes, "sum"))
+    total = checksum(row[name] for name in COLUMNS[table])
+    db.execute(f"UPDATE {table} SET {sets} WHERE number = ?", (*changes.values(), total, row["number"]))
+
+
+def read_message(row: Row) -> Message:
+    """Returns the message in a row."""
+    content = json.loads(row["content"])
+    ids = (row["id"], row["session_id"])
+    return Message(*ids, json.loads(row["sender"]), content, row["turn"], row["step"], row["created_at"])
+
+
+def read_turn(row: Row) -> StoredTurn:
+    """Returns the turn in a row."""
+    return StoredTurn(row["number"], row["id"], row["session_id"], row["state"], row["step"])
 
 
 def to_json(value: Any) -> str:
@@ -168,8 +259,8 @@ def insert_message(
     if "�" in text:
         content = json.loads(text)  # cleaned, perhaps: what is sent is what is stored
     message = Message(message_id or new_id(), session_id, sender, content, turn, step, time.time())
-    db.execute(
-        f"INSERT INTO messages ({MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (message.id, session_id, to_json(sender), text, turn, step, message.created_at),
-    )
+    insert(db, "messages", message.id, session_id, to_json(sender), text, turn, step, message.created_at)
+    # How many there are shows whether the index has lost one.
+    for session in rows(db, "sessions", id=session_id):
+        update(db, "sessions", session, messages=session["messages"] + 1, updated_at=message.created_at)
     return message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
@@ -10,24 +11,26 @@ from sessionlib.engine.errors import RefusedError
 from sessionlib.engine.store.calls import insert_call
 from sessionlib.engine.store.database import Database
 from sessionlib.engine.store.records import (
-    MESSAGE,
     Json,
     Message,
     Posted,
+    Row,
     SessionRecord,
     StoredCall,
     StoredTurn,
+    insert,
     insert_message,
     new_id,
     read_message,
+    read_turn,
+    rows,
+    update,
 )
 
 __all__ = ["File", "Sessions"]
 
 File = tuple[str, str, str, bytes]
 """Id, name, MIME type and content of a file."""
-
-_TURN = "number, id, session_id, state, step"
 
 
 class Sessions:
@@ -42,27 +45,54 @@ class Sessions:
 
     def add(self, object_type: str, object_id: str) -> str:
         """Keeps a new session, and returns its id."""
-        row = (new_id(), object_type, object_id, time.time())
-        insert = "INSERT INTO sessions (id, object_type, object_id, created_at) VALUES (?, ?, ?, ?)"
-        self._database.write(lambda db: db.execute(insert, row))
-        return row[0]
+        session_id, now = new_id(), time.time()
+        row = (session_id, object_type, object_id, "open", now, 0, now)
+        self._database.write(lambda db: insert(db, "sessions", *row))
+        return session_id
 
     def find(self, session_id: str) -> SessionRecord | None:
         """Returns a session, or None."""
-        select = "SELECT id, object_type, object_id, state FROM sessions WHERE id = ?"
-        row = self._database.read(lambda db: db.execute(select, (session_id,)).fetchone())
-        return None if row is None else SessionRecord(*row)
+        found = self._database.read(lambda db: rows(db, "sessions", id=session_id))
+        names = ("id", "object_type", "object_id", "state")
+        return SessionRecord(*(found[0][name] for name in names)) if found else None
 
     def terminate(self, session_id: str) -> None:
         """Makes a session unusable for good; of what it held, only its id is kept."""
 
         def work(db: sqlite3.Connection) -> None:
-            db.execute("UPDATE sessions SET state = 'terminated' WHERE id = ?", (session_id,))
-            # In the order of their references.
-            for table in ("files", "calls", "messages", "turns"):
-                db.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
+            _empty(db, session_id)
+            for row in rows(db, "sessions", id=session_id):
+                update(db, "sessions", row, state="terminated", messages=0, updated_at=time.time())
 
         self._database.write(work)
+
+    def idle_since(self, before: float, after: int, count: int) -> tuple[list[str], int | None]:
+        """Looks through some sessions for those in which nothing was said for long.
+
+        Args:
+            before: When something was last said in them, at the latest.
+            after: The number behind which to look; 0 at first.
+            count: How many sessions to look through.
+
+        Returns:
+            Their ids, and the number to go on behind; None at the end.
+        """
+        select = "SELECT number, id, updated_at FROM sessions WHERE number > ? ORDER BY number LIMIT ?"
+        seen = self._database.read(lambda db: db.execute(select, (after, count)).fetchall())
+        return [row[1] for row in seen if row[2] < before], seen[-1][0] if len(seen) == count else None
+
+    def remove(self, session_ids: Sequence[str], before: float) -> int:
+        """Removes sessions with all that they held, but for those in which something was said meanwhile."""
+
+        def work(db: sqlite3.Connection) -> int:
+            removed = 0
+            for session_id in session_ids:
+                for row in rows(db, "sessions", "AND updated_at < ?", (before,), id=session_id):
+                    _empty(db, session_id)
+                    removed += db.execute("DELETE FROM sessions WHERE number = ?", (row["number"],)).rowcount
+            return removed
+
+        return self._database.write(work)
 
     def post(
         self,
@@ -88,8 +118,7 @@ class Sessions:
         """
 
         def work(db: sqlite3.Connection) -> Posted:
-            state = db.execute("SELECT state FROM sessions WHERE id = ?", (session_id,)).fetchone()
-            if state != ("open",):
+            if not rows(db, "sessions", id=session_id, state="open"):
                 raise RefusedError(f"session {session_id} was terminated", "session_terminated")
             turn = into or _insert_turn(db, session_id)
             _insert_files(db, session_id, files, quota)
@@ -100,15 +129,22 @@ class Sessions:
 
     def history(self, session_id: str) -> list[Message]:
         """Returns all messages of a session, in order."""
-        select = f"SELECT {MESSAGE} FROM messages WHERE session_id = ? ORDER BY number"
-        rows = self._database.read(lambda db: db.execute(select, (session_id,)).fetchall())
-        return [read_message(row) for row in rows]
+
+        def work(db: sqlite3.Connection) -> list[Row]:
+            found = rows(db, "messages", "ORDER BY number", session_id=session_id)
+            numbers = [row["number"] for row in found]
+            # What a damaged index no longer leads to has no checksum that could differ.
+            held = [row["messages"] for row in rows(db, "sessions", id=session_id)] or [0]
+            if held != [len(numbers)] or any(one >= next_one for one, next_one in itertools.pairwise(numbers)):
+                raise sqlite3.DatabaseError(f"messages of session {session_id} are missing, by its checksum")
+            return found
+
+        return [read_message(row) for row in self._database.read(work)]
 
     def find_message(self, message_id: str) -> Message | None:
         """Returns a message, or None."""
-        select = f"SELECT {MESSAGE} FROM messages WHERE id = ?"
-        row = self._database.read(lambda db: db.execute(select, (message_id,)).fetchone())
-        return None if row is None else read_message(row)
+        found = self._database.read(lambda db: rows(db, "messages", id=message_id))
+        return read_message(found[0]) if found else None
 
     def recall(self, session_id: str, turn: int, limit: int) -> list[Message]:
         """Returns all messages of a turn, and of the turns before it the newest whole ones, by turn and in order.
@@ -118,15 +154,14 @@ class Sessions:
             turn: The turn.
             limit: How many messages of earlier turns there may be.
         """
-        select = f"SELECT {MESSAGE} FROM messages WHERE session_id = ? AND turn"
 
         def work(db: sqlite3.Connection) -> list[Message]:
-            own = db.execute(f"{select} = ? ORDER BY number", (session_id, turn)).fetchall()
-            past = f"{select} < ? ORDER BY turn DESC, number DESC LIMIT ?"
-            earlier = [read_message(row) for row in db.execute(past, (session_id, turn, limit + 1))]
+            own = rows(db, "messages", "ORDER BY number", session_id=session_id, turn=turn)
+            past = "AND turn < ? ORDER BY turn DESC, number DESC LIMIT ?"
+            earlier = rows(db, "messages", past, (turn, limit + 1), session_id=session_id)
             if len(earlier) > limit:
-                earlier = [message for message in earlier if message.turn != earlier[-1].turn]
-            return [*reversed(earlier), *map(read_message, own)]
+                earlier = [row for row in earlier if row["turn"] != earlier[-1]["turn"]]
+            return [read_message(row) for row in (*reversed(earlier), *own)]
 
         return self._database.read(work)
 
@@ -142,20 +177,23 @@ class Sessions:
 
     def find_file(self, file_id: str) -> tuple[str, str, bytes] | None:
         """Returns name, MIME type and content of a file, or None."""
-        select = "SELECT name, mime_type, data FROM files WHERE id = ?"
-        row = self._database.read(lambda db: db.execute(select, (file_id,)).fetchone())
-        return None if row is None else (row[0], row[1], row[2])
+        found = self._database.read(lambda db: rows(db, "files", id=file_id))
+        return (found[0]["name"], found[0]["mime_type"], found[0]["data"]) if found else None
 
     def open_turns(self, session_id: str | None = None) -> list[StoredTurn]:
         """Returns the turns that have not ended, of one session or of all, in order."""
-        select = f"SELECT {_TURN} FROM turns WHERE state != 'ended' AND session_id = COALESCE(?, session_id)"
-        rows = self._database.read(lambda db: db.execute(f"{select} ORDER BY number", (session_id,)).fetchall())
-        return [StoredTurn(*row) for row in rows]
+        match = {} if session_id is None else {"session_id": session_id}
+        found = self._database.read(lambda db: rows(db, "turns", "AND state != 'ended' ORDER BY number", **match))
+        return [read_turn(row) for row in found]
 
     def set_turn(self, turn: int, state: str) -> None:
-        """Says how far a turn is; one that has ended stays so."""
-        update = "UPDATE turns SET state = ? WHERE number = ? AND state != 'ended'"
-        self._database.write(lambda db: db.execute(update, (state, turn)))
+        """Sets how far a turn is; one that has ended stays so."""
+
+        def work(db: sqlite3.Connection) -> None:
+            for row in rows(db, "turns", "AND state != 'ended'", number=turn):
+                update(db, "turns", row, state=state)
+
+        self._database.write(work)
 
     def add_step(
         self,
@@ -179,7 +217,8 @@ class Sessions:
         def work(db: sqlite3.Connection) -> list[Message]:
             step = turn.step + 1
             state = "ended" if ends else "running"
-            db.execute("UPDATE turns SET step = ?, state = ? WHERE number = ?", (step, state, turn.number))
+            for row in rows(db, "turns", number=turn.number):
+                update(db, "turns", row, step=step, state=state)
             for call in calls:
                 insert_call(db, call)
             return [
@@ -192,8 +231,12 @@ class Sessions:
 
 def _insert_turn(db: sqlite3.Connection, session_id: str) -> StoredTurn:
     turn_id = new_id()
-    cursor = db.execute("INSERT INTO turns (id, session_id, state) VALUES (?, ?, 'queued')", (turn_id, session_id))
-    return StoredTurn(int(cursor.lastrowid or 0), turn_id, session_id, "queued", 0)
+    return StoredTurn(insert(db, "turns", turn_id, session_id, "queued", 0), turn_id, session_id, "queued", 0)
+
+
+def _empty(db: sqlite3.Connection, session_id: str) -> None:
+    for table in ("files", "calls", "messages", "turns"):  # in the order of their references
+        db.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
 
 
 def _insert_files(db: sqlite3.Connection, session_id: str, files: Sequence[File], quota: int) -> None:
@@ -202,5 +245,5 @@ def _insert_files(db: sqlite3.Connection, session_id: str, files: Sequence[File]
     kept = db.execute("SELECT COALESCE(SUM(size), 0) FROM files WHERE session_id = ?", (session_id,)).fetchone()[0]
     if kept + sum(len(data) for *_, data in files) > quota:
         raise RefusedError(f"the files of one session may have {quota} bytes in all", "files_too_large")
-    insert = "INSERT INTO files (id, session_id, name, mime_type, size, data) VALUES (?, ?, ?, ?, ?, ?)"
-    db.executemany(insert, [(file_id, session_id, name, mime, len(data), data) for file_id, name, mime, data in files])
+    for file_id, name, mime_type, data in files:
+        insert(db, "files", file_id, session_id, name, mime_type, len(data), data)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
 from sessionlib.engine.store.calls import Calls
 from sessionlib.engine.store.database import Database
-from sessionlib.engine.store.records import Json, new_id
+from sessionlib.engine.store.records import Json, insert, new_id, rows, update
 from sessionlib.engine.store.sessions import Sessions
 
 __all__ = ["Objects", "Store"]
@@ -25,17 +26,19 @@ class Objects:
     def add(self, kind: str, name: str, body: Json) -> str:
         """Keeps a new agent or chatbot, and returns its id."""
         object_id = new_id()
-        row = (object_id, kind, name, json.dumps(body))
-        self._database.write(
-            lambda db: db.execute("INSERT INTO objects (id, kind, name, body) VALUES (?, ?, ?, ?)", row)
-        )
+        self._database.write(lambda db: insert(db, "objects", object_id, kind, name, json.dumps(body)))
         return object_id
 
     def update(self, kind: str, object_id: str, name: str, body: Json) -> bool:
         """Changes an agent or chatbot; False when there is none of that id."""
-        row = (name, json.dumps(body), kind, object_id)
-        update = "UPDATE objects SET name = ?, body = ? WHERE kind = ? AND id = ?"
-        return self._database.write(lambda db: db.execute(update, row).rowcount > 0)
+
+        def work(db: sqlite3.Connection) -> bool:
+            found = rows(db, "objects", kind=kind, id=object_id)
+            for row in found:
+                update(db, "objects", row, name=name, body=json.dumps(body))
+            return bool(found)
+
+        return self._database.write(work)
 
     def delete(self, kind: str, object_id: str) -> bool:
         """Removes an agent or chatbot; False when there is none of that id."""
@@ -44,16 +47,16 @@ class Objects:
 
     def find(self, kind: str, object_id: str | None = None, name: str | None = None) -> tuple[str, Json] | None:
         """Returns id and body of an agent or chatbot; of several with one name, the newest."""
-        where, value = ("id", object_id) if object_id is not None else ("name", name)
-        select = f"SELECT id, body FROM objects WHERE kind = ? AND {where} = ? ORDER BY number DESC LIMIT 1"
-        row = self._database.read(lambda db: db.execute(select, (kind, value)).fetchone())
-        return None if row is None else (row[0], json.loads(row[1]))
+        match = {"name": name} if object_id is None else {"id": object_id}
+        newest = "ORDER BY number DESC LIMIT 1"
+        found = self._database.read(lambda db: rows(db, "objects", newest, kind=kind, **match))
+        return (found[0]["id"], json.loads(found[0]["body"])) if found else None
 
     def list_all(self, kind: str, limit: int, offset: int) -> list[tuple[str, Json]]:
         """Returns ids and bodies, the oldest first."""
-        select = "SELECT id, body FROM objects WHERE kind = ? ORDER BY number LIMIT ? OFFSET ?"
-        rows = self._database.read(lambda db: db.execute(select, (kind, limit, offset)).fetchall())
-        return [(object_id, json.loads(body)) for object_id, body in rows]
+        page = "ORDER BY number LIMIT ? OFFSET ?"
+        found = self._database.read(lambda db: rows(db, "objects", page, (limit, offset), kind=kind))
+        return [(row["id"], json.loads(row["body"])) for row in found]
 
 
 class Store:

@@ -28,7 +28,6 @@ from sessionlib.engine import (
 )
 from sessionlib.engine.sessions.turn import CUT
 from sessionlib.engine.store.database import APPLICATION_ID, SCHEMA, Database
-from sessionlib.engine.store.sessions import Sessions
 from sessionlib.protocol import frames
 from tests.support.engine import Caller, Process, answer_of, content_of, eventually, file, make_agent, open_socket, rest
 
@@ -191,16 +190,41 @@ def test_a_file_of_an_older_engine_is_copied_and_carried_over(written: Path) -> 
     assert check(Path(f"{written}.layout-{len(SCHEMA)}")) == ids
 
 
-def test_the_first_layout_is_carried_over_to_todays(path: Path) -> None:
-    with contextlib.closing(Database(str(path), schema=SCHEMA[:1])) as database:
-        session_id = Sessions(database).add("agent", "gone")
-        posted = Sessions(database).post(session_id, {"user_id": "local"}, [{"type": "data_type_message"}], [], 0)
-    with LocalEngine(path=str(path)) as engine, Caller.on(engine, session_id=session_id) as caller:
-        assert [message["id"] for message in caller.history()][:1] == posted.message_ids
+_OLD_ROWS = """
+INSERT INTO objects (id, kind, name, body) VALUES
+    ('a', 'agent', 'Old', '{"name": "Old", "agent_type": "conversational"}');
+INSERT INTO sessions (id, object_type, object_id, created_at) VALUES ('s', 'agent', 'a', 5.5);
+INSERT INTO turns (id, session_id, state, step) VALUES ('t', 's', 'ended', 1);
+INSERT INTO messages (id, session_id, turn, step, sender, content, created_at) VALUES
+    ('m1', 's', 1, 0, '{"user_id": "local"}', '{"type": "data_type_message", "value": "café"}', 6.25),
+    ('m2', 's', 1, 1, '{"object_id": "a"}', '{"type": "data_type_message", "value": "yes"}', 7.0);
+INSERT INTO calls (id, session_id, turn, step, position, tool, arguments, state) VALUES
+    ('c', 's', 1, 1, 0, 'x', '{}', 'settled');
+INSERT INTO files (id, session_id, name, mime_type, size, data) VALUES ('f', 's', 'n', 'text/plain', 3, x'00ff01');
+"""
+
+
+@pytest.mark.parametrize("version", range(1, len(SCHEMA)))
+def test_an_earlier_layout_is_carried_over_to_todays(path: Path, version: int) -> None:
+    with contextlib.closing(Database(str(path), schema=SCHEMA[:version])):
+        pass
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(_OLD_ROWS)
+    with LocalEngine(path=str(path)) as engine, Caller.on(engine, session_id="s") as caller:
+        assert [(m["id"], m["content"]["value"], m["created_at"]) for m in caller.history()] == [
+            ("m1", "café", 6.25),
+            ("m2", "yes", 7.0),
+        ]
+        assert rest(engine, "GET", "/file/f").content == b"\x00\xff\x01"
+        assert answer_of(caller.ask("and now")) == 'You said: "and now"'
+        assert len(caller.history()) == 4
+    assert check(Path(f"{path}.layout-{version}")) == ["m1", "m2"]
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (len(SCHEMA),)
         plan = "EXPLAIN QUERY PLAN SELECT * FROM messages WHERE session_id = '' AND turn < 9 ORDER BY turn, number"
         assert "messages_by_turn" in str(connection.execute(plan).fetchall())
+        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+        assert connection.execute("SELECT messages FROM sessions").fetchall() == [(4,)]
 
 
 def test_a_carrying_over_that_fails_changes_nothing(written: Path) -> None:

@@ -1,0 +1,127 @@
+"""One flipped byte anywhere in a database or its log: refused with both files left alone, or every content is right."""
+
+from __future__ import annotations
+
+import base64
+import os
+import random
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sessionlib.engine import DatabaseDamagedError, DatabaseVersionError, LocalEngine
+from sessionlib.engine.store import files
+from tests.engine.conftest import add, refund
+from tests.support.engine import KEY, Caller, approve, file, make_agent, rest
+
+FLIPS = int(os.environ.get("TEST_FLIPS", "80"))
+
+
+@dataclass
+class Sample:
+    """The files of an engine that was killed, and all that it had acknowledged."""
+
+    database: bytes
+    log: bytes
+    agent: tuple[str, Any] = ("", None)
+    histories: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    uploads: dict[str, bytes] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    path = tmp_path_factory.mktemp("sample") / "engine.db"
+    made = Sample(b"", b"")
+    with LocalEngine(path=str(path), tools=[add, refund], api_key=KEY) as engine:
+        agent_id = make_agent(engine, name="Long enough to matter", instructions="Be kind. " * 40)
+        made.agent = (agent_id, rest(engine, "GET", "/agent", params={"id": agent_id}).json())
+        for number in range(12):
+            with Caller.on(engine, agent_id=agent_id) as caller:
+                caller.ask(f"message {number} caf\u00e9 " + "x" * 40 * number)
+                caller.ask('/tool add {"a": 1, "b": 2}')
+                data = random.Random(number).randbytes(300 * number)
+                caller.ask(file(f"{number}.txt", base64.b64encode(data).decode()))
+                if number % 3 == 0:
+                    asked = caller.ask_for_approval('/tool refund {"order_id": "7"}')
+                    if number % 2 == 0:
+                        caller.post(approve(), asked["id"])
+                        caller.until_status("Idle")
+                made.histories[caller.session_id] = caller.history()
+                for message in made.histories[caller.session_id]:
+                    if message["content"]["type"] == "file":
+                        made.uploads[message["content"]["file_id"]] = data
+        made.database, made.log = path.read_bytes(), Path(f"{path}-wal").read_bytes()
+    return made
+
+
+def outcome_of(path: Path, sample: Sample) -> str:
+    """Starts an engine on the files and reads everything: "sound", "refused" at the start, or "reported" later."""
+    before = {name: name.read_bytes() for name in (path, Path(f"{path}-wal")) if name.exists()}
+    try:
+        engine = LocalEngine(path=str(path), tools=[add, refund], api_key=KEY).start()
+    except (DatabaseDamagedError, DatabaseVersionError) as error:
+        assert str(path) in str(error)
+        assert {name: name.read_bytes() for name in before} == before
+        return "refused"
+    reported = 0
+    with engine:
+        answer = rest(engine, "GET", "/agent", params={"id": sample.agent[0]})
+        reported += check(answer.status_code, answer.json(), sample.agent[1])
+        for session_id, history in sample.histories.items():
+            with Caller(engine, session_id) as caller:
+                if caller.joined.get("success", True) is False:
+                    reported += 1
+                    continue
+                caller.say({"type": "get_messages", "session_id": session_id})
+                frame = caller.until(lambda frame: frame["type"] in ("get_messages", "error"))
+                if frame["type"] == "error":
+                    assert frame["code"].startswith("storage_")
+                    reported += 1
+                else:
+                    assert frame["messages"][: len(history)] == history
+        for file_id, data in sample.uploads.items():
+            answer = rest(engine, "GET", f"/file/{file_id}")
+            reported += check(answer.status_code, answer.content, data)
+    return "reported" if reported else "sound"
+
+
+def check(status: int, found: Any, expected: Any) -> int:
+    if status == 200:
+        assert found == expected
+    return int(status != 200)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("whole", [True, False], ids=["read at the start", "read when used"])
+@pytest.mark.parametrize("target", ["database", "log"])
+def test_any_flipped_byte_is_refused_or_reported_and_never_served(
+    sample: Sample, folder: Path, target: str, whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not whole:
+        monkeypatch.setattr(files, "_SMALL", 0)
+    path, chooser = folder / "engine.db", random.Random(len(target) + whole)
+    if target == "database":  # with all that the log had in it
+        path.write_bytes(sample.database)
+        Path(f"{path}-wal").write_bytes(sample.log)
+        LocalEngine(path=str(path), tools=[add, refund]).start().close()
+        parts = {"": path.read_bytes()}
+    else:
+        parts = {"": sample.database, "-wal": sample.log}
+    outcomes: Counter[str] = Counter()
+    for _ in range(FLIPS // 4):
+        shutil.rmtree(folder)
+        folder.mkdir()
+        for suffix, data in parts.items():
+            damaged = bytearray(data)
+            if suffix == ("-wal" if target == "log" else ""):
+                # Half of them in the first pages, which have the most that can break.
+                at = chooser.randrange(len(data) if chooser.random() < 0.5 else 12_000)
+                damaged[at] ^= chooser.randrange(1, 256)
+            Path(f"{path}{suffix}").write_bytes(damaged)
+        outcomes[outcome_of(path, sample)] += 1
+    print(target, "read at the start" if whole else "read when used", dict(outcomes))
+    assert outcomes["refused"] + outcomes["reported"] > FLIPS // 40
