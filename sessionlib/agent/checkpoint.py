@@ -53,7 +53,7 @@ CREATE TABLE IF NOT EXISTS prompts (
     key TEXT NOT NULL,
     session_id TEXT NOT NULL,
     claimed_at REAL NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('posted', 'ended', 'complete', 'failed')),
+    state TEXT NOT NULL CHECK (state IN ('withdrawn', 'posted', 'ended', 'complete', 'failed')),
     outcome TEXT
 );
 """
@@ -82,6 +82,7 @@ class LedgerEntry(NamedTuple):
 
 
 _UNCLAIMED = LedgerEntry()
+_WITHDRAWN = LedgerEntry(failure=RunStoppedError("the caller had given the prompt up before it was sent"))
 
 
 class PromptLedger(Protocol):
@@ -105,6 +106,12 @@ class PromptLedger(Protocol):
 
     def release(self, number: int) -> None:
         """Takes a claim back: nothing was posted."""
+
+    def withdraw(self, number: int) -> LedgerEntry:
+        """Has no attempt claim a prompt any more; returns what is known of it."""
+
+    def forget(self, number: int) -> None:
+        """Drops a result that the caller has, where it is kept in memory."""
 
     def finish(self, number: int, result: ConversationalAgentRunResult) -> None:
         """Records a result, before its session ends."""
@@ -148,10 +155,21 @@ class MemoryLedger:
         """See `PromptLedger.release`."""
         self._entries.pop(number, None)
 
-    def finish(self, number: int, result: ConversationalAgentRunResult) -> None:
-        """Forgets the session: the result is in the job's future, which cannot be lost in one process."""
+    def withdraw(self, number: int) -> LedgerEntry:
+        """See `PromptLedger.withdraw`."""
         with self._lock:
-            self._entries[number] = self.entry(number)._replace(is_running=False)
+            return self._entries.setdefault(number, _WITHDRAWN)
+
+    def forget(self, number: int) -> None:
+        """See `PromptLedger.forget`."""
+        with self._lock:
+            if number in self._entries:
+                self._entries[number] = self._entries[number]._replace(result=None)
+
+    def finish(self, number: int, result: ConversationalAgentRunResult) -> None:
+        """See `PromptLedger.finish`."""
+        with self._lock:
+            self._entries[number] = self.entry(number)._replace(is_running=False, result=result)
 
     def fail(self, number: int, error: BaseException) -> None:
         """See `PromptLedger.fail`."""
@@ -194,6 +212,8 @@ class FileLedger:
         if row is None:
             return _UNCLAIMED
         session_id, claimed_at, state, outcome = row
+        if state == "withdrawn":
+            return _WITHDRAWN
         result = ConversationalAgentRunResult.from_json(outcome) if state == "complete" else None
         failure = SessionError(outcome, session_id=session_id) if state == "failed" else None
         return LedgerEntry(session_id, claimed_at, state == "posted", result, failure)
@@ -222,6 +242,18 @@ class FileLedger:
         """See `PromptLedger.release`."""
         with self._transaction() as database:
             database.execute("DELETE FROM prompts WHERE number = ? AND state = 'posted'", (number,))
+
+    def withdraw(self, number: int) -> LedgerEntry:
+        """See `PromptLedger.withdraw`. A later run may send it."""
+        with self._transaction() as database:
+            database.execute(
+                "INSERT INTO prompts VALUES (?, '', '', 0, 'withdrawn', NULL) ON CONFLICT (number) DO NOTHING",
+                (number,),
+            )
+        return self.entry(number)
+
+    def forget(self, number: int) -> None:
+        """Does nothing: the file is what keeps results."""
 
     def finish(self, number: int, result: ConversationalAgentRunResult) -> None:
         """See `PromptLedger.finish`."""
@@ -386,6 +418,7 @@ class Checkpoint:
         if tables and (marked, version) != (_APPLICATION_ID, _VERSION):
             raise ConfigurationError(f"{self.path} is not a checkpoint, or one of a later version; name another file")
         create_tables(database)
+        database.execute("DELETE FROM prompts WHERE state = 'withdrawn'")
         database.execute("INSERT OR IGNORE INTO facts VALUES ('agent', ?)", (agent_id,))
         (known,) = database.execute("SELECT value FROM facts WHERE name = 'agent'").fetchone()
         if known != agent_id:

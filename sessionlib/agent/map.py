@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import os
 import pickle
 import sys
 import tempfile
 import time
 import uuid
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, cast
 
 from sessionlib._util.optional import item_bar
 from sessionlib._util.timing import Deadline
-from sessionlib.agent.checkpoint import Checkpoint, MemoryLedger, PromptLedger, new_ledger, prompt_key
+from sessionlib.agent.checkpoint import Checkpoint, LedgerEntry, MemoryLedger, PromptLedger, new_ledger, prompt_key
 from sessionlib.agent.models import ConversationalAgentRunResult
 from sessionlib.agent.oneshot import OneShot, RunStoppedError, Stopper, collect, run_prompt
 from sessionlib.approvals import ApprovalHandler
@@ -47,7 +47,8 @@ Given = TypeVar("Given", bound=Outcome)
 # So many prompts for each worker are under way, or done ahead of the one that is waited for: one that
 # takes long does not leave the others idle, and an endless iterable of prompts is not taken in whole.
 _AHEAD = 4
-# Seconds that runs get to end when they are stopped, and beyond their timeout before a worker counts as frozen.
+# Seconds that runs get to end when they are stopped, that an executor gets to deliver a result which the ledger has,
+# and beyond a run's timeout before its worker counts as frozen.
 _GRACE = 5.0
 # Seconds between two looks at what is overdue.
 _LOOK = 1.0
@@ -83,6 +84,29 @@ class Job:
     ledger: PromptLedger
     number: int = 0
     key: str = ""
+
+
+@dataclass(eq=False)
+class Place:
+    """One prompt in the window of a map.
+
+    Attributes:
+        index: Its number.
+        prompt: What is sent.
+        future: What the executor returned for it; or what looks into its session, once the executor lost it.
+        is_lost: Whether it is the latter.
+        outcome: Its result or error, once that is known.
+        since: When it became one of the oldest that are not done; since then it may be under way.
+        over_since: When the ledger was first seen to have its end, with nothing from the executor.
+    """
+
+    index: int
+    prompt: Content
+    future: Future[ConversationalAgentRunResult]
+    is_lost: bool = False
+    outcome: Outcome | None = None
+    since: float | None = None
+    over_since: float | None = None
 
 
 def run_job(job: Job) -> ConversationalAgentRunResult:
@@ -133,6 +157,8 @@ class AgentRuns(Iterator[Given]):
         else:
             self._folder = tempfile.TemporaryDirectory(prefix="sessionlib-map-")
             self._ledger = new_ledger(os.path.join(self._folder.name, "prompts.db"))
+        # Threads of this process always come back with what they know, or not at all.
+        self._may_lose = executor is not None and not isinstance(self._ledger, MemoryLedger)
         self._prompts: Iterator[Content] | None = iter(prompts)
         self._own_pool = ThreadPoolExecutor(max_workers, "sessionlib-map") if executor is None else None
         self._executor: Executor = cast("Executor", self._own_pool if executor is None else executor)
@@ -143,10 +169,14 @@ class AgentRuns(Iterator[Given]):
         self._ordered = ordered
         self._stopper = Stopper()
         self._mark = uuid.uuid4().hex
-        self._window: deque[tuple[int, Content, Future[ConversationalAgentRunResult]]] = deque()
+        self._window: list[Place] = []
         self._counted: set[int] = set()
-        # When a run became one of the oldest that are not done: since then it may be under way.
-        self._since: dict[int, float] = {}
+        # Looks into the sessions of runs that the executor lost; made for the first of them.
+        self._collectors: ThreadPoolExecutor | None = None
+        # When the executor last delivered a run, how many were given up since, and why it gets no more of them.
+        self._delivered_at = -math.inf
+        self._given_up = 0
+        self._frozen: SessionTimeoutError | None = None
         self._submitted = 0
         self._prompts_error: BaseException | None = None
         self._closed = False
@@ -178,18 +208,18 @@ class AgentRuns(Iterator[Given]):
                     self.close()
                     raise StopIteration
                 raise error
-            index, prompt, future = place = self._await()
+            place = self._await()
             self._window.remove(place)
-            self._counted.discard(index)
-            self._since.pop(index, None)
+            self._ledger.forget(place.index)
+            self._counted.discard(place.index)
             self._fill()  # the workers must not wait for what the caller does with this one
-            outcome = self._outcome(index, future)
+            outcome = cast("Outcome", place.outcome)
         except BaseException:
             if not isinstance(sys.exc_info()[1], StopIteration):
                 self.close()
             raise
         with contextlib.suppress(AttributeError):  # an exception with slots has no room for them
-            outcome.index, outcome.prompt = index, prompt  # type: ignore[union-attr]
+            outcome.index, outcome.prompt = place.index, place.prompt  # type: ignore[union-attr]
         if isinstance(outcome, BaseException) and self._on_error == "raise":
             raise outcome
         return cast("Given", outcome)
@@ -210,19 +240,29 @@ class AgentRuns(Iterator[Given]):
     @property
     def done(self) -> dict[int, Outcome]:
         """The results that are there but have not been returned yet, by the index of their prompts."""
-        finished = [(i, future) for i, _, future in self._window if future.done() and not future.cancelled()]
-        outcomes = {index: future.exception() or future.result() for index, future in finished}
-        return {index: outcome for index, outcome in outcomes.items() if not isinstance(outcome, RunStoppedError)}
+        outcomes: dict[int, Outcome] = {}
+        for place in self._window:
+            outcome, future = place.outcome, place.future
+            if outcome is None and future.done() and not future.cancelled():
+                outcome = future.exception() or future.result()
+            if outcome is not None and not isinstance(outcome, RunStoppedError):
+                outcomes[place.index] = outcome
+        return outcomes
 
     def close(self) -> None:
         """Stops: what has not begun never will, and what is under way in this process is ended.
 
         What is done by then stays in `done`. Runs in other processes that have posted go on to their end.
         """
+        if not self._closed:
+            for place in self._window:
+                if place.outcome is None and not place.future.done():
+                    place.outcome = self._ledger.entry(place.index).result
         self._stop()
-        if self._own_pool is not None:
+        if self._own_pool is not None or self._collectors is not None:
             # Cancelled ones are not waited for: for `wait`, they are never done.
-            wait([future for _, _, future in self._window if not future.cancelled()], timeout=_GRACE)
+            own = [place for place in self._window if self._own_pool is not None or place.is_lost]
+            wait([place.future for place in own if not place.future.cancelled()], timeout=_GRACE)
         self._end_ledger()
 
     # ---- within --------------------------------------------------------------------------------
@@ -244,6 +284,8 @@ class AgentRuns(Iterator[Given]):
             )
             future: Future[ConversationalAgentRunResult]
             try:
+                if self._frozen is not None:
+                    raise self._frozen
                 future = self._executor.submit(run_job, job)
             except Exception as error:  # noqa: BLE001 - a broken or closed executor; the results before it come first
                 if self._on_error == "raise":
@@ -251,78 +293,139 @@ class AgentRuns(Iterator[Given]):
                     return
                 future = Future()
                 future.set_exception(copy.copy(error))
-            self._window.append((number, prompt, future))
+            self._window.append(Place(number, prompt, future))
             self._submitted += 1
 
-    def _await(self) -> tuple[int, Content, Future[ConversationalAgentRunResult]]:
-        """Waits for the first result, or in any order for one, or until one is overdue."""
+    def _await(self) -> Place:
+        """Waits for the first outcome, or in any order for one."""
         while True:
-            # Read before they are counted, for else the last of all might never be.
-            done = next((place for place in self._candidates() if place[2].done()), None)
+            for place in self._window:
+                if place.outcome is None and place.future.done():
+                    self._settle(place)
             self._count()
+            done = next((place for place in self._candidates() if place.outcome is not None), None)
             if done is not None:
                 return done
-            now = time.monotonic()
-            waiting = [place for place in self._window if not place[2].done()]
-            for index, _, _ in waiting[: self._max_workers]:
-                self._since.setdefault(index, now)
-            overdue = next((place for place in self._candidates() if self._is_overdue(place, now)), None)
-            if overdue is not None:
-                return overdue
-            wait([future for _, _, future in waiting], timeout=_LOOK, return_when=FIRST_COMPLETED)
+            waiting = [place for place in self._window if place.outcome is None]
+            if not self._give_up_overdue([place for place in waiting if not place.is_lost]):
+                wait([place.future for place in waiting], timeout=_LOOK, return_when=FIRST_COMPLETED)
 
-    def _candidates(self) -> list[tuple[int, Content, Future[ConversationalAgentRunResult]]]:
-        return [self._window[0]] if self._ordered else list(self._window)
+    def _candidates(self) -> list[Place]:
+        return self._window[:1] if self._ordered else self._window
 
-    def _is_overdue(self, place: tuple[int, Content, Future[ConversationalAgentRunResult]], now: float) -> bool:
-        index, _, future = place
-        if self._how.timeout is None or index not in self._since or future.done():
-            return False
-        limit = self._how.timeout + _GRACE
-        if now - self._since[index] <= limit:
-            return False
-        # It may have had to wait for a worker: then its time began when it claimed its prompt.
-        entry = self._ledger.entry(index)
-        return not entry.is_running or time.time() - entry.claimed_at > limit
-
-    def _outcome(self, index: int, future: Future[ConversationalAgentRunResult]) -> Outcome:
-        if not future.done():
-            future.cancel()
-            session_id = self._ledger.entry(index).session_id
-            return SessionTimeoutError(
-                f"the worker of prompt {index} did not come back within {self._how.timeout} s (session "
-                f"{session_id or 'not opened'}); is it frozen, or was it never started?",
-                session_id=session_id,
-            )
+    def _settle(self, place: Place) -> None:
+        """Takes what a future came back with; where its worker was lost, has its session looked into."""
+        error: BaseException | None
         try:
-            error = future.exception()
+            error = place.future.exception()
         except CancelledError as cancelled:
             error = cancelled
+        if not place.is_lost:
+            self._given_up, self._frozen, self._delivered_at = 0, None, time.monotonic()
         if error is None:
-            return future.result()
-        entry = self._ledger.entry(index)
+            place.outcome = place.future.result()
+            return
+        entry = self._ledger.entry(place.index) if self._may_lose and not place.is_lost else LedgerEntry()
         if entry.result is not None:
-            return entry.result
-        if not entry.is_running or entry.session_id is None or self._own_pool is not None:
-            if isinstance(error, BrokenExecutor):
-                # A broken pool puts one and the same object into all its futures; each place has a number of its own.
-                own = copy.copy(error)
-                own.__cause__ = error
-                return own
-            return error
-        # The run did not come back by itself, so its worker was lost; its session need not be.
+            place.outcome = entry.result
+        elif entry.is_running:
+            # The run did not come back by itself, so its worker was lost; its session need not be.
+            self._collect(place, entry, error, self._time_left(entry))
+        elif isinstance(error, BrokenExecutor):
+            # A broken pool puts one and the same object into all its futures; each place has a number of its own.
+            place.outcome = copy.copy(error)
+            place.outcome.__cause__ = error
+        else:
+            place.outcome = error
+
+    def _give_up_overdue(self, waiting: list[Place]) -> bool:
+        """Gives up runs that are overdue, and those that are over without a word from the executor.
+
+        An executor can lose a future: Dask's never completes when a result's only worker dies before the
+        result was fetched (`distributed.cfexecutor._cascade_future`, up to 2026.8).
+
+        Returns:
+            Whether there were any.
+        """
+        now, timeout = time.monotonic(), self._how.timeout
+        limit = math.inf if timeout is None else timeout + _GRACE
+        found = False
+        for place in waiting if self._frozen else waiting[: self._max_workers]:
+            if place.since is None:
+                place.since = now
+            if now - place.since <= _GRACE and not self._frozen:
+                continue
+            entry = self._ledger.entry(place.index)
+            if entry.session_id is not None and not entry.is_running:
+                place.over_since = place.over_since or now
+                overdue = now - place.over_since > _GRACE and (entry.result is not None or self._may_lose)
+            elif entry.is_running:
+                # It may have had to wait for a worker: its time began when it claimed its prompt.
+                overdue = now - place.since > limit and not 0 <= time.time() - entry.claimed_at <= limit
+            else:
+                # As long as the executor delivers others, it may still wait for a worker.
+                overdue = self._frozen is not None or now - max(place.since, self._delivered_at) > limit
+            if overdue:
+                found = True
+                self._given_up += entry.result is None
+                self._give_up(place)
+        if self._given_up >= self._max_workers and self._frozen is None:
+            self._frozen = SessionTimeoutError(
+                f"the executor delivered none of {self._given_up} runs within {timeout} s each, so it is given no "
+                "further prompts; are its workers frozen, or were they never started?"
+            )
+        return found
+
+    def _give_up(self, place: Place) -> None:
+        """Ends the wait for the executor; the ledger or the session may still have the result."""
+        place.future.cancel()
+        entry = self._ledger.withdraw(place.index)
+        if entry.result is not None:
+            place.outcome = entry.result
+        elif entry.session_id is None:
+            place.outcome = SessionTimeoutError(
+                f"no worker began prompt {place.index} within {self._how.timeout} s; it was not sent, and will not be. "
+                "Are the workers frozen, or were they never started?"
+            )
+        else:
+            late = SessionTimeoutError(
+                f"the worker of prompt {place.index} did not come back within {self._how.timeout} s; is it frozen?",
+                session_id=entry.session_id,
+            )
+            if self._may_lose:
+                self._collect(place, entry, late, _GRACE)
+            else:
+                place.outcome = late
+
+    def _time_left(self, entry: LedgerEntry) -> float | None:
+        timeout = self._how.timeout
+        # Clocks of other machines may differ.
+        return None if timeout is None else min(max(entry.claimed_at + timeout - time.time(), _GRACE), timeout)
+
+    def _collect(self, place: Place, entry: LedgerEntry, error: BaseException, timeout: float | None) -> None:
+        """Has a lost run's answer fetched from its session, beside the other runs."""
+        if self._collectors is None:
+            self._collectors = ThreadPoolExecutor(self._max_workers, "sessionlib-map-collect")
+        place.is_lost = True
+        place.future = self._collectors.submit(self._fetch, place.index, entry, error, timeout)
+
+    def _fetch(
+        self, index: int, entry: LedgerEntry, error: BaseException, timeout: float | None
+    ) -> ConversationalAgentRunResult:
         try:
-            result = collect(self._agent, entry.session_id, self._how, Deadline(self._how.timeout), self._stopper)
+            result = collect(self._agent, entry.session_id or "", self._how, Deadline(timeout), self._stopper)
+        except SessionTimeoutError as unknown:
+            self._ledger.fail(index, unknown)
+            raise (error if isinstance(error, SessionTimeoutError) else unknown) from None
         except SessionlibError as unknown:
             self._ledger.fail(index, unknown)
-            unknown.__cause__ = error
-            return unknown
+            raise unknown from error
         self._ledger.finish(index, result)
         return result
 
     def _count(self) -> None:
         """Reports what is done to the bar, whether its place has come or not."""
-        done = {index for index, _, future in self._window if future.done()} - self._counted
+        done = {place.index for place in self._window if place.outcome is not None} - self._counted
         self._counted |= done
         if self._bar is not None and done:
             self._bar.update(len(done))
@@ -332,11 +435,12 @@ class AgentRuns(Iterator[Given]):
             return
         self._closed = True
         self._prompts = None
-        for _, _, future in self._window:
-            future.cancel()
+        for place in self._window:
+            place.future.cancel()
         self._stopper.stop()
-        if self._own_pool is not None:
-            self._own_pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._own_pool, self._collectors):
+            if pool is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
         if isinstance(self._bar, _OwnBar):
             self._bar.close()
 

@@ -163,7 +163,11 @@ def run_prompt(
         try:
             with agent.client.pace.active(deadline, stopper.sleep):
                 if entry.session_id is not None and entry.session_id != abandoned:
-                    result = collect(agent, entry.session_id, how, deadline, stopper)
+                    try:
+                        result = collect(agent, entry.session_id, how, deadline, stopper)
+                    except SessionlibError as error:
+                        ledger.fail(number, error)
+                        raise
                     ledger.finish(number, result)
                     return result
                 session = _open(agent, None, deadline, stopper)
