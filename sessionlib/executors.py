@@ -6,13 +6,18 @@ machines need ``checkpoint=`` in a directory that all of them share: by it they 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future, InvalidStateError, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from sessionlib._util.optional import extra
 
 __all__ = ["dask", "ray"]
+
+# Results of Dask that are fetched at a time.
+_FETCHES = 8
 
 
 class _RayExecutor(Executor):
@@ -47,22 +52,61 @@ def ray(**options: Any) -> Executor:
     return _RayExecutor(library, options)
 
 
+class _DaskExecutor(Executor):
+    """Runs each call as a task of Dask.
+
+    The library's own executor waits for a task in a coroutine; where a result cannot be fetched, because the worker
+    that had it has died, that coroutine fails and its future never completes (distributed 2026.8).
+    """
+
+    def __init__(self, client: Any, options: dict[str, Any]) -> None:
+        self._client = client
+        self._options = options
+        # Fetching a result blocks, and for seconds while a worker is dying.
+        self._fetching = ThreadPoolExecutor(_FETCHES, "sessionlib-dask")
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        task = self._client.submit(_call, fn, args, kwargs, **self._options)
+        future: Future[Any] = Future()
+        future.add_done_callback(lambda done: task.cancel() if done.cancelled() else None)
+        task.add_done_callback(lambda _: self._fetching.submit(_deliver, task, future))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._fetching.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _deliver(task: Any, future: Future[Any]) -> None:
+    try:
+        result = task.result()
+    except (Exception, CancelledError) as error:  # noqa: BLE001 - the task's, handed on
+        outcome = partial(future.set_exception, error)
+    else:
+        outcome = partial(future.set_result, result)
+    with contextlib.suppress(InvalidStateError):  # cancelled meanwhile
+        outcome()
+
+
 def dask(client: Any, **options: Any) -> Executor:
     """Returns an executor that runs on Dask, set up so that a lost worker's tasks are not run again.
 
     This sets ``allowed-failures`` of the scheduler to 0, for all its users; by default it runs a task four times before
-    it gives up. `Agent.map` then looks into the session of a lost run itself.
+    it fails. `Agent.map` then looks into the session of a lost run itself.
 
     Args:
         client: A ``distributed.Client``.
-        **options: For its ``get_executor``, such as ``workers``.
+        **options: For its ``submit``, such as ``workers``.
 
     Returns:
         The executor; closing it does not close the client.
+
+    Raises:
+        TypeError: ``client`` is something else.
     """
+    if not callable(getattr(client, "run_on_scheduler", None)):
+        raise TypeError(f"executors.dask() takes a distributed.Client, not {type(client).__name__}")
     client.run_on_scheduler(_allow_no_failures)
-    executor: Executor = client.get_executor(**{"pure": False, "retries": 0, **options})
-    return executor
+    return _DaskExecutor(client, {"pure": False, "retries": 0, **options})
 
 
 def _allow_no_failures(dask_scheduler: Any) -> None:

@@ -173,8 +173,9 @@ class AgentRuns(Iterator[Given]):
         self._counted: set[int] = set()
         # Looks into the sessions of runs that the executor lost; made for the first of them.
         self._collectors: ThreadPoolExecutor | None = None
-        # When the executor last delivered a run, how many were given up since, and why it gets no more of them.
-        self._delivered_at = -math.inf
+        # When overdue runs were last looked for, and when the executor last delivered one; how many were given up
+        # since, and why it gets no more of them.
+        self._delivered_at = self._looked_at = -math.inf
         self._given_up = 0
         self._frozen: SessionTimeoutError | None = None
         self._submitted = 0
@@ -282,18 +283,17 @@ class AgentRuns(Iterator[Given]):
             job = Job(
                 self._agent, prompt, self._how, self._stopper, f"{self._mark} {number}", self._ledger, number, key
             )
-            future: Future[ConversationalAgentRunResult]
+            place = Place(number, prompt, Future())
             try:
                 if self._frozen is not None:
                     raise self._frozen
-                future = self._executor.submit(run_job, job)
+                place.future = self._executor.submit(run_job, job)
             except Exception as error:  # noqa: BLE001 - a broken or closed executor; the results before it come first
                 if self._on_error == "raise":
                     self._prompts, self._prompts_error = None, error
                     return
-                future = Future()
-                future.set_exception(copy.copy(error))
-            self._window.append(Place(number, prompt, future))
+                place.outcome = copy.copy(error)
+            self._window.append(place)
             self._submitted += 1
 
     def _await(self) -> Place:
@@ -348,23 +348,24 @@ class AgentRuns(Iterator[Given]):
             Whether there were any.
         """
         now, timeout = time.monotonic(), self._how.timeout
+        if now - self._looked_at < _LOOK and self._frozen is None:
+            return False
+        self._looked_at = now
         limit = math.inf if timeout is None else timeout + _GRACE
         found = False
-        for place in waiting if self._frozen else waiting[: self._max_workers]:
-            if place.since is None:
+        for ahead, place in enumerate(waiting):
+            if place.since is None and ahead < self._max_workers:
                 place.since = now
-            if now - place.since <= _GRACE and not self._frozen:
-                continue
             entry = self._ledger.entry(place.index)
             if entry.session_id is not None and not entry.is_running:
                 place.over_since = place.over_since or now
                 overdue = now - place.over_since > _GRACE and (entry.result is not None or self._may_lose)
             elif entry.is_running:
                 # It may have had to wait for a worker: its time began when it claimed its prompt.
-                overdue = now - place.since > limit and not 0 <= time.time() - entry.claimed_at <= limit
+                overdue = now - (place.since or now) > limit and not 0 <= time.time() - entry.claimed_at <= limit
             else:
                 # As long as the executor delivers others, it may still wait for a worker.
-                overdue = self._frozen is not None or now - max(place.since, self._delivered_at) > limit
+                overdue = self._frozen is not None or now - max(place.since or now, self._delivered_at) > limit
             if overdue:
                 found = True
                 self._given_up += entry.result is None

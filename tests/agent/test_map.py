@@ -14,6 +14,8 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -609,18 +611,149 @@ def test_a_job_that_an_executor_runs_twice_is_posted_once(shop: Shop) -> None:
     assert [quoted(result) for result in shop.agent.map(prompts(4), executor=Twice())] == prompts(4)
 
 
-class Frozen(Executor):
-    """Never comes back."""
+class Losing(Executor):
+    """Runs what it is given, up to a number of jobs, and never comes back with anything."""
+
+    def __init__(self, runs: int = 1000) -> None:
+        self.left = runs
+        self.pool = ThreadPoolExecutor(4)
+        self.late: list[Any] = []
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.left -= 1
+        job = partial(fn, *args, **kwargs)
+        if self.left >= 0:
+            self.pool.submit(job)
+        else:
+            self.late.append(job)
         return Future()
 
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self.pool.shutdown(wait)
 
-@pytest.mark.slow
-def test_a_worker_that_freezes_is_an_error_at_the_callers_deadline(agent: Agent) -> None:
-    (error,) = agent.map(["Hi"], executor=Frozen(), timeout=0.5, on_error="return")
+
+@pytest.fixture
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sessionlib.agent.map._GRACE", 0.3)
+    monkeypatch.setattr("sessionlib.agent.map._LOOK", 0.05)
+
+
+@pytest.mark.usefixtures("short_grace")
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_what_is_done_is_given_though_no_future_completes(agent: Agent, ordered: bool, timeout: float | None) -> None:
+    with Losing() as losing:
+        results = list(agent.map(prompts(20), executor=losing, max_workers=2, timeout=timeout, ordered=ordered))
+    assert [quoted(result) for result in sorted(results, key=lambda result: result.index or 0)] == prompts(20)
+
+
+@pytest.mark.usefixtures("short_grace")
+def test_an_answer_of_a_worker_that_froze_is_fetched_from_its_session(engine: ScriptEngine) -> None:
+    """The worker posts and never reads; the engine answers into the history."""
+    numbers, texts = itertools.count(), {}
+    engine.on("create_session", lambda conn, frame: conn.send(frames.session_created(f"s{next(numbers)}")))
+
+    @engine.on("post_message")
+    def post(conn: Connection, frame: Received) -> None:
+        texts[frame["session_id"]] = frame["content"]
+        conn.send(frames.ack("post_message", frame["session_id"]))
+        conn.send(status("Processing"))
+
+    @engine.on("get_messages")
+    def history(conn: Connection, frame: Received) -> None:
+        session_id = frame["session_id"]
+        said = [texts[session_id]] if session_id in texts else []
+        messages = [user_message(session_id, "u1", text) for text in said]
+        messages += [agent_message(session_id, "m1", text_content(text)) for text in said]
+        conn.send(frames.history(session_id, messages))
+
+    class Freezing(Executor):
+        """Goes on with a copy of the job whose time never ends."""
+
+        def submit(self, fn: Any, /, job: Job) -> Future[Any]:
+            thread = threading.Thread(target=run, args=(fn, replace(job, how=replace(job.how, timeout=30))))
+            threads.append(thread)
+            thread.start()
+            return Future()
+
+    def run(fn: Any, job: Job) -> None:
+        with contextlib.suppress(SessionError):
+            fn(job)
+
+    threads: list[threading.Thread] = []
+    outcomes = list(
+        scripted(engine).map(prompts(4), executor=Freezing(), max_workers=4, timeout=0.5, on_error="return")
+    )
+    assert [getattr(outcome, "final_message", outcome) for outcome in outcomes] == prompts(4)
+    assert sorted(texts.values()) == prompts(4)
+    engine.drop_all()
+    for thread in threads:
+        thread.join(60)
+
+
+@pytest.mark.usefixtures("short_grace")
+def test_what_a_frozen_executor_did_not_begin_is_an_error_and_is_never_sent(engine: ScriptEngine) -> None:
+    engine.on("post_message", lambda conn, frame: conn.send_many(turn(pieces=[frame["content"]])))
+    taken = itertools.count()
+    with Losing(runs=3) as losing:
+        many = (f"prompt {next(taken)}" for _ in range(50))
+        outcomes = list(scripted(engine).map(many, executor=losing, max_workers=4, timeout=0.5, on_error="return"))
+        assert [outcome.final_message for outcome in outcomes[:3]] == prompts(3)
+        assert [type(outcome).__name__ for outcome in outcomes[3:]] == ["SessionTimeoutError"] * 47
+        assert "it was not sent, and will not be" in str(outcomes[3])
+        assert (outcomes[4].index, outcomes[4].prompt) == (4, "prompt 4")
+        # Once none of its workers comes back, it is given no more: the rest does not wait for its time to pass.
+        assert len(losing.late) <= 2 * 4 * 4
+        assert "delivered none of" in str(outcomes[-1])
+
+
+@pytest.mark.usefixtures("short_grace")
+def test_what_a_worker_begins_too_late_is_not_sent(agent: Agent) -> None:
+    runs = agent.map(prompts(2), executor=(losing := Losing(runs=0)), max_workers=2, timeout=0.5, on_error="return")
+    assert isinstance(next(runs), SessionTimeoutError)
+    (late, _) = losing.late
+    with pytest.raises(RunStoppedError, match="given the prompt up"):
+        late()
+    runs.close()
+
+
+@pytest.mark.usefixtures("short_grace")
+def test_a_frozen_executor_is_raised_once(agent: Agent) -> None:
+    runs, errors = agent.map(prompts(50), executor=Losing(runs=0), max_workers=2, timeout=0.5), []
+    with contextlib.suppress(StopIteration):
+        while True:
+            try:
+                next(runs)
+            except SessionTimeoutError as error:
+                errors.append(str(error))
+    assert sum("delivered none of" in error for error in errors) == 1
+    assert len(errors) <= 2 * 4 + 2
+
+
+@pytest.mark.usefixtures("short_grace")
+def test_results_that_wait_for_a_place_are_kept_when_it_is_closed(agent: Agent) -> None:
+    with Losing() as losing:
+        runs = agent.map(prompts(6), executor=losing, max_workers=6, timeout=60)
+        first = next(runs)
+        assert first.index == 0
+        assert eventually(lambda: all(runs._ledger.entry(number).result for number in range(6)))
+        runs.close()
+    assert {number: quoted(result) for number, result in runs.done.items()} == {n: f"prompt {n}" for n in range(1, 6)}
+
+
+@pytest.mark.usefixtures("short_grace")
+def test_a_thread_that_freezes_is_an_error_at_the_callers_deadline(shop: Shop) -> None:
+    go_on = threading.Event()
+
+    def freeze(request: Any) -> bool:
+        go_on.wait(60)
+        return False
+
+    runs = shop.agent.map([order(7), "Hi"], max_workers=2, timeout=0.5, on_approval=freeze, on_error="return")
+    error, result = list(runs)
     assert isinstance(error, SessionTimeoutError)
-    assert (error.index, error.prompt) == (0, "Hi")  # type: ignore[attr-defined]
+    assert quoted(result) == "Hi"
+    go_on.set()
 
 
 def test_a_prompt_that_does_not_pickle_is_refused_before_the_first(agent: Agent, tmp_path: Path) -> None:
