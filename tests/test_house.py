@@ -74,6 +74,7 @@ HOMES = {
     "libcst": ["cli"],
     "dotenv": ["config"],
     "rich": ["cli"],
+    "prompt_toolkit": ["cli"],
     "pytest": ["pytest_plugin"],
     "opentelemetry": ["telemetry"],
     "_typeshed": ["rest"],

@@ -18,7 +18,7 @@ from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.cli.notes import tell
 from sessionlib.cli.options import Where, approval_options, debug_option, where_options
 from sessionlib.cli.output import NotingPrinter, Printer, follow, settle
-from sessionlib.cli.prompt import STOPPED, Keyboard
+from sessionlib.cli.prompt import STOPPED
 from sessionlib.cli.target import open_session
 from sessionlib.content import ApprovalResponse
 from sessionlib.display.text import TextPrinter, is_terminal, size_of
@@ -93,7 +93,8 @@ HELP = """\
 /save PATH   write it to a file: Markdown, or what .jsonl, .json, .csv or .txt ask for
 /help        show this
 /quit        leave; so does Ctrl-D
-A line that ends with \\ goes on in the next one. Ctrl-C stops the turn."""
+Alt-Enter, or Enter behind a \\, begins another line of a message; what is pasted is one message.
+Tab completes commands and file names. Ctrl-C stops the turn."""
 
 
 _OVER = (SessionState.DISCONNECTED, SessionState.TERMINATED)
@@ -260,8 +261,9 @@ def chat(decide: ApprovalHandler, where: Where) -> int:
         if not at_terminal:
             conversation.run(_piped_line)
             return 1 if conversation.failed else 0
-        with Keyboard(COMMANDS, _history_file()) as keyboard:
-            conversation.run(keyboard.read)
+        with extra("cli", "a chat on a terminal"):
+            from sessionlib.cli.terminal import Keyboard
+        conversation.run(Keyboard(COMMANDS, _history_file()).read)
         if where.keeps_sessions:
             view.note(f"To go on: sessionlib chat {where.to_go_on(session.session_id)}")
     return 0

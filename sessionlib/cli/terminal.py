@@ -1,4 +1,4 @@
-"""A turn on a terminal: Markdown that is formatted while it streams, and quiet lines for the rest.
+"""A chat on a terminal: an editor for messages; Markdown that is formatted while it streams, quiet lines for the rest.
 
 Blocks that are complete are printed for good and scroll away; only the last one is drawn again as it
 grows, so that a long answer costs no more than a short one and never outgrows the window. All of it
@@ -9,10 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
+import os
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import History as MessageHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.shortcuts import CompleteStyle
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.markdown import Markdown
@@ -26,7 +36,129 @@ from sessionlib.display.text import Streamed, clean, describe
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.history import History, body_of, who
 
-__all__ = ["EchoOff", "Screen"]
+__all__ = ["EchoOff", "KeptMessages", "Keyboard", "Screen"]
+
+
+_MAX_KEPT = 1000
+_PROMPT = "> "
+_MORE = "… "
+
+
+class Keyboard:
+    """Reads messages at a prompt, with an editor for several lines; what is pasted is one message.
+
+    Enter sends; Alt-Enter, or Enter behind a backslash, begins another line.
+
+    Args:
+        commands: What Tab completes at the beginning of a message; after one, it completes file names.
+        history: The file that messages are kept in; None keeps none.
+    """
+
+    def __init__(self, commands: Iterable[str], history: Path | None) -> None:
+        self._prompt: PromptSession[str] = PromptSession(
+            _PROMPT,
+            multiline=True,
+            prompt_continuation=_MORE,
+            key_bindings=_keys(),
+            completer=_Completer(commands),
+            # Tab completes in the line, and lists where there are several: no menu that takes room on the screen.
+            complete_style=CompleteStyle.READLINE_LIKE,
+            complete_while_typing=False,
+            reserve_space_for_menu=0,
+            history=KeptMessages(history),
+            enable_suspend=True,
+        )
+
+    def read(self) -> str | None:
+        """Returns the next message; None after Ctrl-D.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed twice in a row.
+        """
+        warned = False
+        while True:
+            try:
+                return self._prompt.prompt()
+            except EOFError:
+                return None
+            except KeyboardInterrupt:
+                if warned:
+                    raise
+                warned = True
+                print("Ctrl-C again to quit, or Ctrl-D.")
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def send(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.document.text_before_cursor.endswith("\\"):
+            buffer.delete_before_cursor()
+            buffer.newline(copy_margin=False)
+        else:
+            buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    def begin_line(event: KeyPressEvent) -> None:
+        event.current_buffer.newline(copy_margin=False)
+
+    return keys
+
+
+class _Completer(Completer):
+    def __init__(self, commands: Iterable[str]) -> None:
+        self._commands = sorted(commands)
+        self._paths = PathCompleter(expanduser=True)
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
+        text = document.text_before_cursor
+        command, space, path = text.partition(" ")
+        if not space:
+            yield from (Completion(name, -len(text)) for name in self._commands if name.startswith(text))
+        elif command in self._commands:
+            yield from self._paths.get_completions(Document(path), complete_event)
+
+
+class KeptMessages(MessageHistory):
+    """The messages of earlier chats, one line of JSON each, in a file for the user alone.
+
+    A chat is not worth failing for it: what cannot be read or written is left out.
+
+    Args:
+        file: The file; None keeps messages only until the end of the program.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        super().__init__()
+        self._file = file
+
+    def load_history_strings(self) -> Iterator[str]:
+        """Yields the latest messages, the last one first; what is older is removed from the file."""
+        if self._file is None:
+            return
+        try:
+            lines = self._file.read_bytes().splitlines()
+            if len(lines) > 2 * _MAX_KEPT:
+                self._write(os.O_TRUNC, b"".join(line + b"\n" for line in lines[-_MAX_KEPT:]))
+        except OSError:
+            return
+        for line in reversed(lines[-_MAX_KEPT:]):
+            with contextlib.suppress(ValueError):
+                yield str(json.loads(line))
+
+    def store_string(self, string: str) -> None:
+        """Keeps a message."""
+        if self._file is not None and string.strip():
+            with contextlib.suppress(OSError):
+                self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._write(os.O_APPEND, json.dumps(string).encode() + b"\n")
+
+    def _write(self, how: int, data: bytes) -> None:
+        assert self._file is not None
+        with open(os.open(self._file, os.O_WRONLY | os.O_CREAT | how, 0o600), "wb", buffering=0) as file:
+            file.write(data)
 
 
 class EchoOff:
@@ -55,6 +187,7 @@ class EchoOff:
             quiet = [*before[:3], before[3] & ~self._termios.ECHO, *before[4:]]
             self._termios.tcsetattr(self._keyboard, self._termios.TCSADRAIN, quiet)
             self._before = before
+            self._set_paste_mode("h")
 
     def end(self) -> None:
         """Turns the echo on again, if it was on."""
@@ -62,6 +195,12 @@ class EchoOff:
         if before is not None:
             with contextlib.suppress(self._termios.error, OSError):
                 self._termios.tcsetattr(self._keyboard, self._termios.TCSADRAIN, before)
+                self._set_paste_mode("l")
+
+    def _set_paste_mode(self, switch: str) -> None:
+        # What is pasted meanwhile comes in brackets, so that the prompt after it can see that it is one message.
+        sys.stdout.write(f"\x1b[?2004{switch}")
+        sys.stdout.flush()
 
 
 _DRAW_SECONDS = 0.1

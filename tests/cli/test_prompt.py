@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import shlex
+import signal
 import stat
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
+from sessionlib.cli.terminal import KeptMessages
 from sessionlib.engine import LocalEngine
 from sessionlib.protocol import frames
 from tests.support.cli import Cli
@@ -21,12 +27,18 @@ STOPPED = "Stopped. The agent may still finish this turn, unseen and without you
 
 
 def on_terminal(
-    cli: Cli, command: str, *, env: Mapping[str, str] | None = None, size: tuple[int, int] = (100, 40)
+    cli: Cli,
+    command: str,
+    *,
+    env: Mapping[str, str] | None = None,
+    size: tuple[int, int] = (100, 40),
+    shell: str | None = None,
 ) -> Terminal:
-    """A terminal on which a command runs, such as "chat"."""
+    """A terminal on which a command runs, such as "chat", or what a shell is given."""
     given = {**cli.env, "HOME": str(cli.home), **(env or {})}
     del given["COLUMNS"]
-    return Terminal(cli.home, f"{shlex.quote(sys.executable)} -m sessionlib {command}", env=given, size=size)
+    program = f"{shlex.quote(sys.executable)} -m sessionlib {command}"
+    return Terminal(cli.home, shell or program, env=given, size=size)
 
 
 def test_a_chat_from_its_first_line_to_its_last(cli: Cli) -> None:
@@ -162,6 +174,72 @@ def test_lines_of_earlier_chats_are_at_hand(cli: Cli, shop: str) -> None:
         terminal.wait_for("\n>", after="shop.py (")
         terminal.press("C-d")
         assert terminal.status() == 0
+
+
+def test_what_is_pasted_is_one_message(cli: Cli) -> None:
+    with on_terminal(cli, "chat --db chat.db") as terminal:
+        terminal.wait_for("\n>")
+        terminal.paste("def f():\n\treturn 1\n/quit\n")
+        terminal.wait_for("/quit")
+        assert "You said" not in terminal.shown()
+        terminal.press("Enter")
+        terminal.wait_for("\n>", after="You said:")
+        # Edited first, like what is typed: over its lines, and with a line of its own.
+        terminal.paste("one\ntwo")
+        terminal.press("Up", "End")
+        terminal.type("1 \\")
+        terminal.type("and a half")
+        terminal.wait_for("\n>", 1, after="and a half")
+        terminal.press("M-Enter")
+        terminal.type("Alt")
+        terminal.wait_for("\n>", after="Alt")
+        terminal.type("/save talk.jsonl")
+        terminal.wait_for("talk.jsonl\n>")
+        terminal.press("C-d")
+        assert terminal.status() == 0
+    kept = [json.loads(line) for line in (cli.home / "talk.jsonl").read_text().splitlines()]
+    said = [message["content"]["value"] for message in kept if "user_id" in message["sender"]]
+    assert said == ["def f():\n\treturn 1\n/quit", "one1 \nand a half\ntwo", "Alt"]
+
+
+def test_a_paste_while_the_agent_works_is_one_message_too(cli: Cli, shop: str) -> None:
+    with on_terminal(cli, f"chat --tools {shop}") as terminal:
+        terminal.wait_for("\n>")
+        terminal.type('/tool wait {"file": "go"}')
+        terminal.wait_for('runs wait(file="go")')
+        terminal.paste("one\ntwo\nthree")
+        (cli.home / "go").touch()
+        terminal.wait_for("> one\n… two\n… three", after="waited")
+        terminal.press("Enter")
+        terminal.wait_for('You said: "one two three"\n\n>')
+        terminal.press("C-d")
+        assert terminal.status() == 0
+        assert terminal.shown().count("You said") == 1
+
+
+def test_a_chat_that_is_killed_at_its_prompt_leaves_the_terminal_in_order(cli: Cli) -> None:
+    program = f"{shlex.quote(sys.executable)} -m sessionlib chat --local & echo $! > pid; fg; stty -a"
+    with on_terminal(cli, "", shell=f"set -m; {program}") as terminal:
+        terminal.wait_for("\n>")
+        os.kill(int((cli.home / "pid").read_text()), signal.SIGTERM)
+        shown = terminal.wait_for("ended with 0")
+    settings = shown[shown.index("speed") :]
+    assert re.search(r" icanon\b", settings)
+    assert re.search(r" echo\b", settings)
+
+
+def test_messages_are_kept_within_bounds_and_whatever_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "state" / "history"
+    for number in range(2002):
+        KeptMessages(file).store_string(f"line\n{number} é")
+    with file.open("ab") as rest:
+        rest.write(b"no JSON\n\xff\n")
+    kept = list(KeptMessages(file).load_history_strings())
+    assert (kept[0], len(kept), len(file.read_bytes().splitlines())) == ("line\n2001 é", 998, 1000)
+    for other in (tmp_path, tmp_path / "nowhere", None):
+        messages = KeptMessages(other)
+        messages.store_string("lost")
+        assert list(messages.load_history_strings()) == (["lost"] if other and other.is_file() else [])
 
 
 def test_an_approval_from_before_is_asked_first(cli: Cli, local: LocalEngine, configured: dict[str, str]) -> None:
