@@ -11,10 +11,12 @@ import contextlib
 import importlib
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any, TextIO
 
 from prompt_toolkit import PromptSession
@@ -78,7 +80,8 @@ class Keyboard:
         warned = False
         while True:
             try:
-                return self._prompt.prompt()
+                with self._terminable():
+                    return self._prompt.prompt()
             except EOFError:
                 return None
             except KeyboardInterrupt:
@@ -86,6 +89,26 @@ class Keyboard:
                     raise
                 warned = True
                 print("Ctrl-C again to quit, or Ctrl-D.")
+
+    @contextlib.contextmanager
+    def _terminable(self) -> Iterator[None]:
+        """Lets SIGTERM end the editor by itself, which then leaves the terminal as it was.
+
+        Raised in the middle of it, an exception may end in one of its tasks, and the terminal stays without echo.
+        """
+        app = self._prompt.app
+
+        def leave(number: int, frame: FrameType | None) -> None:
+            error = SystemExit(128 + number)
+            if app.future is None or app.future.done():
+                raise error
+            app.exit(exception=error)
+
+        before = signal.signal(signal.SIGTERM, leave)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _keys() -> KeyBindings:
