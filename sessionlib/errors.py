@@ -239,7 +239,15 @@ class PollTimeoutError(ApiError, TimeoutError):
 
 
 class ApiConnectionError(SessionlibError):
-    """There was no HTTP response: refused, unreachable, disconnected, or not HTTP."""
+    """There was no HTTP response: refused, unreachable, disconnected, or not HTTP.
+
+    Attributes:
+        request_info: ``method`` and ``endpoint`` of the call, as in the official SDK; None where it was no call.
+    """
+
+    def __init__(self, message: str = "", *, request_info: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.request_info = request_info
 
 
 class ApiTimeoutError(ApiConnectionError):

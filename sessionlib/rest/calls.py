@@ -60,6 +60,11 @@ class Call:
         """Whether it can be made twice without harm."""
         return self.method in ("GET", "HEAD")
 
+    @property
+    def info(self) -> dict[str, str]:
+        """What an error that has no answer to show has of it."""
+        return {"method": self.method, "endpoint": self.path}
+
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
@@ -110,7 +115,8 @@ class Answer:
             return codec.loads(self.body)
         # Raised here, where no traceback leads to the body.
         raise ApiConnectionError(
-            f"{self.call} was answered with {self.status} and a body that is not JSON. Is base_url an engine's?"
+            f"{self.call} was answered with {self.status} and a body that is not JSON. Is base_url an engine's?",
+            request_info=self.call.info,
         )
 
     def error(self) -> ApiError:

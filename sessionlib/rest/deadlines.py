@@ -224,14 +224,16 @@ def failure_of(call: Call, host: str, error: BaseException, deadline: Deadline) 
         deadline: The call's deadline.
     """
     cause = _system_error(error)
+    kind: type[ApiConnectionError] = ApiConnectionError
     if isinstance(error, ValueError):
-        message = f"{call}: base_url or a proxy of the environment cannot be used ({type(error).__name__})."
-        return Failure(call, ApiConnectionError(message), may_pass=False)
-    if deadline.expired or isinstance(cause, TimeoutError) or isinstance(error, requests.Timeout):
+        message, may_pass, cause = f"base_url cannot be used ({type(error).__name__}).", False, None
+    elif deadline.expired or isinstance(cause, TimeoutError) or isinstance(error, requests.Timeout):
         seconds = "" if deadline.timeout is None else f" within {deadline.timeout:g} s"
-        return Failure(call, ApiTimeoutError(f"{call}: {host} did not answer{seconds}."), _bare(cause), may_pass=False)
-    message, may_pass = next(describe(cause) for kind, describe in _CAUSES if isinstance(cause, kind))
-    return Failure(call, ApiConnectionError(f"{call}: {message.replace('HOST', host)}"), _bare(cause), may_pass)
+        kind, message, may_pass = ApiTimeoutError, f"HOST did not answer{seconds}.", False
+    else:
+        message, may_pass = next(describe(cause) for found, describe in _CAUSES if isinstance(cause, found))
+    failed = kind(f"{call}: {message.replace('HOST', host)}", request_info=call.info)
+    return Failure(call, failed, _bare(cause), may_pass)
 
 
 def _system_error(error: BaseException) -> OSError | None:

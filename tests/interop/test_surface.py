@@ -54,7 +54,6 @@ ARGUED = {
     ),
     "Agent._extra_fields": "extra_fields here, by keyword",
     "Agent.serialize_inputs": "private to the SDK in all but its name",
-    "ApiConnectionError.request_info": "method and path stand in the message",
     "SessionEvent.data": "None makes an empty dict, as the SDK's factory does",
     "LlmInfo.extra_data": "unknown fields are taken all the same, and kept in extra",
     "MemoryConfig.extra_data": "unknown fields are taken all the same, and kept in extra",
@@ -75,9 +74,6 @@ ARGUED = {
         f"{name}.raw_response": "errors are raised here, and made nowhere else: by keyword, after what is new"
         for name in STATUS_ERRORS.split()
     },
-    "APIConnectionError.request_info": "method and path stand in the message",
-    "ApiTimeoutError.request_info": "method and path stand in the message",
-    "APITimeoutError.request_info": "method and path stand in the message",
 }
 
 DESCRIBE = """
