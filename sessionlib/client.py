@@ -17,7 +17,7 @@ from sessionlib._util.retry import Pace, Tries
 from sessionlib._util.timing import Deadline
 from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_headers
 from sessionlib.errors import ConfigurationError
-from sessionlib.net.proxies import Certificates, trusting
+from sessionlib.net.proxies import Certificates, check_proxy, trusting
 from sessionlib.rest.calls import Answer, Call, Failure, Upload, make_call
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Client:
         timeout: Seconds for a whole call, from name resolution to the last byte of its answer, with
             all retries and the waits between them; None waits without limit.
         proxy: URL of the proxy for every call and session; None for the environment's (``https_proxy``,
-            ``all_proxy``, ``no_proxy`` and their like). No proxy is used for an engine on this machine.
+            ``all_proxy``, ``no_proxy`` and their like), which are never used for an engine on this machine.
         tls: What to verify the engine by, and a proxy with an ``https://`` URL: the certificates to trust, as the
             path of a file or folder or as PEM bytes, or an `ssl.SSLContext`. None for the certificates that
             ``SSL_CERT_FILE``, ``REQUESTS_CA_BUNDLE`` or ``CURL_CA_BUNDLE`` names, or else the default ones. Paths and
@@ -91,7 +91,9 @@ class Client:
     ) -> None:
         self.endpoint = Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=allow_insecure)
         self.timeout = _check_timeout(timeout)
-        self.proxy = _check_proxy(proxy)
+        if proxy is not None:
+            check_proxy(proxy, "proxy")
+        self.proxy = proxy
         # Absolute, because a worker that gets the client may be in another folder.
         self.tls = os.path.abspath(tls) if isinstance(tls, (str, os.PathLike)) else tls
         self._context = None if tls is None else trusting(tls)
@@ -396,20 +398,3 @@ def _check_retries(max_retries: int) -> int:
     if not isinstance(max_retries, int) or max_retries < 0:
         raise ConfigurationError("max_retries takes a whole number, 0 or above")
     return max_retries
-
-
-def _check_proxy(proxy: str | None) -> str | None:
-    if proxy is None:
-        return None
-    # A proxy's URL may hold a password, so none of it is quoted.
-    wrong = ConfigurationError("proxy has to be a URL that begins with http:// or https:// and names a host")
-    if not isinstance(proxy, str) or not proxy.isascii() or not proxy.isprintable() or " " in proxy:
-        raise wrong
-    try:
-        parts = urlsplit(proxy)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise wrong
-    return proxy

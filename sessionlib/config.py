@@ -38,6 +38,7 @@ __all__ = [
     "find_setting",
     "is_configured",
     "is_loopback",
+    "unused_settings",
 ]
 
 DEFAULT_BASE_URL = "https://api.vectorshift.ai/v1"
@@ -206,12 +207,36 @@ def find_setting(name: str) -> Setting | None:
             return Setting(value, origin)
     prefix, values, path = _family()
     found = values.get(prefix + name)
-    return Setting(found, f"{prefix}{name}{f' in {path}' if path else ''}") if found else None
+    return Setting(found, _origin(prefix + name, path)) if found else None
 
 
 def is_configured() -> bool:
     """Whether a module attribute, the environment or a ``.env`` file names a key or a URL of an engine."""
     return any(find_setting(name) is not None for name in _NAMES)
+
+
+def unused_settings() -> list[str]:
+    """Returns the variables that are set and do not count, because another family or the environment does.
+
+    Raises:
+        ConfigurationError: A ``.env`` file cannot be read.
+        MissingExtraError: A ``.env`` file has some, and python-dotenv is not installed.
+    """
+    counting, _, counting_path = _family()
+    places: list[tuple[Mapping[str, str | None], str]] = [(os.environ, "")]
+    if path := _find_dotenv():
+        places.append((_read_dotenv(path), path))
+    return [
+        _origin(prefix + name, path)
+        for values, path in places
+        for prefix in _FAMILIES
+        for name in _NAMES
+        if values.get(prefix + name) and (prefix, path) != (counting, counting_path)
+    ]
+
+
+def _origin(variable: str, path: str) -> str:
+    return f"{variable} in {path}" if path else variable
 
 
 def _family() -> tuple[str, Mapping[str, str | None], str]:

@@ -22,21 +22,24 @@ from sessionlib._version import __version__
 from sessionlib.cli.options import Where, debug_option, where_options
 from sessionlib.cli.target import embedded, find_agent
 from sessionlib.client import Client
-from sessionlib.config import Endpoint
+from sessionlib.config import Endpoint, find_setting, unused_settings
 from sessionlib.display.text import one_line
 from sessionlib.errors import (
     ApiError,
     AuthenticationError,
     ConfigurationError,
+    MissingExtraError,
     NotFoundError,
     PermissionDeniedError,
     SessionlibError,
     SessionProtocolError,
 )
 from sessionlib.net.connect import Address, CancelToken, connect, resolve
+from sessionlib.net.proxies import CA_VARIABLES
 from sessionlib.session import Session
-from sessionlib.transport.dial import default_context
+from sessionlib.transport.dial import default_context, secure
 from sessionlib.transport.proxy import Proxy, choose_proxy
+from sessionlib.transport.stream import NestedTls
 from sessionlib.transport.websocket import open_websocket
 
 __all__ = [
@@ -104,7 +107,7 @@ class ConnectivityProbe:
         self._timeout = timeout
         self._proxy: Proxy | None = None
         self._addresses: list[Address] = []
-        self._sock: socket.socket | None = None
+        self._sock: socket.socket | NestedTls | None = None
 
     def __enter__(self) -> ConnectivityProbe:
         return self
@@ -117,7 +120,8 @@ class ConnectivityProbe:
 
     def go(self) -> Generator[CheckResult, None, bool]:
         """Takes it and reports each step; returns whether it leads there."""
-        for step in (self._choose_proxy, self._resolve, self._connect, self._tunnel, self._secure):
+        steps = (self._choose_proxy, self._resolve, self._connect, self._secure_proxy, self._tunnel, self._secure)
+        for step in steps:
             finding = step()
             if finding is not None:
                 yield finding
@@ -129,13 +133,11 @@ class ConnectivityProbe:
         try:
             self._proxy = choose_proxy(None, self._url)
         except ConfigurationError as error:
-            return CheckResult(
-                "proxy", FAILED, str(error), "Correct the variable HTTPS_PROXY, HTTP_PROXY or ALL_PROXY."
-            )
+            return CheckResult("proxy", FAILED, str(error), "Correct or unset it, then run this again.")
         if self._proxy is None:
             return CheckResult("proxy", OK, "none is used")
         advice = "NO_PROXY names hosts that are reached without it."
-        return CheckResult("proxy", NOTE, f"{self._proxy}, from the environment", advice)
+        return CheckResult("proxy", NOTE, f"{self._proxy}, from {self._proxy.origin}", advice)
 
     @property
     def _first(self) -> tuple[str, int]:
@@ -166,12 +168,17 @@ class ConnectivityProbe:
         except OSError as error:
             advice = "Is an engine running there? sessionlib serve prints its address."
             if self._proxy is not None:
-                advice = "Is this the right proxy? The variable HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names it."
+                advice = f"Is this the right proxy? It comes from {self._proxy.origin}."
             return CheckResult("connection", FAILED, f"{host}:{port}: {error.strerror or error}", advice)
         return CheckResult("connection", OK, f"{host}:{port} answers ({since(began)})")
 
+    def _secure_proxy(self) -> CheckResult | None:
+        if self._proxy is None or not self._proxy.secure:
+            return None
+        return self._shake_hands("proxy TLS", self._proxy.host)
+
     def _tunnel(self) -> CheckResult | None:
-        if self._proxy is None or self._sock is None:
+        if self._proxy is None or not isinstance(self._sock, socket.socket):
             return None
         began = time.monotonic()
         try:
@@ -181,22 +188,22 @@ class ConnectivityProbe:
         return CheckResult("tunnel", OK, f"the proxy connects to {self._host}:{self._port} ({since(began)})")
 
     def _secure(self) -> CheckResult:
-        if self._url.scheme != "wss" or self._sock is None:
+        if self._url.scheme != "wss":
             return CheckResult("TLS", OK, "not used on this machine itself")
+        return self._shake_hands("TLS", self._host)
+
+    def _shake_hands(self, name: str, host: str) -> CheckResult:
+        assert isinstance(self._sock, socket.socket)
         began = time.monotonic()
-        self._sock.settimeout(self._timeout)
         try:
-            with default_context().wrap_socket(self._sock, server_hostname=self._host) as secured:
-                days = _days_left(secured.getpeercert() or {})
-                details = f"{secured.version()}, certificate valid for {days} days ({since(began)})"
-                return CheckResult("TLS", OK, details)
-        except ssl.SSLCertVerificationError as error:
-            details = f"the certificate is not accepted: {error.verify_message}"
-            return CheckResult("TLS", FAILED, details, CERTIFICATE_ADVICE)
-        except OSError as error:
-            details = str(getattr(error, "reason", None) or error.strerror or type(error).__name__)
+            secured = secure(self._sock, host, default_context(), Deadline(self._timeout), CancelToken())
+        except SessionlibError as error:
             advice = "Does the address begin with https:// where the server speaks plain HTTP, or is it another's port?"
-            return CheckResult("TLS", FAILED, f"no handshake: {details.replace('_', ' ').lower()}", advice)
+            refused = isinstance(error.__cause__, ssl.SSLCertVerificationError) or isinstance(error, ConfigurationError)
+            return CheckResult(name, FAILED, str(error), CERTIFICATE_ADVICE if refused else advice)
+        self._sock = secured
+        days = _days_left(secured.getpeercert() or {})
+        return CheckResult(name, OK, f"{secured.version()}, certificate valid for {days} days ({since(began)})")
 
 
 def _days_left(certificate: dict[str, Any]) -> int:
@@ -205,7 +212,6 @@ def _days_left(certificate: dict[str, Any]) -> int:
     return 0
 
 
-_VARIABLES = ("SESSIONLIB_{}", "VECTORSHIFT_{}")
 _WS_SCHEMES = {"https": "wss", "http": "ws"}
 
 
@@ -228,11 +234,13 @@ def examine(patient: Patient) -> Iterator[CheckResult]:
     """Looks at everything, in the order in which it is needed, and reports as it goes."""
     try:
         endpoint = patient.endpoint or Endpoint.resolve(base_url=patient.base_url)
-    except ConfigurationError as error:
+    except (ConfigurationError, MissingExtraError) as error:
         yield CheckResult("address", FAILED, str(error), "Correct --base-url or the variable, then run this again.")
         return
-    yield CheckResult("address", OK, f"{endpoint.base_url}{_source('BASE_URL', patient.base_url)}")
-    key = _key(endpoint)
+    yield CheckResult("address", OK, f"{endpoint.base_url}, from {_origin('BASE_URL', patient)}")
+    if patient.endpoint is None:
+        yield from _other_settings(endpoint, patient)
+    key = _key(endpoint, patient)
     yield key
     possible = not key.failed
     for url in _places(endpoint):
@@ -249,20 +257,38 @@ def _when(possible: bool, name: str, check: Callable[[], CheckResult]) -> CheckR
 # ---- settings ----------------------------------------------------------------------------------
 
 
-def _source(name: str, given: str | None = None) -> str:
-    if given:
-        return ""
-    found = next((variable.format(name) for variable in _VARIABLES if os.environ.get(variable.format(name))), None)
-    return f", from {found}" if found else ""
+def _origin(name: str, patient: Patient) -> str:
+    """Returns what a value comes from: the way of `Endpoint.resolve`, once more."""
+    if patient.endpoint is not None:
+        return "the embedded engine"
+    if name == "BASE_URL" and patient.base_url:
+        return "--base-url"
+    found = find_setting(name)
+    return "the default, the hosted engine" if found is None else found.origin
 
 
-def _key(endpoint: Endpoint) -> CheckResult:
+def _other_settings(endpoint: Endpoint, patient: Patient) -> Iterator[CheckResult]:
+    """Reports where else values come from, and which are set in vain."""
+    derived = f"{_WS_SCHEMES[urlsplit(endpoint.base_url).scheme]}:{endpoint.base_url.partition(':')[2]}"
+    if endpoint.ws_url != derived:
+        yield CheckResult("sessions", OK, f"{endpoint.ws_url}, from {_origin('WS_URL', patient)}")
+    bundle = next((name for name in CA_VARIABLES if os.environ.get(name)), None)
+    if bundle is not None:
+        yield CheckResult("CA bundle", OK, f"{os.environ[bundle]}, from {bundle}")
+    with contextlib.suppress(ConfigurationError, MissingExtraError):
+        unused = unused_settings()
+        if unused:
+            advice = "Values of one family and one place count: a key never goes to the URL of another."
+            yield CheckResult("settings", NOTE, f"set, and not used: {', '.join(unused)}", advice)
+
+
+def _key(endpoint: Endpoint, patient: Patient) -> CheckResult:
     try:
         endpoint.key()
-    except ConfigurationError as error:
+    except (ConfigurationError, MissingExtraError) as error:
         advice = "Set SESSIONLIB_API_KEY to the key, with nothing around it."
         return CheckResult("key", FAILED, one_line(str(error)), advice)
-    return CheckResult("key", OK, f"set{_source('API_KEY') if endpoint.source is None else ''}")
+    return CheckResult("key", OK, f"set, from {_origin('API_KEY', patient)}")
 
 
 def _places(endpoint: Endpoint) -> list[SplitResult]:

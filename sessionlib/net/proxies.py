@@ -6,14 +6,17 @@ import fnmatch
 import ipaddress
 import os
 import ssl
-from urllib.parse import SplitResult
+from typing import NamedTuple
+from urllib.parse import SplitResult, urlsplit
 
 from sessionlib.errors import ConfigurationError
 
 __all__ = [
     "CA_VARIABLES",
     "Certificates",
+    "FoundProxy",
     "ca_bundle",
+    "check_proxy",
     "environment_proxy",
     "is_bypassed",
     "is_loopback",
@@ -80,14 +83,52 @@ def trusting(certificates: Certificates) -> ssl.SSLContext:
         raise ConfigurationError(f"no certificates can be read from {source}: {error.strerror or error}") from None
 
 
-def environment_proxy(url: SplitResult) -> str | None:
+class FoundProxy(NamedTuple):
+    """A proxy that no argument gave.
+
+    Attributes:
+        url: Its URL, with a scheme.
+        origin: What names it, for messages: a variable, or the system's settings.
+    """
+
+    url: str
+    origin: str
+
+
+def check_proxy(url: str, origin: str) -> SplitResult:
+    """Parses the URL of a proxy, which may hold a password and so is never quoted.
+
+    Args:
+        url: The URL.
+        origin: What it came from, for the message.
+
+    Raises:
+        ConfigurationError: It is no URL of an HTTP proxy.
+    """
+    wrong = ConfigurationError(f"{origin} has to be a URL that begins with http:// or https:// and names a host")
+    if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
+        raise wrong
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise wrong from None
+    if not usable:
+        raise wrong
+    return parts
+
+
+def environment_proxy(url: SplitResult) -> FoundProxy | None:
     """Returns the proxy that the environment, or the system's settings where it has none, has for a URL.
 
     Args:
         url: Where to; an engine on this machine is never reached through a proxy.
 
     Returns:
-        The proxy's URL; None to go there directly.
+        The proxy and what names it; None to go there directly.
+
+    Raises:
+        ConfigurationError: Its URL cannot be used.
     """
     host = url.hostname or ""
     if is_loopback(host):
@@ -96,7 +137,8 @@ def environment_proxy(url: SplitResult) -> str | None:
     from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
     named = getproxies_environment()
-    if named:
+    from_variables = bool(named)
+    if from_variables:
         exceptions = named.get("no", "")
         bypassed = is_bypassed(host, url.port or _DEFAULT_PORTS[url.scheme], exceptions)
     else:  # on macOS and Windows, the system has proxies, and exceptions of its own
@@ -105,7 +147,15 @@ def environment_proxy(url: SplitResult) -> str | None:
     if bypassed:
         return None
     schemes = _SCHEMES.get(url.scheme, ("http", "all"))
-    return next((named[scheme] for scheme in schemes if named.get(scheme)), None)
+    scheme = next((scheme for scheme in schemes if named.get(scheme)), None)
+    if scheme is None:
+        return None
+    variable = f"{scheme}_proxy"
+    names = (variable, *(name for name in os.environ if name.lower() == variable))  # lower case comes first
+    origin = next(name for name in names if os.environ.get(name)) if from_variables else "the system's proxy"
+    found = named[scheme] if "://" in named[scheme] else f"http://{named[scheme]}"
+    check_proxy(found, origin)
+    return FoundProxy(found, origin)
 
 
 def is_bypassed(host: str, port: int, exceptions: str) -> bool:

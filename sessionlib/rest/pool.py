@@ -109,8 +109,10 @@ class Pool:
 
     def _proxies(self, url: str) -> dict[str, str]:
         parts = urlsplit(url)
-        proxy = environment_proxy(parts) if self._proxy is None else self._proxy
-        return {} if proxy is None else {parts.scheme: proxy}
+        if self._proxy is not None:
+            return {parts.scheme: self._proxy}
+        found = environment_proxy(parts)
+        return {} if found is None else {parts.scheme: found.url}
 
 
 class Lines(OpenLines):

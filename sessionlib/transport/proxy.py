@@ -6,18 +6,17 @@ import base64
 import socket
 import ssl
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote
 
 from sessionlib._util.retry import is_transient_status
 from sessionlib._util.timing import Deadline
-from sessionlib.errors import ConfigurationError, SessionConnectionError, SessionTimeoutError
-from sessionlib.net.proxies import environment_proxy, is_loopback
+from sessionlib.errors import SessionConnectionError, SessionTimeoutError
+from sessionlib.net.proxies import check_proxy, environment_proxy, is_loopback
 from sessionlib.net.sockets import wait_readable, wait_writable
 
 __all__ = ["Proxy", "choose_proxy", "parse_proxy"]
 
 MAX_HEAD = 65536
-_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,14 @@ class Proxy:
         port: Its port.
         authorization: The value of its ``Proxy-Authorization`` header, or None.
         secure: Whether the connection to it is TLS.
+        origin: What named it, for messages.
     """
 
     host: str
     port: int
     authorization: str | None = field(default=None, repr=False)
     secure: bool = False
+    origin: str = "proxy"
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -83,26 +84,23 @@ class Proxy:
             )
 
 
-def parse_proxy(url: str) -> Proxy:
+def parse_proxy(url: str, origin: str = "proxy") -> Proxy:
     """Parses the URL of a proxy, such as ``http://user:password@host:3128`` or ``https://host``.
+
+    Args:
+        url: The URL.
+        origin: What it came from, for messages.
 
     Raises:
         ConfigurationError: It is no URL of an HTTP proxy; the message does not quote it.
     """
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    try:
-        port = parts.port or _PORTS.get(parts.scheme, 0)
-    except ValueError:
-        raise ConfigurationError("The proxy's port is not a number below 65536.") from None
-    if parts.scheme not in _PORTS or not parts.hostname or not url.isascii() or not url.isprintable() or " " in url:
-        raise ConfigurationError(
-            "A proxy is given as http://host:port or http://user:password@host:port, or with https://."
-        )
+    parts = check_proxy(url if "://" in url else f"http://{url}", origin)
     secure = parts.scheme == "https"
-    if parts.username is None:
-        return Proxy(parts.hostname, port, secure=secure)
-    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-    return Proxy(parts.hostname, port, "Basic " + base64.b64encode(credentials).decode("ascii"), secure)
+    authorization = None
+    if parts.username is not None:
+        credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+        authorization = "Basic " + base64.b64encode(credentials).decode("ascii")
+    return Proxy(parts.hostname or "", parts.port or (443 if secure else 80), authorization, secure, origin)
 
 
 def choose_proxy(given: str | None, url: SplitResult) -> Proxy | None:
@@ -117,9 +115,10 @@ def choose_proxy(given: str | None, url: SplitResult) -> Proxy | None:
     """
     if is_loopback(url.hostname or ""):
         return None
-    if given is None:
-        given = environment_proxy(url)
-    return parse_proxy(given) if given else None
+    if given is not None:
+        return parse_proxy(given) if given else None
+    found = environment_proxy(url)
+    return None if found is None else parse_proxy(*found)
 
 
 def _write(sock: socket.socket, data: bytes, proxy: Proxy, deadline: Deadline) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -112,6 +113,37 @@ def test_the_older_variables_count_too(here: Here, configured: dict[str, str]) -
     assert found["key"] == ("ok", "set, from VECTORSHIFT_API_KEY")
 
 
+def test_each_value_has_its_origin(
+    here: Here,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    configured: dict[str, str],
+    local: LocalEngine,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in configured.items()))
+    found = findings(here.run("doctor").check())
+    for name, variable in (("address", "BASE_URL"), ("key", "API_KEY")):
+        assert found[name][1].endswith(f", from SESSIONLIB_{variable} in {tmp_path / '.env'}")
+    assert "settings" not in found
+    # The environment counts before the file, and of two families the first that has anything.
+    env = {**configured, "SESSIONLIB_WS_URL": local.ws_url.replace("127.0.0.1", "localhost")}
+    found = findings(here.run("doctor", env={**env, "VECTORSHIFT_API_KEY": "other"}).check())
+    assert found["address"][1].endswith(", from SESSIONLIB_BASE_URL")
+    assert found["sessions"][1].endswith(", from SESSIONLIB_WS_URL")
+    outcome, text = found["settings"]
+    assert outcome == "note"
+    assert text.startswith(f"set, and not used: VECTORSHIFT_API_KEY, SESSIONLIB_API_KEY in {tmp_path / '.env'}, ")
+    found = findings(here.run("doctor", "--base-url", local.base_url, env=configured).check())
+    assert found["address"][1] == f"{local.base_url}, from --base-url"
+
+
+def test_the_default_is_named_as_one(cli: Cli) -> None:
+    env = {**KEY, "HTTPS_PROXY": "http://127.0.0.1:1"}
+    found = findings(cli.run("doctor", "--timeout", "1", env=env))
+    assert found["address"][1] == "https://api.vectorshift.ai/v1, from the default, the hosted engine"
+
+
 def test_a_silent_host_takes_no_longer_than_the_timeout(cli: Cli) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
@@ -189,7 +221,7 @@ def test_a_certificate_that_is_not_accepted(here: Here, secure: str) -> None:
     found = findings(here.run("doctor", "--base-url", secure, env=KEY))
     outcome, text = found["TLS"]
     assert outcome == "FAILED"
-    assert "the certificate is not accepted: self" in text
+    assert "the certificate of 127.0.0.1 is not valid: self" in text
     assert "SSL_CERT_FILE" in text
     assert found["HTTP"] == ("skipped", SKIPPED)
 
@@ -238,9 +270,10 @@ def test_through_a_proxy(here: Here, proxy: str, certificate: Path) -> None:
     env = {**KEY, **trusted, "HTTPS_PROXY": f"http://user:pa55word@{proxy}"}
     result = here.run("doctor", *BEHIND, env=env).check()
     found = findings(result)
-    assert list(found) == [*ORDER[:5], "tunnel", *ORDER[5:]]
+    assert list(found) == ["address", "CA bundle", *ORDER[1:5], "tunnel", *ORDER[5:]]
+    assert found["CA bundle"][1] == f"{certificate}, from REQUESTS_CA_BUNDLE"
     assert found["proxy"][0] == "note"
-    assert found["proxy"][1].startswith(f"{proxy}, from the environment")
+    assert found["proxy"][1].startswith(f"{proxy}, from HTTPS_PROXY")
     assert found["tunnel"][1].startswith("the proxy connects to engine.example:443")
     assert "pa55word" not in result.stdout
 
@@ -250,7 +283,9 @@ def test_through_a_proxy(here: Here, proxy: str, certificate: Path) -> None:
     [
         ("http://{proxy}", "tunnel", "wants other credentials (407)"),
         ("http://127.0.0.1:1", "connection", "Is this the right proxy?"),
-        ("socks5://user:pa55word@127.0.0.1:1", "proxy", "A proxy is given as http://host:port"),
+        ("http://127.0.0.1:1", "connection", "It comes from HTTPS_PROXY"),
+        ("socks5://user:pa55word@127.0.0.1:1", "proxy", "HTTPS_PROXY has to be a URL that begins with http://"),
+        ("https://{proxy}", "proxy TLS", "where the server speaks plain HTTP"),
     ],
 )
 def test_a_proxy_that_does_not_help(here: Here, proxy: str, address: str, name: str, told: str) -> None:
@@ -260,6 +295,39 @@ def test_a_proxy_that_does_not_help(here: Here, proxy: str, address: str, name: 
     assert told in found[name][1]
     assert found["HTTP"] == found["WebSocket"] == ("skipped", SKIPPED)
     assert "pa55word" not in result.stdout + result.stderr
+
+
+def test_through_a_proxy_over_tls(here: Here, answer: Answer, certificate: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def connect(sock: socket.socket) -> None:
+        near, far = socket.socketpair()
+        answering = threading.Thread(target=answer, args=(far,))
+        with contextlib.suppress(OSError), near, context.wrap_socket(sock, server_side=True) as secured:
+            head = read_head(secured)
+            assert b"CONNECT engine.example:443 " in head
+            secured.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+            answering.start()
+            secured.settimeout(0.01)
+            near.settimeout(0.01)
+            while True:
+                for source, target in ((secured, near), (near, secured)):
+                    with contextlib.suppress(TimeoutError, ssl.SSLWantReadError):
+                        data = source.recv(65536)
+                        if not data:
+                            raise ConnectionError("it is over")
+                        target.sendall(data)
+        far.close()
+
+    listener = TcpListener(connect, 0, name="proxy").start()
+    trusted = {"SSL_CERT_FILE": str(certificate), "REQUESTS_CA_BUNDLE": str(certificate)}
+    env = {**KEY, **trusted, "HTTPS_PROXY": f"https://127.0.0.1:{listener.port}"}
+    found = findings(here.run("doctor", *BEHIND, env=env).check())
+    listener.stop()
+    assert found["proxy TLS"][1].startswith("TLSv1.3, certificate valid for 8 days")
+    assert found["TLS"][1].startswith("TLSv1.3, certificate valid for 8 days")
+    assert (found["HTTP"][0], found["WebSocket"][0]) == ("ok", "ok")
 
 
 def test_sessions_elsewhere_have_a_way_of_their_own(here: Here, configured: dict[str, str]) -> None:
