@@ -16,6 +16,13 @@ __all__ = ["serve"]
 @click.option("--allow-remote", is_flag=True, help="Let ADDRESS be one that other machines reach.")
 @click.option("--allow-host", "allowed_hosts", multiple=True, metavar="NAME", help="Further Host header to answer to.")
 @click.option("--allow-origin", "allowed_origins", multiple=True, metavar="URL", help="Web page that may connect.")
+@click.option(
+    "--keep-days",
+    type=click.FloatRange(0, min_open=True),
+    metavar="DAYS",
+    help="Remove sessions in which nothing was said for so long.",
+)
+@click.option("--check", is_flag=True, help="Read the whole --db FILE before it is used.")
 @click.option("--agent", metavar="NAME", help="Agent to make if there is none of that name.")
 @engine_options
 @debug_option
@@ -25,6 +32,8 @@ def serve(
     allow_remote: bool,
     allowed_hosts: tuple[str, ...],
     allowed_origins: tuple[str, ...],
+    keep_days: float | None,
+    check: bool,
     agent: str | None,
     engine: EngineOptions,
 ) -> None:
@@ -46,6 +55,8 @@ def serve(
         db=str(engine.db) if engine.db else None,
         model=engine.model,
         tools=str(engine.tools) if engine.tools else None,
+        keep_days=keep_days,
+        full_check=check,
         allow_remote=allow_remote,
         allowed_hosts=allowed_hosts,
         allowed_origins=allowed_origins,

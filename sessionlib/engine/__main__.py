@@ -24,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--db", metavar="FILE")
     parser.add_argument("--model", default="demo")
     parser.add_argument("--tools", metavar="FILE.py")
+    parser.add_argument("--keep-days", type=float, metavar="DAYS")
+    parser.add_argument("--check", action="store_true", dest="full_check")
     parser.add_argument("--allow-remote", action="store_true")
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", dest="allowed_hosts")
     parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", dest="allowed_origins")

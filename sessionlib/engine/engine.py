@@ -21,7 +21,7 @@ from sessionlib.engine.server.server import Server
 from sessionlib.engine.sessions.cancellation import Timers
 from sessionlib.engine.sessions.registry import SessionRegistry
 from sessionlib.engine.sessions.turn import EngineContext, ToolRunner
-from sessionlib.engine.sessions.worker import Runner
+from sessionlib.engine.sessions.worker import Retention, Runner
 from sessionlib.engine.store import Store
 from sessionlib.engine.tools import LocalTool, run_tool, tool
 from sessionlib.engine.tools.isolated import IsolatedTools
@@ -49,13 +49,18 @@ class LocalEngine:
         api_key: The key that clients need; a random one when not given.
         batching: Whether posts that wait together are answered in one turn, as on the hosted engine; False
             gives each post a turn of its own.
+        keep_days: Days after which a session in which nothing was said is removed with all that it held, its files
+            included; None keeps sessions until they are terminated.
+        full_check: Whether the database file is read whole before it is used, which takes about a second for every
+            100 MB; else a large file is compared with its checksums as it is used.
         allow_remote: Lets ``host`` be an address that other machines reach; needs an ``api_key``.
         allowed_hosts: Further names in the Host header to answer to, without port.
         allowed_origins: Web pages that may connect, such as "http://localhost:8888"; none by default.
         limits: Bounds of what it takes.
 
     Raises:
-        ValueError: Two tools share a name, or ``host`` is not this machine's without key and flag.
+        ValueError: Two tools share a name, ``keep_days`` is not positive, or ``host`` is not this machine's without key
+            and flag.
         EngineError: The tools file cannot be run, or declares none.
     """
 
@@ -69,6 +74,8 @@ class LocalEngine:
         api_key: str | None = None,
         *,
         batching: bool = True,
+        keep_days: float | None = None,
+        full_check: bool = False,
         allow_remote: bool = False,
         allowed_hosts: Iterable[str] = (),
         allowed_origins: Iterable[str] = (),
@@ -78,6 +85,8 @@ class LocalEngine:
             raise ValueError(
                 f"{host} can be reached from other machines: pass an api_key and allow_remote=True to mean it"
             )
+        if keep_days is not None and not keep_days > 0:
+            raise ValueError(f"keep_days is a positive number of days, not {keep_days}")
         self._tools_file = tools if isinstance(tools, str) else None
         self._tools = _by_name(load_tools(tools) if isinstance(tools, str) else tools)
         self._model = model
@@ -87,6 +96,8 @@ class LocalEngine:
         self._api_key = secrets.token_urlsafe(32) if api_key is None else check_key(api_key)
         self._allowed = (tuple(allowed_hosts), tuple(allowed_origins))
         self._batching = batching
+        self._keep_days = keep_days
+        self._full_check = full_check
         self._limits = limits or Limits()
         # Protects starting and closing.
         self._lock = threading.Lock()
@@ -220,7 +231,7 @@ class LocalEngine:
         model = make_model(self._model)
         if model is not self._model:
             undo.callback(model.close)
-        store = Store(self._path, busy_seconds=self._limits.busy_seconds)
+        store = Store(self._path, busy_seconds=self._limits.busy_seconds, full_check=self._full_check)
         undo.callback(store.close)
         kit = EngineContext(store, model, self._tools, self._limits, self._tool_runner(undo))
         alarms = Timers(str(id(self)))
@@ -233,6 +244,8 @@ class LocalEngine:
         undo.callback(hub.close)
         undo.callback(runner.close)
         hub.recover()
+        if self._keep_days is not None:
+            undo.callback(Retention(hub.expire, self._keep_days * 86400).close)
         hosts, origins = self._allowed
         self._guard = Authenticator(self._api_key, self._host, self._port, hosts, origins, self._limits.auth_failures)
         server.start(self._guard)

@@ -85,6 +85,8 @@ def serve(
     model: str = "demo",
     tools: str | None = None,
     batching: bool = True,
+    keep_days: float | None = None,
+    full_check: bool = False,
     allow_remote: bool = False,
     allowed_hosts: Iterable[str] = (),
     allowed_origins: Iterable[str] = (),
@@ -104,6 +106,8 @@ def serve(
         model: The model's name.
         tools: A Python file; its ``@tool`` functions become the tools, and run in processes of their own.
         batching: Whether posts that wait together are answered in one turn, as in ``LocalEngine``.
+        keep_days: Days after which a session in which nothing was said is removed; None keeps them.
+        full_check: Whether the database file is read whole before it is used.
         allow_remote: Lets ``host`` be an address that other machines reach; needs ``SESSIONLIB_API_KEY``.
         allowed_hosts: Further names in the Host header to answer to.
         allowed_origins: Web pages that may connect; none by default.
@@ -125,6 +129,8 @@ def serve(
         port=port,
         api_key=api_key,
         batching=batching,
+        keep_days=keep_days,
+        full_check=full_check,
         allow_remote=allow_remote,
         allowed_hosts=allowed_hosts,
         allowed_origins=allowed_origins,

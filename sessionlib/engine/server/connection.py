@@ -65,6 +65,8 @@ class ClientConnection:
         finally:
             for session in self._attached.values():
                 session.audience.detach(self)
+            # This object is part of a cycle, by its handlers, and must not keep them until the collector comes by.
+            self._attached.clear()
 
     def leave(self) -> None:
         """Tells the client that the engine goes; from any thread."""

@@ -54,6 +54,8 @@ def _can_go_on(store: Store, turn: StoredTurn) -> bool:
 logger = logging.getLogger(__name__)
 
 OBJECT_TYPES = ("agent", "chatbot")
+_SCANNED = 2000
+_REMOVED = 32
 
 
 class SessionRegistry:
@@ -174,6 +176,25 @@ class SessionRegistry:
         with session.terminating():
             self._store.sessions.terminate(session.id)
         session.terminate(by)
+
+    def expire(self, before: float) -> int:
+        """Removes the sessions in which nothing was said for long, unless a client has joined them or a turn runs.
+
+        Args:
+            before: When something was last said in them, at the latest.
+
+        Returns:
+            How many there were.
+        """
+        removed = 0
+        after: int | None = 0
+        while after is not None:
+            idle, after = self._store.sessions.idle_since(before, after, _SCANNED)
+            for at in range(0, len(idle), _REMOVED):
+                with self._lock:  # nobody may join one meanwhile; few at a time, for all who join wait
+                    unused = [session_id for session_id in idle[at : at + _REMOVED] if session_id not in self._live]
+                    removed += self._store.sessions.remove(unused, before) if unused else 0
+        return removed
 
     def recover(self) -> None:
         """Takes up what an earlier engine left open."""

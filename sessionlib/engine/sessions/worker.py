@@ -1,21 +1,24 @@
-"""The threads that work on turns: one for each session that has something to do, and none otherwise."""
+"""The threads that work on turns: one for each session that has something to do, and none otherwise. And retention."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
+from sessionlib.engine.errors import StorageError
 from sessionlib.engine.sessions.cancellation import Stop, Timers
 from sessionlib.engine.sessions.session import LiveSession
 from sessionlib.engine.sessions.turn import EngineContext, TurnRun
 
-__all__ = ["Runner"]
+__all__ = ["Retention", "Runner"]
 
 logger = logging.getLogger(__name__)
 
 _CLOSED = "the engine was stopped"
 _RETRY_SECONDS = 1.0
+_RETENTION_SECONDS = 3600.0
 
 
 class Runner:
@@ -81,3 +84,36 @@ class Runner:
     def _time(self, stop: Stop) -> Callable[[], None]:
         seconds = self._kit.limits.turn_seconds
         return self._alarms.after(seconds, lambda: stop.stop(f"its {seconds:g} s are over"))
+
+
+class Retention:
+    """Removes old sessions now and then, on a thread of its own.
+
+    Args:
+        expire: Removes the sessions in which nothing was said since a moment, and returns how many there were.
+        keep_seconds: How long a session is kept after something was last said in it.
+    """
+
+    def __init__(self, expire: Callable[[float], int], keep_seconds: float) -> None:
+        self._expire = expire
+        self._keep_seconds = keep_seconds
+        self._closed = threading.Event()
+        # A daemon, so that an engine that was not closed does not keep the interpreter from ending.
+        self._thread = threading.Thread(target=self._run, name="sessionlib-retention", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._closed.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                removed = self._expire(time.time() - self._keep_seconds)
+                if removed:
+                    logger.info("= %d sessions were removed: nothing was said in them for long", removed)
+            except StorageError as error:
+                logger.warning("! old sessions were not removed: %s", error)
+            if self._closed.wait(max(0.2, min(_RETENTION_SECONDS, self._keep_seconds / 10))):
+                return

@@ -287,7 +287,8 @@ class Database:
         with self._write_lock, contextlib.suppress(sqlite3.Error):  # locked or full: after another write
             free = self._writer.execute("PRAGMA freelist_count").fetchone()[0]
             if free > _FREE_PAGES:
-                self._writer.execute(f"PRAGMA incremental_vacuum({min(free - _FREE_PAGES, 128)})").fetchall()
+                # As a script: `execute` stops at the first of its rows, which have no columns, and with it at one page.
+                self._writer.executescript(f"PRAGMA incremental_vacuum({min(free - _FREE_PAGES, 128)})")
                 return bool(self._writer.execute("PRAGMA freelist_count").fetchone()[0] < free)
         return False
 

@@ -65,6 +65,7 @@ class Store:
     Args:
         path: The database file; None keeps everything in memory.
         busy_seconds: How long to wait while another program keeps the file locked.
+        full_check: Whether a large file, too, is read whole before it is used.
 
     Attributes:
         objects: Agents and chatbots.
@@ -75,8 +76,8 @@ class Store:
         StorageError: The file cannot be used; the kinds of it say why.
     """
 
-    def __init__(self, path: str | None = None, *, busy_seconds: float = 5.0) -> None:
-        self.database = Database(path, busy_seconds=busy_seconds)
+    def __init__(self, path: str | None = None, *, busy_seconds: float = 5.0, full_check: bool = False) -> None:
+        self.database = Database(path, busy_seconds=busy_seconds, full_check=full_check)
         self.objects = Objects(self.database)
         self.sessions = Sessions(self.database)
         self.calls = Calls(self.database)
