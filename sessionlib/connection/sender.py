@@ -85,14 +85,10 @@ class EncodedPost:
             if held and size + len(part) > _FRAGMENT:
                 yield b"".join(held), False
                 held, size = [], 0
-                self._report()
+                self.report()
             held.append(part)
             size += len(part)
         yield b"".join(held), True
-
-    def finish(self) -> None:
-        """Reports that all of it has left."""
-        self._report()
 
     def close(self) -> None:
         """Closes its files."""
@@ -121,7 +117,8 @@ class EncodedPost:
                 raise TypeError(f"progress takes a callable or True, not {type(progress).__name__}")
             self._progress = progress
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """Reports how much of it has left, to those who asked for that."""
         if self._progress is not None:
             self._progress(self._done, self._total)
 
@@ -254,7 +251,7 @@ class Sender:
                 else:
                     transport.send_pieces(message, deadline)
                 self._on_posted()
-                encoded.finish()
+                encoded.report()
                 return post, mailbox
             except BaseException as error:
                 if post is not None:

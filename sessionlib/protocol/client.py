@@ -21,6 +21,7 @@ from sessionlib.protocol.codec import Payload
 from sessionlib.protocol.frames import Frame
 from sessionlib.protocol.parser import (
     END,
+    EVENT_FRAMES,
     KNOWN_TYPES,
     HalfCharacterError,
     Run,
@@ -275,7 +276,8 @@ class ClientProtocol:
         events: list[SessionEvent] = []
         runs: list[Run] = []
         received.append(Received(events, runs))
-        is_burst = codec.fast_path and self.session_id is not None and len(messages) >= MANY and not self._halves
+        loads, session_id = codec.bare_loads, self.known_id
+        is_burst = codec.fast_path and len(messages) >= MANY and not self._halves
         left = iter(messages)
         for message in left:
             # Only a guess: whatever is wrong for a run is left to the plain path by it, and the other way round.
@@ -292,13 +294,16 @@ class ClientProtocol:
                 else:
                     frame = check_frame(behind)
             else:
+                # As nearly always: a frame of this session that becomes an event, and answers no call.
                 try:
-                    frame = parse_frame(message)
-                except HalfCharacterError as error:
-                    frame = self._mended(check_frame(error.frame))
-                else:
-                    if self._halves:
-                        frame = self._mended(frame)
+                    frame = loads(message)
+                    make = EVENT_FRAMES.get(frame["type"]) if frame["session_id"] == session_id else None
+                except (ValueError, RecursionError, LookupError, TypeError):
+                    make = None  # the plain path reports what is wrong, if anything is
+                if make is not None and not self._halves:
+                    events.append(make(frame, session_id))
+                    continue
+                frame = self.frame_of(message)
             kind = frame["type"]
             if kind == "get_messages" or (kind == "error" and frame.get("request_type") == "get_messages"):
                 # The caller that waits for it may rely on having what came before it.

@@ -294,6 +294,9 @@ _FRAMES: dict[str, Callable[[Frame, str], SessionEvent]] = {
     "error": _error,
 }
 
+# Those that become an event whatever else is in them, and answer no call.
+EVENT_FRAMES = {name: make for name, make in _FRAMES.items() if name != "error"}
+
 KNOWN_TYPES = frozenset({*_FRAMES, "get_messages", "disconnect_session", "terminate_session"})
 
 # ---- contents of a message_notification ------------------------------------------------------

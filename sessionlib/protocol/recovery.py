@@ -147,19 +147,24 @@ class RecoveryTracker:
                     if message_id in suspect:
                         return number
                     partial.pop(message_id, None)
-                    self._remember(message_id, True)
+                    if message_id in known:
+                        known[message_id] = True
+                    else:
+                        self._remember(message_id, True)
                 elif message_id not in known:
                     self._remember(message_id, False)
                 continue
             state = partial.get(message_id)
-            if state is None or event.data["index"] != state[0]:
-                if self._is_out_of_order(event):
-                    return number
+            if state is None:
                 self._note(event)
-            else:
+            elif event.data["index"] == state[0]:
                 state[0] += 1
                 state[1] += len(event.data["delta"])
                 self._counts = True
+            elif self._is_out_of_order(event):
+                return number
+            else:
+                self._note(event)
         return stop
 
     def _is_out_of_order(self, event: SessionEvent) -> bool:

@@ -54,6 +54,7 @@ class TurnHandle:
     """One turn, of any client's.
 
     Attributes:
+        announced: Whether a Processing came in it.
         over: Whether it has ended.
         posts: Our posts that it is known to answer.
         held: Its events so far, kept for posts that it may answer; None when there are no such posts.
@@ -63,9 +64,10 @@ class TurnHandle:
         turn_id: Its id, on an engine that names turns.
     """
 
-    __slots__ = ("finals", "first", "held", "last", "over", "posts", "turn_id")
+    __slots__ = ("announced", "finals", "first", "held", "last", "over", "posts", "turn_id")
 
     def __init__(self, first: SessionEvent | None = None, turn_id: str | None = None) -> None:
+        self.announced = False
         self.over = False
         self.posts: list[PendingPost] = []
         self.held: list[SessionEvent] | None = None
@@ -231,9 +233,8 @@ class TurnTracker:
 
     @property
     def is_announced(self) -> bool:
-        """Whether a turn is running that began with a Processing, and so will end with an Idle."""
-        first = None if self.current is None else self.current.first
-        return first is not None and first.type is _STATUS
+        """Whether a turn is running in which a Processing came, so that an Idle will end it."""
+        return self.current is not None and self.current.announced
 
     @property
     def unacknowledged(self) -> list[PendingPost]:
@@ -323,13 +324,17 @@ class TurnTracker:
     def _follow_status(self, event: SessionEvent) -> tuple[Sequence[PendingPost], list[SessionEvent] | None]:
         status = event.data.get("status")
         if status == _PROCESSING:
-            self._note_step()
+            self.steps += 1
+            self._looks = 0
             self.has_statuses = self._has_processing = True
             self.answered = False
             if not self.running:
                 self._begin(event)
+            if self.current is not None:
+                self.current.announced = True
         elif status == _IDLE:
-            self._note_step()
+            self.steps += 1
+            self._looks = 0
             self.has_statuses = True
             for post in self._open:
                 post._engine_was_idle = True

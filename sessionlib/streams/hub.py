@@ -13,7 +13,7 @@ from sessionlib.protocol.client import ClientProtocol
 from sessionlib.protocol.turns import NEUTRAL, EventOrigin, Fate, PendingPost, TurnHandle
 from sessionlib.streams.backlog import Backlog
 from sessionlib.streams.mailbox import Mailbox, TimedMailbox
-from sessionlib.streams.stats import Counters, SessionStats
+from sessionlib.streams.stats import TIMED, Counters, SessionStats
 
 __all__ = ["Hub", "OnRequest", "Request"]
 
@@ -107,7 +107,8 @@ class Hub:
             unattended = self._share(events, requests)
             if keep:
                 self._backlog.keep(_without(late, unattended), self._listeners)
-        self._after_delivery(requests)
+        if requests or self._counters.observed or self._dropped:
+            self._after_delivery(requests)
 
     def settle(self, history: Sequence[object] | None, steps: int) -> list[Fate]:
         """Decides about posts by the history of an engine that is idle; see `TurnTracker.settle`.
@@ -153,9 +154,12 @@ class Hub:
                     self._hand_out(events[start:at], owners, held, taken, unattended)
             start, in_deltas = at, is_delta
             owners, held = follow(event)
-            if owners or kind is SessionEventType.PONG:
-                for owner in owners or (None,):
+            for owner in owners:
+                # As `Counters.note` asks: what it would do nothing about is most of what comes.
+                if kind in TIMED or owner.last is not None or owner.refusal is not None or is_watched:
                     note(owner, event, is_watched)
+            if kind is SessionEventType.PONG:
+                self._counters.note_pong()
             if kind in _REQUESTS or (owners and not owners[0].makes_turn):
                 owners = self._look_into(event, owners, requests)
             if tracker.released:
@@ -217,8 +221,8 @@ class Hub:
 
     def _after_delivery(self, requests: Iterable[Request]) -> None:
         observer = hooks.turn_observer()
-        if observer is not None:
-            for post, event in self._counters.take_observed():
+        for post, event in self._counters.take_observed():
+            if observer is not None:
                 observer.on_event(post, event)
         for event, origin in requests:
             self._on_delivered(event, origin)

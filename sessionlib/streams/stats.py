@@ -12,13 +12,14 @@ from sessionlib.protocol.turns import PendingPost
 from sessionlib.streams.mailbox import Mailbox
 from sessionlib.transport.base import Traffic
 
-__all__ = ["Counters", "QueueStats", "RoundTrips", "SessionStats", "TurnStats", "no_stats"]
+__all__ = ["TIMED", "Counters", "QueueStats", "RoundTrips", "SessionStats", "TurnStats", "no_stats"]
 
 # So many turns are remembered one by one.
 TURNS = 100
 _DELTA = SessionEventType.MESSAGE_DELTA
-_PONG = SessionEventType.PONG
 _ACKS = frozenset({SessionEventType.MESSAGE_POSTED, SessionEventType.MESSAGES_POSTED})
+# What shows how long something took, beside the ends of turns.
+TIMED = frozenset({_DELTA, *_ACKS})
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,10 @@ class Counters(Traffic):
         self._shortest = float("inf")
         # When each post left, and when the first delta of its turn came; the hub's lock protects both.
         self._posted: dict[PendingPost, list[float]] = {}
-        self._over: deque[TurnStats] = deque(maxlen=TURNS)
+        # The times of turns that are over, with that of the end last.
+        self._over: deque[tuple[list[float], float]] = deque(maxlen=TURNS)
         # What an observer has still to be notified of; only where there is one.
-        self._observed: list[tuple[PendingPost, SessionEvent]] = []
+        self.observed: list[tuple[PendingPost, SessionEvent]] = []
 
     def begin_link(self) -> None:
         """Forgets the pings of the last link."""
@@ -128,7 +130,7 @@ class Counters(Traffic):
 
     def take_observed(self) -> list[tuple[PendingPost, SessionEvent]]:
         """Returns what an observer has to be notified of, once the hub's lock is released; for the reading thread."""
-        observed, self._observed = self._observed, []
+        observed, self.observed = self.observed, []
         return observed
 
     @property
@@ -140,24 +142,21 @@ class Counters(Traffic):
         """Forgets a post that did not leave."""
         self._posted.pop(ticket, None)
 
-    def note(self, owner: PendingPost | None, event: SessionEvent, is_watched: bool) -> None:
+    def note(self, owner: PendingPost, event: SessionEvent, is_watched: bool) -> None:
         """Notes an event that is no further delta of a text: what it shows about times.
 
         Args:
-            owner: The post that it belongs to; None when it is none of ours.
-            event: The event.
+            owner: The post that it belongs to.
+            event: The event. One that is neither `TIMED` nor the end of its owner need not be noted unless
+                it is watched.
             is_watched: Whether there is an observer who has to be notified of it.
         """
-        kind = event.type
-        if owner is None:
-            if kind is _PONG and self.pings:
-                self._note_trip(time.monotonic() - self.pings.popleft())
-            return
         if is_watched:
-            self._observed.append((owner, event))
+            self.observed.append((owner, event))
         times = self._posted.get(owner)
         if times is None:
             return
+        kind = event.type
         if kind in _ACKS:
             self._note_trip(time.monotonic() - times[0])
         elif kind is _DELTA and len(times) == 1:
@@ -165,14 +164,21 @@ class Counters(Traffic):
         if owner.last is not None or owner.refusal is not None or (not owner.makes_turn and kind in _ACKS):
             del self._posted[owner]
             if owner.makes_turn:
-                self._over.append(_turn(times, time.monotonic()))
+                self._over.append((times, time.monotonic()))
+
+    def note_pong(self) -> None:
+        """Notes that the oldest ping without an answer has got it."""
+        if self.pings:
+            self._note_trip(time.monotonic() - self.pings.popleft())
 
     def _note_trip(self, seconds: float) -> None:
         self._count += 1
         self._total += seconds
         self._last = seconds
-        self._shortest = min(self._shortest, seconds)
-        self._longest = max(self._longest, seconds)
+        if seconds < self._shortest:
+            self._shortest = seconds
+        if seconds > self._longest:
+            self._longest = seconds
 
     def stats(self, queues: Sequence[Mailbox], backlog: Mailbox) -> SessionStats:
         """Returns everything at this moment; the hub's lock is held.
@@ -193,7 +199,7 @@ class Counters(Traffic):
             queues=tuple(map(_queue, queues)),
             backlog=_queue(backlog),
             round_trips=self._round_trips(),
-            turns=(*self._over, *running),
+            turns=(*(_turn(times, end) for times, end in self._over), *running),
         )
 
     def _round_trips(self) -> RoundTrips:

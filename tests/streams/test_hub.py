@@ -597,3 +597,17 @@ def test_one_listener_after_another_misses_nothing() -> None:
         for number in range(total):
             hub.dispatch([event("d", number)])
     assert got == list(range(total))
+
+
+def test_a_processing_behind_the_first_of_a_turn_announces_its_idle_all_the_same() -> None:
+    machine = HubMachine()
+    machine.begin()
+    machine.begin_post()
+    machine.dispatch(letters="d")
+    machine.dispatch(letters="PC")
+    # The Idle that is still to come is not for who listens from here on.
+    machine.begin_post()
+    machine.open(types=None)
+    machine.dispatch(letters="I")
+    machine.holds_what_the_model_holds()
+    machine.teardown()
