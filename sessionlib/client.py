@@ -252,7 +252,7 @@ class Client:
         def exchange(key: str) -> Answer | Failure | Lines:
             return self._pool().exchange(call, self.endpoint.base_url, key, deadline)
 
-        stand_in = hooks.network_hook()
+        stand_in = hooks.network_hook
         if stand_in is not None:
             return stand_in.exchange(call, self.endpoint, exchange)
         return exchange(self.endpoint.key())

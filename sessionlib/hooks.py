@@ -67,12 +67,8 @@ class NetworkHook(Protocol):
         """Makes an HTTP call, by ``exchange`` or otherwise."""
 
 
-_network_hook: NetworkHook | None = None
-
-
-def network_hook() -> NetworkHook | None:
-    """Returns the installed hook; None for direct access to the network."""
-    return _network_hook
+# The installed hook; None for direct access to the network. Read as ``hooks.network_hook``, as every post does.
+network_hook: NetworkHook | None = None
 
 
 def install_network_hook(new: NetworkHook) -> Callable[[], None]:
@@ -84,17 +80,17 @@ def install_network_hook(new: NetworkHook) -> Callable[[], None]:
     Raises:
         RuntimeError: Another one is installed.
     """
-    global _network_hook
+    global network_hook
     # Nested hooks would have to agree on whose request it is; a test that overlaps two recordings is a mistake.
-    if _network_hook is not None:
+    if network_hook is not None:
         raise RuntimeError("this process is recorded or replayed already; such blocks cannot overlap")
-    _network_hook = new
+    network_hook = new
     return _uninstall_network_hook
 
 
 def _uninstall_network_hook() -> None:
-    global _network_hook
-    _network_hook = None
+    global network_hook
+    network_hook = None
 
 
 @dataclass(frozen=True)
@@ -132,12 +128,8 @@ class TurnObserver(Protocol):
         """
 
 
-_turn_observer: TurnObserver | None = None
-
-
-def turn_observer() -> TurnObserver | None:
-    """Returns the installed observer; None when there is none."""
-    return _turn_observer
+# The installed observer; None when there is none.
+turn_observer: TurnObserver | None = None
 
 
 def install_turn_observer(new: TurnObserver) -> Callable[[], None]:
@@ -149,13 +141,13 @@ def install_turn_observer(new: TurnObserver) -> Callable[[], None]:
     Raises:
         RuntimeError: Another one is installed.
     """
-    global _turn_observer
-    if _turn_observer is not None:
+    global turn_observer
+    if turn_observer is not None:
         raise RuntimeError("the turns of this process are observed already; end that first")
-    _turn_observer = new
+    turn_observer = new
     return _uninstall_turn_observer
 
 
 def _uninstall_turn_observer() -> None:
-    global _turn_observer
-    _turn_observer = None
+    global turn_observer
+    turn_observer = None

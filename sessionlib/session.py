@@ -709,12 +709,13 @@ class Session:
 
     def _connected(self) -> tuple[Connection, str]:
         usable = self._usable()
-        self._approvals.raise_kept()
+        if self._approvals.kept:
+            self._approvals.raise_kept()
         return usable
 
     def _usable(self) -> tuple[Connection, str]:
         connection = self._connection
-        session_id = None if connection is None else connection.session_id
+        session_id = None if connection is None else connection.protocol.session_id
         if connection is None or session_id is None:
             raise SessionDisconnectedError(
                 f"session {self.session_id or '(new)'} is not connected; call connect() first",

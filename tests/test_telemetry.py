@@ -223,7 +223,7 @@ def test_a_watcher_that_fails_stops_nothing(
         raise RuntimeError("no more spans")
 
     start()
-    observer: Any = hooks.turn_observer()
+    observer: Any = hooks.turn_observer
     monkeypatch.setattr(observer, "_begin_turn", break_down)
     with resumed_session(engine) as session:
         assert session.ask("Hello!").text == "Hello there"
@@ -240,4 +240,4 @@ def test_nothing_watches_once_it_was_ended(told: Told, session: Session) -> None
     instrument(tracer_provider=told.spans_to, meter_provider=told.metrics_to)()
     refund(session)
     assert not told.spans
-    assert hooks.turn_observer() is None
+    assert hooks.turn_observer is None

@@ -53,6 +53,9 @@ class ApprovalManager:
         session: The session; held weakly, so that a forgotten one can be collected.
         send: A method of it that sends an answer; see `ApprovalLog`.
         dispatcher: Where handlers run that no call of the user's waits for.
+
+    Attributes:
+        kept: What went wrong on the dispatcher thread, for the next call of the user's; see `raise_kept`.
     """
 
     def __init__(self, session: Session, send: SendAnswer, dispatcher: SerialExecutor) -> None:
@@ -64,8 +67,7 @@ class ApprovalManager:
         # Refusals that are entered and not reported yet, by the identity of their events.
         self._refusals: dict[int, Entry] = {}
         self._reauths = ReauthManager()
-        # What went wrong on the dispatcher thread, for the next call of the user's.
-        self._kept: deque[BaseException] = deque(maxlen=_KEPT)
+        self.kept: deque[BaseException] = deque(maxlen=_KEPT)
 
     @property
     def records(self) -> list[ApprovalRecord]:
@@ -216,9 +218,9 @@ class ApprovalManager:
 
     def raise_kept(self) -> None:
         """Raises what a handler raised on the dispatcher thread, once; not into another handler."""
-        if self._kept and not self._runner.handled_here:
+        if self.kept and not self._runner.handled_here:
             with contextlib.suppress(IndexError):
-                raise self._kept.popleft()
+                raise self.kept.popleft()
 
     # ---- within --------------------------------------------------------------------------------
 
@@ -230,7 +232,7 @@ class ApprovalManager:
     def _on_refused(self, entry: Entry, error: SessionEvent) -> None:
         # The reader of a turn has the event itself.
         if entry.record.is_open and not is_attended(entry.origin.ticket):
-            self._kept.append(
+            self.kept.append(
                 SessionError(
                     f"session {error.session_id}: the engine refused the answer about "
                     f"{entry.record.tool_name or 'a tool'} ({error.error}); the request is open again",
@@ -262,4 +264,4 @@ class ApprovalManager:
         except BaseException as error:  # noqa: BLE001 - a handler may raise anything, and it is raised by a later call
             logger.warning("! session %s: a handler failed: %s", event.session_id, type(error).__name__)
             if session.is_connected:  # otherwise it is that the answer could not be sent
-                self._kept.append(error)
+                self.kept.append(error)

@@ -70,7 +70,7 @@ class Connection:
             counters,
         )
         self._dialer = Dialer(endpoint, options, protocol, counters, self._leaving)
-        self.link = ConnectionState(lambda: protocol.session_id, endpoint.host, callbacks.on_state)
+        self.link = ConnectionState(protocol, endpoint.host, callbacks.on_state)
         agent_id = owner.object_id if owner is not None else ""
         info = SessionInfo(lambda: protocol.session_id, endpoint.host, agent_id, agent_name)
         self.sender = Sender(self.link, self.hub, protocol.calls, options.send_timeout, info, self._look_soon)
@@ -96,8 +96,6 @@ class Connection:
         self._steps = 0
         self._quiet_since = 0.0
         self._look: PendingCall | None = None
-        # Whether a beat is on its way that looks after posts.
-        self._will_look = False
 
     @property
     def session_id(self) -> str | None:
@@ -228,13 +226,13 @@ class Connection:
     def _look_soon(self) -> None:
         """Has the heartbeat look after a while of silence whether posts are left without an answer."""
         # Once for all that comes until then: every post passes here, and the beat looks for itself when to come again.
-        if not self._will_look:
-            self._will_look = True
+        if not self.link.will_look:
+            self.link.will_look = True
             heartbeat.wake_by(self, time.monotonic() + QUIET)
 
     def beat(self, now: float) -> float:
         """Pings what is due and closes a silent connection; see `heartbeat.Monitored`."""
-        self._will_look = False  # before anything is read: what comes meanwhile asks for a beat of its own
+        self.link.will_look = False  # before anything is read: what comes meanwhile asks for a beat of its own
         transport = self.link.transport
         if transport is None or self.session_id is None:
             return self._pings.rest(now)
@@ -250,7 +248,7 @@ class Connection:
         delay = turns.check_delay()
         if delay is None:
             return None
-        self._will_look = True
+        self.link.will_look = True
         due = self._quiet_since + delay
         # A beat that was asked for as something came may be that much early.
         if now < due - QUIET / 20:

@@ -120,7 +120,7 @@ class Dialer:
                 headers=options.headers,
             )
 
-        hook = hooks.network_hook()
+        hook = hooks.network_hook
         opened = dial(self._key(deadline, token)) if hook is None else hook.open(endpoint, dial, deadline, token)
         opened.traffic = self._counters
         self._counters.begin_link()

@@ -156,9 +156,11 @@ class Reader:
                 self._callbacks.on_lost_answer(post.contents[0])
             elif post not in missed.found:
                 self._hub.fail(post, self._unknown)
-        self._protocol.recovery.note(missed.events)
-        self._hub.dispatch(missed.events)
-        self._deliver(live)
+        if missed.events:
+            self._protocol.recovery.note(missed.events)
+            self._hub.dispatch(missed.events)
+        if live:
+            self._deliver(live)
         if status == str(ParticipantStatus.IDLE):
             with self._hub.lock:
                 turns = self._protocol.turns

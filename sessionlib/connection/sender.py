@@ -17,8 +17,7 @@ from sessionlib.errors import SessionDisconnectedError, SessionError, SessionTim
 from sessionlib.hooks import SessionInfo
 from sessionlib.protocol import codec
 from sessionlib.protocol.client import PendingCall, PendingCalls
-from sessionlib.protocol.frames import Frame
-from sessionlib.protocol.recovery import summarise
+from sessionlib.protocol.frames import Frame, summarise
 from sessionlib.protocol.turns import PendingPost
 from sessionlib.streams.hub import Hub
 from sessionlib.streams.mailbox import TimedMailbox
@@ -58,7 +57,10 @@ class EncodedPost:
         self._close_bar: Callable[[], object] | None = None
         self._uploads: list[Upload] = []
         if isinstance(frame.get("content"), str):  # nearly every post is a text
-            self.payload: bytes | None = codec.dumps_text(frame)
+            try:
+                self.payload: bytes | None = codec.dumps_text(frame)
+            except TypeError:  # half a surrogate pair, which `dumps` explains better
+                self.payload = codec.dumps(frame)
             return
         self._texts, self._uploads = _around_uploads(frame)
         sizes = [upload.size for upload in self._uploads]
@@ -160,7 +162,7 @@ class Sender:
         calls: The requests without an answer; `Hub.lock` protects them.
         send_timeout: Seconds that a message may take to go out; None for as long as it takes.
         info: Whose posts they are, for a turn observer.
-        on_posted: Called when a post has left; must not block.
+        on_posted: Called when a post has left, unless ``link.will_look``; must not block.
     """
 
     def __init__(
@@ -216,7 +218,7 @@ class Sender:
         deadline = Deadline(self._send_timeout) if within is None else within.sooner(self._send_timeout)
         try:
             self._link.check_usable()
-            hook = hooks.network_hook()
+            hook = hooks.network_hook
             if hook is not None:
                 self._pass_hook(hook, frame, deadline)
             with held(self._posting, deadline, "other messages were still being sent"):
@@ -243,14 +245,15 @@ class Sender:
                 # Within, so that an exception out of a signal handler finds the post wherever it strikes.
                 post = PendingPost(makes_turn, contents)
                 mailbox = self._hub.begin_post(post, attend)
-                observer = hooks.turn_observer()
+                observer = hooks.turn_observer
                 if observer is not None:
                     observer.on_post(post, encoded.frame, self._info)
                 if isinstance(message, bytes):
                     transport.send(message, deadline)
                 else:
                     transport.send_pieces(message, deadline)
-                self._on_posted()
+                if not self._link.will_look:
+                    self._on_posted()
                 encoded.report()
                 return post, mailbox
             except BaseException as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from sessionlib._util.executor import SerialExecutor
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import ForkedSessionError, SessionDisconnectedError, SessionError, SessionTimeoutError
-from sessionlib.protocol.client import SessionState, may_follow
+from sessionlib.protocol.client import ClientProtocol, SessionState, may_follow
 from sessionlib.transport.base import Transport
 
 __all__ = ["ConnectionState", "StateCallback", "StateObservers"]
@@ -24,25 +24,25 @@ class ConnectionState:
     """The state of one session's connection, the transport that goes with it, and why there is none any more.
 
     Args:
-        session_id: Returns the session's id.
+        protocol: Whose connection it is.
         host: Host and port of the engine, for the log.
         on_state: Called with each new state, in order; must not block.
 
     Attributes:
         state: Where the connection is.
         transport: What to write to; None while there is no connection.
+        will_look: Whether a beat is due soon that looks for posts without an answer.
     """
 
-    def __init__(
-        self, session_id: Callable[[], str | None], host: str, on_state: Callable[[SessionState], object]
-    ) -> None:
-        self._id = session_id
+    def __init__(self, protocol: ClientProtocol, host: str, on_state: Callable[[SessionState], object]) -> None:
+        self._protocol = protocol
         self._host = host
         self._on_state = on_state
         # Protects the state, the transport that goes with it, and why there is none any more.
         self._changed = threading.Condition(threading.Lock())
         self.state = SessionState.CONNECTING
         self.transport: Transport | None = None
+        self.will_look = False
         self._loss: Callable[[], SessionError] | None = None
         # Protects the order in which changes are reported: that in which they were made.
         self._reporting = threading.Lock()
@@ -80,7 +80,7 @@ class ConnectionState:
             self._loss = loss or self._loss
             self._unreported.append(state)
             self._changed.notify_all()
-        logger.info("= session %s %s at %s", self._session_id, state, self._host)
+        logger.info("= session %s %s at %s", self._protocol.session_id, state, self._host)
         with self._reporting:
             while self._unreported:  # the first thread reports the changes of others as well
                 self._on_state(self._unreported.popleft())
@@ -152,7 +152,7 @@ class ConnectionState:
 
     @property
     def _session_id(self) -> str | None:
-        return self._id()
+        return self._protocol.session_id
 
     def _wait_while(self, lasts: Callable[[], bool], deadline: Deadline, message: str) -> None:
         """Waits for a change, with the lock held; raises SessionTimeoutError with the message when it is too late."""

@@ -177,7 +177,7 @@ def connect(
         SessionDisconnectedError: The attempt was cancelled.
     """
     failure: OSError = socket.gaierror(socket.EAI_NONAME, "the name has no address")
-    left = _interleaved(addresses)
+    left = _interleaved(addresses) if len(addresses) > 1 else list(addresses)
     racing: list[socket.socket] = []
 
     def stop() -> None:

@@ -9,7 +9,7 @@ import contextlib
 import math
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol, TypeVar
 
 from sessionlib._util.timing import Deadline
@@ -84,7 +84,7 @@ def _wait_one(sock: HasFileno, event: int, deadline: Deadline, waker: Waker | No
     return number in _wait(events, deadline)
 
 
-def _wait(events: dict[int, int], deadline: Deadline) -> list[int]:
+def _wait(events: dict[int, int], deadline: Deadline) -> Collection[int]:
     while True:
         ready = _poll(events, deadline.remaining())
         # A deadline may be further away than one wait can last.
@@ -95,22 +95,22 @@ def _wait(events: dict[int, int], deadline: Deadline) -> list[int]:
 if hasattr(select, "poll"):
     _READ, _WRITE = select.POLLIN, select.POLLOUT
 
-    def _poll(events: dict[int, int], timeout: float | None) -> list[int]:
+    def _poll(events: dict[int, int], timeout: float | None) -> Collection[int]:
         poll = select.poll()
         for number, event in events.items():
             poll.register(number, event)
         # Rounded up, or the last millisecond would be spent polling.
-        return [number for number, _ in poll.poll(None if timeout is None else math.ceil(timeout * 1000))]
+        return dict(poll.poll(None if timeout is None else math.ceil(timeout * 1000)))
 
 else:  # pragma: no cover - Windows
     _READ, _WRITE = 1, 4
 
-    def _poll(events: dict[int, int], timeout: float | None) -> list[int]:
+    def _poll(events: dict[int, int], timeout: float | None) -> Collection[int]:
         reads = [number for number, event in events.items() if event == _READ]
         writes = [number for number, event in events.items() if event == _WRITE]
         # Whether a connection was refused is in the third list there.
         ready = select.select(reads, writes, writes, timeout)
-        return list(dict.fromkeys(number for numbers in ready for number in numbers))
+        return {number for numbers in ready for number in numbers}
 
 
 class Waker:

@@ -253,12 +253,12 @@ class ClientProtocol:
             live: The events that came since the join.
         """
         is_idle = status == str(ParticipantStatus.IDLE) if isinstance(status, str) else None
-        if any(event.participant_status is not None for event in live):
+        if live and any(event.participant_status is not None for event in live):
             is_idle = False  # what goes on, or ends, shows by itself
         turns = self.turns
         pending = PendingPosts(turns.unanswered, turns.unacknowledged, turns.running, is_idle)
         missed = self.recovery.catch_up(history, pending)
-        turns.is_blind = is_idle is None and (turns.running or bool(turns.unanswered))
+        turns.is_blind = is_idle is None and (turns.running or bool(pending.acknowledged))
         return missed
 
     # ---- decoding: the hot path ----------------------------------------------------------------
@@ -276,13 +276,14 @@ class ClientProtocol:
         events: list[SessionEvent] = []
         runs: list[Run] = []
         received.append(Received(events, runs))
-        loads, session_id = codec.bare_loads, self.known_id
+        loads, session_id = codec.bare_loads, self.session_id
+        assert session_id is not None
         is_burst = codec.fast_path and len(messages) >= MANY and not self._halves
         left = iter(messages)
         for message in left:
             # Only a guess: whatever is wrong for a run is left to the plain path by it, and the other way round.
             if is_burst and DELTA_MARK in bytes(message[:GUESSED]) and not self._halves:
-                run, behind = parse_run(itertools.chain((message,), left), self.known_id, events)
+                run, behind = parse_run(itertools.chain((message,), left), session_id, events)
                 if run is not None:
                     runs.append(run)
                 if behind is END:

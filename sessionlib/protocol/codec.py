@@ -43,14 +43,12 @@ def _standard_loads(data: Payload) -> Any:
 
 # As `loads`, but text that is nested too deeply may be a RecursionError.
 bare_loads: Callable[[Payload], Any] = _standard_loads
-_dumps_text: Callable[[dict[str, str]], bytes] | None = None
 try:
     import orjson
 except ImportError:  # no wheel for this interpreter
-    pass
+    orjson = None  # type: ignore[assignment]
 else:
     bare_loads = orjson.loads
-    _dumps_text = orjson.dumps
 
 
 def _new_encoder(default: Callable[[object], Any] | None = None) -> json.JSONEncoder:
@@ -77,14 +75,8 @@ def dumps(value: Any, default: Callable[[object], Any] | None = None) -> bytes:
         raise ValueError("the value is nested too deeply for JSON") from None
 
 
-def dumps_text(value: dict[str, str]) -> bytes:
-    """Returns what `dumps` does, for an object that holds nothing but text."""
-    if _dumps_text is not None:
-        try:
-            return _dumps_text(value)
-        except TypeError:  # half a surrogate pair, which the other way explains better
-            pass
-    return dumps(value)
+# As `dumps`, for an object that holds nothing but text; half a surrogate pair in it may be a TypeError.
+dumps_text: Callable[[dict[str, str]], bytes] = dumps if orjson is None else orjson.dumps
 
 
 def loads(data: Payload) -> Any:

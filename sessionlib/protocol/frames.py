@@ -60,6 +60,22 @@ def ping_session(session_id: str) -> Frame:
     return {"type": "ping_session", "session_id": session_id}
 
 
+def summarise(frame: Frame) -> tuple[str, ...]:
+    """Returns what a post's contents can be recognised by in the history, without their bytes."""
+    contents = frame.get("messages") or [frame.get("content")]
+    return tuple([_summary(content) for content in contents])
+
+
+def _summary(content: Any) -> str:
+    if isinstance(content, str):
+        return f"text:{content}"
+    value = content.get("value") if isinstance(content, dict) else None
+    if isinstance(value, str):
+        return f"text:{value}"
+    metadata = value.get("metadata") if isinstance(value, dict) else None
+    return f"file:{metadata['name']}" if isinstance(metadata, dict) and "name" in metadata else "other:"
+
+
 # ---- engine to client ----------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from sessionlib.protocol import frames
 from sessionlib.protocol.parser import Frame, Run, parse_event
 from sessionlib.protocol.turns import PendingPost, is_content, is_final
 
-__all__ = ["GAP", "CatchUp", "PendingPosts", "RecoveryTracker", "gap", "summarise"]
+__all__ = ["GAP", "CatchUp", "PendingPosts", "RecoveryTracker", "gap"]
 
 GAP = "gap"
 # So many message ids are remembered, about 2 MiB; a history goes back further, but not what has to be recognised in it.
@@ -428,19 +428,3 @@ def _before_our_posts(messages: Sequence[Frame], posts: Sequence[PendingPost]) -
 def _is_post(message: Frame, post: PendingPost) -> bool:
     entry = SessionMessage.from_dict(message)
     return entry.is_user and is_content(post.contents[0], entry)
-
-
-def summarise(frame: Frame) -> tuple[str, ...]:
-    """Returns what a post's contents can be recognised by in the history, without their bytes."""
-    contents = frame.get("messages") or [frame.get("content")]
-    return tuple([_summary(content) for content in contents])
-
-
-def _summary(content: Any) -> str:
-    if isinstance(content, str):
-        return f"text:{content}"
-    value = content.get("value") if isinstance(content, dict) else None
-    if isinstance(value, str):
-        return f"text:{value}"
-    metadata = value.get("metadata") if isinstance(value, dict) else None
-    return f"file:{metadata['name']}" if isinstance(metadata, dict) and "name" in metadata else "other:"

@@ -319,7 +319,8 @@ class TurnTracker:
 
     def ends_turn(self, event: SessionEvent) -> bool:
         """Whether an event is the last of its turn, on this engine."""
-        return event.is_turn_end or (event.type is _COMPLETE and not self.has_statuses)
+        kind = event.type
+        return (kind is _STATUS and event.data.get("status") == _IDLE) or (kind is _COMPLETE and not self.has_statuses)
 
     def _follow_status(self, event: SessionEvent) -> tuple[Sequence[PendingPost], list[SessionEvent] | None]:
         status = event.data.get("status")
@@ -668,7 +669,7 @@ def is_final(message: dict[str, Any]) -> bool:
 
 
 def is_content(summary: str, message: SessionMessage) -> bool:
-    """Whether a message of a history is what a post is recognised by; see `recovery.summarise`."""
+    """Whether a message of a history is what a post is recognised by; see `frames.summarise`."""
     kind, _, details = summary.partition(":")
     if kind == "text":
         return message.text == details

@@ -55,12 +55,13 @@ class Backlog:
 
     Attributes:
         mailbox: What holds them.
+        shadow: What holds what came since the last post, while the open listeners may be left over from before it.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
         self.mailbox = Mailbox(size)
-        self._shadow: StaleListenerBuffer | None = None
+        self.shadow: StaleListenerBuffer | None = None
 
     def __len__(self) -> int:
         return len(self.mailbox)
@@ -74,10 +75,10 @@ class Backlog:
         """
         if not listeners:
             self.mailbox.put(_without_repeated_pongs(self.mailbox, events))
-        elif self._shadow is not None and self._shadow.is_needed:
-            self._shadow.put(events)
+        elif self.shadow is not None and self.shadow.is_needed:
+            self.shadow.put(events)
         else:
-            self._shadow = None
+            self.shadow = None
 
     def put(self, events: Sequence[SessionEvent]) -> None:
         """Has events wait in any case."""
@@ -99,9 +100,9 @@ class Backlog:
             ends_turn: Whether an event is the last of its turn.
         """
         self.mailbox.discard_through(ends_turn)
-        self._shadow = StaleListenerBuffer(listeners, self._size) if listeners else None
-        if self._shadow is not None and self._shadow.before:
-            self._shadow.before = _behind_last(ends_turn, self._shadow.before)
+        self.shadow = StaleListenerBuffer(listeners, self._size) if listeners else None
+        if self.shadow is not None and self.shadow.before:
+            self.shadow.before = _behind_last(ends_turn, self.shadow.before)
 
     def hand_over(self, mailbox: Mailbox) -> None:
         """Has a new listener begin with what waits for it."""
@@ -123,7 +124,7 @@ class Backlog:
         return shadow is not None
 
     def _end_shadow(self) -> StaleListenerBuffer | None:
-        shadow, self._shadow = self._shadow, None
+        shadow, self.shadow = self.shadow, None
         return shadow if shadow is not None and shadow.is_needed else None
 
 

@@ -105,7 +105,7 @@ class Hub:
             for listener in self._listeners:
                 listener.put(events if late is None or listener in receivers else _without(late, events))
             unattended = self._share(events, requests)
-            if keep:
+            if keep and (self._backlog.shadow is not None or not self._listeners):
                 self._backlog.keep(_without(late, unattended), self._listeners)
         if requests or self._counters.observed or self._dropped:
             self._after_delivery(requests)
@@ -134,7 +134,7 @@ class Hub:
     def _share(self, events: Sequence[SessionEvent], requests: list[Request]) -> Sequence[SessionEvent]:
         """Puts events into the mailboxes of their turns; returns those that no reader of a turn has got."""
         tracker, follow, note = self._tracker, self._tracker.follow, self._counters.note
-        is_watched = hooks.turn_observer() is not None
+        is_watched = hooks.turn_observer is not None
         readers = self._readers
         unattended: list[SessionEvent] = []
         taken: dict[PendingPost, list[SessionEvent]] = {}
@@ -196,7 +196,7 @@ class Hub:
 
     def _take_released(self, taken: dict[PendingPost, list[SessionEvent]]) -> None:
         """Takes the events that were held for posts until it was known that they are theirs."""
-        is_watched = hooks.turn_observer() is not None
+        is_watched = hooks.turn_observer is not None
         for post, events in self._tracker.take_released():
             for event in events:
                 self._counters.note(post, event, is_watched)
@@ -220,7 +220,7 @@ class Hub:
         return () if running is None else tuple(running.posts)  # it matters to the turn that waits for the answer
 
     def _after_delivery(self, requests: Iterable[Request]) -> None:
-        observer = hooks.turn_observer()
+        observer = hooks.turn_observer
         for post, event in self._counters.take_observed():
             if observer is not None:
                 observer.on_event(post, event)
@@ -400,7 +400,7 @@ class Hub:
 
 
 def _report_gone(posts: Sequence[PendingPost], why: str) -> None:
-    observer = hooks.turn_observer()
+    observer = hooks.turn_observer
     if observer is not None:
         for post in posts:
             observer.on_end(post, why)

@@ -17,7 +17,7 @@ from sessionlib._util.timing import Deadline, acquire
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
 from sessionlib.transport.stream import BufferedStream
 
-__all__ = ["FrameWriter", "encode_frame"]
+__all__ = ["FrameWriter", "busy", "encode_frame"]
 
 FINAL = 0x80
 MASKED = 0x80
@@ -115,13 +115,14 @@ class FrameWriter:
             SessionDisconnectedError: The connection has ended.
         """
         if not acquire(self._send_lock, deadline):
-            raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
+            raise busy(deadline)
         try:
             self._write(frame, deadline, is_last, message)
         finally:
             self._send_lock.release()
             # A refused or interrupted sender does it too: threads that queued a frame while it held the lock could not.
-            self.flush()
+            if self._unsent or self._controls or self._texts:
+                self.flush()
 
     def has_left(self, message: object) -> bool:
         """Whether a message has left, or has begun to and its rest will follow; asked by its only sender."""
@@ -207,10 +208,12 @@ class FrameWriter:
 
     def _write(self, frame: bytes, deadline: Deadline, is_last: bool, message: object) -> None:
         """Writes what waits and then a frame; the send lock is held."""
-        self._check_open()
+        if self._dead or self._close_sent:
+            raise _ended()
         if self._unsent or self._controls or self._texts:
             self._drain(deadline)
-            self._check_open()
+            if self._dead or self._close_sent:
+                raise _ended()
         was_in_message = self.in_message
         whole = memoryview(frame)
         try:
@@ -251,7 +254,7 @@ class FrameWriter:
                 f"the peer took in no more for {deadline.timeout} s; the connection is of no use any more"
             )
         if self._dead:
-            raise SessionDisconnectedError("the connection has ended")
+            raise _ended()
 
     def _advance(self) -> int:
         self._exact = False
@@ -261,6 +264,11 @@ class FrameWriter:
         self._exact = True
         return sent
 
-    def _check_open(self) -> None:
-        if self._dead or self._close_sent:
-            raise SessionDisconnectedError("the connection has ended")
+
+def busy(deadline: Deadline) -> SessionTimeoutError:
+    """Makes the error for a message that had to wait too long for others."""
+    return SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
+
+
+def _ended() -> SessionDisconnectedError:
+    return SessionDisconnectedError("the connection has ended")

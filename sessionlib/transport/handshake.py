@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import SplitResult
 
 from sessionlib._util.retry import parse_retry_after
@@ -81,7 +81,7 @@ def _request(url: SplitResult, key: str, nonce: bytes, headers: Mapping[str, str
         **headers,
     }
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+    lines = [f"GET {target} HTTP/1.1", *map("{}: {}".format, fields, fields.values()), "", ""]
     return "\r\n".join(lines).encode("ascii")
 
 
@@ -126,5 +126,5 @@ def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
     return int(rest[:3]), fields
 
 
-def _tokens(value: str) -> set[str]:
-    return {token.strip().lower() for token in value.split(",")}
+def _tokens(value: str) -> Iterable[str]:
+    return map(str.strip, value.lower().split(","))

@@ -10,13 +10,12 @@ from urllib.parse import urlsplit
 from websocket import ABNF
 
 from sessionlib._util.timing import Deadline, acquire
-from sessionlib.errors import SessionTimeoutError
 from sessionlib.net.connect import CancelToken
 from sessionlib.protocol.codec import Payload
 from sessionlib.transport.base import Traffic
 from sessionlib.transport.dial import dial
 from sessionlib.transport.frame_reader import FrameReader
-from sessionlib.transport.frame_writer import FrameWriter, encode_frame
+from sessionlib.transport.frame_writer import FrameWriter, busy, encode_frame
 from sessionlib.transport.handshake import shake_hands
 from sessionlib.transport.proxy import choose_proxy, parse_proxy
 from sessionlib.transport.stream import BufferedStream, wrap
@@ -91,7 +90,8 @@ class WebSocketTransport:
     def send(self, payload: bytes, deadline: Deadline) -> None:
         """Sends one text message, whole; see `Transport.send`."""
         frame = encode_frame(ABNF.OPCODE_TEXT, payload)
-        self._begin_message(deadline)
+        if not acquire(self._message_lock, deadline):
+            raise busy(deadline)
         try:
             self._writer.send(frame, deadline, message=payload)
         finally:
@@ -100,7 +100,8 @@ class WebSocketTransport:
 
     def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
         """Sends one text message in fragments; see `Transport.send_pieces`."""
-        self._begin_message(deadline)
+        if not acquire(self._message_lock, deadline):
+            raise busy(deadline)
         try:
             opcode, size = ABNF.OPCODE_TEXT, 0
             for piece, is_last in pieces:
@@ -158,7 +159,3 @@ class WebSocketTransport:
     def release(self) -> None:
         """Closes the socket."""
         self._writer.release()
-
-    def _begin_message(self, deadline: Deadline) -> None:
-        if not acquire(self._message_lock, deadline):
-            raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sessionlib.connection.state import ConnectionState, StateObservers
-from sessionlib.protocol.client import SessionState
+from sessionlib.protocol.client import ClientProtocol, SessionState
 from tests.support.script_engine import ScriptEngine
 from tests.support.sessions import resumed_session
 from tests.support.waiting import eventually
@@ -26,7 +26,7 @@ def test_changes_that_threads_make_are_told_in_their_order() -> None:
             assert go_on.wait(30)
         told.append(state)
 
-    link = ConnectionState(lambda: "s1", "127.0.0.1", tell)
+    link = ConnectionState(ClientProtocol("s1"), "127.0.0.1", tell)
     first = threading.Thread(target=link.change, args=(SessionState.CONNECTED,))
     second = threading.Thread(target=link.change, args=(SessionState.DISCONNECTED,))
     first.start()

@@ -35,4 +35,4 @@ def await_log(log_watch: LogWatch, text: str) -> None:
 
 def await_failure(session: Session) -> None:
     """Waits until the error of a handler on the dispatcher is kept for the next call; that follows its log line."""
-    assert eventually(lambda: session._approvals._kept)
+    assert eventually(lambda: session._approvals.kept)
