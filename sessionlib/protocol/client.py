@@ -277,12 +277,11 @@ class ClientProtocol:
         runs: list[Run] = []
         received.append(Received(events, runs))
         loads, session_id = codec.bare_loads, self.session_id
-        assert session_id is not None
         is_burst = codec.fast_path and len(messages) >= MANY and not self._halves
         left = iter(messages)
         for message in left:
             # Only a guess: whatever is wrong for a run is left to the plain path by it, and the other way round.
-            if is_burst and DELTA_MARK in bytes(message[:GUESSED]) and not self._halves:
+            if is_burst and session_id is not None and DELTA_MARK in bytes(message[:GUESSED]) and not self._halves:
                 run, behind = parse_run(itertools.chain((message,), left), session_id, events)
                 if run is not None:
                     runs.append(run)
@@ -301,7 +300,7 @@ class ClientProtocol:
                     make = EVENT_FRAMES.get(frame["type"]) if frame["session_id"] == session_id else None
                 except (ValueError, RecursionError, LookupError, TypeError):
                     make = None  # the plain path reports what is wrong, if anything is
-                if make is not None and not self._halves:
+                if make is not None and session_id is not None and not self._halves:
                     events.append(make(frame, session_id))
                     continue
                 frame = self.frame_of(message)
