@@ -15,6 +15,7 @@ from sessionlib._version import __version__
 from sessionlib.approvals import ApprovalRecord, ApprovalRequest
 from sessionlib.content import ApprovalResponse, UserSessionMessage
 from sessionlib.errors import (
+    AnswerFormatError,
     APIConnectionError,
     ApiConnectionError,
     ApiError,
@@ -111,6 +112,7 @@ __all__ = [
     "AgentRunResult",
     "AgentTools",
     "AgentType",
+    "AnswerFormatError",
     "ApiConnectionError",
     "ApiError",
     "ApiStatusError",

@@ -30,6 +30,7 @@
         │   └── MessageTooLargeError
         ├── DeliveryUnknownError
         ├── UnansweredError
+        ├── AnswerFormatError
         ├── ApprovalRequiredError
         ├── ReauthRequiredError
         ├── ApprovalAlreadyAnsweredError
@@ -58,6 +59,7 @@ __all__ = [
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
+    "AnswerFormatError",
     "ApiConnectionError",
     "ApiError",
     "ApiStatusError",
@@ -415,6 +417,30 @@ class DeliveryUnknownError(SessionError):
 
 class UnansweredError(SessionError):
     """The engine has a message, reports that it is idle, and its history holds no answer to it."""
+
+
+class AnswerFormatError(SessionError):
+    """An answer, and the one after it, hold no value of the type that was asked for with ``into``.
+
+    Attributes:
+        texts: The answers, as they came.
+        reason: What is wrong with the last one.
+        turn_error: The error that its turn ended with, or None; the question is not asked again then.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        session_id: str | None = None,
+        texts: tuple[str, ...] = (),
+        reason: str = "",
+        turn_error: str | None = None,
+    ) -> None:
+        super().__init__(message, session_id=session_id)
+        self.texts = texts
+        self.reason = reason
+        self.turn_error = turn_error
 
 
 class ApprovalRequiredError(SessionError):

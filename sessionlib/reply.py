@@ -5,17 +5,19 @@ from __future__ import annotations
 import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Optional, cast
 
 from sessionlib._util.ipython import this_cell
 from sessionlib._util.models import JsonModel
+from sessionlib._util.typed import AnswerFormat, T
 from sessionlib.display.text import count_of
+from sessionlib.errors import AnswerFormatError
 from sessionlib.events import SessionEvent, SessionEventType, SessionMessageStatus
 
 if TYPE_CHECKING:
     from sessionlib.display.timeline import Axes
 
-__all__ = ["Batch", "EventTimes", "Reply", "ToolCall", "last_text", "reply_of"]
+__all__ = ["Batch", "EventTimes", "Reply", "ToolCall", "last_text", "reply_of", "value_of"]
 
 Batch = tuple[float, int]
 
@@ -81,7 +83,7 @@ class ToolCall(JsonModel):
 
 
 @dataclass
-class Reply(JsonModel):
+class Reply(JsonModel, Generic[T]):
     """The whole answer of a turn.
 
     Attributes:
@@ -106,6 +108,8 @@ class Reply(JsonModel):
     shared_with: int = 0
     # Not a field: times of this process's clock have no place in what is compared, or sent elsewhere.
     _arrivals = EventTimes(0.0)
+    # Not a field either: it is what the text says, and not every type has a JSON form.
+    _value = None
 
     # The cell in which it has been shown; there, it is not shown again.
     _shown_in = _NOWHERE
@@ -124,6 +128,11 @@ class Reply(JsonModel):
         tools = f" · {count_of(len(self.tool_calls), 'tool call')}" if self.tool_calls else ""
         status = fold(safe_html(f"{self.status}{tools} · {self.duration:.1f} s"))
         return "".join([*(parts if self.error is not None else parts[:1]), status])
+
+    @property
+    def value(self) -> T:
+        """The answer as the type that was asked for with ``into``; None when there was none."""
+        return cast("T", self._value)
 
     def mark_shown(self) -> None:
         """Notes that its text stands in this cell already, so that its repr leaves it out there."""
@@ -167,7 +176,33 @@ class Reply(JsonModel):
         return plot_timeline(timeline_of(self.events, times, self.duration), ax)
 
 
-def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes, shared_with: int = 0) -> Reply:
+def value_of(form: AnswerFormat[T], text: str, session_id: str | None, turn_error: str | None = None) -> T:
+    """Returns the value in an answer.
+
+    Args:
+        form: The format that was asked for.
+        text: The answer.
+        session_id: The session.
+        turn_error: The error that the turn ended with, or None.
+
+    Raises:
+        AnswerFormatError: There is none.
+    """
+    try:
+        return form.read(text)
+    except ValueError as error:
+        reason = str(error)
+        why = reason if turn_error is None else f"the turn ended with an error: {turn_error}"
+        raise AnswerFormatError(
+            f"the answer is no {form.name}: {why}; the error's texts hold what was answered",
+            session_id=session_id,
+            texts=(text,),
+            reason=reason,
+            turn_error=turn_error,
+        ) from None
+
+
+def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes, shared_with: int = 0) -> Reply[Any]:
     """Makes the answer of a turn.
 
     Args:
@@ -178,7 +213,7 @@ def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes, 
     """
     error = next((event.error for event in reversed(events) if event.error is not None), None)
     message_id, text = last_text(events)
-    reply = Reply(
+    reply: Reply[Any] = Reply(
         text=text,
         message_id=message_id,
         events=list(events),

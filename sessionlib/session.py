@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from sessionlib._util.executor import SerialExecutor
 from sessionlib._util.timing import Deadline
+from sessionlib._util.typed import AnswerFormat, T, answer_format
 from sessionlib.approvals import (
     ApprovalHandler,
     ApprovalManager,
@@ -37,7 +38,13 @@ from sessionlib.content import (
     encode_message,
 )
 from sessionlib.display.text import count_of
-from sessionlib.errors import SessionDisconnectedError, SessionError, SessionProtocolError, SessionTerminatedError
+from sessionlib.errors import (
+    AnswerFormatError,
+    SessionDisconnectedError,
+    SessionError,
+    SessionProtocolError,
+    SessionTerminatedError,
+)
 from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
 from sessionlib.net.proxies import Certificates, trusting
 from sessionlib.protocol import frames
@@ -354,10 +361,43 @@ class Session:
 
     # ---- turns ---------------------------------------------------------------------------------
 
+    @overload
     def ask(
         self,
         content: Content,
         *,
+        into: None = None,
+        timeout: float | None = ...,
+        idle_timeout: float | None = ...,
+        on_approval: ApprovalHandler | None = ...,
+        files: Sequence[FileContent] | None = ...,
+        mime_type: str | None = ...,
+        filename: str | None = ...,
+        progress: Progress | None = ...,
+        show: bool = ...,
+    ) -> Reply[None]: ...
+
+    @overload
+    def ask(
+        self,
+        content: Content,
+        *,
+        into: type[T],
+        timeout: float | None = ...,
+        idle_timeout: float | None = ...,
+        on_approval: ApprovalHandler | None = ...,
+        files: Sequence[FileContent] | None = ...,
+        mime_type: str | None = ...,
+        filename: str | None = ...,
+        progress: Progress | None = ...,
+        show: bool = ...,
+    ) -> Reply[T]: ...
+
+    def ask(
+        self,
+        content: Content,
+        *,
+        into: type[Any] | None = None,
         timeout: float | None = None,
         idle_timeout: float | None = None,
         on_approval: ApprovalHandler | None = None,
@@ -366,11 +406,13 @@ class Session:
         filename: str | None = None,
         progress: Progress | None = None,
         show: bool = False,
-    ) -> Reply:
+    ) -> Reply[Any]:
         """Sends one user message, waits until the turn ends, and returns the whole answer.
 
         Args:
             content: As for `send`.
+            into: The type of the answer: a dataclass, TypedDict or pydantic model. The agent is asked for JSON that
+                fits its schema, and once again, with what is wrong, when the answer does not fit. Needs pydantic.
             timeout: Seconds that the whole call may take; None for as long as it takes.
             idle_timeout: Seconds that may pass between two events.
             on_approval: Decides about approval requests of this turn, before the registered handlers.
@@ -381,7 +423,12 @@ class Session:
             show: Whether the answer is shown as it comes: in a notebook as Markdown below the cell, with a quiet
                 line for each tool, thought and approval; elsewhere as text on standard output.
 
+        Returns:
+            The answer; with ``into``, its ``value`` is of that type.
+
         Raises:
+            AnswerFormatError: Neither answer holds a value of the type; the error has both.
+            TypeError: ``into`` is no type with a JSON schema.
             SessionTimeoutError: The turn did not end in time; see `Turn.result`.
             ApprovalRequiredError: It waits for an approval that no handler gives; answer the error's
                 ``request`` and go on with its ``turn``.
@@ -389,27 +436,23 @@ class Session:
             SessionError: As for `send`; or the engine refused the message.
             Exception: What an approval handler raised; the request was denied.
         """
-        start = functools.partial(
-            self.stream,
-            content,
-            timeout=timeout,
-            idle_timeout=idle_timeout,
-            files=files,
-            mime_type=mime_type,
-            filename=filename,
-            progress=progress,
+        deadline = Deadline(timeout)
+        start = functools.partial(self.stream, into=into, idle_timeout=idle_timeout)
+        message = functools.partial(
+            start, content, timeout=timeout, files=files, mime_type=mime_type, filename=filename, progress=progress
         )
-        if show:
-            from sessionlib.notebook import show_turn
-
-            return show_turn(start, on_approval)
-        turn = start(on_approval=on_approval)
         try:
-            return turn.result()
-        except BaseException as error:
-            if getattr(error, "turn", None) is not turn:
-                turn.close()  # no caller can go on with it, though the error's traceback would keep it
-            raise
+            return _await_reply(message, on_approval, show)
+        except AnswerFormatError as first:
+            if into is None or first.turn_error is not None:
+                raise
+            correction = answer_format(into).correction(first.reason)
+            try:
+                again = functools.partial(start, correction, timeout=deadline.remaining())
+                return _await_reply(again, on_approval, show)
+            except AnswerFormatError as second:
+                second.texts = first.texts + second.texts
+                raise
 
     @overload
     def chat(self, content: Content, *, wait: Literal[True] = True, **options: Any) -> Reply: ...
@@ -455,6 +498,7 @@ class Session:
         self,
         content: Content,
         *,
+        into: type[Any] | None = None,
         timeout: float | None = None,
         idle_timeout: float | None = None,
         on_approval: ApprovalHandler | None = None,
@@ -463,12 +507,18 @@ class Session:
         filename: str | None = None,
         progress: Progress | None = None,
     ) -> Turn:
-        """Sends one user message and returns its turn, to iterate over; arguments and errors as for `ask`."""
+        """Sends one user message and returns its turn, to iterate over; arguments and errors as for `ask`.
+
+        With ``into``, the turn's ``result`` has the value, or raises; nothing is asked again.
+        """
+        form = None if into is None else answer_format(into)
         connection, session_id = self._connected()
         if on_approval is not None:
             check_handler(on_approval)
         deadline = Deadline(timeout)
-        message = _message(session_id, content, files, mime_type, filename)
+        message = _message(session_id, content, files, mime_type, filename, form)
+        if form is not None and "response_format" in connection.protocol.features:
+            message = frames.with_response_format(message, form.name, form.schema)
         post, mailbox = connection.sender.post(message, attend=True, within=deadline, progress=progress)
         assert mailbox is not None
         return Turn(
@@ -480,6 +530,7 @@ class Session:
             deadline=deadline,
             idle_timeout=idle_timeout,
             on_approval=on_approval,
+            form=form,
         )
 
     # ---- listening -----------------------------------------------------------------------------
@@ -740,6 +791,20 @@ def _history(connection: Connection, session_id: str, deadline: Deadline) -> lis
     return messages
 
 
+def _await_reply(start: Callable[..., Turn], on_approval: ApprovalHandler | None, show: bool) -> Reply[Any]:
+    if show:
+        from sessionlib.notebook import show_turn
+
+        return show_turn(start, on_approval)
+    turn = start(on_approval=on_approval)
+    try:
+        return turn.result()
+    except BaseException as error:
+        if getattr(error, "turn", None) is not turn:
+            turn.close()  # no caller can go on with it, though the error's traceback would keep it
+        raise
+
+
 def _farewell(connection: Connection, farewell: _Farewell) -> frames.Frame | None:
     session_id = connection.session_id
     return farewell(session_id) if connection.link.is_open and session_id else None
@@ -757,10 +822,13 @@ def _message(
     files: Sequence[FileContent] | None,
     mime_type: str | None,
     filename: str | None,
+    form: AnswerFormat[Any] | None = None,
 ) -> frames.Frame:
     if content.__class__ is str and content and not files and mime_type is None:  # as nearly always
-        return frames.post_message(session_id, content)
+        return frames.post_message(session_id, content if form is None else f"{content}\n\n{form.request}")
     encoded = encode_message(content, files=files or (), mime_type=mime_type, filename=filename)
+    if form is not None:
+        return frames.post_messages(session_id, [*encoded, form.request])
     return frames.post_messages(session_id, encoded) if files else frames.post_message(session_id, encoded[0])
 
 

@@ -6,9 +6,10 @@ import contextlib
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sessionlib._util.timing import Deadline
+from sessionlib._util.typed import AnswerFormat
 from sessionlib.approvals.manager import ApprovalManager
 from sessionlib.approvals.models import ApprovalHandler, ApprovalRequest, Registration
 from sessionlib.errors import (
@@ -20,7 +21,7 @@ from sessionlib.errors import (
 )
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.protocol.turns import PendingPost
-from sessionlib.reply import EventTimes, Reply, reply_of
+from sessionlib.reply import EventTimes, Reply, reply_of, value_of
 from sessionlib.streams.hub import Hub
 from sessionlib.streams.mailbox import Closed, TimedMailbox
 
@@ -171,6 +172,7 @@ class Turn:
         deadline: Deadline,
         idle_timeout: float | None = None,
         on_approval: ApprovalHandler | None = None,
+        form: AnswerFormat[Any] | None = None,
     ) -> None:
         self.session_id = session_id
         self.is_over = False
@@ -184,6 +186,7 @@ class Turn:
         # Those that have been read, and how many had been before each ack.
         self._events: list[SessionEvent] = []
         self._acks: list[int] = []
+        self._form = form
         self._paused = False
         self._closed = False
         self._began = time.monotonic()
@@ -281,7 +284,7 @@ class Turn:
                 return
             yield event
 
-    def result(self, timeout: float | None = None) -> Reply:
+    def result(self, timeout: float | None = None) -> Reply[Any]:
         """Waits for the end of the turn and returns the whole answer.
 
         After an error that holds the turn it can be called again. What was received until then is
@@ -298,6 +301,7 @@ class Turn:
             SessionDisconnectedError: The connection was lost for good, or the session disconnected here.
             DeliveryUnknownError: The connection broke around the message; see there.
             UnansweredError: The engine is idle and has not answered the message.
+            AnswerFormatError: The answer holds no value of the type given as ``into``.
             SessionError: The engine refused the message.
             Exception: What an approval handler raised; the request was denied.
         """
@@ -311,7 +315,10 @@ class Turn:
             raise SessionDisconnectedError(
                 f"session {self.session_id}: the turn {what}", session_id=self.session_id
             ) from None
-        return reply_of(self._events, self.duration, self.arrivals, self._shared_with())
+        reply = reply_of(self._events, self.duration, self.arrivals, self._shared_with())
+        if self._form is not None:
+            reply._value = value_of(self._form, reply.text, self.session_id, reply.error)
+        return reply
 
     def wait(self, timeout: float) -> bool:
         """Waits until reading on does not block: there is an event, or the turn is over or out of time.

@@ -73,6 +73,7 @@ EXAMPLES: list[SessionlibError] = [
     SessionProtocolError("x", session_id="s1", close_code=1007),
     MessageTooLargeError("x", session_id="s1", size=9, limit=8),
     UnansweredError("no answer to it"),
+    errors.AnswerFormatError("no Line", session_id="s1", texts=("a", "b"), reason="none in it", turn_error="why"),
     DeliveryUnknownError("x", session_id="s1"),
     ApprovalRequiredError("x", session_id="s1"),
     errors.ReauthRequiredError("x", session_id="s1", event=SessionEvent(SessionEventType.REAUTH_REQUEST, "s1")),

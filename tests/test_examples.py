@@ -52,6 +52,49 @@ def test_what_is_shown_passes_the_strict_type_checker(tmp_path: Path) -> None:
     assert "Found 1 error in 1 file" in said, said
 
 
+TYPES = """
+from dataclasses import dataclass
+from typing import TypedDict
+from pydantic import BaseModel
+from sessionlib import Agent, ConversationalAgentRunResult, Reply, Session
+from typing_extensions import assert_type
+
+class A(TypedDict):
+    a: int
+
+@dataclass
+class B:
+    b: int
+
+class C(BaseModel):
+    c: int
+
+def plain(reply: Reply, result: ConversationalAgentRunResult) -> None: ...
+
+def typed(session: Session, agent: Agent) -> None:
+    plain(session.ask(""), agent.run(""))
+    plain(session.ask("", into=A), agent.run("", into=A))
+    assert_type(session.ask("").value, None)
+    assert_type(session.ask("", into=A, timeout=5).value, A)
+    assert_type(session.ask("", into=B).value, B)
+    assert_type(session.ask("", into=C).value, C)
+    assert_type(session.ask("", into=list[B]).value, list[B])
+    assert_type(agent.run("", into=B).value, B)
+    for result in agent.map([""], into=C):
+        assert_type(result.value, C)
+    for outcome in agent.map([""], into=C, on_error="return"):
+        assert_type(outcome, ConversationalAgentRunResult[C] | BaseException)
+    session.ask("", into=B).value.missing
+"""
+
+
+@pytest.mark.slow
+def test_the_type_checker_knows_the_type_of_an_answer(tmp_path: Path) -> None:
+    said = check_types({"types": TYPES}, tmp_path)
+    assert re.match(r'\S*: error: "B" has no attribute "missing"', said), said
+    assert "Found 1 error" in said, said
+
+
 @pytest.mark.parametrize("number", range(len(blocks(TESTING, "text"))))
 def test_a_script_of_the_page_on_testing_prints_what_it_shows(number: int) -> None:
     result = run_script(blocks(TESTING, "python")[number]).check()

@@ -9,7 +9,10 @@ from pathlib import Path
 from tests.support.processes import ROOT, run_script
 from tests.support.script_engine import ScriptEngine, agent_message, text_content, turn, user_message
 
-EXTRAS = {"engine", "otel", "openai", "local", "cli", "port", "progress", "pandas", "plot", "dask", "ray", "notebook"}
+EXTRAS = {
+    *("engine", "typed", "otel", "openai", "local", "cli", "port", "progress", "pandas", "plot", "dask", "ray"),
+    "notebook",
+}
 # What some of their libraries are imported as.
 IMPORTED = {"ipython": "IPython", "distributed": "dask", "opentelemetry-api": "opentelemetry"}
 
@@ -88,6 +91,7 @@ with Session(session_id="s1", client=client) as session:
     needs(latencies([reply]).to_dataframe)
     needs(lambda: session.send(b"abc", progress=True))
     needs(lambda: agent.map(["one"], progress=True))
+    needs(lambda: session.ask("Hi", into=int))
 needs(engine)
 needs(telemetry)
 """
@@ -151,7 +155,7 @@ def test_the_base_install_talks_listens_and_keeps_what_was_said(engine: ScriptEn
 def test_what_needs_an_extra_says_which(engine: ScriptEngine) -> None:
     told = run_script(base_only() + TELLS, serve(engine)).check().stdout.splitlines()
     assert [line.partition(" | ")[0] for line in told] == [
-        *("pandas", "plot", "plot", "pandas", "progress", "progress", "engine", "otel")
+        *("pandas", "plot", "plot", "pandas", "progress", "progress", "typed", "engine", "otel")
     ]
     for line in told:
         extra, _, text = line.partition(" | ")

@@ -23,16 +23,16 @@ from concurrent.futures import (
 )
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
 from sessionlib._util.optional import item_bar
 from sessionlib._util.timing import Deadline
 from sessionlib.agent.checkpoint import Checkpoint, LedgerEntry, MemoryLedger, PromptLedger, new_ledger, prompt_key
 from sessionlib.agent.models import ConversationalAgentRunResult
-from sessionlib.agent.oneshot import OneShot, RunStoppedError, Stopper, collect, run_prompt
+from sessionlib.agent.oneshot import OneShot, RunStoppedError, Stopper, collect, run_prompt, typed_result
 from sessionlib.approvals import ApprovalHandler
 from sessionlib.content import Content
-from sessionlib.errors import SessionlibError, SessionTimeoutError
+from sessionlib.errors import AnswerFormatError, SessionlibError, SessionTimeoutError
 
 if TYPE_CHECKING:
     from sessionlib.agent.run import Runnable
@@ -327,7 +327,7 @@ class AgentRuns(Iterator[Given]):
             return
         entry = self._ledger.entry(place.index) if self._may_lose and not place.is_lost else LedgerEntry()
         if entry.result is not None:
-            place.outcome = entry.result
+            place.outcome = self._typed(entry.result)
         elif entry.is_running:
             # The run did not come back by itself, so its worker was lost; its session need not be.
             self._collect(place, entry, error, self._time_left(entry))
@@ -382,7 +382,7 @@ class AgentRuns(Iterator[Given]):
         place.future.cancel()
         entry = self._ledger.withdraw(place.index)
         if entry.result is not None:
-            place.outcome = entry.result
+            place.outcome = self._typed(entry.result)
         elif entry.session_id is None:
             place.outcome = SessionTimeoutError(
                 f"no worker began prompt {place.index} within {self._how.timeout} s; it was not sent, and will not be. "
@@ -422,7 +422,13 @@ class AgentRuns(Iterator[Given]):
             self._ledger.fail(index, unknown)
             raise unknown from error
         self._ledger.finish(index, result)
-        return result
+        return typed_result(result, self._how)
+
+    def _typed(self, result: ConversationalAgentRunResult) -> Outcome:
+        try:
+            return typed_result(result, self._how)
+        except AnswerFormatError as error:
+            return error
 
     def _count(self) -> None:
         """Reports what is done to the bar, whether its place has come or not."""
@@ -471,7 +477,7 @@ class _OwnBar:
 
 
 def check_pickling(
-    agent: Runnable, prompts: Iterable[Content], on_approval: ApprovalHandler | None
+    agent: Runnable, prompts: Iterable[Content], on_approval: ApprovalHandler | None, into: type[Any] | None = None
 ) -> Iterable[Content]:
     """Returns the prompts, once those that are at hand can be sent to another process, with what goes along.
 
@@ -480,7 +486,7 @@ def check_pickling(
     """
     known = list(prompts) if isinstance(prompts, Sequence) else []
     others = [(f"prompt {number}", one) for number, one in enumerate(known) if not isinstance(one, (str, bytes))]
-    for name, value in [("the agent", agent), ("on_approval", on_approval), *others]:
+    for name, value in [("the agent", agent), ("on_approval", on_approval), ("into", into), *others]:
         try:
             pickle.dumps(value)
         except Exception as error:

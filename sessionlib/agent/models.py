@@ -7,9 +7,10 @@ Names, order and defaults of the fields are those of the official SDK (``vectors
 
 import copy
 from dataclasses import dataclass, field, replace
-from typing import Any, Optional
+from typing import Any, Generic, Optional, cast
 
 from sessionlib._util.models import NOT_ON_THE_WIRE, JsonModel, OpenModel, StrEnum, accept_unknown
+from sessionlib._util.typed import T
 from sessionlib.events import SessionEvent
 
 __all__ = [
@@ -132,6 +133,8 @@ IOConfig = IoConfig
 # What dataclasses-json's `config(exclude=...)` returns; calling it would load that library with the package.
 _NOT_IN_JSON = {"dataclasses_json": {"exclude": lambda value: True}}
 
+_NO_TEXTS: tuple[str, ...] = ()
+
 
 @dataclass
 class AgentRunResult(JsonModel):
@@ -151,7 +154,7 @@ class AgentRunResult(JsonModel):
 
 
 @dataclass
-class ConversationalAgentRunResult(JsonModel):
+class ConversationalAgentRunResult(JsonModel, Generic[T]):
     """What a one-shot run of a conversational agent gave.
 
     Attributes:
@@ -177,6 +180,15 @@ class ConversationalAgentRunResult(JsonModel):
     # A prompt may be bytes or a path, which JSON does not have.
     index: Optional[int] = field(default=None, init=False, compare=False, repr=False, metadata=_NOT_IN_JSON)
     prompt: Optional[Any] = field(default=None, init=False, compare=False, repr=False, metadata=_NOT_IN_JSON)
+    # Not a field: it is what the message says, and not every type has a JSON form.
+    _value = None
+    # The answer before, when it did not fit the type.
+    _earlier = _NO_TEXTS
+
+    @property
+    def value(self) -> T:
+        """The answer as the type that was asked for with ``into``; None when there was none."""
+        return cast("T", self._value)
 
 
 @dataclass

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from sessionlib._util.retry import Backoff, is_transient, wait_at_least
 from sessionlib._util.timing import Deadline
+from sessionlib._util.typed import answer_format
 from sessionlib.agent.checkpoint import PromptLedger, RunStoppedError
 from sessionlib.agent.models import ConversationalAgentRunResult
 from sessionlib.approvals import ApprovalHandler
 from sessionlib.content import Content, FileContent
 from sessionlib.errors import (
+    AnswerFormatError,
     ApprovalRequiredError,
     ConversationalRunActionRequiredError,
     DeliveryUnknownError,
@@ -33,13 +35,14 @@ from sessionlib.errors import (
 )
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.protocol.recovery import GAP
+from sessionlib.reply import last_text, value_of
 
 if TYPE_CHECKING:
     from sessionlib.agent.run import Runnable
     from sessionlib.session import Session
     from sessionlib.turn import Turn
 
-__all__ = ["OneShot", "RunStoppedError", "Stopper", "collect", "run_conversational", "run_prompt"]
+__all__ = ["OneShot", "RunStoppedError", "Stopper", "collect", "run_conversational", "run_prompt", "typed_result"]
 
 
 class Stopper:
@@ -119,6 +122,7 @@ class OneShot:
     timeout: float | None = 300.0
     on_approval: ApprovalHandler | None = None
     retries: int = 0
+    into: type[Any] | None = None
 
 
 def run_conversational(
@@ -130,12 +134,14 @@ def run_conversational(
         try:
             session = _open(agent, how.session_id, deadline, stopper)
         except SessionlibError as error:
+            if how.into is not None:
+                raise
             return ConversationalAgentRunResult("", how.session_id or "", "error", str(error))
         try:
-            return _talk(session, content, files, how, deadline, stopper)
+            return typed_result(_talk(session, content, files, how, deadline, stopper), how)
         except SessionError as error:
             # A refused message is a plain SessionError; the official SDK puts it into the result.
-            if type(error) is not SessionError:
+            if type(error) is not SessionError or how.into is not None:
                 raise
             reason = str(error).split("refused the message: ", 1)[-1]
             data = {"error": reason, "request_type": "post_messages" if files else "post_message"}
@@ -157,7 +163,7 @@ def run_prompt(
     while True:
         entry = ledger.entry(number)
         if entry.result is not None:
-            return entry.result
+            return typed_result(entry.result, how)
         if entry.failure is not None:
             raise entry.failure
         try:
@@ -169,14 +175,14 @@ def run_prompt(
                         ledger.fail(number, error)
                         raise
                     ledger.finish(number, result)
-                    return result
+                    return typed_result(result, how)
                 session = _open(agent, None, deadline, stopper)
                 # The claim stands before the post: from here on, no other attempt posts this prompt.
                 if not ledger.claim(number, key, session.session_id or "", abandoned):
                     _leave(session, stays=False)
                     continue
                 try:
-                    return _talk(session, content, None, how, deadline, stopper, (ledger, number))
+                    return typed_result(_talk(session, content, None, how, deadline, stopper, (ledger, number)), how)
                 except BaseException as error:
                     ledger.fail(number, error)
                     raise
@@ -314,13 +320,25 @@ def _talk(
     stays = how.session_id is not None or how.keep_alive
     try:
         try:
-            turn = session.stream(content, files=files, timeout=deadline.remaining(), on_approval=how.on_approval)
+            turn = _begin(session, content, files, how, deadline)
         except (TypeError, ValueError, OSError) as error:
             if record is not None and not isinstance(error, SessionlibError):
                 record[0].release(record[1])  # it could not be encoded, so nothing left
             raise
         with stopper.able_to(turn.close):
             result = _result(turn, list(_read(turn, how)), how)
+        if how.into is not None and result.error is None:
+            try:
+                value_of(answer_format(how.into), result.final_message, result.session_id)
+            except AnswerFormatError as error:
+                again = _begin(session, answer_format(how.into).correction(error.reason), None, how, deadline)
+                with stopper.able_to(again.close):
+                    second = _result(again, list(_read(again, how)), how)
+                second.events[:0] = result.events
+                second.duration = (result.duration or 0.0) + (second.duration or 0.0)
+                second.first_delta = result.first_delta
+                second._earlier = error.texts
+                result = second
         if record is not None:
             # Before the session ends: with it goes the only other copy of the answer.
             record[0].finish(record[1], result)
@@ -336,6 +354,28 @@ def _talk(
         raise ConversationalRunActionRequiredError(action.event, session.session_id or "") from None
     finally:
         _leave(session, stays)
+
+
+def _begin(
+    session: Session, content: Content, files: Sequence[FileContent] | None, how: OneShot, deadline: Deadline
+) -> Turn:
+    timeout = deadline.remaining()
+    return session.stream(content, files=files, timeout=timeout, on_approval=how.on_approval, into=how.into)
+
+
+def typed_result(result: ConversationalAgentRunResult, how: OneShot) -> ConversationalAgentRunResult:
+    """Returns a result with the value in its message, where one was asked for.
+
+    Raises:
+        AnswerFormatError: It holds none.
+    """
+    if how.into is not None:
+        try:
+            result._value = value_of(answer_format(how.into), result.final_message, result.session_id, result.error)
+        except AnswerFormatError as error:
+            error.texts = result._earlier + error.texts
+            raise
+    return result
 
 
 def _goes_on(record: tuple[PromptLedger, int] | None) -> bool:
@@ -368,8 +408,6 @@ def _read(turn: Turn, how: OneShot) -> Iterator[SessionEvent]:
 
 
 def _result(turn: Turn, events: list[SessionEvent], how: OneShot) -> ConversationalAgentRunResult:
-    from sessionlib.reply import last_text
-
     error = next((event.error for event in events if _is_error(event)), None)
     if error is None and not turn.is_over:
         raise SessionDisconnectedError(

@@ -9,6 +9,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, overload
 
+from sessionlib._util.typed import T, answer_format
 from sessionlib.agent.map import AgentRuns, OnError, ProgressBar, check_pickling, make_bar
 from sessionlib.agent.models import AgentRunResult, AgentType, ConversationalAgentRunResult, IoConfig
 from sessionlib.agent.oneshot import OneShot, run_conversational
@@ -117,7 +118,22 @@ class Runnable(Resource):
         include_deltas: bool = ...,
         timeout: float | None = ...,
         on_approval: ApprovalHandler | None = ...,
-    ) -> ConversationalAgentRunResult: ...
+        into: None = None,
+    ) -> ConversationalAgentRunResult[None]: ...
+
+    @overload
+    def run(
+        self,
+        inputs: Content,
+        *,
+        into: type[T],
+        files: Sequence[FileContent] | None = ...,
+        session_id: str | None = ...,
+        keep_alive: bool = ...,
+        include_deltas: bool = ...,
+        timeout: float | None = ...,
+        on_approval: ApprovalHandler | None = ...,
+    ) -> ConversationalAgentRunResult[T]: ...
 
     def run(
         self,
@@ -131,7 +147,8 @@ class Runnable(Resource):
         include_deltas: bool = False,
         timeout: float | None = 300.0,
         on_approval: ApprovalHandler | None = None,
-    ) -> AgentRunResult | ConversationalAgentRunResult:
+        into: type[Any] | None = None,
+    ) -> AgentRunResult | ConversationalAgentRunResult[Any]:
         """Runs the agent once and waits for its result.
 
         A functional agent takes inputs and gives outputs. A conversational one takes a message, as
@@ -149,10 +166,11 @@ class Runnable(Resource):
             include_deltas: Whether the result's events hold the deltas too.
             timeout: Seconds for the whole run.
             on_approval: Decides about approval requests.
+            into: The type of the answer, as for `Session.ask`; for conversational agents.
 
         Returns:
             The outputs by name, or the answer, and how it went. A session that cannot be had and an error
-            in the turn are reported in the result's ``status`` and ``error``.
+            in the turn are reported in the result's ``status`` and ``error``; with ``into``, they are raised.
 
         Raises:
             ApiError: The server refused to run the functional agent.
@@ -162,16 +180,17 @@ class Runnable(Resource):
                 authorised again. The session stays alive, to be resumed.
             SessionTimeoutError: The conversational run was not over in time.
             SessionError: Its session was lost.
+            AnswerFormatError: The answers hold no value of the type; the error has them.
             OSError: A file cannot be read.
             ValueError: The arguments are not those of an agent of this type.
         """
-        conversational = OneShot(session_id, keep_alive, include_deltas, timeout, on_approval)
+        conversational = OneShot(session_id, keep_alive, include_deltas, timeout, on_approval, into=into)
         if self.agent_type == AgentType.FUNCTIONAL:
             if not isinstance(inputs, Mapping):
                 raise ValueError(f"a functional agent runs on a mapping of inputs, not on {type(inputs).__name__}")
             if files is not None or conversational != OneShot(timeout=timeout):
                 raise ValueError(
-                    "files, session_id, keep_alive, include_deltas and on_approval are for conversational agents"
+                    "files, session_id, keep_alive, include_deltas, on_approval and into are for conversational agents"
                 )
             instructions = merge_skill(additional_instructions, skill)
             return run_functional(self, self._path("/run"), inputs, instructions, timeout)
@@ -199,7 +218,8 @@ class Runnable(Resource):
         timeout: float | None = ...,
         on_approval: ApprovalHandler | None = ...,
         checkpoint: str | os.PathLike[str] | None = ...,
-    ) -> AgentRuns[ConversationalAgentRunResult]: ...
+        into: type[T] | None = ...,
+    ) -> AgentRuns[ConversationalAgentRunResult[T]]: ...
 
     @overload
     def map(
@@ -216,7 +236,8 @@ class Runnable(Resource):
         timeout: float | None = ...,
         on_approval: ApprovalHandler | None = ...,
         checkpoint: str | os.PathLike[str] | None = ...,
-    ) -> AgentRuns[ConversationalAgentRunResult | BaseException]: ...
+        into: type[T] | None = ...,
+    ) -> AgentRuns[ConversationalAgentRunResult[T] | BaseException]: ...
 
     def map(
         self,
@@ -232,6 +253,7 @@ class Runnable(Resource):
         timeout: float | None = 300.0,
         on_approval: ApprovalHandler | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        into: type[Any] | None = None,
     ) -> AgentRuns[Any]:
         """Runs a conversational agent once for each of many prompts, several at a time.
 
@@ -260,6 +282,8 @@ class Runnable(Resource):
             checkpoint: A file in which each prompt is noted before it is posted, and its result once it is there. Run
                 again after a crash or Ctrl-C, with the same agent and prompts (texts, bytes or paths), the
                 map goes on: results come from the file, answers that were under way from their sessions.
+            into: The type of the answers, as for `Session.ask`. A prompt whose answers hold no such value, or whose
+                turn ended with an error, is an `AnswerFormatError` in its place.
 
         Returns:
             An iterator over `ConversationalAgentRunResult`, each with the ``index`` and ``prompt`` that it is of.
@@ -270,7 +294,7 @@ class Runnable(Resource):
 
         Raises:
             ValueError: The agent is functional, or an argument is not one of those it may be.
-            TypeError: ``progress`` or ``executor`` is something else, or cannot be sent to another process.
+            TypeError: ``progress``, ``executor`` or ``into`` is something else, or cannot be sent to another process.
             ConfigurationError: The checkpoint is of another agent or other prompts, or in use.
             OSError: The checkpoint cannot be opened.
             MissingExtraError: A bar was asked for and tqdm is not installed.
@@ -287,13 +311,17 @@ class Runnable(Resource):
             )
         if timeout is not None and not timeout > 0:
             raise ValueError(f"timeout takes a number of seconds above 0, or None, not {timeout}")
+        if into is not None:
+            answer_format(into)
         if isinstance(executor, ProcessPoolExecutor):
             # Here, before the first prompt; the pool would put the same error in the place of each.
-            prompts = check_pickling(self, prompts, on_approval)
+            prompts = check_pickling(self, prompts, on_approval, into)
         return AgentRuns(
             self,
             prompts,
-            OneShot(include_deltas=include_deltas, timeout=timeout, on_approval=on_approval, retries=retries),
+            OneShot(
+                include_deltas=include_deltas, timeout=timeout, on_approval=on_approval, retries=retries, into=into
+            ),
             executor=executor,
             max_workers=max_workers,
             bar=make_bar(progress, prompts, self.name),

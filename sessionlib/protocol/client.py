@@ -190,10 +190,12 @@ class ClientProtocol:
         turns: Which turn answers which post.
         calls: The requests without an answer.
         recovery: What has been delivered.
+        features: What the engine's acks of a join name: what it can do beyond the protocol.
     """
 
     def __init__(self, session_id: str | None) -> None:
         self.session_id = session_id
+        self.features: frozenset[str] = frozenset()
         self.turns = TurnTracker(alone=session_id is None)
         self.calls = PendingCalls("get_messages")
         self.recovery = RecoveryTracker(session_id or "", from_start=session_id is None)
@@ -236,6 +238,9 @@ class ClientProtocol:
             raise kind(f"the engine refused {request_type} for {about}: {reason}", session_id=self.session_id)
         if frame["type"] != reply_type:
             return False
+        features = frame.get("features")
+        if isinstance(features, list):
+            self.features = frozenset(name for name in features if isinstance(name, str))
         if self.session_id is None:
             created = frame.get("session_id")
             if not isinstance(created, str) or not created:

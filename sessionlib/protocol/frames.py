@@ -50,6 +50,11 @@ def post_messages(session_id: str, messages: Sequence[Any]) -> Frame:
     return {"type": "post_messages", "session_id": session_id, "messages": list(messages)}
 
 
+def with_response_format(post: Frame, name: str, schema: Frame) -> Frame:
+    """Asks that the answer to a post fits a JSON schema; ours, for engines that name it among their ``features``."""
+    return {**post, "response_format": {"name": name, "schema": schema}}
+
+
 def get_messages(session_id: str) -> Frame:
     """Asks for the history; answered by ``get_messages`` with ``messages``."""
     return {"type": "get_messages", "session_id": session_id}

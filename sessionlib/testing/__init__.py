@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from sessionlib.testing.cassette import Cassette, cassette, record, replay
-from sessionlib.testing.errors import RecordingError, ReplayMismatchError
+from sessionlib.testing.format import RecordingError, ReplayMismatchError
 
 if TYPE_CHECKING:
     from sessionlib.testing.faults.proxy import FaultProxy

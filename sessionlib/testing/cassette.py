@@ -10,8 +10,7 @@ from typing import Literal, get_args
 
 from sessionlib import hooks
 from sessionlib.testing import format
-from sessionlib.testing.errors import ReplayMismatchError
-from sessionlib.testing.format import CALL, LINK
+from sessionlib.testing.format import CALL, LINK, ReplayMismatchError
 from sessionlib.testing.recorder import Recorder
 from sessionlib.testing.redaction import Redact, Redaction
 from sessionlib.testing.replayer import Replayer, ReplayOverError

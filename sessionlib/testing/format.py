@@ -48,14 +48,46 @@ from sessionlib.errors import ApiConnectionError, ApiError, SessionlibError, api
 from sessionlib.hooks import Outcome
 from sessionlib.protocol import codec
 from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
-from sessionlib.testing.errors import RecordingError
 
-__all__ = ["CALL", "LINK", "VERSION", "Line", "cassette_path", "from_json", "read", "replayed", "to_json", "write"]
+__all__ = [
+    "CALL",
+    "LINK",
+    "VERSION",
+    "Line",
+    "RecordingError",
+    "ReplayMismatchError",
+    "cassette_path",
+    "from_json",
+    "read",
+    "replayed",
+    "to_json",
+    "write",
+]
 
 VERSION = 1
 LINK = "link"
 CALL = "call"
 _SIGNS = ("=", ">", "<", "<*", "!")
+
+
+class RecordingError(SessionlibError):
+    """A recording cannot be used: it is missing or damaged, or has the format of another version."""
+
+
+class ReplayMismatchError(AssertionError):
+    """The code sent a request that differs from the recorded one, or did not send one that was recorded.
+
+    An AssertionError, so that no ``except SessionError`` of the code under test catches it.
+
+    Attributes:
+        path: The recording's file.
+        line: The number of the line with the expected request, from 1; None when none was expected.
+    """
+
+    def __init__(self, message: str, *, path: str = "", line: int | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.line = line
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,8 @@ from sessionlib.protocol.frames import KEEPALIVE
 from sessionlib.rest.calls import Call
 from sessionlib.testing import format
 from sessionlib.testing.comparison import brief, report
-from sessionlib.testing.errors import ReplayMismatchError
 from sessionlib.testing.expectations import Expectations, RecordedConnection
-from sessionlib.testing.format import CALL, Line
+from sessionlib.testing.format import CALL, Line, ReplayMismatchError
 from sessionlib.testing.recorder import call_json
 from sessionlib.testing.redaction import Redaction, Shrinker, shrink
 from sessionlib.transport.base import Traffic, Transport

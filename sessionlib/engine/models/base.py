@@ -168,12 +168,14 @@ class ModelRequest:
         messages: The conversation, in order.
         tools: The tools it may call.
         stop: Cancels the answer, for example because the session was terminated.
+        response_format: What the final answer has to fit: ``name`` and ``schema``, a JSON schema; None for any text.
     """
 
     instructions: str
     messages: tuple[ModelMessage, ...]
     tools: tuple[ToolSpec, ...] = ()
     stop: Stop = field(default_factory=Stop)
+    response_format: dict[str, Any] | None = None
 
     @property
     def said(self) -> tuple[ModelMessage, ...]:

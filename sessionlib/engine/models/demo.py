@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from sessionlib.engine.models.base import CallResult, Chunk, ModelMessage, ModelRequest, RequestedCall, TextDelta
 
@@ -20,7 +21,8 @@ class DemoModel:
     """The model for first steps and tests: deterministic, with nothing to download.
 
     A line ``/tool NAME {json}`` makes it call that tool; several such lines are several calls in one
-    step. Anything else is quoted back in several pieces.
+    step. Where the answer has to fit a JSON schema, it is an example that does. Anything else is quoted back in
+    several pieces.
     """
 
     name = "demo"
@@ -39,6 +41,9 @@ class DemoModel:
         commands = _COMMAND.findall("\n".join(item.text for item in latest))
         if commands:
             yield from (_call(name, arguments.strip()) for name, arguments in commands)
+        elif question.response_format is not None:
+            schema = question.response_format["schema"]
+            yield from _pieces(json.dumps(_example(schema, schema.get("$defs", {})), ensure_ascii=False))
         else:
             yield from _pieces(_introduce(question, _quote(latest)))
 
@@ -97,3 +102,39 @@ def _pieces(text: str) -> Iterator[TextDelta]:
         yield TextDelta(match.group())
     if text[end:]:
         yield TextDelta(text[end:])
+
+
+_STRINGS = {
+    "date": "2000-01-01",
+    "date-time": "2000-01-01T00:00:00Z",
+    "time": "00:00:00",
+    "duration": "PT1S",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+    "uri": "https://example.org/",
+    "email": "someone@example.org",
+}
+
+
+def _example(schema: Mapping[str, Any], definitions: Mapping[str, Any], depth: int = 0) -> Any:
+    """Returns a value that fits a JSON schema, as far as its keywords are common ones."""
+    if "$ref" in schema:
+        return _example(definitions.get(schema["$ref"].rpartition("/")[2], {}), definitions, depth + 1)
+    for key in ("const", "default"):
+        if key in schema:
+            return schema[key]
+    if schema.get("enum"):
+        return schema["enum"][0]
+    if options := schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf"):
+        # A type within itself ends at the option that has nothing in it, which stands last.
+        return _example(options[-1 if depth > 4 else 0], definitions, depth + 1)
+    kind = schema.get("type")
+    if kind == "object":
+        fields = schema.get("properties", {})
+        return {name: _example(fields[name], definitions, depth + 1) for name in schema.get("required", ())}
+    if kind == "array":
+        items = schema.get("prefixItems") or [schema.get("items") or {}] * schema.get("minItems", depth <= 4)
+        return [_example(item, definitions, depth + 1) for item in items]
+    if kind in ("integer", "number"):
+        return schema.get("minimum", schema.get("exclusiveMinimum", 0) + ("exclusiveMinimum" in schema))
+    text = str(_STRINGS.get(schema.get("format", ""), "example"))
+    return {"boolean": False, "null": None}.get(str(kind), text.ljust(schema.get("minLength", 0), "."))

@@ -15,7 +15,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sessionlib._util.retry import MAX_RETRY_AFTER, Backoff, retry_after
 from sessionlib.engine.errors import ModelError
@@ -35,6 +35,8 @@ from sessionlib.engine.sessions.cancellation import Stop
 
 __all__ = ["OpenAIModel"]
 
+FormKind = Literal["json_schema", "json_object"] | None
+
 _TRIES = 3
 # As the openai package retries, and 425 (too early); 529 is "overloaded".
 _RETRIED = frozenset({408, 409, 425, 429})
@@ -50,6 +52,9 @@ _LEFT_OUT = Notice(
     "context", "Older messages of this session were left out: with them the model's context is too long."
 )
 _EMPTY = "(no answer)"
+# How an answer can be held to a form, the best first. Not all endpoints know them; what they refuse is left out.
+_FORMS: tuple[FormKind, ...] = ("json_schema", "json_object", None)
+_UNKNOWN_FORM_STATUSES = frozenset({400, 404, 415, 422, 501})
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -81,6 +86,8 @@ class OpenAIModel:
         self._endpoint = hashlib.sha256(f"{base_url} {model}".encode()).hexdigest()[:16]
         # The most characters of a conversation that were not refused as too long, once some were; None before.
         self._room: int | None = None
+        # The first is the one that the endpoint is known to take, or that has not been tried.
+        self._forms = _FORMS
         # Endpoints of one's own often need no key; OpenAI's does.
         self._key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if base_url else "")
         if not self._key:
@@ -122,7 +129,10 @@ class OpenAIModel:
 
     def _try(self, question: ModelRequest, messages: tuple[ModelMessage, ...], emit: Emit, *, left_out: bool) -> None:
         backoff = Backoff(base=1.0, cap=8.0)
-        for tries_left in reversed(range(_TRIES)):
+        # Beside tools it would forbid them: vLLM and llama.cpp hold the answer to the form from its first token.
+        forms = self._forms if question.response_format is not None and not question.tools else _FORMS[-1:]
+        tries_left = _TRIES
+        while True:
             emitted = False
 
             def keep(chunk: Chunk) -> bool:
@@ -133,7 +143,9 @@ class OpenAIModel:
                 return emit(chunk)
 
             try:
-                self._stream(question, messages, keep)
+                self._stream(self._request(question, messages, forms[0]), question, keep)
+                if question.response_format is not None and not question.tools:
+                    self._forms = forms
                 return
             except EndpointError as error:
                 failure: Exception = error
@@ -148,16 +160,20 @@ class OpenAIModel:
                 return
             if not emitted and (status in _TOO_LONG_STATUSES or status is None) and _TOO_LONG.search(text):
                 raise _ContextExceededError
+            if forms[0] is not None and not emitted and status in _UNKNOWN_FORM_STATUSES:
+                forms = forms[1:]
+                continue
+            tries_left -= 1
             wait = backoff.next_delay(retry_after(headers) or 0.0)
             # What was asked for is cut to the maximum; the jitter on top shows that it was as long.
             if emitted or not tries_left or wait > MAX_RETRY_AFTER or not _may_pass(failure, status, headers):
                 raise ModelError(self._describe(failure)) from None
             _sleep(wait, question.stop)
 
-    def _stream(self, question: ModelRequest, messages: Sequence[ModelMessage], emit: Emit) -> None:
+    def _stream(self, request: dict[str, Any], question: ModelRequest, emit: Emit) -> None:
         reader = ChatStream([tool.name for tool in question.tools])
         completions = self._client.chat.completions.with_streaming_response
-        with completions.create(**self._request(question, messages)) as response:
+        with completions.create(**request) as response:
             network = response.http_response.extensions.get("network_stream")
             with question.stop.calling(lambda: _disconnect(network)):
                 for event in events_of(response.iter_bytes()):
@@ -176,7 +192,7 @@ class OpenAIModel:
 
     # ---- the request -----------------------------------------------------------------------
 
-    def _request(self, question: ModelRequest, conversation: Sequence[ModelMessage]) -> dict[str, Any]:
+    def _request(self, question: ModelRequest, conversation: Sequence[ModelMessage], form: FormKind) -> dict[str, Any]:
         messages: list[dict[str, Any]] = []
         if question.instructions:
             messages.append({"role": "system", "content": question.instructions})
@@ -194,6 +210,8 @@ class OpenAIModel:
             if not message["content"] and message["role"] != "system":
                 message["content"] = None if message.get("tool_calls") else _EMPTY
         request: dict[str, Any] = {"model": self._model, "messages": messages, "stream": True}
+        if question.response_format is not None and form is not None:
+            request["response_format"] = _response_format(form, question.response_format)
         if question.tools:
             request["tools"] = [
                 {
@@ -281,6 +299,43 @@ def _call_message(result: CallResult, origin: Mapping[str, Any]) -> dict[str, An
         "type": "function",
         "function": {"name": name, "arguments": json.dumps(result.arguments)},
     }
+
+
+def _response_format(form: FormKind, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    if form != "json_schema":
+        return {"type": form}
+    # Endpoints answer 400 to a name of another form.
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", wanted["name"]) or "answer"
+    described: dict[str, Any] = {"name": name, "schema": wanted["schema"], "strict": False}
+    with contextlib.suppress(_NotStrictError):
+        described |= {"schema": _strict(wanted["schema"]), "strict": True}
+    return {"type": form, "json_schema": described}
+
+
+class _NotStrictError(Exception):
+    """A schema describes objects with any properties, which OpenAI's strict mode does not take."""
+
+
+def _strict(schema: Any) -> Any:
+    """Returns a schema with all properties required and no others: OpenAI holds answers to no other kind.
+
+    Raises:
+        _NotStrictError: It cannot be made one.
+    """
+    if isinstance(schema, list):
+        return [_strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") == "object" and ("properties" not in schema or schema.get("additionalProperties")):
+        raise _NotStrictError
+    made = {key: value for key, value in schema.items() if key != "default"}
+    for key in made.keys() & {"items", "prefixItems", "anyOf", "allOf", "oneOf"}:
+        made[key] = _strict(made[key])
+    for key in made.keys() & {"properties", "$defs"}:
+        made[key] = {name: _strict(value) for name, value in made[key].items()}
+    if "properties" in made:
+        made |= {"additionalProperties": False, "required": list(made["properties"])}
+    return made
 
 
 def _file_text(file: Attachment) -> str:

@@ -164,7 +164,7 @@ class ClientConnection:
         session = self._joined(frame)
         answer = contents.read_answer(frame.get("content"))
         if answer is None:
-            self._hub.post(session, self, "post_message", [frame.get("content")])
+            self._hub.post(session, self, "post_message", [frame.get("content")], frame.get("response_format"))
         else:
             self._hub.answer(session, self, answer, frame.get("parent_message_id"))
 
@@ -173,7 +173,7 @@ class ClientConnection:
         items = frame.get("messages")
         if not isinstance(items, list) or not 0 < len(items) <= self._limits.batch_messages:
             raise RefusedError(f"messages is a list of 1 to {self._limits.batch_messages} contents", "bad_content")
-        self._hub.post(session, self, "post_messages", items)
+        self._hub.post(session, self, "post_messages", items, frame.get("response_format"))
 
     def _history(self, frame: Json) -> None:
         self._reply(self._hub.history(self._joined(frame)))

@@ -17,6 +17,8 @@ from sessionlib.protocol import codec, frames
 __all__ = ["Broadcaster", "Subscriber", "encode", "terminated_error"]
 
 _SETTLE_SECONDS = 0.25
+# What this engine can do beyond the protocol; clients use nothing of it that an ack of their join does not name.
+_FEATURES = ["response_format"]
 
 
 class Subscriber(Protocol):
@@ -69,7 +71,7 @@ class Broadcaster:
         with self._lock:
             if self._closed:
                 raise terminated_error(self._session_id)
-            subscriber.put(encode(frames.ack("connect_session", self._session_id, **self._state())))
+            subscriber.put(encode(frames.ack("connect_session", self._session_id, features=_FEATURES, **self._state())))
             if self._status is not ParticipantStatus.IDLE:
                 subscriber.put(encode(self._status_frame()))
             for frame in self._pending.values():

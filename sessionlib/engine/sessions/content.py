@@ -11,11 +11,13 @@ from sessionlib.engine.errors import RefusedError
 from sessionlib.engine.store.records import Json, StoredCall, new_id
 from sessionlib.engine.store.sessions import File
 from sessionlib.engine.tools import Outcome
+from sessionlib.protocol import codec
 
-__all__ = ["FILE_CHARS", "USER", "ApprovalAnswer", "Posting", "read_answer", "read_posting"]
+__all__ = ["FILE_CHARS", "USER", "ApprovalAnswer", "Posting", "format_of", "read_answer", "read_format", "read_posting"]
 
 USER: Json = {"user_id": "local"}
 _NAME_CHARS = 255
+_FORMAT_BYTES = 64 * 1024
 FILE_CHARS = 20_000
 """Characters of a file that a model is shown."""
 
@@ -44,16 +46,39 @@ class ApprovalAnswer:
     content: Json
 
 
-def read_posting(contents: list[Any]) -> Posting:
-    """Reads the contents of one post.
+def read_posting(contents: list[Any], response_format: Json | None = None) -> Posting:
+    """Reads the contents of one post; the format of its answer is kept with each.
 
     Raises:
         RefusedError: One is of no form that the protocol has.
     """
     posting = Posting()
+    beside = {} if response_format is None else {"response_format": response_format}
     for content in contents:
-        posting.contents.append(_read(content, posting.files))
+        posting.contents.append({**_read(content, posting.files), **beside})
     return posting
+
+
+def read_format(value: Any) -> Json | None:
+    """Reads the ``response_format`` of a post: a name and a JSON schema; None when there is none.
+
+    Raises:
+        RefusedError: It is of another form, or too large.
+    """
+    if value is None:
+        return None
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if not isinstance(schema, dict) or not isinstance(value.get("name"), str):
+        raise RefusedError("a response_format has a name and a schema", "bad_content")
+    if len(codec.dumps(schema)) > _FORMAT_BYTES:
+        raise RefusedError(f"a response_format's schema has at most {_FORMAT_BYTES} bytes", "bad_content")
+    return {"name": value["name"][:64], "schema": schema}
+
+
+def format_of(contents: list[Json]) -> Json | None:
+    """Returns the format that all the posts of a turn want their answer in; None when they do not agree on one."""
+    formats = [content.get("response_format") for content in contents]
+    return formats[0] if formats and all(one == formats[0] for one in formats) else None
 
 
 def read_answer(content: Any) -> ApprovalAnswer | None:

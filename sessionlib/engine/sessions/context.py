@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from sessionlib.engine.limits import Limits
 from sessionlib.engine.models import Attachment, CallResult, ModelMessage
-from sessionlib.engine.sessions.content import FILE_CHARS
+from sessionlib.engine.sessions.content import FILE_CHARS, format_of
 from sessionlib.engine.store import Store
-from sessionlib.engine.store.records import Message, StoredCall, StoredTurn
+from sessionlib.engine.store.records import Json, Message, StoredCall, StoredTurn
 
 __all__ = ["recall"]
 
 _Step = tuple[int, int]
 
 
-def recall(store: Store, turn: StoredTurn, limits: Limits) -> tuple[ModelMessage, ...]:
-    """Returns the conversation up to a turn, the oldest turns left out when it grows too long.
+class Recalled(NamedTuple):
+    """What a model is asked: a conversation.
+
+    Attributes:
+        messages: The conversation up to the turn, the oldest turns left out when it grows too long.
+        response_format: What the answer has to fit, or None.
+    """
+
+    messages: tuple[ModelMessage, ...]
+    response_format: Json | None
+
+
+def recall(store: Store, turn: StoredTurn, limits: Limits) -> Recalled:
+    """Returns the conversation up to a turn.
 
     Posts that came while this turn was already waiting belong to later turns, and are not in it.
     """
@@ -31,7 +44,9 @@ def recall(store: Store, turn: StoredTurn, limits: Limits) -> tuple[ModelMessage
         if kept and room < 0:
             break
         kept = spoken + kept
-    return tuple(kept)
+    own = [message.content for message in messages if message.turn == turn.number and message.step == 0]
+    asked = [content for content in own if content.get("type") != "response_message"]
+    return Recalled(tuple(kept), format_of(asked))
 
 
 def _turn(messages: list[Message], calls: list[StoredCall], store: Store) -> list[ModelMessage]:

@@ -108,14 +108,23 @@ class SessionRegistry:
         session.check()
         return session
 
-    def post(self, session: LiveSession, by: Subscriber, request_type: str, items: list[Any]) -> StoredTurn:
+    def post(
+        self, session: LiveSession, by: Subscriber, request_type: str, items: list[Any], response_format: Any = None
+    ) -> StoredTurn:
         """Stores a post, acknowledges it, and has it answered: with the posts that wait already, if there are any.
+
+        Args:
+            session: The session.
+            by: Who gets the ack.
+            request_type: "post_message" or "post_messages".
+            items: The contents.
+            response_format: What the answer has to fit, as it came; None for any text.
 
         Raises:
             RefusedError: It cannot be taken.
             StorageError: It could not be kept; it is not acknowledged.
         """
-        posting = contents.read_posting(items)
+        posting = contents.read_posting(items, contents.read_format(response_format))
         limits = self._kit.limits
         with session.posting:
             session.room(limits.queued_turns)

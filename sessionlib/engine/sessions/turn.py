@@ -165,9 +165,10 @@ class TurnRun:
         found = kit.store.objects.find(record.object_type, record.object_id)
         if found is None:
             raise ModelError(f"The {record.object_type} of this session was deleted.")
+        recalled = recall(kit.store, self._turn, kit.limits)
         offers = tuple(ToolSpec(tool.name, tool.description, tool.offered_schema()) for tool in kit.tools.values())
         instructions = str(found[1].get("instructions") or "")
-        return ModelRequest(instructions, recall(kit.store, self._turn, kit.limits), offers, self._stop)
+        return ModelRequest(instructions, recalled.messages, offers, self._stop, recalled.response_format)
 
     def _take(self, piece: Chunk, step: _Step) -> None:
         if isinstance(piece, Finish):

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 
+from sessionlib._util.typed import plain_schema
 from sessionlib.engine.errors import EngineError
 
 __all__ = ["APPROVALS", "ASK_FIRST", "InvalidArgumentsError", "LocalTool", "load_tools", "tool"]
@@ -66,7 +67,7 @@ class LocalTool(Generic[P, R]):
         _check(self)
         self.description, words = read_docstring(_doc_of(function))
         self._arguments, self._parameters = _arguments_model(self.name, function, words)
-        self.schema: dict[str, Any] = _plain(self._arguments.model_json_schema())
+        self.schema: dict[str, Any] = plain_schema(self._arguments.model_json_schema())
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Calls the function."""
@@ -327,19 +328,6 @@ def _description(hint: Any, default: Any) -> str | None:
         if isinstance(words, str):
             return words
     return next((note for note in notes[1:] if isinstance(note, str)), None)
-
-
-def _plain(schema: Any) -> Any:
-    # Titles are pydantic's, not the author's; a property may be called "title", and is kept.
-    if isinstance(schema, list):
-        return [_plain(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    kept = {key: value for key, value in schema.items() if key != "title" or not isinstance(value, str)}
-    return {
-        key: {name: _plain(item) for name, item in value.items()} if key in ("properties", "$defs") else _plain(value)
-        for key, value in kept.items()
-    }
 
 
 def _explain(name: str, error: ValidationError) -> str:

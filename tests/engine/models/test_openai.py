@@ -14,7 +14,17 @@ from typing import Any
 import pytest
 
 from sessionlib.engine import Limits, LocalEngine, ModelError, tool
-from sessionlib.engine.models import ModelRequest, OpenAIModel, Piece, RequestedCall, Result, Said, Text, Thinking
+from sessionlib.engine.models import (
+    ModelRequest,
+    OpenAIModel,
+    Piece,
+    RequestedCall,
+    Result,
+    Said,
+    Text,
+    Thinking,
+    ToolSpec,
+)
 from sessionlib.engine.models.factory import make_model
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 from tests.support.engine import Caller, answer_of, approve, content_of, eventually
@@ -287,6 +297,69 @@ def test_a_turn_does_not_wait_for_an_endpoint_that_never_ends(reply: Reply) -> N
             assert "its 0.5 s are over" in content_of(heard[-2])["error"]
         model.close()
         eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-model")])
+
+
+# ---- answers that have to fit a schema -----------------------------------------------------
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "size": {"anyOf": [{"$ref": "#/$defs/S"}, {"type": "null"}], "default": None},
+    },
+    "required": ["name"],
+    "$defs": {"S": {"type": "object", "properties": {"w": {"type": "integer"}}, "required": ["w"]}},
+}
+
+
+def ask_for(schema: Any, *replies: Reply | bytes, times: int = 1, tools: Any = ()) -> list[Any]:
+    """Returns what each request had for a response_format."""
+    with Endpoint(*replies) as endpoint:
+        model = OpenAIModel("m", base_url=endpoint.url, api_key=KEY)
+        try:
+            wanted = {"name": "list[Line]", "schema": schema}
+            question = ModelRequest("", (Said("user", "hi"),), tools, response_format=wanted)
+            for _ in range(times):
+                assert list(model.answer(question)) == [Text("Hel"), Text("lo")]
+        finally:
+            model.close()
+    return [request.get("response_format") for request in endpoint.requests]
+
+
+def test_an_endpoint_holds_the_answer_to_the_schema() -> None:
+    (sent,) = ask_for(SCHEMA, GOOD)
+    assert sent["type"] == "json_schema"
+    assert (sent["json_schema"]["name"], sent["json_schema"]["strict"]) == ("list_Line_", True)
+    schema = sent["json_schema"]["schema"]
+    # OpenAI's strict mode takes no default, and wants each property required and no others allowed.
+    assert schema["required"] == ["name", "size"]
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["size"] == {"anyOf": [{"$ref": "#/$defs/S"}, {"type": "null"}]}
+    assert schema["$defs"]["S"] == {**SCHEMA["$defs"]["S"], "additionalProperties": False}  # type: ignore[index]
+
+
+@pytest.mark.parametrize("free", [{"type": "object"}, {"type": "object", "additionalProperties": {"type": "string"}}])
+def test_a_schema_that_strict_mode_does_not_take_is_sent_as_it_is(free: Any) -> None:
+    schema = {"type": "object", "properties": {"free": {"type": "array", "items": free}}}
+    (sent,) = ask_for(schema, GOOD)
+    assert sent["json_schema"] == {"name": "list_Line_", "schema": schema, "strict": False}
+
+
+def test_an_endpoint_that_does_not_know_schemas_is_asked_without_from_then_on() -> None:
+    unknown = failing(400, message="response_format: unknown type json_schema")
+    sent = ask_for(SCHEMA, unknown, unknown, GOOD, GOOD, times=2)
+    assert [None if one is None else one["type"] for one in sent] == ["json_schema", "json_object", None, None]
+    sent = ask_for(SCHEMA, failing(422), GOOD, failing(503), GOOD, times=2)
+    assert [one["type"] for one in sent] == ["json_schema", "json_object", "json_object", "json_object"]
+
+
+def test_beside_tools_the_answer_is_free() -> None:
+    assert ask_for(SCHEMA, GOOD, tools=(ToolSpec("add", "Add.", {"type": "object"}),)) == [None]
+
+
+def test_a_request_that_is_refused_in_every_form_fails_with_the_last_reason() -> None:
+    with pytest.raises(ModelError, match="no such model"):
+        ask_for(SCHEMA, failing(400), failing(400), failing(400, message="no such model"))
 
 
 def test_stopping_while_waiting_for_the_next_try_stops_at_once() -> None:
