@@ -29,7 +29,7 @@ from sessionlib import (
 from sessionlib.engine import LocalEngine, tool
 from sessionlib.protocol import frames
 from sessionlib.testing import ScriptedModel, call_tool, fail, pause
-from tests.support.engine import Caller
+from tests.support.engine import Caller, eventually
 from tests.support.script_engine import ScriptEngine, turn
 from tests.support.secrets import SENTINEL_KEY
 from tests.support.sessions import opened
@@ -212,6 +212,7 @@ def test_posts_that_share_a_turn_without_agreeing_on_a_format_are_answered_in_an
     go = threading.Event()
     with talking([pause(go), "first"], LINE) as (session, model):
         waiting = session.stream("first")
+        eventually(lambda: model.questions)  # or the others might join its turn
         one, two = session.stream("one", into=Line), session.stream("two")
         go.set()
         assert waiting.result().text == "first"
