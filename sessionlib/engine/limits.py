@@ -15,7 +15,8 @@ class Limits:
     """Bounds of one engine. Sizes are in bytes, times in seconds.
 
     Attributes:
-        connections: Connections open at once; one more is answered with 503.
+        connections: Connections open at once, and fewer where the process may not open so many descriptors; when there
+            is no room, one that has sent no request for a second is closed, else the new one is answered with 503.
         head_bytes: Size of a request line and its headers together; more is answered with 431.
         header_count: Headers in one request; more are answered with 431.
         head_seconds: Time in which a whole head has to arrive; else 408.

@@ -156,20 +156,22 @@ def _kept_key(path: Path | None, announce: Callable[[str], None]) -> str:
 @contextlib.contextmanager
 def _log_to_stderr() -> Iterator[None]:
     # Clients are sent to the log; a program that has set one up keeps its own.
-    logger = logging.getLogger("sessionlib.engine")
-    if logger.hasHandlers():
+    loggers = [logging.getLogger(name) for name in ("sessionlib.engine", "sessionlib.net")]
+    if any(logger.hasHandlers() for logger in loggers):
         yield
         return
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -12,12 +12,19 @@ from collections.abc import Callable
 
 from sessionlib._util.timing import Deadline
 from sessionlib.net.connect import shut
-from sessionlib.net.sockets import Waker, wait_readable
+from sessionlib.net.sockets import Waker, wait_any, wait_readable
+
+try:
+    import resource
+except ImportError:  # pragma: no cover - Windows, which has no such limit
+    resource = None  # type: ignore[assignment,unused-ignore]
 
 __all__ = ["TcpListener", "ThreadedServer"]
 
 logger = logging.getLogger(__name__)
 
+_SILENT_SECONDS = 1.0
+_REFUSED = 64
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -54,6 +61,7 @@ class TcpListener:
         self._sock.setblocking(False)
         self.port: int = self._sock.getsockname()[1]
         self._waker = Waker()
+        self._log = _Sparing()
         # A daemon, so that an engine that was not closed does not keep the interpreter from ending.
         self._thread = threading.Thread(target=self._accept, name=name or f"sessionlib-accept-{self.port}", daemon=True)
 
@@ -80,20 +88,41 @@ class TcpListener:
             except (BlockingIOError, ConnectionError):
                 continue  # the client has left already
             except OSError as error:  # out of descriptors, most likely: it stays readable
-                logger.warning("! cannot accept a connection: %s", error)
+                self._log.warning(f"! cannot accept a connection: {error}")
                 time.sleep(0.05)
                 continue
             self._adopt(sock)
 
 
+class _Sparing:
+    """Logs what may come thousands of times a second: at most one line every few seconds."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+        self._left_out = 0
+
+    def warning(self, text: str) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            self._left_out += 1
+            return
+        logger.warning("%s%s", text, f" ({self._left_out} more times since)" if self._left_out else "")
+        self._next, self._left_out = now + 5.0, 0
+
+
 class ThreadedServer:
     """Serves each connection to a port on a thread of its own.
+
+    When there is no room for another one, the connection that has been silent for longest makes room for it, if there
+    is one that never got as far as a request; else the new one is answered with HTTP status 503.
 
     Args:
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         serve: Serves one connection on its thread; the socket is closed after it.
-        connections: How many may be open at once; further ones are answered with HTTP status 503.
+        connections: How many may be open at once.
+        spare_descriptors: How many of the descriptors that the process may open are left to other things than
+            connections; at most half of them.
 
     Attributes:
         port: The port that it listens on.
@@ -102,15 +131,28 @@ class ThreadedServer:
         OSError: The address cannot be listened on.
     """
 
-    def __init__(self, host: str, port: int, serve: Callable[[socket.socket], None], connections: int) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        serve: Callable[[socket.socket], None],
+        connections: int,
+        spare_descriptors: int = 0,
+    ) -> None:
         self._listener = TcpListener(self._begin, port, host, backlog=256)
         self.port = self._listener.port
         self._serve = serve
         self._limit = connections
+        self._spare_descriptors = spare_descriptors
+        self._log = _Sparing()
         self._numbers = itertools.count(1)
-        # Protects the table of open connections.
+        # Protects the tables below: of open connections, of those that were silent so far with the time since when, and
+        # of refused ones that are still read from.
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, socket.socket] = {}
+        self._silent: dict[threading.Thread, float] = {}
+        self._refused: dict[socket.socket, Deadline] = {}
+        self._refusing: threading.Thread | None = None
 
     def start(self) -> None:
         """Begins to accept."""
@@ -119,6 +161,11 @@ class ThreadedServer:
     def stop(self) -> None:
         """Accepts no more and frees the port; open connections go on. Idempotent."""
         self._listener.stop()
+
+    def heard(self) -> None:
+        """Notes on the thread of a connection that a whole request has come: it is not silent any more."""
+        with self._lock:
+            self._silent.pop(threading.current_thread(), None)
 
     def close(self, deadline: Deadline) -> None:
         """Waits for the open connections to end, disconnects those that have not, and joins their threads."""
@@ -131,6 +178,12 @@ class ThreadedServer:
             shut(sock)
         for thread in threads:
             thread.join()
+        with self._lock:
+            refusing = self._refusing
+            for sock in self._refused:
+                shut(sock)
+        if refusing is not None:
+            refusing.join()
 
     def _begin(self, sock: socket.socket) -> None:
         # Accepted sockets block or not as the system likes: on BSD they inherit it from the listener.
@@ -138,23 +191,82 @@ class ThreadedServer:
         name = f"sessionlib-serve-{self.port}-{next(self._numbers)}"
         thread = threading.Thread(target=self._run, args=(sock,), name=name, daemon=True)
         with self._lock:
-            admitted = len(self._open) < self._limit
+            silent = self._take_silent() if self._is_full(sock) else None
+            admitted = silent is not None or not self._is_full(sock)
             if admitted:
                 self._open[thread] = sock
+                self._silent[thread] = time.monotonic()
+        if silent is not None:
+            self._log.warning("! a connection that sent no request was closed: no room for another one")
+            with contextlib.suppress(OSError):  # it has just ended by itself
+                silent.send(_FULL)
+            shut(silent)
         try:
             if admitted:
                 thread.start()
                 return
+            self._log.warning(f"! a connection was refused: {len(self._open)} are open")
         except RuntimeError as error:  # the system has no more threads
-            logger.warning("! cannot serve a connection: %s", error)
+            self._log.warning(f"! cannot serve a connection: {error}")
             with self._lock:
-                del self._open[thread]
-        # On the accepting thread: one attempt that cannot block.
+                del self._open[thread], self._silent[thread]
+        self._refuse(sock)
+
+    def _is_full(self, sock: socket.socket) -> bool:
+        if len(self._open) >= self._limit:
+            return True
+        if resource is None:
+            return False
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        # A descriptor gets the lowest free number, so this one counts all that are open, whoever has opened them.
+        return soft > 0 and sock.fileno() >= soft - min(self._spare_descriptors, soft // 2)
+
+    def _take_silent(self) -> socket.socket | None:
+        # The oldest, unless all are so young that their requests may be on their way.
+        thread, since = next(iter(self._silent.items()), (None, 0.0))
+        if thread is None or time.monotonic() - since < _SILENT_SECONDS:
+            return None
+        del self._silent[thread]
+        return self._open[thread]
+
+    def _refuse(self, sock: socket.socket) -> None:
+        # Closing a socket whose input is not read makes the kernel reset the connection, and the answer may be lost: a
+        # while is left for the request to come, and for the client to read and to close. No send here can block.
         sock.setblocking(False)
         with contextlib.suppress(OSError):  # the client has left already
             sock.send(_FULL)
-            shut(sock)
-        sock.close()
+            sock.shutdown(socket.SHUT_WR)
+        with self._lock:
+            if len(self._refused) < _REFUSED:
+                self._refused[sock] = Deadline(_SILENT_SECONDS)
+            else:
+                sock.close()
+            if self._refusing is None and self._refused:
+                name = f"sessionlib-refuse-{self.port}"
+                thread = threading.Thread(target=self._read_refused, name=name, daemon=True)
+                try:
+                    thread.start()
+                    self._refusing = thread
+                except RuntimeError:  # the system has no more threads
+                    self._refused.popitem()[0].close()
+
+    def _read_refused(self) -> None:
+        while True:
+            with self._lock:
+                if not self._refused:
+                    self._refusing = None
+                    return
+                waiting = dict(self._refused)
+            readable = wait_any(Deadline(0.1), readable=list(waiting))
+            for sock, deadline in waiting.items():
+                try:
+                    ended = sock in readable and not sock.recv(65536)
+                except OSError:
+                    ended = True
+                if ended or deadline.expired:
+                    with self._lock:
+                        del self._refused[sock]
+                    sock.close()
 
     def _run(self, sock: socket.socket) -> None:
         try:
@@ -167,4 +279,5 @@ class ThreadedServer:
         finally:
             with self._lock:
                 self._open.pop(threading.current_thread(), None)
+                self._silent.pop(threading.current_thread(), None)
             sock.close()

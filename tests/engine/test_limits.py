@@ -182,6 +182,40 @@ def test_more_connections_than_there_is_room_for_are_turned_away(small: LocalEng
     eventually(lambda: _answers(small))
 
 
+def test_silent_connections_leave_room_for_clients_and_tools(process: Callable[..., Process], tmp_path: Path) -> None:
+    tools = tmp_path / "tools.py"
+    tools.write_text("""
+from sessionlib.engine import tool
+
+@tool
+def add(a: int, b: int) -> int:
+    "Add."
+    return a + b
+""")
+    script = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128));"
+        "from sessionlib.engine.__main__ import main; sys.exit(main())"
+    )
+    engine = process("--tools", str(tools), script=script).ready()
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(connect(engine))
+        caller = eventually(lambda: _joined(engine))
+        with caller:
+            assert answer_of(caller.ask('/tool add {"a": 1, "b": 2}')).endswith("3")
+    engine.stop()
+    lines = engine.errors().splitlines()
+    assert any("no room" in line or "was refused" in line for line in lines)
+    assert len(lines) < 20
+
+
+def _joined(engine: Process) -> Caller | None:
+    try:
+        return Caller.on(engine)
+    except (OSError, websocket.WebSocketException):
+        return None
+
+
 @pytest.fixture
 def scarce(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Lets the next start of a thread of that kind fail, as when the system has no more to give."""

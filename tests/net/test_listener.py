@@ -107,6 +107,51 @@ def test_one_connection_too_many_is_turned_away() -> None:
         assert eventually(lambda: _echoes(server.port))
 
 
+@pytest.mark.parametrize("size", [0, 1, 100_000])
+def test_who_is_turned_away_gets_the_answer_whatever_was_sent_before(size: int) -> None:
+    """A socket that is closed with unread input is reset, and the answer in it may be lost."""
+    with serving(echo, connections=1) as server, connect(server.port):
+        for _ in range(50):
+            with connect(server.port) as sock:
+                sock.sendall(b"x" * size)
+                answer = b""
+                while piece := sock.recv(1000):
+                    answer += piece
+                assert answer.startswith(b"HTTP/1.1 503 ")
+
+
+def test_the_longest_silent_connection_makes_room_for_a_new_one() -> None:
+    def serve(sock: socket.socket) -> None:
+        while data := sock.recv(100):
+            server.heard()
+            sock.sendall(data)
+
+    with serving(serve, connections=2) as server, connect(server.port) as busy, connect(server.port) as silent:
+        busy.sendall(b"x")
+        assert busy.recv(1) == b"x"
+        with connect(server.port) as early:
+            assert early.recv(1000).startswith(b"HTTP/1.1 503 ")
+        assert eventually(lambda: _echoes(server.port))
+        assert silent.recv(1000).startswith(b"HTTP/1.1 503 ")
+        assert silent.recv(1) == b""
+        busy.sendall(b"y")
+        assert busy.recv(1) == b"y"
+
+
+def test_some_descriptors_are_left_to_others(caplog: pytest.LogCaptureFixture) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with serving(echo, connections=1000) as server, contextlib.ExitStack() as stack:
+        with connect(server.port) as first:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (first.fileno() + 40, hard))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        server._spare_descriptors = 20
+        with caplog.at_level(logging.WARNING, "sessionlib.net.listener"):
+            socks = [stack.enter_context(connect(server.port)) for _ in range(15)]
+            assert socks[-1].recv(1000).startswith(b"HTTP/1.1 503 ")
+        # One line, not one for each.
+        assert caplog.text.count("a connection was refused") == 1
+
+
 def _echoes(port: int) -> bool:
     with connect(port) as sock:
         sock.sendall(b"x")

@@ -48,7 +48,9 @@ class Server:
         # Protects the set of clients.
         self._lock = threading.Lock()
         self._peers: set[ClientConnection] = set()
-        self._listener = ThreadedServer(host, port, self._serve, limits.connections)
+        # For each tool that may run a few pipes; and for the database, the model, and what else the process does.
+        spare = 64 + 4 * limits.tool_processes
+        self._listener = ThreadedServer(host, port, self._serve, limits.connections, spare)
         self.port = self._listener.port
         self._flusher = Flusher(str(self.port))
 
@@ -72,6 +74,7 @@ class Server:
             request = http.read_head(sock, self._limits)
             if request is None:
                 return
+            self._listener.heard()
             response = self._answer(sock, request)
         except HttpError as error:
             logger.info("! a request was answered with %d", error.status)
