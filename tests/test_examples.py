@@ -15,16 +15,17 @@ from sessionlib import Session
 from tests.support.examples import ROOT, blocks, notebook_code, pages
 from tests.support.processes import run_script
 
+CONTRIBUTING = ROOT / "sessionlib" / "docs" / "contributing.md"
 HOW_IT_WORKS = ROOT / "sessionlib" / "docs" / "how-it-works.md"
-PORTING = ROOT / "sessionlib" / "docs" / "from-the-async-sdk.md"
+PORTING = ROOT / "sessionlib" / "docs" / "porting.md"
 TESTING = ROOT / "sessionlib" / "docs" / "testing.md"
 
 
 def shown() -> dict[str, str]:
-    """Every piece of Python code that users are shown, by a name for it."""
-    found = {
-        f"{page.stem}_{number}": code for page in pages() for number, code in enumerate(blocks(page, "python"), start=1)
-    }
+    """All Python code that users are shown, by a name for it."""
+    scripts = [ROOT / "README.md", TESTING]
+    found = {f"{page.stem}_{number}": code for page in scripts for number, code in enumerate(blocks(page, "python"), 1)}
+    found |= {page.stem: "\n".join(blocks(page, "python")) for page in pages() if page not in scripts}
     found |= {notebook.stem: notebook_code(notebook) for notebook in sorted((ROOT / "notebooks").glob("*.ipynb"))}
     return {re.sub(r"\W", "_", name): code for name, code in found.items()}
 
@@ -130,9 +131,17 @@ def test_every_name_on_a_page_exists(page: Path) -> None:
 
 def _is_an_example(name: str) -> bool:
     """Whether a dotted name is one of a user's variables, or of the standard library."""
-    return name.split(".")[0] in ("session", "agent", "turn", "event", "asyncio", "history", "reply", "engine") or (
-        pydoc.locate(name) is not None or Path(ROOT, name).exists()
-    )
+    return name.split(".")[0] in (
+        "session",
+        "agent",
+        "turn",
+        "event",
+        "asyncio",
+        "history",
+        "reply",
+        "engine",
+        "sessionlib",
+    ) or (pydoc.locate(name) is not None or Path(ROOT, name).exists())
 
 
 def test_the_page_on_threads_names_those_that_there_are() -> None:
@@ -182,8 +191,8 @@ def test_every_link_leads_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_readme_tells_contributors_of_files_that_there_are() -> None:
-    table = (ROOT / "README.md").read_text("utf-8").partition("| to add | go to |")[2]
+def test_contributors_are_sent_to_files_that_exist() -> None:
+    table = CONTRIBUTING.read_text("utf-8").partition("| to add | go to |")[2]
     rows = re.findall(r"^\| (a [\w ]+) \| (.*) \|$", table, re.MULTILINE)
     assert {"a kind of event", "a kind of content", "a model for the engine", "a command"} <= {row for row, _ in rows}
     named = [path for _, where in rows for path in re.findall(r"`(sessionlib/[\w/.]+)`", where)]

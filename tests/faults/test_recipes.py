@@ -1,4 +1,4 @@
-"""The README's recipes, each run where it belongs."""
+"""The recipes of the documentation, each run where it belongs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.support.processes import ROOT, run_script
 from tests.support.servers import free_port, get, running
 from tests.support.waiting import eventually, is_up
 
-README = (ROOT / "README.md").read_text("utf-8")
+PAGE = (ROOT / "sessionlib" / "docs" / "recipes.md").read_text("utf-8")
 DEMO = "Demo model: echoes your message. You said: "
 
 
 def recipe(folder: Path, name: str) -> None:
     """Writes a recipe into a folder."""
-    files = {re.match(r"# (\S+)\n", text)[1]: text for text in re.findall(r"^```py\n(.*?)^```$", README, re.M | re.S)}  # type: ignore[index]
+    files = {re.match(r"# (\S+)\n", text)[1]: text for text in re.findall(r"^```py\n(.*?)^```$", PAGE, re.M | re.S)}  # type: ignore[index]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(files[name], "utf-8")
 
@@ -51,7 +51,7 @@ def environment(configured: dict[str, str]) -> dict[str, str]:
 
 def as_cron_does(folder: Path, environment: dict[str, str]) -> str:
     """Runs the crontab's command as cron does, with no terminal and hardly any environment; gives the log."""
-    found = re.search(r"^```crontab\n.*?^0 6 \* \* \*  (.*?)\n```$", README, re.M | re.S)
+    found = re.search(r"^```crontab\n.*?^0 6 \* \* \*  (.*?)\n```$", PAGE, re.M | re.S)
     assert found is not None
     command = found[1].replace("/srv/reports", str(folder)).replace(".venv/bin/python", sys.executable)
     bare = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "SHELL": "/bin/sh", "PYTHONPATH": str(ROOT), **environment}
@@ -61,7 +61,7 @@ def as_cron_does(folder: Path, environment: dict[str, str]) -> str:
 
 def test_a_cron_script(configured: dict[str, str], tmp_path: Path) -> None:
     recipe(tmp_path, "nightly.py")
-    assert as_cron_does(tmp_path, configured) == f'{DEMO}"Sum up yesterday."\n'
+    assert as_cron_does(tmp_path, configured) == f'{DEMO}"Summarise yesterday."\n'
 
 
 def test_a_cron_script_without_an_engine_says_so_in_a_line(tmp_path: Path) -> None:
@@ -198,3 +198,27 @@ def test_gevent(environment: dict[str, str], tmp_path: Path) -> None:
     result = run_script(source, env=environment, timeout=60, options=["-W", "ignore"])
     assert (result.rc, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [f'{DEMO}"question {number}"' for number in range(10)]
+
+
+def test_a_streamlit_app(environment: dict[str, str], tmp_path: Path) -> None:
+    recipe(tmp_path, "chat.py")
+    source = """
+    import sys
+    from streamlit.testing.v1 import AppTest
+
+    app = AppTest.from_file(sys.argv[1], default_timeout=30).run()
+    for text in ("one", "/tool refund {}"):
+        app.chat_input[0].set_value(text).run()
+    assert not app.exception, app.exception
+    for message in app.chat_message:
+        print(message.name, message.markdown[0].value)
+    app.session_state.session.disconnect()
+    """
+    ran = run_script(source, str(tmp_path / "chat.py"), env=environment, timeout=60)
+    assert ran.rc == 0, ran.stderr
+    assert ran.stdout.splitlines() == [
+        "user one",
+        f'assistant {DEMO}"one"',
+        "user /tool refund {}",
+        "assistant The call of refund was denied: no tool may run that needs an approval",
+    ]

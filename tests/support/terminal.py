@@ -97,6 +97,10 @@ class Terminal:
         told = self._tmux("capture-pane", "-p", "-J", "-S", "-")
         return "\n".join(line.rstrip() for line in told.splitlines()).rstrip() + "\n"
 
+    def coloured(self) -> str:
+        """What is on the screen, with its SGR sequences."""
+        return self._tmux("capture-pane", "-p", "-e").strip("\n")
+
     def wait_for(self, text: str, count: int = 1, *, after: str = "", timeout: float = 20.0) -> str:
         """Waits until a text is on the screen so many times; gives all that is.
 
