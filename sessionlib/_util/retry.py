@@ -270,7 +270,7 @@ _SUSPENDED = 5.0
 class Retries:
     """Re-establishes a lost connection: tries until that succeeds, cannot help, or has taken too long.
 
-    The delays go on growing from one loss to the next until a try calls `succeed`: an engine that accepts connections
+    The delays go on growing from one loss to the next until a try resets them: an engine that accepts connections
     and drops them is not asked faster than one that is down.
 
     Args:
@@ -281,6 +281,9 @@ class Retries:
         attempt_timeout: Seconds that one try may take.
         clock: Returns the current time in seconds; for tests.
         uniform: Draws from a range; for tests.
+
+    Attributes:
+        backoff: The delays; to be reset by a try that succeeds.
     """
 
     def __init__(
@@ -298,11 +301,7 @@ class Retries:
         self._attempt_timeout = attempt_timeout
         self._wait = wait
         self._clock = clock
-        self._backoff = Backoff(delay, max_delay, uniform=uniform)
-
-    def succeed(self) -> None:
-        """Starts again from the shortest delay with the next loss."""
-        self._backoff.reset()
+        self.backoff = Backoff(delay, max_delay, uniform=uniform)
 
     def run(self, cause: BaseException, attempt: Callable[[Deadline], Result]) -> Result | None:
         """Tries, with a growing delay before each try.
@@ -320,7 +319,7 @@ class Retries:
         left = self._timeout
         suspended = is_last = False
         while is_transient(cause):
-            delay = self._backoff.next_delay(wait_at_least(cause))
+            delay = self.backoff.next_delay(wait_at_least(cause))
             logger.info("= the connection is lost (%s); next try in %.1f s", cause, delay)
             began = self._clock()
             if self._wait(delay):

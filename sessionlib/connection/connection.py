@@ -151,7 +151,7 @@ class Connection:
     def cancel(self) -> None:
         """Begins to leave, without waiting: a thread that connects or waits for a connection gives up."""
         self._leaving.set()
-        self._dialer.cancel()
+        self._dialer.token.cancel()
 
     def close(self, farewell: Frame | None = None, final: SessionState = SessionState.DISCONNECTED) -> None:
         """Leaves: listeners end, the engine is notified, and the thread and the socket are gone on return.
@@ -176,7 +176,7 @@ class Connection:
             _say_farewell(transport, farewell, deadline)
             self._read_out.wait(deadline.remaining())
         finally:
-            self._dialer.cancel()
+            self._dialer.token.cancel()
             if transport is not None:
                 transport.abort()
         self._read_out.wait()

@@ -50,6 +50,9 @@ class Dialer:
         protocol: Whose connections they are, for the log.
         counters: What counts.
         leaving: Set when the client is leaving: from then on every attempt fails.
+
+    Attributes:
+        token: What cancels the latest attempt, or shows that it was cancelled.
     """
 
     def __init__(
@@ -65,19 +68,7 @@ class Dialer:
         self._protocol = protocol
         self._counters = counters
         self._leaving = leaving
-        self._token = CancelToken()
-
-    def cancel(self) -> None:
-        """Makes the attempt under way fail at once, and every further one if the client is leaving."""
-        self._token.cancel()
-
-    def check(self) -> None:
-        """Makes sure that the latest attempt was not cancelled.
-
-        Raises:
-            SessionDisconnectedError: It was.
-        """
-        self._token.check()
+        self.token = CancelToken()
 
     def open(self, deadline: Deadline) -> Transport:
         """Opens a connection.
@@ -101,7 +92,7 @@ class Dialer:
     def _try(self, deadline: Deadline) -> Transport:
         from sessionlib.transport.websocket import open_websocket  # long since imported: `load_transport`
 
-        self._token = token = CancelToken()
+        self.token = token = CancelToken()
         if self._leaving.is_set():
             token.cancel()
         endpoint, options, used = self._endpoint, self._options, [""]
@@ -123,7 +114,7 @@ class Dialer:
         hook = hooks.network_hook
         opened = dial(self._key(deadline, token)) if hook is None else hook.open(endpoint, dial, deadline, token)
         opened.traffic = self._counters
-        self._counters.begin_link()
+        self._counters.pings.clear()  # which left on the connection before
         return logged(opened, lambda: self._protocol.session_id, used[0])
 
     def _key(self, deadline: Deadline, token: CancelToken) -> str:

@@ -111,10 +111,10 @@ class Reader:
                 events = create(protocol, transport, owner, deadline)
             events += join(protocol, transport, deadline)[1]
             self._deliver(events)
-            self._dialer.check()
+            self._dialer.token.check()
         except BaseException:
             transport.release()
-            self._dialer.check()
+            self._dialer.token.check()
             raise
         return transport
 
@@ -128,16 +128,16 @@ class Reader:
             raise transient from transient.__cause__
         try:
             ack, live = join(protocol, transport, deadline, again=True)
-            self._retries.succeed()
+            self._retries.backoff.reset()
             history, more = fetch_history(protocol, transport, deadline)
             connected = SessionEvent(SessionEventType.SESSION_CONNECTED, protocol.known_id, None, ack)
             self._hub.dispatch([connected], keep=False)
             self._close_gap(ack.get("status"), history, live + more)
             self._counters.reconnects += 1
-            self._dialer.check()
+            self._dialer.token.check()
         except BaseException as error:
             transport.release()
-            self._dialer.check()
+            self._dialer.token.check()
             if isinstance(error, SessionProtocolError):
                 self._note_illegal(error)
             raise

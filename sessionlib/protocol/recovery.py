@@ -15,7 +15,7 @@ from typing import Any
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType, SessionMessage
 from sessionlib.protocol import frames
 from sessionlib.protocol.parser import Frame, Run, parse_event
-from sessionlib.protocol.turns import PendingPost, is_content, is_final
+from sessionlib.protocol.turns import PendingPost, find_posts, is_content, is_final
 
 __all__ = ["GAP", "CatchUp", "PendingPosts", "RecoveryTracker", "gap"]
 
@@ -416,15 +416,6 @@ class _Writer:
 
 def _before_our_posts(messages: Sequence[Frame], posts: Sequence[PendingPost]) -> int | None:
     """Returns the place before the first of our posts, which ends what is old; None if they are not there."""
-    at = len(messages)
-    for post in reversed([post for post in posts if post.contents]):
-        found = (i for i in range(at - 1, -1, -1) if _is_post(messages[i], post))
-        at = next(found, -1)
-        if at < 0:
-            return None
-    return at - 1 if at < len(messages) else None
-
-
-def _is_post(message: Frame, post: PendingPost) -> bool:
-    entry = SessionMessage.from_dict(message)
-    return entry.is_user and is_content(post.contents[0], entry)
+    known = [post for post in posts if post.contents]
+    places = find_posts(messages, known)
+    return min(places.values()) - 1 if known and len(places) == len(known) else None

@@ -19,12 +19,22 @@ the history.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType, SessionMessage
 
-__all__ = ["NEUTRAL", "EventOrigin", "Fate", "PendingPost", "TurnHandle", "TurnTracker", "is_content", "is_final"]
+__all__ = [
+    "NEUTRAL",
+    "EventOrigin",
+    "Fate",
+    "PendingPost",
+    "TurnHandle",
+    "TurnTracker",
+    "find_posts",
+    "is_content",
+    "is_final",
+]
 
 Type = SessionEventType
 _DELTA = Type.MESSAGE_DELTA
@@ -350,7 +360,8 @@ class TurnTracker:
         # An ack does not come after the whole of its turn: it is rather that of the next post, and the first had none.
         post = self._sent[0]
         if len(self._sent) > 1:
-            post = next((other for other in self._sent if not _was_passed_over(other)), post)
+            turns = ((other, other._unacknowledged_turn) for other in self._sent)
+            post = next((other for other, turn in turns if turn is None or not turn.over), post)
         self._sent.remove(post)
         self._note_step()
         if event.type is _ERROR:
@@ -551,7 +562,7 @@ class TurnTracker:
         if self.batches is None and any(post._by_batch is not None for post in self._open):
             self._learn(self._is_batching(messages))
         fates: list[Fate] = []
-        places = {} if messages is None else _places(messages, self._open)
+        places = {} if messages is None else find_posts(messages, self._open)
         for post in list(self._open):
             place = places.get(post)
             post._looks += 1
@@ -577,14 +588,15 @@ class TurnTracker:
             return False
         # Each had one, unless it was another client's: then the history holds what that client posted.
         ours = {content for post in self._open for content in post.contents}
-        first = min(_places(messages, self._open).values(), default=len(messages))
+        first = min(find_posts(messages, self._open).values(), default=len(messages))
         users = [details for details in map(SessionMessage.from_dict, messages[first:]) if details.is_user]
         return not all(any(is_content(content, details) for content in ours) for details in users)
 
     def _take_last_turn(self, post: PendingPost, messages: Sequence[dict[str, Any]] | None, place: int | None) -> bool:
         """Assigns a post the last turn that may have answered it, or the answer that follows it in the history."""
         turn = post._unacknowledged_turn or post._latest
-        behind = [] if messages is None or place is None else _answers_behind(messages, place)
+        later = [] if messages is None or place is None else filter(is_final, messages[place + 1 :])
+        behind = [message for message in later if not SessionMessage.from_dict(message).is_user]
         if turn is not None and turn.over and (messages is None or any(m.get("id") in turn.finals for m in behind)):
             self.batches = None if self.batches is False else self.batches  # so a turn may answer several
             if post in self._sent:
@@ -621,11 +633,6 @@ class TurnTracker:
         self.released.append((post, [event, end]))
 
 
-def _was_passed_over(post: PendingPost) -> bool:
-    """Whether a whole turn went by after a post without its ack."""
-    return post._unacknowledged_turn is not None and post._unacknowledged_turn.over
-
-
 def _names_nothing(error: SessionEvent) -> bool:
     return error.message_id is None and error.data.get("request_type") is None and not is_own_notice(error)
 
@@ -638,28 +645,26 @@ def is_own_notice(event: SessionEvent) -> bool:
 # ---- reading a history -----------------------------------------------------------------------
 
 
-def _places(messages: Sequence[dict[str, Any]], posts: Sequence[PendingPost]) -> dict[PendingPost, int]:
-    """Finds posts in a history, from its end: the latest message of a text is the latest post of it."""
+def find_posts(messages: Sequence[dict[str, Any]], posts: Sequence[PendingPost]) -> dict[PendingPost, int]:
+    """Finds posts in a history, from its end: the latest message of a text is the latest post of it.
+
+    Args:
+        messages: The history, oldest first.
+        posts: The posts, in order.
+
+    Returns:
+        The places of those that it holds.
+    """
     places: dict[PendingPost, int] = {}
     at = len(messages)
     for post in reversed([post for post in posts if post.contents]):
-        matches: Callable[[int], bool] = lambda i, post=post: _is_post(messages[i], post)  # type: ignore[misc]  # noqa: E731
-        found = next((i for i in range(at - 1, -1, -1) if matches(i)), None)
-        if found is not None:
-            places[post] = at = found
+        for place in range(at - 1, -1, -1):
+            entry = SessionMessage.from_dict(messages[place])
+            # A batch stands in the history as several messages; its first decides.
+            if entry.is_user and is_content(post.contents[0], entry):
+                places[post] = at = place
+                break
     return places
-
-
-def _is_post(message: dict[str, Any], post: PendingPost) -> bool:
-    details = SessionMessage.from_dict(message)
-    # A batch stands in the history as several messages; its first decides.
-    return details.is_user and is_content(post.contents[0], details)
-
-
-def _answers_behind(messages: Sequence[dict[str, Any]], place: int) -> list[dict[str, Any]]:
-    """Returns the answers behind a post, in order."""
-    finals = (message for message in messages[place + 1 :] if is_final(message))
-    return [message for message in finals if not SessionMessage.from_dict(message).is_user]
 
 
 def is_final(message: dict[str, Any]) -> bool:

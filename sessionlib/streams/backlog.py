@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.streams.mailbox import Mailbox
 
@@ -80,18 +79,6 @@ class Backlog:
         else:
             self.shadow = None
 
-    def put(self, events: Sequence[SessionEvent]) -> None:
-        """Has events wait in any case."""
-        self.mailbox.put(events)
-
-    def discard(self, events: Sequence[SessionEvent]) -> None:
-        """Drops events that are read after all."""
-        self.mailbox.discard(events)
-
-    def push_error(self, failure: Callable[[], SessionError]) -> None:
-        """Has the next listener raise once, behind what waits for it."""
-        self.mailbox.push_error(failure)
-
     def begin_post(self, listeners: Sequence[Mailbox], ends_turn: Callable[[SessionEvent], bool]) -> None:
         """Forgets the turns that are over, because a post is about to leave.
 
@@ -102,7 +89,8 @@ class Backlog:
         self.mailbox.discard_through(ends_turn)
         self.shadow = StaleListenerBuffer(listeners, self._size) if listeners else None
         if self.shadow is not None and self.shadow.before:
-            self.shadow.before = _behind_last(ends_turn, self.shadow.before)
+            ends = [at for at, event in enumerate(self.shadow.before) if ends_turn(event)]
+            del self.shadow.before[: ends[-1] + 1 if ends else 0]
 
     def hand_over(self, mailbox: Mailbox) -> None:
         """Has a new listener begin with what waits for it."""
@@ -110,10 +98,6 @@ class Backlog:
         shadow = self._end_shadow()
         if shadow is not None:
             shadow.hand_over(mailbox)
-
-    def take_back(self, mailbox: Mailbox) -> None:
-        """Has what the reader of a mailbox left unread wait again."""
-        self.mailbox.transfer_from(mailbox)
 
     def take_shadow(self) -> bool:
         """Moves events that closed listeners left unread into the backlog. Returns whether there were any."""
@@ -132,11 +116,6 @@ def _filled(size: int, events: Sequence[SessionEvent]) -> Mailbox:
     mailbox = Mailbox(size)
     mailbox.put(events)
     return mailbox
-
-
-def _behind_last(ends: Callable[[SessionEvent], bool], events: Sequence[SessionEvent]) -> list[SessionEvent]:
-    last = max((at for at, event in enumerate(events) if ends(event)), default=-1)
-    return list(events[last + 1 :])
 
 
 def _without_repeated_pongs(backlog: Mailbox, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:

@@ -202,7 +202,7 @@ class Hub:
                 self._counters.note(post, event, is_watched)
             if post in self._readers:
                 taken.setdefault(post, []).extend(events)
-                self._backlog.discard(events)  # where they waited for the next listener
+                self._backlog.mailbox.discard(events)  # where they waited for the next listener
 
     def _look_into(
         self, event: SessionEvent, owners: Sequence[PendingPost], requests: list[Request]
@@ -273,7 +273,7 @@ class Hub:
             if post is not None and post not in self._paused:
                 self._paused.add(post)
                 if not self._listeners:
-                    self._backlog.put(mailbox.waiting())
+                    self._backlog.mailbox.put(mailbox.waiting())
 
     def resume(self, mailbox: Mailbox) -> None:
         """Undoes `pause`: what its reader is about to read is not kept for the next listener."""
@@ -281,7 +281,7 @@ class Hub:
             post = self._post_of(mailbox)
             if post in self._paused:
                 self._paused.discard(post)
-                self._backlog.discard(mailbox.waiting())
+                self._backlog.mailbox.discard(mailbox.waiting())
 
     def discard(self, mailbox: Mailbox) -> None:
         """Closes a mailbox whose reader was garbage-collected. Lock-free; may run at any moment."""
@@ -396,7 +396,7 @@ class Hub:
         elif post is not None and post.turn is not None and any(other in self._readers for other in post.turn.posts):
             mailbox.discard_through(lambda event: True)  # another reader of the same turn has it
         else:
-            self._backlog.take_back(mailbox)
+            self._backlog.mailbox.transfer_from(mailbox)
 
 
 def _report_gone(posts: Sequence[PendingPost], why: str) -> None:

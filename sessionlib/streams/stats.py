@@ -120,10 +120,6 @@ class Counters(Traffic):
         # What an observer has still to be notified of; only where there is one.
         self.observed: list[tuple[PendingPost, SessionEvent]] = []
 
-    def begin_link(self) -> None:
-        """Forgets the pings of the last link."""
-        self.pings.clear()
-
     def posted(self, ticket: PendingPost) -> None:
         """Notes that a post is about to leave; the hub's lock is held, as in what follows."""
         self._posted[ticket] = [time.monotonic()]

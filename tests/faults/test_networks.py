@@ -397,7 +397,7 @@ def test_an_engine_that_takes_connections_and_drops_them_is_asked_ever_less_ofte
     for _ in range(6):
         retries.run(SessionDisconnectedError("dropped before the join"), lambda deadline: "a link, but no session")
     assert clock.sleeps == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
-    retries.succeed()
+    retries.backoff.reset()
     retries.run(SessionDisconnectedError("dropped after the join"), lambda deadline: "")
     assert clock.sleeps[-1] == 2.0
 
