@@ -17,7 +17,7 @@ import pytest
 
 import sessionlib.client
 from sessionlib.client import Client
-from tests.support import profiles
+from tests.support import profiles, tracing
 from tests.support.frame_tape import FrameTape
 from tests.support.http_server import KEY, Server
 from tests.support.leaks import LeakError, Snapshot, allow_descriptors
@@ -27,9 +27,9 @@ from tests.support.secrets import SENTINEL_KEY, LogWatch
 profiles.load()
 
 _OUR_ENVIRONMENT = re.compile(
-    r"(SESSIONLIB|VECTORSHIFT|PYTEST_XDIST)_.*|PYTEST_ADDOPTS|(http|https|ws|wss|all|no)_proxy", re.IGNORECASE
+    r"(SESSIONLIB|VECTORSHIFT|PYTEST_XDIST)_.*|PYTEST_ADDOPTS|COVERAGE_PROCESS_START|(https?|wss?|all|no)_proxy",
+    re.IGNORECASE,
 )
-
 _log_watch = LogWatch()
 _frame_tape = FrameTape()
 
@@ -48,6 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell starts what it puts into the background with SIGINT ignored, and children inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    tracing.install(config)
     _frame_tape.install()
     logging.getLogger().addHandler(_log_watch)
     logging.getLogger().setLevel(logging.DEBUG)
@@ -152,9 +153,12 @@ def _no_key_in_the_log(_nothing_left_behind: None) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(_no_key_in_the_log: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(
+    _no_key_in_the_log: None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     # A developer's own key, engine or proxy must not reach a test, nor the options of this run one that a test starts.
-    for name in list(os.environ):
+    kept = tracing.VARIABLES if request.node.get_closest_marker("traced_processes") else ()
+    for name in set(os.environ).difference(kept):
         if _OUR_ENVIRONMENT.fullmatch(name):
             monkeypatch.delenv(name)
 

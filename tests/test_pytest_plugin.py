@@ -121,7 +121,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "venv" / "bin" / "python"
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", folder, source], check=True, timeout=110)
     wheel = next(folder.glob("sessionlib-*.whl"))
-    subprocess.run([*pip, "--python", python, "install", f"{wheel}[engine]", "pytest"], check=True, timeout=110)
+    tools = ["pytest", "coverage"] if "COVERAGE_PROCESS_START" in os.environ else ["pytest"]
+    subprocess.run([*pip, "--python", python, "install", f"{wheel}[engine]", *tools], check=True, timeout=110)
     return python
 
 
@@ -168,6 +169,7 @@ def support() -> Iterator[LocalEngine]:
 
 
 @pytest.mark.slow
+@pytest.mark.traced_processes
 @pytest.mark.timeout(240)
 def test_the_engine_answers_as_a_test_wants(project: Project) -> None:
     project.write(test_engine=ENGINE_TESTS)
@@ -175,6 +177,7 @@ def test_the_engine_answers_as_a_test_wants(project: Project) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.traced_processes
 @pytest.mark.timeout(240)
 def test_tests_are_recorded_once_and_replayed_without_engine_and_network(
     project: Project, support: LocalEngine
@@ -197,6 +200,7 @@ def test_tests_are_recorded_once_and_replayed_without_engine_and_network(
 
 
 @pytest.mark.slow
+@pytest.mark.traced_processes
 @pytest.mark.timeout(240)
 def test_what_a_test_leaves_unsaid_is_an_error_and_a_failed_one_is_not_recorded(
     project: Project, support: LocalEngine
@@ -214,6 +218,7 @@ def test_what_a_test_leaves_unsaid_is_an_error_and_a_failed_one_is_not_recorded(
 
 
 @pytest.mark.slow
+@pytest.mark.traced_processes
 @pytest.mark.timeout(240)
 def test_a_project_that_does_not_use_it_does_not_load_what_it_needs(project: Project) -> None:
     project.write(

@@ -425,6 +425,7 @@ DASK = """
 
 
 @pytest.mark.slow
+@pytest.mark.traced_processes
 def test_dask_with_two_worker_processes(shop: Shop) -> None:
     result = run_script(DASK, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n", timeout=110)
     assert result.rc == 0, result
@@ -906,6 +907,7 @@ DASK_KILLED = """
 
 
 @pytest.mark.slow
+@pytest.mark.traced_processes
 @pytest.mark.parametrize("kind", ["ours", "plain"])
 def test_a_dask_worker_that_is_killed_has_no_prompt_posted_twice(engine: ScriptEngine, kind: str, seed: int) -> None:
     print("seed", seed)
@@ -956,6 +958,7 @@ RAY = """
 
 
 @pytest.mark.slow
+@pytest.mark.traced_processes
 def test_ray(shop: Shop) -> None:
     result = run_script(RAY, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n", timeout=110)
     assert "the same results" in result.stdout, result

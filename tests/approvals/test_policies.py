@@ -35,6 +35,8 @@ from tests.support.shop import Shop, open_shop, order
 from tests.support.terminal import Terminal
 from tests.support.toolbox import Toolbox, connect
 
+pytestmark = pytest.mark.traced_processes
+
 CALLS = '/tool search_web {"query": "x"}\n/tool delete_file {"name": "x"}\n' + order(7)
 
 

@@ -38,7 +38,7 @@ PIPE_GRACE = 1.0
 """Seconds that forked children may keep the pipes once the script has ended."""
 
 # Nothing of the developer's environment but what an interpreter needs to start.
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "COVERAGE_PROCESS_START")
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "COVERAGE_PROCESS_START", "SESSIONLIB_COVERAGE")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ __all__ = ["Terminal"]
 
 _numbers = itertools.count(1)
 _OPTIONS = "set -g history-limit 5000\nset -g status off\nset -s escape-time 0\n"
-_KEPT = ("PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_START")
+_KEPT = ("PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_START", "SESSIONLIB_COVERAGE")
 
 
 class Terminal:
