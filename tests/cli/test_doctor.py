@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from tests.support.cli import Cli, Here
 from tests.support.processes import Result
 from tests.support.script_engine import http_response, upgrade_response
 from tests.support.secrets import SENTINEL_KEY
+from tests.support.secured import write_certificate
 
 KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
 ORDER = ["address", "key", "proxy", "DNS", "connection", "TLS", "HTTP", "WebSocket"]
@@ -160,17 +160,8 @@ def test_a_silent_host_takes_no_longer_than_the_timeout(cli: Cli) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for 127.0.0.1 with its key, in one file."""
-    place = tmp_path_factory.mktemp("tls")
-    whole = place / "whole.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "9", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=IP:127.0.0.1,DNS:engine.example",
-         "-keyout", place / "key.pem", "-out", place / "cert.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    whole.write_bytes((place / "key.pem").read_bytes() + (place / "cert.pem").read_bytes())
-    return whole
+    """A certificate for 127.0.0.1 with its key, in one file."""
+    return write_certificate(tmp_path_factory.mktemp("tls") / "whole.pem", "127.0.0.1", "engine.example", days=9)
 
 
 Answer = Callable[[socket.socket], None]

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.kernel_scripts import LOCAL
 from tests.support.processes import run_script
+from tests.support.programs import need
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -40,6 +41,7 @@ The *end*.
 
 def in_lab(folder: Path, cells: list[str], source: str, *, model: str = "'demo'") -> str:
     """Runs a script with a notebook open in JupyterLab, called ``lab``, whose first cell has been run."""
+    need("chromium")
     script = (
         "from tests.support.jupyterlab import Lab\n"
         f"with Lab({str(folder)!r}, *{[LOCAL.replace('MODEL', model), *cells]!r}) as lab:\n"

@@ -24,6 +24,7 @@ from sessionlib.rest import pool
 from tests.support.http_server import KEY, Handler, Reply, Server
 from tests.support.leaks import allow_threads
 from tests.support.secrets import assert_keeps_secret
+from tests.support.secured import write_certificate
 from tests.support.waiting import eventually
 
 SLACK = 1.0
@@ -438,16 +439,8 @@ def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
-    place = tmp_path_factory.mktemp("tls")
-    whole = place / "whole.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", place / "key.pem", "-out", place / "cert.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    whole.write_bytes((place / "key.pem").read_bytes() + (place / "cert.pem").read_bytes())
-    return whole
+    """A certificate for 127.0.0.1 with its key, in one file."""
+    return write_certificate(tmp_path_factory.mktemp("tls") / "whole.pem", "127.0.0.1")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 import time
@@ -20,25 +19,15 @@ from types import TracebackType
 import nbformat
 from playwright.sync_api import Locator, Page, sync_playwright
 
+from tests.support.programs import need
 from tests.support.waiting import is_up
 
-__all__ = ["Lab", "browser_path"]
+__all__ = ["Lab"]
 
 _QUIET = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
-
-
-def browser_path() -> str:
-    """Gives the browser of this machine.
-
-    Raises:
-        AssertionError: There is none.
-    """
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert found, "these tests drive a browser: apt-get install chromium"
-    return found
 
 
 class Lab:
@@ -63,7 +52,7 @@ class Lab:
         nbformat.write(notebook, self.path)
         self._server = self._start()
         self._driver = sync_playwright().start()
-        self._browser = self._driver.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
+        self._browser = self._driver.chromium.launch(executable_path=need("chromium"), args=["--no-sandbox"])
         self.page: Page = self._browser.new_page(viewport={"width": 900, "height": 1000})
 
     def __enter__(self) -> Lab:

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 from rich.text import Text
 
-from tests.support.jupyterlab import Lab, browser_path
+from tests.support.jupyterlab import Lab
 from tests.support.processes import ROOT
+from tests.support.programs import need
 from tests.support.terminal import Terminal
 
 __all__ = ["notebook", "terminal"]
@@ -81,7 +82,7 @@ def terminal(path: Path) -> None:
     console = Console(record=True, width=_SIZE[0], file=io.StringIO())
     console.print(Text.from_ansi(text))
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=need("chromium"), args=["--no-sandbox"])
         page = browser.new_page()
         page.set_content(console.export_html(theme=SVG_EXPORT_THEME, inline_styles=True) + f"<style>{_STYLE}</style>")
         page.locator("pre").screenshot(path=str(path))

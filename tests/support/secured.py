@@ -1,4 +1,4 @@
-"""Two ends of one connection, over TCP, over TLS, and over TLS within TLS."""
+"""Two ends of one connection, over TCP, over TLS, and over TLS within TLS; certificates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from functools import cache
+from pathlib import Path
 
 import trustme
 
@@ -16,7 +18,7 @@ from sessionlib.net.connect import CancelToken, shut
 from sessionlib.transport.dial import secure
 from sessionlib.transport.stream import NestedTls
 
-__all__ = ["KINDS", "connected"]
+__all__ = ["KINDS", "connected", "write_certificate"]
 
 KINDS = ("tcp", "tls", "nested")
 NAME = "engine.test"
@@ -85,3 +87,18 @@ def _relay(secured: ssl.SSLSocket, plain: socket.socket) -> None:
                 target.settimeout(20)
                 target.sendall(data)
                 target.settimeout(0.001)
+
+
+def write_certificate(path: Path, *names: str, days: float = 2) -> Path:
+    """Writes the key and the certificate of a server to one file, with the authority that vouches for it.
+
+    Args:
+        path: The file, which serves as the server's chain and as its clients' bundle.
+        *names: The names and addresses that it is for.
+        days: How long it is valid.
+    """
+    authority = trustme.CA()
+    end = datetime.now(timezone.utc) + timedelta(days=days)
+    issued = authority.issue_cert(*names, common_name=names[0], not_after=end)
+    path.write_bytes(issued.private_key_and_cert_chain_pem.bytes() + authority.cert_pem.bytes())
+    return path

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from .processes import ROOT
+from .programs import need
 
 __all__ = ["Terminal"]
 
@@ -44,6 +45,7 @@ class Terminal:
     def __init__(
         self, folder: Path, command: str, *, env: Mapping[str, str] | None = None, size: tuple[int, int] = (120, 60)
     ) -> None:
+        need("tmux")
         self._server = f"sessionlib-{os.getpid()}-{next(_numbers)}"
         options = folder / f"{self._server}.conf"
         options.write_text(_OPTIONS)

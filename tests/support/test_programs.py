@@ -1,0 +1,33 @@
+"""Tests without the programs that they drive: left out by name on a developer's machine, failures in CI."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import ROOT
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("env", "status", "outcome"), [({}, 0, "1 skipped"), ({"CI": "true"}, 1, "1 failed")], ids=str)
+@pytest.mark.parametrize(
+    ("test", "program"),
+    [
+        ("tests/approvals/test_policies.py::test_ctrl_c_at_the_prompt_denies", "tmux"),
+        (
+            "tests/notebook/test_in_jupyterlab.py::test_a_click_approves_a_tool_and_the_form_says_who_decided",
+            "chromium",
+        ),
+    ],
+)
+def test_a_missing_program_is_named(
+    tmp_path: Path, test: str, program: str, env: dict[str, str], status: int, outcome: str
+) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", test]
+    bare = {"PATH": str(tmp_path), "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), **env}
+    ran = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True)
+    assert (ran.returncode, outcome in ran.stdout) == (status, True), ran.stdout
+    assert f"need {program}: apt-get install {program}" in ran.stdout
