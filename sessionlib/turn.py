@@ -29,6 +29,7 @@ __all__ = ["Turn", "TurnRequests"]
 
 Type = SessionEventType
 
+# What stops a turn until a person acts.
 _ASKING = frozenset({Type.APPROVAL_REQUEST, Type.REAUTH_REQUEST})
 _POSTS = frozenset({"post_message", "post_messages"})
 
@@ -263,6 +264,7 @@ class Turn:
         streamed: set[str | None] = set()
         for event in self.attended():
             if event.delta:
+                # The whole text repeats what was streamed of it.
                 streamed.add(event.message_id)
                 yield event.delta
             elif event.is_complete and event.message_id not in streamed and event.text is not None:
@@ -311,6 +313,7 @@ class Turn:
                 while not self.is_over:
                     self._advance(deadline)
         except Closed:
+            # An iteration ends quietly then; a result that is not whole must not look like one.
             what = "was closed" if self._closed else "did not end before the session was disconnected"
             raise SessionDisconnectedError(
                 f"session {self.session_id}: the turn {what}", session_id=self.session_id
@@ -394,6 +397,7 @@ class Turn:
                     del self._events[-len(back) :]
                     self._mailbox.put_back(back)
                     self._requests.forget_last()  # it was one of these
+                # So that no request waits for a reader that may never come back.
                 self._paused = True
                 self._hub.pause(self._mailbox)
                 self._requests.end()
@@ -410,6 +414,7 @@ class Turn:
         """Waits for the next event; raises Closed when there is none any more."""
         while not self.is_over:
             event = self._take(deadline)
+            # The engine will begin no turn for it.
             if event is self._post.refusal:
                 self._end()
                 raise SessionError(
@@ -427,7 +432,9 @@ class Turn:
         raise Closed
 
     def _take(self, deadline: Deadline) -> SessionEvent:
+        # The one that runs out first decides what the error says.
         within = deadline.sooner(self._idle_timeout)
+        # Looked at before each wait: another thread's handler may begin to wait for this one meanwhile.
         if self._requests.would_wait_for_itself:
             raise SessionError(
                 f"session {self.session_id}: this approval handler would wait for itself, because its own turn ends "
@@ -438,6 +445,7 @@ class Turn:
             return self._mailbox.get(within)
         except TimeoutError:
             if within is self._deadline:
+                # Its time is used up once; a caller who goes on with it limits it by `timeout`.
                 self._deadline = Deadline(None)
             what = "the turn did not end" if within is deadline else "nothing came"
             raise SessionTimeoutError(

@@ -109,6 +109,7 @@ class Reader:
             if protocol.session_id is None:
                 assert owner is not None
                 events = create(protocol, transport, owner, deadline)
+            # Also for a session that was just created: the engine sends its events to clients that have joined.
             events += join(protocol, transport, deadline)[1]
             self._deliver(events)
             self._dialer.token.check()
@@ -125,8 +126,10 @@ class Reader:
             transport = self._dialer.open(deadline)
         except Exception as error:  # noqa: BLE001 - a callable that gives the key may raise anything
             transient = as_transient(error)
+            # Whatever it raises, the next try may not meet it: a token service that was restarting.
             raise transient from transient.__cause__
         try:
+            # The history is asked for behind the ack: what comes between the two is in `live`, and nothing is missed.
             ack, live = join(protocol, transport, deadline, again=True)
             self._retries.backoff.reset()
             history, more = fetch_history(protocol, transport, deadline)
@@ -148,6 +151,7 @@ class Reader:
     def _close_gap(self, status: object, history: list[Any], live: list[SessionEvent]) -> None:
         """Delivers what was missed, then what has come since; fails the posts whose fate is unknown."""
         with self._hub.lock:
+            # As they were before the history settles them: each gets its fate below.
             unacknowledged = self._protocol.turns.unacknowledged
             missed = self._protocol.rejoined(status, history, live)
         for post in unacknowledged:
@@ -161,6 +165,7 @@ class Reader:
             self._hub.dispatch(missed.events)
         if live:
             self._deliver(live)
+        # Then no turn is to come for what the history does not answer, and nothing is worth waiting for.
         if status == str(ParticipantStatus.IDLE):
             with self._hub.lock:
                 turns = self._protocol.turns
@@ -188,6 +193,7 @@ class Reader:
                 try:
                     self._receive(messages)
                 except SessionProtocolError as error:
+                    # RFC 6455, 7.1.7: the peer gets the code; what it sends until then is not read.
                     transport.close(error.close_code)
                     self._note_illegal(error)
                     return error
@@ -205,6 +211,7 @@ class Reader:
         try:
             self._protocol.decode(messages, received)
         finally:
+            # What came before an illegal frame is whole, and belongs to the user.
             for events, runs, reply in received:
                 if events:
                     self._deliver(events, runs)
@@ -272,6 +279,7 @@ class Reader:
         self._protocol.recovery.interrupt()
         try:
             self._link.change(SessionState.RECONNECTING)
+            # Their answers will not come over another connection; they are asked again by their callers.
             self._sender.fail_calls(self._broken, for_good=False)
             return self._retries.run(cause, self._reopen)
         except Exception as error:  # noqa: BLE001 - a reader that dies quietly would hang every caller
@@ -291,6 +299,7 @@ class Reader:
             return error
 
         self._link.change(SessionState.DISCONNECTED, loss=loss)
+        # Before the hub ends: who is woken there and calls meets the reason.
         self._sender.fail_calls(loss, for_good=True)
         self._hub.end(loss)
 

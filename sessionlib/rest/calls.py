@@ -29,6 +29,7 @@ MAX_ERROR_TEXT = 500
 Upload = tuple[str, tuple[str, bytes] | tuple[str, bytes, str]]
 """A file of a multipart body: its field, then its name, its bytes and, where given, its MIME type."""
 
+# Neither "?" nor "#" nor "//": a path that is made from an id must not become another request.
 _PATH = re.compile(r"(/[A-Za-z0-9._~%-]+)+")
 _ERROR_FIELDS = ("error", "message", "detail", "errors")
 
@@ -58,6 +59,7 @@ class Call:
     @property
     def changes_nothing(self) -> bool:
         """Whether it can be made twice without harm."""
+        # RFC 9110, 9.2.1. A PUT or DELETE may be repeated too by the RFC, which the platform does not promise.
         return self.method in ("GET", "HEAD")
 
     @property
@@ -109,6 +111,7 @@ class Answer:
         """
         if not self.ok:
             raise self.error()
+        # The platform answers some deletions with 200 and nothing.
         if not self.body.strip():
             return {}
         with contextlib.suppress(ValueError):
@@ -124,6 +127,7 @@ class Answer:
         message = error_text(self.body)
         if 300 <= self.status < 400 and self.headers.get("Location"):
             message = _redirect_text(self.headers["Location"])
+        # The key was taken out of it as it was read; see `Pool`.
         raw = self.body.decode("utf-8", "replace")
         return api_error(self.status, self.call.method, self.call.path, message, self.retry_after, raw_response=raw)
 
@@ -230,6 +234,7 @@ def error_text(body: bytes) -> str:
 
 def _text_of(value: Any, depth: int = 3) -> str:
     if isinstance(value, dict) and depth:
+        # Validation errors come as a list of objects with a "msg" (FastAPI's form).
         texts = (_text_of(value.get(name), depth - 1) for name in (*_ERROR_FIELDS, "msg"))
         return next((text for text in texts if text), "")
     if isinstance(value, list) and depth:
@@ -238,6 +243,7 @@ def _text_of(value: Any, depth: int = 3) -> str:
 
 
 def _one_line(text: str) -> str:
+    # What a server sends ends up on terminals: no control characters, and no more than fits on a screen.
     line = " ".join("".join(char if char.isprintable() else " " for char in text[: 4 * MAX_ERROR_TEXT]).split())
     return line if len(line) <= MAX_ERROR_TEXT else line[: MAX_ERROR_TEXT - 1] + "…"
 
@@ -255,6 +261,7 @@ def _redirect_text(location: str) -> str:
 
 
 def _flag(value: Any) -> str:
+    # As the SDK writes them: true and false, not Python's True and False.
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Lines", "Pool"]
 
+# What an engine answers is small; these bound the memory that a peer which is none can take.
 MAX_BODY = 32 * 2**20
 MAX_ERROR_BODY = 64 * 2**10
 MAX_LINE = 4 * 2**20
@@ -85,6 +86,7 @@ class Pool:
 
     def _open(self, call: Call, base_url: str, key: str, limit: Limit) -> requests.Response:
         url = base_url + call.path
+        # `identity`: a packed answer could be a thousand times larger than what came, and the bound is on what came.
         headers = {
             "Authorization": f"Bearer {key}",
             "Accept-Encoding": "identity",
@@ -100,15 +102,18 @@ class Pool:
             data=call.body if call.form is None else call.form,
             files=call.files or None,
             headers=headers,
+            # Of each wait on the socket; that of the whole call is the limit's, which shuts the socket down.
             timeout=limit.left(),
             proxies=self._proxies(url),
             verify=True if self._tls is not None else ca_bundle() or True,
+            # A redirect would carry the client's further headers to another host: requests strips only Authorization.
             allow_redirects=False,
             stream=True,
         )
 
     def _proxies(self, url: str) -> dict[str, str]:
         parts = urlsplit(url)
+        # What a client was given takes precedence over the environment, also for this machine.
         if self._proxy is not None:
             return {parts.scheme: self._proxy}
         found = environment_proxy(parts)
@@ -132,6 +137,7 @@ class Lines(OpenLines):
         self._limit = limit
         self._timeout = limit.deadline.timeout
         self._lines = _split(response)
+        # An answer that is dropped half read must not keep its connection out of the pool for ever.
         self._close = weakref.finalize(self, response.close)
 
     def __repr__(self) -> str:
@@ -147,6 +153,7 @@ class Lines(OpenLines):
             ApiConnectionError: The answer was cut, or a line is larger than 4 MiB.
             ApiTimeoutError: No line came in time.
         """
+        # Set again for each line: a stream may last for hours as long as something comes.
         self._limit.deadline = Deadline(self._timeout)
         outcome = self._next()
         if isinstance(outcome, Failure):
@@ -216,6 +223,7 @@ def _beginning(response: requests.Response) -> bytes:
 
 
 def _whole(response: requests.Response) -> bytes:
+    # Refused by its announcement where there is one; counted as it comes where that is missing or untrue.
     announced = response.headers.get("Content-Length", "")
     body = io.BytesIO()
     too_large = announced.isdecimal() and int(announced) > MAX_BODY

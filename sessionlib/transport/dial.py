@@ -19,6 +19,7 @@ from sessionlib.transport.stream import NestedTls
 __all__ = ["default_context", "dial", "secure"]
 
 _DEFAULT_PORTS = {"wss": 443, "ws": 80}
+# Without NODELAY, a small frame waits for the ack of the last one, which the peer may delay by 40 ms.
 _OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
 
 
@@ -52,6 +53,7 @@ def dial(
         if proxy is not None:
             if proxy.secure:
                 name = f"the proxy {proxy}"
+                # The proxy's own certificate first; the engine's is verified inside the tunnel.
                 secured = secure(sock, proxy.host, tls or default_context(), deadline, attempt, name)
                 assert isinstance(secured, ssl.SSLSocket)
                 sock = secured
@@ -72,6 +74,7 @@ def default_context() -> ssl.SSLContext:
 
 def _resolve(host: str, port: int, deadline: Deadline, attempt: CancelToken) -> list[Address]:
     try:
+        # On a thread of its own where it may block; see there.
         return resolve(host, port, deadline, attempt)
     except TimeoutError as error:
         raise SessionTimeoutError(f"the name {host} was not resolved within {deadline.timeout} s") from error
@@ -111,6 +114,7 @@ def secure(
         SessionTimeoutError: It took too long.
     """
     name = name or host
+    # A handshake that blocks has one timeout for each read, and a peer that drips would never meet it.
     sock.setblocking(False)
     if isinstance(sock, ssl.SSLSocket):  # whose descriptor the attempt holds already
         nested = NestedTls(sock, context, host)
@@ -146,10 +150,12 @@ def _shake_hands(secured: ssl.SSLSocket | NestedTls, host: str, deadline: Deadli
             ready = wait_readable(secured, deadline)
         except ssl.SSLWantWriteError:
             ready = wait_writable(secured, deadline)
+        # Before SSLError, of which it is one. Final: the certificate is the same at the next try.
         except ssl.SSLCertVerificationError as error:
             raise SessionConnectionError(
                 f"the certificate of {host} is not valid: {error.verify_message}", transient=False
             ) from error
+        # A server that is going down ends the handshake like this, so that it is worth another try.
         except ssl.SSLEOFError as error:
             raise SessionConnectionError(f"{host} closed the connection during the TLS handshake") from error
         except ssl.SSLError as error:

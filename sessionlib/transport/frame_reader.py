@@ -28,6 +28,7 @@ _TEXT_16 = 0x817E
 _TEXT_64 = 0x817F
 # A message of so many bytes is read into a buffer of its own.
 LARGE = 65536
+# RFC 6455, 5.5: control frames are those with this bit of the opcode set.
 CONTROL = 0x08
 TOO_LARGE = 1009
 # RFC 6455, 7.4.1 and 7.4.2: what may stand in a close frame.
@@ -49,6 +50,7 @@ class FrameReader:
         # What `_split` takes: large ones are read into a buffer of their own.
         self._max_split = min(max_message_size, LARGE - 1)
         self._writer = writer
+        # Its validation is in pure Python, four times slower; decoding the JSON strictly refuses the same bytes.
         self._parser = frame_buffer(stream.recv, skip_utf8_validation=True)
         self._fragments: list[bytes] = []
         self._fragments_size = 0
@@ -56,9 +58,11 @@ class FrameReader:
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         """Waits for text messages; returns all that have arrived; see `Transport.recv`."""
         self._stream.deadline = deadline
+        # What the last call returned may be a view into a buffer that is lent again now.
         self._stream.take_back()
         try:
             while True:
+                # Between the fragments of a message, control frames may stand, and no whole message.
                 if codec.fast_path and not self._fragments:
                     if not self._buffered():
                         self._stream.fill()
@@ -91,6 +95,7 @@ class FrameReader:
             else:
                 break
             stop = start + size
+            # Not all of it is here, or it is too long: `_check_header` says which, before anything is read for it.
             if stop > end or size > limit:
                 break
             append(data[start:stop])
@@ -100,6 +105,7 @@ class FrameReader:
 
     def _read_frame(self) -> Payload | None:
         """Reads one frame of any kind; returns the message that it completes, if any."""
+        # Before its payload is read: the parser would buffer whatever length a frame announces.
         start, size = self._check_header()
         if codec.fast_path and self._stream.data[self._stream.pos] == TEXT_FINAL and start + size >= 4:
             return self._read_text(start, size)
@@ -120,6 +126,7 @@ class FrameReader:
         if size < LARGE:
             self._buffer(start + size)
             return None
+        # Large ones are read to where they stay; through the buffer they would be copied twice.
         self._stream.pos += start
         return self._stream.take_exactly(size)
 
@@ -128,6 +135,7 @@ class FrameReader:
         self._buffer(2)
         first, second = self._stream.data[self._stream.pos : self._stream.pos + 2]
         _check_kind(first, second, bool(self._fragments))
+        # RFC 6455, 5.2: lengths from 126 on follow in two or eight bytes.
         start = 2 + {126: 2, 127: 8}.get(second, 0)
         self._buffer(start)
         size = second
@@ -161,8 +169,10 @@ class FrameReader:
 
     def _closed_by_peer(self, payload: bytes) -> NoReturn:
         code, reason = _parse_close(payload)
+        # RFC 6455, 5.5.1: a close is answered with its own code; 1005, "no code", must not be sent.
         self._writer.close(code if code is not None else 1000)
         code_text = f"code {code}" if code is not None else "no code"
+        # Final: to send the same again over another connection would meet the same bound.
         cause = MessageTooLargeError("a message was too large for the peer") if code == TOO_LARGE else None
         raise SessionDisconnectedError(
             f"the peer closed the connection ({code_text}{': ' + reason if reason else ''})", code=code, reason=reason
@@ -173,12 +183,14 @@ def _check_kind(first: int, second: int, in_message: bool) -> None:
     opcode = first & 0x0F
     if first & 0x70:
         raise SessionProtocolError("the peer set reserved bits of a WebSocket frame")
+    # RFC 6455, 5.1: a client must close on a masked frame; websocket-client accepts it.
     if second & 0x80:
         raise SessionProtocolError("the peer masked a WebSocket frame, which a server must not")
     if opcode == ABNF.OPCODE_BINARY:
         raise SessionProtocolError("the peer sent a binary message; the protocol has none", close_code=1003)
     if opcode not in ABNF.OPCODES:
         raise SessionProtocolError(f"the peer sent a WebSocket frame of unknown kind {opcode}")
+    # RFC 6455, 5.5; websocket-client accepts both.
     if opcode & CONTROL and (not first & 0x80 or second > 125):
         raise SessionProtocolError("the peer sent a control frame that is fragmented or longer than 125 bytes")
     if not opcode & CONTROL and (opcode == ABNF.OPCODE_CONT) != in_message:
@@ -186,6 +198,7 @@ def _check_kind(first: int, second: int, in_message: bool) -> None:
 
 
 def _parse_close(payload: bytes) -> tuple[int | None, str]:
+    # A close without a code is legal, and reported as none (1005 is never on the wire).
     if not payload:
         return None, ""
     code = int.from_bytes(payload[:2], "big")

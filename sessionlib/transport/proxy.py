@@ -73,6 +73,7 @@ class Proxy:
         if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
             raise SessionConnectionError(f"the proxy {self} did not answer in HTTP", transient=False)
         status = int(rest[:3])
+        # Said in full, because the URL is where they have to go; a proxy that asks again would be asked for ever.
         if status == 407:
             raise SessionConnectionError(
                 f"the proxy {self} wants other credentials (407); give them as http://user:password@{self}",
@@ -98,6 +99,7 @@ def parse_proxy(url: str, origin: str = "proxy") -> Proxy:
     secure = parts.scheme == "https"
     authorization = None
     if parts.username is not None:
+        # Percent-encoded in the URL (RFC 3986, 3.2.1), plain in the header (RFC 7617).
         credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
         authorization = "Basic " + base64.b64encode(credentials).decode("ascii")
     return Proxy(parts.hostname or "", parts.port or (443 if secure else 80), authorization, secure, origin)
@@ -113,6 +115,7 @@ def choose_proxy(given: str | None, url: SplitResult) -> Proxy | None:
     Raises:
         ConfigurationError: The proxy's URL cannot be used.
     """
+    # This machine is never reached through a proxy, whatever the environment says.
     if is_loopback(url.hostname or ""):
         return None
     if given is not None:
