@@ -66,14 +66,17 @@ def time_in_words(seconds: float) -> str:
 
 def call_text(tool_name: str, arguments: Mapping[str, Any]) -> str:
     """Returns a tool's call as it would stand in Python."""
-    given = ", ".join(f"{name}={_value(value)}" for name, value in arguments.items())
+    # In quotes that they cannot end, so that neither a name nor a value passes for another argument.
+    given = ", ".join(
+        f"{name if name.isidentifier() else _value(name)}={_value(value)}" for name, value in arguments.items()
+    )
     return one_line(f"{tool_name or 'a tool'}({given})")
 
 
 def _value(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    shown = one_line(text, _MAX_VALUE)
-    return f'"{shown}"' if isinstance(value, str) else shown
+    if isinstance(value, str):
+        return json.dumps(one_line(value, _MAX_VALUE), ensure_ascii=False)
+    return one_line(json.dumps(value, ensure_ascii=False, default=str), _MAX_VALUE)
 
 
 class Streamed:

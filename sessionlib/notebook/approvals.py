@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sessionlib._util.ipython import is_free, kernel_here, runs_a_cell, takes_input
 from sessionlib._util.optional import extra
@@ -35,7 +35,7 @@ def ask_notebook(request: ApprovalRequest) -> ApprovalResponse | None:
     answer (a notebook that is run as a script) it denies with the reason. Outside of notebooks, and without
     ipywidgets, it does what `ask_console` does.
     """
-    return _ask(request, _below)
+    return _ask(request, lambda form: _Place().ask(form))
 
 
 def approvals(session: Session) -> Callable[[], None]:
@@ -55,19 +55,38 @@ def approvals(session: Session) -> Callable[[], None]:
         MissingExtraError: ipywidgets is not installed.
     """
     with extra("notebook", "a place for approvals"):
-        from sessionlib.notebook.display import Stage
-
-        stage = Stage()
+        place = _Place()
 
     def ask_here(request: ApprovalRequest) -> ApprovalResponse | None:
-        return _ask(request, stage.add)
+        return _ask(request, place.ask)
 
     ask_here.__qualname__ = ask_notebook.__name__  # what the record calls it
     remove: Callable[[], None] = session.on_approval(ask_here)
     return remove
 
 
-def _ask(request: ApprovalRequest, put: Callable[[Any], None]) -> ApprovalResponse | None:
+class _Place:
+    """Where forms are shown, one at a time, and what became of them afterwards."""
+
+    def __init__(self) -> None:
+        from sessionlib.notebook.display import Stage
+
+        self._stage = Stage()
+        self._past = ""
+
+    def ask(self, form: Form) -> ApprovalResponse | None:
+        """Shows a form until it is answered."""
+        if self._past:
+            self._stage.place(self._past)
+        self._stage.add(form.box)
+        try:
+            return _wait(form)
+        finally:
+            self._past += f'<div style="margin: 6px 0">{form.html}</div>'
+            self._stage.freeze(self._past)
+
+
+def _ask(request: ApprovalRequest, ask: Callable[[Form], ApprovalResponse | None]) -> ApprovalResponse | None:
     kernel = kernel_here()
     if kernel is None:
         return ask_console(request)
@@ -77,28 +96,15 @@ def _ask(request: ApprovalRequest, put: Callable[[Any], None]) -> ApprovalRespon
         return ask_console(request)
     if threading.current_thread() is threading.main_thread():
         return None  # clicks come in on this thread, so it must not wait for one; its caller asks
-    form = _form_for(request)
-    if form is None:
-        return ask_console(request)
-    put(form.box)
-    return _wait(request, form)
-
-
-def _form_for(request: ApprovalRequest) -> Form | None:
     try:
         from sessionlib.notebook.forms import Form
     except ImportError:  # no widgets here
-        return None
-    return Form(request)
+        return ask_console(request)
+    return ask(Form(request))
 
 
-def _below(box: Any) -> None:
-    from IPython.display import display
-
-    display(box)  # type: ignore[no-untyped-call]
-
-
-def _wait(request: ApprovalRequest, form: Form) -> ApprovalResponse | None:
+def _wait(form: Form) -> ApprovalResponse | None:
+    request = form.request
     busy_since: float | None = None
     while not form.pressed.wait(_LOOK_AGAIN):
         now = time.monotonic()

@@ -7,7 +7,7 @@ from typing import Any
 
 from IPython.display import display
 
-__all__ = ["Stage", "below_the_cell", "bundle"]
+__all__ = ["Stage", "below_the_cell", "bundle", "close"]
 
 
 def below_the_cell(html: str) -> Callable[[str], None]:
@@ -22,18 +22,26 @@ def bundle(html: str) -> dict[str, str]:
 
 
 class Stage:
-    """A box of widgets below the cell, which can be filled when the cell has ended."""
+    """A place below the cell, to be filled when the cell has ended.
+
+    It holds widgets while they are needed, and HTML before and after: a notebook that is opened again has no widgets,
+    and would show an error in their place.
+    """
 
     def __init__(self) -> None:
         import ipywidgets  # the extra may lack it, and plain output below a cell does without
 
         self._widgets = ipywidgets
-        self._box = ipywidgets.VBox()
-        self._handle: Any = display(self._box, display_id=True)  # type: ignore[no-untyped-call]
+        self._box: Any = None
+        self._handle: Any = display(bundle(""), raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
     def add(self, widget: Any) -> None:
         """Shows a widget at its end."""
-        self._box.children = (*self._box.children, widget)
+        if self._box is None:
+            self._box = self._widgets.VBox([widget])
+            self._handle.update(self._box)
+        else:
+            self._box.children = (*self._box.children, widget)
 
     def place(self, html: str) -> Callable[[str], None]:
         """Shows HTML at its end; returns the function that replaces it."""
@@ -47,12 +55,15 @@ class Stage:
         return put
 
     def freeze(self, html: str) -> None:
-        """Replaces it by HTML, which is saved with the notebook, and takes no more."""
+        """Replaces its widgets by HTML, which is saved with the notebook."""
         self._handle.update(bundle(html), raw=True)
-        _close(self._box)
+        if self._box is not None:
+            close(self._box)
+            self._box = None
 
 
-def _close(widget: Any) -> None:
+def close(widget: Any) -> None:
+    """Closes a widget and those within."""
     for child in getattr(widget, "children", ()):
-        _close(child)
+        close(child)
     widget.close()

@@ -1,57 +1,83 @@
-"""A question in a notebook, as widgets: what is to run, its arguments to edit, and buttons."""
+"""A question in a notebook, as widgets: what is to run, its arguments to read and edit, and buttons."""
 
 from __future__ import annotations
 
 import functools
+import html
 import json
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets
 
 from sessionlib._util.text import printable
 from sessionlib.approvals import ApprovalRequest
-from sessionlib.approvals.policies import shown
+from sessionlib.approvals.models import ShownRequest
+from sessionlib.approvals.policies import quoted
 from sessionlib.content import ApprovalResponse
 from sessionlib.display.markup import alarm, in_code, safe_html
 from sessionlib.errors import ApprovalAlreadyAnsweredError, SessionError
-
-if TYPE_CHECKING:
-    pass
+from sessionlib.notebook.display import close
 
 __all__ = ["Field", "Form"]
 
-_LONG = 80
+# Characters that an input shows whole in a cell 320 px wide; what is longer is a block of lines that wrap.
+_SHORT = 24
+# Lines of a block, of so many characters, beyond which it is folded.
+_ROWS = 16
+_COLUMNS = 60
 # Beyond this, the numbers of a browser are no longer whole.
 _MAX_WHOLE = 2**53
+_BLOCK = (
+    "white-space: pre-wrap; overflow-wrap: anywhere; word-break: normal; line-height: 1.4; margin: 2px 0; "
+    "padding: 2px 8px; border-left: 3px solid #8888; background: none; color: inherit"
+)
 
 
 class Field:
-    """One argument.
+    """One argument: its name, its value, and what edits it.
+
+    A short value is an input. A longer one is a block of text, folded until a person has it shown in full.
 
     Args:
         name: Its name.
         proposed: The value that the agent proposes.
+        on_shown: Called when the whole value has been shown.
 
     Attributes:
         name: Its name.
-        widget: The widget.
+        box: The widget.
+        is_shown: Whether the whole value has been on screen.
     """
 
-    def __init__(self, name: str, proposed: object) -> None:
+    def __init__(self, name: str, proposed: object, on_shown: Callable[[], None]) -> None:
         self.name = name
-        self._is_json = not isinstance(proposed, (str, bool, float)) and not _is_whole(proposed)
-        self.widget = _widget(proposed)
-        self.widget.description = printable(name)
-        self.widget.style.description_width = "8em"
-        self.widget.layout.width = "auto"
-        self._shown = self.widget.value
+        self._proposed = proposed
+        self._on_shown = on_shown
+        self._text = proposed if isinstance(proposed, str) else json.dumps(proposed, ensure_ascii=False, default=str)
+        self._lines = list(map(printable, self._text.split("\n")))
+        head = f"<b>{in_code(quoted(name))}</b>"
+        if isinstance(proposed, (bool, float)) or _is_whole(proposed) or self._is_short():
+            self.is_shown = True
+            self._input: Any = self._make_input()
+            self.box = ipywidgets.VBox([_html(head), self._input])
+            return
+        kind = "text" if isinstance(proposed, str) else "JSON"
+        size = f"{kind} of {len(self._text):,} characters, {len(self._lines):,} line{'s' * (len(self._lines) > 1)}"
+        folded = _first_rows(self._lines)
+        self.is_shown = len(folded) == len(self._lines) and folded == self._lines
+        self._input = None
+        self._body = _html(_block(folded, is_whole=self.is_shown))
+        self._more = _button(f"Show all of {printable(name)[:_SHORT]}", self._show, *_PLAIN)
+        self._edit = _button("Edit", self._begin_edit, *_PLAIN)
+        self._row = ipywidgets.HBox([self._edit if self.is_shown else self._more], layout=_ROW)
+        self.box = ipywidgets.VBox([_html(f"{head} {safe_html(size)}"), self._body, self._row])
 
     @property
     def is_edited(self) -> bool:
         """Whether it holds something else than was proposed."""
-        return bool(self.widget.value != self._shown)
+        return self._input is not None and bool(self._input.value != self._before)
 
     def value(self) -> Any:
         """Returns what it holds.
@@ -59,35 +85,96 @@ class Field:
         Raises:
             ValueError: It should be JSON, and is not.
         """
+        if not self.is_edited:
+            return self._proposed
         if not self._is_json:
-            return self.widget.value
+            return self._input.value
         try:
-            return json.loads(self.widget.value)
+            return json.loads(self._input.value)
         except ValueError:
             raise ValueError(
                 f'{self.name} takes JSON, such as 7, "a text", [1, 2] or {{"a": 1}}; a text needs its quotes'
             ) from None
 
+    def html(self) -> str:
+        """Returns its name and value as HTML, for when nothing is asked any more."""
+        lines = self._lines if not self.is_edited else list(map(printable, str(self._input.value).split("\n")))
+        changed = " (changed here)" if self.is_edited else ""
+        head = f"<b>{in_code(quoted(self.name))}</b>{changed}"
+        block = _block(lines, is_whole=True)
+        if len(_first_rows(lines)) == len(lines):
+            return f"<div>{head}{block}</div>"
+        return f"<details><summary>{head}: {len(lines):,} lines</summary>{block}</details>"
 
-def _widget(proposed: object) -> Any:
-    if isinstance(proposed, bool):
-        return ipywidgets.Checkbox(proposed)
-    if isinstance(proposed, float):
-        return ipywidgets.FloatText(proposed)
-    if _is_whole(proposed):
-        return ipywidgets.IntText(proposed)
-    text = "\n".join(map(printable, proposed.split("\n"))) if isinstance(proposed, str) else shown(proposed)
-    return (ipywidgets.Textarea if "\n" in text or len(text) > _LONG else ipywidgets.Text)(text)
+    def _is_short(self) -> bool:
+        return len(self._lines) == 1 and len(self._text) <= _SHORT and self._lines[0] == self._text
+
+    def _make_input(self) -> Any:
+        proposed, kind = self._proposed, ipywidgets.Text
+        self._is_json = not isinstance(proposed, (str, bool, float)) and not _is_whole(proposed)
+        value: Any = self._text
+        if isinstance(proposed, bool):
+            made = ipywidgets.Checkbox(proposed, description="true", indent=False)
+        elif isinstance(proposed, float):
+            made = ipywidgets.FloatText(proposed)
+        elif _is_whole(proposed):
+            made = ipywidgets.IntText(proposed)
+        else:
+            if not self._is_short():
+                kind = ipywidgets.Textarea
+                # What cannot be seen as it is, is edited in a form in which it can: JSON in ASCII.
+                if "\n".join(self._lines) != self._text:
+                    self._is_json, value = True, json.dumps(proposed)
+            made = (
+                kind(value, rows=min(max(_rows_of(self._lines), 4), 30)) if kind is ipywidgets.Textarea else kind(value)
+            )
+        made.tooltip = printable(self.name)
+        made.layout.width = "auto"
+        self._before = made.value
+        return made
+
+    def _show(self) -> None:
+        self._body.value = _block(self._lines, is_whole=True)
+        self._row.children = [self._edit]
+        self.is_shown = True
+        self._on_shown()
+
+    def _begin_edit(self) -> None:
+        self._input = self._make_input()
+        self.box.children = [self.box.children[0], self._input]
 
 
 def _is_whole(proposed: object) -> bool:
     return isinstance(proposed, int) and not isinstance(proposed, bool) and abs(proposed) <= _MAX_WHOLE
 
 
+def _rows_of(lines: list[str]) -> int:
+    return sum(len(line) // _COLUMNS + 1 for line in lines)
+
+
+def _first_rows(lines: list[str]) -> list[str]:
+    """Returns the beginning of some lines, as much as a folded block shows; all of them if they fit."""
+    if _rows_of(lines) <= _ROWS:
+        return lines
+    kept: list[str] = []
+    for line in lines:
+        left = _ROWS - 4 - _rows_of(kept)  # with room for what is said below, so that folding is worth it
+        if left <= 0:
+            break
+        kept.append(line[: left * _COLUMNS])
+    return kept
+
+
+def _block(lines: list[str], *, is_whole: bool) -> str:
+    text = html.escape("\n".join(lines))
+    return f'<pre style="{_BLOCK}">{text}{"" if is_whole else "…"}</pre>'
+
+
 class Form:
     """Asks about a request; a click answers it, on the thread that runs cells, and once.
 
-    Afterwards, also when another handler has answered, it shows who decided and takes no clicks any more.
+    Approving works once every value has been shown in full. Afterwards, also when another handler has answered, it
+    shows who decided and takes no clicks any more.
 
     Args:
         request: What is asked.
@@ -99,51 +186,70 @@ class Form:
         pressed: Set once a button was pressed.
         response: The decision; None before.
         outcome: What became of the request, in words; "" before.
+        html: How it looks once it is over, as HTML that a notebook is saved with; "" before.
     """
 
     def __init__(self, request: ApprovalRequest, answer: Callable[[ApprovalResponse], None] | None = None) -> None:
         self.request = request
         self.pressed = threading.Event()
         self.response: ApprovalResponse | None = None
-        self.outcome = ""
+        self.outcome = self.html = ""
         self._answer = answer
-        self._tool = in_code(printable(request.tool_name) or "a tool")
-        self._fields = [Field(name, value) for name, value in request.arguments.items()]
-        self._reason = ipywidgets.Text(placeholder="reason, if you deny", layout={"width": "16em"})
-        self._title = ipywidgets.HTML(f"The agent asks to run {self._tool}:")
-        self._outcome = ipywidgets.HTML()
-        self._row = ipywidgets.HBox(
-            [
-                _button("Approve", "success", self._approve),
-                _button("Always in this session", "", functools.partial(self._approve, remember="session")),
-                _button("Deny", "danger", self._deny),
-                self._reason,
-            ]
-        )
-        form = [field.widget for field in self._fields]
-        self.box = ipywidgets.VBox([self._title, *form, self._row, self._outcome], layout=_LAYOUT)
+        self._reason = ipywidgets.Text(placeholder="reason, if you deny", layout={"width": "16em", "max_width": "100%"})
+        self._outcome = _html("")
+        always = functools.partial(self._approve, remember="session")
+        self._approvers = [
+            _button("Approve", self._approve, "#1b5e20", "white"),
+            _button("Always in this session", always, *_PLAIN),
+        ]
+        deny = _button("Deny", self._deny, "#b71c1c", "white")
+        self._row = ipywidgets.HBox([*self._approvers, deny, self._reason], layout=_ROW)
+        self.box = ipywidgets.VBox(layout=_LAYOUT)
+        self._fill()
 
     @property
     def is_open(self) -> bool:
         """Whether it takes a click."""
-        return bool(self._row.children)
+        return not self.html
 
     def settle(self, why: str = "") -> None:
         """Removes the buttons, and shows why: by default, the outcome of the request."""
         if not self.is_open:
             return
-        buttons, self._row.children = self._row.children, ()
-        self.box.children = [child for child in self.box.children if child is not self._row]
-        for widget in (*buttons, self._row):
-            widget.close()
-        for field in self._fields:
-            field.widget.disabled = True
-        self._title.value = f"The agent asked to run {self._tool}:"
         self.outcome = why or self.request.outcome
         mark = "✓ " if self.outcome.startswith("approved") else "✗ " if self.outcome.startswith("denied") else ""
-        self._outcome.value = f"<b>{mark}{safe_html(self.outcome)}</b>"
+        fields = "".join(field.html() for field in self._fields)
+        self.html = f"{self._title('asked')}{fields}<b>{mark}{safe_html(self.outcome)}</b>"
+        before, self.box.children = self.box.children, [_html(self.html)]
+        for widget in before:
+            close(widget)
+
+    def _fill(self) -> None:
+        self._seen = ShownRequest.read(self.request)
+        self._fields = [Field(name, value, self._check_shown) for name, value in self.request.arguments.items()]
+        boxes = [field.box for field in self._fields]
+        self.box.children = [_html(self._title("asks")), *boxes, self._outcome, self._row]
+        self._check_shown()
+
+    def _title(self, verb: str) -> str:
+        agent = getattr(self.request.session, "agent_name", None)
+        whose = f" for agent {in_code(quoted(agent))}" if agent else ""
+        return f"The agent {verb} to run {in_code(printable(self.request.tool_name) or 'a tool')}{whose}:"
+
+    def _check_shown(self) -> None:
+        folded = [quoted(field.name) for field in self._fields if not field.is_shown]
+        for button in self._approvers:
+            button.disabled = bool(folded)
+        hint = f"Show all of {' and '.join(folded)} to approve." if folded else ""
+        self._outcome.value = safe_html(hint)
 
     def _approve(self, *, remember: Any = None) -> None:
+        if not all(field.is_shown for field in self._fields):
+            return
+        if ShownRequest.read(self.request) != self._seen:
+            self._fill()
+            self._outcome.value = alarm("The request has changed; this is what it is now.")
+            return
         try:
             edited = {field.name: field.value() for field in self._fields if field.is_edited}
         except ValueError as error:
@@ -176,10 +282,20 @@ class Form:
         return True
 
 
-_LAYOUT = {"border": "1px solid #8884", "padding": "6px 10px", "margin": "4px 0", "max_width": "46em"}
+_LAYOUT = {"border": "1px solid #8888", "padding": "6px 10px", "margin": "4px 0", "max_width": "46em"}
+# Buttons keep their labels, and go into the next line where there is no room.
+_ROW = {"flex_flow": "row wrap", "align_items": "center"}
+# A grey on which the theme's white and black both stand out would be neither, so these have colours of their own.
+_PLAIN = ("#455a64", "white")
 
 
-def _button(text: str, style: str, press: Callable[[], None]) -> Any:
-    button = ipywidgets.Button(description=text, button_style=style, layout={"width": "auto"})
+def _button(text: str, press: Callable[[], None], background: str, colour: str) -> Any:
+    # JupyterLab's own green and red have a contrast of 2.8:1 and 3.7:1 to their labels; WCAG AA takes 4.5:1.
+    style = {"button_color": background, "text_color": colour}
+    button = ipywidgets.Button(description=text, style=style, layout={"width": "auto", "flex": "0 0 auto"})
     button.on_click(lambda _: press())
     return button
+
+
+def _html(value: str) -> Any:
+    return ipywidgets.HTML(value, layout={"width": "auto"})

@@ -121,7 +121,7 @@ def test_what_a_terminal_would_obey_is_taken_out() -> None:
     assert clean("a\x1b[31mb\x07\x9b2Jc\td\ne\u202ef") == "a[31mb2Jc\td\nef"
     assert one_line("  two\n lines\x00  ") == "two lines"
     assert one_line("x" * 30, 10) == "x" * 9 + "…"
-    assert call_text("to\x1bol", {"a\nb": "x\ny", "n": None}) == 'tool(a b="x y", n=null)'
+    assert call_text("to\x1bol", {"a\nb": "x\ny", "n": None}) == 'tool("a b"="x y", n=null)'
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,8 @@ def test_buttons_stay_when_the_cell_has_ended(engine: ScriptEngine, toolbox: Too
         kernel.wait(lambda: not kernel._find("description", "Approve"), "end of the buttons")
         kernel.run("print(next(e for e in session.listen(timeout=10) if e.is_complete).text)")
         kernel.wait_for_text("done")
-        assert "<b>✓ approved here</b>" in kernel.shown()
+        kernel.wait(lambda: "<b>✓ approved here</b>" in kernel.markdown, "outcome that is saved")
+        assert "VBoxModel" not in [state["_model_name"] for state in kernel.widgets.values()]
         assert kernel.prompts == []
         kernel.run("print([(r.approved, r.by) for r in session.approvals])")
         kernel.wait_for_text("[(True, 'ask_notebook')]")

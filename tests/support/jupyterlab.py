@@ -13,8 +13,10 @@ import secrets
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import nbformat
 from playwright.sync_api import Locator, Page, sync_playwright
@@ -28,6 +30,46 @@ _QUIET = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
+_THEMES = ("JupyterLab Light", "JupyterLab Dark")
+
+
+# Of each text: its colour, and the colours behind it as far as they let what is behind them through.
+_CONTRAST = r"""output => {
+    const parse = text => { const n = text.match(/[\d.]+/g).map(Number); return n.length < 4 ? [...n, 1] : n; };
+    const over = (top, below) => [0, 1, 2].map(i => top[i] * top[3] + below[i] * (1 - top[3]));
+    const light = colour => {
+        const linear = x => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
+        const [r, g, b] = colour.map(x => linear(x / 255));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const walker = document.createTreeWalker(output, NodeFilter.SHOW_TEXT);
+    let lowest = [21, ""];
+    while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement;
+        if (!walker.currentNode.data.trim() || !element.checkVisibility() || element.closest(":disabled")) continue;
+        const layers = [];
+        let opacity = 1;
+        for (let at = element; at; at = at.parentElement) {
+            const style = getComputedStyle(at);
+            layers.unshift(parse(style.backgroundColor));
+            opacity *= Number(style.opacity);
+        }
+        const behind = layers.reduce((below, layer) => over(layer, below), [255, 255, 255]);
+        const colour = parse(getComputedStyle(element).color);
+        const seen = over([...colour.slice(0, 3), colour[3] * opacity], behind);
+        const [high, low] = [light(seen), light(behind)].sort((a, b) => b - a);
+        const contrast = (high + 0.05) / (low + 0.05);
+        if (contrast < lowest[0]) lowest = [contrast, walker.currentNode.data];
+    }
+    return lowest;
+}"""
+_CUT_OFF = """output => {
+    const right = output.getBoundingClientRect().right + 1;
+    const shown = [...output.querySelectorAll("button, pre, code, input, b, div")].filter(e => e.checkVisibility());
+    const cut = e => e.matches("button, input, pre") && e.scrollWidth > e.clientWidth + 1;
+    return shown.filter(e => e.getBoundingClientRect().right > right || cut(e))
+        .map(e => `${e.tagName} ${e.innerText || e.value}`.slice(0, 200));
+}"""
 
 
 class Lab:
@@ -36,13 +78,15 @@ class Lab:
     Args:
         folder: Where everything is kept.
         cells: The notebook's cells of code.
+        width: The window's, in pixels.
+        dark: Whether the dark theme is on.
 
     Attributes:
         page: The page.
         path: The notebook's file.
     """
 
-    def __init__(self, folder: str, *cells: str) -> None:
+    def __init__(self, folder: str, *cells: str, width: int = 900, dark: bool = False) -> None:
         self._folder = Path(folder)
         self._token = secrets.token_urlsafe(24)
         self.path = self._folder / "notebook.ipynb"
@@ -50,10 +94,11 @@ class Lab:
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
         notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
         nbformat.write(notebook, self.path)
+        self._settings = {**_QUIET, "@jupyterlab/apputils-extension/themes": {"theme": _THEMES[dark]}}
         self._server = self._start()
         self._driver = sync_playwright().start()
         self._browser = self._driver.chromium.launch(executable_path=need("chromium"), args=["--no-sandbox"])
-        self.page: Page = self._browser.new_page(viewport={"width": 900, "height": 1000})
+        self.page: Page = self._browser.new_page(viewport={"width": width, "height": 1000})
 
     def __enter__(self) -> Lab:
         self.page.goto(f"http://127.0.0.1:{self._port()}/doc/tree/{self.path.name}?token={self._token}")
@@ -112,10 +157,33 @@ class Lab:
             assert time.monotonic() < end, "the notebook is not saved"
             self.page.wait_for_timeout(50)
 
+    def reopen(self) -> None:
+        """Opens the saved notebook with a new kernel, which knows nothing of its widgets."""
+        self.page.goto("about:blank")
+        for session in self._api("GET", "sessions"):
+            self._api("DELETE", f"sessions/{session['id']}")
+        self.__enter__()
+
+    def contrast(self, number: int) -> tuple[float, str]:
+        """Returns the lowest contrast of a text below a cell to what is behind it, by WCAG 2, and that text."""
+        contrast, text = self.output(number).evaluate(_CONTRAST)
+        return contrast, text
+
+    def cut_off(self, number: int) -> list[str]:
+        """Returns the texts below a cell that do not fit into it or into their own boxes."""
+        found: list[str] = self.output(number).evaluate(_CUT_OFF)
+        return found
+
     # ---- within --------------------------------------------------------------------------------
 
+    def _api(self, method: str, path: str) -> Any:
+        url = f"http://127.0.0.1:{self._port()}/api/{path}"
+        call = urllib.request.Request(url, headers={"Authorization": f"token {self._token}"}, method=method)
+        with urllib.request.urlopen(call, timeout=20) as answer:
+            return json.loads(answer.read() or b"null")
+
     def _start(self) -> subprocess.Popen[bytes]:
-        for name, settings in _QUIET.items():
+        for name, settings in self._settings.items():
             file = self._folder / "settings" / f"{name}.jupyterlab-settings"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(settings))

@@ -121,8 +121,9 @@ class Kernel:
     # ---- widgets -------------------------------------------------------------------------------
 
     def shown(self) -> list[str]:
-        """The texts of the widgets that are there."""
+        """The texts of the widgets that are there, and what is displayed."""
         texts = [state.get("value") or state.get("description") for state in self.widgets.values()]
+        texts += [looks[-1] for looks in self.shows.values()]
         return [text for text in texts if isinstance(text, str) and text]
 
     def wait_for_button(self, description: str) -> str:
@@ -136,8 +137,8 @@ class Kernel:
         self._tell(self.wait_for_button(description), {"method": "custom", "content": {"event": "click"}})
 
     def write(self, description: str, value: str) -> None:
-        """Writes into the field of that description or placeholder."""
-        fields = self._find("description", description) or self._find("placeholder", description)
+        """Writes into the field of that tooltip or placeholder."""
+        fields = self._find("tooltip", description) or self._find("placeholder", description)
         self._tell(fields[-1], {"method": "update", "state": {"value": value}, "buffer_paths": []})
 
     def _find(self, name: str, value: str) -> list[str]:
