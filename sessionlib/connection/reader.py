@@ -229,7 +229,8 @@ class Reader:
                 self._deliver([event])
 
     def _deliver(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> None:
-        self._hub.dispatch(self._protocol.recovery.filter(events, runs))
+        passed = self._protocol.recovery.filter(events, runs)
+        self._hub.dispatch(passed, runs if passed is events else ())
         turns = self._protocol.turns
         if turns.steps != self._steps:
             self._steps = turns.steps

@@ -42,6 +42,7 @@ class EncodedPost:
     Attributes:
         frame: The post.
         payload: All of it, when it is small; None when it has to go out in `pieces`.
+        uploads: Its files, to be closed.
 
     Raises:
         TypeError: Something in it has no JSON form.
@@ -55,22 +56,22 @@ class EncodedPost:
         self._done = 0
         self._progress: Callable[[int, int | None], object] | None = None
         self._close_bar: Callable[[], object] | None = None
-        self._uploads: list[Upload] = []
+        self.uploads: list[Upload] = []
         if isinstance(frame.get("content"), str):  # nearly every post is a text
             try:
                 self.payload: bytes | None = codec.dumps_text(frame)
             except TypeError:  # half a surrogate pair, which `dumps` explains better
                 self.payload = codec.dumps(frame)
             return
-        self._texts, self._uploads = _around_uploads(frame)
-        sizes = [upload.size for upload in self._uploads]
+        self._texts, self.uploads = _around_uploads(frame)
+        sizes = [upload.size for upload in self.uploads]
         known = [size for size in sizes if size is not None]
         self._total = sum(known) if len(known) == len(sizes) else None
         self.payload = None
         if self._total is not None and self._total <= PIECE:
             # Read now, so that a failure is raised before anything is sent.
             self.payload = b"".join(self._parts())
-        if self._uploads:
+        if self.uploads:
             self._show(progress)
 
     def pieces(self) -> Iterator[tuple[bytes, bool]]:
@@ -94,13 +95,13 @@ class EncodedPost:
 
     def close(self) -> None:
         """Closes its files."""
-        for upload in self._uploads:
+        for upload in self.uploads:
             upload.close()
         if self._close_bar is not None:
             self._close_bar()
 
     def _parts(self) -> Iterator[bytes]:
-        for text, upload in zip(self._texts, self._uploads, strict=False):
+        for text, upload in zip(self._texts, self.uploads, strict=False):
             yield text
             yield from _base64(self._counted(upload.pieces()))
         yield self._texts[-1]
@@ -224,7 +225,8 @@ class Sender:
             with held(self._posting, deadline, "other messages were still being sent"):
                 return self._post(encoded, contents, makes_turn, attend, deadline)
         finally:
-            encoded.close()
+            if encoded.uploads:
+                encoded.close()
 
     def _pass_hook(self, hook: hooks.NetworkHook, frame: Frame, deadline: Deadline) -> None:
         while True:
@@ -254,7 +256,8 @@ class Sender:
                     transport.send_pieces(message, deadline)
                 if not self._link.will_look:
                     self._on_posted()
-                encoded.report()
+                if encoded.uploads:
+                    encoded.report()
                 return post, mailbox
             except BaseException as error:
                 if post is not None:

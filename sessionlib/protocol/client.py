@@ -11,7 +11,7 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Union
 
 from sessionlib._util.models import StrEnum
 from sessionlib.errors import SessionError, SessionProtocolError, SessionTerminatedError
@@ -165,18 +165,9 @@ class PendingCalls:
         return waiting
 
 
-class Received(NamedTuple):
-    """Part of what one read brought.
-
-    Attributes:
-        events: Events, in order.
-        runs: Where among them there are deltas of one message in a row, as far as that is known.
-        reply: A frame that may answer a pending call, behind the events.
-    """
-
-    events: list[SessionEvent]
-    runs: list[Run]
-    reply: Frame | None = None
+# Part of what one read brought: events, in order; where among them there are deltas of one message in a row, as far as
+# that is known; behind them, a frame that may answer a pending call. A bare tuple: every read makes one.
+Received = tuple[list[SessionEvent], list[Run], Union[Frame, None]]
 
 
 class ClientProtocol:
@@ -280,7 +271,7 @@ class ClientProtocol:
         """
         events: list[SessionEvent] = []
         runs: list[Run] = []
-        received.append(Received(events, runs))
+        received.append((events, runs, None))
         loads, session_id = codec.bare_loads, self.session_id
         is_burst = codec.fast_path and len(messages) >= MANY and not self._halves
         left = iter(messages)
@@ -312,9 +303,9 @@ class ClientProtocol:
             kind = frame["type"]
             if kind == "get_messages" or (kind == "error" and frame.get("request_type") == "get_messages"):
                 # The caller that waits for it may rely on having what came before it.
-                received[-1] = Received(events, runs, frame)
+                received[-1] = (events, runs, frame)
                 events, runs = [], []
-                received.append(Received(events, runs))
+                received.append((events, runs, None))
                 continue
             event = self.event_of(frame)
             if event is not None:

@@ -67,8 +67,10 @@ def ping_session(session_id: str) -> Frame:
 
 def summarise(frame: Frame) -> tuple[str, ...]:
     """Returns what a post's contents can be recognised by in the history, without their bytes."""
-    contents = frame.get("messages") or [frame.get("content")]
-    return tuple([_summary(content) for content in contents])
+    content = frame.get("content")
+    if isinstance(content, str):  # as nearly every post is
+        return (f"text:{content}",)
+    return tuple([_summary(content) for content in frame.get("messages") or [content]])
 
 
 def _summary(content: Any) -> str:

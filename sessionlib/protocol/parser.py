@@ -48,7 +48,7 @@ class Run(NamedTuple):
         start: Where in the list they begin.
         stop: Where in the list they have ended.
         message_id: The message.
-        next_index: The index that the delta behind them has; -1 when the last had none.
+        next_index: The index that the delta behind them has.
         length: The length of their text.
     """
 
@@ -95,10 +95,13 @@ def parse_run(
                 behind = frame
                 break
             index = frame["index"]
-            if index != expected and expected is not _NOTHING:
-                behind = frame
-                break
-            expected = index + 1 if index.__class__ is int else index
+            if index != expected:
+                # The first of them sets the count; without one there is nothing to follow.
+                if expected is not _NOTHING or index.__class__ is not int:
+                    behind = frame
+                    break
+                expected = index
+            expected += 1
         except (KeyError, TypeError):
             behind = frame
             break
@@ -116,9 +119,7 @@ def parse_run(
     stop = len(events)
     if stop == start:
         return None, behind
-    # Not `index`, which may be that of the frame behind.
-    last = events[-1].data["index"]
-    return Run(start, stop, run_id, last + 1 if isinstance(last, int) else -1, length), behind
+    return Run(start, stop, run_id, expected, length), behind
 
 
 def parse_frame(data: codec.Payload) -> Frame:
@@ -244,7 +245,9 @@ def _acknowledged(event_type: Type) -> Callable[[Frame, str], SessionEvent]:
 
 
 def _status(frame: Frame, session_id: str) -> SessionEvent:
-    message = _object(frame, "participant_status.message", "message")
+    message = frame.get("message", _MISSING)
+    if message.__class__ is not dict:
+        raise _wrong("participant_status.message", "an object", message)
     return make_event(_STATUS, session_id, None, message)
 
 
@@ -258,8 +261,12 @@ def _error(frame: Frame, session_id: str) -> SessionEvent:
 
 
 def _notification(frame: Frame, session_id: str) -> SessionEvent:
-    message = _object(frame, "message_notification.message", "message")
-    content = _object(message, "message.content", "content")
+    message = frame.get("message", _MISSING)
+    if message.__class__ is not dict:
+        raise _wrong("message_notification.message", "an object", message)
+    content = message.get("content", _MISSING)
+    if content.__class__ is not dict:
+        raise _wrong("message.content", "an object", content)
     message_id = message.get("id")
     if message_id is not None and not isinstance(message_id, str):
         raise _wrong("message.id", "a string", message_id)
@@ -267,13 +274,6 @@ def _notification(frame: Frame, session_id: str) -> SessionEvent:
     make = _CONTENTS.get(content_type) if isinstance(content_type, str) else None
     event_type, data = make(content) if make else (Type.MESSAGE_STREAMING, content)
     return make_event(event_type, session_id, message_id, data)
-
-
-def _object(holder: Frame, path: str, name: str) -> Frame:
-    value = holder.get(name, _MISSING)
-    if not isinstance(value, dict):
-        raise _wrong(path, "an object", value)
-    return value
 
 
 def _error_text(details: object, otherwise: str = "Unknown error") -> str:

@@ -102,7 +102,7 @@ class RecoveryTracker:
             Those that may go on: in the order of their indices, and none that was delivered before.
         """
         if not self._interrupted and not self._early:
-            passed = self._note_in_order(events, runs)
+            passed = self._note_in_order(events, runs) if runs else self._note_plain(events, 0, len(events))
             if passed == len(events):
                 return events
             admitted, events = events[:passed], events[passed:]
@@ -156,7 +156,9 @@ class RecoveryTracker:
                 continue
             state = partial.get(message_id)
             if state is None:
-                self._note(event)
+                index = event.data["index"]
+                self._remember(message_id, False)
+                partial[message_id] = [index + 1 if isinstance(index, int) else -1, len(event.data["delta"])]
             elif event.data["index"] == state[0]:
                 state[0] += 1
                 state[1] += len(event.data["delta"])

@@ -262,7 +262,8 @@ class TurnTracker:
         self._sent.append(post)
         if post.makes_turn:
             self._open.append(post)
-        self._note_step()
+        self.steps += 1
+        self._looks = 0
 
     def withdraw(self, post: PendingPost) -> None:
         """Forgets a post that did not leave, or of which nothing more will come."""

@@ -24,12 +24,12 @@ class StaleListenerBuffer:
         # What came after it: as it came, for as long as it fits, and then in a mailbox that reports the rest.
         self._after: list[SessionEvent] | Mailbox = []
         self._size = size
-        self._marks = [(listener, listener.taken) for listener in listeners]
+        self.marks = [(listener, listener.taken) for listener in listeners]
 
     @property
     def is_needed(self) -> bool:
         """Whether no listener was read since the post."""
-        return all(listener.taken == taken for listener, taken in self._marks)
+        return all(listener.taken == taken for listener, taken in self.marks)
 
     def put(self, events: Sequence[SessionEvent]) -> None:
         """Notes what came after the post."""
@@ -74,10 +74,12 @@ class Backlog:
         """
         if not listeners:
             self.mailbox.put(_without_repeated_pongs(self.mailbox, events))
-        elif self.shadow is not None and self.shadow.is_needed:
+        elif self.shadow is not None:
+            for listener, taken in self.shadow.marks:  # as `is_needed`, for what comes behind every post
+                if listener.taken != taken:
+                    self.shadow = None
+                    return
             self.shadow.put(events)
-        else:
-            self.shadow = None
 
     def begin_post(self, listeners: Sequence[Mailbox], ends_turn: Callable[[SessionEvent], bool]) -> None:
         """Forgets the turns that are over, because a post is about to leave.

@@ -10,6 +10,7 @@ from sessionlib import hooks
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.protocol.client import ClientProtocol
+from sessionlib.protocol.parser import Run
 from sessionlib.protocol.turns import NEUTRAL, EventOrigin, Fate, PendingPost, TurnHandle
 from sessionlib.streams.backlog import Backlog
 from sessionlib.streams.mailbox import Mailbox, TimedMailbox
@@ -88,11 +89,12 @@ class Hub:
 
     # ---- from the reading thread ---------------------------------------------------------------
 
-    def dispatch(self, events: Sequence[SessionEvent], *, keep: bool = True) -> None:
+    def dispatch(self, events: Sequence[SessionEvent], runs: Sequence[Run] = (), *, keep: bool = True) -> None:
         """Delivers events, in order.
 
         Args:
             events: What arrived.
+            runs: Where among them there are deltas of one message in a row, as far as that is known.
             keep: Whether they wait in the backlog when no listener is open.
         """
         requests: list[Request] = []
@@ -104,9 +106,9 @@ class Hub:
             # First of all: while those who wait wake up, the rest is done.
             for listener in self._listeners:
                 listener.put(events if late is None or listener in receivers else _without(late, events))
-            unattended = self._share(events, requests)
+            unattended = self._share(events, runs, requests)
             if keep and (self._backlog.shadow is not None or not self._listeners):
-                self._backlog.keep(_without(late, unattended), self._listeners)
+                self._backlog.keep(unattended if late is None else _without(late, unattended), self._listeners)
         if requests or self._counters.observed or self._dropped:
             self._after_delivery(requests)
 
@@ -131,7 +133,9 @@ class Hub:
         self._after_delivery(())
         return fates
 
-    def _share(self, events: Sequence[SessionEvent], requests: list[Request]) -> Sequence[SessionEvent]:
+    def _share(
+        self, events: Sequence[SessionEvent], runs: Sequence[Run], requests: list[Request]
+    ) -> Sequence[SessionEvent]:
         """Puts events into the mailboxes of their turns; returns those that no reader of a turn has got."""
         tracker, follow, note = self._tracker, self._tracker.follow, self._counters.note
         is_watched = hooks.turn_observer is not None
@@ -141,7 +145,8 @@ class Hub:
         owners: Sequence[PendingPost] = ()
         held: list[SessionEvent] | None = None
         start, in_deltas = 0, False
-        for at, event in enumerate(events):
+        for at in _firsts(len(events), runs) if runs else range(len(events)):
+            event = events[at]
             kind = event.type
             is_delta = kind is _DELTA
             # Deltas in a row belong together, and only the first of them changes anything.
@@ -406,5 +411,16 @@ def _report_gone(posts: Sequence[PendingPost], why: str) -> None:
             observer.on_end(post, why)
 
 
-def _without(late: SessionEvent | None, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:
-    return events if late is None else [event for event in events if event is not late]
+def _firsts(count: int, runs: Sequence[Run]) -> list[int]:
+    """Returns the places of so many events, without those of further deltas of a run."""
+    firsts: list[int] = []
+    behind = 0
+    for run in runs:
+        firsts += range(behind, run.start + 1)
+        behind = run.stop
+    firsts += range(behind, count)
+    return firsts
+
+
+def _without(late: SessionEvent, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:
+    return [event for event in events if event is not late]
