@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import builtins
+import contextlib
+import getpass
 import sys
 import threading
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
-__all__ = ["is_free", "kernel_here", "runs_a_cell", "shell_here", "takes_input", "this_cell"]
+__all__ = [
+    "is_between_cells",
+    "is_free",
+    "kernel_here",
+    "runs_a_cell",
+    "shell_here",
+    "takes_input",
+    "this_cell",
+    "without_input",
+]
 
 
 def shell_here() -> Any:
@@ -30,6 +43,30 @@ def takes_input(kernel: Any) -> bool:
     """Whether a kernel can ask its user for input, which it cannot when a notebook is run as a script."""
     # ipykernel has no public name for what the frontend sent as allow_stdin.
     return bool(getattr(kernel, "_allow_stdin", True))
+
+
+@contextlib.contextmanager
+def without_input() -> Iterator[None]:
+    """Makes ``input()`` and ``getpass()`` raise RuntimeError for a block that a kernel runs between cells.
+
+    The frontend is asked only while a cell runs. Between cells they read the kernel's own standard input, a pipe that
+    nothing is ever written to, and would hold the kernel until it is killed.
+    """
+
+    def refuse(*args: object, **options: object) -> NoReturn:
+        raise RuntimeError("there is no prompt between cells: decide without input(), or with ask_notebook")
+
+    before = builtins.input, getpass.getpass
+    builtins.input = getpass.getpass = refuse
+    try:
+        yield
+    finally:
+        builtins.input, getpass.getpass = before
+
+
+def is_between_cells() -> bool:
+    """Whether this is the kernel's own thread while no cell runs, which must not wait for a person."""
+    return threading.current_thread() is threading.main_thread() and not runs_a_cell(threading.get_ident())
 
 
 def runs_a_cell(thread_id: int | None) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from sessionlib._util.ipython import kernel_here
+from sessionlib._util.ipython import is_between_cells, kernel_here
 from sessionlib._util.text import cell_width, printable
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.approvals.models import ShownRequest
@@ -84,7 +84,7 @@ def approval_policy(rules: Mapping[str, Policy], *, ask: ApprovalHandler | None 
     return decide
 
 
-def ask_console(request: ApprovalRequest) -> ApprovalResponse:
+def ask_console(request: ApprovalRequest) -> ApprovalResponse | None:
     """Asks on the terminal: yes, no, yes with other arguments, yes for all of the session, or no with a reason.
 
     One question is asked at a time, whatever the number of sessions. Keys typed before a question is on the screen
@@ -95,8 +95,11 @@ def ask_console(request: ApprovalRequest) -> ApprovalResponse:
         request: The request.
 
     Returns:
-        The answer.
+        The answer; None where a notebook kernel runs no cell to ask in, as during `Session.chat` with ``wait=False``,
+        which then asks with a form.
     """
+    if kernel_here() is not None and is_between_cells():
+        return None
     with _one_question:
         if not _is_person_there():
             return ApprovalResponse(False, deny_reason=NO_TERMINAL)

@@ -23,7 +23,7 @@ _TERMINAL = "/dev/tty"
 _NOBODY = "no person could be asked: there is no terminal to ask on"
 
 
-def ask_on_terminal(request: ApprovalRequest) -> ApprovalResponse:
+def ask_on_terminal(request: ApprovalRequest) -> ApprovalResponse | None:
     """Asks the person at the terminal; where there is none, denies with the reason."""
     with _terminal() as found:
         if found:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sessionlib._util.ipython import is_free, kernel_here, runs_a_cell, takes_input
+from sessionlib._util.ipython import is_between_cells, is_free, kernel_here, runs_a_cell, takes_input
 from sessionlib._util.optional import extra
 from sessionlib.approvals import ApprovalRequest
 from sessionlib.approvals.policies import ask_console
@@ -90,12 +90,12 @@ def _ask(request: ApprovalRequest, ask: Callable[[Form], ApprovalResponse | None
     kernel = kernel_here()
     if kernel is None:
         return ask_console(request)
+    if is_between_cells():
+        return None  # clicks come in on this thread, so it must not wait for one; its caller asks
     if not takes_input(kernel):
         return ApprovalResponse(False, deny_reason=HEADLESS)
     if runs_a_cell(threading.get_ident()):
         return ask_console(request)
-    if threading.current_thread() is threading.main_thread():
-        return None  # clicks come in on this thread, so it must not wait for one; its caller asks
     try:
         from sessionlib.notebook.forms import Form
     except ImportError:  # no widgets here

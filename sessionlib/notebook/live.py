@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from sessionlib._util.ipython import kernel_here, takes_input
+from sessionlib._util.ipython import kernel_here, takes_input, without_input
 from sessionlib._util.optional import extra
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.content import ApprovalResponse
@@ -54,7 +54,7 @@ def begin(start: Start, on_approval: ApprovalHandler | None) -> LiveReply:
     view = CellView(stage.place)
     turn = start(on_approval=announced(view, on_approval))
     live = LiveReply(turn, view, stage)
-    kernel.io_loop.add_callback(live._look_after, kernel.io_loop)
+    kernel.io_loop.add_callback(live._look_after, kernel)
     return live
 
 
@@ -133,16 +133,18 @@ class LiveReply:
             self.turn.close()
             self._fail(SessionDisconnectedError("the turn is not shown any more: stop() was called"))
 
-    def _look_after(self, loop: Any) -> None:
+    def _look_after(self, kernel: Any) -> None:
         """Shows what is new, and has the kernel's loop call this again until the turn is over."""
         if self._ended:
             return
         try:
-            self._advance()
+            # Handlers run here, and one that calls input() must not hold up the kernel.
+            with without_input():
+                self._advance()
         except BaseException as error:  # noqa: BLE001 - no caller is there to catch it; `reply` raises it
             self._fail(error)
         if not self._ended:
-            loop.call_later(_TICK, self._look_after, loop)
+            kernel.io_loop.call_later(_TICK, self._look_after, kernel)
 
     # ---- within --------------------------------------------------------------------------------
 

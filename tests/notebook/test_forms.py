@@ -209,6 +209,42 @@ def test_without_widgets_it_says_which_extra_to_install() -> None:
     in_local_kernel(source)
 
 
+def test_the_kernel_stays_free_whatever_waits_for_a_person() -> None:
+    source = f"""
+        kernel.run({CHAT!r})
+        kernel.run({CHAT.replace("live", "second")!r})
+        kernel.wait_for_button("Approve")
+        for _ in range(20):  # both turns are looked after between any two cells
+            kernel.run("print(live.is_over, second.is_over)")
+        assert kernel.text.count("False False") == 20
+        kernel.click("Approve")
+        kernel.wait(lambda: kernel.markdown.count("EUR refunded") >= 1, "first answer")
+        kernel.wait(lambda: kernel._find("description", "Approve"), "second form")
+        kernel.click("Approve")
+        kernel.wait(lambda: kernel.markdown.count("gave: 2.50 EUR refunded") >= 2, "second answer")
+        assert kernel.prompts == []
+    """
+    in_local_kernel(source)
+
+
+def test_between_cells_a_console_is_no_place_to_ask() -> None:
+    source = f"""
+        kernel.run("undo = session.on_approval(sessionlib.ask_console)")
+        kernel.run({CHAT!r})
+        kernel.click("Approve")
+        kernel.wait(lambda: "EUR refunded" in kernel.markdown, "answer in the cell")
+        kernel.run("undo(); undo = session.on_approval(lambda request: input('Really? ') == 'y')")
+        kernel.run({CHAT!r})
+        kernel.wait(lambda: "RuntimeError: there is no prompt between cells" in kernel.markdown, "failure in the cell")
+        assert kernel.prompts == []
+        # In a cell that waits, both work.
+        kernel.run({f"print(session.ask({CALL!r}).text, len(ran))"!r}, "y")
+        assert kernel.prompts == ["Really? "]
+        kernel.wait_for_text("order 7 2")
+    """
+    in_local_kernel(source)
+
+
 LONG = r"\n".join(f"line {number} of a letter" for number in range(40))
 LONG_CHAT = f"live = session.chat(r'''/tool refund {{\"order\": \"{LONG}\"}}''', wait=False)"
 
