@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import re
 import runpy
 import textwrap
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Generic, ParamSpec, TypeVar, get_type_hints, overload
 
@@ -24,6 +26,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 APPROVALS = ("auto_run", "requires_approval", "let_agent_decide")
+_STRICTNESS = ("auto_run", "let_agent_decide", "requires_approval")
+# What plain functions were declared with: the one inside a tool, taken out and declared again, keeps its gate too.
+_gates: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 ASK_FIRST = "ask_user_first"
 """The extra argument in which a model says whether a person should be asked, where it may decide."""
 
@@ -62,12 +67,15 @@ class LocalTool(Generic[P, R]):
         self.function: Callable[P, R] = function
         self.name: str = (inner.name if inner else _name_of(function)) if name is None else name
         # Declared or wrapped again, a tool keeps its gate unless this call names another.
-        self.approval: str = str(approval or (inner.approval if inner else "auto_run"))
+        self.approval: str = str(approval or (inner.approval if inner else _gate_of(function)))
         self.timeout: float | None = inner.timeout if timeout is None and inner else timeout
         _check(self)
         self.description, words = read_docstring(_doc_of(function))
         self._arguments, self._parameters = _arguments_model(self.name, function, words)
         self.schema: dict[str, Any] = plain_schema(self._arguments.model_json_schema())
+        with contextlib.suppress(TypeError):  # an object that cannot be hashed
+            plain = _innermost(function)
+            _gates[plain] = max(self.approval, _gates.get(plain, "auto_run"), key=_STRICTNESS.index)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Calls the function."""
@@ -161,6 +169,17 @@ def _declared_within(function: Any) -> LocalTool[Any, Any] | None:
         seen.add(id(function))
         function = function.func if isinstance(function, functools.partial) else getattr(function, "__wrapped__", None)
     return None
+
+
+def _gate_of(function: Any) -> str:
+    """Returns the strictest approval that a function, or one that it wraps, was declared with before."""
+    found, seen = "auto_run", set[int]()
+    while function is not None and id(function) not in seen:
+        seen.add(id(function))
+        with contextlib.suppress(TypeError):
+            found = max(found, _gates.get(function, found), key=_STRICTNESS.index)
+        function = function.func if isinstance(function, functools.partial) else getattr(function, "__wrapped__", None)
+    return found
 
 
 def _innermost(function: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import enum
 import functools
 import threading
@@ -249,7 +250,7 @@ def claims(a: int) -> int:
     return a
 
 
-claims.approval = "requires_approval"  # type: ignore[attr-defined]
+claims.approval = "auto_run"  # type: ignore[attr-defined]
 claims.name = "other"  # type: ignore[attr-defined]
 claims.schema = {}  # type: ignore[attr-defined]
 
@@ -270,6 +271,14 @@ AGAIN: list[Callable[[], LocalTool[..., Any]]] = [
     lambda: tool(approval="requires_approval")(tool(claims)),
     lambda: tool(approval="requires_approval")(tool(approval="auto_run")(claims)),
     lambda: tool(approval="requires_approval")(claims),
+    lambda: tool(gated.function),
+    lambda: tool(functools.partial(gated.function)),
+    lambda: tool(functools.wraps(gated.function)(lambda a: gated.function(a))),
+    lambda: tool(gated.__wrapped__),  # type: ignore[attr-defined]
+    lambda: tool(copy.deepcopy(gated)),
+    lambda: tool(approval="")(gated),
+    lambda: LocalTool(gated, name=None, approval=None, timeout=None),
+    lambda: [tool(approval="let_agent_decide")(gated), tool(gated.function)][-1],
 ]
 
 
@@ -288,8 +297,13 @@ def test_the_gate_cannot_be_lost(declare: Callable[[], LocalTool[..., Any]]) -> 
 def test_only_the_same_call_opens_the_gate_and_attributes_change_nothing() -> None:
     assert tool(approval="auto_run")(gated).approval == "auto_run"
     assert (tool(gated).name, tool(gated).timeout, tool(name="again", timeout=3)(gated).timeout) == ("gated", 7, 3)
-    declared = tool(claims)
-    assert (declared.approval, declared.name) == ("auto_run", "claims")
+
+    def boasts(a: int) -> None: ...
+
+    boasts.approval, boasts.name = "requires_approval", "other"  # type: ignore[attr-defined]
+    boasts.schema = {}  # type: ignore[attr-defined]
+    declared = tool(boasts)
+    assert (declared.approval, declared.name) == ("auto_run", "boasts")
     assert declared.schema["required"] == ["a"]
 
 
