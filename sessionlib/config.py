@@ -35,6 +35,7 @@ __all__ = [
     "Setting",
     "check_headers",
     "check_id",
+    "check_url",
     "find_setting",
     "is_configured",
     "is_loopback",
@@ -135,11 +136,11 @@ class Endpoint:
                 beside = find_setting("WS_URL")
                 ws_url, ws_name = (None, ws_name) if beside is None else beside  # type: ignore[assignment]
             base_url, base_name = (DEFAULT_BASE_URL, base_name) if found is None else found  # type: ignore[assignment]
-        base_url = _check_url(base_name, base_url, ("https", "http"), allow_insecure)
+        base_url = check_url(base_name, base_url, ("https", "http"), allow_insecure)
         if ws_url is None:
             scheme, rest = base_url.split(":", 1)
             ws_url = f"{_WS_SCHEMES[scheme]}:{rest}"
-        ws_url = _check_url(ws_name, ws_url, ("wss", "ws"), allow_insecure)
+        ws_url = check_url(ws_name, ws_url, ("wss", "ws"), allow_insecure)
         return cls(base_url, ws_url, api_key)
 
     def __copy__(self) -> Endpoint:
@@ -386,7 +387,22 @@ def check_id(name: str, value: object) -> str:
     return value
 
 
-def _check_url(name: str, url: object, schemes: tuple[str, ...], allow_insecure: bool) -> str:
+def check_url(
+    name: str, url: object, schemes: tuple[str, str] = ("https", "http"), allow_insecure: bool = False
+) -> str:
+    """Returns the base URL of an engine if it can be used.
+
+    Args:
+        name: What the URL is called in the error.
+        url: The URL.
+        schemes: Those that it may have, the encrypted one first.
+        allow_insecure: Whether the key may travel unencrypted to another machine.
+
+    Raises:
+        TypeError: It is not a str.
+        ConfigurationError: It has another scheme, no host, or parts that a base URL may not have.
+        InsecureTransportError: The key would travel unencrypted.
+    """
     if not isinstance(url, str):
         raise TypeError(f"{name} takes a str, not {type(url).__name__}")
     if not url:

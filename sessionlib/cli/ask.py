@@ -12,11 +12,12 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import click
 
+from sessionlib._util.optional import extra
 from sessionlib._util.timing import Deadline
 from sessionlib._version import __version__
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.cli.notes import CommandError, tell
-from sessionlib.cli.options import Where, approval_options, debug_option, where_options
+from sessionlib.cli.options import Where, approval_options, debug_option, examples, where_options
 from sessionlib.cli.output import (
     JsonLinesPrinter,
     NotingPrinter,
@@ -42,7 +43,14 @@ _CONNECT_TIMEOUT = _WEBHOOK_TIMEOUT = 30.0
 _STDIN = Path("-")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        'sessionlib ask "What can you do?"',
+        'sort names.txt | sessionlib ask --file - "Who is missing?" --json',
+        'sessionlib ask -x "Write a shell script that counts files" > count.sh',
+        'sessionlib ask --continue "And hidden ones?"',
+    )
+)
 @click.argument("text", required=False)
 @click.option(
     "--file",
@@ -53,6 +61,7 @@ _STDIN = Path("-")
 )
 @click.option("--json", "form", flag_value="json", help="Print the whole reply as one line of JSON.")
 @click.option("--jsonl", "form", flag_value="jsonl", help="Print every event as a line of JSON, as it comes.")
+@click.option("--extract", "-x", "form", flag_value="code", help="Print only the last code block of the answer.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="When to give up.")
 @click.option("--verbose", "-v", is_flag=True, help="Note on stderr what the agent does besides answering.")
 @click.option("--defer", is_flag=True, help="Stop at an approval with status 3; sessionlib approvals answers it.")
@@ -89,7 +98,7 @@ def ask(
             tell(f"session {session.session_id}")
         session.on_reauth(_give_up)
         try:
-            if where.session:
+            if where.resumes:
                 _stop_at(settle(session, printer, handler, quiet_seconds=deadline.remaining()), where, defer_to)
             with session.stream(content, files=attached, timeout=deadline.remaining(), on_approval=handler) as turn:
                 try:
@@ -103,6 +112,8 @@ def ask(
             raise CommandError(f"{error}{_go_on(where, session)}") from error
     if form == "json":
         print(reply.to_json())
+    elif form == "code":
+        sys.stdout.write(_last_code_block(reply.text))
     if reply.error is not None:
         raise CommandError(f"the agent reported an error: {reply.error}")
 
@@ -189,8 +200,17 @@ def _give_up(event: SessionEvent) -> None:
 def _printer(form: str | None, verbose: bool) -> Printer:
     printer: Printer = TextPrinter(sys.stdout)
     if form is not None:
-        printer = SilentPrinter() if form == "json" else JsonLinesPrinter(sys.stdout)
+        printer = JsonLinesPrinter(sys.stdout) if form == "jsonl" else SilentPrinter()
     return NotingPrinter(printer) if verbose else printer
+
+
+def _last_code_block(text: str) -> str:
+    with extra("cli", "--extract"):
+        from rich.markdown import Markdown
+    blocks = [token.content for token in Markdown(text).parsed if token.type in ("fence", "code_block")]
+    if not blocks:
+        raise CommandError("the answer has no code block; without --extract it is printed as it is")
+    return blocks[-1]
 
 
 # ---- the question ------------------------------------------------------------------------------

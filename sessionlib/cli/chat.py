@@ -15,8 +15,8 @@ import click
 
 from sessionlib._util.optional import extra
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
-from sessionlib.cli.notes import tell
-from sessionlib.cli.options import Where, approval_options, debug_option, where_options
+from sessionlib.cli.notes import state_file, tell
+from sessionlib.cli.options import Where, approval_options, debug_option, examples, where_options
 from sessionlib.cli.output import NotingPrinter, Printer, follow, settle
 from sessionlib.cli.prompt import STOPPED
 from sessionlib.cli.target import open_session
@@ -237,7 +237,9 @@ def _refuse(request: ApprovalRequest) -> ApprovalResponse:
     return ApprovalResponse(False, deny_reason=STOPPED)
 
 
-@click.command()
+@click.command(
+    epilog=examples("sessionlib chat", "sessionlib chat --agent Support --continue", "sessionlib chat < questions.txt")
+)
 @approval_options
 @where_options
 @debug_option
@@ -256,14 +258,14 @@ def chat(decide: ApprovalHandler, where: Where) -> int:
         conversation = Conversation(session, view, decide, stoppable=at_terminal)
         if at_terminal:
             view.note(f"Session {session.session_id}. /help lists what can be typed here.")
-        if where.session:
+        if where.resumes:
             conversation.settle()
         if not at_terminal:
             conversation.run(_piped_line)
             return 1 if conversation.failed else 0
         with extra("cli", "a chat on a terminal"):
             from sessionlib.cli.terminal import Keyboard
-        conversation.run(Keyboard(COMMANDS, _history_file()).read)
+        conversation.run(Keyboard(COMMANDS, state_file("SESSIONLIB_CHAT_HISTORY", "chat_history")).read)
         if where.keeps_sessions:
             view.note(f"To go on: sessionlib chat {where.to_go_on(session.session_id)}")
     return 0
@@ -310,11 +312,3 @@ def _view(at_terminal: bool) -> ChatView:
 def _piped_line() -> str | None:
     line = sys.stdin.readline() if sys.stdin is not None else ""
     return line or None
-
-
-def _history_file() -> Path | None:
-    named = os.environ.get("SESSIONLIB_CHAT_HISTORY")
-    if named is not None:
-        return Path(named) if named else None
-    home = os.environ.get("XDG_STATE_HOME")
-    return Path(home or Path.home() / ".local" / "state") / "sessionlib" / "chat_history"

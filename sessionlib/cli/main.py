@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 import click
+from click.shell_completion import get_completion_class
 
 from sessionlib._version import __version__
 from sessionlib.cli.ask import ask
@@ -17,9 +18,9 @@ from sessionlib.cli.doctor import doctor
 from sessionlib.cli.map import map_prompts
 from sessionlib.cli.models import models
 from sessionlib.cli.notes import explain, tell
-from sessionlib.cli.options import Debug, debug_option
+from sessionlib.cli.options import Debug, debug_option, examples
 from sessionlib.cli.serve import serve
-from sessionlib.cli.sessions import approvals, history
+from sessionlib.cli.sessions import approvals, history, sessions
 from sessionlib.errors import MissingExtraError
 
 __all__ = ["app", "run"]
@@ -55,6 +56,7 @@ def _missing(name: str, error: MissingExtraError) -> click.Command:
     cls=_Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples('sessionlib ask "What can you do?"', "sessionlib chat", "sessionlib ask --help"),
 )
 @click.version_option(__version__, prog_name="sessionlib", message="%(prog)s %(version)s")
 @debug_option
@@ -69,7 +71,22 @@ def app(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (ask, chat, map_prompts, history, approvals, serve, models, doctor):
+@click.command(
+    epilog=examples('eval "$(sessionlib completion bash)"', "sessionlib completion fish > sessionlib.fish"),
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@debug_option
+def completion(shell: str) -> None:
+    """Print what makes a shell complete commands, options, files and known sessions.
+
+    For each new shell: put the first example into ~/.bashrc, with zsh instead of bash into ~/.zshrc.
+    """
+    source = get_completion_class(shell)
+    assert source is not None  # all that the argument may be
+    click.echo(source(app, {}, "sessionlib", "_SESSIONLIB_COMPLETE").source())
+
+
+for command in (ask, chat, map_prompts, sessions, history, approvals, serve, models, doctor, completion):
     app.add_command(command)
 
 

@@ -11,13 +11,19 @@ from typing import Any
 import click
 
 from sessionlib.cli.notes import CommandError, tell
-from sessionlib.cli.options import Where, debug_option, where_options
+from sessionlib.cli.options import Where, debug_option, examples, where_options
 from sessionlib.cli.target import find_agent, reach
 
 __all__ = ["map_prompts"]
 
 
-@click.command("map")
+@click.command(
+    "map",
+    epilog=examples(
+        "sessionlib map prompts.jsonl -o answers.jsonl --checkpoint run.db",
+        "sessionlib map prompts.jsonl > answers.jsonl",
+    ),
+)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE.jsonl")
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="File for the answers.")
 @click.option(
@@ -35,8 +41,8 @@ def map_prompts(
     A line of FILE.jsonl is a JSON string, or an object with a "prompt". Each answer is a line of JSON, in the order of
     the prompts. With --checkpoint, run the same command again after an interruption: nothing is sent twice.
     """
-    if where.session:
-        raise click.UsageError("--session is not for map: each prompt has a session of its own")
+    if where.resumes:
+        raise click.UsageError("--session and --continue are not for map: each prompt has a session of its own")
     prompts = _read(file)
     failed = 0
     with ExitStack() as stack:

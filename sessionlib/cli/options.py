@@ -11,13 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from sessionlib.approvals import ApprovalHandler
 from sessionlib.approvals.policies import approve_all, deny_all
+from sessionlib.cli.notes import in_options, known_sessions
 from sessionlib.cli.prompt import ask_on_terminal
-from sessionlib.config import is_configured
+from sessionlib.config import check_id, check_url, is_configured
+from sessionlib.errors import ConfigurationError
 
-__all__ = ["Debug", "EngineOptions", "Where", "approval_options", "debug_option", "engine_options", "where_options"]
+__all__ = [
+    "Debug",
+    "EngineOptions",
+    "Where",
+    "approval_options",
+    "debug_option",
+    "engine_options",
+    "examples",
+    "where_options",
+]
 
 Command = Callable[..., Any]
 
@@ -60,6 +72,7 @@ class Where:
     Attributes:
         agent: The agent's id or name; None takes the only one there is.
         session: The session to go on with; None opens a new one.
+        last: Whether to go on with the last session there.
         base_url: The engine's HTTP base; None takes the environment's.
         local: Whether to run on the embedded engine in any case.
         engine: For the embedded engine.
@@ -67,6 +80,7 @@ class Where:
 
     agent: str | None = None
     session: str | None = None
+    last: bool = False
     base_url: str | None = None
     local: bool = False
     engine: EngineOptions = EngineOptions()
@@ -75,6 +89,11 @@ class Where:
     def is_embedded(self) -> bool:
         """Whether the command runs on the embedded engine."""
         return self.local or (self.base_url is None and not is_configured())
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the command goes on with a session that there is."""
+        return self.last or self.session is not None
 
     @property
     def keeps_sessions(self) -> bool:
@@ -99,8 +118,28 @@ class Where:
             raise click.UsageError("--local and --base-url exclude one another")
         if self.engine.given and not self.is_embedded:
             raise click.UsageError(f"{self.engine.given[0]} is for the embedded engine: add --local to run on it")
-        if self.session and not self.keeps_sessions:
+        if self.session is not None and self.last:
+            raise click.UsageError("--session and --continue exclude one another")
+        try:
+            for name, value in (("--agent", self.agent), ("--session", self.session)):
+                if value is not None:
+                    check_id(name, value)
+        except ConfigurationError as error:
+            raise click.UsageError(str(error)) from error
+        if self.resumes and not self.keeps_sessions:
             raise click.UsageError("the embedded engine keeps sessions only in a file: name it with --db FILE")
+
+    def check_url(self) -> None:
+        """Looks at the address that was given; apart from `check`, because doctor has its own words for it.
+
+        Raises:
+            click.UsageError: It cannot be used.
+        """
+        if self.base_url is not None:
+            try:
+                check_url("--base-url", self.base_url)
+            except ConfigurationError as error:
+                raise click.UsageError(in_options(str(error))) from error
 
 
 def engine_options(function: Command) -> Command:
@@ -128,19 +167,21 @@ def where_options(function: Command) -> Command:
         *args: Any,
         agent: str | None,
         session: str | None,
+        last: bool,
         base_url: str | None,
         local: bool,
         engine: EngineOptions,
         **rest: Any,
     ) -> Any:
-        where = Where(agent, session, base_url, local, engine)
+        where = Where(agent, session, last, base_url, local, engine)
         where.check()
         return function(*args, where=where, **rest)
 
     return _decorate(
         engine_options(command),
         click.option("--agent", metavar="ID_OR_NAME", envvar="SESSIONLIB_AGENT", help="The agent to talk to."),
-        click.option("--session", metavar="ID", help="A session to go on with."),
+        click.option("--session", metavar="ID", shell_complete=_sessions, help="A session to go on with."),
+        click.option("--continue", "-c", "last", is_flag=True, help="Go on with the last session."),
         click.option("--base-url", metavar="URL", help="The engine's address; else SESSIONLIB_BASE_URL."),
         click.option("--local", is_flag=True, help="Run on the embedded engine in any case."),
     )
@@ -170,6 +211,19 @@ def debug_option(function: Command) -> Command:
         callback=_turn_on,
         help="Show the log, and where an error came from.",
     )(function)
+
+
+def examples(*commands: str) -> str:
+    """Returns what ends the help of a command: commands to type."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
+def _sessions(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    return [
+        CompletionItem(known.session_id, help=known.agent)
+        for known in known_sessions()
+        if known.session_id.startswith(begun)
+    ]
 
 
 def _decorate(command: Command, *options: Callable[[Command], Command]) -> Command:

@@ -24,7 +24,7 @@ import click
 
 from sessionlib._util.optional import extra
 from sessionlib.cli.notes import CommandError, tell
-from sessionlib.cli.options import debug_option
+from sessionlib.cli.options import debug_option, examples
 
 with extra("port", "sessionlib port"):
     import libcst as cst
@@ -129,7 +129,7 @@ class Ported:
 # ---- the command ---------------------------------------------------------------------------
 
 
-@click.command()
+@click.command(epilog=examples("sessionlib port script.py", "sessionlib port --write script.py notebook.ipynb"))
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--write", is_flag=True, help="Change the files, instead of only showing how.")
 @debug_option

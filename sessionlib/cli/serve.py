@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
-from sessionlib.cli.options import EngineOptions, debug_option, engine_options
+from sessionlib.cli.options import EngineOptions, debug_option, engine_options, examples
 from sessionlib.cli.target import ensure_agent
+from sessionlib.config import is_loopback
 
 __all__ = ["serve"]
 
 
-@click.command()
+@click.command(epilog=examples("sessionlib serve", "sessionlib serve --port 8400 --db shop.db --tools shop.py"))
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on; any free one by default.")
 @click.option("--allow-remote", is_flag=True, help="Let ADDRESS be one that other machines reach.")
@@ -42,6 +45,10 @@ def serve(
     The key that clients need is SESSIONLIB_API_KEY; without it one is made, shown once on the terminal, and
     kept in a file that only you can read.
     """
+    if allow_remote and not os.environ.get("SESSIONLIB_API_KEY"):
+        raise click.UsageError("--allow-remote needs a key of your own: set SESSIONLIB_API_KEY")
+    if not allow_remote and not is_loopback(host):
+        raise click.UsageError(f"{host} can be reached from other machines: add --allow-remote to mean it")
     from sessionlib.engine import LocalEngine
     from sessionlib.engine import serve as run_engine
 

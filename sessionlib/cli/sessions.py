@@ -1,28 +1,49 @@
-"""``sessionlib history`` and ``sessionlib approvals``: what a session holds, and what it waits for."""
+"""``sessionlib sessions``, ``history`` and ``approvals``: which there were, what one holds, and what it waits for."""
 
 from __future__ import annotations
 
+import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import datetime
 
 import click
 
 from sessionlib.approvals import ApprovalRequest
 from sessionlib.approvals.policies import full_lines, quoted
-from sessionlib.cli.notes import CommandError, tell
-from sessionlib.cli.options import Where, debug_option, where_options
+from sessionlib.cli.notes import CommandError, known_sessions, tell
+from sessionlib.cli.options import Where, debug_option, examples, where_options
 from sessionlib.cli.output import NotingPrinter, WaitingForApproval, settle
 from sessionlib.cli.target import open_session
 from sessionlib.content import ApprovalResponse
 from sessionlib.display.text import TextPrinter, call_text, clean, is_terminal
 from sessionlib.history import History
 
-__all__ = ["approvals", "history"]
+__all__ = ["approvals", "history", "sessions"]
 
 _FORMS = {"json": History.to_json, "jsonl": History.to_jsonl, "markdown": History.to_markdown}
 
 
-@click.command()
+@click.command(epilog=examples("sessionlib sessions", "sessionlib sessions --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print each session as a line of JSON.")
+@debug_option
+def sessions(as_json: bool) -> None:
+    """List the sessions that commands have opened, the latest first.
+
+    Only ids, agents, places and times are kept, in the file SESSIONLIB_SESSIONS if that is set; set to nothing, it
+    keeps none. Messages stay in the engine: sessionlib history ID prints them.
+    """
+    known = known_sessions()
+    if not known:
+        tell("no session is known; those of the embedded engine last only with --db FILE")
+    for one in known:
+        when = datetime.fromisoformat(one.used_at).astimezone().strftime("%Y-%m-%d %H:%M")
+        click.echo(
+            json.dumps(asdict(one)) if as_json else clean(f"{one.session_id}  {when}  {one.agent or '-'}  {one.place}")
+        )
+
+
+@click.command(epilog=examples("sessionlib history --continue", "sessionlib history --continue --markdown"))
 @click.argument("session_id", metavar="[ID]", required=False)
 @click.option("--json", "form", flag_value="json", help="Print one JSON list, as the engine has the messages.")
 @click.option("--jsonl", "form", flag_value="jsonl", help="Print each message as a line of JSON.")
@@ -39,7 +60,7 @@ def history(session_id: str | None, form: str | None, where: Where) -> None:
     sys.stdout.write(clean(text) if is_terminal(sys.stdout) else text)
 
 
-@click.command()
+@click.command(epilog=examples("sessionlib approvals --continue", "sessionlib approvals --continue --json"))
 @click.argument("session_id", metavar="[ID]", required=False)
 @click.option("--approve", metavar="ID", help="Let the tool of this request run.")
 @click.option("--deny", metavar="ID", help="Do not let it run.")
@@ -89,8 +110,8 @@ def _named(where: Where, session_id: str | None) -> Where:
     if session_id and where.session and session_id != where.session:
         raise click.UsageError(f"two sessions are named: {session_id} and {where.session}")
     where = replace(where, session=session_id or where.session)
-    if where.session is None:
-        raise click.UsageError("which session? Give its ID")
+    if not where.resumes:
+        raise click.UsageError("which session? Give its ID, or --continue for the last one")
     where.check()
     return where
 

@@ -11,11 +11,11 @@ import click
 
 from sessionlib.agent import Agent, AgentType
 from sessionlib.agent.agent import by_name_or_id
-from sessionlib.cli.notes import CommandError, tell
+from sessionlib.cli.notes import CommandError, in_options, keep_session, known_sessions, tell
 from sessionlib.cli.options import EngineOptions, Where
 from sessionlib.client import Client
 from sessionlib.config import is_loopback
-from sessionlib.errors import ConfigurationError
+from sessionlib.errors import ConfigurationError, SessionError
 from sessionlib.session import Session
 
 if TYPE_CHECKING:
@@ -38,19 +38,36 @@ def open_session(where: Where, timeout: float | None = 30.0) -> Iterator[Session
         timeout: Seconds that connecting may take.
     """
     with reach(where) as client:
-        if where.session:
-            session = Session(session_id=where.session, client=client)
+        place = str(where.engine.db.absolute()) if where.is_embedded and where.engine.db else client.endpoint.base_url
+        session_id = where.session or (_last_session(place) if where.last else None)
+        if session_id:
+            session = Session(session_id=session_id, client=client)
         else:
             session = find_agent(client, where.agent).create_session()
-        session.connect(timeout)
+        try:
+            session.connect(timeout)
+        except SessionError as error:
+            if session_id is None or type(error) is not SessionError:
+                raise
+            raise CommandError(f"{error}; sessionlib sessions lists those that you have had") from error
         with session:
+            if where.keeps_sessions:
+                keep_session(str(session.session_id), session.agent_name, place)
             yield session
+
+
+def _last_session(place: str) -> str:
+    for known in known_sessions():
+        if known.place == place:
+            return known.session_id
+    raise CommandError(f"no earlier session at {place} is known; leave --continue out to begin one")
 
 
 @contextlib.contextmanager
 def reach(where: Where) -> Iterator[Client]:
     """Returns a client of the engine that the options name, which may have to be started first."""
     if not where.is_embedded:
+        where.check_url()
         with Client(base_url=where.base_url) as client:
             _check_key(client)
             yield client
@@ -67,7 +84,7 @@ def _check_key(client: Client) -> None:
     try:
         client.endpoint.key()
     except ConfigurationError as error:
-        raise CommandError(f"{error}{_kept_key(client)}") from error
+        raise CommandError(f"{in_options(str(error))}{_kept_key(client)}") from error
 
 
 def _kept_key(client: Client) -> str:

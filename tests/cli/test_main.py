@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from sessionlib import __version__
 from tests.support.cli import AS_MODULE, Cli, Here
 from tests.support.processes import run_script
 
-COMMANDS = ["ask", "chat", "history", "serve", "models", "doctor"]
+COMMANDS = ["ask", "chat", "map", "sessions", "history", "approvals", "serve", "models", "doctor", "port", "completion"]
 
 
 def test_version(cli: Cli) -> None:
@@ -44,7 +46,20 @@ def test_what_talks_to_an_engine_says_where_alike(here: Here, command: str) -> N
         (["ask", "--local", "--base-url", "https://x.example", "hi"], "--local and --base-url exclude one another"),
         (["ask", "--base-url", "https://x.example", "--db", "a.db", "hi"], "--db is for the embedded engine: add --l"),
         (["ask", "--session", "s1", "hi"], "the embedded engine keeps sessions only in a file: name it with --db"),
-        (["history"], "which session? Give its ID"),
+        (["history"], "which session? Give its ID, or --continue for the last one"),
+        (["ask", "--session", "a", "-c", "--db", "x.db", "hi"], "--session and --continue exclude one another"),
+        (["ask", "--agent", "", "hi"], "--agent is empty."),
+        (["ask", "--session", "a\nb", "--db", "x.db", "hi"], "--session is too long or holds control characters"),
+        (["ask", "--base-url", "nowhere", "hi"], "--base-url has to begin with https:// or http:// and name a host."),
+        (["ask", "--base-url", "http://u:p@x.example", "hi"], "--base-url may hold no user, password, query or frag"),
+        (["ask", "--base-url", "http://x.example", "hi"], "--base-url is unencrypted (http://) and x.example is not"),
+        (["serve", "--host", "203.0.113.1"], "203.0.113.1 can be reached from other machines: add --allow-remote"),
+        (
+            ["serve", "--host", "203.0.113.1", "--allow-remote"],
+            "--allow-remote needs a key of your own: set SESSIONLIB_",
+        ),
+        (["completion", "tcsh"], "Invalid value for '{bash|zsh|fish}': 'tcsh' is not one of"),
+        (["map", "--session", "a", "--db", "x.db", "setup.cfg"], "--session and --continue are not for map"),
         (["history", "a", "--session", "b", "--db", "x.db"], "two sessions are named: a and b"),
     ],
 )
@@ -76,6 +91,23 @@ sessionlib.cli.ask._message = fail
     result = run_script(source, "ask", "hi", env=cli.env)
     assert (result.rc, result.stdout) == (1, "")
     assert result.stderr == "sessionlib: unexpected RuntimeError: two lines; --debug shows where it came from\n"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["ask", "--base-url", "http://x.example/v1", "hi"],
+        ["ask", "--base-url", "http://127.0.0.1:1/v1", "hi"],
+        ["serve", "--host", "203.0.113.1"],
+        ["ask", "--local", "--model", "nonesuch", "hi"],
+        ["chat", "--agent", "x" * 600],
+    ],
+    ids=" ".join,
+)
+def test_an_error_names_no_argument_of_python(here: Here, args: list[str]) -> None:
+    result = here.run(*args)
+    assert result.rc in (1, 2)
+    assert not re.search(r"\w=|api_key|base_url|allow_\w+=|True|None|sessionlib\.\w+", result.stderr), result.stderr
 
 
 # ---- what is imported ----------------------------------------------------------------------
