@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sessionlib import hooks
-from sessionlib._util.retry import Pace, Tries
+from sessionlib._util.retry import Pace, Throttle, Tries
 from sessionlib._util.timing import Deadline
 from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_headers
 from sessionlib.errors import ConfigurationError
@@ -56,7 +56,8 @@ class Client:
         max_retries: How often a call is made again where that is harmless: one that changes nothing
             after a failed connection, 408, 425, 429 or 5xx; any after 429 or 503 with Retry-After.
         rate: The most sessions that `Agent.run` and `Agent.map` open in a second, all threads of a process
-            together; None for no limit. A refusal with 429 or Retry-After pauses all of them in any case.
+            together, and all processes of one map; None for no limit. A refusal with 429 or Retry-After pauses all of
+            them in any case.
         max_active: The most sessions that they have open at a time; None for no limit.
 
     Attributes:
@@ -67,7 +68,9 @@ class Client:
         headers: Further headers of every call and handshake.
         allow_insecure: Whether a key may travel unencrypted to another machine.
         max_retries: How often a call is made again.
-        pace: When `Agent.run` and `Agent.map` may open a session; shared by all threads of a process.
+        pace: When `Agent.run` and `Agent.map` may open a session; shared by all threads of a process. An object of
+            your own may take its place, which has the methods ``admit``, ``refused`` and ``active`` of this one
+            and is pickled with the client: over Redis, say, it is one pace for any number of programs.
 
     Raises:
         ConfigurationError: Something is empty, malformed or holds control characters.
@@ -100,7 +103,7 @@ class Client:
         self.headers = check_headers(headers)
         self.max_retries = _check_retries(max_retries)
         self.allow_insecure = allow_insecure
-        self.pace = _pace(rate, max_active)
+        self.pace: Throttle = _pace(rate, max_active)
         # By process id, so that a forked child never touches its parent's connections. setdefault is
         # atomic and a new pool holds nothing yet, so threads that race for it need no lock.
         self._pools: dict[int, Pool] = {}

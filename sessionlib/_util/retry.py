@@ -36,7 +36,9 @@ __all__ = [
     "MAX_RETRY_AFTER",
     "Backoff",
     "Pace",
+    "PaceRecord",
     "Retries",
+    "Throttle",
     "Tries",
     "is_transient",
     "is_transient_status",
@@ -359,6 +361,53 @@ _GROWTH = 0.01
 _KEPT_PACES = 64
 
 
+class Throttle(Protocol):
+    """When connections may be opened: a `Pace`, or an object of the user's own, over Redis for one."""
+
+    def active(
+        self, deadline: Deadline, sleep: Callable[[float], object] = ...
+    ) -> contextlib.AbstractContextManager[bool]:
+        """See `Pace.active`."""
+
+    def admit(self, deadline: Deadline, sleep: Callable[[float], object] = ...) -> bool:
+        """See `Pace.admit`."""
+
+    def refused(self, retry_after: float | None) -> None:
+        """See `Pace.refused`."""
+
+
+class PaceRecord:
+    """What a pace knows, in the memory of one process. All times are those of the pace's clock.
+
+    Attributes:
+        next_at: When the next connection may be opened.
+        paused_until: When the last pause ends.
+        pauses: How many there were: with each, who had been given a time has to take another.
+        learned: Seconds between two openings that refusals have taught.
+        learned_at: When they did.
+    """
+
+    def __init__(self) -> None:
+        self.next_at = self.paused_until = self.learned = self.learned_at = 0.0
+        self.pauses = 0
+        self._openings: deque[float] = deque()
+
+    def opened(self, at: float) -> None:
+        """Counts an opening, and forgets those that no refusal can be about."""
+        self._openings.append(at)
+        while self._openings[0] < at - MAX_RETRY_AFTER:
+            self._openings.popleft()
+
+    def take_back(self) -> None:
+        """Counts one opening less, as it was refused; which of a burst it was does not matter for their number."""
+        if self._openings:
+            self._openings.pop()
+
+    def opened_since(self, at: float) -> int:
+        """Returns how many were opened since a time."""
+        return sum(opened >= at for opened in self._openings)
+
+
 class Pace:
     """When connections may be opened, for all threads that share a client.
 
@@ -382,15 +431,9 @@ class Pace:
         self.max_active = max_active
         self._id = uuid.uuid4().hex
         self._clock = clock
-        # Protects all below; never held while anything blocks.
+        # Protects the record; never held while anything blocks.
         self._lock = threading.Lock()
-        self._next = -math.inf
-        self._paused_until = -math.inf
-        # Changes with each pause: who had been given a place before it has to take another.
-        self._pauses = 0
-        self._learned = 0.0
-        self._learned_at = 0.0
-        self._openings: deque[float] = deque()
+        self._memory = PaceRecord()
         self._slots = None if max_active is None else threading.BoundedSemaphore(max_active)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -430,20 +473,21 @@ class Pace:
             Whether it may be opened; False when that is not possible before the deadline.
         """
         while True:
-            with self._lock:
-                now, pauses = self._clock(), self._pauses
-                at = max(now, self._next)
+            with self._record() as record:
+                now, pauses = self._clock(), record.pauses
+                at = max(now, record.next_at)
                 left = deadline.remaining()
                 if left is not None and at - now > left:
                     return False
-                self._next = at + max(self._spacing(now), 1.0 / self.rate if self.rate else 0.0)
+                spacing = record.learned * math.exp(-_GROWTH * max(0.0, now - record.learned_at))
+                record.next_at = at + max(spacing, 1.0 / self.rate if self.rate else 0.0)
                 if at <= now:
-                    self._openings.append(now)
+                    record.opened(now)
                     return True
             sleep(at - now)
-            with self._lock:
-                if self._pauses == pauses:
-                    self._openings.append(self._clock())
+            with self._record() as record:
+                if record.pauses == pauses:
+                    record.opened(self._clock())
                     return True
 
     def refused(self, retry_after: float | None) -> None:
@@ -454,23 +498,20 @@ class Pace:
         """
         pause = retry_after or _PAUSE
         window = max(pause, _PAUSE)
-        with self._lock:
+        with self._record() as record:
             now = self._clock()
-            if self._openings:
-                self._openings.pop()  # it was none; which of a burst it was does not matter for their number
-            while self._openings and self._openings[0] < now - window:
-                self._openings.popleft()
+            record.take_back()
             # The refusals of one burst come one by one; each corrects the number that the one before was made from.
-            self._learned, self._learned_at = window / max(1.0, _BELOW * len(self._openings)), now
-            self._paused_until = max(self._paused_until, now + pause)
-            self._next = self._paused_until
-            self._pauses += 1
+            record.learned = window / max(1.0, _BELOW * record.opened_since(now - window))
+            record.learned_at = now
+            record.next_at = record.paused_until = max(record.paused_until, now + pause)
+            record.pauses += 1
 
-    def _spacing(self, now: float) -> float:
-        """Returns the seconds between two openings that refusals have taught; call with the lock."""
-        while self._openings and self._openings[0] < now - MAX_RETRY_AFTER:
-            self._openings.popleft()
-        return self._learned * math.exp(-_GROWTH * max(0.0, now - self._learned_at))
+    @contextlib.contextmanager
+    def _record(self) -> Iterator[PaceRecord]:
+        """Context manager around a look at the record, and changes to it."""
+        with self._lock:
+            yield self._memory
 
 
 _paces: OrderedDict[str, Pace] = OrderedDict()

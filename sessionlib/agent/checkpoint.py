@@ -2,8 +2,8 @@
 
 An executor may run one job twice: Dask after it lost a worker, or a result that was kept there; Ray after a crash. So
 each attempt claims its prompt here before it posts it, and only one claim succeeds. A later attempt finds the
-session's id, and collects the answer there. In the memory of one process that is a dict; across processes of a machine
-it is an SQLite file, which is a checkpoint as well when it is kept.
+session's id, and collects the answer there. In the memory of one process that is a dict; across processes
+it is an SQLite file, which is a checkpoint as well when it is kept, and holds the one pace of all of them.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import platform
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, NamedTuple, Protocol
 
+from sessionlib._util.retry import MAX_RETRY_AFTER, Pace, PaceRecord, Throttle
+from sessionlib._util.timing import Deadline
 from sessionlib.agent.models import ConversationalAgentRunResult
 from sessionlib.content import Content
 from sessionlib.errors import ConfigurationError, SessionError
@@ -56,7 +60,30 @@ CREATE TABLE IF NOT EXISTS prompts (
     state TEXT NOT NULL CHECK (state IN ('withdrawn', 'posted', 'ended', 'complete', 'failed')),
     outcome TEXT
 );
+CREATE TABLE IF NOT EXISTS pace (
+    next_at REAL NOT NULL, paused_until REAL NOT NULL, pauses INTEGER NOT NULL, learned REAL NOT NULL,
+    learned_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS openings (at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS openings_at ON openings (at);
+CREATE TABLE IF NOT EXISTS places (
+    id INTEGER PRIMARY KEY, until REAL NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL
+);
 """
+# Of the run before: a pace may be of another clock, and its places are free.
+_BEGIN = """
+DELETE FROM prompts WHERE state = 'withdrawn';
+DELETE FROM pace;
+DELETE FROM openings;
+DELETE FROM places;
+INSERT INTO pace VALUES (0, 0, 0, 0, 0);
+"""
+# Seconds for which a place counts as taken whose process may have died on another machine: so many, or those that its
+# run may take and a few more.
+_LEASE = 3600.0
+_PLACE_GRACE = 30.0
+# Seconds between two looks for a free place.
+_PLACE_POLL = 0.05
 
 
 class RunStoppedError(SessionError):
@@ -119,6 +146,9 @@ class PromptLedger(Protocol):
     def fail(self, number: int, error: BaseException) -> None:
         """Records that an attempt has come back without a result."""
 
+    def pace(self, given: Throttle) -> Throttle:
+        """Returns the pace of a client, as all that share this ledger keep it."""
+
     def close(self) -> None:
         """Ends it: no prompt can be claimed any more."""
 
@@ -176,6 +206,10 @@ class MemoryLedger:
         with self._lock:
             self._entries[number] = self.entry(number)._replace(is_running=False)
 
+    def pace(self, given: Throttle) -> Throttle:
+        """See `PromptLedger.pace`."""
+        return given
+
     def close(self) -> None:
         """See `PromptLedger.close`."""
         with self._lock:
@@ -183,32 +217,34 @@ class MemoryLedger:
 
 
 class FileLedger:
-    """A `PromptLedger` in an SQLite file, for the processes of one machine. Pickled, it is the path.
+    """A `PromptLedger` in an SQLite file, for many processes. Pickled, it is the path; it is opened when it is used.
 
     Args:
         path: The file, which exists.
+        run: The run that it is of, which is written in the file.
         lasting: Whether it has to survive a loss of power, and not only the end of a process.
-
-    Raises:
-        ConfigurationError: This process cannot open it.
+        shared: Whether processes on other machines may use it.
     """
 
-    def __init__(self, path: str, lasting: bool) -> None:
+    def __init__(self, path: str, run: str, lasting: bool, shared: bool) -> None:
         self.path = path
+        self.run = run
         self.lasting = lasting
-        # Protects the connection: one statement, or transaction, at a time.
+        self.shared = shared
+        # Protects all below: one statement, or transaction, at a time.
         self._lock = threading.Lock()
-        # WAL and FULL write one commit with one fsync; OFF leaves that to the system, whose memory outlives a process.
-        self._database = _open(path, "FULL" if lasting else "OFF")
+        self._database: sqlite3.Connection | None = None
+        self._closed = False
+        self._pace: tuple[Throttle, _FilePace] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_shared_ledger, (self.path, self.lasting))
+        return (_shared_ledger, (self.path, self.run, self.lasting, self.shared))
 
     def entry(self, number: int) -> LedgerEntry:
         """See `PromptLedger.entry`."""
         query = "SELECT session_id, claimed_at, state, outcome FROM prompts WHERE number = ?"
         with self._lock:
-            row = self._database.execute(query, (number,)).fetchone()
+            row = self._connected().execute(query, (number,)).fetchone()
         if row is None:
             return _UNCLAIMED
         session_id, claimed_at, state, outcome = row
@@ -221,7 +257,7 @@ class FileLedger:
     def claim(self, number: int, key: str, session_id: str, instead_of: str | None) -> bool:
         """See `PromptLedger.claim`."""
         now = time.time()
-        with self._transaction() as database:
+        with self.transaction() as database:
             # Within the transaction, so that no claim succeeds once `close` has returned in another process.
             if database.execute("SELECT 1 FROM facts WHERE name = 'closed'").fetchone():
                 raise RunStoppedError("the runs were stopped")
@@ -240,12 +276,12 @@ class FileLedger:
 
     def release(self, number: int) -> None:
         """See `PromptLedger.release`."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute("DELETE FROM prompts WHERE number = ? AND state = 'posted'", (number,))
 
     def withdraw(self, number: int) -> LedgerEntry:
         """See `PromptLedger.withdraw`. A later run may send it."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute(
                 "INSERT INTO prompts VALUES (?, '', '', 0, 'withdrawn', NULL) ON CONFLICT (number) DO NOTHING",
                 (number,),
@@ -266,13 +302,28 @@ class FileLedger:
     def close(self) -> None:
         """See `PromptLedger.close`. A checkpoint stays open to claims of a later run."""
         if not self.lasting:
-            with self._transaction() as database:
+            with contextlib.suppress(RunStoppedError), self.transaction() as database:
                 database.execute("INSERT OR IGNORE INTO facts VALUES ('closed', '1')")
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Closes the file for this process alone."""
         with self._lock:
-            self._database.close()
+            self._closed = True
+            if self._database is not None:
+                self._database.close()
+
+    def pace(self, given: Throttle) -> Throttle:
+        """See `PromptLedger.pace`. A pace of the user's own stays as it is."""
+        if type(given) is not Pace:
+            return given
+        with self._lock:
+            if self._pace is None or self._pace[0] is not given:
+                self._pace = (given, _FilePace(self, given))
+            return self._pace[1]
 
     def _settle(self, number: int, state: str, outcome: str) -> None:
-        with self._transaction() as database:
+        with self.transaction() as database:
             # A result that is there stays, whatever happened to an attempt that came later.
             database.execute(
                 "UPDATE prompts SET state = ?, outcome = ? WHERE number = ? AND state != 'complete'",
@@ -280,22 +331,48 @@ class FileLedger:
             )
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """Context manager around changes that are made together.
+
+        Args:
+            durable: Whether they have to survive a loss of power, where the file has to.
+        """
         with self._lock:
+            database = self._connected()
+            if self.lasting:
+                # NORMAL spares the wait for the disk, which comes with the next commit that needs it (sqlite.org/wal).
+                database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            # Takes the write lock at once; a read lock that became one later could fail as busy without waiting.
+            database.execute("BEGIN IMMEDIATE")
             try:
-                # Takes the write lock at once; a read lock that became one later could fail as busy without waiting.
-                self._database.execute("BEGIN IMMEDIATE")
-            except sqlite3.ProgrammingError:  # closed here
-                raise RunStoppedError("the runs were stopped") from None
-            try:
-                yield self._database
-                self._database.execute("COMMIT")
+                yield database
+                database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if database.in_transaction:  # not so when the disk is full
+                    database.execute("ROLLBACK")
                 raise
 
+    def _connected(self) -> sqlite3.Connection:
+        """Returns the connection; call with the lock."""
+        if self._closed:
+            raise RunStoppedError("the runs were stopped")
+        if self._database is None:
+            database = _open(self.path, self.lasting, self.shared)
+            try:
+                row = database.execute("SELECT value FROM facts WHERE name = 'run'").fetchone()
+            except sqlite3.DatabaseError:
+                row = None
+            if row != (self.run,):
+                database.close()
+                raise ConfigurationError(
+                    f"{self.path} is not here what it is where agent.map runs: process {os.getpid()} found another "
+                    "file. A worker on another machine needs checkpoint=, a path in a directory that all of them share"
+                )
+            self._database = database
+        return self._database
 
-def _open(path: str, synchronous: str) -> sqlite3.Connection:
+
+def _open(path: str, lasting: bool, shared: bool) -> sqlite3.Connection:
     try:
         # rw: a worker on another machine must not make a file of its own, in which every claim would succeed.
         database = sqlite3.connect(
@@ -311,30 +388,135 @@ def _open(path: str, synchronous: str) -> sqlite3.Connection:
             f"sent twice ({error}): were the runs stopped? A worker on another machine needs checkpoint=, a path in a "
             "directory that all of them share"
         ) from None
+    # A write-ahead log is one fsync a commit, but its index is memory that only one machine can share (sqlite.org/wal).
+    wanted = "truncate" if shared else "wal"
     try:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute(f"PRAGMA synchronous = {synchronous}")
+        (mode,) = database.execute(f"PRAGMA journal_mode = {wanted}").fetchone()
+        # OFF leaves writing to the system, whose memory outlives a process.
+        database.execute(f"PRAGMA synchronous = {'FULL' if lasting else 'OFF'}")
     except sqlite3.DatabaseError as error:
         database.close()
+        if isinstance(error, sqlite3.OperationalError):  # locked
+            raise ConfigurationError(
+                f"{path} cannot be used: {error}; does a process of an earlier run have it?"
+            ) from None
         raise ConfigurationError(f"{path} is not a checkpoint: {error}") from None
+    if mode != wanted:
+        database.close()
+        raise ConfigurationError(f"{path} cannot be used: its directory allows no journal of the kind {wanted}")
     return database
 
 
 # The ledgers that came to this process, of which each job brings the path; one map after another, one is enough.
-_ledgers: dict[tuple[int, str], FileLedger] = {}
+_ledgers: dict[tuple[int, str, str], FileLedger] = {}
 # Protects _ledgers.
 _ledgers_lock = threading.Lock()
 
 
-def _shared_ledger(path: str, lasting: bool) -> FileLedger:
-    place = (os.getpid(), path)
+def _shared_ledger(path: str, run: str, lasting: bool, shared: bool) -> FileLedger:
+    place = (os.getpid(), path, run)
     with _ledgers_lock:
         if place not in _ledgers:
             # A connection that was inherited by a fork must be neither used nor closed here (sqlite.org, howtocorrupt).
-            for other in [other for other in _ledgers if other[0] == place[0] and not Path(other[1]).exists()]:
-                _ledgers.pop(other).close()
-            _ledgers[place] = FileLedger(path, lasting)
+            for other in [other for other in _ledgers if other[0] == place[0]]:
+                if other[1] == path or not Path(other[1]).exists():
+                    _ledgers.pop(other).disconnect()
+            _ledgers[place] = FileLedger(path, run, lasting, shared)
         return _ledgers[place]
+
+
+# ---- one pace for many processes ------------------------------------------------------------------------------------
+
+
+class _FilePace(Pace):
+    """The pace of a client in a ledger's file, for all processes that use it."""
+
+    def __init__(self, ledger: FileLedger, given: Pace) -> None:
+        # CLOCK_MONOTONIC is the same for all processes of a machine, but not for those of several.
+        super().__init__(given.rate, given.max_active, clock=time.time if ledger.shared else time.monotonic)
+        self._ledger = ledger
+
+    @contextlib.contextmanager
+    def active(self, deadline: Deadline, sleep: Callable[[float], object] = time.sleep) -> Iterator[bool]:
+        """See `Pace.active`."""
+        if self.max_active is None:
+            yield True
+            return
+        while (place := self._take_place(deadline)) is None and not deadline.expired:
+            sleep(_PLACE_POLL)
+        try:
+            yield place is not None
+        finally:
+            if place is not None:
+                with contextlib.suppress(RunStoppedError), self._ledger.transaction(durable=False) as database:
+                    database.execute("DELETE FROM places WHERE id = ?", (place,))
+
+    def _take_place(self, deadline: Deadline) -> int | None:
+        now, host, left = time.time(), platform.node(), deadline.remaining()
+        with self._ledger.transaction(durable=False) as database:
+            taken = database.execute("SELECT id, until, host, pid FROM places").fetchall()
+            # A process that was killed has not given its places back.
+            free = [(one,) for one, until, where, pid in taken if until < now or (where == host and _is_gone(pid))]
+            database.executemany("DELETE FROM places WHERE id = ?", free)
+            if self.max_active is not None and len(taken) - len(free) >= self.max_active:
+                return None
+            until = now + (_LEASE if left is None else left + _PLACE_GRACE)
+            return database.execute(
+                "INSERT INTO places (until, host, pid) VALUES (?, ?, ?)", (until, host, os.getpid())
+            ).lastrowid
+
+    @contextlib.contextmanager
+    def _record(self) -> Iterator[PaceRecord]:
+        with self._ledger.transaction(durable=False) as database:
+            record = _FileRecord(database)
+            yield record
+            record.save()
+
+
+class _FileRecord(PaceRecord):
+    """The record of a pace in a file, within one transaction."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        (self.next_at, self.paused_until, self.pauses, self.learned, self.learned_at) = database.execute(
+            "SELECT next_at, paused_until, pauses, learned, learned_at FROM pace"
+        ).fetchone()
+
+    def save(self) -> None:
+        """Writes the attributes back."""
+        self._database.execute(
+            "UPDATE pace SET next_at = ?, paused_until = ?, pauses = ?, learned = ?, learned_at = ?",
+            (self.next_at, self.paused_until, self.pauses, self.learned, self.learned_at),
+        )
+
+    def opened(self, at: float) -> None:
+        """See `PaceRecord.opened`."""
+        self._database.execute("INSERT INTO openings VALUES (?)", (at,))
+        self._database.execute("DELETE FROM openings WHERE at < ?", (at - MAX_RETRY_AFTER,))
+
+    def take_back(self) -> None:
+        """See `PaceRecord.take_back`."""
+        self._database.execute("DELETE FROM openings WHERE rowid = (SELECT max(rowid) FROM openings)")
+
+    def opened_since(self, at: float) -> int:
+        """See `PaceRecord.opened_since`."""
+        (count,) = self._database.execute("SELECT count(*) FROM openings WHERE at >= ?", (at,)).fetchone()
+        return int(count)
+
+
+def _is_gone(pid: int) -> bool:
+    if os.name == "nt":  # where 0 is the number of an event, and no question
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+# ---- kept for a later run -------------------------------------------------------------------------------------------
 
 
 class Checkpoint:
@@ -343,27 +525,29 @@ class Checkpoint:
     Args:
         path: The file; it is made where there is none.
         agent_id: The agent.
+        shared: Whether processes on other machines may use it.
+
+    Attributes:
+        ledger: The ledger.
+        known: How many of the first prompts it may know.
 
     Raises:
         ConfigurationError: It is no checkpoint, one of another agent, or in use by another run.
         OSError: It cannot be opened or made.
     """
 
-    def __init__(self, path: str | os.PathLike[str], agent_id: str) -> None:
-        self.path = os.fspath(path)
+    def __init__(self, path: str | os.PathLike[str], agent_id: str, shared: bool) -> None:
+        self.path = os.path.abspath(os.fspath(path))
+        self.known = 0
         # Results may be confidential, as a file of one's own is.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         self._lock_file = self._lock()
         try:
-            self.ledger = FileLedger(os.path.abspath(self.path), lasting=True)
-            try:
-                self._prepare(self.ledger._database, agent_id)
-            except BaseException:
-                self.ledger.close()
-                raise
+            run = self._begin(agent_id, shared)
         except BaseException:
             self._lock_file.close()
             raise
+        self.ledger = FileLedger(self.path, run, lasting=True, shared=shared)
 
     def compared(self, prompts: Iterable[Content]) -> Iterable[Content]:
         """Returns the prompts, once those that the checkpoint knows are found to be the same.
@@ -373,7 +557,8 @@ class Checkpoint:
             TypeError: One cannot be compared with that of a later run.
             OSError: A file among them cannot be read.
         """
-        rows = self.ledger._database.execute("SELECT number, key FROM prompts ORDER BY number").fetchall()
+        with self.ledger.transaction() as database:
+            rows = database.execute("SELECT number, key FROM prompts ORDER BY number").fetchall()
         rest = iter(prompts)
         known: list[Content] = []
         for number, key in rows:
@@ -390,6 +575,7 @@ class Checkpoint:
                     f"the checkpoint {self.path} is of other prompts: number {number} was another one. Name another "
                     "file, or delete it to begin again"
                 )
+        self.known = len(known)
         return chain(known, rest)
 
     def close(self) -> None:
@@ -411,36 +597,43 @@ class Checkpoint:
                 ) from None
         return lock_file
 
-    def _prepare(self, database: sqlite3.Connection, agent_id: str) -> None:
-        (marked,) = database.execute("PRAGMA application_id").fetchone()
-        (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if tables and (marked, version) != (_APPLICATION_ID, _VERSION):
-            raise ConfigurationError(f"{self.path} is not a checkpoint, or one of a later version; name another file")
-        create_tables(database)
-        database.execute("DELETE FROM prompts WHERE state = 'withdrawn'")
-        database.execute("INSERT OR IGNORE INTO facts VALUES ('agent', ?)", (agent_id,))
-        (known,) = database.execute("SELECT value FROM facts WHERE name = 'agent'").fetchone()
-        if known != agent_id:
-            raise ConfigurationError(
-                f"the checkpoint {self.path} is of the agent {known}, not of {agent_id}; name another file"
-            )
-
-
-def create_tables(database: sqlite3.Connection) -> None:
-    """Creates the tables where they are missing."""
-    database.executescript(
-        f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; "
-        f"PRAGMA user_version = {_VERSION}; {_SCHEMA} COMMIT;"
-    )
+    def _begin(self, agent_id: str, shared: bool) -> str:
+        with contextlib.closing(_open(self.path, lasting=True, shared=shared)) as database:
+            (marked,) = database.execute("PRAGMA application_id").fetchone()
+            (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if tables and (marked, version) != (_APPLICATION_ID, _VERSION):
+                raise ConfigurationError(
+                    f"{self.path} is not a checkpoint, or one of a later version; name another file"
+                )
+            known = None
+            if tables:
+                (known,) = database.execute("SELECT value FROM facts WHERE name = 'agent'").fetchone()
+            if known not in (None, agent_id):
+                raise ConfigurationError(
+                    f"the checkpoint {self.path} is of the agent {known}, not of {agent_id}; name another file"
+                )
+            return _create(database, agent_id)
 
 
 def new_ledger(path: str) -> FileLedger:
     """Returns the ledger of one map alone, in a new file."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    ledger = FileLedger(path, lasting=False)
-    create_tables(ledger._database)
-    return ledger
+    with contextlib.closing(_open(path, lasting=False, shared=False)) as database:
+        run = _create(database, "")
+    return FileLedger(path, run, lasting=False, shared=False)
+
+
+def _create(database: sqlite3.Connection, agent_id: str) -> str:
+    """Creates the tables where they are missing, and begins a run; returns its id."""
+    run = uuid.uuid4().hex
+    database.executescript(
+        f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; "
+        f"PRAGMA user_version = {_VERSION}; {_SCHEMA} {_BEGIN} COMMIT;"
+    )
+    facts = {"agent": agent_id, "run": run}
+    database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
+    return run
 
 
 def prompt_key(prompt: Content) -> str:

@@ -18,6 +18,7 @@ from concurrent.futures import (
     CancelledError,
     Executor,
     Future,
+    ProcessPoolExecutor,
     ThreadPoolExecutor,
     wait,
 )
@@ -145,7 +146,9 @@ class AgentRuns(Iterator[Given]):
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._ledger: PromptLedger
         if checkpoint is not None:
-            self._checkpoint = Checkpoint(checkpoint, agent.id)
+            # Any other executor may have workers on other machines.
+            here = executor is None or isinstance(executor, (ThreadPoolExecutor, ProcessPoolExecutor))
+            self._checkpoint = Checkpoint(checkpoint, agent.id, shared=not here)
             try:
                 prompts = self._checkpoint.compared(prompts)
             except BaseException:
@@ -414,7 +417,8 @@ class AgentRuns(Iterator[Given]):
         self, index: int, entry: LedgerEntry, error: BaseException, timeout: float | None
     ) -> ConversationalAgentRunResult:
         try:
-            result = collect(self._agent, entry.session_id or "", self._how, Deadline(timeout), self._stopper)
+            pace = self._ledger.pace(self._agent.client.pace)
+            result = collect(self._agent, entry.session_id or "", self._how, Deadline(timeout), self._stopper, pace)
         except SessionTimeoutError as unknown:
             self._ledger.fail(index, unknown)
             raise (error if isinstance(error, SessionTimeoutError) else unknown) from None

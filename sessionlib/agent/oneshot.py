@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sessionlib._util.retry import Backoff, is_transient, wait_at_least
+from sessionlib._util.retry import Backoff, Throttle, is_transient, wait_at_least
 from sessionlib._util.timing import Deadline
 from sessionlib._util.typed import answer_format
 from sessionlib.agent.checkpoint import PromptLedger, RunStoppedError
@@ -129,10 +129,10 @@ def run_conversational(
     agent: Runnable, content: Content, files: Sequence[FileContent] | None, how: OneShot
 ) -> ConversationalAgentRunResult:
     """Runs one turn; see `Agent.run`."""
-    deadline, stopper = Deadline(how.timeout), Stopper()
-    with agent.client.pace.active(deadline, stopper.sleep):
+    deadline, stopper, pace = Deadline(how.timeout), Stopper(), agent.client.pace
+    with pace.active(deadline, stopper.sleep) as has_place:
         try:
-            session = _open(agent, how.session_id, deadline, stopper)
+            session = _open(agent, how.session_id, deadline, stopper, pace, has_place)
         except SessionlibError as error:
             if how.into is not None:
                 raise
@@ -158,7 +158,7 @@ def run_prompt(
         SessionlibError: The session is unavailable, was lost, or was stopped; or as for `Agent.run`.
         DeliveryUnknownError: Another attempt has claimed the prompt, and nothing shows that it was posted.
     """
-    deadline = Deadline(how.timeout)
+    deadline, pace = Deadline(how.timeout), ledger.pace(agent.client.pace)
     tries, abandoned = 0, None
     while True:
         entry = ledger.entry(number)
@@ -167,16 +167,16 @@ def run_prompt(
         if entry.failure is not None:
             raise entry.failure
         try:
-            with agent.client.pace.active(deadline, stopper.sleep):
+            with pace.active(deadline, stopper.sleep) as has_place:
                 if entry.session_id is not None and entry.session_id != abandoned:
                     try:
-                        result = collect(agent, entry.session_id, how, deadline, stopper)
+                        result = collect(agent, entry.session_id, how, deadline, stopper, pace)
                     except SessionlibError as error:
                         ledger.fail(number, error)
                         raise
                     ledger.finish(number, result)
                     return typed_result(result, how)
-                session = _open(agent, None, deadline, stopper)
+                session = _open(agent, None, deadline, stopper, pace, has_place)
                 # The claim stands before the post: from here on, no other attempt posts this prompt.
                 if not ledger.claim(number, key, session.session_id or "", abandoned):
                     _leave(session, stays=False)
@@ -196,7 +196,7 @@ def run_prompt(
 
 
 def collect(
-    agent: Runnable, session_id: str, how: OneShot, deadline: Deadline, stopper: Stopper
+    agent: Runnable, session_id: str, how: OneShot, deadline: Deadline, stopper: Stopper, pace: Throttle
 ) -> ConversationalAgentRunResult:
     """Joins the session of an earlier attempt and returns the answer in it; sends nothing.
 
@@ -206,7 +206,7 @@ def collect(
         SessionTimeoutError: Its turn was not over in time.
     """
     try:
-        session = _open(agent, session_id, deadline, stopper, how.on_approval)
+        session = _open(agent, session_id, deadline, stopper, pace, on_approval=how.on_approval)
     except SessionError as error:
         if type(error) not in (SessionError, SessionTerminatedError):
             raise
@@ -273,15 +273,16 @@ def _open(
     session_id: str | None,
     deadline: Deadline,
     stopper: Stopper,
+    pace: Throttle,
+    has_place: bool = True,
     on_approval: ApprovalHandler | None = None,
 ) -> Session:
     session = agent.create_session(session_id)
     if on_approval is not None:
         session.on_approval(on_approval)
     backoff = Backoff(base=0.5, cap=5.0)
-    pace = agent.client.pace
     while True:
-        if not pace.admit(deadline, stopper.sleep):
+        if not (has_place and pace.admit(deadline, stopper.sleep)):
             raise SessionTimeoutError(f"no session could be opened at the client's pace within {deadline.timeout} s")
         try:
             with stopper.able_to(session.disconnect):
