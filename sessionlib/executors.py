@@ -23,6 +23,8 @@ _FETCHES = 8
 class _RayExecutor(Executor):
     """Runs each call as a task of Ray."""
 
+    library = "ray.cloudpickle"
+
     def __init__(self, library: Any, options: dict[str, Any]) -> None:
         # A task that Ray ran again after a crash could only find out that its prompt had been claimed.
         self._run = library.remote(max_retries=0, retry_exceptions=False, **options)(_call)
@@ -58,6 +60,8 @@ class _DaskExecutor(Executor):
     The library's own executor waits for a task in a coroutine; where a result cannot be fetched, because the worker
     that had it has died, that coroutine fails and its future never completes (distributed 2026.8).
     """
+
+    library = "cloudpickle"
 
     def __init__(self, client: Any, options: dict[str, Any]) -> None:
         self._client = client

@@ -537,7 +537,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str], agent_id: str, shared: bool) -> None:
-        self.path = os.path.abspath(os.fspath(path))
+        self.path = os.path.abspath(os.fsdecode(path))
         self.known = 0
         # Results may be confidential, as a file of one's own is.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))

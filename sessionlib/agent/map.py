@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -38,7 +38,7 @@ from sessionlib.errors import AnswerFormatError, SessionlibError, SessionTimeout
 if TYPE_CHECKING:
     from sessionlib.agent.run import Runnable
 
-__all__ = ["AgentRuns", "OnError", "ProgressBar", "check_pickling", "make_bar"]
+__all__ = ["AgentRuns", "OnError", "ProgressBar", "check_prompts", "make_bar"]
 
 OnError = Literal["raise", "return"]
 Outcome = ConversationalAgentRunResult | BaseException
@@ -96,6 +96,7 @@ class Place:
         prompt: What is sent.
         future: What the executor returned for it; or what looks into its session, once the executor lost it.
         is_lost: Whether it is the latter.
+        is_restored: Whether its result is that of an earlier run, from a checkpoint.
         outcome: Its result or error, once that is known.
         since: When it became one of the oldest that are not done; since then it may be under way.
         over_since: When the ledger was first seen to have its end, with nothing from the executor.
@@ -105,6 +106,7 @@ class Place:
     prompt: Content
     future: Future[ConversationalAgentRunResult]
     is_lost: bool = False
+    is_restored: bool = False
     outcome: Outcome | None = None
     since: float | None = None
     over_since: float | None = None
@@ -283,14 +285,18 @@ class AgentRuns(Iterator[Given]):
             except Exception as error:  # noqa: BLE001 - theirs, and raised when its place has come
                 self._prompts, self._prompts_error = None, error
                 return
-            job = Job(
-                self._agent, prompt, self._how, self._stopper, f"{self._mark} {number}", self._ledger, number, key
-            )
             place = Place(number, prompt, Future())
+            if self._checkpoint is not None and number < self._checkpoint.known:
+                result = self._ledger.entry(number).result
+                if result is not None:
+                    place.outcome, place.is_restored = self._typed(result), True
             try:
                 if self._frozen is not None:
                     raise self._frozen
-                place.future = self._executor.submit(run_job, job)
+                if not place.is_restored:
+                    mark = f"{self._mark} {number}"
+                    job = Job(self._agent, prompt, self._how, self._stopper, mark, self._ledger, number, key)
+                    place.future = self._executor.submit(run_job, job)
             except Exception as error:  # noqa: BLE001 - a broken or closed executor; the results before it come first
                 if self._on_error == "raise":
                     self._prompts, self._prompts_error = None, error
@@ -436,9 +442,15 @@ class AgentRuns(Iterator[Given]):
 
     def _count(self) -> None:
         """Reports what is done to the bar, whether its place has come or not."""
-        done = {place.index for place in self._window if place.outcome is not None} - self._counted
-        self._counted |= done
-        if self._bar is not None and done:
+        done = [place for place in self._window if place.outcome is not None and place.index not in self._counted]
+        self._counted.update(place.index for place in done)
+        if self._bar is None or not done:
+            return
+        restored = sum(place.is_restored for place in done)
+        if restored and isinstance(self._bar, _OwnBar):
+            self._bar.skip(restored)
+            done = done[restored:]
+        if done:
             self._bar.update(len(done))
 
     def _stop(self) -> None:
@@ -476,29 +488,74 @@ class _OwnBar:
     def update(self, n: float | None = 1) -> object:
         return self._bar.update(n)
 
+    def skip(self, n: int) -> None:
+        """Counts what an earlier run did, which says nothing of this one's rate."""
+        for name in ("n", "initial", "last_print_n"):
+            setattr(self._bar, name, getattr(self._bar, name) + n)
+
     def close(self) -> None:
         self._bar.close()  # type: ignore[attr-defined]
 
 
-def check_pickling(
-    agent: Runnable, prompts: Iterable[Content], on_approval: ApprovalHandler | None, into: type[Any] | None = None
+def check_prompts(
+    agent: Runnable,
+    prompts: Iterable[Content],
+    on_approval: ApprovalHandler | None,
+    executor: Executor | None,
+    kept: bool,
+    into: type[Any] | None,
 ) -> Iterable[Content]:
-    """Returns the prompts, once those that are at hand can be sent to another process, with what goes along.
+    """Returns the prompts, once those that are at hand are found to be some, with what goes along.
+
+    Args:
+        agent: The agent.
+        prompts: The prompts; only a sequence is looked into, since taking from others would use them up.
+        on_approval: The handler.
+        executor: Where they go, or None.
+        kept: Whether there is a checkpoint.
+        into: The type of the answers, or None.
 
     Raises:
-        TypeError: Something cannot.
+        TypeError: They are none, cannot be sent to another process, or cannot be known again from a checkpoint.
     """
+    if isinstance(prompts, (str, bytes, bytearray, os.PathLike)) or not isinstance(prompts, Iterable):
+        raise TypeError(f"prompts takes an iterable of prompts, not {type(prompts).__name__}; for a single one, run()")
     known = list(prompts) if isinstance(prompts, Sequence) else []
+    for number, one in enumerate(known):
+        if kept and not isinstance(one, _COMPARABLE):
+            raise TypeError(
+                f"with a checkpoint, a prompt is text, bytes or a path, which can be compared on a later run; prompt "
+                f"{number} is {type(one).__name__}"
+            )
+    dumps = _pickler(executor)
     others = [(f"prompt {number}", one) for number, one in enumerate(known) if not isinstance(one, (str, bytes))]
     for name, value in [("the agent", agent), ("on_approval", on_approval), ("into", into), *others]:
+        if dumps is None:
+            break
         try:
-            pickle.dumps(value)
+            dumps(value)
         except Exception as error:
             raise TypeError(
                 f"{name} cannot be sent to the processes of the executor ({error}); give something that pickles: "
                 "text, bytes or a path for a prompt, a function of a module for a handler"
             ) from error
     return known if isinstance(prompts, Sequence) else prompts
+
+
+# What a later run can know again.
+_COMPARABLE = (str, bytes, bytearray, os.PathLike)
+# Libraries whose executors send what they are given to other processes, by cloudpickle or a copy of it of their own.
+_REMOTE = {"distributed": "cloudpickle", "joblib": "joblib.externals.cloudpickle", "loky": "cloudpickle"}
+
+
+def _pickler(executor: Executor | None) -> Callable[[Any], bytes] | None:
+    """Returns how an executor sends things to other processes; None where it does not, or may not."""
+    if isinstance(executor, ProcessPoolExecutor):
+        return pickle.dumps
+    library = getattr(executor, "library", type(executor).__module__.partition(".")[0])
+    # Loaded by the library that uses it.
+    module = sys.modules.get(_REMOTE.get(library, library))
+    return getattr(module, "dumps", None)
 
 
 def make_bar(progress: bool | ProgressBar | None, prompts: object, name: str | None) -> ProgressBar | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Literal, overload
 
 from sessionlib._util.typed import T, answer_format
-from sessionlib.agent.map import AgentRuns, OnError, ProgressBar, check_pickling, make_bar
+from sessionlib.agent.map import AgentRuns, OnError, ProgressBar, check_prompts, make_bar
 from sessionlib.agent.models import AgentRunResult, AgentType, ConversationalAgentRunResult, IoConfig
 from sessionlib.agent.oneshot import OneShot, run_conversational
 from sessionlib.approvals import ApprovalHandler
@@ -266,8 +266,8 @@ class Runnable(Resource):
 
         Args:
             prompts: What to say, one message each.
-            executor: Where the runs are made: any executor of ``concurrent.futures``, such as that of Dask's
-                ``Client.get_executor()``; None for a pool of threads.
+            executor: Where the runs are made: any executor of ``concurrent.futures``, or one of
+                `sessionlib.executors`, for Ray and Dask; None for a pool of threads.
             max_workers: How many run at a time; with an ``executor``, how many it is meant to run. Up to four
                 times as many are handed out ahead of the result that is waited for.
             ordered: Whether results come in the order of the prompts, or each as soon as it is done.
@@ -277,7 +277,8 @@ class Runnable(Resource):
             retries: How often a prompt is sent again, in a new session, when the connection was lost and it is not
                 known what became of it. What its tools do may then happen twice.
             include_deltas: As for `run`.
-            timeout: Seconds for each run; a worker that does not come back 5 s after them is given up.
+            timeout: Seconds for each run. A worker that does not come back 5 s after them is given up, and so is an
+                executor that has begun and delivered nothing for so long. None waits for both without limit.
             on_approval: Decides about approval requests; called on several threads at once.
             checkpoint: A file in which each prompt is noted before it is posted, and its result once it is there. Run
                 again after a crash or Ctrl-C, with the same agent and prompts (texts, bytes or paths), the
@@ -294,7 +295,8 @@ class Runnable(Resource):
 
         Raises:
             ValueError: The agent is functional, or an argument is not one of those it may be.
-            TypeError: ``progress``, ``executor`` or ``into`` is something else, or cannot be sent to another process.
+            TypeError: ``prompts``, ``progress``, ``executor`` or ``into`` is something else, or a prompt cannot
+                be sent to another process or compared with one of a checkpoint.
             ConfigurationError: The checkpoint is of another agent or other prompts, or in use.
             OSError: The checkpoint cannot be opened.
             MissingExtraError: A bar was asked for and tqdm is not installed.
@@ -302,20 +304,22 @@ class Runnable(Resource):
         self._check_that_it_talks()
         if on_error not in ("raise", "return"):
             raise ValueError(f'on_error takes "raise" or "return", not {on_error!r}')
-        if max_workers < 1:
-            raise ValueError(f"max_workers takes a number above 0, not {max_workers}")
+        if not isinstance(max_workers, int) or max_workers < 1:
+            raise ValueError(f"max_workers takes a whole number above 0, not {max_workers!r}")
+        if not isinstance(retries, int) or retries < 0:
+            raise ValueError(f"retries takes a whole number, 0 or above, not {retries!r}")
         if executor is not None and not isinstance(executor, Executor):
+            given = getattr(executor, "__name__", type(executor).__name__)
             raise TypeError(
-                f"executor takes one of concurrent.futures, not {type(executor).__name__}; for a Client of Dask, "
-                "give client.get_executor()"
+                f"executor takes one of concurrent.futures, not {given}; for a Client of Dask, give "
+                "executors.dask(client)"
             )
         if timeout is not None and not timeout > 0:
             raise ValueError(f"timeout takes a number of seconds above 0, or None, not {timeout}")
         if into is not None:
             answer_format(into)
-        if isinstance(executor, ProcessPoolExecutor):
-            # Here, before the first prompt; the pool would put the same error in the place of each.
-            prompts = check_pickling(self, prompts, on_approval, into)
+        # Here, before the first prompt; an executor would put the same error in the place of each.
+        prompts = check_prompts(self, prompts, on_approval, executor, checkpoint is not None, into)
         return AgentRuns(
             self,
             prompts,

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from sessionlib._util.retry import Pace
 from sessionlib.cli.notes import CommandError, tell
 from sessionlib.cli.options import Where, debug_option, examples, where_options
 from sessionlib.cli.target import find_agent, reach
@@ -30,11 +31,18 @@ __all__ = ["map_prompts"]
     "--checkpoint", type=click.Path(dir_okay=False, path_type=Path), help="File to go on from when run again."
 )
 @click.option("--workers", type=click.IntRange(min=1), default=8, show_default=True, help="Prompts at a time.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Sessions opened a second, at most.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=300.0, help="Seconds for each prompt.")
 @where_options
 @debug_option
 def map_prompts(
-    file: Path, output: Path | None, checkpoint: Path | None, workers: int, timeout: float, where: Where
+    file: Path,
+    output: Path | None,
+    checkpoint: Path | None,
+    workers: int,
+    rate: float | None,
+    timeout: float,
+    where: Where,
 ) -> None:
     """Ask an agent each prompt of a file, each in a session of its own.
 
@@ -43,10 +51,14 @@ def map_prompts(
     """
     if where.resumes:
         raise click.UsageError("--session and --continue are not for map: each prompt has a session of its own")
+    paths = [path.resolve() for path in (file, output, checkpoint) if path is not None]
+    if len(set(paths)) < len(paths):
+        raise click.UsageError("the prompts, the answers and the checkpoint are three different files")
     prompts = _read(file)
     failed = 0
     with ExitStack() as stack:
         client = stack.enter_context(reach(where))
+        client.pace = Pace(rate)
         agent = find_agent(client, where.agent)
         runs = stack.enter_context(
             agent.map(
