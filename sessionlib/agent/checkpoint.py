@@ -494,13 +494,15 @@ class _FileRecord(PaceRecord):
         self._database.execute("INSERT INTO openings VALUES (?)", (at,))
         self._database.execute("DELETE FROM openings WHERE at < ?", (at - MAX_RETRY_AFTER,))
 
-    def take_back(self) -> None:
+    def take_back(self, at: float) -> None:
         """See `PaceRecord.take_back`."""
-        self._database.execute("DELETE FROM openings WHERE rowid = (SELECT max(rowid) FROM openings)")
+        latest = "SELECT rowid FROM openings WHERE at <= ? ORDER BY at DESC LIMIT 1"
+        self._database.execute(f"DELETE FROM openings WHERE rowid = ({latest})", (at,))
 
-    def opened_since(self, at: float) -> int:
-        """See `PaceRecord.opened_since`."""
-        (count,) = self._database.execute("SELECT count(*) FROM openings WHERE at >= ?", (at,)).fetchone()
+    def opened_between(self, start: float, end: float) -> int:
+        """See `PaceRecord.opened_between`."""
+        query = "SELECT count(*) FROM openings WHERE at BETWEEN ? AND ?"
+        (count,) = self._database.execute(query, (start, end)).fetchone()
         return int(count)
 
 

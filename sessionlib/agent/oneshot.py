@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -284,6 +285,7 @@ def _open(
     while True:
         if not (has_place and pace.admit(deadline, stopper.sleep)):
             raise SessionTimeoutError(f"no session could be opened at the client's pace within {deadline.timeout} s")
+        admitted = time.monotonic()
         try:
             with stopper.able_to(session.disconnect):
                 return session.connect(deadline.sooner(_CONNECT_TIMEOUT).remaining())
@@ -293,7 +295,7 @@ def _open(
             asked = wait_at_least(error)
             if getattr(error, "status_code", None) == 429 or asked:
                 # Says when to come back, and so does not count as a failed try.
-                pace.refused(asked or None)
+                pace.refused(asked or None, time.monotonic() - admitted)
                 logger.info("= one-shot run: %s; all workers of the client pause", error)
                 left = deadline.remaining()
                 if left is not None and asked >= left:
