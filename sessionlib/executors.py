@@ -23,7 +23,7 @@ _FETCHES = 8
 class _RayExecutor(Executor):
     """Runs each call as a task of Ray."""
 
-    library = "ray.cloudpickle"
+    library = "ray"
 
     def __init__(self, library: Any, options: dict[str, Any]) -> None:
         # A task that Ray ran again after a crash could only find out that its prompt had been claimed.
@@ -61,7 +61,7 @@ class _DaskExecutor(Executor):
     that had it has died, that coroutine fails and its future never completes (distributed 2026.8).
     """
 
-    library = "cloudpickle"
+    library = "distributed"
 
     def __init__(self, client: Any, options: dict[str, Any]) -> None:
         self._client = client

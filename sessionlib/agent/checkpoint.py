@@ -176,7 +176,8 @@ class MemoryLedger:
         with self._lock:
             if self._closed:
                 raise RunStoppedError("the runs were stopped")
-            if self.entry(number).session_id != instead_of:
+            entry = self.entry(number)
+            if entry.failure is not None or entry.session_id != instead_of:
                 return False
             self._entries[number] = LedgerEntry(session_id, time.time(), True)
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import math
 import os
 import pickle
@@ -544,8 +545,13 @@ def check_prompts(
 
 # What a later run can know again.
 _COMPARABLE = (str, bytes, bytearray, os.PathLike)
-# Libraries whose executors send what they are given to other processes, by cloudpickle or a copy of it of their own.
-_REMOTE = {"distributed": "cloudpickle", "joblib": "joblib.externals.cloudpickle", "loky": "cloudpickle"}
+# Libraries whose executors send what they are given to other processes by cloudpickle, which some have as a copy.
+_REMOTE = {
+    "distributed": ["cloudpickle"],
+    "joblib": ["joblib.externals.cloudpickle", "cloudpickle"],  # since 1.6 none of its own
+    "loky": ["cloudpickle"],
+    "ray": ["ray.cloudpickle"],
+}
 
 
 def _pickler(executor: Executor | None) -> Callable[[Any], bytes] | None:
@@ -553,9 +559,11 @@ def _pickler(executor: Executor | None) -> Callable[[Any], bytes] | None:
     if isinstance(executor, ProcessPoolExecutor):
         return pickle.dumps
     library = getattr(executor, "library", type(executor).__module__.partition(".")[0])
-    # Loaded by the library that uses it.
-    module = sys.modules.get(_REMOTE.get(library, library))
-    return getattr(module, "dumps", None)
+    for name in _REMOTE.get(library, []):
+        with contextlib.suppress(ImportError):
+            dumps: Callable[[Any], bytes] = importlib.import_module(name).dumps
+            return dumps
+    return None
 
 
 def make_bar(progress: bool | ProgressBar | None, prompts: object, name: str | None) -> ProgressBar | None:

@@ -6,9 +6,11 @@ import contextlib
 import gc
 import io
 import itertools
+import math
 import pickle
 import random
 import signal
+import ssl
 import sys
 import threading
 import time
@@ -34,6 +36,7 @@ from sessionlib import (
     SessionError,
     SessionTimeoutError,
     approve_all,
+    executors,
 )
 from sessionlib.agent.checkpoint import new_ledger
 from sessionlib.agent.map import Job
@@ -282,8 +285,17 @@ def test_arguments_are_checked_at_once(agent: Agent) -> None:
         agent.map([], on_error="ignore")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="max_workers takes"):
         agent.map([], max_workers=0)
-    with pytest.raises(TypeError, match="executor takes"):
-        agent.map([], executor=4)  # type: ignore[arg-type]
+    for executor in (4, ThreadPoolExecutor, "dask", object()):
+        with pytest.raises(TypeError, match="executor takes"):
+            agent.map([], executor=executor)  # type: ignore[arg-type]
+    for prompts in ("a single one", b"bytes", Path("file"), 7, None):
+        with pytest.raises(TypeError, match="prompts takes an iterable"):
+            agent.map(prompts)  # type: ignore[arg-type]
+    for options in ({"max_workers": 2.5}, {"max_workers": "8"}, {"retries": -1}, {"timeout": 0}, {"timeout": math.nan}):
+        with pytest.raises(ValueError, match="takes a"):
+            agent.map([], **options)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"takes a distributed\.Client, not int"):
+        executors.dask(4)
     with pytest.raises(TypeError, match="progress takes"):
         agent.map([], progress="bar")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="has no sessions"):
@@ -356,6 +368,33 @@ def test_a_bar_of_tqdm_of_the_callers_own(agent: Agent) -> None:
         list(agent.map(prompts(5), progress=bar))
         assert bar.n == 5
         assert not bar.disable
+
+
+def test_a_bar_counts_what_an_earlier_run_did_but_not_into_the_rate(agent: Agent, tmp_path: Path) -> None:
+    from tqdm import tqdm
+
+    with agent.map(prompts(10), checkpoint=tmp_path / "run.db") as runs:
+        before = [next(runs) for _ in range(4)]
+    bars = []
+
+    class Watched(tqdm):  # type: ignore[type-arg]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            bars.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tqdm.auto.tqdm", Watched)
+        results = list(agent.map(prompts(10), checkpoint=tmp_path / "run.db", progress=True))
+    assert results[:4] == before
+    assert bars[0].n == 10
+    assert 4 <= bars[0].initial < 10 or len(runs.done) == 6
+
+
+def test_what_a_checkpoint_has_goes_to_no_executor(agent: Agent, tmp_path: Path) -> None:
+    first = list(agent.map(prompts(10), checkpoint=tmp_path / "run.db"))
+    refusing = Refusing(0)
+    assert list(agent.map(prompts(10), checkpoint=tmp_path / "run.db", executor=refusing)) == first
+    assert refusing.count == 0
 
 
 def test_without_tqdm_a_bar_is_refused_at_once(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -569,14 +608,15 @@ def test_ctrl_c_stops_and_gives_back_what_is_done(engine: ScriptEngine) -> None:
 
 
 class Refusing(Executor):
-    """Runs three at once, and refuses the fourth."""
+    """Runs some at once, and refuses the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, runs: int = 3) -> None:
+        self.runs = runs
         self.count = 0
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         self.count += 1
-        if self.count > 3:
+        if self.count > self.runs:
             raise RuntimeError("no more")
         future: Future[Any] = Future()
         future.set_result(fn(*args, **kwargs))
@@ -763,6 +803,39 @@ def test_a_prompt_that_does_not_pickle_is_refused_before_the_first(agent: Agent,
         agent.map(["Hi", file], executor=pool)
     with pytest.raises(TypeError, match="on_approval cannot be sent"):
         agent.map(["Hi"], executor=pool, on_approval=lambda request: True)
+    client = Client("k", "http://127.0.0.1:9", tls=ssl.create_default_context())
+    with pytest.raises(TypeError, match="the agent cannot be sent"):
+        Agent("a1", agent_type="conversational", client=client).map(["Hi"], executor=pool)
+
+
+LOKY = """
+    import os, sys, threading
+    from joblib.externals.loky import get_reusable_executor
+    from sessionlib import Agent, Client
+
+    os.environ["SESSIONLIB_API_KEY"] = sys.stdin.readline().strip()
+    agent = Agent(sys.argv[2], agent_type="conversational", client=Client(base_url=sys.argv[1]))
+    executor, prompts = get_reusable_executor(2), [f"prompt {n}" for n in range(20)]
+    for odd in ({"prompts": ["Hi", threading.Lock()]}, {"prompts": [], "on_approval": threading.Lock().acquire}):
+        try:
+            agent.map(**odd, executor=executor)
+        except TypeError as error:
+            print(error)
+    # It takes what a pool of processes does not.
+    results = list(agent.map(prompts, executor=executor, on_approval=lambda request: True))
+    print([prompt in result.final_message for prompt, result in zip(prompts, results)] == [True] * 20)
+    executor.shutdown()
+"""
+
+
+@pytest.mark.slow
+def test_the_executor_of_joblib(shop: Shop) -> None:
+    result = run_script(LOKY, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n", timeout=60)
+    assert result.stdout.count("\n") == 3, result
+    odd, handler, right = result.stdout.splitlines()
+    assert odd.startswith("prompt 1 cannot be sent to the processes")
+    assert handler.startswith("on_approval cannot be sent")
+    assert right == "True"
 
 
 @pytest.mark.parametrize("options", [{"rate": 0}, {"rate": -1}, {"max_active": 0}])
@@ -815,6 +888,11 @@ def test_a_checkpoint_of_something_else_is_refused(agent: Agent, tmp_path: Path)
         agent.map(prompts(2), checkpoint=path)
     with pytest.raises(ConfigurationError, match="of the agent"):
         Agent("another", agent_type="conversational", client=agent.client).map(prompts(3), checkpoint=path)
+    with pytest.raises(TypeError, match="with a checkpoint, a prompt is text"):
+        agent.map(["Hi", io.BytesIO(b"file")], checkpoint=tmp_path / "other.db")
+    assert not (tmp_path / "other.db").exists()
+    with pytest.raises(IsADirectoryError):
+        agent.map(prompts(3), checkpoint=tmp_path)
     (tmp_path / "text").write_text("not a database, but long enough to be read as the head of one" * 9)
     with pytest.raises(ConfigurationError, match="not a checkpoint"):
         agent.map(prompts(3), checkpoint=tmp_path / "text")

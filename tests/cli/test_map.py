@@ -31,3 +31,14 @@ def test_a_line_that_is_no_prompt_is_wrong_usage(here: Here, tmp_path: Path) -> 
         result = here.run("map", str(tmp_path / "in.jsonl"), "--local")
         assert result.rc == 2
         assert "line 2" in result.stderr
+
+
+def test_the_files_are_three(here: Here, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('"one"\n')
+    for options in (["-o", "in.jsonl"], ["--checkpoint", "./in.jsonl"], ["-o", "a", "--checkpoint", "a"]):
+        files = [option if option.startswith("-") else str(tmp_path / option) for option in options]
+        result = here.run("map", str(tmp_path / "in.jsonl"), "--local", *files)
+        assert result.rc == 2
+        assert "three different files" in result.stderr
+    assert (tmp_path / "in.jsonl").read_text() == '"one"\n'
+    assert here.run("map", str(tmp_path / "in.jsonl"), "--local", "--rate", "0").rc == 2
