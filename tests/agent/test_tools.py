@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import pickle
+import runpy
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,7 +29,7 @@ from sessionlib.agent.tools import (
     TransformationTool,
 )
 from tests.support.http_server import Reply, Server
-from tests.support.processes import run_script
+from tests.support.processes import ROOT, run_script
 from tests.support.secrets import SENTINEL_KEY
 
 KINDS = dir(AgentTools)
@@ -124,6 +126,15 @@ def test_every_kind_documents_itself() -> None:
         assert list(inspect.signature(made).parameters)
     assert "query: string" in (ExaAiTool.__doc__ or "")
     assert str(inspect.signature(ExaAiTool)).startswith("(id=None, tool_name=None, tool_description='Search the web")
+
+
+def test_every_description_was_written_for_its_kind() -> None:
+    script = runpy.run_path(str(ROOT / ".ci" / "catalogue.py"))
+    kinds = json.loads(script["FACTS"].read_text("utf-8"))["kinds"]
+    written = {kind: known["about"] for kind, known in kinds.items()}
+    assert [kind for kind, text in written.items() if text == script["about"](kind)] == []
+    assert len(set(written.values())) == len(written) == 264
+    assert [text for text in written.values() if not 10 < len(text) < 130 or text.endswith(".")] == []
 
 
 # ---- making one ----------------------------------------------------------------------------
