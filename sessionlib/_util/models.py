@@ -8,7 +8,7 @@ import json
 import sys
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -80,6 +80,8 @@ class JsonModel:
         include: Collection[str] | None = None,
         exclude: Collection[str] | None = None,
         exclude_none: bool = False,
+        exclude_unset: bool = False,
+        exclude_defaults: bool = False,
         **ignored: Any,
     ) -> dict[str, Any]:
         """Returns what `to_dict` returns, in the way pydantic's models do.
@@ -89,13 +91,20 @@ class JsonModel:
             include: Names of the fields to return; None returns all.
             exclude: Names of the fields to leave out.
             exclude_none: Whether fields that are None are left out.
+            exclude_unset: The same as ``exclude_defaults``: which fields were given is not kept.
+            exclude_defaults: Whether fields that have their default are left out.
             ignored: Further options of pydantic's, which change nothing here.
         """
+        left_out = set(exclude or ())
+        if exclude_unset or exclude_defaults:
+            left_out |= {field.name for field in fields(self) if getattr(self, field.name) == _default(field)}  # type: ignore[arg-type]
         dumped = self.to_dict(mode == "json")
+        if mode == "json":  # members of an enum would be members still
+            dumped = json.loads(json.dumps(dumped, default=str))
         return {
             name: value
             for name, value in dumped.items()
-            if (include is None or name in include) and name not in (exclude or ())
+            if (include is None or name in include) and name not in left_out
             if not (exclude_none and value is None)
         }
 
@@ -184,6 +193,10 @@ class JsonModel:
         """Returns a marshmallow schema of the model; ``options`` go to it (``many=True`` and so on)."""
         made: Schema = _mixin().schema.__func__(cls, **options)
         return made
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 class OpenModel(JsonModel):

@@ -28,7 +28,8 @@ from sessionlib.cli.options import debug_option, examples
 
 with extra("port", "sessionlib port"):
     import libcst as cst
-    from libcst.metadata import MetadataWrapper, PositionProvider
+    from libcst import matchers
+    from libcst.metadata import ClassScope, GlobalScope, MetadataWrapper, PositionProvider, ScopeProvider
 
 __all__ = ["Ported", "port", "port_notebook", "port_source"]
 
@@ -66,6 +67,10 @@ _NAMES = {
     "aiter": "iter",
     "anext": "next",
     "asynccontextmanager": "contextmanager",
+    "AsyncMock": "Mock",
+    "IsolatedAsyncioTestCase": "TestCase",
+    "asyncSetUp": "setUp",
+    "asyncTearDown": "tearDown",
 }
 # What of asyncio has a counterpart with the same methods: a module to import, and its name there.
 _COUNTERPARTS = {
@@ -84,12 +89,14 @@ _COUNTERPARTS = {
     "Task": ("concurrent.futures", "concurrent.futures.Future"),
     "Future": ("concurrent.futures", "concurrent.futures.Future"),
     "as_completed": ("concurrent.futures", "concurrent.futures.as_completed"),
+    "wait": ("concurrent.futures", "concurrent.futures.wait"),
+    "ALL_COMPLETED": ("concurrent.futures", "concurrent.futures.ALL_COMPLETED"),
+    "FIRST_COMPLETED": ("concurrent.futures", "concurrent.futures.FIRST_COMPLETED"),
+    "FIRST_EXCEPTION": ("concurrent.futures", "concurrent.futures.FIRST_EXCEPTION"),
 }
 _REASONS = {
     "CancelledError": "threads are not cancelled: end a blocking call with a timeout, or by disconnecting its session",
     "timeout": "asyncio.timeout has no counterpart: pass timeout= to the call, or to listen()",
-    "wait": "use concurrent.futures.wait on the futures",
-    "shield": "threads are not cancelled, so there is nothing to shield from",
     "get_event_loop": "there is no event loop here",
     "get_running_loop": "there is no event loop here",
     "new_event_loop": "there is no event loop here",
@@ -106,7 +113,9 @@ _LIBRARIES = {
     "websockets": "websockets is asynchronous by default: use websockets.sync",
 }
 _ALIASES = {"queue": "queues", "threading": "threads", "time": "clock"}
+_LINE = 88  # as most formatters break lines
 _POOL = "a pool of threads"
+_POOL_OF_MANY = "concurrent.futures.ThreadPoolExecutor(max_workers=64)"
 _EACH = "future"  # in a loop of its own, whose variable outlives it
 _REMOVED = "__removed_by_sessionlib_port__"
 _CELL = "# %% sessionlib port: cell "
@@ -281,10 +290,12 @@ def port_source(text: str) -> Ported:
         wrapper = MetadataWrapper(cst.parse_module(text))
     except cst.ParserSyntaxError as error:
         raise ValueError(f"line {error.raw_line}: {error.message}") from None
-    survey = _Survey()
-    wrapper.module.visit(survey)
+    survey = _Survey(wrapper.resolve(ScopeProvider))
+    for _ in range(2):  # a name may be used above of what shows its kind
+        wrapper.module.visit(survey)
+        survey.follow_arguments()
     porter = _Porter(survey, wrapper.resolve(PositionProvider))
-    module = wrapper.module.visit(porter)
+    module = wrapper.module.visit(porter).visit(_Timeouts(porter))
     module = module.visit(_Pruner(module, survey))
     return Ported(_with_imports(module, porter.needed, porter.pool).code, sorted(porter.undecided))
 
@@ -292,22 +303,25 @@ def port_source(text: str) -> Ported:
 class _Survey(cst.CSTVisitor):
     """What the names of a script refer to, as far as their assignments show it.
 
-    Names count for the whole script: scripts that use one name for a task here and for a text there are rare, and
-    the diff shows what was made of them.
+    Names are kept apart by the scope that they belong to, and an argument tells of the parameter that it is given to.
+
+    Args:
+        scopes: The scope of each node, as libcst finds it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, scopes: Any) -> None:
+        self._scopes = scopes
         self.asyncio = {"asyncio"}  # names of the module
         self.from_asyncio: dict[str, str] = {}  # other names, by what they are called here
         self.uses_sdk = False  # as `vectorshift.something`
-        self.gathered: set[str] = set()  # lists whose items are awaited together
-        self.futures: set[str] = set()
-        self.agents: set[str] = set()
-        self.loops: set[str] = set()
-        self.groups: set[str] = set()
-        self.assigned: set[str] = set()
+        self.uses_async_httpx = False
         self.bound: set[str] = set()  # all names that are variables or parameters somewhere
-        self.waits = False  # whether it has wait_for()
+        self._kinds: dict[_Key, set[str]] = {}
+        self._assigned: set[_Key] = set()
+        self._functions: dict[str, cst.FunctionDef] = {}
+        self._function: list[cst.FunctionDef] = []
+        self._spawners: set[str] = set()  # functions that return a task
+        self._calls: list[cst.Call] = []
 
     def visit_Import(self, node: cst.Import) -> None:
         for alias in node.names:
@@ -322,57 +336,213 @@ class _Survey(cst.CSTVisitor):
                 name = _dotted(alias.name)
                 self.from_asyncio[_dotted(alias.asname.name) if alias.asname else name] = name
 
+    def visit_Name(self, node: cst.Name) -> None:
+        self.uses_async_httpx |= node.value == "AsyncClient"
+
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
+        self._functions[node.name.value] = node
+        self._function.append(node)
+
+    def leave_FunctionDef(self, original_node: cst.FunctionDef) -> None:
+        self._function.pop()
+
+    def visit_Return(self, node: cst.Return) -> None:
+        if self._function and node.value is not None and self.kind_of(node.value) == FUTURE:
+            self._spawners.add(self._function[-1].name.value)
+
     def visit_Assign(self, node: cst.Assign) -> None:
         for target in node.targets:
-            self._assign(_dotted(target.target), node.value)
+            self._assign(target.target, node.value)
 
     def visit_AnnAssign(self, node: cst.AnnAssign) -> None:
+        self._annotate(node.target, node.annotation)
         if node.value is not None:
-            self._assign(_dotted(node.target), node.value)
+            self._assign(node.target, node.value)
 
     def visit_AssignTarget(self, node: cst.AssignTarget) -> None:
         self.bound.add(_dotted(node.target))
 
     def visit_Param(self, node: cst.Param) -> None:
         self.bound.add(node.name.value)
+        self._annotate(node.name, node.annotation)
 
     def visit_For(self, node: cst.For) -> None:
-        name, source = _dotted(node.target), _bare(node.iter)
-        if (isinstance(source, cst.Call) and self.asyncio_name(source.func) == "as_completed") or _dotted(
-            source
-        ) in self.gathered:
-            self.futures.add(name)
-        self.assigned.add(name)
-        self.bound.add(name)
+        self._iterate(node.target, node.iter)
+
+    def visit_CompFor(self, node: cst.CompFor) -> None:
+        self._iterate(node.target, node.iter)
 
     def visit_WithItem(self, node: cst.WithItem) -> None:
-        if isinstance(node.item, cst.Call) and self.asyncio_name(node.item.func) == "TaskGroup" and node.asname:
-            self.groups.add(_dotted(node.asname.name))
+        if node.asname:
+            self._assign(node.asname.name, node.item)
 
     def visit_Call(self, node: cst.Call) -> None:
-        self.waits |= self.asyncio_name(node.func) == "wait_for"
+        self._calls.append(node)
         if self.asyncio_name(node.func) in ("gather", "as_completed", "wait"):
-            self.gathered |= {_dotted(arg.value) for arg in node.args if isinstance(arg.value, cst.Name)}
+            for arg in node.args:
+                # Without a star it may be one task, or a list of them.
+                one = self.asyncio_name(node.func) == "gather" and arg.star != "*"
+                if not one and not arg.keyword:
+                    self._mark(arg.value, FUTURES)
+        func = node.func
+        grows = isinstance(func, cst.Attribute) and func.attr.value in ("append", "add") and len(node.args) == 1
+        if grows and self.kind_of(node.args[0].value) == FUTURE:
+            self._mark(func.value, FUTURES)  # type: ignore[attr-defined]
+            if func.attr.value == "add":  # type: ignore[attr-defined]
+                self._mark(func.value, SET)  # type: ignore[attr-defined]
 
-    def _assign(self, name: str, value: cst.BaseExpression) -> None:
-        self.assigned.add(name)
-        self.bound.add(name)
-        value = _bare(value)
-        if isinstance(value, cst.ListComp) and self._is_task(value.elt):
-            self.gathered.add(name)
-        elif isinstance(value, cst.Call):
-            called = _dotted(value.func)
-            if self._is_task(value):
-                self.futures.add(name)
-            elif called.split(".")[0] == "Agent":
-                self.agents.add(name)
-            elif self.asyncio_name(value.func) in ("get_event_loop", "new_event_loop", "get_running_loop"):
-                self.loops.add(name)
+    def follow_arguments(self) -> None:
+        """Gives parameters the kinds of what they are called with, through calls of calls."""
+        for _ in range(3):
+            for call in self._calls:
+                function = self._functions.get(_dotted(call.func).removeprefix("self."))
+                if function is None:
+                    continue
+                parameters = [one for one in function.params.params if one.name.value not in ("self", "cls")]
+                by_name = {one.name.value: one for one in (*parameters, *function.params.kwonly_params)}
+                for position, arg in enumerate(call.args):
+                    found = by_name.get(arg.keyword.value) if arg.keyword else None
+                    if not arg.keyword and not arg.star and position < len(parameters):
+                        found = parameters[position]
+                    kind = self.kind_of(arg.value)
+                    if found is not None and kind:
+                        self._mark(found.name, kind)
 
-    def _is_task(self, node: cst.BaseExpression) -> bool:
-        if not isinstance(node, cst.Call):
-            return False
-        return self.asyncio_name(node.func) in _SPAWNING or _dotted(node.func).rpartition(".")[2] == "create_task"
+    def _iterate(self, target: cst.CSTNode, source: cst.BaseExpression) -> None:
+        for one in target.elements if isinstance(target, cst.Tuple) else ():
+            self._note_assigned(one.value)
+        self.bound.add(_dotted(target))
+        self._note_assigned(target)
+        source = _bare(source)
+        func = source.func if isinstance(source, cst.Call) else None
+        if isinstance(func, cst.Attribute) and func.attr.value in ("items", "values"):
+            if func.attr.value == "items" and isinstance(target, cst.Tuple):
+                target = target.elements[-1].value
+            source = func.value
+        if (func is not None and self.asyncio_name(func) == "as_completed") or self.is_kind(source, FUTURES):
+            self._mark(target, FUTURE)
+
+    def _assign(self, target: cst.CSTNode, value: cst.BaseExpression) -> None:
+        if isinstance(target, cst.Tuple):
+            done = isinstance(_bare(value), cst.Call) and self.asyncio_name(_bare(value).func) == "wait"  # type: ignore[attr-defined]
+            for one in target.elements:
+                self.bound.add(_dotted(one.value))
+                self._note_assigned(one.value)
+                if done:
+                    self._mark(one.value, FUTURES)
+            return
+        if isinstance(target, cst.Subscript):
+            if self.kind_of(value) == FUTURE:
+                self._mark(target.value, FUTURES)
+            return
+        self.bound.add(_dotted(target))
+        self._note_assigned(target)
+        if kind := self.kind_of(value):
+            self._mark(target, kind)
+
+    def _annotate(self, target: cst.CSTNode, annotation: cst.Annotation | None) -> None:
+        if annotation is None:
+            return
+        if kind := self._kind_of_annotation(annotation.annotation):
+            self._mark(target, kind)
+
+    def _kind_of_annotation(self, node: cst.BaseExpression) -> str:
+        if isinstance(node, cst.SimpleString):
+            with contextlib.suppress(cst.ParserSyntaxError):
+                return self._kind_of_annotation(cst.parse_expression(str(node.evaluated_value)))
+            return ""
+        if isinstance(node, cst.BinaryOperation):
+            return self._kind_of_annotation(node.left) or self._kind_of_annotation(node.right)
+        if isinstance(node, cst.Subscript) and not self.asyncio_name(node.value):
+            inner = [one.slice.value for one in node.slice if isinstance(one.slice, cst.Index)]
+            kind = next(filter(None, map(self._kind_of_annotation, inner)), "")
+            is_one = _dotted(node.value).rpartition(".")[2] in ("Annotated", "Optional", "Union", "Final", "ClassVar")
+            return kind if is_one else FUTURES if kind == FUTURE else ""
+        name = node.value if isinstance(node, cst.Subscript) else node
+        kinds = {"Agent": AGENT, "Session": SESSION}
+        known = self.asyncio_name(name)
+        if known in ("Task", "Future"):
+            return FUTURE
+        return _MADE.get(known) or kinds.get(_dotted(name).rpartition(".")[2], "")
+
+    def kind_of(self, value: cst.BaseExpression) -> str:
+        """Returns what an expression is, as one of the kinds below; "" where that cannot be seen."""
+        if isinstance(value, cst.Await):  # a task that was waited for is none any more
+            kind = self.kind_of(value.expression)
+            return kind if kind in (AGENT, SESSION) else ""
+        if isinstance(value, (cst.Name, cst.Attribute)):
+            return next(iter(sorted(self._kinds.get(self._key(value), ()))), "")
+        if isinstance(value, cst.Subscript):
+            return FUTURE if self.is_kind(value.value, FUTURES) else ""
+        if isinstance(value, (cst.ListComp, cst.GeneratorExp, cst.SetComp)):
+            return FUTURES if self.kind_of(value.elt) == FUTURE else ""
+        if isinstance(value, (cst.List, cst.Tuple, cst.Set)):
+            items = [self.kind_of(one.value) for one in value.elements]
+            return FUTURES if items and set(items) == {FUTURE} else ""
+        return self._kind_of_call(value) if isinstance(value, cst.Call) else ""
+
+    def _kind_of_call(self, call: cst.Call) -> str:
+        name, called = self.asyncio_name(call.func), _dotted(call.func)
+        method = called.rpartition(".")[2]
+        if name == "shield" and call.args:
+            return self.kind_of(call.args[0].value)
+        if name in _SPAWNING or method == "create_task" or called.removeprefix("self.") in self._spawners:
+            return FUTURE
+        if method in ("create_session", "resume_session"):
+            return SESSION
+        if called.split(".")[0] in ("Agent", "Session"):
+            return {"Agent": AGENT, "Session": SESSION}[called.split(".")[0]]
+        return _MADE.get(name, "") or (FUTURE if self.loop_call(call) == "run_in_executor" else "")
+
+    def loop_call(self, node: cst.Call) -> str:
+        """Returns which method of an event loop is called; "" for all that is not rewritten."""
+        func = node.func
+        if not isinstance(func, cst.Attribute) or func.attr.value not in _LOOP_CALLS:
+            return ""
+        is_made_here = isinstance(func.value, cst.Call) and self.asyncio_name(func.value.func) in _REMOVED_CALLS
+        return func.attr.value if is_made_here or self.is_kind(func.value, LOOP) else ""
+
+    def is_kind(self, node: cst.CSTNode, kind: str) -> bool:
+        """Whether an expression is something of a kind."""
+        if isinstance(node, cst.Call):
+            return self._kind_of_call(node) == kind
+        return kind in self._kinds.get(self._key(node), ())
+
+    def never_ends(self, call: cst.BaseExpression) -> str:
+        """Returns the name of the script's function that is called, if it has a loop with no way out; else ""."""
+        name = _dotted(call.func).removeprefix("self.") if isinstance(call, cst.Call) else ""
+        function = self._functions.get(name)
+        loops = [] if function is None else matchers.findall(function, matchers.While())
+        endless = [one for one in loops if isinstance(one, cst.While) and _code(one.test).strip() in ("True", "1")]
+        ways_out = matchers.Break() | matchers.Return() | matchers.Raise()
+        return name if any(not matchers.findall(one, ways_out) for one in endless) else ""
+
+    def is_assigned(self, node: cst.CSTNode) -> bool:
+        """Whether the script itself assigns a name."""
+        return self._key(node) in self._assigned
+
+    def _mark(self, node: cst.CSTNode, kind: str) -> None:
+        if _dotted(node):
+            self._kinds.setdefault(self._key(node), set()).add(kind)
+
+    def _note_assigned(self, node: cst.CSTNode) -> None:
+        self._assigned.add(self._key(node))
+
+    def _key(self, node: cst.CSTNode) -> _Key:
+        """Returns the name with the scope that it belongs to: that of its assignment, or its class for ``self.x``."""
+        head = node
+        while isinstance(head, cst.Attribute):
+            head = head.value
+        scope = self._scopes.get(head)
+        name = _dotted(node)
+        if scope is None or not isinstance(head, cst.Name):
+            return (0, name)
+        if head.value in ("self", "cls"):
+            while not isinstance(scope, (ClassScope, GlobalScope)):
+                scope = scope.parent
+            return (id(scope), name)
+        owner = next(iter(scope[head.value]), None)
+        return (id(owner.scope) if owner else 0, name)
 
     def asyncio_name(self, node: cst.CSTNode) -> str:
         """Returns what of asyncio an expression names; "" when it names nothing of it."""
@@ -380,9 +550,18 @@ class _Survey(cst.CSTVisitor):
         return tail if head in self.asyncio else "" if tail else self.from_asyncio.get(head, "")
 
 
-_SPAWNING = ("create_task", "ensure_future")
+_Key = tuple[int, str]
+FUTURE, FUTURES, AGENT, SESSION, LOOP = "future", "futures", "agent", "session", "loop"
+GROUP, QUEUE, EVENT, SET = "group", "queue", "event", "set"
+_SPAWNING = ("create_task", "ensure_future", "run_coroutine_threadsafe")
 _LOOP_CALLS = ("run_until_complete", "create_task", "run_in_executor", "time")
 _REMOVED_CALLS = ("set_event_loop", "set_event_loop_policy", "get_event_loop", "new_event_loop", "get_running_loop")
+_MADE = {
+    "Queue": QUEUE, "LifoQueue": QUEUE, "PriorityQueue": QUEUE, "Event": EVENT, "TaskGroup": GROUP,
+    "get_event_loop": LOOP, "new_event_loop": LOOP, "get_running_loop": LOOP,
+}  # fmt: skip
+# Methods that take a timeout here, by the kind of what they are called on; "" where the name alone is enough.
+_TIMED = {"run": AGENT, "connect": SESSION, "get_messages": ""}
 
 
 class _Porter(cst.CSTTransformer):
@@ -393,8 +572,14 @@ class _Porter(cst.CSTTransformer):
         self._survey = survey
         self._positions = positions
         self._handled: set[cst.CSTNode] = set()  # names of asyncio that the call around them takes care of
+        self._limits: dict[cst.CSTNode, cst.BaseExpression] = {}  # of calls that get a timeout of their own
+        self._quoted: set[cst.CSTNode] = set()  # strings in annotations
+        self._statements: set[cst.CSTNode] = set()  # calls whose value is not used
+        self._event_waits: set[Any] = set()  # those that wait for an event
+        self._unwrapped: set[cst.CSTNode] = set()  # blocks of asyncio.timeout() whose limit is in there now
         self.undecided: set[tuple[int, str]] = set()
         self.needed: set[str] = set()  # modules to import, and the pool
+        self.waits: set[str] = set()  # whose timeouts may be raised: "call", FUTURE, QUEUE
         self.pool = "background" if "background" not in survey.bound else "_background"
 
     def _note(self, node: cst.CSTNode, reason: str) -> None:
@@ -404,11 +589,50 @@ class _Porter(cst.CSTTransformer):
 
     def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:
         kept = [one for one in updated_node.decorators if _dotted(one.decorator) != "pytest.mark.asyncio"]
-        name = cst.Name(_TWINS.get(original_node.name.value, original_node.name.value))
+        own = original_node.name.value
+        name = cst.Name(_NAMES.get(own, _TWINS.get(own, own)))
         return updated_node.with_changes(asynchronous=None, decorators=kept, name=name)
 
-    def leave_With(self, original_node: cst.With, updated_node: cst.With) -> cst.With:
-        return updated_node.with_changes(asynchronous=None)
+    def visit_With(self, node: cst.With) -> None:
+        limit = self._limit_of(node)
+        if limit is None or not isinstance(node.body, cst.IndentedBlock):
+            return
+        timed: list[cst.CSTNode] = []
+        for statement in node.body.body:
+            calls = _awaited(statement)
+            if isinstance(statement, cst.For) and self._can_wait(statement.iter, "listen"):
+                timed.append(statement.iter)
+            elif isinstance(statement, cst.SimpleStatementLine) and len(calls) == 1 and self._takes_timeout(calls[0]):
+                timed += calls
+            elif not isinstance(statement, cst.SimpleStatementLine) or not all(map(_is_send, calls)):
+                return
+        if len(timed) == 1:
+            [call] = timed
+            self._limits[call] = limit
+            self._unwrapped.add(node)
+            item = node.items[0].item
+            assert isinstance(item, cst.Call)
+            self._handled.add(item.func)
+            if self._can_wait(call, "listen"):
+                self._note(
+                    node, "the limit is for each event now: where it has to be for all of them, look at the clock"
+                )
+
+    def _limit_of(self, node: cst.With) -> cst.BaseExpression | None:
+        """Returns the argument of ``asyncio.timeout()``, where that is all that a block has."""
+        [first, *more] = node.items
+        if more or first.asname or not isinstance(first.item, cst.Call) or len(first.item.args) != 1:
+            return None
+        return first.item.args[0].value if self._survey.asyncio_name(first.item.func) == "timeout" else None
+
+    def leave_With(
+        self, original_node: cst.With, updated_node: cst.With
+    ) -> cst.With | cst.FlattenSentinel[cst.BaseStatement]:
+        if original_node not in self._unwrapped:
+            return updated_node.with_changes(asynchronous=None)
+        first, *rest = updated_node.body.body
+        first = first.with_changes(leading_lines=[*updated_node.leading_lines, *first.leading_lines])  # type: ignore[union-attr]
+        return cst.FlattenSentinel([first, *rest])
 
     def leave_For(self, original_node: cst.For, updated_node: cst.For) -> cst.For:
         return updated_node.with_changes(asynchronous=None)
@@ -418,13 +642,10 @@ class _Porter(cst.CSTTransformer):
 
     def leave_Await(self, original_node: cst.Await, updated_node: cst.Await) -> cst.BaseExpression:
         waited, value = original_node.expression, updated_node.expression
-        name = _dotted(waited)
-        is_item = isinstance(waited, cst.Subscript) and _dotted(waited.value) in self._survey.gathered
-        is_thread = isinstance(waited, cst.Call) and self._loop_call(waited) == "run_in_executor"
-        spawned = isinstance(waited, cst.Call) and self._spawns(waited)
-        if name in self._survey.futures or is_item or is_thread or spawned:
+        if self._survey.kind_of(waited) == FUTURE:
             return cst.Call(cst.Attribute(value, cst.Name("result")))
-        if isinstance(waited, cst.Name) and name not in self._survey.assigned:
+        if isinstance(waited, cst.Name) and not self._survey.is_assigned(waited):
+            name = waited.value
             self._note(original_node, f"{name} comes from elsewhere: where it is a task, it takes {name}.result() now")
         if isinstance(value, (cst.Call, cst.Name, cst.Attribute, cst.Subscript, cst.List, cst.ListComp)):
             return value
@@ -455,7 +676,10 @@ class _Porter(cst.CSTTransformer):
         known = self._survey.asyncio_name(original_node)
         if known and original_node not in self._handled:
             return self._counterpart(original_node, updated_node, known)
-        changed = _NAMES.get(attr, attr) if _dotted(original_node.value) == "contextlib" else _TWINS.get(attr, attr)
+        if self._survey.is_kind(original_node.value, LOOP) and attr not in (*_LOOP_CALLS, *_OF_CLOSING):
+            self._note(original_node, f"there is no event loop here: {_code(original_node)} has no counterpart")
+        module = _dotted(original_node.value)
+        changed = _NAMES.get(attr, attr) if module in ("contextlib", "unittest", "mock") else _TWINS.get(attr, attr)
         return updated_node.with_changes(attr=cst.Name(changed))
 
     def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:
@@ -478,13 +702,9 @@ class _Porter(cst.CSTTransformer):
         if name not in _COUNTERPARTS:
             self._note(original, _REASONS.get(name, f"asyncio.{name} has no counterpart here: use threads"))
             return updated
-        module, there = _COUNTERPARTS[name]
-        if name == "TimeoutError" and self._survey.waits:
-            # What a future raises, which is another class before Python 3.11.
-            module, there = "concurrent.futures", "concurrent.futures.TimeoutError"
-        return self._from(module, there)
+        return self.counterpart(*_COUNTERPARTS[name])
 
-    def _from(self, module: str, name: str) -> cst.BaseExpression:
+    def counterpart(self, module: str, name: str) -> cst.BaseExpression:
         """Returns a name of a module of the standard library, which is imported in a way that hides no variable."""
         if module:
             alias = _ALIASES.get(module, "") if module in self._survey.bound else ""
@@ -492,10 +712,26 @@ class _Porter(cst.CSTTransformer):
             name = f"{alias}.{name.partition('.')[2]}" if alias else name
         return cst.parse_expression(name)
 
+    # An annotation in quotes is code as well.
+
+    def visit_Annotation(self, node: cst.Annotation) -> None:
+        self._quoted |= set(matchers.findall(node, matchers.SimpleString()))
+
+    def leave_SimpleString(self, original_node: cst.SimpleString, updated_node: cst.SimpleString) -> cst.SimpleString:
+        if original_node not in self._quoted:
+            return updated_node
+
+        def replace(match: re.Match[str]) -> str:
+            found = _COUNTERPARTS.get(match[1])
+            return _code(self.counterpart(*found)) if found else match[0]
+
+        modules = "|".join(map(re.escape, sorted(self._survey.asyncio)))
+        return updated_node.with_changes(value=re.sub(rf"\b(?:{modules})\.(\w+)", replace, updated_node.value))
+
     def leave_Assign(self, original_node: cst.Assign, updated_node: cst.Assign) -> cst.Assign:
-        names = {_dotted(target.target) for target in original_node.targets}
         value = updated_node.value
-        if names & self._survey.gathered and isinstance(value, (cst.ListComp, cst.List)):
+        is_gathered = any(self._survey.is_kind(target.target, FUTURES) for target in original_node.targets)
+        if is_gathered and isinstance(value, (cst.ListComp, cst.List)):
             # Calls that are awaited together later: they start here.
             return updated_node.with_changes(value=self._tasks(value) or value)
         return updated_node
@@ -509,44 +745,38 @@ class _Porter(cst.CSTTransformer):
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
         name = self._survey.asyncio_name(original_node.func)
-        receiver, _, method = _dotted(original_node.func).rpartition(".")
-        args = updated_node.args
+        func, args = original_node.func, updated_node.args
+        if original_node in self._limits:
+            return self._timed(updated_node, self._limits[original_node])
         if name in _CALLS:
             made = _CALLS[name](self, original_node, updated_node)
             if made is None:
                 self._note(original_node, f"what asyncio.{name} is called with cannot be seen here")
                 return updated_node
             return made
-        if loop_call := self._loop_call(original_node):
+        if loop_call := self._survey.loop_call(original_node):
             return self._on_loop(loop_call, updated_node)
-        if receiver in self._survey.groups and method == "create_task":
-            return self._submit(args[0].value, receiver) or updated_node
-        if receiver in self._survey.gathered and method == "append" and len(args) == 1:
+        if not isinstance(func, cst.Attribute):
+            return updated_node
+        method = func.attr.value
+        if method == "create_task" and self._survey.is_kind(func.value, GROUP):
+            return self._submit(args[0].value, _dotted(func.value)) or updated_node
+        if method == "append" and len(args) == 1 and self._survey.is_kind(func.value, FUTURES):
             # Where there is no call, it is a task that was made before.
             submitted = self._submit(args[0].value)
             return updated_node.with_changes(args=[cst.Arg(submitted)]) if submitted else updated_node
-        if receiver in self._survey.futures and method == "cancel":
+        if method == "cancel" and self._survey.kind_of(func.value) == FUTURE:
             self._note(original_node, _REASONS["CancelledError"])
         return updated_node
-
-    def _loop_call(self, node: cst.Call) -> str:
-        func = node.func
-        if not isinstance(func, cst.Attribute) or func.attr.value not in _LOOP_CALLS:
-            return ""
-        is_made_here = isinstance(func.value, cst.Call) and self._survey.asyncio_name(func.value.func) in _REMOVED_CALLS
-        return func.attr.value if is_made_here or _dotted(func.value) in self._survey.loops else ""
 
     def _on_loop(self, method: str, call: cst.Call) -> cst.BaseExpression:
         if method == "run_until_complete":
             return call.args[0].value
         if method == "time":
-            return cst.Call(self._from("time", "time.monotonic"))
+            return cst.Call(self.counterpart("time", "time.monotonic"))
         if method == "create_task":
             return self._submit(call.args[0].value) or call
         return self._pool_call(self.pool, call.args[1:])
-
-    def _spawns(self, node: cst.Call) -> bool:
-        return self._survey.asyncio_name(node.func) in _SPAWNING or self._loop_call(node) == "create_task"
 
     def _submit(self, value: cst.BaseExpression, pool: str = "") -> cst.BaseExpression | None:
         """Returns the call that starts a call on a thread; None where there is no call to see."""
@@ -567,6 +797,8 @@ class _Porter(cst.CSTTransformer):
         return call.args[0].value if call.args else None
 
     def _task(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
+        if call.args and (name := self._survey.never_ends(original.args[0].value)):
+            self._note(original, f"{name}() never ends, and threads are not cancelled at the end: let an Event stop it")
         return self._submit(call.args[0].value) if call.args else None
 
     def _thread(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
@@ -575,34 +807,100 @@ class _Porter(cst.CSTTransformer):
     def _group(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression:
         self.needed.add("concurrent.futures")
         self._note(original, "an exception of a task is raised by its result() alone: a group does not raise it")
-        return cst.parse_expression("concurrent.futures.ThreadPoolExecutor()")
+        return cst.parse_expression(_POOL_OF_MANY)
+
+    # Limits go to what waits, where it takes one; else a future is waited for, and its thread goes on.
 
     def _wait_for(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
         if len(call.args) != 2:
             return None
-        waited = call.args[0].value
-        future = waited if _dotted(waited) in self._survey.futures else self._submit(waited)
+        waited, value, limit = _unshielded(self._survey, original.args[0].value), call.args[0].value, call.args[1].value
+        if isinstance(waited, cst.Call) and self._survey.asyncio_name(waited.func) == "gather":
+            return self._wait_for_all(original, value, limit)
+        if self._takes_timeout(waited) and isinstance(value, cst.Call):
+            return self._timed(value, limit)
+        if self._is_call_on(waited, QUEUE, "get") and isinstance(value, cst.Call):
+            return self._timed(value, limit, QUEUE)
+        if original in self._statements and self._is_call_on(waited, EVENT, "wait") and isinstance(value, cst.Call):
+            self._event_waits.add(original)
+            return self._timed(value, limit)
+        future = value if self._survey.kind_of(waited) == FUTURE else self._submit(value)
         if future is None:
             return None
-        if future is not waited:
+        if future is not value:
             self._note(original, "the call goes on in its thread past the timeout: better pass it timeout= itself")
-        timeout = cst.Arg(call.args[1].value, keyword=cst.Name("timeout"), equal=_TIGHT)
-        return cst.Call(cst.Attribute(future, cst.Name("result")), [timeout])
+        self.waits.add(FUTURE)
+        return self._timed(cst.Call(cst.Attribute(future, cst.Name("result"))), limit, FUTURE)
+
+    def _wait_for_all(
+        self, original: cst.Call, value: cst.BaseExpression, limit: cst.BaseExpression
+    ) -> cst.BaseExpression | None:
+        """Gives the limit to each result of what was a gather: to each turn of a map, to each future of a list."""
+        if isinstance(value, cst.ListComp) and isinstance(value.elt, cst.Call):
+            made: cst.BaseExpression = value.with_changes(elt=self._timed(value.elt, limit, FUTURE))
+        elif isinstance(value, cst.Call) and isinstance(mapped := value.args[0].value, cst.Call):
+            first, *rest = mapped.args
+            if isinstance(first.value, cst.GeneratorExp):
+                first = first.with_changes(value=_in_parentheses(first.value))
+            made = value.with_changes(args=[cst.Arg(self._timed(mapped.with_changes(args=[first, *rest]), limit))])
+        else:
+            return None
+        self._note(original, "the limit is for each result now: for all of them together, look at the clock")
+        return made
+
+    def _timed(self, call: cst.Call, limit: cst.BaseExpression, raises: str = "call") -> cst.Call:
+        self.waits.add(raises)
+        spaced = [arg.with_changes(comma=cst.MaybeSentinel.DEFAULT) for arg in call.args]
+        return call.with_changes(args=[*spaced, cst.Arg(limit, keyword=cst.Name("timeout"), equal=_TIGHT)])
+
+    def _takes_timeout(self, call: cst.CSTNode) -> bool:
+        """Whether a call is one of the SDK that takes a timeout here, and has none yet."""
+        return any(self._can_wait(call, method) for method in _TIMED)
+
+    def _can_wait(self, call: cst.CSTNode, method: str) -> bool:
+        if not isinstance(call, cst.Call) or any(arg.star or _keyword(arg) == "timeout" for arg in call.args):
+            return False
+        func, kind = call.func, _TIMED.get(method, "")
+        if not isinstance(func, cst.Attribute) or func.attr.value not in (method, f"a{method}"):
+            return False
+        # What is called an agent in a program of agents is one, whatever it comes from.
+        is_one = self._survey.is_kind(func.value, kind) or _dotted(func.value).rpartition(".")[2].endswith(kind)
+        return is_one and not (method == "connect" and call.args)
+
+    def _is_call_on(self, call: cst.CSTNode, kind: str, method: str) -> bool:
+        if not isinstance(call, cst.Call) or not isinstance(call.func, cst.Attribute) or call.args:
+            return False
+        return call.func.attr.value == method and self._survey.is_kind(call.func.value, kind)
+
+    def _shield(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
+        return call.args[0].value if len(call.args) == 1 else None
 
     def _completed(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
+        return self._on_futures("as_completed", call)
+
+    def _wait(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
+        return self._on_futures("wait", call)
+
+    def _on_futures(self, name: str, call: cst.Call) -> cst.BaseExpression | None:
+        """Returns a call that concurrent.futures has with the same arguments."""
         tasks = self._tasks(call.args[0].value) if call.args else None
         self.needed.add("concurrent.futures")
-        return cst.Call(cst.parse_expression("concurrent.futures.as_completed"), [cst.Arg(tasks)]) if tasks else None
+        func = cst.parse_expression(f"concurrent.futures.{name}")
+        if any(_keyword(arg) == "timeout" for arg in call.args):
+            self.waits.add(FUTURE)
+        return cst.Call(func, [call.args[0].with_changes(value=tasks), *call.args[1:]]) if tasks else None
 
     def _gather(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
         keywords = {arg.keyword.value: arg.value for arg in call.args if arg.keyword}
         returns = _dotted(keywords["return_exceptions"]) == "True" if "return_exceptions" in keywords else False
         given = [arg for arg in call.args if not arg.keyword]
         if len(given) == 1 and given[0].star == "*":
-            mapped = self._map(given[0].value, returns)
+            mapped = self._map(original.args[0].value, given[0].value, returns)
             if mapped is not None:
                 return mapped
             tasks = self._tasks(given[0].value)
+            if tasks is not None and self._survey.is_kind(original.args[0].value, SET):
+                tasks = cst.Call(cst.Name("list"), [cst.Arg(tasks)])  # tasks may leave it as they end
         else:
             tasks = self._tasks(cst.List([cst.Element(arg.value) for arg in given])) if _plain(given) else None
         if tasks is None:
@@ -618,9 +916,9 @@ class _Porter(cst.CSTTransformer):
         if isinstance(value, (cst.List, cst.Tuple, cst.Set)):
             made = [self._submit(one.value) or one.value for one in value.elements]
             return cst.List([cst.Element(one) for one in made])
-        return value if isinstance(value, cst.Name) else None
+        return value if isinstance(value, (cst.Name, cst.Attribute)) else None
 
-    def _map(self, value: cst.BaseExpression, returns: bool) -> cst.BaseExpression | None:
+    def _map(self, original: cst.BaseExpression, value: cst.BaseExpression, returns: bool) -> cst.BaseExpression | None:
         """Returns ``list(agent.map(prompts))`` for ``[agent.run(prompt) for prompt in prompts]``."""
         if not isinstance(value, (cst.ListComp, cst.GeneratorExp)) or not isinstance(value.elt, cst.Call):
             return None
@@ -628,7 +926,10 @@ class _Porter(cst.CSTTransformer):
         receiver, _, method = _dotted(call.func).rpartition(".")
         named = {arg.keyword.value: arg.value for arg in call.args if arg.keyword}
         given = [arg.value for arg in call.args if not arg.keyword and not arg.star]
-        if method != "run" or receiver not in self._survey.agents or len(given) != 1 or not named.keys() <= _OF_MAP:
+        written = original.elt if isinstance(original, (cst.ListComp, cst.GeneratorExp)) else original
+        func = written.func if isinstance(written, cst.Call) else None
+        is_agents = isinstance(func, cst.Attribute) and self._survey.is_kind(func.value, AGENT)
+        if method != "run" or not is_agents or len(given) != 1 or not named.keys() <= _OF_MAP:
             return None
         if loop.ifs or loop.inner_for_in or not isinstance(loop.target, cst.Name):
             return None
@@ -636,14 +937,17 @@ class _Porter(cst.CSTTransformer):
         if _code(given[0]) != loop.target.value:
             prompts = cst.GeneratorExp(given[0], loop, lpar=[], rpar=[])
             if named or returns:  # beside other arguments it needs parentheses
-                prompts = prompts.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
+                prompts = _in_parentheses(prompts)
         options = [cst.Arg(one, keyword=cst.Name(name), equal=_TIGHT) for name, one in named.items()]
         if returns:
             options.append(cst.Arg(cst.SimpleString('"return"'), keyword=cst.Name("on_error"), equal=_TIGHT))
-        mapped = cst.Call(cst.Attribute(cst.Name(receiver), cst.Name("map")), [cst.Arg(prompts), *options])
+        mapped = cst.Call(cst.Attribute(cst.parse_expression(receiver), cst.Name("map")), [cst.Arg(prompts), *options])
         return cst.Call(cst.Name("list"), [cst.Arg(mapped)])
 
     # Statements that only served the event loop go.
+
+    def visit_Expr(self, node: cst.Expr) -> None:
+        self._statements.add(_bare(node.value))
 
     def leave_SimpleStatementLine(
         self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
@@ -656,15 +960,27 @@ class _Porter(cst.CSTTransformer):
         [only] = original_node.body
         value = _bare(only.value) if isinstance(only, (cst.Expr, cst.Assign)) and only.value else None
         called = _dotted(value.func) if isinstance(value, cst.Call) else ""
-        receiver, _, method = called.rpartition(".")
+        func = value.func if isinstance(value, cst.Call) else None
         if called == "nest_asyncio.apply" or _code(only) == "import nest_asyncio":
             return _removed(updated_node)
         if isinstance(value, cst.Call) and self._survey.asyncio_name(value.func) in _REMOVED_CALLS:
             return _removed(updated_node)
-        if receiver in self._survey.loops and method in ("close", "stop", "set_debug"):
+        if (
+            isinstance(func, cst.Attribute)
+            and func.attr.value in _OF_CLOSING
+            and self._survey.is_kind(func.value, LOOP)
+        ):
             return _removed(updated_node)
+        if value in self._event_waits and isinstance(updated_node.body[0], cst.Expr):
+            # An event's wait() returns whether it was set, where asyncio raises.
+            block = f"if not {_code(updated_node.body[0].value)}:\n    raise TimeoutError\n"
+            return cst.parse_statement(block).with_changes(leading_lines=updated_node.leading_lines)
         is_gather = isinstance(value, cst.Call) and self._survey.asyncio_name(value.func) == "gather"
         made = updated_node.body[0]
+        if isinstance(only, cst.Expr) and isinstance(made, cst.Expr) and isinstance(made.value, cst.Name):
+            # Waiting for what ran where it was assigned; but a name that the script does not assign is listed.
+            is_here = isinstance(only.value, cst.Await) and self._survey.is_assigned(only.value.expression)
+            return _removed(updated_node) if is_here else updated_node
         if (
             isinstance(only, cst.Expr)
             and is_gather
@@ -740,11 +1056,12 @@ class _Porter(cst.CSTTransformer):
         )
 
     def _warn_of(self, library: str, node: cst.CSTNode) -> None:
-        if library in _LIBRARIES:
+        if library in _LIBRARIES and (library != "httpx" or self._survey.uses_async_httpx):
             self._note(node, _LIBRARIES[library])
 
 
 _OF_MAP = {"timeout", "include_deltas"}
+_OF_CLOSING = ("close", "stop", "set_debug")
 _TIGHT = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
 _CALLS = {
     "run": _Porter._run,
@@ -752,10 +1069,43 @@ _CALLS = {
     "ensure_future": _Porter._task,
     "to_thread": _Porter._thread,
     "TaskGroup": _Porter._group,
+    "run_coroutine_threadsafe": _Porter._task,
+    "shield": _Porter._shield,
+    "wait": _Porter._wait,
     "wait_for": _Porter._wait_for,
     "as_completed": _Porter._completed,
     "gather": _Porter._gather,
 }
+
+
+class _Timeouts(cst.CSTTransformer):
+    """Has handlers of timeouts catch what is raised now, which is another class where a future or a queue raises it."""
+
+    def __init__(self, porter: _Porter) -> None:
+        super().__init__()
+        self._porter = porter
+        self._caught: set[cst.CSTNode] = set()
+
+    def visit_ExceptHandler(self, node: cst.ExceptHandler) -> None:
+        if node.type is not None:
+            self._caught.add(node.type)
+            if isinstance(node.type, cst.Tuple):
+                self._caught |= {one.value for one in node.type.elements}
+
+    def visit_Call(self, node: cst.Call) -> None:
+        if _dotted(node.func).rpartition(".")[2] == "suppress":
+            self._caught |= {arg.value for arg in node.args}
+
+    def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.BaseExpression:
+        if original_node not in self._caught or original_node.value != "TimeoutError":
+            return updated_node
+        waits = self._porter.waits
+        raised: list[cst.BaseExpression] = [updated_node] if not waits or "call" in waits else []
+        if FUTURE in waits:
+            raised.append(self._porter.counterpart("concurrent.futures", "concurrent.futures.TimeoutError"))
+        if QUEUE in waits:
+            raised.append(self._porter.counterpart("queue", "queue.Empty"))
+        return raised[0] if len(raised) == 1 else cst.Tuple([cst.Element(one) for one in raised])
 
 
 class _Pruner(cst.CSTTransformer):
@@ -788,6 +1138,35 @@ class _Pruner(cst.CSTTransformer):
     leave_Module = _Porter.leave_Module
 
 
+def _merged(body: Sequence[Any]) -> list[Any]:
+    """Joins imports from one module that follow each other: two of the SDK's modules can be one here."""
+    merged: list[Any] = []
+    for line in body:
+        one, before = _from_ours(line), _from_ours(merged[-1]) if merged else None
+        if one is None or before is None or _dotted(one.module) != _dotted(before.module) or line.leading_lines:
+            merged.append(line)
+            continue
+        names = {_code(alias.with_changes(comma=cst.MaybeSentinel.DEFAULT)) for alias in (*before.names, *one.names)}
+        listed = sorted(names, key=_order)
+        text = f"from {_dotted(one.module)} import {', '.join(listed)}"
+        if len(text) > _LINE:
+            text = f"from {_dotted(one.module)} import (\n    {f',{chr(10)}    '.join(listed)},\n)"
+        statement = cst.parse_statement(f"{text}\n")
+        merged[-1] = statement.with_changes(leading_lines=merged[-1].leading_lines)
+    return merged
+
+
+def _from_ours(line: Any) -> Any:
+    only = line.body[0] if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1 else None
+    is_one = isinstance(only, cst.ImportFrom) and only.module and not only.lpar and isinstance(only.names, Sequence)
+    return only if is_one and _dotted(only.module).split(".")[0] == OURS else None  # type: ignore[union-attr]
+
+
+def _order(name: str) -> tuple[int, str]:
+    # As sorters of imports do: constants, classes, all else.
+    return (0 if name.isupper() else 1 if name[:1].isupper() else 2, name.lower())
+
+
 class _Names(cst.CSTVisitor):
     def __init__(self) -> None:
         self.names: set[str] = set()
@@ -811,7 +1190,7 @@ def _with_imports(module: cst.Module, needed: set[str], pool: str) -> cst.Module
     starts_threads = _POOL in needed
     if starts_threads:
         needed = needed - {_POOL} | {"concurrent.futures"}
-    body = list(module.body)
+    body = _merged(module.body)
     imports = [index for index, one in enumerate(body) if _is_import(one)]
     present = {_code(body[index]).strip() for index in imports}
     lines = [line for line in (f"import {name}" for name in sorted(needed)) if line not in present]
@@ -824,7 +1203,7 @@ def _with_imports(module: cst.Module, needed: set[str], pool: str) -> cst.Module
         last += 1
     if starts_threads:
         # As many as may wait for one another: the default is a few more than there are processors.
-        made = f"\n{pool} = concurrent.futures.ThreadPoolExecutor(max_workers=64)\n"
+        made = f"\n{pool} = {_POOL_OF_MANY}\n"
         body.insert(last, cst.parse_statement(made))
     for line in lines:
         _insert_import(body, first, line)
@@ -920,6 +1299,28 @@ def _dotted(node: cst.CSTNode) -> str:
 
 def _bare(node: cst.BaseExpression) -> cst.BaseExpression:
     return node.expression if isinstance(node, cst.Await) else node
+
+
+def _awaited(node: cst.CSTNode) -> list[cst.CSTNode]:
+    """Returns what is awaited in a statement, in its order."""
+    return [one.expression for one in matchers.findall(node, matchers.Await()) if isinstance(one, cst.Await)]
+
+
+def _is_send(call: cst.CSTNode) -> bool:
+    return isinstance(call, cst.Call) and _dotted(call.func).rpartition(".")[2] in ("send", "send_many")
+
+
+def _unshielded(survey: _Survey, value: cst.BaseExpression) -> cst.BaseExpression:
+    is_shield = isinstance(value, cst.Call) and survey.asyncio_name(value.func) == "shield"
+    return value.args[0].value if is_shield and len(value.args) == 1 else value  # type: ignore[attr-defined]
+
+
+def _in_parentheses(value: cst.GeneratorExp) -> cst.GeneratorExp:
+    return value.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
+
+
+def _keyword(arg: cst.Arg) -> str:
+    return arg.keyword.value if arg.keyword else ""
 
 
 def _plain(args: Sequence[cst.Arg]) -> bool:

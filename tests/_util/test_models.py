@@ -17,6 +17,11 @@ def test_dumping() -> None:
     assert LLM.model_dump() == LLM.to_dict()
     assert LLM.model_dump(include={"provider", "model_id"}) == {"provider": "openai", "model_id": "gpt-4o"}
     assert "api_key" not in LLM.model_dump(exclude={"api_key"})
+    plain = {"provider": "openai", "model_id": "gpt-4o"}
+    assert LLM.model_dump(exclude_defaults=True) == {**plain, "api_key": "k", "max_retries": 2}
+    assert json.loads(LLM.model_dump_json(exclude_unset=True)) == LLM.model_dump(exclude_defaults=True)
+    dumped = ToolInput(type=ToolInputType.DYNAMIC).model_dump(mode="json")
+    assert type(dumped["type"]) is str
     assert set(MemoryConfig().model_dump(exclude_none=True)) == {"enable_session_memory", "enable_global_memory"}
     assert "endpoint" not in LLM.model_dump(exclude_none=True, by_alias=True)
     event = SessionEvent(SessionEventType.MESSAGE_DELTA, "s1", "m1", {"delta": "é", "index": 0})

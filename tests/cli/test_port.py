@@ -144,7 +144,8 @@ def test_nothing_asynchronous_is_left(name: str) -> None:
         assert word not in ported.text
     compile(ported.text, name, "exec")
     assert port_source(ported.text).text == ported.text
-    assert all("past the timeout" in reason for _, reason in ported.undecided)
+    hints = ("past the timeout", "for each event", "for each result")
+    assert all(any(hint in reason for hint in hints) for _, reason in ported.undecided)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +174,26 @@ def test_nothing_asynchronous_is_left(name: str) -> None:
         ("x = asyncio.get_event_loop().run_until_complete(f())\n", "x = f()\n"),
         ("[x async for x in y]\n", "[x for x in y]\n"),
         ("try: ...\nexcept asyncio.TimeoutError: ...\n", "try: ...\nexcept TimeoutError: ...\n"),
+        ('w: "asyncio.Task[None] | None" = None\n', None),
+        ("async with asyncio.timeout(3):\n    x = await agent.run('a')\n", "x = agent.run('a', timeout=3)\n"),
+        ("async with asyncio.timeout(3):\n    await session.connect()\n", "session.connect(timeout=3)\n"),
+        ("x = await asyncio.wait_for(agent.run('a'), timeout=t * 2)\n", "x = agent.run('a', timeout=t * 2)\n"),
+        (
+            "x = await asyncio.wait_for(asyncio.shield(session.get_messages()), 3)\n",
+            "x = session.get_messages(timeout=3)\n",
+        ),
+        ("e = asyncio.Event()\nawait asyncio.wait_for(e.wait(), 3)\n", None),
+        ("x = await asyncio.shield(f())\n", "x = f()\n"),
+        ("d, p = await asyncio.wait(ts, return_when=asyncio.FIRST_COMPLETED)\n", None),
+        ("agent = Agent.fetch()\nx = await asyncio.wait_for(asyncio.gather(*(agent.run(p) for p in ps)), 3)\n", None),
+        (
+            "class T(unittest.IsolatedAsyncioTestCase):\n    async def asyncSetUp(self): ...\n",
+            "class T(unittest.TestCase):\n    def setUp(self): ...\n",
+        ),
+        (
+            "from vectorshift.agent import Agent\nfrom vectorshift.agent.tool import Tool\n",
+            "from sessionlib.agent import Agent, Tool\n",
+        ),
         ("async with asyncio.TaskGroup() as group:\n    t = group.create_task(f(1))\nt = await t\n", None),
     ],
 )
@@ -182,6 +203,64 @@ def test_small_things(before: str, after: str | None) -> None:
         assert ported == after
     compile(ported, "script", "exec")
     assert "asyncio" not in ported
+
+
+UNSEEN = "cannot be seen here"
+
+
+@pytest.mark.parametrize(
+    ("script", "reasons"),
+    [
+        ("async def f(job):\n    return await job\n", ["job comes from elsewhere"]),
+        ("async def f(job): await job\nf(asyncio.create_task(g()))\n", []),
+        ("async def f(job: asyncio.Task): await job\n", []),
+        ("async def f(jobs: list[asyncio.Task]):\n    for job in jobs: await job\n", []),
+        ("async def f(): await asyncio.wait_for(job, 3)\n", [UNSEEN]),
+        (
+            "async def f():\n    async with asyncio.timeout(3):\n        await g()\n",
+            ["asyncio.timeout has no counterpart"],
+        ),
+        ("async def f(): await asyncio.wait_for(agent.run('a', timeout=9), 3)\n", ["past the timeout"]),
+        ("loop = asyncio.get_running_loop()\nloop.add_signal_handler(2, stop)\n", ["loop.add_signal_handler"]),
+        ("async def f():\n    while True: await asyncio.sleep(1)\nt = asyncio.create_task(f())\n", ["f() never ends"]),
+        ("async def f():\n    while True: return\nt = asyncio.create_task(f())\n", []),
+        ("import httpx\nhttpx.get(url)\n", []),
+        ("import httpx\nasync with httpx.AsyncClient() as client: ...\n", ["use httpx.Client"]),
+        ("t = asyncio.create_task(f())\nt.cancel()\n", ["threads are not cancelled"]),
+    ],
+)
+def test_what_is_left_to_a_person(script: str, reasons: list[str]) -> None:
+    undecided = [reason for _, reason in port_source(f"import asyncio\nimport vectorshift\n{script}").undecided]
+    assert len(undecided) == len(reasons), undecided
+    assert all(expected in reason for expected, reason in zip(reasons, undecided, strict=True)), undecided
+
+
+def test_one_name_is_a_task_in_one_function_and_a_text_in_another() -> None:
+    ported = port_source(
+        "import asyncio\n"
+        "async def f():\n    task = asyncio.create_task(g())\n    return await task\n"
+        "async def h():\n    task = 'a text'\n    return await k(task)\n"
+        "async def m():\n    task = await g()\n    return task\n"
+    )
+    assert "return task.result()" in ported.text
+    assert "return k(task)" in ported.text
+    assert "task = g()\n    return task\n" in ported.text
+    assert ported.undecided == []
+
+
+def test_handlers_catch_what_a_timeout_raises_now() -> None:
+    def handler(waited: str) -> str:
+        script = (
+            f"import asyncio\nq = asyncio.Queue()\ntry:\n    await {waited}\nexcept asyncio.TimeoutError:\n    pass\n"
+        )
+        return port_source(script).text.partition("except ")[2].partition(":")[0]
+
+    assert handler("asyncio.wait_for(agent.run('a'), 3)") == "TimeoutError"
+    assert handler("asyncio.wait_for(f(), 3)") == "concurrent.futures.TimeoutError"
+    assert handler("asyncio.wait_for(q.get(), 3)") == "queue.Empty"
+    assert (
+        handler("f(asyncio.wait_for(q.get(), 3), asyncio.wait_for(agent.run('a'), 3))") == "(TimeoutError, queue.Empty)"
+    )
 
 
 def test_names_of_the_script_are_not_hidden() -> None:

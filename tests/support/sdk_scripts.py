@@ -580,6 +580,280 @@ async def main():
 
 run(main())
 """,
+    "a limit on a call": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+
+
+async def main():
+    agent = Agent.fetch(id=sys.argv[1])
+    async with asyncio.timeout(30):
+        # This may take a while.
+        result = await agent.run("in time")
+    print(result.status)
+    session = await asyncio.wait_for(agent.create_session(), timeout=30)
+    await asyncio.wait_for(session.connect(), timeout=30)
+    await session.send("and a history")
+    async for event in session.listen():
+        if event.is_complete:
+            break
+    print(len(await asyncio.wait_for(session.get_messages(), 30)))
+    await session.terminate()
+
+asyncio.run(main())
+""",
+    "a limit on a conversation": """
+import asyncio
+import sys
+
+from vectorshift.events import SessionEventType
+from vectorshift.session import Session
+
+
+async def main():
+    async with Session(owner_type="agent", owner_id=sys.argv[1]) as session:
+        try:
+            async with asyncio.timeout(30):
+                await session.send("One question")
+                async for event in session.listen():
+                    if event.is_complete:
+                        print(event.text)
+                        break
+            async with asyncio.timeout(0.2):
+                async for event in session.listen(event_types=[SessionEventType.MESSAGE_COMPLETE]):
+                    print("more:", event.text)
+        except TimeoutError:
+            print("nothing more")
+
+asyncio.run(main())
+""",
+    "a queue with a limit": """
+import asyncio
+import sys
+
+from vectorshift import Agent
+
+
+class Desk:
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.inbox: asyncio.Queue[str] = asyncio.Queue()
+        self.closed = asyncio.Event()
+        self.worker: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self.worker = asyncio.create_task(self.work())
+
+    async def work(self) -> None:
+        while True:
+            try:
+                question = await asyncio.wait_for(self.inbox.get(), timeout=0.3)
+            except asyncio.TimeoutError:
+                self.closed.set()
+                return
+            result = await self.agent.run(question)
+            print(question, result.status)
+
+    async def stop(self) -> None:
+        await asyncio.wait_for(self.closed.wait(), 30)
+        if self.worker is not None:
+            await self.worker
+
+
+async def main() -> None:
+    desk = Desk(Agent.fetch(id=sys.argv[1]))
+    await desk.start()
+    for question in ("one", "two"):
+        await desk.inbox.put(question)
+    await desk.stop()
+    try:
+        await asyncio.wait_for(asyncio.Event().wait(), 0.05)
+    except asyncio.TimeoutError:
+        print("no event")
+
+asyncio.run(main())
+""",
+    "one name for several things": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+
+
+async def ask(agent, task):
+    return (await agent.run(task)).final_message.split()[-1]
+
+async def wait_for_it(job):
+    return await job
+
+async def show(task):
+    print(task)
+
+def begin(agent, text):
+    return asyncio.create_task(ask(agent, text))
+
+async def main():
+    agent = Agent.fetch(id=sys.argv[1])
+    task = asyncio.create_task(ask(agent, "first"))
+    await show(await task)
+    await show(await wait_for_it(asyncio.create_task(ask(agent, "second"))))
+    await show(await begin(agent, "third"))
+    later = begin(agent, "fourth")
+    await show(await asyncio.shield(later))
+    by_name = {}
+    for name in ("fifth", "sixth"):
+        by_name[name] = asyncio.create_task(ask(agent, name))
+    for name, task in by_name.items():
+        await show((name, await task))
+
+asyncio.run(main())
+""",
+    "the first of several": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+
+
+async def ask(agent, text, delay):
+    await asyncio.sleep(delay)
+    return (await agent.run(text)).final_message.split()[-1]
+
+async def main():
+    agent = Agent.fetch(id=sys.argv[1])
+    tasks = [asyncio.create_task(ask(agent, "slow", 1)), asyncio.create_task(ask(agent, "fast", 0))]
+    done, pending = await asyncio.wait(tasks, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+    print([await task for task in done], len(pending))
+    done, pending = await asyncio.wait(tasks)
+    print(sorted(task.result() for task in done), len(pending))
+    running = set()
+    for text in ("a", "b"):
+        task = asyncio.create_task(ask(agent, text, 0))
+        running.add(task)
+        task.add_done_callback(running.discard)
+    print(sorted(await asyncio.wait_for(asyncio.gather(*running), 30)))
+
+asyncio.run(main())
+""",
+    "an agent of one's own": """
+import asyncio
+
+from vectorshift.agent import Agent, AgentType, LLMInfo, MemoryConfig
+
+
+async def main() -> None:
+    agent = Agent.new(
+        name="Guide to gardens",
+        type=AgentType.CONVERSATIONAL,
+        llm_info=LLMInfo(provider="openai", model_id="gpt-4o"),
+        instructions="Be brief.",
+        memory_config=MemoryConfig(enable_session_memory=True),
+    )
+    print(f"made {agent.name}")
+    first = await agent.run("Which flowers like shade?", keep_alive=True)
+    print(first.status, bool(first.session_id), first.final_message)
+    second = await agent.run("And which like sun?", session_id=first.session_id)
+    print(second.status, second.session_id == first.session_id, second.final_message)
+    agent.delete()
+    print("gone")
+
+if __name__ == "__main__":
+    asyncio.run(main())
+""",
+    "an end in the middle": """
+import asyncio
+import sys
+
+from vectorshift.agent import Agent
+from vectorshift.events import SessionEventType
+from vectorshift.session import Session, SessionError
+
+
+async def main() -> None:
+    agent = Agent.fetch(id=sys.argv[1])
+    session = await agent.create_session()
+    await session.connect()
+    saved = session.session_id
+    await session.send("Tell me a long story")
+    async for event in session.listen():
+        if event.delta:
+            print("first piece:", event.delta)
+            await session.terminate()
+            break
+    print("connected:", session.is_connected)
+    try:
+        again = Session(session_id=saved)
+        await again.connect()
+        await again.send("Are you there?")
+        async for event in again.listen(event_types=[SessionEventType.MESSAGE_COMPLETE, SessionEventType.ERROR]):
+            print("answered" if event.is_complete else "refused")
+            break
+    except SessionError:
+        print("refused")
+
+asyncio.run(main())
+""",
+    "tools and what they gave": """
+import asyncio
+import sys
+
+from vectorshift import ToolApprovalConfig
+from vectorshift.agent import Agent, AgentType, LLMInfo
+from vectorshift.agent.tool import ToolInput, ToolInputType
+from vectorshift.agent.tools import ExaAiTool
+from vectorshift.events import SessionEventType
+
+
+async def main() -> None:
+    search = ExaAiTool(
+        tool_name="search",
+        query=ToolInput(type=ToolInputType.DYNAMIC, description="What to look for"),
+        num_results=ToolInput(type=ToolInputType.STATIC, description="How many", value=5),
+        approval_config=ToolApprovalConfig.REQUIRES_APPROVAL,
+    )
+    made = Agent.new(
+        name="Searcher",
+        type=AgentType.CONVERSATIONAL,
+        llm_info=LLMInfo(provider="openai", model_id="gpt-4o"),
+        tools=[search],
+    )
+    made.add_tool.wikipedia(tool_name="encyclopedia", query=ToolInput(type=ToolInputType.DYNAMIC))
+    print([(tool.name, tool.tool_type) for tool in made.tools])
+    made.delete()
+    async with await Agent.fetch(id=sys.argv[1]).create_session() as session:
+        await session.send('/tool refund {"order_id": "7", "amount": 9.5}')
+        async for event in session.listen():
+            if event.type == SessionEventType.APPROVAL_REQUEST:
+                await session.respond(event, approved=True)
+            elif event.data.get("result"):
+                print("result:", event.data.get("result"))
+            elif event.is_complete:
+                print(event.text)
+            elif event.is_turn_end:
+                break
+
+asyncio.run(main())
+""",
+    "values of models": """
+import json
+import sys
+
+from vectorshift.agent import Agent, IoConfig, LlmInfo, MemoryConfig
+from vectorshift.agent.tool import ToolInput, ToolInputType
+
+info = LlmInfo(provider="openai", model_id="gpt-4o")
+print(info.model_dump(exclude_none=True), info.model_copy(update={"model_id": "other"}).model_id)
+print(json.dumps(info.model_dump(exclude_defaults=True)), info.model_dump_json(include={"provider"}))
+print(json.loads(MemoryConfig(enable_session_memory=True).model_dump_json())["enable_session_memory"])
+print(IoConfig(io_type="string", description="A name").model_dump(exclude_none=True))
+given = ToolInput(type=ToolInputType.DYNAMIC, description="What to look for")
+print(given.model_dump(mode="json"), ToolInput.model_validate(given.model_dump()) == given)
+print(given.model_copy(deep=True) is given, given.model_dump_json(indent=1))
+fetched = Agent.fetch(id=sys.argv[1]).llm_info
+print(fetched and fetched.model_dump(exclude_none=True)["provider"])
+""",
 }
 
 UNDECIDED = {
