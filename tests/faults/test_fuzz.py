@@ -14,6 +14,7 @@ import pytest
 from hypothesis import strategies as st
 
 from sessionlib import SessionDisconnectedError, SessionProtocolError
+from sessionlib.protocol.frames import message_delta
 from tests.support.fuzzing import consume, cut, is_documented, mutated_bytes, mutated_frames, valid_frames
 from tests.support.profiles import scaled
 from tests.support.ws_bytes import text_frame
@@ -62,10 +63,11 @@ def test_nothing_but_documented_outcomes(mutated: Callable[[random.Random], list
 @hypothesis.given(
     base=st.lists(st.sampled_from(valid_frames()), min_size=1, max_size=4),
     changes=st.lists(st.tuples(st.sampled_from(KEYS), json_values, st.booleans()), min_size=1, max_size=4),
+    burst=st.sampled_from([0, 8, 20]),
     interrupted=st.booleans(),
 )
 def test_any_value_in_any_field(
-    base: list[dict[str, Any]], changes: list[tuple[str, Any, bool]], interrupted: bool
+    base: list[dict[str, Any]], changes: list[tuple[str, Any, bool]], burst: int, interrupted: bool
 ) -> None:
     row = [dict(frame) for frame in base]
     for number, (key, value, within) in enumerate(changes):
@@ -80,7 +82,10 @@ def test_any_value_in_any_field(
             frame["message"] = message
         else:
             frame[key] = value
-    assert_documented([text_frame(frame) for frame in row], interrupted)
+    # In one write with the deltas of a quick answer: what comes of a frame may depend on what it stands between.
+    deltas = [text_frame(message_delta("s1", "m1", number, "x")) for number in range(burst)]
+    middle = [text_frame(frame) for frame in row]
+    assert_documented([b"".join([*deltas[: burst // 2], *middle, *deltas[burst // 2 :]])], interrupted)
 
 
 def test_the_untouched_frames_do_no_harm() -> None:

@@ -17,8 +17,20 @@ import pytest
 
 from sessionlib import Session
 from sessionlib.engine.sessions import broadcast
+from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
-from tests.support.conversations import FRONT, WAYS, Heard, Runs, Way, check, make_engine, one_session
+from tests.support.conversations import FRONT, LIMIT, WAYS, Heard, Runs, Way, check, make_engine, one_session
+from tests.support.script_engine import (
+    Connection,
+    Received,
+    ScriptEngine,
+    agent_message,
+    text_content,
+    text_frame,
+    turn,
+    user_message,
+)
+from tests.support.sessions import new_session
 
 SAMPLE = 60
 """Offsets for each way, direction and kind of cut, when not all are taken."""
@@ -90,6 +102,32 @@ def test_a_cut_at_any_byte_loses_and_doubles_nothing(
             direction.clear()
     print(f"{sum(len(offsets(total, random.Random())) for total in lengths.values())} offsets")
     assert not failed, f"{len(failed)} offsets failed; the first:\n{failed[0]}"
+
+
+def test_an_answer_in_one_write_is_whole_wherever_that_ends(engine: ScriptEngine, seed: int) -> None:
+    pieces = [f"{number} " for number in range(40)]
+    whole = "".join(pieces)
+    data = b"".join(map(text_frame, turn(pieces=pieces, ack="post_message")))
+    end = len(data)
+
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        engine.history = [user_message("s1", "u1", frame["content"]), agent_message("s1", "m1", text_content(whole))]
+        conn.send_raw(data[:end])
+        conn.drop()
+
+    @engine.on("get_messages")
+    def history(conn: Connection, frame: Received) -> None:
+        conn.send_many([frames.history("s1", engine.history), frames.participant_status("s1", "Idle")])
+
+    for end in offsets(len(data), random.Random(f"{seed}/burst")):
+        engine.history = []
+        with new_session(engine, reconnect_delay=0.001) as session:
+            events = list(session.stream("go", timeout=LIMIT))
+        # A message of which nothing came before the cut comes complete, with no deltas.
+        assert "".join(event.delta or "" for event in events) in (whole, ""), end
+        assert [event.text for event in events if event.is_complete] == [whole], end
+        assert not [event for event in events if event.error], end
 
 
 def test_the_proxy_really_cuts(stage: Stage) -> None:

@@ -32,7 +32,7 @@ FRONT = "127.0.0.2"
 LIMIT = 15.0
 """Seconds that any call of a conversation may take; a hang is one that takes longer."""
 
-ANSWERS = {"one": ["Al", "pha ", "é"], "two": ["Be", "ta"], "run": ["Ga", "mma"]}
+ANSWERS = {"one": ["Al", "pha ", "é"], "two": list("Beta, in as many pieces as come at once."), "run": ["Ga", "mma"]}
 """What the model says to each message, in pieces."""
 
 POSTS = ["one", "run", "two"]

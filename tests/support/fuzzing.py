@@ -178,16 +178,27 @@ RAW: list[bytes] = [
 
 
 def mutated_frames(rng: random.Random) -> list[bytes]:
-    """A row of frames of which some are not quite what they should be, in any legal framing."""
-    pool = valid_frames()
-    row = rng.choices(pool, k=rng.randrange(1, 6)) if rng.random() < 0.5 else turn(pieces=["a", "b", "c"])
-    payloads = [_serialised(_mutated(frame, rng), rng) for frame in row]
-    return [framed for payload in payloads for framed in _framed(payload, rng)]
+    """A row of frames of which some are not quite what they should be, in any legal framing.
+
+    Every other time it is a quick answer, many deltas at once, with no more than two of its frames changed.
+    """
+    if rng.random() < 0.5:
+        row = rng.choices(valid_frames(), k=rng.randrange(1, 6))
+        payloads = [_serialised(_mutated(frame, rng), rng) for frame in row]
+        return [framed for payload in payloads for framed in _framed(payload, rng)]
+    row = turn(pieces=list("quick answer, in one write")[: rng.randrange(8, 27)])
+    odd = rng.choices(range(len(row)), k=2)
+    return [
+        framed
+        for at, frame in enumerate(row)
+        for framed in (_framed(_serialised(_mutated(frame, rng), rng), rng) if at in odd else [text_frame(frame)])
+    ]
 
 
 def mutated_bytes(rng: random.Random) -> list[bytes]:
     """A row of frames whose bytes were changed on the way."""
-    data = bytearray(b"".join(text_frame(frame) for frame in rng.choices(valid_frames(), k=rng.randrange(1, 5))))
+    burst = turn(pieces=list("abcdefgh")) if rng.random() < 0.5 else []
+    data = bytearray(b"".join(map(text_frame, burst + rng.choices(valid_frames(), k=rng.randrange(1, 5)))))
     for _ in range(rng.randrange(1, 4)):
         _CHANGES[rng.randrange(len(_CHANGES))](data, rng)
     return [bytes(data)]
