@@ -59,9 +59,11 @@ class Reach:
         """Writes the file."""
         self._tracer.stop()
         data = self._tracer.get_data()
+        numbers = {test: number for number, test in enumerate(self._seconds)}
         lines = {
-            path: {line: [test for test in tests if test] for line, tests in data.contexts_by_lineno(path).items()}
+            path: {line: [numbers[test] for test in tests if test] for line, tests in reached.items()}
             for path in data.measured_files()
+            for reached in [data.contexts_by_lineno(path)]
         }
-        found = {"lines": lines, "seconds": self._seconds, "failed": sorted(self._failed)}
+        found = {"tests": list(numbers), "lines": lines, "seconds": self._seconds, "failed": sorted(self._failed)}
         (self._where / f"{os.getpid()}.json").write_text(json.dumps(found))
