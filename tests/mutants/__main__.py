@@ -85,10 +85,11 @@ def keep(row: str) -> None:
     """Puts the score of a module in its place in SCORES.md."""
     print(row, flush=True)
     file = HERE / "SCORES.md"
-    head, *rows = file.read_text("utf-8").strip().split("| --- |\n")
-    found = {line.split(" | ")[0]: line for line in "".join(rows).splitlines()} | {row.split(" | ")[0]: row}
-    ordered = [found[name] for name in (f"| {name}" for name in MODULES) if name in found]
-    file.write_text("\n".join([f"{head}| --- |", *ordered, ""]), "utf-8")
+    lines = file.read_text("utf-8").splitlines()
+    found = {line.split(" | ")[0]: line for line in [*lines, row]}
+    head = lines[: next(at for at, line in enumerate(lines) if line.startswith("| ---")) + 1]
+    ordered = [found[f"| {name}"] for name in MODULES if f"| {name}" in found]
+    file.write_text("\n".join([*head, *ordered, ""]), "utf-8")
 
 
 def paths_of(place: str) -> list[str]:

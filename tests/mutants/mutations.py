@@ -153,12 +153,13 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Expr(self, node: ast.Expr) -> None:
         call = node.value
-        if not isinstance(call, ast.Call):
-            return self.generic_visit(node) if not isinstance(call, ast.Constant) else None
-        if not (isinstance(call.func, ast.Attribute) and any(_is_named(call.func.value, name) for name in _LOGGERS)):
+        if isinstance(call, ast.Constant):
+            return
+        if isinstance(call, ast.Call):
+            if isinstance(call.func, ast.Attribute) and any(_is_named(call.func.value, name) for name in _LOGGERS):
+                return
             self._replace(node, "pass")
-            self.generic_visit(node)
-        return None
+        self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> None:
         # A local name that is never bound would be noticed by any test.
