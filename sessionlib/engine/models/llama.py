@@ -7,31 +7,37 @@ are held to a JSON schema as they are made: first which tool, if any, then with 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import importlib.util
+import itertools
 import json
 import os
+import queue
 import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import weakref
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sessionlib._util.optional import ByteBar
 from sessionlib.engine.errors import ModelError
 from sessionlib.engine.models.base import (
     Chunk,
-    Emit,
+    Finish,
     ModelMessage,
     ModelRequest,
     RequestedCall,
     TextDelta,
     ToolSpec,
-    produce_in_thread,
 )
+from sessionlib.engine.sessions.cancellation import Stop
 
 __all__ = ["LocalModel", "pull", "weights_path"]
 
@@ -177,54 +183,46 @@ class LocalModel:
         if not weights.is_file():
             how = "fetch them with: sessionlib models pull" if path is None else "check the path"
             raise ModelError(f"the weights {weights} are not there; {how}")
-        try:
-            import xllamacpp
-        except ImportError:
-            raise ModelError("the local model needs: pip install 'sessionlib[local]'") from None
-        # The library listens even when nobody asks it to: on a socket only this user reaches, with a key
-        # it is unknown.
-        self._folder = tempfile.TemporaryDirectory(prefix="sessionlib-", ignore_cleanup_errors=True)
-        params = xllamacpp.CommonParams()
-        if os.name != "nt":
-            params.hostnames = [os.path.join(self._folder.name, "model.sock")]
-        params.api_keys = [secrets.token_urlsafe(32)]
-        params.ui = params.endpoint_slots = params.endpoint_props = False
-        params.model.path = str(weights)
-        params.n_ctx, params.n_parallel = _CONTEXT * _SLOTS, _SLOTS
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads or _spare_threads()
-        params.verbosity = -1
-        try:
-            self._server = xllamacpp.Server(params)
-        except Exception as error:
-            self._folder.cleanup()
-            raise ModelError(f"the weights {weights} cannot be loaded: {error}") from error
+        if importlib.util.find_spec("xllamacpp") is None:
+            raise ModelError("the local model needs: pip install 'sessionlib[local]'")
+        self._start = functools.partial(LlamaProcess, weights, threads or _spare_threads())
+        # Protects the process, which is replaced when it has crashed.
+        self._lock = threading.Lock()
+        self._process = self._start()
+        self._closed = False
 
     def answer(self, question: ModelRequest) -> Iterator[Chunk]:
-        """Returns one step: a tool call, or a text as it is made."""
-        return produce_in_thread(lambda emit: self._produce(question, emit), question.stop, "local")
-
-    def close(self) -> None:
-        """Unloads the weights."""
-        self._server = None
-        self._folder.cleanup()
-
-    def _produce(self, question: ModelRequest, emit: Emit) -> None:
+        """Yields one step: a tool call, or a text as it is made."""
+        with self._lock:
+            if self._process.has_ended and not self._closed:
+                self._process.close()
+                self._process = self._start()
         for chars in _PROMPT_CHARS:
             with contextlib.suppress(_TooLongError):
-                self._take_step(question, _messages(question, chars), emit)
+                yield from self._take_step(question, _messages(question, chars))
                 return
         raise ModelError("The local model's instructions, tools and question are too long for it together.")
 
-    def _take_step(self, question: ModelRequest, messages: list[dict[str, str]], emit: Emit) -> None:
+    def close(self) -> None:
+        """Unloads the weights."""
+        with self._lock:
+            self._closed = True
+            self._process.close()
+
+    def _take_step(self, question: ModelRequest, messages: list[dict[str, str]]) -> Iterator[Chunk]:
         # Once it has called a tool, it answers: left to itself it would call on and on.
         if question.tools and not question.messages[-1].results:
-            offer = self._choose(messages, question.tools)
+            offer = self._choose(messages, question)
             if offer is not None:
-                emit(RequestedCall(offer.name, self._fill_in(messages, offer)))
+                yield RequestedCall(offer.name, self._fill_in(messages, offer, question.stop))
                 return
-        self._complete(messages, lambda text: emit(TextDelta(text)), max_tokens=_ANSWER_TOKENS)
+        options: dict[str, Any] = {"max_tokens": _ANSWER_TOKENS}
+        if question.response_format is not None:
+            options["response_format"] = _form(question.response_format["schema"])
+        yield from self._complete(messages, question.stop, options)
 
-    def _choose(self, messages: list[dict[str, str]], offers: tuple[ToolSpec, ...]) -> ToolSpec | None:
+    def _choose(self, messages: list[dict[str, str]], question: ModelRequest) -> ToolSpec | None:
+        offers = question.tools
         listed = "\n".join(f"- {offer.name}: {offer.description}" for offer in offers)
         asked = (
             f"{messages[-1]['content']}\n\nThese tools can be used:\n{listed}\n"
@@ -235,46 +233,224 @@ class LocalModel:
             "properties": {"tool": {"enum": [_NO_TOOL, *(offer.name for offer in offers)]}},
             "required": ["tool"],
         }
-        chosen = self._decide([*messages[:-1], {"role": "user", "content": asked}], schema).get("tool")
+        chosen = self._decide([*messages[:-1], {"role": "user", "content": asked}], schema, question.stop).get("tool")
         return next((offer for offer in offers if offer.name == chosen), None)
 
-    def _fill_in(self, messages: list[dict[str, str]], offer: ToolSpec) -> dict[str, Any]:
+    def _fill_in(self, messages: list[dict[str, str]], offer: ToolSpec, stop: Stop) -> dict[str, Any]:
         asked = (
             f"{messages[-1]['content']}\n\nCall the tool {offer.name} ({offer.description}). "
             f"Give its arguments as JSON: {json.dumps(offer.schema.get('properties', {}))}"
         )
-        return self._decide([*messages[:-1], {"role": "user", "content": asked}], offer.schema)
+        return self._decide([*messages[:-1], {"role": "user", "content": asked}], offer.schema, stop)
 
-    def _decide(self, messages: list[dict[str, str]], schema: dict[str, Any]) -> dict[str, Any]:
-        pieces: list[str] = []
-        form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
-
-        def keep(text: str) -> bool:
-            pieces.append(text)
-            return True
-
-        self._complete(messages, keep, max_tokens=_CALL_TOKENS, response_format=form)
+    def _decide(self, messages: list[dict[str, str]], schema: dict[str, Any], stop: Stop) -> dict[str, Any]:
+        options = {"max_tokens": _CALL_TOKENS, "response_format": _form(schema)}
+        chunks = self._complete(messages, stop, options)
         try:
-            decided = json.loads("".join(pieces))
-        except ValueError:  # cut off at the most tokens it may take
+            decided = json.loads("".join(chunk.text for chunk in chunks if isinstance(chunk, TextDelta)))
+        except ValueError:  # it ended at the most tokens that it may have
             return {}
         return decided if isinstance(decided, dict) else {}
 
-    def _complete(self, messages: list[dict[str, str]], emit: Any, **options: Any) -> None:
-        failed: list[Any] = []
-
-        def on_chunk(chunk: Any) -> bool:
-            # Whether to stop.
-            if not isinstance(chunk, dict) or "error" in chunk:
-                failed.append(chunk)
-                return True
-            text = "".join((choice.get("delta") or {}).get("content") or "" for choice in chunk.get("choices", ()))
-            return bool(text) and not emit(text)
-
+    def _complete(self, messages: list[dict[str, str]], stop: Stop, options: dict[str, Any]) -> Iterator[Chunk]:
         request = {"messages": messages, "stream": True, "temperature": 0, **options}
-        self._server.handle_chat_completions(request, on_chunk)
-        if failed:
-            raise _failure(failed[0])
+        for chunk in self._process.complete(request, stop):
+            if not isinstance(chunk, dict) or "error" in chunk:
+                raise _failure(chunk)
+            for choice in chunk.get("choices", ()):
+                if text := (choice.get("delta") or {}).get("content"):
+                    yield TextDelta(text)
+                if choice.get("finish_reason") == "length":
+                    most = options["max_tokens"]
+                    yield Finish("length", f"The local model's answer ended at the {most} tokens that it may have.")
+
+
+# ---- llama.cpp -----------------------------------------------------------------------------
+
+
+class LlamaProcess:
+    """llama.cpp in a process of its own, which can be killed at any moment.
+
+    In a thread of this process it would meet signals and the end of the interpreter, and crash or hang there. It ends
+    with this process, however that ends: then its standard input is closed.
+
+    Args:
+        weights: The GGUF file.
+        threads: CPU threads it uses.
+
+    Attributes:
+        has_ended: Whether it cannot be used any more.
+
+    Raises:
+        ModelError: The weights cannot be loaded.
+    """
+
+    def __init__(self, weights: Path, threads: int) -> None:
+        # Protects the numbers, the open requests, and whether it has ended; and keeps lines to the pipe whole.
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._requests: dict[int, queue.SimpleQueue[Any]] = {}
+        self.has_ended = False
+        folder = tempfile.mkdtemp(prefix="sessionlib-")
+        # In a session of its own, so that Ctrl-C on the terminal does not reach it.
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", f"from {__name__} import serve_llama; serve_llama()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        # It runs at exit too, for the sake of who never closes the engine.
+        self._kill = weakref.finalize(self, _kill, self._process, folder, os.getpid())
+        assert self._process.stdout is not None
+        self._reader = threading.Thread(
+            target=_read, args=(weakref.ref(self), self._process.stdout), name="sessionlib-model-local", daemon=True
+        )
+        try:
+            self._send({"weights": str(weights), "threads": threads, "folder": folder})
+            ready = json.loads(self._process.stdout.readline() or b'{"failed": "the process ended"}')
+            if "failed" in ready:
+                raise ModelError(f"the weights {weights} cannot be loaded: {ready['failed']}")
+            # A daemon, because it reads for as long as there is the process.
+            self._reader.start()
+        except BaseException:
+            self._kill()
+            self._process.stdout.close()
+            raise
+
+    def complete(self, request: dict[str, Any], stop: Stop) -> Iterator[Any]:
+        """Yields the chunks of a chat completion, as the server makes them.
+
+        Raises:
+            StoppedError: The turn was stopped.
+            ModelError: The process has ended.
+        """
+        messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        with self._lock:
+            number = next(self._numbers)
+            self._requests[number] = messages
+        self._send({"number": number, "request": request})
+        try:
+            with stop.calling(lambda: messages.put(None)):
+                while not self.has_ended and (message := messages.get()) is not None and "end" not in message:
+                    yield message["chunk"]
+                stop.check()
+            if self.has_ended:
+                raise ModelError("The local model's process ended.")
+        finally:
+            with self._lock:
+                del self._requests[number]
+            self._send({"number": number})
+
+    def end(self) -> None:
+        """Reports to all requests that there is no process any more."""
+        with self._lock:
+            self.has_ended = True
+            for messages in self._requests.values():
+                messages.put(None)
+
+    def deliver(self, message: dict[str, Any]) -> None:
+        """Hands a chunk to the request that it is for; one that was cancelled has no use for it."""
+        with self._lock:
+            messages = self._requests.get(message["number"])
+        if messages is not None:
+            messages.put(message)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._kill()
+        self._reader.join()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        with self._lock, contextlib.suppress(OSError, ValueError):  # it has ended, which the reader notices
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+
+
+def _read(owner: weakref.ref[LlamaProcess], lines: IO[bytes]) -> None:
+    # Without a reference of its own: a model that is forgotten ends its process, and with it this thread.
+    for line in lines:
+        if (process := owner()) is not None:
+            process.deliver(json.loads(line))
+        del process
+    lines.close()
+    if (process := owner()) is not None:
+        process.end()
+
+
+def _kill(process: subprocess.Popen[bytes], folder: str, made_in: int) -> None:
+    if os.getpid() != made_in:
+        return  # a fork; the process is its parent's
+    process.kill()  # it holds nothing that would be lost
+    process.wait()
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):  # what was still to be written has no reader
+        process.stdin.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def serve_llama() -> None:
+    """Runs llama.cpp for another process: JSON lines with requests on standard input, with chunks on standard output.
+
+    The first line has the settings. A line with the number of a request alone cancels it.
+    """
+    import xllamacpp
+
+    lines, out = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    # What the library prints must not get between the lines.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    lock = threading.Lock()  # keeps lines whole
+    wanted: set[int] = set()
+
+    def send(message: dict[str, Any]) -> None:
+        with lock:
+            out.write(json.dumps(message).encode() + b"\n")
+            out.flush()
+
+    def answer(number: int, request: dict[str, Any]) -> None:
+        def on_chunk(chunk: Any) -> bool:
+            if number in wanted:
+                send({"number": number, "chunk": chunk})
+            return number not in wanted  # whether to stop
+
+        try:
+            server.handle_chat_completions(request, on_chunk)
+        except Exception as error:  # noqa: BLE001 - it is raised where the answer is wanted
+            on_chunk({"error": {"message": f"{type(error).__name__}: {error}"}})
+        send({"number": number, "end": True})
+
+    settings = json.loads(lines.readline())
+    params = xllamacpp.CommonParams()
+    # The library listens even when nobody asks it to: on a socket only this user reaches, with a key it is unknown.
+    if os.name != "nt":
+        params.hostnames = [os.path.join(settings["folder"], "model.sock")]
+    params.api_keys = [secrets.token_urlsafe(32)]
+    params.ui = params.endpoint_slots = params.endpoint_props = False
+    params.model.path = settings["weights"]
+    params.n_ctx, params.n_parallel = _CONTEXT * _SLOTS, _SLOTS
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings["threads"]
+    params.verbosity = -1
+    try:
+        server = xllamacpp.Server(params)
+    except Exception as error:  # noqa: BLE001 - it is raised where the model is made
+        send({"failed": str(error)})
+        return
+    send({"ready": True})
+    for line in lines:
+        message = json.loads(line)
+        if "request" in message:
+            wanted.add(message["number"])
+            threading.Thread(target=answer, args=(message["number"], message["request"]), daemon=True).start()
+        else:
+            wanted.discard(message["number"])
+    # The other process was killed, or it would have killed this one.
+    shutil.rmtree(settings["folder"], ignore_errors=True)
+    os._exit(0)  # without the library's own end, in which its threads may crash
+
+
+def _form(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
 
 
 class _TooLongError(ModelError):

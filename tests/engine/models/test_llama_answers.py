@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypedDict
 
+import psutil
 import pytest
 
 from sessionlib.engine import LocalEngine, ModelError, tool
-from sessionlib.engine.models import LocalModel, ModelRequest, Said, Text
+from sessionlib.engine.models import LocalModel, ModelRequest, Said, Text, llama
 from sessionlib.engine.models.llama import weights_path
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
-from tests.support.engine import Caller, answer_of, approve, content_of, status_of
-from tests.support.processes import run_script
+from tests.support.engine import Caller, answer_of, approve, content_of, eventually, status_of
+from tests.support.processes import ROOT, Script, run_script
 
 
 @pytest.fixture(scope="module")
@@ -66,28 +69,43 @@ def test_stopping_stops_it(model: LocalModel) -> None:
         list(pieces)
 
 
+# Loaded by each interpreter before anything else.
+WATCH = """
+import os, sys
+
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.sendto"):
+        address = arguments[1]
+        assert isinstance(address, (str, bytes)) or address[0] == "127.0.0.1", address
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        assert arguments[0] == "127.0.0.1", arguments
+    elif event == "subprocess.Popen":
+        # The process of the model is watched as well; any other program could speak to other machines.
+        assert arguments[0] == sys.executable and "serve_llama" in arguments[1][2], arguments
+
+sys.addaudithook(watch)
+open(os.path.join(os.path.dirname(__file__), f"watched {os.getpid()}"), "w").close()
+"""
+
+
 @pytest.mark.timeout(300)
-def test_the_command_line_answers_with_nothing_but_this_machine() -> None:
+def test_the_command_line_answers_with_nothing_but_this_machine(tmp_path: Path) -> None:
     """Once the weights are there, no name is looked up and no other machine is spoken to."""
+    (tmp_path / "sitecustomize.py").write_text(WATCH)
     script = """
         import sys
         from sessionlib.cli import main
 
-        def watch(event, arguments):
-            if event in ("socket.connect", "socket.sendto"):
-                address = arguments[1]
-                assert isinstance(address, (str, bytes)) or address[0] == "127.0.0.1", address
-            elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
-                assert arguments[0] == "127.0.0.1", arguments
-            elif event == "subprocess.Popen":
-                raise AssertionError("a program that could")
-
-        sys.addaudithook(watch)
         sys.argv = ["sessionlib", "ask", "--model", "local", "What is the capital of France?"]
         sys.exit(main())
     """
-    asked = run_script(script, timeout=250.0, env={"XDG_CACHE_HOME": str(weights_path().parents[2])})
+    environment = {
+        "XDG_CACHE_HOME": str(weights_path().parents[2]),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
+    }
+    asked = run_script(script, timeout=250.0, env=environment)
     assert (asked.rc, asked.stdout) == (0, "The capital of France is Paris.\n"), asked
+    assert len(list(tmp_path.glob("watched *"))) == 2
 
 
 def test_weights_that_cannot_be_loaded_are_told(tmp_path: Path) -> None:
@@ -96,3 +114,109 @@ def test_weights_that_cannot_be_loaded_are_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be loaded"):
         LocalModel(path)
     assert weights_path().exists()
+
+
+# ---- its process ---------------------------------------------------------------------------
+
+# 100 for the whole proof.
+MOMENTS = int(os.environ.get("LOCAL_MODEL_MOMENTS", "6"))
+HOME = {"XDG_CACHE_HOME": str(weights_path().parents[2]), "PYTHONWARNINGS": ""}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 10 * MOMENTS)
+def test_ctrl_c_at_any_moment_ends_the_command_with_130() -> None:
+    script = """
+        import sys
+        from sessionlib.cli import main
+
+        sys.argv = ["sessionlib", "ask", "--local", "--model", "local", "Tell me a long story about a fox."]
+        print("ready", flush=True)
+        main()
+    """
+    for moment in range(MOMENTS):
+        with Script(script, env=HOME) as running:
+            # From before the engine is imported to the middle of the answer.
+            running.interrupt_at("ready", after=0.02 + 3.0 * moment / MOMENTS)
+            ended = running.wait(30)
+            assert (ended.rc, ended.stderr.strip()) == (130, ""), (moment, ended)
+
+
+LEAVES = """
+    import sys
+    from sessionlib.engine import LocalEngine
+
+    engine = LocalEngine(model="local").start()
+    session = engine.agent().create_session().connect()
+    for event in session.stream("Tell me a long story about a fox."):
+        if event.delta:
+            print("began", flush=True)
+            break
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("end", ["", "sys.exit(0)", "engine.close()", "session.terminate(); engine.close()"])
+def test_a_script_that_ends_within_an_answer_ends_silently(end: str) -> None:
+    ended = run_script(f"{LEAVES}\n    {end}", timeout=60.0, env=HOME)
+    assert (ended.rc, ended.stdout, ended.stderr) == (0, "began\n", ""), ended
+
+
+def test_its_process_ends_with_it_however_that_ends(tmp_path: Path) -> None:
+    script = """
+        import os
+        from sessionlib.engine.models import LocalModel
+
+        model = LocalModel()
+        print("process", model._process._process.pid, flush=True)
+        if not os.fork():
+            raise SystemExit(0)  # which runs what was registered for the exit
+        os.wait()
+        print("forked", model._process._process.poll(), flush=True)
+        import time
+        time.sleep(60)
+    """
+    with Script(script, env={**HOME, "TMPDIR": str(tmp_path)}) as running:
+        process = psutil.Process(int(running.wait_for("process", 60)))
+        assert running.wait_for("forked") == "None"
+        assert len(list(tmp_path.iterdir())) == 1
+        running.kill()
+        process.wait(30)
+    eventually(lambda: not list(tmp_path.iterdir()))
+
+
+def test_a_process_that_has_crashed_ends_its_turn_and_is_replaced() -> None:
+    model = LocalModel()
+    try:
+        with LocalEngine(model=model) as engine, engine.agent().create_session() as session:
+            for event in session.stream("Tell me a long story about a fox."):
+                if event.delta:
+                    model._process._process.kill()
+                    break
+            failed = next(session.listen(timeout=30, event_types=["error"]))
+            assert failed.error == "The local model's process ended."
+            assert "Paris" in session.ask("What is the capital of France?", timeout=60).text
+    finally:
+        model.close()
+
+
+def test_an_answer_that_ends_at_the_limit_says_so(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llama, "_ANSWER_TOKENS", 8)
+    with LocalEngine(model=model) as engine, engine.agent().create_session() as session:
+        reply = session.ask("Tell me a long story about a fox.")
+        assert reply.status == "error"
+        assert reply.error == "The local model's answer ended at the 8 tokens that it may have."
+        assert reply.text
+
+
+class City(TypedDict):
+    name: str
+    inhabitants: int
+
+
+def test_its_answers_are_held_to_a_type(model: LocalModel) -> None:
+    with LocalEngine(model=model) as engine, engine.agent().create_session() as session:
+        city = session.ask("What is the capital of France?", into=City).value
+        assert set(city) == {"name", "inhabitants"}
+        assert isinstance(city["inhabitants"], int)
