@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -159,6 +159,8 @@ _LOOKS = {
 }
 _EDGE = "#333333"
 _HEIGHT = 0.6
+# The share of the picture that the shortest event has, or it could not be seen: 5 pixels of 800.
+_NARROWEST = 0.007
 _STYLES = ("-", "--", ":", "-.")
 
 
@@ -175,8 +177,10 @@ def plot_timeline(timeline: Timeline, ax: Axes | None = None) -> Axes:
     rows = _rows(timeline.spans)
     ax = _axes(ax, "Reply.plot()", height=1.2 + 0.45 * len(rows))
     scale, unit = _unit(timeline.duration)
+    lanes = Counter(map(_row_of, timeline.spans))
     for span in timeline.spans:
-        _draw_span(ax, span, rows.index(_row_of(span)), scale, timeline.duration)
+        lane = _row_of(span)
+        _draw_span(ax, span, rows.index(lane), scale, timeline.duration, is_alone=lanes[lane] == 1)
     if timeline.pieces:
         row = rows.index("text")
         ax.plot(
@@ -250,9 +254,11 @@ def _rows(spans: Sequence[Span]) -> list[str]:
     return sorted(names, key=lambda name: name == "waiting")
 
 
-def _draw_span(ax: Axes, span: Span, row: int, scale: float, duration: float) -> None:
+def _draw_span(ax: Axes, span: Span, row: int, scale: float, duration: float, is_alone: bool) -> None:
     colour, hatch = _LOOKS[span.kind]
-    start, width = span.start * scale, (span.end - span.start) * scale
+    took = span.end - span.start
+    start, width = span.start * scale, max(took, duration * _NARROWEST) * scale
     ax.barh(row, width, _HEIGHT, left=start, color=colour, hatch=hatch, edgecolor=_EDGE, linewidth=0.6)
-    if span.end - span.start > duration * 0.02:
-        ax.text(start + width, row, f" {time_in_words(span.end - span.start)}", va="center", fontsize="small")
+    # Of many short ones in a row the times would cover one another.
+    if is_alone or took > duration * 0.02:
+        ax.text(start + width, row, f" {time_in_words(took)}", va="center", fontsize="small")

@@ -11,7 +11,9 @@ from typing import Any
 from tests.benchmarks.cases import GROUND, OFFICIAL, OURS, PEERS, RAW, WEBSOCKETS, Metric, Peer
 from tests.benchmarks.harness import Outcome
 
-_COLORS = {OURS: "#1b6ca8", RAW: "#8a8d91", WEBSOCKETS: "#c9ccd1"}
+_COLORS = {OURS: "#1b6ca8", RAW: "#6f7378", WEBSOCKETS: "#a86a1b"}
+# Shapes as well as colours, for those who see none and for print.
+_MARKERS = {OURS: "o", RAW: "s", WEBSOCKETS: "D"}
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
@@ -108,27 +110,45 @@ def chart(outcomes: Iterable[Outcome], path: Path) -> bool:
     drawn = [outcome for outcome in outcomes if outcome.spread(OFFICIAL, outcome.case.metrics[0])]
     if not drawn:
         return False
-    figure, axes = plt.subplots(figsize=(9, 1.5 + 0.55 * len(drawn)), layout="constrained")
-    _draw_bars(axes, drawn)
-    axes.set_yticks(range(len(drawn)), [f"{o.case.title}\n{o.case.metrics[0].unit}" for o in drawn], fontsize=8)
-    axes.invert_yaxis()
+    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.42 * len(drawn)), layout="constrained")
+    for row, outcome in enumerate(drawn):
+        for peer in _COLORS:
+            if (ratios := ratios_of(outcome, peer)) is not None:  # a gap where it was not measured
+                _draw_dot(axes, row, peer, *ratios)
+    for peer, color in _COLORS.items():
+        axes.plot([], [], _MARKERS[peer], color=color, label=peer.name)
+    axes.set_yticks(range(len(drawn)), [f"{o.case.title} ({o.case.metrics[0].unit})" for o in drawn], fontsize=8)
+    axes.set_ylim(len(drawn) - 0.4, -0.6)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.axvline(1.0, color="black", linewidth=0.8)
-    axes.set_xlabel("times as good as the official async SDK, which is the line at 1")
+    axes.grid(axis="y", color="#e5e5e5", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_xlabel("times faster than the async SDK (log scale)")
     figure.legend(frameon=False, fontsize=8, loc="outside upper right", ncols=3)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    figure.savefig(path, dpi=150)
+    axes.tick_params(axis="y", length=0)
+    figure.savefig(path, dpi=110)
     plt.close(figure)
     return True
 
 
-def _draw_bars(axes: Any, drawn: Sequence[Outcome]) -> None:
-    peers = [peer for peer in _COLORS if any(peer in outcome.runs for outcome in drawn)]
-    height = 0.8 / max(1, len(peers))
-    for index, peer in enumerate(peers):
-        ratios = [outcome.ratio(peer, OFFICIAL, outcome.case.metrics[0]) or 1.0 for outcome in drawn]
-        places = [row + (index - (len(peers) - 1) / 2) * height for row in range(len(drawn))]
-        # From 1 and not from the edge, because a logarithmic axis has no zero to grow from.
-        lengths = [ratio - 1 for ratio in ratios]
-        axes.barh(places, lengths, height, left=1.0, label=peer.name, color=_COLORS[peer])
+def ratios_of(outcome: Outcome, peer: Peer) -> tuple[float, float, float] | None:
+    """Returns how many times faster than the official SDK's median a peer is: median, slowest and fastest repeat."""
+    metric = outcome.case.metrics[0]
+    median, spread = outcome.ratio(peer, OFFICIAL, metric), outcome.spread(peer, metric)
+    if median is None or spread is None:
+        return None
+    base = median / spread.median if metric.more_is_better else median * spread.median
+    ends = [base * value if metric.more_is_better else base / value for value in (spread.low, spread.high)]
+    return median, min(ends), max(ends)
+
+
+def _draw_dot(axes: Any, row: int, peer: Peer, median: float, low: float, high: float) -> None:
+    color = _COLORS[peer]
+    axes.plot([low, high], [row, row], color=color, linewidth=1.4, solid_capstyle="butt")
+    axes.plot(median, row, _MARKERS[peer], color=color, markersize=6)
+    if peer is OURS:
+        axes.annotate(
+            f"{median:.3g}", (median, row), (0, 5), textcoords="offset points", ha="center", fontsize=7, color=color
+        )

@@ -68,6 +68,17 @@ class TestOutcome:
         # Without matplotlib it says so and draws nothing.
         assert run_script(source, str(path)).stdout == f"{path.exists()} False\n"
 
+    def test_the_range_of_a_dot_and_a_gap_where_a_peer_was_not_measured(self) -> None:
+        rate, time = Metric("rate", "events/s", more_is_better=True), Metric("seconds", "s")
+        ours, theirs = (
+            [{"rate": value, "seconds": 8 / value} for value in (2.0, 4.0, 8.0)],
+            [{"rate": 2.0, "seconds": 4.0}],
+        )
+        for metric in (rate, time):
+            outcome = Outcome(Case("throughput", "Stream", (metric,)), {OURS: ours, OFFICIAL: theirs}, {})
+            assert report.ratios_of(outcome, OURS) == (2.0, 1.0, 4.0)
+            assert report.ratios_of(outcome, RAW) is None
+
 
 class TestEngine:
     def test_a_blast(self) -> None:

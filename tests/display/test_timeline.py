@@ -238,3 +238,28 @@ def test_kinds_are_told_apart_without_colours() -> None:
 def test_a_turn_in_which_nothing_happened_is_drawn_too() -> None:
     ax = plot_timeline(timeline_of([], [], 0.0))
     assert ax.get_title() == "A turn of 0 ms, 0 pieces of text"
+
+
+def test_events_too_short_to_be_seen_are_drawn_wide_enough_and_with_their_time() -> None:
+    timeline = happened(
+        (1.0, Type.THINKING, {}),
+        (1.001, Type.TOOL_CALL, call(1)),
+        (1.002, Type.TOOL_RESULT, call(1)),
+        (6.0, Type.MESSAGE_DELTA, {"delta": "a"}),
+    )
+    ax = plot_timeline(timeline)
+    assert min(patch.get_width() for patch in ax.patches) >= 0.005 * DONE  # type: ignore[attr-defined]
+    assert {" 1 ms", " 0 ms"} <= {text.get_text() for text in ax.texts}
+
+
+def test_lanes_are_in_the_order_in_which_they_begin() -> None:
+    timeline = happened(
+        (1.0, Type.MESSAGE_DELTA, {"delta": "a"}),
+        (2.0, Type.TOOL_CALL, call(2, "search")),
+        (3.0, Type.TOOL_RESULT, call(2, "search")),
+        (4.0, Type.THINKING, {}),
+        (5.0, Type.TOOL_CALL, call(1)),
+        (6.0, Type.MESSAGE_DELTA, {"delta": "b"}),
+    )
+    rows = [label.get_text() for label in plot_timeline(timeline).get_yticklabels()]
+    assert rows == ["text", "tool: search", "thinking", "tool: refund", "waiting"]
