@@ -16,12 +16,11 @@ from sessionlib._util.typed import AnswerFormat, T, answer_format
 from sessionlib.approvals import (
     ApprovalHandler,
     ApprovalManager,
-    ApprovalRecord,
     ApprovalRequest,
     ReauthHandler,
     check_handler,
 )
-from sessionlib.approvals.models import ShownRequest
+from sessionlib.approvals.models import ApprovalRecords, ShownRequest
 from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_id
 from sessionlib.connection.connection import Connection
 from sessionlib.connection.join import load_transport
@@ -591,9 +590,9 @@ class Session:
     # ---- approvals -----------------------------------------------------------------------------
 
     @property
-    def approvals(self) -> list[ApprovalRecord]:
+    def approvals(self) -> ApprovalRecords:
         """What the agent requested approval for so far, and the outcome."""
-        return self._approvals.records
+        return ApprovalRecords(self._approvals.records)
 
     def on_approval(
         self, handler: ApprovalHandler | None = None, *, tool: str | None = None, timeout: float | None = None

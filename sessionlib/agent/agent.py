@@ -111,6 +111,21 @@ class Agent(Runnable):
     def __repr__(self) -> str:
         return f"Agent(id={self.id!r}, name={self.name!r}, type={str(self.agent_type)!r})"
 
+    def _repr_html_(self) -> str:
+        from sessionlib.display.tables import html_table  # for notebooks alone
+
+        tools = [tool.name for tool in self.tools]
+        local = self.extra_fields.get("local_tools")
+        tools += [str(one.get("name")) for one in local if isinstance(one, dict)] if isinstance(local, list) else []
+        rows = [
+            ("id", self.id),
+            ("type", self.agent_type),
+            ("model", f"{self.llm_info.provider}/{self.llm_info.model_id}" if self.llm_info else ""),
+            ("instructions", self.instructions),
+            ("tools", ", ".join(tools)),
+        ]
+        return html_table([row for row in rows if row[1]], caption=f"Agent {self.name or ''}".rstrip())
+
     # ---- on the engine -------------------------------------------------------------------------
 
     @classmethod

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ApprovalHandler",
     "ApprovalRecord",
+    "ApprovalRecords",
     "ApprovalRequest",
     "Decision",
     "Registration",
@@ -65,6 +66,26 @@ class ApprovalRecord:
     def is_open(self) -> bool:
         """Whether it waits for an answer."""
         return self.approved is None
+
+
+class ApprovalRecords(list[ApprovalRecord]):
+    """What was asked in a session, in order: a list with a table for notebooks."""
+
+    def _repr_html_(self) -> str:
+        from sessionlib.display.tables import html_table  # for notebooks alone
+        from sessionlib.display.text import call_text
+
+        rows = (
+            (
+                call_text(record.tool_name, arguments_of(record.event)),
+                "open" if record.approved is None else "approved" if record.approved else "denied",
+                record.by or "",
+                record.deny_reason or (json.dumps(dict(record.confirm), default=str) if record.confirm else ""),
+            )
+            for record in self
+        )
+        header = ("request", "outcome", "by", "reason, or other arguments")
+        return html_table(rows, header, "" if self else "no approval was requested")
 
 
 class ApprovalRequest:

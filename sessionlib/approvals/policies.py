@@ -53,6 +53,7 @@ def approve_tools(*patterns: str) -> ApprovalHandler:
     def approve(request: ApprovalRequest) -> bool | None:
         return True if any(fnmatchcase(request.tool_name, pattern) for pattern in patterns) else None
 
+    approve.__qualname__ = "approve_tools"  # by which the record names it
     return approve
 
 
@@ -81,6 +82,7 @@ def approval_policy(rules: Mapping[str, Policy], *, ask: ApprovalHandler | None 
             return True
         return ask(request) if rule == "ask" and ask is not None else None
 
+    decide.__qualname__ = "approval_policy"
     return decide
 
 

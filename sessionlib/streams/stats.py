@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sessionlib.events import SessionEvent, SessionEventType
@@ -100,6 +100,27 @@ class SessionStats:
     backlog: QueueStats
     round_trips: RoundTrips
     turns: tuple[TurnStats, ...]
+
+    def _repr_html_(self) -> str:
+        import statistics  # here as well: for notebooks alone
+
+        from sessionlib.display.tables import html_table
+        from sessionlib.display.text import size_of, time_in_words
+
+        def times(seconds: Iterable[float | None]) -> str:
+            known = [one for one in seconds if one is not None]
+            return f"{time_in_words(statistics.median(known))} (median of {len(known)})" if known else "-"
+
+        rows = (
+            ("received", f"{self.messages_in} messages, {size_of(self.bytes_in)}"),
+            ("sent", f"{self.messages_out} messages, {size_of(self.bytes_out)}"),
+            ("events", f"{self.events} delivered, {self.dropped} dropped, {self.backlog.waiting} waiting"),
+            ("reconnects", self.reconnects),
+            ("round trip", "-" if self.round_trips.mean is None else f"{time_in_words(self.round_trips.mean)} (mean)"),
+            ("first delta", times(turn.first_delta for turn in self.turns)),
+            ("whole turn", times(turn.duration for turn in self.turns)),
+        )
+        return html_table(rows)
 
 
 class Counters(Traffic):

@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from sessionlib import ApprovalRequiredError, Reply, SessionMessage, SessionMessageStatus
+from sessionlib import (
+    Agent,
+    ApprovalRequest,
+    ApprovalRequiredError,
+    ApprovalResponse,
+    Reply,
+    SessionMessage,
+    SessionMessageStatus,
+    Tool,
+    approval_policy,
+    approve_tools,
+)
 from sessionlib.engine import LocalEngine, tool
 from sessionlib.reply import ToolCall
 from tests.support.markup import Seen
@@ -112,3 +123,68 @@ def test_a_session_shows_its_state_and_what_waits(engine: ScriptEngine) -> None:
     listener.close()
     session.disconnect()
     assert "disconnected" in look(session, "html")
+
+
+# ---- approvals, statistics, agents ---------------------------------------------------------
+
+
+def test_the_record_of_approvals_is_a_table_of_requests_and_outcomes() -> None:
+    @tool(approval="requires_approval")
+    def refund(order: str, amount: float = 1.0) -> str:
+        """Refund."""
+        return "done"
+
+    def decide(request: ApprovalRequest) -> ApprovalResponse:
+        if request.arguments["order"] == "7":
+            return ApprovalResponse(True, confirm={"order": "7", "amount": 2.0})
+        return ApprovalResponse(False, deny_reason=HARM)
+
+    with LocalEngine(tools=[refund]) as engine, engine.agent().create_session() as session:
+        assert "no approval was requested" in harmless(look(session.approvals, "html")).text
+        for order in ("7", HARM):
+            session.ask(f'/tool refund {{"order": "{order}"}}', on_approval=decide)
+        assert isinstance(session.approvals, list)
+        seen = harmless(look(session.approvals, "html"))
+        with pytest.raises(ApprovalRequiredError):
+            session.ask('/tool refund {"order": "9"}')
+        assert "open" in look(session.approvals, "html")
+    assert 'refund(order="7")' in seen.text
+    assert "approved" in seen.text
+    assert '{"order": "7", "amount": 2.0}' in seen.text
+    assert "denied" in seen.text
+    assert seen.text.count(HARM) == 2
+    assert "decide" in seen.text
+
+
+def test_a_policy_is_named_in_the_record() -> None:
+    @tool(approval="requires_approval")
+    def refund() -> str:
+        """Refund."""
+        return "done"
+
+    with LocalEngine(tools=[refund]) as engine, engine.agent().create_session() as session:
+        session.ask("/tool refund {}", on_approval=approval_policy({"refund": "allow"}))
+        session.ask("/tool refund {}", on_approval=approve_tools("ref*"))
+        assert [record.by for record in session.approvals] == ["approval_policy", "approve_tools"]
+
+
+def test_statistics_are_a_table(engine: ScriptEngine) -> None:
+    Toolbox(engine)
+    with connect(engine) as session:
+        assert "first delta-" in harmless(look(session.stats, "html")).text
+        session.ask("Hi", timeout=10)
+        seen = harmless(look(session.stats, "html"))
+    assert "0 dropped" in seen.text
+    assert "(median of 1)" in seen.text
+
+
+@pytest.mark.parametrize("local", [[{"name": HARM}], {"name": 7}, [7], None])
+def test_an_agent_is_a_table_of_what_it_is(local: object) -> None:
+    agent = Agent(
+        "a1", name=HARM, instructions=HARM, tools=[Tool("t1", tool_name="search")], extra_fields={"local_tools": local}
+    )
+    seen = harmless(look(agent, "html"))
+    assert seen.text.startswith(f"Agent {HARM}")
+    assert seen.text.count(HARM) == 2 + (local == [{"name": HARM}])
+    assert "search" in seen.text
+    assert "functional" in seen.text
