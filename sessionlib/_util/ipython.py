@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 __all__ = [
+    "in_one_line",
     "is_between_cells",
     "is_free",
     "kernel_here",
@@ -37,6 +38,14 @@ def this_cell() -> int | None:
 def kernel_here() -> Any:
     """Returns the Jupyter kernel of this process; None when there is none."""
     return getattr(shell_here(), "kernel", None)
+
+
+def in_one_line(error: BaseException) -> None:
+    """Makes IPython show an interrupt in one line, instead of a page of frames that the user did not write."""
+    if isinstance(error, KeyboardInterrupt):
+        line = "KeyboardInterrupt: stopped; the session stays open"
+        # What IPython asks an exception for; it takes an attribute of the object for a method.
+        vars(error)["_render_traceback_"] = lambda *frames: [line]
 
 
 def takes_input(kernel: Any) -> bool:

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
+from sessionlib._util.ipython import in_one_line
 from sessionlib._util.timing import Deadline
 from sessionlib.approvals.answers import ApprovalLog
 from sessionlib.approvals.models import ApprovalHandler, ApprovalRequest, Registration, key_of, response_to
@@ -175,6 +176,7 @@ class HandlerRunner:
                     response = response_to(registration.handler(request), name)
             except BaseException as error:  # Ctrl-C at a prompt is no consent either
                 self._log.deny(event, f"the approval handler failed: {type(error).__name__}", by=name)
+                in_one_line(error)
                 raise
         if over.is_set():
             raise SessionTimeoutError(

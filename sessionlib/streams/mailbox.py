@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
+from sessionlib._util.ipython import in_one_line
 from sessionlib._util.timing import Deadline, acquire
 from sessionlib.errors import ForkedSessionError, SessionError
 from sessionlib.events import SessionEvent, SessionEventType
@@ -261,8 +262,9 @@ class Mailbox:
                 is_late = not acquire(gate, deadline)
                 if is_late:
                     self._stop_waiting(gate)
-            except BaseException:
+            except BaseException as error:
                 self._stop_waiting(gate, interrupted=True)
+                in_one_line(error)
                 raise
 
     def _stop_waiting(self, gate: threading.Lock, *, interrupted: bool = False) -> None:

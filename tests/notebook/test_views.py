@@ -253,6 +253,32 @@ def test_stop_ends_the_call_and_not_the_session(tmp_path: Path) -> None:
     in_local_kernel(source, model=f"Says(Text('first'), until({str(tmp_path / 'never')!r}))")
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "session.ask('Hi')",
+        "session.chat('Hi')",
+        "for text in session.stream('Hi').text_stream: print(text)",
+        "for event in session.listen(): print(event.delta)",
+        'session.ask(\'/tool refund {"order": "7"}\', on_approval=lambda request: time.sleep(60))',
+    ],
+)
+def test_a_stop_leaves_one_line(tmp_path: Path, cell: str) -> None:
+    source = f"""
+        import time
+        cell = kernel.start({'print("begun", flush=True); begun = 1' + chr(10) + cell!r})
+        kernel.wait_for_text("begun")
+        time.sleep(0.5)
+        kernel.interrupt()
+        print(kernel.failure(cell))
+        kernel.run("print(session.state)")
+        kernel.wait_for_text("connected")
+    """
+    model = f"Says(Text('first'), until({str(tmp_path / 'never')!r}))"
+    told = in_local_kernel(source, model="'demo'" if "refund" in cell else model).stdout
+    assert told == "KeyboardInterrupt: stopped; the session stays open\n"
+
+
 def test_an_approval_in_a_cell_that_waits_is_asked_at_a_prompt() -> None:
     source = """
         kernel.run("session.chat('before')")

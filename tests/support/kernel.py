@@ -90,9 +90,13 @@ class Kernel:
 
     def fail(self, code: str) -> None:
         """Runs a cell to its end, which is an error."""
-        cell = self.start(code)
+        self.failure(self.start(code))
+
+    def failure(self, cell: str) -> str:
+        """Waits for the end of a cell, which is an error; returns what is shown of it."""
         self.wait(lambda: cell in self._replies and cell in self._idle, "the end of a cell")
         assert self._replies[cell]["status"] == "error", "it did not fail"
+        return "\n".join(self._replies[cell]["traceback"])
 
     def interrupt(self) -> None:
         """Does what the stop button does."""
