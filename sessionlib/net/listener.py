@@ -24,7 +24,7 @@ __all__ = ["TcpListener", "ThreadedServer"]
 logger = logging.getLogger(__name__)
 
 _SILENT_SECONDS = 1.0
-_REFUSED = 64
+_REFUSED = 16
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
