@@ -19,6 +19,7 @@ from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
 from sessionlib.protocol import frames
 from sessionlib.protocol.parser import Frame, parse_event
 from sessionlib.protocol.turns import EventOrigin, PendingPost, TurnHandle, is_final
+from sessionlib.streams.mailbox import QUEUE_BYTES, weight
 
 __all__ = ["ApprovalLog", "Entry", "SendAnswer", "answered_error"]
 
@@ -58,6 +59,9 @@ class Entry:
 class ApprovalLog:
     """The approval requests of a session and their answers; it asks no handler.
 
+    It remembers about 8 MiB of them. Then the oldest are forgotten, those first that are answered: one that is still
+    open can be answered all the same, with its event.
+
     Args:
         send: Sends an encoded answer to a request and returns its post. A method, whose object is held weakly.
         on_refused: Called with what was entered about a request whose answer the engine refused before it was noted,
@@ -67,9 +71,10 @@ class ApprovalLog:
     def __init__(self, send: SendAnswer, on_refused: Callable[[Entry, SessionEvent], object]) -> None:
         self._send = weakref.WeakMethod(send)
         self._on_refused = on_refused
-        # Protects the entries, their records, and what is remembered.
+        # Protects the entries, their size and records, and what is remembered.
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
+        self._bytes = 0
         self._for_session: dict[str, ApprovalResponse] = {}
         self._for_turn: dict[str, tuple[TurnHandle, ApprovalResponse]] = {}
 
@@ -84,7 +89,7 @@ class ApprovalLog:
     def note(self, event: SessionEvent, origin: EventOrigin) -> None:
         """Enters a request, or that it came again."""
         with self._lock:
-            self._entries.setdefault(key_of(event), Entry(ApprovalRecord(event), origin))
+            self._add(event, origin)
 
     def review(self, session_id: str, history: Sequence[Frame]) -> None:
         """Enters the requests of a history, and what became of those that were answered elsewhere.
@@ -92,9 +97,8 @@ class ApprovalLog:
         Engines need not send an open request again to a client that joins, nor notify it of another's answer.
         """
         for event, approved in _outcomes(session_id, history):
-            self.note(event, EventOrigin(None, TurnHandle()))
             with self._lock:
-                record = self._entries[key_of(event)].record
+                record = self._add(event, EventOrigin(None, TurnHandle())).record
                 if record.is_open and approved is not None:
                     _enter(record, approved, "expired" if event.data.get("status") == "expired" else "another client")
 
@@ -107,9 +111,11 @@ class ApprovalLog:
     def take_lost(self, event: SessionEvent) -> dict[str, Any] | None:
         """Returns the answer to a request that came again because the answer was lost, to be sent again."""
         with self._lock:
-            entry = self._entries[key_of(event)]
-            lost, entry.unsure = entry.unsure and not entry.record.is_open, False
-            return entry.content if lost else None
+            entry = self._entries.get(key_of(event))
+            if entry is None or not entry.unsure:
+                return None
+            entry.unsure = False
+            return None if entry.record.is_open else entry.content
 
     def expect_again(self, message_id: str) -> None:
         """Notes that the answer to a request may be lost; if the request comes again, so must the answer."""
@@ -151,10 +157,11 @@ class ApprovalLog:
     def note_asked(self, registration: Registration, event: SessionEvent) -> bool:
         """Notes that a handler is about to be asked about a request; False if it was before."""
         with self._lock:
-            asked = self._entries[key_of(event)].asked
-            is_new = registration not in asked
-            asked.add(registration)
-            return is_new
+            entry = self._entries.get(key_of(event))
+            if entry is None or registration in entry.asked:
+                return False
+            entry.asked.add(registration)
+            return True
 
     # ---- answers -------------------------------------------------------------------------------
 
@@ -241,8 +248,7 @@ class ApprovalLog:
 
     def _claim(self, event: SessionEvent, response: ApprovalResponse, content: dict[str, Any], by: str) -> None:
         with self._lock:
-            new = Entry(ApprovalRecord(event), EventOrigin(None, TurnHandle()))
-            entry = self._entries.setdefault(key_of(event), new)
+            entry = self._add(event, EventOrigin(None, TurnHandle()))
             record = entry.record
             if not record.is_open:
                 raise answered_error(record)
@@ -252,9 +258,10 @@ class ApprovalLog:
     def _reopen(self, event: SessionEvent) -> None:
         """Strikes out an answer that could not be sent; its handlers may be asked again."""
         with self._lock:
-            entry = self._entries[key_of(event)]
-            _clear(entry.record)
-            entry.asked.clear()
+            entry = self._entries.get(key_of(event))
+            if entry is not None:
+                _clear(entry.record)
+                entry.asked.clear()
 
     def _remember(self, event: SessionEvent, response: ApprovalResponse) -> None:
         tool_name = tool_of(event)
@@ -264,7 +271,9 @@ class ApprovalLog:
             if response.remember == "session":
                 self._for_session[tool_name] = response
             elif response.remember == "turn":
-                self._for_turn[tool_name] = (self._entries[key_of(event)].origin.course, response)
+                entry = self._entries.get(key_of(event))
+                if entry is not None:
+                    self._for_turn[tool_name] = (entry.origin.course, response)
 
     def _transmit(self, event: SessionEvent, content: dict[str, Any]) -> PendingPost | None:
         send = self._send()
@@ -272,8 +281,30 @@ class ApprovalLog:
             return None
         post = send(event, content)
         with self._lock:
-            self._entries[key_of(event)].answer = post
+            entry = self._entries.get(key_of(event))
+            if entry is not None:
+                entry.answer = post
         return post
+
+    def _add(self, event: SessionEvent, origin: EventOrigin) -> Entry:
+        assert self._lock.locked()
+        key = key_of(event)
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = Entry(ApprovalRecord(event), origin)
+            self._bytes += weight(event)
+            if self._bytes > QUEUE_BYTES:
+                self._forget(key)
+        return entry
+
+    def _forget(self, newest: str) -> None:
+        # Many at once, since it takes a walk through all.
+        for key, entry in sorted(self._entries.items(), key=lambda item: item[1].record.is_open):
+            if self._bytes <= QUEUE_BYTES * 7 // 8:
+                break
+            if key != newest:
+                del self._entries[key]
+                self._bytes -= weight(entry.record.event)
 
 
 _BY_STATUS = {"pending": None, "approved": True, "denied": False, "expired": False}

@@ -34,6 +34,7 @@ from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.protocol.parser import Frame
 from sessionlib.protocol.turns import EventOrigin, PendingPost
+from sessionlib.streams.mailbox import QUEUE_BYTES, weight
 
 if TYPE_CHECKING:
     from sessionlib.session import Session
@@ -61,6 +62,8 @@ class ApprovalManager:
     def __init__(self, session: Session, send: SendAnswer, dispatcher: SerialExecutor) -> None:
         self._session = weakref.ref(session)
         self._dispatcher = dispatcher
+        # What waits for the dispatcher, in bytes: added to by any thread, so it is about right, which is enough.
+        self._waiting = 0
         self._log = ApprovalLog(send, self._on_refused)
         self._runner = HandlerRunner(self._session, self._log)
         self._handlers = Handlers()
@@ -250,12 +253,18 @@ class ApprovalManager:
         session = self._session()
         if session is None or not session.is_connected:
             return  # nothing can be answered, and a thread begun now would not be ended
+        if self._waiting > QUEUE_BYTES:
+            logger.warning("! session %s: too many requests wait for a handler; one is left open", event.session_id)
+            return
+        self._waiting += weight(event)
         try:
             self._dispatcher.submit(functools.partial(self._run, event, job))
         except RuntimeError:  # no thread available; the request stays open, and `listen` has it
+            self._waiting -= weight(event)
             logger.exception("! session %s: no handler can be run", event.session_id)
 
     def _run(self, event: SessionEvent, job: Callable[[], object]) -> None:
+        self._waiting -= weight(event)
         session = self._session()
         if session is None or not session.is_connected:
             return  # it was left meanwhile, and no person is to be asked for nothing

@@ -53,7 +53,9 @@ class StorageError(EngineError):
 
 
 class DatabaseDamagedError(StorageError):
-    """The file is no sound database of an engine; it was left as it is."""
+    """The file is no sound database of an engine, or a row in it is damaged; it was left as it is."""
+
+    code = "storage_damaged"
 
 
 class DatabaseVersionError(StorageError):

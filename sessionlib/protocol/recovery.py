@@ -20,10 +20,13 @@ from sessionlib.protocol.turns import PendingPost, find_posts, is_content, is_fi
 __all__ = ["GAP", "CatchUp", "PendingPosts", "RecoveryTracker", "gap"]
 
 GAP = "gap"
-# So many message ids are remembered, about 2 MiB; a history goes back further, but not what has to be recognised in it.
+# So many message ids are remembered, and so many characters of them, about 2 MiB in all; a history goes back further,
+# but not what has to be recognised in it.
 _REMEMBERED = 20_000
+_REMEMBERED_CHARS = 1_000_000
 # So many deltas of one message may come too early before the rest of it is left to its complete text.
 _EARLY = 1024
+_EARLY_CHARS = 2_000_000
 Type = SessionEventType
 
 # Looked up once: see `sessionlib.events`.
@@ -75,6 +78,7 @@ class RecoveryTracker:
         self._from_start = from_start
         # The ids of the latest messages, oldest first, and of each whether it was delivered whole.
         self._known: dict[str, bool] = {}
+        self._chars = 0
         # For each message that is streaming: the index expected next, and the length of what was delivered.
         self._partial: dict[str, list[int]] = {}
         # Streaming messages of which deltas are missing, and messages that came from the history.
@@ -86,6 +90,7 @@ class RecoveryTracker:
         self._suspect: set[str] = set()
         # Deltas that came before their turn, by message and index.
         self._early: dict[str, dict[int, SessionEvent]] = {}
+        self._early_chars = 0
         # Whether this engine counts the deltas of a message, which the protocol does not promise; the id of the message
         # whose deltas bear one index, until that is known.
         self._counts = False
@@ -195,10 +200,15 @@ class RecoveryTracker:
 
     def _remember(self, message_id: str, whole: bool) -> None:
         known = self._known
+        if message_id not in known:
+            self._chars += len(message_id)
         known[message_id] = whole or known.get(message_id, False)
-        if len(known) > _REMEMBERED:
+        while len(known) > _REMEMBERED or (self._chars > _REMEMBERED_CHARS and len(known) > 1):
             oldest = next(iter(known))
             del known[oldest]
+            self._chars -= len(oldest)
+            self._partial.pop(oldest, None)
+            self._early.pop(oldest, None)
             self._recovered.discard(oldest)
             self._torn.discard(oldest)
             self._suspect.discard(oldest)
@@ -271,8 +281,11 @@ class RecoveryTracker:
             self._torn.add(message_id)  # what it should have been shows in the whole text
             return []
         self._counts = True
+        if not self._early:
+            self._early_chars = 0
         early = self._early.setdefault(message_id, {})
-        if len(early) < _EARLY:
+        self._early_chars += len(event.data["delta"])
+        if len(early) < _EARLY and self._early_chars <= _EARLY_CHARS:
             early.setdefault(index, event)
         return []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sessionlib.events import SessionEvent, SessionEventType
-from sessionlib.streams.mailbox import Mailbox
+from sessionlib.streams.mailbox import QUEUE_BYTES, Mailbox, weight
 
 __all__ = ["Backlog"]
 
@@ -24,6 +24,7 @@ class StaleListenerBuffer:
         # What came after it: as it came, for as long as it fits, and then in a mailbox that reports the rest.
         self._after: list[SessionEvent] | Mailbox = []
         self._size = size
+        self._bytes = 0
         self.marks = [(listener, listener.taken) for listener in listeners]
 
     @property
@@ -31,14 +32,15 @@ class StaleListenerBuffer:
         """Whether no listener was read since the post."""
         return all(listener.taken == taken for listener, taken in self.marks)
 
-    def put(self, events: Sequence[SessionEvent]) -> None:
+    def put(self, events: Sequence[SessionEvent], size: int) -> None:
         """Notes what came after the post."""
         if isinstance(self._after, list):
             self._after += events
-            if len(self._after) > self._size:
+            self._bytes += size
+            if len(self._after) > self._size or self._bytes > QUEUE_BYTES:
                 self._after = _filled(self._size, self._after)
         else:
-            self._after.put(events)
+            self._after.put(events, size)
 
     def hand_over(self, mailbox: Mailbox) -> None:
         """Moves what came after the post."""
@@ -65,21 +67,22 @@ class Backlog:
     def __len__(self) -> int:
         return len(self.mailbox)
 
-    def keep(self, events: Sequence[SessionEvent], listeners: Sequence[Mailbox]) -> None:
+    def keep(self, events: Sequence[SessionEvent], listeners: Sequence[Mailbox], size: int) -> None:
         """Has events wait, where no listener is open.
 
         Args:
             events: What arrived.
             listeners: Who is open.
+            size: How many bytes came for the events, about.
         """
         if not listeners:
-            self.mailbox.put(_without_repeated_pongs(self.mailbox, events))
+            self.mailbox.put(_without_repeated_pongs(self.mailbox, events), size)
         elif self.shadow is not None:
             for listener, taken in self.shadow.marks:  # as `is_needed`, for what comes behind every post
                 if listener.taken != taken:
                     self.shadow = None
                     return
-            self.shadow.put(events)
+            self.shadow.put(events, size)
 
     def begin_post(self, listeners: Sequence[Mailbox], ends_turn: Callable[[SessionEvent], bool]) -> None:
         """Forgets the turns that are over, because a post is about to leave.
@@ -116,7 +119,7 @@ class Backlog:
 
 def _filled(size: int, events: Sequence[SessionEvent]) -> Mailbox:
     mailbox = Mailbox(size)
-    mailbox.put(events)
+    mailbox.put(events, sum(map(weight, events)))
     return mailbox
 
 

@@ -13,7 +13,7 @@ from sessionlib.protocol.client import ClientProtocol
 from sessionlib.protocol.parser import Run
 from sessionlib.protocol.turns import NEUTRAL, EventOrigin, Fate, PendingPost, TurnHandle
 from sessionlib.streams.backlog import Backlog
-from sessionlib.streams.mailbox import Mailbox, TimedMailbox
+from sessionlib.streams.mailbox import Mailbox, TimedMailbox, weight
 from sessionlib.streams.stats import TIMED, Counters, SessionStats
 
 __all__ = ["Hub", "OnRequest", "Request"]
@@ -54,6 +54,7 @@ class Hub:
         self._listeners: list[Mailbox] = []
         self._backlog = Backlog(backlog_size)
         self._counters = counters
+        self._arrived = 0
         self._readers: dict[PendingPost, TimedMailbox] = {}
         # Turns whose readers have stopped for the time being: listeners get what comes in them as well.
         self._paused: set[PendingPost] = set()
@@ -102,13 +103,16 @@ class Hub:
         with self.lock:
             if self._discarded:
                 self._reap()
+            # What came since the last events came for these, or for what is no event.
+            arrived = self._counters.bytes_in
+            size, self._arrived = arrived - self._arrived, arrived
             late, receivers = (None, ()) if self._expect_late_idle is None else self._late_idle(events)
             # First of all: while those who wait wake up, the rest is done.
             for listener in self._listeners:
-                listener.put(events if late is None or listener in receivers else _without(late, events))
+                listener.put(events if late is None or listener in receivers else _without(late, events), size)
             unattended = self._share(events, runs, requests)
             if keep and (self._backlog.shadow is not None or not self._listeners):
-                self._backlog.keep(unattended if late is None else _without(late, unattended), self._listeners)
+                self._backlog.keep(unattended if late is None else _without(late, unattended), self._listeners, size)
         if requests or self._counters.observed or self._dropped:
             self._after_delivery(requests)
 
@@ -278,7 +282,8 @@ class Hub:
             if post is not None and post not in self._paused:
                 self._paused.add(post)
                 if not self._listeners:
-                    self._backlog.mailbox.put(mailbox.waiting())
+                    waiting = mailbox.waiting()
+                    self._backlog.mailbox.put(waiting, sum(map(weight, waiting)))
 
     def resume(self, mailbox: Mailbox) -> None:
         """Undoes `pause`: what its reader is about to read is not kept for the next listener."""

@@ -4,30 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from sessionlib._util.ipython import in_one_line
 from sessionlib._util.timing import Deadline, acquire
 from sessionlib.errors import ForkedSessionError, SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 
-__all__ = ["OVERFLOW", "Closed", "Mailbox", "TimedMailbox"]
+__all__ = ["OVERFLOW", "QUEUE_BYTES", "Closed", "Mailbox", "TimedMailbox", "weight"]
 
 OVERFLOW = "subscriber queue overflow"
+QUEUE_BYTES = 8 * 1024 * 1024
+"""How many bytes may wait in a mailbox that is bounded."""
 
 
 class Closed(Exception):
     """The mailbox is empty, and nothing more will come."""
 
 
+def weight(event: SessionEvent) -> int:
+    """Returns how many bytes an event takes, about."""
+    return 300 + sys.getsizeof(event.message_id) + _size(event.data)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, dict):
+        return sum(_size(name) + _size(item) for name, item in value.items())
+    return sum(map(_size, value)) if isinstance(value, list) else sys.getsizeof(value)
+
+
 class Mailbox:
     """Holds events between the reader, which never waits for it, and one consumer, which does.
 
     Args:
-        maxsize: How many events may wait; 0 for any number.
+        maxsize: How many events may wait, and `QUEUE_BYTES` of them at most; 0 for any number and size.
         types: The kinds of event to hold; None for all.
 
     Attributes:
@@ -37,12 +52,14 @@ class Mailbox:
 
     __slots__ = (
         "_appended",
+        "_bytes",
         "_closed",
         "_discarded",
         "_errors",
         "_failure",
         "_gates",
         "_lock",
+        "_measured",
         "_notice",
         "_notice_at",
         "_pid",
@@ -69,6 +86,10 @@ class Mailbox:
         # How many events were ever appended, and how many before the notice: whether it has been read
         # shows by counting, so that `take` need not look at what it takes.
         self._appended = 0
+        # What waited when it was last measured, in bytes, and what was put since; and `taken` at that time. What is
+        # taken is not looked at: to measure costs as much as there are events, and is needed once in 8 MiB.
+        self._bytes = 0
+        self._measured = -1
         # How many have left it otherwise than by `take`.
         self._discarded = 0
         self._notice: SessionEvent | None = None
@@ -108,9 +129,15 @@ class Mailbox:
             self._queue.extend(kept)
             self._appended = len(kept)
             self._notice_at = next((at for at, event in enumerate(kept) if event is self._notice), -1)
+            self._measured = -1
 
-    def put(self, events: Sequence[SessionEvent]) -> None:
-        """Appends events without ever waiting; what finds no room is dropped and reported."""
+    def put(self, events: Sequence[SessionEvent], size: int = 0) -> None:
+        """Appends events without ever waiting; what finds no room is dropped and reported.
+
+        Args:
+            events: The events.
+            size: How many bytes came for them, about.
+        """
         if self.types is not None:
             events = [event for event in events if event.type in self.types]
         if not events:
@@ -119,7 +146,9 @@ class Mailbox:
         with self._lock:
             if self._closed:
                 return
-            if not self.maxsize or len(queue) + len(events) <= self.maxsize:
+            if not self.maxsize or (len(queue) + len(events) <= self.maxsize and self._bytes + size <= QUEUE_BYTES):
+                self._bytes += size
+                self._measured = -1
                 queue.extend(events)
                 self._appended += len(events)
             else:
@@ -175,6 +204,7 @@ class Mailbox:
                 while True:
                     moved.append(other._queue.popleft())
             other._discarded += len(moved)
+            size, other._bytes = other._bytes, 0
             notice, other._notice = other._notice, None
             troubles, other._errors = other._errors, deque()
         with self._lock:
@@ -185,6 +215,7 @@ class Mailbox:
                 if self.types is None or event.type in self.types or event is notice:
                     self._queue.append(event)
                     self._appended += 1
+            self._bytes += size
             self._errors.extend(troubles)
             self._wake(len(self._gates))
 
@@ -197,14 +228,20 @@ class Mailbox:
             for _ in range(ends[-1] + 1 if ends else 0):
                 self._queue.popleft()
                 self._discarded += 1
+            self._measured = -1
 
     def _put_bounded(self, events: Sequence[SessionEvent]) -> None:
         assert self._lock.locked()
-        for event in events:
-            # The notice has a slot of its own.
-            if len(self._queue) - self._has_notice() < self.maxsize:
+        weights = list(map(weight, events))
+        if self._bytes + sum(weights) > QUEUE_BYTES and self._measured != self.taken:
+            self._bytes, self._measured = sum(map(weight, list(self._queue))), self.taken
+        for event, size in zip(events, weights, strict=True):
+            # The notice has a slot of its own. An event that is larger than all that may wait is alone in it.
+            waiting = len(self._queue) - self._has_notice()
+            if waiting < self.maxsize and (self._bytes + size <= QUEUE_BYTES or not waiting):
                 self._queue.append(event)
                 self._appended += 1
+                self._bytes += size
             else:
                 self._report_dropped(event)
 
@@ -289,9 +326,9 @@ class TimedMailbox(Mailbox):
         self._came = 0
         self.arrivals: list[tuple[float, int]] = []
 
-    def put(self, events: Sequence[SessionEvent]) -> None:
+    def put(self, events: Sequence[SessionEvent], size: int = 0) -> None:
         """Appends events without ever waiting, and notes the time."""
         self._came += len(events)
         # Not the events themselves: to hold on to lists of them costs more than all the rest.
         self.arrivals.append((time.monotonic(), self._came))
-        super().put(events)
+        super().put(events, size)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import resource
 import threading
 import time
+from collections.abc import Callable
 
 import psutil
 import pytest
@@ -113,7 +115,7 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     for _ in range(50):
         session = make().connect(5)
-        listener, turn = session.listen(), session.stream("hi")
+        listener, turn = session.listen(timeout=30), session.stream("hi")
         del session, listener, turn
         gc.collect()
 assert sum("never disconnected" in str(warning.message) for warning in caught) == 50, caught
@@ -129,7 +131,7 @@ def test_listeners_given_up_pin_nothing(engine: ScriptEngine) -> None:
     with joined(engine) as session:
         threads = threading.active_count()
         for _ in range(1000):
-            listener = session.listen()
+            listener = session.listen(timeout=30)
             del listener
         engine.push_many(turn(ack=None))
         assert next(session.listen(timeout=5, event_types=["message_complete"])).text == "Hello there"
@@ -205,3 +207,91 @@ with make() as session, session.listen(event_types=["message_delta"], maxsize=0,
     )
     assert told["grown"] <= 5 * MIB
     assert total / told["took"] >= 15_000 / NOISE
+
+
+# ---- what waits is bounded in bytes -----------------------------------------------------------
+
+DELTAS = int(os.environ.get("TEST_DELTAS", "128"))
+"""How many deltas of 1 MiB."""
+
+
+def _flood(engine: ScriptEngine, frames_of: Callable[[int], bytes], count: int) -> None:
+    def flood(conn: Connection, received: Received) -> None:
+        conn.answer(received)
+        for at in range(count):
+            conn.send_raw(frames_of(at))
+        conn.send({"type": "message_notification", "session_id": "s1", "message": {"id": "last", "content": LAST}})
+
+    engine.on("ping_session", flood)
+
+
+LAST = {"type": "data_type_message", "status": "Complete", "value": "the last"}
+# Ends when the engine has sent all, which its pong shows.
+UNHEARD = """
+from sessionlib.protocol import codec, frames
+with make() as session:
+    {before}
+    began, peak = resident(), 0
+    transport = session._connection.link.transport
+    transport.enqueue(codec.dumps(frames.ping_session("s1")))
+    while not session._connection.protocol.recovery._known.get("last"):
+        time.sleep(0.01)
+        peak = max(peak, process.memory_info().rss)
+    {after}
+    print(json.dumps({{"peak": peak - began, "found": found}}))
+"""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "events = session.listen(timeout=30)"),
+        ("events = session.listen(timeout=30)", ""),
+        ("old = session.listen(timeout=30); session.send('hi')", "events = session.listen()"),
+    ],
+    ids=["no listener", "a listener that does not read", "a listener left over from before a message"],
+)
+def test_large_deltas_that_nobody_reads_take_little_memory(engine: ScriptEngine, before: str, after: str) -> None:
+    """What does not fit is dropped and reported, what comes before it is kept."""
+    delta = text_frame(
+        {"type": "message_delta", "session_id": "s1", "message_id": "m1", "index": None, "value": "x" * MIB}
+    )
+    _flood(engine, lambda at: delta, DELTAS)
+    after += """
+    kept, dropped = 0, None
+    for event in events:
+        if event.type == "message_delta":
+            kept += len(event.delta)
+        if event.error == "subscriber queue overflow":
+            dropped = event.data["dropped"]
+            break
+    found = [kept, dropped]
+"""
+    told = measured(UNHEARD.format(before=before, after=after), engine, timeout=500)
+    assert told["peak"] < 64 * MIB
+    kept, dropped = told["found"]  # type: ignore[misc]
+    assert 6 * MIB < kept <= 8 * MIB
+    assert dropped >= DELTAS - 8
+    print(told)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("kind", "count"), [("ids", 300_000), ("long ids", 300), ("requests", 20_000)])
+def test_what_is_remembered_of_messages_and_requests_is_bounded(engine: ScriptEngine, kind: str, count: int) -> None:
+    def made(at: int) -> bytes:
+        message_id = f"{at:032}" if kind != "long ids" else f"{at:032}" * 10_000
+        if kind == "requests":
+            content = {"type": "tool_call_approval", "tool_name": "refund", "arguments": {"note": "x" * 3000}}
+            message = {"id": message_id, "content": content}
+            return text_frame({"type": "message_notification", "session_id": "s1", "message": message})
+        return text_frame(
+            {"type": "message_delta", "session_id": "s1", "message_id": message_id, "index": 0, "value": "x"}
+        )
+
+    _flood(engine, made, count)
+    after = "found = len(session.approvals)"
+    told = measured(UNHEARD.format(before="", after=after), engine, timeout=500)
+    assert told["peak"] < 48 * MIB
+    assert told["found"] < 5_000
+    print(told)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 import os
 import random
 import shutil
@@ -12,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import websocket
 
 from sessionlib.engine import DatabaseDamagedError, DatabaseVersionError, LocalEngine
 from sessionlib.engine.store import files
 from tests.engine.conftest import add, refund
-from tests.support.engine import KEY, Caller, approve, file, make_agent, rest
+from tests.support.engine import KEY, Caller, approve, file, make_agent, open_socket, rest
 
 FLIPS = int(os.environ.get("TEST_FLIPS", "80"))
 
@@ -72,21 +75,27 @@ def outcome_of(path: Path, sample: Sample) -> str:
         answer = rest(engine, "GET", "/agent", params={"id": sample.agent[0]})
         reported += check(answer.status_code, answer.json(), sample.agent[1])
         for session_id, history in sample.histories.items():
-            with Caller(engine, session_id) as caller:
-                if caller.joined.get("success", True) is False:
-                    reported += 1
-                    continue
-                caller.say({"type": "get_messages", "session_id": session_id})
-                frame = caller.until(lambda frame: frame["type"] in ("get_messages", "error"))
-                if frame["type"] == "error":
-                    assert frame["code"].startswith("storage_")
-                    reported += 1
-                else:
+            with contextlib.closing(open_socket(engine)) as sock:
+                sock.send(json.dumps({"type": "connect_session", "session_id": session_id}))
+                frame = until(sock, "connect_session")
+                if frame.get("success", True) and frame["type"] != "error":
+                    sock.send(json.dumps({"type": "get_messages", "session_id": session_id}))
+                    frame = until(sock, "get_messages")
+                if frame["type"] == "get_messages":
                     assert frame["messages"][: len(history)] == history
+                else:
+                    assert frame["code"] in ("storage_damaged", "session_not_found")
+                    reported += 1
         for file_id, data in sample.uploads.items():
             answer = rest(engine, "GET", f"/file/{file_id}")
             reported += check(answer.status_code, answer.content, data)
     return "reported" if reported else "sound"
+
+
+def until(sock: websocket.WebSocket, answer: str) -> dict[str, Any]:
+    while (frame := json.loads(sock.recv()))["type"] not in (answer, "error"):
+        pass
+    return dict(frame)
 
 
 def check(status: int, found: Any, expected: Any) -> int:
