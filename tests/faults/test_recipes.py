@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ import pytest
 
 from sessionlib.engine import LocalEngine, tool
 from tests.support.processes import ROOT, run_script
+from tests.support.programs import need
 from tests.support.servers import free_port, get, running
 from tests.support.waiting import eventually, is_up
 
@@ -222,3 +225,34 @@ def test_a_streamlit_app(environment: dict[str, str], tmp_path: Path) -> None:
         "user /tool refund {}",
         "assistant The call of refund was denied: no tool may run that needs an approval",
     ]
+
+
+# ---- many prompts --------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_joblib(environment: dict[str, str], tmp_path: Path) -> None:
+    recipe(tmp_path, "classified.py")
+    ran = run_script((tmp_path / "classified.py").read_text(), env=environment, timeout=60)
+    assert ran.stdout.splitlines() == [f'ticket {n} -> {DEMO}"ticket {n}"' for n in range(20)], ran
+
+
+@pytest.mark.slow
+def test_spark(environment: dict[str, str], tmp_path: Path) -> None:
+    """Two actions run each partition twice, and the second finds all answers in the checkpoints."""
+    need("java")
+    recipe(tmp_path, "answered.py")
+    spark = {
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_SUBMIT_ARGS": "--master local[2] --conf spark.ui.enabled=false pyspark-shell",
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # it runs for seconds, and not for hours
+    }
+    ran = run_script((tmp_path / "answered.py").read_text(), str(tmp_path), env={**environment, **spark}, timeout=110)
+    answers = [str((f"ticket {n}", f'{DEMO}"ticket {n}"')) for n in range(20)]
+    assert ran.stdout.splitlines() == ["20 answers", *answers], ran
+    posted = []
+    for partition in range(2):
+        with contextlib.closing(sqlite3.connect(tmp_path / f"partition-{partition}.db")) as database:
+            posted += database.execute("SELECT session_id FROM prompts WHERE state = 'complete'").fetchall()
+    assert len(set(posted)) == 20

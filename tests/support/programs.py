@@ -12,8 +12,12 @@ __all__ = ["need"]
 # What each is for, and the names that it goes by.
 _PROGRAMS = {
     "tmux": ("the tests on a terminal", ["tmux"]),
+    "java": ("the tests of Spark", ["java"]),
     "chromium": ("the tests in JupyterLab", ["chromium", "chromium-browser", "google-chrome"]),
 }
+
+# Packages of another name than their program.
+_PACKAGES = {"java": "default-jre-headless"}
 
 
 def need(program: str) -> str:
@@ -25,7 +29,7 @@ def need(program: str) -> str:
     tests, names = _PROGRAMS[program]
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
-        reason = f"{tests} need {program}: apt-get install {program}, or brew install {program}"
+        reason = f"{tests} need {program}: apt-get install {_PACKAGES.get(program, program)}, or brew install {program}"
         if os.environ.get("CI", "").lower() in ("1", "true"):
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
