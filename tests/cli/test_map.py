@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from pathlib import Path
 
 from tests.support.cli import Here
+from tests.support.terminal import Terminal
 
 
 def test_each_prompt_of_a_file_is_answered_and_a_checkpoint_goes_on(here: Here, tmp_path: Path) -> None:
@@ -42,3 +45,15 @@ def test_the_files_are_three(here: Here, tmp_path: Path) -> None:
         assert "three different files" in result.stderr
     assert (tmp_path / "in.jsonl").read_text() == '"one"\n'
     assert here.run("map", str(tmp_path / "in.jsonl"), "--local", "--rate", "0").rc == 2
+
+
+def test_a_terminal_shows_what_is_done_the_rate_and_what_is_left(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text("\n".join(f'"prompt {number}"' for number in range(30)))
+    # Ten a second, so that the bar is seen on its way.
+    files = ["in.jsonl", "-o", "out.jsonl", "--db", "engine.db", "--checkpoint", "run.db"]
+    command = shlex.join([sys.executable, "-m", "sessionlib", "map", *files, "--local", "--rate", "10"])
+    with Terminal(tmp_path, command) as terminal:
+        terminal.wait_for("/30 [00:0")
+        terminal.wait_for(" prompts/s]")
+        terminal.wait_for("30/30")
+        assert "sessionlib: 30 of 30 prompts answered" in terminal.wait_for("ended with 0")
