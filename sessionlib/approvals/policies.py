@@ -28,6 +28,7 @@ _POLICIES = ("deny", "allow", "ask")
 NO_TERMINAL = "no person could be asked: there is no terminal to ask on"
 _CHOICES = "[y]es, [n]o, [v]iew in full, [e]dit the arguments, [a]lways in this session, [d]eny with a reason"
 _MAX_NAME = 60
+_CUT = '…" ({} characters)'
 _MARGIN = "    | "
 # Held while a person is asked, so that two sessions do not ask into each other's prompts.
 _one_question = threading.Lock()
@@ -119,10 +120,11 @@ def shown(value: object) -> str:
     return printable(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def quoted(name: str) -> str:
+def quoted(name: str, columns: int = _MAX_NAME) -> str:
     """Returns a name in quotes that it cannot end itself, bounded, with its length where it is cut."""
     text = shown(name)
-    return text if len(text) <= _MAX_NAME else f'{text[:_MAX_NAME]}…" ({len(name)} characters)'
+    kept = next(_fold(text, columns))
+    return text if kept == text else f"{kept}{_CUT.format(len(name))}"
 
 
 def parse_argument(text: str, proposed: object) -> Any:
@@ -197,7 +199,11 @@ def _block(name: str, value: object, columns: int, limit: int) -> list[str]:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, indent=2)
     kind = "text" if isinstance(value, str) else "JSON"
     folded = [part for whole in text.split("\n") for part in _fold(printable(whole), columns - len(_MARGIN) - 1)]
-    lines = [f"  {quoted(name)}: {kind} of {len(text)} characters, {text.count(chr(10)) + 1} lines"]
+    size = f": {kind} of {len(text)} characters, {text.count(chr(10)) + 1} lines"
+    head = f"  {quoted(name)}{size}"
+    if cell_width(head) >= columns:
+        head = f"  {quoted(name, max(columns - len(size) - len(_CUT) - 8, 8))}{size}"
+    lines = [head]
     lines += [_MARGIN + part for part in folded[:limit]]
     if len(folded) > limit:
         lines.append(f"    … {len(folded) - limit} more lines; v shows all")

@@ -57,14 +57,19 @@ _PLACE = re.compile(r"https?://|mailto:", re.IGNORECASE)
 
 
 def _link_open(renderer: Any, tokens: Sequence[Any], at: int, options: Any, env: Any) -> str:
+    address = str(tokens[at].attrs["href"])
+    if not _PLACE.match(address):  # [x](), which would lead to the page itself
+        return ""
     # Without the title, which would hide the address; the notebook's own is no other server's business.
-    return f'<a href="{html.escape(str(tokens[at].attrs["href"]))}" target="_blank" rel="noopener noreferrer">'
+    return f'<a href="{html.escape(address)}" target="_blank" rel="noopener noreferrer">'
 
 
 def _link_close(renderer: Any, tokens: Sequence[Any], at: int, options: Any, env: Any) -> str:
-    """Ends a connection with its address, where its text is another."""
+    """Ends a link with its address, where its text is another."""
     opened = max(number for number in range(at) if tokens[number].type == "link_open")
     address = str(tokens[opened].attrs["href"])
+    if not _PLACE.match(address):
+        return ""
     text = "".join(token.content for token in tokens[opened:at])
     return "</a>" if text in (address, address.removeprefix("mailto:")) else f"</a> ({html.escape(address)})"
 

@@ -191,6 +191,7 @@ class Lab:
         own |= {"JUPYTERLAB_SETTINGS_DIR": str(self._folder / "settings"), "JUPYTER_TOKEN": self._token}
         own |= {"IPYTHONDIR": str(self._folder / "ipython")}
         options = ["--no-browser", "--ip=127.0.0.1", "--port=0", "--allow-root", f"--ServerApp.root_dir={self._folder}"]
+        options.append("--LabApp.expose_app_in_browser=True")  # as window.jupyterapp
         with open(self._folder / "server.log", "wb") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "jupyterlab", *options], env={**os.environ, **own}, stdout=log, stderr=log
