@@ -5,7 +5,11 @@ Nothing in the package imports it, and it imports the embedded engine only where
 
 from __future__ import annotations
 
+import functools
+import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -21,6 +25,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     Raises:
         SystemExit: Always; 0 when all went well, 1 for an error, 2 for wrong usage, 130 after Ctrl-C.
     """
+    _keep_interrupts()
     try:
         from sessionlib.cli.main import run
     except ModuleNotFoundError as error:
@@ -31,3 +36,23 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(run(args))
+
+
+def _keep_interrupts() -> None:
+    """Has Ctrl-C come again when its KeyboardInterrupt was raised where Python ignores exceptions.
+
+    That is in finalizers and in callbacks of weak references, such as those with which importlib frees its locks.
+    """
+    before = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_type is not KeyboardInterrupt:
+            before(unraisable)
+            return
+        # Not here, where it would be ignored as well. On Windows, os.kill ends the process.
+        send = signal.raise_signal if os.name == "nt" else functools.partial(os.kill, os.getpid())
+        again = threading.Timer(0.01, send, (signal.SIGINT,))
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook

@@ -147,3 +147,29 @@ def test_a_missing_extra_is_named(cli: Cli, missing: str, args: list[str], told:
     result = run_script(f"import sys; sys.modules[{missing!r}] = None\n{AS_MODULE}", *args, env=cli.env)
     assert (result.rc, result.stdout) == (1, "")
     assert result.stderr == f"sessionlib: {told}\n"
+
+
+LOST = """
+    import os, signal, time
+    from sessionlib.cli import main
+    from sessionlib.cli.main import app
+
+    class Finalized:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(1000):  # Python raises KeyboardInterrupt here, and ignores it
+                pass
+
+    def command(*args, **options):
+        Finalized()
+        time.sleep(30)
+
+    app.main = command
+    main()
+"""
+
+
+def test_ctrl_c_is_not_lost_in_a_finalizer() -> None:
+    ended = run_script(LOST, timeout=60.0)
+    assert (ended.rc, ended.stdout, ended.stderr) == (130, "", "")
+    assert ended.duration < 30

@@ -1,7 +1,9 @@
 """A small language model on this machine's CPU, run by llama.cpp (``xllamacpp``).
 
 So small a model has no training in calling tools. Where there are any it is asked twice, and its answers
-are held to a JSON schema as they are made: first which tool, if any, then with which arguments.
+are held to a JSON schema as they are made: first which tool, if any, then with which arguments. The weights that
+`pull` fetches have 135 M parameters, and choose a tool for nearly every message; with them, a message has to show
+that it wants one.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import itertools
 import json
 import os
 import queue
+import re
 import secrets
 import shutil
 import subprocess
@@ -22,7 +25,7 @@ import tempfile
 import threading
 import weakref
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -179,6 +182,8 @@ class LocalModel:
         self, path: str | Path | None = None, *, threads: int | None = None, confirms_tools: bool = True
     ) -> None:
         self.confirms_tools = confirms_tools
+        # Measured with these weights; others may know by themselves when a tool is wanted.
+        self._needs_evidence = path is None
         weights = Path(path) if path is not None else weights_path()
         if not weights.is_file():
             how = "fetch them with: sessionlib models pull" if path is None else "check the path"
@@ -223,18 +228,36 @@ class LocalModel:
 
     def _choose(self, messages: list[dict[str, str]], question: ModelRequest) -> ToolSpec | None:
         offers = question.tools
+        if self._needs_evidence:
+            text = "\n".join(item.text for item in _latest(question.messages))
+            offers, least_odds = _likeliest(offers, text)
+            if not offers or self._command_odds(text, question.stop) < least_odds:
+                return None
+            if len(offers) == 1:
+                return offers[0]
         listed = "\n".join(f"- {offer.name}: {offer.description}" for offer in offers)
-        asked = (
-            f"{messages[-1]['content']}\n\nThese tools can be used:\n{listed}\n"
-            f'Which one is needed to answer? If none is, say "{_NO_TOOL}".'
-        )
+        none = "" if self._needs_evidence else f' If none is, say "{_NO_TOOL}".'
+        asked = f"{messages[-1]['content']}\n\nThese tools can be used:\n{listed}\nWhich one is needed to answer?{none}"
+        names = [offer.name for offer in offers]
         schema = {
             "type": "object",
-            "properties": {"tool": {"enum": [_NO_TOOL, *(offer.name for offer in offers)]}},
+            "properties": {"tool": {"enum": names if self._needs_evidence else [_NO_TOOL, *names]}},
             "required": ["tool"],
         }
         chosen = self._decide([*messages[:-1], {"role": "user", "content": asked}], schema, question.stop).get("tool")
         return next((offer for offer in offers if offer.name == chosen), None)
+
+    def _command_odds(self, text: str, stop: Stop) -> float:
+        """Returns the logarithm of how much likelier the model takes a message for a command than for talk."""
+        messages = [*_COMMAND_EXAMPLES, {"role": "user", "content": text[:_COMMAND_CHARS]}]
+        request = {"messages": messages, "temperature": 0, "max_tokens": 1, "logprobs": True, "top_logprobs": 200}
+        found: dict[str, float] = {}
+        for answer in self._process.complete(request, stop):
+            if "error" in answer:
+                raise _failure(answer)
+            for likely in answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]:
+                found.setdefault(likely["token"].strip().lower(), likely["logprob"])
+        return found.get("command", _UNLIKELY) - found.get("talk", _UNLIKELY)
 
     def _fill_in(self, messages: list[dict[str, str]], offer: ToolSpec, stop: Stop) -> dict[str, Any]:
         asked = (
@@ -462,6 +485,69 @@ def _failure(chunk: Any) -> ModelError:
     details = error if isinstance(error, dict) else {"message": str(chunk)[:300]}
     kind = _TooLongError if details.get("type") == "exceed_context_size_error" else ModelError
     return kind(f"The local model failed: {details.get('message')}")
+
+
+# ---- whether a message wants a tool --------------------------------------------------------
+
+# Measured on 90 messages of small talk and 40 that want a tool, with five sets of three tools each. Asked for command
+# or talk, the model gives the first, as a logarithm, odds of -0.65 and more, and most general questions less.
+_WORDS_ODDS = -0.7
+_LITERAL_ODDS = 0.3
+_UNLIKELY = -12.0
+_COMMAND_CHARS = 500
+_COMMAND_EXAMPLES = [
+    {
+        "role": "system",
+        "content": 'Sort messages: "command" is a request to do something now, "talk" is conversation or a general '
+        "question.",
+    },
+    *(
+        {"role": role, "content": content}
+        for example in (
+            ("Please delete user 5.", "command"),
+            ("Who was Napoleon?", "talk"),
+            ("Where is my parcel 77?", "command"),
+            ("I like trains.", "talk"),
+        )
+        for role, content in zip(("user", "assistant"), example, strict=True)
+    ),
+]
+_COMMON = frozenset(
+    re.findall(
+        r"\w+",
+        "a about an and another any are as at be by can current did do does for from get give given has have how i in "
+        "into is it its me my of on one or our out please returns some somebody someone something tell that the their "
+        "them then there these they this to up us was we what when where which who whose why will with you your",
+    )
+)
+# What arguments look like: numbers, quoted words, addresses, files.
+_LITERAL = re.compile(r"""\d|["'][^"']+["'](?!\w)|\S@\S|\b[\w-]+\.[a-z]{1,5}\b|/\w""")
+
+
+def _latest(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
+    """Returns what the user wrote last: one message, or several that were posted together."""
+    return list(itertools.takewhile(lambda item: item.role == "user", reversed(messages)))[::-1]
+
+
+def _likeliest(offers: Sequence[ToolSpec], text: str) -> tuple[tuple[ToolSpec, ...], float]:
+    """Returns the tools that a message shares most words with, or may have arguments for, and the odds it takes."""
+    words = _words(text)
+    scores = [
+        2 * len(words & _words(offer.name))
+        + len(words & _words(f"{offer.description} {' '.join(offer.schema.get('properties', ()))}"))
+        for offer in offers
+    ]
+    best = max(scores)
+    if best:
+        return tuple(offer for offer, score in zip(offers, scores, strict=True) if score == best), _WORDS_ODDS
+    takers = tuple(offer for offer in offers if offer.schema.get("properties"))
+    return (takers if _LITERAL.search(text) else ()), _LITERAL_ODDS
+
+
+def _words(text: str) -> set[str]:
+    """Returns the words of a text that mean something, without their endings."""
+    found = re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).lower())
+    return {re.sub(r"(?<=\w{3})(ing|ed|es|s)$", "", word)[:6] for word in found if word not in _COMMON}
 
 
 def _spare_threads() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from sessionlib.engine import LocalEngine, ModelError, tool
-from sessionlib.engine.models import LocalModel, ModelRequest, Said, Text, llama
+from sessionlib.engine.models import LocalModel, ModelRequest, RequestedCall, Said, Text, ToolSpec, llama
 from sessionlib.engine.models.llama import weights_path
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 from tests.support.engine import Caller, answer_of, approve, content_of, eventually, status_of
@@ -220,3 +221,74 @@ def test_its_answers_are_held_to_a_type(model: LocalModel) -> None:
         city = session.ask("What is the capital of France?", into=City).value
         assert set(city) == {"name", "inhabitants"}
         assert isinstance(city["inhabitants"], int)
+
+
+# ---- tools only when they are wanted -------------------------------------------------------
+
+
+def _tool(name: str, description: str, *parameters: str) -> ToolSpec:
+    properties = {parameter: {"type": "string"} for parameter in parameters}
+    return ToolSpec(name, description, {"type": "object", "properties": properties, "required": list(parameters)})
+
+
+SHOP = (
+    _tool("delete_account", "Delete the account of a user.", "user_id"),
+    _tool("find_order", "Find an order by its number.", "order_id"),
+    _tool("convert_currency", "Convert an amount of money from one currency to another.", "amount", "source", "target"),
+)
+HOUSE = (
+    _tool("turn_on_light", "Turn on the light in a room.", "room"),
+    _tool("get_weather", "Get the current weather for a city.", "city"),
+    _tool("set_timer", "Start a timer.", "minutes"),
+)
+TALK = """
+Hello! | Hi, how are you? | Good morning! | Thank you very much! | Who wrote Hamlet? | What is the capital of France?
+Tell me a joke. | I am tired today. | What is your name? | Do you like cats? | Why is the sky blue? | You are funny.
+Write a haiku about spring. | That was helpful, thanks. | Good night. | Who was the first president of the USA?
+Explain photosynthesis in one sentence. | I love pizza. | What should I read next? | How old is the universe?
+Nice to meet you. | What is love? | Can you help me? | Are you a robot? | My dog is called Rex. | What is a black hole?
+Recommend a good film. | I had a great day. | What is the meaning of life? | Say something nice. | Is pluto a planet?
+Who painted the Mona Lisa? | Let's talk about history. | I feel sad. | Sing me a song. | How do birds fly? | Bye!
+What does 'serendipity' mean? | I'm learning to cook. | When did World War II end?
+"""
+WANTING = [
+    (
+        SHOP,
+        "Delete the account of user 42. | Please remove my account, my id is u17. | Where is my order 1234? "
+        "| Look up order number 88. | What happened to order 5? | Convert 50 GBP to JPY. | Has order 91 been sent? "
+        "| Convert ten dollars to euros. | I want my account deleted. | How much is 100 dollars in euros?",
+    ),
+    (
+        HOUSE,
+        "Turn on the light in the kitchen. | Switch the lights on in the bedroom. | What's the weather in Paris? "
+        "| Will the weather in Rome be good today? | Set a timer for 10 minutes. | Start a timer of three minutes. "
+        "| Lights in the bathroom, please. | Set the timer to 20 minutes. | Is it raining in Oslo right now? "
+        "| I need more light in the hall.",
+    ),
+]
+
+
+def _called(model: LocalModel, text: str, tools: tuple[ToolSpec, ...]) -> str | None:
+    first = next(model.answer(ModelRequest("", (Said("user", text),), tools)))
+    return first.tool if isinstance(first, RequestedCall) else None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_it_calls_tools_when_they_are_wanted_and_hardly_ever_else(model: LocalModel) -> None:
+    talk = re.split(r" \| |\n", TALK.strip())
+    assert len(talk) == 40
+    whims = [text for number, text in enumerate(talk) if _called(model, text, (SHOP, HOUSE)[number % 2])]
+    wanted = [(text, _called(model, text, tools)) for tools, texts in WANTING for text in texts.split(" | ")]
+    assert len(wanted) == 20
+    assert len(whims) <= 2, whims
+    assert len([called for _, called in wanted if called]) >= 15, wanted
+
+
+def test_other_weights_may_choose_by_themselves() -> None:
+    # These do so badly, which is why they are not left to.
+    model = LocalModel(weights_path())
+    try:
+        assert _called(model, "Who wrote Hamlet?", SHOP) in (None, *(tool.name for tool in SHOP))
+    finally:
+        model.close()
