@@ -575,6 +575,7 @@ class Session:
         Raises:
             SessionDisconnectedError: The session is not connected, or its connection broke.
             SessionTimeoutError: The engine did not answer in time.
+            MessageTooLargeError: It is larger than ``max_message_size``, and the engine cannot send it in parts.
             SessionProtocolError: It answered with something else than a list of messages.
             SessionError: It refused.
         """
@@ -783,11 +784,17 @@ class Session:
 
 
 def _history(connection: Connection, session_id: str, deadline: Deadline) -> list[frames.Frame]:
-    """Returns the messages of a session as the engine has them."""
-    messages = connection.sender.call(frames.get_messages(session_id), deadline).get("messages")
-    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        raise SessionProtocolError(f"session {session_id}: the history is not a list of messages")
-    return messages
+    """Returns the messages of a session as the engine has them: in parts, where it can send parts."""
+    history: list[frames.Frame] = []
+    request = connection.protocol.history_request()
+    while request is not None:
+        reply = connection.sender.call(request, deadline)
+        messages = reply.get("messages")
+        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+            raise SessionProtocolError(f"session {session_id}: the history is not a list of messages")
+        history += messages
+        request = connection.protocol.history_request(reply)
+    return history
 
 
 def _await_reply(start: Callable[..., Turn], on_approval: ApprovalHandler | None, show: bool) -> Reply[Any]:

@@ -18,6 +18,7 @@ from sessionlib import (
     ApiError,
     ConfigurationError,
     HandshakeError,
+    MessageTooLargeError,
     Session,
     SessionDisconnectedError,
     SessionError,
@@ -28,8 +29,11 @@ from sessionlib import (
     SessionTerminatedError,
     SessionTimeoutError,
 )
+from sessionlib.engine import Limits, LocalEngine
 from sessionlib.errors import api_error
 from sessionlib.protocol import frames
+from sessionlib.testing import FaultProxy
+from tests.support.engine import Caller
 from tests.support.script_engine import Connection, Received, ScriptEngine, http_response, refuse
 from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret
 from tests.support.sessions import new_session, numbered_deltas, opened, resumed_session
@@ -596,3 +600,74 @@ def test_everything_at_once(engine: ScriptEngine) -> None:
         pass
     assert done == list(range(12))
     assert len(engine.wait_for("post_message", 120)) == 120
+
+
+# ---- histories that are larger than a message may be -----------------------------------------
+
+
+def test_a_history_larger_than_a_message_comes_in_parts() -> None:
+    texts = [f"{number} " + "caf\u00e9" * 10_000 for number in range(8)]
+    with (
+        LocalEngine(limits=Limits(history_bytes=120_000)) as engine,
+        FaultProxy.in_front_of(engine) as proxy,
+        Session(
+            owner_type="agent",
+            owner_id=engine.agent().id,
+            api_key=engine.api_key,
+            ws_url=proxy.ws_url,
+            max_message_size=250_000,
+            reconnect_delay=0.01,
+        ) as session,
+    ):
+        for text in texts:
+            session.ask(text)
+        history = session.get_messages()
+        assert [message.text for message in history if message.is_user] == texts
+        assert len({message.id for message in history}) == len(history) == 16
+        # The gap is closed from it as well.
+        events = session.listen(timeout=20)
+        proxy.cut()
+        assert eventually(lambda: session.stats.reconnects == 1)
+        assert session.ask("again").text
+        session.disconnect()
+        assert [event.error for event in events if event.type is SessionEventType.ERROR] == []
+
+
+@pytest.mark.parametrize(
+    ("part", "code"),
+    [
+        ({"limit": 0}, "bad_request"),
+        ({"limit": "all"}, "bad_request"),
+        ({"limit": 5, "after": 7}, "bad_request"),
+        ({"after": "nothing"}, "message_not_found"),
+    ],
+)
+def test_a_part_that_there_is_not(part: dict[str, Any], code: str) -> None:
+    with LocalEngine() as engine, Caller.on(engine) as caller:
+        caller.ask("hello")
+        whole = caller.history()
+        caller.say(frames.get_messages(caller.session_id, limit=1))
+        first = caller.until(lambda frame: frame["type"] == "get_messages")
+        assert (first["messages"], first["more"]) == (whole[:1], True)
+        caller.say(frames.get_messages(caller.session_id, limit=1, after=whole[0]["id"]))
+        last = caller.until(lambda frame: frame["type"] == "get_messages")
+        assert (last["messages"], last["more"]) == (whole[1:], False)
+        caller.say(frames.get_messages(caller.session_id, **part))
+        assert caller.until(lambda frame: frame["type"] == "error")["code"] == code
+
+
+def test_a_history_that_is_too_large_is_an_error_that_leaves_the_session_alone(engine: ScriptEngine) -> None:
+    message = {"id": "m1", "sender": {"user_id": "u"}, "content": {"type": "data_type_message", "value": "x" * 100_000}}
+    engine.on("get_messages", lambda conn, frame: conn.send({"type": "get_messages", "messages": [message]}))
+    with opened(engine, max_message_size=50_000, reconnect_delay=0.01) as session:
+        events = session.listen(timeout=10)
+        for _ in range(4):  # and over and over
+            with pytest.raises(MessageTooLargeError, match="the session goes on") as caught:
+                session.get_messages()
+            assert caught.value.limit == 50_000
+            assert caught.value.size is not None
+            assert eventually(lambda: session.is_connected)
+        session.send("still here")
+        assert eventually(lambda: len(engine.frames("post_message")) == 1)
+        errors = [next(event for event in events if event.error == "gap") for _ in range(4)]
+        assert "larger than a message may be" in errors[-1].data["detail"]

@@ -17,7 +17,7 @@ from sessionlib.connection.sender import Sender
 from sessionlib.connection.state import ConnectionState
 from sessionlib.errors import SessionConnectionError
 from sessionlib.hooks import SessionInfo
-from sessionlib.protocol import codec, frames
+from sessionlib.protocol import codec
 from sessionlib.protocol.client import ClientProtocol, PendingCall, SessionState
 from sessionlib.protocol.frames import Frame
 from sessionlib.protocol.turns import QUIET
@@ -270,7 +270,7 @@ class Connection:
             # The engine owes an answer to an earlier request, and does not give it.
             self._reader.settle(call, self._steps)
         else:
-            transport.enqueue(codec.dumps(frames.get_messages(self.protocol.known_id)))
+            transport.enqueue(codec.dumps(self.protocol.history_request()))
         return now + QUIET
 
     def _take_look(self, call: PendingCall, steps: int) -> None:

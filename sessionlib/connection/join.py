@@ -13,6 +13,7 @@ from sessionlib.connection.metered import logged
 from sessionlib.connection.options import ConnectionOptions, Owner
 from sessionlib.errors import (
     AuthenticationError,
+    MessageTooLargeError,
     SessionConnectionError,
     SessionDisconnectedError,
     SessionError,
@@ -165,15 +166,26 @@ def fetch_history(
     protocol: ClientProtocol, transport: Transport, deadline: Deadline
 ) -> tuple[list[Any], list[SessionEvent]]:
     """Gets the session's messages; returns them, and the events that came meanwhile: a gap if the engine refuses."""
+    history: list[Any] = []
+    live: list[SessionEvent] = []
+    request = None if protocol.history_too_large else protocol.history_request()
+    if request is None:
+        return [], [gap(protocol.known_id, "the history is larger than a message may be (max_message_size)")]
     try:
-        request = frames.get_messages(protocol.known_id)
-        reply, live = _ask(protocol, transport, request, "get_messages", deadline, again=True)
+        while request is not None:
+            reply, more = _ask(protocol, transport, request, "get_messages", deadline, again=True)
+            live += more
+            messages = reply.get("messages")
+            history += messages if isinstance(messages, list) else []
+            request = protocol.history_request(reply)
+    except MessageTooLargeError as error:
+        protocol.history_too_large = error.transient = True
+        raise
     except (SessionDisconnectedError, SessionTimeoutError, SessionProtocolError):
         raise
     except SessionError as error:
-        return [], [gap(protocol.known_id, f"the history is unavailable: {error}")]
-    messages = reply.get("messages")
-    return (messages if isinstance(messages, list) else []), live
+        return [], [*live, gap(protocol.known_id, f"the history is unavailable: {error}")]
+    return history, live
 
 
 def _ask(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -16,6 +17,7 @@ from sessionlib.connection.sender import Sender
 from sessionlib.connection.state import ConnectionState
 from sessionlib.errors import (
     DeliveryUnknownError,
+    MessageTooLargeError,
     SessionDisconnectedError,
     SessionError,
     SessionlibError,
@@ -254,7 +256,9 @@ class Reader:
             call: The request; without a reply where the engine refused.
             steps: `TurnTracker.steps` when it was sent.
         """
-        messages = None if call.reply is None else call.reply.get("messages")
+        # Of a history that comes in parts, one shows too little to decide by.
+        is_whole = call.reply is not None and call.reply.get("more") is not True
+        messages = call.reply.get("messages") if call.reply is not None and is_whole else None
         history = messages if isinstance(messages, list) else None
         turns = self._protocol.turns
         if history is not None and turns.is_blind and turns.steps == steps:
@@ -274,6 +278,13 @@ class Reader:
 
     def _resume(self, cause: Exception) -> Transport | None:
         """Opens another connection; None when the session is over."""
+        failure = self._broken
+        with self._hub.lock:
+            is_history = self._protocol.calls.is_waited_for("get_messages")
+        if isinstance(cause, MessageTooLargeError) and cause.size is not None and is_history:
+            # Whoever asked for it gets the error, and the session goes on; by closing the connection it is not read.
+            self._protocol.history_too_large = cause.transient = True
+            failure = functools.partial(self._too_large, cause)
         if not self._reconnect or not is_transient(cause):
             self._give_up(cause)
             return None
@@ -281,7 +292,7 @@ class Reader:
         try:
             self._link.change(SessionState.RECONNECTING)
             # Their answers will not come over another connection; they are asked again by their callers.
-            self._sender.fail_calls(self._broken, for_good=False)
+            self._sender.fail_calls(failure, for_good=False)
             return self._retries.run(cause, self._reopen)
         except Exception as error:  # noqa: BLE001 - a reader that dies quietly would hang every caller
             self._give_up(error)
@@ -307,6 +318,16 @@ class Reader:
     def _broken(self) -> SessionError:
         session_id = self._protocol.session_id
         return SessionDisconnectedError(f"session {session_id}: the connection broke", session_id=session_id)
+
+    def _too_large(self, cause: MessageTooLargeError) -> SessionError:
+        session_id = self._protocol.session_id
+        return MessageTooLargeError(
+            f"session {session_id}: the history has {cause.size} bytes, and {cause.limit} are accepted at most; the "
+            "session goes on. Connect again with a larger max_message_size to read it",
+            session_id=session_id,
+            size=cause.size,
+            limit=cause.limit,
+        )
 
     def _unknown(self) -> SessionError:
         session_id = self._protocol.session_id

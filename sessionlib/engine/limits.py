@@ -23,6 +23,7 @@ class Limits:
         body_bytes: Size of a request's body; more is answered with 413.
         body_seconds: Time in which a whole body has to arrive; else 408.
         message_bytes: Size of one WebSocket message; more closes the connection with 1009.
+        history_bytes: Size of one part of a history, where a client asks for parts; one message may be larger.
         outbound_bytes: What may be queued for one client before it is closed, retryably, with 1013.
         frames_per_second: Frames one connection may send for long; more are refused as ``rate_limited``.
         frame_burst: Frames one connection may send at once.
@@ -54,6 +55,7 @@ class Limits:
     body_bytes: int = 4 * MIB
     body_seconds: float = 30.0
     message_bytes: int = 32 * MIB
+    history_bytes: int = 8 * MIB
     outbound_bytes: int = 1 * MIB
     frames_per_second: float = 500.0
     frame_burst: int = 2000

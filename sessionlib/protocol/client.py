@@ -16,7 +16,7 @@ from typing import Any, Union
 from sessionlib._util.models import StrEnum
 from sessionlib.errors import SessionError, SessionProtocolError, SessionTerminatedError
 from sessionlib.events import ParticipantStatus, SessionEvent
-from sessionlib.protocol import codec
+from sessionlib.protocol import codec, frames
 from sessionlib.protocol.codec import Payload
 from sessionlib.protocol.frames import Frame
 from sessionlib.protocol.parser import (
@@ -91,6 +91,10 @@ class PendingCall:
         self.is_abandoned = False
         # Whether a late answer came for an earlier call while this one waited.
         self._saw_late_answer = False
+
+
+# So many messages at most are asked for in one part of a history; the engine has a bound in bytes as well.
+_PART = 1000
 
 
 class PendingCalls:
@@ -182,11 +186,13 @@ class ClientProtocol:
         calls: The requests without an answer.
         recovery: What has been delivered.
         features: What the engine's acks of a join name: what it can do beyond the protocol.
+        history_too_large: Whether the engine's history is larger than a message may be: no gap can be closed from it.
     """
 
     def __init__(self, session_id: str | None) -> None:
         self.session_id = session_id
         self.features: frozenset[str] = frozenset()
+        self.history_too_large = False
         self.turns = TurnTracker(alone=session_id is None)
         self.calls = PendingCalls("get_messages")
         self.recovery = RecoveryTracker(session_id or "", from_start=session_id is None)
@@ -239,6 +245,24 @@ class ClientProtocol:
             # What comes right behind it may belong to the new session.
             self.session_id = self.recovery.session_id = created
         return True
+
+    def history_request(self, reply: Frame | None = None) -> Frame | None:
+        """Returns the request for the history, in parts where the engine can send parts.
+
+        Args:
+            reply: The reply to the request before; None for the first.
+
+        Returns:
+            The request; None when the reply has the last part.
+        """
+        if reply is None:
+            part: dict[str, Any] = {"limit": _PART} if "history_parts" in self.features else {}
+            return frames.get_messages(self.known_id, **part)
+        messages = reply.get("messages")
+        last = messages[-1] if isinstance(messages, list) and messages else None
+        if reply.get("more") is not True or not isinstance(last, dict) or not isinstance(last.get("id"), str):
+            return None
+        return frames.get_messages(self.known_id, limit=_PART, after=last["id"])
 
     def rejoined(self, status: object, history: Sequence[Any], live: Sequence[SessionEvent]) -> CatchUp:
         """Finds out what was missed while there was no connection; `Hub.lock` is held.

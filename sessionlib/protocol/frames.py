@@ -55,9 +55,15 @@ def with_response_format(post: Frame, name: str, schema: Frame) -> Frame:
     return {**post, "response_format": {"name": name, "schema": schema}}
 
 
-def get_messages(session_id: str) -> Frame:
-    """Asks for the history; answered by ``get_messages`` with ``messages``."""
-    return {"type": "get_messages", "session_id": session_id}
+def get_messages(session_id: str, **part: Any) -> Frame:
+    """Asks for the history; answered by ``get_messages`` with ``messages``.
+
+    Args:
+        session_id: The session.
+        **part: Ours, for engines that name "history_parts" among their ``features``: at most ``limit`` messages, those
+            behind the one of the id ``after``. The answer then has ``more``, which is true if the history goes on.
+    """
+    return {"type": "get_messages", "session_id": session_id, **part}
 
 
 def ping_session(session_id: str) -> Frame:
@@ -101,9 +107,9 @@ def refusal(request_type: str, session_id: str, error: str, **facts: Any) -> Fra
     return {"type": request_type, "session_id": session_id, "success": False, "error": error, **facts}
 
 
-def history(session_id: str, messages: Sequence[Frame]) -> Frame:
-    """Answers ``get_messages``."""
-    return {"type": "get_messages", "session_id": session_id, "messages": list(messages)}
+def history(session_id: str, messages: Sequence[Frame], **part: bool) -> Frame:
+    """Answers ``get_messages``; with ``more`` if a part was asked for."""
+    return {"type": "get_messages", "session_id": session_id, "messages": list(messages), **part}
 
 
 def message_delta(session_id: str, message_id: str, index: int, value: str) -> Frame:

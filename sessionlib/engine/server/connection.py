@@ -176,7 +176,7 @@ class ClientConnection:
         self._hub.post(session, self, "post_messages", items, frame.get("response_format"))
 
     def _history(self, frame: Json) -> None:
-        self._reply(self._hub.history(self._joined(frame)))
+        self._reply(self._hub.history(self._joined(frame), frame.get("limit"), frame.get("after")))
 
     def _ping(self, frame: Json) -> None:
         self._reply(frames.pong(str(frame.get("session_id") or "")))

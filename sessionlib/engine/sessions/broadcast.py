@@ -18,7 +18,7 @@ __all__ = ["Broadcaster", "Subscriber", "encode", "terminated_error"]
 
 _SETTLE_SECONDS = 0.25
 # What this engine can do beyond the protocol; clients use nothing of it that an ack of their join does not name.
-_FEATURES = ["response_format"]
+_FEATURES = ["response_format", "history_parts"]
 
 
 class Subscriber(Protocol):

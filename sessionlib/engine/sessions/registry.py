@@ -54,6 +54,7 @@ def _can_go_on(store: Store, turn: StoredTurn) -> bool:
 logger = logging.getLogger(__name__)
 
 OBJECT_TYPES = ("agent", "chatbot")
+_PART_MESSAGES = 10_000
 _SCANNED = 2000
 _REMOVED = 32
 
@@ -161,14 +162,34 @@ class SessionRegistry:
         if session.answered(call.approval_id or ""):
             self._runner.begin(session)
 
-    def history(self, session: LiveSession) -> Json:
-        """Returns the frame with all messages, that which is being streamed included."""
+    def history(self, session: LiveSession, limit: Any = None, after: Any = None) -> Json:
+        """Returns the frame with all messages or a part of them, that which is being streamed included.
+
+        Args:
+            session: The session.
+            limit: How many messages a part may have; None for all messages in one frame.
+            after: The message behind which a part begins; None for the first part.
+
+        Raises:
+            RefusedError: There is no such part.
+        """
         streamed = session.audience.streamed()
-        messages = [message.to_wire() for message in self._store.sessions.history(session.id)]
+        part: dict[str, bool] = {}
+        if limit is None and after is None:
+            found = self._store.sessions.history(session.id)
+        else:
+            limit = _PART_MESSAGES if limit is None else limit
+            if not isinstance(limit, int) or limit < 1 or not isinstance(after, (str, type(None))):
+                raise RefusedError("limit is a number of messages, and after a message's id", "bad_request")
+            size = self._kit.limits.history_bytes
+            found, part["more"] = self._store.sessions.history_part(session.id, after, min(limit, _PART_MESSAGES), size)
+        messages = [message.to_wire() for message in found]
+        if part.get("more"):
+            return frames.history(session.id, messages, **part)
         if streamed and all(message["id"] != streamed[0] for message in messages):
             content = contents.text_content(streamed[1], "Streaming")
             messages.append({"id": streamed[0], "session_id": session.id, "sender": session.sender, "content": content})
-        return frames.history(session.id, messages)
+        return frames.history(session.id, messages, **part)
 
     def outcome(self, session: LiveSession, turn: StoredTurn) -> tuple[str, str]:
         """Returns how a turn ended ("success", "error" or "action_required") and its last words."""

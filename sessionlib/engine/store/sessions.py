@@ -18,6 +18,7 @@ from sessionlib.engine.store.records import (
     SessionRecord,
     StoredCall,
     StoredTurn,
+    each_row,
     insert,
     insert_message,
     new_id,
@@ -140,6 +141,38 @@ class Sessions:
             return found
 
         return [read_message(row) for row in self._database.read(work)]
+
+    def history_part(self, session_id: str, after: str | None, limit: int, size: int) -> tuple[list[Message], bool]:
+        """Returns a part of a session's messages, in order, and whether there are more behind it.
+
+        Args:
+            session_id: The session.
+            after: The message behind which it begins; None for the first part.
+            limit: How many messages it may have.
+            size: How many bytes it may have; one message may be larger.
+
+        Raises:
+            RefusedError: The session has no message ``after``.
+        """
+
+        def work(db: sqlite3.Connection) -> tuple[list[Message], bool]:
+            first = 0
+            if after is not None:
+                found = rows(db, "messages", session_id=session_id, id=after)
+                if not found:
+                    raise RefusedError(f"session {session_id} has no message {after[:80]}", "message_not_found")
+                first = found[0]["number"]
+            part: list[Message] = []
+            room = size
+            tail = "AND number > ? ORDER BY number LIMIT ?"
+            for row in each_row(db, "messages", tail, (first, limit + 1), session_id=session_id):
+                room -= len(row["content"].encode())
+                if part and (room < 0 or len(part) == limit):
+                    return part, True
+                part.append(read_message(row))
+            return part, False
+
+        return self._database.read(work)
 
     def find_message(self, message_id: str) -> Message | None:
         """Returns a message, or None."""
