@@ -544,12 +544,12 @@ class Session:
         """Registers a listener, at once, and returns it: a blocking iterator over the session's events.
 
         It begins with what arrived since the last `send` while no listener was open. When more than
-        ``maxsize`` events wait to be read, further ones are dropped and reported by one ERROR event with
+        ``maxsize`` events or 8 MiB of them wait to be read, further ones are dropped and reported by one ERROR event with
         ``data["error"] == "subscriber queue overflow"``.
 
         Args:
             event_types: The kinds of event to receive; None for all.
-            maxsize: How many events may wait to be read; 0 for any number.
+            maxsize: How many events may wait to be read; 0 for any number and size.
             timeout: Longest wait for one event, in seconds, past which the iteration raises
                 `SessionTimeoutError` and can go on; None for as long as it takes.
 
