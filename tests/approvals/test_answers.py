@@ -275,6 +275,42 @@ def test_an_answer_that_could_not_be_sent_is_not_in_the_record(engine: ScriptEng
     assert request.is_open
 
 
+def test_a_handler_is_asked_again_where_its_answer_could_not_be_sent(engine: ScriptEngine) -> None:
+    asked: list[str | None] = []
+
+    def approve(request: ApprovalRequest) -> bool:
+        asked.append(request.message_id)
+        if len(asked) == 1:
+            engine.drop_all()
+            assert eventually(lambda: session.state == "disconnected")
+        return True
+
+    with connect(engine) as session:
+        session.on_approval(approve)
+        engine.push_many([status("Processing"), asking("r1")])
+        assert eventually(lambda: session.state == "disconnected" and session.approvals[0].is_open)
+        session.connect(5)
+        engine.push(asking("r1"))
+        engine.wait_for("post_message")
+        assert eventually(lambda: not session.approvals[0].is_open)
+    assert asked == ["r1", "r1"]
+
+
+def test_the_record_of_a_request_is_its_own_though_several_are_open(engine: ScriptEngine) -> None:
+    with connect(engine) as session:
+        engine.push_many([status("Processing"), asking("r1", "refund"), asking("r2", "stock"), asking("r3", "refund")])
+        settle(session)
+        requests = [ApprovalRequest(record.event, session) for record in session.approvals]
+        assert [request.record.event.message_id for request in requests if request.record] == ["r1", "r2", "r3"]
+        requests[1].answer(ApprovalResponse(True), by="a person")
+        session.respond(requests[2].event, approved=False, deny_reason="no")
+        assert [request.is_open for request in requests] == [True, False, False]
+        answers = [(record.approved, record.by) for request in requests if (record := request.record)]
+        assert answers == [(None, None), (True, "a person"), (False, "respond")]
+        outcomes = [request.outcome.partition(":")[0] for request in requests]
+        assert outcomes == ["open", "approved by a person", "denied by respond"]
+
+
 def test_answering_asks_for_sense(session: Session) -> None:
     event = request_in(session)
     with pytest.raises(TypeError, match="needs approved"):

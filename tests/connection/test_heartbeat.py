@@ -17,6 +17,7 @@ from sessionlib.connection.options import ConnectionOptions
 from sessionlib.transport.base import Traffic
 from tests.streams.test_hub import CollectingEvents
 from tests.support.script_engine import Received, ScriptEngine
+from tests.support.secrets import LogWatch
 from tests.support.sessions import opened, resumed_session
 from tests.support.waiting import eventually
 
@@ -46,6 +47,23 @@ class CollectingTime(float):
 
 def keepers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "sessionlib-heartbeat"]
+
+
+def test_a_heart_that_fails_is_tried_again_later_and_not_at_once(log_watch: LogWatch) -> None:
+    class Failing(CountingHeart):
+        def beat(self, now: float) -> float:
+            super().beat(now)
+            raise RuntimeError("no beat")
+
+    keeper, failing, sound = heartbeat.HeartbeatThread(), Failing(), CountingHeart()
+    keeper.watch(failing, 0.0)
+    keeper.watch(sound, 0.0)
+    assert eventually(lambda: sound.beats >= 20)
+    assert failing.beats == 1
+    assert keeper._due[failing] - time.monotonic() > heartbeat.SESSION_PING_INTERVAL - 2.0
+    assert sum("a heartbeat failed" in line for line in log_watch.lines) == 1
+    keeper.unwatch(failing)
+    keeper.unwatch(sound)
 
 
 # ---- pings -------------------------------------------------------------------------------------

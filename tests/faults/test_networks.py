@@ -103,6 +103,39 @@ def test_a_post_of_which_nothing_is_known_is_told_and_not_sent_again(engine: Scr
         assert session.state in ("connected", "reconnecting")
 
 
+@pytest.mark.parametrize("batch", [False, True], ids=["a message", "a batch"])
+@pytest.mark.parametrize("how", ["FIN", "RST"])
+def test_a_connection_lost_while_the_history_is_read_loses_no_post(engine: ScriptEngine, how: str, batch: bool) -> None:
+    kind = "post_messages" if batch else "post_message"
+    said = ["one", "two"] if batch else ["one"]
+
+    def post(conn: Connection, frame: Received) -> None:
+        engine.history += [user_message("s1", f"u{number}", text) for number, text in enumerate(said)]
+        engine.history += [agent_message("s1", "m1", text_content("answer"))]
+        conn.drop()
+
+    @engine.on("get_messages")
+    def history(conn: Connection, frame: Received) -> None:
+        if len(engine.frames("get_messages")) == 1:
+            conn.reset() if how == "RST" else conn.drop()
+        else:
+            conn.send_many([frames.history("s1", engine.history), frames.participant_status("s1", "Idle")])
+
+    engine.on(kind, post)
+    with created(engine) as session, session.listen(timeout=5) as listener:
+        if batch:
+            session.send_many(said)
+        else:
+            assert session.ask("one", timeout=5).text == "answer"
+        events = []
+        while not (events and events[-1].is_turn_end):
+            events.append(next(listener))
+        assert len(engine.frames(kind)) == 1
+    posted = [(event.type, event.data) for event in events if "posted" in event.type]
+    assert posted == [(f"message{'s' * batch}_posted", {"success": True, "recovered": True})]
+    assert (texts(events), [event.error for event in events if event.error]) == (["answer"], [])
+
+
 def test_the_same_text_twice_is_not_taken_for_one(engine: ScriptEngine) -> None:
     first = turn("s1", "m1", ["one"])
 

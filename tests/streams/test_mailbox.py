@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sessionlib import SessionDisconnectedError, SessionEvent, SessionEventType
-from sessionlib._util.timing import Deadline
+from sessionlib._util.timing import Deadline, acquire
+from sessionlib.streams import mailbox as mailbox_module
 from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox
 from tests.support.profiles import scaled
 from tests.support.threads import in_threads, switching_often
@@ -321,6 +323,39 @@ def test_closing_wakes_everybody_who_waits() -> None:
         wait_until_waiting(mailbox, 5)
         mailbox.close()
     assert [type(error) for error in results] == [Closed] * 5
+
+
+@pytest.mark.parametrize("meanwhile", [False, True], ids=["then an event", "and an event"])
+def test_an_interrupted_consumer_leaves_events_to_the_other(meanwhile: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    mailbox = Mailbox()
+    waits, other_waits = threading.Event(), threading.Event()
+
+    def interrupted(gate: threading.Lock, deadline: Deadline) -> bool:
+        if threading.current_thread() is not threading.main_thread():
+            return acquire(gate, deadline)
+        waits.set()
+        assert other_waits.wait(5)
+        if meanwhile:
+            mailbox.put(events([1]))  # which wakes this one, for it has waited longer
+        raise KeyboardInterrupt
+
+    def consume() -> SessionEvent:
+        assert waits.wait(5)
+        return mailbox.get(Deadline(60.0))
+
+    def watch() -> None:
+        wait_until_waiting(mailbox, 2)
+        other_waits.set()
+
+    monkeypatch.setattr(mailbox_module, "acquire", interrupted)
+    with in_threads(consume, watch) as results:
+        with pytest.raises(KeyboardInterrupt):
+            mailbox.get(Deadline(5.0))
+        if not meanwhile:
+            mailbox.put(events([1]))
+    assert told(results[0]) == 1
+    mailbox.put(events([2]))
+    assert numbers(mailbox) == [2]
 
 
 # ---- many threads ------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sessionlib._util.timing import Deadline
@@ -22,6 +22,7 @@ from sessionlib.protocol.recovery import RecoveryTracker
 from sessionlib.transport.frame_reader import LARGE
 from sessionlib.transport.stream import LARGEST, wrap
 from sessionlib.transport.websocket import WebSocketTransport
+from tests.support.profiles import scaled
 from tests.support.script_engine import ScriptEngine, turn
 from tests.support.secured import KINDS, connected
 from tests.support.sessions import opened
@@ -230,11 +231,8 @@ _others = st.sampled_from(
         {"type": "message_delta", "session_id": "s1", "message_id": "m1", "index": 0, "value": 7},
     ]
 )
-_payloads = st.one_of(
-    *[_pieces.map(codec.dumps)] * 6,
-    _others.map(codec.dumps),
-    st.sampled_from([b"", b"{", b"7", b"[]", b'"type"', b"null", b"{}", b'{"type":7}', b"\xff", b"[" * 2000]),
-)
+_raw = st.sampled_from([b"", b"{", b"7", b"[]", b'"type"', b"null", b"{}", b'{"type":7}', b"\xff", b"[" * 2000])
+_payloads = st.one_of(*[_pieces.map(codec.dumps)] * 6, _others.map(codec.dumps), _raw)
 
 
 def taken(messages: list[bytes], session_id: str | None = "s1") -> tuple[list[SessionEvent], list[Run], str | None]:
@@ -252,15 +250,33 @@ def taken(messages: list[bytes], session_id: str | None = "s1") -> tuple[list[Se
     return events, runs, failure
 
 
+_odd_fields = st.sampled_from(
+    [
+        *[("session_id", value) for value in ("s2", "", None, 7)],
+        *[("message_id", value) for value in ("m2", "", None, 7)],
+        *[("index", value) for value in (-1, 99, 1.0, True, 0.5, None, "x")],
+        *[("value", value) for value in (None, 7, [])],
+        ("type", "pong"),
+    ]
+)
+
+
 @st.composite
 def _bursts(draw: st.DrawFn) -> list[bytes]:
-    """A quick answer, as it comes in one read, with one odd message at any place."""
+    """A quick answer, as it comes in one read, with one odd message at any place, or one field that is odd."""
     begin, texts = draw(st.integers(0, 3)), draw(st.lists(_texts, min_size=8, max_size=40))
-    messages = [codec.dumps(frames.message_delta("s1", "m1", begin + at, text)) for at, text in enumerate(texts)]
-    at = draw(st.integers(0, len(messages)))
-    return [*messages[:at], draw(_payloads), *messages[at + draw(st.integers(0, 1)) :]]
+    deltas = [frames.message_delta("s1", "m1", begin + at, text) for at, text in enumerate(texts)]
+    at = draw(st.integers(0, len(deltas) - 1))
+    if draw(st.booleans()):
+        name, value = draw(_odd_fields)
+        deltas[at][name] = value
+        return list(map(codec.dumps, deltas))
+    messages = list(map(codec.dumps, deltas))
+    odd = draw(st.one_of(_pieces.map(codec.dumps), _others.map(codec.dumps), _raw))
+    return [*messages[:at], odd, *messages[at + draw(st.integers(0, 1)) :]]
 
 
+@settings(max_examples=scaled(300))
 @given(messages=_bursts())
 def test_both_ways_make_the_same_of_a_quick_answer(messages: list[bytes]) -> None:
     events, runs, failure = both_ways(messages)

@@ -333,6 +333,8 @@ def test_every_call_of_a_turn_that_is_cut_has_a_result(relay: Relay) -> None:
         ]
         assert kinds(caller.heard)[-2:] == ["error_message", "Idle"]
         assert caller.post(approve(), approval_in(caller.heard))["code"] == "approval_expired"
+        kept = [message["content"] for message in caller.history()]
+        assert [content["status"] for content in kept if content["type"] == "tool_call_approval"] == ["expired"]
         caller.ask("and?")
     step = next(said for said in model.asked[1].said if said.results)
     assert [result.status for result in step.results] == ["error", "error", "complete"]
