@@ -281,7 +281,7 @@ def _is_strangers(folder: str, path: str) -> bool:
 
 def _read_dotenv(path: str) -> Mapping[str, str | None]:
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:  # editors on Windows begin it with a mark
             text = file.read(_MAX_DOTENV)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {type(error).__name__}") from None
@@ -328,10 +328,10 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
 
     Raises:
         TypeError: A name or a value is not a str.
-        ConfigurationError: One holds what a header cannot, or is one that this package sets itself.
+        ConfigurationError: One holds what a header cannot, is there twice, or is one that this package sets itself.
     """
-    checked = dict(headers or {})
-    for name, value in checked.items():
+    checked: dict[str, str] = {}
+    for name, value in (headers or {}).items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError("headers takes a mapping of str to str")
         if not _HEADER_NAME.fullmatch(name):
@@ -340,6 +340,11 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
             raise ConfigurationError(f"the header {name} is set by this package")
         if not value.isascii() or not value.isprintable():
             raise ConfigurationError(f"the header {name} holds a line break or a character outside ASCII")
+        # Names have no case (RFC 9110, 5.1); this one takes the place of the package's own.
+        name = "User-Agent" if name.lower() == "user-agent" else name
+        if name.lower() in map(str.lower, checked):
+            raise ConfigurationError(f"headers has {name} twice")
+        checked[name] = value
     return checked
 
 

@@ -235,6 +235,21 @@ def test_a_file_in_the_working_directory_or_above_it(folder: Path, levels: int) 
     assert not {"SESSIONLIB_API_KEY", "OTHER"} & os.environ.keys()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffSESSIONLIB_API_KEY=from-a-file\n",
+        "export SESSIONLIB_API_KEY='from-a-file'  # of the team\r\n",
+        'WHO=a\n\nSESSIONLIB_API_KEY = "from-${WHO}-file"\n',
+        "SESSIONLIB_BASE_URL=\nSESSIONLIB_API_KEY=\nVECTORSHIFT_API_KEY=from-a-file\n",
+    ],
+    ids=["a mark at its start", "exported", "from another value", "an empty family"],
+)
+def test_the_forms_of_a_file(folder: Path, text: str) -> None:
+    (folder / ".env").write_bytes(text.encode())
+    assert Endpoint.resolve().key() == "from-a-file"
+
+
 def test_the_nearest_file_is_read_alone(folder: Path) -> None:
     (folder / ".env").write_text("OTHER=1\n")
     (folder.parent / ".env").write_text(DOTENV)
@@ -300,6 +315,9 @@ def test_a_file_that_is_no_text(folder: Path) -> None:
 def test_further_headers() -> None:
     assert check_headers(None) == {}
     assert check_headers({"X-Team": "a b; c"}) == {"X-Team": "a b; c"}
+    assert check_headers({"user-agent": "mine"}) == {"User-Agent": "mine"}
+    with pytest.raises(ConfigurationError, match="headers has x-team twice"):
+        check_headers({"X-Team": "a", "x-team": "b"})
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,9 @@ from sessionlib.errors import (
     SessionProtocolError,
 )
 from sessionlib.net.connect import Address, CancelToken, connect, resolve
-from sessionlib.net.proxies import CA_VARIABLES
+from sessionlib.net.proxies import CA_VARIABLES, default_context
 from sessionlib.session import Session
-from sessionlib.transport.dial import default_context, secure
+from sessionlib.transport.dial import secure
 from sessionlib.transport.proxy import Proxy, choose_proxy
 from sessionlib.transport.stream import NestedTls
 from sessionlib.transport.websocket import open_websocket

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
+import functools
 import ipaddress
 import os
 import ssl
@@ -17,6 +19,7 @@ __all__ = [
     "FoundProxy",
     "ca_bundle",
     "check_proxy",
+    "default_context",
     "environment_proxy",
     "is_bypassed",
     "is_loopback",
@@ -56,6 +59,32 @@ def ca_bundle() -> str | None:
         if path:
             return path
     return None
+
+
+def default_context() -> ssl.SSLContext:
+    """Returns what peers are verified by unless an argument says so: one rule for HTTP calls and sessions.
+
+    It trusts what the environment names, else the system's certificates and those of certifi: Python for macOS comes
+    without the former, and the latter know no authority that a company has installed on its machines.
+
+    Raises:
+        ConfigurationError: What the environment names cannot be read.
+    """
+    bundle = ca_bundle()
+    # Kept, because reading them takes tens of milliseconds; a file that was written since is read again.
+    return _context(bundle, None if bundle is None else os.stat(bundle).st_mtime_ns, os.environ.get("SSL_CERT_DIR"))
+
+
+@functools.lru_cache(maxsize=4)
+def _context(bundle: str | None, changed: int | None, folders: str | None) -> ssl.SSLContext:
+    if bundle is not None:
+        return trusting(bundle)
+    context = ssl.create_default_context()
+    with contextlib.suppress(ImportError, OSError):  # a distribution may have taken it out of requests
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    return context
 
 
 def trusting(certificates: Certificates) -> ssl.SSLContext:

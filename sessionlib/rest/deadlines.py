@@ -17,6 +17,7 @@ import ssl
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -27,6 +28,7 @@ from sessionlib._util.retry import is_transient_status, is_transient_tls
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import ApiConnectionError, ApiTimeoutError
 from sessionlib.net.connect import CancelToken, connect, resolve
+from sessionlib.net.proxies import default_context
 from sessionlib.rest.calls import Call, Failure
 
 if TYPE_CHECKING:
@@ -159,29 +161,29 @@ _POOLS = {"http": _HttpPool, "https": _HttpsPool}
 
 class _Adapter(HTTPAdapter):
     def __init__(self, tls: ssl.SSLContext | None, **options: Any) -> None:
-        self._tls: dict[str, Any] = {} if tls is None else {"ssl_context": tls}
+        self._tls = tls
         super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **{**options, **self._tls})
+        super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
-    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-        # Of two contexts: the engine's, and that of a proxy which is reached over TLS itself.
-        proxy_tls = {f"proxy_{name}": tls for name, tls in self._tls.items()}
-        manager = super().proxy_manager_for(*args, **{**options, **self._tls, **proxy_tls})
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        # For a proxy that is reached over TLS itself; the engine's comes with each request.
+        if urlsplit(proxy).scheme == "https":
+            options["proxy_ssl_context"] = self._tls or default_context()
+        manager = super().proxy_manager_for(proxy, **options)
         if type(manager) is urllib3.ProxyManager:
             manager.pool_classes_by_scheme = _POOLS
         return manager
 
     def build_connection_pool_key_attributes(self, *args: Any, **options: Any) -> Any:
         host, tls = super().build_connection_pool_key_attributes(*args, **options)
-        # Or requests would have its own certificates loaded into a context that may trust none of them.
-        return host, self._tls or tls
+        # Not the certificates that requests would load, which sessions do not know of.
+        return host, {"ssl_context": self._tls or default_context()} if host["scheme"] == "https" else tls
 
     def cert_verify(self, *args: Any, **options: Any) -> None:
-        if not self._tls:
-            super().cert_verify(*args, **options)  # type: ignore[no-untyped-call]
+        """Adds nothing to the context."""
 
 
 class _Session(requests.Session):

@@ -17,7 +17,7 @@ import requests
 
 from sessionlib._util.timing import Deadline
 from sessionlib._version import __version__
-from sessionlib.net.proxies import ca_bundle, environment_proxy
+from sessionlib.net.proxies import default_context, environment_proxy
 from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 from sessionlib.rest.deadlines import FOREIGN, Limit, UnwantedAnswerError, failure_of, open_session
 
@@ -86,6 +86,8 @@ class Pool:
 
     def _open(self, call: Call, base_url: str, key: str, limit: Limit) -> requests.Response:
         url = base_url + call.path
+        if self._tls is None and url.startswith("https:"):
+            default_context()  # kept for the connection; here, what is wrong with it is raised as it is
         # `identity`: a packed answer could be a thousand times larger than what came, and the bound is on what came.
         headers = {
             "Authorization": f"Bearer {key}",
@@ -105,7 +107,6 @@ class Pool:
             # Of each wait on the socket; that of the whole call is the limit's, which shuts the socket down.
             timeout=limit.left(),
             proxies=self._proxies(url),
-            verify=True if self._tls is not None else ca_bundle() or True,
             # A redirect would carry the client's further headers to another host: requests strips only Authorization.
             allow_redirects=False,
             stream=True,

@@ -11,12 +11,12 @@ from sessionlib._util.retry import is_transient_tls
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionConnectionError, SessionTimeoutError
 from sessionlib.net.connect import Address, CancelToken, connect, resolve
-from sessionlib.net.proxies import ca_bundle, trusting
+from sessionlib.net.proxies import default_context
 from sessionlib.net.sockets import wait_readable, wait_writable
 from sessionlib.transport.proxy import Proxy
 from sessionlib.transport.stream import NestedTls
 
-__all__ = ["default_context", "dial", "secure"]
+__all__ = ["dial", "secure"]
 
 _DEFAULT_PORTS = {"wss": 443, "ws": 80}
 # Without NODELAY, a small frame waits for the ack of the last one, which the peer may delay by 40 ms.
@@ -64,12 +64,6 @@ def dial(
     except BaseException:
         sock.close()
         raise
-
-
-def default_context() -> ssl.SSLContext:
-    """Trusts what the environment names, as HTTP calls do; else the system's certificates."""
-    bundle = ca_bundle()
-    return ssl.create_default_context() if bundle is None else trusting(bundle)
 
 
 def _resolve(host: str, port: int, deadline: Deadline, attempt: CancelToken) -> list[Address]:

@@ -9,6 +9,7 @@ import pickle
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 import time
 import warnings
@@ -391,16 +392,22 @@ def test_a_tls_alert_at_any_point_is_worth_another_try(
 
 
 @pytest.mark.usefixtures("at_home")
-@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR"])
+@pytest.mark.parametrize("kind", ["file", "folder"])
 def test_certificates_that_the_environment_names(
-    engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+    engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, kind: str
 ) -> None:
     AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    subprocess.run(["openssl", "rehash", str(tmp_path)], check=True, timeout=30)
     for other in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(other, raising=False)
-    monkeypatch.setenv(name, str(tmp_path / "ca.pem"))
-    with TlsFront(engine.port, server_context()) as front, secure(front.port, tls=None) as session:
-        assert session.get_messages(timeout=5) == []
+    monkeypatch.setenv(name, str(tmp_path if kind == "folder" or name == "SSL_CERT_DIR" else tmp_path / "ca.pem"))
+    with TlsFront(engine.port, server_context()) as front:
+        with secure(front.port, tls=None) as session:
+            assert session.get_messages(timeout=5) == []
+        client = Client(SENTINEL_KEY, f"https://engine.example:{front.port}/v1", max_retries=0)
+        with client, pytest.raises(ApiError):  # the scripted engine has no such path, and was asked
+            client.request("GET", "/agents")
 
 
 @pytest.mark.usefixtures("at_home")
@@ -422,7 +429,7 @@ def test_what_a_client_has_holds_for_its_sessions(engine: ScriptEngine) -> None:
             SENTINEL_KEY,
             "http://engine.example:80/v1",
             proxy=proxy.url,
-            headers={"X-Team": "blue"},
+            headers={"X-Team": "blue", "user-agent": "ours"},
             allow_insecure=True,
             timeout=7.0,
         )
@@ -431,6 +438,8 @@ def test_what_a_client_has_holds_for_its_sessions(engine: ScriptEngine) -> None:
                 assert session.get_messages(timeout=5) == []
         assert len(proxy.heads) == 2
     assert [header(head, "X-Team") for head in engine.handshakes] == ["blue", "blue"]
+    assert [head.lower().count(b"user-agent: ours") for head in engine.handshakes] == [1, 1]
+    assert [head.lower().count(b"user-agent") for head in engine.handshakes] == [1, 1]
 
 
 IN_WORKERS = """

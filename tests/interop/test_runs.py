@@ -45,6 +45,11 @@ async def main():
     await show(agent, "approval")
     await show(agent, "pause")
     await show(agent, "reauth")
+    await show(agent, "refused")
+    await show(agent, "refused", files=[b"x"])
+    await show(agent, "refused", session_id="s1", keep_alive=True)
+    await show(agent, "refused without a reason")
+    await show(agent, "refused by an error")
     await show(agent, "silence", timeout=1.5)
     await show(agent, {"a": 1})
     await show(agent, None)
@@ -64,6 +69,19 @@ ANSWERS: dict[str, list[Frame]] = {
     "reauth": [turn()[1], notification("s1", "q1", {"type": "reauthorization_request"})],
     "silence": [turn()[1]],
 }
+REFUSALS = {
+    "refused": {"success": False, "error": "too long"},
+    "refused without a reason": {"success": False},
+}
+
+
+def reply(kind: str, conn: Connection, text: str) -> None:
+    if text in REFUSALS:
+        conn.send({"type": kind, "session_id": "s1", **REFUSALS[text]})
+    elif text == "refused by an error":
+        conn.send({"type": "error", "error": "no such thing", "request_type": kind})
+    else:
+        conn.send_many([frames.ack(kind, "s1"), *ANSWERS[text]])
 
 
 def outcome(script: str) -> tuple[list[Any], list[Frame]]:
@@ -71,11 +89,11 @@ def outcome(script: str) -> tuple[list[Any], list[Frame]]:
 
         @engine.on("post_message")
         def answer(conn: Connection, frame: Received) -> None:
-            conn.send_many([frames.ack("post_message", "s1"), *ANSWERS[frame["content"]]])
+            reply("post_message", conn, frame["content"])
 
         @engine.on("post_messages")
         def answer_batch(conn: Connection, frame: Received) -> None:
-            conn.send_many([frames.ack("post_messages", "s1"), *ANSWERS[frame["messages"][0]]])
+            reply("post_messages", conn, frame["messages"][0])
 
         environment = {"VECTORSHIFT_WS_URL": engine.ws_url, "VECTORSHIFT_API_KEY": SENTINEL_KEY}
         result = run_script(script, env=environment, timeout=60)
@@ -87,7 +105,7 @@ def outcome(script: str) -> tuple[list[Any], list[Frame]]:
 def test_runs_give_what_they_give_in_the_official_sdk() -> None:
     (theirs, they_said), (ours, we_said) = outcome(SCRIPT), outcome(ported(SCRIPT))
     assert ours == theirs
-    assert len(ours) == 14
+    assert len(ours) == 19
     # A session that waits for an answer is left alive here, as the error promises, and ended there.
     waiting = [7, 8, 9]
     endings = [frame for frame in we_said if frame["type"] in ("terminate_session", "disconnect_session")]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import ssl
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import certifi
 import pytest
+import trustme
 
 from sessionlib.errors import ConfigurationError
-from sessionlib.net.proxies import CA_VARIABLES, ca_bundle, environment_proxy, is_bypassed
+from sessionlib.net.proxies import CA_VARIABLES, ca_bundle, default_context, environment_proxy, is_bypassed
 from sessionlib.transport.proxy import choose_proxy
 
 
@@ -69,6 +74,26 @@ def test_exceptions(monkeypatch: pytest.MonkeyPatch, exceptions: str, host: str,
 def test_this_machine_is_never_reached_through_a_proxy(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("all_proxy", "http://p:1")
     assert environment_proxy(urlsplit(f"http://{host}:8000")) is None
+
+
+def test_the_default_certificates_are_the_systems_and_those_that_come_with_requests(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in CA_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    known = {str(one["subject"]) for one in default_context().get_ca_certs()}
+    for brought in (ssl.create_default_context(cafile=certifi.where()), ssl.create_default_context()):
+        assert {str(one["subject"]) for one in brought.get_ca_certs()} <= known
+    # Loaded once, for every connection: it takes longer than a handshake.
+    assert default_context() is default_context()
+    bundle = tmp_path / "bundle.pem"
+    trustme.CA().cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    [first] = default_context().get_ca_certs()
+    trustme.CA().cert_pem.write_to_path(str(bundle))
+    os.utime(bundle, (1, 1))
+    [second] = default_context().get_ca_certs()
+    assert first["serialNumber"] != second["serialNumber"]
 
 
 @pytest.mark.parametrize("name", CA_VARIABLES)
