@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import ssl
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -126,7 +125,7 @@ class Client:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if isinstance(self.tls, ssl.SSLContext):
+        if self.tls is not None and not isinstance(self.tls, (str, bytes)):
             # Without it, the copy would verify the engine by other certificates than it should.
             raise TypeError(
                 "a Client whose tls is an ssl.SSLContext cannot be pickled; give it the path of a file of "

@@ -45,14 +45,13 @@ from sessionlib.errors import (
     SessionTerminatedError,
 )
 from sessionlib.events import SessionEvent, SessionEventType, SessionMessage
-from sessionlib.net.proxies import Certificates, trusting
+from sessionlib.net.proxies import Certificates, check_proxy, trusting
 from sessionlib.protocol import frames
 from sessionlib.protocol.client import SessionState
 from sessionlib.protocol.turns import PendingPost
 from sessionlib.reply import Reply
 from sessionlib.streams.listener import Listener
 from sessionlib.streams.stats import SessionStats, no_stats
-from sessionlib.transport.proxy import parse_proxy
 from sessionlib.turn import Turn
 
 if TYPE_CHECKING:
@@ -142,8 +141,8 @@ class Session:
             api_key = api_key if api_key is not None else client.endpoint.source
             if base_url is None:
                 base_url, ws_url = client.endpoint.base_url, ws_url or client.endpoint.ws_url
-        if proxy or (proxy is None and settings.proxy):
-            parse_proxy(proxy or settings.proxy or "")
+        if proxy:  # a client has checked its own
+            check_proxy(proxy if "://" in proxy else f"http://{proxy}", "proxy")
         load_transport()
         insecure = allow_insecure or settings.allow_insecure
         self._endpoint = Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=insecure)

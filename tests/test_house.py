@@ -54,6 +54,7 @@ HOMES = {
     "websocket": ["transport"],
     "requests": ["rest", "client"],
     "urllib3": ["rest", "client"],
+    "certifi": ["net"],
     "dataclasses_json": ["_util"],
     "marshmallow": ["_util"],
     "orjson": ["protocol"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import getpass
 import sys
 import threading
 from collections.abc import Iterator
@@ -64,6 +63,8 @@ def without_input() -> Iterator[None]:
 
     def refuse(*args: object, **options: object) -> NoReturn:
         raise RuntimeError("there is no prompt between cells: decide without input(), or with ask_notebook")
+
+    import getpass  # here, because it is of use in a kernel alone
 
     before = builtins.input, getpass.getpass
     builtins.input = getpass.getpass = refuse

@@ -7,6 +7,7 @@ latter belong to words and emoji, where they stay: ZWNJ in Persian, ZWJ in a fam
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 
@@ -31,9 +32,8 @@ _BELONGS = (
     rf"(?<={_JOINING})[\u200c\u200d]|(?<={_EMOJI})[\u200d\ufe0e\ufe0f]|(?<={_EMOJI}\ufe0f)\u200d"
     rf"|[0-9#*]\ufe0f(?=\u20e3)|(?<={_HAN})[\ufe00-\ufe02\U000e0100-\U000e01ef]|{_FLAG}"
 )
-_PATTERN = re.compile(rf"(?P<belongs>{_BELONGS})|{_UNSAFE}")
 # What is a blank, or looks like another character, where a person has to tell them apart (TR39, confusables.txt).
-_DECEPTIVE = re.compile(
+_DECEPTIVE = (
     rf"(?P<belongs>{_BELONGS})|{_UNSAFE}|[\n\t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000\u2800]"
     r"|[\u01c3\u0589\u2024\u2044\u2215\u2236\u29f8\ua789\uff00-\uffef\U0001d400-\U0001d7ff]|(?P<run> {3,})"
 )
@@ -42,10 +42,17 @@ _JOINERS = "\u200c\u200d"  # the pattern has decided about these
 _LOOKALIKE = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "GEORGIAN", "LISU", "DESERET")
 
 
+@functools.cache
+def _pattern() -> re.Pattern[str]:
+    # Not when the package is imported: it takes as long as five modules.
+    return re.compile(rf"(?P<belongs>{_BELONGS})|{_UNSAFE}")
+
+
 def clean(text: str) -> str:
     """Returns a text without what a terminal would obey or could not show; all that can be read stays."""
     # Printable text has none of it but variation selectors and fillers, so most text costs one search.
-    return text if _PATTERN.search(text) is None else _PATTERN.sub(_cleaned, text)
+    pattern = _pattern()
+    return text if pattern.search(text) is None else pattern.sub(_cleaned, text)
 
 
 def _cleaned(found: re.Match[str]) -> str:
@@ -58,7 +65,7 @@ def _cleaned(found: re.Match[str]) -> str:
 class TextCleaner:
     """`clean` for text that comes in chunks: whether a joiner belongs to a word shows the chunk before it."""
 
-    _CONTEXT = 2  # the longest look behind in _PATTERN
+    _CONTEXT = 2  # the longest look behind of the pattern
 
     def __init__(self) -> None:
         self._tail = ""
@@ -78,7 +85,7 @@ def printable(text: str) -> str:
     mixes Latin letters with those of a look-alike script (TR39, 5.1) the latter.
     """
     marked = _WORD.sub(_unmixed, text) if not text.isascii() else text
-    shown = _DECEPTIVE.sub(_escaped, marked)
+    shown = re.sub(_DECEPTIVE, _escaped, marked)
     # Private and unassigned characters too: what they look like is unknown.
     return "".join(char if char.isprintable() or char in _JOINERS else _escape(char) for char in shown)
 

@@ -7,11 +7,14 @@ import fnmatch
 import functools
 import ipaddress
 import os
-import ssl
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Union
 from urllib.parse import SplitResult, urlsplit
 
 from sessionlib.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    # Not when the package is imported: it takes a fifth of the time.
+    import ssl
 
 __all__ = [
     "CA_VARIABLES",
@@ -26,7 +29,7 @@ __all__ = [
     "trusting",
 ]
 
-Certificates = ssl.SSLContext | str | os.PathLike[str] | bytes
+Certificates = Union["ssl.SSLContext", str, "os.PathLike[str]", bytes]
 """What to verify a peer by: a context, or the certificates to trust, as the path of a file or folder or as PEM."""
 
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -77,6 +80,8 @@ def default_context() -> ssl.SSLContext:
 
 @functools.lru_cache(maxsize=4)
 def _context(bundle: str | None, changed: int | None, folders: str | None) -> ssl.SSLContext:
+    import ssl
+
     if bundle is not None:
         return trusting(bundle)
     context = ssl.create_default_context()
@@ -94,6 +99,8 @@ def trusting(certificates: Certificates) -> ssl.SSLContext:
         ConfigurationError: There are none to read.
         TypeError: They are of another type.
     """
+    import ssl
+
     if isinstance(certificates, ssl.SSLContext):
         return certificates
     if not isinstance(certificates, (str, bytes, os.PathLike)):
