@@ -10,12 +10,13 @@ import os
 import re
 import sys
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from sessionlib._util.ipython import is_between_cells, kernel_here
-from sessionlib._util.text import cell_width, printable
+from sessionlib._util.text import cell_width, clean, printable
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.approvals.models import ShownRequest
 from sessionlib.content import ApprovalResponse
@@ -52,7 +53,7 @@ def approve_tools(*patterns: str) -> ApprovalHandler:
     """
 
     def approve(request: ApprovalRequest) -> bool | None:
-        return True if any(fnmatchcase(request.tool_name, pattern) for pattern in patterns) else None
+        return True if any(_fits("allow", pattern, request.tool_name) for pattern in patterns) else None
 
     approve.__qualname__ = "approve_tools"  # by which the record names it
     return approve
@@ -63,6 +64,10 @@ def approval_policy(rules: Mapping[str, Policy], *, ask: ApprovalHandler | None 
 
     Where several rules fit, "deny" comes before "allow" and "allow" before "ask"; where none fits, the
     request is left to the next handler. A rule for "*" is for what no other rule names.
+
+    A name that looks like another gets the stricter rule: "deny" and "ask" also fit names that differ in case, width,
+    invisible characters or "-" for "_", and "allow" fits a name with other letters than ASCII only where it is
+    spelled out.
 
     Args:
         rules: What to do, by tool name or pattern: "allow", "deny" or "ask".
@@ -139,9 +144,22 @@ def parse_argument(text: str, proposed: object) -> Any:
 
 
 def _rule_for(rules: Mapping[str, Policy], tool_name: str) -> Policy | None:
-    fitting = {rule for pattern, rule in rules.items() if pattern != "*" and fnmatchcase(tool_name, pattern)}
+    fitting = {rule for pattern, rule in rules.items() if pattern != "*" and _fits(rule, pattern, tool_name)}
     named = next((rule for rule in _POLICIES if rule in fitting), None)
-    return named or rules.get("*")
+    otherwise = rules.get("*")
+    return named or (otherwise if otherwise is None or _fits(otherwise, "*", tool_name) else "ask")
+
+
+def _fits(rule: Policy, pattern: str, tool_name: str) -> bool:
+    if rule == "allow":
+        # Letters of another script can pass for any name that a pattern was written for (Unicode TR39, 4).
+        return pattern == tool_name or (tool_name.isascii() and fnmatchcase(tool_name, pattern))
+    return fnmatchcase(tool_name, pattern) or fnmatchcase(_folded(tool_name), _folded(pattern))
+
+
+def _folded(name: str) -> str:
+    """Returns what names that are easily taken for one another have in common."""
+    return clean(unicodedata.normalize("NFKC", clean(name))).casefold().replace("-", "_")
 
 
 def _converse(request: ApprovalRequest) -> ApprovalResponse:

@@ -23,7 +23,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         args: The arguments; None takes the process's own.
 
     Raises:
-        SystemExit: Always; 0 when all went well, 1 for an error, 2 for wrong usage, 130 after Ctrl-C.
+        SystemExit: Always; 0 when all went well, 1 for an error, 2 for wrong usage, 3 where an approval is
+            missing, 130 after Ctrl-C.
     """
     _keep_interrupts()
     try:

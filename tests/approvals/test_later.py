@@ -12,8 +12,10 @@ from sessionlib import (
     ApprovalAlreadyAnsweredError,
     ApprovalRequest,
     ApprovalRequiredError,
+    ConversationalRunActionRequiredError,
     Session,
     SessionError,
+    SessionTerminatedError,
 )
 from sessionlib.engine import LocalEngine, tool
 from sessionlib.protocol import frames
@@ -71,6 +73,25 @@ def test_the_first_answer_stands_whoever_gave_it(shop: Shop) -> None:
                 session.answer(request, approved=True)
             assert session.pending_approvals() == []
     assert shop.ran == []
+
+
+def test_a_terminated_session_takes_no_answer(shop: Shop) -> None:
+    (request,) = stopped(shop, 7)
+    with resumed(shop, request) as other:
+        resumed(shop, request).connect().terminate()
+        with pytest.raises(SessionError):
+            other.answer(request, approved=True)
+    with pytest.raises(SessionTerminatedError), resumed(shop, request):
+        pass
+    assert shop.ran == []
+
+
+def test_a_run_that_stops_at_a_gate_is_answered_through_its_session(shop: Shop) -> None:
+    with pytest.raises(ConversationalRunActionRequiredError) as gate:
+        shop.agent.run(order(7), timeout=10)
+    with shop.agent.resume_session(gate.value.session_id) as session:
+        session.answer(gate.value.event, approved=True)
+    assert eventually(lambda: shop.ran == [("refund", 7, 1.0)])
 
 
 def test_what_was_not_shown_is_not_approved(shop: Shop) -> None:

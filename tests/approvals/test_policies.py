@@ -120,6 +120,30 @@ def test_without_a_fitting_rule_the_next_handler_decides() -> None:
     assert approve_tools()(request_for("refund")) is None
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "Delete_All",
+            "DELETE_all",
+            "delete-all",
+            "ｄｅｌｅｔｅ_all",
+            "dele\u200bte_all",
+            "delete\u2060_all",
+            "delete_all\ufe0f",
+        ),
+        *("\u0064\u0435lete_all", "d\u0435l\u0435t\u0435_all", "\u0440\u0430\u0443", "del\u0435te_*"),
+    ],
+)
+def test_a_look_alike_gets_the_stricter_rule(name: str) -> None:
+    for rest in ("allow", "ask"):
+        decision = approval_policy({"delete_*": "deny", "*": rest})(request_for(name))  # type: ignore[dict-item]
+        assert decision is None or (isinstance(decision, ApprovalResponse) and not decision.approved), name
+    assert approval_policy({"delete_*": "ask", "*": "allow"})(request_for(name)) is None
+    assert approve_tools("*")(request_for(name)) in ((True,) if name.isascii() else (None,))
+    assert approval_policy({name: "allow", "*": "deny"})(request_for(name)) is True
+
+
 def test_names_are_told_apart_by_case() -> None:
     assert approval_policy({"Refund": "allow"})(request_for("refund")) is None
     assert approve_tools("Refund")(request_for("refund")) is None

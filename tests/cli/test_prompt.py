@@ -217,6 +217,20 @@ def test_a_paste_while_the_agent_works_is_one_message_too(cli: Cli, shop: str) -
         assert terminal.shown().count("You said") == 1
 
 
+def test_what_is_typed_behind_a_message_answers_no_question(cli: Cli, shop: str) -> None:
+    with on_terminal(cli, f"chat --tools {shop}") as terminal:
+        terminal.wait_for("\n>")
+        terminal.type(REFUND)
+        terminal.press("y", "Enter", "y", "Enter")
+        terminal.wait_for(QUESTION)
+        time.sleep(0.5)
+        assert "gave" not in terminal.shown()
+        terminal.type("n")
+        terminal.wait_for("was denied: User denied tool call.")
+        terminal.press("C-d")
+        assert terminal.status() == 0
+
+
 def test_a_chat_that_is_killed_at_its_prompt_leaves_the_terminal_in_order(cli: Cli) -> None:
     program = f"{shlex.quote(sys.executable)} -m sessionlib chat --local & echo $! > pid; fg; stty -a"
     with on_terminal(cli, "", shell=f"set -m; {program}") as terminal:
