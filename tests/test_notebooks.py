@@ -25,7 +25,7 @@ def stored(path: Path) -> dict[str, Any]:
 
 
 def test_there_are_some() -> None:
-    assert len(PATHS) >= 6
+    assert len(PATHS) >= 7
 
 
 @pytest.mark.slow

@@ -92,7 +92,7 @@ class ApprovalLog:
             self._add(event, origin)
 
     def review(self, session_id: str, history: Sequence[Frame]) -> None:
-        """Enters the requests of a history, and what became of those that were answered elsewhere.
+        """Enters the requests of a history, and the outcome of those that were answered elsewhere.
 
         Engines need not send an open request again to a client that joins, nor notify it of another's answer.
         """
@@ -103,7 +103,7 @@ class ApprovalLog:
                     _enter(record, approved, "expired" if event.data.get("status") == "expired" else "another client")
 
     def find(self, key: str) -> ApprovalRecord | None:
-        """Returns what became of a request; None for one that is unknown."""
+        """Returns the outcome of a request; None for one that is unknown."""
         with self._lock:
             entry = self._entries.get(key)
             return None if entry is None else replace(entry.record)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sessionlib.content import ApprovalResponse, encode_approval
+from sessionlib.display.text import call_text
 from sessionlib.events import SessionEvent
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _REMEMBERED = (None, "turn", "session")
 
 @dataclass
 class ApprovalRecord:
-    """What became of one approval request.
+    """One approval request and its outcome.
 
     Attributes:
         event: The request.
@@ -69,23 +70,27 @@ class ApprovalRecord:
 
 
 class ApprovalRecords(list[ApprovalRecord]):
-    """What was asked in a session, in order: a list with a table for notebooks."""
+    """What was asked in a session, in order: a list that shows each request and its outcome."""
+
+    def __repr__(self) -> str:
+        lines = (
+            f"{call}: {outcome}{f' by {by}' if by else ''}{f': {why}' if why else ''}"
+            for call, outcome, by, why in self._rows()
+        )
+        return "\n".join(lines) or "no approval was requested"
 
     def _repr_html_(self) -> str:
         from sessionlib.display.tables import html_table  # for notebooks alone
-        from sessionlib.display.text import call_text
 
-        rows = (
-            (
-                call_text(record.tool_name, arguments_of(record.event)),
-                "open" if record.approved is None else "approved" if record.approved else "denied",
-                record.by or "",
-                record.deny_reason or (json.dumps(dict(record.confirm), default=str) if record.confirm else ""),
-            )
-            for record in self
-        )
         header = ("request", "outcome", "by", "reason, or other arguments")
-        return html_table(rows, header, "" if self else "no approval was requested")
+        return html_table(self._rows(), header, "" if self else "no approval was requested")
+
+    def _rows(self) -> Iterator[tuple[str, str, str, str]]:
+        for record in self:
+            call = call_text(record.tool_name, arguments_of(record.event))
+            outcome = "open" if record.approved is None else "approved" if record.approved else "denied"
+            instead = json.dumps(dict(record.confirm), default=str) if record.confirm else ""
+            yield call, outcome, record.by or "", record.deny_reason or instead
 
 
 class ApprovalRequest:
@@ -128,7 +133,7 @@ class ApprovalRequest:
 
     @property
     def record(self) -> ApprovalRecord | None:
-        """What became of it, and by whom; None when its session does not know it."""
+        """Its outcome, and whose it is; None when its session does not know it."""
         key = key_of(self.event)
         return next((record for record in self.session.approvals if key_of(record.event) == key), None)
 
@@ -141,7 +146,7 @@ class ApprovalRequest:
 
     @property
     def outcome(self) -> str:
-        """What became of it, and by whom, in words."""
+        """Its outcome, and whose it is, in words."""
         record = self.record
         if record is None or record.is_open:
             return "open: answer it with approve() or deny()"
@@ -156,7 +161,7 @@ class ApprovalRequest:
     def to_json(self) -> str:
         """Returns the request as JSON, for `Session.answer` in this process or another, now or days later.
 
-        It holds the tool's name and the proposed arguments, but no key: whoever answers needs one of their own.
+        It holds the tool's name and the proposed arguments, but no key: the program that answers needs one of its own.
         """
         facts = {
             "type": "approval_request",
