@@ -33,10 +33,10 @@ RUNNER = """
 import contextlib, io, json, sys
 namespace = {"__name__": "__main__"}
 for code in json.load(sys.stdin):
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
+    printed, noted = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(noted):
         exec(compile(code, "page", "exec"), namespace)
-    print(json.dumps(printed.getvalue()))
+    print(json.dumps([printed.getvalue(), noted.getvalue()]))
 """
 
 
@@ -46,11 +46,16 @@ def examples(page: Path) -> list[tuple[str, str | None]]:
     return [(code, output or None) for code, output in found]
 
 
+def run(page: Path) -> list[tuple[str, str]]:
+    """Runs a page from top to bottom; returns what each block prints and what it notes on stderr."""
+    code = json.dumps([block for block, _ in examples(page)])
+    return [json.loads(line) for line in run_script(RUNNER, stdin=code).check().stdout.splitlines()]
+
+
 @pytest.mark.parametrize("page", [page for page in CUMULATIVE if examples(page)], ids=lambda page: page.stem)
 def test_a_page_runs_from_top_to_bottom_and_prints_what_it_shows(page: Path) -> None:
-    code = [block for block, _ in examples(page)]
-    printed = [json.loads(line) for line in run_script(RUNNER, stdin=json.dumps(code)).check().stdout.splitlines()]
-    for (block, shown), output in zip(examples(page), printed, strict=True):
+    for (block, shown), (output, noted) in zip(examples(page), run(page), strict=True):
+        assert ("100%" in noted) if "progress=True" in block else not noted, noted
         # As in doctest, three dots stand for what differs from run to run.
         pattern = re.escape((shown or "").strip()).replace(re.escape("..."), ".*")
         assert re.fullmatch(pattern, output.strip(), re.DOTALL), f"{block}\nprints\n{output}"
@@ -68,3 +73,28 @@ def test_the_readme_is_one_screen_and_then_links() -> None:
     assert first.count("\n") < 60
     assert rest
     assert text.count("\n") <= 200
+
+
+# ---- the path of someone who has only the README -------------------------------------------
+
+STEPS = {
+    "a streamed answer": ("README.md", ".text_stream", "Demo model: echoes your message."),
+    "an approval": ("README.md", "session.on_approval(", "12.50 EUR refunded for order 7"),
+    "a file sent": ("send files", "files=[", "You sent: sales.csv"),
+    "a batch": ("README.md", "agent.map(", 'complete "three"'),
+    "a batch with progress": ("many prompts", "progress=True", "100%"),
+    "a recorded test": ("README.md", "with replay(path):", "True"),
+    "an approval in another process": ("which tools may run", "session.answer(", "refund gave: 5.00 EUR"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_is_found_from_the_readme_and_works(step: str) -> None:
+    where, code, outcome = STEPS[step]
+    page = README
+    if where != "README.md":  # a row of the table of tasks, and its link
+        (row,) = [line for line in README.read_text("utf-8").splitlines() if line.startswith("| ") and where in line]
+        page = ROOT / re.findall(r"\]\(([^)]+)\)", row)[0]
+    number, block = next((number, block) for number, (block, _) in enumerate(examples(page)) if code in block)
+    printed = run_script(block).check().stdout if page == README else "".join(run(page)[number])
+    assert outcome in printed
