@@ -36,7 +36,7 @@
         ├── ApprovalAlreadyAnsweredError
         └── ForkedSessionError
 
-Facts are in attributes; a message says what happened, to what, and what to do next. No message
+Facts are in attributes; a message names what happened, to what, and what to do next. No message
 holds an API key, a header or a response body.
 
 The official SDK's (``vectorshift`` 0.1.15) other names are names of the same classes, so that ported ``except``

@@ -108,7 +108,7 @@ class Reply(JsonModel, Generic[T]):
     shared_with: int = 0
     # Not a field: times of this process's clock have no place in what is compared, or sent elsewhere.
     _arrivals = EventTimes(0.0)
-    # Not a field either: it is what the text says, and not every type has a JSON form.
+    # Not a field either: it follows from the text, and not every type has a JSON form.
     _value = None
 
     # The cell in which it has been shown; there, it is not shown again.

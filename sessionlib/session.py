@@ -428,7 +428,7 @@ class Session:
             AnswerFormatError: Neither answer holds a value of the type; the error has both.
             TypeError: ``into`` is no type with a JSON schema.
             SessionTimeoutError: The turn did not end in time; see `Turn.result`.
-            ApprovalRequiredError: It waits for an approval that no handler gives; answer the error's
+            ApprovalRequiredError: It waits for an approval that no handler answers; answer the error's
                 ``request`` and go on with its ``turn``.
             ReauthRequiredError: It waits for an authorisation that no handler takes.
             SessionError: As for `send`; or the engine refused the message.

@@ -257,7 +257,7 @@ class Turn:
         """The chunks of its text, as they come; a message that was not streamed comes in one.
 
         Raises:
-            ApprovalRequiredError: It waits for an approval that no handler gives.
+            ApprovalRequiredError: It waits for an approval that no handler answers.
             ReauthRequiredError: It waits for an authorisation that no handler takes.
             SessionError: As for iteration.
         """
@@ -274,7 +274,7 @@ class Turn:
         """Iterates over the events, each request among them when it has its answer.
 
         Raises:
-            ApprovalRequiredError: It waits for an approval that no handler gives.
+            ApprovalRequiredError: It waits for an approval that no handler answers.
             ReauthRequiredError: It waits for an authorisation that no handler takes.
             SessionError: As for iteration.
         """
@@ -298,7 +298,7 @@ class Turn:
 
         Raises:
             SessionTimeoutError: The turn did not end in time; the error's ``turn`` can be waited for again.
-            ApprovalRequiredError: It waits for an approval that no handler gives; likewise.
+            ApprovalRequiredError: It waits for an approval that no handler answers; likewise.
             ReauthRequiredError: It waits for an authorisation that no handler takes; likewise.
             SessionDisconnectedError: The connection was lost for good, or the session disconnected here.
             DeliveryUnknownError: The connection broke around the message; see there.
@@ -432,7 +432,7 @@ class Turn:
         raise Closed
 
     def _take(self, deadline: Deadline) -> SessionEvent:
-        # The one that runs out first decides what the error says.
+        # The one that runs out first decides the text of the error.
         within = deadline.sooner(self._idle_timeout)
         # Looked at before each wait: another thread's handler may begin to wait for this one meanwhile.
         if self._requests.would_wait_for_itself:

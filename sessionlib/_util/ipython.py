@@ -75,7 +75,7 @@ def without_input() -> Iterator[None]:
 
 
 def is_between_cells() -> bool:
-    """Whether this is the kernel's own thread while no cell runs, which must not wait for a person."""
+    """Whether this is the kernel's own thread while no cell runs, which must not block on a person."""
     return threading.current_thread() is threading.main_thread() and not runs_a_cell(threading.get_ident())
 
 

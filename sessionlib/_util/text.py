@@ -32,7 +32,7 @@ _BELONGS = (
     rf"(?<={_JOINING})[\u200c\u200d]|(?<={_EMOJI})[\u200d\ufe0e\ufe0f]|(?<={_EMOJI}\ufe0f)\u200d"
     rf"|[0-9#*]\ufe0f(?=\u20e3)|(?<={_HAN})[\ufe00-\ufe02\U000e0100-\U000e01ef]|{_FLAG}"
 )
-# What is a blank, or looks like another character, where a person has to tell them apart (TR39, confusables.txt).
+# What is a blank, or looks like another character, where a person has to distinguish them (TR39, confusables.txt).
 _DECEPTIVE = (
     rf"(?P<belongs>{_BELONGS})|{_UNSAFE}|[\n\t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000\u2800]"
     r"|[\u01c3\u0589\u2024\u2044\u2215\u2236\u29f8\ua789\uff00-\uffef\U0001d400-\U0001d7ff]|(?P<run> {3,})"

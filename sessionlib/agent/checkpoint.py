@@ -113,7 +113,7 @@ _WITHDRAWN = LedgerEntry(failure=RunStoppedError("the caller had given the promp
 
 
 class PromptLedger(Protocol):
-    """Knows what became of each prompt of a map; all threads, and where it can be pickled all processes, share it."""
+    """The outcome of each prompt of a map; all threads, and where it can be pickled all processes, share it."""
 
     def entry(self, number: int) -> LedgerEntry:
         """Returns what is known of a prompt."""

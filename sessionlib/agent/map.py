@@ -219,7 +219,7 @@ class AgentRuns(Iterator[Given]):
             self._window.remove(place)
             self._ledger.forget(place.index)
             self._counted.discard(place.index)
-            self._fill()  # the workers must not wait for what the caller does with this one
+            self._fill()  # the workers must not block on what the caller does with this one
             outcome = cast("Outcome", place.outcome)
         except BaseException:
             if not isinstance(sys.exc_info()[1], StopIteration):
@@ -349,7 +349,7 @@ class AgentRuns(Iterator[Given]):
             place.outcome = error
 
     def _give_up_overdue(self, waiting: list[Place]) -> bool:
-        """Gives up runs that are overdue, and those that are over without a word from the executor.
+        """Abandons runs that are overdue, and those that are over without a word from the executor.
 
         An executor can lose a future: Dask's never completes when a result's only worker dies before the
         result was fetched (`distributed.cfexecutor._cascade_future`, up to 2026.8).
@@ -490,7 +490,7 @@ class _OwnBar:
         return self._bar.update(n)
 
     def skip(self, n: int) -> None:
-        """Counts what an earlier run did, which says nothing of this one's rate."""
+        """Counts what an earlier run did, which does not count for this one's rate."""
         for name in ("n", "initial", "last_print_n"):
             setattr(self._bar, name, getattr(self._bar, name) + n)
 

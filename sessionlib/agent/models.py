@@ -143,7 +143,7 @@ class AgentRunResult(JsonModel):
     Attributes:
         outputs: The outputs, by the names that the agent's ``outputs`` have.
         run_id: The run.
-        status: How it ended; "success" where the server does not say.
+        status: How it ended; "success" where the server does not report it.
         error: What went wrong, or None.
     """
 
@@ -180,7 +180,7 @@ class ConversationalAgentRunResult(JsonModel, Generic[T]):
     # A prompt may be bytes or a path, which JSON does not have.
     index: Optional[int] = field(default=None, init=False, compare=False, repr=False, metadata=_NOT_IN_JSON)
     prompt: Optional[Any] = field(default=None, init=False, compare=False, repr=False, metadata=_NOT_IN_JSON)
-    # Not a field: it is what the message says, and not every type has a JSON form.
+    # Not a field: it follows from the message, and not every type has a JSON form.
     _value = None
     # The answer before, when it did not fit the type.
     _earlier = _NO_TEXTS

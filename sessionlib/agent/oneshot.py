@@ -49,7 +49,7 @@ __all__ = ["OneShot", "RunStoppedError", "Stopper", "collect", "run_conversation
 class Stopper:
     """Ends what is under way, and lets nothing begin.
 
-    Pickled, it arrives as one that nobody will use: runs in other processes end by themselves.
+    Pickled, it arrives as one that is not used: runs in other processes end by themselves.
     """
 
     def __init__(self) -> None:
@@ -294,7 +294,7 @@ def _open(
         except SessionlibError as error:
             asked = wait_at_least(error)
             if getattr(error, "status_code", None) == 429 or asked:
-                # Says when to come back, and so does not count as a failed try.
+                # It names a time to come back, and so does not count as a failed try.
                 pace.refused(asked or None, time.monotonic() - admitted)
                 logger.info("= one-shot run: %s; all workers of the client pause", error)
                 left = deadline.remaining()

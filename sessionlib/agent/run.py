@@ -151,7 +151,7 @@ class Runnable(Resource):
     ) -> AgentRunResult | ConversationalAgentRunResult[Any]:
         """Runs the agent once and waits for its result.
 
-        A functional agent takes inputs and gives outputs. A conversational one takes a message, as
+        A functional agent takes inputs and returns outputs. A conversational one takes a message, as
         `Session.send` does, and returns its answer; the session around them is not seen.
 
         Args:
@@ -176,7 +176,7 @@ class Runnable(Resource):
             ApiError: The server refused to run the functional agent.
             ApiTimeoutError: Its run was not over in time.
             ApiConnectionError: There was no answer.
-            ConversationalRunActionRequiredError: An approval is needed and no handler gives it, or an account has to be
+            ConversationalRunActionRequiredError: An approval is needed and no handler answers, or an account has to be
                 authorised again. The session stays alive, to be resumed.
             SessionTimeoutError: The conversational run was not over in time.
             SessionError: Its session was lost.
@@ -265,7 +265,7 @@ class Runnable(Resource):
                 print(result.final_message)
 
         Args:
-            prompts: What to say, one message each.
+            prompts: The messages to send, one for each run.
             executor: Where the runs are made: any executor of ``concurrent.futures``, or one of
                 `sessionlib.executors`, for Ray and Dask; None for a pool of threads.
             max_workers: How many run at a time; with an ``executor``, how many it is meant to run. Up to four
@@ -275,7 +275,7 @@ class Runnable(Resource):
             on_error: Whether an exception at one prompt is raised in its place (the iteration can go on
                 after it) or given there.
             retries: How often a prompt is sent again, in a new session, when the connection was lost and it is not
-                known what became of it. What its tools do may then happen twice.
+                known whether it was answered. What its tools do may then happen twice.
             include_deltas: As for `run`.
             timeout: Seconds for each run. A worker that does not come back 5 s after them is given up, and so is an
                 executor that has begun and delivered nothing for so long. None waits for both without limit.
@@ -289,7 +289,7 @@ class Runnable(Resource):
         Returns:
             An iterator over `ConversationalAgentRunResult`, each with the ``index`` and ``prompt`` that it is of.
             A prompt is posted at most once, also where an executor runs a job again; one whose worker was
-            lost is looked for in its session, and is a `DeliveryUnknownError` if nothing shows what became of it. An
+            lost is looked for in its session, and is a `DeliveryUnknownError` if its outcome cannot be found. An
             error in a turn is in its result's ``status`` and ``error``; unlike with `run`, a session that
             cannot be had is an exception. Ctrl-C stops what is under way; what is done by then is in its ``done``.
 

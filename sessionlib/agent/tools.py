@@ -314,7 +314,7 @@ class TransformationTool(PlatformTool):
 
     Args:
         transformation: The transformation: its id, a reference to it, or an object with ``to_dict``.
-        inputs: Its inputs by name: values, or `ToolInput` where the model gives them. With none, the model gives
+        inputs: Its inputs by name: values, or `ToolInput` where the model chooses them. With none, the model chooses
             all that the platform lists for it.
         outputs: The outputs to use, by name.
         id: The tool's id; by default a new one.
@@ -355,7 +355,7 @@ class TransformationTool(PlatformTool):
         Tool.__init__(self, self.kind, None, id, tool_name, about, kwargs.pop("approval_config", approval_config))
         Tool.update_inputs(self, transformation="" if transformation is None else transformation)
         wired = {**kwargs, **(inputs or {})}
-        # By their own names: which of them there are is for the platform to say.
+        # By their own names: the platform decides which of them there are.
         Tool.update_inputs(self, **wired)
         self.outputs.extend(outputs or ())
         if not wired:

@@ -30,7 +30,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     try:
         from sessionlib.cli.main import run
     except ModuleNotFoundError as error:
-        # Without click there is no command line that could say so in its own way.
+        # Without click there is no command line to report it in its own way.
         if error.name != "click":
             raise
         sys.exit("sessionlib: the command line needs click; install it with: pip install 'sessionlib[cli]'")

@@ -189,7 +189,7 @@ def _go_on(where: Where, session: Session) -> str:
 
 
 def _give_up(event: SessionEvent) -> None:
-    # Nobody may be there to see to it, and a command in a script must not wait for ever.
+    # There may be no person to do it, and a command in a script must not block for ever.
     raise ReauthRequiredError(
         "the agent waits until an account is authorised again; do that where its tools are set up",
         session_id=event.session_id,

@@ -159,7 +159,7 @@ class Conversation:
             return
 
     def settle(self) -> None:
-        """Sees to the approvals that the session was waiting for when it was joined."""
+        """Handles the approvals that the session was waiting for when it was joined."""
         view = self.view
         settle(self._session, view, self._decide, quiet_seconds=view.tick_seconds, on_quiet=view.tick)
 
@@ -191,7 +191,7 @@ class Conversation:
         self.view.note(f"{len(history)} messages are in {path}")
 
     def complain(self, text: str) -> None:
-        """Says what went wrong, and remembers that something did."""
+        """Shows what went wrong, and remembers that something did."""
         self.failed = True
         self.view.error(text)
 

@@ -94,7 +94,7 @@ CERTIFICATE_ADVICE = (
 
 
 class ConnectivityProbe:
-    """Goes the way to one place, and tells of each step; a context manager that leaves nothing open.
+    """Goes the way to one place, and reports each step; a context manager that leaves nothing open.
 
     Args:
         url: A ``ws`` or ``wss`` URL of the place.
@@ -258,7 +258,7 @@ def _when(possible: bool, name: str, check: Callable[[], CheckResult]) -> CheckR
 
 
 def _origin(name: str, patient: Patient) -> str:
-    """Returns what a value comes from: the way of `Endpoint.resolve`, once more."""
+    """Returns what a value comes from: the way of `Endpoint.resolve`, again."""
     if patient.endpoint is not None:
         return "the embedded engine"
     if name == "BASE_URL" and patient.base_url:

@@ -40,7 +40,7 @@ class CommandError(click.ClickException):
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """Returns what to say about an error, in one line, and the exit status."""
+    """Returns the one line that describes an error, and the exit status."""
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "sessionlib"
         return f"{error.format_message()} (see {command} --help)", error.exit_code

@@ -160,7 +160,7 @@ def engine_options(function: Command) -> Command:
 
 
 def where_options(function: Command) -> Command:
-    """Returns a command the options that say where it runs, as one checked ``where``."""
+    """Returns a command the options that decide where it runs, as one checked ``where``."""
 
     @functools.wraps(function)
     def command(

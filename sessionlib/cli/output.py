@@ -45,7 +45,7 @@ def follow(turn: Turn, printer: Printer, on_quiet: Callable[[], None] | None = N
     Args:
         turn: The turn.
         printer: Shows it.
-        on_quiet: Called when nothing came for the turn's ``idle_timeout``, instead of giving up.
+        on_quiet: Called when nothing came for the turn's ``idle_timeout``, instead of raising.
 
     Raises:
         SessionError: As for `Turn.result`.
@@ -131,7 +131,7 @@ class NotingPrinter:
 
 
 class WaitingForApproval(CommandError):
-    """A command stops at requests that nobody has decided about; they stay open in the engine.
+    """A command stops at requests that are not decided; they stay open in the engine.
 
     Args:
         requests: The requests.

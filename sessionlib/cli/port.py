@@ -303,7 +303,7 @@ def port_source(text: str) -> Ported:
 class _Survey(cst.CSTVisitor):
     """What the names of a script refer to, as far as their assignments show it.
 
-    Names are kept apart by the scope that they belong to, and an argument tells of the parameter that it is given to.
+    Names are kept apart by the scope that they belong to, and an argument describes the parameter that it is given to.
 
     Args:
         scopes: The scope of each node, as libcst finds it.
@@ -392,7 +392,7 @@ class _Survey(cst.CSTVisitor):
                 self._mark(func.value, SET)  # type: ignore[attr-defined]
 
     def follow_arguments(self) -> None:
-        """Gives parameters the kinds of what they are called with, through calls of calls."""
+        """Assigns parameters the kinds of what they are called with, through calls of calls."""
         for _ in range(3):
             for call in self._calls:
                 function = self._functions.get(_dotted(call.func).removeprefix("self."))
@@ -835,7 +835,7 @@ class _Porter(cst.CSTTransformer):
     def _wait_for_all(
         self, original: cst.Call, value: cst.BaseExpression, limit: cst.BaseExpression
     ) -> cst.BaseExpression | None:
-        """Gives the limit to each result of what was a gather: to each turn of a map, to each future of a list."""
+        """Applies the limit to each result of what was a gather: to each turn of a map, to each future of a list."""
         if isinstance(value, cst.ListComp) and isinstance(value.elt, cst.Call):
             made: cst.BaseExpression = value.with_changes(elt=self._timed(value.elt, limit, FUTURE))
         elif isinstance(value, cst.Call) and isinstance(mapped := value.args[0].value, cst.Call):

@@ -23,7 +23,7 @@ __all__ = ["serve"]
     "--keep-days",
     type=click.FloatRange(0, min_open=True),
     metavar="DAYS",
-    help="Remove sessions in which nothing was said for so long.",
+    help="Remove sessions in which nothing was sent for so long.",
 )
 @click.option("--check", is_flag=True, help="Read the whole --db FILE before it is used.")
 @click.option("--agent", metavar="NAME", help="Agent to make if there is none of that name.")

@@ -88,7 +88,7 @@ def _check_key(client: Client) -> None:
 
 
 def _kept_key(client: Client) -> str:
-    """Says where the key of an engine on this machine may be found; it is not sent unasked."""
+    """Names the file in which the key of an engine on this machine may be; it is not sent unasked."""
     if not is_loopback(urlsplit(client.endpoint.base_url).hostname or ""):
         return ""
     with contextlib.suppress(ImportError):
@@ -141,5 +141,5 @@ def find_agent(client: Client, named: str | None) -> Agent:
 
 
 def _can_talk(agent: Agent) -> bool:
-    # One that is listed by its id alone does not say what kind it is.
+    # The kind of one that is listed by its id alone is unknown.
     return agent.name is None or agent.agent_type is AgentType.CONVERSATIONAL

@@ -149,7 +149,7 @@ class Connection:
             transport.abort()  # the reader releases it
 
     def cancel(self) -> None:
-        """Begins to leave, without waiting: a thread that connects or waits for a connection gives up."""
+        """Begins to leave, without waiting: a thread that connects or waits for a connection stops."""
         self._leaving.set()
         self._dialer.token.cancel()
 

@@ -126,7 +126,7 @@ class Reader:
         protocol = self._protocol
         try:
             transport = self._dialer.open(deadline)
-        except Exception as error:  # noqa: BLE001 - a callable that gives the key may raise anything
+        except Exception as error:  # noqa: BLE001 - a callable that returns the key may raise anything
             transient = as_transient(error)
             # Whatever it raises, the next try may not meet it: a token service that was restarting.
             raise transient from transient.__cause__

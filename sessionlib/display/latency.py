@@ -153,7 +153,7 @@ def latencies(results: Iterable[Timed | BaseException]) -> Latencies:
     """Sums up how long answers took: those of `Agent.map`, of `Agent.run` or of `Session.ask`.
 
     Args:
-        results: The answers, and the exceptions in their places that ``on_error="return"`` gives.
+        results: The answers, and the exceptions in their places of ``on_error="return"``.
 
     Returns:
         The times, which print as a table.

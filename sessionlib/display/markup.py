@@ -65,7 +65,7 @@ def _link_open(renderer: Any, tokens: Sequence[Any], at: int, options: Any, env:
 
 
 def _link_close(renderer: Any, tokens: Sequence[Any], at: int, options: Any, env: Any) -> str:
-    """Ends a link with its address, where its text is another."""
+    """Closes an anchor with its address, where its text is another."""
     opened = max(number for number in range(at) if tokens[number].type == "link_open")
     address = str(tokens[opened].attrs["href"])
     if not _PLACE.match(address):

@@ -80,7 +80,7 @@ def _value(value: Any) -> str:
 
 
 class Streamed:
-    """Tells what text is new in an event, so that each message is shown once and whole."""
+    """Finds the text that is new in an event, so that each message is shown once and whole."""
 
     def __init__(self) -> None:
         self._seen: defaultdict[str | None, list[str]] = defaultdict(list)

@@ -101,7 +101,7 @@ def _tools(details: Timed, duration: float) -> Iterator[Span]:
         if event.type in _TOOLS:
             calls[_call_of(event) or event.message_id or number].append(number)
     for first, *rest in calls.values():
-        # An engine that tells of a call but once has gone on by the next event.
+        # An engine that reports a call only once has gone on by the next event.
         end = details[rest[-1]][1] if rest else _next(details, first, duration)
         yield Span("tool", _tool_of(details[first][0].data), details[first][1], end)
 
@@ -148,7 +148,7 @@ def _tool_of(data: Mapping[str, Any]) -> str:
     return str(data.get("tool_name") or "a tool")
 
 
-# How each kind is drawn; the hatches tell them apart in black and white.
+# How each kind is drawn; the hatches distinguish them in black and white.
 _LOOKS = {
     "waiting": ("#d9d9d9", ""),
     "thinking": ("#bdb2d9", ".."),

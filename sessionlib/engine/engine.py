@@ -48,8 +48,8 @@ class LocalEngine:
         port: Port to listen on; 0 takes a free one.
         api_key: The key that clients need; a random one when not given.
         batching: Whether posts that wait together are answered in one turn, as on the hosted engine; False
-            gives each post a turn of its own.
-        keep_days: Days after which a session in which nothing was said is removed with all that it held, its files
+            answers each post in a turn of its own.
+        keep_days: Days after which a session in which nothing was sent is removed with all that it held, its files
             included; None keeps sessions until they are terminated.
         full_check: Whether the database file is read whole before it is used, which takes about a second for every
             100 MB; else a large file is compared with its checksums as it is used.
@@ -125,7 +125,7 @@ class LocalEngine:
             The engine itself.
 
         Raises:
-            EngineError: The model or the database cannot be had; its kinds say why.
+            EngineError: The model or the database is unavailable; its kinds name the reason.
             OSError: The address cannot be listened on.
         """
         if self._undo is not None and self._pid != os.getpid():

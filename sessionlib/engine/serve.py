@@ -106,7 +106,7 @@ def serve(
         model: The model's name.
         tools: A Python file; its ``@tool`` functions become the tools, and run in processes of their own.
         batching: Whether posts that wait together are answered in one turn, as in ``LocalEngine``.
-        keep_days: Days after which a session in which nothing was said is removed; None keeps them.
+        keep_days: Days after which a session in which nothing was sent is removed; None keeps them.
         full_check: Whether the database file is read whole before it is used.
         allow_remote: Lets ``host`` be an address that other machines reach; needs ``SESSIONLIB_API_KEY``.
         allowed_hosts: Further names in the Host header to answer to.

@@ -218,7 +218,7 @@ class ThreadedServer:
         if resource is None:
             return False
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        # A descriptor gets the lowest free number, so this one counts all that are open, whoever has opened them.
+        # A descriptor gets the lowest free number, so this one counts all that are open in the process.
         return soft > 0 and sock.fileno() >= soft - min(self._spare_descriptors, soft // 2)
 
     def _take_silent(self) -> socket.socket | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["approvals", "ask_notebook"]
 
 HEADLESS = "no person could be asked: the notebook is run without anybody to answer"
-# Seconds for which a cell may run before a form, which waits for its end, gives way to a prompt.
+# Seconds for which a cell may run before a form, which waits for its end, is replaced by a prompt.
 _PATIENCE = 2.0
 _LOOK_AGAIN = 0.1
 
@@ -66,7 +66,7 @@ def approvals(session: Session) -> Callable[[], None]:
 
 
 class _Place:
-    """Where forms are shown, one at a time, and what became of them afterwards."""
+    """Where forms are shown, one at a time, and their outcome afterwards."""
 
     def __init__(self) -> None:
         from sessionlib.notebook.display import Stage
@@ -91,7 +91,7 @@ def _ask(request: ApprovalRequest, ask: Callable[[Form], ApprovalResponse | None
     if kernel is None:
         return ask_console(request)
     if is_between_cells():
-        return None  # clicks come in on this thread, so it must not wait for one; its caller asks
+        return None  # clicks come in on this thread, so it must not block on one; its caller asks
     if not takes_input(kernel):
         return ApprovalResponse(False, deny_reason=HEADLESS)
     if runs_a_cell(threading.get_ident()):

@@ -158,7 +158,7 @@ def _first_rows(lines: list[str]) -> list[str]:
         return lines
     kept: list[str] = []
     for line in lines:
-        left = _ROWS - 4 - _rows_of(kept)  # with room for what is said below, so that folding is worth it
+        left = _ROWS - 4 - _rows_of(kept)  # with room for what is below, so that folding is worth it
         if left <= 0:
             break
         kept.append(line[: left * _COLUMNS])
@@ -185,7 +185,7 @@ class Form:
         request: What is asked.
         pressed: Set once a button was pressed.
         response: The decision; None before.
-        outcome: What became of the request, in words; "" before.
+        outcome: The outcome of the request, in words; "" before.
         html: How it looks once it is over, as HTML that a notebook is saved with; "" before.
     """
 

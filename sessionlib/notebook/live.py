@@ -61,7 +61,7 @@ def begin(start: Start, on_approval: ApprovalHandler | None) -> LiveReply:
 class LiveReply:
     """A turn on its way. Made by `Session.chat` with ``wait=False``.
 
-    The kernel looks after it between cells: it shows what is new, and asks for approvals with forms, whose
+    The kernel handles it between cells: it shows what is new, and asks for approvals with forms, whose
     buttons work for the same reason. While a cell runs both pause, and nothing is lost. Once the turn is over, what
     was shown stays in the notebook as it is.
 

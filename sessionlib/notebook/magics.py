@@ -73,7 +73,7 @@ class SessionMagics(Magics):
     @argument("--no-wait", action="store_true", help="End the cell at once, and let the answer come in below it.")
     @cell_magic
     def ask(self, line: str, cell: str) -> Any:
-        """Says the cell's text, and shows the answer as it comes."""
+        """Sends the cell's text, and shows the answer as it comes."""
         options = parse_argstring(self.ask, line)
         session = self._variable(options.session) if options.session else self._session
         if not isinstance(session, Session):

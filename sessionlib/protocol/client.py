@@ -40,7 +40,7 @@ logger = logging.getLogger("sessionlib")
 
 # So many messages at once are probably deltas of one; looking for that costs more than fewer would gain.
 MANY = 8
-# How deltas are told from other frames without parsing these, nearly always.
+# How deltas are distinguished from other frames without parsing these, nearly always.
 DELTA_MARK = b'"message_delta"'
 GUESSED = 32
 

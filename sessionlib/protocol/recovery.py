@@ -56,7 +56,7 @@ class PendingPosts:
         acknowledged: Our posts with an ack whose turns have not ended, in order.
         unacknowledged: Our posts without an ack, in order.
         running: Whether a turn was running, ours or another's.
-        is_idle: Whether the engine says that it does nothing now; None when it does not report it.
+        is_idle: Whether the engine reports that it does nothing now; None when it does not report it.
     """
 
     acknowledged: Sequence[PendingPost] = ()

@@ -330,7 +330,7 @@ class Hub:
             return mailbox
 
     def cancel_post(self, post: PendingPost, *, has_left: bool = False) -> None:
-        """Gives up on a post that could not be sent; forgets it, unless it has left all the same."""
+        """Abandons a post that could not be sent; forgets it, unless it has left all the same."""
         with self.lock:
             mailbox = self._readers.get(post)
             if mailbox is not None:

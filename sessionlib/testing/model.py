@@ -33,9 +33,9 @@ class Pause:
 
 
 Saying = Union[str, ThinkingDelta, RequestedCall, Fail, Pause]
-"""One thing that a model says: a piece of text, a thought, a tool call, a failure, or nothing for a while."""
+"""One thing that a model sends: a text, a thought, a tool call, a failure, or nothing for a while."""
 Step = Union[Saying, Iterable[Saying], Callable[[ModelRequest], Union[Saying, Iterable[Saying]]]]
-"""One answer of a model: a saying, several in a row, or a function of the request that returns them."""
+"""One answer of a model: one thing, several in a row, or a function of the request that returns them."""
 
 
 def think(text: str) -> ThinkingDelta:

@@ -98,7 +98,7 @@ class Transport(Protocol):
 
         Raises:
             SessionTimeoutError: None came before the deadline; the transport is of no use any more.
-            SessionDisconnectedError: The connection has ended; ``code`` and ``reason`` tell how.
+            SessionDisconnectedError: The connection has ended; ``code`` and ``reason`` describe how.
             SessionProtocolError: The peer sent what WebSockets do not allow; a close frame with the reason was sent.
         """
 

@@ -95,7 +95,7 @@ class FrameReader:
             else:
                 break
             stop = start + size
-            # Not all of it is here, or it is too long: `_check_header` says which, before anything is read for it.
+            # Not all of it is here, or it is too long: `_check_header` decides which, before anything is read for it.
             if stop > end or size > limit:
                 break
             append(data[start:stop])

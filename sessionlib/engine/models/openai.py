@@ -41,7 +41,7 @@ _TRIES = 3
 # As the openai package retries, and 425 (too early); 529 is "overloaded".
 _RETRIED = frozenset({408, 409, 425, 429})
 _MESSAGE_CHARS = 300
-# How endpoints say that a request has more tokens than the model takes (OpenAI, vLLM, llama.cpp, Gemini ...).
+# How endpoints report that a request has more tokens than the model takes (OpenAI, vLLM, llama.cpp, Gemini ...).
 _TOO_LONG = re.compile(
     r"context_length_exceeded|exceed_context_size|maximum context length|context (window|size|length)|"
     r"prompt is too long|input is too long|too many (input )?tokens|input token count|reduce the length|max_model_len",

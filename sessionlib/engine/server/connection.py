@@ -69,7 +69,7 @@ class ClientConnection:
             self._attached.clear()
 
     def leave(self) -> None:
-        """Tells the client that the engine goes; from any thread."""
+        """Notifies the client that the engine stops; from any thread."""
         self._socket.close(GOING_AWAY, "the engine is stopping")
 
     # ---- as a subscriber ---------------------------------------------------------------------
@@ -124,7 +124,7 @@ class ClientConnection:
 
     def _refuse(self, frame: Json, why: str, **facts: Any) -> None:
         # Requests that have an ack of their own are refused in it, the others with an error frame. What
-        # could not be kept is an error too: an ack, even a negative one, would say what became of it.
+        # could not be kept is an error too: an ack, even a negative one, would report its outcome.
         request_type, session_id = frame["type"], frame.get("session_id")
         session_id = session_id if isinstance(session_id, str) else ""
         if request_type in _ACKNOWLEDGED and not facts["code"].startswith("storage_"):

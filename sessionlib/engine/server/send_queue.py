@@ -147,7 +147,7 @@ class Flusher:
         self._changed = threading.Condition()
         self._outlets: set[SendQueue] = set()
         self._closed = False
-        # A daemon, so that an engine nobody closed does not keep the interpreter from ending.
+        # A daemon, so that an engine that was not closed does not keep the interpreter from ending.
         self._thread = threading.Thread(target=self._run, name=f"sessionlib-flush-{name}", daemon=True)
         self._thread.start()
 

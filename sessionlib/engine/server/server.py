@@ -60,7 +60,7 @@ class Server:
         self._listener.start()
 
     def close(self) -> None:
-        """Says goodbye to the clients, and waits for their threads."""
+        """Closes the connections of all clients, and waits for their threads."""
         self._listener.stop()
         with self._lock:
             peers = list(self._peers)

@@ -35,7 +35,7 @@ class Subscriber(Protocol):
 
 
 class Broadcaster:
-    """A session's subscribers; whatever all of them hear goes through here, in one order.
+    """A session's subscribers; whatever all of them receive goes through here, in one order.
 
     Args:
         session_id: The session.
@@ -63,7 +63,7 @@ class Broadcaster:
     # ---- coming and going --------------------------------------------------------------------
 
     def attach(self, subscriber: Subscriber) -> None:
-        """Lets somebody hear the session, after an ack and what is open now.
+        """Subscribes a client to the session, after an ack and what is open now.
 
         Raises:
             RefusedError: The session is terminated.
@@ -81,7 +81,7 @@ class Broadcaster:
         subscriber.flush()
 
     def detach(self, subscriber: Subscriber) -> None:
-        """Lets somebody hear it no more; what runs goes on."""
+        """Unsubscribes a client; what runs goes on."""
         with self._lock:
             if subscriber in self._subscribers:
                 self._subscribers.remove(subscriber)
@@ -99,7 +99,7 @@ class Broadcaster:
             subscriber.settle(deadline)
 
     def close(self, frame: Json, by: Subscriber) -> None:
-        """Tells everybody, and ``by`` in any case, one last frame; no subscriber receives anything after it."""
+        """Sends all subscribers, and ``by`` in any case, one last frame; no subscriber receives anything after it."""
         data = encode(frame)
         with self._lock:
             heard = list({id(subscriber): subscriber for subscriber in (*self._subscribers, by)}.values())

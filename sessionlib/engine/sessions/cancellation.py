@@ -89,7 +89,7 @@ class Timers:
         self._live: set[int] = set()
         self._numbers = itertools.count()
         self._closed = False
-        # A daemon, so that an engine nobody closed does not keep the interpreter from ending.
+        # A daemon, so that an engine that was not closed does not keep the interpreter from ending.
         self._thread = threading.Thread(target=self._run, name=f"sessionlib-alarms-{name}", daemon=True)
         self._thread.start()
 

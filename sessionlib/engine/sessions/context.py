@@ -52,7 +52,7 @@ def recall(store: Store, turn: StoredTurn, limits: Limits) -> Recalled:
 def _turn(messages: list[Message], calls: list[StoredCall], store: Store) -> list[ModelMessage]:
     posted = [spoken for message in messages if message.step == 0 for spoken in _posted(message, store)]
     steps = dict.fromkeys([*(m.step for m in messages if m.step), *(c.step for c in calls)])
-    # A turn that failed is told as well: what was asked in it must not look as if it were still to be done.
+    # A turn that failed is included as well: what was asked in it must not look as if it were still to be done.
     failures = [m.content["error"] for m in messages if m.content.get("type") == "error_message"]
     done = [spoken for step in sorted(steps) for spoken in _step(step, messages, calls)]
     return posted + done + [ModelMessage("assistant", failure=failure) for failure in failures]

@@ -208,10 +208,10 @@ class SessionRegistry:
         session.terminate(by)
 
     def expire(self, before: float) -> int:
-        """Removes the sessions in which nothing was said for long, unless a client has joined them or a turn runs.
+        """Removes the sessions in which nothing was sent for long, unless a client has joined them or a turn runs.
 
         Args:
-            before: When something was last said in them, at the latest.
+            before: When something was last sent in them, at the latest.
 
         Returns:
             How many there were.
@@ -221,7 +221,7 @@ class SessionRegistry:
         while after is not None:
             idle, after = self._store.sessions.idle_since(before, after, _SCANNED)
             for at in range(0, len(idle), _REMOVED):
-                with self._lock:  # nobody may join one meanwhile; few at a time, for all who join wait
+                with self._lock:  # no client may join one meanwhile; few at a time, for all who join wait
                     unused = [session_id for session_id in idle[at : at + _REMOVED] if session_id not in self._live]
                     removed += self._store.sessions.remove(unused, before) if unused else 0
         return removed

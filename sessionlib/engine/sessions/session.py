@@ -150,7 +150,7 @@ class LiveSession:
 
     @contextlib.contextmanager
     def terminating(self) -> Iterator[None]:
-        """Lets nobody join any more while the end is being kept: clients that leave do not wait for it.
+        """Refuses further clients while the end is being kept: clients that leave do not wait for it.
 
         Raises:
             RefusedError: The session is terminated already.

@@ -231,7 +231,7 @@ class TurnRun:
         arguments = dict(asked.arguments) if isinstance(asked.arguments, dict) else {}
         decision = ""
         if tool is not None and tool.approval == "let_agent_decide":
-            # A model that does not say lets a person decide.
+            # Where the model does not decide, a person does.
             decision = "run" if arguments.pop(ASK_FIRST, True) is False else "ask"
         call = StoredCall(
             id=new_id(),

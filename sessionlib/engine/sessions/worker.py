@@ -39,7 +39,7 @@ class Runner:
 
     def begin(self, session: LiveSession) -> None:
         """Begins to work on a session that no worker has."""
-        # A daemon, so that an engine nobody closed does not keep the interpreter from ending.
+        # A daemon, so that an engine that was not closed does not keep the interpreter from ending.
         thread = threading.Thread(
             target=self._work, args=(session,), name=f"sessionlib-turn-{session.id[:8]}", daemon=True
         )
@@ -90,8 +90,8 @@ class Retention:
     """Removes old sessions now and then, on a thread of its own.
 
     Args:
-        expire: Removes the sessions in which nothing was said since a moment, and returns how many there were.
-        keep_seconds: How long a session is kept after something was last said in it.
+        expire: Removes the sessions in which nothing was sent since a moment, and returns how many there were.
+        keep_seconds: How long a session is kept after something was last sent in it.
     """
 
     def __init__(self, expire: Callable[[float], int], keep_seconds: float) -> None:

@@ -177,7 +177,7 @@ class Database:
         self._changed = threading.Condition()
         self._jobs: deque[_Job[Any]] = deque()
         self._closed = False
-        # A daemon, so that an engine nobody closed does not keep the interpreter from ending.
+        # A daemon, so that an engine that was not closed does not keep the interpreter from ending.
         name = f"sessionlib-store-{os.path.basename(self.path) or 'memory'}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -392,7 +392,7 @@ def _migrate(connection: sqlite3.Connection, path: str, schema: Sequence[str], v
 
 
 def _make_private(path: str) -> str:
-    # What people say is for the owner alone; SQLite gives its log the mode of the file.
+    # Messages are for the owner alone; SQLite creates its log with the mode of the file.
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))

@@ -245,7 +245,7 @@ class LockFile:
 
     def __init__(self, database: str) -> None:
         path = database + ".lock"
-        # What stands there may be a connection that somebody else has laid: its target must not be emptied.
+        # It may be a symbolic link that another user has made: its target must not be emptied.
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
         try:
             number = os.open(path, flags, 0o600)

@@ -68,10 +68,10 @@ class Sessions:
         self._database.write(work)
 
     def idle_since(self, before: float, after: int, count: int) -> tuple[list[str], int | None]:
-        """Looks through some sessions for those in which nothing was said for long.
+        """Looks through some sessions for those in which nothing was sent for long.
 
         Args:
-            before: When something was last said in them, at the latest.
+            before: When something was last sent in them, at the latest.
             after: The number behind which to look; 0 at first.
             count: How many sessions to look through.
 
@@ -83,7 +83,7 @@ class Sessions:
         return [row[1] for row in seen if row[2] < before], seen[-1][0] if len(seen) == count else None
 
     def remove(self, session_ids: Sequence[str], before: float) -> int:
-        """Removes sessions with all that they held, but for those in which something was said meanwhile."""
+        """Removes sessions with all that they held, but for those in which something was sent meanwhile."""
 
         def work(db: sqlite3.Connection) -> int:
             removed = 0

@@ -73,7 +73,7 @@ class Store:
         calls: Tool calls and approvals.
 
     Raises:
-        StorageError: The file cannot be used; the kinds of it say why.
+        StorageError: The file cannot be used; the kinds of it name the reason.
     """
 
     def __init__(self, path: str | None = None, *, busy_seconds: float = 5.0, full_check: bool = False) -> None:

@@ -132,7 +132,7 @@ _ITEMS = 10_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a tool call.
+    """The outcome of a tool call.
 
     Attributes:
         status: "complete", "error" or "denied".
@@ -306,7 +306,7 @@ class ToolBatch:
 
     def start(self, call_id: str, run: Callable[[], Outcome]) -> None:
         """Runs a call; ``run`` has to end within its limits, and soon when the turn is stopped."""
-        # A daemon, so that an engine nobody closed does not keep the interpreter from ending.
+        # A daemon, so that an engine that was not closed does not keep the interpreter from ending.
         thread = threading.Thread(
             target=self._run, args=(call_id, run), name=f"sessionlib-call-{call_id[:8]}", daemon=True
         )

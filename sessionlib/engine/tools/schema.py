@@ -30,7 +30,7 @@ _STRICTNESS = ("auto_run", "let_agent_decide", "requires_approval")
 # What plain functions were declared with: the one inside a tool, taken out and declared again, keeps its gate too.
 _gates: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 ASK_FIRST = "ask_user_first"
-"""The extra argument in which a model says whether a person should be asked, where it may decide."""
+"""The extra argument in which a model decides whether a person should be asked, where it may decide."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _SECTION = re.compile(r"^(Args|Arguments|Parameters|Returns|Return|Yields|Raises|Examples?|Notes?|Attributes):\s*$")
@@ -113,7 +113,7 @@ class LocalTool(Generic[P, R]):
         }
 
     def offered_schema(self) -> dict[str, Any]:
-        """Returns the schema that a model sees: where it decides about approval, with a place to say so."""
+        """Returns the schema that a model sees: where it decides about approval, with an argument for that."""
         if self.approval != "let_agent_decide":
             return self.schema
         question = {"type": "boolean", "description": "Whether a person should confirm this call before it runs."}
@@ -340,7 +340,7 @@ def _arguments_model(
 
 
 def _description(hint: Any, default: Any) -> str | None:
-    """Returns what ``Annotated[..., Field(description=...)]``, ``Annotated[..., "..."]`` or a `Field` default says."""
+    """Returns what ``Annotated[..., Field(description=...)]``, ``Annotated[..., "..."]`` or a `Field` has."""
     notes = [default, *getattr(hint, "__metadata__", ())]
     for note in notes:
         words = note.description if isinstance(note, FieldInfo) else getattr(note, "documentation", None)

@@ -24,7 +24,7 @@ JOIN_TIMEOUT = 5.0
 
 
 class _OverError(Exception):
-    """The link has ended; its pumps return."""
+    """The connection has ended; its pumps return."""
 
 
 class Link:
@@ -163,7 +163,7 @@ class _Pump:
         self._pending: deque[tuple[float, bytes]] = deque()
 
     def run(self) -> None:
-        """Copies until the link is over."""
+        """Copies until the connection is over."""
         try:
             while self._pending or not self._ended:
                 self._step()

@@ -58,7 +58,7 @@ class Direction:
         self._set(slice_size=size, slice_delay=delay)
 
     def limit_data(self, count: int, how: How = "FIN", *, times: int | None = None) -> None:
-        """Disconnects a link once so many of its bytes have passed in this direction.
+        """Disconnects once so many of its bytes have passed in this direction.
 
         Args:
             count: Bytes that pass; 0 disconnects before the first.
