@@ -109,6 +109,8 @@ logger = logging.getLogger("sessionlib")
 # A connection that fails before anything was sent may be tried again.
 _CONNECT_TRIES = 4
 _CONNECT_TIMEOUT = 30.0
+# Statuses of a session whose turn is not over.
+_BUSY = ("Processing", "AwaitingApproval", "Typing")
 # Seconds between two looks into the history of a session whose engine sends no status.
 _POLL = 1.0
 
@@ -172,6 +174,12 @@ def run_prompt(
                 if entry.session_id is not None and entry.session_id != abandoned:
                     try:
                         result = collect(agent, entry.session_id, how, deadline, stopper, pace)
+                    except DeliveryUnknownError as error:
+                        if _end_unposted(agent, entry.session_id, deadline, stopper, pace):
+                            abandoned = entry.session_id
+                            continue
+                        ledger.fail(number, error)
+                        raise
                     except SessionlibError as error:
                         ledger.fail(number, error)
                         raise
@@ -248,12 +256,42 @@ def collect(
                     if event.requires_action and how.on_approval is None:
                         raise ConversationalRunActionRequiredError(event, session_id)
                     if event.type in (SessionEventType.SESSION_CONNECTED, SessionEventType.PARTICIPANT_STATUS):
-                        busy = status in ("Processing", "AwaitingApproval", "Typing")
+                        busy = status in _BUSY
                         break
                 if deadline.expired:
                     raise _overdue(session_id, how)
     finally:
         _leave(session, stays)
+
+
+def _end_unposted(agent: Runnable, session_id: str, deadline: Deadline, stopper: Stopper, pace: Throttle) -> bool:
+    """Ends the session of an earlier attempt if it has no message, so that none can come into it any more.
+
+    Its prompt may then be sent in another session: a post that is still on its way, or that a frozen worker makes
+    when it goes on, is refused.
+
+    Returns:
+        Whether the engine refuses the session, and reported nothing of a turn from before its history was read.
+    """
+    try:
+        watching = _open(agent, session_id, deadline, stopper, pace)
+        try:
+            with watching.listen(maxsize=0, timeout=_POLL) as events:
+                if watching.get_messages(deadline.sooner(_CONNECT_TIMEOUT).remaining()):
+                    return False
+                _leave(_open(agent, session_id, deadline, stopper, pace), stays=False)
+                with contextlib.suppress(SessionError):  # as it ends, or when nothing has come for a moment
+                    if any(event.message_id is not None or event.participant_status in _BUSY for event in events):
+                        return False
+        finally:
+            _leave(watching, stays=True)
+    except SessionlibError:
+        return False
+    try:
+        _leave(_open(agent, session_id, deadline, stopper, pace), stays=True)
+    except SessionlibError as error:
+        return type(error) in (SessionError, SessionTerminatedError)
+    return False
 
 
 def _until_quiet(events: Iterator[SessionEvent]) -> Iterator[SessionEvent]:

@@ -38,7 +38,7 @@ from sessionlib import (
     approve_all,
     executors,
 )
-from sessionlib.agent.checkpoint import new_ledger
+from sessionlib.agent.checkpoint import Checkpoint, new_ledger, prompt_key
 from sessionlib.agent.map import Job
 from sessionlib.agent.oneshot import OneShot, RunStoppedError, Stopper
 from sessionlib.protocol import frames
@@ -1040,3 +1040,70 @@ RAY = """
 def test_ray(shop: Shop) -> None:
     result = run_script(RAY, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n", timeout=110)
     assert "the same results" in result.stdout, result
+
+
+# ---- claimed, and not posted ---------------------------------------------------------------
+
+
+def claimed(agent: Agent, path: Path) -> str:
+    """Leaves a checkpoint as a caller does that is killed between its claim and its post; returns the session's id."""
+    session = agent.create_session().connect()
+    session_id = session.session_id or ""
+    session.disconnect()
+    checkpoint = Checkpoint(path, agent.id, shared=False)
+    assert checkpoint.ledger.claim(0, prompt_key("prompt 0"), session_id, None)
+    checkpoint.close()
+    return session_id
+
+
+def test_what_was_claimed_and_not_posted_is_sent_once_its_session_is_ended(agent: Agent, tmp_path: Path) -> None:
+    session_id = claimed(agent, tmp_path / "run.db")
+    (result,) = agent.map(prompts(1), checkpoint=tmp_path / "run.db")
+    assert quoted(result) == "prompt 0"
+    assert result.session_id != session_id
+    with pytest.raises(SessionError, match="terminated"):  # so that a late post is refused
+        agent.resume_session(session_id).connect()
+
+
+def refuse_ended(engine: ScriptEngine) -> None:
+    """Has sessions that were terminated refused, as engines do."""
+    ended = set()
+
+    @engine.on("terminate_session")
+    def end(conn: Connection, frame: Received) -> None:
+        ended.add(frame["session_id"])
+        conn.send(frames.ack("terminate_session", frame["session_id"]))
+
+    @engine.on("connect_session")
+    def join(conn: Connection, frame: Received) -> None:
+        session_id = frame["session_id"]
+        over = session_id in ended
+        conn.send(
+            frames.refusal("connect_session", session_id, "it ended")
+            if over
+            else frames.ack("connect_session", session_id)
+        )
+
+
+@pytest.mark.parametrize("what", ["goes on", "has a turn", "has a message", "refuses"])
+def test_a_claim_that_may_have_been_posted_is_not_sent_again(engine: ScriptEngine, tmp_path: Path, what: str) -> None:
+    numbers = itertools.count()
+    engine.on("create_session", lambda conn, frame: conn.send(frames.session_created(f"s{next(numbers)}")))
+    if what != "goes on":
+        refuse_ended(engine)
+    agent = scripted(engine)
+    session_id = claimed(agent, tmp_path / "run.db")
+    looks = itertools.count()
+
+    @engine.on("get_messages")
+    def history(conn: Connection, frame: Received) -> None:
+        late = what == "has a message" and next(looks) > 0
+        conn.send(frames.history(session_id, [user_message(session_id, "u1", "prompt 0")] if late else []))
+        if what == "has a turn":
+            conn.send({"type": "participant_status", "session_id": session_id, "message": {"status": "Processing"}})
+
+    if what == "refuses":
+        engine.on("connect_session", lambda conn, frame: conn.send(frames.refusal("connect_session", "s0", "it ended")))
+    (outcome,) = agent.map(prompts(1), checkpoint=tmp_path / "run.db", on_error="return", timeout=30)
+    assert isinstance(outcome, DeliveryUnknownError)
+    assert engine.frames("post_message") == []
