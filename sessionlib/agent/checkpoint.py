@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS prompts (
     key TEXT NOT NULL,
     session_id TEXT NOT NULL,
     claimed_at REAL NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('withdrawn', 'posted', 'ended', 'complete', 'failed')),
+    state TEXT NOT NULL CHECK (state IN ('withdrawn', 'posted', 'unposted', 'ended', 'complete', 'failed')),
     outcome TEXT
 );
 CREATE TABLE IF NOT EXISTS pace (
@@ -99,6 +99,7 @@ class LedgerEntry(NamedTuple):
         is_running: Whether an attempt has claimed it and has not come back.
         result: Its result, once it is known.
         failure: Why it can have none, where that is final.
+        is_unposted: Whether its session had no message when it was about to be ended.
     """
 
     session_id: str | None = None
@@ -106,6 +107,7 @@ class LedgerEntry(NamedTuple):
     is_running: bool = False
     result: ConversationalAgentRunResult | None = None
     failure: SessionError | None = None
+    is_unposted: bool = False
 
 
 _UNCLAIMED = LedgerEntry()
@@ -133,6 +135,9 @@ class PromptLedger(Protocol):
 
     def release(self, number: int) -> None:
         """Takes a claim back: nothing was posted."""
+
+    def note_unposted(self, number: int, session_id: str) -> None:
+        """Records that the session of a lost attempt has no message, and is about to be ended."""
 
     def withdraw(self, number: int) -> LedgerEntry:
         """Has no attempt claim a prompt any more; returns what is known of it."""
@@ -185,6 +190,9 @@ class MemoryLedger:
     def release(self, number: int) -> None:
         """See `PromptLedger.release`."""
         self._entries.pop(number, None)
+
+    def note_unposted(self, number: int, session_id: str) -> None:
+        """Does nothing: the attempt that would read it ends with this process."""
 
     def withdraw(self, number: int) -> LedgerEntry:
         """See `PromptLedger.withdraw`."""
@@ -253,7 +261,9 @@ class FileLedger:
             return _WITHDRAWN
         result = ConversationalAgentRunResult.from_json(outcome) if state == "complete" else None
         failure = SessionError(outcome, session_id=session_id) if state == "failed" else None
-        return LedgerEntry(session_id, claimed_at, state == "posted", result, failure)
+        return LedgerEntry(
+            session_id, claimed_at, state in ("posted", "unposted"), result, failure, state == "unposted"
+        )
 
     def claim(self, number: int, key: str, session_id: str, instead_of: str | None) -> bool:
         """See `PromptLedger.claim`."""
@@ -279,6 +289,14 @@ class FileLedger:
         """See `PromptLedger.release`."""
         with self.transaction() as database:
             database.execute("DELETE FROM prompts WHERE number = ? AND state = 'posted'", (number,))
+
+    def note_unposted(self, number: int, session_id: str) -> None:
+        """See `PromptLedger.note_unposted`."""
+        with self.transaction() as database:
+            database.execute(
+                "UPDATE prompts SET state = 'unposted' WHERE number = ? AND session_id = ? AND state != 'complete'",
+                (number, session_id),
+            )
 
     def withdraw(self, number: int) -> LedgerEntry:
         """See `PromptLedger.withdraw`. A later run may send it."""

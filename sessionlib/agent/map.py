@@ -24,6 +24,7 @@ from concurrent.futures import (
     wait,
 )
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
@@ -425,14 +426,16 @@ class AgentRuns(Iterator[Given]):
     ) -> ConversationalAgentRunResult:
         try:
             pace = self._ledger.pace(self._agent.client.pace)
-            result = collect(self._agent, entry.session_id or "", self._how, Deadline(timeout), self._stopper, pace)
+            keep = partial(self._ledger.finish, index)
+            result = collect(
+                self._agent, entry.session_id or "", self._how, Deadline(timeout), self._stopper, pace, keep
+            )
         except SessionTimeoutError as unknown:
             self._ledger.fail(index, unknown)
             raise (error if isinstance(error, SessionTimeoutError) else unknown) from None
         except SessionlibError as unknown:
             self._ledger.fail(index, unknown)
             raise unknown from error
-        self._ledger.finish(index, result)
         return typed_result(result, self._how)
 
     def _typed(self, result: ConversationalAgentRunResult) -> Outcome:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sessionlib._util.retry import Backoff, Throttle, is_transient, wait_at_least
@@ -113,6 +114,8 @@ _CONNECT_TIMEOUT = 30.0
 _BUSY = ("Processing", "AwaitingApproval", "Typing")
 # Seconds between two looks into the history of a session whose engine sends no status.
 _POLL = 1.0
+# Seconds without an event after which all that had come has been read.
+_QUIET = 0.1
 
 
 @dataclass(frozen=True)
@@ -172,19 +175,26 @@ def run_prompt(
         try:
             with pace.active(deadline, stopper.sleep) as has_place:
                 if entry.session_id is not None and entry.session_id != abandoned:
+                    session_id = entry.session_id
                     try:
-                        result = collect(agent, entry.session_id, how, deadline, stopper, pace)
+                        keep = partial(ledger.finish, number)
+                        return typed_result(collect(agent, session_id, how, deadline, stopper, pace, keep), how)
                     except DeliveryUnknownError as error:
-                        if _end_unposted(agent, entry.session_id, deadline, stopper, pace):
-                            abandoned = entry.session_id
+                        # The note of an attempt that was itself lost, once it had ended the session.
+                        is_over = entry.is_unposted and error.__cause__ is not None
+                        note = partial(ledger.note_unposted, number, session_id)
+                        try:
+                            is_over = is_over or _end_unposted(agent, session_id, deadline, stopper, pace, note)
+                        except SessionlibError as failed:
+                            raise error from failed  # a later run can go on from the note
+                        if is_over:
+                            abandoned = session_id
                             continue
                         ledger.fail(number, error)
                         raise
                     except SessionlibError as error:
                         ledger.fail(number, error)
                         raise
-                    ledger.finish(number, result)
-                    return typed_result(result, how)
                 session = _open(agent, None, deadline, stopper, pace, has_place)
                 # The claim stands before the post: from here on, no other attempt posts this prompt.
                 if not ledger.claim(number, key, session.session_id or "", abandoned):
@@ -205,9 +215,24 @@ def run_prompt(
 
 
 def collect(
-    agent: Runnable, session_id: str, how: OneShot, deadline: Deadline, stopper: Stopper, pace: Throttle
+    agent: Runnable,
+    session_id: str,
+    how: OneShot,
+    deadline: Deadline,
+    stopper: Stopper,
+    pace: Throttle,
+    keep: Callable[[ConversationalAgentRunResult], object],
 ) -> ConversationalAgentRunResult:
     """Joins the session of an earlier attempt and returns the answer in it; sends nothing.
+
+    Args:
+        agent: The agent.
+        session_id: The session.
+        how: How the turn is run.
+        deadline: When to stop waiting for its end.
+        stopper: What can end the wait.
+        pace: When to join.
+        keep: Records the result, before the session ends: with it goes the only other copy of the answer.
 
     Raises:
         DeliveryUnknownError: The prompt is not in its history, or it has none any more.
@@ -239,17 +264,19 @@ def collect(
                 kind = None if last is None or last.is_user else last.content_type
                 whole = kind == "data_type_message" and last is not None and last.status == "complete"
                 if last is not None and not busy and (whole or kind == "error_message"):
-                    stays = False
                     failure = last.text if kind == "error_message" else None
                     data = {"text": last.text, "status": "complete", "recovered": True}
                     found = [SessionEvent(SessionEventType.MESSAGE_COMPLETE, session_id, last.id, data)]
-                    return ConversationalAgentRunResult(
+                    result: ConversationalAgentRunResult = ConversationalAgentRunResult(
                         "" if failure else last.text or "",
                         session_id,
                         "error" if failure else "complete",
                         failure,
                         [] if failure else found,
                     )
+                    keep(result)
+                    stays = False
+                    return result
                 # Until the status of the turn changes, or for a moment: an engine need not send one.
                 for event in _until_quiet(events):
                     status = event.participant_status or event.data.get("status")
@@ -264,33 +291,51 @@ def collect(
         _leave(session, stays)
 
 
-def _end_unposted(agent: Runnable, session_id: str, deadline: Deadline, stopper: Stopper, pace: Throttle) -> bool:
+def _end_unposted(
+    agent: Runnable,
+    session_id: str,
+    deadline: Deadline,
+    stopper: Stopper,
+    pace: Throttle,
+    note: Callable[[], None],
+) -> bool:
     """Ends the session of an earlier attempt if it has no message, so that none can come into it any more.
 
     Its prompt may then be sent in another session: a post that is still on its way, or that a frozen worker makes
-    when it goes on, is refused.
+    when it goes on, is refused. ``note`` records that the session has no message, before it ends.
 
     Returns:
-        Whether the engine refuses the session, and reported nothing of a turn from before its history was read.
+        Whether the engine refuses the session, and reported nothing of a turn between the look and the end.
+
+    Raises:
+        SessionlibError: That could not be found out.
     """
+    watching = _open(agent, session_id, deadline, stopper, pace)
     try:
-        watching = _open(agent, session_id, deadline, stopper, pace)
-        try:
-            with watching.listen(maxsize=0, timeout=_POLL) as events:
-                if watching.get_messages(deadline.sooner(_CONNECT_TIMEOUT).remaining()):
-                    return False
-                _leave(_open(agent, session_id, deadline, stopper, pace), stays=False)
-                with contextlib.suppress(SessionError):  # as it ends, or when nothing has come for a moment
-                    if any(event.message_id is not None or event.participant_status in _BUSY for event in events):
-                        return False
-        finally:
-            _leave(watching, stays=True)
-    except SessionlibError:
-        return False
+        with watching.listen(maxsize=0, timeout=_QUIET) as events:
+            if watching.get_messages(deadline.sooner(_CONNECT_TIMEOUT).remaining()):
+                return False
+            note()
+            _leave(_open(agent, session_id, deadline, stopper, pace), stays=False)
+            if not _is_refused(agent, session_id, deadline, stopper, pace):
+                return False
+            with contextlib.suppress(SessionError):
+                # What the engine reported before it ended the session comes before this answer, whatever that is.
+                watching.get_messages(_POLL)
+            with contextlib.suppress(SessionError):  # as it ends, or as nothing more has come
+                return not any(one.message_id is not None or one.participant_status in _BUSY for one in events)
+            return True
+    finally:
+        _leave(watching, stays=True)
+
+
+def _is_refused(agent: Runnable, session_id: str, deadline: Deadline, stopper: Stopper, pace: Throttle) -> bool:
     try:
         _leave(_open(agent, session_id, deadline, stopper, pace), stays=True)
-    except SessionlibError as error:
-        return type(error) in (SessionError, SessionTerminatedError)
+    except SessionError as error:
+        if type(error) not in (SessionError, SessionTerminatedError):
+            raise
+        return True
     return False
 
 
