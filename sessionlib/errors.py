@@ -416,7 +416,16 @@ class DeliveryUnknownError(SessionError):
 
 
 class UnansweredError(SessionError):
-    """The engine has a message, reports that it is idle, and its history holds no answer to it."""
+    """The engine has a message, reports that it is idle, and its history holds no answer to it.
+
+    Also raised when the connection broke in a turn, and the engine does not report what it is doing: the turn may be
+    over without an answer, or go on.
+
+    Attributes:
+        turn: The turn that may go on, which can be waited for again.
+    """
+
+    turn: Turn | None = None
 
 
 class AnswerFormatError(SessionError):

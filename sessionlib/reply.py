@@ -95,7 +95,8 @@ class Reply(JsonModel, Generic[T]):
         status: "complete", or "error" when the turn reported an error.
         error: The last error that it reported, or None.
         shared_with: How many other messages sent in this session the same turn answered: an engine may answer several
-            that were sent one right after the other in one turn, and then each gets the whole answer.
+            that were sent one right after the other in one turn, and then each gets the whole answer. At least 1 where
+            it is not certain that the answer is this message's own.
     """
 
     text: str

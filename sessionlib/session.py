@@ -542,8 +542,8 @@ class Session:
     ) -> Listener:
         """Registers a listener, at once, and returns it: a blocking iterator over the session's events.
 
-        It begins with what arrived since the last `send` while no listener was open. When more than
-        ``maxsize`` events or 8 MiB of them wait to be read, further ones are dropped and reported by one ERROR event with
+        It begins with what arrived since the last `send` while no listener was open. When more than ``maxsize``
+        events or 8 MiB of them wait to be read, further ones are dropped and reported by one ERROR event with
         ``data["error"] == "subscriber queue overflow"``.
 
         Args:

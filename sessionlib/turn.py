@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Iterator
 from types import TracebackType
@@ -18,6 +19,7 @@ from sessionlib.errors import (
     SessionDisconnectedError,
     SessionError,
     SessionTimeoutError,
+    UnansweredError,
 )
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.protocol.turns import PendingPost
@@ -148,7 +150,7 @@ class TurnRequests:
 _ACKS = frozenset({SessionEventType.MESSAGE_POSTED, SessionEventType.MESSAGES_POSTED})
 # Seconds that it may take to find out which posts a turn has answered; see `protocol.turns`.
 _UNDECIDED = 2.0
-_RESUMABLE = (SessionTimeoutError, ApprovalRequiredError, ReauthRequiredError)
+_RESUMABLE = (SessionTimeoutError, ApprovalRequiredError, ReauthRequiredError, UnansweredError)
 
 
 class Turn:
@@ -338,8 +340,11 @@ class Turn:
                 event = self._mailbox.get(deadline)
             except TimeoutError:
                 return self._deadline.expired
-            except (Closed, SessionError):
+            except Closed:
                 return True  # which reading on will raise
+            except SessionError as error:
+                self._mailbox.push_error(functools.partial(_same, error))  # for reading on: it is raised but once
+                return True
             if event.type in _ACKS and event is not self._post.refusal:
                 self._acks.append(len(self._events))  # no event of the turn: reading on would wait behind it
                 continue
@@ -461,3 +466,7 @@ class Turn:
     def _leave(self) -> None:
         self._hub.leave(self._mailbox)
         self._requests.end()
+
+
+def _same(error: SessionError) -> SessionError:
+    return error

@@ -91,9 +91,8 @@ class Connection:
         self._read_out = threading.Event()
         self._pings = PingSchedule(options)
         self._close_timeout = options.close_timeout
-        # For the heartbeat thread: when something last came that bears on turns, and the look at the history that
+        # When something last came or left that bears on turns, or the history was last looked at; and the look that
         # waits for an answer.
-        self._steps = 0
         self._quiet_since = 0.0
         self._look: PendingCall | None = None
 
@@ -225,10 +224,11 @@ class Connection:
 
     def _look_soon(self) -> None:
         """Has the heartbeat look after a while of silence whether posts are left without an answer."""
+        self._quiet_since = now = time.monotonic()
         # Once for all that comes until then: every post passes here, and the beat looks for itself when to come again.
         if not self.link.will_look:
             self.link.will_look = True
-            heartbeat.wake_by(self, time.monotonic() + QUIET)
+            heartbeat.wake_by(self, now + QUIET)
 
     def beat(self, now: float) -> float:
         """Pings what is due and closes a silent connection; see `heartbeat.Monitored`."""
@@ -243,8 +243,6 @@ class Connection:
     def _look_if_due(self, transport: Transport, now: float) -> float | None:
         """Asks for the history if posts are left that an idle engine does not answer; returns when to look again."""
         turns = self.protocol.turns
-        if turns.steps != self._steps:
-            self._steps, self._quiet_since = turns.steps, now
         delay = turns.check_delay()
         if delay is None:
             return None
@@ -255,20 +253,19 @@ class Connection:
             return due
         self._quiet_since = now
         with self.hub.lock:
-            if turns.steps != self._steps:
-                return now + QUIET
+            steps = turns.steps
             pending, self._look = self._look, None
             if pending is not None:
                 self.protocol.calls.end(pending, has_left=True)
             is_taken = self.protocol.calls.is_waited_for("get_messages")
             call = PendingCall("get_messages", lambda: None)
             if not is_taken:
-                call.done = functools.partial(self._take_look, call, self._steps)
+                call.done = functools.partial(self._take_look, call, steps)
                 self.protocol.calls.begin(call)
                 self._look = call
         if is_taken:
             # The engine owes an answer to an earlier request, and does not give it.
-            self._reader.settle(call, self._steps)
+            self._reader.settle(call, steps)
         else:
             transport.enqueue(codec.dumps(self.protocol.history_request()))
         return now + QUIET

@@ -137,7 +137,9 @@ class Reader:
             history, more = fetch_history(protocol, transport, deadline)
             connected = SessionEvent(SessionEventType.SESSION_CONNECTED, protocol.known_id, None, ack)
             self._hub.dispatch([connected], keep=False)
-            self._close_gap(ack.get("status"), history, live + more)
+            status = ack.get("status")
+            is_idle = status == str(ParticipantStatus.IDLE) if isinstance(status, str) else None
+            self._close_gap(is_idle, history, live + more)
             self._counters.reconnects += 1
             self._dialer.token.check()
         except BaseException as error:
@@ -150,29 +152,31 @@ class Reader:
         self._on_turns()
         return transport
 
-    def _close_gap(self, status: object, history: list[Any], live: list[SessionEvent]) -> None:
+    def _close_gap(self, is_idle: bool | None, history: list[Any], live: list[SessionEvent]) -> None:
         """Delivers what was missed, then what has come since; fails the posts whose fate is unknown."""
         with self._hub.lock:
             # As they were before the history settles them: each gets its fate below.
             unacknowledged = self._protocol.turns.unacknowledged
-            missed = self._protocol.rejoined(status, history, live)
+            missed = self._protocol.rejoined(is_idle, history, live)
         for post in unacknowledged:
             if not post.makes_turn:
                 self._hub.cancel_post(post)
                 self._callbacks.on_lost_answer(post.contents[0])
             elif post not in missed.found:
+                with self._hub.lock:
+                    self._protocol.turns.lose(post)
                 self._hub.fail(post, self._unknown)
         if missed.events:
             self._protocol.recovery.note(missed.events)
             self._hub.dispatch(missed.events)
+        with self._hub.lock:
+            turns = self._protocol.turns
+            turns.rejoin(is_idle)
+            steps = turns.steps
         if live:
             self._deliver(live)
         # Then no turn is to come for what the history does not answer, and nothing is worth waiting for.
-        if status == str(ParticipantStatus.IDLE):
-            with self._hub.lock:
-                turns = self._protocol.turns
-                turns.note_idle()
-                steps = turns.steps
+        if is_idle:
             self._settle_by(history, steps)
 
     # ---- the reading thread --------------------------------------------------------------------
@@ -263,16 +267,23 @@ class Reader:
         turns = self._protocol.turns
         if history is not None and turns.is_blind and turns.steps == steps:
             with self._hub.lock:
-                missed = self._protocol.rejoined(None, history, ())
+                missed = self._protocol.rejoined(None, history, (), is_quiet=True)
             self._protocol.recovery.note(missed.events)
             if missed.events:
                 self._hub.dispatch(missed.events)
+                with self._hub.lock:
+                    turns.rejoin(None, looks=1)
+                    self._steps = turns.steps  # which nothing of the engine's has changed
                 return
         self._settle_by(history, steps)
 
     def _settle_by(self, history: list[Any] | None, steps: int) -> None:
-        for post, arrived in self._hub.settle(history, steps):
-            self._hub.fail(post, self._unanswered if arrived else self._unknown)
+        for post, arrived, may_come in self._hub.settle(history, steps):
+            if may_come:
+                self._hub.warn(post, self._undecided)
+            else:
+                self._hub.fail(post, self._unanswered if arrived else self._unknown)
+        self._steps = self._protocol.turns.steps
 
     # ---- when the connection is lost -----------------------------------------------------------
 
@@ -334,6 +345,14 @@ class Reader:
         return DeliveryUnknownError(
             f"session {session_id}: the connection broke around a message, and the history does not hold it; "
             "it was not sent again. Look at get_messages() before doing so.",
+            session_id=session_id,
+        )
+
+    def _undecided(self) -> SessionError:
+        session_id = self._protocol.session_id
+        return UnansweredError(
+            f"session {session_id}: the connection broke in a turn, the engine does not report whether it still works "
+            "on it, and its history holds no answer; error.turn.result() waits for one.",
             session_id=session_id,
         )
 

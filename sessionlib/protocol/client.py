@@ -15,7 +15,7 @@ from typing import Any, Union
 
 from sessionlib._util.models import StrEnum
 from sessionlib.errors import SessionError, SessionProtocolError, SessionTerminatedError
-from sessionlib.events import ParticipantStatus, SessionEvent
+from sessionlib.events import SessionEvent
 from sessionlib.protocol import codec, frames
 from sessionlib.protocol.codec import Payload
 from sessionlib.protocol.frames import Frame
@@ -264,22 +264,23 @@ class ClientProtocol:
             return None
         return frames.get_messages(self.known_id, limit=_PART, after=last["id"])
 
-    def rejoined(self, status: object, history: Sequence[Any], live: Sequence[SessionEvent]) -> CatchUp:
+    def rejoined(
+        self, is_idle: bool | None, history: Sequence[Any], live: Sequence[SessionEvent], *, is_quiet: bool = False
+    ) -> CatchUp:
         """Finds out what was missed while there was no connection; `Hub.lock` is held.
 
         Args:
-            status: The engine's status in the ack of the join; None when it has none.
+            is_idle: Whether the engine reported as it was joined that it is idle; None when it reported nothing.
             history: The session's messages, oldest first, as the engine sent them.
             live: The events that came since the join.
+            is_quiet: Whether nothing has come for a while since.
         """
-        is_idle = status == str(ParticipantStatus.IDLE) if isinstance(status, str) else None
         if live and any(event.participant_status is not None for event in live):
             is_idle = False  # what goes on, or ends, shows by itself
         turns = self.turns
-        pending = PendingPosts(turns.unanswered, turns.unacknowledged, turns.running, is_idle)
-        missed = self.recovery.catch_up(history, pending)
-        turns.is_blind = is_idle is None and (turns.running or bool(pending.acknowledged))
-        return missed
+        seen = frozenset(event.message_id for event in live if event.message_id is not None) if live else frozenset()
+        pending = PendingPosts(turns.unanswered, turns.unacknowledged, turns.running, is_idle, is_quiet, seen)
+        return self.recovery.catch_up(history, pending)
 
     # ---- decoding: the hot path ----------------------------------------------------------------
 

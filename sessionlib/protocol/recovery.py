@@ -32,6 +32,7 @@ Type = SessionEventType
 # Looked up once: see `sessionlib.events`.
 _DELTA = Type.MESSAGE_DELTA
 _COMPLETE = Type.MESSAGE_COMPLETE
+_ERROR = Type.ERROR
 _REQUESTS = frozenset({Type.APPROVAL_REQUEST, Type.REAUTH_REQUEST})
 
 
@@ -57,12 +58,16 @@ class PendingPosts:
         unacknowledged: Our posts without an ack, in order.
         running: Whether a turn was running, ours or another's.
         is_idle: Whether the engine reports that it does nothing now; None when it does not report it.
+        is_quiet: Whether it has sent nothing for a while.
+        live: The ids of the messages that have come by themselves since the session was joined again.
     """
 
     acknowledged: Sequence[PendingPost] = ()
     unacknowledged: Sequence[PendingPost] = ()
     running: bool = False
     is_idle: bool | None = None
+    is_quiet: bool = False
+    live: frozenset[str] = frozenset()
 
 
 class RecoveryTracker:
@@ -156,6 +161,9 @@ class RecoveryTracker:
                         known[message_id] = True
                     else:
                         self._remember(message_id, True)
+                elif event.type is _ERROR:
+                    partial.pop(message_id, None)  # no more of it comes
+                    self._remember(message_id, True)
                 elif message_id not in known:
                     self._remember(message_id, False)
                 continue
@@ -228,7 +236,7 @@ class RecoveryTracker:
                 state[0] = -1
             state[1] += len(event.data["delta"])
         else:
-            is_whole = event.type is _COMPLETE
+            is_whole = event.type is _COMPLETE or event.type is _ERROR
             self._remember(message_id, is_whole)
             if is_whole:
                 self._partial.pop(message_id, None)
@@ -257,7 +265,8 @@ class RecoveryTracker:
         if event.type in _REQUESTS and message_id not in self._asked:
             return [event]
         self._asked.discard(message_id)
-        return [] if message_id in self._recovered else [event]
+        is_repeated = event.type is _ERROR and self._interrupted and self._known.get(message_id)
+        return [] if is_repeated or message_id in self._recovered else [event]
 
     def _accept_delta(self, event: SessionEvent, message_id: str) -> list[SessionEvent]:
         state = self._partial.get(message_id)
@@ -356,6 +365,8 @@ class _Writer:
         self._unsure = list(posts.unacknowledged)
         self._running = posts.running
         self._is_idle = posts.is_idle
+        self._is_quiet = posts.is_quiet
+        self._live = posts.live
         # How many turns of ours are still to begin.
         self._to_begin = sum(ticket.first is None for ticket in posts.acknowledged)
         self._answered = False
@@ -363,6 +374,8 @@ class _Writer:
     def take(self, message: Frame, is_new: bool) -> None:
         sender = SessionMessage.from_dict(message)
         message_id = sender.id
+        if message_id in self._live:
+            return  # the history was made when these had been sent
         if message_id in self._seen._partial:
             self._write(message, message_id)
         elif is_new and sender.is_user:
@@ -378,7 +391,8 @@ class _Writer:
         if self._is_idle and not is_answer:
             detail = "the engine is idle, and its history holds no answer to this turn"
             self._result.events.append(gap(self._seen.session_id, detail))
-        if self._is_idle or is_answer:
+        # A complete message may be a word before the answer, which then goes on soon.
+        if self._is_idle or (is_answer and self._is_quiet):
             self._end()
 
     def _write(self, message: Frame, message_id: str) -> None:

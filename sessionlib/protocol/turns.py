@@ -68,23 +68,25 @@ class TurnHandle:
         over: Whether it has ended.
         posts: Our posts that it is known to answer.
         held: Its events so far, kept for posts that it may answer; None when there are no such posts.
-        finals: The ids of its complete messages.
+        finals: The ids of its complete messages, in order.
         first: The event that began it.
         last: The event that ended it.
         turn_id: Its id, on an engine that names turns.
+        spans_gap: Whether the connection was lost in it, or it may have begun while there was none.
     """
 
-    __slots__ = ("announced", "finals", "first", "held", "last", "over", "posts", "turn_id")
+    __slots__ = ("announced", "finals", "first", "held", "last", "over", "posts", "spans_gap", "turn_id")
 
     def __init__(self, first: SessionEvent | None = None, turn_id: str | None = None) -> None:
         self.announced = False
         self.over = False
         self.posts: list[PendingPost] = []
         self.held: list[SessionEvent] | None = None
-        self.finals: set[str] = set()
+        self.finals: list[str] = []
         self.first = first
         self.last: SessionEvent | None = None
         self.turn_id = turn_id
+        self.spans_gap = False
 
 
 class PendingPost:
@@ -98,6 +100,7 @@ class PendingPost:
         first: The event that began its turn, once that is known to have begun.
         last: The event that ended its turn, once it has ended.
         refusal: The ERROR by which the engine refused it.
+        is_doubtful: Whether the frames leave open which of two turns answers it; it has the later one.
         acknowledged: Whether its ack has come.
         turn_id: The id of its turn, on an engine whose acks name it.
     """
@@ -109,11 +112,13 @@ class PendingPost:
         "_is_promised",
         "_latest",
         "_looks",
+        "_may_be_answered",
         "_unacknowledged_turn",
         "acknowledged",
         "attended",
         "contents",
         "first",
+        "is_doubtful",
         "last",
         "makes_turn",
         "refusal",
@@ -131,6 +136,7 @@ class PendingPost:
         self.refusal: SessionEvent | None = None
         self.acknowledged = False
         self.turn_id: str | None = None
+        self.is_doubtful = False
         # The turn that answers it if all posts with an ack share the next turn, and if each has its own.
         self._by_batch: TurnHandle | None = None
         self._by_order: TurnHandle | None = None
@@ -142,16 +148,14 @@ class PendingPost:
         self._engine_was_idle = False
         # Whether its ack has named a turn to come, which an engine that is idle for the moment still owes.
         self._is_promised = False
+        # Whether a turn began that answers it or does not: it is not known whether the post had arrived by then.
+        self._may_be_answered = False
         self._looks = 0
 
     @property
     def shared_with(self) -> int:
-        """How many other posts of ours its turn answers."""
-        return 0 if self.turn is None else max(0, len(self.turn.posts) - 1)
-
-    @property
-    def _candidates(self) -> tuple[TurnHandle | None, ...]:
-        return self._by_batch, self._by_order, self._latest, self._unacknowledged_turn
+        """How many other posts of ours its turn answers; at least 1 where it is not known for certain that it does."""
+        return 0 if self.turn is None else max(int(self.is_doubtful), len(self.turn.posts) - 1)
 
 
 class EventOrigin(NamedTuple):
@@ -172,10 +176,12 @@ class Fate(NamedTuple):
     Attributes:
         post: The post.
         arrived: Whether the engine has it: its history holds it, or it was acknowledged.
+        may_come: Whether an answer may still come, because it is not known what the engine is doing.
     """
 
     post: PendingPost
     arrived: bool
+    may_come: bool = False
 
 
 class TurnTracker:
@@ -192,22 +198,26 @@ class TurnTracker:
         current: The turn that is running; None between turns.
         batches: Whether one turn answers all posts that were acknowledged before it; None until that is known.
         released: What `take_released` returns.
-        is_blind: Whether the connection was lost in a turn, and the engine has not reported since what it does.
     """
 
     __slots__ = (
         "_acks_come_first",
         "_acks_seen",
         "_alone",
+        "_ended",
+        "_has_lost",
         "_has_processing",
+        "_has_reported",
+        "_held",
+        "_joined_at",
         "_looks",
+        "_may_run",
         "_open",
         "_sent",
         "answered",
         "batches",
         "current",
         "has_statuses",
-        "is_blind",
         "released",
         "running",
         "steps",
@@ -219,7 +229,6 @@ class TurnTracker:
         self.has_statuses = False
         self.current: TurnHandle | None = None
         self.batches: bool | None = None
-        self.is_blind = False
         # Counts what bears on turns, so that one can see whether anything happened meanwhile.
         self.steps = 0
         self._alone = alone
@@ -228,10 +237,21 @@ class TurnTracker:
         self._acks_come_first = False
         self._has_processing = False
         self._looks = 0
+        # `steps` when the session was joined again, and whether the engine reported then what it does.
+        self._joined_at = -1
+        self._has_reported = True
+        # Whether a turn may be running whose beginning was not seen, as there was no connection.
+        self._may_run = False
+        # Whether a turn has ever ended.
+        self._ended = False
+        # Whether a post was given up of which the engine may know all the same: the next turn may be that one's.
+        self._has_lost = False
         # Posts and answers without an ack, in the order in which they left.
         self._sent: deque[PendingPost] = deque()
         # Posts of which no turn is known yet, in the same order.
         self._open: list[PendingPost] = []
+        # Turns whose events are held for these.
+        self._held: list[TurnHandle] = []
         self.released: list[tuple[PendingPost, list[SessionEvent]]] = []
 
     # ---- our posts -----------------------------------------------------------------------------
@@ -240,6 +260,11 @@ class TurnTracker:
     def owner(self) -> PendingPost | None:
         """The first of our posts that the running turn is known to answer."""
         return self.current.posts[0] if self.current is not None and self.current.posts else None
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether it is not known if posts are being answered: the session was joined again, and no turn has shown."""
+        return self._joined_at == self.steps and not self._has_reported and (self.running or bool(self._open))
 
     @property
     def is_announced(self) -> bool:
@@ -271,13 +296,15 @@ class TurnTracker:
             self._sent.remove(post)
         self._forget(post)
 
+    def lose(self, post: PendingPost) -> None:
+        """Forgets a post of which it is not known whether the engine has it."""
+        self._has_lost = self._has_lost or post.makes_turn
+        self.withdraw(post)
+
     def close(self) -> None:
         """Notes that no more events will come: what was undecided stays so."""
-        for post in self._open:
-            for turn in post._candidates:
-                if turn is not None:
-                    turn.held = None
         self._open.clear()
+        self._drop_held()
 
     def take_released(self) -> list[tuple[PendingPost, list[SessionEvent]]]:
         """Returns the events that were held for posts of which it is known now that they are theirs."""
@@ -309,7 +336,13 @@ class TurnTracker:
         self.steps += 1
         self._looks = 0
         # Without a Processing, what comes first begins a turn: if there is a post that it can belong to.
-        if not self.running and not self._has_processing and self._open and not is_own_notice(event):
+        if (
+            not self.running
+            and (not self._has_processing or self._may_run)
+            and self._open
+            and not is_own_notice(event)
+            and "recovered" not in event.data
+        ):
             self._begin(event)
         turn = self.current
         if turn is None:
@@ -320,12 +353,20 @@ class TurnTracker:
             for post in [post for post in self._open if post._unacknowledged_turn is turn]:
                 self._sent.remove(post)
                 self._assign(post, turn)
-            turn.held = None
+            self._drop_held(turn)
         if kind in _LAST_WORDS:
             if event.message_id is not None:
-                turn.finals.add(event.message_id)
-            if not self.has_statuses and not is_own_notice(event):
+                turn.finals.append(event.message_id)
+            if is_own_notice(event):
+                return turn.posts, turn.held
+            if not self.has_statuses and (self._ended or not turn.spans_gap):
                 return self._end(event)
+            if turn.spans_gap:
+                # Its Idle may have been lost, if the engine sends any. Silence shows it.
+                self._joined_at, self._has_reported = self.steps, self._has_reported and self.has_statuses
+                if not self.has_statuses and len(turn.finals) > 1:
+                    for post in turn.posts:
+                        post.is_doubtful = True
         return turn.posts, turn.held
 
     def ends_turn(self, event: SessionEvent) -> bool:
@@ -335,10 +376,15 @@ class TurnTracker:
 
     def _follow_status(self, event: SessionEvent) -> tuple[Sequence[PendingPost], list[SessionEvent] | None]:
         status = event.data.get("status")
+        # What was concluded from the history is no word of the engine's.
+        is_word = "recovered" not in event.data
         if status == _PROCESSING:
+            if self.running and self.answered and self._joined_at == self.steps:
+                self._end_unseen(event)
             self.steps += 1
             self._looks = 0
-            self.has_statuses = self._has_processing = True
+            if is_word:
+                self.has_statuses = self._has_processing = True
             self.answered = False
             if not self.running:
                 self._begin(event)
@@ -347,9 +393,12 @@ class TurnTracker:
         elif status == _IDLE:
             self.steps += 1
             self._looks = 0
-            self.has_statuses = True
-            for post in self._open:
-                post._engine_was_idle = True
+            if is_word:
+                self.has_statuses = True
+                self._may_run = False
+                self._has_lost = self._has_lost and bool(self._open)
+                for post in self._open:
+                    post._engine_was_idle = True
             if self.running:
                 return self._end(event)
         turn = self.current
@@ -360,18 +409,18 @@ class TurnTracker:
             return None
         # An ack does not come after the whole of its turn: it is rather that of the next post, and the first had none.
         post = self._sent[0]
-        if len(self._sent) > 1:
-            turns = ((other, other._unacknowledged_turn) for other in self._sent)
-            post = next((other for other, turn in turns if turn is None or not turn.over), post)
+        if len(self._sent) > 1 and self._alone:
+            post = next((other for other in self._sent if not _was_passed_over(other)), post)
         self._sent.remove(post)
         self._note_step()
         if event.type is _ERROR:
             post.refusal = event
             self._forget(post)
             return post
-        post.acknowledged, self._acks_seen = True, True
-        if post.turn is None and post._unacknowledged_turn is None:
-            self._acks_come_first = True
+        post.acknowledged = True
+        if "recovered" not in event.data:  # what the history shows is no ack of the engine's
+            self._acks_seen = True
+            self._acks_come_first |= post.turn is None and post._unacknowledged_turn is None
         post._engine_was_idle = False
         turn_id = event.data.get("turn_id")
         post.turn_id = turn_id if isinstance(turn_id, str) else None
@@ -380,7 +429,7 @@ class TurnTracker:
         if turn is not None and not turn.over:
             if self._alone:
                 self._assign(post, turn)  # this engine acknowledges what a turn answers as it begins
-            else:
+            elif self._acks_come_first:
                 post._unacknowledged_turn = None  # it began before the ack, so it is another client's
             self._drop_held()
         return post
@@ -402,26 +451,42 @@ class TurnTracker:
         turn_id = event.data.get("turn_id")
         turn = self.current = TurnHandle(event, turn_id if isinstance(turn_id, str) else None)
         self.running = True
+        turn.spans_gap, self._may_run = self._may_run or "recovered" in event.data, False
         if self._alone and self.batches and not self._open:
             self.batches = None  # whose turn is it, if all posts had been answered?
         waiting = [post for post in self._open if post.acknowledged]
-        if len(waiting) == 1 and len(self._open) == 1 and turn.turn_id is None and waiting[0]._by_batch is None:
+        if (
+            len(waiting) == 1
+            and len(self._open) == 1
+            and turn.turn_id is None
+            and waiting[0]._by_batch is None
+            and not self._has_lost
+        ):
             self._assign(waiting[0], turn)  # as nearly always
             return
         if turn.turn_id is not None and any(post.turn_id is not None for post in waiting):
             for post in waiting:
                 if post.turn_id == turn.turn_id:
                     self._assign(post, turn)
+                    post.is_doubtful = False
             return
-        if waiting:
+        if waiting and event.type is _STATUS and "recovered" not in event.data and not self._has_lost:
+            if not self._acks_come_first:
+                for post in self._open:
+                    post._may_be_answered = True
+                    post._unacknowledged_turn = post._unacknowledged_turn if post.acknowledged else turn
             self._compare(waiting, turn)
             return
-        # The turn has begun before any ack: it answers the oldest post, if no other client can have begun it.
-        if self._alone and not self._acks_come_first and self._open:
+        # It is not known which posts the engine had when it began: the oldest, if no other client can have begun it.
+        if self._open and self._alone and not self._has_lost and (waiting or not self._acks_come_first):
             self._assign(self._open[0], turn)
         for post in self._open:
-            post._unacknowledged_turn = turn
-            turn.held = []
+            post._may_be_answered = True
+            if post.acknowledged:
+                post._latest = turn
+            else:
+                post._unacknowledged_turn = turn
+        self._hold(turn)
 
     def _compare(self, waiting: list[PendingPost], turn: TurnHandle) -> None:
         """Assigns a turn that begins to the posts that both readings, or the one that is left, give it to."""
@@ -443,22 +508,21 @@ class TurnTracker:
             for post in waiting:
                 if post._by_batch is turn and post._by_order is turn:
                     self._assign(post, turn)
-        if any(turn in post._candidates for post in self._open):
-            turn.held = []
+        self._hold(turn)
 
     def _end(self, event: SessionEvent) -> tuple[Sequence[PendingPost], list[SessionEvent] | None]:
         turn = self.current
         assert turn is not None
         self.running = self.answered = False
+        self._ended = True
         self.current = None
-        self.is_blind = False
         turn.over, turn.last = True, event
         for post in turn.posts:
             post.last = event
-        says_idle = event.is_turn_end
+        says_idle = event.is_turn_end and "recovered" not in event.data
         for post in self._open:
             # Without statuses an answer is no word about posts that came behind it.
-            is_left = self.batches is not False and turn in post._candidates
+            is_left = self.batches is not False and turn in self._claims(post)
             post._engine_was_idle = post._engine_was_idle or says_idle or is_left
         owners, held = tuple(turn.posts), turn.held
         for post in owners:
@@ -466,13 +530,14 @@ class TurnTracker:
                 self._sent.remove(post)
         unproven = [post for post in self._open if post._unacknowledged_turn is turn] if self._open else []
         if not unproven:
+            self._drop_held()
             return owners, held
         if self._alone and self._acks_seen and not self._acks_come_first:
             # Acks come with the turn that answers: these are still to be answered.
             for post in unproven:
                 post._unacknowledged_turn = None
                 post._engine_was_idle = False
-            turn.held = None
+            self._drop_held(turn)
         elif not self._acks_seen and not owners:
             # An engine that has let a whole turn pass without an ack sends none.
             if held is not None:
@@ -480,32 +545,44 @@ class TurnTracker:
                 held = None
             self._sent.remove(unproven[0])
             self._assign(unproven[0], turn)
+            self._drop_held()
             owners = ()
         return owners, held
+
+    def _end_unseen(self, following: SessionEvent) -> None:
+        """Ends a turn that had its answer when the session was joined again, as the next one begins."""
+        turn = self.current
+        assert turn is not None
+        if following.data.get("turn_id", "") in {turn.turn_id, *(post.turn_id for post in turn.posts)}:
+            return  # it is the same one
+        end = _recovered_idle(following.session_id)
+        self._end(end)
+        for post in turn.posts:
+            post.is_doubtful = True  # the answer may have been a word before the answer
+            self.released.append((post, [end]))
 
     def _assign(self, post: PendingPost, turn: TurnHandle) -> None:
         if post in self._open:
             self._open.remove(post)
+        # Another turn may have answered it before, unless this one has nothing else to answer.
+        post.is_doubtful = post._may_be_answered and (bool(self._open) or not self._alone)
         post.turn, post.first = turn, turn.first
         turn.posts.append(post)
         if turn.held:
             self.released.append((post, list(turn.held)))
         if turn.over:
             post.last = turn.last
-        if turn.held is not None and not any(turn in other._candidates for other in self._open):
-            turn.held = None  # no other post can lay claim to them
 
-    def _learn(self, batches: bool) -> None:
+    def _learn(self, batches: bool) -> list[PendingPost]:
+        """Reads the turns that have passed in one of the two ways from now on; returns the posts that this decides."""
         self.batches = batches
-        passed: set[TurnHandle] = set()
-        for post in list(self._open):
-            passed.update(turn for turn in post._candidates if turn is not None)
+        before = list(self._open)
+        for post in before:
             turn = post._by_batch if batches else post._by_order
             if turn is not None:
                 self._assign(post, turn)
-        for turn in passed:
-            if not any(turn in post._candidates for post in self._open):
-                turn.held = None
+        self._drop_held()
+        return [post for post in before if post.turn is not None]
 
     def _forget(self, post: PendingPost) -> None:
         if post in self._open:
@@ -513,13 +590,32 @@ class TurnTracker:
             self._drop_held()
             self._note_step()
 
-    def _drop_held(self) -> None:
-        """Stops keeping the events of a running turn that no post can lay claim to any more."""
-        turn = self.current
-        if turn is not None and not any(turn in post._candidates for post in self._open):
-            turn.held = None
+    def _claims(self, post: PendingPost) -> tuple[TurnHandle | None, ...]:
+        """Returns the turns whose events are held for a post."""
+        if self.batches is not None:
+            return (post._unacknowledged_turn,)
+        return post._by_batch, post._by_order, post._latest, post._unacknowledged_turn
+
+    def _hold(self, turn: TurnHandle) -> None:
+        """Begins to keep the events of a turn, if there are posts that can lay claim to it."""
+        if any(turn in self._claims(post) for post in self._open):
+            turn.held = []
+            self._held.append(turn)
+
+    def _drop_held(self, unclaimed: TurnHandle | None = None) -> None:
+        """Stops keeping the events of turns that no post can lay claim to any more, and of one in any case."""
+        if not self._held:
+            return
+        claimed = {turn for post in self._open for turn in self._claims(post)}
+        for turn in self._held:
+            if turn is unclaimed or turn not in claimed:
+                turn.held = None
+        self._held = [turn for turn in self._held if turn.held is not None]
 
     def _note_step(self) -> None:
+        """Notes a step of ours, which shows nothing of what the engine does."""
+        if self._joined_at == self.steps:
+            self._joined_at += 1
         self.steps += 1
         self._looks = 0
 
@@ -527,12 +623,8 @@ class TurnTracker:
 
     def check_delay(self) -> float | None:
         """Returns the seconds of silence after which the history should be looked at; None while that is no use."""
-        if self.is_blind:
-            return float(min(QUIET * 2 ** min(self._looks, 6), _LONGEST_QUIET))
-        if self.running or not self._open:
-            return None
         # Without a word of the engine's since an acknowledged post, it may just be slow to begin.
-        if any(self._is_due(post) for post in self._open):
+        if self.is_blind or (not self.running and any(self._is_due(post) for post in self._open)):
             return float(min(QUIET * 2 ** min(max(0, self._looks - 1), 6), _LONGEST_QUIET))
         return None
 
@@ -541,10 +633,23 @@ class TurnTracker:
             return False
         return post._engine_was_idle or (self._acks_seen and not post.acknowledged)
 
-    def note_idle(self) -> None:
-        """Notes that the engine reported outside of a turn that it is idle: as it was joined again."""
-        for post in self._open:
-            post._engine_was_idle, post._is_promised = True, False
+    def rejoin(self, is_idle: bool | None, looks: int = 0) -> None:
+        """Notes that the session was joined again, and what was found in its history followed.
+
+        Args:
+            is_idle: Whether the engine reported that it is idle; None when it reported nothing.
+            looks: How many looks at the history there were since.
+        """
+        self.steps += 1
+        self._looks = looks
+        if is_idle:
+            for post in self._open:
+                post._engine_was_idle, post._is_promised = True, False
+        else:
+            self._may_run = not self.running and (bool(self._open) or not self._alone)
+            if self.current is not None:
+                self.current.spans_gap = True
+            self._joined_at, self._has_reported = self.steps, is_idle is not None
 
     def settle(self, history: Sequence[Any] | None) -> list[Fate]:
         """Decides what an idle engine and its history leave no doubt about.
@@ -557,11 +662,15 @@ class TurnTracker:
             The posts that no turn will answer.
         """
         self._looks += 1
+        is_in_doubt = self.is_blind
         if self.running:
-            return []
+            owners = [] if self.current is None else self.current.posts
+            return [Fate(post, True, may_come=True) for post in owners if is_in_doubt and self._looks == _LOOKS]
         messages = None if history is None else [message for message in history if isinstance(message, dict)]
         if self.batches is None and any(post._by_batch is not None for post in self._open):
-            self._learn(self._is_batching(messages))
+            is_certain = all(post.acknowledged for post in self._open)  # else a turn may have been for one without ack
+            for post in self._learn(_is_batching(self._open, self._alone, messages)):
+                post.is_doubtful = post.is_doubtful or not is_certain
         fates: list[Fate] = []
         places = {} if messages is None else find_posts(messages, self._open)
         for post in list(self._open):
@@ -571,67 +680,87 @@ class TurnTracker:
                 post.acknowledged = True  # it has arrived, whatever became of its ack
                 if post in self._sent:
                     self._sent.remove(post)
-            if post._is_promised or (post.acknowledged and not post._engine_was_idle):
+            if not is_in_doubt and (post._is_promised or (post.acknowledged and not post._engine_was_idle)):
                 continue
-            if self._take_last_turn(post, messages, place):
+            is_word = self.has_statuses and not is_in_doubt
+            if self._take_answer(post, messages, place, may_guess=is_word or self._looks >= _LOOKS):
                 continue
-            if post._looks >= _LOOKS:
+            if is_in_doubt and self._looks == _LOOKS:
+                fates.append(Fate(post, post.acknowledged, may_come=True))
+            elif not is_in_doubt and post._looks >= _LOOKS:
                 fates.append(Fate(post, post.acknowledged))
         for fate in fates:
-            self.withdraw(fate.post)
+            if not fate.may_come:
+                self.withdraw(fate.post)
+        self._has_lost = any(not (fate.arrived or fate.may_come) for fate in fates)
+        self._drop_held()
         return fates
 
-    def _is_batching(self, messages: Sequence[dict[str, Any]] | None) -> bool:
-        """Whether the turns that have passed show that one answers several posts."""
-        if any(post._by_batch is not None and post._by_order is None for post in self._open):
-            return True  # each would have had a turn of its own by now
-        if self._alone or messages is None:
-            return False
-        # Each had one, unless it was another client's: then the history holds what that client posted.
-        ours = {content for post in self._open for content in post.contents}
-        first = min(find_posts(messages, self._open).values(), default=len(messages))
-        users = [details for details in map(SessionMessage.from_dict, messages[first:]) if details.is_user]
-        return not all(any(is_content(content, details) for content in ours) for details in users)
+    def _take_answer(
+        self, post: PendingPost, messages: Sequence[dict[str, Any]] | None, place: int | None, *, may_guess: bool
+    ) -> bool:
+        """Assigns a post the answer that the history has behind it, with its turn if that was seen.
 
-    def _take_last_turn(self, post: PendingPost, messages: Sequence[dict[str, Any]] | None, place: int | None) -> bool:
-        """Assigns a post the last turn that may have answered it, or the answer that follows it in the history."""
+        Args:
+            post: The post.
+            messages: The history, if there is one.
+            place: Where the post is in it.
+            may_guess: Whether an answer is taken that may be another post's; the post is marked then.
+
+        Returns:
+            Whether there is one.
+        """
         turn = post._unacknowledged_turn or post._latest
-        later = [] if messages is None or place is None else filter(is_final, messages[place + 1 :])
-        behind = [message for message in later if not SessionMessage.from_dict(message).is_user]
-        if turn is not None and turn.over and (messages is None or any(m.get("id") in turn.finals for m in behind)):
-            self.batches = None if self.batches is False else self.batches  # so a turn may answer several
-            if post in self._sent:
-                self._sent.remove(post)
-            was_held = turn.held is not None
-            self._assign(post, turn)
-            if not was_held:
-                answer = next((m for m in behind if m.get("id") in turn.finals), None)
-                if answer is not None:
-                    self._recover(post, answer)
-            return True
-        if not behind:
+        if turn is not None and not turn.over:
+            turn = None
+        answer, is_certain = None, False
+        if messages is not None and place is not None:
+            answer, is_certain = _answer_to(messages, place, len(post.contents))
+        if answer is None and (messages is not None or turn is None or not turn.held):
             return False
-        self._recover(post, behind[0])
+        if not (is_certain or may_guess):
+            return False
+        self.batches = None if self.batches is False else self.batches  # so a turn may answer several
+        if post in self._sent:
+            self._sent.remove(post)
+        # Only where its events end with the answer, as two turns without an end between them look like one.
+        if turn is not None and turn.held and (answer is None or answer.get("id") in turn.finals[-1:]):
+            self._assign(post, turn)
+        else:
+            assert answer is not None
+            self._recover(post, answer, turn if turn is not None and answer.get("id") in turn.finals[-1:] else None)
+        post.is_doubtful = not is_certain
         return True
 
-    def _recover(self, post: PendingPost, answer: dict[str, Any]) -> None:
-        content = answer["content"]
-        is_error = content.get("type") == "error_message"
-        data = (
-            {"error": str(content.get("error"))} if is_error else {"text": content.get("value"), "status": "complete"}
-        )
-        session_id = str(answer.get("session_id") or "")
-        event = SessionEvent(
-            _ERROR if is_error else _COMPLETE, session_id, answer.get("id"), {**data, "recovered": True}
-        )
-        end = SessionEvent(_STATUS, session_id, None, {"status": str(_IDLE), "recovered": True})
-        turn = post.turn
+    def _recover(self, post: PendingPost, answer: dict[str, Any], turn: TurnHandle | None) -> None:
+        """Assigns a post an answer of the history; the turn is the one that it came in, if that was seen."""
+        event, end = _as_events(answer)
         if turn is None:
             turn = TurnHandle(event)
-            turn.over, turn.last = True, end
-            self._assign(post, turn)
+            turn.over = True
+        self._assign(post, turn)
         post.last = end
         self.released.append((post, [event, end]))
+
+
+def _as_events(answer: dict[str, Any]) -> tuple[SessionEvent, SessionEvent]:
+    """Returns an answer of the history, and the end of its turn."""
+    content = answer["content"]
+    is_error = content.get("type") == "error_message"
+    data = {"error": str(content.get("error"))} if is_error else {"text": content.get("value"), "status": "complete"}
+    session_id = str(answer.get("session_id") or "")
+    kind = _ERROR if is_error else _COMPLETE
+    return SessionEvent(kind, session_id, answer.get("id"), {**data, "recovered": True}), _recovered_idle(session_id)
+
+
+def _recovered_idle(session_id: str) -> SessionEvent:
+    return SessionEvent(_STATUS, session_id, None, {"status": str(_IDLE), "recovered": True})
+
+
+def _was_passed_over(post: PendingPost) -> bool:
+    """Whether a whole turn went by after a post without its ack, and no other post is known to be answered by it."""
+    turn = post._unacknowledged_turn
+    return turn is not None and turn.over and not turn.posts
 
 
 def _names_nothing(error: SessionEvent) -> bool:
@@ -666,6 +795,44 @@ def find_posts(messages: Sequence[dict[str, Any]], posts: Sequence[PendingPost])
                 places[post] = at = place
                 break
     return places
+
+
+def _is_batching(posts: Sequence[PendingPost], alone: bool, messages: Sequence[dict[str, Any]] | None) -> bool:
+    """Whether the turns that have passed show that one answers several posts."""
+    if any(post._by_batch is not None and post._by_order is None for post in posts):
+        return True  # each would have had a turn of its own by now
+    if alone or messages is None:
+        return False
+    # Each had one, unless it was another client's: then the history holds what that client posted.
+    ours = {content for post in posts for content in post.contents}
+    first = min(find_posts(messages, posts).values(), default=len(messages))
+    users = [details for details in map(SessionMessage.from_dict, messages[first:]) if details.is_user]
+    return not all(any(is_content(content, details) for content in ours) for details in users)
+
+
+def _answer_to(messages: Sequence[dict[str, Any]], place: int, length: int) -> tuple[dict[str, Any] | None, bool]:
+    """Returns the answer to a post in a history, and whether it can be no other post's.
+
+    Args:
+        messages: The history.
+        place: Where the post begins in it.
+        length: In how many messages it stands there.
+    """
+    are_ours = [SessionMessage.from_dict(message).is_user for message in messages]
+    answers = [at for at, message in enumerate(messages) if is_final(message) and not are_ours[at]]
+    behind = [at for at in answers if at > place]
+    if not behind:
+        return None, False
+    before = max((at for at in answers if at < place), default=-1)
+    ahead, between = sum(are_ours[before + 1 : place]), sum(are_ours[place + length : behind[0]])
+    # One answer may stand in several messages, and the last of them is the one that counts.
+    following = next((at for at in range(behind[0], len(messages)) if are_ours[at]), len(messages))
+    row = [at for at in behind if at < following]
+    if ahead or between:
+        # As many answers as posts: one to each.
+        is_even = len(row) == ahead + 1 + between
+        return messages[row[ahead if is_even else -1]], False
+    return messages[row[-1]], True
 
 
 def is_final(message: dict[str, Any]) -> bool:

@@ -356,6 +356,13 @@ class Hub:
                     each.push_error(failure)
         _report_gone([post], "delivery_unknown")
 
+    def warn(self, post: PendingPost, failure: Callable[[], SessionError]) -> None:
+        """Has the reader of a turn raise once, though its answer may still come."""
+        with self.lock:
+            mailbox = self._readers.get(post)
+            if mailbox is not None:
+                mailbox.push_error(failure)
+
     def end(self, failure: Callable[[], SessionError] | None = None) -> None:
         """Ends every mailbox, now and to come, after what is in it.
 

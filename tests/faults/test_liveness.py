@@ -249,6 +249,70 @@ def test_a_turn_that_ends_unseen_is_found_in_the_history(engine: ScriptEngine) -
         assert running.result().text == "found"
 
 
+@pytest.mark.parametrize("last", ["our post", "tool call"])
+def test_an_engine_that_reports_nothing_after_a_rejoin_is_an_error_that_can_be_waited_on(
+    engine: ScriptEngine, last: str
+) -> None:
+    def post(conn: Connection, frame: Received) -> None:
+        engine.history = [user_message("s1", "u1", frame["content"])]
+        if last == "tool call":
+            call = {"type": "tool_call", "tool_name": "t", "tool_id": "t", "status": "running"}
+            engine.history.append(agent_message("s1", "t1", call))
+        conn.send_many([frames.ack("post_message", "s1"), status("Processing")])
+        conn.drop()
+
+    engine.on("post_message", post)
+    with created(engine, reconnect=True, reconnect_delay=0.01) as session:
+        began = time.monotonic()
+        with pytest.raises(UnansweredError, match="does not report") as caught:
+            session.ask("hello", timeout=20)
+        assert time.monotonic() - began < BOUND
+        running = caught.value.turn
+        assert running is not None
+        engine.push_many([say("late"), status("Idle")])
+        assert running.result(10).text == "late"
+
+
+def test_a_wait_that_reports_an_error_leaves_it_for_the_read(engine: ScriptEngine) -> None:
+    def post(conn: Connection, frame: Received) -> None:
+        engine.history = [user_message("s1", "u1", frame["content"])]
+        conn.send_many([frames.ack("post_message", "s1"), status("Processing")])
+        conn.drop()
+
+    engine.on("post_message", post)
+    with created(engine, reconnect=True, reconnect_delay=0.01) as session:
+        running = session.stream("hello", timeout=20)
+        assert next(running).participant_status == "Processing"
+        assert running.wait(10)
+        assert running.wait(0)
+        with pytest.raises(UnansweredError):
+            next(running)
+        assert not running.wait(0)
+
+
+def test_a_failure_that_an_engine_repeats_after_a_rejoin_is_delivered_once(engine: ScriptEngine) -> None:
+    failure = notification("s1", "m1", {"type": "error_message", "error": "no tea"})
+    told = [*turn("s1", "m1", ["Hel"], complete=False, idle=False), failure, status("Idle")]
+
+    def join(conn: Connection, frame: Received) -> None:
+        conn.answer(frame)
+        if conn.number > 1:
+            conn.send_many(told[2:-1])
+
+    engine.on("connect_session", join)
+    engine.on("post_message", lambda conn, frame: conn.send_many(told))
+    with connect(engine, reconnect=True, reconnect_delay=0.01) as session:
+        events = session.listen(maxsize=0)
+        assert session.ask("Hi", timeout=10).error == "no tea"
+        engine.history = [user_message("s1", "u1", "Hi"), agent_message("s1", "m1", failure["message"]["content"])]
+        engine.drop_all()
+        engine.wait_connected(2)
+        engine.wait_for("get_messages")
+        session.get_messages(timeout=5)
+        session.disconnect()
+        assert kinds(events).count("error") == 1
+
+
 def test_an_error_of_a_running_turn_is_no_refusal_to_join_again(engine: ScriptEngine) -> None:
     def join(conn: Connection, frame: Received) -> None:
         if conn.number > 1:

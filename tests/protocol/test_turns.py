@@ -9,7 +9,7 @@ import pytest
 from sessionlib import SessionEvent
 from sessionlib.protocol import frames
 from sessionlib.protocol.parser import parse_event
-from sessionlib.protocol.turns import PendingPost, TurnTracker
+from sessionlib.protocol.turns import PendingPost, TurnTracker, _answer_to
 from tests.support.script_engine import agent_message, notification, text_content, user_message
 
 
@@ -102,6 +102,8 @@ def test_a_turn_too_many_shows_that_each_post_has_its_own() -> None:
     for post in posts:
         assert engine.send("P") == [post] == engine.send("CI")
     assert [post.shared_with for post in posts] == [0, 0, 0]
+    # No reply waits for what may still be found out about its turn.
+    assert [post.turn is not None and post.turn.held for post in posts] == [None, None, None]
 
 
 @pytest.mark.parametrize("is_strange", [True, False])
@@ -171,7 +173,7 @@ def test_what_the_history_does_not_hold_is_lost_and_what_it_does_not_answer_unan
     engine.send("aPCI")
     lost, silent = engine.post("lost"), engine.post("silent")
     engine.history = [message for message in engine.history if message["id"] != "u-lost"]
-    engine.tracker.note_idle()
+    engine.tracker.rejoin(True)
     fates = [engine.tracker.settle(engine.history) for _ in range(2)]
     assert fates[0] == []
     assert {fate.post: fate.arrived for fate in fates[1]} == {lost: False, silent: True}
@@ -183,13 +185,13 @@ def test_an_answer_that_was_never_seen_is_taken_from_the_history() -> None:
     post = engine.post("one")
     engine.send("a")
     engine.history.append(agent_message("s1", "m9", "unseen"))
-    engine.tracker.note_idle()
+    engine.tracker.rejoin(True)
     assert engine.tracker.settle(engine.history) == []
     assert engine.texts_of(post) == ["unseen", None]
     failed = engine.post("two")
     engine.send("a")
     engine.history.append(agent_message("s1", "m10", {"type": "error_message", "error": "no tea"}))
-    engine.tracker.note_idle()
+    engine.tracker.rejoin(True)
     engine.tracker.settle(engine.history)
     assert [event.error for _, events in engine.tracker.take_released() for event in events] == ["no tea", None]
     assert failed.last is not None
@@ -199,7 +201,7 @@ def test_looks_at_the_history_become_rarer() -> None:
     engine = Engine()
     engine.post("one")
     engine.send("a")
-    engine.tracker.is_blind = True
+    engine.tracker.rejoin(None)
     delays = []
     for _ in range(8):
         delay = engine.tracker.check_delay()
@@ -232,3 +234,127 @@ def test_the_end_leaves_nothing_undecided() -> None:
     assert first.turn.held is not None
     engine.tracker.close()
     assert first.turn.held is None
+
+
+# ---- what is not known for certain is marked ---------------------------------------------------
+
+
+def recovered(tracker: TurnTracker, status: str) -> None:
+    """Has a status follow that was concluded from the history."""
+    frame = frames.participant_status("s1", status, recovered=True)
+    event = parse_event(frame, "s1")
+    assert event is not None
+    tracker.follow(event)
+
+
+@pytest.mark.parametrize("letters", ["PCI", "C"])
+def test_an_engine_without_acks_leaves_open_which_of_several_posts_it_answers(letters: str) -> None:
+    engine = Engine()
+    posts = [engine.post(text) for text in ("one", "two", "three")]
+    for post in posts:
+        engine.send(letters)
+        assert post.last is not None
+    # The first turn answers the first post, the last the last; between them, one may have been answered by either.
+    assert [post.shared_with for post in posts] == [0, 1, 0]
+
+
+def test_a_turn_too_many_proves_nothing_where_no_processing_shows_when_it_began() -> None:
+    engine = Engine()
+    posts = [engine.post(text) for text in ("one", "two", "three", "four")]
+    engine.send("aaaaCC")
+    for _ in range(2):
+        engine.tracker.settle(engine.history)
+    assert engine.tracker.batches is None
+    assert posts[0].shared_with == 0
+    assert all(post.shared_with for post in posts[1:])
+
+
+def test_a_turn_that_began_while_there_was_no_connection_begins_with_its_first_word() -> None:
+    engine = Engine()
+    engine.post("warm")
+    engine.send("aPCI")
+    post = engine.post("one")
+    engine.send("a")
+    engine.tracker.rejoin(None)
+    assert engine.send("C") == [post]
+    assert engine.send("I") == [post]
+    following = engine.post("two")
+    engine.send("a")
+    assert engine.send("C") == []  # it has a Processing to come
+    assert engine.send("P") == [following]
+
+
+def test_what_the_history_showed_is_no_word_of_the_engine() -> None:
+    engine = Engine()
+    for status in ("Processing", "Idle"):
+        recovered(engine.tracker, status)
+    assert not engine.tracker.has_statuses
+    post = engine.post("one")
+    engine.send("C")
+    assert post.last is not None
+
+
+def test_the_next_turn_ends_one_whose_end_was_missed() -> None:
+    engine = Engine()
+    first, second = engine.post("one"), engine.post("two")
+    engine.send("aPC")
+    engine.tracker.rejoin(None)
+    engine.send("a")
+    assert engine.tracker.running
+    assert engine.send("P") == [second]
+    assert first.last is not None
+    assert [event.type for post, events in engine.tracker.take_released() for event in events if post is first]
+
+
+def test_an_engine_that_reports_nothing_after_a_rejoin_is_waited_for_no_longer_than_two_looks() -> None:
+    engine = Engine()
+    post = engine.post("one")
+    engine.send("aP")
+    engine.tracker.rejoin(None)
+    waited = 0.0
+    fates: list[Any] = []
+    while not fates:
+        delay = engine.tracker.check_delay()
+        assert delay is not None
+        waited += delay
+        fates = engine.tracker.settle(engine.history)
+    assert waited < 2
+    assert (fates[0].post, fates[0].may_come) == (post, True)
+    assert engine.send("C") == [post] == engine.send("I")
+
+
+def test_a_post_that_was_given_up_may_have_the_next_turn() -> None:
+    engine = Engine()
+    engine.post("warm")
+    engine.send("aPCI")
+    engine.tracker.lose(engine.post("lost"))
+    post = engine.post("one")
+    engine.send("a")
+    assert engine.send("P") == []
+    engine.send("CI")
+    engine.tracker.settle(engine.history)
+    assert post.last is not None
+    assert post.shared_with == 1
+
+
+@pytest.mark.parametrize(
+    ("history", "answer", "is_certain"),
+    [
+        ("uA", "A0", True),
+        ("uAuA", "A0", True),
+        ("uAAuA", "A1", True),
+        ("uuA", "A0", False),
+        ("uuAA", "A0", False),
+        ("uuuAA", "A1", False),
+        ("u", None, False),
+        ("uu", None, False),
+    ],
+)
+def test_the_answer_to_a_post_in_a_history(history: str, answer: str | None, is_certain: bool) -> None:
+    messages = []
+    for letter in history:
+        at = sum(message["id"].startswith(letter) for message in messages)
+        make = agent_message if letter == "A" else user_message
+        messages.append(make("s1", f"{letter}{at}", f"{letter}{at}"))
+    found, certain = _answer_to(messages, 0, 1)
+    assert (None if found is None else found["id"], certain) == (answer, is_certain)
