@@ -54,14 +54,15 @@ class Notice:
 
 
 class MailboxMachine(RuleBasedStateMachine):
-    """Puts and takes in any order; the model is a plain list."""
+    """Puts, takes, drops and hands over in any order; the model is a plain list."""
 
     @initialize(maxsize=st.integers(0, 4), types=st.sampled_from([None, frozenset({Type.MESSAGE_DELTA, Type.PONG})]))
     def begin(self, maxsize: int, types: frozenset[SessionEventType] | None) -> None:
         self.mailbox = Mailbox(maxsize, types)
         self.maxsize, self.types = maxsize, types
         self.waiting: list[SessionEvent | Notice] = []
-        self.number = self.put = self.dropped = self.taken = 0
+        self.errors: list[SessionDisconnectedError] = []
+        self.number = self.dropped = self.taken = self.high_water = 0
 
     @rule(kinds=st.lists(st.sampled_from([Type.MESSAGE_DELTA, Type.PONG, Type.ERROR]), max_size=7))
     def put_some(self, kinds: list[SessionEventType]) -> None:
@@ -72,9 +73,10 @@ class MailboxMachine(RuleBasedStateMachine):
             if self.types is None or kind in self.types:
                 self._model_put(batch[-1])
         self.mailbox.put(batch)
+        if any(self.types is None or kind in self.types for kind in kinds):
+            self.high_water = max(self.high_water, len(self.waiting))
 
     def _model_put(self, one: SessionEvent) -> None:
-        self.put += 1
         notice = self._notice()
         if not self.maxsize or len(self.waiting) - (notice is not None) < self.maxsize:
             self.waiting.append(one)
@@ -89,12 +91,19 @@ class MailboxMachine(RuleBasedStateMachine):
         return next((item for item in self.waiting if isinstance(item, Notice)), None)
 
     @rule()
-    def take_one(self) -> None:
+    def push_an_error(self) -> None:
+        self.errors.append(SessionDisconnectedError(str(len(self.errors))))
+        self.mailbox.push_error(lambda error=self.errors[-1]: error)
+
+    @rule(again=st.booleans())
+    def take_one(self, again: bool) -> None:
         if not self.waiting:
-            with pytest.raises(TimeoutError):
+            with pytest.raises(SessionDisconnectedError if self.errors else TimeoutError) as raised:
                 self.mailbox.get(NOW)
+            assert not self.errors or raised.value is self.errors.pop(0)
             return
         expected, found = self.waiting.pop(0), self.mailbox.get(NOW)
+        self.taken += 1
         if isinstance(expected, Notice):
             assert (found.type, found.session_id) == (Type.ERROR, "s1")
             assert found.data == {
@@ -104,24 +113,42 @@ class MailboxMachine(RuleBasedStateMachine):
             }
         else:
             assert found is expected
-            self.taken += 1
+            if again:
+                self.mailbox.put_back([found])
+                self.waiting.insert(0, expected)
+                self.taken -= 1
 
     @rule()
     def discard_through_the_last_pong(self) -> None:
         at = [index for index, item in enumerate(self.waiting) if getattr(item, "type", None) is Type.PONG]
-        gone, self.waiting = self.waiting[: at[-1] + 1 if at else 0], self.waiting[at[-1] + 1 if at else 0 :]
-        self.taken += sum(not isinstance(item, Notice) for item in gone)
+        self.waiting = self.waiting[at[-1] + 1 if at else 0 :]
         self.mailbox.discard_through(lambda item: item.type is Type.PONG)
+
+    @rule(wanted=st.lists(st.booleans(), min_size=8, max_size=8))
+    def discard_some(self, wanted: list[bool]) -> None:
+        kept = [wanted[at % 8] for at in range(len(self.waiting))]
+        self.mailbox.discard([one for one, keep in zip(self.mailbox.waiting(), kept, strict=True) if not keep])
+        self.waiting = [one for one, keep in zip(self.waiting, kept, strict=True) if keep]
+
+    @rule(types=st.sampled_from([None, frozenset({Type.PONG})]))
+    def hand_over(self, types: frozenset[SessionEventType] | None) -> None:
+        # To one that holds no more kinds, as a listener takes over what came before it was opened.
+        self.types = types if self.types is None else self.types & (types or self.types)
+        old, self.mailbox = self.mailbox, Mailbox(self.maxsize, self.types)
+        self.mailbox.transfer_from(old)
+        assert not old.waiting()
+        fitting = [
+            item for item in self.waiting if isinstance(item, Notice) or not self.types or item.type in self.types
+        ]
+        self.waiting = fitting
+        self.dropped = self.taken = self.high_water = 0
 
     @invariant()
     def holds_what_the_model_holds(self) -> None:
-        if not hasattr(self, "mailbox"):
-            return
-        assert len(self.mailbox) == len(self.waiting)
-        assert self.mailbox.dropped == self.dropped
-        assert not self.maxsize or self.mailbox.high_water <= self.maxsize + 1
-        # What went in is taken, waiting or counted, and nothing is so twice.
-        assert self.put == self.taken + self.dropped + sum(not isinstance(item, Notice) for item in self.waiting)
+        if hasattr(self, "mailbox"):
+            assert len(self.mailbox) == len(self.waiting)
+            assert (self.mailbox.dropped, self.mailbox.high_water) == (self.dropped, self.high_water)
+            assert self.mailbox.taken == self.taken
 
     @invariant()
     def knows_how_it_ends(self) -> None:
@@ -315,6 +342,23 @@ def test_the_first_end_stands() -> None:
     mailbox.close(lambda: SessionDisconnectedError("gone"))
     with pytest.raises(Closed):
         mailbox.get(NOW)
+
+
+def test_an_error_wakes_one_who_waits_and_no_other() -> None:
+    mailbox = Mailbox()
+    with in_threads(*[lambda: raised_by(lambda: mailbox.get(Deadline(60.0)))] * 2) as results:
+        wait_until_waiting(mailbox, 2)
+        mailbox.push_error(lambda: SessionDisconnectedError("once"))
+        assert len(mailbox._gates) == 1
+        mailbox.close()
+    assert sorted(type(error).__name__ for error in results) == ["Closed", "SessionDisconnectedError"]
+
+
+def test_who_waited_in_vain_is_in_nobodys_way() -> None:
+    mailbox = Mailbox()
+    with pytest.raises(TimeoutError):
+        mailbox.get(Deadline(0.01))
+    assert not mailbox._gates
 
 
 def test_closing_wakes_everybody_who_waits() -> None:
