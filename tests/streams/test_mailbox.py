@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sessionlib import SessionDisconnectedError, SessionEvent, SessionEventType
 from sessionlib._util.timing import Deadline, acquire
@@ -64,7 +64,7 @@ class MailboxMachine(RuleBasedStateMachine):
         self.errors: list[SessionDisconnectedError] = []
         self.number = self.dropped = self.taken = self.high_water = 0
 
-    @rule(kinds=st.lists(st.sampled_from([Type.MESSAGE_DELTA, Type.PONG, Type.ERROR]), max_size=7))
+    @rule(kinds=st.lists(st.sampled_from([Type.MESSAGE_DELTA, Type.PONG, Type.ERROR]), min_size=1, max_size=7))
     def put_some(self, kinds: list[SessionEventType]) -> None:
         batch = []
         for kind in kinds:
@@ -90,13 +90,23 @@ class MailboxMachine(RuleBasedStateMachine):
     def _notice(self) -> Notice | None:
         return next((item for item in self.waiting if isinstance(item, Notice)), None)
 
+    @precondition(lambda self: not self.errors)
     @rule()
     def push_an_error(self) -> None:
         self.errors.append(SessionDisconnectedError(str(len(self.errors))))
         self.mailbox.push_error(lambda error=self.errors[-1]: error)
 
-    @rule(again=st.booleans())
-    def take_one(self, again: bool) -> None:
+    @rule(count=st.integers(1, 3), again=st.booleans())
+    def take(self, count: int, again: bool) -> None:
+        for _ in range(count):
+            self._take_one()
+        if again and isinstance(self.last, SessionEvent):
+            self.mailbox.put_back([self.last])
+            self.waiting.insert(0, self.last)
+            self.taken -= 1
+
+    def _take_one(self) -> None:
+        self.last = self.waiting[0] if self.waiting else None
         if not self.waiting:
             with pytest.raises(SessionDisconnectedError if self.errors else TimeoutError) as raised:
                 self.mailbox.get(NOW)
@@ -113,10 +123,6 @@ class MailboxMachine(RuleBasedStateMachine):
             }
         else:
             assert found is expected
-            if again:
-                self.mailbox.put_back([found])
-                self.waiting.insert(0, expected)
-                self.taken -= 1
 
     @rule()
     def discard_through_the_last_pong(self) -> None:
@@ -160,7 +166,7 @@ class MailboxMachine(RuleBasedStateMachine):
             assert self.mailbox.ends_with(kind) == is_last
 
 
-MailboxMachine.TestCase.settings = settings(max_examples=scaled(80), stateful_step_count=30)
+MailboxMachine.TestCase.settings = settings(max_examples=scaled(200), stateful_step_count=30)
 TestAgainstAModel = MailboxMachine.TestCase
 
 
@@ -405,9 +411,13 @@ def test_an_interrupted_consumer_leaves_events_to_the_other(meanwhile: bool, mon
 # ---- many threads ------------------------------------------------------------------------------
 
 
-def test_a_notice_is_not_taken_while_more_is_counted_in_it() -> None:
+@pytest.mark.parametrize("hand_over", [False, True], ids=["put", "handed over"])
+def test_a_notice_is_not_taken_while_more_is_counted_in_it(hand_over: bool) -> None:
     mailbox, found = Mailbox(1), []
     mailbox.put(events(range(3)))
+    if hand_over:
+        old, mailbox = mailbox, Mailbox(1)
+        mailbox.transfer_from(old)
     assert told(mailbox.get(NOW)) == 0
     mailbox._lock.acquire()  # as whoever counts in it does
     with in_threads(lambda: found.append(told(mailbox.get(NOW)))):
