@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CodeType
@@ -46,7 +46,14 @@ MODULES = {
 # The prompt of a terminal is shown in other processes, where a fault of this one is not.
 ELSEWHERE = {"sessionlib/approvals/policies.py"}
 TESTS = ["streams", "connection", "protocol", "approvals", "transport", "engine/store", "engine/test_engine.py"]
-TESTS += ["engine/sessions", "test_session.py", "test_turn.py", "test_history.py", "testing/test_cassette.py"]
+TESTS += [
+    "engine/sessions",
+    "test_session.py",
+    "test_turn.py",
+    "test_history.py",
+    "test_telemetry.py",
+    "testing/test_cassette.py",
+]
 TESTS += [f"faults/test_{name}.py" for name in ("closing", "consumers", "dialling", "liveness", "networks", "protocol")]
 TESTS += ["faults/test_handshakes.py"]
 ENOUGH = 24.0
@@ -139,13 +146,18 @@ class Reached:
                 tests -= failed
 
     def by(self, mutant: Mutant) -> list[str]:
-        """Returns the tests to run against a fault, the fastest first, those of its own package before the others."""
+        """Returns the tests to run against a fault: those of its own package, then the fastest of each other file."""
         package = mutant.path.removeprefix("sessionlib/").rpartition("/")[0]
         lines = range(mutant.line, mutant.line + mutant.before.count("\n") + 1)
         tests = {test for line in lines for test in self._tests[mutant.path, line]}
-        ordered = sorted(tests, key=lambda test: (f"tests/{package}/" not in test, self._seconds.get(test, 0.0)))
+        ranks: dict[str, int] = {}
+        files: Counter[str] = Counter()
+        for test in sorted(tests, key=lambda test: self._seconds.get(test, 0.0)):
+            file = test.partition("::")[0]
+            ranks[test] = 0 if file.startswith(f"tests/{package}/") else files[file]
+            files[file] += 1
         chosen, seconds = [], 0.0
-        for test in ordered:
+        for test in sorted(ranks, key=lambda test: (ranks[test], self._seconds.get(test, 0.0))):
             seconds += 0.01 + self._seconds.get(test, 0.0)
             if seconds > ENOUGH / 2:
                 break
