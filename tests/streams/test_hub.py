@@ -211,7 +211,7 @@ class HubMachine(RuleBasedStateMachine):
             assert self.hub.depths == [len(queue) for queue in self.model.queues.values()]
 
 
-HubMachine.TestCase.settings = settings(max_examples=scaled(80), stateful_step_count=30)
+HubMachine.TestCase.settings = settings(max_examples=scaled(200), stateful_step_count=30)
 TestAgainstAModel = HubMachine.TestCase
 
 
@@ -611,3 +611,45 @@ def test_a_processing_behind_the_first_of_a_turn_announces_its_idle_all_the_same
     machine.dispatch(letters="I")
     machine.holds_what_the_model_holds()
     machine.teardown()
+
+
+def test_a_post_that_was_not_sent_has_no_reader_any_more() -> None:
+    hub, post = new_hub(), PendingPost()
+    reader = hub.begin_post(post, attend=True)
+    assert reader is not None
+    hub.cancel_post(post)
+    with pytest.raises(Closed):
+        reader.get(NOW)
+    hub.dispatch(events("aPdC"))
+    assert heard(hub.open()) == "aPdC"
+
+
+@pytest.mark.parametrize("how", ["it goes on", "it is left"])
+def test_a_reader_that_pauses_leaves_what_comes_to_listeners_until_then(how: str) -> None:
+    hub, post = new_hub(), PendingPost()
+    reader = hub.begin_post(post, attend=True)
+    assert reader is not None
+    hub.pause(reader)
+    hub.dispatch(events("aP"))
+    assert heard(listener := hub.open()) == "aP"
+    hub.leave(listener)
+    if how == "it goes on":
+        hub.resume(reader)
+    else:
+        hub.leave(reader)
+    assert not hub._paused
+    hub.dispatch(events("dC"))
+    assert heard(hub.open()) == ("" if how == "it goes on" else "dC")
+
+
+def test_what_a_reader_comes_back_for_is_kept_for_no_listener() -> None:
+    hub, post = new_hub(), PendingPost()
+    reader = hub.begin_post(post, attend=True)
+    assert reader is not None
+    hub.dispatch(events("aP"))
+    assert not hub.has_backlog
+    hub.pause(reader)
+    assert hub.has_backlog
+    hub.resume(reader)
+    assert not hub.has_backlog
+    assert heard(reader) == "aP"
