@@ -631,7 +631,8 @@ def test_a_reader_that_pauses_leaves_what_comes_to_listeners_until_then(how: str
     assert reader is not None
     hub.pause(reader)
     hub.dispatch(events("aP"))
-    assert heard(listener := hub.open()) == "aP"
+    listener = hub.open()
+    assert heard(listener) == "aP"
     hub.leave(listener)
     if how == "it goes on":
         hub.resume(reader)
