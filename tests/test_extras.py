@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import configparser
+import importlib.metadata
 import re
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.support.processes import ROOT, run_script
 from tests.support.script_engine import ScriptEngine, agent_message, text_content, turn, user_message
@@ -108,11 +112,15 @@ for model in sys.argv[1:]:
 """
 
 
-def optional_libraries() -> set[str]:
-    """What the extras of the package bring that are not for its own development."""
+def _setup() -> configparser.ConfigParser:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    extras = dict(setup["options.extras_require"])
+    return setup
+
+
+def optional_libraries() -> set[str]:
+    """What the extras of the package bring that are not for its own development."""
+    extras = dict(_setup()["options.extras_require"])
     brought = {name: re.findall(r"^([\w-]+)", told, re.M) for name, told in extras.items()}
     return {library for name, libraries in brought.items() if name in EXTRAS for library in libraries}
 
@@ -138,12 +146,23 @@ def serve(engine: ScriptEngine) -> str:
 
 
 def test_every_extra_that_is_named_exists_and_is_tried_here() -> None:
-    setup = configparser.ConfigParser()
-    setup.read(ROOT / "setup.cfg")
+    setup = _setup()
     source = "".join(path.read_text("utf-8") for path in (ROOT / "sessionlib").rglob("*.py"))
     named = set(re.findall(r"""sessionlib\[([a-z]+)\]|\bextra\("([a-z]+)\"""", source)) - {("", "")}
     assert {one or other for one, other in named} <= EXTRAS <= set(setup["options.extras_require"])
     assert {"pandas", "matplotlib", "tqdm", "rich", "wsproto", "ipywidgets"} <= optional_libraries()
+
+
+def test_the_base_install_is_small() -> None:
+    """The package and all that it brings, at most fifteen."""
+    brought, left = {"sessionlib"}, [str(one) for one in _setup().get("options", "install_requires").split("\n") if one]
+    while left:
+        required = Requirement(left.pop())
+        name = canonicalize_name(required.name)
+        if name not in brought and (required.marker is None or required.marker.evaluate({"extra": ""})):
+            brought.add(name)
+            left += importlib.metadata.requires(name) or []
+    assert len(brought) <= 15, sorted(brought)
 
 
 def test_the_base_install_talks_listens_and_keeps_what_was_said(engine: ScriptEngine, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ HOMES = {
 # What `import sessionlib` must not make anybody wait for.
 HEAVY = {
     *("aiohttp", "requests", "urllib3", "IPython", "ipywidgets", "flask", "werkzeug", "click", "rich", "marshmallow"),
-    *("pandas", "numpy", "matplotlib"),
+    *("pandas", "numpy", "matplotlib", "certifi", "dotenv", "libcst"),
 }
 
 
@@ -337,6 +337,8 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     heavy = {name for name in loaded - allowed if name.split(".")[0] in HEAVY}
     edges = {name for name in loaded if room_of(name) in EDGES and _is_ours(name)}
     assert not heavy | edges
+    # Of the standard library, what takes longest and is of use to a connection or a terminal alone.
+    assert not {"ssl", "getpass"} & loaded
 
 
 def test_importing_the_package_loads_no_event_loop() -> None:
