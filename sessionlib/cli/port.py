@@ -97,6 +97,10 @@ _COUNTERPARTS = {
 _REASONS = {
     "CancelledError": "threads are not cancelled: end a blocking call with a timeout, or by disconnecting its session",
     "timeout": "asyncio.timeout has no counterpart: pass timeout= to the call, or to listen()",
+    "create_subprocess_exec": "use subprocess.run, or subprocess.Popen",
+    "create_subprocess_shell": "use subprocess.run, or subprocess.Popen",
+    "open_connection": "use socket.create_connection",
+    "start_server": "use socketserver",
     "get_event_loop": "there is no event loop here",
     "get_running_loop": "there is no event loop here",
     "new_event_loop": "there is no event loop here",
@@ -313,6 +317,7 @@ class _Survey(cst.CSTVisitor):
         self._scopes = scopes
         self.asyncio = {"asyncio"}  # names of the module
         self.from_asyncio: dict[str, str] = {}  # other names, by what they are called here
+        self._sdk: dict[str, str] = {}  # names of the SDK, by what they are called here
         self.uses_sdk = False  # as `vectorshift.something`
         self.uses_async_httpx = False
         self.bound: set[str] = set()  # all names that are variables or parameters somewhere
@@ -329,12 +334,16 @@ class _Survey(cst.CSTVisitor):
             if name == "asyncio" and alias.asname:
                 self.asyncio.add(_dotted(alias.asname.name))
             self.uses_sdk |= name.split(".")[0] == SDK and not alias.asname
+            if name == SDK:
+                self._sdk[_dotted(alias.asname.name) if alias.asname else name] = name
 
     def visit_ImportFrom(self, node: cst.ImportFrom) -> None:
-        if node.module and _dotted(node.module) == "asyncio" and not isinstance(node.names, cst.ImportStar):
+        module = _dotted(node.module) if node.module else ""
+        known = self.from_asyncio if module == "asyncio" else self._sdk if module.split(".")[0] == SDK else None
+        if known is not None and not isinstance(node.names, cst.ImportStar):
             for alias in node.names:
                 name = _dotted(alias.name)
-                self.from_asyncio[_dotted(alias.asname.name) if alias.asname else name] = name
+                known[_dotted(alias.asname.name) if alias.asname else name] = name
 
     def visit_Name(self, node: cst.Name) -> None:
         self.uses_async_httpx |= node.value == "AsyncClient"
@@ -459,11 +468,10 @@ class _Survey(cst.CSTVisitor):
             is_one = _dotted(node.value).rpartition(".")[2] in ("Annotated", "Optional", "Union", "Final", "ClassVar")
             return kind if is_one else FUTURES if kind == FUTURE else ""
         name = node.value if isinstance(node, cst.Subscript) else node
-        kinds = {"Agent": AGENT, "Session": SESSION}
-        known = self.asyncio_name(name)
+        known, last = self.asyncio_name(name), _dotted(name).rpartition(".")[2]
         if known in ("Task", "Future"):
             return FUTURE
-        return _MADE.get(known) or kinds.get(_dotted(name).rpartition(".")[2], "")
+        return _MADE.get(known) or _CLASSES.get(self._sdk.get(last, last), "")
 
     def kind_of(self, value: cst.BaseExpression) -> str:
         """Returns what an expression is, as one of the kinds below; "" where that cannot be seen."""
@@ -490,8 +498,10 @@ class _Survey(cst.CSTVisitor):
             return FUTURE
         if method in ("create_session", "resume_session"):
             return SESSION
-        if called.split(".")[0] in ("Agent", "Session"):
-            return {"Agent": AGENT, "Session": SESSION}[called.split(".")[0]]
+        parts = called.split(".")
+        head = parts[1] if self._sdk.get(parts[0]) == SDK and len(parts) > 1 else parts[0]
+        if kind := _CLASSES.get(self._sdk.get(head, head)):
+            return kind
         return _MADE.get(name, "") or (FUTURE if self.loop_call(call) == "run_in_executor" else "")
 
     def loop_call(self, node: cst.Call) -> str:
@@ -553,6 +563,7 @@ class _Survey(cst.CSTVisitor):
 _Key = tuple[int, str]
 FUTURE, FUTURES, AGENT, SESSION, LOOP = "future", "futures", "agent", "session", "loop"
 GROUP, QUEUE, EVENT, SET = "group", "queue", "event", "set"
+_CLASSES = {"Agent": AGENT, "Session": SESSION}
 _SPAWNING = ("create_task", "ensure_future", "run_coroutine_threadsafe")
 _LOOP_CALLS = ("run_until_complete", "create_task", "run_in_executor", "time")
 _REMOVED_CALLS = ("set_event_loop", "set_event_loop_policy", "get_event_loop", "new_event_loop", "get_running_loop")
@@ -679,7 +690,8 @@ class _Porter(cst.CSTTransformer):
         if self._survey.is_kind(original_node.value, LOOP) and attr not in (*_LOOP_CALLS, *_OF_CLOSING):
             self._note(original_node, f"there is no event loop here: {_code(original_node)} has no counterpart")
         module = _dotted(original_node.value)
-        changed = _NAMES.get(attr, attr) if module in ("contextlib", "unittest", "mock") else _TWINS.get(attr, attr)
+        is_name = module in ("contextlib", "unittest", "mock") or attr.startswith(("Async", "AbstractAsync"))
+        changed = _NAMES.get(attr, attr) if is_name else _TWINS.get(attr, attr)
         return updated_node.with_changes(attr=cst.Name(changed))
 
     def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:

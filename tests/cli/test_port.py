@@ -174,6 +174,19 @@ def test_nothing_asynchronous_is_left(name: str) -> None:
         ("x = asyncio.get_event_loop().run_until_complete(f())\n", "x = f()\n"),
         ("[x async for x in y]\n", "[x for x in y]\n"),
         ("try: ...\nexcept asyncio.TimeoutError: ...\n", "try: ...\nexcept TimeoutError: ...\n"),
+        (
+            "import typing as t\ndef f() -> t.AsyncIterator[str]: ...\n",
+            "import typing as t\ndef f() -> t.Iterator[str]: ...\n",
+        ),
+        (
+            "from vectorshift import Agent as A\na = A.fetch()\nawait asyncio.wait_for(a.run('x'), 3)\n",
+            "from sessionlib import Agent as A\na = A.fetch()\na.run('x', timeout=3)\n",
+        ),
+        (
+            "import vectorshift as vs\na = await vs.Agent.afetch()\nawait asyncio.wait_for(a.run('x'), 3)\n",
+            "import sessionlib as vs\na = vs.Agent.fetch()\na.run('x', timeout=3)\n",
+        ),
+        ("\ufeffimport vectorshift\n", "import sessionlib\n"),
         ('w: "asyncio.Task[None] | None" = None\n', None),
         ("async with asyncio.timeout(3):\n    x = await agent.run('a')\n", "x = agent.run('a', timeout=3)\n"),
         ("async with asyncio.timeout(3):\n    await session.connect()\n", "session.connect(timeout=3)\n"),
