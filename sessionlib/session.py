@@ -790,7 +790,7 @@ def _history(connection: Connection, session_id: str, deadline: Deadline) -> lis
         reply = connection.sender.call(request, deadline)
         messages = reply.get("messages")
         if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-            raise SessionProtocolError(f"session {session_id}: the history is not a list of messages")
+            raise SessionProtocolError("the history is not a list of messages", session_id=session_id)
         history += messages
         request = connection.protocol.history_request(reply)
     return history

@@ -130,7 +130,7 @@ class TurnRequests:
     def _unanswered(self, event: SessionEvent) -> SessionError:
         if event.type is Type.REAUTH_REQUEST:
             return ReauthRequiredError(
-                f"session {self._session_id}: the turn waits until an account is authorised again; do that where "
+                "the turn waits until an account is authorised again; do that where "
                 "the agent's tools are set up (on_reauth gets the details), then go on with error.turn",
                 session_id=self._session_id,
                 event=event,
@@ -140,7 +140,7 @@ class TurnRequests:
         tool = (request.tool_name if request is not None else "") or "a tool"
         why = f"the engine refused the answer ({event.error})" if event.error else "no handler decides"
         return ApprovalRequiredError(
-            f"session {self._session_id}: the agent asks to run {tool} and {why}; answer error.request and go on "
+            f"the agent asks to run {tool} and {why}; answer error.request and go on "
             "with error.turn.result(), or register a handler with on_approval",
             session_id=self._session_id,
             request=request,
@@ -317,9 +317,7 @@ class Turn:
         except Closed:
             # An iteration ends quietly then; a result that is not whole must not look like one.
             what = "was closed" if self._closed else "did not end before the session was disconnected"
-            raise SessionDisconnectedError(
-                f"session {self.session_id}: the turn {what}", session_id=self.session_id
-            ) from None
+            raise SessionDisconnectedError(f"the turn {what}", session_id=self.session_id) from None
         reply = reply_of(self._events, self.duration, self.arrivals, self._shared_with())
         if self._form is not None:
             reply._value = value_of(self._form, reply.text, self.session_id, reply.error)
@@ -423,7 +421,7 @@ class Turn:
             if event is self._post.refusal:
                 self._end()
                 raise SessionError(
-                    f"session {self.session_id}: the engine refused the message: {event.error}",
+                    f"the engine refused the message: {event.error}",
                     session_id=self.session_id,
                 )
             if event.type in _ACKS:
@@ -442,7 +440,7 @@ class Turn:
         # Looked at before each wait: another thread's handler may begin to wait for this one meanwhile.
         if self._requests.would_wait_for_itself:
             raise SessionError(
-                f"session {self.session_id}: this approval handler would wait for itself, because its own turn ends "
+                "this approval handler would wait for itself, because its own turn ends "
                 "before another begins; answer the request first, or use send()",
                 session_id=self.session_id,
             )
@@ -454,7 +452,7 @@ class Turn:
                 self._deadline = Deadline(None)
             what = "the turn did not end" if within is deadline else "nothing came"
             raise SessionTimeoutError(
-                f"session {self.session_id}: {what} within {within.timeout:g} s; the session stays usable",
+                f"{what} within {within.timeout:g} s; the session stays usable",
                 session_id=self.session_id,
             ) from None
 

@@ -347,7 +347,7 @@ def _clear(record: ApprovalRecord) -> None:
 def answered_error(record: ApprovalRecord) -> ApprovalAlreadyAnsweredError:
     """Returns what a second answer to a request raises."""
     return ApprovalAlreadyAnsweredError(
-        f"session {record.event.session_id}: the request to run {record.tool_name or 'a tool'} was "
+        f"the request to run {record.tool_name or 'a tool'} was "
         f"{'approved' if record.approved else 'denied'} before, by {record.by}; that answer stands",
         session_id=record.event.session_id,
         event=record.event,

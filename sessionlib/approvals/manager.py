@@ -153,8 +153,7 @@ class ApprovalManager:
         record = self._log.find(shown.key)
         if record is None:
             raise SessionError(
-                f"session {shown.session_id}: there is no approval request {shown.key}; "
-                "pending_approvals() has those that are open",
+                f"there is no approval request {shown.key}; pending_approvals() has those that are open",
                 session_id=shown.session_id,
             )
         if not record.is_open:
@@ -237,7 +236,7 @@ class ApprovalManager:
         if entry.record.is_open and not is_attended(entry.origin.ticket):
             self.kept.append(
                 SessionError(
-                    f"session {error.session_id}: the engine refused the answer about "
+                    "the engine refused the answer about "
                     f"{entry.record.tool_name or 'a tool'} ({error.error}); the request is open again",
                     session_id=error.session_id,
                 )

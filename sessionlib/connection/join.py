@@ -9,8 +9,8 @@ from typing import Any
 from sessionlib import hooks
 from sessionlib._util.timing import Deadline
 from sessionlib.config import Endpoint
-from sessionlib.connection.metered import logged
 from sessionlib.connection.options import ConnectionOptions, Owner
+from sessionlib.connection.wire_log import logged
 from sessionlib.errors import (
     AuthenticationError,
     MessageTooLargeError,

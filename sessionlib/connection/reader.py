@@ -328,7 +328,7 @@ class Reader:
 
     def _broken(self) -> SessionError:
         session_id = self._protocol.session_id
-        return SessionDisconnectedError(f"session {session_id}: the connection broke", session_id=session_id)
+        return SessionDisconnectedError("the connection broke", session_id=session_id)
 
     def _too_large(self, cause: MessageTooLargeError) -> SessionError:
         session_id = self._protocol.session_id
@@ -343,7 +343,7 @@ class Reader:
     def _unknown(self) -> SessionError:
         session_id = self._protocol.session_id
         return DeliveryUnknownError(
-            f"session {session_id}: the connection broke around a message, and the history does not hold it; "
+            "the connection broke around a message, and the history does not hold it; "
             "it was not sent again. Look at get_messages() before doing so.",
             session_id=session_id,
         )
@@ -359,7 +359,7 @@ class Reader:
     def _unanswered(self) -> SessionError:
         session_id = self._protocol.session_id
         return UnansweredError(
-            f"session {session_id}: the engine reports that it is idle, and its history holds no answer to a message; "
+            "the engine reports that it is idle, and its history holds no answer to a message; "
             "look at get_messages() before sending it again.",
             session_id=session_id,
         )

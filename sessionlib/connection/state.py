@@ -147,7 +147,7 @@ class ConnectionState:
             self._wait_while(
                 lambda: self.transport is transport,
                 deadline,
-                f"session {self._session_id}: the connection broke and was not back within",
+                "the connection broke and was not back within",
             )
 
     @property

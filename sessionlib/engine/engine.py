@@ -182,8 +182,6 @@ class LocalEngine:
             raise EngineError("the engine is not running; use it in a with block, or call start()")
         self._guard.allow_host(authority)
 
-    answer_to = allow_host  # its former name
-
     def client(self) -> Client:
         """Returns a client of this engine; it is closed with the engine.
 

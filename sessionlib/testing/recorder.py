@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from sessionlib._util.timing import Deadline, acquire
 from sessionlib.config import Endpoint
-from sessionlib.connection.metered import TransportWrapper
+from sessionlib.connection.wire_log import TransportWrapper
 from sessionlib.errors import SessionlibError, SessionTimeoutError
 from sessionlib.hooks import Dial, Exchange, Outcome
 from sessionlib.net.connect import CancelToken

@@ -13,7 +13,7 @@ from typing import Any
 
 from sessionlib._util.timing import Deadline
 from sessionlib.config import Endpoint
-from sessionlib.connection.metered import LoggingTransport
+from sessionlib.connection.wire_log import LoggingTransport
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
 from sessionlib.hooks import Dial, Exchange, NetworkHook, Outcome
 from sessionlib.net.connect import CancelToken

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sessionlib._util.timing import Deadline
-from sessionlib.connection.metered import LoggingTransport
+from sessionlib.connection.wire_log import LoggingTransport
 from sessionlib.errors import SessionDisconnectedError
 from sessionlib.testing.recorder import RecordedTransport, Recorder
 from sessionlib.testing.redaction import Redaction
