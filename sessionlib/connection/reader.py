@@ -333,8 +333,8 @@ class Reader:
     def _too_large(self, cause: MessageTooLargeError) -> SessionError:
         session_id = self._protocol.session_id
         return MessageTooLargeError(
-            f"session {session_id}: the history has {cause.size} bytes, and {cause.limit} are accepted at most; the "
-            "session goes on. Connect again with a larger max_message_size to read it",
+            f"the history has {cause.size} bytes, and {cause.limit} are accepted at most; the session goes on. "
+            "Connect again with a larger max_message_size to read it",
             session_id=session_id,
             size=cause.size,
             limit=cause.limit,

@@ -67,7 +67,7 @@ class Listener:
             raise StopIteration from None
         except TimeoutError:
             raise SessionTimeoutError(
-                f"session {self._session_id}: no event for {self._timeout} s; go on listening, or disconnect",
+                f"no event for {self._timeout} s; go on listening, or disconnect",
                 session_id=self._session_id,
             ) from None
 
