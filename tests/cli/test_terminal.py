@@ -142,3 +142,15 @@ def test_a_long_answer_is_drawn_now_and_then(separator: str, monkeypatch: pytest
     # One when it begins, one when it ends, and ten a second in between.
     assert draws <= 10 * streamed + 5
     assert " ".join(standing(console)).split() == "".join(words).split()
+
+
+def test_a_link_shows_its_text_and_its_target_and_so_does_a_picture() -> None:
+    console = terminal()
+    screen = Screen(console)
+    screen.show(complete("[shop](http://evil.example) and ![pixel](http://evil.example/p) for 12\u202f000\xa0€"))
+    screen.close()
+    shown = written(console)
+    assert "shop (http://evil.example)" in shown
+    assert "[picture: pixel] (http://evil.example/p)" in " ".join(shown.split())
+    assert "12\u202f000\xa0€" in shown
+    assert "\x1b]8" not in shown

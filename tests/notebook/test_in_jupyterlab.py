@@ -178,6 +178,13 @@ def test_a_form_can_be_read_and_used_at_any_width(tmp_path: Path, dark: bool) ->
         whole = output.locator("pre").first
         assert all(f"line {{n}} of" in whole.inner_text() for n in range(40))
         assert whole.bounding_box()["height"] > 42 * 14  # none of it behind a scroll bar
+        output.get_by_role("button", name="Edit").nth(1).click()
+        output.locator("textarea").fill("[1,")
+        output.get_by_role("button", name="Approve").click()
+        output.get_by_text("lines takes JSON").wait_for()
+        assert lab.contrast(1)[0] >= 4.5, lab.contrast(1)
+        output.screenshot(path={str(tmp_path)!r} + "/complaint.png")
+        output.locator("textarea").fill("[1]")
         output.get_by_role("button", name="Approve").click()
         lab.see(1, "EUR refunded for order")
         assert lab.contrast(1)[0] >= 4.5, lab.contrast(1)
