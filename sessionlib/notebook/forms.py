@@ -11,7 +11,7 @@ from typing import Any
 
 import ipywidgets
 
-from sessionlib._util.text import printable
+from sessionlib._util.text import cell_width, printable
 from sessionlib.approvals import ApprovalRequest
 from sessionlib.approvals.models import ShownRequest
 from sessionlib.approvals.policies import quoted
@@ -22,8 +22,9 @@ from sessionlib.notebook.display import close
 
 __all__ = ["Field", "Form"]
 
-# Characters that an input shows whole in a cell 320 px wide; what is longer is a block of lines that wrap.
-_SHORT = 24
+# Columns and digits that an input shows whole in a window 320 px wide; what is longer is a block of lines that wrap.
+_SHORT = 12
+_SHORT_NUMBER = 16
 # Lines of a block, of so many characters, beyond which it is folded.
 _ROWS = 16
 _COLUMNS = 60
@@ -58,7 +59,7 @@ class Field:
         self._text = proposed if isinstance(proposed, str) else json.dumps(proposed, ensure_ascii=False, default=str)
         self._lines = list(map(printable, self._text.split("\n")))
         head = f"<b>{in_code(quoted(name))}</b>"
-        if isinstance(proposed, (bool, float)) or _is_whole(proposed) or self._is_short():
+        if self._is_short():
             self.is_shown = True
             self._input: Any = self._make_input()
             self.box = ipywidgets.VBox([_html(head), self._input])
@@ -69,7 +70,7 @@ class Field:
         self.is_shown = len(folded) == len(self._lines) and folded == self._lines
         self._input = None
         self._body = _html(_block(folded, is_whole=self.is_shown))
-        self._more = _button(f"Show all of {printable(name)[:_SHORT]}", self._show, *_PLAIN)
+        self._more = _button(f"Show all of {printable(name)[:24]}", self._show, *_PLAIN)
         self._edit = _button("Edit", self._begin_edit, *_PLAIN)
         self._row = ipywidgets.HBox([self._edit if self.is_shown else self._more], layout=_ROW)
         self.box = ipywidgets.VBox([_html(f"{head} {safe_html(size)}"), self._body, self._row])
@@ -107,7 +108,9 @@ class Field:
         return f"<details><summary>{head}: {len(lines):,} lines</summary>{block}</details>"
 
     def _is_short(self) -> bool:
-        return len(self._lines) == 1 and len(self._text) <= _SHORT and self._lines[0] == self._text
+        if isinstance(self._proposed, float) or _is_whole(self._proposed):
+            return len(self._text) <= _SHORT_NUMBER
+        return self._lines == [self._text] and cell_width(self._text) <= _SHORT
 
     def _make_input(self) -> Any:
         proposed, kind = self._proposed, ipywidgets.Text

@@ -153,7 +153,8 @@ MAIL = "Dear board,\n\n" + "\n".join(f"line {n} of a letter that is rather long,
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_a_form_can_be_read_and_used_at_any_width(tmp_path: Path, dark: bool) -> None:
-    call = json.dumps({"order": MAIL, "amount": 12.5, "urgent": True, "lines": ["a@example.org", "b@example.org"]})
+    lists = ["a@example.org", "b@example.org"]
+    call = json.dumps({"order": MAIL, "amount": -123456789.12345, "urgent": True, "lines": lists, "count": 2**53 - 1})
     cells = [f"live = session.chat({f'/tool refund {call}'!r}, wait=False)"]
     source = f"""
         lab.run(1)
