@@ -7,6 +7,7 @@ import html
 import json
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import ipywidgets
@@ -45,6 +46,7 @@ class Field:
         name: Its name.
         proposed: The value that the agent proposes.
         on_shown: Called when the whole value has been shown.
+        lock: Held while a click is handled.
 
     Attributes:
         name: Its name.
@@ -52,7 +54,9 @@ class Field:
         is_shown: Whether the whole value has been on screen.
     """
 
-    def __init__(self, name: str, proposed: object, on_shown: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, proposed: object, on_shown: Callable[[], None], lock: AbstractContextManager[object]
+    ) -> None:
         self.name = name
         self._proposed = proposed
         self._on_shown = on_shown
@@ -70,8 +74,8 @@ class Field:
         self.is_shown = len(folded) == len(self._lines) and folded == self._lines
         self._input = None
         self._body = _html(_block(folded, is_whole=self.is_shown))
-        self._more = _button(f"Show all of {printable(name)[:24]}", self._show, *_PLAIN)
-        self._edit = _button("Edit", self._begin_edit, *_PLAIN)
+        self._more = _button(f"Show all of {printable(name)[:24]}", self._show, lock, *_PLAIN)
+        self._edit = _button("Edit", self._begin_edit, lock, *_PLAIN)
         self._row = ipywidgets.HBox([self._edit if self.is_shown else self._more], layout=_ROW)
         self.box = ipywidgets.VBox([_html(f"{head} {safe_html(size)}"), self._body, self._row])
 
@@ -198,17 +202,10 @@ class Form:
         self.response: ApprovalResponse | None = None
         self.outcome = self.html = ""
         self._answer = answer
-        self._reason = ipywidgets.Text(placeholder="reason, if you deny", layout={"width": "16em", "max_width": "100%"})
-        self._outcome = _html("")
-        always = functools.partial(self._approve, remember="session")
-        self._approvers = [
-            _button("Approve", self._approve, "#1b5e20", "white"),
-            _button("Always in this session", always, *_PLAIN),
-        ]
-        deny = _button("Deny", self._deny, "#b71c1c", "white")
-        self._row = ipywidgets.HBox([*self._approvers, deny, self._reason], layout=_ROW)
-        self.box = ipywidgets.VBox(layout=_LAYOUT)
-        self._fill()
+        # Protects the form: a click comes on the thread that runs cells, at times while another still makes the form.
+        self._lock = threading.RLock()
+        with self._lock:
+            self._make()
 
     @property
     def is_open(self) -> bool:
@@ -217,19 +214,35 @@ class Form:
 
     def settle(self, why: str = "") -> None:
         """Removes the buttons, and shows why: by default, the outcome of the request."""
-        if not self.is_open:
-            return
-        self.outcome = why or self.request.outcome
-        mark = "✓ " if self.outcome.startswith("approved") else "✗ " if self.outcome.startswith("denied") else ""
-        fields = "".join(field.html() for field in self._fields)
-        self.html = f"{self._title('asked')}{fields}<b>{mark}{safe_html(self.outcome)}</b>"
-        before, self.box.children = self.box.children, [_html(self.html)]
-        for widget in before:
-            close(widget)
+        with self._lock:
+            if not self.is_open:
+                return
+            self.outcome = why or self.request.outcome
+            mark = "✓ " if self.outcome.startswith("approved") else "✗ " if self.outcome.startswith("denied") else ""
+            fields = "".join(field.html() for field in self._fields)
+            self.html = f"{self._title('asked')}{fields}<b>{mark}{safe_html(self.outcome)}</b>"
+            before, self.box.children = self.box.children, [_html(self.html)]
+            for widget in before:
+                close(widget)
+
+    def _make(self) -> None:
+        self._reason = ipywidgets.Text(placeholder="reason, if you deny", layout={"width": "16em", "max_width": "100%"})
+        self._outcome = _html("")
+        always = functools.partial(self._approve, remember="session")
+        self._approvers = [
+            _button("Approve", self._approve, self._lock, "#1b5e20", "white"),
+            _button("Always in this session", always, self._lock, *_PLAIN),
+        ]
+        deny = _button("Deny", self._deny, self._lock, "#b71c1c", "white")
+        self._row = ipywidgets.HBox([*self._approvers, deny, self._reason], layout=_ROW)
+        self.box = ipywidgets.VBox(layout=_LAYOUT)
+        self._fill()
 
     def _fill(self) -> None:
         self._seen = ShownRequest.read(self.request)
-        self._fields = [Field(name, value, self._check_shown) for name, value in self.request.arguments.items()]
+        self._fields = [
+            Field(name, value, self._check_shown, self._lock) for name, value in self.request.arguments.items()
+        ]
         boxes = [field.box for field in self._fields]
         self.box.children = [_html(self._title("asks")), *boxes, self._outcome, self._row]
         self._check_shown()
@@ -265,6 +278,8 @@ class Form:
         self._press(ApprovalResponse(False, deny_reason=reason), f"denied here: {reason}" if reason else "denied here")
 
     def _press(self, response: ApprovalResponse, word: str) -> None:
+        if not self.is_open:
+            return  # a second click that was on its way; the first stands
         if not self.request.is_open:
             self.settle()
         elif self._answer is None or self._give(response):
@@ -292,11 +307,18 @@ _ROW = {"flex_flow": "row wrap", "align_items": "center"}
 _PLAIN = ("#455a64", "white")
 
 
-def _button(text: str, press: Callable[[], None], background: str, colour: str) -> Any:
+def _button(
+    text: str, press: Callable[[], None], lock: AbstractContextManager[object], background: str, colour: str
+) -> Any:
     # JupyterLab's own green and red have a contrast of 2.8:1 and 3.7:1 to their labels; WCAG AA takes 4.5:1.
     style = {"button_color": background, "text_color": colour}
     button = ipywidgets.Button(description=text, style=style, layout={"width": "auto", "flex": "0 0 auto"})
-    button.on_click(lambda _: press())
+
+    def click(_: object) -> None:
+        with lock:
+            press()
+
+    button.on_click(click)
     return button
 
 

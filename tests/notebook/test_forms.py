@@ -92,6 +92,19 @@ def test_registered_handlers_come_before_the_form() -> None:
     in_local_kernel(source)
 
 
+def test_of_two_clicks_at_once_the_first_stands() -> None:
+    source = f"""
+        kernel.run("undo = session.on_approval(sessionlib.ask_notebook)")
+        kernel.run({SEND!r})
+        buttons = kernel.wait_for_button("Deny"), kernel.wait_for_button("Approve")
+        for button in buttons:  # the second is sent before the first is known to have come
+            kernel._tell(button, {{"method": "custom", "content": {{"event": "click"}}}})
+        kernel.run("print(next(e for e in session.listen(timeout=10) if e.is_complete).text, ran)")
+        kernel.wait_for_text("was denied: User denied tool call. []")
+    """
+    in_local_kernel(source)
+
+
 def test_a_form_that_somebody_waits_with_says_who_was_quicker() -> None:
     source = """
         kernel.run('''
