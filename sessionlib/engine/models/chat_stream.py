@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sessionlib._util.text import clean
 from sessionlib.engine.errors import ModelError
 from sessionlib.engine.models.base import Chunk, Finish, FinishReason, RequestedCall, TextDelta, ThinkingDelta
 
@@ -215,6 +216,10 @@ class ChatStream:
             self._done = True
             return
         if event is None:
+            return
+        if isinstance(event, list) and event and all(isinstance(item, dict) for item in event):
+            for item in event:  # Gemini's layer puts its errors into an array
+                yield from self.feed(item)
             return
         if not isinstance(event, dict):
             raise BrokenAnswerError(f"The model's endpoint sent a broken answer (a {type(event).__name__}).")
@@ -432,7 +437,8 @@ def _raise_error_in(event: Mapping[str, Any]) -> None:
     codes = [str(source.get(name)) for source in (found, event) for name in ("code", "status", "status_code")]
     status = next((int(code) for code in codes if len(code) == 3 and code.isascii() and code.isdigit()), None)
     message = found.get("message") or found.get("error") or json.dumps(error)
-    raise EndpointError(join_surrogates(str(message)), status, error)
+    text = clean(join_surrogates(str(message))).strip()
+    raise EndpointError(text or "it gave no reason", status, error)
 
 
 # ---- arguments -----------------------------------------------------------------------------

@@ -253,7 +253,9 @@ class OpenAIModel:
             return f"The model's endpoint refused the key ({status})."
         if not isinstance(error, (EndpointError, self._openai.OpenAIError)):
             return f"The model's endpoint sent a broken answer ({type(error).__name__})."
-        text = str(error).replace(self._key, "***")[:_MESSAGE_CHARS]
+        # One sentence: the package puts the status before it, gateways put lines of their own behind it.
+        text = re.sub(r"^Error code: \d+ - ", "", " ".join(str(error).split()))
+        text = text.replace(self._key, "***")[:_MESSAGE_CHARS]
         return f"The model's endpoint failed ({status}): {text}" if status else f"The model's endpoint failed: {text}"
 
 

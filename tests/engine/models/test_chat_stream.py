@@ -255,6 +255,7 @@ def test_thoughts_are_read_wherever_they_are() -> None:
         ({"error": "no such model"}, "failed: no such model"),
         ({"object": "error", "message": "no such model", "code": 404}, "failed (404): no such model"),
         ({"detail": "no such model"}, "failed: no such model"),
+        ({"error": "\x1f"}, "failed: it gave no reason"),
         (
             {"choices": [{"index": 0, "delta": {}, "error": {"message": "no such model", "code": 404}}]},
             "(404): no such",
@@ -482,12 +483,18 @@ def test_whatever_a_stream_becomes_the_answer_ends_in_words(strange: list[Any], 
         calls(part(0, arguments="1}")),
         json.loads(END),
     ]
+    bent = [_bent(event, rng, strange) for event in legal for _ in range(rng.choice([1, 1, 1, 0, 2]))]
+    if rng.random() < 0.3:
+        rng.shuffle(bent)
+    text = "".join(f"data: {json.dumps(event)}\n\n" for event in bent)
+    data = (text + rng.choice(["", "data: [DONE]\n\n"])).encode()
+    # The connection may end anywhere, and hands over the bytes in any parts.
+    data = data[: rng.choice([len(data), len(data), rng.randrange(len(data) + 1)])]
+    cuts = sorted(rng.randrange(len(data) + 1) for _ in range(rng.randrange(6)))
+    parts = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
     reader = ChatStream(["add"])
     try:
-        chunks: list[Chunk] = []
-        for event in legal:
-            for _ in range(rng.choice([1, 1, 1, 0, 2])):
-                chunks += reader.feed(_bent(event, rng, strange))
+        chunks: list[Chunk] = [chunk for event in events_of(parts) for chunk in reader.feed(event)]
         chunks += reader.finish()
     except ModelError as error:
         assert str(error).encode()
