@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 else:
     T = typing.TypeVar("T")
 
-__all__ = ["AnswerFormat", "T", "answer_format", "plain_schema"]
+__all__ = ["AnswerFormat", "T", "answer_format", "plain_schema", "portable"]
 
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 # Places in a text at which no JSON begins although it looks so; the time for each grows with its depth.
@@ -53,7 +53,7 @@ class AnswerFormat(Generic[T]):
         self.name = str(getattr(into, "__name__", into))
         self._invalid = pydantic.ValidationError
         try:
-            self._adapter: pydantic.TypeAdapter[T] = pydantic.TypeAdapter(_portable(into))
+            self._adapter: pydantic.TypeAdapter[T] = pydantic.TypeAdapter(portable(into))
             self.schema: dict[str, Any] = plain_schema(self._adapter.json_schema())
         except Exception as error:
             raise TypeError(
@@ -169,7 +169,7 @@ def _embedded(text: str) -> Iterator[str]:
 # ---- types ---------------------------------------------------------------------------------
 
 
-def _portable(hint: Any, within: tuple[Any, ...] = ()) -> Any:
+def portable(hint: Any, within: tuple[Any, ...] = ()) -> Any:
     """Returns a type with its TypedDicts as pydantic takes them.
 
     Before Python 3.12 those of `typing` do not know which keys they have inherited as required, so pydantic refuses
@@ -187,7 +187,7 @@ def _portable(hint: Any, within: tuple[Any, ...] = ()) -> Any:
         for name, value in typing_extensions.get_type_hints(hint, include_extras=True).items():
             origin: Any = get_origin(value)
             marked = origin in (typing_extensions.Required, typing_extensions.NotRequired)
-            bare = _portable(get_args(value)[0] if marked else value, (*within, hint))
+            bare = portable(get_args(value)[0] if marked else value, (*within, hint))
             is_required = origin is typing_extensions.Required if marked else name in hint.__required_keys__
             keys[name] = (typing_extensions.Required if is_required else typing_extensions.NotRequired)[bare]
         return typing_extensions.TypedDict(hint.__name__, keys)  # type: ignore[operator]
@@ -195,8 +195,8 @@ def _portable(hint: Any, within: tuple[Any, ...] = ()) -> Any:
     if origin is None or origin is Literal:
         return hint
     if origin is Annotated:
-        return Annotated.__class_getitem__((_portable(arguments[0], within), *arguments[1:]))
-    ported = tuple(_portable(argument, within) for argument in arguments)
+        return Annotated.__class_getitem__((portable(arguments[0], within), *arguments[1:]))
+    ported = tuple(portable(argument, within) for argument in arguments)
     if ported == arguments:
         return hint
     return Union[tuple(ported)] if origin in (Union, types.UnionType) else origin[ported]

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 
-from sessionlib._util.typed import plain_schema
+from sessionlib._util.typed import plain_schema, portable
 from sessionlib.engine.errors import EngineError
 
 __all__ = ["APPROVALS", "ASK_FIRST", "InvalidArgumentsError", "LocalTool", "load_tools", "tool"]
@@ -323,12 +323,14 @@ def _arguments_model(
             raise TypeError(f"tool {name}: parameter {parameter.name} has to be one that takes its value by name")
         if parameter.name not in hints:
             raise TypeError(f"tool {name}: parameter {parameter.name} needs a type hint")
-        hint, default = hints[parameter.name], parameter.default
+        hint, default = portable(hints[parameter.name]), parameter.default
         if (words_of := _description(hint, default) or words.get(parameter.name)) is not None:
             hint = Annotated[hint, Field(description=words_of)]
+        # Not by an alias generator of the model, which dataclasses and TypedDicts within it would inherit.
+        hint = Annotated[hint, Field(alias=parameter.name)]
         fields[f"field_{len(names)}"] = (hint, ... if default is parameter.empty else default)
         names[f"field_{len(names)}"] = parameter.name
-    config = ConfigDict(extra="forbid", arbitrary_types_allowed=False, alias_generator=lambda field: names[field])
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a default that has no JSON form, which is only left out
