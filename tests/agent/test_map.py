@@ -15,16 +15,19 @@ import signal
 import sqlite3
 import ssl
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sessionlib import (
     Agent,
@@ -676,10 +679,19 @@ class Losing(Executor):
         self.pool.shutdown(wait)
 
 
+@contextlib.contextmanager
+def shortened() -> Iterator[None]:
+    """Has a map wait less for what is lost."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sessionlib.agent.map._GRACE", 0.3)
+        patch.setattr("sessionlib.agent.map._LOOK", 0.05)
+        yield
+
+
 @pytest.fixture
-def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sessionlib.agent.map._GRACE", 0.3)
-    monkeypatch.setattr("sessionlib.agent.map._LOOK", 0.05)
+def short_grace() -> Iterator[None]:
+    with shortened():
+        yield
 
 
 @pytest.mark.usefixtures("short_grace")
@@ -1068,6 +1080,75 @@ def test_workers_that_die_or_freeze_say_nothing_twice_and_lose_nothing(
                 text,
             )
     assert "ConversationalAgentRunResult" in {name for _, name, _ in outcomes}
+
+
+# ---- whatever an executor does --------------------------------------------------------------
+
+
+class Fateful(Executor):
+    """Deals with each job as it is fated to, and with those beyond as it should."""
+
+    def __init__(self, fates: list[str]) -> None:
+        self.fates = iter(fates)
+        self.pool = ThreadPoolExecutor(4)
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        job, future = partial(fn, *args, **kwargs), Future[Any]()
+        fate = next(self.fates, "runs")
+        if fate == "refused":
+            raise RuntimeError("refused")
+        if fate == "runs":
+            return self.pool.submit(job)
+        if fate == "runs twice at once":
+            self.pool.submit(job)
+            return self.pool.submit(job)
+        if fate.startswith("runs"):
+            self.pool.submit(job).add_done_callback(lambda _: self._end(future, fate))
+        else:
+            self._end(future, fate)
+        return future
+
+    def _end(self, future: Future[Any], fate: str) -> None:
+        if fate.endswith("is lost"):
+            return
+        if fate.endswith("is cancelled"):
+            future.cancel()
+        elif not future.cancelled():
+            future.set_exception(BrokenExecutor("a worker died"))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self.pool.shutdown(wait)
+
+
+FATES = ["runs", "runs twice at once", "refused"] + [
+    f"{begin}is {end}" for begin in ("", "runs, and ") for end in ("lost", "cancelled", "broken")
+]
+
+
+@pytest.mark.slow
+@settings(max_examples=12 * KILLS)
+@given(st.lists(st.sampled_from(FATES), max_size=12), st.integers(1, 4), st.booleans(), st.booleans())
+def test_whatever_an_executor_does_the_map_ends_loses_nothing_and_says_nothing_twice(
+    fates: list[str], workers: int, ordered: bool, checkpoint: bool
+) -> None:
+    with shortened(), ScriptEngine(strict=False) as engine, tempfile.TemporaryDirectory() as folder:
+        echoing, agent = Echoing(engine), scripted(engine)
+        path = Path(folder, "run.db") if checkpoint else None
+        options: Any = {"max_workers": workers, "ordered": ordered, "timeout": 1.0, "on_error": "return"}
+        with Fateful(fates) as executor:
+            outcomes = list(agent.map(prompts(16), executor=executor, checkpoint=path, **options))
+        said = echoing.said
+        assert len(said) == len(set(said))
+        indices = [outcome.index for outcome in outcomes]
+        assert (indices if ordered else sorted(indices)) == list(range(16))
+        for index, outcome in zip(indices, outcomes, strict=True):
+            if isinstance(outcome, ConversationalAgentRunResult):
+                assert outcome.final_message == f"prompt {index}"
+            elif f"prompt {index}" in said:
+                assert isinstance(outcome, (DeliveryUnknownError, SessionTimeoutError)), fates
+        if path is not None:  # and the next run has what this one has not
+            assert [one.final_message for one in agent.map(prompts(16), checkpoint=path)] == prompts(16)
+            assert sorted(echoing.said) == sorted(prompts(16))
 
 
 # ---- claimed, and not posted ---------------------------------------------------------------
