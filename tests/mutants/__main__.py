@@ -166,7 +166,7 @@ class Reached:
 
 
 def _digest() -> str:
-    sources = sorted((ROOT / "sessionlib").rglob("*.py"))
+    sources = sorted([*(ROOT / "sessionlib").rglob("*.py"), *(ROOT / "tests").rglob("test_*.py")])
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
