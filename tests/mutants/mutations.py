@@ -35,6 +35,7 @@ class Mutant:
         path: The file, below the root of the project.
         function: The function that it is in.
         line: The line.
+        text: What stands in that line.
         start: Where the text that it replaces begins, in bytes.
         end: Where that text ends.
         before: The text.
@@ -44,6 +45,7 @@ class Mutant:
     path: str
     function: str
     line: int
+    text: str
     start: int
     end: int
     before: str
@@ -53,7 +55,8 @@ class Mutant:
     def name(self) -> str:
         """What it changes, in words that stay the same when it moves in its file."""
         before, after = (" ".join(text.split()) for text in (self.before, self.after))
-        return f"{self.path}:{self.function}: {before} => {after}"
+        where = "" if before == self.text else f"{self.text} | "
+        return f"{self.path}:{self.function}: {where}{before} => {after}"
 
     def apply(self, source: bytes) -> bytes:
         """Returns the text of the module with the fault in it."""
@@ -191,7 +194,8 @@ class _Finder(ast.NodeVisitor):
         function = ".".join(self._scope)
         if self._functions:
             before = self._source[start:end].decode()
-            self.found.append(Mutant(self._path, function, node.lineno, start, end, before, after))
+            text = self._source[self._lines[node.lineno - 1] : self._lines[node.lineno]].decode().strip()
+            self.found.append(Mutant(self._path, function, node.lineno, text, start, end, before, after))
 
     def _span(self, node: ast.stmt | ast.expr) -> tuple[int, int]:
         assert node.end_lineno is not None

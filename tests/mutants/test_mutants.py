@@ -39,8 +39,12 @@ FAULTS = """
 
 def test_the_faults_of_a_function(tmp_path: Path) -> None:
     (tmp_path / "shelf.py").write_text(SOURCE)
-    found = {mutant.name.removeprefix("shelf.py:Shelf.put: ") for mutant in mutants_of(tmp_path, "shelf.py")}
+    mutants = mutants_of(tmp_path, "shelf.py")
+    found = {f"{mutant.before} => {mutant.after}" for mutant in mutants}
     assert found == {line.strip() for line in FAULTS.strip().splitlines()}
+    names = [mutant.name for mutant in mutants]
+    assert len(set(names)) == len(names)
+    assert "shelf.py:Shelf.put: if not self.full and rows < 2: | 2 => 3" in names
 
 
 @pytest.mark.parametrize("name", MODULES)
