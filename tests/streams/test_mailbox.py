@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sessionlib import SessionDisconnectedError, SessionEvent, SessionEventType
 from sessionlib._util.timing import Deadline, acquire
 from sessionlib.streams import mailbox as mailbox_module
-from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox
+from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox, TimedMailbox
 from tests.support.profiles import scaled
 from tests.support.threads import in_threads, switching_often
 
@@ -220,6 +220,59 @@ def test_an_overflow_is_told_to_whom_errors_are_filtered_out() -> None:
     mailbox = Mailbox(1, {Type.MESSAGE_DELTA})
     mailbox.put(events(range(3)))
     assert numbers(mailbox) == [0, ("message_delta", 2)]
+
+
+# ---- and by bytes ------------------------------------------------------------------------------
+
+
+def heavy(number: int, size: int = 1000) -> SessionEvent:
+    return SessionEvent(Type.TOOL_RESULT, "s1", str(number), {"output": [{"rows": "x" * size}]})
+
+
+@pytest.fixture
+def ten_kilobytes(monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(mailbox_module, "QUEUE_BYTES", 10_000)
+    return 10_000 // mailbox_module.weight(heavy(1))
+
+
+def test_no_more_bytes_wait_than_may(ten_kilobytes: int) -> None:
+    mailbox = Mailbox(100)
+    for number in range(20):
+        mailbox.put([heavy(number)], mailbox_module.weight(heavy(number)))
+    assert numbers(mailbox) == [*range(ten_kilobytes), ("tool_result", 20 - ten_kilobytes)]
+
+
+def test_what_is_taken_makes_room_for_as_many_bytes(ten_kilobytes: int) -> None:
+    mailbox = Mailbox(100)
+    mailbox.put([heavy(number) for number in range(ten_kilobytes)], 9_999)
+    for number in range(3):
+        assert told(mailbox.get(NOW)) == number
+    mailbox.put([heavy(number) for number in range(100, 104)], 4 * 1400)
+    assert numbers(mailbox) == [*range(3, ten_kilobytes), 100, 101, 102, ("tool_result", 1)]
+
+
+def test_an_event_larger_than_all_that_may_wait_is_alone_in_it(ten_kilobytes: int) -> None:
+    mailbox = Mailbox(100)
+    for number in range(3):
+        mailbox.put([heavy(number, 20_000)], 20_000)
+    assert numbers(mailbox) == [0, ("tool_result", 2)]
+    mailbox.put([heavy(7)], 1400)
+    assert numbers(mailbox) == [7]
+
+
+def test_without_a_bound_any_number_of_bytes_waits(ten_kilobytes: int) -> None:
+    mailbox = Mailbox(0)
+    mailbox.put([heavy(number) for number in range(50)], 70_000)
+    assert (len(mailbox), mailbox.dropped) == (50, 0)
+
+
+def test_arrivals_count_all_that_came() -> None:
+    mailbox = TimedMailbox()
+    mailbox.put(events(range(3)))
+    mailbox.put(events([3]))
+    (first, one), (second, other) = mailbox.arrivals
+    assert (one, other) == (3, 4)
+    assert first <= second
 
 
 # ---- handing over ------------------------------------------------------------------------------
