@@ -487,7 +487,7 @@ def test_the_proxy_of_a_client_sees_all_of_its_traffic_and_no_other(
             client.close()
             return len(gate.links) - before
 
-        with Client(base_url=url, tls="ca.pem", proxy=proxy.url) as client:
+        with Client(base_url=url, tls="ca.pem", proxy=proxy.url, headers={"X-Team": "blue"}) as client:
             resolver(lambda host: [host])  # addresses alone: the name is known to the proxy
             assert use(client) == len(proxy.heads) == 7
             assert use(pickle.loads(pickle.dumps(client))) == 7
@@ -496,6 +496,8 @@ def test_the_proxy_of_a_client_sees_all_of_its_traffic_and_no_other(
             ran = run_script(IN_WORKERS, sent, env={"SESSIONLIB_API_KEY": key}, timeout=60)
             assert (ran.rc, ran.stdout.split()) == (0, ["complete"] * 3), ran
             assert len(gate.links) == len(proxy.heads) == 18
+            requests = front.clear.count(b"Authorization: Bearer ")
+            assert front.clear.count(b"X-Team: blue") == requests >= 18
         seen = len(proxy.heads)
         resolver(lambda host: ["127.0.0.1"])
         with Client(base_url=url, tls=bundle.read_bytes()) as client:
