@@ -16,7 +16,7 @@ from sessionlib._util.retry import Pace, Throttle, Tries
 from sessionlib._util.timing import Deadline
 from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_headers
 from sessionlib.errors import ConfigurationError
-from sessionlib.net.proxies import Certificates, check_proxy, trusting
+from sessionlib.net.proxies import Certificates, check_proxy, given_certificates, trusting
 from sessionlib.rest.calls import Answer, Call, Failure, Upload, make_call
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ class Client:
         proxy: URL of the proxy for every call and session; None for the environment's (``https_proxy``,
             ``all_proxy``, ``no_proxy`` and their like), which are never used for an engine on this machine.
         tls: What to verify the engine by, and a proxy with an ``https://`` URL: the certificates to trust, as the
-            path of a file or folder or as PEM bytes, or an `ssl.SSLContext`. None for the certificates that
+            path of a file or folder or as PEM, or an `ssl.SSLContext`. None for the certificates that
             ``SSL_CERT_FILE``, ``REQUESTS_CA_BUNDLE`` or ``CURL_CA_BUNDLE`` names, or else the default ones. Paths and
-            bytes travel with a pickle; a client with a context cannot be pickled.
+            PEM travel with a pickle; a client with a context cannot be pickled.
         headers: Further headers of every call and of every session's handshake. They travel with a pickle.
         allow_insecure: Lets a key travel unencrypted to another machine.
         max_retries: How often a call is made again where that is harmless: one that changes nothing
@@ -63,7 +63,7 @@ class Client:
         endpoint: The addresses and the key.
         timeout: Seconds for a whole call, or None.
         proxy: The proxy for every call and session, or None.
-        tls: What the engine is verified by, as it was given, a path made absolute; or None.
+        tls: What the engine is verified by: an absolute path, PEM as bytes, a context, or None.
         headers: Further headers of every call and handshake.
         allow_insecure: Whether a key may travel unencrypted to another machine.
         max_retries: How often a call is made again.
@@ -96,8 +96,7 @@ class Client:
         if proxy is not None:
             check_proxy(proxy, "proxy")
         self.proxy = proxy
-        # Absolute, because a worker that gets the client may be in another folder.
-        self.tls = os.path.abspath(tls) if isinstance(tls, (str, os.PathLike)) else tls
+        self.tls = None if tls is None else given_certificates(tls)
         self._context = None if tls is None else trusting(tls)
         self.headers = check_headers(headers)
         self.max_retries = _check_retries(max_retries)

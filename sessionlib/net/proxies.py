@@ -24,6 +24,7 @@ __all__ = [
     "check_proxy",
     "default_context",
     "environment_proxy",
+    "given_certificates",
     "is_bypassed",
     "is_loopback",
     "trusting",
@@ -92,6 +93,27 @@ def _context(bundle: str | None, changed: int | None, folders: str | None) -> ss
     return context
 
 
+def given_certificates(certificates: Certificates) -> Certificates:
+    """Returns what an argument says to verify peers by, as it can be kept: a path absolute, PEM as bytes.
+
+    Raises:
+        ConfigurationError: It is empty.
+        TypeError: It is of another type.
+    """
+    if isinstance(certificates, str) and "-----BEGIN" in certificates:
+        return certificates.encode()
+    if isinstance(certificates, (str, bytes, os.PathLike)):
+        if not (certificates if isinstance(certificates, bytes) else os.fspath(certificates)):
+            raise ConfigurationError("tls is empty; leave it out for the default certificates")
+        # A worker that gets the path may be in another folder.
+        return certificates if isinstance(certificates, bytes) else os.path.abspath(certificates)
+    import ssl
+
+    if not isinstance(certificates, ssl.SSLContext):
+        raise TypeError(f"tls takes a path, PEM bytes or an ssl.SSLContext, not {type(certificates).__name__}")
+    return certificates
+
+
 def trusting(certificates: Certificates) -> ssl.SSLContext:
     """Returns the context that trusts certificates and no others; a context itself as it is.
 
@@ -101,10 +123,9 @@ def trusting(certificates: Certificates) -> ssl.SSLContext:
     """
     import ssl
 
+    certificates = given_certificates(certificates)
     if isinstance(certificates, ssl.SSLContext):
         return certificates
-    if not isinstance(certificates, (str, bytes, os.PathLike)):
-        raise TypeError(f"tls takes a path, PEM bytes or an ssl.SSLContext, not {type(certificates).__name__}")
     try:
         if isinstance(certificates, bytes):
             return ssl.create_default_context(cadata=certificates.decode("ascii"))
@@ -115,7 +136,7 @@ def trusting(certificates: Certificates) -> ssl.SSLContext:
     except UnicodeDecodeError:
         raise ConfigurationError("the certificates given as bytes are not PEM") from None
     except OSError as error:  # ssl.SSLError for what holds no certificates
-        source = "the bytes given" if isinstance(certificates, bytes) else repr(os.fspath(certificates))
+        source = "the PEM given" if isinstance(certificates, bytes) else repr(os.fspath(certificates))
         raise ConfigurationError(f"no certificates can be read from {source}: {error.strerror or error}") from None
 
 

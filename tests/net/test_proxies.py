@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from sessionlib.errors import ConfigurationError
-from sessionlib.net.proxies import CA_VARIABLES, ca_bundle, default_context, environment_proxy, is_bypassed
+from sessionlib.net.proxies import CA_VARIABLES, ca_bundle, default_context, environment_proxy, is_bypassed, trusting
 from sessionlib.transport.proxy import choose_proxy
 
 
@@ -94,6 +94,29 @@ def test_the_default_certificates_are_the_systems_and_those_that_come_with_reque
     os.utime(bundle, (1, 1))
     [second] = default_context().get_ca_certs()
     assert first["serialNumber"] != second["serialNumber"]
+
+
+@pytest.mark.parametrize("given", ["path", "Path", "folder", "bytes", "str"])
+def test_certificates_of_an_argument(tmp_path: Path, given: str) -> None:
+    authority = trustme.CA()
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    pem = authority.cert_pem.bytes()
+    forms = {"path": str(path), "Path": path, "folder": tmp_path, "bytes": pem, "str": pem.decode()}
+    context = trusting(forms[given])
+    # Those of a folder are read when they are asked for.
+    assert len(context.get_ca_certs()) == (given != "folder")
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert trusting(context) is context
+
+
+@pytest.mark.parametrize("given", ["", b"", "missing.pem", b"junk", b"\xff", "-----BEGIN CERTIFICATE-----\nsecret"])
+def test_certificates_that_are_none(given: str | bytes) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        trusting(given)
+    assert "secret" not in str(caught.value)
+    with pytest.raises(TypeError, match="not int"):
+        trusting(7)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", CA_VARIABLES)
