@@ -107,6 +107,9 @@ class ChatView(Printer, Protocol):
     def tick_seconds(self) -> float | None:
         """How long nothing may happen before it wants a `tick`; None wants none."""
 
+    def expect(self, place: str, activity: str) -> None:
+        """Shows what is waited for, once a message has been sent: who answers in which session, and why it waits."""
+
     def tick(self) -> None:
         """Is called when nothing has happened for a while."""
 
@@ -214,14 +217,18 @@ class Conversation:
     def _say(self, text: str) -> None:
         files, self._attached = self._attached, []
         turn = self._session.stream(text, files=files, on_approval=self._decide, idle_timeout=self.view.tick_seconds)
+        # One runs that this conversation has left, or that another program has begun.
+        behind = sum(one.duration is None for one in self._session.stats.turns) > 1
+        place = f"{self._session.agent_name or 'agent'} · session {str(self._session.session_id)[:8]}"
         with turn:
             try:
+                self.view.expect(place, "waiting for the previous turn" if behind else "waiting for an answer")
                 reply = follow(turn, self.view, self.view.tick)
             except KeyboardInterrupt:
                 if not self._stoppable:
                     raise
                 self._refuse_from_now_on()
-                self.view.note("Stopped. The agent may still finish this turn, unseen and without your approval.")
+                self.view.note("Stopped waiting; tools that need approval will be denied.")
                 return
         self.failed = self.failed or reply.error is not None
 
@@ -278,6 +285,9 @@ class PlainView(NotingPrinter):
 
     def __init__(self) -> None:
         super().__init__(TextPrinter(sys.stdout))
+
+    def expect(self, place: str, activity: str) -> None:
+        """Shows nothing: a pipe has no place for what changes."""
 
     def tick(self) -> None:
         """Is never wanted."""

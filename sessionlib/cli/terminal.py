@@ -35,7 +35,7 @@ from rich.text import Text
 
 from sessionlib._util.text import TextCleaner
 from sessionlib.display.text import Streamed, clean, describe
-from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
 from sessionlib.history import History, body_of, who
 
 __all__ = ["EchoOff", "KeptMessages", "Keyboard", "Screen"]
@@ -253,8 +253,15 @@ class Screen:
         self._cleaner = TextCleaner()
         self._next_draw = 0.0
 
+    def expect(self, place: str, activity: str) -> None:
+        """Shows what is waited for, until something else is to be shown: who answers, in which session, and why."""
+        self._tail.place, self._tail.activity = place, activity
+        self._start()
+
     def show(self, event: SessionEvent) -> None:
         """Shows the next event of a turn."""
+        if event.participant_status is ParticipantStatus.PROCESSING:
+            self._tail.activity = "working"
         if event.type is SessionEventType.APPROVAL_REQUEST:
             self.close()  # the question needs the terminal for itself
             return
@@ -274,6 +281,7 @@ class Screen:
     def tick(self) -> None:
         """Draws what was put off, when nothing else has happened for a while."""
         if self._live is not None:
+            self._erase_folded()
             self._live.refresh()
 
     def close(self) -> None:
@@ -282,6 +290,7 @@ class Screen:
         text, self._tail.text = self._tail.text, ""
         try:
             if live is not None:
+                self._erase_folded()
                 self._tail.idle = True
                 live.stop()
         finally:
@@ -325,6 +334,7 @@ class Screen:
         self._tail.text += self._cleaner.feed(piece)
         now = time.monotonic()
         if self._live is not None and now >= self._next_draw:
+            self._erase_folded()
             self._print_complete_blocks()
             self._live.refresh()
             # Drawing takes longer the longer the block is; most of the time goes to what arrives.
@@ -346,6 +356,17 @@ class Screen:
         block = _markdown(text)
         self._print(Padding(block, (1, 0, 0, 0)) if self._tail.apart else block)
         self._tail.apart = True
+
+    def _erase_folded(self) -> None:
+        """Erases what rich does not know of: the rows that a window made narrower has folded the last drawing into.
+
+        Terminals fold again what is on them, all but the oldest, so a line takes more rows than it was drawn in.
+        """
+        width, drawn = self._console.width, self._tail.drawn
+        self._tail.drawn = []
+        rows = sum(max(0, -(-length // width) - 1) for length in drawn)
+        if rows:
+            self._console.file.write("\r\x1b[2K" + "\x1b[1A\x1b[2K" * rows)
 
     def _print(self, what: Markdown | Padding | Text) -> None:
         self._console.print(what)
@@ -383,21 +404,30 @@ class _Tail:
         self.text = ""
         self.apart = False
         self.idle = False
+        self.place = self.activity = ""
+        # The lengths of the lines that were drawn last, in columns.
+        self.drawn: list[int] = []
         self._spinner = Spinner("dots", style=_QUIET)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        text = self.text
+        text, self.drawn = self.text, []
         if self.idle:
             # One empty line: rich, where it leaves, takes back at least one.
             yield Text()
             return
         if not text.strip():
-            yield self._spinner
+            status = " · ".join(filter(None, (self.place, self.activity)))
+            waiting = Text(f"{self._spinner.render(console.get_time())} {status}", _QUIET)
+            # Never more than one line, whatever the window's width: it is drawn again and again in its place.
+            waiting.truncate(options.max_width, overflow="ellipsis")
+            self.drawn = [waiting.cell_len]
+            yield waiting
             return
         drawn = _markdown(text) if len(text) <= _MAX_FORMATTED else Text(text[-_MAX_FORMATTED:])
         if self.apart:
             yield Segment.line()
         # Two lines less than the window has: what scrolls out of it cannot be drawn again.
         for line in console.render_lines(drawn, options.update(height=None), pad=False)[2 - options.max_height :]:
+            self.drawn.append(Segment.get_line_length(line))
             yield from line
             yield Segment.line()

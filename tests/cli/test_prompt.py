@@ -23,7 +23,7 @@ from tests.support.terminal import Terminal
 
 REFUND = '/tool refund {"order_id": "7", "amount": 12.5}'
 QUESTION = "[y]es, [n]o, [v]iew in full, [e]dit the arguments,"
-STOPPED = "Stopped. The agent may still finish this turn, unseen and without your approval."
+STOPPED = "Stopped waiting; tools that need approval will be denied."
 
 
 def on_terminal(
@@ -227,6 +227,8 @@ def test_what_is_typed_behind_a_message_answers_no_question(cli: Cli, shop: str)
         assert "gave" not in terminal.shown()
         terminal.type("n")
         terminal.wait_for("was denied: User denied tool call.")
+        # What was typed are messages; Ctrl-D is for the prompt behind their answers.
+        terminal.wait_for('You said: "y"\n\n>', 2)
         terminal.press("C-d")
         assert terminal.status() == 0
 

@@ -99,6 +99,14 @@ class Terminal:
         told = self._tmux("capture-pane", "-p", "-J", "-S", "-")
         return "\n".join(line.rstrip() for line in told.splitlines()).rstrip() + "\n"
 
+    def resize(self, columns: int, lines: int) -> None:
+        """Gives the terminal another size, which the program is notified of."""
+        self._tmux("resize-window", "-x", str(columns), "-y", str(lines))
+
+    def screen(self) -> list[str]:
+        """The lines of the screen as they are drawn, folded ones too, without blanks at their ends."""
+        return [line.rstrip() for line in self._tmux("capture-pane", "-p").splitlines()]
+
     def coloured(self) -> str:
         """What is on the screen, with its SGR sequences."""
         return self._tmux("capture-pane", "-p", "-e").strip("\n")

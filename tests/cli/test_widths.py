@@ -1,0 +1,124 @@
+"""A chat on terminals of several widths, with a resize in the middle, without colours, and through pipes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from sessionlib.engine import LocalEngine
+from sessionlib.engine.models import ModelRequest, Text
+from sessionlib.testing import ScriptedModel, pause
+from tests.support.cli import Cli
+from tests.support.terminal import Terminal
+
+WORDS = [f"word{number:02}" for number in range(40)]
+TABLE = "| item | stock |\n| --- | --- |\n| lamp | 3 |\n| chair | 12 |\n"
+WIDTHS = (60, 80, 140)
+
+
+def chat(cli: Cli, engine: LocalEngine, columns: int, **env: str) -> Terminal:
+    given = {**cli.env, "HOME": str(cli.home), "SESSIONLIB_BASE_URL": engine.base_url, "SESSIONLIB_API_KEY": "k", **env}
+    del given["COLUMNS"]
+    command = f"{shlex.quote(sys.executable)} -m sessionlib chat"
+    return Terminal(cli.home, command, env=given, size=(columns, 30))
+
+
+def assert_fits(terminal: Terminal, columns: int) -> None:
+    """No line was folded by the terminal: each one that is drawn ends where a word does."""
+    assert all(len(line) <= columns for line in terminal.screen())
+    assert "\n".join(terminal.screen()).split() == terminal.shown().split()
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_an_answer_fits_a_terminal_of_that_width(cli: Cli, columns: int) -> None:
+    answer = " ".join(WORDS) + f"\n\n{TABLE}\n- one\n- two\n\n`code`"
+    with LocalEngine(model=ScriptedModel(answer), api_key="k") as engine:
+        engine.agent(name="Support")
+        with chat(cli, engine, columns) as terminal:
+            terminal.wait_for("\n>")
+            terminal.type("Hi")
+            shown = terminal.wait_for("\n>", after="code")
+            assert_fits(terminal, columns)
+            assert [word for word in shown.split() if word.startswith("word")] == WORDS
+            assert all(word in shown for word in ("lamp", "chair", "• one", "• two"))
+            terminal.press("C-d")
+            assert terminal.status() == 0
+
+
+@pytest.mark.parametrize(("before", "after"), [(60, 140), (140, 60), (80, 60)])
+def test_a_resize_in_the_middle_of_an_answer_leaves_no_ghosts(cli: Cli, before: int, after: int) -> None:
+    half = len(WORDS) // 2
+    pieces = [f"{word} " for word in WORDS]
+    gate = cli.home / "go"
+
+    class Halfway:
+        name = "halfway"
+
+        def answer(self, question: ModelRequest) -> Iterator[Text]:
+            yield from map(Text, pieces[:half])
+            while not gate.exists() and not question.stop.stopped:
+                time.sleep(0.02)
+            yield from map(Text, pieces[half:])
+
+        def close(self) -> None:
+            pass
+
+    with LocalEngine(model=Halfway(), api_key="k") as engine:
+        engine.agent(name="Support")
+        with chat(cli, engine, before) as terminal:
+            terminal.wait_for("\n>")
+            terminal.type("Hi")
+            terminal.wait_for(WORDS[half - 1])
+            terminal.resize(after, 30)
+            gate.touch()
+            shown = terminal.wait_for("\n>", after=WORDS[-1])
+            # Each word once: nothing of what was drawn at the other width is left.
+            assert [word for word in shown.split() if word.startswith("word")] == WORDS
+            terminal.type("/quit")
+            assert terminal.status() == 0
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_a_status_line_names_the_agent_the_session_and_what_is_waited_for(cli: Cli, columns: int) -> None:
+    model = ScriptedModel([pause(60.0), "never"], ["Second."])
+    with LocalEngine(model=model, api_key="k") as engine:
+        engine.agent(name="Support")
+        with chat(cli, engine, columns) as terminal:
+            session_id = terminal.wait_for("\n>").partition("Session ")[2][:8]
+            terminal.type("Hi")
+            terminal.wait_for(f"Support · session {session_id} · working")
+            terminal.press("C-c")
+            terminal.wait_for("Stopped waiting; tools that need approval will be denied.\n>")
+            # The turn that was left still runs in the engine, and the next message waits behind it.
+            terminal.type("And now?")
+            terminal.wait_for(f"Support · session {session_id} · waiting for the previous turn")
+            assert_fits(terminal, columns)
+            assert terminal.shown().count("· session") == 1
+            terminal.press("C-c")
+            terminal.wait_for("will be denied.\n>", count=2)
+            assert "· session" not in terminal.shown()
+            terminal.press("C-d")
+            assert terminal.status() == 0
+
+
+def test_without_colours_there_are_none(cli: Cli) -> None:
+    with LocalEngine(model=ScriptedModel("Some **bold** and `code`."), api_key="k") as engine:
+        engine.agent(name="Support")
+        with chat(cli, engine, 80, NO_COLOR="1") as terminal:
+            terminal.wait_for("\n>")
+            terminal.type("Hi")
+            terminal.wait_for("\n>", after="Some bold and code.")
+            # 39 and 49 are those that the terminal has anyway.
+            assert not re.findall(r"\x1b\[(?:\d+;)*(?:[34][0-8]|9\d|10\d)m", terminal.coloured())
+
+
+def test_through_pipes_there_is_text_alone(cli: Cli) -> None:
+    with LocalEngine(model=ScriptedModel("Some **bold**."), api_key="k") as engine:
+        engine.agent(name="Support")
+        env = {"SESSIONLIB_BASE_URL": engine.base_url, "SESSIONLIB_API_KEY": "k"}
+        assert cli.run("chat", stdin="Hi\n", env=env).check().stdout == "Some **bold**.\n"
