@@ -101,11 +101,13 @@ def ask(
             if where.resumes:
                 _stop_at(settle(session, printer, handler, quiet_seconds=deadline.remaining()), where, defer_to)
             with session.stream(content, files=attached, timeout=deadline.remaining(), on_approval=handler) as turn:
-                try:
-                    reply = _follow_to_gate(turn, printer, where) if defer else follow(turn, printer)
-                except ApprovalRequiredError:
-                    _stop_at(session.pending_approvals(), where, defer_to)
-                    raise
+                reply = None if defer else follow(turn, printer)
+                while reply is None:
+                    try:
+                        reply = _follow_to_gate(turn, printer, where)
+                    except ApprovalRequiredError:
+                        # With none open any more it was answered elsewhere meanwhile, and the turn goes on.
+                        _stop_at(session.pending_approvals(), where, defer_to)
         except SessionTimeoutError as error:
             raise CommandError(f"the answer was not complete within {timeout} s{_go_on(where, session)}") from error
         except ReauthRequiredError as error:

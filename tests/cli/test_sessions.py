@@ -12,9 +12,12 @@ import pytest
 
 from sessionlib import Session
 from sessionlib.engine import LocalEngine
+from sessionlib.protocol import frames
 from tests.support.cli import AS_MODULE, Cli, Here
 from tests.support.http_server import Reply, Server
 from tests.support.processes import Script
+from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content, turn
+from tests.support.secrets import SENTINEL_KEY
 
 TWO = '/tool refund {"order_id": "7"}\n/tool refund {"order_id": "8"}\n/tool stock {"item": "abc"}'
 
@@ -81,6 +84,28 @@ def test_an_answer_to_another_engine(here: Here, local: LocalEngine, configured:
 def test_where_nothing_waits_a_deferring_ask_is_like_any(here: Here, tmp_path: Path) -> None:
     result = here.run("ask", "--local", "--db", str(tmp_path / "a.db"), "--defer", "Hi").check()
     assert result.stdout.endswith('You said: "Hi"\n')
+
+
+def test_a_gate_that_is_answered_elsewhere_meanwhile_is_none(here: Here, engine: ScriptEngine) -> None:
+    asking = {"type": "tool_call_approval", "tool_name": "refund", "arguments": {}, "tool_call_id": "c1"}
+    answered = {"id": "r1", "sender": {"object_id": "a1"}, "content": {**asking, "status": "approved"}}
+
+    @engine.on("post_message")
+    def gate(conn: Connection, frame: Received) -> None:
+        conn.send_many(turn("s1", "m1", [], complete=False, idle=False))
+        conn.send(notification("s1", "r1", asking))
+
+    @engine.on("get_messages")
+    def go_on(conn: Connection, frame: Received) -> None:
+        asked = any(received["type"] == "post_message" for received in engine.received)
+        conn.send(frames.history("s1", [answered] if asked else []))
+        if asked:
+            conn.send(notification("s1", "m1", text_content("Refunded.")))
+            conn.send(frames.participant_status("s1", "Idle"))
+
+    where = ("--base-url", engine.base_url, "--session", "s1")
+    result = here.run("ask", *where, "--defer", "Go", env={"SESSIONLIB_API_KEY": SENTINEL_KEY})
+    assert (result.rc, result.stdout, result.stderr) == (0, "Refunded.\n", "")
 
 
 @pytest.mark.parametrize(
