@@ -51,7 +51,7 @@ class LocalEngine:
             answers each post in a turn of its own.
         keep_days: Days after which a session in which nothing was sent is removed with all that it held, its files
             included; None keeps sessions until they are terminated.
-        full_check: Whether the database file is read whole before it is used, which takes about a second for every
+        full_check: Whether the database file is read whole before it is used, which takes about five seconds for every
             100 MB; else a large file is compared with its checksums as it is used.
         allow_remote: Lets ``host`` be an address that other machines reach; needs an ``api_key``.
         allowed_hosts: Further names in the Host header to answer to, without port.
