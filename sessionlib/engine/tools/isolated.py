@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 from sessionlib._util.timing import Deadline
 from sessionlib.engine.sessions.cancellation import Stop
-from sessionlib.engine.tools.runner import Outcome
+from sessionlib.engine.tools.runner import MARK, Outcome, kill_marked
 from sessionlib.engine.tools.schema import InvalidArgumentsError, LocalTool
 from sessionlib.net.sockets import wait_readable
 
@@ -151,11 +152,13 @@ class IsolatedTools:
 
 class _Worker:
     def __init__(self, path: str, limit: int) -> None:
+        self._mark = secrets.token_hex(16)
+        environment = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "sessionlib.engine.tools.worker", path, str(limit)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={name: value for name, value in os.environ.items() if name not in _PRIVATE},
+            env={**environment, MARK: self._mark},
             # A group of its own, so that what its tools start can be ended with it.
             start_new_session=True,
         )
@@ -188,6 +191,7 @@ class _Worker:
         # Before the process is waited for: until then its number, and so its group's, is no other process's.
         self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
         self._process.wait()
+        kill_marked(self._mark)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):  # what was still to be written has no reader

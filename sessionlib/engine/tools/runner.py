@@ -8,7 +8,9 @@ import inspect
 import io
 import itertools
 import logging
+import os
 import queue
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +24,20 @@ from sessionlib.engine.sessions.cancellation import Stop
 from sessionlib.engine.tools.schema import InvalidArgumentsError, LocalTool
 from sessionlib.protocol import codec
 
-__all__ = ["Outcome", "Printed", "ToolBatch", "call_tool", "cap_output", "capture", "run_tool"]
+__all__ = [
+    "MARK",
+    "Outcome",
+    "Printed",
+    "ToolBatch",
+    "call_tool",
+    "cap_output",
+    "capture",
+    "kill_marked",
+    "run_tool",
+]
+
+MARK = "SESSIONLIB_TOOLS_PROCESS"
+"""In the environment of a worker, and so of all that its tools start, detached or not: which worker it was."""
 
 _buffer: ContextVar[Printed | None] = ContextVar("sessionlib_printed", default=None)
 # Protects the switches and the count of those who need them.
@@ -211,6 +226,28 @@ def call_tool(tool: LocalTool[..., Any], values: dict[str, Any], limit: int) -> 
             logger.debug("! tool %s failed", tool.name, exc_info=True)
             outcome = Outcome.error(describe(error))
     return Outcome(outcome.status, outcome.output, printed.text)
+
+
+def kill_marked(mark: str) -> None:
+    """Kills what the tools of a worker have started and what has left its group; this process excepted.
+
+    Args:
+        mark: The worker's.
+    """
+    wanted = f"{MARK}={mark}".encode()
+    found = True
+    while found:  # again, for what was forked meanwhile; what was killed has no environment any more
+        found = False
+        with contextlib.suppress(FileNotFoundError):  # a system without /proc
+            for name in os.listdir("/proc"):
+                if not name.isdigit() or int(name) == os.getpid():
+                    continue
+                with contextlib.suppress(OSError):  # it has just ended, or is another user's
+                    with open(f"/proc/{name}/environ", "rb") as file:
+                        is_marked = wanted in file.read().split(b"\0")
+                    if is_marked:
+                        os.kill(int(name), signal.SIGKILL)
+                        found = True
 
 
 def describe(error: BaseException) -> str:

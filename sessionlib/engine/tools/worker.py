@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import Any, BinaryIO
 
-from sessionlib.engine.tools.runner import call_tool
+from sessionlib.engine.tools.runner import MARK, call_tool, kill_marked
 from sessionlib.engine.tools.schema import load_tools
 
 __all__ = ["main"]
@@ -57,7 +57,8 @@ def _listen(calls: queue.SimpleQueue[dict[str, Any]]) -> None:
         os.close(nowhere)
         for line in pipe:
             calls.put(json.loads(line))
-    # The engine is gone. What tools have started goes as well: it is in this process's group.
+    # The engine is gone. What tools have started goes as well: it is in this process's group, or bears its mark.
+    kill_marked(os.environ.get(MARK, ""))
     if hasattr(os, "killpg"):
         os.killpg(0, signal.SIGKILL)
     os._exit(0)

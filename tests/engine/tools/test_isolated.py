@@ -69,6 +69,16 @@ def waits(pids: str) -> None:
     time.sleep(60)
 
 @tool
+def detaches(pids: str) -> str:
+    """Start a daemon that outlives the call, in a session of its own and nobody's child."""
+    code = (
+        "import subprocess, sys; child = subprocess.Popen(['sleep', '60'], start_new_session=True);"
+        "open(sys.argv[1], 'a').write(str(child.pid))"
+    )
+    subprocess.run([sys.executable, "-c", code, pids], start_new_session=True, check=True)
+    return "started"
+
+@tool
 def environment() -> str:
     """Tell the environment."""
     return " ".join(sorted(name for name in os.environ if "API_KEY" in name))
@@ -170,6 +180,24 @@ def test_closing_the_engine_leaves_no_process_behind(tools_file: Path, tmp_path:
     # Killed they are, but what a tool has started is nobody's child here, and dies in its own time.
     eventually(lambda: not _alive(pids), 10)
     assert subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, check=False).stdout == b""
+
+
+def test_a_daemon_that_a_tool_started_ends_with_the_engine(
+    process: Callable[..., Process], tools_file: Path, tmp_path: Path
+) -> None:
+    """Closed or killed: it has left the group of the tool's process, but not its environment."""
+    pids = tmp_path / "pids"
+    with LocalEngine(tools=str(tools_file)) as engine, Caller.on(engine) as caller:
+        assert _result(caller, f'/tool detaches {{"pids": "{pids}"}}')["output"] == "started"
+        assert len(_alive(pids)) == 1
+    eventually(lambda: not _alive(pids), 10)
+    pids.unlink()
+    killed = process("--tools", str(tools_file)).ready()
+    with Caller.on(killed) as caller:
+        assert _result(caller, f'/tool detaches {{"pids": "{pids}"}}')["output"] == "started"
+        assert len(_alive(pids)) == 1
+        killed.kill()
+        eventually(lambda: not _alive(pids), 10)
 
 
 def test_killing_the_engine_leaves_no_process_behind(
