@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import threading
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from sessionlib.client import Client  # type: ignore[import-not-found,unused-ignore]
 
 __all__ = ["LocalEngine"]
+
+logger = logging.getLogger(__name__)
 
 
 class LocalEngine:
@@ -247,6 +250,8 @@ class LocalEngine:
         hosts, origins = self._allowed
         self._guard = Authenticator(self._api_key, self._host, self._port, hosts, origins, self._limits.auth_failures)
         server.start(self._guard)
+        logger.info("= engine on %s, %s", self._authority, self._path or "in memory")
+        undo.callback(logger.info, "= engine on %s is stopping", self._authority)
 
     def _tool_runner(self, undo: contextlib.ExitStack) -> ToolRunner:
         if self._tools_file is None:

@@ -70,6 +70,7 @@ class Server:
         self._flusher.close()
 
     def _serve(self, sock: socket.socket) -> None:
+        request = None
         try:
             request = http.read_head(sock, self._limits)
             if request is None:
@@ -77,7 +78,9 @@ class Server:
             self._listener.heard()
             response = self._answer(sock, request)
         except HttpError as error:
-            logger.info("! a request was answered with %d", error.status)
+            what = f"{request.method} {request.path[:200]!a}" if request else "a request"
+            level = logging.INFO if error.status < 500 else logging.WARNING
+            logger.log(level, "! %s was refused with %d: %s", what, error.status, ascii(error.message)[1:-1])
             response = Response.error(error)
         if response is not None:
             http.send_response(sock, response)

@@ -93,7 +93,9 @@ class SessionRegistry:
             raise RefusedError(
                 f"agent {object_id} is functional; only conversational agents have sessions", "no_sessions"
             )
-        return self._store.sessions.add(object_type, object_id)
+        session_id = self._store.sessions.add(object_type, object_id)
+        logger.info("= session %s was created for %s %s", session_id, object_type, object_id)
+        return session_id
 
     def find(self, session_id: Any) -> LiveSession:
         """Returns a session that can be used.
@@ -206,6 +208,7 @@ class SessionRegistry:
         with session.terminating():
             self._store.sessions.terminate(session.id)
         session.terminate(by)
+        logger.info("= session %s was terminated", session.id)
 
     def expire(self, before: float) -> int:
         """Removes the sessions in which nothing was sent for long, unless a client has joined them or a turn runs.

@@ -299,6 +299,8 @@ class TurnRun:
         self._bench.clear()
         if self._session.terminated:
             return
+        # Without the reason, in which a model may quote what was said; clients get it.
+        logger.warning("! turn %s of session %s ended without an answer", self._turn.id, self._session.id)
         try:
             messages = cut_turn(self._kit.store, self._turn, self._session.sender, why)
         except Exception as error:

@@ -369,7 +369,9 @@ class ToolBatch:
     def _run(self, call_id: str, run: Callable[[], Outcome]) -> None:
         try:
             outcome = run()
-        except Exception:
-            logger.exception("! tool call %s could not be run", call_id)
+        except Exception as error:
+            # No more descriptors, processes or threads: the system's fault, which no traceback explains.
+            expected = isinstance(error, (OSError, RuntimeError))
+            logger.warning("! tool call %s could not be run: %s", call_id, error, exc_info=not expected)
             outcome = Outcome.error("the engine could not run this tool; its log says why")
         self._news.put((call_id, outcome))

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -15,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -652,5 +654,38 @@ def test_a_program_logs_to_stderr_what_it_sends_clients_to_the_log_for(
     assert running.stop() == 0
     logged = running.errors()
     assert "WARNING ! post_message was not kept" in logged
+    assert "was removed or replaced" in logged
     assert running.api_key not in logged
     assert "Traceback" not in logged
+
+
+def test_what_happens_is_one_line_each_in_the_log(tmp_path: Path, process: Callable[..., Process]) -> None:
+    running = process("--db", str(tmp_path / "engine.db")).ready()
+    with Caller(running) as caller:
+        session_id = caller.session_id
+        caller.ask("something private")
+        assert rest(running, "GET", "/agent", params={"id": "x\ny"}).status_code == 404
+        assert rest(running, "GET", "/agents", headers={"Host": "elsewhere"}).status_code == 403
+        assert rest(running, "GET", "/agents", headers={"Authorization": "Bearer wrong"}).status_code == 401
+        assert rest(running, "DELETE", "/agents").status_code == 405
+        caller.say(frames.post_message(session_id, "x" * 3_000_000))  # an answer longer than answers may be
+        caller.until_status("Idle")
+        caller.say(frames.terminate_session(session_id))
+        caller.until(lambda frame: frame["type"] == "terminate_session")
+    assert running.stop() == 0
+    logged = running.errors().splitlines()
+    for line in logged:
+        assert re.fullmatch(r"[-0-9]{10} [:,0-9]{12} (INFO|WARNING) [=!] .*", line), line
+    for event in (
+        f"= engine on {urlsplit(running.base_url).netloc}, {tmp_path}",
+        f"= session {session_id} was created for agent",
+        f"= session {session_id} was terminated",
+        "! GET '/v1/agent' was refused with 404: there is no agent x\\ny",
+        "! GET '/v1/agents' was refused with 403: this Host is not allowed",
+        "! GET '/v1/agents' was refused with 401: the API key is missing or wrong",
+        "! DELETE '/v1/agents' was refused with 405: DELETE is not possible here",
+        "ended without an answer",
+        "is stopping",
+    ):
+        assert sum(event in line for line in logged) == 1, event
+    assert not any(secret in line for line in logged for secret in ("private", running.api_key))
