@@ -6,6 +6,7 @@ the text. So every row holds the checksum of its columns, which is compared when
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
 import sqlite3
@@ -182,13 +183,24 @@ def rows(db: sqlite3.Connection, table: str, tail: str = "", params: Iterable[An
     return list(each_row(db, table, tail, params, **match))
 
 
+@functools.cache
+def _select(table: str, tail: str, *match: str) -> tuple[tuple[str, ...], str]:
+    names = ("number", "sum", *COLUMNS[table])
+    where = " AND ".join(f"{name} = ?" for name in match) or "1"
+    return names, f"SELECT {', '.join(names)} FROM {table} WHERE {where} {tail}"
+
+
+@functools.cache
+def _insert(table: str) -> str:
+    names = (*COLUMNS[table], "sum")
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+
+
 def each_row(
     db: sqlite3.Connection, table: str, tail: str = "", params: Iterable[Any] = (), **match: Any
 ) -> Iterator[Row]:
     """Yields what `rows` returns, one row at a time."""
-    where = " AND ".join(f"{name} = ?" for name in match) or "1"
-    names = ("number", "sum", *COLUMNS[table])
-    select = f"SELECT {', '.join(names)} FROM {table} WHERE {where} {tail}"
+    names, select = _select(table, tail, *match)
     for values in db.execute(select, (*match.values(), *params)):
         row = dict(zip(names, values, strict=True))
         if row.pop("sum") != checksum(values[2:]) or any(row[name] != value for name, value in match.items()):
@@ -206,9 +218,7 @@ def seal(db: sqlite3.Connection) -> None:
 
 def insert(db: sqlite3.Connection, table: str, *values: Any) -> int:
     """Stores a row with its checksum, and returns its number."""
-    names = (*COLUMNS[table], "sum")
-    statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-    return int(db.execute(statement, (*values, checksum(values))).lastrowid or 0)
+    return int(db.execute(_insert(table), (*values, checksum(values))).lastrowid or 0)
 
 
 def update(db: sqlite3.Connection, table: str, row: Row, **changes: Any) -> None:
