@@ -91,9 +91,7 @@ class Connection:
         self._read_out = threading.Event()
         self._pings = PingSchedule(options)
         self._close_timeout = options.close_timeout
-        # When something last came or left that bears on turns, or the history was last looked at; and the look that
-        # waits for an answer.
-        self._quiet_since = 0.0
+        # The look at the history that waits for an answer.
         self._look: PendingCall | None = None
 
     @property
@@ -224,7 +222,7 @@ class Connection:
 
     def _look_soon(self) -> None:
         """Has the heartbeat look after a while of silence whether posts are left without an answer."""
-        self._quiet_since = now = time.monotonic()
+        self.link.quiet_since = now = time.monotonic()
         # Once for all that comes until then: every post passes here, and the beat looks for itself when to come again.
         if not self.link.will_look:
             self.link.will_look = True
@@ -247,11 +245,11 @@ class Connection:
         if delay is None:
             return None
         self.link.will_look = True
-        due = self._quiet_since + delay
+        due = self.link.quiet_since + delay
         # A beat that was asked for as something came may be that much early.
         if now < due - QUIET / 20:
             return due
-        self._quiet_since = now
+        self.link.quiet_since = now
         with self.hub.lock:
             steps = turns.steps
             pending, self._look = self._look, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Union
 
@@ -254,6 +255,7 @@ class Sender:
                     transport.send(message, deadline)
                 else:
                     transport.send_pieces(message, deadline)
+                self._link.quiet_since = time.monotonic()
                 if not self._link.will_look:
                     self._on_posted()
                 if encoded.uploads:

@@ -32,6 +32,8 @@ class ConnectionState:
         state: Where the connection is.
         transport: What to write to; None while there is no connection.
         will_look: Whether a beat is due soon that looks for posts without an answer.
+        quiet_since: When something last came or left that bears on turns, or the history was last looked at, on the
+            monotonic clock.
     """
 
     def __init__(self, protocol: ClientProtocol, host: str, on_state: Callable[[SessionState], object]) -> None:
@@ -43,6 +45,7 @@ class ConnectionState:
         self.state = SessionState.CONNECTING
         self.transport: Transport | None = None
         self.will_look = False
+        self.quiet_since = 0.0
         self._loss: Callable[[], SessionError] | None = None
         # Protects the order in which changes are reported: that in which they were made.
         self._reporting = threading.Lock()

@@ -530,7 +530,8 @@ class TurnTracker:
                 self._sent.remove(post)
         unproven = [post for post in self._open if post._unacknowledged_turn is turn] if self._open else []
         if not unproven:
-            self._drop_held()
+            if self._held:
+                self._drop_held()
             return owners, held
         if self._alone and self._acks_seen and not self._acks_come_first:
             # Acks come with the turn that answers: these are still to be answered.
@@ -623,6 +624,8 @@ class TurnTracker:
 
     def check_delay(self) -> float | None:
         """Returns the seconds of silence after which the history should be looked at; None while that is no use."""
+        if not self._open and (not self.running or self._has_reported):
+            return None  # as between two turns, and within one, nearly always
         # Without a word of the engine's since an acknowledged post, it may just be slow to begin.
         if self.is_blind or (not self.running and any(self._is_due(post) for post in self._open)):
             return float(min(QUIET * 2 ** min(max(0, self._looks - 1), 6), _LONGEST_QUIET))

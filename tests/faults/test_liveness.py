@@ -11,6 +11,7 @@ import pytest
 
 from sessionlib import Session, SessionDisconnectedError, SessionEventType, SessionTimeoutError, UnansweredError
 from sessionlib.protocol import frames
+from sessionlib.protocol.turns import QUIET
 from tests.support.processes import run_script
 from tests.support.script_engine import (
     Connection,
@@ -189,6 +190,29 @@ def test_an_idle_engine_that_does_not_answer_is_an_error_and_no_wait(engine: Scr
                 session.ask("hello", timeout=20)
         assert time.monotonic() - began < BOUND
         assert session.get_messages(timeout=5)
+
+
+def test_a_post_has_a_silence_of_its_own_before_the_history_is_looked_at(engine: ScriptEngine) -> None:
+    left: list[float] = []
+    looks: list[float] = []
+
+    def answer(conn: Connection, frame: Received) -> None:
+        left.append(time.monotonic())
+        if len(left) == 1:
+            conn.send_many(turn("s1", "m1", ["one"]))
+
+    def look(conn: Connection, frame: Received) -> None:
+        looks.append(time.monotonic())
+        conn.send(frames.history("s1", []))
+        conn.send_many(turn("s1", "m2", ["two"]))
+
+    engine.on("post_message", answer)
+    engine.on("get_messages", look)
+    with connect(engine) as session:
+        assert session.ask("one", timeout=10).text == "one"
+        time.sleep(QUIET / 2)  # a beat is due soon, for the first post
+        assert session.ask("two", timeout=10).text == "two"
+    assert looks[0] - left[1] > QUIET * 0.9
 
 
 def test_an_engine_that_is_slow_to_begin_is_waited_for(engine: ScriptEngine) -> None:
