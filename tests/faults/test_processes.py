@@ -74,7 +74,7 @@ def test_ctrl_c_gets_out_at_once_and_twice(engine: ScriptEngine, point: str) -> 
         if session:
             session.connect()
             if {point == "back-off"}:
-                session._connection._reader._retries._backoff.base = 60.0
+                session._connection._reader._retries.backoff.base = 60.0
                 print("drop", flush=True)
                 while session.state != "reconnecting":
                     time.sleep(0.01)
