@@ -433,7 +433,13 @@ class _Survey(cst.CSTVisitor):
 
     def _assign(self, target: cst.CSTNode, value: cst.BaseExpression) -> None:
         if isinstance(target, cst.Tuple):
-            done = isinstance(_bare(value), cst.Call) and self.asyncio_name(_bare(value).func) == "wait"  # type: ignore[attr-defined]
+            waited = _bare(value)
+            done = isinstance(waited, cst.Call) and self.asyncio_name(waited.func) == "wait"
+            values = value.elements if isinstance(value, cst.Tuple) else ()
+            if len(values) == len(target.elements):
+                for one, its in zip(target.elements, values, strict=True):
+                    self._assign(one.value, its.value)
+                return
             for one in target.elements:
                 self.bound.add(_dotted(one.value))
                 self._note_assigned(one.value)
@@ -454,6 +460,8 @@ class _Survey(cst.CSTVisitor):
             return
         if kind := self._kind_of_annotation(annotation.annotation):
             self._mark(target, kind)
+            if isinstance(scope := self._scopes.get(target), ClassScope):
+                self._kinds.setdefault((id(scope), f"self.{_dotted(target)}"), set()).add(kind)
 
     def _kind_of_annotation(self, node: cst.BaseExpression) -> str:
         if isinstance(node, cst.SimpleString):
@@ -928,6 +936,10 @@ class _Porter(cst.CSTTransformer):
         if isinstance(value, (cst.List, cst.Tuple, cst.Set)):
             made = [self._submit(one.value) or one.value for one in value.elements]
             return cst.List([cst.Element(one) for one in made])
+        if isinstance(value, cst.Call) and _dotted(value.func) == "map" and len(value.args) == 2 and _plain(value.args):
+            self.needed.add(_POOL)
+            function, items = (_code(arg.value) for arg in value.args)
+            return cst.parse_expression(f"[{self.pool}.submit({function}, item) for item in {items}]")
         return value if isinstance(value, (cst.Name, cst.Attribute)) else None
 
     def _map(self, original: cst.BaseExpression, value: cst.BaseExpression, returns: bool) -> cst.BaseExpression | None:

@@ -261,6 +261,23 @@ def test_one_name_is_a_task_in_one_function_and_a_text_in_another() -> None:
     assert ported.undecided == []
 
 
+def test_tasks_are_known_however_they_were_assigned() -> None:
+    ported = port_source(
+        "import asyncio\n"
+        "class C:\n"
+        "    agent: Agent\n"
+        "    async def f(self):\n"
+        "        one, two = asyncio.create_task(g()), asyncio.create_task(h())\n"
+        "        await one; await two\n"
+        "        x = await asyncio.wait_for(self.agent.run('a'), 3)\n"
+        "        return await asyncio.gather(*map(g, 'ab'))\n"
+    )
+    assert "one.result(); two.result()" in ported.text
+    assert "x = self.agent.run('a', timeout=3)" in ported.text
+    assert "[task.result() for task in [background.submit(g, item) for item in 'ab']]" in ported.text
+    assert ported.undecided == []
+
+
 def test_handlers_catch_what_a_timeout_raises_now() -> None:
     def handler(waited: str) -> str:
         script = (
