@@ -98,3 +98,12 @@ def test_a_step_is_found_from_the_readme_and_works(step: str) -> None:
     number, block = next((number, block) for number, (block, _) in enumerate(examples(page)) if code in block)
     printed = run_script(block).check().stdout if page == README else "".join(run(page)[number])
     assert outcome in printed
+
+
+def test_the_commands_that_the_whole_check_takes_by_number_are_where_it_looks() -> None:
+    commands = re.findall(r"^```sh\n(.*?)^```$", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert "sessionlib.quickstart" in commands[0]
+    assert commands[1].rstrip().endswith("pytest -q")
+    assert all(tool in commands[3] for tool in ("ruff", "mypy", "reference"))
+    taken = set(re.findall(r"\breadme (\d)", (ROOT / ".ci" / "run").read_text("utf-8")))
+    assert taken == {"1", "2", "4"}
