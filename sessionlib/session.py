@@ -51,6 +51,7 @@ from sessionlib.protocol.client import SessionState
 from sessionlib.protocol.turns import PendingPost
 from sessionlib.reply import Reply
 from sessionlib.streams.listener import Listener
+from sessionlib.streams.mailbox import TimedMailbox
 from sessionlib.streams.stats import SessionStats, no_stats
 from sessionlib.turn import Turn
 
@@ -517,19 +518,25 @@ class Session:
         message = _message(session_id, content, files, mime_type, filename, form)
         if form is not None and "response_format" in connection.protocol.features:
             message = frames.with_response_format(message, form.name, form.schema)
-        post, mailbox = connection.sender.post(message, attend=True, within=deadline, progress=progress)
-        assert mailbox is not None
-        return Turn(
-            connection.hub,
-            self._approvals,
-            post,
-            mailbox,
-            session_id=session_id,
-            deadline=deadline,
-            idle_timeout=idle_timeout,
-            on_approval=on_approval,
-            form=form,
-        )
+        opened: list[TimedMailbox] = []
+        try:
+            post, mailbox = connection.sender.post(message, attend=opened, within=deadline, progress=progress)
+            assert mailbox is not None
+            return Turn(
+                connection.hub,
+                self._approvals,
+                post,
+                mailbox,
+                session_id=session_id,
+                deadline=deadline,
+                idle_timeout=idle_timeout,
+                on_approval=on_approval,
+                form=form,
+            )
+        except BaseException:
+            for unread in opened:  # interrupted when the message had left and its turn has no reader yet
+                connection.hub.discard(unread)
+            raise
 
     # ---- listening -----------------------------------------------------------------------------
 

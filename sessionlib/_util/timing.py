@@ -82,9 +82,13 @@ class held:
         SessionTimeoutError: It was not acquired in time.
     """
 
-    __slots__ = ("_deadline", "_lock", "_why")
+    # The exit is the lock's own, which is no Python function: an interrupt could strike at the beginning of one.
+    __slots__ = ("__exit__", "_deadline", "_lock", "_why")
+
+    __exit__: Callable[..., None]
 
     def __init__(self, lock: Any, deadline: Deadline, why: str) -> None:
+        self.__exit__ = lock.__exit__
         self._lock = lock
         self._deadline = deadline
         self._why = why
@@ -100,6 +104,3 @@ class held:
             if lock._is_owned():
                 lock.release()
             raise
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()

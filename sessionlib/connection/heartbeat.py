@@ -90,7 +90,8 @@ class HeartbeatThread:
 
     def __init__(self) -> None:
         # Protects the times, and whether the thread runs.
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         # An entry counts only if its time is the one that is noted for its object.
         self._queue: list[tuple[float, int, Monitored]] = []
         self._due: dict[Monitored, float] = {}
@@ -101,7 +102,7 @@ class HeartbeatThread:
 
     def watch(self, monitored: Monitored, first: float) -> None:
         """See `watch`."""
-        with self._changed:
+        with self._lock:
             self._schedule(monitored, first)
             self._changed.notify()
             if self._thread is None:
@@ -115,7 +116,7 @@ class HeartbeatThread:
         due = self._due.get(monitored)  # without the lock, as every post passes here and hardly any is the first
         if due is None or due <= at:
             return
-        with self._changed:
+        with self._lock:
             due = self._due.get(monitored)
             if due is not None and at < due:
                 self._schedule(monitored, at)
@@ -123,7 +124,7 @@ class HeartbeatThread:
 
     def unwatch(self, monitored: Monitored) -> None:
         """See `unwatch`."""
-        with self._changed:
+        with self._lock:
             self._due.pop(monitored, None)
             self._changed.notify()
 
@@ -153,7 +154,7 @@ class HeartbeatThread:
                 except Exception:  # one session's failure must not stop the others' beats
                     logger.exception("! a heartbeat failed")
                     following = time.monotonic() + SESSION_PING_INTERVAL
-                with self._changed:
+                with self._lock:
                     if self._due.get(monitored) == was_due:  # neither forgotten nor woken meanwhile
                         self._schedule(monitored, following)
             del due, monitored  # nothing here keeps a session alive while it waits
@@ -161,7 +162,7 @@ class HeartbeatThread:
     def _wait(self) -> list[tuple[Monitored, float]] | None:
         """Waits for objects whose time has come, and closes discarded ones; None when none are left."""
         while True:
-            with self._changed:
+            with self._lock:
                 discarded = self._discarded.popleft() if self._discarded else None
                 if discarded is not None:
                     self._due.pop(discarded, None)

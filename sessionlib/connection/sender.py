@@ -193,7 +193,7 @@ class Sender:
         frame: Frame,
         *,
         makes_turn: bool = True,
-        attend: bool = False,
+        attend: list[TimedMailbox] | None = None,
         within: Deadline | None = None,
         progress: Progress | None = None,
     ) -> tuple[PendingPost, TimedMailbox | None]:
@@ -203,7 +203,7 @@ class Sender:
             frame: A ``post_message`` or ``post_messages``.
             makes_turn: Whether the engine answers it with a turn; what is over before such a post is not
                 replayed after it.
-            attend: Whether to open a mailbox for that turn, before the frame leaves.
+            attend: Where a mailbox for that turn is put before the frame leaves; None to open none.
             within: When to give up, if that is before ``send_timeout``.
             progress: Called with the number of the files' bytes that have left, and their sum; True shows a bar.
 
@@ -238,7 +238,12 @@ class Sender:
                 self._link.await_loss(transport, deadline)
 
     def _post(
-        self, encoded: EncodedPost, contents: tuple[str, ...], makes_turn: bool, attend: bool, deadline: Deadline
+        self,
+        encoded: EncodedPost,
+        contents: tuple[str, ...],
+        makes_turn: bool,
+        attend: list[TimedMailbox] | None,
+        deadline: Deadline,
     ) -> tuple[PendingPost, TimedMailbox | None]:
         while True:
             transport = self._link.transport or self._link.wait_usable(deadline)
@@ -247,7 +252,9 @@ class Sender:
             try:
                 # Within, so that an exception out of a signal handler finds the post wherever it strikes.
                 post = PendingPost(makes_turn, contents)
-                mailbox = self._hub.begin_post(post, attend)
+                mailbox = self._hub.begin_post(post, attend is not None)
+                if attend is not None and mailbox is not None:
+                    attend.append(mailbox)
                 observer = hooks.turn_observer
                 if observer is not None:
                     observer.on_post(post, encoded.frame, self._info)

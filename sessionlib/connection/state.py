@@ -41,7 +41,8 @@ class ConnectionState:
         self._host = host
         self._on_state = on_state
         # Protects the state, the transport that goes with it, and why there is none any more.
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self.state = SessionState.CONNECTING
         self.transport: Transport | None = None
         self.will_look = False
@@ -75,7 +76,7 @@ class ConnectionState:
             transport: The transport from now on.
             loss: Makes the error for calls that find none.
         """
-        with self._changed:
+        with self._lock:
             if not may_follow(self.state, state):
                 return
             self.state = state
@@ -100,7 +101,7 @@ class ConnectionState:
         transport = self.transport
         if transport is not None:
             return transport
-        with self._changed:
+        with self._lock:
             self._wait_while(
                 lambda: self.state is SessionState.RECONNECTING,
                 deadline,
@@ -146,7 +147,7 @@ class ConnectionState:
         Raises:
             SessionTimeoutError: It did not in time.
         """
-        with self._changed:
+        with self._lock:
             self._wait_while(
                 lambda: self.transport is transport,
                 deadline,

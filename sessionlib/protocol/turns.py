@@ -539,7 +539,7 @@ class TurnTracker:
                 post._unacknowledged_turn = None
                 post._engine_was_idle = False
             self._drop_held(turn)
-        elif not self._acks_seen and not owners:
+        elif not self._acks_seen and not owners and turn.turn_id is None:
             # An engine that has let a whole turn pass without an ack sends none.
             if held is not None:
                 held.append(event)

@@ -261,13 +261,17 @@ class Hub:
             maxsize: How many may wait in it; 0 for any number.
         """
         mailbox = Mailbox(maxsize, types)
-        with self.lock:
-            self._reap()
-            self._backlog.hand_over(mailbox)
-            self._listeners.append(mailbox)
-            if self._ended:
-                mailbox.close(self._failure)
-        return mailbox
+        try:
+            with self.lock:
+                self._reap()
+                self._listeners.append(mailbox)
+                self._backlog.hand_over(mailbox)
+                if self._ended:
+                    mailbox.close(self._failure)
+            return mailbox
+        except BaseException:
+            self.discard(mailbox)  # interrupted before it has a reader
+            raise
 
     def leave(self, mailbox: Mailbox) -> None:
         """Closes a mailbox; what it leaves unread goes back to the backlog unless a listener is open."""

@@ -10,14 +10,15 @@ import os
 import struct
 import threading
 from collections import deque
+from typing import Any
 
 from websocket import ABNF
 
-from sessionlib._util.timing import Deadline, acquire
+from sessionlib._util.timing import Deadline, held
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
 from sessionlib.transport.stream import BufferedStream
 
-__all__ = ["FrameWriter", "busy", "encode_frame"]
+__all__ = ["BUSY", "FrameWriter", "encode_frame"]
 
 FINAL = 0x80
 MASKED = 0x80
@@ -71,6 +72,8 @@ def _masked_rest(data: bytes, key: bytes) -> bytes:
 CLOSE_FINAL = 0x88
 # So many small messages wait behind a long one at most.
 MAX_WAITING = 8
+BUSY = "other messages were still being sent"
+_AT_ONCE = Deadline(0.0)
 
 
 class FrameWriter:
@@ -86,7 +89,8 @@ class FrameWriter:
     def __init__(self, stream: BufferedStream) -> None:
         self._stream = stream
         # Protects the order of bytes on the wire: frames, and the unsent rest of one.
-        self._send_lock = threading.Lock()
+        # It knows its owner, because an interrupt may strike when it is acquired and nothing has been noted of that.
+        self._send_lock: Any = threading.RLock()
         self._unsent = memoryview(b"")
         # Whether `_unsent` is known to be exact; not so while a write is under way.
         self._exact = True
@@ -114,12 +118,10 @@ class FrameWriter:
             SessionTimeoutError: It did not go out in time.
             SessionDisconnectedError: The connection has ended.
         """
-        if not acquire(self._send_lock, deadline):
-            raise busy(deadline)
         try:
-            self._write(frame, deadline, is_last, message)
+            with held(self._send_lock, deadline, BUSY):
+                self._write(frame, deadline, is_last, message)
         finally:
-            self._send_lock.release()
             # A refused or interrupted sender does it too: threads that queued a frame while it held the lock could not.
             if self._unsent or self._controls or self._texts:
                 self.flush()
@@ -149,13 +151,12 @@ class FrameWriter:
             self._close_sent = True
             # Behind the messages that wait, of which the last may be the farewell.
             self._leave(self._texts, encode_frame(ABNF.OPCODE_CLOSE, struct.pack("!H", code) + reason.encode()[:123]))
-        if deadline is not None and self._has_waiting() and acquire(self._send_lock, deadline):
+        if deadline is not None and self._has_waiting():
             try:
-                self._drain(deadline)
+                with held(self._send_lock, deadline, BUSY):
+                    self._drain(deadline)
             except (SessionTimeoutError, SessionDisconnectedError):
                 pass  # the reader reports the end of the connection
-            finally:
-                self._send_lock.release()
 
     def abort(self) -> None:
         """Ends the connection at once, waking threads that read or write."""
@@ -172,14 +173,15 @@ class FrameWriter:
     def flush(self) -> None:
         """Writes what waits, as far as that is possible without waiting."""
         # Looked at again after each release: who left a frame while the lock was held could not send it.
-        while self._has_waiting() and not self._dead and self._send_lock.acquire(blocking=False):
+        while self._has_waiting() and not self._dead and not self._send_lock._is_owned():
             try:
-                if not self._write_now():
-                    return
+                with held(self._send_lock, _AT_ONCE, BUSY):
+                    if not self._write_now():
+                        return
+            except SessionTimeoutError:
+                return  # another thread holds it, and does this
             except SessionDisconnectedError:
                 self._dead = True  # the reader will find out why
-            finally:
-                self._send_lock.release()
 
     def _leave(self, queue: deque[bytes], frame: bytes) -> None:
         queue.append(frame)
@@ -263,11 +265,6 @@ class FrameWriter:
             self._unsent = self._unsent[sent:]
         self._exact = True
         return sent
-
-
-def busy(deadline: Deadline) -> SessionTimeoutError:
-    """Makes the error for a message that had to wait too long for others."""
-    return SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
 
 
 def _ended() -> SessionDisconnectedError:

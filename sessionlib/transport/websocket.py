@@ -5,17 +5,18 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from websocket import ABNF
 
-from sessionlib._util.timing import Deadline, acquire
+from sessionlib._util.timing import Deadline, held
 from sessionlib.net.connect import CancelToken
 from sessionlib.protocol.codec import Payload
 from sessionlib.transport.base import Traffic
 from sessionlib.transport.dial import dial
 from sessionlib.transport.frame_reader import FrameReader
-from sessionlib.transport.frame_writer import FrameWriter, busy, encode_frame
+from sessionlib.transport.frame_writer import BUSY, FrameWriter, encode_frame
 from sessionlib.transport.handshake import shake_hands
 from sessionlib.transport.proxy import choose_proxy, parse_proxy
 from sessionlib.transport.stream import BufferedStream, wrap
@@ -83,37 +84,30 @@ class WebSocketTransport:
         # How many of the stream's bytes are counted in `traffic`.
         self._counted = 0
         # Held for the length of a message, so that no other comes between its fragments.
-        self._message_lock = threading.Lock()
+        self._message_lock: Any = threading.RLock()
         self._writer = FrameWriter(stream)
         self._reader = FrameReader(stream, max_message_size, self._writer)
 
     def send(self, payload: bytes, deadline: Deadline) -> None:
         """Sends one text message, whole; see `Transport.send`."""
         frame = encode_frame(ABNF.OPCODE_TEXT, payload)
-        if not acquire(self._message_lock, deadline):
-            raise busy(deadline)
-        try:
+        with held(self._message_lock, deadline, BUSY):
             self._writer.send(frame, deadline, message=payload)
-        finally:
-            self._message_lock.release()
         self.traffic.sent(len(payload))
 
     def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
         """Sends one text message in fragments; see `Transport.send_pieces`."""
-        if not acquire(self._message_lock, deadline):
-            raise busy(deadline)
-        try:
+        with held(self._message_lock, deadline, BUSY):
             opcode, size = ABNF.OPCODE_TEXT, 0
-            for piece, is_last in pieces:
-                size += len(piece)
-                self._writer.send(encode_frame(opcode, piece, is_last), deadline, is_last, pieces)
-                opcode = ABNF.OPCODE_CONT
-        except BaseException:
-            if self._writer.in_message:  # its rest will never follow, and no other message may
-                self.abort()
-            raise
-        finally:
-            self._message_lock.release()
+            try:
+                for piece, is_last in pieces:
+                    size += len(piece)
+                    self._writer.send(encode_frame(opcode, piece, is_last), deadline, is_last, pieces)
+                    opcode = ABNF.OPCODE_CONT
+            except BaseException:
+                if self._writer.in_message:  # its rest will never follow, and no other message may
+                    self.abort()
+                raise
         self.traffic.sent(size)
 
     def has_left(self, message: object) -> bool:

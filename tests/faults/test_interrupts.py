@@ -1,0 +1,210 @@
+"""Interrupts at every line: what a signal handler raises leaves no lock taken, no post open, and no answer astray.
+
+`SESSIONLIB_SWEEP` is how many lines apart the interrupts are, from a random one on; 1 takes all of them.
+"""
+
+from __future__ import annotations
+
+import dis
+import gc
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+
+import sessionlib
+from sessionlib import ApprovalAlreadyAnsweredError, Session, SessionEventType
+from sessionlib.protocol import frames
+from tests.support.script_engine import Connection, Received, ScriptEngine, notification, turn
+from tests.support.scripted_sessions import make
+from tests.support.waiting import eventually
+
+# The interpreter reports what is raised in a finalizer, and a socket that was just being opened, which the garbage
+# collector closes.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+PACKAGE = str(Path(sessionlib.__file__).parent)
+STEP = int(os.environ.get("SESSIONLIB_SWEEP", "17"))
+ROUNDS = int(os.environ.get("SESSIONLIB_SIGNALS", "60"))
+
+
+class InterruptedHere(BaseException):
+    """What the signal handler of an application may raise."""
+
+
+@cache
+def with_ends(code: CodeType) -> dict[int, int]:
+    """Returns for the line of each ``with`` where its block begins.
+
+    A line event at its end comes before the exit, where the interpreter lets no signal in: it looks for signals behind
+    calls, in front of functions and in loops.
+    """
+    begins: dict[int, int] = {}
+    line = 0
+    for instruction in dis.get_instructions(code):
+        line = instruction.starts_line or line if sys.version_info < (3, 13) else instruction.line_number or line
+        if instruction.opname in ("BEFORE_WITH", "SETUP_WITH", "LOAD_SPECIAL"):
+            begins.setdefault(line, instruction.offset)
+    return begins
+
+
+class Interrupter:
+    """Raises at the nth line that a call executes in the package, on its own thread."""
+
+    def __init__(self, at: int) -> None:
+        self._left = at
+        self.where = ""
+
+    def call(self, work: Callable[[], object]) -> None:
+        """Calls; what it returns, or was interrupted in, is forgotten."""
+        sys.settrace(self._enter)
+        try:
+            work()
+        except InterruptedHere:
+            pass
+        finally:
+            sys.settrace(None)
+
+    def _enter(self, frame: FrameType, event: str, arg: Any) -> Any:
+        return self._line if frame.f_code.co_filename.startswith(PACKAGE) else None
+
+    def _line(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if event == "line" and self._left:
+            begins = with_ends(frame.f_code).get(frame.f_lineno)
+            if begins is not None and frame.f_lasti > begins:
+                return self._line
+            self._left -= 1
+            if not self._left:
+                self.where = f"{frame.f_code.co_filename.removeprefix(PACKAGE)}:{frame.f_lineno}"
+                raise InterruptedHere(self.where)
+        return self._line
+
+
+def echo(conn: Connection, frame: Received) -> None:
+    """Answers a post by its text; an answer to a request only has its ack."""
+    if isinstance(frame["content"], dict):
+        conn.send(frames.ack("post_message", "s1"))
+    else:
+        conn.send_many(turn("s1", f"m-{frame['content']}", [f"<{frame['content']}>"]))
+
+
+def check(session: Session, name: str) -> None:
+    """Asks; the answer is the own one, and nothing is left of what was interrupted."""
+    for number in range(2):
+        question = f"{name}-{number}"
+        assert session.ask(question, timeout=10).text == f"<{question}>", name
+    connection = session._connection
+    assert connection is not None
+    locks = (connection.hub.lock, connection.link._lock, connection.link._reporting)
+    assert not any(lock.locked() for lock in locks), name
+    assert not connection.sender._posting._is_owned(), name  # type: ignore[attr-defined]
+    gc.collect()
+    assert connection.hub.depths == [], name
+    tracker = connection.protocol.turns
+    assert eventually(lambda: not tracker.unacknowledged), name
+    assert not tracker.unanswered, name
+
+
+def lines(seed: int) -> range:
+    return range(1 + random.Random(seed).randrange(STEP), 1_000_000, STEP)
+
+
+@pytest.mark.parametrize("name", ["ask", "send", "listen", "get_messages", "respond"])
+def test_an_interrupt_at_any_line_leaves_the_session_as_it_was(engine: ScriptEngine, seed: int, name: str) -> None:
+    engine.on("post_message", echo)
+    swept = 0
+    with make(engine) as session:
+        session.ask("warm", timeout=10)
+        for at in lines(seed):
+            works: dict[str, Callable[[], object]] = {
+                "ask": lambda at=at: session.ask(f"interrupted-{at}", timeout=10),  # type: ignore[misc]
+                "send": lambda at=at: session.send(f"interrupted-{at}"),  # type: ignore[misc]
+                "listen": lambda: session.listen().close(),
+                "get_messages": lambda: session.get_messages(timeout=10),
+            }
+            if name == "respond":
+                request = ask_for_approval(engine, session, at)
+                works["respond"] = lambda request=request: session.respond(request, approved=True)  # type: ignore[misc]
+            interrupter = Interrupter(at)
+            interrupter.call(works[name])
+            del works
+            check(session, f"{name} {at} {interrupter.where}")
+            if name == "respond":
+                with_answer = None
+                try:
+                    session.respond(request, approved=True)
+                except ApprovalAlreadyAnsweredError as error:
+                    with_answer = error
+                assert with_answer is not None or interrupter.where
+            if not interrupter.where:
+                break
+            swept += 1
+    assert swept
+    print(f"{name}: {swept} lines")
+
+
+def ask_for_approval(engine: ScriptEngine, session: Session, at: int) -> Any:
+    """Has the engine ask for an approval; returns the request."""
+    content = {"type": "tool_call_approval", "tool_name": "refund", "tool_call_id": f"c{at}", "arguments": {}}
+    with session.listen(event_types=[SessionEventType.APPROVAL_REQUEST], timeout=10) as events:
+        engine.push(notification("s1", f"r{at}", content))
+        return next(events)
+
+
+@pytest.mark.parametrize("name", ["connect", "disconnect"])
+def test_an_interrupt_at_any_line_of_coming_and_going(engine: ScriptEngine, seed: int, name: str) -> None:
+    engine.on("post_message", echo)
+    swept = 0
+    for at in lines(seed):
+        session = make(engine)
+        if name == "disconnect":
+            session.connect(10)
+        interrupter = Interrupter(at)
+        interrupter.call(session.disconnect if name == "disconnect" else lambda: session.connect(10))  # noqa: B023
+        where = f"{name} {at} {interrupter.where}"
+        session.disconnect()
+        session.connect(10)
+        check(session, where)
+        session.disconnect()
+        left = [thread.name for thread in threading.enumerate() if thread.name.startswith("sessionlib-reader")]
+        assert not left, where
+        if not interrupter.where:
+            break
+        swept += 1
+    assert swept
+    print(f"{name}: {swept} lines")
+
+
+def test_signals_at_any_moment_of_a_call_leave_the_session_as_it_was(engine: ScriptEngine, seed: int) -> None:
+    engine.on("post_message", echo)
+    drawn = random.Random(seed)
+
+    def interrupt(number: int, frame: object) -> None:
+        raise InterruptedHere
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    interrupted = 0
+    try:
+        with make(engine) as session:
+            for number in range(ROUNDS):
+                try:
+                    try:
+                        signal.setitimer(signal.ITIMER_REAL, drawn.uniform(0.0001, 0.004))
+                        while True:
+                            session.ask(f"interrupted-{number}", timeout=10)
+                    finally:
+                        signal.setitimer(signal.ITIMER_REAL, 0)
+                except InterruptedHere:
+                    interrupted += 1
+                check(session, f"round {number}")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted == ROUNDS
