@@ -25,6 +25,12 @@ __all__ = ["serve"]
     metavar="DAYS",
     help="Remove sessions in which nothing was sent for so long.",
 )
+@click.option(
+    "--context",
+    type=click.IntRange(1),
+    metavar="CHARS",
+    help="Characters of a session that the model is shown; older messages are left out.",
+)
 @click.option("--check", is_flag=True, help="Read the whole --db FILE before it is used.")
 @click.option("--agent", metavar="NAME", help="Agent to make if there is none of that name.")
 @engine_options
@@ -36,6 +42,7 @@ def serve(
     allowed_hosts: tuple[str, ...],
     allowed_origins: tuple[str, ...],
     keep_days: float | None,
+    context: int | None,
     check: bool,
     agent: str | None,
     engine: EngineOptions,
@@ -63,6 +70,7 @@ def serve(
         model=engine.model,
         tools=str(engine.tools) if engine.tools else None,
         keep_days=keep_days,
+        context=context,
         full_check=check,
         allow_remote=allow_remote,
         allowed_hosts=allowed_hosts,

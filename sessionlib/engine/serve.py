@@ -17,6 +17,7 @@ from types import FrameType
 from sessionlib.config import check_key, is_loopback
 from sessionlib.engine.engine import LocalEngine
 from sessionlib.engine.errors import EngineError
+from sessionlib.engine.limits import Limits
 
 __all__ = ["KeptKey", "keep_key", "key_path", "serve"]
 
@@ -86,6 +87,7 @@ def serve(
     tools: str | None = None,
     batching: bool = True,
     keep_days: float | None = None,
+    context: int | None = None,
     full_check: bool = False,
     allow_remote: bool = False,
     allowed_hosts: Iterable[str] = (),
@@ -107,6 +109,7 @@ def serve(
         tools: A Python file; its ``@tool`` functions become the tools, and run in processes of their own.
         batching: Whether posts that wait together are answered in one turn, as in ``LocalEngine``.
         keep_days: Days after which a session in which nothing was sent is removed; None keeps them.
+        context: Characters of a session that the model is shown, as ``Limits.memory_chars``; None for its default.
         full_check: Whether the database file is read whole before it is used.
         allow_remote: Lets ``host`` be an address that other machines reach; needs ``SESSIONLIB_API_KEY``.
         allowed_hosts: Further names in the Host header to answer to.
@@ -130,6 +133,7 @@ def serve(
         api_key=api_key,
         batching=batching,
         keep_days=keep_days,
+        limits=Limits() if context is None else Limits(memory_chars=context),
         full_check=full_check,
         allow_remote=allow_remote,
         allowed_hosts=allowed_hosts,

@@ -68,3 +68,16 @@ def test_what_it_cannot_do_is_one_line(cli: Cli) -> None:
         assert result.rc == 1
         assert re.search(told, result.stderr), result.stderr
         assert result.stderr.count("\n") == 1
+
+
+def test_what_the_model_is_shown_can_be_bounded(cli: Cli) -> None:
+    with cli.start("serve", "--context", "50", env=KEY) as script:
+        client = Client(SENTINEL_KEY, base_url=address(script))
+        with client, Agent.list(client=client)[0].create_session() as session:
+            first, second = session.ask("x" * 40), session.ask("y" * 40)
+        script.send_signal(signal.SIGINT)
+        script.wait(10)
+    assert [[event.data["notice"] for event in one.events if event.data.get("notice")] for one in (first, second)] == [
+        [],
+        ["context"],
+    ]

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from sessionlib.engine.sessions.cancellation import Stop
 
 __all__ = [
+    "LEFT_OUT",
     "Attachment",
     "CallResult",
     "Chunk",
@@ -89,6 +90,8 @@ class Notice:
     kind: str
     text: str
 
+
+LEFT_OUT = Notice("context", "Older messages of this session were left out: with them the model's context is too long.")
 
 Chunk = TextDelta | ThinkingDelta | RequestedCall | Finish | Notice
 """What a model yields."""

@@ -20,13 +20,13 @@ from typing import Any, Literal
 from sessionlib._util.retry import MAX_RETRY_AFTER, Backoff, retry_after
 from sessionlib.engine.errors import ModelError
 from sessionlib.engine.models.base import (
+    LEFT_OUT,
     Attachment,
     CallResult,
     Chunk,
     Emit,
     ModelMessage,
     ModelRequest,
-    Notice,
     RequestedCall,
     produce_in_thread,
 )
@@ -48,9 +48,6 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _TOO_LONG_STATUSES = frozenset({400, 413, 422, 500})
-_LEFT_OUT = Notice(
-    "context", "Older messages of this session were left out: with them the model's context is too long."
-)
 _EMPTY = "(no answer)"
 # How an answer can be held to a form, the best first. Not all endpoints know them; what they refuse is left out.
 _FORMS: tuple[FormKind, ...] = ("json_schema", "json_object", None)
@@ -138,7 +135,7 @@ class OpenAIModel:
             def keep(chunk: Chunk) -> bool:
                 nonlocal emitted
                 if not emitted and left_out:
-                    emit(_LEFT_OUT)
+                    emit(LEFT_OUT)
                 emitted = True
                 return emit(chunk)
 

@@ -22,10 +22,12 @@ class Recalled(NamedTuple):
     Attributes:
         messages: The conversation up to the turn, the oldest turns left out when it grows too long.
         response_format: What the answer has to fit, or None.
+        shortened: Whether turns were left out.
     """
 
     messages: tuple[ModelMessage, ...]
     response_format: Json | None
+    shortened: bool
 
 
 def recall(store: Store, turn: StoredTurn, limits: Limits) -> Recalled:
@@ -37,16 +39,17 @@ def recall(store: Store, turn: StoredTurn, limits: Limits) -> Recalled:
     calls = store.calls.of_turns(turn.session_id, messages[0].turn, turn.number)
     turns = dict.fromkeys(message.turn for message in messages)
     kept: list[ModelMessage] = []
-    room = limits.memory_chars
+    room, shortened = limits.memory_chars, False
     for number in reversed(turns):
         spoken = _turn([m for m in messages if m.turn == number], [c for c in calls if c.turn == number], store)
         room -= sum(_size(item) for item in spoken)
         if kept and room < 0:
+            shortened = True
             break
         kept = spoken + kept
     own = [message.content for message in messages if message.turn == turn.number and message.step == 0]
     asked = [content for content in own if content.get("type") != "response_message"]
-    return Recalled(tuple(kept), format_of(asked))
+    return Recalled(tuple(kept), format_of(asked), shortened)
 
 
 def _turn(messages: list[Message], calls: list[StoredCall], store: Store) -> list[ModelMessage]:

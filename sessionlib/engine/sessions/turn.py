@@ -15,6 +15,7 @@ from typing import Any
 from sessionlib.engine.errors import EngineError, ModelError, RefusedError
 from sessionlib.engine.limits import Limits
 from sessionlib.engine.models import Chunk, Finish, Model, ModelRequest, Notice, RequestedCall, ThinkingDelta, ToolSpec
+from sessionlib.engine.models.base import LEFT_OUT
 from sessionlib.engine.sessions import content as contents
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 from sessionlib.engine.sessions.context import recall
@@ -166,6 +167,8 @@ class TurnRun:
         if found is None:
             raise ModelError(f"The {record.object_type} of this session was deleted.")
         recalled = recall(kit.store, self._turn, kit.limits)
+        if recalled.shortened:
+            self._notify(LEFT_OUT)
         offers = tuple(ToolSpec(tool.name, tool.description, tool.offered_schema()) for tool in kit.tools.values())
         instructions = str(found[1].get("instructions") or "")
         return ModelRequest(instructions, recalled.messages, offers, self._stop, recalled.response_format)
@@ -175,9 +178,7 @@ class TurnRun:
             step.finish = piece
             return
         if isinstance(piece, Notice):
-            if not self._kit.store.sessions.has_notice(self._session.id, piece.kind):
-                notice = contents.notice_content(piece.kind, piece.text)
-                self._publish([self._kit.store.sessions.add_message(self._turn, self._session.sender, notice)])
+            self._notify(piece)
             return
         if step.thoughts and not isinstance(piece, ThinkingDelta):
             self._send_thoughts(step)
@@ -194,6 +195,13 @@ class TurnRun:
         elif piece.text:
             step.texts.append(piece.text)
             self._session.audience.stream(step.message_id, piece.text)
+
+    def _notify(self, notice: Notice) -> None:
+        # Once in a session for each kind.
+        sessions = self._kit.store.sessions
+        if not sessions.has_notice(self._session.id, notice.kind):
+            content = contents.notice_content(notice.kind, notice.text)
+            self._publish([sessions.add_message(self._turn, self._session.sender, content)])
 
     def _send_thoughts(self, step: _Step) -> None:
         # Before the text that they lead to, and stored with the step under the same id.

@@ -334,3 +334,12 @@ def test_turns_have_a_time_limit() -> None:
         assert "its 2 s are over" in content_of(heard[-2])["error"]
         assert "echoes" in answer_of(caller.ask("and now?"))
         go.set()
+
+
+def test_turns_that_the_model_is_not_shown_any_more_are_reported_once() -> None:
+    model = Scripted(*[says(Text("ok"))] * 4)
+    with LocalEngine(model=model, limits=Limits(memory_chars=60)) as engine, engine.agent().create_session() as session:
+        replies = [session.ask(f"{number} {'x' * 20}") for number in range(4)]
+    notices = [[event.data["notice"] for event in reply.events if event.data.get("notice")] for reply in replies]
+    assert notices == [[], [], ["context"], []]
+    assert [len(question.messages) for question in model.asked] == [1, 3, 3, 3]
