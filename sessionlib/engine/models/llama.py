@@ -188,7 +188,12 @@ class LocalModel:
         if not weights.is_file():
             how = "fetch them with: sessionlib models pull" if path is None else "check the path"
             raise ModelError(f"the weights {weights} are not there; {how}")
-        if importlib.util.find_spec("xllamacpp") is None:
+        # Not imported: what it does to signals and threads stays in the model's process.
+        try:
+            is_installed = importlib.util.find_spec("xllamacpp") is not None
+        except ImportError:  # an import hook's way to hide it
+            is_installed = False
+        if not is_installed:
             raise ModelError("the local model needs: pip install 'sessionlib[local]'")
         self._start = functools.partial(LlamaProcess, weights, threads or _spare_threads())
         # Protects the process, which is replaced when it has crashed.

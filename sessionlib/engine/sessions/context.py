@@ -36,7 +36,8 @@ def recall(store: Store, turn: StoredTurn, limits: Limits) -> Recalled:
     Posts that came while this turn was already waiting belong to later turns, and are not in it.
     """
     messages = store.sessions.recall(turn.session_id, turn.number, limits.memory_messages)
-    calls = store.calls.of_turns(turn.session_id, messages[0].turn, turn.number)
+    # A session that was just terminated holds nothing any more; its turn is about to be stopped.
+    calls = store.calls.of_turns(turn.session_id, messages[0].turn if messages else turn.number, turn.number)
     turns = dict.fromkeys(message.turn for message in messages)
     kept: list[ModelMessage] = []
     room, shortened = limits.memory_chars, False
