@@ -244,8 +244,8 @@ class Connection:
         delay = turns.check_delay()
         if delay is None:
             return None
-        self.link.will_look = True
         due = self.link.quiet_since + delay
+        self.link.will_look = due <= now + QUIET  # else what comes meanwhile asks for an earlier one
         # A beat that was asked for as something came may be that much early.
         if now < due - QUIET / 20:
             return due
