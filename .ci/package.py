@@ -34,6 +34,14 @@ assert told.returncode == 1 and "sessionlib[cli]" in told.stderr and "Traceback"
 """,
     ),
     "engine": ([], ASK),
+    "typed": (
+        ["engine"],
+        """
+from sessionlib.engine import LocalEngine
+with LocalEngine() as engine, engine.agent(name="Echo").create_session() as session:
+    assert isinstance(session.ask("Hello", into=list[int]).value, list)
+""",
+    ),
     "openai": (
         ["engine"],
         """

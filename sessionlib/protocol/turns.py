@@ -257,11 +257,6 @@ class TurnTracker:
     # ---- our posts -----------------------------------------------------------------------------
 
     @property
-    def owner(self) -> PendingPost | None:
-        """The first of our posts that the running turn is known to answer."""
-        return self.current.posts[0] if self.current is not None and self.current.posts else None
-
-    @property
     def is_blind(self) -> bool:
         """Whether it is not known if posts are being answered: the session was joined again, and no turn has shown."""
         return self._joined_at == self.steps and not self._has_reported and (self.running or bool(self._open))
@@ -364,7 +359,8 @@ class TurnTracker:
             if turn.spans_gap:
                 # Its Idle may have been lost, if the engine sends any. Silence shows it.
                 self._joined_at, self._has_reported = self.steps, self._has_reported and self.has_statuses
-                if not self.has_statuses and len(turn.finals) > 1:
+                # And so may the Processing of the next turn, which is another post's if one waits.
+                if len(turn.finals) > 1 and (self._open or not self.has_statuses):
                     for post in turn.posts:
                         post.is_doubtful = True
         return turn.posts, turn.held
@@ -378,6 +374,8 @@ class TurnTracker:
         status = event.data.get("status")
         # What was concluded from the history is no word of the engine's.
         is_word = "recovered" not in event.data
+        if self.current is not None and self.current.turn_id is None and "turn_id" in event.data:
+            self._name(self.current, _turn_id(event))
         if status == _PROCESSING:
             if self.running and self.answered and self._joined_at == self.steps:
                 self._end_unseen(event)
@@ -422,8 +420,7 @@ class TurnTracker:
             self._acks_seen = True
             self._acks_come_first |= post.turn is None and post._unacknowledged_turn is None
         post._engine_was_idle = False
-        turn_id = event.data.get("turn_id")
-        post.turn_id = turn_id if isinstance(turn_id, str) else None
+        post.turn_id = _turn_id(event)
         post._is_promised = post.turn_id is not None
         turn = post._unacknowledged_turn
         if turn is not None and not turn.over:
@@ -448,8 +445,7 @@ class TurnTracker:
     # ---- turns ---------------------------------------------------------------------------------
 
     def _begin(self, event: SessionEvent) -> None:
-        turn_id = event.data.get("turn_id")
-        turn = self.current = TurnHandle(event, turn_id if isinstance(turn_id, str) else None)
+        turn = self.current = TurnHandle(event, _turn_id(event))
         self.running = True
         turn.spans_gap, self._may_run = self._may_run or "recovered" in event.data, False
         if self._alone and self.batches and not self._open:
@@ -487,6 +483,15 @@ class TurnTracker:
             else:
                 post._unacknowledged_turn = turn
         self._hold(turn)
+
+    def _name(self, turn: TurnHandle, turn_id: str | None) -> None:
+        """Notes the id of a turn whose beginning was not seen: that decides which posts it answers."""
+        turn.turn_id = turn_id
+        for post in turn.posts:
+            post.is_doubtful = post.is_doubtful or post.turn_id not in (None, turn_id)
+        for post in [post for post in self._open if turn_id and post.turn_id == turn_id]:
+            self._assign(post, turn)
+            post.is_doubtful = False
 
     def _compare(self, waiting: list[PendingPost], turn: TurnHandle) -> None:
         """Assigns a turn that begins to the posts that both readings, or the one that is left, give it to."""
@@ -624,10 +629,10 @@ class TurnTracker:
 
     def check_delay(self) -> float | None:
         """Returns the seconds of silence after which the history should be looked at; None while that is no use."""
-        if not self._open and (not self.running or self._has_reported):
-            return None  # as between two turns, and within one, nearly always
+        # Between two turns and within one, nothing is left to be found out, nearly always.
+        may_be = bool(self._open) or (self.running and not self._has_reported)
         # Without a word of the engine's since an acknowledged post, it may just be slow to begin.
-        if self.is_blind or (not self.running and any(self._is_due(post) for post in self._open)):
+        if may_be and (self.is_blind or (not self.running and any(self._is_due(post) for post in self._open))):
             return float(min(QUIET * 2 ** min(max(0, self._looks - 1), 6), _LONGEST_QUIET))
         return None
 
@@ -758,6 +763,11 @@ def _as_events(answer: dict[str, Any]) -> tuple[SessionEvent, SessionEvent]:
 
 def _recovered_idle(session_id: str) -> SessionEvent:
     return SessionEvent(_STATUS, session_id, None, {"status": str(_IDLE), "recovered": True})
+
+
+def _turn_id(event: SessionEvent) -> str | None:
+    turn_id = event.data.get("turn_id")
+    return turn_id if isinstance(turn_id, str) else None
 
 
 def _was_passed_over(post: PendingPost) -> bool:

@@ -358,3 +358,28 @@ def test_the_answer_to_a_post_in_a_history(history: str, answer: str | None, is_
         messages.append(make("s1", f"{letter}{at}", f"{letter}{at}"))
     found, certain = _answer_to(messages, 0, 1)
     assert (None if found is None else found["id"], certain) == (answer, is_certain)
+
+
+def test_a_turn_whose_beginning_was_lost_is_known_by_the_id_in_its_end() -> None:
+    engine = Engine()
+    post = engine.post("one")
+    engine.send("a", turn_id="t1")
+    engine.tracker.lose(engine.post("lost"))
+    engine.tracker.rejoin(None)
+    engine.send("C")
+    assert engine.send("I", turn_id="t1") == [post]
+    assert (post.last is not None, post.shared_with) == (True, 0)
+    assert engine.texts_of(post) == ["answer 1"]
+
+
+def test_a_second_answer_behind_a_rejoin_may_be_that_of_a_post_that_waits() -> None:
+    engine = Engine()
+    engine.post("warm")
+    engine.send("aPCI")
+    first, second = engine.post("one"), engine.post("two")
+    engine.send("aa")
+    engine.tracker.batches = False  # as an earlier turn has shown
+    engine.tracker.rejoin(None)
+    recovered(engine.tracker, "Processing")
+    engine.send("CC")
+    assert (first.is_doubtful, second.turn) == (True, None)
