@@ -623,7 +623,10 @@ def test_a_history_larger_than_a_message_comes_in_parts() -> None:
             session.ask(text)
         history = session.get_messages()
         assert [message.text for message in history if message.is_user] == texts
-        assert len({message.id for message in history}) == len(history) == 16
+        assert len({message.id for message in history}) == len(history)
+        # Beside a notice that the model was given less than all of it.
+        answers = [message for message in history if message.is_agent and message.content_type == "data_type_message"]
+        assert len(answers) == len(texts)
         # The gap is closed from it as well.
         events = session.listen(timeout=20)
         proxy.cut()

@@ -170,14 +170,13 @@ class Reader:
             self._protocol.recovery.note(missed.events)
             self._hub.dispatch(missed.events)
         with self._hub.lock:
-            turns = self._protocol.turns
-            turns.rejoin(is_idle)
-            steps = turns.steps
+            self._protocol.turns.rejoin(is_idle)
         if live:
             self._deliver(live)
-        # Then no turn is to come for what the history does not answer, and nothing is worth waiting for.
+        # Then no turn is to come for what the history does not answer, and nothing is worth waiting for. What came
+        # since the join came before the history: an idle engine may repeat its last answer, which begins no turn.
         if is_idle:
-            self._settle_by(history, steps)
+            self._settle_by(history, self._protocol.turns.steps)
 
     # ---- the reading thread --------------------------------------------------------------------
 

@@ -282,8 +282,7 @@ class TurnTracker:
         self._sent.append(post)
         if post.makes_turn:
             self._open.append(post)
-        self.steps += 1
-        self._looks = 0
+        self._note_step()
 
     def withdraw(self, post: PendingPost) -> None:
         """Forgets a post that did not leave, or of which nothing more will come."""
@@ -457,6 +456,7 @@ class TurnTracker:
             and turn.turn_id is None
             and waiting[0]._by_batch is None
             and not self._has_lost
+            and (self._alone or not turn.spans_gap)
         ):
             self._assign(waiting[0], turn)  # as nearly always
             return
