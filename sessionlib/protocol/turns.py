@@ -157,6 +157,16 @@ class PendingPost:
         """How many other posts of ours its turn answers; at least 1 where it is not known for certain that it does."""
         return 0 if self.turn is None else max(int(self.is_doubtful), len(self.turn.posts) - 1)
 
+    def claims(self, batches: bool | None) -> tuple[TurnHandle | None, ...]:
+        """Returns the turns whose events are held for it.
+
+        Args:
+            batches: How the engine is known to answer; see `TurnTracker.batches`.
+        """
+        if batches is not None:
+            return (self._unacknowledged_turn,)
+        return self._by_batch, self._by_order, self._latest, self._unacknowledged_turn
+
 
 class EventOrigin(NamedTuple):
     """Where an event comes from.
@@ -213,6 +223,7 @@ class TurnTracker:
         "_looks",
         "_may_run",
         "_open",
+        "_repeats",
         "_sent",
         "answered",
         "batches",
@@ -244,6 +255,8 @@ class TurnTracker:
         self._may_run = False
         # Whether a turn has ever ended.
         self._ended = False
+        # Whether the engine was idle as the session was joined again, and no post has left since: it only repeats then.
+        self._repeats = False
         # Whether a post was given up of which the engine may know all the same: the next turn may be that one's.
         self._has_lost = False
         # Posts and answers without an ack, in the order in which they left.
@@ -282,6 +295,7 @@ class TurnTracker:
         self._sent.append(post)
         if post.makes_turn:
             self._open.append(post)
+            self._repeats = False
         self._note_step()
 
     def withdraw(self, post: PendingPost) -> None:
@@ -334,6 +348,7 @@ class TurnTracker:
             not self.running
             and (not self._has_processing or self._may_run)
             and self._open
+            and not self._repeats
             and not is_own_notice(event)
             and "recovered" not in event.data
         ):
@@ -376,8 +391,8 @@ class TurnTracker:
         if self.current is not None and self.current.turn_id is None and "turn_id" in event.data:
             self._name(self.current, _turn_id(event))
         if status == _PROCESSING:
-            if self.running and self.answered and self._joined_at == self.steps:
-                self._end_unseen(event)
+            if self.current is not None and self.answered and self._joined_at == self.steps:
+                self._end_unseen(self.current, event)
             self.steps += 1
             self._looks = 0
             if is_word:
@@ -527,7 +542,7 @@ class TurnTracker:
         says_idle = event.is_turn_end and "recovered" not in event.data
         for post in self._open:
             # Without statuses an answer is no word about posts that came behind it.
-            is_left = self.batches is not False and turn in self._claims(post)
+            is_left = self.batches is not False and turn in post.claims(self.batches)
             post._engine_was_idle = post._engine_was_idle or says_idle or is_left
         owners, held = tuple(turn.posts), turn.held
         for post in owners:
@@ -555,10 +570,8 @@ class TurnTracker:
             owners = ()
         return owners, held
 
-    def _end_unseen(self, following: SessionEvent) -> None:
+    def _end_unseen(self, turn: TurnHandle, following: SessionEvent) -> None:
         """Ends a turn that had its answer when the session was joined again, as the next one begins."""
-        turn = self.current
-        assert turn is not None
         if following.data.get("turn_id", "") in {turn.turn_id, *(post.turn_id for post in turn.posts)}:
             return  # it is the same one
         end = _recovered_idle(following.session_id)
@@ -596,15 +609,9 @@ class TurnTracker:
             self._drop_held()
             self._note_step()
 
-    def _claims(self, post: PendingPost) -> tuple[TurnHandle | None, ...]:
-        """Returns the turns whose events are held for a post."""
-        if self.batches is not None:
-            return (post._unacknowledged_turn,)
-        return post._by_batch, post._by_order, post._latest, post._unacknowledged_turn
-
     def _hold(self, turn: TurnHandle) -> None:
         """Begins to keep the events of a turn, if there are posts that can lay claim to it."""
-        if any(turn in self._claims(post) for post in self._open):
+        if any(turn in post.claims(self.batches) for post in self._open):
             turn.held = []
             self._held.append(turn)
 
@@ -612,7 +619,7 @@ class TurnTracker:
         """Stops keeping the events of turns that no post can lay claim to any more, and of one in any case."""
         if not self._held:
             return
-        claimed = {turn for post in self._open for turn in self._claims(post)}
+        claimed = {turn for post in self._open for turn in post.claims(self.batches)}
         for turn in self._held:
             if turn is unclaimed or turn not in claimed:
                 turn.held = None
@@ -650,6 +657,7 @@ class TurnTracker:
         """
         self.steps += 1
         self._looks = looks
+        self._repeats = bool(is_idle)
         if is_idle:
             for post in self._open:
                 post._engine_was_idle, post._is_promised = True, False

@@ -383,3 +383,16 @@ def test_a_second_answer_behind_a_rejoin_may_be_that_of_a_post_that_waits() -> N
     recovered(engine.tracker, "Processing")
     engine.send("CC")
     assert (first.is_doubtful, second.turn) == (True, None)
+
+
+def test_what_an_idle_engine_repeats_behind_a_rejoin_begins_no_turn() -> None:
+    engine = Engine()
+    post = engine.post("one")
+    engine.tracker.rejoin(True)
+    assert engine.send("C") == []
+    assert not engine.tracker.running
+    engine.tracker.settle(engine.history)
+    assert (post.last is not None, engine.texts_of(post)[:1]) == (True, ["answer 1"])
+    # The next one's turn begins without a Processing, as before.
+    following = engine.post("two")
+    assert engine.send("aC") == [following]
