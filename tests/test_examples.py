@@ -164,7 +164,7 @@ def _client_sources() -> str:
 
 def test_the_page_on_locks_names_those_that_there_are() -> None:
     for owner, lock in re.findall(r"^\| `(\w+)\.(_\w+)`", HOW_IT_WORKS.read_text("utf-8"), re.MULTILINE):
-        assert re.search(rf"class {owner}\b.*?self\.{lock} = threading\.", _client_sources(), re.DOTALL), owner
+        assert re.search(rf"class {owner}\b.*?self\.{lock}(: \w+)? = threading\.", _client_sources(), re.DOTALL), owner
 
 
 def test_the_defaults_on_the_page_are_those_of_the_signatures() -> None:

@@ -435,6 +435,9 @@ def _talk(
     except (DeliveryUnknownError, SessionDisconnectedError):
         stays = stays or how.retries > 0 or _goes_on(record)
         raise
+    except RunStoppedError:  # when the prompt had been posted, and before its turn could be closed
+        stays = stays or _goes_on(record)
+        raise
     except _ActionRequired as action:
         stays = True  # or the request could not be answered later
         raise ConversationalRunActionRequiredError(action.event, session.session_id or "") from None

@@ -360,7 +360,8 @@ class TurnTracker:
             # It waits for an answer that may be one of these posts' readers' to give: take the documented reading.
             self._learn(True)
             for post in [post for post in self._open if post._unacknowledged_turn is turn]:
-                self._sent.remove(post)
+                if post in self._sent:
+                    self._sent.remove(post)
                 self._assign(post, turn)
             self._drop_held(turn)
         if kind in _LAST_WORDS:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from urllib.parse import SplitResult
 
 from sessionlib._util.retry import parse_retry_after
@@ -58,8 +58,8 @@ def shake_hands(
         raise SessionProtocolError("the server's handshake response chose an extension or subprotocol not offered")
     accept = base64.b64encode(hashlib.sha1(nonce + _GUID, usedforsecurity=False).digest())
     if (
-        "websocket" not in _tokens(fields.get("upgrade", ""))
-        or "upgrade" not in _tokens(fields.get("connection", ""))
+        "websocket" not in map(str.strip, fields.get("upgrade", "").lower().split(","))
+        or "upgrade" not in map(str.strip, fields.get("connection", "").lower().split(","))
         or fields.get("sec-websocket-accept") != accept.decode("ascii")
     ):
         raise SessionProtocolError("the server's response is not a WebSocket handshake")
@@ -124,7 +124,3 @@ def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
         # RFC 9110, 5.2. For what may stand only once, such as the hash, a repeated line is no valid value.
         fields[name] = f"{fields[name]}, {value}" if name in fields else value
     return int(rest[:3]), fields
-
-
-def _tokens(value: str) -> Iterable[str]:
-    return map(str.strip, value.lower().split(","))

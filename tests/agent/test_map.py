@@ -1198,6 +1198,7 @@ def test_an_answer_that_is_collected_is_kept_before_its_session_ends(engine: Scr
 
     (result,) = agent.map(prompts(1), checkpoint=path)
     assert result.final_message == "prompt 0"
+    assert eventually(lambda: bool(states))
     assert states == [("complete",)]
     assert engine.frames("post_message") == []
 

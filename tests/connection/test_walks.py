@@ -21,8 +21,9 @@ from tests.support.script_engine import ScriptEngine
 from tests.support.sessions import opened
 
 PACKAGE = str(Path(sessionlib.__file__).parent)
-# Threads whose calls are none of a walk: the engine of these tests, and what pings all sessions of the process.
-_OTHERS = ("script-engine", "sessionlib-heartbeat")
+# Threads whose calls are none of a walk: the engine of these tests, what pings all sessions of the process, and what
+# calls the callbacks of users.
+_OTHERS = ("script-engine", "sessionlib-heartbeat", "sessionlib-dispatcher")
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ The tools of one step run at the same time; their results are sent in the order 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -303,12 +304,19 @@ class TurnRun:
     # ---- the end -----------------------------------------------------------------------------
 
     def _fail(self, why: str) -> None:
+        # One that was stopped on purpose, or by the end of the program, is none of the engine's troubles.
+        is_expected = self._stop.stopped or not threading.main_thread().is_alive()
         self._stop.stop("its turn has failed")
         self._bench.clear()
         if self._session.terminated:
             return
         # Without the reason, in which a model may quote what was said; clients get it.
-        logger.warning("! turn %s of session %s ended without an answer", self._turn.id, self._session.id)
+        logger.log(
+            logging.INFO if is_expected else logging.WARNING,
+            "! turn %s of session %s ended without an answer",
+            self._turn.id,
+            self._session.id,
+        )
         try:
             messages = cut_turn(self._kit.store, self._turn, self._session.sender, why)
         except Exception as error:
