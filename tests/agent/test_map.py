@@ -1044,10 +1044,12 @@ WORKERS = """
                         pid = chance.choice(pids())
                         os.kill(pid, getattr(signal, number))
                         stopped.append(pid)
+            found = [(one.index, type(one).__name__, getattr(one, "final_message", str(one))) for one in outcomes]
+            # Before the cluster is closed, which may find its stopped workers ended.
+            print("outcomes", json.dumps(found), flush=True)
             for pid in stopped if number == "SIGSTOP" else []:
-                os.kill(pid, signal.SIGCONT)
-        found = [(one.index, type(one).__name__, getattr(one, "final_message", str(one))) for one in outcomes]
-        print("outcomes", json.dumps(found))
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 """
 
 

@@ -10,6 +10,7 @@ import io
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,12 +60,16 @@ class Tracing:
         if hasattr(config, "workerinput"):
             return
         from coverage import Coverage
+        from coverage.exceptions import CoverageWarning
 
         # Workers have ended by now, and with that written what they found.
         self._tracer.stop()
         self._tracer.save()
         whole = Coverage(config_file=os.environ[VARIABLES[0]])
-        whole.combine()
+        with warnings.catch_warnings():
+            # A process that a test killed may have left a file that it had only begun.
+            warnings.simplefilter("ignore", CoverageWarning)
+            whole.combine()
         report = io.StringIO()
         figure = whole.report(file=report, skip_covered=True, show_missing=True)
         bound = whole.get_option("report:fail_under")
