@@ -439,10 +439,10 @@ class TurnTracker:
         post._is_promised = post.turn_id is not None
         turn = post._unacknowledged_turn
         if turn is not None and not turn.over:
-            if self._alone:
+            if self._acks_come_first:
+                post._unacknowledged_turn = None  # it began before the ack, so it is another post's or client's
+            elif self._alone:
                 self._assign(post, turn)  # this engine acknowledges what a turn answers as it begins
-            elif self._acks_come_first:
-                post._unacknowledged_turn = None  # it began before the ack, so it is another client's
             self._drop_held()
         return post
 

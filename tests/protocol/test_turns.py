@@ -396,3 +396,17 @@ def test_what_an_idle_engine_repeats_behind_a_rejoin_begins_no_turn() -> None:
     # The next one's turn begins without a Processing, as before.
     following = engine.post("two")
     assert engine.send("aC") == [following]
+
+
+def test_an_ack_within_a_turn_is_of_the_next_one_where_acks_come_first() -> None:
+    engine = Engine()
+    first = engine.post("one")
+    engine.send("a")
+    second = engine.post("two")
+    delta = parse_event(frames.message_delta("s1", "m1", 0, "answer"), "s1")
+    assert delta is not None
+    assert list(engine.tracker.follow(delta)[0]) == [first]
+    engine.send("a")
+    assert engine.send("C") == [first]
+    assert engine.send("C") == [second]
+    assert first.shared_with == 0
