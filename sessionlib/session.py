@@ -520,13 +520,12 @@ class Session:
             message = frames.with_response_format(message, form.name, form.schema)
         opened: list[TimedMailbox] = []
         try:
-            post, mailbox = connection.sender.post(message, attend=opened, within=deadline, progress=progress)
-            assert mailbox is not None
+            post = connection.sender.post(message, attend=opened, within=deadline, progress=progress)
             return Turn(
                 connection.hub,
                 self._approvals,
                 post,
-                mailbox,
+                opened[-1],  # of the attempt that left
                 session_id=session_id,
                 deadline=deadline,
                 idle_timeout=idle_timeout,
@@ -786,7 +785,7 @@ class Session:
         # An answer is sent whatever has gone wrong with another.
         connection, session_id = self._usable()
         frame = frames.post_message(session_id, content, event.message_id)
-        return connection.sender.post(frame, makes_turn=False)[0]
+        return connection.sender.post(frame, makes_turn=False)
 
 
 def _history(connection: Connection, session_id: str, deadline: Deadline) -> list[frames.Frame]:

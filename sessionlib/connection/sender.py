@@ -22,7 +22,7 @@ from sessionlib.protocol.frames import Frame, summarise
 from sessionlib.protocol.turns import PendingPost
 from sessionlib.streams.hub import Hub
 from sessionlib.streams.mailbox import TimedMailbox
-from sessionlib.transport.base import Transport
+from sessionlib.transport.base import BUSY, Transport
 
 __all__ = ["EncodedPost", "Progress", "Sender"]
 
@@ -196,19 +196,16 @@ class Sender:
         attend: list[TimedMailbox] | None = None,
         within: Deadline | None = None,
         progress: Progress | None = None,
-    ) -> tuple[PendingPost, TimedMailbox | None]:
+    ) -> PendingPost:
         """Sends a message, waiting while the connection is being opened again.
 
         Args:
             frame: A ``post_message`` or ``post_messages``.
             makes_turn: Whether the engine answers it with a turn; what is over before such a post is not
                 replayed after it.
-            attend: Where a mailbox for that turn is put before the frame leaves; None to open none.
+            attend: Where a mailbox for that turn is put before the frame leaves, one for each attempt; None for none.
             within: When to give up, if that is before ``send_timeout``.
             progress: Called with the number of the files' bytes that have left, and their sum; True shows a bar.
-
-        Returns:
-            The post, and the mailbox if one was asked for.
 
         Raises:
             SessionDisconnectedError: The session is not connected, or its connection is lost.
@@ -223,7 +220,7 @@ class Sender:
             hook = hooks.network_hook
             if hook is not None:
                 self._pass_hook(hook, frame, deadline)
-            with held(self._posting, deadline, "other messages were still being sent"):
+            with held(self._posting, deadline, BUSY):
                 return self._post(encoded, contents, makes_turn, attend, deadline)
         finally:
             if encoded.uploads:
@@ -244,7 +241,7 @@ class Sender:
         makes_turn: bool,
         attend: list[TimedMailbox] | None,
         deadline: Deadline,
-    ) -> tuple[PendingPost, TimedMailbox | None]:
+    ) -> PendingPost:
         while True:
             transport = self._link.transport or self._link.wait_usable(deadline)
             post: PendingPost | None = None
@@ -267,7 +264,7 @@ class Sender:
                     self._on_posted()
                 if encoded.uploads:
                     encoded.report()
-                return post, mailbox
+                return post
             except BaseException as error:
                 if post is not None:
                     # Interrupted when it had left, or in the middle: its ack and its turn will come.

@@ -25,12 +25,12 @@ class StaleListenerBuffer:
         self._after: list[SessionEvent] | Mailbox = []
         self._size = size
         self._bytes = 0
-        self.marks = [(listener, listener.taken) for listener in listeners]
+        self._marks = [(listener, listener.taken) for listener in listeners]
 
     @property
     def is_needed(self) -> bool:
         """Whether no listener was read since the post."""
-        return all(listener.taken == taken for listener, taken in self.marks)
+        return all(listener.taken == taken for listener, taken in self._marks)
 
     def put(self, events: Sequence[SessionEvent], size: int) -> None:
         """Notes what came after the post."""
@@ -77,11 +77,9 @@ class Backlog:
         """
         if not listeners:
             self.mailbox.put(_without_repeated_pongs(self.mailbox, events), size)
+        elif self.shadow is not None and not self.shadow.is_needed:
+            self.shadow = None
         elif self.shadow is not None:
-            for listener, taken in self.shadow.marks:  # as `is_needed`, for what comes behind every post
-                if listener.taken != taken:
-                    self.shadow = None
-                    return
             self.shadow.put(events, size)
 
     def begin_post(self, listeners: Sequence[Mailbox], ends_turn: Callable[[SessionEvent], bool]) -> None:

@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from sessionlib._util.timing import Deadline, acquire
+from sessionlib._util.timing import Deadline, held
 from sessionlib.config import Endpoint
 from sessionlib.connection.wire_log import TransportWrapper
-from sessionlib.errors import SessionlibError, SessionTimeoutError
+from sessionlib.errors import SessionlibError
 from sessionlib.hooks import Dial, Exchange, Outcome
 from sessionlib.net.connect import CancelToken
 from sessionlib.protocol import codec
@@ -21,7 +21,7 @@ from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 from sessionlib.testing import format
 from sessionlib.testing.format import CALL, LINK, Line
 from sessionlib.testing.redaction import Redaction, Shrinker, file_facts, shrink
-from sessionlib.transport.base import Transport
+from sessionlib.transport.base import BUSY, Transport
 
 __all__ = ["RecordedTransport", "Recorder", "call_json"]
 
@@ -129,41 +129,33 @@ class RecordedTransport(TransportWrapper):
         self._recorder = recorder
         self._number = number
         # Held from adding a line until its message has left, so that the lines are in the order of the messages.
-        self._sending = threading.Lock()
+        self._sending = threading.RLock()
 
     def _note(self, sign: str, value: Any = None) -> _Note:
         return self._recorder.note(LINK, self._number, sign, value)
 
     def send(self, payload: bytes, deadline: Deadline) -> None:
-        self._acquire_sending(deadline)
-        # Before it leaves, because the reading thread may record its answer before `send` returns.
-        note = self._note(">", shrink(payload))
-        try:
-            self.inner.send(payload, deadline)
-        except BaseException:
-            note.value = None
-            raise
-        finally:
-            self._sending.release()
+        with held(self._sending, deadline, BUSY):
+            # Before it leaves, because the reading thread may record its answer before `send` returns.
+            note = self._note(">", shrink(payload))
+            try:
+                self.inner.send(payload, deadline)
+            except BaseException:
+                note.value = None
+                raise
 
     def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
-        self._acquire_sending(deadline)
-        note, shrinker = self._note(">"), Shrinker()
+        shrinker = Shrinker()
 
         def recorded() -> Iterator[tuple[bytes, bool]]:
             for piece, is_last in pieces:
                 shrinker.feed(piece)
                 yield piece, is_last
 
-        try:
+        with held(self._sending, deadline, BUSY):
+            note = self._note(">")
             self._pass_on(pieces, recorded(), deadline)
             note.value = shrinker.text()
-        finally:
-            self._sending.release()
-
-    def _acquire_sending(self, deadline: Deadline) -> None:
-        if not acquire(self._sending, deadline):
-            raise SessionTimeoutError(f"other messages were still being sent after {deadline.timeout} s")
 
     def _on_message(self, message: bytes) -> None:
         self._note("<", message)

@@ -13,7 +13,10 @@ from typing import Protocol
 from sessionlib._util.timing import Deadline
 from sessionlib.protocol.codec import Payload
 
-__all__ = ["Traffic", "Transport"]
+__all__ = ["BUSY", "Traffic", "Transport"]
+
+# Why a message could not begin to leave in time.
+BUSY = "other messages were still being sent"
 
 
 class Traffic:

@@ -16,9 +16,10 @@ from websocket import ABNF
 
 from sessionlib._util.timing import Deadline, held
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
+from sessionlib.transport.base import BUSY
 from sessionlib.transport.stream import BufferedStream
 
-__all__ = ["BUSY", "FrameWriter", "encode_frame"]
+__all__ = ["FrameWriter", "encode_frame"]
 
 FINAL = 0x80
 MASKED = 0x80
@@ -72,7 +73,6 @@ def _masked_rest(data: bytes, key: bytes) -> bytes:
 CLOSE_FINAL = 0x88
 # So many small messages wait behind a long one at most.
 MAX_WAITING = 8
-BUSY = "other messages were still being sent"
 _AT_ONCE = Deadline(0.0)
 
 

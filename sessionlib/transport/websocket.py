@@ -13,10 +13,10 @@ from websocket import ABNF
 from sessionlib._util.timing import Deadline, held
 from sessionlib.net.connect import CancelToken
 from sessionlib.protocol.codec import Payload
-from sessionlib.transport.base import Traffic
+from sessionlib.transport.base import BUSY, Traffic
 from sessionlib.transport.dial import dial
 from sessionlib.transport.frame_reader import FrameReader
-from sessionlib.transport.frame_writer import BUSY, FrameWriter, encode_frame
+from sessionlib.transport.frame_writer import FrameWriter, encode_frame
 from sessionlib.transport.handshake import shake_hands
 from sessionlib.transport.proxy import choose_proxy, parse_proxy
 from sessionlib.transport.stream import BufferedStream, wrap

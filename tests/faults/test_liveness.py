@@ -258,13 +258,19 @@ def test_a_turn_without_an_answer_ends_when_the_engine_is_idle(engine: ScriptEng
         assert (reply.status, reply.error) == ("error", "gap")
 
 
-def test_a_turn_that_ends_unseen_is_found_in_the_history(engine: ScriptEngine) -> None:
+def dropping_in_turns(engine: ScriptEngine) -> None:
+    """Has an engine begin a turn for each post, and lose the connection in it."""
+
     def post(conn: Connection, frame: Received) -> None:
         engine.history = [user_message("s1", "u1", frame["content"])]
         conn.send_many([frames.ack("post_message", "s1"), status("Processing")])
         conn.drop()
 
     engine.on("post_message", post)
+
+
+def test_a_turn_that_ends_unseen_is_found_in_the_history(engine: ScriptEngine) -> None:
+    dropping_in_turns(engine)
     with created(engine, reconnect=True, reconnect_delay=0.01) as session:
         running = session.stream("hello", timeout=20)
         engine.wait_connected(2)
@@ -298,12 +304,7 @@ def test_an_engine_that_reports_nothing_after_a_rejoin_is_an_error_that_can_be_w
 
 
 def test_a_wait_that_reports_an_error_leaves_it_for_the_read(engine: ScriptEngine) -> None:
-    def post(conn: Connection, frame: Received) -> None:
-        engine.history = [user_message("s1", "u1", frame["content"])]
-        conn.send_many([frames.ack("post_message", "s1"), status("Processing")])
-        conn.drop()
-
-    engine.on("post_message", post)
+    dropping_in_turns(engine)
     with created(engine, reconnect=True, reconnect_delay=0.01) as session:
         running = session.stream("hello", timeout=20)
         assert next(running).participant_status == "Processing"
