@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dis
 import gc
+import logging
 import os
 import random
 import signal
@@ -32,6 +33,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 PACKAGE = str(Path(sessionlib.__file__).parent)
+NOP = dis.opmap["NOP"]
 STEP = int(os.environ.get("SESSIONLIB_SWEEP", "17"))
 ROUNDS = int(os.environ.get("SESSIONLIB_SIGNALS", "60"))
 
@@ -77,7 +79,8 @@ class Interrupter:
         return self._line if frame.f_code.co_filename.startswith(PACKAGE) else None
 
     def _line(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if event == "line" and self._left:
+        # Nor does it in front of a ``try``, which compiles to nothing, and which no outer handler covers.
+        if event == "line" and self._left and frame.f_code.co_code[frame.f_lasti] != NOP:
             begins = with_ends(frame.f_code).get(frame.f_lineno)
             if begins is not None and frame.f_lasti > begins:
                 return self._line
@@ -183,28 +186,36 @@ def test_an_interrupt_at_any_line_of_coming_and_going(engine: ScriptEngine, seed
     print(f"{name}: {swept} lines")
 
 
-def test_signals_at_any_moment_of_a_call_leave_the_session_as_it_was(engine: ScriptEngine, seed: int) -> None:
+def test_signals_at_any_moment_of_a_call_leave_the_session_as_it_was(
+    engine: ScriptEngine, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Before Python 3.13 `logging.Handler.handle` acquires its lock outside of the ``try`` that releases it: a handler
+    # that raises may leave it taken, and whoever logs next waits for ever.
+    caplog.set_level(logging.CRITICAL, "sessionlib")
     engine.on("post_message", echo)
     drawn = random.Random(seed)
 
+    struck = 0
+
     def interrupt(number: int, frame: object) -> None:
+        nonlocal struck
+        struck += 1
         raise InterruptedHere
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    interrupted = 0
     try:
         with make(engine) as session:
             for number in range(ROUNDS):
                 try:
                     try:
                         signal.setitimer(signal.ITIMER_REAL, drawn.uniform(0.0001, 0.004))
-                        while True:
+                        while struck == number:  # what is raised in a finalizer ends no call
                             session.ask(f"interrupted-{number}", timeout=10)
                     finally:
                         signal.setitimer(signal.ITIMER_REAL, 0)
                 except InterruptedHere:
-                    interrupted += 1
+                    pass
                 check(session, f"round {number}")
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert interrupted == ROUNDS
+    assert struck == ROUNDS
