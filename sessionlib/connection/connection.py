@@ -70,6 +70,7 @@ class Connection:
             counters,
         )
         self._dialer = Dialer(endpoint, options, protocol, counters, self._leaving)
+        # By its host alone: the rest of a URL may hold a token, and this ends up in the log.
         self.link = ConnectionState(protocol, endpoint.host, callbacks.on_state)
         agent_id = owner.object_id if owner is not None else ""
         info = SessionInfo(lambda: protocol.session_id, endpoint.host, agent_id, agent_name)
@@ -121,8 +122,11 @@ class Connection:
             # A daemon, so that a script that forgets to disconnect still ends; `close` joins it.
             name = f"sessionlib-reader-{(self.session_id or '')[:8]}"
             self._thread = threading.Thread(target=self._run, args=(transport,), name=name, daemon=True)
+            # Before the thread runs: a reader that loses its connection at once could not go from CONNECTING to
+            # RECONNECTING.
             self.link.change(SessionState.CONNECTED, transport)
             try:
+                # Before the thread too: of the two only this can be undone, and both fail for want of a thread.
                 heartbeat.watch(self, self._pings.begin(time.monotonic()))
                 self._thread.start()
             except RuntimeError as error:  # no more threads
@@ -136,10 +140,12 @@ class Connection:
     def _undo_opening(self, transport: Transport | None) -> None:
         self._leaving.set()
         heartbeat.unwatch(self)
+        # What is left of a thread that did not start must not be joined by `close`.
         thread, self._thread = self._thread, None
         self.link.change(SessionState.DISCONNECTED)
         if transport is None:
             return
+        # Without a reader, this thread is the one that may close the descriptor.
         if thread is None or thread.ident is None:
             transport.release()
         else:
@@ -148,6 +154,7 @@ class Connection:
     def cancel(self) -> None:
         """Begins to leave, without waiting: a thread that connects or waits for a connection stops."""
         self._leaving.set()
+        # Behind the flag: an attempt that begins now makes its token first, and then looks at the flag.
         self._dialer.token.cancel()
 
     def close(self, farewell: Frame | None = None, final: SessionState = SessionState.DISCONNECTED) -> None:
@@ -158,21 +165,26 @@ class Connection:
             final: The state to end in.
         """
         transport = self.link.transport
+        # An attempt under way is of no use any more, and there is no connection to send a farewell over.
         if self.link.state is not SessionState.CONNECTED or transport is None:
             self.cancel()
         self._leaving.set()
         heartbeat.unwatch(self)
         self.link.change(final)
+        # Before the farewell, which may take `close_timeout`: what blocks on events or answers ends at once.
         self.hub.end()
         self.sender.fail_calls(self.link.left, for_good=True)
         thread = self._thread
+        # A callback on the reading thread cannot wait for its end; the reader closes the socket as it leaves.
         if thread is None or thread is threading.current_thread():
             return
         deadline = Deadline(self._close_timeout)
         try:
             _say_farewell(transport, farewell, deadline)
+            # For the peer's answer to the close, at which the reader ends by itself.
             self._read_out.wait(deadline.remaining())
         finally:
+            # Also after Ctrl-C in the waits above: the reader ends, and its socket with it.
             self._dialer.token.cancel()
             if transport is not None:
                 transport.abort()
@@ -187,6 +199,7 @@ class Connection:
             final: The state to end in.
         """
         transport = self.link.transport
+        # Without the lock and without callbacks, for the reason that is given above.
         self.link.state, self.link.transport = final, None
         _say_farewell(transport, farewell, None)  # a thread that was sending may never release the lock
         if transport is not None:
@@ -200,6 +213,7 @@ class Connection:
 
     def discard(self) -> None:
         """Schedules closing when nothing refers to the session any more. Lock-free; safe in a finalizer."""
+        # A fork shares the parent's descriptors: to close the session there would close it for the parent.
         if self.link.is_ours:
             heartbeat.discard(self)
 
@@ -241,6 +255,7 @@ class Connection:
     def _look_if_due(self, transport: Transport, now: float) -> float | None:
         """Asks for the history if posts are left that an idle engine does not answer; returns when to look again."""
         turns = self.protocol.turns
+        # Read without the lock: at worst a beat comes in vain, and `settle` compares the steps under it.
         delay = turns.check_delay()
         if delay is None:
             return None
@@ -252,6 +267,7 @@ class Connection:
         self.link.quiet_since = now
         with self.hub.lock:
             steps = turns.steps
+            # One look at a time; an answer that comes to the one before is dropped as a late one.
             pending, self._look = self._look, None
             if pending is not None:
                 self.protocol.calls.end(pending, has_left=True)

@@ -93,6 +93,8 @@ class Dialer:
     def _try(self, deadline: Deadline) -> Transport:
         from sessionlib.transport.websocket import open_websocket  # long since imported: `load_transport`
 
+        # The token before the flag: who leaves sets the flag first and then cancels the token that is here, so one of
+        # the two is seen.
         self.token = token = CancelToken()
         if self._leaving.is_set():
             token.cancel()
@@ -112,14 +114,17 @@ class Dialer:
                 headers=options.headers,
             )
 
+        # Read once: a recording may begin or end on another thread meanwhile.
         hook = hooks.network_hook
         opened = dial(self._key(deadline, token)) if hook is None else hook.open(endpoint, dial, deadline, token)
+        # One count for all connections of the session, one after another.
         opened.traffic = self._counters
         self._counters.pings.clear()  # which left on the connection before
         return logged(opened, lambda: self._protocol.session_id, used[0])
 
     def _key(self, deadline: Deadline, token: CancelToken) -> str:
         """Asks for the key; on a thread of its own if that may block, so that deadlines and cancelling hold."""
+        # A key that is given as text needs no thread, as nearly always.
         if not callable(self._endpoint.source):
             return self._endpoint.key()
         result: list[str | BaseException] = []
@@ -141,6 +146,7 @@ class Dialer:
             raise SessionConnectionError(f"the API key cannot be asked for: {error}", transient=True) from error
         if not token.wait_for(done, deadline):
             raise SessionTimeoutError(f"the api_key callable did not return within {deadline.timeout:g} s")
+        # It has set the event and ends: no thread is to outlive the call.
         thread.join()
         key = result[0]
         if isinstance(key, BaseException):
@@ -173,14 +179,18 @@ def fetch_history(
         return [], [gap(protocol.known_id, "the history is larger than a message may be (max_message_size)")]
     try:
         while request is not None:
+            # In parts if the engine can, so that a long history meets no bound on the size of one message.
             reply, more = _ask(protocol, transport, request, "get_messages", deadline, again=True)
             live += more
             messages = reply.get("messages")
             history += messages if isinstance(messages, list) else []
             request = protocol.history_request(reply)
     except MessageTooLargeError as error:
+        # To ask for it again would break each further connection as well, so the next join reports a gap in its
+        # place.
         protocol.history_too_large = error.transient = True
         raise
+    # These are about the connection, which is tried again; what follows is a refusal, and the session goes on.
     except (SessionDisconnectedError, SessionTimeoutError, SessionProtocolError):
         raise
     except SessionError as error:
@@ -202,6 +212,7 @@ def _ask(
     live: list[SessionEvent] = []
     reply: Frame | None = None
     while reply is None:
+        # All that one read brought, also behind the reply: no other thread reads yet, and nothing of it comes twice.
         for frame in map(protocol.frame_of, transport.recv(deadline)):
             if reply is None and protocol.match_join(frame, request, reply_type, again=again):
                 reply = frame

@@ -58,12 +58,14 @@ class ConnectionOptions:
     reconnect_timeout: float | None = 900.0
     connect_timeout: float = 30.0
     max_message_size: int = 64 * 2**20
+    # With `pong_timeout`, a connection that died without a word is noticed within 40 s.
     ping_interval: float = 20.0
     pong_timeout: float = 20.0
     send_timeout: float | None = 60.0
     close_timeout: float = 0.5
     backlog_size: int = 16384
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    # Not in a repr, as it may hold a password, and the headers a token.
     proxy: str | None = field(default=None, repr=False)
     proxy_always: bool = False
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)

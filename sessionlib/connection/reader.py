@@ -81,6 +81,7 @@ class Reader:
         self._counters = counters
         self._leaving = leaving
         self._on_turns = on_turns
+        # Waits on the flag of leaving, so that `disconnect` need not wait for the next try.
         self._retries = Retries(
             leaving.wait,
             delay=options.reconnect_delay,
@@ -114,8 +115,10 @@ class Reader:
             # Also for a session that was just created: the engine sends its events to clients that have joined.
             events += join(protocol, transport, deadline)[1]
             self._deliver(events)
+            # Left meanwhile: then the session is not to look connected for a moment.
             self._dialer.token.check()
         except BaseException:
+            # No reading thread is there to do it.
             transport.release()
             self._dialer.token.check()
             raise
@@ -133,12 +136,15 @@ class Reader:
         try:
             # The history is asked for behind the ack: what comes between the two is in `live`, and nothing is missed.
             ack, live = join(protocol, transport, deadline, again=True)
+            # The engine answered: the next loss begins with short delays again.
             self._retries.backoff.reset()
             history, more = fetch_history(protocol, transport, deadline)
             connected = SessionEvent(SessionEventType.SESSION_CONNECTED, protocol.known_id, None, ack)
+            # For those who listen now: a later listener has no use for the news that there was a connection.
             self._hub.dispatch([connected], keep=False)
             status = ack.get("status")
             is_idle = status == str(ParticipantStatus.IDLE) if isinstance(status, str) else None
+            # Before the state changes: threads that wait to send must not post into a gap that is being closed.
             self._close_gap(is_idle, history, live + more)
             self._counters.reconnects += 1
             self._dialer.token.check()
@@ -148,6 +154,7 @@ class Reader:
             if isinstance(error, SessionProtocolError):
                 self._note_illegal(error)
             raise
+        # Only now can others send, so nothing of theirs comes between the history and what is read next.
         self._link.change(SessionState.CONNECTED, transport)
         self._on_turns()
         return transport
@@ -161,12 +168,15 @@ class Reader:
         for post in unacknowledged:
             if not post.makes_turn:
                 self._hub.cancel_post(post)
+                # An answer to an approval can be sent again, as the engine takes the first; a message cannot.
                 self._callbacks.on_lost_answer(post.contents[0])
             elif post not in missed.found:
+                # The fate of a message that may have arrived is its caller's to find out: it is not sent again here.
                 with self._hub.lock:
                     self._protocol.turns.lose(post)
                 self._hub.fail(post, self._unknown)
         if missed.events:
+            # Delivered in any case, and noted, as the engine may repeat them by itself.
             self._protocol.recovery.note(missed.events)
             self._hub.dispatch(missed.events)
         with self._hub.lock:
@@ -224,6 +234,7 @@ class Reader:
                     self._take_reply(reply)
 
     def _take_reply(self, frame: Frame) -> None:
+        # The calls are shared with every thread that sends; `done` is called outside, as it may take the lock itself.
         with self._hub.lock:
             matched = self._protocol.calls.match(frame)
         if isinstance(matched, PendingCall):
@@ -235,10 +246,12 @@ class Reader:
 
     def _deliver(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> None:
         passed = self._protocol.recovery.filter(events, runs)
+        # Runs name places in the list as it came; what was filtered has others.
         self._hub.dispatch(passed, runs if passed is events else ())
         turns = self._protocol.turns
         if turns.steps != self._steps:
             self._steps = turns.steps
+            # Asked only when a turn has moved: for each delta it would cost more than the delta.
             if turns.check_delay() is not None:
                 self._on_turns()
 
@@ -246,6 +259,7 @@ class Reader:
         """Reports an illegal frame, and decides whether it is worth joining the session again."""
         now = time.monotonic()
         self._illegal = [then for then in self._illegal if now - then < ILLEGAL_PERIOD] + [now]
+        # One bad frame may be a gateway's; an engine that goes on like this is not going to stop after a rejoin.
         error.transient = len(self._illegal) < ILLEGAL_LIMIT
         data = {"error": f"illegal frame: {error}", "request_type": None}
         self._hub.dispatch([SessionEvent(SessionEventType.ERROR, self._protocol.session_id or "", None, data)])
@@ -298,8 +312,10 @@ class Reader:
         if not self._reconnect or not is_transient(cause):
             self._give_up(cause)
             return None
+        # Before any frame of the next connection, which may repeat what had come.
         self._protocol.recovery.interrupt()
         try:
+            # From here on, threads that send wait for the next transport in place of failing.
             self._link.change(SessionState.RECONNECTING)
             # Their answers will not come over another connection; they are asked again by their callers.
             self._sender.fail_calls(failure, for_good=False)
@@ -310,6 +326,7 @@ class Reader:
 
     def _give_up(self, cause: Exception) -> None:
         def loss() -> SessionError:
+            # A new error for each caller: one that is raised in several threads would collect the tracebacks of all.
             code, reason = getattr(cause, "code", None), getattr(cause, "reason", "")
             error = SessionDisconnectedError(
                 f"session {self._protocol.session_id} lost its connection: {cause}; connect() resumes it",

@@ -58,6 +58,7 @@ class EncodedPost:
         self._progress: Callable[[int, int | None], object] | None = None
         self._close_bar: Callable[[], object] | None = None
         self.uploads: list[Upload] = []
+        # It needs neither parts nor a bar of progress.
         if isinstance(frame.get("content"), str):  # nearly every post is a text
             try:
                 self.payload: bytes | None = codec.dumps_text(frame)
@@ -67,6 +68,7 @@ class EncodedPost:
         self._texts, self.uploads = _around_uploads(frame)
         sizes = [upload.size for upload in self.uploads]
         known = [size for size in sizes if size is not None]
+        # None for a stream, which is not read to its end only to know its length.
         self._total = sum(known) if len(known) == len(sizes) else None
         self.payload = None
         if self._total is not None and self._total <= PIECE:
@@ -82,6 +84,7 @@ class EncodedPost:
             OSError: A file cannot be read.
             Exception: What the progress callback raised.
         """
+        # Made again after a failed try: uploads can be read from their start.
         self._done = 0
         held: list[bytes] = []
         size = 0
@@ -92,6 +95,7 @@ class EncodedPost:
                 self.report()
             held.append(part)
             size += len(part)
+        # The last one is known to be the last only now, as a stream does not announce its end.
         yield b"".join(held), True
 
     def close(self) -> None:
@@ -131,6 +135,7 @@ def _around_uploads(frame: Frame) -> tuple[list[bytes], list[Upload]]:
     """Returns the JSON text of a frame in the parts around its uploads, and these."""
     uploads: list[Upload] = []
     # Random, so no text in the frame holds it.
+    # In hexadecimal digits, which JSON does not escape: it stands in the text as it is.
     mark = os.urandom(16).hex()
 
     def place(value: object) -> str:
@@ -147,6 +152,8 @@ def _base64(pieces: Iterable[Piece]) -> Iterator[bytes]:
     rest = b""
     for piece in pieces:
         data = memoryview(rest + piece if rest else piece)
+        # Three bytes become four characters; a rest waits for the next piece, or there would be padding in the
+        # middle.
         cut = len(data) - len(data) % 3
         rest = bytes(data[cut:])
         if cut:
@@ -183,6 +190,7 @@ class Sender:
         self._send_timeout = send_timeout
         self._on_posted = on_posted
         # Keeps posts in the order of their frames.
+        # Both know their owner, for `held`: an interrupt may strike as one is acquired.
         self._posting = threading.RLock()
         # Held for the length of a call, so that calls are one after another, and answers cannot be mixed up.
         self._calling = threading.RLock()
@@ -214,8 +222,10 @@ class Sender:
         """
         encoded = EncodedPost(frame, progress)
         contents = summarise(frame) if makes_turn else (str(frame.get("parent_message_id") or ""),)
+        # One for all that follows: waiting for a connection, for other senders, and for room in the socket.
         deadline = Deadline(self._send_timeout) if within is None else within.sooner(self._send_timeout)
         try:
+            # Before the hook, which may wait: a session that was left fails at once.
             self._link.check_usable()
             hook = hooks.network_hook
             if hook is not None:
@@ -232,6 +242,7 @@ class Sender:
             try:
                 return hook.admit(transport, frame, deadline)
             except SessionDisconnectedError:
+                # A hook's answer may be lost with its connection, as a message is.
                 self._link.await_loss(transport, deadline)
 
     def _post(
@@ -243,11 +254,13 @@ class Sender:
         deadline: Deadline,
     ) -> PendingPost:
         while True:
+            # Without a lock, as nearly always: a transport that has died meanwhile refuses the message.
             transport = self._link.transport or self._link.wait_usable(deadline)
             post: PendingPost | None = None
             message = encoded.payload if encoded.payload is not None else encoded.pieces()
             try:
                 # Within, so that an exception out of a signal handler finds the post wherever it strikes.
+                # A new one for each try: of the one before, the recovery may still find out something.
                 post = PendingPost(makes_turn, contents)
                 mailbox = self._hub.begin_post(post, attend is not None)
                 if attend is not None and mailbox is not None:
@@ -259,6 +272,7 @@ class Sender:
                     transport.send(message, deadline)
                 else:
                     transport.send_pieces(message, deadline)
+                # The engine has its silence from here: an upload may have taken minutes.
                 self._link.quiet_since = time.monotonic()
                 if not self._link.will_look:
                     self._on_posted()
@@ -299,7 +313,9 @@ class Sender:
         try:
             with self._hub.lock:
                 if self._failure is not None:
+                    # Under the lock, so that no call can slip in behind `fail_calls`.
                     raise self._failure()
+                # Before it leaves, as the reader may get the answer before `send` returns.
                 self._calls.begin(call)
             transport.send(payload, deadline)
             has_left = True
@@ -309,6 +325,7 @@ class Sender:
                 self._calls.end(call, has_left=has_left)
         if call.reply is not None:
             return call.reply
+        # Not by what `wait` returned: an answer may have come in the moment between the two.
         if not done.is_set():
             raise SessionTimeoutError(
                 f"no answer to {request_type} within {deadline.timeout} s; try again, or disconnect"
@@ -330,4 +347,5 @@ class Sender:
             calls = self._calls.clear()
         for call in calls:
             call.error = failure()
+            # Outside the lock, which the `done` of a look at the history takes.
             call.done()

@@ -81,9 +81,12 @@ class ConnectionState:
                 return
             self.state = state
             self.transport = transport
+            # Kept, so that calls to come get the reason as well.
             self._loss = loss or self._loss
+            # Under the same lock as the change, so that the order is the same.
             self._unreported.append(state)
             self._changed.notify_all()
+        # Outside: a log handler may block, and may be anything.
         logger.info("= session %s %s at %s", self._protocol.session_id, state, self._host)
         with self._reporting:
             while self._unreported:  # the first thread reports the changes of others as well
@@ -98,6 +101,7 @@ class ConnectionState:
             ForkedSessionError: This is a fork of the process that connected.
         """
         self.check_process()
+        # One read of one attribute, as every post passes here; `change` sets it under the lock.
         transport = self.transport
         if transport is not None:
             return transport
@@ -194,12 +198,14 @@ class StateObservers:
     def notify(self, state: SessionState) -> None:
         """Has every callback called; never blocks."""
         with self._lock:
+            # So that a session without callbacks starts no thread for them.
             wanted = bool(self._callbacks)
         if wanted:
             self._dispatcher.submit(functools.partial(self._call, state))
 
     def _call(self, state: SessionState) -> None:
         with self._lock:
+            # A copy: a callback may remove itself, which takes the lock.
             callbacks = list(self._callbacks)
         for callback in callbacks:
             try:

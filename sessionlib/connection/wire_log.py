@@ -37,6 +37,7 @@ def logged(transport: Transport, session_id: Callable[[], str | None], key: str 
         A `LoggingTransport` around it, or ``transport`` itself while the logger is not set to DEBUG: a level that is
         changed later holds from the next connection on.
     """
+    # Once per connection: a wrapper in between costs every message a call, even if nothing is logged.
     return LoggingTransport(transport, session_id, key) if logger.isEnabledFor(logging.DEBUG) else transport
 
 
@@ -100,6 +101,7 @@ class TransportWrapper:
                 self._on_error(error)
             raise
         for message in messages:
+            # A copy, since a message may be a view into a buffer that is used again.
             self._on_message(bytes(message))
         return messages
 
@@ -144,6 +146,7 @@ class LoggingTransport(TransportWrapper):
 
     def send(self, payload: bytes, deadline: Deadline) -> None:
         """See `Transport.send`."""
+        # Before it leaves, or its answer could stand above it.
         self._log(">", payload)
         self.inner.send(payload, deadline)
 
@@ -157,6 +160,7 @@ class LoggingTransport(TransportWrapper):
                 size += len(piece)
                 yield piece, is_last
 
+        # Counted as it passes: the size of a stream is known only at its end.
         self._pass_on(pieces, counted(), deadline)
         logger.debug("> session %s a post with files, %d bytes", self._session_id(), size)
 
@@ -171,6 +175,7 @@ class LoggingTransport(TransportWrapper):
         self.inner.ping()
 
     def _log(self, sign: str, payload: bytes) -> None:
+        # Before the message is parsed, which costs most.
         if not logger.isEnabledFor(logging.DEBUG):  # the level was changed meanwhile
             return
         try:

@@ -34,6 +34,7 @@ class CancelToken:
     def __init__(self) -> None:
         # Protects what the attempt waits for, and whether it was cancelled.
         self._lock = threading.Lock()
+        # An attempt waits for one thing at a time: a look-up in another thread, then sockets, then one socket.
         self._end: Callable[[], object] | None = None
         self._waits_for: threading.Event | None = None
         self._cancelled = False
@@ -46,6 +47,7 @@ class CancelToken:
     def cancel(self) -> None:
         """Makes the attempt fail at once, wherever it is."""
         with self._lock:
+            # The flag first: a thread that is about to wait registers what it waits for, and then looks at the flag.
             self._cancelled = True
             if self._end is not None:
                 self._end()
@@ -68,6 +70,7 @@ class CancelToken:
         """
         with self._lock:
             self._end = end
+        # Behind the registration: a `cancel` that came before it found nothing to end.
         self.check()
 
     def check(self) -> None:
@@ -88,6 +91,7 @@ class CancelToken:
         with self._lock:
             self._waits_for = done
         self.check()
+        # The event may be set by `cancel` and not by the thread, which the second check finds out.
         in_time = done.wait(deadline.remaining())
         self.check()
         return in_time
@@ -141,6 +145,8 @@ class _Lookup:
             self.addresses = list(socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM))
         except OSError as error:
             self.error = error
+        # The "idna" codec refuses labels that are empty or longer than 63 characters with this, and not with an
+        # OSError.
         except UnicodeError:
             self.error = socket.gaierror(socket.EAI_NONAME, "not a host name")
         finally:
@@ -176,6 +182,7 @@ def connect(
         OSError: None can be connected to; the error of the last one that failed.
         SessionDisconnectedError: The attempt was cancelled.
     """
+    # What is raised when there is nothing to try; else that of the last address that failed.
     failure: OSError = socket.gaierror(socket.EAI_NONAME, "the name has no address")
     left = _interleaved(addresses) if len(addresses) > 1 else list(addresses)
     racing: list[socket.socket] = []
@@ -187,6 +194,7 @@ def connect(
     attempt.end_by(stop)
     try:
         while left or racing:
+            # Without an end: behind the last address there is none that could be tried meanwhile.
             head_start = Deadline(None)
             if left:
                 family, kind, protocol, _, address = left.pop(0)
@@ -204,6 +212,8 @@ def connect(
                     failure = error
                     continue
             while racing:
+                # A socket becomes writable when its attempt has ended, well or not; SO_ERROR has how (connect(2),
+                # EINPROGRESS).
                 ready = wait_any(head_start.sooner(deadline.remaining()), writable=racing)
                 attempt.check()
                 for sock in ready:
@@ -232,6 +242,7 @@ def _interleaved(addresses: Sequence[Address]) -> list[Address]:
 
 
 def _begin(sock: socket.socket, address: Any, options: Sequence[tuple[int, int, int | bytes]]) -> None:
+    # So that several attempts run beside each other on one thread; the kernel goes on with each.
     sock.setblocking(False)
     for option in options:
         sock.setsockopt(*option)
@@ -242,6 +253,7 @@ def _begin(sock: socket.socket, address: Any, options: Sequence[tuple[int, int, 
 def _won(sock: socket.socket, deadline: Deadline, attempt: CancelToken) -> socket.socket:
     try:
         attempt.hold(sock)
+        # A timeout of 0 would make the socket non-blocking, and a handshake on it fail at once.
         left = deadline.remaining()
         sock.settimeout(None if left is None else max(left, 0.001))
     except BaseException:

@@ -23,7 +23,9 @@ __all__ = ["TcpListener", "ThreadedServer"]
 
 logger = logging.getLogger(__name__)
 
+# So long a connection may take for its first request before it can lose its place to a newer one.
 _SILENT_SECONDS = 1.0
+# So many refused connections are read from at once, which bounds what a flood of them can take.
 _REFUSED = 16
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -60,6 +62,7 @@ class TcpListener:
         # A connection that was reset before it is accepted must not block the next poll.
         self._sock.setblocking(False)
         self.port: int = self._sock.getsockname()[1]
+        # Closing a socket does not wake a thread that polls it, on Linux; the waker does.
         self._waker = Waker()
         self._log = _Sparing()
         # A daemon, so that an engine that was not closed does not keep the interpreter from ending.
@@ -73,14 +76,17 @@ class TcpListener:
     def stop(self) -> None:
         """Accepts no more and frees the port; connections that were accepted go on. Idempotent."""
         self._waker.set()
+        # join() raises for a thread that was never started.
         if self._thread.ident is not None:
             self._thread.join()
+        # Not before the thread has ended: the number of a closed descriptor may be another file's by the next poll.
         self._sock.close()
         self._waker.close()
 
     def _accept(self) -> None:
         while True:
             wait_readable(self._sock, Deadline(None), self._waker)
+            # Looked at before the port: once it is set nothing more is accepted, however many wait there.
             if self._waker.is_set():
                 return
             try:
@@ -89,6 +95,7 @@ class TcpListener:
                 continue  # the client has left already
             except OSError as error:  # out of descriptors, most likely: it stays readable
                 self._log.warning(f"! cannot accept a connection: {error}")
+                # Without a pause, this loop would take a whole core for as long as the process is out of descriptors.
                 time.sleep(0.05)
                 continue
             self._adopt(sock)
@@ -104,6 +111,7 @@ class _Sparing:
     def warning(self, text: str) -> None:
         now = time.monotonic()
         if now < self._next:
+            # How many were left out stands in the next line, so that the log shows a flood as one.
             self._left_out += 1
             return
         logger.warning("%s%s", text, f" ({self._left_out} more times since)" if self._left_out else "")
@@ -140,6 +148,7 @@ class ThreadedServer:
         spare_descriptors: int = 0,
     ) -> None:
         self._listener = TcpListener(self._begin, port, host, backlog=256)
+        # Which the system has chosen where 0 was asked for.
         self.port = self._listener.port
         self._serve = serve
         self._limit = connections
@@ -174,6 +183,7 @@ class ThreadedServer:
             threads = dict(self._open)
         for thread in threads:
             thread.join(deadline.remaining())
+        # Only now: until the deadline, each may finish the request that it is at.
         for sock in threads.values():
             shut(sock)
         for thread in threads:
@@ -191,6 +201,7 @@ class ThreadedServer:
         name = f"sessionlib-serve-{self.port}-{next(self._numbers)}"
         thread = threading.Thread(target=self._run, args=(sock,), name=name, daemon=True)
         with self._lock:
+            # Decided under the lock, done outside of it: `send` and `shut` are system calls.
             silent = self._take_silent() if self._is_full(sock) else None
             admitted = silent is not None or not self._is_full(sock)
             if admitted:
@@ -223,6 +234,7 @@ class ThreadedServer:
 
     def _take_silent(self) -> socket.socket | None:
         # The oldest, unless all are so young that their requests may be on their way.
+        # A dict keeps the order in which connections came, so its first one has been silent for longest.
         thread, since = next(iter(self._silent.items()), (None, 0.0))
         if thread is None or time.monotonic() - since < _SILENT_SECONDS:
             return None
@@ -257,6 +269,7 @@ class ThreadedServer:
                     self._refusing = None
                     return
                 waiting = dict(self._refused)
+            # Sockets that are refused meanwhile join at the next round, and so does the look at deadlines.
             readable = wait_any(Deadline(0.1), readable=list(waiting))
             for sock, deadline in waiting.items():
                 try:
@@ -270,6 +283,7 @@ class ThreadedServer:
 
     def _run(self, sock: socket.socket) -> None:
         try:
+            # Without it, a small frame waits for the ack of the one before, which the peer may delay by 40 ms.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._serve(sock)
         except OSError as error:

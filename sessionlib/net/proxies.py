@@ -47,6 +47,7 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
+        # Other names may lead here as well, but to know that takes a look-up, and this is asked before any.
         return host.lower() in _LOOPBACK_NAMES
 
 
@@ -58,6 +59,7 @@ def ca_bundle() -> str | None:
     """
     for name in CA_VARIABLES:
         path = os.environ.get(name)
+        # Raised here, where the name of the variable is known.
         if path and not os.path.exists(path):
             raise ConfigurationError(f"{name} names a certificate bundle that is not there: {path!r}")
         if path:
@@ -85,6 +87,7 @@ def _context(bundle: str | None, changed: int | None, folders: str | None) -> ss
 
     if bundle is not None:
         return trusting(bundle)
+    # It reads SSL_CERT_DIR by itself, which is why that is part of this cache's key.
     context = ssl.create_default_context()
     with contextlib.suppress(ImportError, OSError):  # a distribution may have taken it out of requests
         import certifi
@@ -101,6 +104,7 @@ def given_certificates(certificates: Certificates) -> Certificates:
         TypeError: It is of another type.
     """
     if isinstance(certificates, str) and "-----BEGIN" in certificates:
+        # PEM text is taken for what it is: no path looks like this.
         return certificates.encode()
     if isinstance(certificates, (str, bytes, os.PathLike)):
         if not (certificates if isinstance(certificates, bytes) else os.fspath(certificates)):
@@ -129,6 +133,7 @@ def trusting(certificates: Certificates) -> ssl.SSLContext:
     try:
         if isinstance(certificates, bytes):
             return ssl.create_default_context(cadata=certificates.decode("ascii"))
+        # OpenSSL takes each by a parameter of its own, and fails for the other kind.
         is_folder = os.path.isdir(certificates)
         return ssl.create_default_context(
             cafile=None if is_folder else certificates, capath=certificates if is_folder else None
@@ -167,6 +172,7 @@ def check_proxy(url: str, origin: str) -> SplitResult:
         raise wrong
     try:
         parts = urlsplit(url)
+        # `port` is only parsed here, and raises ValueError for one beyond 65535.
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         raise wrong from None
@@ -193,10 +199,13 @@ def environment_proxy(url: SplitResult) -> FoundProxy | None:
     # Here, because it takes long to load, and engines on this machine have no use for it.
     from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
+    # Lower case counts before upper case there, and HTTP_PROXY not at all in a CGI script, where a client could set
+    # it by a header named "Proxy".
     named = getproxies_environment()
     from_variables = bool(named)
     if from_variables:
         exceptions = named.get("no", "")
+        # Not `proxy_bypass_environment`, which knows no networks, such as 10.0.0.0/8.
         bypassed = is_bypassed(host, url.port or _DEFAULT_PORTS[url.scheme], exceptions)
     else:  # on macOS and Windows, the system has proxies, and exceptions of its own
         named = getproxies()
@@ -227,6 +236,7 @@ def is_bypassed(host: str, port: int, exceptions: str) -> bool:
     """
     host = host.lower().rstrip(".")
     try:
+        # The zone of an IPv6 address names an interface of this machine, and no network.
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         address = None
@@ -238,6 +248,7 @@ _IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 def _excepts(entry: str, host: str, address: _IpAddress | None, port: int) -> bool:
     try:
+        # Not strict: "10.0.0.5/8" is how people write the network of a host.
         network = ipaddress.ip_network(entry.strip("[]"), strict=False)
     except ValueError:
         pass
@@ -249,5 +260,6 @@ def _excepts(entry: str, host: str, address: _IpAddress | None, port: int) -> bo
         return int(number) == port and _excepts(name, host, address, port)
     if "*" in entry and fnmatch.fnmatchcase(host, entry):
         return True
+    # "example.com", ".example.com" and "*.example.com" are one: the domain and all below it, as curl reads them.
     name = entry.removeprefix("*").strip(".")
     return bool(name) and address is None and (host == name or host.endswith(f".{name}"))

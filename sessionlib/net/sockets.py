@@ -67,6 +67,7 @@ def wait_any(deadline: Deadline, *, readable: Sequence[Waited] = (), writable: S
                 closed.append(sock)
             else:
                 known[number], events[number] = sock, event
+    # A closed socket counts as ready, so that its owner meets the error where it reads.
     if closed:  # poll() would refuse them
         return closed
     return [known[number] for number in _wait(events, deadline)]
@@ -78,6 +79,7 @@ def _wait_one(sock: HasFileno, event: int, deadline: Deadline, waker: Waker | No
         return True
     events = {number: event}
     if waker is not None:
+        # Also where the socket is ready: a thread that was asked to end must not be kept by a peer that never stops.
         if waker.is_set():
             return False
         events[waker.fileno()] = _READ
@@ -121,6 +123,7 @@ class Waker:
     """
 
     def __init__(self) -> None:
+        # Not a pipe, which select() does not take on Windows.
         self._reader, self._writer = socket.socketpair()
         self._is_set = False
 
@@ -129,6 +132,7 @@ class Waker:
         if not self._is_set:
             self._is_set = True
             with contextlib.suppress(OSError):  # closed meanwhile, when no thread waits any more
+                # The byte is never read, so that the descriptor stays readable for every thread that waits on it.
                 self._writer.send(b"!")
 
     def is_set(self) -> bool:

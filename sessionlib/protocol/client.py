@@ -60,7 +60,9 @@ _NEXT: dict[SessionState, frozenset[SessionState]] = {
     _S.CONNECTING: frozenset({_S.CONNECTED, _S.DISCONNECTED, _S.TERMINATED}),
     _S.CONNECTED: frozenset({_S.RECONNECTING, _S.DISCONNECTED, _S.TERMINATED}),
     _S.RECONNECTING: frozenset({_S.CONNECTED, _S.DISCONNECTED, _S.TERMINATED}),
+    # By `connect()`, which resumes the session under its id.
     _S.DISCONNECTED: frozenset({_S.CONNECTING}),
+    # The engine refuses to join a terminated session, so nothing follows.
     _S.TERMINATED: frozenset(),
 }
 
@@ -106,6 +108,7 @@ class PendingCalls:
 
     def __init__(self, *types: str) -> None:
         self._calls: dict[str, deque[PendingCall]] = {name: deque() for name in types}
+        # An error names in `request_type` the request that it refuses.
         self._frame_types = frozenset({*types, "error"})
 
     def begin(self, call: PendingCall) -> None:
@@ -149,7 +152,9 @@ class PendingCalls:
         if calls is None:
             return None
         if not calls:
+            # A late answer is of no use any more; an error may be news, and becomes an event.
             return not failed
+        # The oldest, as the engine answers one connection's requests in their order.
         call = calls.popleft()
         if call.is_abandoned:
             for other in calls:
@@ -191,8 +196,10 @@ class ClientProtocol:
 
     def __init__(self, session_id: str | None) -> None:
         self.session_id = session_id
+        # What the engine can do beyond the protocol, from its last ack; the hosted one names nothing.
         self.features: frozenset[str] = frozenset()
         self.history_too_large = False
+        # A session that is created here has no other client before this one has published its id.
         self.turns = TurnTracker(alone=session_id is None)
         self.calls = PendingCalls("get_messages")
         self.recovery = RecoveryTracker(session_id or "", from_start=session_id is None)
@@ -225,11 +232,14 @@ class ClientProtocol:
         request_type = request["type"]
         if frame["type"] == "error":
             named = frame.get("request_type")
+            # As a session is joined for the first time, an error can be about nothing else; later, it may be a
+            # turn's.
             refuses = named == request_type or (named is None and not again)
         else:
             refuses = frame["type"] == request_type and frame.get("success") is False
         if refuses:
             about = self.session_id or f"{request.get('object_type')} {request.get('object_id')}"
+            # An ack with `success: false` may come without one, too.
             reason = frame.get("error") or "it gave no reason"
             kind = SessionTerminatedError if frame.get("code") == "session_terminated" else SessionError
             raise kind(f"the engine refused {request_type} for {about}: {reason}", session_id=self.session_id)
@@ -259,6 +269,7 @@ class ClientProtocol:
             part: dict[str, Any] = {"limit": _PART} if "history_parts" in self.features else {}
             return frames.get_messages(self.known_id, **part)
         messages = reply.get("messages")
+        # An engine that announces more and sends no message to go on behind would be asked for ever.
         last = messages[-1] if isinstance(messages, list) and messages else None
         if reply.get("more") is not True or not isinstance(last, dict) or not isinstance(last.get("id"), str):
             return None
@@ -275,6 +286,7 @@ class ClientProtocol:
             live: The events that came since the join.
             is_quiet: Whether nothing has come for a while since.
         """
+        # The ack was made first: a status behind it is newer than what it reports.
         if live and any(event.participant_status is not None for event in live):
             is_idle = False  # what goes on, or ends, shows by itself
         turns = self.turns
@@ -297,6 +309,7 @@ class ClientProtocol:
         events: list[SessionEvent] = []
         runs: list[Run] = []
         received.append((events, runs, None))
+        # Local names, as what follows runs for every frame that comes.
         loads, session_id = codec.bare_loads, self.session_id
         is_burst = codec.fast_path and len(messages) >= MANY and not self._halves
         left = iter(messages)
@@ -318,6 +331,8 @@ class ClientProtocol:
                 # As nearly always: a frame of this session that becomes an event, and answers no call.
                 try:
                     frame = loads(message)
+                    # A frame without a session id is legal, and is this session's; it goes the plain path, as others'
+                    # do.
                     make = EVENT_FRAMES.get(frame["type"]) if frame["session_id"] == session_id else None
                 except (ValueError, RecursionError, LookupError, TypeError):
                     make = None  # the plain path reports what is wrong, if anything is
@@ -357,6 +372,7 @@ class ClientProtocol:
             whole: Frame = without_halves(frame)
             return whole
         value = self._halves.pop(message_id, "") + value
+        # The first half of a pair (UTF-16's high surrogates): its other half begins the next delta of the message.
         if value and "\ud800" <= value[-1] <= "\udbff":
             self._halves[message_id], value = value[-1], value[:-1]
         mended: Frame = without_halves({**frame, "value": value})
@@ -372,6 +388,7 @@ class ClientProtocol:
         if event is None:
             frame_type = frame["type"]
             if frame_type not in KNOWN_TYPES and frame_type not in self._unknown_types:
+                # Once for each type: a newer engine may send one with every delta.
                 self._unknown_types.add(frame_type)
                 logger.warning("! session %s: dropping frames of unknown type %.80r", self.session_id, frame_type)
         elif self.session_id is not None and event.session_id != self.session_id:

@@ -40,6 +40,7 @@ def terminate_session(session_id: str) -> Frame:
 def post_message(session_id: str, content: Any, parent_message_id: str | None = None) -> Frame:
     """Posts one content; answered by its ack."""
     frame = {"type": "post_message", "session_id": session_id, "content": content}
+    # The official client leaves it out where an approval request has no id.
     if parent_message_id:
         frame["parent_message_id"] = parent_message_id
     return frame
@@ -74,6 +75,7 @@ def ping_session(session_id: str) -> Frame:
 def summarise(frame: Frame) -> tuple[str, ...]:
     """Returns what a post's contents can be recognised by in the history, without their bytes."""
     content = frame.get("content")
+    # What stands in the history of a text is the text itself, whatever type it was sent with.
     if isinstance(content, str):  # as nearly every post is
         return (f"text:{content}",)
     return tuple([_summary(content) for content in frame.get("messages") or [content]])
@@ -86,6 +88,7 @@ def _summary(content: Any) -> str:
     if isinstance(value, str):
         return f"text:{value}"
     metadata = value.get("metadata") if isinstance(value, dict) else None
+    # By its name, as the base64 of a file would have to be kept for as long as its turn runs.
     return f"file:{metadata['name']}" if isinstance(metadata, dict) and "name" in metadata else "other:"
 
 

@@ -73,6 +73,7 @@ def parse_run(
         What was appended, if anything, and what stood behind it: the JSON value of a message that is
         no such delta, or does not follow the one before it, the SessionProtocolError of one that is no JSON, or `END`.
     """
+    # Local names: each look-up of a global would be paid for every delta.
     loads, append, draft, event_class, delta = codec.bare_loads, events.append, EventDraft, SessionEvent, _DELTA
     start, length = len(events), 0
     run_id: Any = _NOTHING
@@ -86,6 +87,7 @@ def parse_run(
                 behind = frame
                 break
             message_id, value = frame["message_id"], frame["value"]
+            # Deltas of one message nearly always come in a row, and a run has one id; another one ends it.
             if message_id != run_id:
                 if run_id is not _NOTHING or message_id.__class__ is not str:
                     behind = frame
@@ -113,6 +115,7 @@ def parse_run(
         event.session_id = session_id
         event.message_id = message_id
         event.data = {"delta": value, "index": index}
+        # Frozen from here on, without a call of its constructor; see `sessionlib.events`.
         event.__class__ = event_class  # type: ignore[assignment]
         append(event)  # type: ignore[arg-type]
         length += len(value)
@@ -143,6 +146,7 @@ def check_frame(frame: object) -> Frame:
     Raises:
         SessionProtocolError: It is no object or has no ``type``.
     """
+    # A JSON parser makes no subclasses, so comparing classes is `isinstance` without the call.
     if frame.__class__ is not dict or frame.get("type").__class__ is not str:
         raise SessionProtocolError("the engine sent a frame that is not an object with a type")
     return frame
@@ -165,6 +169,7 @@ def parse_event(frame: Frame, session_id: str) -> SessionEvent | None:
     make = _FRAMES.get(frame_type)
     if make is None:
         return None
+    # The protocol lets an engine leave it out, and the connection has one session.
     owner = frame.get("session_id") or session_id
     if owner.__class__ is not str:
         raise _wrong(f"{frame_type}.session_id", "a string", owner)
@@ -187,6 +192,7 @@ class HalfCharacterError(SessionProtocolError):
 
 def join_halves(text: str) -> str:
     """Joins halves of characters that stand side by side; what stays half becomes U+FFFD."""
+    # In UTF-16 the two halves of a pair are one character again.
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -235,8 +241,10 @@ def _whole(event_type: Type) -> Callable[[Frame, str], SessionEvent]:
 
 def _acknowledged(event_type: Type) -> Callable[[Frame, str], SessionEvent]:
     def make(frame: Frame, session_id: str) -> SessionEvent:
+        # Only an explicit false refuses: an ack without the field is one.
         if frame.get("success") is not False:
             return make_event(event_type, session_id, None, frame)
+        # What an engine adds, such as a code, is kept: users find it in `data`.
         more = {name: value for name, value in frame.items() if name not in ("type", "session_id", "success")}
         details = _error_text(frame.get("error"), f"{frame['type']} failed")
         return make_event(Type.ERROR, session_id, None, {**more, "error": details, "request_type": frame["type"]})
@@ -271,6 +279,7 @@ def _notification(frame: Frame, session_id: str) -> SessionEvent:
     if message_id is not None and not isinstance(message_id, str):
         raise _wrong("message.id", "a string", message_id)
     content_type = content.get("type")
+    # An unknown content is something new that the message has, which is no reason to lose it or to end.
     make = _CONTENTS.get(content_type) if isinstance(content_type, str) else None
     event_type, data = make(content) if make else (Type.MESSAGE_STREAMING, content)
     return make_event(event_type, session_id, message_id, data)
@@ -279,6 +288,7 @@ def _notification(frame: Frame, session_id: str) -> SessionEvent:
 def _error_text(details: object, otherwise: str = "Unknown error") -> str:
     if details is None or details == "":
         return otherwise
+    # Some errors are objects. `data["error"]` is text, so that it can be shown as it is.
     return details if isinstance(details, str) else codec.dumps(details).decode()
 
 
@@ -297,6 +307,7 @@ _FRAMES: dict[str, Callable[[Frame, str], SessionEvent]] = {
 # Those that become an event whatever else is in them, and answer no call.
 EVENT_FRAMES = {name: make for name, make in _FRAMES.items() if name != "error"}
 
+# The three that are added answer requests and become no event.
 KNOWN_TYPES = frozenset({*_FRAMES, "get_messages", "disconnect_session", "terminate_session"})
 
 # ---- contents of a message_notification ------------------------------------------------------
@@ -306,6 +317,7 @@ Read = tuple[Type, Frame]
 
 def _text_message(content: Frame) -> Read:
     value = content.get("value")
+    # Exactly this word ends a message; with any other status, or none, more of it may come.
     if content.get("status") == "Complete":
         return _COMPLETE, {"text": value, "status": "complete"}
     return Type.MESSAGE_STREAMING, {"text": value, "status": "streaming"}

@@ -80,6 +80,7 @@ class RecoveryTracker:
 
     def __init__(self, session_id: str, from_start: bool) -> None:
         self.session_id = session_id
+        # Of a session that was joined in the middle, older messages are no gap: they were never this client's.
         self._from_start = from_start
         # The ids of the latest messages, oldest first, and of each whether it was delivered whole.
         self._known: dict[str, bool] = {}
@@ -209,9 +210,11 @@ class RecoveryTracker:
     def _remember(self, message_id: str, whole: bool) -> None:
         known = self._known
         if message_id not in known:
+            # Ids are the engine's choice, and may be long: counting them alone would not bound the memory.
             self._chars += len(message_id)
         known[message_id] = whole or known.get(message_id, False)
         while len(known) > _REMEMBERED or (self._chars > _REMEMBERED_CHARS and len(known) > 1):
+            # A dict keeps the order of insertion, and a message that is seen again keeps its place.
             oldest = next(iter(known))
             del known[oldest]
             self._chars -= len(oldest)
@@ -243,6 +246,8 @@ class RecoveryTracker:
 
     def interrupt(self) -> None:
         """Notes that the connection was lost: from here on, deltas may be missing."""
+        # For good: when an engine repeats what it had sent before a rejoin, and how long after it, is nowhere
+        # promised.
         self._interrupted = True
         self._torn.update(self._partial)
         self._asked.clear()
@@ -280,10 +285,12 @@ class RecoveryTracker:
                 self._torn.discard(message_id)
             elif state is None:
                 self._torn.add(message_id)
+            # What is held back here comes with the whole text, so that the deltas add up to it.
             if message_id in self._torn:
                 return []
         if not isinstance(index, int) or expected < 0 or state is None or index == expected:
             return [event, *self._ripe(message_id, index)]
+        # An index of 0 begins the message again, and an engine that does not count repeats one index: both pass.
         if index < expected:
             if not self._counts or not index:
                 return [event]
@@ -294,6 +301,7 @@ class RecoveryTracker:
             self._early_chars = 0
         early = self._early.setdefault(message_id, {})
         self._early_chars += len(event.data["delta"])
+        # One that finds no room is missing then, and the whole text makes up for it.
         if len(early) < _EARLY and self._early_chars <= _EARLY_CHARS:
             early.setdefault(index, event)
         return []
@@ -303,6 +311,7 @@ class RecoveryTracker:
         early = self._early.get(message_id)
         ripe: list[SessionEvent] = []
         if early and isinstance(index, int):
+            # One delta may close a hole in front of many.
             while index + len(ripe) + 1 in early:
                 ripe.append(early.pop(index + len(ripe) + 1))
             if not early:
@@ -316,16 +325,19 @@ class RecoveryTracker:
             history: The session's messages, oldest first, as the engine gave them.
             posts: What was under way when the connection was lost, and what the engine is doing now.
         """
+        # What is no object cannot be recognised, and is no reason to lose the rest.
         messages = [message for message in history if isinstance(message, dict)]
         result = CatchUp()
         known = (at for at, message in enumerate(messages) if message.get("id") in self._known)
         last: int | None = max(known, default=-1)
         if last == -1 and messages and (self._known or not self._from_start):
+            # Nothing in it is known, but what we posted is: behind that, all is new.
             last = _before_our_posts(messages, posts.acknowledged)
             if self._known or last is None:
                 result.events.append(gap(self.session_id, "the history does not go back to the messages seen last"))
         writer = _Writer(self, result, posts)
         if last is not None:
+            # Also those before the last known one: a message may have been streaming when the connection was lost.
             for at, message in enumerate(messages):
                 writer.take(message, is_new=at > last)
         writer.finish(messages[-1] if messages else None)
@@ -385,6 +397,7 @@ class _Writer:
 
     def finish(self, last: Frame | None) -> None:
         """Ends the turn that was running if it is over, since its Idle may have been missed."""
+        # The engine reported that it works on: its own Idle will come.
         if self._is_idle is False or not self._running:
             return
         is_answer = last is not None and is_final(last) and not SessionMessage.from_dict(last).is_user
@@ -414,6 +427,7 @@ class _Writer:
         self._result.events += events
 
     def _begin(self) -> None:
+        # Readers count on a Processing and an Idle around each turn, and the live ones are lost.
         self._status(ParticipantStatus.PROCESSING)
         self._running, self._answered = True, False
         self._to_begin = max(0, self._to_begin - 1)
@@ -431,6 +445,7 @@ class _Writer:
             if ticket not in self._unsure:
                 return
             self._result.found.append(ticket)
+            # An answer to an approval goes on with a turn and begins none.
             self._to_begin += ticket.makes_turn
             kind = Type.MESSAGE_POSTED if len(ticket.contents) == 1 else Type.MESSAGES_POSTED
             self._result.events.append(

@@ -48,9 +48,11 @@ class Call:
         stream: Whether the answer is read line by line.
     """
 
+    # A line break in the method or the path would end the request line: `make_call` lets neither in.
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
+    # Not in a repr: what users write, and what they upload, ends up in logs otherwise.
     body: bytes | None = field(default=None, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
     files: tuple[Upload, ...] = field(default=(), repr=False)
@@ -84,6 +86,7 @@ class Answer:
 
     call: Call
     status: int
+    # A server may set cookies or quote the request in them; neither belongs into a log.
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
@@ -100,6 +103,7 @@ class Answer:
     @property
     def may_pass(self) -> bool:
         """Whether the same call may succeed later."""
+        # One table for HTTP and for the status that refuses a WebSocket handshake; see `_util.retry`.
         return is_transient_status(self.status)
 
     def value(self) -> Any:
@@ -147,6 +151,7 @@ class Failure:
     error: ApiConnectionError
     cause: BaseException | None = None
     may_pass: bool = True
+    # So that the retry loop asks an `Answer` and a `Failure` the same questions.
     status: ClassVar[None] = None
     retry_after: ClassVar[None] = None
 
@@ -208,6 +213,7 @@ def segment(name: str, value: object) -> str:
         TypeError: It is not a str.
         ConfigurationError: It is empty, too long, or would name another path.
     """
+    # An empty id would make the path that of the whole collection: DELETE /agent/ is no DELETE of one agent.
     checked = check_id(name, value)
     # Percent-encoding leaves dots alone, and a URL's "." and ".." segments are resolved on the way.
     if checked in (".", ".."):
@@ -225,6 +231,7 @@ def error_text(body: bytes) -> str:
     try:
         value = codec.loads(body)
     except ValueError:
+        # A page of a gateway, most likely. No part of it helps in one line, and the status is in the error anyway.
         return ""
     if not isinstance(value, dict):
         return ""
@@ -238,6 +245,7 @@ def _text_of(value: Any, depth: int = 3) -> str:
         texts = (_text_of(value.get(name), depth - 1) for name in (*_ERROR_FIELDS, "msg"))
         return next((text for text in texts if text), "")
     if isinstance(value, list) and depth:
+        # Both bounds are for the body of a peer that is no engine: JSON nests deep, and lists are long.
         return "; ".join(text for text in (_text_of(item, depth - 1) for item in value[:20]) if text)
     return str(value) if isinstance(value, (str, int, float)) and value else ""
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["FOREIGN", "Limit", "UnwantedAnswerError", "failure_of", "open_session"]
 
 _PIECE = 64 * 2**10
+# urllib3 keeps so many connections to one host for the next calls. Further threads are served too, over connections
+# that are closed behind their calls.
 _POOL_SIZE = 64
 
 
@@ -66,6 +68,7 @@ class Limit:
             raise TimeoutError("the deadline has passed")
         return left
 
+    # A context variable and no attribute of the session: threads share the session, and each has a limit of its own.
     def __enter__(self) -> Limit:
         self._token = _limit.set(self)
         return self
@@ -92,6 +95,7 @@ class _BoundedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
+        # Set before each read, since a socket's timeout is that of one system call.
         self._sock.settimeout(self._limit.left())
         size = self._raw.readinto(buffer)
         self.ended = size == 0
@@ -106,6 +110,8 @@ class _BoundedResponse(http.client.HTTPResponse):
     """Reads status line, headers and body through a `_BoundedReader`."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        # http.client reads through the buffered file that it makes of the socket; what is below that is exchanged, so
+        # that readline() and read(n) are held to the deadline as well.
         super().__init__(sock, *args, **options)
         self._reader = _BoundedReader(self.fp.detach(), sock, _limit.get())
         self.fp = io.BufferedReader(self._reader)
@@ -123,6 +129,7 @@ class _Connection(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         limit, attempt = _limit.get(), CancelToken()
+        # urllib3 would resolve without a limit, and then give each of the addresses the whole timeout.
         addresses = resolve(self.host, self.port, limit.deadline, attempt)
         sock = connect(addresses, limit.deadline, attempt, self.socket_options or ())
         try:
@@ -199,7 +206,10 @@ def open_session(tls: ssl.SSLContext | None = None) -> requests.Session:
         tls: What to verify servers by; None for what each request names.
     """
     session = _Session()
+    # With it, requests takes a password out of ~/.netrc in place of the key, and the environment's proxies by a rule
+    # of its own.
     session.trust_env = False
+    # Calls of different keys share the connections; a cookie would tie one's calls to the other's.
     session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("http://", "https://"):
         session.mount(scheme, _Adapter(tls, pool_connections=8, pool_maxsize=_POOL_SIZE))
@@ -225,10 +235,14 @@ def failure_of(call: Call, host: str, error: BaseException, deadline: Deadline) 
         error: What was raised; it holds the request, and with it the key, so it goes no further.
         deadline: The call's deadline.
     """
+    # The libraries wrap a failure several deep (requests around urllib3 around http.client); what the system reported
+    # is at the bottom, and decides.
     cause = _system_error(error)
     kind: type[ApiConnectionError] = ApiConnectionError
+    # requests' InvalidURL is one. Its text quotes the URL, and another try would end the same.
     if isinstance(error, ValueError):
         message, may_pass, cause = f"base_url cannot be used ({type(error).__name__}).", False, None
+    # Before the causes: what a library raises for a deadline that has passed depends on where it struck.
     elif deadline.expired or isinstance(cause, TimeoutError) or isinstance(error, requests.Timeout):
         seconds = "" if deadline.timeout is None else f" within {deadline.timeout:g} s"
         kind, message, may_pass = ApiTimeoutError, f"HOST did not answer{seconds}.", False
@@ -246,6 +260,7 @@ def _system_error(error: BaseException) -> OSError | None:
         if isinstance(found, OSError) and not isinstance(found, requests.RequestException):
             return found
         inner = (*found.args, getattr(found, "reason", None), found.__cause__, found.__context__)
+        # At most 50, since chains of contexts grow with whatever the caller was handling at the time.
         seen += [one for one in inner if isinstance(one, BaseException) and one not in seen][: 50 - len(seen)]
     return None
 
@@ -263,6 +278,7 @@ def _tls(cause: Any) -> tuple[str, bool]:
 
 
 def _other(cause: Any) -> tuple[str, bool]:
+    # http.client has no other place for the proxy's status than the text of its OSError.
     refused = _TUNNEL_REFUSED.search(str(cause))
     if refused:
         message = f"the proxy refused the connection to HOST with {refused[1]}. Check the proxy and its password."

@@ -48,10 +48,12 @@ class Pool:
         self._proxy = proxy
         self._tls = tls
         self._headers = dict(headers or {})
+        # Of one process: a child that forks while a connection is in use would write into the parent's.
         self._session = open_session(tls)
 
     def close(self) -> None:
         """Closes the connections that no call uses; idempotent."""
+        # Those in use are closed behind their calls: urllib3 finds its pool closed when it puts them back.
         self._session.close()
 
     def exchange(self, call: Call, base_url: str, key: str, deadline: Deadline) -> Answer | Failure | Lines:
@@ -70,16 +72,20 @@ class Pool:
         """
         try:
             with Limit(deadline) as limit:
+                # Whatever is read below, headers, redirects and TLS included, is read within this block.
                 return self._exchange(call, base_url, key, limit)
         except FOREIGN as error:
             return failure_of(call, urlsplit(base_url).netloc, error, deadline)
 
     def _exchange(self, call: Call, base_url: str, key: str, limit: Limit) -> Answer | Lines:
+        # Only the head has been read then: how much of the body is wanted depends on the status.
         response = self._open(call, base_url, key, limit)
         answer = None
         try:
             answer = _read(call, response, key, limit)
         finally:
+            # An answer that was read to its end has returned its connection to the pool already; one that was not
+            # takes its connection with it, as the rest of the body would stand before the next answer.
             if not isinstance(answer, Lines):
                 response.close()
         return answer
@@ -136,6 +142,7 @@ class Lines(OpenLines):
         self._call = call
         self._response = response
         self._limit = limit
+        # The same seconds for each line: a deadline for the whole would end every long stream.
         self._timeout = limit.deadline.timeout
         self._lines = _split(response)
         # An answer that is dropped half read must not keep its connection out of the pool for ever.
@@ -180,6 +187,7 @@ class Lines(OpenLines):
             host = urlsplit(self._response.url).netloc
             self.close()
             return failure_of(self._call, host, error, self._limit.deadline)
+        # Ctrl-C in the middle of a line: where the next line begins is not known any more.
         except BaseException:
             self.close()
             raise
@@ -191,7 +199,9 @@ class Lines(OpenLines):
 def _split(response: requests.Response) -> Iterator[bytes]:
     # Not a method: a generator that held the lines it feeds would keep them from being freed.
     rest = b""
+    # read1() returns what has come. read(n) would wait for n bytes, and so hold back the lines of a slow stream.
     while piece := response.raw.read1(_PIECE, decode_content=False):
+        # At bytes: a piece may end within a character of UTF-8, but no byte of one is a line break.
         *lines, rest = (rest + piece).split(b"\n")
         yield from (line.rstrip(b"\r") for line in lines if line.strip())
         if len(rest) > MAX_LINE:
@@ -206,6 +216,7 @@ def _read(call: Call, response: requests.Response, key: str, limit: Limit) -> An
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if not ok:
         # Its beginning is enough for the server's message, and a server may quote the key in it.
+        # A packed one is not unpacked, for the reason that is given in `_open`.
         body = _beginning(response) if encoding == "identity" else b""
         return Answer(call, status, response.headers, body.replace(key.encode(), b"***"))
     if encoding != "identity":

@@ -59,12 +59,14 @@ def listed(value: Any, call: str) -> tuple[list[Any], list[Any]]:
         ApiConnectionError: The answer is not an object.
     """
     answer = object_of(value, call)
+    # Which of the two it is depends on `verbose`, and an empty list may be either.
     whole = list(answer.get("objects") or ())
     return whole, [] if whole else [plain_id(one) for one in answer.get("object_ids") or ()]
 
 
 def plain_id(value: Any) -> Any:
     """Returns an id out of the ``{"$oid": id}`` that the engine's storage writes."""
+    # MongoDB's extended JSON, which some of the platform's answers hold and others do not.
     return value["$oid"] if isinstance(value, Mapping) and "$oid" in value else value
 
 
@@ -103,6 +105,8 @@ class Resource:
     def __init__(self, id: str, name: str | None, client: Client | None) -> None:
         self.id = id
         self.name = name
+        # May be None: the default client is only made when a call needs it, so that objects can be made without a
+        # key.
         self._client = given_client(client, None)
 
     def __str__(self) -> str:
@@ -223,6 +227,7 @@ class Resource:
         from sessionlib.session import Session
 
         session = Session(client=self._client, **options)
+        # For the names of spans and of turns in a notebook; the engine's frames carry ids alone.
         session.agent_name = self.name
         return session
 

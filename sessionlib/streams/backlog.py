@@ -25,6 +25,7 @@ class StaleListenerBuffer:
         self._after: list[SessionEvent] | Mailbox = []
         self._size = size
         self._bytes = 0
+        # Whether it is left over shows by counting what is taken: a listener that is in use reads sooner or later.
         self._marks = [(listener, listener.taken) for listener in listeners]
 
     @property
@@ -35,6 +36,8 @@ class StaleListenerBuffer:
     def put(self, events: Sequence[SessionEvent], size: int) -> None:
         """Notes what came after the post."""
         if isinstance(self._after, list):
+            # A plain list: nearly always a listener is read soon, and all this is dropped without having been
+            # measured.
             self._after += events
             self._bytes += size
             if len(self._after) > self._size or self._bytes > QUEUE_BYTES:
@@ -76,8 +79,10 @@ class Backlog:
             size: How many bytes came for the events, about.
         """
         if not listeners:
+            # No listener at all: what comes waits for the next one.
             self.mailbox.put(_without_repeated_pongs(self.mailbox, events), size)
         elif self.shadow is not None and not self.shadow.is_needed:
+            # One of them was read: it is in use, and receives what comes by itself.
             self.shadow = None
         elif self.shadow is not None:
             self.shadow.put(events, size)
@@ -89,14 +94,17 @@ class Backlog:
             listeners: Who is open, and may be left over from before the post.
             ends_turn: Whether an event is the last of its turn.
         """
+        # What the post is answered with is not to stand behind the answer to an earlier one.
         self.mailbox.discard_through(ends_turn)
         self.shadow = StaleListenerBuffer(listeners, self._size) if listeners else None
         if self.shadow is not None and self.shadow.before:
+            # The same for what the left-over listener holds.
             ends = [at for at, event in enumerate(self.shadow.before) if ends_turn(event)]
             del self.shadow.before[: ends[-1] + 1 if ends else 0]
 
     def hand_over(self, mailbox: Mailbox) -> None:
         """Has a new listener begin with what waits for it."""
+        # The backlog first: it is older than what came since the post.
         mailbox.transfer_from(self.mailbox)
         shadow = self._end_shadow()
         if shadow is not None:

@@ -49,6 +49,8 @@ class Hub:
         on_left: Callable[[PendingPost], object],
         counters: Counters,
     ) -> None:
+        # Protects the mailboxes here and the protocol's turns and calls: one lock, because one event moves all of
+        # them.
         self.lock = threading.Lock()
         self._tracker = protocol.turns
         self._listeners: list[Mailbox] = []
@@ -85,6 +87,7 @@ class Hub:
     def has_backlog(self) -> bool:
         """Whether events wait for the next listener."""
         with self.lock:
+            # A listener that was garbage-collected may have left events, which count.
             self._reap()
             return len(self._backlog) > 0
 
@@ -99,8 +102,10 @@ class Hub:
             keep: Whether they wait in the backlog when no listener is open.
         """
         requests: list[Request] = []
+        # By the reading thread alone, and so without the lock.
         self._counters.events += len(events)
         with self.lock:
+            # Looked at first: a call for each dispatch costs more than what it does nearly always.
             if self._discarded:
                 self._reap()
             # What came since the last events came for these, or for what is no event.
@@ -113,6 +118,7 @@ class Hub:
             unattended = self._share(events, runs, requests)
             if keep and (self._backlog.shadow is not None or not self._listeners):
                 self._backlog.keep(unattended if late is None else _without(late, unattended), self._listeners, size)
+        # Outside the lock: handlers and observers are user code, and may call back into the session.
         if requests or self._counters.observed or self._dropped:
             self._after_delivery(requests)
 
@@ -128,6 +134,7 @@ class Hub:
             The posts that no turn will answer.
         """
         with self.lock:
+            # Something of a turn came while the history was on its way: it is older than what is known.
             if steps != self._tracker.steps:
                 return []
             fates = self._tracker.settle(history)
@@ -142,6 +149,7 @@ class Hub:
     ) -> Sequence[SessionEvent]:
         """Puts events into the mailboxes of their turns; returns those that no reader of a turn has got."""
         tracker, follow, note = self._tracker, self._tracker.follow, self._counters.note
+        # Read once for all of them, so that an observer that comes meanwhile begins with the next read.
         is_watched = hooks.turn_observer is not None
         readers = self._readers
         unattended: list[SessionEvent] = []
@@ -160,6 +168,7 @@ class Hub:
                 if held is None and len(owners) == 1 and owners[0] in taken and owners[0] not in self._paused:
                     taken[owners[0]].extend(events[start:at])  # as nearly always
                 else:
+                    # What goes to the same mailboxes goes in one slice, and in one `put` in the end.
                     self._hand_out(events[start:at], owners, held, taken, unattended)
             start, in_deltas = at, is_delta
             owners, held = follow(event)
@@ -194,6 +203,7 @@ class Hub:
                 is_attended = is_attended or owner not in self._paused
         if held is not None:
             held.extend(events)
+        # No reader is at it: then listeners, or the next of them, get it.
         if not is_attended:
             unattended.extend(events)
 
@@ -218,6 +228,7 @@ class Hub:
     ) -> Sequence[PendingPost]:
         """Enters what asks for an answer, and what is about an answer of ours; returns whose turn it belongs to."""
         running = self._tracker.current
+        # A post whose turn is being read comes before the first: its reader decides about approvals.
         attended = next((post for post in owners if post.attended), owners[0] if owners else None)
         origin = EventOrigin(attended, running or TurnHandle())
         if not owners or owners[0].makes_turn or owners[0].refusal is event:
@@ -235,6 +246,7 @@ class Hub:
                 observer.on_event(post, event)
         for event, origin in requests:
             self._on_delivered(event, origin)
+        # A turn whose reader is gone leaves its approvals to the session's handlers.
         while self._dropped:
             self._on_left(self._dropped.popleft())
 
@@ -264,6 +276,7 @@ class Hub:
         try:
             with self.lock:
                 self._reap()
+                # Under one lock with the backlog, or an event could come twice, or between the two.
                 self._listeners.append(mailbox)
                 self._backlog.hand_over(mailbox)
                 if self._ended:
@@ -286,6 +299,7 @@ class Hub:
             if post is not None and post not in self._paused:
                 self._paused.add(post)
                 if not self._listeners:
+                    # Copied and not moved: its reader may go on, and then gets it all.
                     waiting = mailbox.waiting()
                     self._backlog.mailbox.put(waiting, sum(map(weight, waiting)))
 
@@ -320,6 +334,7 @@ class Hub:
             if self._discarded:
                 self._reap()
             if post.makes_turn:
+                # Before the post leaves: what is over is known now, and its answer may come at any moment.
                 self._backlog.begin_post(self._listeners, self._tracker.ends_turn)
                 if self._tracker.answered and self._tracker.is_announced:
                     self._expect_late_idle = tuple(self._listeners)
@@ -357,6 +372,7 @@ class Hub:
                 mailbox.close(failure)
             else:
                 for each in self._listeners or [self._backlog.mailbox]:
+                    # No one waits for the post itself, and an error that no listener sees would be lost.
                     each.push_error(failure)
         _report_gone([post], "delivery_unknown")
 
@@ -376,9 +392,11 @@ class Hub:
         with self.lock:
             self._ended = True
             self._failure = failure
+            # What was held until it is known whose it is will not become known.
             self._tracker.close()
             left = self._counters.tickets
             for mailbox in (*self._listeners, *self._readers.values()):
+                # Behind what is in it: what has come is read before the end is met.
                 mailbox.close(failure)
         _report_gone(left, "disconnected" if failure is None else "connection_lost")
 
@@ -410,6 +428,7 @@ class Hub:
             return
         self._counters.dropped += mailbox.dropped
         mailbox.close()
+        # They have been copied into the backlog as it paused.
         if was_paused:
             return  # listeners have had what it leaves
         if self._listeners or (post is None and self._backlog.take_shadow()):

@@ -40,6 +40,7 @@ class Listener:
         self._hub = hub
         self._session_id = session_id
         self._timeout = timeout
+        # The last line: a listener that cannot be made must not leave a mailbox that fills.
         self._mailbox = hub.open(_kinds(event_types), max(0, maxsize))
 
     def __iter__(self) -> Listener:
@@ -64,6 +65,7 @@ class Listener:
         try:
             return self._mailbox.get(Deadline(self._timeout))
         except Closed:
+            # `Closed` is of the mailbox; a `for` loop just ends.
             raise StopIteration from None
         except TimeoutError:
             raise SessionTimeoutError(
@@ -81,6 +83,7 @@ class Listener:
 
     def __del__(self) -> None:
         if hasattr(self, "_mailbox"):  # not so when the constructor raised
+            # Without a lock: the collector runs at any moment, also inside the hub's.
             self._hub.discard(self._mailbox)
 
     def __repr__(self) -> str:

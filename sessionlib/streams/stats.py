@@ -143,6 +143,7 @@ class Counters(Traffic):
 
     def posted(self, ticket: PendingPost) -> None:
         """Notes that a post is about to leave; the hub's lock is held, as in what follows."""
+        # Before it leaves, like the pings: its ack may be read before `send` returns.
         self._posted[ticket] = [time.monotonic()]
 
     def take_observed(self) -> list[tuple[PendingPost, SessionEvent]]:
@@ -176,6 +177,7 @@ class Counters(Traffic):
         kind = event.type
         if kind in _ACKS:
             self._note_trip(time.monotonic() - times[0])
+        # The first one alone: how soon something is to be seen.
         elif kind is _DELTA and len(times) == 1:
             times.append(time.monotonic())
         if owner.last is not None or owner.refusal is not None or (not owner.makes_turn and kind in _ACKS):
@@ -211,6 +213,7 @@ class Counters(Traffic):
             bytes_in=self.bytes_in,
             bytes_out=self.bytes_out,
             events=self.events,
+            # Of those that are gone, and of those that are open.
             dropped=self.dropped + sum(mailbox.dropped for mailbox in (*queues, backlog)),
             reconnects=self.reconnects,
             queues=tuple(map(_queue, queues)),
