@@ -84,6 +84,7 @@ class LocalEngine:
         allowed_origins: Iterable[str] = (),
         limits: Limits | None = None,
     ) -> None:
+        # Both, and named: what listens on a network has the user's tools behind it.
         if not is_loopback(host) and not (allow_remote and api_key):
             raise ValueError(
                 f"{host} can be reached from other machines: pass an api_key and allow_remote=True to mean it"
@@ -96,6 +97,7 @@ class LocalEngine:
         self._path = path
         self._host = host
         self._port = port
+        # 256 random bits. Even on this machine: every user and every web page can reach a port.
         self._api_key = secrets.token_urlsafe(32) if api_key is None else check_key(api_key)
         self._allowed = (tuple(allowed_hosts), tuple(allowed_origins))
         self._batching = batching
@@ -131,10 +133,13 @@ class LocalEngine:
             EngineError: The model or the database is unavailable; its kinds name the reason.
             OSError: The address cannot be listened on.
         """
+        # Threads do not come along into a fork, and the lock may be held by one of them.
         if self._undo is not None and self._pid != os.getpid():
             raise EngineError("the engine runs in the parent process; make one of its own in this one")
+        # Two threads that start it at once start one engine.
         with self._lock:
             if self._undo is None:
+                # Whatever fails on the way, what was begun before is ended; only a whole start is kept.
                 with contextlib.ExitStack() as undo:
                     self._build(undo)
                     self._undo, self._pid = undo.pop_all(), os.getpid()
@@ -148,6 +153,7 @@ class LocalEngine:
         if self._pid != os.getpid():
             return  # before the lock, which a thread of the parent may have held when it forked
         with self._lock:
+            # Forgotten first, so that nothing uses what is being closed.
             undo, self._undo, self._client, self._guard = self._undo, None, None, None
             if undo is not None:
                 undo.close()
@@ -191,6 +197,7 @@ class LocalEngine:
         Raises:
             EngineError: The engine is not running.
         """
+        # Here, as the engine must not need the client: a served one has none.
         from sessionlib.client import Client
 
         with self._lock:
@@ -200,6 +207,7 @@ class LocalEngine:
                 self._client = Client(self._api_key, self.base_url, self.ws_url)
                 close = getattr(self._client, "close", None)
                 if close is not None:
+                    # Closed before the server, as it was made after it.
                     self._undo.callback(close)
             return self._client
 
@@ -217,6 +225,7 @@ class LocalEngine:
         from sessionlib.agent import Agent, AgentType, LlmInfo
 
         named = self._model if isinstance(self._model, str) else self._model.name
+        # The engine has one model, whatever an agent names; this one names it truly.
         llm_info = options.pop("llm_info", None) or LlmInfo(provider="sessionlib", model_id=named)
         options = {"agent_type": AgentType.CONVERSATIONAL, "client": self.client(), **options}
         return Agent.new(name, llm_info, instructions=instructions, **options)
@@ -240,10 +249,13 @@ class LocalEngine:
         runner = Runner(kit, alarms)
         hub = SessionRegistry(kit, runner, batching=self._batching)
         server = Server(self._host, self._port, hub, Rest(store, hub, self._tools.values()), self._limits)
+        # Known from here on where 0 was asked for, and needed by the check of the Host header.
         self._port = server.port
         undo.callback(server.close)
+        # Ends the waits of chatbot runs, or the server would wait for them.
         undo.callback(hub.close)
         undo.callback(runner.close)
+        # Before the port answers, so that no client meets a turn that is half taken up.
         hub.recover()
         if self._keep_days is not None:
             undo.callback(Retention(hub.expire, self._keep_days * 86400).close)
@@ -265,6 +277,7 @@ def _by_name(tools: Iterable[LocalTool[..., Any] | Callable[..., Any]]) -> dict[
     named: dict[str, LocalTool[..., Any]] = {}
     for item in tools:
         declared = item if isinstance(item, LocalTool) else tool(item)
+        # A model calls tools by name, and one of them would never run.
         if declared.name in named:
             raise ValueError(f"two tools are called {declared.name}")
         named[declared.name] = declared

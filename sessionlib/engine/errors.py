@@ -45,10 +45,12 @@ class StorageError(EngineError):
         code: A frame's ``code`` for clients.
     """
 
+    # For programs, and on the wire beside the message; clients decide by it.
     code = "storage_failed"
 
     def __init__(self, message: str = "", *, path: str = "") -> None:
         super().__init__(message)
+        # Only for the code that runs the engine: clients get the message and the code.
         self.path = path
 
 
@@ -101,4 +103,5 @@ class RefusedError(EngineError):
     def __init__(self, message: str, code: str, **facts: Any) -> None:
         super().__init__(message)
         self.code = code
+        # Further fields of the refusal's frame.
         self.facts = facts

@@ -54,8 +54,10 @@ class Limits:
     head_seconds: float = 10.0
     body_bytes: int = 4 * MIB
     body_seconds: float = 30.0
+    # A file of nearly 24 MiB, which base64 makes a third longer.
     message_bytes: int = 32 * MIB
     history_bytes: int = 8 * MIB
+    # For each client: 1,024 slow ones take about 1 GiB.
     outbound_bytes: int = 1 * MIB
     frames_per_second: float = 500.0
     frame_burst: int = 2000
@@ -76,4 +78,5 @@ class Limits:
     tool_output_bytes: int = 64 * KIB
     answer_chars: int = 1 * MIB
     memory_messages: int = 400
+    # About 50,000 tokens of English, at four characters each.
     memory_chars: int = 200_000

@@ -39,6 +39,7 @@ class KeptKey:
 
 def key_path() -> Path:
     """Returns the place of the key file: the user's configuration directory."""
+    # The XDG base directories elsewhere, also on macOS.
     home = os.environ.get("APPDATA") if os.name == "nt" else os.environ.get("XDG_CONFIG_HOME")
     return Path(home or Path.home() / ".config") / "sessionlib" / "engine.key"
 
@@ -56,6 +57,7 @@ def keep_key(path: Path | None = None) -> KeptKey:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with contextlib.suppress(FileExistsError):
+            # Tried first, and read if it exists: looking before would let two engines make two keys.
             return _make(path)
         return _read(path)
     except OSError as error:
@@ -64,12 +66,14 @@ def keep_key(path: Path | None = None) -> KeptKey:
 
 def _make(path: Path) -> KeptKey:
     key = secrets.token_urlsafe(32)
+    # With its mode from the beginning: between open() and chmod() others could open it.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(key + "\n")
     return KeptKey(key, path, new=True)
 
 
 def _read(path: Path) -> KeptKey:
+    # As ssh does: a key that others could read is not trusted.
     if os.name != "nt" and path.stat().st_mode & 0o077:
         raise EngineError(f"the key file {path} can be read by others: chmod 600 it, or delete it to get a new key")
     try:
@@ -123,6 +127,7 @@ def serve(
         EngineError: The model, the tools, the key or the database cannot be had.
         OSError: The address cannot be listened on.
     """
+    # No key of its own for an address of a network: `LocalEngine` then asks for one.
     api_key = os.environ.get("SESSIONLIB_API_KEY") or (_kept_key(key_file, announce) if is_loopback(host) else None)
     engine = LocalEngine(
         tools=tools or (),
@@ -139,6 +144,7 @@ def serve(
         allowed_hosts=allowed_hosts,
         allowed_origins=allowed_origins,
     )
+    # The handlers before the engine, so that Ctrl-C during a long start ends it in order.
     with _log_to_stderr(), _stop_signals() as stopped, engine:
         if prepare is not None:
             prepare(engine)
@@ -161,6 +167,7 @@ def _kept_key(path: Path | None, announce: Callable[[str], None]) -> str:
 def _log_to_stderr() -> Iterator[None]:
     # Clients are sent to the log; a program that has set one up keeps its own.
     loggers = [logging.getLogger(name) for name in ("sessionlib.engine", "sessionlib.net")]
+    # Also those of the root logger, which are asked as well.
     if any(logger.hasHandlers() for logger in loggers):
         yield
         return
@@ -185,6 +192,7 @@ def _stop_signals() -> Iterator[threading.Event]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         stopped.set()
 
+    # Only on the main thread; Python refuses it elsewhere with a ValueError.
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stopped

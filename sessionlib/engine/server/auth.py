@@ -42,8 +42,10 @@ class Authenticator:
         allowed_origins: Iterable[str] = (),
         failures_per_minute: int = 20,
     ) -> None:
+        # Encoded once: `compare_digest` takes text of ASCII alone, and a header may hold anything.
         self._credentials = f"Bearer {api_key}".encode()
         self._port = port
+        # On an address of a network, clients name the engine by that address, which is not known here.
         self._remote = not is_loopback(host)
         self._hosts = frozenset((*_LOCAL_HOSTS, *(name.lower() for name in allowed_hosts)))
         # Only added to, which needs no lock.
@@ -52,6 +54,7 @@ class Authenticator:
         self._limit = failures_per_minute
         # Protects the times of the last failures.
         self._lock = threading.Lock()
+        # A ring: the oldest of them shows whether there were that many within a minute.
         self._failures: deque[float] = deque(maxlen=failures_per_minute)
 
     def __repr__(self) -> str:
@@ -69,12 +72,15 @@ class Authenticator:
                 key, 429 after too many wrong keys.
         """
         hosts = request.header_values("host")
+        # RFC 9112, 3.2: none or several is a 400. Proxies disagree about which of several counts.
         if len(hosts) != 1:
             raise HttpError(400, "a request needs exactly one Host")
         if not self._is_ours(hosts[0]):
             raise HttpError(403, "this Host is not allowed: name it in allowed_hosts, or serve with --allow-host NAME")
+        # Programs send none; a browser always sends one with a WebSocket handshake (RFC 6455, 4.1).
         if any(origin not in self._origins for origin in request.header_values("origin")):
             raise HttpError(403, "the engine does not answer to this Origin")
+        # Last: a page that may not ask at all must not be able to use up the guesses.
         self._check_key(request)
 
     def _check_key(self, request: Request) -> None:
@@ -98,6 +104,7 @@ class Authenticator:
         name, colon, port = value.lower().rpartition(":")
         if value.lower() in self._authorities:
             return True
+        # Clients leave the port out only where it is 80, which takes special rights to listen on.
         if not colon or port != str(self._port):
             return False
         return name in self._hosts or (self._remote and _is_address(name))

@@ -45,6 +45,7 @@ class ClientConnection:
         self._attached: dict[str, LiveSession] = {}
         self._allowance = RateLimiter(limits.frames_per_second, limits.frame_burst)
         self._refused = 0
+        # A table, so that what is not in it is refused by name; no attribute is looked up by what a peer sends.
         self._handlers: dict[str, Callable[[Json], None]] = {
             "create_session": self._create,
             "connect_session": self._connect,
@@ -64,12 +65,14 @@ class ClientConnection:
                     self._handle(data)
         finally:
             for session in self._attached.values():
+                # What runs goes on; a client that comes back is sent the state of its turn.
                 session.audience.detach(self)
             # This object is part of a cycle, by its handlers, and must not keep them until the collector comes by.
             self._attached.clear()
 
     def leave(self) -> None:
         """Notifies the client that the engine stops; from any thread."""
+        # RFC 6455, 7.4.1: 1001 is for a server that goes down, and clients take it for a reason to try again.
         self._socket.close(GOING_AWAY, "the engine is stopping")
 
     # ---- as a subscriber ---------------------------------------------------------------------
@@ -93,6 +96,7 @@ class ClientConnection:
             self._refused = 0
             return True
         self._refused += 1
+        # Once for each burst: an answer to each would double the load.
         if self._refused == 1:
             self._reply(frames.error("too many frames: slow down", code="rate_limited"))
         elif self._refused > self._limits.refusals:
@@ -108,6 +112,7 @@ class ClientConnection:
         handler = self._handlers.get(frame_type) if isinstance(frame_type, str) else None
         if handler is None:
             known = f"a frame is an object whose type is one of {', '.join(self._handlers)}"
+            # Cut, as it goes back out and into logs of the client.
             details = frame_type[:80] if isinstance(frame_type, str) else None
             self._reply(frames.error(known, details, code="bad_frame"))
             return
@@ -116,10 +121,12 @@ class ClientConnection:
         except RefusedError as error:
             self._refuse(frame, error.message, code=error.code, **error.facts)
         except StorageError as error:
+            # Not an exception of the engine's own: the disk is full, or the file is locked.
             logger.warning("! %s was not kept: %s", frame_type, error)
             self._refuse(frame, error.message, code=error.code)
         except Exception:
             logger.exception("! %s failed", frame_type)
+            # Without the exception's text, which may hold paths and contents.
             self._refuse(frame, "the engine failed; its log says why", code="engine_failed")
 
     def _refuse(self, frame: Json, why: str, **facts: Any) -> None:
@@ -142,14 +149,19 @@ class ClientConnection:
         self._reply(frames.session_created(session_id))
 
     def _connect(self, frame: Json) -> None:
+        # Before it is counted, so that a wrong id gets the error that names it.
         session = self._hub.find(frame.get("session_id"))
         if len(self._attached) >= self._limits.attached_sessions:
             raise RefusedError(f"one connection hears {len(self._attached)} sessions at most", "too_many_sessions")
+        # A client that is back may have sent something over its old connection that is not handled yet.
         session.audience.settle(self)
+        # Before the ack: frames that follow at once have to find it. The reference also keeps the session from being
+        # dropped.
         self._attached[session.id] = session
         session.audience.attach(self)
 
     def _disconnect(self, frame: Json) -> None:
+        # Acknowledged in any case: to leave what was not joined does no harm.
         session = self._attached.pop(str(frame.get("session_id")), None)
         if session is not None:
             session.audience.detach(self)
@@ -162,6 +174,7 @@ class ClientConnection:
 
     def _post(self, frame: Json) -> None:
         session = self._joined(frame)
+        # In the protocol, an answer to an approval is a post with a content of its own type.
         answer = contents.read_answer(frame.get("content"))
         if answer is None:
             self._hub.post(session, self, "post_message", [frame.get("content")], frame.get("response_format"))
@@ -189,6 +202,7 @@ class ClientConnection:
             raise RefusedError(
                 f"this connection has not joined session {session_id}: connect_session first", "not_joined"
             )
+        # It may have been terminated by another client since it was joined.
         session.check()
         return session
 
@@ -215,6 +229,7 @@ class RateLimiter:
     def take(self) -> bool:
         """Takes one; False when there is none."""
         now = time.monotonic()
+        # Filled as it is asked, so that no thread or timer is needed.
         self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
         self._at = now
         if self._left < 1.0:

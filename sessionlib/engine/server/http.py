@@ -21,9 +21,13 @@ from sessionlib.protocol import codec
 __all__ = ["HttpError", "Request", "Response", "linger", "read_body", "read_head", "send_response"]
 
 _END = b"\r\n\r\n"
+# An origin-form target of visible ASCII, with one space on each side (RFC 9112, 3).
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,16}) (/[!-~]*) HTTP/(\d\.\d)")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+# RFC 9112, 2.2 and 5.2 let a recipient refuse these. Where two programs on the way read them differently, one sees a
+# request that the other does not.
 _FORBIDDEN = re.compile(rb"(?<!\r)\n|\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r\n[ \t]")
+# Digits alone: int() would also take "+5", "1_000" and other scripts' digits.
 _LENGTH = re.compile(r"\d{1,18}")
 
 
@@ -114,6 +118,7 @@ def read_head(sock: socket.socket, limits: Limits) -> Request | None:
     if len(fields) > limits.header_count:
         raise HttpError(431, f"the request has over {limits.header_count} headers")
     headers = tuple(_parse_field(item) for item in fields)
+    # The head is kept as it came, for wsproto, which reads it again.
     request = Request(method, path, query, headers, head + _END, rest)
     _check_framing(request)
     return request
@@ -128,11 +133,14 @@ def read_body(sock: socket.socket, request: Request, limits: Limits) -> bytes:
     length = int(request.header("content-length") or 0)
     if length > limits.body_bytes:
         raise HttpError(413, f"the body has {length} bytes; at most {limits.body_bytes} are taken")
+    # RFC 9110, 10.1.1: curl waits a second for this before it sends a large body.
     if request.header("expect") is not None:
         sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # What came behind the head in the same read.
     body = bytearray(request.rest[:length])
     deadline = Deadline(limits.body_seconds)
     while len(body) < length:
+        # Never more than was announced: what is behind it is not read as a second request.
         piece = _receive(sock, min(length - len(body), 65536), deadline)
         if not piece:
             raise HttpError(400, "the body is shorter than its Content-Length")
@@ -146,12 +154,14 @@ def send_response(sock: socket.socket, response: Response) -> None:
     fields = {
         "Content-Type": response.content_type,
         "Content-Length": str(len(response.body)),
+        # Answers hold what users wrote, and proxies in between may keep what is not marked.
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
         "Connection": "close",
         **response.headers,
     }
     lines += [f"{name}: {value}" for name, value in fields.items()]
+    # A client that takes nothing must not hold its thread for ever.
     sock.settimeout(30.0)
     sock.sendall("\r\n".join(lines).encode("ascii") + _END + response.body)
 
@@ -177,6 +187,7 @@ def linger(sock: socket.socket, seconds: float = 1.0, limit: int = 64 * 1024 * 1
 
 def _receive(sock: socket.socket, size: int, deadline: Deadline) -> bytes:
     left = deadline.remaining()
+    # A timeout of 0 would make the socket non-blocking in place of ending the wait.
     if left == 0.0:
         raise HttpError(408, "the request did not arrive in time")
     sock.settimeout(left)
@@ -192,6 +203,7 @@ def _receive_head(sock: socket.socket, limits: Limits) -> bytes | None:
     while _END not in data:
         if len(data) > limits.head_bytes:
             raise HttpError(431, f"the head has over {limits.head_bytes} bytes")
+        # Already now: a client that ends its lines like this never sends the end that is waited for.
         if re.search(rb"(?<!\r)\n", data):
             raise HttpError(400, "the request holds a bare line break")
         piece = _receive(sock, 8192, deadline)
@@ -200,6 +212,7 @@ def _receive_head(sock: socket.socket, limits: Limits) -> bytes | None:
         if not piece:
             raise HttpError(400, "the request is cut short")
         data += piece
+    # The last piece may have brought both the end and too much before it.
     if data.index(_END) > limits.head_bytes:
         raise HttpError(431, f"the head has over {limits.head_bytes} bytes")
     return bytes(data)
@@ -222,11 +235,13 @@ def _parse_field(item: bytes) -> tuple[str, str]:
     name, colon, value = item.partition(b":")
     if not colon or not _TOKEN.fullmatch(name):
         raise HttpError(400, "a header is malformed")
+    # RFC 9110, 5.5: bytes beyond ASCII are opaque, and Latin-1 keeps each.
     return name.decode("ascii").lower(), value.strip(b" \t").decode("latin-1")
 
 
 def _check_framing(request: Request) -> None:
     lengths = request.header_values("content-length")
+    # Also where they agree, which RFC 9110, 8.6 lets a recipient accept: none of ours sends two.
     if len(lengths) > 1 or any(not _LENGTH.fullmatch(length) for length in lengths):
         raise HttpError(400, "the Content-Length is malformed")
     if request.header("transfer-encoding") is not None:

@@ -57,6 +57,7 @@ class Rest:
         self._store = store
         self._hub = hub
         self._tools = [tool.to_wire() for tool in tools]
+        # Ids are one segment of a path here: `unquote` has been applied before, so a slash in one is no id.
         self._routes: list[tuple[str, re.Pattern[str], Handler]] = [
             ("GET", re.compile(r"/v1/(agent|chatbot)"), self._fetch),
             ("GET", re.compile(r"/v1/(agent|chatbot)s"), self._list),
@@ -95,6 +96,7 @@ class Rest:
         try:
             return handler(RouteCall(call.query, _object(body), call.kind, call.id))
         except StorageError as error:
+            # By what they mean to an operator: locked for now, no room (RFC 4918, 11.5), or damaged.
             status = 503 if error.code == "storage_busy" else 507 if error.code == "storage_full" else 500
             raise HttpError(status, error.message) from error
         except RefusedError as error:
@@ -115,6 +117,7 @@ class Rest:
         limit, offset = _number(call.query, "limit", 50), _number(call.query, "offset", 0)
         found = self._store.objects.list_all(call.kind, min(limit, _MAX_LISTED), offset)
         shown = [self._shown(*item) for item in found]
+        # Both forms that the hosted engine has, so that `verbose` need not be known here.
         return Response.json({"objects": shown, "object_ids": [item[0] for item in found]})
 
     def _create(self, call: RouteCall) -> Response:
@@ -123,11 +126,13 @@ class Rest:
 
     def _update(self, call: RouteCall) -> Response:
         found = self._known(call)
+        # What an update leaves out stays as it is.
         body = _checked(call.kind, {**found, **call.body})
         self._store.objects.update(call.kind, call.id, body["name"], body)
         return Response.json({"status": "success", "id": call.id})
 
     def _delete(self, call: RouteCall) -> Response:
+        # Asked first, for a 404 with the id in it.
         self._known(call)
         self._store.objects.delete(call.kind, call.id)
         return Response.json({"status": "success", "id": call.id})
@@ -151,10 +156,13 @@ class Rest:
         text, conversation = call.body.get("text"), call.body.get("conversation_id")
         if not isinstance(text, str) or call.body.get("stream"):
             raise HttpError(422, "a chatbot run takes a text, and is not streamed; use a session for that")
+        # A run without a conversation begins one, and the answer names it.
         session = self._hub.find(conversation or self._hub.create("chatbot", call.id))
+        # A session of another chatbot is none of this one's, though the id exists.
         if (session.record.object_type, session.record.object_id) != ("chatbot", call.id):
             raise HttpError(404, "this chatbot has no such conversation")
         turn = self._hub.post(session, _Nobody(), "post_message", [text])
+        # 504: the turn goes on, and its answer will be in the conversation.
         if not session.wait_for(turn.id, _RUN_SECONDS):
             raise HttpError(504, f"the turn of conversation {session.id} is not over yet")
         status, output = self._hub.outcome(session, turn)
@@ -171,6 +179,7 @@ class Rest:
 
 _STATUSES = {"object_not_found": 404, "session_not_found": 404, "session_terminated": 409, "too_many_turns": 429}
 _DEFAULTS: dict[str, Json] = {
+    # What a new object is given where it leaves it out, so that a fetch has every field.
     "agent": {
         "llm_client_key": {},
         "agent_type": "conversational",

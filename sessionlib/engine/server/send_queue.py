@@ -24,6 +24,7 @@ def text_frame(payload: bytes) -> bytes:
 
 def close_frame(code: int, reason: str) -> bytes:
     """Returns a close frame; a reason over 123 bytes is cut."""
+    # RFC 6455, 5.5: a control frame has 125 bytes at most, of which the code takes two; cut at a whole character.
     payload = code.to_bytes(2, "big") + reason.encode()[:123].decode(errors="ignore").encode()
     return _header(0x88, len(payload)) + payload
 
@@ -46,6 +47,7 @@ class SendQueue:
     """
 
     def __init__(self, sock: socket.socket, limit: int, flusher: Flusher) -> None:
+        # A slow client must hold up neither the turn nor the other clients.
         sock.setblocking(False)
         self.sock = sock
         self._limit = limit
@@ -74,6 +76,8 @@ class SendQueue:
         with self._lock:
             if self._goodbye is not None:
                 return
+            # What a client has not taken, it finds in the history: it is asked to come back rather than fill the
+            # memory.
             if self._queued > self._limit:
                 self._queue.clear()
                 data = close_frame(TRY_AGAIN_LATER, "too slow: connect again and read the history")
@@ -96,11 +100,13 @@ class SendQueue:
 
     def flush(self) -> None:
         """Sends what the socket takes; the flusher does the rest."""
+        # Whole frames go out in order because one thread at a time moves them; it holds no lock that `put` needs.
         with self._writing:
             try:
                 while self._next():
                     self._sending = self._sending[self.sock.send(self._sending) :]
             except BlockingIOError:
+                # No room in the socket: the one thread that polls them all goes on when there is.
                 self._flusher.add(self)
             except OSError:
                 self._sending = memoryview(b"")  # no client takes the rest, so no thread may wait for it
@@ -110,6 +116,7 @@ class SendQueue:
         """Waits until everything is sent, the connection is gone, or the time is over."""
         deadline = Deadline(timeout)
         while (self._queue or self._sending) and not deadline.expired:
+            # In short waits, as the flusher may send the rest meanwhile.
             if wait_writable(self.sock, Deadline(0.05)):
                 self.flush()
 
@@ -127,6 +134,7 @@ class SendQueue:
         with self._lock:
             pieces = []
             size = 0
+            # Several small frames in one system call.
             while self._queue and size < _CHUNK:
                 pieces.append(self._queue.popleft())
                 size += len(pieces[-1])
@@ -170,6 +178,7 @@ class Flusher:
             writable = wait_any(Deadline(0.05), writable=[outlet.sock for outlet in outlets])
             ready = {sock.fileno() for sock in writable}
             for outlet in outlets:
+                # It was sent a close and takes nothing: waiting any longer would keep its thread and memory.
                 if outlet.overdue:
                     self._drop(outlet)
                     outlet.abort()

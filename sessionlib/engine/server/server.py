@@ -65,8 +65,11 @@ class Server:
         with self._lock:
             peers = list(self._peers)
         for peer in peers:
+            # A close frame each, so that clients know why, and come back when it runs again.
             peer.leave()
+        # The time for their answers; then what is left is shut down.
         self._listener.close(Deadline(_GOODBYE_SECONDS if peers else 0.0))
+        # Last, for until now there may be something to send.
         self._flusher.close()
 
     def _serve(self, sock: socket.socket) -> None:
@@ -75,11 +78,13 @@ class Server:
             request = http.read_head(sock, self._limits)
             if request is None:
                 return
+            # From here on it keeps its place, however silent it is.
             self._listener.heard()
             response = self._answer(sock, request)
         except HttpError as error:
             what = f"{request.method} {request.path[:200]!a}" if request else "a request"
             level = logging.INFO if error.status < 500 else logging.WARNING
+            # In ASCII and cut: the path is the peer's, and a log line must stay one.
             logger.log(level, "! %s was refused with %d: %s", what, error.status, ascii(error.message)[1:-1])
             response = Response.error(error)
         if response is not None:
@@ -89,6 +94,7 @@ class Server:
     def _answer(self, sock: socket.socket, request: Request) -> Response | None:
         # None when the connection was a WebSocket and is over.
         assert self._guard is not None
+        # Before the path is looked at: who has no key does not learn what is there.
         self._guard.check(request)
         if request.path == SESSION_PATH:
             self._converse(sock, request)
@@ -108,6 +114,7 @@ class Server:
             raise HttpError(405, "a WebSocket begins with GET", {"Allow": "GET"})
         accepted = accept(request.head)
         outlet = SendQueue(sock, self._limits.outbound_bytes, self._flusher)
+        # Before the connection is known to others, so that no frame comes before the handshake's answer.
         outlet.send(accepted)
         peer = ClientConnection(WebSocket(sock, request.rest, outlet, self._limits), outlet, self._hub, self._limits)
         with self._lock:
@@ -117,5 +124,6 @@ class Server:
         finally:
             with self._lock:
                 self._peers.discard(peer)
+        # The close frame may still be queued.
         outlet.drain()
         http.linger(sock)

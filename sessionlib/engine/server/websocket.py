@@ -44,6 +44,7 @@ def accept(head: bytes) -> bytes:
     """
     handshake = H11Handshake(ConnectionType.SERVER)
     try:
+        # Only the head: what is behind it are frames, which `WebSocket` is given.
         handshake.receive_data(head)
         if not isinstance(next(handshake.events(), None), Request):
             raise HttpError(400, "this is no WebSocket handshake")
@@ -100,6 +101,7 @@ class WebSocket:
 
     def __init__(self, sock: socket.socket, received: bytes, outlet: SendQueue, limits: Limits) -> None:
         self._size_limit = _SizeLimit(limits.message_bytes)
+        # What came with the handshake's request may hold the first frames already.
         self._protocol = Connection(ConnectionType.SERVER, [self._size_limit], received)
         self._sock = sock
         self._outlet = outlet
@@ -118,6 +120,7 @@ class WebSocket:
                 whole = self._take(event)
                 if whole is not None:
                     yield whole
+                # A close was sent: what comes behind it is of no effect any more.
                 if self._outlet.closing:
                     return
             data = self._receive()
@@ -129,6 +132,7 @@ class WebSocket:
             # when it is done with it.
             if not wait_readable(self._sock, Deadline(0.0)) and self._waiting:
                 return
+            # A poll and no event: the reader is not to do anything for a wait that nearly never happens.
             time.sleep(0.001)
 
     def close(self, code: int, reason: str) -> None:
@@ -141,6 +145,7 @@ class WebSocket:
         elif isinstance(event, Message):
             return self._collect(event)
         elif isinstance(event, Ping):
+            # RFC 6455, 5.5.3: a pong has the data of its ping.
             self._outlet.send(self._protocol.send(event.response()))
         elif isinstance(event, CloseConnection) and self._size_limit.exceeded:
             self.close(MESSAGE_TOO_BIG, f"a message has at most {self._limits.message_bytes} bytes")
@@ -157,6 +162,7 @@ class WebSocket:
         return whole
 
     def _receive(self) -> bytes | None:
+        # Three pings without an answer: then the client is gone, though TCP does not know it.
         silence = Deadline(3 * self._limits.silence_seconds)
         while not silence.expired:
             self._waiting = True
@@ -169,5 +175,6 @@ class WebSocket:
                     continue
                 except OSError:
                     return None
+            # Also keeps proxies in between from closing an idle connection.
             self._outlet.send(_PING)
         return None

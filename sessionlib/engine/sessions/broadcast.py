@@ -16,6 +16,7 @@ from sessionlib.protocol import codec, frames
 
 __all__ = ["Broadcaster", "Subscriber", "encode", "terminated_error"]
 
+# So long a join waits for older connections at most: what they sent has nearly always been read by then.
 _SETTLE_SECONDS = 0.25
 # What this engine can do beyond the protocol; clients use nothing of it that an ack of their join does not name.
 _FEATURES = ["response_format", "history_parts"]
@@ -53,7 +54,9 @@ class Broadcaster:
         self._subscribers: list[Subscriber] = []
         self._status = status
         self._turn_id = turn_id
+        # By message id, in the order in which they were asked: a client that joins later is asked the same.
         self._pending = dict(pending)
+        # What has been streamed and is in no history yet; a list, as adding to a text would copy it for each delta.
         self._streamed: tuple[str, list[str]] | None = None
         self._closed = False
 
@@ -71,13 +74,16 @@ class Broadcaster:
         with self._lock:
             if self._closed:
                 raise terminated_error(self._session_id)
+            # Under the lock with all that follows, so that no event can come between the ack and the state.
             subscriber.put(encode(frames.ack("connect_session", self._session_id, features=_FEATURES, **self._state())))
+            # Only for a turn that runs: an Idle would look like the end of one.
             if self._status is not ParticipantStatus.IDLE:
                 subscriber.put(encode(self._status_frame()))
             for frame in self._pending.values():
                 subscriber.put(encode(frame))
             if subscriber not in self._subscribers:
                 self._subscribers.append(subscriber)
+        # Outside of the lock, in which `put` only queues: a slow socket holds up no other client.
         subscriber.flush()
 
     def detach(self, subscriber: Subscriber) -> None:
@@ -94,6 +100,7 @@ class Broadcaster:
         """
         with self._lock:
             others = [subscriber for subscriber in self._subscribers if subscriber is not but]
+        # One for all of them, however many there are.
         deadline = Deadline(_SETTLE_SECONDS)
         for subscriber in others:
             subscriber.settle(deadline)
@@ -102,6 +109,7 @@ class Broadcaster:
         """Sends all subscribers, and ``by`` in any case, one last frame; no subscriber receives anything after it."""
         data = encode(frame)
         with self._lock:
+            # Each of them once, in order: `by` may be subscribed, or have left.
             heard = list({id(subscriber): subscriber for subscriber in (*self._subscribers, by)}.values())
             self._closed = True
             self._subscribers = []
@@ -113,6 +121,7 @@ class Broadcaster:
 
     def publish(self, frame: Json) -> None:
         """Sends a frame to all subscribers."""
+        # Encoded once for all, and before the lock is taken.
         data = encode(frame)
         with self._lock:
             heard = self._spread(data)
@@ -137,7 +146,9 @@ class Broadcaster:
             heard = self._spread(encode(self._status_frame()))
             self._turn_id = following
             if following is not None:
+                # Who joins from here on must not take the session for idle, though the next turn has not begun.
                 self._status = ParticipantStatus.PROCESSING
+            # What the turn asked is past with it; its calls have been settled.
             self._pending.clear()
         return heard
 
@@ -164,6 +175,7 @@ class Broadcaster:
         with self._lock:
             if self._streamed is None or self._streamed[0] != message_id:
                 self._streamed = (message_id, [])
+            # Counted per message, as the protocol has it; clients find gaps by it.
             index = len(self._streamed[1])
             self._streamed[1].append(piece)
         self.publish(frames.message_delta(self._session_id, message_id, index, piece))

@@ -42,6 +42,7 @@ class Stop:
             if self._reason is not None:
                 return
             self._reason = reason
+            # Taken under the lock and called outside: what they wake may ask this object again.
             calls, self._calls = self._calls, []
         for call in calls:
             call()
@@ -62,6 +63,7 @@ class Stop:
             stopped = self.stopped
             if not stopped:
                 self._calls.append(call)
+        # Too late to be called by `stop`, so it is called here; else the block would wait for what has happened.
         if stopped:
             call()
         try:
@@ -85,6 +87,7 @@ class Timers:
     def __init__(self, name: str) -> None:
         # Protects the heap, the set of alarms that still count, and the closed flag.
         self._changed = threading.Condition()
+        # The number stands before the function, as functions cannot be compared.
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._live: set[int] = set()
         self._numbers = itertools.count()
@@ -99,6 +102,7 @@ class Timers:
             number = next(self._numbers)
             self._live.add(number)
             heapq.heappush(self._heap, (time.monotonic() + seconds, number, call))
+            # It may be sooner than what the thread waits for.
             self._changed.notify()
 
         def undo() -> None:
@@ -131,6 +135,7 @@ class Timers:
     def _next(self) -> Callable[[], None] | None:
         with self._changed:
             while not self._closed:
+                # Undone alarms, which stay in the heap until they come to its top.
                 while self._heap and self._heap[0][1] not in self._live:
                     heapq.heappop(self._heap)
                 if not self._heap:

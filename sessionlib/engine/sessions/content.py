@@ -16,7 +16,9 @@ from sessionlib.protocol import codec
 __all__ = ["FILE_CHARS", "USER", "ApprovalAnswer", "Posting", "format_of", "read_answer", "read_format", "read_posting"]
 
 USER: Json = {"user_id": "local"}
+# As long as a file name may be on most file systems.
 _NAME_CHARS = 255
+# It is kept with each message of the post, and given to the model in each step.
 _FORMAT_BYTES = 64 * 1024
 FILE_CHARS = 20_000
 """Characters of a file that a model is shown."""
@@ -33,6 +35,7 @@ class Posting:
     def chars(self) -> int:
         """What the post may add to a model's input, in characters."""
         texts = sum(len(str(content.get("value", ""))) for content in self.contents)
+        # Of a file, a model is shown the beginning; a byte is at most one character.
         return texts + sum(min(len(data), FILE_CHARS) for *_, data in self.files)
 
 
@@ -55,6 +58,7 @@ def read_posting(contents: list[Any], response_format: Json | None = None) -> Po
     posting = Posting()
     beside = {} if response_format is None else {"response_format": response_format}
     for content in contents:
+        # With each, as a turn may answer several posts, of which some want a format and others none.
         posting.contents.append({**_read(content, posting.files), **beside})
     return posting
 
@@ -72,12 +76,14 @@ def read_format(value: Any) -> Json | None:
         raise RefusedError("a response_format has a name and a schema", "bad_content")
     if len(codec.dumps(schema)) > _FORMAT_BYTES:
         raise RefusedError(f"a response_format's schema has at most {_FORMAT_BYTES} bytes", "bad_content")
+    # OpenAI's interface takes names of up to 64 characters.
     return {"name": value["name"][:64], "schema": schema}
 
 
 def format_of(contents: list[Json]) -> Json | None:
     """Returns the format that all the posts of a turn want their answer in; None when they do not agree on one."""
     formats = [content.get("response_format") for content in contents]
+    # One answer cannot have two forms, and half of those who ask would get something they cannot read.
     return formats[0] if formats and all(one == formats[0] for one in formats) else None
 
 
@@ -92,6 +98,7 @@ def read_answer(content: Any) -> ApprovalAnswer | None:
     value = content.get("value")
     details = value.get("tool_call_approval") if isinstance(value, dict) else None
     kept = {"type": "response_message", "value": value}
+    # Both at once would be an approval to one reader and a denial to another: it is refused.
     if isinstance(details, dict) and isinstance(details.get("confirm"), dict) and "deny" not in details:
         return ApprovalAnswer(True, details["confirm"], "", kept)
     if isinstance(details, dict) and isinstance(details.get("deny"), str) and "confirm" not in details:
@@ -167,11 +174,13 @@ def _read_file(value: Any, files: list[File]) -> Json:
     if not isinstance(name, str) or not isinstance(mime_type, str):
         raise RefusedError("a file's metadata needs a name and a mime_type", "bad_content")
     try:
+        # Strictly: without `validate`, what is not base64 is skipped, and a damaged file would be stored.
         data = base64.b64decode(value["raw_bytes"], validate=True)
     except (binascii.Error, ValueError):
         raise RefusedError("a file's raw_bytes are not base64", "bad_content") from None
     # The name is something to show, never a path: the file itself is known by its id.
     shown = "".join(char if char.isprintable() else "�" for char in name[:_NAME_CHARS]) or "file"
+    # A MIME type with half a surrogate pair could not be sent to any client again.
     file = (new_id(), shown, mime_type[:_NAME_CHARS].encode(errors="replace").decode(), data)
     files.append(file)
     return {"type": "file", "file_id": file[0], "name": shown, "mime_type": file[2], "size": len(data)}

@@ -35,19 +35,24 @@ def recall(store: Store, turn: StoredTurn, limits: Limits) -> Recalled:
 
     Posts that came while this turn was already waiting belong to later turns, and are not in it.
     """
+    # Bounded in number here, and in characters below: either may be what makes a session long.
     messages = store.sessions.recall(turn.session_id, turn.number, limits.memory_messages)
     # A session that was just terminated holds nothing any more; its turn is about to be stopped.
     calls = store.calls.of_turns(turn.session_id, messages[0].turn if messages else turn.number, turn.number)
     turns = dict.fromkeys(message.turn for message in messages)
     kept: list[ModelMessage] = []
     room, shortened = limits.memory_chars, False
+    # From the newest: what is left out is the oldest. Whole turns, since a call without its result would look as if
+    # it were still to be done.
     for number in reversed(turns):
         spoken = _turn([m for m in messages if m.turn == number], [c for c in calls if c.turn == number], store)
         room -= sum(_size(item) for item in spoken)
+        # The turn itself is always kept, however large.
         if kept and room < 0:
             shortened = True
             break
         kept = spoken + kept
+    # An answer to an approval is a message of its turn as well, and asks for no format.
     own = [message.content for message in messages if message.turn == turn.number and message.step == 0]
     asked = [content for content in own if content.get("type") != "response_message"]
     return Recalled(tuple(kept), format_of(asked), shortened)
@@ -55,6 +60,7 @@ def recall(store: Store, turn: StoredTurn, limits: Limits) -> Recalled:
 
 def _turn(messages: list[Message], calls: list[StoredCall], store: Store) -> list[ModelMessage]:
     posted = [spoken for message in messages if message.step == 0 for spoken in _posted(message, store)]
+    # A step may hold messages alone, or calls alone.
     steps = dict.fromkeys([*(m.step for m in messages if m.step), *(c.step for c in calls)])
     # A turn that failed is included as well: what was asked in it must not look as if it were still to be done.
     failures = [m.content["error"] for m in messages if m.content.get("type") == "error_message"]
@@ -74,14 +80,17 @@ def _posted(message: Message, store: Store) -> Iterable[ModelMessage]:
 
 
 def _text(file_id: str, mime_type: str, store: Store) -> str | None:
+    # Of other files a model gets the name and the size: no model here takes their bytes.
     if not mime_type.startswith("text/") and mime_type not in ("application/json", "application/xml"):
         return None
     found = store.sessions.find_file(file_id)
+    # A character of UTF-8 has up to four bytes; one that is cut at the end is replaced.
     return None if found is None else found[2][: 4 * FILE_CHARS].decode(errors="replace")[:FILE_CHARS]
 
 
 def _step(step: int, messages: list[Message], calls: list[StoredCall]) -> Iterable[ModelMessage]:
     texts = [m.content["value"] for m in messages if m.step == step and m.content.get("type") == "data_type_message"]
+    # A call without an output belongs to a turn that was cut while it was open.
     results = tuple(_result(call) for call in calls if call.step == step and call.output is not None)
     if texts or results:
         yield ModelMessage("assistant", "".join(texts), results=results)

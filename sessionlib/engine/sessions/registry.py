@@ -36,7 +36,9 @@ def put_in_order(store: Store, session: SessionRecord) -> bool:
     """
     for turn in store.sessions.open_turns(session.id):
         if turn.state != "queued" and not _can_go_on(store, turn):
+            # Closed as a turn that failed: its history must show why there is no answer.
             cut_turn(store, turn, session.sender, CUT)
+    # Read again, since some of them have just been closed.
     first = next(iter(store.sessions.open_turns(session.id)), None)
     if first is None or first.state == "queued":
         return first is not None
@@ -55,6 +57,7 @@ logger = logging.getLogger(__name__)
 
 OBJECT_TYPES = ("agent", "chatbot")
 _PART_MESSAGES = 10_000
+# So many sessions are looked at in one read, and so many removed in one write, which others wait for.
 _SCANNED = 2000
 _REMOVED = 32
 
@@ -76,6 +79,7 @@ class SessionRegistry:
         # Protects the table. Held while a session is read from the database as well: two of one id would
         # each take the other's turn for their own.
         self._lock = threading.Lock()
+        # Weak: a session that no connection, worker or turn refers to is as it is in the database.
         self._live: weakref.WeakValueDictionary[str, LiveSession] = weakref.WeakValueDictionary()
 
     def create(self, object_type: Any, object_id: Any) -> str:
@@ -106,6 +110,7 @@ class SessionRegistry:
         if not isinstance(session_id, str) or not session_id:
             raise RefusedError("session_id is missing", "bad_request")
         with self._lock:
+            # `_load` may close turns and start a worker, which is why it is done once, and under the lock.
             session = self._live.get(session_id) or self._load(session_id)
             self._live[session_id] = session
         session.check()
@@ -129,16 +134,20 @@ class SessionRegistry:
         """
         posting = contents.read_posting(items, contents.read_format(response_format))
         limits = self._kit.limits
+        # Storing and queueing together: the order of turns in the queue is that in the database.
         with session.posting:
+            # Before it is stored, so that what is refused leaves nothing behind.
             session.room(limits.queued_turns)
             # As the hosted engine does: what arrives before a turn begins is answered in that turn.
             into = session.open_turn(limits.memory_chars) if self._batching else None
             posted = self._store.sessions.post(
                 session.id, contents.USER, posting.contents, posting.files, limits.session_file_bytes, into
             )
+            # Beyond the protocol: a client that knows them finds its message in the history.
             facts = {"message_id": posted.message_ids[0], "message_ids": posted.message_ids}
             ack = frames.ack(request_type, session.id, turn_id=posted.turn.id, **facts)
             begin = session.queue(posted.turn, posting.chars, by, ack)
+        # Outside of the lock, as a worker begins by taking it.
         if begin:
             self._runner.begin(session)
         return posted.turn
@@ -151,9 +160,12 @@ class SessionRegistry:
                 not fit the tool.
         """
         call = self._find_call(session, parent_id)
+        # What a person changes replaces what the model proposed; the rest stays.
         arguments = {**call.arguments, **answer.confirm}
         if answer.approved:
+            # Before the answer is kept: one with arguments that do not fit can be given again.
             check_arguments(self._kit.tools.get(call.tool), arguments)
+        # The ack is queued before the worker can send what follows from the answer.
         with session.answering:
             message_id = self._store.calls.answer(
                 call, answer.approved, arguments, answer.reason, contents.USER, answer.content
@@ -175,17 +187,20 @@ class SessionRegistry:
         Raises:
             RefusedError: There is no such part.
         """
+        # First: a message that is finished in between is then in the history, and left out here by its id.
         streamed = session.audience.streamed()
         part: dict[str, bool] = {}
         if limit is None and after is None:
             found = self._store.sessions.history(session.id)
         else:
             limit = _PART_MESSAGES if limit is None else limit
+            # True is an int in Python, and as good as 1.
             if not isinstance(limit, int) or limit < 1 or not isinstance(after, (str, type(None))):
                 raise RefusedError("limit is a number of messages, and after a message's id", "bad_request")
             size = self._kit.limits.history_bytes
             found, part["more"] = self._store.sessions.history_part(session.id, after, min(limit, _PART_MESSAGES), size)
         messages = [message.to_wire() for message in found]
+        # What is streamed comes behind the last message, and so with the last part.
         if part.get("more"):
             return frames.history(session.id, messages, **part)
         if streamed and all(message["id"] != streamed[0] for message in messages):
@@ -197,6 +212,7 @@ class SessionRegistry:
         """Returns how a turn ended ("success", "error" or "action_required") and its last words."""
         if any(call.turn == turn.number for call in self._store.calls.pending(session.id)):
             return "action_required", ""
+        # A turn that has ended has an answer or an error as its last message.
         last = [m.content for m in self._store.sessions.history(session.id) if m.turn == turn.number and m.step][-1:]
         content = last[0] if last else {}
         if content.get("type") == "data_type_message":
@@ -207,6 +223,7 @@ class SessionRegistry:
         """Ends a session for good."""
         with session.terminating():
             self._store.sessions.terminate(session.id)
+        # When it is kept: a failure to do so is the caller's error, and leaves the session as it was.
         session.terminate(by)
         logger.info("= session %s was terminated", session.id)
 
@@ -232,6 +249,7 @@ class SessionRegistry:
     def recover(self) -> None:
         """Takes up what an earlier engine left open."""
         open_turns = self._store.sessions.open_turns()
+        # To find a session is to load it, which takes up its turns.
         for session_id in dict.fromkeys(turn.session_id for turn in open_turns):
             self.find(session_id)
         if open_turns:
@@ -240,6 +258,7 @@ class SessionRegistry:
     def close(self) -> None:
         """Ends all waits for turns."""
         with self._lock:
+            # A copy: what is closed may be dropped from the table meanwhile.
             sessions = list(self._live.values())
         for session in sessions:
             session.close()

@@ -43,22 +43,27 @@ class LiveSession:
     ) -> None:
         self.record = record
         self.id = record.id
+        # Held while a post is stored and queued: the first for posts, the second for answers to approvals. Taken
+        # before `_changed`.
         self.posting = threading.Lock()
         self.answering = threading.Lock()
         # Protects everything below.
         self._changed = threading.Condition()
         self._queue: deque[StoredTurn] = deque(turns)
         self._current: StoredTurn | None = None
+        # It had begun before a restart, and goes on before all others.
         if self._queue and self._queue[0].state != "queued":
             self._current = self._queue.popleft()
         # Posts in each turn that has not begun, by turn id; and characters in the last of these turns.
         self._posts = dict.fromkeys((turn.id for turn in self._queue), 1)
         self._chars = 0
         self._working = False
+        # An answer came since the worker last looked: then it must not park the turn.
         self._woken = False
         self._wake_worker: Callable[[], None] | None = None
         self._closing = False
         self.terminated = record.state != "open"
+        # Of the turn that runs; each has a new one, as one that was used stays used.
         self._stop = Stop()
         status = ParticipantStatus.AWAITING_APPROVAL if self._current else ParticipantStatus.IDLE
         self.audience = Broadcaster(self.id, status, self._current.id if self._current else None, pending or {})
@@ -113,9 +118,11 @@ class LiveSession:
         """
         with self._changed:
             self.check()
+            # Under the lock, so that it is queued before anything of its turn.
             subscriber.put(encode(ack))
             joined = self._posts.get(turn.id, 0)
             self._posts[turn.id] = joined + 1
+            # Of the last turn alone, as only that takes further posts.
             self._chars = chars + (self._chars if joined else 0)
             if not joined:
                 self._queue.append(turn)
@@ -161,6 +168,7 @@ class LiveSession:
         try:
             yield
         except BaseException:
+            # It could not be kept, so the session lives on.
             self.terminated = False
             raise
 
@@ -172,6 +180,7 @@ class LiveSession:
             self._posts.clear()
             self._changed.notify_all()
         self.audience.close(frames.ack("terminate_session", self.id), by)
+        # Last and outside the lock: what it wakes may look at the queue.
         self._stop.stop("the session was terminated")
 
     def close(self) -> None:
@@ -188,6 +197,7 @@ class LiveSession:
             if self._current is None or self.terminated:
                 self._working = False
                 return None
+            # Under the lock with the look at `terminated`: a termination that comes later stops this one.
             self._stop = Stop()
             return self._current, self._stop
 
@@ -206,6 +216,7 @@ class LiveSession:
         """Leaves the turn to a person; False when the answer has come meanwhile."""
         with self._changed:
             self._current = turn
+            # The answer came after the worker had looked, and before it let go: nothing else would wake the turn.
             if self._woken:
                 return False
             self._working = False
@@ -216,6 +227,7 @@ class LiveSession:
         """Ends the current turn, notifies all subscribers, and takes the next one."""
         with self._changed:
             self._current = self._queue.popleft() if self._queue else None
+            # Under the lock, so that a post that comes now is queued behind the Idle.
             heard = self.audience.conclude(turn.id, self._current.id if self._current is not None else None)
             self._changed.notify_all()
         for subscriber in heard:
@@ -228,6 +240,7 @@ class LiveSession:
     # ---- for callers that hold the lock ------------------------------------------------------
 
     def _claim(self) -> bool:
+        # One worker for each session at most, which keeps its turns in order.
         if self._working or self._current is not None or not self._queue:
             return False
         self._take_next()
@@ -246,6 +259,7 @@ class LiveSession:
         self._working = self._woken = True
         if began:
             self.audience.expect(self._current.id)
+        # It waits for a tool, and looks at the answers before it goes on waiting.
         elif self._wake_worker is not None:
             self._wake_worker()
         return began

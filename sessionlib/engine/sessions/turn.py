@@ -88,6 +88,7 @@ class TurnRun:
         try:
             if not self._advance():
                 return False
+        # From the most particular: each names its reason in words that a client may see.
         except StoppedError:
             self._fail(f"The turn was stopped: {self._stop.reason}.")
         except ModelError as error:
@@ -110,9 +111,12 @@ class TurnRun:
             self._kit.store.sessions.set_turn(self._turn.number, "running")
             self._tell(ParticipantStatus.PROCESSING)
         while True:
+            # While tools run they are waited for: stopped ones end soon, and their results are kept.
             if not self._bench.busy:
                 self._stop.check()
+            # Before the look, so that an answer that comes behind it is not missed.
             self._session.heed(self._bench.wake)
+            # So that an answer is acknowledged before what follows from it is sent.
             with self._session.answering:
                 calls = self._kit.store.calls.open(self._turn)
             for call in calls:
@@ -133,6 +137,7 @@ class TurnRun:
 
     def _wait(self) -> bool:
         # Whether no answer has come since we looked.
+        # Before it is parked: from then on the turn may be another worker's.
         self._kit.store.sessions.set_turn(self._turn.number, "waiting")
         self._tell(ParticipantStatus.AWAITING_APPROVAL)
         if self._session.park(self._turn):
@@ -147,9 +152,11 @@ class TurnRun:
 
     def _ask_model(self) -> bool:
         # Whether the step ends the turn: it asks for no tool.
+        # A model that calls tools for ever would cost its owner for ever.
         if self._turn.step >= self._kit.limits.steps:
             raise ModelError(f"The turn was ended after {self._turn.step} steps without an answer.")
         step = _Step(new_id(), [], [], [], [])
+        # The switch is looked at between any two chunks, as a model may send for minutes.
         for piece in self._kit.model.answer(self._question()):
             self._stop.check()
             self._take(piece, step)
@@ -164,6 +171,7 @@ class TurnRun:
 
     def _question(self) -> ModelRequest:
         kit, record = self._kit, self._session.record
+        # Asked in each step: instructions may have been changed, or the agent deleted, while a person was asked.
         found = kit.store.objects.find(record.object_type, record.object_id)
         if found is None:
             raise ModelError(f"The {record.object_type} of this session was deleted.")
@@ -182,12 +190,14 @@ class TurnRun:
             self._notify(piece)
             return
         if step.thoughts and not isinstance(piece, ThinkingDelta):
+            # They end with the first piece of something else.
             self._send_thoughts(step)
         if isinstance(piece, RequestedCall):
             step.asked.append(piece)
             if len(step.asked) > self._kit.limits.step_calls:
                 raise ModelError(f"The model asked for over {self._kit.limits.step_calls} tool calls at once.")
             return
+        # Thoughts count as well: they are kept and sent like text.
         step.size += len(piece.text)
         if step.size > self._kit.limits.answer_chars:
             raise ModelError(f"The model's answer grew over {self._kit.limits.answer_chars} characters.")
@@ -215,6 +225,7 @@ class TurnRun:
         if step.thoughts:
             self._send_thoughts(step)
         details = list(step.thinking)
+        # A step that only calls tools has no message; one that does nothing at all has an empty one, as an answer.
         if step.texts or not (step.asked or step.finish):
             status = "Error" if step.finish else "Complete"
             details.append((step.message_id, contents.text_content("".join(step.texts), status)))
@@ -223,8 +234,11 @@ class TurnRun:
         kept = self._kit.store.sessions.add_step(
             self._turn, self._session.sender, details, calls, ends=not (calls or step.finish)
         )
+        # As it stands in the database since `add_step`.
         self._turn = replace(self._turn, step=self._turn.step + 1)
+        # Behind the commit: until then, a client that asks for the history gets what was streamed.
         self._session.audience.end_stream()
+        # The thoughts were sent as they came.
         for message in kept[len(step.thinking) :]:
             frame = frames.message_notification(self._session.id, message.to_wire())
             if message.content["type"] == "tool_call_approval":
@@ -235,6 +249,7 @@ class TurnRun:
     # ---- tools -------------------------------------------------------------------------------
 
     def _propose(self, asked: RequestedCall, position: int) -> StoredCall:
+        # A model's output is kept and sent, and JSON has no form for some of it.
         asked = _tellable(asked)
         tool = self._kit.tools.get(asked.tool)
         arguments = dict(asked.arguments) if isinstance(asked.arguments, dict) else {}
@@ -248,12 +263,14 @@ class TurnRun:
             turn=self._turn.number,
             step=self._turn.step + 1,
             position=position,
+            # What a model calls a tool may be any text, and of any length.
             tool=asked.tool[:200],
             arguments=arguments,
             state="approved",
             decision=decision,
             origin=asked.origin,
         )
+        # Refused before a person is asked about something that could not run.
         refusal = _refusal(tool, asked, arguments, self._kit.tools)
         if refusal:
             return replace(call, state="refused", reason=refusal)
@@ -269,6 +286,7 @@ class TurnRun:
             self._finish(call, Outcome("denied", call.reason))
         elif call.state == "refused":
             self._finish(call, Outcome.error(call.reason))
+        # An earlier engine began it. Whether it had its effect is unknown, so it is not run again.
         elif call.state == "started" and call.id not in self._bench:
             self._finish(call, INTERRUPTED)
         elif call.state == "approved" and not self._bench.full and not self._stop.stopped:
@@ -279,6 +297,7 @@ class TurnRun:
         if tool is None:  # it was there when the call was asked for, before a restart
             self._finish(call, Outcome.error(f"there is no tool {call.tool} any more"))
             return
+        # On disk before the tool runs; see `Calls.start`.
         started = self._kit.store.calls.start(call, self._turn, self._session.sender, contents.call_content(call))
         self._publish([started])
         limits = self._kit.limits
@@ -305,9 +324,12 @@ class TurnRun:
 
     def _fail(self, why: str) -> None:
         # One that was stopped on purpose, or by the end of the program, is none of the engine's troubles.
+        # Asked before it is stopped here.
         is_expected = self._stop.stopped or not threading.main_thread().is_alive()
         self._stop.stop("its turn has failed")
+        # Waited for, so that no outcome comes when the turn is over.
         self._bench.clear()
+        # Its rows are gone, and its subscribers have had the last frame.
         if self._session.terminated:
             return
         # Without the reason, in which a model may quote what was said; clients get it.

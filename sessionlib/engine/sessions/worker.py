@@ -59,8 +59,10 @@ class Runner:
         """Stops all turns, and waits for their threads."""
         with self._lock:
             self._closed = True
+            # A copy, as each thread removes itself.
             threads = dict(self._threads)
         for session in threads.values():
+            # All of them first, so that they end beside each other and not one after another.
             session.stop(_CLOSED)
         for thread in threads:
             thread.join()
@@ -71,6 +73,7 @@ class Runner:
                 turn, stop = found
                 if self._closed:  # closed just now, and this switch was not there yet
                     stop.stop(_CLOSED)
+                # On the timers' one thread: a thread for each turn would only wait.
                 undo = self._time(stop)
                 try:
                     if not TurnRun(self._kit, session, turn, stop).run():
@@ -114,6 +117,8 @@ class Retention:
                 if removed:
                     logger.info("= %d sessions were removed: nothing was said in them for long", removed)
             except StorageError as error:
+                # The disk may be full, or the file locked: it is tried again next time.
                 logger.warning("! old sessions were not removed: %s", error)
+            # A tenth of what is kept, so that nothing stays much longer; an hour at most.
             if self._closed.wait(max(0.2, min(_RETENTION_SECONDS, self._keep_seconds / 10))):
                 return

@@ -21,6 +21,8 @@ from sessionlib.engine.store.records import COLUMNS, seal
 __all__ = ["APPLICATION_ID", "SCHEMA", "Database"]
 
 
+# Never edited once it has been released: a file of each version is compared with the schema of that version.
+# AUTOINCREMENT, because the order of messages is that of their numbers, and without it SQLite may use one again.
 _FIRST = """
 CREATE TABLE objects (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -106,12 +108,14 @@ UPDATE sessions SET
     updated_at = COALESCE((SELECT MAX(created_at) FROM messages WHERE session_id = sessions.id), created_at);
 """ + "\n".join(f"ALTER TABLE {table} ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;" for table in COLUMNS)
 
+# One entry for each version; what is added to the end migrates older files.
 SCHEMA: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
 
 
 Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
 
+# So many writes share one flush at most, which bounds how long the first of them waits.
 _BATCH = 128
 # Pages that may be free in the file: those above it are given back, a few at a time, while nothing is to be written.
 _FREE_PAGES = 256
@@ -157,8 +161,10 @@ class Database:
         busy_seconds: float = 5.0,
         full_check: bool = False,
     ) -> None:
+        # Resolved, since two names of one file must not have two locks.
         self.path = "" if path is None else os.path.realpath(path)
         self._busy_seconds = busy_seconds
+        # Each step that succeeds adds what undoes it: lock, connections, and no file left half made.
         with contextlib.ExitStack() as undo:
             try:
                 self._open(schema, undo, full_check)
@@ -168,6 +174,7 @@ class Database:
                 raise StorageError(f"{self.path} cannot be opened: {error.strerror}", path=self.path) from error
             self._release = undo.pop_all().close
         # Compared after each commit, before it is acknowledged.
+        # Device and inode: a file that was replaced has the same name and another inode.
         self._file = _identity(self.path) if self.path else None
         # Held while the writing connection works; in memory, where it is the reading one too, also by readers.
         self._write_lock = threading.Lock()
@@ -198,8 +205,10 @@ class Database:
         with self._changed:
             if self._closed:
                 raise StorageError("the engine's database is closed", path=self.path)
+            # Under one lock with the flag, so that nothing is added behind the last batch.
             self._jobs.append(job)
             self._changed.notify()
+        # Without a limit: a write that was given up here could still be committed, and be sent again.
         job.done.wait()
         error, job.error = job.error, None
         try:
@@ -220,6 +229,7 @@ class Database:
             DatabaseDamagedError: A row is damaged.
             StorageError: The database failed otherwise, or is closed.
         """
+        # One reader at a time; in WAL mode it does not wait for the writer, nor the writer for it.
         with self._read_lock:
             try:
                 return work(self._reader)
@@ -233,6 +243,7 @@ class Database:
                 return
             self._closed = True
             self._changed.notify()
+        # It commits what waits before it ends; the connections are closed when no thread uses them.
         self._thread.join()
         with self._read_lock:
             self._release()
@@ -242,13 +253,16 @@ class Database:
             self._writer = self._reader = self._connect(undo)
             _lay_out(self._writer, schema, 0)
             return
+        # Before the file is looked at: another engine may be writing to it.
         undo.callback(LockFile(self.path).close)
+        # Before SQLite opens it for writing, which would replay or truncate its log.
         version = inspect(self.path, schema, full=full_check)
         if not version:
             _make_file(self.path, schema)
         self._writer = self._connect(undo)
         if 0 < version < len(schema):
             _migrate(self._writer, self.path, schema, version)
+        # After the migration: a connection that has read the old schema would have to read it again.
         self._reader = self._connect(undo)
 
     def _connect(self, undo: contextlib.ExitStack) -> sqlite3.Connection:
@@ -257,13 +271,18 @@ class Database:
             self.path or ":memory:", isolation_level=None, check_same_thread=False, timeout=self._busy_seconds
         )
         undo.callback(connection.close)
+        # One flush for each commit and not several, and readers that do not wait. It stays in the file.
         connection.execute("PRAGMA journal_mode = WAL")
+        # In WAL mode, NORMAL would not flush at a commit: what was acknowledged could be lost with the power.
         connection.execute("PRAGMA synchronous = FULL")
+        # Off by default in SQLite, for each connection.
         connection.execute("PRAGMA foreign_keys = ON")
+        # Without it, the log keeps the size of the largest write that there ever was.
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         return connection
 
     def _translate(self, error: Exception) -> StorageError:
+        # By its text: `sqlite_errorcode` came with Python 3.11, and this runs on 3.10.
         details = str(error)
         if "full" in details or "disk I/O" in details:
             return StorageFullError(f"no space left for the engine's database ({details})", path=self.path)
@@ -275,6 +294,7 @@ class Database:
         return StorageError(f"the engine's database failed ({details})", path=self.path)
 
     def _run(self) -> None:
+        # An empty batch comes only when it is closed and nothing waits.
         while batch := self._take():
             self._commit(batch)
             while not self._jobs and self._give_back():
@@ -285,6 +305,8 @@ class Database:
         if not self.path:
             return False
         with self._write_lock, contextlib.suppress(sqlite3.Error):  # locked or full: after another write
+            # Removed rows leave free pages, which SQLite would keep for ever: a file that once was large would stay
+            # so.
             free = self._writer.execute("PRAGMA freelist_count").fetchone()[0]
             if free > _FREE_PAGES:
                 # As a script: `execute` stops at the first of its rows, which have no columns, and with it at one page.
@@ -295,10 +317,13 @@ class Database:
     def _take(self) -> list[_Job[Any]]:
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._closed)
+            # All that has come while the batch before was written: the more clients there are, the more share a
+            # flush.
             return [self._jobs.popleft() for _ in range(min(len(self._jobs), _BATCH))]
 
     def _commit(self, batch: list[_Job[Any]]) -> None:
         try:
+            # One transaction, and so one flush to disk, for all of the batch.
             with self._write_lock, _transaction(self._writer):
                 for job in batch:
                     _do(self._writer, job)
@@ -311,6 +336,7 @@ class Database:
             for job in batch:
                 job.fail(error)
             return
+        # After the commit, as only then it is known which file it went to.
         moved = self._file is not None and self._file != _identity(self.path)
         for job in batch:
             if moved:
@@ -331,17 +357,21 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 @contextlib.contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    # Takes the write lock now: a transaction that began by reading could fail in the middle, when it cannot wait for
+    # one.
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
+        # Some errors, a full disk among them, have rolled it back already; a second ROLLBACK would hide them.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
 
 
 def _do(connection: sqlite3.Connection, job: _Job[Any]) -> None:
+    # So that one job that is refused does not undo those of others in the same batch.
     connection.execute("SAVEPOINT job")
     try:
         job.result, job.error = job.work(connection), None
@@ -355,12 +385,14 @@ def _do(connection: sqlite3.Connection, job: _Job[Any]) -> None:
 
 
 def _lay_out(connection: sqlite3.Connection, schema: Sequence[str], version: int) -> None:
+    # `executescript` commits what is open, so the transaction is begun within it.
     steps = "\n".join(schema[version:])
     connection.executescript(f"BEGIN IMMEDIATE;\n{steps}")
     try:
         if version < 3 <= len(schema):
             seal(connection)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        # In the same transaction as the tables: a migration that is interrupted leaves the version before.
         connection.execute(f"PRAGMA user_version = {len(schema)}")
         connection.execute("COMMIT")
     except BaseException:
@@ -372,8 +404,10 @@ def _make_file(path: str, schema: Sequence[str]) -> None:
     # Made aside and moved into place, so that a file of this name is a whole database or not there.
     part = _make_private(path + ".part")
     with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as connection:
+        # Takes effect only before the first table is made, or by VACUUM.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         _lay_out(connection, schema, 0)
+    # Atomic on one file system (POSIX rename).
     os.replace(part, path)
 
 
@@ -383,6 +417,7 @@ def _migrate(connection: sqlite3.Connection, path: str, schema: Sequence[str], v
     part = _make_private(copy + ".part")
     with contextlib.closing(sqlite3.connect(part)) as target:
         connection.backup(target)
+    # The copy is whole before the first change: what a newer engine has migrated, an older one cannot open.
     os.replace(part, copy)
     _lay_out(connection, schema, version)
     if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 0:

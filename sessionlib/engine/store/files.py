@@ -50,9 +50,11 @@ def inspect(path: str, schema: Sequence[str], *, full: bool = False) -> int:
     """
     if not os.path.exists(path):
         return 0
+    # From the cheapest look to the dearest; each only reads what the ones before have found to be there.
     _check_kind(path)
     _check_header(path)
     _check_log(path)
+    # Read-only: SQLite cannot repair, truncate or check-point anything by it.
     connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)
     try:
         return _check_contents(connection, path, schema, full)
@@ -78,6 +80,7 @@ def _damaged(path: str, why: str) -> DatabaseDamagedError:
 
 def _check_kind(path: str) -> None:
     mode = os.stat(path).st_mode
+    # A device or a pipe would block at the first read.
     if not stat.S_ISREG(mode):
         raise _damaged(path, "it is not a file")
     # The mode as well, because the superuser's access() allows everything.
@@ -88,6 +91,7 @@ def _check_kind(path: str) -> None:
 def _check_header(path: str) -> None:
     with open(path, "rb") as file:
         header = file.read(100)
+    # SQLite takes an empty file for a new database: what was truncated would look as if it had never held anything.
     if len(header) < 100 or not header.startswith(_MAGIC):
         raise _damaged(path, "its header is not that of a database" if header else "it is empty")
 
@@ -103,10 +107,12 @@ def _check_log(path: str) -> None:
         header = file.read(32)
         if not header:
             return
+        # The order of the words that are summed; the header's own fields are big-endian always.
         order: Literal["big", "little"] = "big" if header[:4] == _WAL_MAGICS[1] else "little"
         sums = _checksum(header[:24], order, (0, 0), _weights(6)) if len(header) == 32 else None
         if sums is None or header[:4] not in _WAL_MAGICS or header[24:] != _as_bytes(sums):
             raise _damaged(path, "the header of its write-ahead log is damaged")
+        # The size of a page; a frame is its header of 24 bytes and one page.
         size = int.from_bytes(header[8:12], "big")
         weights = _weights(2 + size // 4)
         bad = b""
@@ -114,6 +120,7 @@ def _check_log(path: str) -> None:
         while len(frame := file.read(24 + size)) == 24 + size:
             # Frames of the log's last run have the salts of its header; those of runs before may follow them.
             if frame[8:16] != header[16:24]:
+                # Left from an earlier run, unless frames of this run follow.
                 bad = bad or frame
                 continue
             if bad:
@@ -122,6 +129,8 @@ def _check_log(path: str) -> None:
             before, sums = sums, _checksum(frame[:8] + frame[24:], order, sums, weights)
             if frame[16:24] != _as_bytes(sums):
                 bad = frame
+        # A crash leaves a last frame that is torn, and SQLite drops it rightly; one with a single flipped byte was a
+        # commit.
         if bad and _is_flipped(bad, header[16:24], order, before if bad[8:16] == header[16:24] else sums, weights):
             raise _damaged(path, "the last frame of its write-ahead log is damaged")
 
@@ -138,6 +147,7 @@ def _weights(words: int) -> list[int]:
 def _checksum(
     data: bytes, order: Literal["big", "little"], sums: tuple[int, int], weights: list[int]
 ) -> tuple[int, int]:
+    # One unpack and two sums in C: word by word, a log of 16 MiB would take far longer.
     words = struct.unpack(f"{'>' if order == 'big' else '<'}{len(data) // 4}I", data)
     above, here, below = weights[0], weights[1], weights[2]
     first = sums[0] * below + sums[1] * here + sum(map(operator.mul, words, weights[2:]))
@@ -176,6 +186,7 @@ def _as_bytes(sums: tuple[int, int]) -> bytes:
 
 
 def _check_contents(connection: sqlite3.Connection, path: str, schema: Sequence[str], full: bool) -> int:
+    # Bytes 68 to 71 of the header, where SQLite leaves room for a program's own mark.
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise _damaged(path, "it belongs to another program")
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
@@ -185,14 +196,17 @@ def _check_contents(connection: sqlite3.Connection, path: str, schema: Sequence[
             "is. Update sessionlib, or start with another file",
             path=path,
         )
+    # More is allowed, such as an index that its owner has added.
     if not _layout(schema[:version]) <= _layout_of(connection):
         raise _damaged(path, f"its tables are not those of layout {version}")
     has_sums = version >= _SUMS_SINCE
+    # Files from before the checksums have nothing else that could show damage.
     if full or not has_sums or os.path.getsize(path) <= _SMALL:
         found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if found != "ok":
             raise _damaged(path, f"SQLite reports: {found}")
         for table in COLUMNS if has_sums else ():
+            # To read a row is to compare it with its checksum.
             for _ in each_row(connection, table):
                 pass
     elif has_sums:
@@ -217,6 +231,7 @@ if os.name == "nt":  # pragma: no cover
 
     def _lock(file: BinaryIO) -> None:
         # Far behind the pid, which others have to be able to read.
+        # Locks on Windows are on ranges of bytes, which no other process can read then.
         file.seek(1 << 20)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
 
@@ -224,6 +239,7 @@ else:
     import fcntl
 
     def _lock(file: BinaryIO) -> None:
+        # flock() and not lockf(): POSIX locks end when any descriptor of the file is closed by the process.
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -258,6 +274,7 @@ class LockFile:
         try:
             _lock(self._file)
         except OSError:
+            # What the holder has written; it may have died just now, or not have got as far.
             pid = self._holder()
             self._file.close()
             raise DatabaseInUseError(
@@ -265,6 +282,7 @@ class LockFile:
                 path=database,
                 pid=pid,
             ) from None
+        # Only now that it is ours: until then, it names the holder.
         self._file.truncate(0)
         self._file.write(str(self._pid).encode())
         self._file.flush()

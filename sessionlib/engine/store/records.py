@@ -56,6 +56,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 def new_id() -> str:
     """Returns an id that cannot be guessed: 128 random bits."""
+    # It is all that one needs to join a session, with the key of the engine.
     return secrets.token_hex(16)
 
 
@@ -162,7 +163,9 @@ class Posted:
 
 def checksum(values: Iterable[Any]) -> int:
     """Returns the checksum of a row's columns: CRC-32, which any single flipped byte changes."""
+    # The last column may be a file of many megabytes: it is summed as it is, without a copy as text.
     *texts, last = values
+    # Separated, so that "ab", "c" and "a", "bc" differ. CRC-32 finds damage; it is no protection against intent.
     total = zlib.crc32("\0".join(map(str, texts)).encode("utf-8", "surrogatepass"))
     return zlib.crc32(last if isinstance(last, bytes) else str(last).encode("utf-8", "surrogatepass"), total)
 
@@ -185,6 +188,7 @@ def rows(db: sqlite3.Connection, table: str, tail: str = "", params: Iterable[An
 
 @functools.cache
 def _select(table: str, tail: str, *match: str) -> tuple[tuple[str, ...], str]:
+    # Cached, as a statement's text is also the key by which sqlite3 keeps it compiled.
     names = ("number", "sum", *COLUMNS[table])
     where = " AND ".join(f"{name} = ?" for name in match) or "1"
     return names, f"SELECT {', '.join(names)} FROM {table} WHERE {where} {tail}"
@@ -203,6 +207,7 @@ def each_row(
     names, select = _select(table, tail, *match)
     for values in db.execute(select, (*match.values(), *params)):
         row = dict(zip(names, values, strict=True))
+        # The second half is for a damaged index, which leads to rows that do not match.
         if row.pop("sum") != checksum(values[2:]) or any(row[name] != value for name, value in match.items()):
             raise sqlite3.DatabaseError(f"row {row['number']} of table {table} does not match its checksum")
         yield row
@@ -225,6 +230,7 @@ def update(db: sqlite3.Connection, table: str, row: Row, **changes: Any) -> None
     """Changes a row that `rows` has returned."""
     row.update(changes)
     sets = ", ".join(f"{name} = ?" for name in (*changes, "sum"))
+    # Of the whole row as it will be, which is why it has to have been read.
     total = checksum(row[name] for name in COLUMNS[table])
     db.execute(f"UPDATE {table} SET {sets} WHERE number = ?", (*changes.values(), total, row["number"]))
 
@@ -247,6 +253,7 @@ def to_json(value: Any) -> str:
     A lone surrogate (``os.fsdecode`` makes them of bytes that are not UTF-8) has no form in UTF-8, and one of
     them would make a whole history unreadable: it becomes U+FFFD. A pair of them is one character, and stays.
     """
+    # As it is, which takes half the room of escapes for most scripts.
     text = json.dumps(value, ensure_ascii=False)
     try:
         text.encode()
@@ -268,6 +275,7 @@ def insert_message(
     text = to_json(content)
     if "�" in text:
         content = json.loads(text)  # cleaned, perhaps: what is sent is what is stored
+    # A streamed message has its id from its first delta on.
     message = Message(message_id or new_id(), session_id, sender, content, turn, step, time.time())
     insert(db, "messages", message.id, session_id, to_json(sender), text, turn, step, message.created_at)
     # How many there are shows whether the index has lost one.

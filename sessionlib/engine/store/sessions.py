@@ -61,6 +61,7 @@ class Sessions:
         """Makes a session unusable for good; of what it held, only its id is kept."""
 
         def work(db: sqlite3.Connection) -> None:
+            # Its contents go; the id stays, so that to join it is refused with the right reason.
             _empty(db, session_id)
             for row in rows(db, "sessions", id=session_id):
                 update(db, "sessions", row, state="terminated", messages=0, updated_at=time.time())
@@ -79,6 +80,7 @@ class Sessions:
             Their ids, and the number to go on behind; None at the end.
         """
         select = "SELECT number, id, updated_at FROM sessions WHERE number > ? ORDER BY number LIMIT ?"
+        # Without checksums, in small parts: nothing is decided by it but what to look at again.
         seen = self._database.read(lambda db: db.execute(select, (after, count)).fetchall())
         return [row[1] for row in seen if row[2] < before], seen[-1][0] if len(seen) == count else None
 
@@ -88,6 +90,7 @@ class Sessions:
         def work(db: sqlite3.Connection) -> int:
             removed = 0
             for session_id in session_ids:
+                # Asked again within the transaction: something may have been sent since it was listed.
                 for row in rows(db, "sessions", "AND updated_at < ?", (before,), id=session_id):
                     _empty(db, session_id)
                     removed += db.execute("DELETE FROM sessions WHERE number = ?", (row["number"],)).rowcount
@@ -121,6 +124,7 @@ class Sessions:
         def work(db: sqlite3.Connection) -> Posted:
             if not rows(db, "sessions", id=session_id, state="open"):
                 raise RefusedError(f"session {session_id} was terminated", "session_terminated")
+            # In one transaction with its messages: no turn without a post, and no post without a turn.
             turn = into or _insert_turn(db, session_id)
             _insert_files(db, session_id, files, quota)
             ids = [insert_message(db, session_id, turn.number, 0, sender, content).id for content in contents]
@@ -161,12 +165,15 @@ class Sessions:
                 found = rows(db, "messages", session_id=session_id, id=after)
                 if not found:
                     raise RefusedError(f"session {session_id} has no message {after[:80]}", "message_not_found")
+                # Messages are ordered by number; the ids are random.
                 first = found[0]["number"]
             part: list[Message] = []
             room = size
             tail = "AND number > ? ORDER BY number LIMIT ?"
+            # One more than is asked for shows whether there are more.
             for row in each_row(db, "messages", tail, (first, limit + 1), session_id=session_id):
                 room -= len(row["content"].encode())
+                # One message always comes, however large: else no client would get beyond it.
                 if part and (room < 0 or len(part) == limit):
                     return part, True
                 part.append(read_message(row))
@@ -193,6 +200,7 @@ class Sessions:
             past = "AND turn < ? ORDER BY turn DESC, number DESC LIMIT ?"
             earlier = rows(db, "messages", past, (turn, limit + 1), session_id=session_id)
             if len(earlier) > limit:
+                # The oldest turn is cut by the limit, and half a turn would mislead a model.
                 earlier = [row for row in earlier if row["turn"] != earlier[-1]["turn"]]
             return [read_message(row) for row in (*reversed(earlier), *own)]
 
@@ -200,6 +208,7 @@ class Sessions:
 
     def has_notice(self, session_id: str, kind: str) -> bool:
         """Returns whether a notice of a kind was shown in a session."""
+        # In SQL, so that the contents of a long session are not read into Python for it.
         select = "SELECT 1 FROM messages WHERE session_id = ? AND json_extract(content, '$.notice') = ? LIMIT 1"
         return self._database.read(lambda db: db.execute(select, (session_id, kind)).fetchone()) is not None
 
@@ -215,6 +224,8 @@ class Sessions:
 
     def open_turns(self, session_id: str | None = None) -> list[StoredTurn]:
         """Returns the turns that have not ended, of one session or of all, in order."""
+        # Of all sessions, a partial index holds the open turns alone: a start does not read all turns that there ever
+        # were.
         match = {} if session_id is None else {"session_id": session_id}
         found = self._database.read(lambda db: rows(db, "turns", "AND state != 'ended' ORDER BY number", **match))
         return [read_turn(row) for row in found]
@@ -251,6 +262,7 @@ class Sessions:
             step = turn.step + 1
             state = "ended" if ends else "running"
             for row in rows(db, "turns", number=turn.number):
+                # All that a step brings in one transaction: after a crash it has happened, or it has not.
                 update(db, "turns", row, step=step, state=state)
             for call in calls:
                 insert_call(db, call)

@@ -48,6 +48,7 @@ class Objects:
     def find(self, kind: str, object_id: str | None = None, name: str | None = None) -> tuple[str, Json] | None:
         """Returns id and body of an agent or chatbot; of several with one name, the newest."""
         match = {"name": name} if object_id is None else {"id": object_id}
+        # Names need not be unique.
         newest = "ORDER BY number DESC LIMIT 1"
         found = self._database.read(lambda db: rows(db, "objects", newest, kind=kind, **match))
         return (found[0]["id"], json.loads(found[0]["body"])) if found else None

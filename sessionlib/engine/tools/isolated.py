@@ -23,8 +23,11 @@ __all__ = ["IsolatedTools"]
 
 logger = logging.getLogger(__name__)
 
+# An idle worker saves the start of an interpreter and of the tools file; each holds memory.
 _IDLE = 4
+# So long a worker has to end by itself before it is killed.
 _TERM_SECONDS = 2.0
+# More than any outcome has, and a bound on what a broken worker can send.
 _LINE_BYTES = 4 * 1024 * 1024
 # What the tools have no business with.
 _PRIVATE = ("SESSIONLIB_API_KEY", "VECTORSHIFT_API_KEY")
@@ -39,6 +42,7 @@ class IsolatedTools:
     """
 
     def __init__(self, path: str, processes: int) -> None:
+        # The process may change its folder before the next worker starts.
         self._path = os.path.abspath(path)
         self._processes = processes
         # Protects the count of calls, the list of idle workers, the set of all, and the closed flag.
@@ -61,6 +65,7 @@ class IsolatedTools:
             limit: Bytes of its result that are kept.
         """
         try:
+            # Here as well as in the worker: what does not fit needs no process.
             tool.validate(arguments)
         except InvalidArgumentsError as error:
             return Outcome.error(str(error))
@@ -79,6 +84,7 @@ class IsolatedTools:
             self._idle.clear()
             self._changed.notify_all()
         for worker in workers:
+            # All of them first: they end beside each other.
             worker.end()
         for worker in workers:
             worker.bury()
@@ -109,6 +115,7 @@ class IsolatedTools:
             return Outcome.error("the engine is stopping")
         with stop.calling(worker.end):
             outcome = worker.call(tool.name, arguments, seconds)
+        # Whatever its tool is doing, it is not for the next call.
         if outcome is None or stop.stopped:
             self._drop(worker)
         else:
@@ -119,14 +126,17 @@ class IsolatedTools:
 
     def _take(self, limit: int) -> _Worker | None:
         while (idle := self._take_idle()) is not None:
+            # It may have been killed while it was idle, as by a system that runs out of memory.
             if idle.alive:
                 return idle
             self._drop(idle)
+        # Outside the lock, as starting an interpreter takes tens of milliseconds.
         worker = _Worker(self._path, limit)
         with self._changed:
             if not self._closed:
                 self._all.add(worker)
                 return worker
+        # It was closed meanwhile, and nothing else knows of this one.
         worker.end()
         worker.bury()
         return None
@@ -152,6 +162,7 @@ class IsolatedTools:
 
 class _Worker:
     def __init__(self, path: str, limit: int) -> None:
+        # Random, so that no other process has it by accident.
         self._mark = secrets.token_hex(16)
         environment = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
         self._process = subprocess.Popen(
@@ -174,11 +185,13 @@ class _Worker:
         """Returns the tool's outcome; None when the worker is late, or gone."""
         assert self._process.stdin is not None
         try:
+            # One line, as JSON escapes line breaks.
             self._process.stdin.write(json.dumps({"tool": tool, "arguments": arguments}).encode() + b"\n")
             self._process.stdin.flush()
             line = self._read_line(Deadline(seconds))
         except OSError:
             return None
+        # Without its end, the worker died while it wrote, or was late.
         return Outcome(**json.loads(line)) if line.endswith(b"\n") else None
 
     def end(self) -> None:
@@ -210,6 +223,7 @@ class _Worker:
             if not wait_readable(self._process.stdout, deadline):
                 self._late = True
                 break
+            # Not by the buffered file: what it holds back, no poll would show.
             piece = os.read(self._process.stdout.fileno(), 65536)
             if not piece:
                 break

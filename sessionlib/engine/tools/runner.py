@@ -39,6 +39,7 @@ __all__ = [
 MARK = "SESSIONLIB_TOOLS_PROCESS"
 """In the environment of a worker, and so of all that its tools start, detached or not: which worker it was."""
 
+# By context: tools run beside each other, and each prints into its own.
 _buffer: ContextVar[Printed | None] = ContextVar("sessionlib_printed", default=None)
 # Protects the switches and the count of those who need them.
 _lock = threading.Lock()
@@ -61,6 +62,7 @@ class Printed(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Keeps what there is room for, and takes the rest all the same."""
+        # The rest is taken and dropped, as a tool that prints too much has done nothing wrong.
         room = self._limit - self._size
         if room > 0:
             self._pieces.append(text[:room])
@@ -81,6 +83,7 @@ class _Switch(io.TextIOBase):
         self.stream = stream
 
     def write(self, text: str) -> int:
+        # Prints of the program itself go where they always went.
         return (_buffer.get() or self.stream).write(text)
 
     def flush(self) -> None:
@@ -120,6 +123,7 @@ def _enter() -> None:
     with _lock:
         _users += 1
         if _users == 1:
+            # With the first of several at once, and taken out with the last: sys.stdout is one for all threads.
             _switches[:] = [_Switch(sys.stdout), _Switch(sys.stderr)]
             sys.stdout, sys.stderr = _switches
 
@@ -139,6 +143,7 @@ def _leave() -> None:
 
 logger = logging.getLogger(__name__)
 
+# Pydantic knows more types than `json`: dates, UUIDs, dataclasses, models.
 _JSON: TypeAdapter[Any] = TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="strings"))
 _PRINTED_CHARS = 16 * 1024
 # Of an iterator that never ends, so many items are a result.
@@ -183,6 +188,7 @@ def run_tool(tool: LocalTool[..., Any], arguments: dict[str, Any], stop: Stop, s
     except InvalidArgumentsError as error:
         return Outcome.error(str(error))
     run = _Run(tool, values, limit)
+    # A stop wakes the wait by the same event as a result does.
     with stop.calling(run.settled.set):
         run.start()
         run.settled.wait(seconds)
@@ -200,6 +206,7 @@ class _Run:
         self._limit = limit
 
     def start(self) -> None:
+        # Threads begin with an empty context, and what the caller has set is expected in its tools.
         context = contextvars.copy_context()
         # A daemon, because a tool that never returns must not keep the interpreter from ending.
         threading.Thread(
@@ -222,6 +229,7 @@ def call_tool(tool: LocalTool[..., Any], values: dict[str, Any], limit: int) -> 
     with capture(_PRINTED_CHARS) as printed:
         try:
             outcome = Outcome("complete", cap_output(tool.function(**values), limit))
+        # SystemExit as well: a tool that calls sys.exit() must not end the thread without an outcome.
         except BaseException as error:
             logger.debug("! tool %s failed", tool.name, exc_info=True)
             outcome = Outcome.error(describe(error))
@@ -234,6 +242,7 @@ def kill_marked(mark: str) -> None:
     Args:
         mark: The worker's.
     """
+    # A tool's child may have left the group (setsid), but it has inherited the environment.
     wanted = f"{MARK}={mark}".encode()
     found = True
     while found:  # again, for what was forked meanwhile; what was killed has no environment any more
@@ -269,9 +278,11 @@ def cap_output(value: Any, limit: int) -> Any:
         TypeError: It is a coroutine, which nothing runs.
     """
     if inspect.iscoroutine(value):
+        # Or Python would warn that it was never awaited, where the user cannot see why.
         value.close()
         raise TypeError("the tool returned a coroutine, which was not run: declare a plain function as the tool")
     if isinstance(value, Iterator):
+        # A generator is run here, within the tool's time, as its caller would have done.
         value = list(itertools.islice(value, _ITEMS))
     if isinstance(value, (bytes, bytearray)) and not _is_utf8(value):
         return f"{len(value)} bytes: {bytes(value[:64])!r}"
@@ -282,6 +293,7 @@ def cap_output(value: Any, limit: int) -> Any:
     if isinstance(value, str):
         return _cut(_clean(value), limit)
     try:
+        # Into plain values first: a model reads them as JSON and not as text with JSON in it.
         plain = _JSON.dump_python(value, mode="json")
         data = codec.dumps(plain)
     except Exception:  # noqa: BLE001 - a value's own methods may raise anything
@@ -307,6 +319,7 @@ def _readable(value: Any) -> str:
 def _cut(text: str, limit: int) -> str:
     if len(text) <= limit and len(text.encode()) <= limit:
         return text
+    # First the characters, or a huge text would be encoded whole only to be cut.
     kept = text[:limit].encode()[:limit].decode(errors="ignore")
     return f"{kept}\n[cut: {len(text)} characters in all]"
 
@@ -354,6 +367,7 @@ class ToolBatch:
         """Waits for an outcome, and returns the call's id and it; None when somebody woke the waiting."""
         news = self._news.get()
         if news is not None:
+            # It has put its outcome, which was its last step.
             self._threads.pop(news[0]).join()
         return news
 

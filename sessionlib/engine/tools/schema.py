@@ -26,12 +26,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 APPROVALS = ("auto_run", "requires_approval", "let_agent_decide")
+# From the least strict: of several declarations the strictest counts.
 _STRICTNESS = ("auto_run", "let_agent_decide", "requires_approval")
 # What plain functions were declared with: the one inside a tool, taken out and declared again, keeps its gate too.
 _gates: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 ASK_FIRST = "ask_user_first"
 """The extra argument in which a model decides whether a person should be asked, where it may decide."""
 
+# What models' interfaces take as a function's name, 64 characters at most.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _SECTION = re.compile(r"^(Args|Arguments|Parameters|Returns|Return|Yields|Raises|Examples?|Notes?|Attributes):\s*$")
 _RULE = re.compile(r"^\s*-{3,}\s*$")
@@ -72,6 +74,7 @@ class LocalTool(Generic[P, R]):
         _check(self)
         self.description, words = read_docstring(_doc_of(function))
         self._arguments, self._parameters = _arguments_model(self.name, function, words)
+        # As `parameters` for models, some of which do not follow references.
         self.schema: dict[str, Any] = plain_schema(self._arguments.model_json_schema())
         with contextlib.suppress(TypeError):  # an object that cannot be hashed
             plain = _innermost(function)
@@ -94,6 +97,7 @@ class LocalTool(Generic[P, R]):
             InvalidArgumentsError: They do not fit the schema.
         """
         try:
+            # Not strictly: models write "3" for 3, and people type into forms.
             model = self._arguments.model_validate(dict(arguments))
         except ValidationError as error:
             raise InvalidArgumentsError(_explain(self.name, error)) from None
@@ -117,6 +121,7 @@ class LocalTool(Generic[P, R]):
         if self.approval != "let_agent_decide":
             return self.schema
         question = {"type": "boolean", "description": "Whether a person should confirm this call before it runs."}
+        # Required, or models would leave it out, which asks a person every time.
         properties = {**self.schema.get("properties", {}), ASK_FIRST: question}
         return {**self.schema, "properties": properties, "required": [*self.schema.get("required", []), ASK_FIRST]}
 
@@ -162,6 +167,7 @@ def tool(
 
 def _declared_within(function: Any) -> LocalTool[Any, Any] | None:
     """Returns the tool that a function is or wraps, through `functools.wraps` and `functools.partial`."""
+    # `__wrapped__` is anyone's attribute, and may lead in a circle.
     seen: set[int] = set()
     while function is not None and id(function) not in seen:
         if isinstance(function, LocalTool):
@@ -218,6 +224,7 @@ def _is_async(function: Any) -> bool:
     if _makes_coroutine(plain):
         return True
     # A wrapper that only passes on what an asynchronous function returns is one too.
+    # By the names that its code uses: one of these runs the coroutine to its end.
     code = getattr(plain, "__code__", None)
     return _makes_coroutine(inspect.unwrap(plain)) and code is not None and not _RUNNERS & set(code.co_names)
 
@@ -239,6 +246,7 @@ def read_docstring(text: str) -> tuple[str, dict[str, str]]:
     rows = text.splitlines()
     for row, following in zip(rows, [*rows[1:], ""], strict=False):
         is_indented = row.startswith((" ", "\t"))
+        # Three styles in one pass, as files mix them; each row is of the style that it looks like.
         google = _SECTION.match(row)
         numpy = row.strip() and not is_indented and _RULE.match(following)
         if sphinx := _FIELD.match(row):
@@ -265,6 +273,7 @@ def read_docstring(text: str) -> tuple[str, dict[str, str]]:
 def _google_entries(lines: list[str]) -> dict[str, str]:
     entries: dict[str, str] = {}
     name = ""
+    # Entries stand at the left then, and what goes on behind them is indented.
     for line in textwrap.dedent("\n".join(lines)).splitlines():
         entry = _ENTRY.match(line)
         if entry:
@@ -309,6 +318,7 @@ def _arguments_model(
     # The fields have names of their own and the parameters' names for aliases: a parameter may be called
     # what a pydantic field may not, such as "schema" or "_x".
     try:
+        # Strings as well: under `from __future__ import annotations` all hints are strings.
         hints = get_type_hints(_plain_function(function), include_extras=True)
         parameters = inspect.signature(function).parameters.values()
     except Exception as error:  # noqa: BLE001 - annotations are code, which may raise anything
@@ -319,6 +329,7 @@ def _arguments_model(
     for parameter in parameters:
         if parameter.name in bound:
             continue  # what the author has fixed is not the model's to choose
+        # A model gives arguments by name, as a JSON object.
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise TypeError(f"tool {name}: parameter {parameter.name} has to be one that takes its value by name")
         if parameter.name not in hints:
@@ -330,11 +341,13 @@ def _arguments_model(
         hint = Annotated[hint, Field(alias=parameter.name)]
         fields[f"field_{len(names)}"] = (hint, ... if default is parameter.empty else default)
         names[f"field_{len(names)}"] = parameter.name
+    # An argument that a tool does not have is a mistake of the model's, which it can mend by the error.
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a default that has no JSON form, which is only left out
             model = create_model(name, __config__=config, **fields)
+            # Made now, so that what has no schema is found where it is declared.
             model.model_json_schema()
     except PydanticUserError as error:
         raise TypeError(f"tool {name}: a parameter's type has no JSON form ({error.message})") from None
@@ -365,9 +378,11 @@ def load_tools(path: str) -> list[LocalTool[..., Any]]:
         EngineError: It cannot be run, or declares none.
     """
     try:
+        # Not as "__main__", so that what a script does when it is run does not happen.
         found = runpy.run_path(path, run_name="sessionlib_tools").values()
     except Exception as error:
         raise EngineError(f"the tools file {path} cannot be run: {type(error).__name__}: {error}") from error
+    # By identity: a tool may stand in the file under two names.
     declared = {id(item): item for item in found if isinstance(item, LocalTool)}
     if not declared:
         raise EngineError(f"the tools file {path} declares no tool; put @tool on its functions")

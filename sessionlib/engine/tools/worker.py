@@ -31,8 +31,10 @@ def main(path: str, limit: int) -> None:
     calls: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     # A daemon, because it waits for the engine's next word for as long as there is an engine.
     threading.Thread(target=_listen, args=(calls,), name="sessionlib-calls", daemon=True).start()
+    # On the main thread, where libraries expect to be imported, and may set signal handlers.
     tools = {tool.name: tool for tool in load_tools(path)}
     while True:
+        # From a queue: the pipe is read by another thread, which notices at once that the engine is gone.
         call = calls.get()
         tool = tools[call["tool"]]
         outcome = call_tool(tool, tool.validate(call["arguments"]), limit)
