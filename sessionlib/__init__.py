@@ -215,6 +215,7 @@ _LAZY = {
     "notebook": "LiveReply ask_notebook load_ipython_extension unload_ipython_extension",
 }
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names.split()}
+# Modules that users reach as attributes, `sessionlib.agent`, without having imported them.
 _LAZY_MODULES = {"agent", "chatbot", "client", "history", "notebook"}
 
 # Module names of the official SDK (``vectorshift`` 0.1.15) whose contents have another place here.
@@ -230,8 +231,10 @@ class _PortedModule(types.ModuleType):
     """A module of the official SDK by its name there, with what it has found where it is here."""
 
     def __getattr__(self, name: str) -> object:
+        # What `import` and `inspect` ask any module for is no name of the SDK's.
         if name.startswith("__"):
             raise AttributeError(name)
+        # All other names in them are errors, which the SDK has in its ``request``.
         place = _PORTED_MODULES[self.__name__.rpartition(".")[2]].get(name, "errors")
         found = getattr(
             importlib.import_module(f"sessionlib.{place}"), name.removeprefix("async_").removeprefix("Async")
@@ -251,6 +254,8 @@ base_url: str | None
 
 
 def __getattr__(name: str) -> object:
+    # Unset: reading one returns None, while its namespace has nothing that `find_setting` could take
+    # for a value.
     if name in ("api_key", "base_url"):
         return None
     if name in _LAZY_MODULES or name in _PORTED_MODULES:

@@ -124,6 +124,7 @@ class Chatbot(Resource):
             "slack_config": slack_config or {},
             "input": input_node_name or "",
             "output": output_node_name or "",
+            # The SDK's defaults: what is left out there is sent as an empty object or text.
             "deployed": False,
         }
         made = (bound or default_client()).request("POST", "/chatbot", json=body)
@@ -172,6 +173,7 @@ class Chatbot(Resource):
         query = {"limit": limit, "offset": offset, "include_shared": include_shared or None}
         details = (bound or default_client()).request("GET", "/chatbots", query=query)
         whole, ids = listed(details, "GET /chatbots")
+        # Enough to open a session or to fetch the rest by.
         stubs = [cls(one, "", "", "", client=bound) for one in ids]
         return [cls.from_json(one, client=bound) for one in whole] + stubs
 
@@ -239,6 +241,7 @@ class Chatbot(Resource):
         sent = {name: value for name, value in body.items() if value is not None}
         if not stream:
             return self.client.request("POST", self._path("/run"), json=sent, timeout=timeout)
+        # Named here for type checkers: `Client.stream` returns what a recording may stand in for.
         lines: Lines = self.client.stream("POST", self._path("/run"), json={**sent, "stream": True}, timeout=timeout)
         return lines
 
@@ -296,6 +299,7 @@ def _message(input: str, input_type: str) -> dict[str, str]:
     if input_type == "text":
         return {"text": str(input)}
     if input_type == "audio":
+        # In base64, as JSON has no bytes.
         return {"audio": base64.b64encode(Path(input).read_bytes()).decode()}
     raise ValueError(f'input_type takes "text" or "audio", not {input_type!r:.40}')
 

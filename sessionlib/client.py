@@ -97,6 +97,7 @@ class Client:
             check_proxy(proxy, "proxy")
         self.proxy = proxy
         self.tls = None if tls is None else given_certificates(tls)
+        # Made now, so that a path without certificates is an error here and not at the first call.
         self._context = None if tls is None else trusting(tls)
         self.headers = check_headers(headers)
         self.max_retries = _check_retries(max_retries)
@@ -117,6 +118,7 @@ class Client:
     ) -> None:
         self.close()
 
+    # Shared and not copied: an agent that is copied keeps the connections, the key and the pace.
     def __copy__(self) -> Client:
         return self
 
@@ -239,6 +241,7 @@ class Client:
             if delay is None:
                 return outcome
             log.debug("= %s again in %.3f s", call, delay)
+            # Bounded by the deadline, which `Tries` knows.
             time.sleep(delay)
 
     def _try(self, call: Call, deadline: Deadline) -> Answer | Failure | Lines:
@@ -253,9 +256,11 @@ class Client:
         def exchange(key: str) -> Answer | Failure | Lines:
             return self._pool().exchange(call, self.endpoint.base_url, key, deadline)
 
+        # Asked at each call: a recording may begin after the client was made.
         stand_in = hooks.network_hook
         if stand_in is not None:
             return stand_in.exchange(call, self.endpoint, exchange)
+        # At each try, as a callable may have a new key by now.
         return exchange(self.endpoint.key())
 
     def _pool(self) -> Pool:
@@ -265,6 +270,7 @@ class Client:
             # Here, because it imports requests.
             from sessionlib.rest.pool import Pool
 
+            # Dropped and not closed: the connections are the parent's as well.
             for parent in self._pools.keys() - {pid}:
                 self._pools.pop(parent, None)
             pool = self._pools.setdefault(pid, Pool(self.proxy, self._context, self.headers))
@@ -282,6 +288,7 @@ def default_client() -> Client:
         InsecureTransportError: It names one that is unencrypted and not on this machine.
     """
     endpoint = Endpoint.resolve()
+    # By what the environment names at the moment, so that a test that sets it gets a client of its own.
     return _defaults.get(endpoint) or _defaults.setdefault(endpoint, Client())
 
 
@@ -336,6 +343,7 @@ class RequestClient:
             The JSON value of the response.
         """
         uploads = [(field, _upload(file)) for field, file in files or ()]
+        # With files it is a multipart body, whose fields the SDK takes from `json`.
         fields = json if uploads and form is None else form
         body = None if uploads else json
         return self._client(api_key).request(method, endpoint, query=query, json=body, form=fields, files=uploads)

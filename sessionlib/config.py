@@ -51,6 +51,7 @@ ApiKey = str | Callable[[], str]
 # Our own family takes precedence over that of the official SDK.
 _FAMILIES = ("SESSIONLIB_", "VECTORSHIFT_")
 _NAMES = ("API_KEY", "BASE_URL", "WS_URL")
+# Such files have a few lines; what is larger is something else of that name.
 _MAX_DOTENV = 2**20
 _IN_DOTENV = re.compile(rf"^\s*(?:export\s+)?['\"]?(?:{'|'.join(_FAMILIES)})(?:{'|'.join(_NAMES)})\b", re.MULTILINE)
 
@@ -124,11 +125,14 @@ class Endpoint:
             InsecureTransportError: A URL is unencrypted and not on this machine.
             MissingExtraError: A ``.env`` file has it, and python-dotenv is not installed.
         """
+        # A callable is asked for each connection: its key is checked then.
         if isinstance(api_key, str):
             check_key(api_key)
         elif api_key is not None and not callable(api_key):
             raise TypeError(f"api_key takes a str or a callable that returns one, not {type(api_key).__name__}")
+        # What an error calls the URL: the argument, or the variable that it comes from.
         base_name, ws_name = "base_url", "ws_url"
+        # A URL that was given goes without the environment's other one: the two may be of different engines.
         if base_url is None:
             found = find_setting("BASE_URL")
             # The environment's WebSocket URL belongs to the environment's HTTP base, or to the default.
@@ -172,6 +176,7 @@ class Endpoint:
         """
         source, origin = self.source, "api_key"
         if source is None:
+            # Looked up at each use, so that a key that is set later, or replaced, counts.
             found = find_setting("API_KEY")
             if found is None:
                 raise ConfigurationError(_no_key())
@@ -248,6 +253,7 @@ def _family() -> tuple[str, Mapping[str, str | None], str]:
     path = _find_dotenv()
     if path:
         values = _read_dotenv(path)
+        # The environment as a whole before any file.
         for prefix in _FAMILIES:
             if any(values.get(prefix + name) for name in _NAMES):
                 return prefix, values, path
@@ -261,6 +267,7 @@ def _find_dotenv() -> str:
         return ""
     while True:
         path = os.path.join(folder, ".env")
+        # The nearest one alone: values of several files may be of several engines.
         if os.path.isfile(path) and not _is_strangers(folder, path):
             return path
         parent = os.path.dirname(folder)
@@ -276,6 +283,7 @@ def _is_strangers(folder: str, path: str) -> bool:
     try:
         return bool(os.stat(folder).st_mode & 0o002) and os.stat(path).st_uid != os.geteuid()
     except OSError:
+        # What cannot be looked at is not trusted.
         return True
 
 
@@ -338,6 +346,7 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
             raise ConfigurationError(f"headers holds what is no header's name: {name[:40]!r}")
         if name.lower() in _RESERVED or name.lower().startswith("sec-websocket-"):
             raise ConfigurationError(f"the header {name} is set by this package")
+        # A line break would begin another header.
         if not value.isascii() or not value.isprintable():
             raise ConfigurationError(f"the header {name} holds a line break or a character outside ASCII")
         # Names have no case (RFC 9110, 5.1); this one takes the place of the package's own.
@@ -364,6 +373,7 @@ def check_key(key: object, origin: str = "api_key") -> str:
     message = "" if origin == "api_key" else f" It comes from {origin}."
     if not key:
         raise ConfigurationError(f"The API key is empty.{message}")
+    # A key that was copied with its line break would split the header.
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigurationError(
             "The API key holds a space, a line break or another character that cannot stand in a header; "
@@ -387,6 +397,7 @@ def check_id(name: str, value: object) -> str:
         raise TypeError(f"{name} takes a str, not {type(value).__name__}")
     if not value.strip():
         raise ConfigurationError(f"{name} is empty.")
+    # Ids end up in paths, frames, log lines and file names.
     if len(value) > 512 or not value.isprintable():
         raise ConfigurationError(f"{name} is too long or holds control characters: {value[:40]!r}")
     return value
@@ -417,6 +428,7 @@ def check_url(
     parts = _split(name, url)
     if parts.scheme not in schemes or not parts.hostname:
         raise ConfigurationError(f"{name} has to begin with {schemes[0]}:// or {schemes[1]}:// and name a host.")
+    # Paths are appended to it, which would come behind a query; and a password in a URL ends up in logs.
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigurationError(f"{name} may hold no user, password, query or fragment.")
     if parts.scheme == schemes[1] and not allow_insecure and not is_loopback(parts.hostname):

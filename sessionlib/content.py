@@ -37,6 +37,7 @@ __all__ = [
 
 DEFAULT_MIME_TYPE = "application/octet-stream"
 DEFAULT_NAME = "file"
+# The official SDK's words.
 DEFAULT_DENY_REASON = "User denied tool call."
 
 
@@ -106,6 +107,7 @@ def encode(content: object, *, mime_type: Optional[str] = None, filename: Option
     """
     if isinstance(content, str):
         return content if mime_type is None else {"type_string": mime_type or "string", "value": content}
+    # Before paths and files: bytes are never taken for the name of a file.
     if isinstance(content, (bytes, bytearray, memoryview)):
         return _file(Bytes(content), filename or DEFAULT_NAME, mime_type)
     if isinstance(content, os.PathLike):
@@ -132,6 +134,7 @@ def encode_message(
     if files and isinstance(files, (str, bytes, bytearray, os.PathLike)):
         raise TypeError(f"files takes a sequence of files, not one {type(files).__name__}")
     attached = [_attachment(file) for file in files]
+    # An engine would begin a turn for nothing.
     if isinstance(content, str) and not content and not attached:
         raise ValueError("cannot send an empty message")
     return [encode(content, mime_type=mime_type, filename=filename), *attached]
@@ -173,12 +176,14 @@ def encode_approval(
     if deny_reason is not None and not isinstance(deny_reason, str):
         raise TypeError(f"deny_reason takes a str, not {type(deny_reason).__name__}")
     answer: dict[str, Any]
+    # One of the two: an answer that held both would be read differently by different engines.
     answer = {"confirm": dict(confirm or {})} if approved else {"deny": deny_reason or DEFAULT_DENY_REASON}
     return {"type_string": "response_message", "value": {"tool_call_approval": answer}}
 
 
 def _attachment(file: object) -> WireContent:
     if isinstance(file, str):
+        # Text could be meant as a name or as a content: neither is guessed.
         raise TypeError("files takes Path, bytes or file-like objects; write Path(...) around a file name")
     return encode(file)
 
@@ -245,8 +250,10 @@ class Bytes:
     """Bytes in memory, which are not copied where they are contiguous."""
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        # No copy: a file of a gigabyte is sent as it lies in memory.
         view = memoryview(data)
         if view.ndim != 1 or view.format != "B" or not view.c_contiguous:
+            # A slice with steps, or an array of numbers: base64 needs plain bytes in a row.
             view = memoryview(view.tobytes())
         self._view = view
         self.size: int | None = view.nbytes
@@ -273,6 +280,7 @@ class File:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        # Opened now, so that what is sent is the file of this moment; chunks are large enough without a buffer.
         self._file = path.open("rb", buffering=0)
         self._status = os.fstat(self._file.fileno())
         self._is_regular = stat.S_ISREG(self._status.st_mode)
@@ -327,6 +335,7 @@ class Stream:
     def pieces(self) -> Iterator[Piece]:
         """See `Upload.pieces`."""
         if not self._read:
+            # Where it stands when it is first read, for a post that is repeated on another connection.
             self._start = _position(self._source)
         elif self._start is None:
             raise OSError("a file-like object that cannot seek cannot be read a second time; send it again yourself")

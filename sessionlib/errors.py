@@ -109,6 +109,7 @@ class SessionlibError(Exception):
 
     def __init__(self, message: str = "") -> None:
         # Messages quote what an engine or a server sent, which may hold escape sequences.
+        # Before `args` is set, which is what a traceback prints.
         message = clean(message)
         super().__init__(message)
         self.message = message
@@ -158,6 +159,7 @@ class ApiError(SessionlibError):
         hint = _HINTS.get(self.status_code // 100 * 100 if self.status_code >= 500 else self.status_code, "")
         return f"{self.method} {self.endpoint} was answered with {self.status_code}{reason_given}{hint}"
 
+    # By the function that chose the class: the classes of handshakes are made at run time.
     def __reduce__(self) -> tuple[Any, ...]:
         details = (self.status_code, self.method, self.endpoint, self.error_message, self.retry_after)
         return (api_error, (*details, isinstance(self, HandshakeError), self.raw_response))
@@ -211,6 +213,7 @@ class PipelineRunFailedError(ApiError):
     def __init__(self, task_id: str, error: str = "") -> None:
         self.task_id = task_id
         self.run_error = error
+        # No HTTP status belongs to it; the SDK has it below its API errors all the same.
         super().__init__(0, "", "", error, raw_response=error)
 
     def _describe(self) -> str:
@@ -563,6 +566,7 @@ def api_error(
     Returns:
         The error, not raised.
     """
+    # Statuses without a class of their own are plain `ApiError`s, from 500 on all one kind.
     kind = _kind_of(status_code)
     if handshake:
         kind = _HANDSHAKE_KINDS[kind]

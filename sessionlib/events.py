@@ -57,6 +57,7 @@ class SessionEventType(StrEnum):
     MESSAGE_COMPLETE = "message_complete"
     MESSAGE_STREAMING = "message_streaming"
     TOOL_CALL = "tool_call"
+    # In the SDK's enum, though no frame of the hosted engine is known to become one; the embedded engine sends it.
     TOOL_RESULT = "tool_result"
     THINKING = "thinking"
     SEARCH_RESULT = "search_result"
@@ -132,6 +133,7 @@ class SessionEvent(JsonModel):
         message_id: Optional[str] = None,
         data: Optional[dict[str, Any]] = None,
     ) -> None:
+        # A frozen class refuses assignment, also in its own constructor.
         _set_type(self, type)
         _set_session_id(self, session_id)
         _set_message_id(self, message_id)
@@ -255,6 +257,7 @@ class MessageSender(JsonModel):
             data: A mapping, or None for an unknown sender.
             infer_missing: Without effect: every field but the role has a default.
         """
+        # Nothing is known of a sender that the engine leaves out.
         if not isinstance(data, Mapping) or not data:
             return cls(SessionMessageRole.UNKNOWN)
         known = {name: _text_or_none(data.get(name)) for name in ("user_id", "object_id", "object_type")}
@@ -329,9 +332,11 @@ class SessionMessage(JsonModel):
         """
         if not isinstance(data, Mapping):
             raise TypeError(f"a message is a mapping, not {type(data).__name__}")
+        # Written by `to_dict`, as in a history that was saved by hand.
         if "content_type" in data and "content" not in data:
             return super().from_dict(data, infer_missing=infer_missing)
         content = data.get("content")
+        # Not every content is an object: a bare text is one as well.
         content = content if isinstance(content, Mapping) else {"type": "", "value": content}
         content_type = _text_or_none(content.get("type")) or ""
         return cls(
@@ -351,6 +356,7 @@ def _text_of(content_type: str, content: Mapping[str, Any]) -> Optional[str]:
     elif content_type == "error_message":
         value = content.get("error")
     elif content_type in ("thinking", "tool_call", "agent_task"):
+        # The rule of the official SDK.
         value = content.get("content") or content.get("tool_name") or None
     else:
         value = None
@@ -368,4 +374,5 @@ def _as_text(value: Any) -> Optional[str]:
 
 def _status_of(content: Mapping[str, Any]) -> Optional[SessionMessageStatus]:
     raw = content.get("status")
+    # "Complete" on the wire, "complete" in what `to_dict` writes.
     return _EVENT_STATUSES.get(raw.lower()) if isinstance(raw, str) else None

@@ -72,6 +72,7 @@ class _DaskExecutor(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         task = self._client.submit(_call, fn, args, kwargs, **self._options)
         future: Future[Any] = Future()
+        # Both ways: who cancels the future frees the worker.
         future.add_done_callback(lambda done: task.cancel() if done.cancelled() else None)
         task.add_done_callback(lambda _: self._fetching.submit(_deliver, task, future))
         return future
@@ -109,7 +110,9 @@ def dask(client: Any, **options: Any) -> Executor:
     """
     if not callable(getattr(client, "run_on_scheduler", None)):
         raise TypeError(f"executors.dask() takes a distributed.Client, not {type(client).__name__}")
+    # A setting of the scheduler; no task can have it for itself (distributed 2026.8).
     client.run_on_scheduler(_allow_no_failures)
+    # Not pure: two equal prompts are two runs.
     return _DaskExecutor(client, {"pure": False, "retries": 0, **options})
 
 

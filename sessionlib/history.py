@@ -47,6 +47,7 @@ def who(message: SessionMessage) -> str:
 
 def body_of(message: SessionMessage) -> str:
     """Returns the content of a message as text, whatever its type; what is not plain text is in parentheses."""
+    # Of what is no message in words, a description: a file, a call, an answer to a request.
     render = _BODIES.get(message.content_type)
     if render is not None:
         return render(content_of(message))
@@ -142,6 +143,7 @@ def _time_of(value: object) -> datetime.datetime | None:
         if isinstance(value, str):
             read = datetime.datetime.fromisoformat(value.replace("Z", "+00:00"))
             return read if read.tzinfo else read.replace(tzinfo=datetime.timezone.utc)
+        # With a zone, since a naive time would be read in the zone of the machine that loads it.
         return datetime.datetime.fromtimestamp(value, datetime.timezone.utc)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError, OSError):
         return None
@@ -174,6 +176,7 @@ def as_json_lines(messages: Sequence[SessionMessage]) -> str:
 def as_csv(messages: Sequence[SessionMessage]) -> str:
     """Returns the messages as CSV, with the names of the columns in the first row."""
     columns = columns_of(messages)
+    # The writer makes RFC 4180's line ends itself.
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(columns)
@@ -214,17 +217,21 @@ def write_whole(path: Path, text: str, *, replace: bool) -> None:
         FileExistsError: There is one, and it may not be overwritten.
         OSError: It cannot be written.
     """
+    # The file behind a symbolic link: to replace the link would leave the old file where others read it.
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():  # a pipe or a device, which must be written to and not replaced
         target.write_text(text, "utf-8", "backslashreplace")
         return
+    # In the same folder, since a rename is atomic only within one file system.
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with part.open("x", encoding="utf-8", errors="backslashreplace", newline="") as file:
             file.write(text)
             file.flush()
+            # Before the rename: after a loss of power, the new name could otherwise lead to an empty file.
             os.fsync(file.fileno())
         if not replace:
+            # Taken first, so that of two writers one fails; what is replaced then is our own empty file.
             target.open("x").close()
         elif target.exists():
             shutil.copymode(target, part)
@@ -332,6 +339,7 @@ class History(list[SessionMessage]):
             MissingExtraError: pandas is not installed; the extra ``pandas`` brings it.
         """
         frame = dataframe(columns_of(self), "History.to_dataframe()", objects=("arguments", "output"))
+        # Also where all times are missing, so that its type does not depend on the rows.
         frame["created_at"] = frame["created_at"].astype("datetime64[ns, UTC]")
         return frame
 

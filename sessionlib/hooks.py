@@ -84,6 +84,7 @@ def install_network_hook(new: NetworkHook) -> Callable[[], None]:
     # Nested hooks would have to agree on whose request it is; a test that overlaps two recordings is a mistake.
     if network_hook is not None:
         raise RuntimeError("this process is recorded or replayed already; such blocks cannot overlap")
+    # A plain global: it is read with every post, and an attribute of a module is read without a lock.
     network_hook = new
     return _uninstall_network_hook
 

@@ -22,6 +22,7 @@ _MARKERS = (
     "session_cassette(path=None, mode=None, redact=None, speed=None, patience=60.0): which recording "
     "session_cassette uses, and how; the arguments of sessionlib.testing.cassette",
 )
+# A fixture does not see what its test raised; a hook around the test does.
 _failure = pytest.StashKey[BaseException]()
 
 
@@ -73,6 +74,7 @@ def session_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     if is_scripted:
         options.setdefault("model", request.getfixturevalue("session_model"))
     with LocalEngine(**options) as engine:
+        # In the environment, so that code under test finds the engine without being changed.
         monkeypatch.setenv("SESSIONLIB_API_KEY", engine.api_key)
         monkeypatch.setenv("SESSIONLIB_BASE_URL", engine.base_url)
         monkeypatch.setenv("SESSIONLIB_WS_URL", engine.ws_url)
@@ -94,6 +96,7 @@ def session_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     asked = options.pop("mode", None)
     mode: Mode = request.config.getoption("--session-record") or asked or "none"
     block = cassette(path, mode, **options)
+    # By hand and not in a `with`: an exception of the test is not raised through a fixture.
     yield block.__enter__()
     error = request.node.stash.get(_failure, None)
     block.__exit__(type(error) if error is not None else None, error, None)
@@ -102,6 +105,7 @@ def session_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
 def _options(request: pytest.FixtureRequest, name: str) -> dict[str, Any]:
     """Returns the arguments of a test's markers; those nearest to it take precedence."""
     options: dict[str, Any] = {}
+    # pytest has the nearest marker first.
     for marker in reversed(list(request.node.iter_markers(name))):
         if marker.args:
             raise TypeError(f"the marker {name} takes arguments by name only")

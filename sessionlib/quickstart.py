@@ -87,6 +87,7 @@ def _words(text: str) -> Iterator[Saying]:
     """Yields a text word by word, as slowly as models do."""
     for word in re.findall(r"\s*\S+", text):
         yield word
+        # Else the answer would be there at once, and streaming could not be seen.
         yield pause(0.02)
 
 
@@ -99,6 +100,7 @@ def _label(name: str) -> str:
 def _program() -> str:
     """Returns how a shell here starts the command line of this installation."""
     script = Path(sys.executable).with_name("sessionlib")
+    # Another installation's command may come first on the path.
     if shutil.which("sessionlib") == str(script):
         return "sessionlib"
     if script.is_relative_to(Path.cwd()) and script.exists():

@@ -37,6 +37,7 @@ class EventTimes(NamedTuple):
 
     def at(self, number: int) -> float | None:
         """Returns the seconds from the post to an event by its number, from 0; None when that is unknown."""
+        # Acks come in the same mailbox, and are no events of the turn.
         came = number + sum(before <= number for before in self.acks)
         batch = bisect.bisect_right(self.batches, came, key=lambda batch: batch[1])
         # An answer may be there before the post has returned.
@@ -213,6 +214,7 @@ def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes, 
         shared_with: How many other posts the turn answered.
     """
     error = next((event.error for event in reversed(events) if event.error is not None), None)
+    # Of several messages the last is the answer; words before it are events.
     message_id, text = last_text(events)
     reply: Reply[Any] = Reply(
         text=text,
@@ -256,10 +258,12 @@ def _tool_calls(events: list[SessionEvent]) -> list[ToolCall]:
     for event in events:
         if event.type not in (SessionEventType.TOOL_CALL, SessionEventType.TOOL_RESULT):
             continue
+        # By the call's id where the engine sends one, so that a result finds its call.
         key = str(event.data.get("tool_call_id") or event.message_id or id(event))
         call = calls.setdefault(key, ToolCall(str(event.data.get("tool_name") or "")))
         for name, kind in _REPORTED.items():
             details = event.data.get(name)
+            # Later events add to earlier ones; what is missing, or of another type, takes nothing away.
             if details is not None and isinstance(details, kind):
                 setattr(call, name, details)
     return list(calls.values())

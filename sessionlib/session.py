@@ -242,7 +242,9 @@ class Session:
                 )
             if not self.is_connected:
                 if self._connection is not None:
+                    # The thread of the connection before may still be on its way out.
                     self._connection.await_end(deadline)
+                # A new one each time: a connection is used once, as its queues and its thread are.
                 self._connection = self._new_connection()
                 self._connection.open(deadline)
         return self
@@ -261,6 +263,7 @@ class Session:
         middle of another thread's upload, the request cannot be sent: the engine still has the session then.
         """
         if self.is_connected:
+            # Noted only behind it: if it raises, the session can still be terminated.
             self._leave(frames.terminate_session, SessionState.TERMINATED)
             self._terminated = True
 
@@ -275,6 +278,7 @@ class Session:
     def __del__(self) -> None:
         if not hasattr(self, "_terminated"):  # the constructor raised
             return
+        # Without waiting, as in all of a finalizer.
         self._executor.stop(0.0)
         connection = self._connection
         if connection is not None and connection.link.is_open:
@@ -450,6 +454,7 @@ class Session:
                 again = functools.partial(start, correction, timeout=deadline.remaining())
                 return _await_reply(again, on_approval, show)
             except AnswerFormatError as second:
+                # Both answers, for a person who wants to see what the model made of it.
                 second.texts = first.texts + second.texts
                 raise
 
@@ -517,7 +522,9 @@ class Session:
         deadline = Deadline(timeout)
         message = _message(session_id, content, files, mime_type, filename, form)
         if form is not None and "response_format" in connection.protocol.features:
+            # Where the engine can hold the model to the schema; elsewhere the answer is only checked.
             message = frames.with_response_format(message, form.name, form.schema)
+        # Filled within `post`, so that an interrupt finds the mailbox wherever it strikes.
         opened: list[TimedMailbox] = []
         try:
             post = connection.sender.post(message, attend=opened, within=deadline, progress=progress)

@@ -79,9 +79,11 @@ class TurnRequests:
 
     def note(self, event: SessionEvent) -> None:
         """Notes an event that was read."""
+        # An engine may send an open request again, after a rejoin.
         if event.type is Type.APPROVAL_REQUEST and event not in self._requests:
             self._requests.append(event)
         if event.type in _ASKING or (event.type is Type.ERROR and event.data.get("request_type") in _POSTS):
+            # Handled as the next event is asked for: until then it is the caller's to answer.
             self._unhandled = event
 
     def forget_last(self) -> None:
@@ -263,6 +265,7 @@ class Turn:
             ReauthRequiredError: It waits for an authorisation that no handler takes.
             SessionError: As for iteration.
         """
+        # By message: a turn may have several, and some are not streamed.
         streamed: set[str | None] = set()
         for event in self.attended():
             if event.delta:
@@ -318,6 +321,7 @@ class Turn:
             # An iteration ends quietly then; a result that is not whole must not look like one.
             what = "was closed" if self._closed else "did not end before the session was disconnected"
             raise SessionDisconnectedError(f"the turn {what}", session_id=self.session_id) from None
+        # All that was read, also by an iteration before.
         reply = reply_of(self._events, self.duration, self.arrivals, self._shared_with())
         if self._form is not None:
             reply._value = value_of(self._form, reply.text, self.session_id, reply.error)
@@ -346,6 +350,7 @@ class Turn:
             if event.type in _ACKS and event is not self._post.refusal:
                 self._acks.append(len(self._events))  # no event of the turn: reading on would wait behind it
                 continue
+            # Taken and put back, as a mailbox that is read by one thread has no other way to wait without taking.
             self._mailbox.put_back([event])
             return True
         return True
@@ -375,6 +380,7 @@ class Turn:
         if turn is not None and turn.held is not None:
             deadline = Deadline(_UNDECIDED)
             while turn.held is not None and not deadline.expired:
+                # A poll, as this happens at first and seldom.
                 time.sleep(0.01)
         return self._post.shared_with
 
@@ -385,6 +391,7 @@ class Turn:
         Args:
             already: The number of events that stay read in that case; None for all of them.
         """
+        # Only where a read had failed: this is on the way of every event.
         if self._paused:
             self._paused = False
             self._requests.begin()
@@ -398,6 +405,7 @@ class Turn:
                 back = self._events[len(self._events) if already is None else already :]
                 if back:
                     del self._events[-len(back) :]
+                    # `result` has not returned what it read, so it counts as unread.
                     self._mailbox.put_back(back)
                     self._requests.forget_last()  # it was one of these
                 # So that no request waits for a reader that may never come back.
@@ -408,6 +416,7 @@ class Turn:
 
     def _advance(self, deadline: Deadline) -> SessionEvent:
         """Waits for the next event, and makes sure that a request gets its answer."""
+        # Of the event before: its caller may have answered it.
         self._requests.settle_last(deadline)
         event = self._next(deadline)
         self._requests.settle_last(deadline)

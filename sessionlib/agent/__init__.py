@@ -55,6 +55,7 @@ __all__ = [
 for _theirs, _ours in {"object": agent, "agent_tools": tools, "extra_tools": tools}.items():
     sys.modules[f"{__name__}.{_theirs}"] = _ours
 
+# Hidden from type checkers, for which every name would otherwise be a tool.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> type[Tool]:

@@ -75,6 +75,7 @@ class Agent(Runnable):
     """
 
     _kind = "agent"
+    # The platform's number for agents in references between objects, from the SDK as well.
     _number = 25
 
     def __init__(
@@ -98,10 +99,12 @@ class Agent(Runnable):
         super().__init__(id, name, client)
         self.branch_id = branch_id
         self.llm_info = llm_info
+        # The list itself, as the SDK keeps it: who appends to it later changes the agent.
         self.tools = tools if tools is not None else []
         self.instructions = instructions or ""
         self.inputs = inputs if inputs is not None else {}
         self.outputs = outputs if outputs is not None else {}
+        # Functional, as in the SDK: ported code counts on it.
         self.agent_type = AgentType(agent_type or AgentType.FUNCTIONAL)
         self.memory_config = memory_config
         self.enable_subagents = enable_subagents
@@ -116,6 +119,7 @@ class Agent(Runnable):
 
         tools = [tool.name for tool in self.tools]
         local = self.extra_fields.get("local_tools")
+        # What the embedded engine runs beside the agent's own tools.
         tools += [str(one.get("name")) for one in local if isinstance(one, dict)] if isinstance(local, list) else []
         rows = [
             ("id", self.id),
@@ -177,6 +181,7 @@ class Agent(Runnable):
         bound = given_client(client, api_key)
         if not isinstance(llm_info, LlmInfo):
             raise TypeError(f"llm_info takes an LlmInfo, not {llm_info.__class__.__name__}")
+        # Made here first, so that what cannot be sent is found before anything is on the engine.
         given = cls(
             "",
             check_id("name", name),
@@ -196,6 +201,7 @@ class Agent(Runnable):
         # What the answer holds is not the whole agent: its branch comes with a fetch.
         agent = cls.fetch(id=field_of(made, "id", "POST /agent"), client=bound)
         agent.agent_type = given.agent_type
+        # What was sent stands, as a fetch need not return these.
         for setting in ("memory_config", "enable_subagents", "editable_object_types"):
             if getattr(given, setting) is not None:
                 setattr(agent, setting, getattr(given, setting))
@@ -271,6 +277,8 @@ class Agent(Runnable):
         """
         path = f"/update{self._path()}"
         drafted = draft(self)
+        # Unknown fields first: what is known here takes precedence over a name that a newer server gives to something
+        # else.
         body = {**self.extra_fields, **drafted.body, "branch_id": self.branch_id}
         if self.agent_type == AgentType.CONVERSATIONAL:
             # Without it, the server would drop what the agent has.
@@ -278,6 +286,7 @@ class Agent(Runnable):
         optional = {"deploy": deploy or None, "bump": BumpLevel(bump) if bump else None, "description": description}
         body.update((name, value) for name, value in optional.items() if value is not None)
         details: dict[str, Any] = self.client.request("POST", path, json=body)
+        # Only now that the server has it; see `Draft`.
         drafted.commit(self)
         return details
 
@@ -312,6 +321,7 @@ class Agent(Runnable):
         if isinstance(tool_or_name, str):
             self.tools = [tool for tool in self.tools if tool_or_name not in (tool.name, tool.tool_type)]
         else:
+            # By id and not by identity: a tool that was fetched again is another object.
             self.tools = [tool for tool in self.tools if tool.id != tool_or_name.id]
 
     def update_instructions(self, instructions: str) -> None:
@@ -329,6 +339,7 @@ def by_name_or_id(client: Client, named: str) -> Agent | None:
     Raises:
         ApiError: The engine refused.
     """
+    # Engines refuse a text that is no id in different ways: 404, 400 or 422.
     with contextlib.suppress(NotFoundError, BadRequestError, UnprocessableEntityError):
         return Agent.fetch(id=named, client=client)
     try:

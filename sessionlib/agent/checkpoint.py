@@ -169,6 +169,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         # Protects the entries.
         self._lock = threading.Lock()
+        # Values that are replaced and never changed, so that `entry` can read without the lock.
         self._entries: dict[int, LedgerEntry] = {}
         self._closed = False
 
@@ -182,6 +183,7 @@ class MemoryLedger:
             if self._closed:
                 raise RunStoppedError("the runs were stopped")
             entry = self.entry(number)
+            # Another attempt has claimed it, or was given up: compared and set under one lock.
             if entry.failure is not None or entry.session_id != instead_of:
                 return False
             self._entries[number] = LedgerEntry(session_id, time.time(), True)
@@ -197,6 +199,7 @@ class MemoryLedger:
     def withdraw(self, number: int) -> LedgerEntry:
         """See `PromptLedger.withdraw`."""
         with self._lock:
+            # Where a claim stands already, that is returned: it can no longer be withdrawn.
             return self._entries.setdefault(number, _WITHDRAWN)
 
     def forget(self, number: int) -> None:
@@ -247,6 +250,7 @@ class FileLedger:
         self._pace: tuple[Throttle, _FilePace] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # By a function, so that all jobs that reach one process share one connection.
         return (_shared_ledger, (self.path, self.run, self.lasting, self.shared))
 
     def entry(self, number: int) -> LedgerEntry:
@@ -274,6 +278,7 @@ class FileLedger:
                 raise RunStoppedError("the runs were stopped")
             if instead_of is None:
                 done = database.execute(
+                    # The primary key decides between two processes: of both, one inserts.
                     "INSERT INTO prompts VALUES (?, ?, ?, ?, 'posted', NULL) ON CONFLICT (number) DO NOTHING",
                     (number, key, session_id, now),
                 )
@@ -337,6 +342,7 @@ class FileLedger:
         if type(given) is not Pace:
             return given
         with self._lock:
+            # One for each pace, as its places are counted in the file.
             if self._pace is None or self._pace[0] is not given:
                 self._pace = (given, _FilePace(self, given))
             return self._pace[1]
@@ -381,6 +387,8 @@ class FileLedger:
                 row = database.execute("SELECT value FROM facts WHERE name = 'run'").fetchone()
             except sqlite3.DatabaseError:
                 row = None
+            # A path may name another file on another machine; the run's id shows whether it is the one that was
+            # begun.
             if row != (self.run,):
                 database.close()
                 raise ConfigurationError(
@@ -434,6 +442,7 @@ _ledgers_lock = threading.Lock()
 
 def _shared_ledger(path: str, run: str, lasting: bool, shared: bool) -> FileLedger:
     place = (os.getpid(), path, run)
+    # Jobs of one process arrive on several threads.
     with _ledgers_lock:
         if place not in _ledgers:
             # A connection that was inherited by a fork must be neither used nor closed here (sqlite.org, howtocorrupt).
@@ -461,6 +470,7 @@ class _FilePace(Pace):
         if self.max_active is None:
             yield True
             return
+        # A file has no way to wake another process, so it is looked at again.
         while (place := self._take_place(deadline)) is None and not deadline.expired:
             sleep(_PLACE_POLL)
         try:
@@ -475,6 +485,7 @@ class _FilePace(Pace):
         with self._ledger.transaction(durable=False) as database:
             taken = database.execute("SELECT id, until, host, pid FROM places").fetchall()
             # A process that was killed has not given its places back.
+            # The pid shows it on this machine at once; for others, only the time does.
             free = [(one,) for one, until, where, pid in taken if until < now or (where == host and _is_gone(pid))]
             database.executemany("DELETE FROM places WHERE id = ?", free)
             if self.max_active is not None and len(taken) - len(free) >= self.max_active:
@@ -511,6 +522,7 @@ class _FileRecord(PaceRecord):
     def opened(self, at: float) -> None:
         """See `PaceRecord.opened`."""
         self._database.execute("INSERT INTO openings VALUES (?)", (at,))
+        # No pause that is heeded is longer, so what is older teaches nothing more.
         self._database.execute("DELETE FROM openings WHERE at < ?", (at - MAX_RETRY_AFTER,))
 
     def take_back(self, at: float) -> None:
@@ -529,6 +541,7 @@ def _is_gone(pid: int) -> bool:
     if os.name == "nt":  # where 0 is the number of an event, and no question
         return False
     try:
+        # Signal 0 asks and does nothing (POSIX kill).
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
@@ -562,6 +575,7 @@ class Checkpoint:
         self.known = 0
         # Results may be confidential, as a file of one's own is.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        # Before the database is opened, which would change it under another run.
         self._lock_file = self._lock()
         try:
             run = self._begin(agent_id, shared)
@@ -580,6 +594,7 @@ class Checkpoint:
         """
         with self.ledger.transaction() as database:
             rows = database.execute("SELECT number, key FROM prompts ORDER BY number").fetchall()
+        # Taken only as far as the checkpoint goes: the prompts may have no end.
         rest = iter(prompts)
         known: list[Content] = []
         for number, key in rows:
@@ -621,6 +636,7 @@ class Checkpoint:
     def _begin(self, agent_id: str, shared: bool) -> str:
         with contextlib.closing(_open(self.path, lasting=True, shared=shared)) as database:
             (marked,) = database.execute("PRAGMA application_id").fetchone()
+            # None in a new file, which has neither mark nor version yet.
             (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if tables and (marked, version) != (_APPLICATION_ID, _VERSION):
@@ -647,6 +663,7 @@ def new_ledger(path: str) -> FileLedger:
 
 def _create(database: sqlite3.Connection, agent_id: str) -> str:
     """Creates the tables where they are missing, and begins a run; returns its id."""
+    # A new one for each run, so that a worker left over from the run before finds that it is not its own.
     run = uuid.uuid4().hex
     database.executescript(
         f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; "
@@ -671,7 +688,9 @@ def prompt_key(prompt: Content) -> str:
     if isinstance(prompt, os.PathLike):
         with open(prompt, "rb") as file:
             return _digest(
-                b"file " + os.fsencode(os.path.basename(os.fspath(prompt))), iter(lambda: file.read(2**20), b"")
+                # With its name, which the model is shown.
+                b"file " + os.fsencode(os.path.basename(os.fspath(prompt))),
+                iter(lambda: file.read(2**20), b""),
             )
     raise TypeError(
         f"with a checkpoint, a prompt is text, bytes or a path, which can be compared on a later run; not "
@@ -680,6 +699,7 @@ def prompt_key(prompt: Content) -> str:
 
 
 def _digest(kind: bytes, chunks: Iterable[bytes]) -> str:
+    # The kind goes in, or a text would be equal to the bytes of it.
     digest = hashlib.sha256(kind + b"\0")
     for chunk in chunks:
         digest.update(chunk)

@@ -119,6 +119,7 @@ def run_job(job: Job) -> ConversationalAgentRunResult:
     try:
         return run_prompt(job.agent, job.prompt, job.how, job.stopper, job.ledger, job.number, job.key)
     except Exception as error:
+        # Whatever it failed with was a consequence of being stopped.
         if job.stopper.stopped:
             raise RunStoppedError("the runs were stopped") from error
         raise
@@ -211,6 +212,7 @@ class AgentRuns(Iterator[Given]):
         try:
             self._fill()
             if not self._window:
+                # Once, behind all results that came before it.
                 error, self._prompts_error = self._prompts_error, None
                 if error is None:
                     self.close()
@@ -218,11 +220,13 @@ class AgentRuns(Iterator[Given]):
                 raise error
             place = self._await()
             self._window.remove(place)
+            # The caller has it: results would otherwise be kept to the end of the map.
             self._ledger.forget(place.index)
             self._counted.discard(place.index)
             self._fill()  # the workers must not block on what the caller does with this one
             outcome = cast("Outcome", place.outcome)
         except BaseException:
+            # Ctrl-C while it waited, above all: the runs are ended, and what is done stays in `done`.
             if not isinstance(sys.exc_info()[1], StopIteration):
                 self.close()
             raise
@@ -265,6 +269,7 @@ class AgentRuns(Iterator[Given]):
         if not self._closed:
             for place in self._window:
                 if place.outcome is None and not place.future.done():
+                    # An executor may not have delivered what the ledger has already.
                     place.outcome = self._ledger.entry(place.index).result
         self._stop()
         if self._own_pool is not None or self._collectors is not None:
@@ -279,6 +284,7 @@ class AgentRuns(Iterator[Given]):
         while self._prompts is not None and len(self._window) < self._limit:
             number = self._submitted
             try:
+                # The caller's code, on the caller's thread: it may raise anything, and take its time.
                 prompt = next(self._prompts)
                 key = "" if self._checkpoint is None else prompt_key(prompt)
             except StopIteration:
@@ -289,6 +295,7 @@ class AgentRuns(Iterator[Given]):
                 return
             place = Place(number, prompt, Future())
             if self._checkpoint is not None and number < self._checkpoint.known:
+                # Done in an earlier run: it takes a place in the order, and no worker.
                 result = self._ledger.entry(number).result
                 if result is not None:
                     place.outcome, place.is_restored = self._typed(result), True
@@ -313,12 +320,14 @@ class AgentRuns(Iterator[Given]):
             for place in self._window:
                 if place.outcome is None and place.future.done():
                     self._settle(place)
+            # Before the wait, so that the bar shows what is done out of order.
             self._count()
             done = next((place for place in self._candidates() if place.outcome is not None), None)
             if done is not None:
                 return done
             waiting = [place for place in self._window if place.outcome is None]
             if not self._give_up_overdue([place for place in waiting if not place.is_lost]):
+                # With a timeout, as a lost future never completes.
                 wait([place.future for place in waiting], timeout=_LOOK, return_when=FIRST_COMPLETED)
 
     def _candidates(self) -> list[Place]:
@@ -331,6 +340,7 @@ class AgentRuns(Iterator[Given]):
             error = place.future.exception()
         except CancelledError as cancelled:
             error = cancelled
+        # The executor works: what it was thought to have lost begins to count again.
         if not place.is_lost:
             self._given_up, self._frozen, self._delivered_at = 0, None, time.monotonic()
         if error is None:
@@ -390,7 +400,9 @@ class AgentRuns(Iterator[Given]):
 
     def _give_up(self, place: Place) -> None:
         """Ends the wait for the executor; the ledger or the session may still have the result."""
+        # Without effect on one that runs, and the executor may never know.
         place.future.cancel()
+        # In one step with the look: a worker that begins now finds its prompt taken back.
         entry = self._ledger.withdraw(place.index)
         if entry.result is not None:
             place.outcome = self._typed(entry.result)
@@ -417,6 +429,7 @@ class AgentRuns(Iterator[Given]):
     def _collect(self, place: Place, entry: LedgerEntry, error: BaseException, timeout: float | None) -> None:
         """Has a lost run's answer fetched from its session, beside the other runs."""
         if self._collectors is None:
+            # Threads here, whatever the executor is: its workers are what was lost.
             self._collectors = ThreadPoolExecutor(self._max_workers, "sessionlib-map-collect")
         place.is_lost = True
         place.future = self._collectors.submit(self._fetch, place.index, entry, error, timeout)
@@ -431,6 +444,7 @@ class AgentRuns(Iterator[Given]):
                 self._agent, entry.session_id or "", self._how, Deadline(timeout), self._stopper, pace, keep
             )
         except SessionTimeoutError as unknown:
+            # Or a later attempt would take the run for one that is under way.
             self._ledger.fail(index, unknown)
             raise (error if isinstance(error, SessionTimeoutError) else unknown) from None
         except SessionlibError as unknown:
@@ -446,6 +460,7 @@ class AgentRuns(Iterator[Given]):
 
     def _count(self) -> None:
         """Reports what is done to the bar, whether its place has come or not."""
+        # Each is counted once, in whatever order they end.
         done = [place for place in self._window if place.outcome is not None and place.index not in self._counted]
         self._counted.update(place.index for place in done)
         if self._bar is None or not done:
@@ -467,6 +482,7 @@ class AgentRuns(Iterator[Given]):
         self._stopper.stop()
         for pool in (self._own_pool, self._collectors):
             if pool is not None:
+                # Without waiting, as this runs in a finalizer as well.
                 pool.shutdown(wait=False, cancel_futures=True)
         if isinstance(self._bar, _OwnBar):
             self._bar.close()
@@ -524,6 +540,7 @@ def check_prompts(
     """
     if isinstance(prompts, (str, bytes, bytearray, os.PathLike)) or not isinstance(prompts, Iterable):
         raise TypeError(f"prompts takes an iterable of prompts, not {type(prompts).__name__}; for a single one, run()")
+    # Only of a sequence: to look into an iterator would use it up.
     known = list(prompts) if isinstance(prompts, Sequence) else []
     for number, one in enumerate(known):
         if kept and not isinstance(one, _COMPARABLE):
@@ -537,6 +554,7 @@ def check_prompts(
         if dumps is None:
             break
         try:
+            # By the very function that the executor will use: what pickle refuses, cloudpickle may take.
             dumps(value)
         except Exception as error:
             raise TypeError(

@@ -81,6 +81,7 @@ class LlmInfo(OpenModel):
     retry_interval_ms: Optional[int] = None
     extra: dict[str, Any] = field(default_factory=dict, repr=False)
 
+    # The default copies go through `__getstate__`, which leaves the key out.
     def __copy__(self) -> "LlmInfo":
         return replace(self)
 
@@ -127,6 +128,7 @@ class IoConfig(OpenModel):
     extra: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
+# The SDK has both spellings.
 LLMInfo = LlmInfo
 IOConfig = IoConfig
 
@@ -212,6 +214,7 @@ class McpServer(JsonModel):
     def to_dict(self, encode_json: bool = False) -> dict[str, Any]:
         """Returns the fields but ``raw``; ``encode_json`` as for `JsonModel.to_dict`."""
         fields = super().to_dict(encode_json)
+        # What the server sent, of which the other fields are read: it would stand there twice.
         del fields["raw"]
         return fields
 

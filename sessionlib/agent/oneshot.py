@@ -80,6 +80,7 @@ class Stopper:
         with self._lock:
             if self._event.is_set():
                 raise RunStoppedError("the runs were stopped")
+            # By identity: bound methods of one object are equal, and blocks may be nested.
             self._ways[id(end)] = end
         try:
             yield
@@ -100,6 +101,7 @@ class Stopper:
         """Ends what is under way here; does not wait for it."""
         with self._lock:
             self._event.set()
+            # Called outside the lock, as ending a run leaves its block, which takes it.
             ways = list(self._ways.values())
         for end in ways:
             end()
@@ -136,10 +138,12 @@ def run_conversational(
 ) -> ConversationalAgentRunResult:
     """Runs one turn; see `Agent.run`."""
     deadline, stopper, pace = Deadline(how.timeout), Stopper(), agent.client.pace
+    # One budget for all: waiting for a place is part of the run's time.
     with pace.active(deadline, stopper.sleep) as has_place:
         try:
             session = _open(agent, how.session_id, deadline, stopper, pace, has_place)
         except SessionlibError as error:
+            # There is no value that such a result could have.
             if how.into is not None:
                 raise
             return ConversationalAgentRunResult("", how.session_id or "", "error", str(error))
@@ -168,6 +172,7 @@ def run_prompt(
     tries, abandoned = 0, None
     while True:
         entry = ledger.entry(number)
+        # An earlier attempt has it; only its worker was lost.
         if entry.result is not None:
             return typed_result(entry.result, how)
         if entry.failure is not None:
@@ -198,6 +203,7 @@ def run_prompt(
                 session = _open(agent, None, deadline, stopper, pace, has_place)
                 # The claim stands before the post: from here on, no other attempt posts this prompt.
                 if not ledger.claim(number, key, session.session_id or "", abandoned):
+                    # Another attempt was quicker: this session has no message, and is not left behind.
                     _leave(session, stays=False)
                     continue
                 try:
@@ -205,6 +211,7 @@ def run_prompt(
                 except BaseException as error:
                     ledger.fail(number, error)
                     raise
+        # Another try may end better than these; all else is final.
         except (DeliveryUnknownError, SessionDisconnectedError):
             if tries >= how.retries or stopper.stopped:
                 raise
@@ -262,6 +269,7 @@ def collect(
                         session_id=session_id,
                     )
                 kind = None if last is None or last.is_user else last.content_type
+                # A message that is still streaming stands in a history as well, with another status.
                 whole = kind == "data_type_message" and last is not None and last.status == "complete"
                 if last is not None and not busy and (whole or kind == "error_message"):
                     failure = last.text if kind == "error_message" else None
@@ -363,6 +371,7 @@ def _open(
 ) -> Session:
     session = agent.create_session(session_id)
     if on_approval is not None:
+        # Before the session is joined, as a request that waits in it comes with the join.
         session.on_approval(on_approval)
     backoff = Backoff(base=0.5, cap=5.0)
     while True:
@@ -378,9 +387,11 @@ def _open(
             asked = wait_at_least(error)
             if getattr(error, "status_code", None) == 429 or asked:
                 # It names a time to come back, and so does not count as a failed try.
+                # To all that share this pace, so that not each finds out for itself.
                 pace.refused(asked or None, time.monotonic() - admitted)
                 logger.info("= one-shot run: %s; all workers of the client pause", error)
                 left = deadline.remaining()
+                # A wait beyond the deadline would only end in a timeout that hides the reason.
                 if left is not None and asked >= left:
                     raise
                 continue
@@ -417,9 +428,11 @@ def _talk(
             try:
                 value_of(answer_format(how.into), result.final_message, result.session_id)
             except AnswerFormatError as error:
+                # In the same session, where the model has its first answer before it.
                 again = _begin(session, answer_format(how.into).correction(error.reason), None, how, deadline)
                 with stopper.able_to(again.close):
                     second = _result(again, list(_read(again, how)), how)
+                # One result for both, in order.
                 second.events[:0] = result.events
                 second.duration = (result.duration or 0.0) + (second.duration or 0.0)
                 second.first_delta = result.first_delta
@@ -498,10 +511,12 @@ def _read(turn: Turn, how: OneShot) -> Iterator[SessionEvent]:
 
 def _result(turn: Turn, events: list[SessionEvent], how: OneShot) -> ConversationalAgentRunResult:
     error = next((event.error for event in events if _is_error(event)), None)
+    # The events ended without an end of the turn: it was closed from outside.
     if error is None and not turn.is_over:
         raise SessionDisconnectedError(
             f"session {turn.session_id} was disconnected before the run was over", session_id=turn.session_id
         )
+    # Deltas repeat what the complete message has, and are most of the memory.
     kept = [event for event in events if how.include_deltas or event.delta is None]
     status = "complete" if error is None else "error"
     result = ConversationalAgentRunResult(last_text(events)[1], turn.session_id, status, error, kept)

@@ -31,6 +31,7 @@ def run_functional(
     body: dict[str, Any] = {"inputs": values}
     if additional_instructions:
         body["additional_instructions"] = additional_instructions
+    # Files make it a multipart form, in which every other field is text.
     sent: dict[str, Any] = {"form": body, "files": files} if files else {"json": body}
     return _result(agent, agent.client.request("POST", path, timeout=timeout, **sent), path)
 
@@ -49,6 +50,7 @@ def _split(agent: Runnable, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], 
         warnings.warn(
             f"agent {agent.id!r} has no inputs named {', '.join(map(repr, unknown))}, so they are not sent; "
             f"it has {', '.join(map(repr, agent.inputs)) or 'none: was it fetched?'}",
+            # The line of the user's that called `run`.
             stacklevel=4,
         )
     known = {name: value for name, value in inputs.items() if name in agent.inputs}
@@ -59,6 +61,7 @@ def _split(agent: Runnable, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], 
 
 def _upload(name: str, value: Any) -> Upload | None:
     """Reads a file to its end; None for what is none, such as the URL of one."""
+    # Read whole, as `requests` does with a multipart body in any case.
     if isinstance(value, Path):
         return name, (value.name, value.read_bytes())
     if isinstance(value, (bytes, bytearray)):
@@ -75,6 +78,7 @@ def _upload(name: str, value: Any) -> Upload | None:
 
 def _result(agent: Runnable, details: Any, path: str) -> AgentRunResult:
     answer = object_of(details, f"POST {path}")
+    # The platform answers with the ids of outputs.
     names = {config.server_id: name for name, config in agent.outputs.items() if config.server_id}
     return AgentRunResult(
         outputs={names.get(key, key): value for key, value in (answer.get("outputs") or {}).items()},
@@ -188,6 +192,7 @@ class Runnable(Resource):
         if self.agent_type == AgentType.FUNCTIONAL:
             if not isinstance(inputs, Mapping):
                 raise ValueError(f"a functional agent runs on a mapping of inputs, not on {type(inputs).__name__}")
+            # By comparing with the defaults: whatever was set besides is for the other kind.
             if files is not None or conversational != OneShot(timeout=timeout):
                 raise ValueError(
                     "files, session_id, keep_alive, include_deltas, on_approval and into are for conversational agents"
@@ -304,6 +309,7 @@ class Runnable(Resource):
         self._check_that_it_talks()
         if on_error not in ("raise", "return"):
             raise ValueError(f'on_error takes "raise" or "return", not {on_error!r}')
+        # Checked here, at the call, and not as the first result is asked for.
         if not isinstance(max_workers, int) or max_workers < 1:
             raise ValueError(f"max_workers takes a whole number above 0, not {max_workers!r}")
         if not isinstance(retries, int) or retries < 0:

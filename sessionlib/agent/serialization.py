@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Draft", "TemplateReferenceError", "draft", "read_agent", "resolve"]
 
+# In double square brackets, as in the SDK; in the engine's own form they are braces.
 _PLACEHOLDER = re.compile(r"\[\[\s*([A-Za-z_][A-Za-z0-9_.]*)\s*\]\]")
 _HUMP = re.compile(r"(?<=[^A-Z])(?=[A-Z])")
 
@@ -53,6 +54,7 @@ def _resolved(reference: str, names: Names, where: str) -> str:
         )
     ids = names[kind]
     found = _match(name, ids)
+    # An id is as good as a name, for texts that were resolved before.
     if found is None and name not in ids.values():
         known = ", ".join(ids) or "none"
         raise TemplateReferenceError(
@@ -63,6 +65,7 @@ def _resolved(reference: str, names: Names, where: str) -> str:
 
 def _match(name: str, ids: Mapping[str, str]) -> str | None:
     """Finds a name exactly, else in another case, else written in snake case."""
+    # From the strictest: an exact name must not lose to one that only looks like it.
     for form in (str, str.lower, _snake):
         for known in ids:
             if form(known) == form(name):
@@ -141,6 +144,7 @@ def read_agent(data: Mapping[str, Any]) -> Wire:
     """
     if not isinstance(data, Mapping):
         raise TypeError(f"an agent is a mapping, not {type(data).__name__}")
+    # The first that is there: a server may send one under both its names.
     given = {fact: _first(data, names) for fact, names in _NAMES.items()}
     flag, types = given["enable_subagents"], given["editable_object_types"]
     return {
@@ -179,6 +183,7 @@ def _read_memory(given: Any) -> MemoryConfig | None:
 
 
 def _read_tools(given: Any) -> list[Tool]:
+    # Keyed by id, in which case the tool itself need not have it.
     if isinstance(given, Mapping):
         return [Tool.from_json(one, id=key) for key, one in given.items()]
     return [Tool.from_json(one) for one in given or ()]
@@ -218,6 +223,7 @@ class Draft:
         for configs, ids in ((agent.inputs, self.ids["inputs"]), (agent.outputs, self.ids["outputs"])):
             for name, config in configs.items():
                 config.server_id = ids[name]
+        # Only their texts have placeholders that are resolved.
         if agent.agent_type == AgentType.FUNCTIONAL:
             agent.instructions = self.body["instructions"]
             for tool in agent.tools:
@@ -233,7 +239,9 @@ def draft(agent: Agent) -> Draft:
     """
     if agent.llm_info is None:
         raise ValueError(f"agent {agent.id!r} has no llm_info to save; fetch it first, or give it one")
+    # Models choose tools by their names, so of two with one name either might run.
     _refuse_equal_names(agent.tools)
+    # Made before the texts are resolved, which refer to them.
     ids = {"inputs": _io_ids(agent.inputs, "input"), "outputs": _io_ids(agent.outputs, "output")}
     names = {**ids, "tools": {tool.name or tool.tool_type: tool.id for tool in agent.tools}}
     resolving = agent.agent_type == AgentType.FUNCTIONAL

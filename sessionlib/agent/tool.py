@@ -96,6 +96,7 @@ class Tool:
     ) -> None:
         if not isinstance(tool_name, str) or not tool_name.strip():
             raise ValueError("a tool needs a tool_name: models choose tools by their names")
+        # Made here, as the SDK does: texts may refer to a tool before the server has it.
         self.id = id or f"{tool_type}_{new_object_id()}"
         self.tool_type = tool_type
         self.task_name = tool_type
@@ -134,6 +135,7 @@ class Tool:
         # The catalogue's classes are tools themselves, so they can only be loaded after this module.
         from sessionlib.agent.tools import tool_class
 
+        # So that changes to the tool do not change what the caller holds, nor the other way round.
         wire = copy.deepcopy(dict(data))
         value = _dict(wire.get("value"))
         tool_type = str(_unwrapped(value.get("node_type", value.get("type"))) or "")
@@ -147,6 +149,7 @@ class Tool:
         tool.approval_config = _approval_config(wire.get("approval_config"))
         tool.inputs = copy.deepcopy(_dict(value.get("inputs")))
         tool._wire = wire
+        # Last, so that everything read above counts as unchanged.
         tool._loaded = {**copy.deepcopy(tool._facts()), "id": wire.get("id") or id}
         return tool
 
@@ -159,6 +162,7 @@ class Tool:
         """Returns the wire's form: a fetched tool's own, with what was changed since."""
         wire = copy.deepcopy(self._wire)
         for path, fact in self._facts().items():
+            # Unchanged since it was fetched: what the server sent stays, in its own form.
             if self._loaded and self._loaded[path] == fact:
                 continue
             head, _, tail = path.partition(".")
@@ -244,6 +248,7 @@ def _approval_config(sent: Any) -> Union[ToolApprovalConfig, str]:
 
 def _unwrapped(value: Any) -> Any:
     """Returns the string inside of the engine's wrappers, such as ``{"static_value": {"string": x}}``."""
+    # As deep as the engine wraps, and no endless loop for what is none of its forms.
     for _ in range(4):
         if not isinstance(value, Mapping):
             break

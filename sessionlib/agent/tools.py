@@ -90,6 +90,7 @@ class PlatformTool(Tool):
     __signature__: ClassVar[inspect.Signature]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Python's own rules and errors for arguments, though the signature is made from a table.
         bound = self.__signature__.bind(*args, **kwargs)
         bound.apply_defaults()
         arguments = dict(bound.arguments)
@@ -101,6 +102,7 @@ class PlatformTool(Tool):
                 raise ValueError(f"{name} cannot be a dynamic input: it chooses the variant of {type(self).__name__}")
         super().__init__(self.kind, **common)
         given = {name: copy.deepcopy(value) for name, value in arguments.items() if value is not None}
+        # Past this class's check, which needs the inputs that choose the variant.
         super().update_inputs(**given)
         self._fill(others)
 
@@ -136,6 +138,7 @@ class PlatformTool(Tool):
         allowed = self._inputs_for(self._parameters())
         self._set(inputs, allowed)
         for name in allowed:
+            # As the SDK does: what its author leaves out, the model fills in.
             self.inputs.setdefault(name, {"type": ToolInputType.DYNAMIC, "value": ""})
 
     def _set(self, inputs: dict[str, Any], allowed: Iterable[str]) -> None:
@@ -166,6 +169,7 @@ class PlatformTool(Tool):
         # A pattern has one part for each parameter; "(*)" matches any value. Several may match.
         for pattern, names in known.get("variants", {}).items():
             parts = pattern.lower().split("**")
+            # In lower case on both sides, since booleans and names come in either.
             if all(part in ("(*)", value) for part, value in zip(parts, values, strict=True)):
                 for key in names.split():
                     allowed[key.partition("#")[0]] = known["more"][key]
@@ -203,12 +207,14 @@ def tool_class(kind: str) -> type[Tool] | None:
 
 @functools.cache
 def _class_of(kind: str) -> type[Tool] | None:
+    # Their arguments do not follow the table.
     if kind in _BY_HAND:
         return _BY_HAND[kind]
     known = _catalogue().get(kind)
     if known is None:
         return None
     body = {
+        # For pickle, which finds a class by its module and name.
         "__module__": __name__,
         "__doc__": _document(kind, known),
         "__signature__": _signature(known),
@@ -223,6 +229,7 @@ def _catalogue() -> dict[str, _Facts]:
     # Through the loader, so that a zipped package has it as well.
     data = pkgutil.get_data("sessionlib.agent", "tools.json")
     assert data is not None
+    # Once in a process; it is some hundred kilobytes, and most programs use none of it.
     kinds: dict[str, _Facts] = json.loads(data)["kinds"]
     return kinds
 
@@ -263,6 +270,7 @@ def _document(kind: str, known: _Facts) -> str:
 def _reference(wire: str, value: Any) -> Any:
     """Returns the wire's reference to an object, given its id or an object that has an ``id``."""
     number = _INTEGRATION if wire.startswith("integration<") else _OBJECT_TYPES.get(wire)
+    # A variable stands for an object that is known only when the agent runs.
     if number is None or (isinstance(value, str) and _is_variable(value)):
         return value
     found = value if isinstance(value, str) else getattr(value, "id", None) or getattr(value, "object_id", None)
@@ -301,6 +309,7 @@ def _inputs_of(kind: str, reference: Any) -> list[str]:
     found = found if isinstance(found, dict) else {}
     if kind != "pipeline":
         return [str(name) for name in found.get("inputs") or ()]
+    # A pipeline's inputs are nodes in its graph.
     nodes = found.get("nodes")
     listed = nodes.values() if isinstance(nodes, dict) else ()
     return [str(node["name"]) for node in listed if node.get("type") == "input" and node.get("name")]
@@ -407,6 +416,7 @@ class McpServerTool(Tool):
             approval_config,
             value=value,
         )
+        # Kept beside the wire's form, which has its id alone.
         self._server = server
 
     @property

@@ -34,6 +34,7 @@ def one_line(text: str, limit: int = _MAX_LINE) -> str:
         text: The text.
         limit: Characters after which it is cut.
     """
+    # Cleaned first: an escape sequence may hold spaces.
     line = " ".join(clean(text).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
@@ -88,6 +89,7 @@ class Streamed:
     def new_text(self, event: SessionEvent) -> list[str]:
         """Returns the deltas to show for an event, most often one or none."""
         if event.delta:
+            # By message: deltas of several may alternate.
             self._seen[event.message_id].append(event.delta)
             return [event.delta]
         if not event.is_complete or event.text is None:
@@ -131,6 +133,7 @@ class TextPrinter:
     def _write(self, text: str) -> None:
         if text:
             self._out.write(text)
+            # At once, as this is what streaming is for; a pipe would be buffered by 8 KiB.
             self._out.flush()
             self._at_line_start = text.endswith("\n")
 

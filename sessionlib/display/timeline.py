@@ -67,6 +67,7 @@ def timeline_of(events: Sequence[SessionEvent], times: Sequence[float], duration
         times: When each of them came, in seconds from the post.
         duration: The seconds from the post to the turn's end.
     """
+    # Strict: a time too few would move every event behind it.
     details = list(zip(events, times, strict=True))
     busy = [*_texts(details), *_thoughts(details, duration), *_tools(details, duration), *_questions(details, duration)]
     return Timeline(
@@ -131,6 +132,7 @@ def _waits(busy: Sequence[Span], duration: float) -> Iterator[Span]:
     for span in sorted(busy, key=lambda span: span.start):
         if span.start - at > duration * _SHORTEST_WAIT:
             yield Span("waiting", "", at, span.start)
+        # Spans overlap where tools run beside one another.
         at = max(at, span.end)
     if duration - at > duration * _SHORTEST_WAIT:
         yield Span("waiting", "", at, duration)
@@ -195,7 +197,9 @@ def plot_timeline(timeline: Timeline, ax: Axes | None = None) -> Axes:
         ax.axvline(at * scale, color=_EDGE, linestyle="--", linewidth=1)
         ax.text(at * scale, -0.55, " error", fontsize="small", va="bottom")
     ax.set_yticks(range(len(rows)), rows)
+    # Upside down, so that what begins first is on top.
     ax.set_ylim(len(rows) - 0.4, -0.6)
+    # With room for the times behind the bars.
     ax.set_xlim(0, timeline.duration * scale * 1.12 or 1)
     ax.set_xlabel(f"time since the message was sent ({unit})")
     took, pieces = time_in_words(timeline.duration), len(timeline.pieces)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["approvals", "ask_notebook"]
 
+# As with nbconvert or papermill, where a question would hold up the run for ever.
 HEADLESS = "no person could be asked: the notebook is run without anybody to answer"
 # Seconds for which a cell may run before a form, which waits for its end, is replaced by a prompt.
 _PATIENCE = 2.0
@@ -77,6 +78,7 @@ class _Place:
     def ask(self, form: Form) -> ApprovalResponse | None:
         """Shows a form until it is answered."""
         if self._past:
+            # What was decided before, as freezing it has taken the widgets away.
             self._stage.place(self._past)
         self._stage.add(form.box)
         try:
@@ -89,11 +91,13 @@ class _Place:
 def _ask(request: ApprovalRequest, ask: Callable[[Form], ApprovalResponse | None]) -> ApprovalResponse | None:
     kernel = kernel_here()
     if kernel is None:
+        # No IPython kernel: a script or a console, which has a prompt.
         return ask_console(request)
     if is_between_cells():
         return None  # clicks come in on this thread, so it must not block on one; its caller asks
     if not takes_input(kernel):
         return ApprovalResponse(False, deny_reason=HEADLESS)
+    # The cell waits for this very answer, so no click could come in.
     if runs_a_cell(threading.get_ident()):
         return ask_console(request)
     try:
@@ -106,6 +110,7 @@ def _ask(request: ApprovalRequest, ask: Callable[[Form], ApprovalResponse | None
 def _wait(form: Form) -> ApprovalResponse | None:
     request = form.request
     busy_since: float | None = None
+    # Clicks arrive on another thread; looked at again, since another handler may have answered.
     while not form.pressed.wait(_LOOK_AGAIN):
         now = time.monotonic()
         busy_since = None if is_free() else busy_since or now

@@ -12,6 +12,7 @@ __all__ = ["Stage", "below_the_cell", "bundle", "close"]
 
 def below_the_cell(html: str) -> Callable[[str], None]:
     """Shows HTML below the cell; returns the function that replaces it."""
+    # With an id, by which an output can be replaced later, also when its cell has ended.
     handle: Any = display(bundle(html), raw=True, display_id=True)  # type: ignore[no-untyped-call]
     return lambda other: handle.update(bundle(other), raw=True)
 
@@ -48,6 +49,7 @@ class Stage:
         output = self._widgets.Output()
 
         def put(other: str) -> None:
+            # Set as a value: printing into an Output widget is tied to the cell that runs.
             output.outputs = ({"output_type": "display_data", "data": bundle(other), "metadata": {}},)
 
         put(html)

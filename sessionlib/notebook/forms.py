@@ -60,7 +60,9 @@ class Field:
         self.name = name
         self._proposed = proposed
         self._on_shown = on_shown
+        # Texts as they are, all else as JSON, in which its type shows.
         self._text = proposed if isinstance(proposed, str) else json.dumps(proposed, ensure_ascii=False, default=str)
+        # Without control characters and direction marks, which could show another value than the one that is sent.
         self._lines = list(map(printable, self._text.split("\n")))
         head = f"<b>{in_code(quoted(name))}</b>"
         if self._is_short():
@@ -91,6 +93,7 @@ class Field:
             ValueError: It should be JSON, and is not.
         """
         if not self.is_edited:
+            # The very object: reading it back from a widget could change it, as with 1.0 or a long number.
             return self._proposed
         if not self._is_json:
             return self._input.value
@@ -125,6 +128,7 @@ class Field:
         elif isinstance(proposed, float):
             made = ipywidgets.FloatText(proposed)
         elif _is_whole(proposed):
+            # JavaScript's numbers are whole only up to 2**53, hence `_is_whole`.
             made = ipywidgets.IntText(proposed)
         else:
             if not self._is_short():
@@ -137,6 +141,7 @@ class Field:
             )
         made.tooltip = printable(self.name)
         made.layout.width = "auto"
+        # As the widget holds it, which may differ from what was proposed though nothing was edited.
         self._before = made.value
         return made
 
@@ -168,6 +173,7 @@ def _first_rows(lines: list[str]) -> list[str]:
         left = _ROWS - 4 - _rows_of(kept)  # with room for what is below, so that folding is worth it
         if left <= 0:
             break
+        # Counted in rows as they wrap: one long line may fill the block.
         kept.append(line[: left * _COLUMNS])
     return kept
 
@@ -222,6 +228,7 @@ class Form:
             fields = "".join(field.html() for field in self._fields)
             self.html = f"{self._title('asked')}{fields}<b>{mark}{safe_html(self.outcome)}</b>"
             before, self.box.children = self.box.children, [_html(self.html)]
+            # Closed behind the exchange, when they are not shown any more.
             for widget in before:
                 close(widget)
 
@@ -255,6 +262,7 @@ class Form:
     def _check_shown(self) -> None:
         folded = [quoted(field.name) for field in self._fields if not field.is_shown]
         for button in self._approvers:
+            # What a person has not seen in full, they cannot approve; denying needs nothing.
             button.disabled = bool(folded)
         hint = f"Show all of {' and '.join(folded)} to approve." if folded else ""
         self._outcome.value = safe_html(hint)
@@ -262,11 +270,13 @@ class Form:
     def _approve(self, *, remember: Any = None) -> None:
         if not all(field.is_shown for field in self._fields):
             return
+        # A handler or other code may have changed the arguments since the form was made.
         if ShownRequest.read(self.request) != self._seen:
             self._fill()
             self._outcome.value = alarm("The request has changed; this is what it is now.")
             return
         try:
+            # Only what was edited: the rest goes out as the model proposed it.
             edited = {field.name: field.value() for field in self._fields if field.is_edited}
         except ValueError as error:
             self._outcome.value = alarm(safe_html(error))

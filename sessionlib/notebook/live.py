@@ -42,6 +42,7 @@ def begin(start: Start, on_approval: ApprovalHandler | None) -> LiveReply:
         SessionError: As for `Session.stream`.
     """
     kernel = kernel_here()
+    # Without a kernel's loop nothing could draw once the cell has ended.
     if kernel is None or not takes_input(kernel) or not hasattr(kernel, "io_loop"):
         view = new_view()
         live = LiveReply(start(on_approval=announced(view, on_approval)), view)
@@ -50,10 +51,12 @@ def begin(start: Start, on_approval: ApprovalHandler | None) -> LiveReply:
     with extra("notebook", "chat(wait=False)"):
         from sessionlib.notebook.display import Stage
 
+        # Before the turn begins: without widgets, nothing is sent.
         stage = Stage()
     view = CellView(stage.place)
     turn = start(on_approval=announced(view, on_approval))
     live = LiveReply(turn, view, stage)
+    # On the kernel's own loop, where widgets may be changed, and between cells by nature.
     kernel.io_loop.add_callback(live._look_after, kernel)
     return live
 
@@ -115,6 +118,7 @@ class LiveReply:
             for form in self._forms:
                 form.settle("asked at the prompt, because a cell waits for it")
             try:
+                # Those that came before the cell waited, and that had forms until now.
                 for request in self.turn.pending:
                     decide(request)
                 self._reply = follow(self.turn, self._view, ask=True)
@@ -151,6 +155,7 @@ class LiveReply:
     def _advance(self) -> None:
         self._settle_forms()
         end = time.monotonic() + _SLICE
+        # Bounded in time: a fast answer must not keep the kernel from running a cell.
         while self.turn.wait(0) and time.monotonic() < end:
             event = next(self.turn, None)
             if event is None:
@@ -159,6 +164,7 @@ class LiveReply:
                 return
             self._view.show(event)
             if event.type in _ASKING:
+                # The session's handlers first, as everywhere; what they leave open gets a form.
                 self.turn.offer()
                 self._ask()
         if self._view.until_due() == 0.0:
@@ -171,6 +177,7 @@ class LiveReply:
         asked = {form.request.event for form in self._forms if form.is_open}
         for request in self.turn.pending:
             if request.event not in asked and self._stage is not None:
+                # So that the text before the question stands above it.
                 self._view.draw()
                 form = Form(request, _answering(request))
                 self._forms.append(form)
@@ -188,6 +195,7 @@ class LiveReply:
             for form in self._forms:
                 self._view.decided(form.request.event, form.outcome.partition(":")[0])
             failure = "" if self._error is None else alarm(safe_html(f"{type(self._error).__name__}: {self._error}"))
+            # The widgets go with the kernel, and a notebook that is opened again shows this.
             self._stage.freeze(f"{self._view.html}{failure}")
 
     def _fail(self, error: BaseException) -> None:

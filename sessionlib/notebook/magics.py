@@ -34,6 +34,7 @@ class SessionMagics(Magics):
         self._shell = shell
         self._session: Session | None = None
         self._owned = contextlib.ExitStack()
+        # A kernel that is shut down runs no cell any more, and the engine has a file to release.
         atexit.register(self.close)
 
     def close(self) -> None:
@@ -59,6 +60,7 @@ class SessionMagics(Magics):
             self.close()
             return None
         if options.name or options.local or options.agent or options.session:
+            # The session before is left first: two engines cannot have one file.
             self.close()
             self._session = self._open(options).connect()
         if self._session is None:
@@ -79,6 +81,7 @@ class SessionMagics(Magics):
         if not isinstance(session, Session):
             raise UsageError(f"{options.session} is no session" if options.session else _CHOOSE)
         files = [Path(name).expanduser() for name in options.file]
+        # The line break at the end of a cell is the editor's.
         reply: Any = session.chat(cell.strip(), wait=not options.no_wait, files=files or None, timeout=options.timeout)
         if options.into:
             self._shell.user_ns[options.into] = reply
@@ -102,6 +105,7 @@ class SessionMagics(Magics):
     def _client(self, options: argparse.Namespace) -> Client:
         if not options.local:
             return self._owned.enter_context(Client(base_url=options.base_url))
+        # Here, as the engine's extra may be missing, and %sessionlib needs it only with --local.
         from sessionlib.engine import LocalEngine
 
         tools: Any = options.tools if options.tools.endswith(".py") else self._functions(options.tools)
@@ -120,6 +124,7 @@ class SessionMagics(Magics):
     def _session_of(self, value: Any) -> Session:
         if isinstance(value, Session):
             return value
+        # An engine, which makes an agent of its own.
         agent = value.agent() if hasattr(value, "agent") else value
         if not isinstance(agent, (Agent, Chatbot)):
             raise UsageError(f"a {type(value).__name__} is no session, agent, chatbot or engine")

@@ -55,6 +55,7 @@ class EventLines:
         if event.type is Type.ERROR:
             return EventLine(f"error {self._count}", alarm(safe_html(details)))
         thought = _thought(event.data) if event.type is Type.THINKING else ""
+        # A thought that is sent again, longer, takes the place of its beginning.
         key = f"{event.type} {event.message_id or self._count}"
         return EventLine(key, fold(safe_html(one_line(details, _MAX_SUMMARY)), _block(thought) if thought else ""))
 
@@ -67,6 +68,7 @@ class EventLines:
     def _call(self, event: SessionEvent) -> EventLine:
         key = _call_of(event)
         facts = self._calls.setdefault(key, {})
+        # Each event has a part of the facts: arguments with the request, the output with the result.
         facts.update({name: value for name, value in event.data.items() if value is not None})
         facts["stage"] = event.type
         return self._line_of(key)
@@ -145,6 +147,7 @@ class Section:
             self._blocks.append([])
         last = self._blocks[-1]
         assert isinstance(last, list)
+        # As a list, since adding to a text would copy it with every delta.
         last.append(text)
         self.size += len(text)
         self.fresh += len(text)
@@ -194,6 +197,7 @@ def cut(text: str) -> tuple[str, str]:
         What is before it and the rest; no rest when it is all one block that is not too long.
     """
     fence, at, last = "", 0, 0
+    # Markdown's blocks end at blank lines; within a fence, and in lists and quotes, they go on.
     was_blank = False
     for line in text.splitlines(keepends=True):
         if was_blank and not fence and not _GOES_ON.match(line):
@@ -225,6 +229,8 @@ def _cut_anywhere(text: str, fence: str) -> tuple[str, str]:
         text: The block.
         fence: The line that opened the code at its end; "" when it does not end in code.
     """
+    # In the second half, so that neither part is tiny.
     ends = (text.rfind(mark, len(text) // 2, len(text) - 1) + 1 for mark in "\n ")
     at = next((end for end in ends if end), len(text) * 3 // 4)
+    # Within a fence, the rest has to open it again.
     return text[:at], f"{fence}\n{text[at:]}" if fence else text[at:]

@@ -132,8 +132,10 @@ def cassette(
         raise ValueError(f"mode takes one of {', '.join(MODES)}, not {mode!r}")
     file = Path(path)
     exists = file.exists()
+    # "once" records only where there is no file; "none" fails without one, when it is read.
     replays = mode == "none" or (exists and mode != "all")
     records = mode in ("all", "new_episodes") or not replays
+    # One for both ways, so that what is sent now and what was recorded are compared alike.
     redaction = Redaction(redact)
     before = format.read(file) if replays else []
     recorder = None
@@ -143,6 +145,7 @@ def cassette(
         recorder = Recorder(redaction, before[-1].at if before else 0.0, links, calls)
     used = Cassette(file, mode, replays, records)
     if not replays:
+        # A mode that does not replay records.
         assert recorder is not None
         with _installed(recorder):
             yield used
@@ -170,6 +173,7 @@ def _checking(replayer: Replayer, *, complete: bool) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        # Looked at also where the block failed: its error may be a consequence, and the mismatch the reason.
         failure = replayer.failure or (replayer.check_complete() if complete else None)
         if failure is None or failure is error:
             raise
@@ -187,6 +191,7 @@ def _checking(replayer: Replayer, *, complete: bool) -> Iterator[None]:
 
 def _is_consequence(error: BaseException) -> bool:
     """Whether an exception was raised because the replay had failed: its cause or context, at any depth, shows it."""
+    # A list and no recursion: chains may be long, and may lead in a circle.
     seen: list[BaseException] = [error]
     for one in seen:
         if isinstance(one, (ReplayOverError, ReplayMismatchError)):

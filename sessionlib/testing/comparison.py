@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 __all__ = ["Difference", "Ids", "brief", "common_ids", "differences", "id_pairs", "own_ids", "report"]
 
 # The ids that this library makes by itself: those of tools, in the form of the hosted engine's.
+# 24 hexadecimal digits, and not as a part of more: a digest has 64.
 _OWN_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{24}(?![0-9a-f])")
 # Fields that hold ids, or lists of them, and times.
 _ID = re.compile(r"_?(\w+_)?ids?(\[\d+\])?")
@@ -51,6 +52,7 @@ class Ids:
 
     def bound(self, pairs: Mapping[str, str]) -> Ids:
         """Returns these ids with more pairs, from recorded to current."""
+        # A new object, so that a match that is tried and fails leaves nothing behind.
         ids = Ids(self._own)
         ids._now = {**self._now, **pairs}
         # The longest first, so that none is taken for the beginning of another.
@@ -66,6 +68,7 @@ class Ids:
         """Returns a recorded message with the current ids."""
         if self._pattern is None:
             return value
+        # In the text, because ids stand within other texts as well, such as placeholders and paths.
         return json.loads(self._pattern.sub(lambda found: self._now[found[0]], _text(value)))
 
     def new_own(self, recorded: Any, actual: Any) -> dict[str, str]:
@@ -73,6 +76,7 @@ class Ids:
         before, now = own_ids(recorded), own_ids(actual)
         old = [name for name in before if name not in now and name in self._own and name not in self._now]
         new = [name for name in now if name not in before and name not in self._now.values()]
+        # In order: the client makes them in the order of its code, which is the same.
         return dict(zip(old, new, strict=True)) if len(old) == len(new) else {}
 
 
@@ -104,12 +108,14 @@ def id_pairs(one: list[Any], other: list[Any]) -> dict[str, str] | None:
         The pairs of ids that correspond; None when the messages differ otherwise.
     """
     pairs: dict[str, str] = {}
+    # Sorted by what they have in common, since threads send in any order.
     for place, first, second in differences(sorted(one, key=_kind), sorted(other, key=_kind)):
         name = place.rpartition(".")[2]
         if _TIME.fullmatch(name) and type(first) is type(second):
             continue
         if not _ID.fullmatch(name) or not isinstance(first, str) or not isinstance(second, str):
             return None
+        # One id stands for one other, or it is not the same conversation.
         if pairs.setdefault(first, second) != second:
             return None
     return pairs
@@ -122,6 +128,7 @@ def common_ids(one: list[Any], other: list[Any]) -> dict[str, str]:
         alike[_kind(message)].append(message)
     pairs: dict[str, str] = {}
     for message in one:
+        # Grouped first: to compare each with each would take the square of their number.
         others = alike[_kind(message)]
         if others:
             for first, second in (id_pairs([message], [others.pop(0)]) or {}).items():

@@ -63,6 +63,7 @@ class RecordedConnection:
     @property
     def refusal(self) -> Line | None:
         """Why it could not be opened; None when it could."""
+        # A connection on which nothing was sent was refused, or lost before its first frame.
         return None if self.sent else self.loss
 
     @property
@@ -77,11 +78,13 @@ class RecordedConnection:
 
     def received_before(self, count: int) -> int:
         """Returns how many lines of `received` precede the request number ``count`` of `sent`, counted from 0."""
+        # By the number of the line: the order in the file is that in which things happened.
         bound = self.sent[count].line if count < len(self.sent) else math.inf
         return bisect_left(self.received, bound, key=lambda line: line.line)
 
     def send(self, now: float) -> None:
         """Marks the next request as sent; ``now`` is on the monotonic clock, in seconds."""
+        # Both clocks, so that the times between lines can be kept, at any speed.
         self.last = (self.sent[self.sent_count].at, now)
         self.sent_count += 1
 
@@ -116,6 +119,7 @@ class RecordedConnection:
             ]
             for each in (self, other)
         )
+        # Progress is exchanged and not the connections: what follows them holds on to them.
         self.opened, other.opened = other.opened, self.opened
         self.sent_count, other.sent_count = other.sent_count, self.sent_count
         for each, leftover in ((self, theirs_unread), (other, unread)):
@@ -165,6 +169,7 @@ class Expectations:
         """
         left = [connection for connection in self._connections if not connection.opened]
         same_thread = (connection for connection in left if connection.thread == thread)
+        # A guess; see the head of this module.
         claimed = next(same_thread, left[0] if left else None)
         if claimed is not None:
             claimed.opened = True
@@ -183,6 +188,7 @@ class Expectations:
         """
         if is_optional(value):
             return connection
+        # The expected request first, as nearly always.
         if connection.unsent and self._matches(connection.unsent[0], value, self._ids):
             connection.send(now)
             return connection
@@ -223,6 +229,7 @@ class Expectations:
         session = [
             other for other in self._connections if connection.session_id and other.session_id == connection.session_id
         ]
+        # What had been received before a request may come; what came behind it may be its answer.
         bound = min((other.unsent[0].line for other in session or [connection] if other.unsent), default=math.inf)
         end = connection.received_count
         while end < min(len(connection.received), connection.received_count + most):
@@ -237,6 +244,7 @@ class Expectations:
     def call(self, value: Any) -> RecordedCall | None:
         """Finds the first unused call with this request and marks it as used; None when there is none."""
         for call in self._calls:
+            # In the recorded order: of two equal calls, the first answer comes first.
             if not call.used and self._is_request_of(call, value):
                 call.used = True
                 return call
@@ -245,6 +253,7 @@ class Expectations:
     def nearest(self, value: Any) -> RecordedCall | None:
         """Returns the unused call that is most like a request, to show what is different; None when none is left."""
         left = [call for call in self._calls if not call.used]
+        # Most likely what was meant; what differs is then in the body.
         same_path = [call for call in left if call.request.value.get("path") == value["path"]]
         return next(iter(same_path or left), None)
 
@@ -329,6 +338,7 @@ def _connections(lines: Sequence[Line]) -> list[RecordedConnection]:
 
 def _calls(lines: Sequence[Line]) -> list[RecordedCall]:
     """Returns the HTTP calls of a recording, in order, without those that had no answer when it ended."""
+    # Matched by number, as calls of several threads overlap.
     answers = {line.number: line for line in lines if line.where == CALL and line.sign != ">"}
     requests = [line for line in lines if line.where == CALL and line.sign == ">"]
     return [RecordedCall(line, answers[line.number]) for line in requests if line.number in answers]

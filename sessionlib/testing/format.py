@@ -67,6 +67,7 @@ __all__ = [
 VERSION = 1
 LINK = "link"
 CALL = "call"
+# State, sent, received, received and no JSON, failed.
 _SIGNS = ("=", ">", "<", "<*", "!")
 
 
@@ -128,6 +129,7 @@ def read(path: Path) -> list[Line]:
         raise RecordingError(f"the recording {path} cannot be read: {error}") from error
     _check_head(path, texts)
     lines = [_line(path, number, text) for number, text in enumerate(texts[1:], 2)]
+    # The count at the end shows a file that was cut off, as by a full disk or a merge.
     if not lines or not isinstance(lines[-1], int):
         raise RecordingError(f"the recording {path} is truncated: its last line is missing; record it again")
     if lines[-1] != len(lines) - 1 or any(isinstance(line, int) for line in lines[:-1]):
@@ -151,6 +153,7 @@ def write(path: Path, lines: Iterable[Line]) -> None:
     try:
         with os.fdopen(number, "wb") as file:
             file.write(whole.encode())
+        # A recording that is there stays whole until the new one is.
         os.replace(name, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -185,6 +188,7 @@ def _line(path: Path, number: int, text: str) -> Line | int:
 
 
 def _json(line: Line) -> dict[str, Any]:
+    # Tenths of a millisecond; more digits would only make differences between two recordings longer.
     fields = {"t": round(line.at, 4), line.where: line.number, line.sign: line.value}
     return {**fields, "by": line.by} if line.by else fields
 
@@ -198,6 +202,7 @@ def _object(text: str) -> Mapping[str, Any] | None:
 
 
 def _dumps(value: Any) -> str:
+    # One line each, readable in a review.
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -225,6 +230,7 @@ def to_json(error: SessionlibError) -> dict[str, Any]:
         fields = {"kind": "ApiError", "status": error.status_code, "retry_after": error.retry_after}
         return {**fields, "method": error.method, "path": error.endpoint, "message": error.error_message}
     kind = next((kind for kind in _KINDS if isinstance(error, kind)), errors.SessionDisconnectedError)
+    # Only what decides how the client goes on: whether it retries, and what it reports.
     facts = {name: getattr(error, name) for name in _FACTS if getattr(error, name, None) not in (None, "")}
     return {"kind": kind.__name__, "message": error.message, **facts}
 
@@ -304,6 +310,7 @@ def cassette_path(test_file: Path, test: str, path: str | Path | None = None) ->
     """
     if path is not None:
         return test_file.parent / path
+    # Parametrised tests have brackets, slashes and spaces in their names.
     name = _UNSAFE.sub("-", test).strip("-.") or "test"
     if name != test or len(name) > _LONGEST:
         # Two tests may differ only in what was replaced or truncated.

@@ -145,12 +145,14 @@ class ScriptedModel:
 
     def _next(self, question: ModelRequest) -> Step:
         with self._lock:
+            # Also those behind the script's end, which a test may want to look at.
             self.questions.append(question)
             if self.is_over:
                 raise ModelError(
                     f"The script is over: the model was asked {len(self.questions)} times and has "
                     f"{len(self._steps)} steps; give ScriptedModel more of them."
                 )
+            # Under the lock: several sessions may ask at once, and each step is used once.
             self._used += 1
             return self._steps[self._used - 1]
 
@@ -166,6 +168,7 @@ def _wait(pause: Pause, stop: Stop) -> None:
         while not pause.until.wait(_LOOK):
             stop.check()
         return
+    # An event of its own, so that a stop ends the pause at once.
     stopped = threading.Event()
     with stop.calling(stopped.set):
         stopped.wait(pause.until)

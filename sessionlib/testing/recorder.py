@@ -55,6 +55,7 @@ class Recorder:
     def __init__(self, redaction: Redaction, start: float = 0.0, links: int = 0, calls: int = 0) -> None:
         self._redaction = redaction
         self._began = time.monotonic() - start
+        # next() on a count is atomic in CPython, and so needs no lock.
         self._links = itertools.count(links + 1)
         self._calls = itertools.count(calls + 1)
         self._notes: list[_Note] = []  # only appended to, which needs no lock
@@ -67,8 +68,10 @@ class Recorder:
 
     def lines(self) -> Iterator[Line]:
         """Yields what was recorded so far, redacted."""
+        # Numbered in the order in which they first sent something, so that recordings of one program are alike.
         threads: dict[threading.Thread, int] = {}
         at = 0.0
+        # A copy: a thread that outlives the block may still add to it.
         for note in self._notes[:]:
             at = max(at, note.at)  # two threads may append in the other order than they read the clock
             value = _value(note.value) if isinstance(note.value, bytes) else note.value
@@ -85,6 +88,7 @@ class Recorder:
     def open(self, endpoint: Endpoint, dial: Dial, deadline: Deadline, attempt: CancelToken) -> Transport:
         """Opens a connection that is recorded; see `NetworkHook.open`."""
         key = endpoint.key()
+        # Before anything is recorded: a server may quote it in its first frame.
         self._redaction.hide(key)
         number = next(self._links)
         opening = self.note(LINK, number, "=")
@@ -93,6 +97,7 @@ class Recorder:
             transport = dial(key)
             opening.value = opened
         except SessionlibError as error:
+            # An attempt that the client itself gave up is no fact about the engine.
             if not attempt.is_cancelled:
                 opening.value = opened
                 self.note(LINK, number, "!", format.to_json(error))
@@ -109,6 +114,7 @@ class Recorder:
         key = endpoint.key()
         self._redaction.hide(key)
         number = next(self._calls)
+        # The time is the request's; its value is set behind the exchange, and a call that raises leaves no line.
         request = self.note(CALL, number, ">")
         outcome = exchange(key)
         request.value = call_json(call)
@@ -141,6 +147,7 @@ class RecordedTransport(TransportWrapper):
             try:
                 self.inner.send(payload, deadline)
             except BaseException:
+                # It did not leave, so it is not expected in a replay.
                 note.value = None
                 raise
 
@@ -155,6 +162,7 @@ class RecordedTransport(TransportWrapper):
         with held(self._sending, deadline, BUSY):
             note = self._note(">")
             self._pass_on(pieces, recorded(), deadline)
+            # What has been read of the files is gone by then: their digests are made as they pass.
             note.value = shrinker.text()
 
     def _on_message(self, message: bytes) -> None:

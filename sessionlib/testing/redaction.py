@@ -78,6 +78,7 @@ class Redaction:
 
     def _field(self, name: str, value: Any) -> Any:
         is_secret = isinstance(value, str) and name.lower().replace("-", "_") in SECRET_FIELDS
+        # An empty one stays empty: that it was is a fact, and no secret.
         return HIDDEN if is_secret and value else self._clean(value)
 
     def _text(self, text: str) -> str:
@@ -143,6 +144,7 @@ class Shrinker:
             self._rest = b""
             return False
         file.feed(self._rest[:end])
+        # In the place of the text, with its quotation marks.
         self._kept.append(codec.dumps(file.facts()))
         self._rest = self._rest[end + 1 :]
         self._file = None

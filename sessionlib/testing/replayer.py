@@ -57,6 +57,7 @@ class ReplayedTransport:
         self._replayer = replayer
         # Both protected by `Replayer.changed`.
         self._closed = False
+        # Answers to keepalives, which are in no recording as their number depends on time.
         self._pongs: deque[bytes] = deque()
 
     @property
@@ -105,6 +106,7 @@ class ReplayedTransport:
                     self.traffic.messages_in += len(messages)
                     self.traffic.bytes_in += size
                     return messages
+                # Looked at behind what can be received, as a deadline of 0 asks for what is there.
                 if limit.expired:
                     raise SessionTimeoutError(f"the peer did not answer within {limit.timeout} s")
                 self._replayer.wait(self.connection, limit)
@@ -177,6 +179,7 @@ class Replayer:
         patience: float | None = None,
         fallback: NetworkHook | None = None,
     ) -> None:
+        # One for all connections: what is sent on one may be what another waits for.
         self.changed = threading.Condition()
         self.failure: ReplayMismatchError | None = None
         self._path = path
@@ -190,6 +193,7 @@ class Replayer:
         self._over = False
         # Senders that wait for the request of another thread, which counts as activity: patience is theirs meanwhile.
         self._waiting_senders = 0
+        # Patience begins with the replay.
         self._last_sent_at = time.monotonic()
 
     # ---- NetworkHook -----------------------------------------------------------------------------
@@ -207,6 +211,7 @@ class Replayer:
             if transport is not None:
                 self._transports.append(transport)
         if transport is not None:
+            # Outside the lock, which `abort` takes.
             attempt.end_by(transport.abort)
             return transport
         if self._fallback is not None:
@@ -215,6 +220,7 @@ class Replayer:
 
     def admit(self, transport: Transport | None, frame: dict[str, Any], deadline: Deadline) -> None:
         """Makes the posts of several threads in one session wait for the recorded order; see `NetworkHook.admit`."""
+        # The wire log may be wrapped around it.
         inner = transport.inner if isinstance(transport, LoggingTransport) else transport
         if isinstance(inner, ReplayedTransport):
             # The files in it can be read once, and that when they are sent.
@@ -233,6 +239,7 @@ class Replayer:
             nearest = self._expectations.nearest(request) if found is None else None
         if found is not None:
             if self._speed is not None:
+                # Outside the lock, so that other threads go on.
                 time.sleep((found.response.at - found.request.at) / self._speed)
             return format.replayed(call, found.response, answer)
         if self._fallback is not None:
@@ -276,6 +283,7 @@ class Replayer:
             f"{self._path}{at}: {message}", path=str(self._path), line=line.line if line is not None else None
         )
         with self.changed:
+            # The first is the reason, and others its consequences.
             self.failure = self.failure or error
             self.changed.notify_all()
         return error
@@ -320,6 +328,7 @@ class Replayer:
             expected = next(iter(before.unsent), None)
         if expected is not None:
             raise self._mismatch(expected, request)
+        # Sent on a connection that was lost at this point when it was recorded: so it is again.
         if before.loss is not None:
             raise format.from_json(before.loss.value)
         raise self._fail(None, f"the code sent a request after the last recorded one: {brief(request)}")
@@ -341,6 +350,7 @@ class Replayer:
         now = time.monotonic()
         lines = self._expectations.receivable(connection, _BATCH if self._speed is None else 1)
         if self._speed is not None:
+            # At a speed, each line has a time of its own.
             lines = [line for line in lines if connection.due(line, self._speed) <= now]
         elif lines and lines[0].sign != "!" and lines[-1].sign == "!":
             lines.pop()  # a loss is raised by a call of its own, after what came before it
@@ -357,6 +367,7 @@ class Replayer:
         lines = self._expectations.receivable(connection)
         if lines and self._speed is not None:
             waits.append(connection.due(lines[0], self._speed) - now)
+        # Nothing can be received before something is sent; that it never comes is what this finds.
         elif connection.unsent and self._patience is not None and not self._waiting_senders:
             left = self._last_sent_at + self._patience - now
             if left <= 0:

@@ -74,7 +74,7 @@ class LocalTool(Generic[P, R]):
         _check(self)
         self.description, words = read_docstring(_doc_of(function))
         self._arguments, self._parameters = _arguments_model(self.name, function, words)
-        # As `parameters` for models, some of which do not follow references.
+        # Without the titles that pydantic makes of names, from which a model learns nothing.
         self.schema: dict[str, Any] = plain_schema(self._arguments.model_json_schema())
         with contextlib.suppress(TypeError):  # an object that cannot be hashed
             plain = _innermost(function)

@@ -20,6 +20,7 @@ __all__ = ["Link", "reset", "stack"]
 
 CHUNK = 1 << 16
 LINGER = 1.0
+# A pump that is still there then hangs, and a test should fail with where it does.
 JOIN_TIMEOUT = 5.0
 
 
@@ -61,6 +62,7 @@ class Link:
         self._lock = threading.Lock()  # protects live
         self._sockets = (client, engine)
         for sock in self._sockets:
+            # No read or write blocks, so that the waker ends each wait.
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._directions = directions
@@ -92,9 +94,11 @@ class Link:
     def end(self, how: How = "FIN") -> None:
         """Makes both pumps return, after which the last of them closes the sockets."""
         if not self.waker.is_set():
+            # The first reason stands: a side that is reset while it closes would change a FIN into a RST.
             self._how = how
             self.waker.set()
         for direction in self._directions:
+            # One that is held by a blackhole waits on the direction, and not on a socket.
             direction.wake()
 
     def finish_both(self) -> None:
@@ -129,6 +133,7 @@ class Link:
 def reset(sock: socket.socket) -> None:
     """Closes a socket with a RST."""
     with contextlib.suppress(OSError):
+        # SO_LINGER with a time of 0 makes close() send a RST (socket(7)).
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
 
@@ -222,11 +227,13 @@ class _Pump:
     def _due(self) -> float:
         toxics = self.direction.toxics
         drawn = time.monotonic() + toxics.latency + self._rng.uniform(-toxics.jitter, toxics.jitter)
+        # Not before what came earlier: TCP keeps the order, whatever the jitter.
         return max(drawn, self._pending[-1][0]) if self._pending else drawn
 
     def _spoil(self, data: bytes) -> bytes:
         toxics, start = self.direction.toxics, self._taken
         self._taken += len(data)
+        # Offsets count from the start of the connection, and a chunk is some part of it.
         spoiled = bytearray(data)
         for offset, xor in toxics.corruptions:
             if start <= offset < start + len(data):
@@ -260,6 +267,7 @@ class _Pump:
         except BlockingIOError:
             return 0
         except OSError:
+            # After a FIN of ours the peer may have gone; what is left is dropped.
             if self._link.cut:
                 return len(view)
             raise
@@ -272,6 +280,7 @@ class _Pump:
         if toxics.slice_size:
             sizes.append(toxics.slice_size)
         if toxics.bandwidth:
+            # Fifty slices a second, so that little bandwidth is a trickle and not a burst with a pause behind it.
             sizes.append(max(1, int(toxics.bandwidth / 50)))
         if toxics.limit is not None and self._limited:
             sizes.append(max(1, toxics.limit - self.passed))
@@ -293,6 +302,7 @@ class _Pump:
             return
         if self._limit_serial != toxics.limit_serial:
             self._limit_serial = toxics.limit_serial
+            # Asked once for each limit that was set: `times` counts connections.
             self._limited = self.direction.take_cut()
         if self._limited and self.passed >= toxics.limit:
             if toxics.limit_how == "FIN":

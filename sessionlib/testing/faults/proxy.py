@@ -59,6 +59,7 @@ class FaultProxy:
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
+        # Shown when a block fails, so that the same faults can be had again.
         self.seed = random.SystemRandom().randrange(2**32) if seed is None else seed
         self.upstream = Direction("upstream")
         self.downstream = Direction("downstream")
@@ -70,6 +71,7 @@ class FaultProxy:
         self._changed = threading.Condition(threading.Lock())
         self._links: list[Link] = []
         self._listener: TcpListener | None = None
+        # The engine refuses a Host that it does not know, and clients name the proxy's.
         self._introduce: Callable[[str], object] = lambda authority: None
 
     @classmethod
@@ -97,6 +99,7 @@ class FaultProxy:
         self._stop_listening()
         for link in self.links:
             link.end()
+        # All were ended before the first is waited for.
         stuck = [line for link in self.links for line in link.join()]
         if error is not None:
             sys.stderr.write("\n".join([f"FaultProxy(seed={self.seed})", *stuck, ""]))
@@ -174,6 +177,7 @@ class FaultProxy:
         """Accepts connections again, on the same port as before."""
         if self._listener is None:
             self._listener = TcpListener(self._adopt, self.port, self.host, name="fault-proxy-accept").start()
+            # Kept, so that `up` after `down` has the address that clients know.
             self.port = self._listener.port
             self._introduce(f"{self.host}:{self.port}")
 
@@ -204,8 +208,10 @@ class FaultProxy:
 
     def _adopt(self, client: socket.socket) -> None:
         try:
+            # On the accepting thread: the engine is on this machine, and connecting takes no time worth another.
             engine = socket.create_connection(self._target, timeout=5)
         except OSError:
+            # As it would be without a proxy, where nothing listens on the port.
             reset(client)
             return
         with self._changed:
@@ -222,6 +228,7 @@ class FaultProxy:
 
 def _end_all(links: Sequence[Link], how: How) -> None:
     for link in links:
+        # All first, so that none waits for another's end.
         link.end(how)
     for link in links:
         link.over.wait(JOIN_TIMEOUT)

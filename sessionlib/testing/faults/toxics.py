@@ -67,6 +67,7 @@ class Direction:
         """
         with self._changed:
             self._cuts_left = times
+            # A serial number, by which each connection sees a limit that was set since.
             self._limits += 1
             self._set(limit=count, limit_how=how, limit_serial=self._limits)
 
@@ -100,6 +101,7 @@ class Direction:
 
     def _set(self, **toxics: object) -> None:
         with self._changed:
+            # Replaced as a whole: what a pump has read stays one state, and is never half a change.
             self._toxics = replace(self._toxics, **toxics)  # type: ignore[arg-type]
             self._changed.notify_all()
 
