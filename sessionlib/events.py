@@ -39,7 +39,8 @@ class SessionEventType(StrEnum):
         TOOL_RESULT: What a tool returned: ``data`` has ``tool_name``, ``tool_call_id``, ``status`` and ``output``
             (``tool_result``). The embedded engine sends it; the hosted one is not known to.
         THINKING: The model's reasoning: ``data`` has ``content`` and ``summary`` (``thinking``), or ``text``
-            (``reasoning``).
+            (``reasoning``). Parts of it that come while the model thinks have the status "streaming" and an ``index``;
+            the whole, with ``content``, follows them under the same ``message_id``.
         SEARCH_RESULT: What a search found (``search_message``).
         APPROVAL_REQUEST: A tool may only run once it is approved; the turn waits (``tool_call_approval``).
         REAUTH_REQUEST: An integration needs a new authorisation; the turn waits (``reauthorization_request``).

@@ -34,8 +34,8 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from sessionlib._util.text import TextCleaner
-from sessionlib.display.text import Streamed, clean, describe
-from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
+from sessionlib.display.text import Streamed, clean, describe, one_line
+from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType, SessionMessageStatus
 from sessionlib.history import History, body_of, who
 
 __all__ = ["EchoOff", "KeptMessages", "Keyboard", "Screen"]
@@ -230,6 +230,8 @@ _DRAW_SECONDS = 0.1
 # A block that outgrows this is drawn unformatted until it is complete.
 _MAX_FORMATTED = 8000
 _QUIET = "bright_black"
+# Characters of a thought that are shown while it grows.
+_MAX_THOUGHT = 60
 
 
 class Screen:
@@ -251,6 +253,7 @@ class Screen:
         self._tail = _Tail()
         self._streamed = Streamed()
         self._cleaner = TextCleaner()
+        self._thought = ""
         self._next_draw = 0.0
 
     def expect(self, place: str, activity: str) -> None:
@@ -267,7 +270,13 @@ class Screen:
             return
         self._start()
         for piece in self._streamed.new_text(event):
-            self._add(piece)
+            self._tail.text += self._cleaner.feed(piece)
+            self._draw_if_due()
+        if event.type is SessionEventType.THINKING:
+            is_part = event.status is SessionMessageStatus.STREAMING
+            self._thought = self._thought[-_MAX_THOUGHT:] + str(event.data.get("text")) if is_part else ""
+            self._tail.activity = f"thinks: {one_line(self._thought)[-_MAX_THOUGHT:]}" if is_part else "working"
+            self._draw_if_due()
         details = describe(event)
         if details is not None:
             self._end_message()
@@ -330,8 +339,7 @@ class Screen:
             )
             self._live.start(refresh=True)
 
-    def _add(self, piece: str) -> None:
-        self._tail.text += self._cleaner.feed(piece)
+    def _draw_if_due(self) -> None:
         now = time.monotonic()
         if self._live is not None and now >= self._next_draw:
             self._erase_folded()

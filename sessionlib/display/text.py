@@ -157,6 +157,8 @@ def _result(data: Mapping[str, Any]) -> str:
 
 
 def _thinking(data: Mapping[str, Any]) -> str | None:
+    if data.get("status") == "streaming":
+        return None  # a part; the whole is worth a line
     thought = data.get("summary") or data.get("content") or data.get("text")
     return f"thinks: {one_line(str(thought), 400)}" if thought else None
 

@@ -90,9 +90,12 @@ def _texts(details: Timed) -> Iterator[Span]:
 
 
 def _thoughts(details: Timed, duration: float) -> Iterator[Span]:
-    for number, (event, at) in enumerate(details):
+    thoughts: dict[object, list[int]] = defaultdict(list)
+    for number, (event, _) in enumerate(details):
         if event.type is Type.THINKING:
-            yield Span("thinking", "", at, _next(details, number, duration))
+            thoughts[event.message_id or number].append(number)
+    for numbers in thoughts.values():
+        yield Span("thinking", "", details[numbers[0]][1], _next(details, numbers[-1], duration))
 
 
 def _tools(details: Timed, duration: float) -> Iterator[Span]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sessionlib.display.markup import alarm, fold, in_code, markdown_html, safe_html
 from sessionlib.display.text import call_text, describe, one_line
-from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.events import SessionEvent, SessionEventType, SessionMessageStatus
 
 __all__ = ["MAX_SECTION", "EventLine", "EventLines", "Section", "cut"]
 
@@ -42,12 +42,23 @@ class EventLines:
 
     def __init__(self) -> None:
         self._calls: dict[str, dict[str, Any]] = {}
+        # What has come of thoughts that are not whole yet, as far as it is shown, by message id.
+        self._thoughts: dict[str | None, str] = {}
         self._count = 0
 
     def line(self, event: SessionEvent) -> EventLine | None:
         """Returns the line of an event; None for one that needs none."""
         if event.type in _CALLS:
             return self._call(event)
+        if event.type is Type.THINKING:
+            if event.status is SessionMessageStatus.STREAMING:
+                so_far = self._thoughts.get(event.message_id, "")
+                if len(so_far) <= _MAX_SHOWN:
+                    so_far += _thought(event.data)
+                self._thoughts[event.message_id] = so_far
+                event = SessionEvent(event.type, event.session_id, event.message_id, {"text": so_far})
+            else:
+                self._thoughts.pop(event.message_id, None)
         details = describe(event)
         if details is None:
             return None

@@ -339,13 +339,20 @@ def _text_or_content(content: Frame) -> Frame:
     return {"text": content.get("value") or content.get("content")}
 
 
+def _reasoning(content: Frame) -> Read:
+    data = _text_or_content(content)
+    if content.get("status") == "Streaming":  # a part, which the whole follows
+        data.update(status="streaming", index=content.get("index"))
+    return Type.THINKING, data
+
+
 _CONTENTS: dict[str, Callable[[Frame], Read]] = {
     "data_type_message": _text_message,
     "error_message": lambda content: (Type.ERROR, {"error": _error_text(content.get("error"))}),
     "tool_call": lambda content: (Type.TOOL_CALL, _fields(content, "tool_name", "tool_id", "status")),
     "tool_result": _tool_result,
     "thinking": lambda content: (Type.THINKING, _fields(content, "content", "summary")),
-    "reasoning": lambda content: (Type.THINKING, _text_or_content(content)),
+    "reasoning": _reasoning,
     "tool_call_approval": lambda content: (Type.APPROVAL_REQUEST, content),
     "reauthorization_request": lambda content: (Type.REAUTH_REQUEST, content),
     "search_message": lambda content: (Type.SEARCH_RESULT, content),

@@ -33,6 +33,7 @@ Type = SessionEventType
 _DELTA = Type.MESSAGE_DELTA
 _COMPLETE = Type.MESSAGE_COMPLETE
 _ERROR = Type.ERROR
+_THINKING = Type.THINKING
 _REQUESTS = frozenset({Type.APPROVAL_REQUEST, Type.REAUTH_REQUEST})
 
 
@@ -87,6 +88,8 @@ class RecoveryTracker:
         self._chars = 0
         # For each message that is streaming: the index expected next, and the length of what was delivered.
         self._partial: dict[str, list[int]] = {}
+        # For each thought of which only parts were delivered: the index expected next.
+        self._thoughts: dict[str, int] = {}
         # Streaming messages of which deltas are missing, and messages that came from the history.
         self._torn: set[str] = set()
         self._recovered: set[str] = set()
@@ -165,6 +168,8 @@ class RecoveryTracker:
                 elif event.type is _ERROR:
                     partial.pop(message_id, None)  # no more of it comes
                     self._remember(message_id, True)
+                elif event.type is _THINKING:
+                    self._note_thought(event, message_id)
                 elif message_id not in known:
                     self._remember(message_id, False)
                 continue
@@ -219,6 +224,7 @@ class RecoveryTracker:
             del known[oldest]
             self._chars -= len(oldest)
             self._partial.pop(oldest, None)
+            self._thoughts.pop(oldest, None)
             self._early.pop(oldest, None)
             self._recovered.discard(oldest)
             self._torn.discard(oldest)
@@ -239,10 +245,21 @@ class RecoveryTracker:
                 state[0] = -1
             state[1] += len(event.data["delta"])
         else:
+            if event.type is _THINKING:
+                self._note_thought(event, message_id)
+                return
             is_whole = event.type is _COMPLETE or event.type is _ERROR
             self._remember(message_id, is_whole)
             if is_whole:
                 self._partial.pop(message_id, None)
+
+    def _note_thought(self, event: SessionEvent, message_id: str) -> None:
+        index = event.data.get("index")
+        self._remember(message_id, False)
+        if _is_part(event):
+            self._thoughts[message_id] = index + 1 if isinstance(index, int) else -1
+        else:
+            self._thoughts.pop(message_id, None)
 
     def interrupt(self) -> None:
         """Notes that the connection was lost: from here on, deltas may be missing."""
@@ -271,6 +288,10 @@ class RecoveryTracker:
             return [event]
         self._asked.discard(message_id)
         is_repeated = event.type is _ERROR and self._interrupted and self._known.get(message_id)
+        if self._interrupted and _is_part(event):
+            # Its whole follows: what would leave a hole is left to that.
+            index, expected = event.data.get("index"), self._thoughts.get(message_id, 0)
+            is_repeated = isinstance(index, int) and index != expected
         return [] if is_repeated or message_id in self._recovered else [event]
 
     def _accept_delta(self, event: SessionEvent, message_id: str) -> list[SessionEvent]:
@@ -361,6 +382,11 @@ class RecoveryTracker:
         return [*delta, event]
 
 
+def _is_part(event: SessionEvent) -> bool:
+    """Whether an event is a part of a thought."""
+    return event.type is _THINKING and event.data.get("status") == "streaming"
+
+
 def gap(session_id: str, detail: str) -> SessionEvent:
     """Returns the ERROR that reports an unrecoverable gap."""
     return SessionEvent(Type.ERROR, session_id, None, {"error": GAP, "detail": detail, "request_type": None})
@@ -388,7 +414,7 @@ class _Writer:
         message_id = sender.id
         if message_id in self._live:
             return  # the history was made when these had been sent
-        if message_id in self._seen._partial:
+        if message_id in self._seen._partial or message_id in self._seen._thoughts:
             self._write(message, message_id)
         elif is_new and sender.is_user:
             self._find_post(sender)

@@ -61,6 +61,25 @@ def complete(text: str, message_id: str = "m1") -> SessionEvent:
     return SessionEvent(SessionEventType.MESSAGE_COMPLETE, "s1", message_id, {"text": text, "status": "complete"})
 
 
+def thought(**data: object) -> SessionEvent:
+    return SessionEvent(SessionEventType.THINKING, "s1", "t1", dict(data))
+
+
+def test_a_thought_is_shown_as_it_grows_and_stands_once_in_the_end() -> None:
+    console = terminal()
+    screen = Screen(console)
+    screen.expect("Shop", "working")
+    for part in ("Let me ", "see\x1b[2J ", "x" * 100, " enough"):
+        screen.show(thought(text=part, status="streaming"))
+        screen.tick()
+    assert "Shop · thinks: Let me see" in written(console)
+    assert "xxx enough" not in standing(console)[-1]  # it ends where the window does
+    screen.show(thought(content="Let me see.\nEnough.", summary="Let me see."))
+    screen.show(delta("So."))
+    screen.close()
+    assert standing(console) == ["thinks: Let me see.", "So."]
+
+
 def status(word: str) -> SessionEvent:
     return SessionEvent(SessionEventType.PARTICIPANT_STATUS, "s1", None, {"status": word})
 

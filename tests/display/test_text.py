@@ -94,7 +94,15 @@ def test_an_event_in_one_line(told: SessionEvent, shown: str) -> None:
     assert "\n" not in line
 
 
-@pytest.mark.parametrize("told", [event(Type.THINKING), event(Type.PONG), event(Type.MESSAGE_DELTA, delta="x")])
+@pytest.mark.parametrize(
+    "told",
+    [
+        event(Type.THINKING),
+        event(Type.THINKING, text="a part", status="streaming"),
+        event(Type.PONG),
+        event(Type.MESSAGE_DELTA, delta="x"),
+    ],
+)
 def test_what_is_not_worth_a_line(told: SessionEvent) -> None:
     assert describe(told) is None
 

@@ -114,6 +114,9 @@ def test_thinking_and_errors() -> None:
     timeline = happened((1.0, Type.THINKING, {"text": "Hm."}), (3.0, Type.ERROR, {"error": "gap"}))
     assert spans(timeline, "thinking") == [(1.0, 3.0)]
     assert timeline.errors == [3.0]
+    parts = (Type.THINKING, {"text": "Hm.", "status": "streaming"})
+    timeline = happened((1.0, *parts), (1.5, *parts), (2.0, Type.THINKING, {"content": "Hm."}), (3.0, Type.ERROR, {}))
+    assert spans(timeline, "thinking") == [(1.0, 3.0)]  # one thought
 
 
 def test_nothing_happened() -> None:

@@ -171,6 +171,20 @@ def test_an_error_and_a_thought_are_shown() -> None:
     assert "error: it &lt;broke&gt;" in cell.view.html
 
 
+def test_a_thought_grows_in_its_line_as_it_comes() -> None:
+    cell = Cell()
+    for index, part in enumerate(("Let me ", "see <b>.\n", "x" * 5000, "never shown")):
+        cell.view.show(event(Type.THINKING, "t1", text=part, status="streaming", index=index))
+        cell.view.draw()
+        if index == 1:
+            assert "thinks: Let me see &lt;b&gt;." in cell.view.html
+    assert "never shown" not in cell.view.html
+    cell.view.show(event(Type.THINKING, "t1", content="Let me see.", summary="Let me"))
+    cell.view.draw()
+    assert cell.view.html.count("thinks: ") == 1
+    assert "thinks: Let me<" in cell.view.html
+
+
 def test_a_message_begins_a_paragraph_of_its_own() -> None:
     section = Section()
     section.write("one")

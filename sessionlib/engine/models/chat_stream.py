@@ -161,7 +161,7 @@ class _StreamedCall:
         return bool(self.arguments) and isinstance(_parse_object("".join(self.arguments)), dict)
 
 
-class _Joiner:
+class HalfJoiner:
     """Joins the halves of surrogate pairs: gateways that count UTF-16 cut an emoji into two chunks.
 
     RFC 8259, 8.2: JSON texts may hold half a pair; nothing behind this module can encode one.
@@ -197,7 +197,7 @@ class ChatStream:
     def __init__(self, offered: Collection[str] = ()) -> None:
         self._offered = offered
         self._calls: list[_StreamedCall] = []
-        self._texts, self._thoughts = _Joiner(), _Joiner()
+        self._texts, self._thoughts = HalfJoiner(), HalfJoiner()
         self._refusal = ""
         self._reason: str | None = None
         self._done = False

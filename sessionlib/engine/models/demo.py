@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from sessionlib.engine.models.base import CallResult, Chunk, ModelMessage, ModelRequest, RequestedCall, TextDelta
+from sessionlib.engine.models.base import (
+    CallResult,
+    Chunk,
+    ModelMessage,
+    ModelRequest,
+    RequestedCall,
+    TextDelta,
+    ThinkingDelta,
+)
 
 __all__ = ["DemoModel"]
 
 _COMMAND = re.compile(r"^/tool[ \t]+(\S+)[ \t]*(.*)$", re.MULTILINE)
+_THOUGHT = re.compile(r"^/think[ \t]+(\S.*)\n?", re.MULTILINE)
 _PIECE = re.compile(r"\s*\S+")
 _QUOTED_CHARS = 2000
 INTRODUCTION = "Demo model: echoes your message."
@@ -21,8 +31,8 @@ class DemoModel:
     """The model for first steps and tests: deterministic, with nothing to download.
 
     A line ``/tool NAME {json}`` makes it call that tool; several such lines are several calls in one
-    step. Where the answer has to fit a JSON schema, it is an example that does. Anything else is quoted back in
-    several pieces.
+    step. A line ``/think TEXT`` makes it think that text before. Where the answer has to fit a JSON schema, it is an
+    example that does. Anything else is quoted back in several pieces.
     """
 
     name = "demo"
@@ -38,6 +48,8 @@ class DemoModel:
                 details.append(_quote(others))
             yield from _pieces(_introduce(question, "\n".join(details)))
             return
+        yield from (ThinkingDelta(word) for item in latest for word in _words("\n".join(_THOUGHT.findall(item.text))))
+        latest = [replace(item, text=_THOUGHT.sub("", item.text)) for item in latest]
         commands = _COMMAND.findall("\n".join(item.text for item in latest))
         if commands:
             yield from (_call(name, arguments.strip()) for name, arguments in commands)
@@ -95,13 +107,17 @@ def _report(result: CallResult) -> str:
 
 
 def _pieces(text: str) -> Iterator[TextDelta]:
-    # The words, and what blanks are left at the end.
+    return map(TextDelta, _words(text))
+
+
+def _words(text: str) -> Iterator[str]:
+    # And what blanks are left at the end.
     end = 0
     for match in _PIECE.finditer(text):
         end = match.end()
-        yield TextDelta(match.group())
+        yield match.group()
     if text[end:]:
-        yield TextDelta(text[end:])
+        yield text[end:]
 
 
 _STRINGS = {

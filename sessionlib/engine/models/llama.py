@@ -38,6 +38,7 @@ from sessionlib.engine.models.base import (
     ModelRequest,
     RequestedCall,
     TextDelta,
+    ThinkingDelta,
     ToolSpec,
 )
 from sessionlib.engine.sessions.cancellation import Stop
@@ -155,6 +156,7 @@ def _digest(path: Path) -> str:
 _CONTEXT = 4096
 _SLOTS = 2
 _ANSWER_TOKENS = 512
+_THINK, _END_OF_THOUGHT = "<think>", "</think>"
 _CALL_TOKENS = 256
 # Only the model knows how many tokens a text is: of most languages the first is little, of some the last is much.
 _PROMPT_CHARS = (8000, 3000, 1000)
@@ -229,7 +231,7 @@ class LocalModel:
         options: dict[str, Any] = {"max_tokens": _ANSWER_TOKENS}
         if question.response_format is not None:
             options["response_format"] = _form(question.response_format["schema"])
-        yield from self._complete(messages, question.stop, options)
+        yield from _thoughts_apart(self._complete(messages, question.stop, options))
 
     def _choose(self, messages: list[dict[str, str]], question: ModelRequest) -> ToolSpec | None:
         offers = question.tools
@@ -291,6 +293,43 @@ class LocalModel:
                 if choice.get("finish_reason") == "length":
                     most = options["max_tokens"]
                     yield Finish("length", f"The local model's answer ended at the {most} tokens that it may have.")
+
+
+def _thoughts_apart(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Yields as thoughts what stands between ``<think>`` and ``</think>`` at the beginning of an answer.
+
+    So models that think write them: Qwen3 and the distillations of DeepSeek-R1.
+    """
+    kind: type[TextDelta] | type[ThinkingDelta] | None = None  # None: not known yet
+    held = ""
+    for chunk in chunks:
+        if not isinstance(chunk, TextDelta):
+            if held:
+                yield (kind or TextDelta)(held)
+            held = ""
+            yield chunk
+            continue
+        held += chunk.text
+        if kind is None:
+            if _THINK.startswith(held.lstrip()):
+                continue
+            is_thought = held.lstrip().startswith(_THINK)
+            kind, held = (ThinkingDelta, held.lstrip()[len(_THINK) :]) if is_thought else (TextDelta, held)
+        if kind is ThinkingDelta:
+            thought, end, rest = held.partition(_END_OF_THOUGHT)
+            if end:
+                kind, held = TextDelta, rest
+            else:
+                # The mark may be cut anywhere.
+                begun = next(n for n in range(len(_END_OF_THOUGHT), -1, -1) if held.endswith(_END_OF_THOUGHT[:n]))
+                thought, held = held[: len(held) - begun], held[len(held) - begun :]
+            if thought:
+                yield ThinkingDelta(thought)
+        if kind is TextDelta and held:
+            yield TextDelta(held)
+            held = ""
+    if held:
+        yield (kind or TextDelta)(held)
 
 
 # ---- llama.cpp -----------------------------------------------------------------------------

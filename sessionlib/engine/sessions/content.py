@@ -116,6 +116,11 @@ def thinking_content(text: str) -> Json:
     return {"type": "thinking", "content": text, "summary": text.strip().partition("\n")[0][:200]}
 
 
+def thought_delta(text: str, index: int) -> Json:
+    """Returns the content of a part of a model's thoughts, which the whole of them follows under the same id."""
+    return {"type": "reasoning", "value": text, "status": "Streaming", "index": index}
+
+
 def notice_content(kind: str, text: str) -> Json:
     """Returns the content of a message about how an answer was made; shown where thoughts are."""
     return {**thinking_content(text), "notice": kind}

