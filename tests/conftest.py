@@ -204,7 +204,7 @@ def other_server() -> Iterator[Server]:
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
     """A client of the HTTP server."""
-    with Client(KEY, server.url, timeout=5) as made:
+    with Client(KEY, server.url, timeout=30) as made:
         yield made
 
 

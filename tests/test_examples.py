@@ -76,7 +76,7 @@ def typed(session: Session, agent: Agent) -> None:
     plain(session.ask(""), agent.run(""))
     plain(session.ask("", into=A), agent.run("", into=A))
     assert_type(session.ask("").value, None)
-    assert_type(session.ask("", into=A, timeout=5).value, A)
+    assert_type(session.ask("", into=A, timeout=30).value, A)
     assert_type(session.ask("", into=B).value, B)
     assert_type(session.ask("", into=C).value, C)
     assert_type(session.ask("", into=list[B]).value, list[B])

@@ -49,7 +49,7 @@ with Session(session_id="s1", client=client) as session:
     assert session.ask(b"abc", filename="a.txt", progress=lambda done, total: None).text == "Hello there"
     assert session.ask("Hi", show=True).text == session.chat("Hi").text
     session.send("Hi")
-    assert next(event for event in session.listen(timeout=5) if event.is_complete).text == "Hello there"
+    assert next(event for event in session.listen(timeout=30) if event.is_complete).text == "Hello there"
     history = session.history()
 for name in ("talk.jsonl", "talk.json", "talk.md", "talk.txt", "talk.csv"):
     history.save(folder / name)

@@ -66,14 +66,14 @@ def meanwhile(work: Callable[[], object]) -> Iterator[None]:
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(work)
         yield
-        future.result(10)
+        future.result(30)
 
 
 # ---- what a turn gives ---------------------------------------------------------------------
 
 
 def test_ask_gives_the_whole_answer(session: Session) -> None:
-    reply = session.ask("Hi", timeout=5)
+    reply = session.ask("Hi", timeout=30)
     assert (reply.text, reply.message_id, reply.error) == ("Hello there", "m1", None)
     assert reply.status is SessionMessageStatus.COMPLETE
     assert kinds(reply.events) == TURN
@@ -82,23 +82,23 @@ def test_ask_gives_the_whole_answer(session: Session) -> None:
 
 
 def test_a_reply_shows_itself_in_a_line(session: Session) -> None:
-    reply = Reply("x" * 500, events=session.ask("Hi", timeout=5).events)
+    reply = Reply("x" * 500, events=session.ask("Hi", timeout=30).events)
     assert len(repr(reply)) < 160
     assert "5 events" in repr(reply)
 
 
 def test_stream_iterates_over_the_events_of_its_turn_and_ends_with_it(session: Session) -> None:
-    stream = session.stream("Hi", timeout=5)
+    stream = session.stream("Hi", timeout=30)
     assert iter(stream) is stream
     assert kinds(stream) == TURN
     assert stream.is_over
     assert list(stream) == []
-    assert stream.result(1).text == "Hello there"
+    assert stream.result(30).text == "Hello there"
 
 
 def test_a_turn_says_how_far_it_is(engine: ScriptEngine) -> None:
     with connect(engine) as session:
-        stream = session.stream("Hi", timeout=5)
+        stream = session.stream("Hi", timeout=30)
         assert "not begun" in repr(stream)
         settle(session)
         engine.push_many(turn(ack=None, complete=False, idle=False))
@@ -111,30 +111,30 @@ def test_a_turn_says_how_far_it_is(engine: ScriptEngine) -> None:
 
 
 def test_text_comes_in_pieces(session: Session) -> None:
-    assert list(session.stream("Hi", timeout=5).text_stream) == ["Hello", " there"]
+    assert list(session.stream("Hi", timeout=30).text_stream) == ["Hello", " there"]
 
 
 def test_text_that_was_not_streamed_comes_in_one_piece(engine: ScriptEngine) -> None:
     told = [*turn(message_id="m1", ack=None, idle=False), say("And more.", "m2"), status("Idle")]
     script(engine, *told)
     with connect(engine) as session:
-        assert list(session.stream("Hi", timeout=5).text_stream) == ["Hello", " there", "And more."]
+        assert list(session.stream("Hi", timeout=30).text_stream) == ["Hello", " there", "And more."]
 
 
 def test_a_result_holds_what_was_iterated_over_before(session: Session) -> None:
-    stream = session.stream("Hi", timeout=5)
+    stream = session.stream("Hi", timeout=30)
     for event in stream:
         if event.delta:
             break
-    assert kinds(stream.result(5).events) == TURN
+    assert kinds(stream.result(30).events) == TURN
 
 
 def test_files_and_their_types_go_out_with_the_question(engine: ScriptEngine) -> None:
     engine.on("post_messages", lambda conn, frame: conn.send_many(turn(ack="post_messages")))
     engine.on("post_message", lambda conn, frame: conn.send_many(turn()))
     with connect(engine) as session:
-        session.ask("Look", files=[b"data"], timeout=5)
-        session.ask(b"1;2", filename="a.csv", mime_type="text/x-own", timeout=5)
+        session.ask("Look", files=[b"data"], timeout=30)
+        session.ask(b"1;2", filename="a.csv", mime_type="text/x-own", timeout=30)
     (batch,), (single,) = engine.frames("post_messages"), engine.frames("post_message")
     assert batch["messages"][0] == "Look"
     assert batch["messages"][1]["type_string"] == "file"
@@ -144,7 +144,7 @@ def test_files_and_their_types_go_out_with_the_question(engine: ScriptEngine) ->
 def test_the_answer_is_the_last_message(engine: ScriptEngine) -> None:
     script(engine, status("Processing"), say("Let me see.", "m1"), say("It is 7.", "m2"), status("Idle"))
     with connect(engine) as session:
-        reply = session.ask("Hi", timeout=5)
+        reply = session.ask("Hi", timeout=30)
     assert (reply.text, reply.message_id) == ("It is 7.", "m2")
 
 
@@ -152,20 +152,20 @@ def test_a_message_that_was_cut_off_is_the_answer_as_far_as_it_goes(engine: Scri
     cut = frames.message_delta("s1", "m2", 0, "It is")
     script(engine, status("Processing"), say("Let me see.", "m1"), cut, status("Idle"))
     with connect(engine) as session:
-        reply = session.ask("Hi", timeout=5)
+        reply = session.ask("Hi", timeout=30)
     assert (reply.text, reply.message_id) == ("It is", "m2")
 
 
 def test_a_turn_without_text_has_an_empty_answer(engine: ScriptEngine) -> None:
     script(engine, status("Processing"), status("Idle"))
     with connect(engine) as session:
-        assert (session.ask("Hi", timeout=5).text, session.ask("Hi", timeout=5).message_id) == ("", None)
+        assert (session.ask("Hi", timeout=30).text, session.ask("Hi", timeout=30).message_id) == ("", None)
 
 
 def test_an_error_in_a_turn_shows_in_its_reply(engine: ScriptEngine) -> None:
     script(engine, status("Processing"), notification("s1", "m1", {"type": "error_message", "error": "no tea"}))
     with connect(engine) as session:
-        stream = session.stream("Hi", timeout=5)
+        stream = session.stream("Hi", timeout=30)
         settle(session)
         engine.push(status("Idle"))
         reply = stream.result()
@@ -190,7 +190,7 @@ def test_tool_calls_are_gathered(engine: ScriptEngine) -> None:
         status("Idle"),
     )
     with connect(engine) as session:
-        calls = session.ask("Hi", timeout=5).tool_calls
+        calls = session.ask("Hi", timeout=30).tool_calls
     assert calls == [
         ToolCall("add", "t1", "c1", "success", {"a": 1}, 3),
         ToolCall("search", None, None, "done", {}, ["x"]),
@@ -201,13 +201,13 @@ def test_tool_calls_of_odd_shapes_do_no_harm(engine: ScriptEngine) -> None:
     odd = tool("tool_call", "m1", tool_name=["x"], tool_call_id={"a": 1}, status=7, arguments="a=1")
     script(engine, status("Processing"), odd, status("Idle"))
     with connect(engine) as session:
-        reply = session.ask("Hi", timeout=5)
+        reply = session.ask("Hi", timeout=30)
     assert reply.tool_calls == [ToolCall("['x']")]
     assert Reply.from_json(reply.to_json()) == reply
 
 
 def test_a_reply_pickles_and_has_a_json_form(session: Session) -> None:
-    reply = session.ask("Hi", timeout=5)
+    reply = session.ask("Hi", timeout=30)
     reply.tool_calls.append(ToolCall("add", arguments={"a": 1}, output=2))
     assert pickle.loads(pickle.dumps(reply)) == reply
     assert Reply.from_json(reply.to_json()) == reply
@@ -224,7 +224,7 @@ def test_a_turn_takes_its_place_before_its_frame_leaves(engine: ScriptEngine) ->
     engine.on("post_message", lambda conn, frame: conn.send_many(turn(pieces=[frame["content"]])))
     with connect(engine) as session:
         for number in numbers:
-            assert session.ask(f"question {number}", timeout=5).text == f"question {number}"
+            assert session.ask(f"question {number}", timeout=30).text == f"question {number}"
 
 
 def test_what_came_before_is_not_in_a_turn(engine: ScriptEngine) -> None:
@@ -232,7 +232,7 @@ def test_what_came_before_is_not_in_a_turn(engine: ScriptEngine) -> None:
     with connect(engine) as session:
         engine.push_many(turn(ack=None, pieces=["another client's"]))
         settle(session)
-        reply = session.ask("Hi", timeout=5)
+        reply = session.ask("Hi", timeout=30)
         assert (reply.text, kinds(reply.events)) == (
             "ours",
             ["Processing", "message_delta", "message_complete", "Idle"],
@@ -243,7 +243,7 @@ def test_a_turn_of_another_client_that_is_running_is_not_ours(engine: ScriptEngi
     with connect(engine) as session:
         engine.push_many(turn(ack=None, pieces=["theirs"], idle=False))
         settle(session)
-        stream = session.stream("Hi", timeout=5)
+        stream = session.stream("Hi", timeout=30)
         settle(session)
         engine.push_many([say("theirs too", "m5"), status("Idle"), *turn(ack=None, message_id="m9", pieces=["ours"])])
         assert stream.result().text == "ours"
@@ -255,7 +255,7 @@ def test_asking_while_an_earlier_turn_runs_gives_the_own_answer(engine: ScriptEn
         session.send("first")
         settle(session)
         engine.push_many(turn(ack=None, pieces=["first answer"], complete=False, idle=False))
-        stream = session.stream("second", timeout=5)
+        stream = session.stream("second", timeout=30)
         settle(session)
         engine.push_many([say("first answer", "m1"), status("Idle")])
         engine.push_many(turn(ack=None, message_id="m2", pieces=["second answer"]))
@@ -267,9 +267,9 @@ def test_the_late_end_of_the_turn_before_is_not_ours(engine: ScriptEngine) -> No
     engine.on("post_message", lambda conn, frame: conn.send_many(turn(pieces=["one"], idle=False)))
     with connect(engine) as session:
         session.send("one")
-        next(event for event in session.listen(timeout=5) if event.is_complete)
+        next(event for event in session.listen(timeout=30) if event.is_complete)
         engine.off("post_message")
-        stream = session.stream("two", timeout=5)
+        stream = session.stream("two", timeout=30)
         settle(session)
         engine.push_many([status("Idle"), *turn(ack=None, message_id="m2", pieces=["two"])])
         assert stream.result().text == "two"
@@ -287,7 +287,7 @@ def test_two_threads_that_ask_at_once_get_each_its_own_turn(engine: ScriptEngine
 
     def ask_many(name: str) -> list[bool]:
         asked = [f"{name} {number}" for number in range(50)]
-        return [session.ask(text, timeout=20).text == f"{text}!" for text in asked]
+        return [session.ask(text, timeout=30).text == f"{text}!" for text in asked]
 
     with connect(engine) as session, ThreadPoolExecutor(4) as pool:
         assert list(pool.map(ask_many, "abcd")) == [[True] * 50] * 4
@@ -295,14 +295,14 @@ def test_two_threads_that_ask_at_once_get_each_its_own_turn(engine: ScriptEngine
 
 def test_listeners_hear_a_turn_as_well(session: Session) -> None:
     with session.listen() as listener:
-        reply = session.ask("Hi", timeout=5)
+        reply = session.ask("Hi", timeout=30)
         heard = [next(listener) for _ in range(6)]
     assert heard[0].type is Type.MESSAGE_POSTED
     assert heard[1:] == reply.events
 
 
 def test_a_finished_turn_is_not_heard_again(session: Session) -> None:
-    session.ask("Hi", timeout=5)
+    session.ask("Hi", timeout=30)
     with session.listen(timeout=0.2) as listener, pytest.raises(SessionTimeoutError):
         print(next(listener))
 
@@ -311,7 +311,7 @@ def test_a_turn_whose_first_word_comes_before_its_ack(engine: ScriptEngine) -> N
     ack = frames.ack("post_message", "s1")
     engine.on("post_message", lambda conn, frame: conn.send_many([status("Processing"), ack, *turn(ack=None)[1:]]))
     with created(engine) as session:
-        assert [kinds(session.ask("Hi", timeout=5).events) for _ in range(3)] == [TURN] * 3
+        assert [kinds(session.ask("Hi", timeout=30).events) for _ in range(3)] == [TURN] * 3
 
 
 # ---- engines that tell no status -----------------------------------------------------------
@@ -321,14 +321,14 @@ def test_without_statuses_a_turn_ends_with_its_message(engine: ScriptEngine) -> 
     engine.on("post_message", lambda conn, frame: conn.send_many([turn()[0], *turn()[2:-1]]))
     with connect(engine) as session:
         for _ in range(3):
-            assert kinds(session.ask("Hi", timeout=5).events) == TURN[1:-1]
+            assert kinds(session.ask("Hi", timeout=30).events) == TURN[1:-1]
 
 
 def test_without_statuses_a_turn_ends_with_its_error(engine: ScriptEngine) -> None:
     script(engine, notification("s1", "m1", {"type": "error_message", "error": "no tea"}))
     with connect(engine) as session:
         for _ in range(3):
-            assert session.ask("Hi", timeout=5).error == "no tea"
+            assert session.ask("Hi", timeout=30).error == "no tea"
 
 
 # ---- refusals ------------------------------------------------------------------------------
@@ -345,25 +345,25 @@ def test_a_refused_message_raises(engine: ScriptEngine, how: str) -> None:
     engine.on("post_message", lambda conn, frame: conn.send(REFUSALS[how]))
     with connect(engine) as session:
         with pytest.raises(SessionError, match="refused the message: too many turns") as caught:
-            session.ask("Hi", timeout=5)
+            session.ask("Hi", timeout=30)
         assert caught.value.session_id == "s1"
         engine.on("post_message", lambda conn, frame: conn.send_many(turn()))
-        assert session.ask("Hi", timeout=5).text == "Hello there"
+        assert session.ask("Hi", timeout=30).text == "Hello there"
 
 
 def test_a_turn_that_fails_before_it_begins_raises(engine: ScriptEngine) -> None:
     script(engine, frames.error("the model is gone", session_id="s1"))
     with connect(engine) as session:
         with pytest.raises(SessionError, match="the model is gone"):
-            list(session.stream("Hi", timeout=5))
+            list(session.stream("Hi", timeout=30))
         engine.on("post_message", lambda conn, frame: conn.send_many(turn()))
-        assert session.ask("Hi", timeout=5).text == "Hello there"
+        assert session.ask("Hi", timeout=30).text == "Hello there"
 
 
 def test_an_error_of_the_session_within_a_turn_is_an_event_of_it(engine: ScriptEngine) -> None:
     script(engine, status("Processing"), frames.error("hiccup", session_id="s1"), *turn(ack=None)[1:])
     with connect(engine) as session:
-        reply = session.ask("Hi", timeout=5)
+        reply = session.ask("Hi", timeout=30)
     assert (reply.text, reply.error) == ("Hello there", "hiccup")
 
 
@@ -376,7 +376,7 @@ def test_a_turn_that_takes_too_long_is_told_in_time(engine: ScriptEngine) -> Non
         began = time.monotonic()
         with pytest.raises(SessionTimeoutError, match=r"did not end within 0\.3 s") as caught:
             session.ask("Hi", timeout=0.3)
-        assert 0.3 <= time.monotonic() - began < 3
+        assert 0.3 <= time.monotonic() - began < 20
         assert isinstance(caught.value, TimeoutError)
 
 
@@ -432,7 +432,7 @@ def test_after_a_timeout_the_session_is_usable(engine: ScriptEngine) -> None:
         settle(session)
         engine.push_many(turn(ack=None, pieces=["slow"]))
         engine.on("post_message", lambda conn, frame: conn.send_many(turn(message_id="m2", pieces=["quick"])))
-        assert session.ask("quick", timeout=5).text == "quick"
+        assert session.ask("quick", timeout=30).text == "quick"
 
 
 @pytest.mark.slow
@@ -447,7 +447,7 @@ def test_idle_timeout_bounds_the_wait_between_two_events(engine: ScriptEngine) -
         assert session.ask("Hi", idle_timeout=1.5).text == "abcdefgh"
         script(engine, status("Processing"))
         with pytest.raises(SessionTimeoutError, match=r"nothing came within 0\.3 s") as caught:
-            session.ask("Hi", idle_timeout=0.3, timeout=20)
+            session.ask("Hi", idle_timeout=0.3, timeout=30)
         settle(session)
         assert caught.value.turn is not None
         engine.push_many(turn(ack=None)[1:])
@@ -471,7 +471,7 @@ def test_the_time_of_a_call_covers_the_sending(engine: ScriptEngine) -> None:
         began = time.monotonic()
         with pytest.raises((SessionTimeoutError, SessionDisconnectedError)):
             session.ask("x" * 16_000_000, timeout=0.5)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
         engine.latest.resume_reading()
 
 
@@ -481,7 +481,7 @@ def test_the_time_of_a_call_covers_the_sending(engine: ScriptEngine) -> None:
 def test_what_a_closed_turn_did_not_read_waits_for_the_next_listener(engine: ScriptEngine) -> None:
     script(engine, *turn(ack=None, complete=False, idle=False))
     with connect(engine) as session:
-        with session.stream("Hi", timeout=5) as stream:
+        with session.stream("Hi", timeout=30) as stream:
             assert next(stream).participant_status is ParticipantStatus.PROCESSING
             settle(session)
         engine.push_many(turn(ack=None)[3:])
@@ -494,7 +494,7 @@ def test_what_a_closed_turn_did_not_read_waits_for_the_next_listener(engine: Scr
 def test_what_a_dropped_turn_did_not_read_waits_for_the_next_listener(engine: ScriptEngine) -> None:
     script(engine, *turn(ack=None, complete=False, idle=False))
     with connect(engine) as session:
-        for event in session.stream("Hi", timeout=5):
+        for event in session.stream("Hi", timeout=30):
             assert event.participant_status is ParticipantStatus.PROCESSING
             break
         gc.collect()
@@ -504,7 +504,7 @@ def test_what_a_dropped_turn_did_not_read_waits_for_the_next_listener(engine: Sc
 
 def test_an_open_listener_does_not_hear_twice_what_a_closed_turn_did_not_read(session: Session) -> None:
     with session.listen(timeout=0.3) as listener:
-        session.stream("Hi", timeout=5).close()
+        session.stream("Hi", timeout=30).close()
         assert kinds(next(listener) for _ in range(6)) == ["message_posted", *TURN]
         with pytest.raises(SessionTimeoutError):
             next(listener)
@@ -529,8 +529,8 @@ def test_leaving_ends_an_ask_on_another_thread(engine: ScriptEngine, leave: str)
         began = time.monotonic()
         getattr(session, leave)()
         with pytest.raises(SessionDisconnectedError, match="did not end before the session was disconnected"):
-            asked.result(5)
-        assert time.monotonic() - began < 3
+            asked.result(30)
+        assert time.monotonic() - began < 20
 
 
 def test_leaving_ends_an_iteration(engine: ScriptEngine) -> None:
@@ -545,7 +545,7 @@ def test_leaving_ends_an_iteration(engine: ScriptEngine) -> None:
 def test_a_lost_link_is_told_after_what_had_come(engine: ScriptEngine) -> None:
     script(engine, *turn(ack=None, complete=False, idle=False))
     session = connect(engine)
-    stream = session.stream("Hi", timeout=5)
+    stream = session.stream("Hi", timeout=30)
     seen = [next(stream) for _ in range(2)]
     engine.drop_all()
     with pytest.raises(SessionDisconnectedError, match="lost its connection"):
@@ -558,15 +558,15 @@ def test_what_an_ask_had_received_when_the_link_broke_can_be_heard(engine: Scrip
     script(engine, *turn(ack=None, complete=False, idle=False))
     session = connect(engine)
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(session.ask, "Hi", timeout=5)
+        asked = pool.submit(session.ask, "Hi", timeout=30)
         engine.wait_for("post_message")
         settle(session)
         engine.drop_all()
         with pytest.raises(SessionDisconnectedError, match="lost its connection"):
-            asked.result(5)
+            asked.result(30)
     heard: list[SessionEvent] = []
     with pytest.raises(SessionDisconnectedError):
-        heard.extend(session.listen(timeout=5))
+        heard.extend(session.listen(timeout=30))
     assert kinds(heard) == TURN[:3]
     session.disconnect()
 
@@ -576,7 +576,7 @@ def test_a_turn_outlives_a_lost_link(engine: ScriptEngine) -> None:
     with FaultProxy("127.0.0.1", engine.port) as proxy:
         options = {"reconnect": True, "reconnect_delay": 0.05, "base_url": proxy.base_url, "session_id": "s1"}
         with Session(api_key="k", **options).connect(5) as session:
-            stream = session.stream("Hi", timeout=10)
+            stream = session.stream("Hi", timeout=30)
             assert [next(stream).delta for _ in range(3)] == [None, "Hello", " there"]
             engine.history = [user_message("s1", "u1", "Hi"), agent_message("s1", "m1", "Hello there, you.")]
             proxy.cut()
@@ -590,12 +590,12 @@ def test_posting_in_a_loop_over_events_does_not_wait_for_that_loop(engine: Scrip
     with connect(engine) as session:
         session.send("one")
         texts = []
-        for event in session.listen(timeout=5):
+        for event in session.listen(timeout=30):
             if event.is_complete:
                 texts.append(event.text)
                 if len(texts) == 5:
                     break
-                assert session.get_messages(timeout=5) == []
+                assert session.get_messages(timeout=30) == []
                 session.send("more")
     assert texts == ["one", "more", "more", "more", "more"]
 
@@ -604,7 +604,7 @@ def test_posting_in_a_loop_over_events_does_not_wait_for_that_loop(engine: Scrip
 def test_questions_to_the_embedded_engine_in_quick_succession_are_all_answered() -> None:
     with open_shop() as shop, shop.session() as session:
         for number in range(300):
-            assert f'"question {number}"' in session.ask(f"question {number}", timeout=10).text
+            assert f'"question {number}"' in session.ask(f"question {number}", timeout=30).text
 
 
 # ---- Ctrl-C --------------------------------------------------------------------------------
@@ -622,12 +622,12 @@ INTERRUPTED = """
                 print("interrupted", flush=True)
             # What came before is not lost, although nobody was given the turn.
             heard = []
-            for event in session.listen(timeout=10):
+            for event in session.listen(timeout=30):
                 heard.append(str(event.participant_status or event.type))
                 if event.is_turn_end:
                     break
             print(" ".join(heard), flush=True)
-        print(session.ask("quick", timeout=10).text)
+        print(session.ask("quick", timeout=30).text)
 """
 
 
@@ -647,17 +647,17 @@ def test_ctrl_c_ends_an_ask_at_once_and_the_session_stays_usable(engine: ScriptE
             script.send_signal(signal.SIGINT)
             began = time.monotonic()
             script.wait_for("interrupted")
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 20
             engine.push_many(turn(ack=None)[3:])
             assert script.wait_for("Processing") == " ".join(TURN[1:])
-        result = script.wait(20).check()
+        result = script.wait(30).check()
     assert result.stdout.splitlines()[-1] == "quick"
 
 
 def test_a_turn_may_be_read_on_another_thread_than_it_was_begun(session: Session) -> None:
-    stream = session.stream("Hi", timeout=5)
+    stream = session.stream("Hi", timeout=30)
     texts: list[str] = []
     thread = threading.Thread(target=lambda: texts.append(stream.result().text))
     thread.start()
-    thread.join(10)
+    thread.join(30)
     assert texts == ["Hello there"]

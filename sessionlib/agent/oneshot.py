@@ -201,10 +201,14 @@ def run_prompt(
                         ledger.fail(number, error)
                         raise
                 session = _open(agent, None, deadline, stopper, pace, has_place)
-                # The claim stands before the post: from here on, no other attempt posts this prompt.
-                if not ledger.claim(number, key, session.session_id or "", abandoned):
-                    # Another attempt was quicker: this session has no message, and is not left behind.
-                    _leave(session, stays=False)
+                is_claimed = False
+                try:
+                    # The claim stands before the post: from here on, no other attempt posts this prompt.
+                    is_claimed = ledger.claim(number, key, session.session_id or "", abandoned)
+                finally:
+                    if not is_claimed:  # another attempt was quicker, or the runs were stopped meanwhile
+                        _leave(session, stays=False)
+                if not is_claimed:
                     continue
                 try:
                     return typed_result(_talk(session, content, None, how, deadline, stopper, (ledger, number)), how)

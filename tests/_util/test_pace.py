@@ -83,17 +83,17 @@ def test_only_so_many_places_are_taken_at_a_time() -> None:
         with pace.active(Deadline(10)) as held:
             assert held
             taken.release()
-            go_on.wait(10)
+            go_on.wait(30)
 
     threads = [threading.Thread(target=hold) for _ in range(2)]
     for thread in threads:
         thread.start()
-        assert taken.acquire(timeout=10)
+        assert taken.acquire(timeout=30)
     with pace.active(Deadline(0.2)) as held:
         assert not held
     go_on.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     with pace.active(Deadline(10)) as held:
         assert held
 

@@ -43,7 +43,7 @@ def test_of_many_claims_at_once_one_succeeds(ledger: PromptLedger) -> None:
     barrier, won = threading.Barrier(8), []
 
     def claim(worker: int) -> None:
-        barrier.wait(10)
+        barrier.wait(30)
         won.extend(number for number in range(20) if ledger.claim(number, "", f"s{worker}", None))
 
     threads = [threading.Thread(target=claim, args=(worker,)) for worker in range(8)]
@@ -236,7 +236,7 @@ def test_a_place_of_a_process_that_is_killed_is_free_again(tmp_path: Path) -> No
         with pace.active(Deadline(0.2)) as held:
             assert not held
         script.kill()
-        script.wait(10)
+        script.wait(30)
     with pace.active(Deadline(10)) as held:
         assert held
         with pace.active(Deadline(0.2)) as second:

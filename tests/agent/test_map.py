@@ -44,9 +44,9 @@ from sessionlib import (
     approve_all,
     executors,
 )
-from sessionlib.agent.checkpoint import Checkpoint, new_ledger, prompt_key
+from sessionlib.agent.checkpoint import Checkpoint, MemoryLedger, new_ledger, prompt_key
 from sessionlib.agent.map import Job
-from sessionlib.agent.oneshot import OneShot, RunStoppedError, Stopper
+from sessionlib.agent.oneshot import OneShot, RunStoppedError, Stopper, run_prompt
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
 from tests.support.processes import Script, run_script
@@ -501,7 +501,7 @@ def test_closing_ends_what_runs_and_keeps_what_is_done(engine: ScriptEngine) -> 
         assert eventually(lambda: len(runs.done) == 2)
         engine.wait_for("post_message", 5)
         began = time.monotonic()
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
     done = runs.done
     assert {index: result.final_message for index, result in done.items()} == {  # type: ignore[union-attr]
         2: "prompt 2",
@@ -533,6 +533,14 @@ def test_stopping_ends_what_is_still_connecting(engine: ScriptEngine) -> None:
     threading.Timer(0.3, runs.close).start()
     with pytest.raises((RunStoppedError, StopIteration)):
         next(runs)
+    engine.wait_idle()
+
+
+def test_a_session_that_opens_as_the_runs_are_closed_is_left(engine: ScriptEngine) -> None:
+    ledger = MemoryLedger()
+    ledger.close()
+    with pytest.raises(RunStoppedError):
+        run_prompt(scripted(engine), "Hi", OneShot(), Stopper(), ledger, 0, "key")
     engine.wait_idle()
 
 
@@ -600,8 +608,8 @@ def test_ctrl_c_stops_and_gives_back_what_is_done(engine: ScriptEngine) -> None:
         script.send_signal(signal.SIGINT)
         began = time.monotonic()
         script.wait_for("interrupted")
-        result = script.wait(20).check()
-        assert time.monotonic() - began < 10
+        result = script.wait(30).check()
+        assert time.monotonic() - began < 20
     got, done, threads = result.stdout.splitlines()[-3:]
     assert got == str(prompts(5))
     assert done == str({number: f"prompt {number}" for number in range(6, 21)})

@@ -148,8 +148,8 @@ def test_the_first_error_ends_a_run(engine: ScriptEngine) -> None:
     error = notification("s1", "m1", {"type": "error_message", "error": "out of tea"})
     agent = scripted(engine, status("Processing"), frames.message_delta("s1", "m1", 0, "Let me"), error)
     began = time.monotonic()
-    result = agent.run("Hi", timeout=20)
-    assert time.monotonic() - began < 5
+    result = agent.run("Hi", timeout=60)
+    assert time.monotonic() - began < 20
     assert (result.status, result.error, result.final_message) == ("error", "out of tea", "Let me")
     assert kinds(result.events) == ["Processing", "error"]
 
@@ -191,7 +191,7 @@ def test_a_run_that_needs_an_approval_says_so_and_its_session_can_be_resumed(sho
     assert shop.ran == []
     with shop.agent.resume_session(error.session_id) as session:
         session.respond(error.event, approved=True)
-        answer = next(session.listen(timeout=5, event_types=["message_complete"]))
+        answer = next(session.listen(timeout=30, event_types=["message_complete"]))
         assert "refunded 7" in str(answer.text)
     assert shop.ran == [("refund", 7, 1.0)]
 
@@ -224,7 +224,7 @@ def test_what_a_handler_raises_reaches_the_caller(engine: ScriptEngine) -> None:
 def test_a_pause_for_a_person_of_which_nothing_else_is_told(engine: ScriptEngine) -> None:
     agent = scripted(engine, status("Processing"), status("AwaitingApproval"))
     with pytest.raises(ConversationalRunActionRequiredError, match="participant_status") as caught:
-        agent.run("Hi", timeout=5)
+        agent.run("Hi", timeout=30)
     assert caught.value.event.requires_action
     engine.wait_for("disconnect_session")
 
@@ -233,7 +233,7 @@ def test_a_pause_for_a_person_of_which_nothing_else_is_told(engine: ScriptEngine
 def test_an_account_that_has_to_be_authorised_again(engine: ScriptEngine, handler: Any) -> None:
     agent = scripted(engine, status("Processing"), notification("s1", "q1", {"type": "reauthorization_request"}))
     with pytest.raises(ConversationalRunActionRequiredError, match="reauth_request"):
-        agent.run("Hi", timeout=5, on_approval=handler)
+        agent.run("Hi", timeout=30, on_approval=handler)
 
 
 def test_with_a_handler_a_pause_is_no_end(engine: ScriptEngine) -> None:
@@ -246,7 +246,7 @@ def test_with_a_handler_a_pause_is_no_end(engine: ScriptEngine) -> None:
         )
         return True
 
-    assert agent.run("Hi", timeout=5, on_approval=approve).final_message == "x"
+    assert agent.run("Hi", timeout=30, on_approval=approve).final_message == "x"
 
 
 def test_the_error_travels() -> None:

@@ -39,7 +39,7 @@ def race(sessions: list[Session], event: SessionEvent, threads: int) -> list[boo
     barrier = threading.Barrier(threads)
 
     def answer(number: int) -> bool | None:
-        barrier.wait(10)
+        barrier.wait(30)
         try:
             sessions[number % len(sessions)].respond(event, approved=number % 2 == 0)
         except ApprovalAlreadyAnsweredError:
@@ -96,9 +96,9 @@ def test_a_handler_may_be_overtaken(shop: Shop, session: Session) -> None:
         assert eventually(lambda: not request.is_open)
         return True
 
-    with session.listen(event_types=[Type.APPROVAL_REQUEST], timeout=5) as listener, ThreadPoolExecutor(1) as pool:
-        reply = pool.submit(session.ask, order(7), on_approval=slow, timeout=5)
-        asked.wait(5)
+    with session.listen(event_types=[Type.APPROVAL_REQUEST], timeout=30) as listener, ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(session.ask, order(7), on_approval=slow, timeout=30)
+        asked.wait(30)
         session.respond(next(listener), approved=False)
         assert "was denied" in reply.result().text
     assert (shop.ran, session.approvals[0].by) == ([], "respond")
@@ -117,7 +117,7 @@ def test_a_request_that_arrives_twice_is_asked_once(engine: ScriptEngine) -> Non
 
     with connect(engine) as session:
         session.on_approval(lambda request: asked.append(request.message_id) or True)
-        assert session.ask("run", timeout=5).text == "done"
+        assert session.ask("run", timeout=30).text == "done"
     with connect(engine) as session:
         session.on_approval(lambda request: asked.append(request.message_id) or True)
         session.send("run")
@@ -142,7 +142,7 @@ def test_a_request_without_an_answer_comes_again_with_the_link(engine: ScriptEng
         session.on_approval(cut_first)
         again = [frames.ack("connect_session", "s1"), asking("r1")]
         engine.on("connect_session", lambda conn, frame: conn.send_many(again))
-        assert session.ask("run refund", timeout=10).text == "done"
+        assert session.ask("run refund", timeout=30).text == "done"
     assert asked == ["r1"]
     assert toolbox.ran == {"refund": 1}
 
@@ -162,9 +162,9 @@ def test_an_answer_may_be_remembered_for_the_turn(engine: ScriptEngine) -> None:
     toolbox, asked = Toolbox(engine), list[str]()
     with connect(engine) as session:
         session.on_approval(remembering(asked, "turn"))
-        session.ask("run refund refund search refund", timeout=5)
+        session.ask("run refund refund search refund", timeout=30)
         assert asked == ["refund", "search"]
-        session.ask("run refund", timeout=5)
+        session.ask("run refund", timeout=30)
         assert asked == ["refund", "search", "refund"]
         assert [record.by for record in session.approvals][1] == "remembered"
     assert toolbox.ran == {"refund": 4, "search": 1}
@@ -185,12 +185,12 @@ def test_an_answer_may_be_remembered_for_the_session(shop: Shop, session: Sessio
     asked: list[str] = []
     session.on_approval(remembering(asked, "session"))
     for number in range(3):
-        session.ask(order(number), timeout=5)
+        session.ask(order(number), timeout=30)
     session.send(order(3))
     rest_of_turn(session)
     assert asked == ["refund"]
     assert len(shop.ran) == 4
-    session.ask('/tool search_web {"query": "x"}', timeout=5)
+    session.ask('/tool search_web {"query": "x"}', timeout=30)
     assert asked == ["refund", "search_web"]
 
 
@@ -198,7 +198,7 @@ def test_a_denial_may_be_remembered_too(shop: Shop, session: Session) -> None:
     asked: list[str] = []
     session.on_approval(remembering(asked, "session", approved=False))
     for number in range(3):
-        assert "denied" in session.ask(order(number), timeout=5).text
+        assert "denied" in session.ask(order(number), timeout=30).text
     assert (asked, shop.ran) == (["refund"], [])
 
 
@@ -207,10 +207,10 @@ def test_arguments_are_not_remembered(shop: Shop, session: Session) -> None:
         request.approve({"amount": 9}, remember="session")
 
     undo = session.on_approval(once)
-    session.ask(order(7), timeout=5)
+    session.ask(order(7), timeout=30)
     undo()
     # Nor is the handler needed any more.
-    session.ask(order(8), timeout=5)
+    session.ask(order(8), timeout=30)
     session.send(order(9))
     rest_of_turn(session)
     assert shop.ran == [("refund", 7, 9.0), ("refund", 8, 1.0), ("refund", 9, 1.0)]
@@ -221,7 +221,7 @@ def test_nothing_is_remembered_across_sessions(shop: Shop) -> None:
     for _ in range(2):
         with shop.session() as session:
             session.on_approval(remembering(asked, "session"))
-            session.ask(order(7), timeout=5)
+            session.ask(order(7), timeout=30)
     assert asked == ["refund", "refund"]
 
 
@@ -243,8 +243,8 @@ def test_the_record_tells_what_was_asked_and_who_answered_what_and_when(shop: Sh
     def by_request(request: ApprovalRequest) -> None:
         request.deny("not so fast")
 
-    session.ask(order(7), on_approval=by_request, timeout=5)
-    session.ask(order(8), on_approval=lambda r: ApprovalResponse(True, confirm={"amount": 2}), timeout=5)
+    session.ask(order(7), on_approval=by_request, timeout=30)
+    session.ask(order(8), on_approval=lambda r: ApprovalResponse(True, confirm={"amount": 2}), timeout=30)
     open_one = request_in(session, order(9))
     settle(session)
     first, second, third = session.approvals
@@ -337,12 +337,12 @@ def test_answering_asks_for_sense(session: Session) -> None:
 def test_arguments_that_do_not_fit_are_told_and_can_be_mended(shop: Shop, session: Session) -> None:
     wrong = ApprovalResponse(True, confirm={"order": "seven"})
     with pytest.raises(ApprovalRequiredError, match="the engine refused the answer") as caught:
-        session.ask(order(7), on_approval=lambda request: wrong, timeout=5)
+        session.ask(order(7), on_approval=lambda request: wrong, timeout=30)
     assert caught.value.request is not None
     assert caught.value.request.is_open
     caught.value.request.approve({"order": 8})
     assert caught.value.turn is not None
-    assert "refunded 8" in caught.value.turn.result(5).text
+    assert "refunded 8" in caught.value.turn.result(30).text
     assert shop.ran == [("refund", 8, 1.0)]
 
 
@@ -369,7 +369,7 @@ def test_an_answer_that_came_too_late_does_not_stop_the_turn(shop: Shop, session
             settle(other)
             return True
 
-        assert "the other said no" in session.ask(order(7), on_approval=overtaken, timeout=5).text
+        assert "the other said no" in session.ask(order(7), on_approval=overtaken, timeout=30).text
         assert shop.ran == []
         settle(session)
         (record,) = session.approvals
@@ -404,7 +404,7 @@ def test_a_decision_is_bound_to_the_arguments_that_were_shown(shop: Shop, sessio
         request.event.data["arguments"]["order"] = 98
         return True
 
-    session.ask(order(7), on_approval=change_what_was_shown, timeout=5)
+    session.ask(order(7), on_approval=change_what_was_shown, timeout=30)
     assert shop.ran == [("refund", 7, 1.0)]
 
 
@@ -414,6 +414,6 @@ def test_a_decision_is_bound_to_the_arguments_that_were_shown(shop: Shop, sessio
 def test_arguments_and_reasons_are_not_logged(shop: Shop, session: Session, log_watch: LogWatch) -> None:
     secret = "a text that belongs to the user"
     session.on_approval(lambda request: ApprovalResponse(False, deny_reason=secret))
-    session.ask(f'/tool delete_file {{"name": "{secret}"}}', timeout=5)
+    session.ask(f'/tool delete_file {{"name": "{secret}"}}', timeout=30)
     assert any("delete_file was denied by" in line for line in log_watch.lines)
     assert not [line for line in log_watch.lines if secret in line and "sessionlib " in line.split("[")[0] + " "]

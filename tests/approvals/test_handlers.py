@@ -40,21 +40,21 @@ def fail(request: ApprovalRequest) -> bool:
 def test_a_handler_that_raises_denies_and_ask_raises_it(shop: Shop, session: Session) -> None:
     for number in range(20):
         with pytest.raises(Oops, match="my fault"):
-            session.ask(order(number), on_approval=fail, timeout=5)
+            session.ask(order(number), on_approval=fail, timeout=30)
         assert "was denied: the approval handler failed: Oops" in str(rest_of_turn(session)[-2].text)
     assert shop.ran == []
-    assert session.ask("Hi", timeout=5).text.endswith('You said: "Hi"')
+    assert session.ask("Hi", timeout=30).text.endswith('You said: "Hi"')
 
 
 def test_what_a_handler_says_about_its_failure_stays_here(shop: Shop, session: Session) -> None:
     with pytest.raises(Oops):
-        session.ask(order(7), on_approval=fail, timeout=5)
+        session.ask(order(7), on_approval=fail, timeout=30)
     rest_of_turn(session)
     assert not [message for message in session.get_messages() if "my fault" in str(message.raw)]
 
 
 def test_a_handler_that_raises_in_a_stream_raises_there(shop: Shop, session: Session) -> None:
-    stream = session.stream(order(7), on_approval=fail, timeout=5)
+    stream = session.stream(order(7), on_approval=fail, timeout=30)
     with pytest.raises(Oops):
         list(stream)
     # The caller has the turn, so it may go on.
@@ -88,7 +88,7 @@ def test_a_failure_kept_does_not_keep_other_requests_from_their_answers(shop: Sh
 
 def test_a_failure_kept_is_not_raised_into_another_handler(shop: Shop, session: Session) -> None:
     def careful(request: ApprovalRequest) -> bool:
-        return len(request.session.get_messages(timeout=5)) > 0
+        return len(request.session.get_messages(timeout=30)) > 0
 
     session.on_approval(fail, tool="delete_*")
     session.on_approval(careful)
@@ -126,21 +126,21 @@ def test_ctrl_c_in_a_handler_is_no_consent(shop: Shop, session: Session) -> None
         return True
 
     with pytest.raises(KeyboardInterrupt):
-        session.ask(order(7), on_approval=interrupted, timeout=5)
+        session.ask(order(7), on_approval=interrupted, timeout=30)
     assert "failed: KeyboardInterrupt" in str(rest_of_turn(session)[-2].text)
     assert shop.ran == []
 
 
 def test_a_handler_that_takes_too_long_denies(shop: Shop, session: Session) -> None:
     release = threading.Event()
-    session.on_approval(lambda request: release.wait(10), timeout=0.2)
-    with ThreadPoolExecutor(1) as pool, session.listen(event_types=[Type.MESSAGE_COMPLETE], timeout=5) as listener:
-        asked = pool.submit(session.ask, order(7), timeout=20)
+    session.on_approval(lambda request: release.wait(30), timeout=0.2)
+    with ThreadPoolExecutor(1) as pool, session.listen(event_types=[Type.MESSAGE_COMPLETE], timeout=30) as listener:
+        asked = pool.submit(session.ask, order(7), timeout=30)
         # The model hears it while the handler still blocks.
         assert "was denied: no decision within 0.2 s" in str(next(listener).text)
         release.set()
         with pytest.raises(SessionTimeoutError, match=r"took longer than 0\.2 s for refund; the request was denied"):
-            asked.result(5)
+            asked.result(30)
     assert shop.ran == []
     assert session.approvals[0].by == "timeout"
 
@@ -168,7 +168,7 @@ def test_after_its_time_a_handler_cannot_approve(shop: Shop, session: Session, l
 
 def test_a_handler_within_its_time_is_heard(shop: Shop, session: Session) -> None:
     session.on_approval(lambda request: time.sleep(0.05) or True, timeout=10)
-    assert session.ask(order(7), timeout=5).text == REFUNDED
+    assert session.ask(order(7), timeout=30).text == REFUNDED
     assert not [thread for thread in threading.enumerate() if "approval" in thread.name]
 
 
@@ -183,7 +183,7 @@ def test_a_denial_that_cannot_be_sent_is_none_that_can_be_taken_back(engine: Scr
 
     session.on_approval(slow, timeout=0.2)
     with pytest.raises((SessionTimeoutError, SessionDisconnectedError)):
-        session.ask("run refund", timeout=5)
+        session.ask("run refund", timeout=30)
     assert not toolbox.ran
     session.disconnect()
 
@@ -201,7 +201,7 @@ def test_a_handler_may_be_for_one_tool_or_a_pattern(session: Session) -> None:
     session.on_approval(note("pattern"), tool="delete_*")
     session.on_approval(note("all"))
     session.on_approval(deny_all)
-    session.ask(order(7) + '\n/tool delete_file {"name": "x"}\n/tool search_web {"query": "x"}', timeout=5)
+    session.ask(order(7) + '\n/tool delete_file {"name": "x"}\n/tool search_web {"query": "x"}', timeout=30)
     assert asked == [
         "one: refund",
         "all: refund",
@@ -217,7 +217,7 @@ def test_unregistering_takes_one_handler_away(session: Session) -> None:
     undo[1]()
     undo[1]()
     session.on_approval(approve_all)
-    session.ask(order(7), timeout=5)
+    session.ask(order(7), timeout=30)
     assert asked == [0, 2]
 
 
@@ -231,7 +231,7 @@ def test_the_same_handler_twice_is_unregistered_once_at_a_time(session: Session)
     first()
     first()
     session.on_approval(approve_all)
-    session.ask(order(7), timeout=5)
+    session.ask(order(7), timeout=30)
     assert asked == [1]
 
 
@@ -247,12 +247,12 @@ def test_decorators(session: Session) -> None:
         asked.append("with arguments")
         return True
 
-    session.ask(order(7), timeout=5)
+    session.ask(order(7), timeout=30)
     bare()
-    session.ask(order(8), timeout=5)
+    session.ask(order(8), timeout=30)
     with_arguments()
     with pytest.raises(ApprovalRequiredError):
-        session.ask(order(9), timeout=5)
+        session.ask(order(9), timeout=30)
     assert asked == ["bare", "with arguments", "with arguments"]
 
 
@@ -267,7 +267,7 @@ def test_handlers_are_checked_when_they_are_registered(session: Session) -> None
     with pytest.raises(TypeError, match="callable, not str"):
         session.on_reauth("me")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="callable, not str"):
-        session.ask("Hi", on_approval="me", timeout=5)  # type: ignore[arg-type]
+        session.ask("Hi", on_approval="me", timeout=30)  # type: ignore[arg-type]
 
 
 def test_a_handler_sees_to_what_was_open_when_it_was_registered(shop: Shop, session: Session) -> None:

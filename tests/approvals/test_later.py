@@ -39,7 +39,7 @@ ASKING = {"type": "tool_call_approval", "tool_name": "refund", "arguments": {}, 
 def stopped(shop: Shop, *numbers: int) -> list[str]:
     """The requests of a session that its client has left at a gate, as JSON."""
     with shop.session() as session, pytest.raises(ApprovalRequiredError):
-        session.ask(order(*numbers), timeout=5)
+        session.ask(order(*numbers), timeout=30)
     with shop.join(session) as session:
         return [request.to_json() for request in session.pending_approvals()]
 
@@ -54,7 +54,7 @@ def test_a_request_is_answered_by_another_client_from_its_json(shop: Shop) -> No
     facts = json.loads(first)
     assert (facts["type"], facts["tool_name"], facts["arguments"]) == ("approval_request", "refund", {"order": 7})
     assert SENTINEL_KEY not in first
-    with resumed(shop, first) as session, session.listen(timeout=5) as events:
+    with resumed(shop, first) as session, session.listen(timeout=30) as events:
         session.answer(first, approved=True)
         assert [request.arguments for request in session.pending_approvals()] == [{"order": 8}]
         session.answer(json.loads(second), approved=True, confirm={"amount": 2.5})
@@ -88,7 +88,7 @@ def test_a_terminated_session_takes_no_answer(shop: Shop) -> None:
 
 def test_a_run_that_stops_at_a_gate_is_answered_through_its_session(shop: Shop) -> None:
     with pytest.raises(ConversationalRunActionRequiredError) as gate:
-        shop.agent.run(order(7), timeout=10)
+        shop.agent.run(order(7), timeout=30)
     with shop.agent.resume_session(gate.value.session_id) as session:
         session.answer(gate.value.event, approved=True)
     assert eventually(lambda: shop.ran == [("refund", 7, 1.0)])
@@ -203,7 +203,7 @@ STOPS = """
     from sessionlib import Session, ApprovalRequiredError
     session = Session(owner_type="agent", owner_id=sys.argv[1]).connect()
     try:
-        session.ask('/tool pay {"order": 7}', timeout=20)
+        session.ask('/tool pay {"order": 7}', timeout=30)
     except ApprovalRequiredError as stopped:
         pathlib.Path(sys.argv[2]).write_text(stopped.request.to_json())
     print("READY", flush=True)
@@ -214,7 +214,7 @@ ANSWERS = """
     import pathlib, sys
     from sessionlib import Session
     request = pathlib.Path(sys.argv[2]).read_text()
-    with Session(session_id=sys.argv[1]) as session, session.listen(timeout=20) as events:
+    with Session(session_id=sys.argv[1]) as session, session.listen(timeout=30) as events:
         session.answer(request, approved=True)
         while not next(events).is_turn_end:
             pass

@@ -43,7 +43,7 @@ def names_of_threads(session: Session) -> list[str]:
 
 def test_ask_runs_handlers_on_the_calling_thread(session: Session) -> None:
     names = names_of_threads(session)
-    assert session.ask(order(7), timeout=5).text == REFUNDED
+    assert session.ask(order(7), timeout=30).text == REFUNDED
     thread = threading.Thread(target=session.ask, args=(order(8),), kwargs={"timeout": 5}, name="my own")
     thread.start()
     thread.join()
@@ -66,9 +66,9 @@ def test_a_request_is_known_before_anybody_reads_of_it(
     shop: Shop, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slowly(monkeypatch, "note")
-    assert session.ask(order(7), timeout=5, on_approval=approve_all).text == REFUNDED
+    assert session.ask(order(7), timeout=30, on_approval=approve_all).text == REFUNDED
     with pytest.raises(ApprovalRequiredError) as caught:
-        session.ask(order(8), timeout=5)
+        session.ask(order(8), timeout=30)
     caught.value.request.deny()
     assert shop.ran == [("refund", 7, 1.0)]
 
@@ -76,14 +76,16 @@ def test_a_request_is_known_before_anybody_reads_of_it(
 def test_a_refusal_is_known_before_anybody_reads_of_it(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     slowly(monkeypatch, "refused")
     with pytest.raises(ApprovalRequiredError, match="the engine refused the answer") as caught:
-        session.ask(order(7), timeout=5, on_approval=lambda request: ApprovalResponse(True, confirm={"order": "seven"}))
+        session.ask(
+            order(7), timeout=30, on_approval=lambda request: ApprovalResponse(True, confirm={"order": "seven"})
+        )
     caught.value.request.deny()
 
 
 @pytest.mark.parametrize("read", ["events", "text", "result"])
 def test_stream_runs_handlers_on_the_reading_thread(session: Session, read: str) -> None:
     names = names_of_threads(session)
-    stream = session.stream(order(7), timeout=5)
+    stream = session.stream(order(7), timeout=30)
     ways: dict[str, Callable[[], object]] = {
         "events": lambda: list(stream),
         "text": lambda: list(stream.text_stream),
@@ -107,14 +109,14 @@ def test_requests_of_other_turns_are_handled_on_one_dispatcher_thread(session: S
 
 def test_there_is_no_dispatcher_before_it_is_needed(session: Session) -> None:
     session.on_approval(approve_all)
-    session.ask(order(7), timeout=5)
+    session.ask(order(7), timeout=30)
     assert not [thread for thread in threading.enumerate() if "dispatcher" in thread.name]
 
 
 def test_iteration_gives_the_request_before_it_is_handled(session: Session) -> None:
     handled: list[str] = []
     session.on_approval(lambda request: handled.append(request.tool_name) or True)
-    for event in session.stream(order(7), timeout=5):
+    for event in session.stream(order(7), timeout=30):
         if event.type is Type.APPROVAL_REQUEST:
             assert handled == []
     assert handled == ["refund"]
@@ -122,15 +124,15 @@ def test_iteration_gives_the_request_before_it_is_handled(session: Session) -> N
 
 def test_a_handler_of_one_call_goes_first(session: Session) -> None:
     session.on_approval(approve_all)
-    assert "denied" in session.ask(order(7), on_approval=lambda request: False, timeout=5).text
-    stream = session.stream(order(7), on_approval=lambda request: None, timeout=5)
+    assert "denied" in session.ask(order(7), on_approval=lambda request: False, timeout=30).text
+    stream = session.stream(order(7), on_approval=lambda request: None, timeout=30)
     assert "refunded" in stream.result().text
 
 
 def test_requests_reach_listeners_all_the_same(session: Session) -> None:
     session.on_approval(approve_all)
-    with session.listen(event_types=[Type.APPROVAL_REQUEST], timeout=5) as listener:
-        session.ask(order(7), timeout=5)
+    with session.listen(event_types=[Type.APPROVAL_REQUEST], timeout=30) as listener:
+        session.ask(order(7), timeout=30)
         session.send(order(8))
         heard = [next(listener), next(listener)]
     assert [event.data["arguments"] for event in heard] == [{"order": 7}, {"order": 8}]
@@ -156,7 +158,7 @@ def test_a_request_of_another_clients_turn_is_seen_to(shop: Shop, session: Sessi
 
 def test_a_turn_that_is_closed_leaves_its_requests_to_the_handlers(shop: Shop, session: Session) -> None:
     session.on_approval(approve_all)
-    stream = session.stream(order(7), timeout=5)
+    stream = session.stream(order(7), timeout=30)
     assert eventually(lambda: len(session.approvals) == 1)
     assert shop.ran == []
     stream.close()
@@ -167,7 +169,7 @@ def test_a_turn_that_is_dropped_leaves_its_requests_to_the_handlers(engine: Scri
     toolbox = Toolbox(engine)
     with connect(engine) as session:
         session.on_approval(approve_all)
-        for event in session.stream("run refund", timeout=5):
+        for event in session.stream("run refund", timeout=30):
             if event.requires_action:
                 break
         gc.collect()
@@ -178,7 +180,7 @@ def test_a_turn_that_is_dropped_leaves_its_requests_to_the_handlers(engine: Scri
 @pytest.mark.slow
 def test_a_turn_that_timed_out_leaves_its_requests_to_the_handlers(engine: ScriptEngine) -> None:
     toolbox, timed_out = Toolbox(engine), threading.Event()
-    engine.on("post_message", lambda c, f: (timed_out.wait(15), toolbox._posted(c, f)))
+    engine.on("post_message", lambda c, f: (timed_out.wait(30), toolbox._posted(c, f)))
     with connect(engine) as session:
         session.on_approval(approve_all)
         with pytest.raises(SessionTimeoutError) as caught:
@@ -186,13 +188,13 @@ def test_a_turn_that_timed_out_leaves_its_requests_to_the_handlers(engine: Scrip
         timed_out.set()
         assert eventually(lambda: toolbox.ran["refund"] == 1)
         assert caught.value.turn is not None
-        assert caught.value.turn.result(5).text == "done"
+        assert caught.value.turn.result(30).text == "done"
         assert len(session.approvals) == 1
 
 
 def test_a_request_that_was_read_but_not_handled_is_not_forgotten(shop: Shop, session: Session) -> None:
     session.on_approval(approve_all)
-    stream = session.stream(order(7), timeout=5)
+    stream = session.stream(order(7), timeout=30)
     for event in stream:
         if event.type is Type.APPROVAL_REQUEST:
             break
@@ -205,7 +207,7 @@ def test_a_request_that_was_read_but_not_handled_is_not_forgotten(shop: Shop, se
 
 def test_without_a_handler_ask_raises_and_the_caller_can_answer_and_go_on(shop: Shop, session: Session) -> None:
     with pytest.raises(ApprovalRequiredError, match="asks to run refund and no handler decides") as caught:
-        session.ask(order(7, 8), timeout=5)
+        session.ask(order(7, 8), timeout=30)
     error = caught.value
     assert error.request is not None
     assert error.turn is not None
@@ -214,10 +216,10 @@ def test_without_a_handler_ask_raises_and_the_caller_can_answer_and_go_on(shop: 
     error.request.approve({"amount": 5})
     assert [request.arguments for request in error.turn.pending] == [{"order": 8}]
     with pytest.raises(ApprovalRequiredError) as again:
-        error.turn.result(5)
+        error.turn.result(30)
     assert again.value.request is not None
     again.value.request.deny("one is enough")
-    reply = error.turn.result(5)
+    reply = error.turn.result(30)
     assert "refunded 7" in reply.text
     assert "one is enough" in reply.text
     assert error.turn.pending == []
@@ -227,14 +229,14 @@ def test_without_a_handler_ask_raises_and_the_caller_can_answer_and_go_on(shop: 
 
 def test_without_an_answer_it_is_asked_for_again(session: Session) -> None:
     with pytest.raises(ApprovalRequiredError) as caught:
-        session.ask(order(7), timeout=5)
+        session.ask(order(7), timeout=30)
     assert caught.value.turn is not None
     for _ in range(3):
         with pytest.raises(ApprovalRequiredError) as again:
-            caught.value.turn.result(5)
+            caught.value.turn.result(30)
         assert again.value.turn is caught.value.turn
     session.on_approval(approve_all)
-    assert caught.value.turn.result(5).text == REFUNDED
+    assert caught.value.turn.result(30).text == REFUNDED
 
 
 def test_a_handler_is_asked_once_about_each_request(session: Session) -> None:
@@ -245,11 +247,11 @@ def test_a_handler_is_asked_once_about_each_request(session: Session) -> None:
 
     session.on_approval(note("registered"))
     with pytest.raises(ApprovalRequiredError) as caught:
-        session.ask(order(7), on_approval=note("of the call"), timeout=5)
+        session.ask(order(7), on_approval=note("of the call"), timeout=30)
     for _ in range(2):
         assert caught.value.turn is not None
         with pytest.raises(ApprovalRequiredError):
-            caught.value.turn.result(5)
+            caught.value.turn.result(30)
     caught.value.turn.close()
     session.on_approval(note("late"))
     assert eventually(lambda: "late" in asked)
@@ -260,7 +262,7 @@ def test_a_handler_is_asked_once_about_each_request(session: Session) -> None:
 
 
 def test_text_that_waits_for_an_approval_says_so(shop: Shop, session: Session) -> None:
-    stream = session.stream(order(7), timeout=5)
+    stream = session.stream(order(7), timeout=30)
     with pytest.raises(ApprovalRequiredError) as caught:
         list(stream.text_stream)
     with pytest.raises(ApprovalRequiredError):
@@ -272,7 +274,7 @@ def test_text_that_waits_for_an_approval_says_so(shop: Shop, session: Session) -
 
 
 def test_in_an_iteration_the_caller_answers(shop: Shop, session: Session) -> None:
-    stream = session.stream(order(7, 8), timeout=5)
+    stream = session.stream(order(7, 8), timeout=30)
     for event in stream:
         if event.type is Type.APPROVAL_REQUEST:
             session.respond(event, approved=event.data["arguments"]["order"] == 8)
@@ -282,20 +284,20 @@ def test_in_an_iteration_the_caller_answers(shop: Shop, session: Session) -> Non
 
 def test_an_answer_from_elsewhere_lets_the_turn_go_on(shop: Shop, session: Session) -> None:
     with pytest.raises(ApprovalRequiredError) as caught:
-        session.ask(order(7), timeout=5)
+        session.ask(order(7), timeout=30)
     assert caught.value.request is not None
     with shop.join(session) as other:
         other.respond(caught.value.request.event, approved=True)
         assert caught.value.turn is not None
         rest_of_turn(other)
         settle(session)
-        assert caught.value.turn.result(5).text == REFUNDED
+        assert caught.value.turn.result(30).text == REFUNDED
     assert shop.ran == [("refund", 7, 1.0)]
 
 
 def test_the_error_travels_without_its_connection(session: Session) -> None:
     with pytest.raises(ApprovalRequiredError) as caught:
-        session.ask(order(7), timeout=5)
+        session.ask(order(7), timeout=30)
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (copy.request, copy.turn, copy.session_id) == (None, None, session.session_id)
     assert str(copy) == str(caught.value)
@@ -311,7 +313,7 @@ def test_a_handler_may_post_and_read_the_history(shop: Shop, session: Session, d
     def busy(request: ApprovalRequest) -> bool:
         began = time.monotonic()
         request.session.send("by the way")
-        assert len(request.session.get_messages(timeout=5)) >= 2
+        assert len(request.session.get_messages(timeout=30)) >= 2
         took.append(time.monotonic() - began)
         return True
 
@@ -320,7 +322,7 @@ def test_a_handler_may_post_and_read_the_history(shop: Shop, session: Session, d
         session.send(order(7))
         rest_of_turn(session)
     else:
-        assert session.ask(order(7), timeout=5).text == REFUNDED
+        assert session.ask(order(7), timeout=30).text == REFUNDED
     assert took[0] < 1
     assert shop.ran == [("refund", 7, 1.0)]
 
@@ -340,11 +342,11 @@ def test_a_handler_may_leave_the_session(shop: Shop, leave: str, dispatched: boo
     began = time.monotonic()
     if dispatched:
         session.send(order(7))
-        assert left.wait(5)
+        assert left.wait(30)
     else:
         with pytest.raises(SessionDisconnectedError):
-            session.ask(order(7), timeout=5)
-    assert time.monotonic() - began < 2
+            session.ask(order(7), timeout=30)
+    assert time.monotonic() - began < 10
     assert not session.is_connected
     assert eventually(lambda: not [t for t in threading.enumerate() if "dispatcher" in t.name])
     assert shop.ran == []
@@ -352,7 +354,7 @@ def test_a_handler_may_leave_the_session(shop: Shop, leave: str, dispatched: boo
 
 def test_a_handler_that_would_wait_for_its_own_turn_is_told(shop: Shop, session: Session) -> None:
     with pytest.raises(SessionError, match="would wait for itself"):
-        session.ask(order(7), on_approval=lambda request: bool(session.ask("may I?").text), timeout=5)
+        session.ask(order(7), on_approval=lambda request: bool(session.ask("may I?").text), timeout=30)
     assert shop.ran == []
 
 
@@ -361,9 +363,9 @@ def test_a_handler_that_has_answered_may_ask(shop: Shop, session: Session) -> No
 
     def answer_and_ask(request: ApprovalRequest) -> None:
         request.approve()
-        replies.append(session.ask("and now?", timeout=5).text)
+        replies.append(session.ask("and now?", timeout=30).text)
 
-    assert session.ask(order(7), on_approval=answer_and_ask, timeout=5).text == REFUNDED
+    assert session.ask(order(7), on_approval=answer_and_ask, timeout=30).text == REFUNDED
     assert replies == ['You said: "and now?"']
 
 
@@ -374,12 +376,12 @@ def test_handlers_that_wait_when_the_session_is_left_are_not_asked_any_more(engi
     def slow(request: ApprovalRequest) -> bool:
         asked.append(request.message_id)
         first.set()
-        return go_on.wait(5)
+        return go_on.wait(30)
 
     with connect(engine) as session:
         session.on_approval(slow)
         engine.push_many([status("Processing"), *(asking(f"r{n}") for n in range(5))])
-        assert first.wait(5)
+        assert first.wait(30)
     go_on.set()
     assert eventually(lambda: not [t for t in threading.enumerate() if "dispatcher" in t.name])
     assert asked == ["r0"]
@@ -394,12 +396,12 @@ def test_a_handler_that_blocks_stops_neither_pings_nor_listeners(engine: ScriptE
     toolbox, release = Toolbox(engine), threading.Event()
     waits, pinged = list[float](), [0.0]
     engine.on("ws:pong", lambda conn, frame: waits.append(time.monotonic() - pinged[0]))
-    with connect(engine) as session, ThreadPoolExecutor(1) as pool, session.listen(timeout=5) as listener:
-        session.on_approval(lambda request: release.wait(20))
+    with connect(engine) as session, ThreadPoolExecutor(1) as pool, session.listen(timeout=30) as listener:
+        session.on_approval(lambda request: release.wait(30))
         if dispatched:
             session.send("run refund")
         else:
-            asked = pool.submit(session.ask, "run refund", timeout=20)
+            asked = pool.submit(session.ask, "run refund", timeout=30)
         assert next(event for event in listener if event.requires_action)
         for number in range(60):
             pinged[0] = time.monotonic()
@@ -412,18 +414,18 @@ def test_a_handler_that_blocks_stops_neither_pings_nor_listeners(engine: ScriptE
         release.set()
         assert next(event for event in listener if event.is_turn_end)
         if not dispatched:
-            assert asked.result(5).text == "done"
+            assert asked.result(30).text == "done"
     assert len(waits) == 60
     assert sorted(waits)[int(len(waits) * 0.99)] < 1
 
 
 def test_a_handler_that_blocks_does_not_hold_up_another_session(shop: Shop, session: Session) -> None:
     release = threading.Event()
-    session.on_approval(lambda request: release.wait(20))
+    session.on_approval(lambda request: release.wait(30))
     session.send(order(7))
     assert eventually(lambda: len(session.approvals) == 1)
     with shop.session() as other:
-        assert other.ask(order(8), on_approval=approve_all, timeout=5).tool_calls[0].output == "refunded 8"
+        assert other.ask(order(8), on_approval=approve_all, timeout=30).tool_calls[0].output == "refunded 8"
     assert shop.ran == [("refund", 8, 1.0)]
     release.set()
     rest_of_turn(session)
@@ -445,5 +447,5 @@ BLOCKED = """
 def test_a_handler_that_never_returns_does_not_hold_up_the_end(engine: ScriptEngine) -> None:
     toolbox = Toolbox(engine)
     with Script(BLOCKED, engine.base_url, stdin="\n") as script:
-        assert "left" in script.wait(15).check().stdout
+        assert "left" in script.wait(30).check().stdout
     assert not toolbox.ran

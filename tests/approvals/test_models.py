@@ -19,7 +19,7 @@ from tests.support.toolbox import connect
 def test_a_request_shows_what_is_asked(session: Session) -> None:
     seen: list[ApprovalRequest] = []
     session.on_approval(lambda request: seen.append(request) or False)
-    session.ask('/tool refund {"order": 7, "amount": 2.5}', timeout=5)
+    session.ask('/tool refund {"order": 7, "amount": 2.5}', timeout=30)
     (request,) = seen
     assert (request.tool_name, request.arguments) == ("refund", {"order": 7, "amount": 2.5})
     assert request.event.type is Type.APPROVAL_REQUEST
@@ -47,29 +47,29 @@ def test_a_request_without_names_is_still_one(engine: ScriptEngine) -> None:
 
 
 def test_true_approves(shop: Shop, session: Session) -> None:
-    assert session.ask(order(7), on_approval=lambda request: True, timeout=5).text == REFUNDED
+    assert session.ask(order(7), on_approval=lambda request: True, timeout=30).text == REFUNDED
     assert shop.ran == [("refund", 7, 1.0)]
 
 
 def test_false_denies(shop: Shop, session: Session) -> None:
-    assert "was denied" in session.ask(order(7), on_approval=lambda request: False, timeout=5).text
+    assert "was denied" in session.ask(order(7), on_approval=lambda request: False, timeout=30).text
     assert shop.ran == []
 
 
 def test_a_response_can_change_arguments(shop: Shop, session: Session) -> None:
-    session.ask(order(7), on_approval=lambda r: ApprovalResponse(True, confirm={"amount": 9.5}), timeout=5)
+    session.ask(order(7), on_approval=lambda r: ApprovalResponse(True, confirm={"amount": 9.5}), timeout=30)
     assert shop.ran == [("refund", 7, 9.5)]
 
 
 def test_a_response_can_give_a_reason(shop: Shop, session: Session) -> None:
-    said = session.ask(order(7), on_approval=lambda r: ApprovalResponse(False, deny_reason="not today"), timeout=5)
+    said = session.ask(order(7), on_approval=lambda r: ApprovalResponse(False, deny_reason="not today"), timeout=30)
     assert "was denied: not today" in said.text
     assert shop.ran == []
 
 
 def test_a_request_answers_for_itself(shop: Shop, session: Session) -> None:
-    session.ask(order(7), on_approval=lambda request: request.approve({"amount": 3}), timeout=5)
-    said = session.ask(order(8), on_approval=lambda request: request.deny("no"), timeout=5)
+    session.ask(order(7), on_approval=lambda request: request.approve({"amount": 3}), timeout=30)
+    said = session.ask(order(8), on_approval=lambda request: request.deny("no"), timeout=30)
     assert "was denied: no" in said.text
     assert shop.ran == [("refund", 7, 3.0)]
 
@@ -79,7 +79,7 @@ def test_what_a_handler_returns_after_answering_is_ignored(shop: Shop, session: 
         request.deny("no")
         return True
 
-    session.ask(order(7), on_approval=both, timeout=5)
+    session.ask(order(7), on_approval=both, timeout=30)
     assert shop.ran == []
     assert session.approvals[0].approved is False
 
@@ -88,7 +88,7 @@ def test_none_leaves_the_request_to_the_next_handler(session: Session) -> None:
     asked: list[str] = []
     for name, decision in (("first", None), ("second", None), ("third", True), ("fourth", False)):
         session.on_approval(lambda request, name=name, decision=decision: asked.append(name) or decision)
-    assert session.ask(order(7), timeout=5).text == REFUNDED
+    assert session.ask(order(7), timeout=30).text == REFUNDED
     assert asked == ["first", "second", "third"]
 
 
@@ -114,7 +114,7 @@ NONSENSE = [
 @pytest.mark.parametrize("nonsense", NONSENSE, ids=lambda value: type(value).__name__)
 def test_anything_else_is_a_type_error_and_denies(shop: Shop, session: Session, nonsense: Any) -> None:
     with pytest.raises(TypeError):
-        session.ask(order(7), on_approval=lambda request: nonsense, timeout=5)
+        session.ask(order(7), on_approval=lambda request: nonsense, timeout=30)
     assert "was denied: the approval handler failed: TypeError" in str(rest_of_turn(session)[-2].text)
     assert shop.ran == []
 
@@ -122,6 +122,6 @@ def test_anything_else_is_a_type_error_and_denies(shop: Shop, session: Session, 
 def test_a_response_that_makes_no_sense_denies(shop: Shop, session: Session) -> None:
     response = ApprovalResponse(True, remember="for ever")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match='remember takes "turn"'):
-        session.ask(order(7), on_approval=lambda request: response, timeout=5)
+        session.ask(order(7), on_approval=lambda request: response, timeout=30)
     rest_of_turn(session)
     assert (shop.ran, session.approvals[0].approved) == ([], False)

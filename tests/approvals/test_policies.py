@@ -58,14 +58,14 @@ def ran(shop: Shop) -> list[str]:
 def test_approve_all_approves_all() -> None:
     with open_shop() as shop, shop.session() as session:
         session.on_approval(approve_all)
-        session.ask(CALLS, timeout=5)
+        session.ask(CALLS, timeout=30)
         assert ran(shop) == ["delete_file", "refund", "search_web"]
 
 
 def test_deny_all_denies_all_and_says_why() -> None:
     with open_shop() as shop, shop.session() as session:
         session.on_approval(deny_all)
-        assert session.ask(CALLS, timeout=5).text.count("no tool may run that needs an approval") == 3
+        assert session.ask(CALLS, timeout=30).text.count("no tool may run that needs an approval") == 3
         assert ran(shop) == []
 
 
@@ -73,7 +73,7 @@ def test_approve_tools_leaves_the_others_to_the_next_handler() -> None:
     with open_shop() as shop, shop.session() as session:
         session.on_approval(approve_tools("refund", "search_*"))
         session.on_approval(deny_all)
-        session.ask(CALLS, timeout=5)
+        session.ask(CALLS, timeout=30)
         assert ran(shop) == ["refund", "search_web"]
         assert [record.approved for record in session.approvals] == [True, False, True]
 
@@ -84,7 +84,7 @@ def test_a_policy_allows_denies_and_asks() -> None:
     with open_shop() as shop, shop.session() as session:
         session.on_approval(policy)
         session.on_approval(lambda request: asked.append(request.tool_name) or False)
-        text = session.ask(CALLS, timeout=5).text
+        text = session.ask(CALLS, timeout=30).text
         assert (ran(shop), asked) == (["search_web"], ["refund"])
         assert "the policy does not allow delete_file" in text
 
@@ -93,7 +93,7 @@ def test_a_policy_may_name_who_is_asked() -> None:
     policy = approval_policy({"*": "ask"}, ask=lambda request: ApprovalResponse(True, confirm={"amount": 4}))
     with open_shop() as shop, shop.session() as session:
         session.on_approval(policy)
-        session.ask(order(7), timeout=5)
+        session.ask(order(7), timeout=30)
         assert shop.ran == [("refund", 7, 4.0)]
 
 

@@ -34,7 +34,7 @@ def mail(engine: ScriptEngine, authorised: threading.Event) -> ScriptEngine:
     @engine.on("post_message")
     def answer(conn: Connection, frame: Received) -> None:
         conn.send_many([frames.ack("post_message", "s1"), status("Processing"), reauth(), reauth()])
-        assert authorised.wait(15)
+        assert authorised.wait(30)
         conn.send_many([say("done"), status("Idle")])
 
     return engine
@@ -53,9 +53,9 @@ def test_a_reauthorisation_is_shown_once_on_the_calling_thread(
             authorised.set()
 
         if read == "ask":
-            assert session.ask("Hi", timeout=5).text == "done"
+            assert session.ask("Hi", timeout=30).text == "done"
         else:
-            assert kinds(session.stream("Hi", timeout=5))[-2:] == ["message_complete", "Idle"]
+            assert kinds(session.stream("Hi", timeout=30))[-2:] == ["message_complete", "Idle"]
     ((name, event),) = shown
     assert name == threading.current_thread().name
     assert event.data["integration"] == "mail"
@@ -85,24 +85,24 @@ def test_without_a_handler_a_reauthorisation_is_told_once_and_the_turn_can_be_wa
 ) -> None:
     with connect(mail) as session:
         with pytest.raises(ReauthRequiredError, match="authorised again") as caught:
-            session.ask("Hi", timeout=5)
+            session.ask("Hi", timeout=30)
         assert caught.value.event is not None
         assert caught.value.event.data["integration"] == "mail"
         authorised.set()
         assert caught.value.turn is not None
-        assert caught.value.turn.result(5).text == "done"
+        assert caught.value.turn.result(30).text == "done"
 
 
 def test_a_late_handler_is_shown_what_is_still_open(mail: ScriptEngine, authorised: threading.Event) -> None:
     shown: list[SessionEvent] = []
     with connect(mail) as session:
         with pytest.raises(ReauthRequiredError) as caught:
-            session.ask("Hi", timeout=5)
+            session.ask("Hi", timeout=30)
         session.on_reauth(shown.append)
         assert eventually(lambda: len(shown) == 1)
         authorised.set()
         assert caught.value.turn is not None
-        assert caught.value.turn.result(5).text == "done"
+        assert caught.value.turn.result(30).text == "done"
 
 
 def test_a_reauthorisation_handler_that_raises_is_heard(mail: ScriptEngine, authorised: threading.Event) -> None:
@@ -113,7 +113,7 @@ def test_a_reauthorisation_handler_that_raises_is_heard(mail: ScriptEngine, auth
     with connect(mail) as session:
         undo = session.on_reauth(fail)
         with pytest.raises(Oops):
-            session.ask("Hi", timeout=5)
+            session.ask("Hi", timeout=30)
         rest_of_turn(session)
         undo()
         with pytest.raises(TypeError, match="cannot answer an event of type reauth_request"):

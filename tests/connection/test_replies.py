@@ -131,7 +131,7 @@ def test_waiting_for_ones_turn_counts_towards_the_timeout(peer: Peer) -> None:
     go_on = threading.Event()
 
     def hold(number: int) -> None:
-        go_on.wait(10.0)
+        go_on.wait(30)
         peer.answer(number)
 
     with in_threads(lambda: peer.ask(hold)) as results:
@@ -140,7 +140,7 @@ def test_waiting_for_ones_turn_counts_towards_the_timeout(peer: Peer) -> None:
         before = time.monotonic()
         with pytest.raises(SessionTimeoutError, match=r"0\.1 s"):
             peer.ask(peer.answer, timeout=0.1)
-        assert time.monotonic() - before < 1.1
+        assert time.monotonic() - before < 5.0
         go_on.set()
     assert results == [1]
     assert peer.ask(peer.answer) == 2  # the one in between was never asked
@@ -207,7 +207,7 @@ def test_a_request_that_waited_in_vain_for_its_turn_to_leave_does_no_harm(engine
             with pytest.raises(SessionTimeoutError):
                 session.get_messages(timeout=0.1)
         engine.latest.resume_reading()
-        assert session.get_messages(timeout=10.0) == []
+        assert session.get_messages(timeout=30) == []
 
 
 def test_a_request_that_the_engine_forgets_does_no_lasting_harm(engine: ScriptEngine) -> None:
@@ -220,7 +220,7 @@ def test_a_request_that_the_engine_forgets_does_no_lasting_harm(engine: ScriptEn
         for _ in range(2):
             with pytest.raises(SessionTimeoutError):
                 session.get_messages(timeout=0.2)
-        assert [session.get_messages(timeout=5.0) for _ in range(3)] == [[], [], []]
+        assert [session.get_messages(timeout=30) for _ in range(3)] == [[], [], []]
 
 
 # ---- the end -----------------------------------------------------------------------------------

@@ -78,6 +78,6 @@ def test_a_session_can_be_joined_again_on_the_thread_that_reads_it(engine: Scrip
         with session:
             engine.drop_all()
             assert eventually(again.is_set)
-            assert session.get_messages(timeout=5) == []
+            assert session.get_messages(timeout=30) == []
     finally:
         logger.removeFilter(join_again)

@@ -63,7 +63,7 @@ def walking() -> Iterator[Walk]:
 
 def test_a_delta_passes_few_modules(engine: ScriptEngine) -> None:
     with walking() as walk, opened(engine) as session:
-        events = session.listen(timeout=5)
+        events = session.listen(timeout=30)
         engine.push(frames.message_delta("s1", "m1", 0, "warm"))
         next(events)
         walk.calls.clear()
@@ -77,7 +77,7 @@ def test_a_delta_passes_few_modules(engine: ScriptEngine) -> None:
 def test_a_message_passes_few_modules(engine: ScriptEngine) -> None:
     with opened(engine) as session:
         session.send("warm")
-        session.get_messages(timeout=5)
+        session.get_messages(timeout=30)
         # On this thread alone: the ack may come while the message is still leaving.
         walk = Walk()
         sys.setprofile(walk.note)
@@ -91,11 +91,11 @@ def test_a_message_passes_few_modules(engine: ScriptEngine) -> None:
 
 def test_a_reconnect_takes_few_calls(engine: ScriptEngine) -> None:
     with walking() as walk, opened(engine, reconnect_delay=0.001) as session:
-        session.get_messages(timeout=5)
+        session.get_messages(timeout=30)
         states = queue.SimpleQueue[SessionState]()
         session.on_state(states.put)
         walk.calls.clear()
         engine.drop_all()
-        assert [states.get(timeout=5), states.get(timeout=5)] == [SessionState.RECONNECTING, SessionState.CONNECTED]
+        assert [states.get(timeout=30), states.get(timeout=30)] == [SessionState.RECONNECTING, SessionState.CONNECTED]
         calls = list(walk.calls)
     assert len(calls) <= 200, len(calls)

@@ -114,7 +114,7 @@ def test_a_turn_tells_whether_the_next_event_is_there(engine: ScriptEngine) -> N
     engine.on("post_message", lambda conn, frame: conn.send(frames.ack("post_message", "s1")))
     with opened(engine) as session:
         running = session.stream("hi")
-        session.get_messages(timeout=5)  # behind the ack, which the iteration leaves out and would wait behind
+        session.get_messages(timeout=30)  # behind the ack, which the iteration leaves out and would wait behind
         assert not running.wait(0)
         engine.latest.send_many(turn("s1", "m1", ["Hello"], ack=None))
         assert [each.type for each in running][-1] is Type.PARTICIPANT_STATUS

@@ -111,7 +111,7 @@ def test_slow_senders_are_let_go_in_time(hasty: LocalEngine) -> None:
                 with contextlib.suppress(OSError):
                     sock.sendall(b"G")
             time.sleep(0.05)
-            assert time.monotonic() - begun < 10
+            assert time.monotonic() - begun < 30
         assert rest(hasty, "GET", "/agents").status_code == 200
 
 

@@ -25,7 +25,7 @@ def make():
 def converse(text):
     """A whole conversation in a session of its own."""
     with make() as session:
-        reply = session.ask(text, timeout=20)
+        reply = session.ask(text, timeout=30)
         assert "".join(event.delta or "" for event in reply.events) == reply.text
         assert len(session.get_messages()) == 2
         return reply.text
@@ -68,7 +68,7 @@ with make() as session:
         session.send("the loop went on")
     other = gevent.spawn(go_on)
     # Raises if the loop stands still while a session waits.
-    next(session.listen(event_types=["message_complete"], timeout=15))
+    next(session.listen(event_types=["message_complete"], timeout=30))
     other.join()
 ticker.kill()
 print("fine")

@@ -59,7 +59,7 @@ def test_a_lost_link_that_is_refused_for_good(engine: ScriptEngine, status: int)
         engine.handshake = refuse(status)
         engine.drop_all()
         with pytest.raises(SessionDisconnectedError) as caught, within(1):
-            list(session.listen(timeout=5))
+            list(session.listen(timeout=30))
         assert isinstance(caught.value.__cause__, ApiError)
         assert caught.value.__cause__.status_code == status
         assert len(engine.handshakes) == 2
@@ -71,7 +71,7 @@ def test_a_lost_link_that_is_refused_for_now(engine: ScriptEngine, status: int) 
         engine.handshake = refuse(status, times=2)
         engine.drop_all("RST")
         engine.wait_connected(2)
-        assert session.get_messages(timeout=5) == []
+        assert session.get_messages(timeout=30) == []
         assert len(engine.handshakes) == 4
 
 
@@ -103,7 +103,7 @@ def test_what_the_server_asks_to_wait_is_waited(
     with joined(engine) as session:
         engine.drop_all()
         engine.wait_connected(2)
-        assert session.get_messages(timeout=5) == []
+        assert session.get_messages(timeout=30) == []
     assert least <= times[2] - times[1] <= max(least, 2.0 if callable(value) else 0) * 1.2 + SLACK
 
 
@@ -166,7 +166,7 @@ def test_a_callable_is_asked_anew_for_each_link(engine: ScriptEngine, keys: Call
     try:
         engine.drop_all()
         engine.wait_connected(4)
-        session.get_messages(timeout=5)
+        session.get_messages(timeout=30)
     finally:
         session.disconnect()
     assert engine.authorizations()[2:] == [f"Bearer {SENTINEL_KEY}-1", f"Bearer {SENTINEL_KEY}-2"]
@@ -184,7 +184,7 @@ def test_a_callable_that_goes_on_failing_ends_the_session_and_is_named(engine: S
     ) as session:
         engine.drop_all()
         with pytest.raises(SessionDisconnectedError, match="api_key callable raised StopIteration") as caught:
-            list(session.listen(timeout=5))
+            list(session.listen(timeout=30))
         assert isinstance(caught.value.__cause__, SessionConnectionError)
         assert isinstance(caught.value.__cause__.__cause__, StopIteration)
 
@@ -348,7 +348,7 @@ def answering(lines: list[str]) -> Callable[[Connection, bytes], bool]:
 def test_a_handshake_in_any_legal_form_is_accepted(engine: ScriptEngine, lines: list[str]) -> None:
     engine.handshake = answering(lines)
     with joined(engine) as session:
-        assert session.get_messages(timeout=5) == []
+        assert session.get_messages(timeout=30) == []
 
 
 @pytest.mark.parametrize("lines", NO_ANSWERS.values(), ids=NO_ANSWERS)

@@ -88,7 +88,7 @@ def test_ctrl_c_gets_out_at_once_and_twice(engine: ScriptEngine, point: str) -> 
             print("state", session.state, flush=True)
             began = time.monotonic()
             session.disconnect()
-            assert time.monotonic() - began < 1.6
+            assert time.monotonic() - began < 10
         assert not [t.name for t in threading.enumerate() if t.name.startswith("sessionlib-reader")]
         print("done", flush=True)
     """
@@ -109,7 +109,7 @@ def test_ctrl_c_gets_out_at_once_and_twice(engine: ScriptEngine, point: str) -> 
             out = float(running.wait_for("out", 5))
             assert out - sent <= 0.2 + SLACK
         running.wait_for("done", 10)
-        result = running.wait(10)
+        result = running.wait(30)
         proxy.clear()
     assert (result.rc, result.stderr) == (0, "")
 
@@ -134,10 +134,10 @@ try:
     session.ask("one")
 except KeyboardInterrupt:
     ready()
-for event in session.listen(timeout=5):  # the rest of the turn that was left
+for event in session.listen(timeout=30):  # the rest of the turn that was left
     if event.is_turn_end:
         break
-print("answer", session.ask("two", timeout=5).text, flush=True)
+print("answer", session.ask("two", timeout=30).text, flush=True)
 session.disconnect()
 """
     with script(body, engine) as running:
@@ -148,7 +148,7 @@ session.disconnect()
         running.wait_for(MARKER)
         engine.push_many(turn())
         assert running.wait_for("answer") == "Hello there"
-        running.wait(10).check()
+        running.wait(30).check()
 
 
 def test_ctrl_c_while_leaving_leaves_all_the_same(engine: ScriptEngine) -> None:
@@ -173,7 +173,7 @@ assert not [t.name for t in threading.enumerate() if t.name.startswith("sessionl
         sent = time.monotonic()
         running.send_signal(signal.SIGINT)
         assert float(running.wait_for("out", 5)) - sent <= 0.2 + SLACK
-        running.wait(10).check()
+        running.wait(30).check()
 
 
 # ---- SIGTERM and exits -----------------------------------------------------------------------
@@ -184,7 +184,7 @@ def test_sigterm_ends_a_process_with_a_session_as_it_ends_any(engine: ScriptEngi
         running.wait_for(MARKER)
         with within(2):
             running.send_signal(signal.SIGTERM)
-            result = running.wait(10)
+            result = running.wait(30)
         assert (result.rc, result.stderr) == (-signal.SIGTERM, "")
         engine.wait_idle()
 
@@ -225,7 +225,7 @@ def test_an_exit_with_a_session_is_quick_and_says_nothing(engine: ScriptEngine, 
     ) as running:
         running.wait_for(MARKER)
         with within(2):
-            result = running.wait(10)
+            result = running.wait(30)
     assert (result.rc, result.stderr) == (0, "")
 
 
@@ -269,7 +269,7 @@ def test_a_fork_leaves_its_parents_session_alone(engine: ScriptEngine, how: str)
     elif how == "opens its own":
         child = """
     with make() as own:
-        own.get_messages(timeout=5)
+        own.get_messages(timeout=30)
     os._exit(0)"""
     else:
         child = (
@@ -286,12 +286,12 @@ pid = os.fork()
 if not pid:{child}
 assert os.waitpid(pid, 0)[1] == 0
 for _ in range(100):
-    session.get_messages(timeout=5)
+    session.get_messages(timeout=30)
 assert session.state == "connected"
 session.disconnect()
 """
     with script(body, engine) as running:
-        running.wait(20).check()
+        running.wait(30).check()
     engine.wait_idle()  # or the last frame may not have been read yet
     # It pings where all of this takes longer than 5 s.
     heard = [frame for frame in engine.received if frame["type"] != "ping_session"]
@@ -305,16 +305,16 @@ def test_a_forked_worker_of_a_pool_can_have_sessions(engine: ScriptEngine) -> No
 import multiprocessing
 def work(number):
     with make() as session:
-        return len(session.get_messages(timeout=5))
+        return len(session.get_messages(timeout=30))
 if __name__ == "__main__":
     import warnings; warnings.simplefilter("ignore")
     with make() as session:
         with multiprocessing.get_context("fork").Pool(3) as pool:
             assert pool.map(work, range(9)) == [0] * 9
-        session.get_messages(timeout=5)
+        session.get_messages(timeout=30)
 """
     with script(body, engine) as running:
-        running.wait(20).check()
+        running.wait(30).check()
 
 
 # ---- clocks --------------------------------------------------------------------------------
@@ -330,7 +330,7 @@ def test_a_clock_that_is_set_changes_nothing(
         with pytest.raises(TimeoutError), within(0.3):
             next(session.listen(event_types=["message_complete"], timeout=0.3))
         time.sleep(0.5)
-        assert session.get_messages(timeout=5) == []
+        assert session.get_messages(timeout=30) == []
         assert len(engine.handshakes) == 1
 
 
@@ -339,7 +339,7 @@ def test_a_process_that_was_stopped_finds_its_link_alive_or_gets_it_back(engine:
 session = make(ping_interval=0.2, pong_timeout=0.2).connect()
 ready()
 time.sleep(2)
-session.get_messages(timeout=5)
+session.get_messages(timeout=30)
 print("fine", flush=True)
 session.disconnect()
 """
@@ -349,7 +349,7 @@ session.disconnect()
         time.sleep(1)
         running.send_signal(signal.SIGCONT)
         running.wait_for("fine")
-        running.wait(10).check()
+        running.wait(30).check()
 
 
 # ---- when the machine has no more ------------------------------------------------------------
@@ -377,19 +377,19 @@ else:
 assert session.state == "disconnected"
 held.pop().close()
 with session:
-    session.get_messages(timeout=5)
+    session.get_messages(timeout=30)
     states = []
     session.on_state(states.append)
     session.send("drop")
     while "reconnecting" not in states:
         time.sleep(0.01)
-    session.get_messages(timeout=5)
+    session.get_messages(timeout=30)
 for file in held:
     file.close()
 """
     engine.on("post_message", lambda conn, frame: conn.drop())
     with script(body, engine) as running:
-        running.wait(20).check()
+        running.wait(30).check()
 
 
 def test_a_process_without_threads_can_connect_once_it_has_some(
@@ -413,7 +413,7 @@ def test_a_process_without_threads_can_connect_once_it_has_some(
             session.connect(5)
         assert session.state == "disconnected"
     with session:
-        assert session.get_messages(timeout=5) == []
+        assert session.get_messages(timeout=30) == []
     assert len(refused) == 2
 
 
@@ -424,7 +424,7 @@ def test_a_reader_without_memory_ends_the_session_and_says_so(
     from sessionlib.protocol import codec
 
     with joined(engine) as session:
-        listener = session.listen(timeout=5)
+        listener = session.listen(timeout=30)
 
         def loads(data: bytes) -> None:
             raise MemoryError
@@ -436,7 +436,7 @@ def test_a_reader_without_memory_ends_the_session_and_says_so(
         assert isinstance(caught.value.__cause__, MemoryError)
         monkeypatch.undo()
         session.connect(5)
-        assert session.get_messages(timeout=5) == []
+        assert session.get_messages(timeout=30) == []
 
 
 @pytest.fixture(autouse=True)

@@ -34,14 +34,14 @@ def echo(sock: socket.socket) -> None:
 
 
 def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=5)
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
 
 
 def test_a_listener_hands_over_what_it_accepts() -> None:
     accepted: queue.Queue[socket.socket] = queue.Queue()
     listener = TcpListener(accepted.put, name="test-accept").start()
     try:
-        with connect(listener.port) as near, accepted.get(timeout=5) as far:
+        with connect(listener.port) as near, accepted.get(timeout=30) as far:
             assert near.getsockname() == far.getpeername()
         assert "test-accept" in [thread.name for thread in threading.enumerate()]
     finally:
@@ -54,7 +54,7 @@ def test_a_listener_hands_over_what_it_accepts() -> None:
 def test_what_was_accepted_outlives_its_listener() -> None:
     accepted: queue.Queue[socket.socket] = queue.Queue()
     listener = TcpListener(accepted.put).start()
-    with connect(listener.port) as near, accepted.get(timeout=5) as far:
+    with connect(listener.port) as near, accepted.get(timeout=30) as far:
         listener.stop()
         near.sendall(b"x")
         assert far.recv(1) == b"x"
@@ -85,7 +85,7 @@ def test_a_listener_survives_a_lack_of_descriptors(caplog: pytest.LogCaptureFixt
             assert eventually(lambda: "cannot accept" in caplog.text)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    accepted.get(timeout=5).close()
+    accepted.get(timeout=30).close()
     near.close()
     listener.stop()
 

@@ -128,7 +128,7 @@ def test_a_waker_ends_the_waits_of_all_threads(waker: Waker) -> None:
     time.sleep(0.02)
     waker.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
     assert not any(thread.is_alive() for thread in threads)
 
 

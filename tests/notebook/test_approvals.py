@@ -52,10 +52,10 @@ def test_the_stop_button_at_a_prompt_denies(engine: ScriptEngine, toolbox: Toolb
 
 def test_headless_it_denies_and_says_why(engine: ScriptEngine, toolbox: Toolbox) -> None:
     source = """
-        kernel.run("print(session.ask('run refund', timeout=20).text)")
+        kernel.run("print(session.ask('run refund', timeout=30).text)")
         kernel.run('''
             session.send("run refund")
-            for event in session.listen(timeout=20):
+            for event in session.listen(timeout=30):
                 if event.is_turn_end:
                     break
         ''')
@@ -95,7 +95,7 @@ def test_buttons_stay_when_the_cell_has_ended(engine: ScriptEngine, toolbox: Too
         kernel.run("print('another cell')")
         kernel.click("Approve")
         kernel.wait(lambda: not kernel._find("description", "Approve"), "end of the buttons")
-        kernel.run("print(next(e for e in session.listen(timeout=10) if e.is_complete).text)")
+        kernel.run("print(next(e for e in session.listen(timeout=30) if e.is_complete).text)")
         kernel.wait_for_text("done")
         kernel.wait(lambda: "<b>✓ approved here</b>" in kernel.markdown, "outcome that is saved")
         assert "VBoxModel" not in [state["_model_name"] for state in kernel.widgets.values()]
@@ -119,7 +119,7 @@ def test_arguments_are_edited_in_fields_and_denials_have_reasons(engine: ScriptE
         kernel.click("Deny")
         kernel.wait(lambda: any("denied here" in text for text in kernel.shown()), "denial")
         kernel.click("Always in this session")
-        kernel.run("print([e for e in session.listen(timeout=10, event_types=['message_complete']).__next__().text])")
+        kernel.run("print([e for e in session.listen(timeout=30, event_types=['message_complete']).__next__().text])")
     """
     in_kernel(engine, source)
     assert toolbox.given == [{"order": 12}, {"order": 7}, {"order": 7}]
@@ -134,7 +134,7 @@ def test_buttons_go_when_no_answer_is_needed_any_more(engine: ScriptEngine, tool
         kernel.wait(lambda: any("denied by timeout" in text for text in kernel.shown()), "end of the buttons")
         assert not kernel._find("description", "Approve")
         # The denial itself may leave after that.
-        kernel.run("print(next(e for e in session.listen(timeout=10) if e.is_complete).text)")
+        kernel.run("print(next(e for e in session.listen(timeout=30) if e.is_complete).text)")
     """
     in_kernel(engine, source)
     assert toolbox.denied == ["no decision within 3 s"]

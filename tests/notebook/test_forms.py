@@ -99,7 +99,7 @@ def test_of_two_clicks_at_once_the_first_stands() -> None:
         buttons = kernel.wait_for_button("Deny"), kernel.wait_for_button("Approve")
         for button in buttons:  # the second is sent before the first is known to have come
             kernel._tell(button, {{"method": "custom", "content": {{"event": "click"}}}})
-        kernel.run("print(next(e for e in session.listen(timeout=10) if e.is_complete).text, ran)")
+        kernel.run("print(next(e for e in session.listen(timeout=30) if e.is_complete).text, ran)")
         kernel.wait_for_text("was denied: User denied tool call. []")
     """
     in_local_kernel(source)
@@ -199,7 +199,7 @@ def test_stopping_leaves_the_turn_to_others() -> None:
         kernel.wait_for_text("failed>")
         assert not kernel._find("description", "Approve")
         kernel.run("session.approvals[-1]; session.respond(session.approvals[-1].event, approved=True)")
-        kernel.run("print(next(e for e in session.listen(timeout=10) if e.is_complete).text)")
+        kernel.run("print(next(e for e in session.listen(timeout=30) if e.is_complete).text)")
         kernel.wait_for_text("EUR refunded for order 7")
     """
     in_local_kernel(source)
@@ -334,7 +334,7 @@ def test_a_place_for_approvals_takes_those_that_no_cell_waits_for() -> None:
         kernel.write("reason, if you deny", "not <this> one")
         kernel.click("Deny")
         kernel.wait(lambda: {SETTLED.format("denied here: not &lt;this&gt; one")}, "denial")
-        kernel.run("print(next(e for e in session.listen(timeout=10) if e.is_complete).text)")
+        kernel.run("print(next(e for e in session.listen(timeout=30) if e.is_complete).text)")
         kernel.wait_for_text("was denied: not <this> one")
         kernel.run("undo()")
         kernel.run("print(session.approvals[-1].by)")

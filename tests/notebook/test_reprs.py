@@ -107,14 +107,14 @@ def test_a_request_shows_why_it_was_denied(engine: ScriptEngine) -> None:
         assert "<script>alert(1)</script>" in harmless(look(request, "html")).text
         request.deny(HARM)
         assert f"denied by respond: {HARM}" in harmless(look(request, "html")).text
-        caught.value.turn.result(5)
+        caught.value.turn.result(30)
 
 
 def test_a_session_shows_its_state_and_what_waits(engine: ScriptEngine) -> None:
     Toolbox(engine)
     session = connect(engine)
     listener = session.listen()
-    session.ask("Hi", timeout=10)
+    session.ask("Hi", timeout=30)
     seen = harmless(look(session, "html"))
     assert seen.text.startswith(f"Session s1 at 127.0.0.1:{engine.port} · connected · ")
     assert "0 approvals, 0 open" in seen.text
@@ -172,7 +172,7 @@ def test_statistics_are_a_table(engine: ScriptEngine) -> None:
     Toolbox(engine)
     with connect(engine) as session:
         assert "first delta-" in harmless(look(session.stats, "html")).text
-        session.ask("Hi", timeout=10)
+        session.ask("Hi", timeout=30)
         seen = harmless(look(session.stats, "html"))
     assert "0 dropped" in seen.text
     assert "(median of 1)" in seen.text

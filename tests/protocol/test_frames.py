@@ -217,7 +217,7 @@ def test_a_large_message_arrives_whole(engine: ScriptEngine) -> None:
     text = "äöü😀" * 300_000
     with resumed_session(engine) as session:
         session.send(text)
-        assert engine.wait_for("post_message", timeout=20.0)[0]["content"] == text
+        assert engine.wait_for("post_message", timeout=30)[0]["content"] == text
 
 
 @pytest.mark.parametrize("size", [0, 1, 124, 125, 126, 127, 65534, 65535, 65536, 65537])

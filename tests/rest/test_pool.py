@@ -166,7 +166,7 @@ def test_a_name_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 
     def hang(*args: object, flags: int = 0, **options: object) -> list[object]:
-        return _no_name() if flags else [] * release.wait(5)
+        return _no_name() if flags else [] * release.wait(30)
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     with Client(KEY, "https://slow.example", timeout=0.4) as client:
@@ -185,7 +185,7 @@ def test_the_second_address_is_tried(server: Server, monkeypatch: pytest.MonkeyP
     with refusing() as dead:
         addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", where) for where in (dead, server.server_address)]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: addresses)
-        with Client(KEY, "http://two.example/v1", timeout=5, allow_insecure=True) as client:
+        with Client(KEY, "http://two.example/v1", timeout=30, allow_insecure=True) as client:
             assert client.request("GET", "/agent") == {}
 
 
@@ -215,7 +215,7 @@ BROKEN = {
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_broken_answer(server: Server, broken: str, method: str) -> None:
     server.answer(BROKEN[broken], Reply(body={"ok": True}))
-    with Client(KEY, server.url, timeout=5) as client:
+    with Client(KEY, server.url, timeout=30) as client:
         if method == "GET":
             assert client.request("GET", "/agent") == {"ok": True}
             return
@@ -247,7 +247,7 @@ def test_ctrl_c_interrupts_a_call_at_once(server: Server) -> None:
             threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
             client.request("GET", "/agent")
         except KeyboardInterrupt:
-            print(time.monotonic() - began < 1.5)
+            print(time.monotonic() - began < 8)
     """
     root = Path(__file__).parents[2]
     done = subprocess.run(
@@ -308,7 +308,7 @@ def test_the_body_of_an_error_is_read_in_part(server: Server, client: Client) ->
 
 def test_an_error_whose_body_does_not_come(server: Server) -> None:
     server.answer(raw(b"HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\n{"))
-    with Client(KEY, server.url, timeout=5) as client, pytest.raises(ApiError) as caught:
+    with Client(KEY, server.url, timeout=30) as client, pytest.raises(ApiError) as caught:
         client.request("GET", "/agent")
     assert caught.value.status_code == 404
 
@@ -550,7 +550,7 @@ def test_lines_come_as_they_are_sent(server: Server, client: Client) -> None:
     def answer(handler: Handler) -> None:
         handler.wfile.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
         for piece in pieces:
-            assert taken.acquire(timeout=15)  # no piece before the line in the one before was taken
+            assert taken.acquire(timeout=30)  # no piece before the line in the one before was taken
             handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
         handler.wfile.write(b"0\r\n\r\n")
 

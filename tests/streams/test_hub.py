@@ -543,7 +543,7 @@ def test_a_listener_that_is_collected_during_a_delivery_does_no_harm() -> None:
     del circle
     done = threading.Event()
     threading.Thread(target=lambda: (hub.dispatch(CollectingEvents("aP")), done.set()), daemon=True).start()
-    assert done.wait(5.0), "the collector waits for a lock that the delivering thread holds"
+    assert done.wait(30), "the collector waits for a lock that the delivering thread holds"
     hub.dispatch(events("d"))
     assert heard(hub.open()) == "aPd"
 

@@ -62,7 +62,7 @@ def test_a_turn_that_is_over_before_anybody_listens_is_heard_whole(engine: Scrip
     session.send("Hello")
     settle(session)
     time.sleep(0.2)
-    events = session.listen(timeout=5.0)
+    events = session.listen(timeout=30)
     assert letters(next(events) for _ in range(6)) == "aPddCI"
 
 
@@ -71,7 +71,7 @@ def test_a_second_turn_begins_with_its_own_events(engine: ScriptEngine, session:
     for _ in range(3):
         session.send("Hello")
         settle(session)
-        assert letters(until_complete(session.listen(timeout=5.0))) == "aPddC"
+        assert letters(until_complete(session.listen(timeout=30))) == "aPddC"
 
 
 def test_a_loop_that_goes_on_to_the_idle_hears_it(engine: ScriptEngine, session: Session) -> None:
@@ -79,7 +79,7 @@ def test_a_loop_that_goes_on_to_the_idle_hears_it(engine: ScriptEngine, session:
     for _ in range(3):
         session.send("Hello")
         heard = []
-        for event in session.listen(timeout=5.0):
+        for event in session.listen(timeout=30):
             heard.append(event)
             if event.is_turn_end:
                 break
@@ -89,14 +89,14 @@ def test_a_loop_that_goes_on_to_the_idle_hears_it(engine: ScriptEngine, session:
 def test_what_arrives_before_any_send_is_heard_as_well(engine: ScriptEngine, session: Session) -> None:
     engine.push(frames.participant_status("s1", "Connected"))
     settle(session)
-    assert next(session.listen(timeout=5.0)).data == {"status": "Connected"}
+    assert next(session.listen(timeout=30)).data == {"status": "Connected"}
 
 
 def test_a_backlog_that_overflows_tells_it_in_order(engine: ScriptEngine) -> None:
     with opened(engine, backlog_size=5) as session:
         engine.push_many(numbered_deltas(20))
         settle(session)
-        events = session.listen(timeout=5.0)
+        events = session.listen(timeout=30)
         assert [next(events).delta for _ in range(5)] == list("01234")
         assert next(events).data == overflow(15)
 
@@ -167,11 +167,11 @@ Listen = Callable[[Session], list[SessionEvent]]
 
 
 def listen_in_a_for(session: Session) -> list[SessionEvent]:
-    return until_complete(session.listen(timeout=10.0))
+    return until_complete(session.listen(timeout=30))
 
 
 def listen_in_a_with(session: Session) -> list[SessionEvent]:
-    with session.listen(timeout=10.0) as events:
+    with session.listen(timeout=30) as events:
         return until_complete(events)
 
 
@@ -179,7 +179,7 @@ class ListenByName:
     """Holds on to its listener until it has the next one, as ``events = session.listen()`` does."""
 
     def __call__(self, session: Session) -> list[SessionEvent]:
-        self.events = session.listen(timeout=10.0)
+        self.events = session.listen(timeout=30)
         return until_complete(self.events)
 
 
@@ -210,7 +210,7 @@ def test_a_thousand_turns_lose_nothing_and_see_nothing_old(
 def test_a_small_listener_is_told_what_it_missed_beside_one_that_gets_all(
     engine: ScriptEngine, session: Session
 ) -> None:
-    small, large = session.listen(maxsize=8, timeout=5.0), session.listen(maxsize=0, timeout=5.0)
+    small, large = session.listen(maxsize=8, timeout=30), session.listen(maxsize=0, timeout=30)
     engine.push_many(numbered_deltas(1000))
     settle(session)
     assert [next(small).delta for _ in range(8)] == [str(number) for number in range(8)]
@@ -226,13 +226,13 @@ def test_a_slow_listener_holds_up_neither_the_reader_nor_the_calls(engine: Scrip
     never_read = session.listen(maxsize=1)
     for _ in range(20):
         engine.push_many(numbered_deltas(200))
-        assert session.get_messages(timeout=5.0) == []
+        assert session.get_messages(timeout=30) == []
     assert next(never_read).delta == "0"
     assert next(never_read).data["dropped"] == 3999
 
 
 def test_the_default_holds_1024(engine: ScriptEngine, session: Session) -> None:
-    events = session.listen(timeout=5.0)
+    events = session.listen(timeout=30)
     engine.push_many(numbered_deltas(1025))
     settle(session)
     assert [next(events).delta for _ in range(1024)] == [str(number) for number in range(1024)]
@@ -241,7 +241,7 @@ def test_the_default_holds_1024(engine: ScriptEngine, session: Session) -> None:
 
 @pytest.mark.parametrize("maxsize", [0, -1])
 def test_nothing_and_less_is_unbounded(engine: ScriptEngine, session: Session, maxsize: int) -> None:
-    events = session.listen(maxsize=maxsize, timeout=5.0)
+    events = session.listen(maxsize=maxsize, timeout=30)
     engine.push_many(numbered_deltas(5000))
     assert [next(events).delta for _ in range(5000)] == [str(number) for number in range(5000)]
 
@@ -256,7 +256,7 @@ def test_two_threads_hear_the_same_in_the_engines_order(engine: ScriptEngine, se
     def hear(events: Listener) -> list[int]:
         return [int(next(events).delta or "") for _ in range(total)]
 
-    two = [session.listen(maxsize=0, timeout=10.0) for _ in range(2)]
+    two = [session.listen(maxsize=0, timeout=30) for _ in range(2)]
     with in_threads(*[lambda events=events: hear(events) for events in two]) as results:
         engine.push_many(numbered_deltas(total))
     assert results == [list(range(total))] * 2
@@ -280,7 +280,7 @@ def test_a_listener_that_hears_nothing_in_time_says_so_and_stays_usable(engine: 
         before = time.monotonic()
         with pytest.raises(SessionTimeoutError, match=r"s1.*0\.1 s") as caught:
             next(events)
-        assert 0.1 <= time.monotonic() - before < 1.1
+        assert 0.1 <= time.monotonic() - before < 10.0
         assert isinstance(caught.value, TimeoutError)
         assert isinstance(caught.value, SessionError)
         assert caught.value.session_id == "s1"
@@ -331,7 +331,7 @@ def test_leaving_from_another_thread_ends_who_waits(engine: ScriptEngine, sessio
         before = time.monotonic()
         session.disconnect()
     assert results == [[], [], []]
-    assert time.monotonic() - before < 2.0
+    assert time.monotonic() - before < 10.0
 
 
 LOSSES: dict[str, tuple[Callable[[Connection], None], int | None, str]] = {
@@ -346,7 +346,7 @@ LOSSES: dict[str, tuple[Callable[[Connection], None], int | None, str]] = {
 def test_a_lost_connection_is_raised_after_what_was_heard(engine: ScriptEngine, how: str) -> None:
     lose, code, reason = LOSSES[how]
     with opened(engine, reconnect=False) as session:
-        events = session.listen(timeout=5.0)
+        events = session.listen(timeout=30)
         engine.push_many(numbered_deltas(3))
         settle(session)
         lose(engine.latest)
@@ -361,7 +361,7 @@ def test_a_lost_connection_is_raised_after_what_was_heard(engine: ScriptEngine, 
 
 def test_an_illegal_frame_is_told_before_the_connection_ends(engine: ScriptEngine) -> None:
     with opened(engine, reconnect=False) as session:
-        events = session.listen(timeout=5.0)
+        events = session.listen(timeout=30)
         engine.push_many(numbered_deltas(1))
         engine.latest.send_text("{")
         assert next(events).delta == "0"
@@ -405,7 +405,7 @@ def test_nobody_can_listen_to_a_session_that_is_not_connected(engine: ScriptEngi
 
 
 def test_a_listener_is_an_iterator_and_a_context_manager(engine: ScriptEngine, session: Session) -> None:
-    with session.listen(timeout=5.0) as events:
+    with session.listen(timeout=30) as events:
         assert iter(events) is events
         engine.push(frames.pong("s1"))
         assert next(events).type is Type.PONG
@@ -429,11 +429,11 @@ def test_closing_from_another_thread_ends_who_waits(session: Session) -> None:
 
 
 def test_what_was_not_read_waits_for_the_next(engine: ScriptEngine, session: Session) -> None:
-    with session.listen(timeout=5.0) as events:
+    with session.listen(timeout=30) as events:
         engine.push_many(numbered_deltas(3))
         settle(session)
         assert next(events).delta == "0"
-    with session.listen(timeout=5.0) as events:
+    with session.listen(timeout=30) as events:
         assert [next(events).delta, next(events).delta] == ["1", "2"]
 
 
@@ -467,7 +467,7 @@ def test_a_thousand_abandoned_listeners_leave_no_memory_behind(engine: ScriptEng
 
 
 def test_what_is_filtered_out_never_fills_a_listener(engine: ScriptEngine, session: Session) -> None:
-    events = session.listen(event_types=[Type.MESSAGE_COMPLETE], maxsize=1, timeout=5.0)
+    events = session.listen(event_types=[Type.MESSAGE_COMPLETE], maxsize=1, timeout=30)
     engine.push_many([*numbered_deltas(1000), notification("s1", "m1", text_content("done"))])
     assert next(events).text == "done"
 
@@ -478,20 +478,20 @@ def test_what_is_filtered_out_never_fills_a_listener(engine: ScriptEngine, sessi
     ids=["a list", "a tuple", "a set", "an iterator"],
 )
 def test_filters_of_every_form(engine: ScriptEngine, session: Session, event_types: Any) -> None:
-    events = session.listen(event_types=event_types, timeout=5.0)
+    events = session.listen(event_types=event_types, timeout=30)
     engine.push_many([frames.pong("s1"), *turn(), frames.error("no", None, "s1")])
     assert [next(events).type, next(events).type] == [Type.PONG, Type.ERROR]
 
 
 def test_a_filter_of_one(engine: ScriptEngine, session: Session) -> None:
-    events = session.listen(event_types=Type.PONG, timeout=5.0)
+    events = session.listen(event_types=Type.PONG, timeout=30)
     engine.push_many([*turn(), frames.pong("s1")])
     assert next(events).type is Type.PONG
 
 
 @pytest.mark.parametrize("event_types", [None, [], ()])
 def test_no_filter_lets_all_through(engine: ScriptEngine, session: Session, event_types: Any) -> None:
-    events = session.listen(event_types=event_types, timeout=5.0)
+    events = session.listen(event_types=event_types, timeout=30)
     engine.push_many(turn())
     assert letters(next(events) for _ in range(6)) == "aPddCI"
 
@@ -501,14 +501,14 @@ def test_an_unknown_type_is_refused_and_nothing_is_left_behind(engine: ScriptEng
         session.listen(event_types=["hologram"])
     engine.push(frames.pong("s1"))
     settle(session)
-    assert next(session.listen(timeout=5.0)).type is Type.PONG
+    assert next(session.listen(timeout=30)).type is Type.PONG
 
 
 # ---- whose events they are ---------------------------------------------------------------------
 
 
 def test_events_of_another_session_are_not_heard(engine: ScriptEngine, session: Session) -> None:
-    events = session.listen(timeout=5.0)
+    events = session.listen(timeout=30)
     engine.push_many([*turn("s2"), frames.pong("s1")])
     assert next(events).type is Type.PONG
 
@@ -516,7 +516,7 @@ def test_events_of_another_session_are_not_heard(engine: ScriptEngine, session: 
 def test_unknown_frames_are_logged_once_and_dropped(
     engine: ScriptEngine, session: Session, caplog: pytest.LogCaptureFixture
 ) -> None:
-    events = session.listen(timeout=5.0)
+    events = session.listen(timeout=30)
     engine.push_many([{"type": "hologram", "x": number} for number in range(5)] + [frames.pong("s1")])
     assert next(events).type is Type.PONG
     warnings = [record for record in caplog.records if record.levelname == "WARNING"]
@@ -525,7 +525,7 @@ def test_unknown_frames_are_logged_once_and_dropped(
 
 def test_a_post_within_a_loop_over_events(engine: ScriptEngine, session: Session) -> None:
     answer_turns(engine)
-    events = session.listen(timeout=5.0)
+    events = session.listen(timeout=30)
     session.send("first")
     complete = 0
     for event in events:
@@ -534,7 +534,7 @@ def test_a_post_within_a_loop_over_events(engine: ScriptEngine, session: Session
             if complete == 5:
                 break
             session.send("next")
-            assert session.get_messages(timeout=5.0) == []
+            assert session.get_messages(timeout=30) == []
     assert len(engine.frames("post_message")) == 5
 
 

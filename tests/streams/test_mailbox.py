@@ -340,7 +340,7 @@ def test_waiting_ends_at_the_deadline_and_the_mailbox_stays_usable() -> None:
     before = time.monotonic()
     with pytest.raises(TimeoutError):
         mailbox.get(Deadline(0.05))
-    assert 0.05 <= time.monotonic() - before < 1.05
+    assert 0.05 <= time.monotonic() - before < 10.0
     mailbox.put(events([1]))
     assert numbers(mailbox) == [1]
 
@@ -357,13 +357,13 @@ def test_an_event_wakes_who_waits() -> None:
 def test_every_event_wakes_somebody(hand_over: bool) -> None:
     mailbox, other = Mailbox(), Mailbox()
     before = time.monotonic()
-    with in_threads(*[lambda: mailbox.get(Deadline(20.0))] * 4) as results:
+    with in_threads(*[lambda: mailbox.get(Deadline(60.0))] * 4) as results:
         wait_until_waiting(mailbox, 4)
         (other if hand_over else mailbox).put(events(range(4)))
         if hand_over:
             mailbox.transfer_from(other)
     assert sorted(told(found) for found in results) == [0, 1, 2, 3]
-    assert time.monotonic() - before < 10.0, "somebody slept beside an event"
+    assert time.monotonic() - before < 30.0, "somebody slept beside an event"
 
 
 def test_an_end_comes_after_what_is_in_it() -> None:
@@ -437,13 +437,13 @@ def test_an_interrupted_consumer_leaves_events_to_the_other(meanwhile: bool, mon
         if threading.current_thread() is not threading.main_thread():
             return acquire(gate, deadline)
         waits.set()
-        assert other_waits.wait(5)
+        assert other_waits.wait(30)
         if meanwhile:
             mailbox.put(events([1]))  # which wakes this one, for it has waited longer
         raise KeyboardInterrupt
 
     def consume() -> SessionEvent:
-        assert waits.wait(5)
+        assert waits.wait(30)
         return mailbox.get(Deadline(60.0))
 
     def watch() -> None:

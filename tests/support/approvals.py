@@ -23,7 +23,7 @@ class Oops(Exception):
 
 def request_in(session: Session, text: str | None = None) -> SessionEvent:
     """Sends a message and returns the approval request that follows."""
-    with session.listen(event_types=[Type.APPROVAL_REQUEST], timeout=5) as requests:
+    with session.listen(event_types=[Type.APPROVAL_REQUEST], timeout=30) as requests:
         session.send(text or order(7))
         return next(requests)
 

@@ -230,7 +230,7 @@ class Process:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.popen.send_signal(number)
-        return self.popen.wait(20)
+        return self.popen.wait(30)
 
     def kill(self) -> None:
         if self.popen.poll() is None:

@@ -213,7 +213,7 @@ class Lab:
     def _stop(self) -> None:
         self._server.terminate()
         try:
-            self._server.wait(15)
+            self._server.wait(30)
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()

@@ -117,7 +117,7 @@ class Script:
                 time.sleep(60)
             ''') as script:
                 script.interrupt_at()
-                assert script.wait(5).rc == -signal.SIGINT
+                assert script.wait(30).rc == -signal.SIGINT
     """
 
     def __init__(

@@ -33,7 +33,7 @@ class _Front:
         self._over.set()
         self._listener.stop()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(30)
 
     def _adopt(self, sock: socket.socket) -> None:
         thread = threading.Thread(target=self._run, args=(sock,), daemon=True)
@@ -128,7 +128,7 @@ class HttpProxy(_Front):
         self.heads.append(head)
         answer = self.answers.pop(0) if self.answers else None
         if answer == b"":
-            self._over.wait(5)
+            self._over.wait(30)
         elif answer is not None:
             sock.sendall(answer)
         else:

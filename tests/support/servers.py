@@ -55,7 +55,7 @@ def running(command: list[str], directory: Path, environment: dict[str, str]) ->
             yield process
             process.send_signal(signal.SIGTERM)
             with within(15):
-                process.wait(20)
+                process.wait(30)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -44,13 +44,13 @@ def opened(engine: ScriptEngine, **options: Any) -> Iterator[Session]:
 
 def settle(session: Session) -> None:
     """Waits until what the engine has sent so far has been processed."""
-    session.get_messages(timeout=5)
+    session.get_messages(timeout=30)
 
 
 def rest_of_turn(session: Session) -> list[SessionEvent]:
     """Reads the events up to the end of the turn."""
     events = []
-    for event in session.listen(timeout=5):
+    for event in session.listen(timeout=30):
         events.append(event)
         if event.is_turn_end:
             break

@@ -59,7 +59,7 @@ def test_an_interrupt_at_a_marker() -> None:
     with Script(WAITING, "port 7") as script:
         began = time.monotonic()
         script.interrupt_at("ready", after=0.05)
-        result = script.wait(10)
+        result = script.wait(30)
     assert (result.rc, result.stdout) == (7, "ready port 7\ninterrupted\n")
     assert time.monotonic() - began < 9
 
@@ -69,14 +69,14 @@ def test_the_rest_of_the_marker_line() -> None:
         assert script.wait_for("ready") == "port 7"
         assert script.running
         script.send_signal(signal.SIGTERM)
-        assert script.wait(10).rc == -signal.SIGTERM
+        assert script.wait(30).rc == -signal.SIGTERM
 
 
 def test_a_kill() -> None:
     with Script(WAITING) as script:
         script.wait_for()
         script.kill()
-        assert script.wait(10).rc == -signal.SIGKILL
+        assert script.wait(30).rc == -signal.SIGKILL
         assert not script.running
 
 

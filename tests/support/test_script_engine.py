@@ -33,7 +33,7 @@ from .ws_bytes import CLOSE, PING, PONG, TEXT, fragments
 
 @contextmanager
 def client(engine: ScriptEngine, **options: Any) -> Iterator[websocket.WebSocket]:
-    ws = websocket.create_connection(engine.ws_url + "/ws/session", timeout=15, http_no_proxy=["*"], **options)
+    ws = websocket.create_connection(engine.ws_url + "/ws/session", timeout=30, http_no_proxy=["*"], **options)
     try:
         yield ws
     finally:

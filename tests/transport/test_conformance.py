@@ -64,7 +64,7 @@ def server(sent: list[bytes]) -> Iterator[tuple[socket.socket, list[bytes]]]:
             near.shutdown(socket.SHUT_RDWR)
         near.close()
         for thread in threads:
-            thread.join(20)
+            thread.join(30)
         far.close()
 
 

@@ -267,7 +267,7 @@ def test_serving_without_a_key_keeps_one_and_does_not_print_it_to_a_pipe(tmp_pat
         told = run.stdout.readline() + run.stdout.readline()
         run.terminate()
         told += run.stdout.read()
-        assert run.wait(20) == 0
+        assert run.wait(30) == 0
     path = tmp_path / "sessionlib" / "engine.key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert str(path) in told

@@ -28,7 +28,7 @@ class Gated:
     def answer(self, question: ModelRequest) -> Iterator[Piece]:
         self.asked.append(question)
         self.begun.release()
-        assert self.go.acquire(timeout=20)
+        assert self.go.acquire(timeout=30)
         yield Text(f"answer {len(self.asked)}")
 
     def close(self) -> None:
@@ -43,7 +43,7 @@ def test_posts_that_arrive_while_a_turn_runs_go_into_the_next_one_together() -> 
     model = Gated()
     with LocalEngine(model=model) as engine, Caller.on(engine) as caller:
         first = caller.post("one")
-        assert model.begun.acquire(timeout=10)
+        assert model.begun.acquire(timeout=30)
         acks = [caller.post(text) for text in ("two", "three", "four")]
         assert len({ack["turn_id"] for ack in acks}) == 1
         assert acks[0]["turn_id"] != first["turn_id"]
@@ -62,7 +62,7 @@ def test_posts_of_several_clients_and_batches_share_a_turn() -> None:
     model = Gated()
     with LocalEngine(model=model) as engine, Caller.on(engine) as caller:
         caller.post("one")
-        assert model.begun.acquire(timeout=10)
+        assert model.begun.acquire(timeout=30)
         with Caller.on(engine, session_id=caller.session_id) as other:
             mine, theirs = caller.post("mine"), other.post("theirs")
             caller.say(frames.post_messages(caller.session_id, ["a", file("b.txt")]))
@@ -131,12 +131,12 @@ def test_posts_that_wait_are_counted_one_by_one() -> None:
     model = Gated()
     with LocalEngine(model=model, limits=Limits(queued_turns=2)) as engine, Caller.on(engine) as caller:
         caller.post("one")
-        assert model.begun.acquire(timeout=10)
+        assert model.begun.acquire(timeout=30)
         answers = [caller.post(text) for text in ("two", "three", "four")]
         assert [answer["success"] for answer in answers] == [True, True, False]
         assert answers[2]["code"] == "too_many_turns"
         model.go.release()
-        assert model.begun.acquire(timeout=10)
+        assert model.begun.acquire(timeout=30)
         assert caller.post("five")["success"]
         for _ in range(2):
             model.go.release()
@@ -148,7 +148,7 @@ def test_a_turn_takes_no_more_than_a_model_is_shown() -> None:
     model = Gated()
     with LocalEngine(model=model, limits=Limits(memory_chars=100)) as engine, Caller.on(engine) as caller:
         caller.post("one")
-        assert model.begun.acquire(timeout=10)
+        assert model.begun.acquire(timeout=30)
         texts = ["x" * 60, "y" * 60, "z" * 60, "last"]
         acks = [caller.post(text) for text in texts]
         assert [ack["turn_id"] == acks[0]["turn_id"] for ack in acks] == [True, True, False, False]
@@ -173,7 +173,7 @@ def test_a_post_to_a_session_that_ends_is_not_acknowledged() -> None:
     model = Gated()
     with LocalEngine(model=model) as engine, Caller.on(engine) as caller:
         caller.post("one")
-        assert model.begun.acquire(timeout=10)
+        assert model.begun.acquire(timeout=30)
         caller.post("two")
         caller.say(frames.terminate_session(caller.session_id))
         caller.until(lambda frame: frame["type"] == "terminate_session")
@@ -198,8 +198,8 @@ def test_a_run_of_a_chatbot_shares_a_turn_like_any_other_post() -> None:
         conversation = answers["one"]["conversation_id"]
         later = [threading.Thread(target=run, args=(text, conversation)) for text in ("two", "three", "four")]
         later[0].start()
-        model.begun.acquire(timeout=10)
-        assert model.begun.acquire(timeout=10)
+        model.begun.acquire(timeout=30)
+        assert model.begun.acquire(timeout=30)
         for thread in later[1:]:
             thread.start()
         with Caller.on(engine, session_id=conversation) as watching:
@@ -222,7 +222,7 @@ def test_posts_that_waited_when_the_engine_ended_are_answered_by_the_next(tmp_pa
     model = Gated()
     with LocalEngine(model=model, path=path, batching=batching) as engine, Caller.on(engine) as caller:
         caller.post("one")
-        assert model.begun.acquire(timeout=10)
+        assert model.begun.acquire(timeout=30)
         for text in ("two", "three"):
             caller.post(text)
         threading.Timer(0.1, model.go.release).start()

@@ -11,7 +11,7 @@ def test_a_post_at_the_end_of_a_turn_gets_its_turn() -> None:
     with LocalEngine() as engine, engine.agent(name="Quick").create_session() as session:
         for number in range(300):
             session.send(f"message {number}")
-            for event in session.listen(timeout=10):
+            for event in session.listen(timeout=30):
                 if event.is_turn_end:
                     break
 

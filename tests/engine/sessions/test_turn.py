@@ -144,7 +144,7 @@ def test_a_model_that_goes_on_and_on_is_stopped_by_terminating() -> None:
         caller.until(lambda frame: frame["type"] == "message_delta")
         caller.say(frames.terminate_session(caller.session_id))
         caller.until(lambda frame: frame["type"] == "terminate_session")
-        assert stopped.wait(15)
+        assert stopped.wait(30)
         caller.say(frames.ping_session(caller.session_id))
         assert caller.hear()["type"] == "pong"
 
@@ -155,7 +155,7 @@ def test_the_history_shows_what_is_being_streamed() -> None:
     def slow(question: ModelRequest) -> Iterator[Piece]:
         yield Text("so ")
         yield Text("far")
-        go.wait(10)
+        go.wait(30)
         yield Text(", so good")
 
     with LocalEngine(model=Scripted(slow)) as engine, Caller.on(engine) as caller:
@@ -172,7 +172,7 @@ def test_a_client_that_leaves_does_not_stop_the_turn() -> None:
     go = threading.Event()
 
     def slow(question: ModelRequest) -> Iterator[Piece]:
-        go.wait(10)
+        go.wait(30)
         yield Text("done")
 
     with LocalEngine(model=Scripted(slow)) as engine:
@@ -213,7 +213,7 @@ def test_too_many_turns_in_the_queue_are_refused() -> None:
     go = threading.Event()
 
     def slow(question: ModelRequest) -> Iterator[Piece]:
-        go.wait(10)
+        go.wait(30)
         yield Text("done")
 
     local = LocalEngine(model=Scripted(slow), limits=Limits(queued_turns=2), batching=False)
@@ -233,13 +233,13 @@ def test_closing_ends_running_turns_in_words() -> None:
         begun.set()
         stopped = threading.Event()
         with question.stop.calling(stopped.set):
-            stopped.wait(10)
+            stopped.wait(30)
         yield Text("too late")
 
     with LocalEngine(model=Scripted(slow)) as engine:
         caller = Caller.on(engine)
         caller.post("go")
-        assert begun.wait(5)
+        assert begun.wait(30)
     assert error_in([*caller.heard, *_rest(caller)]) == "The turn was stopped: the engine was stopped."
     assert caller.heard[-1]["message"]["status"] == "Idle"
     caller.close()
@@ -281,7 +281,7 @@ def test_thoughts_are_sent_as_they_come_before_the_text_that_they_lead_to_and_st
         yield Thinking("")
         yield Thinking("\ude00.")
         yield Text("It ")
-        assert go.wait(10)
+        assert go.wait(30)
         yield Thinking("Really?")
         yield Text("is.")
 
@@ -373,7 +373,7 @@ def test_turns_have_a_time_limit() -> None:
     with LocalEngine(tools=[slow], limits=Limits(turn_seconds=2.0)) as engine, Caller.on(engine) as caller:
         begun = time.monotonic()
         heard = caller.ask("/tool slow")
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 25
         assert "its 2 s are over" in content_of(heard[-2])["error"]
         assert "echoes" in answer_of(caller.ask("and now?"))
         go.set()

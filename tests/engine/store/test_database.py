@@ -166,7 +166,7 @@ def test_what_is_no_file_or_cannot_be_written_is_refused(written: Path, tmp_path
 def test_as_a_program_it_says_so_in_one_line(written: Path, process: Callable[..., Process]) -> None:
     _header(written)
     engine = process("--db", str(written))
-    assert engine.popen.wait(20) == 1
+    assert engine.popen.wait(30) == 1
     assert engine.errors().splitlines() == [
         f"sessionlib engine: {written} is not usable: its header is not that of a database. "
         "It was left as it is; restore a copy, or start with another file"
@@ -252,7 +252,7 @@ def test_a_second_engine_is_refused_with_the_holders_pid(path: Path, process: Ca
             LocalEngine(path=str(name)).start()
         assert refused.value.pid == first.popen.pid
     second = process("--db", str(path))
-    assert second.popen.wait(20) == 1
+    assert second.popen.wait(30) == 1
     assert f"in use by another engine (process {first.popen.pid})" in second.errors()
     with Caller.on(first) as caller:
         caller.ask("undisturbed")
@@ -473,7 +473,7 @@ def test_a_write_that_fails_leaves_those_beside_it_alone(path: Path) -> None:
             raise KeyError("its own fault")
 
         def run(work: Callable[[sqlite3.Connection], object]) -> None:
-            gate.wait(5)
+            gate.wait(30)
             try:
                 kept.append(database.write(work))
             except (KeyError, StorageError) as error:

@@ -96,13 +96,13 @@ def test_what_a_tool_prints_is_kept_apart(capsys: pytest.CaptureFixture[str]) ->
         print("to the tool")
         print("and errors", file=sys.stderr)
         started.set()
-        go.wait(5)
+        go.wait(30)
         print("x" * 100_000)
 
     outcomes: list[Outcome] = []
     thread = threading.Thread(target=lambda: outcomes.append(run(chatty)))
     thread.start()
-    assert started.wait(5)
+    assert started.wait(30)
     print("to the program")
     go.set()
     thread.join()
@@ -147,7 +147,7 @@ def test_terminating_stops_a_tool_and_nothing_is_heard_after_it() -> None:
 
     with LocalEngine(tools=[slow]) as engine, Caller.on(engine) as caller:
         caller.say(frames.post_message(caller.session_id, "/tool slow"))
-        assert started.wait(5)
+        assert started.wait(30)
         caller.say(frames.terminate_session(caller.session_id))
         caller.until(lambda frame: frame["type"] == "terminate_session")
         eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-turn")], 4)
@@ -173,7 +173,7 @@ class Relay:
             self.running += 1
             self.most = max(self.most, self.running)
         self.begun[number].set()
-        assert self.go[number].wait(20)
+        assert self.go[number].wait(30)
         with self._lock:
             self.running -= 1
         return number
@@ -226,7 +226,7 @@ def caller(relay: Relay) -> Iterator[Caller]:
 def test_they_run_at_the_same_time_and_are_told_in_order(caller: Caller, relay: Relay) -> None:
     post(caller, ("leg", 0), ("leg", 1), ("leg", 2))
     for number in range(3):
-        assert relay.begun[number].wait(10)
+        assert relay.begun[number].wait(30)
     for number in (2, 1):
         relay.go[number].set()
     caller.say(frames.ping_session(caller.session_id))
@@ -246,7 +246,7 @@ def test_no_more_run_than_may(relay: Relay, bound: int) -> None:
     with LocalEngine(tools=relay.tools(), limits=limits) as engine, Caller.on(engine) as caller:
         post(caller, *[("leg", number) for number in range(10)])
         for number in range(10):
-            assert all(event.wait(10) for event in relay.begun[number : number + bound] if number + bound <= 10)
+            assert all(event.wait(30) for event in relay.begun[number : number + bound] if number + bound <= 10)
             assert not any(event.is_set() for event in relay.begun[number + bound :])
             relay.go[number].set()
         caller.until_status("Idle")
@@ -258,9 +258,9 @@ def test_what_is_approved_runs_while_others_run_or_wait(caller: Caller, relay: R
     post(caller, ("asked", 0), ("leg", 1), ("asked", 2), ("asked", 3))
     heard = [caller.until(lambda frame: content_of(frame).get("type") == "tool_call_approval") for _ in range(3)]
     first, second, third = (frame["message"]["id"] for frame in heard)
-    assert relay.begun[1].wait(10)
+    assert relay.begun[1].wait(30)
     caller.post(approve(), second)
-    assert relay.begun[2].wait(10)
+    assert relay.begun[2].wait(30)
     relay.go[2].set()
     relay.go[1].set()
     caller.until_status("AwaitingApproval")
@@ -289,7 +289,7 @@ def test_an_answer_is_acknowledged_before_its_turn_goes_on(
     relay.go[0].set()
     post(caller, ("asked", 0), ("leg", 1))
     asked = caller.until(lambda frame: content_of(frame).get("type") == "tool_call_approval")["message"]["id"]
-    assert relay.begun[1].wait(10)
+    assert relay.begun[1].wait(30)
     before = len(caller.heard)
     caller.say(frames.post_message(caller.session_id, approve(), asked))
     caller.until_status("Idle")
@@ -344,7 +344,7 @@ def test_terminating_stops_all_of_them(relay: Relay) -> None:
     with LocalEngine(tools=relay.tools()) as engine, Caller.on(engine) as caller:
         post(caller, *[("leg", number) for number in range(5)])
         for number in range(5):
-            assert relay.begun[number].wait(10)
+            assert relay.begun[number].wait(30)
         caller.say(frames.terminate_session(caller.session_id))
         caller.until(lambda frame: frame["type"] == "terminate_session")
         caller.say(frames.ping_session(caller.session_id))

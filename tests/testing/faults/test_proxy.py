@@ -97,7 +97,7 @@ class TestPlain:
             assert read_to_end(sock) == MESSAGE
             assert (proxy.bytes_up, proxy.bytes_down) == (256, 256)
             assert (proxy.links[0].up, proxy.links[0].down) == (256, 256)
-        assert proxy.links[0].over.wait(5)
+        assert proxy.links[0].over.wait(30)
 
     def test_a_large_transfer(self, proxy: FaultProxy) -> None:
         data = MESSAGE * 10_000
@@ -154,11 +154,11 @@ class TestPace:
         proxy.upstream.latency(400)
         with through(proxy) as sock:
             began = time.monotonic()
-            for _ in range(20):
+            for _ in range(50):
                 sock.sendall(b"x")
                 time.sleep(0.005)
-            assert read(sock, 20) == b"x" * 20
-            assert time.monotonic() - began < 4.0  # one after the other they would take 8 s
+            assert read(sock, 50) == b"x" * 50
+            assert time.monotonic() - began < 15.0  # one after the other they would take 20 s
 
     def test_jitter_keeps_the_order(self, proxy: FaultProxy) -> None:
         proxy.upstream.latency(10, jitter=10)
@@ -174,7 +174,7 @@ class TestPace:
             began = time.monotonic()
             sock.sendall(bytes(8000))
             assert len(read(sock, 8000)) == 8000
-            assert 0.6 <= time.monotonic() - began < 4.0
+            assert 0.6 <= time.monotonic() - began < 20.0
 
     def test_slicer(self, proxy: FaultProxy) -> None:
         proxy.downstream.slicer(100, 0.02)
@@ -236,7 +236,7 @@ class TestCuts:
         proxy.upstream.limit_data(100, how)  # type: ignore[arg-type]
         with through(proxy) as sock:
             sock.sendall(MESSAGE)
-            assert proxy.wait_link().over.wait(5)
+            assert proxy.wait_link().over.wait(30)
         # A link can be over before the engine has accepted it.
         assert eventually(lambda: len(echo.received) >= 100)
         echo.stop()
@@ -249,7 +249,7 @@ class TestCuts:
             sock.sendall(MESSAGE)
             assert read_to_end(sock) == MESSAGE[:1]
             sock.sendall(MESSAGE)
-            assert proxy.links[0].over.wait(5)
+            assert proxy.links[0].over.wait(30)
 
     def test_only_so_many_links_are_cut(self, proxy: FaultProxy) -> None:
         proxy.downstream.limit_data(10, "FIN", times=1)
