@@ -78,9 +78,10 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Returns how many processes share the tests: several for all of them, none for chosen ones."""
-    # Not one more than four, however many cores there are: browsers and kernels take their memory too.
+    # Half of the time a test waits: for an engine, a kernel, a browser. Not one more than four, however many cores
+    # there are: these take their memory too.
     whole = config.args_source is not pytest.Config.ArgsSource.ARGS
-    return max(2, min(4, len(os.sched_getaffinity(0)))) if whole and not config.option.collectonly else 0
+    return min(4, 2 * len(os.sched_getaffinity(0))) if whole and not config.option.collectonly else 0
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -26,7 +26,7 @@ from tests.support import profiles
 from tests.support.processes import ROOT
 
 COLUMNS, LINES = 80, 24
-CASES = profiles.scaled(200)
+CASES = profiles.scaled(80)
 
 ASKS = """
 import json, sys

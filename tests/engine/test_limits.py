@@ -552,20 +552,23 @@ def _together(count: int, work: Callable[[int], None]) -> None:
         raise errors[0]
 
 
+CLIENTS = 25
+
+
 @pytest.mark.timeout(300)
-def test_fifty_clients_of_one_session_see_one_transcript() -> None:
-    """100 rounds: all of them post in turn and answer at once; the first answer stands."""
+def test_many_clients_of_one_session_see_one_transcript() -> None:
+    """All of them post in turn and answer at once; the first answer stands."""
     with contextlib.ExitStack() as stack:
         engine = stack.enter_context(LocalEngine(tools=[refund], batching=False))
         first = stack.enter_context(Caller.on(engine))
         callers = [first]
-        callers += [stack.enter_context(Caller.on(engine, session_id=first.session_id)) for _ in range(49)]
+        callers += [stack.enter_context(Caller.on(engine, session_id=first.session_id)) for _ in range(CLIENTS - 1)]
         told: list[list[dict[str, Any]]] = [[] for _ in callers]
 
         def hear(number: int) -> None:
             caller = callers[number]
             idle = 0
-            while idle < 200:
+            while idle < 4 * CLIENTS:
                 frame = caller.hear()
                 told[number].append(frame)
                 idle += frame["type"] == "participant_status" and frame["message"]["status"] == "Idle"
@@ -582,17 +585,17 @@ def test_fifty_clients_of_one_session_see_one_transcript() -> None:
         def both(number: int) -> None:
             hear(number // 2) if number % 2 else post(number // 2)
 
-        _together(100, both)
+        _together(2 * CLIENTS, both)
         public = [[frame for frame in heard if frame["type"] in _PUBLIC] for heard in told]
-        assert len(public[0]) > 200 * 4
+        assert len(public[0]) > 4 * CLIENTS * 4
         assert all(heard == public[0] for heard in public[1:])
         acks = [frame for heard in told for frame in heard if frame["type"] == "post_message" and "approved" in frame]
         # Those who lose the race may hear of it after the last turn has ended.
-        assert len([ack for ack in acks if ack["success"]]) <= 100
+        assert len([ack for ack in acks if ack["success"]]) <= 2 * CLIENTS
         histories = [caller.history() for caller in callers[:5]]
         assert all(history == histories[0] for history in histories)
         posted = [m["content"].get("value") for m in histories[0] if m["content"]["type"] == "data_type_message"]
-        for number in range(50):
+        for number in range(CLIENTS):
             own = [text for text in posted if text and text.startswith(f"{number}/")]
             assert own == [f"{number}/1", f"{number}/3"]
 

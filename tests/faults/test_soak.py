@@ -21,7 +21,7 @@ from sessionlib.engine import LocalEngine
 from sessionlib.testing import FaultProxy
 
 SESSIONS = 20
-SECONDS = float(os.environ.get("SESSIONLIB_SOAK", "8"))
+SECONDS = float(os.environ.get("SESSIONLIB_SOAK", "4"))
 CALM = 20.0
 """Seconds that a call may take once the network is calm."""
 

@@ -32,7 +32,7 @@ from tests.support.script_engine import (
 )
 from tests.support.sessions import new_session
 
-SAMPLE = 60
+SAMPLE = 24
 """Offsets for each way, direction and kind of cut, when not all are taken."""
 
 # Read here, because a test does not see our variables.

@@ -15,7 +15,7 @@ from tests.support.processes import run_script
 
 pytestmark = pytest.mark.timeout(6000)
 
-COUNT = int(os.environ.get("SESSIONLIB_MARKDOWN_TEXTS", profiles.scaled(400)))
+COUNT = int(os.environ.get("SESSIONLIB_MARKDOWN_TEXTS", profiles.scaled(200)))
 PATIENCE = 120 + COUNT / 20
 SEED = int(os.environ.get("SESSIONLIB_MARKDOWN_SEED", "1"))
 

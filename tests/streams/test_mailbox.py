@@ -166,7 +166,7 @@ class MailboxMachine(RuleBasedStateMachine):
             assert self.mailbox.ends_with(kind) == is_last
 
 
-MailboxMachine.TestCase.settings = settings(max_examples=scaled(200), stateful_step_count=30)
+MailboxMachine.TestCase.settings = settings(max_examples=scaled(80), stateful_step_count=30)
 TestAgainstAModel = MailboxMachine.TestCase
 
 

@@ -6,7 +6,7 @@ import os
 
 import hypothesis
 
-__all__ = ["SCALE", "load", "scaled"]
+__all__ = ["PROFILE", "SCALE", "load", "scaled"]
 
 _SCALES = {"quick": 0.1, "ci": 1.0, "night": 50.0}
 
@@ -27,7 +27,7 @@ def load() -> None:
         # How long drawing takes tells of the machine, not of the test.
         hypothesis.settings.register_profile(
             name,
-            max_examples=int(100 * scale),
+            max_examples=int(50 * scale),
             derandomize=False,
             print_blob=True,
             deadline=None,

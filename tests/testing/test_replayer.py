@@ -102,7 +102,7 @@ def follow(client: Client, script: list[Step]) -> str:
     return _ID.sub(lambda found: numbers.setdefault(found[0], f"id{len(numbers)}"), told)
 
 
-COUNT = scaled(60)
+COUNT = scaled(20)
 
 
 @pytest.mark.timeout(300)

@@ -276,7 +276,7 @@ def _bursts(draw: st.DrawFn) -> list[bytes]:
     return [*messages[:at], odd, *messages[at + draw(st.integers(0, 1)) :]]
 
 
-@settings(max_examples=scaled(300))
+@settings(max_examples=scaled(100))
 @given(messages=_bursts())
 def test_both_ways_make_the_same_of_a_quick_answer(messages: list[bytes]) -> None:
     events, runs, failure = both_ways(messages)

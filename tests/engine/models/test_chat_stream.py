@@ -436,7 +436,7 @@ def test_one_turn_that_is_too_long_alone_is_an_error() -> None:
 # ---- properties ------------------------------------------------------------------------------
 
 
-@settings(max_examples=scaled(300))
+@settings(max_examples=scaled(100))
 @given(st.binary(max_size=60), st.randoms(use_true_random=False))
 def test_where_a_body_is_divided_changes_nothing(noise: bytes, rng: random.Random) -> None:
     data = sse(delta(content="häß 😀"), calls(part(0, "c", name="add", arguments='{"a":1}')), END, DONE)
@@ -471,7 +471,7 @@ def _bent(value: Any, rng: random.Random, strange: list[Any]) -> Any:
     return value
 
 
-@settings(max_examples=scaled(500))
+@settings(max_examples=scaled(150))
 @given(st.lists(_VALUES, max_size=4), st.randoms(use_true_random=False))
 def test_whatever_a_stream_becomes_the_answer_ends_in_words(strange: list[Any], rng: random.Random) -> None:
     legal = [

@@ -299,7 +299,7 @@ def test_copies_of_the_files_hold_what_was_acknowledged(folder: Path) -> None:
     acked: list[str] = []
     with LocalEngine(path=str(path)) as engine, Caller.on(engine) as caller:
         first = digest(path)
-        for number in range(250):
+        for number in range(120):
             acked.append(caller.post(f"message {number}")["message_id"])
             caller.until_status("Idle")
             _copy(path, copy)
