@@ -605,7 +605,7 @@ class Session:
     @property
     def approvals(self) -> ApprovalRecords:
         """What the agent requested approval for so far, and the outcome."""
-        return ApprovalRecords(self._approvals.records)
+        return ApprovalRecords(self._approvals.log.records)
 
     def on_approval(
         self, handler: ApprovalHandler | None = None, *, tool: str | None = None, timeout: float | None = None
@@ -683,7 +683,7 @@ class Session:
         _, session_id = self._connected()
         if event.session_id != session_id:
             raise ValueError(f"the request is session {event.session_id}'s and cannot be answered in {session_id}")
-        self._approvals.answer(event, ApprovalResponse(approved, confirm, deny_reason), by="respond")
+        self._approvals.log.answer(event, ApprovalResponse(approved, confirm, deny_reason), by="respond")
 
     def pending_approvals(self, timeout: float | None = 30.0) -> list[ApprovalRequest]:
         """Returns the approval requests that wait for an answer, oldest first.
@@ -734,7 +734,7 @@ class Session:
             raise ValueError(f"the request is session {shown.session_id}'s and cannot be answered in {session_id}")
         self._approvals.pending(session_id, _history(connection, session_id, deadline))
         event = self._approvals.check_shown(shown, approved=approved)
-        self._approvals.answer(event, ApprovalResponse(approved, confirm, deny_reason), by="answer")
+        self._approvals.log.answer(event, ApprovalResponse(approved, confirm, deny_reason), by="answer")
         # An engine handles the frames of a connection in order, so what it thinks of the answer is here before this is.
         _history(connection, session_id, deadline)
         self._approvals.check_taken(event, by="answer")
@@ -751,7 +751,7 @@ class Session:
             on_request=approvals.note,
             on_delivered=approvals.dispatch,
             on_left=approvals.hand_over,
-            on_lost_answer=approvals.expect_again,
+            on_lost_answer=approvals.log.expect_again,
             on_state=self._observers.notify,
         )
         return Connection(self._endpoint, self._owner, self.session_id, self._options, callbacks, self.agent_name or "")

@@ -127,7 +127,7 @@ class TurnRequests:
         return self._reopened() is None
 
     def _reopened(self) -> SessionEvent | None:
-        return next((event for event in self._requests if self._approvals.is_open(event)), None)
+        return next((event for event in self._requests if self._approvals.log.is_open(event)), None)
 
     def _unanswered(self, event: SessionEvent) -> SessionError:
         if event.type is Type.REAUTH_REQUEST:

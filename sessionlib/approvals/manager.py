@@ -21,7 +21,6 @@ from sessionlib.approvals.answers import ApprovalLog, Entry, SendAnswer, answere
 from sessionlib.approvals.handlers import HandlerRunner, Handlers, make_registration
 from sessionlib.approvals.models import (
     ApprovalHandler,
-    ApprovalRecord,
     ApprovalRequest,
     Registration,
     ShownRequest,
@@ -29,7 +28,6 @@ from sessionlib.approvals.models import (
     tool_of,
 )
 from sessionlib.approvals.reauth import ReauthHandler, ReauthManager, is_attended
-from sessionlib.content import ApprovalResponse
 from sessionlib.errors import SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.protocol.parser import Frame
@@ -56,6 +54,7 @@ class ApprovalManager:
         dispatcher: Where handlers run that no call of the user's waits for.
 
     Attributes:
+        log: What was asked and what was answered.
         kept: What went wrong on the dispatcher thread, for the next call of the user's; see `raise_kept`.
     """
 
@@ -64,18 +63,13 @@ class ApprovalManager:
         self._dispatcher = dispatcher
         # What waits for the dispatcher, in bytes: added to by any thread, so it is about right, which is enough.
         self._waiting = 0
-        self._log = ApprovalLog(send, self._on_refused)
-        self._runner = HandlerRunner(self._session, self._log)
+        self.log = ApprovalLog(send, self._on_refused)
+        self._runner = HandlerRunner(self._session, self.log)
         self._handlers = Handlers()
         # Refusals that are entered and not reported yet, by the identity of their events.
         self._refusals: dict[int, Entry] = {}
         self._reauths = ReauthManager()
         self.kept: deque[BaseException] = deque(maxlen=_KEPT)
-
-    @property
-    def records(self) -> list[ApprovalRecord]:
-        """What was asked so far, in order."""
-        return self._log.records
 
     # ---- who is asked --------------------------------------------------------------------------
 
@@ -86,7 +80,7 @@ class ApprovalManager:
             The function that removes it.
         """
         remove = self._handlers.add(make_registration(handler, pattern, timeout))
-        self._dispatch(event for event in self._log.unclaimed() if self._has_taker(event))
+        self._dispatch(event for event in self.log.unclaimed() if self._has_taker(event))
         return remove
 
     def register_reauth(self, handler: ReauthHandler) -> Callable[[], None]:
@@ -100,11 +94,11 @@ class ApprovalManager:
     def note(self, event: SessionEvent, origin: EventOrigin) -> None:
         """Enters a request, or the refusal of an answer; called with the hub's lock held, before readers have it."""
         if event.type is SessionEventType.APPROVAL_REQUEST:
-            self._log.note(event, origin)
+            self.log.note(event, origin)
         elif event.type is SessionEventType.REAUTH_REQUEST:
             self._reauths.note(event, origin)
         elif origin.ticket is not None:
-            corrected = self._log.refused(origin.ticket, event)
+            corrected = self.log.refused(origin.ticket, event)
             if corrected is not None:
                 self._refusals[id(event)] = corrected
 
@@ -116,30 +110,22 @@ class ApprovalManager:
         if event.type is SessionEventType.REAUTH_REQUEST:
             self._dispatch(unclaimed for unclaimed in self._reauths.unclaimed() if unclaimed is event)
         elif event.type is SessionEventType.APPROVAL_REQUEST:
-            lost = self._log.take_lost(event)
+            lost = self.log.take_lost(event)
             if lost is not None:
-                self._submit(event, functools.partial(self._log.send_again, event, lost))
+                self._submit(event, functools.partial(self.log.send_again, event, lost))
             if not is_attended(origin.ticket) and self._has_taker(event):
                 self._dispatch([event])
-
-    def expect_again(self, message_id: str) -> None:
-        """Notes that the answer to a request may be lost; if the request comes again, so does its answer."""
-        self._log.expect_again(message_id)
 
     def hand_over(self, ticket: PendingPost) -> None:
         """Has the handlers take a turn whose reader has stopped, for now or for good."""
         ticket.attended = False  # before looking: a request that comes now either sees it or is seen here
-        self._dispatch(event for event in self._log.unclaimed() if self._has_taker(event))
+        self._dispatch(event for event in self.log.unclaimed() if self._has_taker(event))
         self._dispatch(self._reauths.unclaimed())
-
-    def is_open(self, event: SessionEvent) -> bool:
-        """Whether a request waits for an answer."""
-        return self._log.is_open(event)
 
     def pending(self, session_id: str, history: Sequence[Frame]) -> list[ApprovalRequest]:
         """Returns all requests without an answer, by what was received and by the history, oldest first."""
-        self._log.review(session_id, history)
-        requests = [self.request(record.event) for record in self._log.records if record.is_open]
+        self.log.review(session_id, history)
+        requests = [self.request(record.event) for record in self.log.records if record.is_open]
         return [request for request in requests if request is not None]
 
     def check_shown(self, shown: ShownRequest, *, approved: bool) -> SessionEvent:
@@ -150,7 +136,7 @@ class ApprovalManager:
             SessionError: The session knows no such request.
             ValueError: Tool or arguments are not those that were seen and are to be approved.
         """
-        record = self._log.find(shown.key)
+        record = self.log.find(shown.key)
         if record is None:
             raise SessionError(
                 f"there is no approval request {shown.key}; pending_approvals() has those that are open",
@@ -172,7 +158,7 @@ class ApprovalManager:
             ApprovalAlreadyAnsweredError: Another answer was first.
             SessionError: The engine refused it; the request is open again.
         """
-        record = self._log.find(key_of(event))
+        record = self.log.find(key_of(event))
         if record is not None and record.is_open:
             self.raise_kept()
         elif record is not None and record.by != by:
@@ -185,7 +171,7 @@ class ApprovalManager:
 
     def open_requests(self, ticket: PendingPost) -> list[ApprovalRequest]:
         """Returns the requests without an answer in the turn of a post."""
-        requests = [self.request(event) for event in self._log.open_of(ticket)]
+        requests = [self.request(event) for event in self.log.open_of(ticket)]
         return [request for request in requests if request is not None]
 
     def handle(self, event: SessionEvent, first: Registration | None = None, deadline: Deadline | None = None) -> bool:
@@ -210,13 +196,9 @@ class ApprovalManager:
         with self._runner.running_handler(event):
             return self._reauths.notify(event)
 
-    def answer(self, event: SessionEvent, response: ApprovalResponse, *, by: str) -> None:
-        """Sends the answer to a request, if it is the first; see `ApprovalLog.answer`."""
-        self._log.answer(event, response, by=by)
-
     def is_waited_for_here(self) -> bool:
         """Whether this thread runs a handler that has not answered yet: a turn waits for it."""
-        return any(self.is_open(event) for event in self._runner.handled_here)
+        return any(self.log.is_open(event) for event in self._runner.handled_here)
 
     def raise_kept(self) -> None:
         """Raises what a handler raised on the dispatcher thread, once; not into another handler."""
@@ -228,8 +210,8 @@ class ApprovalManager:
 
     def _has_taker(self, event: SessionEvent) -> bool:
         handlers = self._handlers.for_tool(tool_of(event))
-        unasked = any(not self._log.was_asked(handler, event) for handler in handlers)
-        return unasked or self._log.recall(event) is not None
+        unasked = any(not self.log.was_asked(handler, event) for handler in handlers)
+        return unasked or self.log.recall(event) is not None
 
     def _on_refused(self, entry: Entry, error: SessionEvent) -> None:
         # The reader of a turn has the event itself.

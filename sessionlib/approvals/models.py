@@ -129,7 +129,7 @@ class ApprovalRequest:
     @property
     def is_open(self) -> bool:
         """Whether it waits for an answer; not so once one was given here."""
-        return self.session._approvals.is_open(self.event)
+        return self.session._approvals.log.is_open(self.event)
 
     @property
     def record(self) -> ApprovalRecord | None:
@@ -204,7 +204,7 @@ class ApprovalRequest:
         self._answer(response)
 
     def _answer(self, response: ApprovalResponse) -> None:
-        self.session._approvals.answer(self.event, response, by=self._asked or "respond")
+        self.session._approvals.log.answer(self.event, response, by=self._asked or "respond")
         self._answered = True
 
 

@@ -280,7 +280,7 @@ class Screen:
         details = describe(event)
         if details is not None:
             self._end_message()
-            self._print(Text(f"  {details}", "red" if event.type is SessionEventType.ERROR else _QUIET))
+            self._console.print(Text(f"  {details}", "red" if event.type is SessionEventType.ERROR else _QUIET))
         elif event.is_complete:
             self._end_message()
         elif event.is_turn_end:
@@ -310,17 +310,17 @@ class Screen:
 
     def note(self, text: str) -> None:
         """Prints a quiet line of our own."""
-        self._print(Text(clean(text), _QUIET))
+        self._console.print(Text(clean(text), _QUIET))
 
     def error(self, text: str) -> None:
         """Prints a line about something that went wrong."""
-        self._print(Text(clean(text), "red"))
+        self._console.print(Text(clean(text), "red"))
 
     def messages(self, history: History) -> None:
         """Prints messages of the history."""
         for message in history:
-            self._print(Text(who(message), "bold"))
-            self._print(_markdown(clean(body_of(message))))
+            self._console.print(Text(who(message), "bold"))
+            self._console.print(_markdown(clean(body_of(message))))
             self._console.print()
 
     # ---- within --------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ class Screen:
 
     def _print_block(self, text: str) -> None:
         block = _markdown(text)
-        self._print(Padding(block, (1, 0, 0, 0)) if self._tail.apart else block)
+        self._console.print(Padding(block, (1, 0, 0, 0)) if self._tail.apart else block)
         self._tail.apart = True
 
     def _erase_folded(self) -> None:
@@ -375,9 +375,6 @@ class Screen:
         rows = sum(max(0, -(-length // width) - 1) for length in drawn)
         if rows:
             self._console.file.write("\r\x1b[2K" + "\x1b[1A\x1b[2K" * rows)
-
-    def _print(self, what: Markdown | Padding | Text) -> None:
-        self._console.print(what)
 
 
 def _markdown(text: str) -> Markdown:

@@ -152,12 +152,15 @@ class Expectations:
 
     Args:
         lines: The recording.
+
+    Attributes:
+        ids: Puts the ids of this replay into what was recorded.
     """
 
     def __init__(self, lines: Sequence[Line]) -> None:
         self._connections = _connections(lines)
         self._calls = _calls(lines)
-        self._ids = Ids(_client_ids(lines))
+        self.ids = Ids(_client_ids(lines))
 
     # ---- connections -----------------------------------------------------------------------------
 
@@ -189,7 +192,7 @@ class Expectations:
         if is_optional(value):
             return connection
         # The expected request first, as nearly always.
-        if connection.unsent and self._matches(connection.unsent[0], value, self._ids):
+        if connection.unsent and self._matches(connection.unsent[0], value, self.ids):
             connection.send(now)
             return connection
         if self.expects_later(connection, value):
@@ -198,7 +201,7 @@ class Expectations:
             ids = self._ids_after_switch(connection, other, value)
             if ids is not None:
                 connection.swap(other, self._translate_line)
-                self._ids = ids
+                self.ids = ids
                 other.send(now)
                 return other
         return None
@@ -213,7 +216,7 @@ class Expectations:
             return False
         value = _without_files(value)
         matches = [
-            next(differences(_without_files(self.translate(line.value)), value), None) is None
+            next(differences(_without_files(self.ids.translate(line.value)), value), None) is None
             for line in connection.unsent
         ]
         return any(matches) and not matches[0]
@@ -258,27 +261,23 @@ class Expectations:
         return next(iter(same_path or left), None)
 
     def _is_request_of(self, call: RecordedCall, value: Any) -> bool:
-        if self._matches(call.request, value, self._ids):
+        if self._matches(call.request, value, self.ids):
             return True
-        recorded = self._ids.translate(call.request.value)
+        recorded = self.ids.translate(call.request.value)
         if any(recorded.get(name) != value.get(name) for name in ("method", "path")):
             return False
         # The client makes up the ids of tools, new ones each time; all else has to be equal.
-        ids = self._ids.bound(self._ids.new_own(recorded, value))
+        ids = self.ids.bound(self.ids.new_own(recorded, value))
         if not self._matches(call.request, value, ids):
             return False
-        self._ids = ids
+        self.ids = ids
         return True
 
     # ---- both ------------------------------------------------------------------------------------
 
-    def translate(self, value: Any) -> Any:
-        """Returns a recorded message with the ids of this replay."""
-        return self._ids.translate(value)
-
     def differences(self, line: Line, value: Any) -> list[Difference]:
         """Returns where an actual request differs from the expected one."""
-        return list(differences(self._ids.translate(line.value), value))
+        return list(differences(self.ids.translate(line.value), value))
 
     def missing(self) -> list[Line]:
         """Returns every request that has not been sent, in the recorded order."""
@@ -287,7 +286,7 @@ class Expectations:
         return sorted(left, key=lambda line: line.line)
 
     def _translate_line(self, line: Line) -> Line:
-        return replace(line, value=self._ids.translate(line.value))
+        return replace(line, value=self.ids.translate(line.value))
 
     def _matches(self, line: Line, value: Any, ids: Ids) -> bool:
         return next(differences(ids.translate(line.value), value), None) is None
@@ -311,9 +310,9 @@ class Expectations:
 
     def _swapped(self, pairs: Mapping[str, str]) -> Ids:
         known = [(ours, theirs) for ours, theirs in pairs.items() if ours and theirs]
-        forth = {ours: self._ids.of(theirs) for ours, theirs in known}
-        back = {theirs: self._ids.of(ours) for ours, theirs in known}
-        return self._ids.bound({**forth, **back})
+        forth = {ours: self.ids.of(theirs) for ours, theirs in known}
+        back = {theirs: self.ids.of(ours) for ours, theirs in known}
+        return self.ids.bound({**forth, **back})
 
 
 # ---- from lines ----------------------------------------------------------------------------------

@@ -235,7 +235,7 @@ class Replayer:
             self.check()
             found = self._expectations.call(request)
             self._last_sent_at = time.monotonic()
-            answer = None if found is None else self._expectations.translate(found.response.value)
+            answer = None if found is None else self._expectations.ids.translate(found.response.value)
             nearest = self._expectations.nearest(request) if found is None else None
         if found is not None:
             if self._speed is not None:

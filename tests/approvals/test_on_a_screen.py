@@ -34,7 +34,8 @@ from types import SimpleNamespace
 from sessionlib import ApprovalRequest, SessionEvent, ask_console
 
 # All that a question needs of a session.
-session = SimpleNamespace(agent_name="Helper", _approvals=SimpleNamespace(is_open=lambda event: True))
+approvals = SimpleNamespace(log=SimpleNamespace(is_open=lambda event: True))
+session = SimpleNamespace(agent_name="Helper", _approvals=approvals)
 for line in open(sys.argv[1]):
     data = {"tool_name": "refund", "arguments": json.loads(line)}
     event = SessionEvent("approval_request", "s1", "r1", data)
