@@ -528,10 +528,6 @@ _KINDS: dict[int, type[ApiError]] = {
 }
 
 
-def _kind_of(status_code: int) -> type[ApiError]:
-    return InternalServerError if status_code >= 500 else _KINDS.get(status_code, ApiError)
-
-
 # Both worlds in one class, so that neither `except SessionError` (what a refused connect is to
 # ported code) nor `except AuthenticationError` misses a refused handshake.
 _ALL_KINDS: tuple[type[ApiError], ...] = (ApiError, InternalServerError, *_KINDS.values())
@@ -567,7 +563,7 @@ def api_error(
         The error, not raised.
     """
     # Statuses without a class of their own are plain `ApiError`s, from 500 on all one kind.
-    kind = _kind_of(status_code)
+    kind = InternalServerError if status_code >= 500 else _KINDS.get(status_code, ApiError)
     if handshake:
         kind = _HANDSHAKE_KINDS[kind]
     return kind(status_code, method, endpoint, error_message, retry_after=retry_after, raw_response=raw_response)

@@ -158,11 +158,6 @@ class PromptLedger(Protocol):
         """Ends it: no prompt can be claimed any more."""
 
 
-def _is_final(error: BaseException) -> bool:
-    # A refused message is a plain SessionError. All other errors leave something to find out in a later run.
-    return type(error) is SessionError
-
-
 class MemoryLedger:
     """A `PromptLedger` for the threads of one process."""
 
@@ -321,7 +316,8 @@ class FileLedger:
 
     def fail(self, number: int, error: BaseException) -> None:
         """See `PromptLedger.fail`."""
-        self._settle(number, "failed" if _is_final(error) else "ended", str(error))
+        # A refused message is a plain SessionError. All other errors leave something to find out in a later run.
+        self._settle(number, "failed" if type(error) is SessionError else "ended", str(error))
 
     def close(self) -> None:
         """See `PromptLedger.close`. A checkpoint stays open to claims of a later run."""

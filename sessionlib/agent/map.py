@@ -322,16 +322,14 @@ class AgentRuns(Iterator[Given]):
                     self._settle(place)
             # Before the wait, so that the bar shows what is done out of order.
             self._count()
-            done = next((place for place in self._candidates() if place.outcome is not None), None)
+            candidates = self._window[:1] if self._ordered else self._window
+            done = next((place for place in candidates if place.outcome is not None), None)
             if done is not None:
                 return done
             waiting = [place for place in self._window if place.outcome is None]
             if not self._give_up_overdue([place for place in waiting if not place.is_lost]):
                 # With a timeout, as a lost future never completes.
                 wait([place.future for place in waiting], timeout=_LOOK, return_when=FIRST_COMPLETED)
-
-    def _candidates(self) -> list[Place]:
-        return self._window[:1] if self._ordered else self._window
 
     def _settle(self, place: Place) -> None:
         """Takes what a future came back with; where its worker was lost, has its session looked into."""

@@ -56,7 +56,11 @@ class ReauthManager:
         with self._lock:
             if not self._handlers:
                 return []
-            return [event for event, origin in self._pending.values() if _is_unclaimed(origin)]
+            return [
+                event
+                for event, origin in self._pending.values()
+                if not is_attended(origin.ticket) and not origin.course.over
+            ]
 
     def notify(self, event: SessionEvent) -> bool:
         """Notifies the handlers, on the calling thread and once; False when there are none.
@@ -83,10 +87,6 @@ class ReauthManager:
     def _remove(self, handler: ReauthHandler) -> None:
         with self._lock, contextlib.suppress(ValueError):
             self._handlers.remove(handler)
-
-
-def _is_unclaimed(origin: EventOrigin) -> bool:
-    return not is_attended(origin.ticket) and not origin.course.over
 
 
 def is_attended(ticket: PendingPost | None) -> bool:

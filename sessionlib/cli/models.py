@@ -22,7 +22,12 @@ __all__ = ["models"]
 def models(context: click.Context) -> None:
     """List the models of the embedded engine, for --model, and what each still needs."""
     if context.invoked_subcommand is None:
-        rows = [("demo", "echoes your message; for first steps and tests", ""), _local(), _gguf(), _openai()]
+        rows = [
+            ("demo", "echoes your message; for first steps and tests", ""),
+            _local(),
+            ("local:FILE.gguf", "another model on this machine's CPU", _install("xllamacpp", "local")),
+            _openai(),
+        ]
         for name, words, needed in rows:
             click.echo(f"{name:<17}{words}")
             click.echo(f"{'':17}{f'needs: {needed}' if needed else 'ready'}")
@@ -45,10 +50,6 @@ def _local() -> tuple[str, str, str]:
     missing = "" if weights_path().is_file() else "sessionlib models pull"
     needed = ", then ".join(step for step in (_install("xllamacpp", "local"), missing) if step)
     return "local", "SmolLM2-135M-Instruct on this machine's CPU", needed
-
-
-def _gguf() -> tuple[str, str, str]:
-    return "local:FILE.gguf", "another model on this machine's CPU", _install("xllamacpp", "local")
 
 
 def _openai() -> tuple[str, str, str]:

@@ -9,7 +9,6 @@ from datetime import datetime
 
 import click
 
-from sessionlib.approvals import ApprovalRequest
 from sessionlib.approvals.policies import full_lines, quoted
 from sessionlib.cli.notes import CommandError, known_sessions, tell
 from sessionlib.cli.options import Where, debug_option, examples, where_options
@@ -85,7 +84,8 @@ def approvals(
         requests = session.pending_approvals()
         if not (approve or deny):
             for request in requests:
-                click.echo(request.to_json() if as_json else "\n".join(_lines(request)))
+                lines = [f"{request.message_id}: {quoted(request.tool_name or 'a tool')}", *full_lines(request)]
+                click.echo(request.to_json() if as_json else "\n".join(lines))
             if not requests:
                 tell(f"session {session.session_id} waits for no approval")
             return
@@ -114,7 +114,3 @@ def _named(where: Where, session_id: str | None) -> Where:
         raise click.UsageError("which session? Give its ID, or --continue for the last one")
     where.check()
     return where
-
-
-def _lines(request: ApprovalRequest) -> list[str]:
-    return [f"{request.message_id}: {quoted(request.tool_name or 'a tool')}", *full_lines(request)]

@@ -130,7 +130,9 @@ def find_agent(client: Client, named: str | None) -> Agent:
         if found is None:
             raise CommandError(f"there is no agent with the id or name {named} on {client.host}")
         return found
-    agents = [agent for agent in Agent.list(verbose=True, client=client) if _can_talk(agent)]
+    listed = Agent.list(verbose=True, client=client)
+    # The kind of one that is listed by its id alone is unknown.
+    agents = [agent for agent in listed if agent.name is None or agent.agent_type is AgentType.CONVERSATIONAL]
     if not agents:
         raise CommandError(f"there is no agent to talk to on {client.host}; make one first")
     if len(agents) > 1:
@@ -138,8 +140,3 @@ def find_agent(client: Client, named: str | None) -> Agent:
         more = "" if len(agents) <= _SHOWN_AGENTS else ", ..."
         raise click.UsageError(f"{client.host} has several agents; name one with --agent: {names}{more}")
     return Agent.fetch(agents[0].id, client=client)
-
-
-def _can_talk(agent: Agent) -> bool:
-    # The kind of one that is listed by its id alone is unknown.
-    return agent.name is None or agent.agent_type is AgentType.CONVERSATIONAL

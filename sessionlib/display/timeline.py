@@ -122,11 +122,9 @@ def _answered(asked: SessionEvent, later: Timed, duration: float) -> float:
     call = _call_of(asked)
     # Of several questions each has a call of its own, which goes on when that one is answered.
     own = [at for event, at in later if call is not None and event.type in _TOOLS and _call_of(event) == call]
-    return min(own or [at for event, at in later if not _only_waits(event)], default=duration)
-
-
-def _only_waits(event: SessionEvent) -> bool:
-    return event.type in _ASKING or event.participant_status is ParticipantStatus.AWAITING_APPROVAL
+    waiting = ParticipantStatus.AWAITING_APPROVAL
+    others = [at for event, at in later if event.type not in _ASKING and event.participant_status is not waiting]
+    return min(own or others, default=duration)
 
 
 def _waits(busy: Sequence[Span], duration: float) -> Iterator[Span]:

@@ -108,7 +108,9 @@ class SessionMagics(Magics):
         # Here, as the engine's extra may be missing, and %sessionlib needs it only with --local.
         from sessionlib.engine import LocalEngine
 
-        tools: Any = options.tools if options.tools.endswith(".py") else self._functions(options.tools)
+        tools: Any = options.tools
+        if not tools.endswith(".py"):
+            tools = [self._variable(name.strip()) for name in tools.split(",") if name.strip()]
         engine = LocalEngine(tools=tools, model=options.model, path=options.db)
         return self._owned.enter_context(engine).client()
 
@@ -117,9 +119,6 @@ class SessionMagics(Magics):
 
         llm_info = LlmInfo(provider="sessionlib", model_id=options.model)
         return Agent.new(options.agent or "Assistant", llm_info, agent_type=AgentType.CONVERSATIONAL, client=client)
-
-    def _functions(self, names: str) -> list[Any]:
-        return [self._variable(name.strip()) for name in names.split(",") if name.strip()]
 
     def _session_of(self, value: Any) -> Session:
         if isinstance(value, Session):

@@ -143,7 +143,8 @@ def write(path: Path, lines: Iterable[Line]) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    fields = {"recording": "sessionlib", "version": VERSION, "made": _now(), "by": __version__}
+    made = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    fields = {"recording": "sessionlib", "version": VERSION, "made": made, "by": __version__}
     texts = [_dumps(_json(line)) for line in lines]
     whole = "".join(f"{text}\n" for text in (_dumps(fields), *texts, _dumps({"end": len(texts)})))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -204,10 +205,6 @@ def _object(text: str) -> Mapping[str, Any] | None:
 def _dumps(value: Any) -> str:
     # One line each, readable in a review.
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 # What a connection or a call can fail with; subclasses before their bases.

@@ -260,7 +260,7 @@ class ChatStream:
             # The calls of an answer that is not whole are not whole either: none is passed on.
             yield finish
             return
-        origin = self._message_origin()
+        origin: dict[str, Any] = _clean(self._extra) if self._calls else {}
         for call in sorted(self._calls, key=lambda call: call.order):
             own = {"id": join_surrogates(call.id), "extra": _clean(call.extra)} if call.id or call.extra else {}
             beside = {**own, **({"message": origin} if origin else {})}
@@ -360,9 +360,6 @@ class ChatStream:
         self._extra_size += len(json.dumps(value))
         if self._extra_size <= _ORIGIN_CHARS:
             kept[key] = _merge(kept[key], value) if key in kept else value
-
-    def _message_origin(self) -> dict[str, Any]:
-        return _clean(self._extra) if self._calls else {}
 
 
 _KNOWN_OF_DELTA = {"role", "content", "tool_calls", "function_call", "refusal", "audio", "name", "tool_call_id"}

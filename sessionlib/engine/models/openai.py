@@ -242,7 +242,8 @@ class OpenAIModel:
 
     def _describe(self, error: Exception) -> str:
         status = error.status if isinstance(error, EndpointError) else getattr(error, "status_code", None)
-        if _is_timeout(error):
+        # By name: the package has changed its HTTP library before, and an answer's body raises that library's errors.
+        if any("Timeout" in kind.__name__ for kind in type(error).__mro__):
             return "The model's endpoint did not answer in time."
         if isinstance(error, self._openai.APIConnectionError) or _is_transport(error):
             return "The model's endpoint cannot be reached."
@@ -340,11 +341,6 @@ def _strict(schema: Any) -> Any:
 def _file_text(file: Attachment) -> str:
     head = f"[file {file.name}, {file.mime_type}, {file.size} bytes]"
     return head if file.text is None else f"{head}\n{file.text}"
-
-
-def _is_timeout(error: Exception) -> bool:
-    # By name: the package has changed its HTTP library before, and an answer's body raises that library's errors.
-    return any("Timeout" in kind.__name__ for kind in type(error).__mro__)
 
 
 def _is_transport(error: Exception) -> bool:

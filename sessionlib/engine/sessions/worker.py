@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
 from collections.abc import Callable
 
 from sessionlib.engine.errors import StorageError
-from sessionlib.engine.sessions.cancellation import Stop, Timers
+from sessionlib.engine.sessions.cancellation import Timers
 from sessionlib.engine.sessions.session import LiveSession
 from sessionlib.engine.sessions.turn import EngineContext, TurnRun
 
@@ -74,7 +75,8 @@ class Runner:
                 if self._closed:  # closed just now, and this switch was not there yet
                     stop.stop(_CLOSED)
                 # On the timers' one thread: a thread for each turn would only wait.
-                undo = self._time(stop)
+                over = functools.partial(stop.stop, f"its {self._kit.limits.turn_seconds:g} s are over")
+                undo = self._alarms.after(self._kit.limits.turn_seconds, over)
                 try:
                     if not TurnRun(self._kit, session, turn, stop).run():
                         return
@@ -83,10 +85,6 @@ class Runner:
         finally:
             with self._lock:
                 self._threads.pop(threading.current_thread(), None)
-
-    def _time(self, stop: Stop) -> Callable[[], None]:
-        seconds = self._kit.limits.turn_seconds
-        return self._alarms.after(seconds, lambda: stop.stop(f"its {seconds:g} s are over"))
 
 
 class Retention:
