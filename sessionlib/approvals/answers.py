@@ -69,6 +69,8 @@ class ApprovalLog:
     """
 
     def __init__(self, send: SendAnswer, on_refused: Callable[[Entry, SessionEvent], object]) -> None:
+        # Weak, as the session refers to this log: a circle would keep a forgotten session from being collected at
+        # once.
         self._send = weakref.WeakMethod(send)
         self._on_refused = on_refused
         # Protects the entries, their size and records, and what is remembered.
@@ -98,7 +100,9 @@ class ApprovalLog:
         """
         for event, approved in _outcomes(session_id, history):
             with self._lock:
+                # Of no turn that is known: a history does not have them.
                 record = self._add(event, EventOrigin(None, TurnHandle())).record
+                # What was answered here stands: the history may be older than the answer.
                 if record.is_open and approved is not None:
                     _enter(record, approved, "expired" if event.data.get("status") == "expired" else "another client")
 
@@ -114,6 +118,7 @@ class ApprovalLog:
             entry = self._entries.get(key_of(event))
             if entry is None or not entry.unsure:
                 return None
+            # Once for each loss.
             entry.unsure = False
             return None if entry.record.is_open else entry.content
 
@@ -174,13 +179,16 @@ class ApprovalLog:
             TypeError: The answer makes no sense; the request stays open.
             ValueError: Likewise.
         """
+        # Before it is claimed: an answer of the wrong type leaves the request open.
         content = encode_response(response)
+        # Under the lock, and before it is sent: of two threads that answer, one gets the error.
         self._claim(event, response, content, by)
         try:
             post = self._transmit(event, content)
         except BaseException:
             self._reopen(event)
             raise
+        # Only once it has been sent.
         self._remember(event, response)
         word = "approved" if response.approved else "denied"
         logger.info("= session %s: %s was %s by %s", event.session_id, tool_of(event) or "a tool", word, by)
@@ -226,6 +234,7 @@ class ApprovalLog:
         settled_by = _SETTLED.get(str(error.data.get("code")))
         reported = error.data.get("approved") if settled_by != "expired" else False
         with self._lock:
+            # By the post: a refusal names no request, and acks come in the order of posts.
             entry = next((entry for entry in self._entries.values() if entry.answer is answer), None)
             if entry is None:
                 return None
@@ -292,6 +301,7 @@ class ApprovalLog:
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = Entry(ApprovalRecord(event), origin)
+            # Arguments may be of any size, so that counting requests would bound nothing.
             self._bytes += weight(event)
             if self._bytes > QUEUE_BYTES:
                 self._forget(key)
@@ -319,6 +329,7 @@ def _outcomes(session_id: str, history: Sequence[Frame]) -> list[tuple[SessionEv
     found: list[tuple[SessionEvent, bool | None]] = []
     called: set[object] = set()
     has_ended = False
+    # From the end, so that what came after a request is known as it is reached.
     for message in reversed(history):
         event = parse_event(frames.message_notification(session_id, message), session_id)
         if event is None or SessionMessage.from_dict(message).is_user:

@@ -42,6 +42,7 @@ class Handlers:
     def for_tool(self, tool_name: str) -> list[Registration]:
         """Returns those that decide about a tool."""
         with self._lock:
+            # A copy: a handler may remove itself.
             registrations = list(self._registrations)
         return [registration for registration in registrations if registration.takes(tool_name)]
 
@@ -97,6 +98,7 @@ class HandlerRunner:
         # Protects the requests that a thread is handling.
         self._lock = threading.Lock()
         self._claims: dict[str, _Claim] = {}
+        # By thread, as handlers of several requests may run at the same time.
         self._here = threading.local()
 
     @property
@@ -151,6 +153,7 @@ class HandlerRunner:
         """Claims a request, which is asked once though it comes twice; yields the claim of another thread."""
         key, hand = key_of(event), _Claim()
         with self._lock:
+            # In one step, so that one of two threads has it.
             other = self._claims.setdefault(key, hand)
         if other is not hand:
             yield other
@@ -206,6 +209,7 @@ class HandlerRunner:
             if self._log.deny(request.event, f"no decision within {timeout:g} s", by="timeout"):
                 over.set()
 
+        # A thread: the handler's own cannot be interrupted, and its answer is refused by then.
         timer = threading.Timer(timeout, expire)
         timer.name, timer.daemon = f"sessionlib-approval-{(request.message_id or '')[:8]}", True
         timer.start()
@@ -213,4 +217,5 @@ class HandlerRunner:
             yield over
         finally:
             timer.cancel()
+            # So that no thread is left behind, and a denial that had begun is made.
             timer.join()

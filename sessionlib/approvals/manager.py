@@ -104,6 +104,7 @@ class ApprovalManager:
 
     def dispatch(self, event: SessionEvent, origin: EventOrigin) -> None:
         """Has the handlers take a request that is delivered, unless the reader of its turn does."""
+        # By identity: the event is kept alive by who delivers it.
         refused = self._refusals.pop(id(event), None)
         if refused is not None:
             self._on_refused(refused, event)
@@ -234,6 +235,7 @@ class ApprovalManager:
         session = self._session()
         if session is None or not session.is_connected:
             return  # nothing can be answered, and a thread begun now would not be ended
+        # A handler that hangs must not let requests fill the memory; they can still be answered by hand.
         if self._waiting > QUEUE_BYTES:
             logger.warning("! session %s: too many requests wait for a handler; one is left open", event.session_id)
             return

@@ -277,12 +277,14 @@ class ShownRequest(NamedTuple):
 
 def state_of(tool_name: str, arguments: Mapping[str, Any]) -> str:
     """Returns a tool and its arguments as one text, equal only for equal JSON (``1`` is not ``true``)."""
+    # As JSON, since Python has 1 == True, and a person who saw one did not approve the other.
     return json.dumps([tool_name, arguments], sort_keys=True, default=str)
 
 
 def arguments_of(event: SessionEvent) -> dict[str, Any]:
     """Returns the arguments that a request proposes, by name."""
     found = (event.data.get(name) for name in _ARGUMENT_FIELDS)
+    # A copy, so that a handler that changes it does not change the event.
     return next((dict(proposed) for proposed in found if isinstance(proposed, Mapping)), {})
 
 

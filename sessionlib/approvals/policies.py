@@ -144,6 +144,7 @@ def parse_argument(text: str, proposed: object) -> Any:
 
 
 def _rule_for(rules: Mapping[str, Policy], tool_name: str) -> Policy | None:
+    # "*" is for what no other rule names, whatever the others are.
     fitting = {rule for pattern, rule in rules.items() if pattern != "*" and _fits(rule, pattern, tool_name)}
     named = next((rule for rule in _POLICIES if rule in fitting), None)
     otherwise = rules.get("*")
@@ -159,6 +160,7 @@ def _fits(rule: Policy, pattern: str, tool_name: str) -> bool:
 
 def _folded(name: str) -> str:
     """Returns what names that are easily taken for one another have in common."""
+    # NFKC makes full-width and other compatible letters plain; what is invisible is taken out.
     return clean(unicodedata.normalize("NFKC", clean(name))).casefold().replace("-", "_")
 
 
@@ -168,6 +170,7 @@ def _converse(request: ApprovalRequest) -> ApprovalResponse:
         response = _show_and_ask(request)
         if response is None:
             continue
+        # A denial needs no second look.
         if not response.approved or ShownRequest.read(request) == seen:
             return response
         # What is approved is what was shown.
@@ -181,6 +184,7 @@ def _show_and_ask(request: ApprovalRequest) -> ApprovalResponse | None:
     question = f"Run {tool}{f' for agent {quoted(agent)}' if agent else ''}?"
     columns, rows = _size()
     # The heading and the question take some lines; the rest of the screen is for the arguments.
+    # In pages, as what scrolls out of a window may be what should have been seen.
     pages = _pages(request.arguments, columns, max(rows - 8, 3))
     _say(f"\nThe agent asks to run {tool}:")
     for number, page in enumerate(pages):
@@ -222,6 +226,7 @@ def _block(name: str, value: object, columns: int, limit: int) -> list[str]:
     if cell_width(head) >= columns:
         head = f"  {quoted(name, max(columns - len(size) - len(_CUT) - 8, 8))}{size}"
     lines = [head]
+    # Behind a margin, so that no value can look like a question or an argument of its own.
     lines += [_MARGIN + part for part in folded[:limit]]
     if len(folded) > limit:
         lines.append(f"    … {len(folded) - limit} more lines; v shows all")
@@ -252,6 +257,7 @@ def _edited(request: ApprovalRequest) -> ApprovalResponse:
         text = text if len(text) <= _MAX_NAME else f"{text[:_MAX_NAME]}…"
         text = _read_line(f"  {quoted(name)} [{text}]: ", paste=True).strip()
         if text:
+            # Only what was typed: the rest goes out as it was proposed.
             edited[name] = parse_argument(text, value)
     return ApprovalResponse(True, confirm=edited)
 
@@ -315,6 +321,8 @@ def _read_line(prompt: str, *, paste: bool = False) -> str:
         return input(prompt)  # no terminal of this kind, as on Windows or in IDLE
     except Exception as error:
         raise EOFError from error
+    # Character by character: the editing of the kernel would show pasted escape sequences, and does not show where a
+    # paste begins and ends.
     raw = [*before[:3], before[3] & ~(termios.ICANON | termios.ECHO), *before[4:6], list(before[6])]
     raw[6][termios.VMIN], raw[6][termios.VTIME] = 1, 0
     try:
@@ -331,6 +339,7 @@ def _read_line(prompt: str, *, paste: bool = False) -> str:
 
 
 def _edit_line(keyboard: int, paste: bool) -> str:
+    # A read may end within a character.
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     line, pending, pasting = "", "", False
     while True:

@@ -52,6 +52,8 @@ def _keep_interrupts() -> None:
             return
         # Not here, where it would be ignored as well. On Windows, os.kill ends the process.
         send = signal.raise_signal if os.name == "nt" else functools.partial(os.kill, os.getpid())
+        # By a signal to the process, which Python turns into an exception on the main thread, between two of its
+        # instructions.
         again = threading.Timer(0.01, send, (signal.SIGINT,))
         again.daemon = True
         again.start()

@@ -89,15 +89,19 @@ def ask(
         raise click.UsageError("--defer excludes --yes and --deny")
     if defer and not where.keeps_sessions:
         raise click.UsageError("--defer needs an engine that keeps sessions: add --db FILE")
+    # A handler that decides nothing leaves the request open, without the session's others being asked.
     handler = _leave_open if defer else decide
+    # One for all: connecting, what is left over from before, and the answer.
     deadline = Deadline(timeout)
     content, attached = _message(text, files)
     printer = _printer(form, verbose)
     with open_session(where, deadline.sooner(_CONNECT_TIMEOUT).remaining()) as session:
         if verbose:
             tell(f"session {session.session_id}")
+        # A turn that waits for an authorisation would end only with the timeout, and there may be none.
         session.on_reauth(_give_up)
         try:
+            # A session that is gone on with may wait for an approval, and a message behind that would wait with it.
             if where.resumes:
                 _stop_at(settle(session, printer, handler, quiet_seconds=deadline.remaining()), where, defer_to)
             with session.stream(content, files=attached, timeout=deadline.remaining(), on_approval=handler) as turn:
@@ -112,6 +116,7 @@ def ask(
             raise CommandError(f"the answer was not complete within {timeout} s{_go_on(where, session)}") from error
         except ReauthRequiredError as error:
             raise CommandError(f"{error}{_go_on(where, session)}") from error
+    # Behind the block: the session is left, and what is printed is the last thing that happens.
     if form == "json":
         print(reply.to_json())
     elif form == "code":
@@ -173,6 +178,7 @@ def _hand_over(text: str, target: str) -> None:
         with open(file, "ab", buffering=0) as lines:
             lines.write(text.encode() + b"\n")
         return
+    # With urllib and not the client's pool: the target is no engine, and gets no key.
     headers = {"Content-Type": "application/json", "User-Agent": f"sessionlib/{__version__}"}
     posted = Request(target, text.encode(), headers, method="POST")
     with build_opener(_NoRedirects).open(posted, timeout=_WEBHOOK_TIMEOUT):
@@ -209,6 +215,7 @@ def _printer(form: str | None, verbose: bool) -> Printer:
 def _last_code_block(text: str) -> str:
     with extra("cli", "--extract"):
         from rich.markdown import Markdown
+    # By the parser that the chat draws with, so that both see the same blocks.
     blocks = [token.content for token in Markdown(text).parsed if token.type in ("fence", "code_block")]
     if not blocks:
         raise CommandError("the answer has no code block; without --extract it is printed as it is")
@@ -234,6 +241,7 @@ def _message(text: str | None, files: tuple[Path, ...]) -> tuple[Any, list[FileC
 def _file(path: Path) -> FileContent:
     if path != _STDIN:
         return path
+    # Read here, since standard input can be read once.
     data = _read()
     file = io.BytesIO(data)
     # By its name the engine knows what it is.
@@ -247,6 +255,7 @@ def _read_text(used: bool) -> str:
     text = _decode(_read())
     if text is None:
         raise click.UsageError("standard input is not UTF-8 text; send it as a file, with --file -")
+    # Of echo or an editor; blanks within the text are the user's.
     return text.rstrip("\n")
 
 
@@ -258,4 +267,5 @@ def _decode(data: bytes) -> str | None:
 
 
 def _read() -> bytes:
+    # None under pythonw, or where the parent has closed it.
     return b"" if sys.stdin is None else sys.stdin.buffer.read()

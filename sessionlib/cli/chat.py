@@ -46,6 +46,7 @@ def find_command(line: str) -> tuple[Command, str] | None:
     name, _, argument = line.partition(" ")
     command = COMMANDS.get(name)
     if command is None:
+        # A path such as /etc/hosts begins with a slash too, and may be what a person asks about.
         meant = difflib.get_close_matches(name, COMMANDS, 1, cutoff=0.75)
         if not meant:
             return None
@@ -143,6 +144,7 @@ class Conversation:
         self._decide = decide
         self._stoppable = stoppable
         self._attached: list[Path] = []
+        # A file that this chat has written may be written again, and no other.
         self._saved: set[Path] = set()
         self._refuses = False
 
@@ -210,11 +212,13 @@ class Conversation:
             else:
                 command[0](self, command[1])
         except (SessionlibError, OSError, ValueError) as error:
+            # There is nothing left to talk to: the error ends the chat.
             if self._session.state in _OVER:
                 raise
             self.complain(str(error))
 
     def _say(self, text: str) -> None:
+        # Taken before they are sent: if that fails, they do not go along with the next message by surprise.
         files, self._attached = self._attached, []
         turn = self._session.stream(text, files=files, on_approval=self._decide, idle_timeout=self.view.tick_seconds)
         # One runs that this conversation has left, or that another program has begun.
@@ -225,6 +229,7 @@ class Conversation:
                 self.view.expect(place, "waiting for the previous turn" if behind else "waiting for an answer")
                 reply = follow(turn, self.view, self.view.tick)
             except KeyboardInterrupt:
+                # Through pipes there is no person who could go on: Ctrl-C ends the command.
                 if not self._stoppable:
                     raise
                 self._refuse_from_now_on()
@@ -260,6 +265,7 @@ def chat(decide: ApprovalHandler, where: Where) -> int:
     at_terminal = is_terminal(sys.stdin) and is_terminal(sys.stdout)
     view = _view(at_terminal)
     if at_terminal:  # which has to be put right when it is being drawn on
+        # Its default ends the process at once, and would leave a terminal without echo.
         signal.signal(signal.SIGTERM, _leave)
     with open_session(where) as session:
         conversation = Conversation(session, view, decide, stoppable=at_terminal)
@@ -268,6 +274,7 @@ def chat(decide: ApprovalHandler, where: Where) -> int:
         if where.resumes:
             conversation.settle()
         if not at_terminal:
+            # Line by line and not by iterating: that reads ahead, and an answer would come late.
             conversation.run(_piped_line)
             return 1 if conversation.failed else 0
         with extra("cli", "a chat on a terminal"):
@@ -312,6 +319,7 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _view(at_terminal: bool) -> ChatView:
+    # Such as the shell of Emacs, which shows escape sequences as they are.
     if at_terminal and os.environ.get("TERM") != "dumb":
         with extra("cli", "a chat on a terminal"):
             from sessionlib.cli.terminal import Screen

@@ -120,6 +120,7 @@ class ConnectivityProbe:
 
     def go(self) -> Generator[CheckResult, None, bool]:
         """Takes it and reports each step; returns whether it leads there."""
+        # The steps that a connection takes, in its order, by the functions that it takes them with.
         steps = (self._choose_proxy, self._resolve, self._connect, self._secure_proxy, self._tunnel, self._secure)
         for step in steps:
             finding = step()
@@ -131,6 +132,7 @@ class ConnectivityProbe:
 
     def _choose_proxy(self) -> CheckResult:
         try:
+            # By the rule of sessions and calls, so that it finds what they would.
             self._proxy = choose_proxy(None, self._url)
         except ConfigurationError as error:
             return CheckResult("proxy", FAILED, str(error), "Correct or unset it, then run this again.")
@@ -178,6 +180,7 @@ class ConnectivityProbe:
         return self._shake_hands("proxy TLS", self._proxy.host)
 
     def _tunnel(self) -> CheckResult | None:
+        # A proxy gets the name itself, and resolves it.
         if self._proxy is None or not isinstance(self._sock, socket.socket):
             return None
         began = time.monotonic()
@@ -246,6 +249,7 @@ def examine(patient: Patient) -> Iterator[CheckResult]:
     for url in _places(endpoint):
         with ConnectivityProbe(url, patient.timeout) as way:
             possible = (yield from way.go()) and possible
+    # Only over a way that is free, or each check would repeat the failure of the one before.
     yield _when(possible, "HTTP", lambda: _http(endpoint, patient.timeout))
     yield _when(possible, "WebSocket", lambda: _websocket(endpoint, patient.timeout))
 
@@ -304,7 +308,9 @@ def _places(endpoint: Endpoint) -> list[SplitResult]:
 def _http(endpoint: Endpoint, timeout: float) -> CheckResult:
     began = time.monotonic()
     try:
+        # Without retries: a failure is what it is here to find.
         with Client(endpoint.source, endpoint.base_url, endpoint.ws_url, timeout, max_retries=0) as client:
+            # The cheapest call that needs the key.
             client.request("GET", "/agents", query={"limit": 1})
     except SessionlibError as error:
         return CheckResult("HTTP", FAILED, one_line(str(error)), _advice(error))
@@ -318,6 +324,7 @@ def _websocket(endpoint: Endpoint, timeout: float) -> CheckResult:
         transport = open_websocket(url, endpoint.key(), deadline, CancelToken(), max_message_size=2**20)
     except SessionlibError as error:
         return CheckResult("WebSocket", FAILED, one_line(str(error)), _advice(error))
+    # In order, though nothing was joined: an engine would log an abrupt end.
     transport.close()
     transport.release()
     return CheckResult("WebSocket", OK, f"sessions can be opened ({since(began)})")
@@ -360,6 +367,7 @@ def doctor(timeout: float, where: Where) -> int:
     that there is such an agent, and that the session can be joined.
     """
     click.echo(_versions())
+    # A generator: each finding is shown as it is made, as one may take its time.
     findings = _embedded(where, timeout) if where.is_embedded else _configured(where, timeout)
     failed = False
     for finding in findings:

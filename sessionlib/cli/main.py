@@ -48,6 +48,7 @@ def _missing(name: str, error: MissingExtraError) -> click.Command:
     def fail() -> None:
         raise error
 
+    # Whatever follows, what is missing is what is reported.
     options = {"ignore_unknown_options": True, "allow_extra_args": True}
     return click.Command(name, callback=fail, context_settings=options, short_help=str(error), add_help_option=False)
 
@@ -105,7 +106,9 @@ def run(args: Sequence[str] | None = None) -> int:
     _prepare_streams()
     debug = Debug()
     try:
+        # Not standalone: click would print errors in its own form, and exit by itself.
         status = app.main(args, prog_name="sessionlib", standalone_mode=False, obj=debug)
+        # Here, where a reader that is gone can still be noticed.
         sys.stdout.flush()
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED

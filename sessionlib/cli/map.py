@@ -51,9 +51,11 @@ def map_prompts(
     """
     if where.resumes:
         raise click.UsageError("--session and --continue are not for map: each prompt has a session of its own")
+    # Resolved, as one file may be named in two ways; the answers would overwrite the prompts.
     paths = [path.resolve() for path in (file, output, checkpoint) if path is not None]
     if len(set(paths)) < len(paths):
         raise click.UsageError("the prompts, the answers and the checkpoint are three different files")
+    # All of them before the first is sent: a line that is wrong is found now.
     prompts = _read(file)
     failed = 0
     with ExitStack() as stack:
@@ -78,9 +80,11 @@ def map_prompts(
             if isinstance(outcome, BaseException):
                 line.update(status="error", error=str(outcome) or type(outcome).__name__)
             else:
+                # By its JSON, in which all values are plain.
                 line.update(json.loads(outcome.to_json()))
             failed += line["status"] == "error"
             out.write(json.dumps(line) + "\n")
+            # So that an interruption leaves whole lines, and `tail -f` shows them.
             out.flush()
     tell(f"{len(prompts) - failed} of {len(prompts)} prompts answered")
     if failed:

@@ -60,6 +60,7 @@ def _openai() -> tuple[str, str, str]:
 
 
 def _install(module: str, extra: str) -> str:
+    # Found and not imported, which would take long for a list.
     return "" if importlib.util.find_spec(module) else f"pip install 'sessionlib[{extra}]'"
 
 

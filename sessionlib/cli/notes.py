@@ -32,6 +32,7 @@ __all__ = [
 def tell(text: str) -> None:
     """Writes one line to stderr, under the program's name."""
     if sys.stderr is not None:
+        # One line without control characters: most of it is text of an engine.
         print(f"sessionlib: {one_line(text)}", file=sys.stderr, flush=True)
 
 
@@ -50,6 +51,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         return in_options(str(error)) or type(error).__name__, 1
     if isinstance(error, (OSError, sqlite3.Error, ValueError)):
         return _system(error), 1
+    # An error of ours, for which there is no better word.
     return f"unexpected {type(error).__name__}: {error}; --debug shows where it came from", 1
 
 
@@ -76,6 +78,7 @@ def in_options(text: str) -> str:
 
 # ---- the sessions that there were ----------------------------------------------------------
 
+# The file is read and written whole, with each session.
 _MAX_KEPT = 100
 
 
@@ -104,6 +107,7 @@ def known_sessions() -> list[KnownSession]:
         for line in reversed(file.read_text("utf-8").splitlines() if file else []):
             with contextlib.suppress(ValueError, TypeError):
                 known = KnownSession(**json.loads(line))
+                # The latest first, so that an older line of the same session does not replace it.
                 found.setdefault((known.place, known.session_id), known)
     return list(found.values())[:_MAX_KEPT]
 
@@ -117,6 +121,7 @@ def keep_session(session_id: str, agent: str | None, place: str) -> None:
     if file is None:
         return
     before = known_sessions()
+    # A session that is resumed by its id alone does not know its agent.
     agent = agent or next((known.agent for known in before if known.session_id == session_id), None)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     kept = [*reversed(before[: _MAX_KEPT - 1]), KnownSession(session_id, agent, place, now)]

@@ -88,6 +88,7 @@ class Where:
     @property
     def is_embedded(self) -> bool:
         """Whether the command runs on the embedded engine."""
+        # Without a key and a URL nothing else could answer: first steps need no account.
         return self.local or (self.base_url is None and not is_configured())
 
     @property
@@ -106,6 +107,7 @@ class Where:
         embedded = {name: engine[name] for name in self.engine.given}
         given = {"--base-url": self.base_url, **embedded, "--session": session_id}
         words = [word for name, value in given.items() if value for word in (name, str(value))]
+        # Quoted for a shell, as it is printed to be typed.
         return shlex.join(["--local", *words] if self.local else words)
 
     def check(self) -> None:
@@ -121,6 +123,7 @@ class Where:
         if self.session is not None and self.last:
             raise click.UsageError("--session and --continue exclude one another")
         try:
+            # Here, where the option has a name, and not as an engine is asked.
             for name, value in (("--agent", self.agent), ("--session", self.session)):
                 if value is not None:
                     check_id(name, value)
@@ -206,6 +209,7 @@ def debug_option(function: Command) -> Command:
     return click.option(
         "--debug",
         is_flag=True,
+        # Before all others, so that what goes wrong with them is shown with its traceback.
         is_eager=True,
         expose_value=False,
         callback=_turn_on,
@@ -243,5 +247,6 @@ def _turn_on(context: click.Context, parameter: click.Parameter, value: bool) ->
     debug = context.ensure_object(Debug)
     if value and not debug.on:
         debug.on = True
+        # In milliseconds from the start: what people look for is where time goes.
         logging.basicConfig(format="%(relativeCreated)7.0f ms %(name)s %(message)s")
         logging.getLogger("sessionlib").setLevel(logging.DEBUG)

@@ -168,13 +168,16 @@ def settle(
     Returns:
         The requests that are left open, at which the turn waits; none when it is over.
     """
+    # From the history as well: the engine need not send an open request again.
     waiting = session.pending_approvals()
     if not waiting:
         return []
+    # Before anything is answered, or the turn could go on unseen. Unbounded, as nothing of it may be missing.
     with session.listen(maxsize=0, timeout=quiet_seconds) as events:
         try:
             decided = [_answer(session, request, decide) for request in waiting]
             if not any(decided):
+                # Nothing was decided, so nothing goes on: waiting would be for ever.
                 return waiting
             goes_on = False
             for event in watch(events, on_quiet):
@@ -205,6 +208,7 @@ def _answer(session: Session, request: ApprovalRequest, decide: ApprovalHandler)
         return False
     answer = decision if isinstance(decision, ApprovalResponse) else ApprovalResponse(decision)
     try:
+        # By what was shown: if the request has changed meanwhile, it is not approved.
         session.answer(request, approved=answer.approved, confirm=answer.confirm, deny_reason=answer.deny_reason)
     except ApprovalAlreadyAnsweredError as error:
         tell(str(error))

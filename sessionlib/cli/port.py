@@ -156,6 +156,7 @@ def port(paths: tuple[Path, ...], write: bool) -> None:
     for path in _files(paths):
         try:
             before = _read(path)
+            # Before it is parsed, which takes far longer.
             if not re.search(rf"\b{SDK}\b", before):
                 if path in paths:
                     tell(f"{path}: does not use {SDK}, and is left as it is")
@@ -215,6 +216,7 @@ def _replace(path: Path, text: str) -> None:
     try:
         with open(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
+        # mkstemp makes files for their owner alone, and a script may be executable.
         os.chmod(name, target.stat().st_mode & 0o7777)
         os.replace(name, target)
     except BaseException:
@@ -255,6 +257,7 @@ def port_notebook(text: str) -> tuple[Ported, dict[int, str]]:
             places[len(lines)] = f"cell {number}, line {line_number}"
     ported = port_source("\n".join(lines) + "\n")
     parts = re.split(rf"^{re.escape(_CELL)}\d+\n", ported.text, flags=re.MULTILINE)
+    # The marks of cells are comments, which stay where they are as long as each cell is whole.
     if len(parts) != len(cells) + 1:
         raise ValueError("a cell begins inside of a block of the one before it")
     for cell, part in zip(cells, parts[1:], strict=True):
@@ -314,6 +317,7 @@ class _Survey(cst.CSTVisitor):
     """
 
     def __init__(self, scopes: Any) -> None:
+        # libcst's: which assignment a name is of. What it is assigned is found out here.
         self._scopes = scopes
         self.asyncio = {"asyncio"}  # names of the module
         self.from_asyncio: dict[str, str] = {}  # other names, by what they are called here
@@ -325,6 +329,7 @@ class _Survey(cst.CSTVisitor):
         self._assigned: set[_Key] = set()
         self._functions: dict[str, cst.FunctionDef] = {}
         self._function: list[cst.FunctionDef] = []
+        # Their calls return a future, as those of create_task do.
         self._spawners: set[str] = set()  # functions that return a task
         self._calls: list[cst.Call] = []
 
@@ -402,6 +407,7 @@ class _Survey(cst.CSTVisitor):
 
     def follow_arguments(self) -> None:
         """Assigns parameters the kinds of what they are called with, through calls of calls."""
+        # Through three calls, one in the other: what is deeper is listed for the user.
         for _ in range(3):
             for call in self._calls:
                 function = self._functions.get(_dotted(call.func).removeprefix("self."))
@@ -609,6 +615,7 @@ class _Porter(cst.CSTTransformer):
     def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:
         kept = [one for one in updated_node.decorators if _dotted(one.decorator) != "pytest.mark.asyncio"]
         own = original_node.name.value
+        # Protocol methods too: a class with __aenter__ is used with a plain `with` now.
         name = cst.Name(_NAMES.get(own, _TWINS.get(own, own)))
         return updated_node.with_changes(asynchronous=None, decorators=kept, name=name)
 
@@ -628,6 +635,7 @@ class _Porter(cst.CSTTransformer):
         if len(timed) == 1:
             [call] = timed
             self._limits[call] = limit
+            # The block goes, and its statements move up: its limit is the call's own now.
             self._unwrapped.add(node)
             item = node.items[0].item
             assert isinstance(item, cst.Call)
@@ -662,10 +670,12 @@ class _Porter(cst.CSTTransformer):
     def leave_Await(self, original_node: cst.Await, updated_node: cst.Await) -> cst.BaseExpression:
         waited, value = original_node.expression, updated_node.expression
         if self._survey.kind_of(waited) == FUTURE:
+            # A future's result() waits and raises as `await` did.
             return cst.Call(cst.Attribute(value, cst.Name("result")))
         if isinstance(waited, cst.Name) and not self._survey.is_assigned(waited):
             name = waited.value
             self._note(original_node, f"{name} comes from elsewhere: where it is a task, it takes {name}.result() now")
+        # What binds as tightly as `await` needs no parentheses.
         if isinstance(value, (cst.Call, cst.Name, cst.Attribute, cst.Subscript, cst.List, cst.ListComp)):
             return value
         return value.with_changes(lpar=[*updated_node.lpar, *value.lpar], rpar=[*value.rpar, *updated_node.rpar])
@@ -698,6 +708,7 @@ class _Porter(cst.CSTTransformer):
         if self._survey.is_kind(original_node.value, LOOP) and attr not in (*_LOOP_CALLS, *_OF_CLOSING):
             self._note(original_node, f"there is no event loop here: {_code(original_node)} has no counterpart")
         module = _dotted(original_node.value)
+        # Elsewhere an attribute of such a name is a method of its own.
         is_name = module in ("contextlib", "unittest", "mock") or attr.startswith(("Async", "AbstractAsync"))
         changed = _NAMES.get(attr, attr) if is_name else _TWINS.get(attr, attr)
         return updated_node.with_changes(attr=cst.Name(changed))
@@ -726,6 +737,7 @@ class _Porter(cst.CSTTransformer):
 
     def counterpart(self, module: str, name: str) -> cst.BaseExpression:
         """Returns a name of a module of the standard library, which is imported in a way that hides no variable."""
+        # A variable of the script may have the module's name, which an import would replace.
         if module:
             alias = _ALIASES.get(module, "") if module in self._survey.bound else ""
             self.needed.add(f"{module} as {alias}" if alias else module)
@@ -753,6 +765,8 @@ class _Porter(cst.CSTTransformer):
         is_gathered = any(self._survey.is_kind(target.target, FUTURES) for target in original_node.targets)
         if is_gathered and isinstance(value, (cst.ListComp, cst.List)):
             # Calls that are awaited together later: they start here.
+            # Coroutines in a list begin as they are gathered; calls would be made one after the other, where they
+            # stand.
             return updated_node.with_changes(value=self._tasks(value) or value)
         return updated_node
 
@@ -844,6 +858,7 @@ class _Porter(cst.CSTTransformer):
         if original in self._statements and self._is_call_on(waited, EVENT, "wait") and isinstance(value, cst.Call):
             self._event_waits.add(original)
             return self._timed(value, limit)
+        # On a thread of its own, as only a future can be waited for with a limit.
         future = value if self._survey.kind_of(waited) == FUTURE else self._submit(value)
         if future is None:
             return None
@@ -925,6 +940,7 @@ class _Porter(cst.CSTTransformer):
             tasks = self._tasks(cst.List([cst.Element(arg.value) for arg in given])) if _plain(given) else None
         if tasks is None:
             return None
+        # As gather does with return_exceptions: an exception stands in its place.
         result = "task.exception() or task.result()" if returns else "task.result()"
         return cst.parse_expression(f"[{result} for task in {_code(tasks)}]")
 
@@ -1147,6 +1163,7 @@ class _Pruner(cst.CSTTransformer):
         [first, *more] = updated_node.body
         if more or not isinstance(first, (cst.Import, cst.ImportFrom)) or isinstance(first.names, cst.ImportStar):
             return updated_node
+        # Only names that the porting has made idle: others may be there for their effects.
         kept = [one for one in first.names if not self._is_idle(one)]
         if len(kept) == len(first.names):
             return updated_node
@@ -1219,6 +1236,7 @@ def _with_imports(module: cst.Module, needed: set[str], pool: str) -> cst.Module
     present = {_code(body[index]).strip() for index in imports}
     lines = [line for line in (f"import {name}" for name in sorted(needed)) if line not in present]
     # Before the first import; that of __future__ has to stay ahead, and so has a docstring.
+    # `from __future__` has to come before all other code (PEP 236).
     first = next((index for index in imports if "__future__" not in _code(body[index])), None)
     if first is None:
         first = imports[-1] + 1 if imports else int(module.get_docstring() is not None)
@@ -1227,6 +1245,7 @@ def _with_imports(module: cst.Module, needed: set[str], pool: str) -> cst.Module
         last += 1
     if starts_threads:
         # As many as may wait for one another: the default is a few more than there are processors.
+        # In the module, so that its threads live as long as the program, as the event loop did.
         made = f"\n{pool} = {_POOL_OF_MANY}\n"
         body.insert(last, cst.parse_statement(made))
     for line in lines:
@@ -1306,6 +1325,7 @@ def _module_for(name: str) -> str:
 
 def _exists(module: str, name: str | None = None) -> bool:
     with contextlib.suppress(ImportError):
+        # By import and not by a list, so that it is true of the version that is installed.
         found = importlib.import_module(module)
         return name is None or hasattr(found, name)
     return False

@@ -32,6 +32,7 @@ def ask_on_terminal(request: ApprovalRequest) -> ApprovalResponse | None:
             except KeyboardInterrupt:
                 print()  # what is typed next is no answer to the question
                 with contextlib.suppress(SessionlibError):
+                    # Denied and not left open: the turn would wait on with no person to answer it.
                     request.deny(STOPPED)
                 raise
     tell(f"{request.tool_name or 'a tool'} was denied, because there is no terminal to ask on (--yes approves)")
@@ -48,6 +49,7 @@ def _terminal() -> Iterator[bool]:
         found = is_terminal(sys.stdin) or is_terminal(sys.stderr)
         try:
             # The answer goes to a file, or the question came from one; the person still sits there.
+            # The process's controlling terminal, whatever its standard streams are.
             keyboard = opened.enter_context(open(_TERMINAL)) if found else None
             display = opened.enter_context(open(_TERMINAL, "w")) if found else None
         except OSError:

@@ -52,10 +52,12 @@ def serve(
     The key that clients need is SESSIONLIB_API_KEY; without it one is made, shown once on the terminal, and
     kept in a file that only you can read.
     """
+    # A key that was made and shown here would have to be copied to the other machines.
     if allow_remote and not os.environ.get("SESSIONLIB_API_KEY"):
         raise click.UsageError("--allow-remote needs a key of your own: set SESSIONLIB_API_KEY")
     if not allow_remote and not is_loopback(host):
         raise click.UsageError(f"{host} can be reached from other machines: add --allow-remote to mean it")
+    # Here, so that --help needs neither the engine nor its extra.
     from sessionlib.engine import LocalEngine
     from sessionlib.engine import serve as run_engine
 

@@ -32,10 +32,12 @@ def sessions(as_json: bool) -> None:
     Only ids, agents, places and times are kept, in the file SESSIONLIB_SESSIONS if that is set; set to nothing, it
     keeps none. Messages stay in the engine: sessionlib history ID prints them.
     """
+    # Of this user's commands on this machine: engines have no call that lists sessions.
     known = known_sessions()
     if not known:
         tell("no session is known; those of the embedded engine last only with --db FILE")
     for one in known:
+        # Kept in UTC, shown in the time of the machine.
         when = datetime.fromisoformat(one.used_at).astimezone().strftime("%Y-%m-%d %H:%M")
         click.echo(
             json.dumps(asdict(one)) if as_json else clean(f"{one.session_id}  {when}  {one.agent or '-'}  {one.place}")
@@ -56,6 +58,7 @@ def history(session_id: str | None, form: str | None, where: Where) -> None:
     """
     with open_session(_named(where, session_id)) as session:
         text = _FORMS.get(form or "", History.to_text)(session.history())
+    # A file gets the text as it is; on a terminal, control characters in it would be obeyed.
     sys.stdout.write(clean(text) if is_terminal(sys.stdout) else text)
 
 
@@ -91,12 +94,14 @@ def approvals(
             return
         named = [request for request in requests if request.message_id == (approve or deny)]
         if not named:
+            # `pending_approvals` has looked through the history, so that answered ones are known as well.
             known = any(record.event.message_id == (approve or deny) for record in session.approvals)
             what = "has been answered, or its turn is over" if known else "is no request of this session"
             raise CommandError(f"{approve or deny} {what}; {len(requests)} are open")
         tell(f"{'approving' if approve else 'denying'} {call_text(named[0].tool_name, named[0].arguments)}")
         answer = ApprovalResponse(bool(approve), deny_reason=reason)
         printer = NotingPrinter(TextPrinter(sys.stdout))
+        # Of several requests that wait, the one that is named; the rest stay open.
         left = settle(session, printer, lambda other: answer if other.message_id == named[0].message_id else None)
         record = named[0].record
         if record is None or record.by != "answer":

@@ -38,6 +38,7 @@ def open_session(where: Where, timeout: float | None = 30.0) -> Iterator[Session
         timeout: Seconds that connecting may take.
     """
     with reach(where) as client:
+        # An embedded engine has another port each time; its file is where its sessions are.
         place = str(where.engine.db.absolute()) if where.is_embedded and where.engine.db else client.endpoint.base_url
         session_id = where.session or (_last_session(place) if where.last else None)
         if session_id:
@@ -47,9 +48,11 @@ def open_session(where: Where, timeout: float | None = 30.0) -> Iterator[Session
         try:
             session.connect(timeout)
         except SessionError as error:
+            # A plain SessionError is the engine's refusal; all others are about the connection.
             if session_id is None or type(error) is not SessionError:
                 raise
             raise CommandError(f"{error}; sessionlib sessions lists those that you have had") from error
+        # Only now that it is connected, as leaving the block disconnects it.
         with session:
             if where.keeps_sessions:
                 keep_session(str(session.session_id), session.agent_name, place)
@@ -69,6 +72,7 @@ def reach(where: Where) -> Iterator[Client]:
     if not where.is_embedded:
         where.check_url()
         with Client(base_url=where.base_url) as client:
+            # Before the first call, where the error can name the file that the key may be in.
             _check_key(client)
             yield client
         return
@@ -139,4 +143,5 @@ def find_agent(client: Client, named: str | None) -> Agent:
         names = ", ".join(agent.name or agent.id for agent in agents[:_SHOWN_AGENTS])
         more = "" if len(agents) <= _SHOWN_AGENTS else ", ..."
         raise click.UsageError(f"{client.host} has several agents; name one with --agent: {names}{more}")
+    # A list need not have all of an agent.
     return Agent.fetch(agents[0].id, client=client)

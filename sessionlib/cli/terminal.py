@@ -117,6 +117,7 @@ def _keys() -> KeyBindings:
     @keys.add("enter")
     def send(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
+        # Terminals send the same for Enter and Shift-Enter; the backslash works in all of them.
         if buffer.document.text_before_cursor.endswith("\\"):
             buffer.delete_before_cursor()
             buffer.newline(copy_margin=False)
@@ -162,6 +163,7 @@ class KeptMessages(MessageHistory):
         if self._file is None:
             return
         try:
+            # As bytes: a line that is damaged is left out, and does not hide the others.
             lines = self._file.read_bytes().splitlines()
             if len(lines) > 2 * _MAX_KEPT:
                 self._write(os.O_TRUNC, b"".join(line + b"\n" for line in lines[-_MAX_KEPT:]))
@@ -207,6 +209,7 @@ class EchoOff:
             return
         with contextlib.suppress(self._termios.error, OSError):
             before = self._termios.tcgetattr(self._keyboard)
+            # The fourth field has the local modes (termios).
             quiet = [*before[:3], before[3] & ~self._termios.ECHO, *before[4:]]
             self._termios.tcsetattr(self._keyboard, self._termios.TCSADRAIN, quiet)
             self._before = before
@@ -252,6 +255,7 @@ class Screen:
         self._live: Live | None = None
         self._tail = _Tail()
         self._streamed = Streamed()
+        # Across deltas, as an escape sequence may be cut between two.
         self._cleaner = TextCleaner()
         self._thought = ""
         self._next_draw = 0.0
@@ -285,6 +289,7 @@ class Screen:
             self._end_message()
         elif event.is_turn_end:
             self.close()
+            # An empty line between two turns.
             self._console.print()
 
     def tick(self) -> None:
@@ -332,6 +337,7 @@ class Screen:
             self._live = Live(
                 self._tail,
                 console=self._console,
+                # rich would draw from a thread of its own; see the head of this module.
                 auto_refresh=False,
                 transient=True,
                 redirect_stdout=False,
@@ -349,6 +355,7 @@ class Screen:
             self._next_draw = now + max(_DRAW_SECONDS, 10 * (time.monotonic() - now))
 
     def _print_complete_blocks(self) -> None:
+        # What is complete does not change any more, whatever comes.
         head, rest = split_blocks(self._tail.text)
         if head:
             self._tail.text = rest
@@ -395,6 +402,7 @@ def split_blocks(text: str) -> tuple[str, str]:
     Returns:
         The complete blocks, "" when there are none, and the rest.
     """
+    # By the parser: blank lines alone do not end a list or a fence.
     starts = [token.map[0] for token in Markdown(text).parsed if token.level == 0 and token.map]
     if not starts or starts[-1] == 0:
         return "", text
