@@ -69,7 +69,7 @@ class Client:
         max_retries: How often a call is made again.
         pace: When `Agent.run` and `Agent.map` may open a session; shared by all threads of a process. An object of
             your own may take its place, which has the methods ``admit``, ``refused`` and ``active`` of this one
-            and is pickled with the client: over Redis, say, it is one pace for any number of programs.
+            and is pickled with the client: over Redis, for instance, it is one pace for any number of programs.
 
     Raises:
         ConfigurationError: Something is empty, malformed or holds control characters.

@@ -61,7 +61,7 @@ class ByteBar:
     def __init__(self, total: int | None, name: str | None = None) -> None:
         self._bar = _bar(total=total, desc=name, unit="B", unit_scale=True, unit_divisor=1024)
 
-    def tell(self, done: int, total: int | None) -> None:
+    def show(self, done: int, total: int | None) -> None:
         """Sets how many bytes are done."""
         self._bar.update(done - self._bar.n)
 

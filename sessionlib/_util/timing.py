@@ -75,7 +75,7 @@ class held:
 
     Args:
         lock: A `threading.RLock`; a thread that holds it already is refused like any other.
-        deadline: When to give up.
+        deadline: When to stop waiting.
         why: What the error names as being in the way; "within n s" is added.
 
     Raises:

@@ -178,7 +178,7 @@ class MemoryLedger:
             if self._closed:
                 raise RunStoppedError("the runs were stopped")
             entry = self.entry(number)
-            # Another attempt has claimed it, or was given up: compared and set under one lock.
+            # Another attempt has claimed it, or it was withdrawn: compared and set under one lock.
             if entry.failure is not None or entry.session_id != instead_of:
                 return False
             self._entries[number] = LedgerEntry(session_id, time.time(), True)

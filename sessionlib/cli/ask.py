@@ -16,7 +16,7 @@ from sessionlib._util.optional import extra
 from sessionlib._util.timing import Deadline
 from sessionlib._version import __version__
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
-from sessionlib.cli.notes import CommandError, tell
+from sessionlib.cli.notes import CommandError, warn
 from sessionlib.cli.options import Where, approval_options, debug_option, examples, where_options
 from sessionlib.cli.output import (
     JsonLinesPrinter,
@@ -97,7 +97,7 @@ def ask(
     printer = _printer(form, verbose)
     with open_session(where, deadline.sooner(_CONNECT_TIMEOUT).remaining()) as session:
         if verbose:
-            tell(f"session {session.session_id}")
+            warn(f"session {session.session_id}")
         # A turn that waits for an authorisation would end only with the timeout, and there may be none.
         session.on_reauth(_give_up)
         try:

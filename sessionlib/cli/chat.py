@@ -15,7 +15,7 @@ import click
 
 from sessionlib._util.optional import extra
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
-from sessionlib.cli.notes import state_file, tell
+from sessionlib.cli.notes import state_file, warn
 from sessionlib.cli.options import Where, approval_options, debug_option, examples, where_options
 from sessionlib.cli.output import NotingPrinter, Printer, follow, settle
 from sessionlib.cli.prompt import STOPPED
@@ -302,11 +302,11 @@ class PlainView(NotingPrinter):
     def note(self, text: str) -> None:
         """Prints a note of our own."""
         for line in text.splitlines():
-            tell(line)
+            warn(line)
 
     def error(self, text: str) -> None:
         """Prints what went wrong."""
-        tell(text)
+        warn(text)
 
     def messages(self, history: History) -> None:
         """Writes messages of the history."""

@@ -17,7 +17,7 @@ from sessionlib.cli.chat import chat
 from sessionlib.cli.doctor import doctor
 from sessionlib.cli.map import map_prompts
 from sessionlib.cli.models import models
-from sessionlib.cli.notes import explain, tell
+from sessionlib.cli.notes import explain, warn
 from sessionlib.cli.options import Debug, debug_option, examples
 from sessionlib.cli.serve import serve
 from sessionlib.cli.sessions import approvals, history, sessions
@@ -137,7 +137,7 @@ def _fail(error: Exception, debug: Debug) -> int:
     details, status = explain(error)
     if debug.on:
         traceback.print_exception(error)
-    tell(details)
+    warn(details)
     return status
 
 

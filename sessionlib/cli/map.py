@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from sessionlib._util.retry import Pace
-from sessionlib.cli.notes import CommandError, tell
+from sessionlib.cli.notes import CommandError, warn
 from sessionlib.cli.options import Where, debug_option, examples, where_options
 from sessionlib.cli.target import find_agent, reach
 
@@ -86,7 +86,7 @@ def map_prompts(
             out.write(json.dumps(line) + "\n")
             # So that an interruption leaves whole lines, and `tail -f` shows them.
             out.flush()
-    tell(f"{len(prompts) - failed} of {len(prompts)} prompts answered")
+    warn(f"{len(prompts) - failed} of {len(prompts)} prompts answered")
     if failed:
         raise CommandError(f"{failed} of {len(prompts)} prompts have an error in place of an answer")
 

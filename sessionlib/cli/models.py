@@ -40,7 +40,7 @@ def pull() -> None:
     from sessionlib.engine.models import llama
 
     with _Bar() as bar:
-        path = llama.pull(bar.tell)
+        path = llama.pull(bar.show)
     click.echo(f"The weights are in {path}. Use them with --model local.")
 
 
@@ -70,7 +70,7 @@ class _Bar:
     def __init__(self) -> None:
         self._bar: Any = None
 
-    def tell(self, done: int, total: int) -> None:
+    def show(self, done: int, total: int) -> None:
         """Takes in how much is done of how much."""
         if not is_terminal(sys.stderr):
             return

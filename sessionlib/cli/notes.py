@@ -25,11 +25,11 @@ __all__ = [
     "keep_session",
     "known_sessions",
     "state_file",
-    "tell",
+    "warn",
 ]
 
 
-def tell(text: str) -> None:
+def warn(text: str) -> None:
     """Writes one line to stderr, under the program's name."""
     if sys.stderr is not None:
         # One line without control characters: most of it is text of an engine.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TextIO
 
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
-from sessionlib.cli.notes import CommandError, tell
+from sessionlib.cli.notes import CommandError, warn
 from sessionlib.cli.options import Where
 from sessionlib.content import ApprovalResponse
 from sessionlib.display.text import describe, one_line
@@ -123,7 +123,7 @@ class NotingPrinter:
         details = describe(event)
         if details:
             self._printer.close()
-            tell(details)
+            warn(details)
 
     def close(self) -> None:
         """Ends the other printer's."""
@@ -211,5 +211,5 @@ def _answer(session: Session, request: ApprovalRequest, decide: ApprovalHandler)
         # By what was shown: if the request has changed meanwhile, it is not approved.
         session.answer(request, approved=answer.approved, confirm=answer.confirm, deny_reason=answer.deny_reason)
     except ApprovalAlreadyAnsweredError as error:
-        tell(str(error))
+        warn(str(error))
     return True

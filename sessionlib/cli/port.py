@@ -23,7 +23,7 @@ from typing import Any
 import click
 
 from sessionlib._util.optional import extra
-from sessionlib.cli.notes import CommandError, tell
+from sessionlib.cli.notes import CommandError, warn
 from sessionlib.cli.options import debug_option, examples
 
 with extra("port", "sessionlib port"):
@@ -159,19 +159,19 @@ def port(paths: tuple[Path, ...], write: bool) -> None:
             # Before it is parsed, which takes far longer.
             if not re.search(rf"\b{SDK}\b", before):
                 if path in paths:
-                    tell(f"{path}: does not use {SDK}, and is left as it is")
+                    warn(f"{path}: does not use {SDK}, and is left as it is")
                 continue
             notebook = path.suffix == ".ipynb"
             ported, places = port_notebook(before) if notebook else (port_source(before), None)
         except (ValueError, UnicodeError, RecursionError) as error:
-            tell(f"{path}: cannot be read: {error}")
+            warn(f"{path}: cannot be read: {error}")
             failed += 1
             continue
         changed += _report(path, before, ported, places, write)
     if failed:
         raise CommandError(f"{failed} file{'s' * (failed > 1)} could not be ported")
     if not changed:
-        tell("nothing to change")
+        warn("nothing to change")
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -202,10 +202,10 @@ def _report(path: Path, before: str, ported: Ported, places: dict[int, str] | No
         click.echo(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n", nl=False)
     for line_number, reason in ported.undecided:
         place = f"{path}:{line_number}" if places is None else f"{path}, {places.get(line_number, 'a cell')}"
-        tell(f"{place}: {reason}")
+        warn(f"{place}: {reason}")
     if write and after != before:
         _replace(path, after)
-        tell(f"{path}: changed")
+        warn(f"{path}: changed")
     return after != before
 
 

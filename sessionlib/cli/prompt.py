@@ -9,7 +9,7 @@ from typing import TextIO
 
 from sessionlib.approvals import ApprovalRequest
 from sessionlib.approvals.policies import ask_console
-from sessionlib.cli.notes import tell
+from sessionlib.cli.notes import warn
 from sessionlib.content import ApprovalResponse
 from sessionlib.display.text import is_terminal
 from sessionlib.errors import SessionlibError
@@ -35,7 +35,7 @@ def ask_on_terminal(request: ApprovalRequest) -> ApprovalResponse | None:
                     # Denied and not left open: the turn would wait on with no person to answer it.
                     request.deny(STOPPED)
                 raise
-    tell(f"{request.tool_name or 'a tool'} was denied, because there is no terminal to ask on (--yes approves)")
+    warn(f"{request.tool_name or 'a tool'} was denied, because there is no terminal to ask on (--yes approves)")
     return ApprovalResponse(False, deny_reason=_NOBODY)
 
 

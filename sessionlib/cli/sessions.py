@@ -10,7 +10,7 @@ from datetime import datetime
 import click
 
 from sessionlib.approvals.policies import full_lines, quoted
-from sessionlib.cli.notes import CommandError, known_sessions, tell
+from sessionlib.cli.notes import CommandError, known_sessions, warn
 from sessionlib.cli.options import Where, debug_option, examples, where_options
 from sessionlib.cli.output import NotingPrinter, WaitingForApproval, settle
 from sessionlib.cli.target import open_session
@@ -35,7 +35,7 @@ def sessions(as_json: bool) -> None:
     # Of this user's commands on this machine: engines have no call that lists sessions.
     known = known_sessions()
     if not known:
-        tell("no session is known; those of the embedded engine last only with --db FILE")
+        warn("no session is known; those of the embedded engine last only with --db FILE")
     for one in known:
         # Kept in UTC, shown in the time of the machine.
         when = datetime.fromisoformat(one.used_at).astimezone().strftime("%Y-%m-%d %H:%M")
@@ -90,7 +90,7 @@ def approvals(
                 lines = [f"{request.message_id}: {quoted(request.tool_name or 'a tool')}", *full_lines(request)]
                 click.echo(request.to_json() if as_json else "\n".join(lines))
             if not requests:
-                tell(f"session {session.session_id} waits for no approval")
+                warn(f"session {session.session_id} waits for no approval")
             return
         named = [request for request in requests if request.message_id == (approve or deny)]
         if not named:
@@ -98,7 +98,7 @@ def approvals(
             known = any(record.event.message_id == (approve or deny) for record in session.approvals)
             what = "has been answered, or its turn is over" if known else "is no request of this session"
             raise CommandError(f"{approve or deny} {what}; {len(requests)} are open")
-        tell(f"{'approving' if approve else 'denying'} {call_text(named[0].tool_name, named[0].arguments)}")
+        warn(f"{'approving' if approve else 'denying'} {call_text(named[0].tool_name, named[0].arguments)}")
         answer = ApprovalResponse(bool(approve), deny_reason=reason)
         printer = NotingPrinter(TextPrinter(sys.stdout))
         # Of several requests that wait, the one that is named; the rest stay open.

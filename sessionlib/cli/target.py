@@ -11,7 +11,7 @@ import click
 
 from sessionlib.agent import Agent, AgentType
 from sessionlib.agent.agent import by_name_or_id
-from sessionlib.cli.notes import CommandError, in_options, keep_session, known_sessions, tell
+from sessionlib.cli.notes import CommandError, in_options, keep_session, known_sessions, warn
 from sessionlib.cli.options import EngineOptions, Where
 from sessionlib.client import Client
 from sessionlib.config import is_loopback
@@ -78,7 +78,7 @@ def reach(where: Where) -> Iterator[Client]:
         return
     with embedded(where.engine) as engine:
         if not where.local:
-            tell(f"no API key and no URL are configured: using the embedded engine (model {where.engine.model})")
+            warn(f"no API key and no URL are configured: using the embedded engine (model {where.engine.model})")
         if not where.session:
             ensure_agent(engine, where.agent)
         yield engine.client()

@@ -1,4 +1,4 @@
-"""A chat on a terminal: an editor for messages; Markdown that is formatted while it streams, quiet lines for the rest.
+"""A chat on a terminal: an editor for messages; Markdown that is formatted while it streams, grey lines for the rest.
 
 Blocks that are complete are printed for good and scroll away; only the last one is drawn again as it
 grows, so that a long answer costs no more than a short one and never outgrows the window. All of it

@@ -106,7 +106,7 @@ class Connection:
         """Connects, creates or joins the session, and starts to read.
 
         Args:
-            deadline: When to give up.
+            deadline: When to stop waiting.
 
         Raises:
             ConfigurationError: There is no usable API key.

@@ -99,7 +99,7 @@ class Reader:
 
         Args:
             owner: Whom a new session is with; not needed for one that has an id.
-            deadline: When to give up.
+            deadline: When to stop waiting.
 
         Raises:
             SessionError: The engine refused it, or the connection broke.

@@ -119,7 +119,7 @@ class EncodedPost:
     def _show(self, progress: Progress | None) -> None:
         if progress is True:
             bar = ByteBar(self._total)
-            self._progress, self._close_bar = bar.tell, bar.close
+            self._progress, self._close_bar = bar.show, bar.close
         elif progress:
             if not callable(progress):
                 raise TypeError(f"progress takes a callable or True, not {type(progress).__name__}")
@@ -212,7 +212,7 @@ class Sender:
             makes_turn: Whether the engine answers it with a turn; what is over before such a post is not
                 replayed after it.
             attend: Where a mailbox for that turn is put before the frame leaves, one for each attempt; None for none.
-            within: When to give up, if that is before ``send_timeout``.
+            within: When to stop waiting, if that is before ``send_timeout``.
             progress: Called with the number of the files' bytes that have left, and their sum; True shows a bar.
 
         Raises:

@@ -97,7 +97,7 @@ class Streamed:
         seen, text = "".join(self._seen.pop(event.message_id, ())), str(event.text)
         if text.startswith(seen):
             return [text[len(seen) :]] if len(text) > len(seen) else []
-        return ["\n\n", text]  # pieces were lost on the way: the whole of it, again
+        return ["\n\n", text]  # deltas were lost on the way: the whole of it, again
 
 
 class TextPrinter:

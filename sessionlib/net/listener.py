@@ -171,7 +171,7 @@ class ThreadedServer:
         """Accepts no more and frees the port; open connections go on. Idempotent."""
         self._listener.stop()
 
-    def heard(self) -> None:
+    def note_request(self) -> None:
         """Notes on the thread of a connection that a whole request has come: it is not silent any more."""
         with self._lock:
             self._silent.pop(threading.current_thread(), None)

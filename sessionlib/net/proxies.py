@@ -68,7 +68,7 @@ def ca_bundle() -> str | None:
 
 
 def default_context() -> ssl.SSLContext:
-    """Returns what peers are verified by unless an argument says so: one rule for HTTP calls and sessions.
+    """Returns what peers are verified by unless an argument decides otherwise: one rule for HTTP calls and sessions.
 
     It trusts what the environment names, else the system's certificates and those of certifi: Python for macOS comes
     without the former, and the latter know no authority that a company has installed on its machines.
@@ -97,7 +97,7 @@ def _context(bundle: str | None, changed: int | None, folders: str | None) -> ss
 
 
 def given_certificates(certificates: Certificates) -> Certificates:
-    """Returns what an argument says to verify peers by, as it can be kept: a path absolute, PEM as bytes.
+    """Returns what an argument gives to verify peers by, as it can be kept: a path absolute, PEM as bytes.
 
     Raises:
         ConfigurationError: It is empty.

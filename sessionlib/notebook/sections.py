@@ -194,7 +194,7 @@ class Section:
         return Section(rest)
 
     def html(self) -> str:
-        """Returns it as HTML in which nothing of others can run."""
+        """Returns it as HTML in which nothing that an agent wrote can run."""
         parts = [
             block.html if isinstance(block, EventLine) else markdown_html("".join(block)) for block in self._blocks
         ]

@@ -1,6 +1,6 @@
 """Showing a turn as it comes: in a cell as HTML, a few times a second; elsewhere as text.
 
-All of it happens on the thread that reads the turn. A view draws what is new when it is time to and says
+All of it happens on the thread that reads the turn. A view draws what is new when it is time to and reports
 how long it can wait otherwise; the events themselves are never held up.
 """
 

@@ -297,7 +297,7 @@ class ClientProtocol:
     # ---- decoding: the hot path ----------------------------------------------------------------
 
     def decode(self, messages: Sequence[Payload], received: list[Received]) -> None:
-        """Appends what text messages mean, in order; cut at frames that may answer a call.
+        """Appends what text messages mean, in order; divided at frames that may answer a call.
 
         Args:
             messages: Their payloads.

@@ -257,7 +257,7 @@ class TurnTracker:
         self._ended = False
         # Whether the engine was idle as the session was joined again, and no post has left since: it only repeats then.
         self._repeats = False
-        # Whether a post was given up of which the engine may know all the same: the next turn may be that one's.
+        # Whether a post was abandoned of which the engine may know all the same: the next turn may be that one's.
         self._has_lost = False
         # Posts and answers without an ack, in the order in which they left.
         self._sent: deque[PendingPost] = deque()

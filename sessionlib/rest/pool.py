@@ -158,7 +158,7 @@ class Lines(OpenLines):
         """Waits for the next line, no longer than the call's timeout.
 
         Raises:
-            ApiConnectionError: The answer was cut, or a line is larger than 4 MiB.
+            ApiConnectionError: The answer was truncated, or a line is larger than 4 MiB.
             ApiTimeoutError: No line came in time.
         """
         # Set again for each line: a stream may last for hours as long as something comes.

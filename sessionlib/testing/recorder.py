@@ -97,7 +97,7 @@ class Recorder:
             transport = dial(key)
             opening.value = opened
         except SessionlibError as error:
-            # An attempt that the client itself gave up is no fact about the engine.
+            # An attempt that the client itself abandoned is no fact about the engine.
             if not attempt.is_cancelled:
                 opening.value = opened
                 self.note(LINK, number, "!", format.to_json(error))

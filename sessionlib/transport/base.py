@@ -71,7 +71,7 @@ class Transport(Protocol):
 
         Args:
             pieces: The pieces, and of each whether it is the last.
-            deadline: When to give up.
+            deadline: When to stop waiting.
 
         Raises:
             SessionTimeoutError: It did not go out in time; the transport is dead.

@@ -35,7 +35,7 @@ def dial(
 
     Args:
         url: Where to.
-        deadline: When to give up.
+        deadline: When to stop waiting.
         attempt: What another thread can cancel it by.
         tls: What to verify the peer by, and a proxy that is reached over TLS; None for the default certificates.
         proxy: What to go through.
@@ -82,7 +82,7 @@ def _connect(addresses: list[Address], target: str, deadline: Deadline, attempt:
     try:
         return connect(addresses, deadline, attempt, _OPTIONS)
     except OSError as error:
-        if isinstance(error, TimeoutError) and deadline.expired:  # and it is not the system that gave up
+        if isinstance(error, TimeoutError) and deadline.expired:  # and not the system's own limit
             raise SessionTimeoutError(f"no connection to {target} within {deadline.timeout} s") from error
         raise SessionConnectionError(
             f"cannot connect to {target}: {error.strerror or error}; is the engine running there?"
@@ -98,7 +98,7 @@ def secure(
         sock: The connection.
         host: Whom the peer's certificate has to be for.
         context: What to verify it by.
-        deadline: When to give up.
+        deadline: When to stop waiting.
         attempt: What another thread can cancel it by.
         name: What the peer is called in messages; by default its host.
 

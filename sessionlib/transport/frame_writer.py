@@ -110,7 +110,7 @@ class FrameWriter:
 
         Args:
             frame: The frame.
-            deadline: When to give up.
+            deadline: When to stop waiting.
             is_last: Whether it ends the message.
             message: What `has_left` knows the message by.
 

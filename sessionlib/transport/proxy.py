@@ -47,7 +47,7 @@ class Proxy:
             sock: Connected to the proxy, after the TLS handshake of a secure one.
             host: The host.
             port: Its port.
-            deadline: When to give up.
+            deadline: When to stop waiting.
 
         Raises:
             SessionConnectionError: The proxy refused, or does not speak HTTP.

@@ -41,7 +41,7 @@ def open_websocket(
     Args:
         url: A ``ws`` or ``wss`` URL.
         key: The API key.
-        deadline: When to give up.
+        deadline: When to stop waiting.
         attempt: What another thread can cancel it by.
         max_message_size: The largest message accepted, in bytes.
         tls: What to verify the peer by; None for the system's certificates.

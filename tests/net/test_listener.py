@@ -123,7 +123,7 @@ def test_who_is_turned_away_gets_the_answer_whatever_was_sent_before(size: int) 
 def test_the_longest_silent_connection_makes_room_for_a_new_one() -> None:
     def serve(sock: socket.socket) -> None:
         while data := sock.recv(100):
-            server.heard()
+            server.note_request()
             sock.sendall(data)
 
     with serving(serve, connections=2) as server, connect(server.port) as busy, connect(server.port) as silent:

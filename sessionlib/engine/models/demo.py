@@ -32,7 +32,7 @@ class DemoModel:
 
     A line ``/tool NAME {json}`` makes it call that tool; several such lines are several calls in one
     step. A line ``/think TEXT`` makes it think that text before. Where the answer has to fit a JSON schema, it is an
-    example that does. Anything else is quoted back in several pieces.
+    example that does. Anything else is quoted back in several chunks.
     """
 
     name = "demo"

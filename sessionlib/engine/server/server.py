@@ -79,12 +79,12 @@ class Server:
             if request is None:
                 return
             # From here on it keeps its place, however silent it is.
-            self._listener.heard()
+            self._listener.note_request()
             response = self._answer(sock, request)
         except HttpError as error:
             what = f"{request.method} {request.path[:200]!a}" if request else "a request"
             level = logging.INFO if error.status < 500 else logging.WARNING
-            # In ASCII and cut: the path is the peer's, and a log line must stay one.
+            # In ASCII and bounded: the path is the peer's, and a log line must stay one.
             logger.log(level, "! %s was refused with %d: %s", what, error.status, ascii(error.message)[1:-1])
             response = Response.error(error)
         if response is not None:
@@ -107,7 +107,7 @@ class Server:
             raise
         except Exception:
             logger.exception("! %s %s failed", request.method, request.path)
-            raise HttpError(500, "the engine failed; its log says why") from None
+            raise HttpError(500, "the engine failed; its log has the reason") from None
 
     def _converse(self, sock: socket.socket, request: Request) -> None:
         if request.method != "GET":

@@ -110,12 +110,12 @@ class Broadcaster:
         data = encode(frame)
         with self._lock:
             # Each of them once, in order: `by` may be subscribed, or have left.
-            heard = list({id(subscriber): subscriber for subscriber in (*self._subscribers, by)}.values())
+            subscribers = list({id(subscriber): subscriber for subscriber in (*self._subscribers, by)}.values())
             self._closed = True
             self._subscribers = []
-            for subscriber in heard:
+            for subscriber in subscribers:
                 subscriber.put(data)
-        _flush(heard)
+        _flush(subscribers)
 
     # ---- to all subscribers ---------------------------------------------------------------------
 
@@ -124,15 +124,15 @@ class Broadcaster:
         # Encoded once for all, and before the lock is taken.
         data = encode(frame)
         with self._lock:
-            heard = self._spread(data)
-        _flush(heard)
+            subscribers = self._spread(data)
+        _flush(subscribers)
 
     def set_status(self, status: ParticipantStatus, turn_id: str) -> None:
         """Changes what the agent is doing, and notifies all subscribers."""
         with self._lock:
             self._status, self._turn_id = status, turn_id
-            heard = self._spread(encode(self._status_frame()))
-        _flush(heard)
+            subscribers = self._spread(encode(self._status_frame()))
+        _flush(subscribers)
 
     def conclude(self, turn_id: str, following: str | None) -> list[Subscriber]:
         """Notifies all subscribers that a turn has ended; returns those to flush.
@@ -143,14 +143,14 @@ class Broadcaster:
         """
         with self._lock:
             self._status, self._turn_id = ParticipantStatus.IDLE, turn_id
-            heard = self._spread(encode(self._status_frame()))
+            subscribers = self._spread(encode(self._status_frame()))
             self._turn_id = following
             if following is not None:
                 # Who joins from here on must not take the session for idle, though the next turn has not begun.
                 self._status = ParticipantStatus.PROCESSING
             # What the turn asked is past with it; its calls have been settled.
             self._pending.clear()
-        return heard
+        return subscribers
 
     def expect(self, turn_id: str) -> None:
         """Takes note that a turn is about to be worked on: who joins now must not take the session for idle."""
@@ -162,8 +162,8 @@ class Broadcaster:
         data = encode(frame)
         with self._lock:
             self._pending[message_id] = frame
-            heard = self._spread(data)
-        _flush(heard)
+            subscribers = self._spread(data)
+        _flush(subscribers)
 
     def answered(self, message_id: str) -> None:
         """Drops a question that was answered."""
@@ -181,7 +181,7 @@ class Broadcaster:
         self.publish(frames.message_delta(self._session_id, message_id, index, piece))
 
     def end_stream(self) -> None:
-        """Forgets the pieces: the text is in the history now, or never will be."""
+        """Forgets the deltas: the text is in the history now, or never will be."""
         with self._lock:
             self._streamed = None
 
@@ -193,10 +193,10 @@ class Broadcaster:
     # ---- for callers that hold the lock ------------------------------------------------------
 
     def _spread(self, data: bytes) -> list[Subscriber]:
-        heard = list(self._subscribers)
-        for subscriber in heard:
+        subscribers = list(self._subscribers)
+        for subscriber in subscribers:
             subscriber.put(data)
-        return heard
+        return subscribers
 
     def _state(self) -> Json:
         state: Json = {"status": str(self._status)}

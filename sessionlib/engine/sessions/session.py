@@ -216,7 +216,7 @@ class LiveSession:
         """Leaves the turn to a person; False when the answer has come meanwhile."""
         with self._changed:
             self._current = turn
-            # The answer came after the worker had looked, and before it let go: nothing else would wake the turn.
+            # The answer came after the worker had looked, and before it parked the turn: nothing else would wake it.
             if self._woken:
                 return False
             self._working = False
@@ -228,9 +228,9 @@ class LiveSession:
         with self._changed:
             self._current = self._queue.popleft() if self._queue else None
             # Under the lock, so that a post that comes now is queued behind the Idle.
-            heard = self.audience.conclude(turn.id, self._current.id if self._current is not None else None)
+            subscribers = self.audience.conclude(turn.id, self._current.id if self._current is not None else None)
             self._changed.notify_all()
-        for subscriber in heard:
+        for subscriber in subscribers:
             subscriber.flush()
 
     def stop(self, reason: str) -> None:

@@ -100,7 +100,7 @@ class TurnRun:
             self._fail(f"The turn could not go on: {error}")
         except Exception:
             logger.exception("! turn %s failed", self._turn.id)
-            self._fail("The turn failed inside the engine; its log says why.")
+            self._fail("The turn failed inside the engine; its log has the reason.")
         self._session.audience.end_stream()
         self._session.end(self._turn)
         return True
@@ -344,7 +344,7 @@ class TurnRun:
         # Its rows are gone, and its subscribers have had the last frame.
         if self._session.terminated:
             return
-        # Without the reason, in which a model may quote what was said; clients get it.
+        # Without the reason, in which a model may quote a message; clients get it.
         logger.log(
             logging.INFO if is_expected else logging.WARNING,
             "! turn %s of session %s ended without an answer",

@@ -113,7 +113,7 @@ class Retention:
             try:
                 removed = self._expire(time.time() - self._keep_seconds)
                 if removed:
-                    logger.info("= %d sessions were removed: nothing was said in them for long", removed)
+                    logger.info("= %d sessions were removed: nothing was sent in them for long", removed)
             except StorageError as error:
                 # The disk may be full, or the file locked: it is tried again next time.
                 logger.warning("! old sessions were not removed: %s", error)

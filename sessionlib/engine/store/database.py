@@ -208,7 +208,7 @@ class Database:
             # Under one lock with the flag, so that nothing is added behind the last batch.
             self._jobs.append(job)
             self._changed.notify()
-        # Without a limit: a write that was given up here could still be committed, and be sent again.
+        # Without a limit: a write that was abandoned here could still be committed, and be sent again.
         job.done.wait()
         error, job.error = job.error, None
         try:

@@ -387,5 +387,5 @@ class ToolBatch:
             # No more descriptors, processes or threads: the system's fault, which no traceback explains.
             expected = isinstance(error, (OSError, RuntimeError))
             logger.warning("! tool call %s could not be run: %s", call_id, error, exc_info=not expected)
-            outcome = Outcome.error("the engine could not run this tool; its log says why")
+            outcome = Outcome.error("the engine could not run this tool; its log has the reason")
         self._news.put((call_id, outcome))

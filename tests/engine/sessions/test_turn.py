@@ -100,11 +100,11 @@ def test_a_failing_model_ends_the_turn_in_words() -> None:
     model = Scripted(fails(ModelError("The model is asleep.")), fails(ValueError("secret detail")), says(Text("ok")))
     with LocalEngine(model=model) as engine, Caller.on(engine) as caller:
         assert error_in(caller.ask("one")) == "The model is asleep."
-        assert error_in(caller.ask("two")) == "The turn failed inside the engine; its log says why."
+        assert error_in(caller.ask("two")) == "The turn failed inside the engine; its log has the reason."
         assert answer_of(caller.ask("three")) == "ok"
         assert [said.failure for said in model.asked[2].said if said.role == "assistant"] == [
             "The model is asleep.",
-            "The turn failed inside the engine; its log says why.",
+            "The turn failed inside the engine; its log has the reason.",
         ]
         assert not [message for message in caller.history() if message["content"].get("value") == "half an "]
 

@@ -356,6 +356,8 @@ def test_a_tool_that_the_engine_cannot_run_is_an_error(tmp_path: Path, monkeypat
     path.write_text("from sessionlib.engine import tool\n\n@tool\ndef fine() -> None:\n    'Do nothing.'\n")
     with LocalEngine(tools=str(path)) as engine, Caller.on(engine) as caller:
         monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
-        assert results(caller.ask("/tool fine")) == [("error", "the engine could not run this tool; its log says why")]
+        assert results(caller.ask("/tool fine")) == [
+            ("error", "the engine could not run this tool; its log has the reason")
+        ]
         monkeypatch.undo()
         assert results(caller.ask("/tool fine")) == [("complete", None)]
