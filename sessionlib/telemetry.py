@@ -69,6 +69,7 @@ def instrument(
     """
     with extra("otel", "telemetry"):
         from opentelemetry import metrics, trace
+    # With the version of the conventions, so that a backend can translate attributes which are renamed later.
     tracer = trace.get_tracer("sessionlib", __version__, tracer_provider, _SCHEMA)
     meter = metrics.get_meter("sessionlib", __version__, meter_provider, _SCHEMA)
     duration = meter.create_histogram(
@@ -112,6 +113,7 @@ class _Telemetry:
         # Protects the turns and their children. Spans begin and end while it is held, which only queues them.
         # Reentrant, because a turn that the garbage collector finds may end in the middle of anything.
         self._lock = threading.RLock()
+        # By the post itself: a turn need not have an id.
         self._turns: dict[PendingPost, _Operation] = {}
 
     def on_post(self, ticket: PendingPost, frame: dict[str, Any], about: SessionInfo) -> None:
@@ -155,8 +157,10 @@ class _Telemetry:
 
         where = urlsplit(f"//{about.host}")
         hosted = (where.hostname or "").endswith(_HOSTED)
+        # What metrics have as well: no id is among them.
         shared: Attributes = {
             "gen_ai.operation.name": "invoke_agent",
+            # By the host's name, since frames do not name the platform.
             "gen_ai.provider.name": "vectorshift" if hosted else "sessionlib",
             "server.address": where.hostname or "",
             **({"server.port": where.port} if where.port else {}),
@@ -175,6 +179,7 @@ class _Telemetry:
 
     def _end_turn(self, ticket: PendingPost) -> None:
         turn = self._turns.pop(ticket)
+        # What has no end of its own ends with its turn, or it would never be exported.
         for child in (*turn.calls.values(), *turn.approvals.values()):
             self._end(child)
         self._end(turn)
@@ -193,6 +198,7 @@ class _Telemetry:
     def _begin_child(self, turn: _Operation, name: str, attributes: Attributes, shared: Attributes) -> _Operation:
         from opentelemetry import trace
 
+        # Not by the current context: events come on the reading thread, which has none of the caller's.
         context = trace.set_span_in_context(turn.span)
         return _Operation(self._tracer.start_span(name, context, attributes=attributes), shared)
 
@@ -221,6 +227,7 @@ class _Telemetry:
             shared = {**turn.attributes, "gen_ai.operation.name": "execute_tool"}
             name = attributes["gen_ai.tool.name"]
             turn.calls[key] = self._begin_child(turn, f"execute_tool {name}", attributes, shared)
+        # Engines without a TOOL_RESULT report the end in a further TOOL_CALL.
         if status in _ENDED:
             self._result(turn, event)
 

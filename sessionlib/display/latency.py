@@ -75,6 +75,7 @@ class Latencies:
 
     def __init__(self, each: Iterable[Latency]) -> None:
         self.each = list(each)
+        # A refusal is quick: among the times, failures would make an engine that fails look fast.
         done = [one for one in self.each if one.error is None]
         self.failures = len(self.each) - len(done)
         self._seconds: dict[Which, list[float]] = {
@@ -106,6 +107,7 @@ class Latencies:
         if not 0 < percent <= 100:
             raise ValueError(f"percent takes a number above 0 and up to 100, not {percent}")
         seconds = self._seconds[of]
+        # The nearest rank, which is always a time that was measured.
         return seconds[math.ceil(len(seconds) * percent / 100) - 1] if seconds else None
 
     def to_dataframe(self) -> pandas.DataFrame:

@@ -63,6 +63,7 @@ class CellView:
         self._streamed = Streamed()
         self._lines = EventLines()
         self._message_id: str | None = None
+        # Each section is an output of its own in the cell, so that the ones before are not drawn again.
         self._sections = [Section()]
         self._drawn: list[Callable[[str], None]] = []
         # Where each line stands, because what it is about may change when its section has ended.
@@ -88,6 +89,7 @@ class CellView:
         """Returns the seconds until something should be drawn; None when nothing waits."""
         if not self._stale:
             return None
+        # The last one decides, as it is the one that grows.
         last = self._stale[-1]
         at = self._next if last.fresh * _PART >= last.size else max(self._next, self._last + _PATIENCE)
         return max(0.0, at - self._clock())
@@ -188,9 +190,11 @@ def show_turn(start: Start, on_approval: ApprovalHandler | None, *, ask: bool = 
     try:
         reply = follow(turn, view, ask=ask)
     except BaseException as error:
+        # An error that holds the turn leaves it to the caller, who may go on with it.
         if getattr(error, "turn", None) is not turn:
             turn.close()
         raise
+    # Or the cell's value would show the text a second time.
     reply.mark_shown()
     return reply
 
@@ -201,6 +205,7 @@ def new_view() -> View:
         return PrintView()
     from sessionlib.notebook.display import below_the_cell
 
+    # A kernel shows HTML; elsewhere the text is printed.
     return CellView(below_the_cell)
 
 
@@ -216,6 +221,7 @@ def follow(turn: Turn, view: View, *, ask: bool) -> Reply:
                     raise
                 decide(error.request)
     finally:
+        # Also where it fails, so that what came before the error is on the screen.
         view.draw()
     return turn.result()
 
@@ -238,6 +244,7 @@ def announced(view: View, handler: ApprovalHandler | None) -> ApprovalHandler:
         return None if handler is None else handler(request)
 
     if handler is not None:
+        # What the record of approvals names is the caller's handler.
         announce.__qualname__ = Registration(handler).name
     return announce
 

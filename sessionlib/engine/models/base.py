@@ -231,6 +231,7 @@ def produce_in_thread(produce: Callable[[Emit], None], stop: Stop, name: str) ->
         StoppedError: The turn was stopped.
         Exception: What the producer raised.
     """
+    # Without a bound: a producer that blocked on a full one would hold its connection for as long.
     chunks: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
     abandoned = threading.Event()
     failures: list[BaseException] = []
@@ -243,6 +244,7 @@ def produce_in_thread(produce: Callable[[Emit], None], stop: Stop, name: str) ->
         try:
             produce(emit)
         except BaseException as error:  # noqa: BLE001 - raised on the consumer's thread
+            # Raised on the thread that consumes, behind all chunks that came before it.
             failures.append(error)
         chunks.put(None)
 
@@ -254,6 +256,7 @@ def produce_in_thread(produce: Callable[[Emit], None], stop: Stop, name: str) ->
     thread = threading.Thread(target=run, name=f"sessionlib-model-{name}-{next(_numbers)}", daemon=True)
     thread.start()
     with stop.calling(abandon), contextlib.ExitStack() as leaving:
+        # Also where the consumer stops without the turn being stopped, as at a tool call too many.
         leaving.callback(abandon)
         while (chunk := chunks.get()) is not None:
             yield chunk

@@ -17,6 +17,7 @@ from sessionlib.engine.models.base import Chunk, Finish, FinishReason, Requested
 
 __all__ = ["BrokenAnswerError", "ChatStream", "EndpointError", "events_of", "join_surrogates", "parse_arguments"]
 
+# A bound on what a broken endpoint can take; an answer as a whole may be some megabytes.
 _EVENT_BYTES = 32 * 1024 * 1024
 _ARGUMENT_CHARS = 1_000_000
 # What is kept beside the calls of a step; signatures and encrypted reasoning have some 10 kB.
@@ -74,6 +75,7 @@ def events_of(parts: Iterable[bytes]) -> Iterator[Any]:
         name, _, value = line.partition(":")
         if name == "data":
             data.append(value.removeprefix(" "))
+        # What is no blank line goes on with the event; comments (":") and other fields have no data.
         if line and sum(map(len, data)) < _EVENT_BYTES:
             continue
         # A blank line: the event is complete.
@@ -100,6 +102,7 @@ def _lines(parts: Iterable[bytes]) -> Iterator[str]:
         # A CR at the end may be the first half of a CR LF, so it waits for what follows.
         whole, rest = _split_lines(buffer)
         for line in whole:
+            # A byte order mark may stand at the beginning of the stream (WHATWG HTML, 9.2.5).
             yield line.removeprefix("\ufeff") if first else line
             first = False
         buffer = rest
@@ -195,6 +198,7 @@ class ChatStream:
     """
 
     def __init__(self, offered: Collection[str] = ()) -> None:
+        # Some endpoints send a name in parts, others with each delta: a name that was offered is whole.
         self._offered = offered
         self._calls: list[_StreamedCall] = []
         self._texts, self._thoughts = HalfJoiner(), HalfJoiner()
@@ -240,6 +244,7 @@ class ChatStream:
             if self._has_answer or not isinstance(delta, dict):
                 delta = {}
         yield from self._read_delta(delta)
+        # Kept, and not acted on: usage and other things may follow it.
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason:
             self._reason = reason.lower()
@@ -250,6 +255,7 @@ class ChatStream:
         Raises:
             ModelError: The answer was cut off.
         """
+        # Without either, the connection may have been lost in the middle of the answer.
         if self._reason is None and not (self._done and self._has_answer):
             raise ModelError("The model's answer was cut short." if self._has_answer else "The model sent no answer.")
         if thought := self._thoughts.flush():
@@ -295,6 +301,7 @@ class ChatStream:
             self._has_answer = True
             yield ThinkingDelta(thought)
         refusal = _text_of(delta.get("refusal"))
+        # Enough for the error; all of it is streamed as text.
         self._refusal += refusal[: 2000 - len(self._refusal)]
         text = _text_of(content) + refusal
         self._has_answer = self._has_answer or bool(text)
@@ -306,6 +313,7 @@ class ChatStream:
                 self._read_call(part)
         if isinstance(delta.get("function_call"), dict):  # as it was before tools
             self._read_call({"index": 0, "function": delta["function_call"]})
+        # Signatures and encrypted reasoning, which some endpoints want back with the calls that they belong to.
         for name, value in delta.items():
             if name not in _KNOWN_OF_DELTA and value not in (None, "", [], {}):
                 self._keep(self._extra, name, value)
@@ -315,6 +323,7 @@ class ChatStream:
         function = part.get("function")
         function = function if isinstance(function, dict) else {}
         given = function.get("arguments")
+        # Some endpoints send an object where OpenAI sends its text.
         arguments = given if isinstance(given, str) else "" if given is None else json.dumps(given)
         name = _string(function.get("name"))
         call = self._find_call(part, name, arguments)
@@ -451,6 +460,7 @@ def parse_arguments(parts: list[str]) -> dict[str, Any] | str:
     candidates = [text]
     if len(parts) > 1:
         candidates.append(join_surrogates(parts[-1]))
+    # From the most likely: the parts as one text, then the last alone.
     for candidate in candidates:
         value = _parse_object(candidate)
         if isinstance(value, dict):

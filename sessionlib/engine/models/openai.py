@@ -78,12 +78,14 @@ class OpenAIModel:
         self.name = f"openai:{model}"
         self._model = model
         self._openai = openai
+        # Read here and not by the package, as it is a part of what identifies the endpoint.
         base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
         # What one endpoint wants back, another may refuse. Hashed, because a URL may hold a password.
         self._endpoint = hashlib.sha256(f"{base_url} {model}".encode()).hexdigest()[:16]
         # The most characters of a conversation that were not refused as too long, once some were; None before.
         self._room: int | None = None
         # The first is the one that the endpoint is known to take, or that has not been tried.
+        # Learned from what it refuses, and kept for the next request.
         self._forms = _FORMS
         # Endpoints of one's own often need no key; OpenAI's does.
         self._key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if base_url else "")
@@ -94,6 +96,7 @@ class OpenAIModel:
         self._client = openai.OpenAI(
             api_key=self._key,
             base_url=base_url,
+            # Tried again here, where it is known whether anything of the answer has come.
             max_retries=0,
             timeout=timeout,
             http_client=openai.DefaultHttpxClient(follow_redirects=False, timeout=timeout),
@@ -163,6 +166,7 @@ class OpenAIModel:
             tries_left -= 1
             wait = backoff.next_delay(retry_after(headers) or 0.0)
             # What was asked for is cut to the maximum; the jitter on top shows that it was as long.
+            # What has been shown cannot be taken back, so an answer that has begun is not asked for again.
             if emitted or not tries_left or wait > MAX_RETRY_AFTER or not _may_pass(failure, status, headers):
                 raise ModelError(self._describe(failure)) from None
             _sleep(wait, question.stop)
@@ -170,7 +174,9 @@ class OpenAIModel:
     def _stream(self, request: dict[str, Any], question: ModelRequest, emit: Emit) -> None:
         reader = ChatStream([tool.name for tool in question.tools])
         completions = self._client.chat.completions.with_streaming_response
+        # The raw response: the package's own reader refuses events that are only unusual.
         with completions.create(**request) as response:
+            # httpx hands out the connection by this name; None where its transport is another one.
             network = response.http_response.extensions.get("network_stream")
             with question.stop.calling(lambda: _disconnect(network)):
                 for event in events_of(response.iter_bytes()):
@@ -192,6 +198,7 @@ class OpenAIModel:
     def _request(self, question: ModelRequest, conversation: Sequence[ModelMessage], form: FormKind) -> dict[str, Any]:
         messages: list[dict[str, Any]] = []
         if question.instructions:
+            # "system" and not "developer", which only OpenAI's newer models know.
             messages.append({"role": "system", "content": question.instructions})
         for item in conversation:
             for message in self._messages(item):
@@ -253,6 +260,7 @@ class OpenAIModel:
             return f"The model's endpoint sent a broken answer ({type(error).__name__})."
         # One sentence: the package puts the status before it, gateways put lines of their own behind it.
         text = re.sub(r"^Error code: \d+ - ", "", " ".join(str(error).split()))
+        # OpenAI quotes a part of a wrong key, and a gateway may quote all of it.
         text = text.replace(self._key, "***")[:_MESSAGE_CHARS]
         return f"The model's endpoint failed ({status}): {text}" if status else f"The model's endpoint failed: {text}"
 
@@ -328,6 +336,7 @@ def _strict(schema: Any) -> Any:
         return schema
     if schema.get("type") == "object" and ("properties" not in schema or schema.get("additionalProperties")):
         raise _NotStrictError
+    # Strict mode does not take defaults.
     made = {key: value for key, value in schema.items() if key != "default"}
     for key in made.keys() & {"items", "prefixItems", "anyOf", "allOf", "oneOf"}:
         made[key] = _strict(made[key])
@@ -351,6 +360,7 @@ def _may_pass(error: Exception, status: int | None, headers: Mapping[str, str]) 
     """Returns whether another try may succeed, as the openai package sees it."""
     if headers.get("x-should-retry") in ("true", "false"):
         return headers["x-should-retry"] == "true"
+    # A 429 that no waiting cures.
     if "insufficient_quota" in str(error):
         return False
     if status is None:  # connection refused or lost, timed out, or an error within the answer
