@@ -24,6 +24,7 @@ from wcwidth import wcwidth
 from sessionlib._util.text import printable
 from tests.support import profiles
 from tests.support.processes import ROOT
+from tests.support.terminal import Screen
 
 COLUMNS, LINES = 80, 24
 CASES = profiles.scaled(80)
@@ -44,15 +45,6 @@ print("done")
 """
 
 
-class Screen(pyte.Screen):
-    """A screen that goes on behind a character which it cannot draw, where pyte drops the rest of what is written."""
-
-    def draw(self, data: str) -> None:
-        """Draws characters."""
-        for char in data:
-            super().draw(char)
-
-
 class Person:
     """Reads a screen as a person does, and answers no.
 
@@ -62,7 +54,7 @@ class Person:
 
     def __init__(self, terminal: int) -> None:
         self._terminal = terminal
-        self._screen = Screen(COLUMNS, LINES)
+        self._screen = Screen(COLUMNS, LINES, history=LINES)
         self._stream = pyte.ByteStream(self._screen)
 
     def lines(self) -> list[str]:

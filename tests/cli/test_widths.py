@@ -14,21 +14,21 @@ from sessionlib.engine import LocalEngine
 from sessionlib.engine.models import ModelRequest, Text
 from sessionlib.testing import ScriptedModel, pause
 from tests.support.cli import Cli
-from tests.support.terminal import Terminal
+from tests.support.terminal import Tmux
 
 WORDS = [f"word{number:02}" for number in range(40)]
 TABLE = "| item | stock |\n| --- | --- |\n| lamp | 3 |\n| chair | 12 |\n"
 WIDTHS = (60, 80, 140)
 
 
-def chat(cli: Cli, engine: LocalEngine, columns: int, **env: str) -> Terminal:
+def chat(cli: Cli, engine: LocalEngine, columns: int, **env: str) -> Tmux:
     given = {**cli.env, "HOME": str(cli.home), "SESSIONLIB_BASE_URL": engine.base_url, "SESSIONLIB_API_KEY": "k", **env}
     del given["COLUMNS"]
     command = f"{shlex.quote(sys.executable)} -m sessionlib chat"
-    return Terminal(cli.home, command, env=given, size=(columns, 30))
+    return Tmux(cli.home, command, env=given, size=(columns, 30))
 
 
-def assert_fits(terminal: Terminal, columns: int) -> None:
+def assert_fits(terminal: Tmux, columns: int) -> None:
     """No line was folded by the terminal: each one that is drawn ends where a word does."""
     assert all(len(line) <= columns for line in terminal.screen())
     assert "\n".join(terminal.screen()).split() == terminal.shown().split()

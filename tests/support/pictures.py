@@ -17,7 +17,7 @@ from rich.text import Text
 from tests.support.jupyterlab import Lab
 from tests.support.processes import ROOT
 from tests.support.programs import need
-from tests.support.terminal import Terminal
+from tests.support.terminal import Tmux
 
 __all__ = ["notebook", "terminal"]
 
@@ -70,7 +70,7 @@ def terminal(path: Path) -> None:
         folder = Path(name)
         (folder / "shop.py").write_text(_SHOP)
         env = {"XDG_STATE_HOME": name, "TERM": "screen-256color", "PS1": "$ "}
-        with Terminal(folder, "sessionlib chat --local --tools shop.py", env=env, size=_SIZE) as shown:
+        with Tmux(folder, "sessionlib chat --local --tools shop.py", env=env, size=_SIZE) as shown:
             shown.wait_for("/help")
             shown.type("Hello! What can **you** do?")
             shown.wait_for("echoes")

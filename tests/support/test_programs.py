@@ -16,7 +16,7 @@ from tests.support.processes import ROOT
 @pytest.mark.parametrize(
     ("test", "program"),
     [
-        ("tests/approvals/test_policies.py::test_ctrl_c_at_the_prompt_denies", "tmux"),
+        ("tests/cli/test_widths.py::test_without_colours_there_are_none", "tmux"),
         (
             "tests/notebook/test_in_jupyterlab.py::test_a_click_approves_a_tool_and_the_form_says_who_decided",
             "chromium",
