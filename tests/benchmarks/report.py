@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from tests.benchmarks.harness import Outcome
 _COLORS = {OURS: "#1b6ca8", RAW: "#6f7378", WEBSOCKETS: "#a86a1b"}
 # Shapes as well as colours, for those who see none and for print.
 _MARKERS = {OURS: "o", RAW: "s", WEBSOCKETS: "D"}
+_LABEL_WIDTH = 0.18  # decades, at the size of the chart
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
@@ -112,9 +114,10 @@ def chart(outcomes: Iterable[Outcome], path: Path) -> bool:
         return False
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.42 * len(drawn)), layout="constrained")
     for row, outcome in enumerate(drawn):
-        for peer in _COLORS:
-            if (ratios := ratios_of(outcome, peer)) is not None:  # a gap where it was not measured
-                _draw_dot(axes, row, peer, *ratios)
+        measured = {peer: ratios for peer in _COLORS if (ratios := ratios_of(outcome, peer)) is not None}
+        for peer, ratios in measured.items():  # a gap where it was not measured
+            _draw_dot(axes, row, peer, *ratios)
+        _label(axes, row, {peer: median for peer, (median, _, _) in measured.items()})
     for peer, color in _COLORS.items():
         axes.plot([], [], _MARKERS[peer], color=color, label=peer.name)
     axes.set_yticks(range(len(drawn)), [f"{o.case.title} ({o.case.metrics[0].unit})" for o in drawn], fontsize=8)
@@ -148,7 +151,36 @@ def _draw_dot(axes: Any, row: int, peer: Peer, median: float, low: float, high: 
     color = _COLORS[peer]
     axes.plot([low, high], [row, row], color=color, linewidth=1.4, solid_capstyle="butt")
     axes.plot(median, row, _MARKERS[peer], color=color, markersize=6)
-    if peer is OURS:
+
+
+def _label(axes: Any, row: int, medians: Mapping[Peer, float]) -> None:
+    """Writes the values of a row side by side above its dots: those that are near each other move apart."""
+    ordered = sorted(medians.items(), key=lambda item: item[1])
+    places = spread_out([math.log10(median) for _, median in ordered], _LABEL_WIDTH)
+    for (peer, median), place in zip(ordered, places, strict=True):
         axes.annotate(
-            f"{median:.3g}", (median, row), (0, 5), textcoords="offset points", ha="center", fontsize=7, color=color
+            f"{median:.2g}" if median < 0.1 else f"{median:.3g}",
+            (10**place, row),
+            (0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7,
+            color=_COLORS[peer],
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )
+
+
+def spread_out(places: Sequence[float], width: float) -> list[float]:
+    """Returns places in ascending order, moved as little as needed for each two to be a width apart."""
+    groups: list[list[float]] = []  # each of places that touch, laid out around their mean
+    for place in places:
+        groups.append([place])
+        while len(groups) > 1 and _laid_out(groups[-1], width)[0] - _laid_out(groups[-2], width)[-1] < width - 1e-9:
+            last = groups.pop()
+            groups[-1] += last
+    return [place for group in groups for place in _laid_out(group, width)]
+
+
+def _laid_out(group: Sequence[float], width: float) -> list[float]:
+    middle = sum(group) / len(group) - width * (len(group) - 1) / 2
+    return [middle + width * at for at in range(len(group))]

@@ -79,6 +79,20 @@ class TestOutcome:
             assert report.ratios_of(outcome, OURS) == (2.0, 1.0, 4.0)
             assert report.ratios_of(outcome, RAW) is None
 
+    @pytest.mark.parametrize(
+        ("places", "moved"),
+        [
+            ([], []),
+            ([0.0], [0.0]),
+            ([0.0, 5.0], [0.0, 5.0]),
+            ([0.0, 1.0], [-0.5, 1.5]),
+            ([0.0, 3.0, 3.0], [0.0, 2.0, 4.0]),
+            ([0.0, 2.0, 2.0], [-2 / 3, 4 / 3, 10 / 3]),
+        ],
+    )
+    def test_values_that_would_overlap_move_apart(self, places: list[float], moved: list[float]) -> None:
+        assert report.spread_out(places, 2.0) == pytest.approx(moved)
+
 
 class TestEngine:
     def test_a_blast(self) -> None:
