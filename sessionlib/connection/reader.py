@@ -156,6 +156,7 @@ class Reader:
             raise
         # Only now can others send, so nothing of theirs comes between the history and what is read next.
         self._link.change(SessionState.CONNECTED, transport)
+        self._steps = protocol.turns.steps
         self._on_turns()
         return transport
 
@@ -181,12 +182,12 @@ class Reader:
             self._hub.dispatch(missed.events)
         with self._hub.lock:
             self._protocol.turns.rejoin(is_idle)
-        if live:
-            self._deliver(live)
         # Then no turn is to come for what the history does not answer, and nothing is worth waiting for. What came
-        # since the join came before the history: an idle engine may repeat its last answer, which begins no turn.
+        # since the join may be another client's turn, or the last answer again.
         if is_idle:
             self._settle_by(history, self._protocol.turns.steps)
+        if live:
+            self._deliver(live)
 
     # ---- the reading thread --------------------------------------------------------------------
 

@@ -290,7 +290,8 @@ class ClientProtocol:
         if live and any(event.participant_status is not None for event in live):
             is_idle = False  # what goes on, or ends, shows by itself
         turns = self.turns
-        seen = frozenset(event.message_id for event in live if event.message_id is not None) if live else frozenset()
+        # An idle engine only repeats: what it has sent is as finished as its history shows it.
+        seen = frozenset(event.message_id for event in live if event.message_id is not None and not is_idle)
         pending = PendingPosts(turns.unanswered, turns.unacknowledged, turns.running, is_idle, is_quiet, seen)
         return self.recovery.catch_up(history, pending)
 

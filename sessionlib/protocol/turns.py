@@ -10,7 +10,9 @@ documentation). Frames name no request and no turn, so which post a turn answers
   known to be answered by the running turn. Where they differ, the turn's events are held for the posts that it
   may answer, until what follows refutes one reading: a turn that the first does not expect, or an engine that
   stays idle where the second expects another turn. What was learned holds for the rest of the session.
-* What these leave open (an ack that never came, an answer that was not seen) the session's history decides.
+* An ack names no post. On an engine that has left one out, none is relied on.
+* What these leave open (an ack that never came, an answer that was not seen) the session's history decides. What it
+  leaves open too, as after a connection that was lost around several posts, is marked: `PendingPost.is_doubtful`.
 
 No clock here: `TurnTracker.check_delay` returns when it is worth looking at the history, and `TurnTracker.settle` takes
 the history.
@@ -58,6 +60,10 @@ QUIET = 0.9
 _LONGEST_QUIET = 30.0
 # So many looks at the history may miss a post before it counts as lost: the first may overtake its entry.
 _LOOKS = 2
+# So many posts at most are distinguished from other clients'.
+_TOGETHER = 1000
+# So many messages are remembered that were no answers though they were complete.
+_WORDS = 100
 
 
 class TurnHandle:
@@ -212,19 +218,25 @@ class TurnTracker:
 
     __slots__ = (
         "_acks_come_first",
+        "_acks_lapse",
         "_acks_seen",
         "_alone",
         "_ended",
+        "_has_gap",
         "_has_lost",
         "_has_processing",
         "_has_reported",
         "_held",
+        "_idle_since_loss",
+        "_is_unsure",
         "_joined_at",
         "_looks",
         "_may_run",
         "_open",
         "_repeats",
         "_sent",
+        "_together",
+        "_words",
         "answered",
         "batches",
         "current",
@@ -246,6 +258,8 @@ class TurnTracker:
         # Whether the engine acknowledges posts, and whether it does before their turns begin.
         self._acks_seen = False
         self._acks_come_first = False
+        # Whether it has left one out: none is relied on then, as it does not name its post.
+        self._acks_lapse = False
         self._has_processing = False
         self._looks = 0
         # `steps` when the session was joined again, and whether the engine reported then what it does.
@@ -259,13 +273,23 @@ class TurnTracker:
         self._repeats = False
         # Whether a post was abandoned of which the engine may know all the same: the next turn may be that one's.
         self._has_lost = False
+        # Whether a turn was running or to come as the connection was lost: of another post, it may not be known which.
+        self._has_gap = False
+        # Whether a post came beside that: then each turn may be one's or the other's.
+        self._is_unsure = False
+        # Whether the engine was idle since: then a silence shows that no turn of it is to come.
+        self._idle_since_loss = False
         # Posts and answers without an ack, in the order in which they left.
         self._sent: deque[PendingPost] = deque()
         # Posts of which no turn is known yet, in the same order.
         self._open: list[PendingPost] = []
+        # These, and the posts that have come since one of them did.
+        self._together: deque[PendingPost] = deque(maxlen=_TOGETHER)
         # Turns whose events are held for these.
         self._held: list[TurnHandle] = []
         self.released: list[tuple[PendingPost, list[SessionEvent]]] = []
+        # The ids of the latest messages that were a word before the answer of their turn.
+        self._words: deque[str] = deque(maxlen=_WORDS)
 
     # ---- our posts -----------------------------------------------------------------------------
 
@@ -294,8 +318,13 @@ class TurnTracker:
         """Notes a post that is about to leave."""
         self._sent.append(post)
         if post.makes_turn:
+            if not self._open:
+                self._together.clear()
+            self._together.append(post)
             self._open.append(post)
             self._repeats = False
+            if self._has_gap:
+                self._is_unsure, self._idle_since_loss = True, False
         self._note_step()
 
     def withdraw(self, post: PendingPost) -> None:
@@ -306,7 +335,8 @@ class TurnTracker:
 
     def lose(self, post: PendingPost) -> None:
         """Forgets a post of which it is not known whether the engine has it."""
-        self._has_lost = self._has_lost or post.makes_turn
+        if post.makes_turn:
+            self._has_lost, self._idle_since_loss = True, False
         self.withdraw(post)
 
     def close(self) -> None:
@@ -340,7 +370,7 @@ class TurnTracker:
         elif kind is _ERROR and _names_nothing(event) and (refused := self._refuse(event)) is not None:
             return (refused,), None
         else:
-            self.answered = kind is _COMPLETE
+            self.answered = kind is _COMPLETE or (kind is _ERROR and event.message_id is not None)
         self.steps += 1
         self._looks = 0
         # Without a Processing, what comes first begins a turn: if there is a post that it can belong to.
@@ -374,10 +404,13 @@ class TurnTracker:
             if turn.spans_gap:
                 # Its Idle may have been lost, if the engine sends any. Silence shows it.
                 self._joined_at, self._has_reported = self.steps, self._has_reported and self.has_statuses
-                # And so may the Processing of the next turn, which is another post's if one waits.
-                if len(turn.finals) > 1 and (self._open or not self.has_statuses):
-                    for post in turn.posts:
-                        post.is_doubtful = True
+            # And so may the Processing of the next turn, which is another post's if one waits.
+            may_be_two = len(turn.finals) > 1 and (turn.spans_gap or "recovered" in event.data)
+            if may_be_two and (self._open or not self.has_statuses or not self._alone):
+                for post in turn.posts:
+                    post.is_doubtful = True
+                for post in self._open:
+                    post._may_be_answered = True
         return turn.posts, turn.held
 
     def ends_turn(self, event: SessionEvent) -> bool:
@@ -409,7 +442,7 @@ class TurnTracker:
             if is_word:
                 self.has_statuses = True
                 self._may_run = False
-                self._has_lost = self._has_lost and bool(self._open)
+                self._idle_since_loss = True
                 for post in self._open:
                     post._engine_was_idle = True
             if self.running:
@@ -419,10 +452,17 @@ class TurnTracker:
 
     def _acknowledge(self, event: SessionEvent) -> PendingPost | None:
         if not self._sent:
+            if self._acks_lapse and not self._alone:
+                self._acks_seen, self._acks_lapse = True, False  # it was late: the turn before it was another client's
             return None
+        if self._acks_lapse and event.type is not _ERROR and "recovered" not in event.data:
+            answer = next((post for post in self._sent if not post.makes_turn), None)
+            if answer is not None:
+                self._sent.remove(answer)
+            return answer
         # An ack does not come after the whole of its turn: it is rather that of the next post, and the first had none.
         post = self._sent[0]
-        if len(self._sent) > 1 and self._alone:
+        if len(self._sent) > 1 and self._alone and not self._has_lost and not self._is_unsure:
             post = next((other for other in self._sent if not _was_passed_over(other)), post)
         self._sent.remove(post)
         self._note_step()
@@ -431,6 +471,7 @@ class TurnTracker:
             self._forget(post)
             return post
         post.acknowledged = True
+        post._looks = 0
         if "recovered" not in event.data:  # what the history shows is no ack of the engine's
             self._acks_seen = True
             self._acks_come_first |= post.turn is None and post._unacknowledged_turn is None
@@ -441,7 +482,7 @@ class TurnTracker:
         if turn is not None and not turn.over:
             if self._acks_come_first:
                 post._unacknowledged_turn = None  # it began before the ack, so it is another post's or client's
-            elif self._alone:
+            elif self._alone and "recovered" not in event.data:
                 self._assign(post, turn)  # this engine acknowledges what a turn answers as it begins
             self._drop_held()
         return post
@@ -535,9 +576,12 @@ class TurnTracker:
         turn = self.current
         assert turn is not None
         self.running = self.answered = False
-        self._ended = True
+        self._ended = self._idle_since_loss = True
+        self._has_gap = self._has_gap and bool(self._open)
         self.current = None
         turn.over, turn.last = True, event
+        if len(turn.finals) > 1 and not turn.spans_gap:
+            self._words.extend(turn.finals[:-1])
         for post in turn.posts:
             post.last = event
         says_idle = event.is_turn_end and "recovered" not in event.data
@@ -549,7 +593,8 @@ class TurnTracker:
         for post in owners:
             if not self._acks_seen and post in self._sent:
                 self._sent.remove(post)
-        unproven = [post for post in self._open if post._unacknowledged_turn is turn] if self._open else []
+                self._acks_lapse = True
+        unproven = [post for post in self._open if post._unacknowledged_turn is turn and not post.acknowledged]
         if not unproven:
             if self._held:
                 self._drop_held()
@@ -559,13 +604,14 @@ class TurnTracker:
             for post in unproven:
                 post._unacknowledged_turn = None
                 post._engine_was_idle = False
-            self._drop_held(turn)
+            self._drop_held()
         elif not self._acks_seen and not owners and turn.turn_id is None:
             # An engine that has let a whole turn pass without an ack sends none.
             if held is not None:
                 held.append(event)
                 held = None
             self._sent.remove(unproven[0])
+            self._acks_lapse = True
             self._assign(unproven[0], turn)
             self._drop_held()
             owners = ()
@@ -576,7 +622,9 @@ class TurnTracker:
         if following.data.get("turn_id", "") in {turn.turn_id, *(post.turn_id for post in turn.posts)}:
             return  # it is the same one
         end = _recovered_idle(following.session_id)
-        self._end(end)
+        held = self._end(end)[1]
+        if held is not None:
+            held.append(end)
         for post in turn.posts:
             post.is_doubtful = True  # the answer may have been a word before the answer
             self.released.append((post, [end]))
@@ -585,7 +633,9 @@ class TurnTracker:
         if post in self._open:
             self._open.remove(post)
         # Another turn may have answered it before, unless this one has nothing else to answer.
-        post.is_doubtful = post._may_be_answered and (bool(self._open) or not self._alone)
+        post.is_doubtful = (
+            self._is_unsure or self._has_lost or (post._may_be_answered and (bool(self._open) or not self._alone))
+        )
         post.turn, post.first = turn, turn.first
         turn.posts.append(post)
         if turn.held:
@@ -599,7 +649,7 @@ class TurnTracker:
         before = list(self._open)
         for post in before:
             turn = post._by_batch if batches else post._by_order
-            if turn is not None:
+            if turn is not None and not (turn.over and turn.held is None):
                 self._assign(post, turn)
         self._drop_held()
         return [post for post in before if post.turn is not None]
@@ -642,6 +692,8 @@ class TurnTracker:
         # Without a word of the engine's since an acknowledged post, it may just be slow to begin.
         if may_be and (self.is_blind or (not self.running and any(self._is_due(post) for post in self._open))):
             return float(min(QUIET * 2 ** min(max(0, self._looks - 1), 6), _LONGEST_QUIET))
+        if (self._has_lost or self._is_unsure) and self._idle_since_loss and not self.running and not self._open:
+            return QUIET
         return None
 
     def _is_due(self, post: PendingPost) -> bool:
@@ -659,10 +711,16 @@ class TurnTracker:
         self.steps += 1
         self._looks = looks
         self._repeats = bool(is_idle)
+        self._idle_since_loss = self._idle_since_loss or bool(is_idle)
+        for post in self._open:
+            post._engine_was_idle = post._engine_was_idle or bool(is_idle)
+            post._is_promised = False  # the turn that its ack named may have passed unseen
         if is_idle:
-            for post in self._open:
-                post._engine_was_idle, post._is_promised = True, False
+            self._has_gap = False
         else:
+            self._has_gap = self.running or bool(self._open)
+            if self.running + len(self._open) > 1:
+                self._is_unsure, self._idle_since_loss = True, False
             self._may_run = not self.running and (bool(self._open) or not self._alone)
             if self.current is not None:
                 self.current.spans_gap = True
@@ -683,81 +741,139 @@ class TurnTracker:
         if self.running:
             owners = [] if self.current is None else self.current.posts
             return [Fate(post, True, may_come=True) for post in owners if is_in_doubt and self._looks == _LOOKS]
-        messages = None if history is None else [message for message in history if isinstance(message, dict)]
-        if self.batches is None and any(post._by_batch is not None for post in self._open):
-            is_certain = all(post.acknowledged for post in self._open)  # else a turn may have been for one without ack
-            for post in self._learn(_is_batching(self._open, self._alone, messages)):
-                post.is_doubtful = post.is_doubtful or not is_certain
-        fates: list[Fate] = []
-        places = {} if messages is None else find_posts(messages, self._open)
-        for post in list(self._open):
-            place = places.get(post)
-            post._looks += 1
-            if messages is not None and place is not None and not post.acknowledged:
-                post.acknowledged = True  # it has arrived, whatever became of its ack
-                if post in self._sent:
-                    self._sent.remove(post)
-            if not is_in_doubt and (post._is_promised or (post.acknowledged and not post._engine_was_idle)):
-                continue
-            is_word = self.has_statuses and not is_in_doubt
-            if self._take_answer(post, messages, place, may_guess=is_word or self._looks >= _LOOKS):
-                continue
-            if is_in_doubt and self._looks == _LOOKS:
-                fates.append(Fate(post, post.acknowledged, may_come=True))
-            elif not is_in_doubt and post._looks >= _LOOKS:
-                fates.append(Fate(post, post.acknowledged))
-        for fate in fates:
-            if not fate.may_come:
-                self.withdraw(fate.post)
-        self._has_lost = any(not (fate.arrived or fate.may_come) for fate in fates)
+        fates = _Look(self, history, is_in_doubt).decide()
         self._drop_held()
         return fates
 
-    def _take_answer(
-        self, post: PendingPost, messages: Sequence[dict[str, Any]] | None, place: int | None, *, may_guess: bool
-    ) -> bool:
+
+class _Look:
+    """One look at the history of an engine between two turns, and what it decides.
+
+    Args:
+        tracker: Whose posts it decides about.
+        history: See `TurnTracker.settle`.
+        is_in_doubt: Whether it is not known if the engine is idle.
+    """
+
+    def __init__(self, tracker: TurnTracker, history: Sequence[Any] | None, is_in_doubt: bool) -> None:
+        self._tracker = tracker
+        self._is_in_doubt = is_in_doubt
+        self._number = tracker._looks
+        # Without the messages that were a word before an answer: these are neither posts nor answers to one.
+        self._messages = (
+            None
+            if history is None
+            else [entry for entry in history if isinstance(entry, dict) and entry.get("id") not in tracker._words]
+        )
+        self._places = {} if self._messages is None else find_posts(self._messages, tracker._open)
+
+    def decide(self) -> list[Fate]:
+        """Assigns the answers that it shows; returns the posts that no turn will answer."""
+        tracker = self._tracker
+        if tracker.batches is None and any(post._by_batch is not None for post in tracker._open):
+            self._learn()
+        # Of a session that is ours alone, all posts before the first one left have their answers.
+        is_sound = tracker._alone and not tracker._has_lost and not tracker._is_unsure
+        first = tracker._open[0] if is_sound and tracker._open else None
+        # Two looks in a row, where the engine does not report that it is idle.
+        is_word = (tracker.has_statuses and not self._is_in_doubt) or self._number >= _LOOKS
+        fates: list[Fate] = []
+        for post in list(tracker._open):
+            if self._messages is None and not post._engine_was_idle:
+                continue  # it has sent nothing since, and is just slow
+            post._looks += 1
+            if post in self._places and not post.acknowledged:
+                post.acknowledged = True  # it has arrived, whatever became of its ack
+                if post in tracker._sent:
+                    tracker._sent.remove(post)
+            if not self._is_in_doubt and (post._is_promised or (post.acknowledged and not post._engine_was_idle)):
+                continue
+            if self._take_answer(post, is_first=post is first, may_guess=is_word):
+                continue
+            if self._is_in_doubt and self._number == _LOOKS:
+                fates.append(Fate(post, post.acknowledged, may_come=True))
+            elif not self._is_in_doubt and post._looks >= _LOOKS and is_word:
+                fates.append(Fate(post, post.acknowledged))
+        for fate in fates:
+            if not fate.may_come:
+                tracker.withdraw(fate.post)
+        tracker._looks = self._number
+        if tracker._idle_since_loss and not tracker._open:
+            tracker._has_lost = tracker._is_unsure = False
+        for fate in fates:
+            if not (fate.arrived or fate.may_come):
+                tracker._has_lost, tracker._idle_since_loss = True, False
+        return fates
+
+    def _learn(self) -> None:
+        """Reads the turns that have passed in one of the two ways; for good, if nothing is doubtful about them."""
+        tracker = self._tracker
+        # Else a turn may have been for a post without an ack, or for one around a gap.
+        is_certain = not (tracker._has_lost or tracker._is_unsure) and all(
+            post.acknowledged and not post._may_be_answered for post in tracker._open
+        )
+        for post in tracker._learn(self._is_batching()):
+            post.is_doubtful = post.is_doubtful or not is_certain
+        if not is_certain:
+            tracker.batches = None
+
+    def _is_batching(self) -> bool:
+        """Whether the turns that have passed show that one answers several posts."""
+        tracker, messages = self._tracker, self._messages
+        if any(post._by_batch is not None and post._by_order is None for post in tracker._open):
+            return True  # each would have had a turn of its own by now
+        if tracker._alone or messages is None:
+            return False
+        # Each had one, unless it was another client's: then the history holds what that client posted.
+        ours = {content for post in tracker._together for content in post.contents}
+        first = min(self._places.values(), default=len(messages))
+        users = [details for details in map(SessionMessage.from_dict, messages[first:]) if details.is_user]
+        return not all(any(is_content(content, details) for content in ours) for details in users)
+
+    def _take_answer(self, post: PendingPost, *, is_first: bool, may_guess: bool) -> bool:
         """Assigns a post the answer that the history has behind it, with its turn if that was seen.
 
         Args:
             post: The post.
-            messages: The history, if there is one.
-            place: Where the post is in it.
+            is_first: Whether all posts before it are known to have their answers.
             may_guess: Whether an answer is taken that may be another post's; the post is marked then.
 
         Returns:
             Whether there is one.
         """
+        tracker, messages = self._tracker, self._messages
         turn = post._unacknowledged_turn or post._latest
         if turn is not None and not turn.over:
             turn = None
         answer, is_certain = None, False
-        if messages is not None and place is not None:
+        if messages is not None and post in self._places:
+            place = self._places[post]
             answer, is_certain = _answer_to(messages, place, len(post.contents))
+            is_certain = is_certain and (bool(tracker.batches) or is_first or _is_balanced(messages, place))
         if answer is None and (messages is not None or turn is None or not turn.held):
             return False
         if not (is_certain or may_guess):
             return False
-        self.batches = None if self.batches is False else self.batches  # so a turn may answer several
-        if post in self._sent:
-            self._sent.remove(post)
+        tracker.batches = None if tracker.batches is False else tracker.batches  # so a turn may answer several
+        if messages is None:
+            tracker._has_lost, tracker._idle_since_loss = True, False  # a turn of its own may yet come
+        if post in tracker._sent:
+            tracker._sent.remove(post)
         # Only where its events end with the answer, as two turns without an end between them look like one.
-        if turn is not None and turn.held and (answer is None or answer.get("id") in turn.finals[-1:]):
-            self._assign(post, turn)
+        is_its_end = turn is not None and (answer is None or answer.get("id") in turn.finals[-1:])
+        if turn is not None and turn.held and is_its_end:
+            tracker._assign(post, turn)
         else:
             assert answer is not None
-            self._recover(post, answer, turn if turn is not None and answer.get("id") in turn.finals[-1:] else None)
+            event, end = _as_events(answer)
+            if turn is None or not is_its_end:
+                turn = TurnHandle(event)
+                turn.over = True
+            tracker._assign(post, turn)
+            post.last = end
+            tracker.released.append((post, [event, end]))
         post.is_doubtful = not is_certain
         return True
-
-    def _recover(self, post: PendingPost, answer: dict[str, Any], turn: TurnHandle | None) -> None:
-        """Assigns a post an answer of the history; the turn is the one that it came in, if that was seen."""
-        event, end = _as_events(answer)
-        if turn is None:
-            turn = TurnHandle(event)
-            turn.over = True
-        self._assign(post, turn)
-        post.last = end
-        self.released.append((post, [event, end]))
 
 
 def _as_events(answer: dict[str, Any]) -> tuple[SessionEvent, SessionEvent]:
@@ -782,7 +898,7 @@ def _turn_id(event: SessionEvent) -> str | None:
 def _was_passed_over(post: PendingPost) -> bool:
     """Whether a whole turn went by after a post without its ack, and no other post is known to be answered by it."""
     turn = post._unacknowledged_turn
-    return turn is not None and turn.over and not turn.posts
+    return turn is not None and turn.over and turn.announced and not turn.posts
 
 
 def _names_nothing(error: SessionEvent) -> bool:
@@ -819,21 +935,17 @@ def find_posts(messages: Sequence[dict[str, Any]], posts: Sequence[PendingPost])
     return places
 
 
-def _is_batching(posts: Sequence[PendingPost], alone: bool, messages: Sequence[dict[str, Any]] | None) -> bool:
-    """Whether the turns that have passed show that one answers several posts."""
-    if any(post._by_batch is not None and post._by_order is None for post in posts):
-        return True  # each would have had a turn of its own by now
-    if alone or messages is None:
-        return False
-    # Each had one, unless it was another client's: then the history holds what that client posted.
-    ours = {content for post in posts for content in post.contents}
-    first = min(find_posts(messages, posts).values(), default=len(messages))
-    users = [details for details in map(SessionMessage.from_dict, messages[first:]) if details.is_user]
-    return not all(any(is_content(content, details) for content in ours) for details in users)
+def _is_balanced(messages: Sequence[dict[str, Any]], place: int) -> bool:
+    """Whether no post before a place of a history can be left to answer, though each may have a turn of its own."""
+    before = messages[:place]
+    are_ours = [SessionMessage.from_dict(message).is_user for message in before]
+    # Messages in a row may be one answer.
+    answers = [at for at, message in enumerate(before) if is_final(message) and not are_ours[at]]
+    return sum(at + 1 not in answers for at in answers) >= sum(are_ours)
 
 
 def _answer_to(messages: Sequence[dict[str, Any]], place: int, length: int) -> tuple[dict[str, Any] | None, bool]:
-    """Returns the answer to a post in a history, and whether it can be no other post's.
+    """Returns the answer to a post in a history, and whether it can be no other post's, if one turn may answer several.
 
     Args:
         messages: The history.

@@ -410,3 +410,26 @@ def test_an_ack_within_a_turn_is_of_the_next_one_where_acks_come_first() -> None
     assert engine.send("C") == [first]
     assert engine.send("C") == [second]
     assert first.shared_with == 0
+
+
+def test_an_engine_that_is_slow_to_answer_anything_has_lost_nothing() -> None:
+    engine = Engine()
+    engine.post("warm")
+    engine.send("aPCI")
+    post = engine.post("one")
+    assert engine.tracker.check_delay() is not None  # acks come, and its own has not
+    assert [engine.tracker.settle(None) for _ in range(5)] == [[]] * 5
+    assert engine.send("a") == [post] == engine.send("P")
+
+
+def test_replies_are_marked_until_an_engine_is_silent_behind_a_post_that_was_given_up() -> None:
+    engine = Engine()
+    engine.tracker.lose(engine.post("lost"))
+    following = engine.post("one")
+    engine.send("aPCI")
+    assert engine.tracker.check_delay() is not None
+    engine.tracker.settle(engine.history)
+    assert (following.shared_with, engine.tracker.check_delay()) == (1, None)
+    sound = engine.post("two")
+    engine.send("aPCI")
+    assert sound.shared_with == 0
