@@ -13,11 +13,12 @@ from sessionlib._util.typed import AnswerFormat, T
 from sessionlib.display.text import count_of
 from sessionlib.errors import AnswerFormatError
 from sessionlib.events import SessionEvent, SessionEventType, SessionMessageStatus
+from sessionlib.streams.mailbox import OVERFLOW, PARTS
 
 if TYPE_CHECKING:
     from sessionlib.display.timeline import Axes
 
-__all__ = ["Batch", "EventTimes", "Reply", "ToolCall", "last_text", "reply_of", "value_of"]
+__all__ = ["Batch", "EventTimes", "Reply", "ToolCall", "is_repeated", "last_text", "reply_of", "value_of"]
 
 Batch = tuple[float, int]
 
@@ -213,9 +214,11 @@ def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes, 
         arrivals: When the events came.
         shared_with: How many other posts the turn answered.
     """
-    error = next((event.error for event in reversed(events) if event.error is not None), None)
     # Of several messages the last is the answer; words before it are events.
     message_id, text = last_text(events)
+    is_whole = any(event.is_complete and event.message_id == message_id for event in events)
+    told = (event for event in reversed(events) if event.error is not None)
+    error = next((event.error for event in told if not (is_whole and is_repeated(event))), None)
     reply: Reply[Any] = Reply(
         text=text,
         message_id=message_id,
@@ -228,6 +231,11 @@ def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes, 
     )
     reply._arrivals = arrivals
     return reply
+
+
+def is_repeated(event: SessionEvent) -> bool:
+    """Whether an ERROR reports that parts were dropped, which the whole of a message repeats."""
+    return event.error == OVERFLOW and any(event.data.get("dropped_event_type") == part for part in PARTS)
 
 
 def last_text(events: list[SessionEvent]) -> tuple[Optional[str], str]:

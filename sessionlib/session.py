@@ -514,6 +514,10 @@ class Session:
         """Sends one user message and returns its turn, to iterate over; arguments and errors as for `ask`.
 
         With ``into``, the turn's ``result`` has the value, or raises; nothing is asked again.
+
+        What is not read waits, up to 8 MiB of it: deltas of a message are joined then, and where that is not enough,
+        further ones are dropped and reported by one ERROR event, as for `listen`; the complete message has the whole
+        text.
         """
         form = None if into is None else answer_format(into)
         connection, session_id = self._connected()

@@ -23,9 +23,9 @@ from sessionlib.errors import (
 )
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.protocol.turns import PendingPost
-from sessionlib.reply import EventTimes, Reply, reply_of, value_of
+from sessionlib.reply import EventTimes, Reply, is_repeated, reply_of, value_of
 from sessionlib.streams.hub import Hub
-from sessionlib.streams.mailbox import Closed, TimedMailbox
+from sessionlib.streams.mailbox import OVERFLOW, Closed, TimedMailbox
 
 __all__ = ["Turn", "TurnRequests"]
 
@@ -260,20 +260,36 @@ class Turn:
     def text_stream(self) -> Iterator[str]:
         """The chunks of its text, as they come; a message that was not streamed comes in one.
 
+        Once deltas were dropped, because over 8 MiB of them waited, the rest of each message comes when it is complete.
+
         Raises:
             ApprovalRequiredError: It waits for an approval that no handler answers.
             ReauthRequiredError: It waits for an authorisation that no handler takes.
             SessionError: As for iteration.
         """
         # By message: a turn may have several, and some are not streamed.
-        streamed: set[str | None] = set()
+        streamed: dict[str | None, int] = {}
+        has_gap = is_owed = is_lost = False
         for event in self.attended():
-            if event.delta:
-                # The whole text repeats what was streamed of it.
-                streamed.add(event.message_id)
+            if event.error == OVERFLOW:
+                has_gap = is_owed = True
+                is_lost = is_lost or not is_repeated(event)
+            elif event.delta and not has_gap:
+                streamed[event.message_id] = streamed.get(event.message_id, 0) + len(event.delta)
                 yield event.delta
-            elif event.is_complete and event.message_id not in streamed and event.text is not None:
-                yield str(event.text)
+            elif event.is_complete and event.text is not None:
+                is_owed, text, length = False, str(event.text), streamed.get(event.message_id)
+                # The whole text repeats what was streamed of it.
+                if length is None:
+                    yield text
+                elif has_gap and len(text) > length:
+                    yield text[length:]
+        if is_owed or is_lost:
+            raise SessionError(
+                "the text is not whole: events of the turn were dropped, because they were not read in time; "
+                "read get_messages()",
+                session_id=self.session_id,
+            )
 
     def attended(self) -> Iterator[SessionEvent]:
         """Iterates over the events, each request among them when it has its answer.

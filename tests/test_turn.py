@@ -28,6 +28,7 @@ from sessionlib import (
 )
 from sessionlib.protocol import frames
 from sessionlib.protocol.frames import Frame
+from sessionlib.streams import mailbox as mailbox_module
 from sessionlib.testing import FaultProxy
 from tests.support.processes import Script
 from tests.support.script_engine import (
@@ -112,6 +113,58 @@ def test_a_turn_says_how_far_it_is(engine: ScriptEngine) -> None:
 
 def test_text_comes_in_pieces(session: Session) -> None:
     assert list(session.stream("Hi", timeout=30).text_stream) == ["Hello", " there"]
+
+
+@pytest.fixture
+def _flooded(engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that answers with more deltas than may wait, of messages between which a tool runs."""
+    monkeypatch.setattr(mailbox_module, "QUEUE_BYTES", 200_000)
+    script(
+        engine,
+        status("Processing"),
+        *(frames.message_delta("s1", "m1", index, f"{index} " * 2000) for index in range(50)),
+        notification("s1", "t1", {"type": "tool_call", "tool_name": "search", "tool_call_id": "c1"}),
+        *(frames.message_delta("s1", "m2", index, f"{index}") for index in range(5)),
+    )
+
+
+FLOOD = "".join(f"{index} " * 2000 for index in range(50))
+
+
+@pytest.mark.usefixtures("_flooded")
+def test_a_turn_that_is_not_read_in_time_has_its_whole_text_all_the_same(engine: ScriptEngine) -> None:
+    ends = [say(FLOOD, "m1"), say("01234", "m2"), status("Idle")]
+    with connect(engine) as session:
+        turns = []
+        for _ in range(2):
+            turns.append(session.stream("Hi", timeout=5))
+            settle(session)
+            engine.push_many(ends)
+            settle(session)
+        reply = turns[0].result()
+        assert (reply.text, reply.status, reply.error) == ("01234", SessionMessageStatus.COMPLETE, None)
+        assert [call.tool_name for call in reply.tool_calls] == ["search"]
+        gaps = [event.data["dropped"] for event in reply.events if event.error == "subscriber queue overflow"]
+        assert len(gaps) == 1
+        assert gaps[0] > 10
+        assert sum(len(event.delta or "") for event in reply.events) <= 200_000
+        assert len(reply.times) == len(reply.events)
+        assert "".join(turns[1].text_stream) == FLOOD + "01234"
+
+
+@pytest.mark.usefixtures("_flooded")
+def test_a_turn_that_is_not_read_in_time_and_never_whole_is_no_success(engine: ScriptEngine) -> None:
+    with connect(engine) as session:
+        turns = []
+        for _ in range(2):
+            turns.append(session.stream("Hi", timeout=5))
+            settle(session)
+            engine.push(status("Idle"))
+            settle(session)
+        reply = turns[0].result()
+        assert (reply.status, reply.error) == (SessionMessageStatus.ERROR, "subscriber queue overflow")
+        with pytest.raises(SessionError, match="the text is not whole"):
+            list(turns[1].text_stream)
 
 
 def test_text_that_was_not_streamed_comes_in_one_piece(engine: ScriptEngine) -> None:

@@ -13,7 +13,7 @@ from sessionlib.protocol.client import ClientProtocol
 from sessionlib.protocol.parser import Run
 from sessionlib.protocol.turns import NEUTRAL, EventOrigin, Fate, PendingPost, TurnHandle
 from sessionlib.streams.backlog import Backlog
-from sessionlib.streams.mailbox import Mailbox, TimedMailbox, weight
+from sessionlib.streams.mailbox import EVENT_BYTES, Mailbox, TimedMailbox, weight
 from sessionlib.streams.stats import TIMED, Counters, SessionStats
 
 __all__ = ["Hub", "OnRequest", "Request"]
@@ -115,7 +115,7 @@ class Hub:
             # First of all: while those who wait wake up, the rest is done.
             for listener in self._listeners:
                 listener.put(events if late is None or listener in receivers else _without(late, events), size)
-            unattended = self._share(events, runs, requests)
+            unattended = self._share(events, runs, requests, size)
             if keep and (self._backlog.shadow is not None or not self._listeners):
                 self._backlog.keep(unattended if late is None else _without(late, unattended), self._listeners, size)
         # Outside the lock: handlers and observers are user code, and may call back into the session.
@@ -140,12 +140,12 @@ class Hub:
             fates = self._tracker.settle(history)
             taken: dict[PendingPost, list[SessionEvent]] = {}
             self._take_released(taken)
-            self._put_into_readers(taken)
+            self._put_into_readers(taken, 0)
         self._after_delivery(())
         return fates
 
     def _share(
-        self, events: Sequence[SessionEvent], runs: Sequence[Run], requests: list[Request]
+        self, events: Sequence[SessionEvent], runs: Sequence[Run], requests: list[Request], size: int
     ) -> Sequence[SessionEvent]:
         """Puts events into the mailboxes of their turns; returns those that no reader of a turn has got."""
         tracker, follow, note = self._tracker, self._tracker.follow, self._counters.note
@@ -185,7 +185,7 @@ class Hub:
         if not readers:
             return events
         self._hand_out(events[start:], owners, held, taken, unattended)
-        self._put_into_readers(taken)
+        self._put_into_readers(taken, size)
         return unattended
 
     def _hand_out(
@@ -207,11 +207,11 @@ class Hub:
         if not is_attended:
             unattended.extend(events)
 
-    def _put_into_readers(self, taken: dict[PendingPost, list[SessionEvent]]) -> None:
+    def _put_into_readers(self, taken: dict[PendingPost, list[SessionEvent]], size: int) -> None:
         for owner, events in taken.items():
             mailbox = self._readers.get(owner)
             if mailbox is not None:
-                mailbox.put(events)
+                mailbox.put(events, size + EVENT_BYTES * len(events))
 
     def _take_released(self, taken: dict[PendingPost, list[SessionEvent]]) -> None:
         """Takes the events that were held for posts until it was known that they are theirs."""
@@ -298,6 +298,7 @@ class Hub:
             post = self._post_of(mailbox)
             if post is not None and post not in self._paused:
                 self._paused.add(post)
+                self._readers[post].joins = False  # the backlog has the same events
                 if not self._listeners:
                     # Copied and not moved: its reader may go on, and then gets it all.
                     waiting = mailbox.waiting()
@@ -309,6 +310,7 @@ class Hub:
             post = self._post_of(mailbox)
             if post in self._paused:
                 self._paused.discard(post)
+                self._readers[post].joins = True
                 self._backlog.mailbox.discard(mailbox.waiting())
 
     def discard(self, mailbox: Mailbox) -> None:

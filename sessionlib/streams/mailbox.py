@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import os
 import sys
@@ -16,11 +17,17 @@ from sessionlib._util.timing import Deadline, acquire
 from sessionlib.errors import ForkedSessionError, SessionError
 from sessionlib.events import SessionEvent, SessionEventType
 
-__all__ = ["OVERFLOW", "QUEUE_BYTES", "Closed", "Mailbox", "TimedMailbox", "weight"]
+__all__ = ["EVENT_BYTES", "OVERFLOW", "PARTS", "QUEUE_BYTES", "Closed", "Mailbox", "TimedMailbox", "weight"]
 
 OVERFLOW = "subscriber queue overflow"
 QUEUE_BYTES = 8 * 1024 * 1024
 """How many bytes may wait in a mailbox that is bounded."""
+# What an event takes beside the bytes that came for it, about.
+EVENT_BYTES = 500
+# Deltas are joined up to so many characters: one that is not Latin makes all of its event's take up to four bytes.
+_JOINED_CHARS = 65_536
+# What a complete message or thought repeats.
+PARTS = frozenset({SessionEventType.MESSAGE_DELTA, SessionEventType.MESSAGE_STREAMING, SessionEventType.THINKING})
 
 
 class Closed(Exception):
@@ -61,6 +68,7 @@ class Mailbox:
         "_gates",
         "_lock",
         "_measured",
+        "_most",
         "_notice",
         "_notice_at",
         "_pid",
@@ -74,6 +82,8 @@ class Mailbox:
 
     def __init__(self, maxsize: int = 0, types: Collection[SessionEventType] | None = None) -> None:
         self.maxsize = maxsize
+        # How many may wait in a bounded one; None for any number and size.
+        self._most = maxsize or None
         self.types = types
         self.dropped = 0
         self.high_water = 0
@@ -118,7 +128,7 @@ class Mailbox:
     def waiting(self) -> list[SessionEvent]:
         """Returns what waits in it, without taking it."""
         with self._lock:
-            return list(self._queue)
+            return [*self._queue, *(event for _, event in self._kept_back())]
 
     def discard(self, events: Sequence[SessionEvent]) -> None:
         """Drops some of what waits in it; no thread may be taking from it."""
@@ -149,7 +159,8 @@ class Mailbox:
             if self._closed:
                 return
             # What is put is weighed by the bytes on the wire, which are at hand; only near the bound is it measured.
-            if not self.maxsize or (len(queue) + len(events) <= self.maxsize and self._bytes + size <= QUEUE_BYTES):
+            most = self._most
+            if most is None or (len(queue) + len(events) <= most and self._bytes + size <= QUEUE_BYTES):
                 self._bytes += size
                 self._measured = -1
                 queue.extend(events)
@@ -210,6 +221,7 @@ class Mailbox:
                 while True:
                     moved.append(other._queue.popleft())
             other._discarded += len(moved)
+            moved += [event for _, event in other._kept_back(forget=True)]
             size, other._bytes = other._bytes, 0
             notice, other._notice = other._notice, None
             troubles, other._errors = other._errors, deque()
@@ -236,6 +248,10 @@ class Mailbox:
                 self._discarded += 1
             self._measured = -1
 
+    def _kept_back(self, *, forget: bool = False) -> list[tuple[float, SessionEvent]]:
+        """Returns what waits behind all that can be taken yet, and when it came."""
+        return []
+
     def _put_bounded(self, events: Sequence[SessionEvent]) -> None:
         assert self._lock.locked()
         weights = list(map(weight, events))
@@ -255,22 +271,26 @@ class Mailbox:
         if os.getpid() != self._pid:  # the lock may have been held when the process forked
             return self._queue.popleft()
         with self._lock:
-            event = self._queue.popleft()
-            if not self._has_notice():
-                self.take = self._queue.popleft
-            return event
+            return self._pop()
+
+    def _pop(self) -> SessionEvent:
+        assert self._lock.locked()
+        event = self._queue.popleft()
+        if not self._has_notice():
+            self.take = self._queue.popleft
+        return event
 
     def _has_notice(self) -> bool:
         """Whether there is a notice that has not been read."""
         return self._notice is not None and self._appended - len(self._queue) <= self._notice_at
 
-    def _report_dropped(self, event: SessionEvent) -> None:
+    def _report_dropped(self, event: SessionEvent, count: int = 1) -> None:
         assert self._lock.locked()
-        self.dropped += 1
+        self.dropped += count
         if self._notice is not None and self._has_notice():
-            self._notice.data["dropped"] += 1
+            self._notice.data["dropped"] += count
             return
-        details = {"error": OVERFLOW, "dropped_event_type": str(event.type), "dropped": 1}
+        details = {"error": OVERFLOW, "dropped_event_type": str(event.type), "dropped": count}
         self._notice, self._notice_at = (
             SessionEvent(SessionEventType.ERROR, event.session_id, None, details),
             self._appended,
@@ -291,7 +311,7 @@ class Mailbox:
         while True:
             with self._lock:
                 if self._queue:
-                    return self._queue.popleft()
+                    return self._pop()
                 if self._errors:
                     # Made here, on the thread that raises it: an error in two threads would mix their tracebacks.
                     raise self._errors.popleft()()
@@ -322,18 +342,29 @@ class Mailbox:
 
 
 class TimedMailbox(Mailbox):
-    """A mailbox that also notes when events came, once for all that came together.
+    """The mailbox of a turn, which also notes when events came, once for all that came together.
+
+    Any number may wait in it, of `QUEUE_BYTES` in all. What has filled it is made smaller first: deltas of one message
+    that wait in a row are joined. Where that is not enough, parts that a complete message or thought repeats are left
+    out until the notice of it has been read; other events may take as much again, twice, and of those that find no room
+    even so the latest of each type is kept, so that the end of the turn is among them.
 
     Attributes:
         arrivals: When events came, on the monotonic clock, and how many there had been by then.
+        joins: Whether deltas may be joined; not while what waits here waits in another mailbox too.
     """
 
-    __slots__ = ("_came", "arrivals")
+    __slots__ = ("_came", "_kept", "_kept_bytes", "_latest", "arrivals", "joins")
 
     def __init__(self) -> None:
         super().__init__()
+        self._most = sys.maxsize
         self._came = 0
+        self._kept: list[tuple[float, SessionEvent]] = []
+        self._kept_bytes = 0
+        self._latest: dict[SessionEventType, tuple[float, SessionEvent]] = {}
         self.arrivals: list[tuple[float, int]] = []
+        self.joins = True
 
     def put(self, events: Sequence[SessionEvent], size: int = 0) -> None:
         """Appends events without ever waiting, and notes the time."""
@@ -341,3 +372,118 @@ class TimedMailbox(Mailbox):
         # Not the events themselves: to hold on to lists of them costs more than all the rest.
         self.arrivals.append((time.monotonic(), self._came))
         super().put(events, size)
+
+    def discard_through(self, last: Callable[[SessionEvent], bool]) -> None:
+        """Drops everything up to and including the last event for which ``last`` is true."""
+        super().discard_through(last)
+        if not self._queue:
+            self._kept_back(forget=True)
+
+    def _kept_back(self, *, forget: bool = False) -> list[tuple[float, SessionEvent]]:
+        kept = [*self._kept, *self._latest.values()]
+        if forget:
+            self._kept.clear()
+            self._latest.clear()
+            self._kept_bytes = 0
+        return kept
+
+    def _put_bounded(self, events: Sequence[SessionEvent]) -> None:
+        assert self._lock.locked()
+        now, _ = self.arrivals.pop()  # not all of them may come to be read
+        self._came -= len(events)
+        if not self._has_notice() and self._measured != self.taken:
+            if self.joins:
+                self._join_deltas()
+            self._bytes, self._measured = sum(map(weight, list(self._queue))), self.taken
+        came = self._came
+        for event, size in zip(events, map(weight, events), strict=True):
+            room = QUEUE_BYTES if event.type in PARTS else 2 * QUEUE_BYTES
+            if not self._has_notice() and (self._bytes + size <= room or not self._queue):
+                self._queue.append(event)
+                self._appended += 1
+                self._bytes += size
+                self._came += 1
+                continue
+            if not self._has_notice():
+                self._came += 1
+                self._bytes = 2 * QUEUE_BYTES  # nothing passes by the notice
+            self._keep_back(event, size, now)
+        if self._came > came:
+            self.arrivals.append((now, self._came))
+
+    def _keep_back(self, event: SessionEvent, size: int, now: float) -> None:
+        if event.type in PARTS:
+            self._report_dropped(event)
+        elif self._kept_bytes + size <= 2 * QUEUE_BYTES and not self._latest:
+            self._report_dropped(event, count=0)
+            self._kept.append((now, event))
+            self._kept_bytes += size
+        else:
+            _, former = self._latest.pop(event.type, (now, None))
+            self._report_dropped(event, count=int(former is not None))
+            if former is not None and self._notice is not None:
+                self._notice.data["dropped_event_type"] = str(event.type)  # which no other event repeats
+            self._latest[event.type] = (now, event)
+        self.take = self._take_locked  # again, where the notice was put back
+
+    def _pop(self) -> SessionEvent:
+        event = super()._pop()
+        if event is self._notice:
+            for came, kept in self._kept_back(forget=True):
+                self._queue.append(kept)
+                self._appended += 1
+                self._came += 1
+                self.arrivals.append((came, self._came))
+            self._measured = -1
+        return event
+
+    def _join_deltas(self) -> None:
+        assert self._lock.locked()
+        queue, events = self._queue, list[SessionEvent]()
+        # From the end, because the consumer may still be taking from the beginning: it waits for the lock once it has
+        # found none.
+        with contextlib.suppress(IndexError):
+            while True:
+                events.append(queue.pop())
+        events.reverse()
+        firsts: list[int] = []
+        joined: list[SessionEvent] = []
+        texts: list[str] = []
+        chars = 0
+        for number, event in enumerate(events):
+            text = event.data.get("text" if event.type is SessionEventType.THINKING else "delta")
+            if firsts and chars < _JOINED_CHARS and _goes_on(events[firsts[-1]], event) and isinstance(text, str):
+                texts.append(text)
+                chars += len(text)
+                continue
+            if len(texts) > 1:
+                joined[-1] = _joined(joined[-1], texts)
+            firsts.append(number)
+            joined.append(event)
+            texts = [text] if isinstance(text, str) else []
+            chars = len(text) if isinstance(text, str) else _JOINED_CHARS
+        if len(texts) > 1:
+            joined[-1] = _joined(joined[-1], texts)
+        queue.extend(joined)
+        self._appended -= len(events) - len(joined)
+        before = self._came - len(events)
+        self._came = before + len(joined)
+        # One that was joined came when its first delta did.
+        arrivals: list[tuple[float, int]] = []
+        for at, count in self.arrivals:
+            count = count if count <= before else before + bisect.bisect_left(firsts, count - before)
+            if not arrivals or count > arrivals[-1][1]:
+                arrivals.append((at, count))
+        self.arrivals = arrivals
+
+
+def _goes_on(first: SessionEvent, event: SessionEvent) -> bool:
+    if event.type is not first.type or event.message_id != first.message_id or "recovered" in event.data:
+        return False
+    is_part = event.type is SessionEventType.MESSAGE_DELTA or event.data.get("status") == "streaming"
+    return is_part and event.data.keys() == first.data.keys()
+
+
+def _joined(first: SessionEvent, texts: Sequence[str]) -> SessionEvent:
+    name = "text" if first.type is SessionEventType.THINKING else "delta"
+    return SessionEvent(first.type, first.session_id, first.message_id, {**first.data, name: "".join(texts)})

@@ -249,8 +249,9 @@ with make() as session:
         ("", "events = session.listen(timeout=30)"),
         ("events = session.listen(timeout=30)", ""),
         ("old = session.listen(timeout=30); session.send('hi')", "events = session.listen()"),
+        ("events = session.stream('hi', timeout=30)", ""),
     ],
-    ids=["no listener", "a listener that does not read", "a listener left over from before a message"],
+    ids=["no listener", "a listener that does not read", "a listener left over from before a message", "a turn"],
 )
 def test_large_deltas_that_nobody_reads_take_little_memory(engine: ScriptEngine, before: str, after: str) -> None:
     """What does not fit is dropped and reported, what comes before it is kept."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -522,3 +522,157 @@ def test_many_consumers_share_what_there_is() -> None:
         mailbox.close()
     assert all(got == sorted(got) for got in results)
     assert sorted(number for got in results for number in got) == list(range(total))
+
+
+# ---- the mailbox of a turn ---------------------------------------------------------------------
+
+
+def part(
+    message_id: str, text: str, index: int | None = None, kind: SessionEventType = Type.MESSAGE_DELTA
+) -> SessionEvent:
+    if kind is Type.THINKING:
+        return SessionEvent(kind, "s1", message_id, {"text": text, "status": "streaming", "index": index})
+    return SessionEvent(kind, "s1", message_id, {"delta": text, "index": index})
+
+
+def taken(mailbox: Mailbox) -> list[SessionEvent]:
+    """Takes all, also what can be taken only behind a notice."""
+    found = []
+    while len(mailbox):
+        found.append(mailbox.get(NOW))
+    return found
+
+
+@pytest.fixture
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox_module, "QUEUE_BYTES", 20_000)
+
+
+@pytest.mark.usefixtures("_small")
+@pytest.mark.parametrize("kind", [Type.MESSAGE_DELTA, Type.THINKING])
+def test_deltas_that_wait_for_the_reader_of_a_turn_are_joined_and_nothing_is_lost(kind: SessionEventType) -> None:
+    mailbox = TimedMailbox()
+    sent = [part(f"m{number // 700}", chr(97 + number % 26), number % 700, kind) for number in range(1400)]
+    for at in range(0, 1400, 7):
+        mailbox.put([event(at, Type.TOOL_CALL)] if at == 700 else [], 600)
+        mailbox.put(sent[at : at + 7], 700 * 7)
+    assert sum(map(mailbox_module.weight, mailbox.waiting())) <= 20_000 + 7 * 700
+    found = taken(mailbox)
+    assert len(found) < 60
+    name = "delta" if kind is Type.MESSAGE_DELTA else "text"
+    for message_id in ("m0", "m1"):
+        texts = [one.data[name] for one in found if one.message_id == message_id and one.type is kind]
+        assert "".join(texts) == "".join(one.data[name] for one in sent if one.message_id == message_id)
+    assert [one.message_id for one in found if one.type is Type.TOOL_CALL] == ["700"]
+    assert next(one.data["index"] for one in found if one.type is kind) == 0
+    assert mailbox.arrivals[-1][1] == len(found)
+    assert mailbox.arrivals == sorted(mailbox.arrivals)
+
+
+@pytest.mark.usefixtures("_small")
+def test_what_cannot_be_joined_is_left_out_and_the_end_of_the_turn_is_not() -> None:
+    mailbox = TimedMailbox()
+    mailbox.put([part("m1", "x" * 15_000), part("m2", "y" * 15_000)], 31_000)
+    assert [one.message_id for one in mailbox.waiting()] == ["m1", None]
+    kept = [SessionEvent(Type.TOOL_RESULT, "s1", str(number), {"output": "x" * 3000}) for number in range(14)]
+    for one in kept:
+        mailbox.put([one, part("m2", "y")], 3700)
+    mailbox.put(
+        [part("m2", "y"), *(idle := [event(0, Type.PARTICIPANT_STATUS), event(1, Type.PARTICIPANT_STATUS)])], 1000
+    )
+    first, notice, *rest = taken(mailbox)
+    fit = 40_000 // mailbox_module.weight(kept[0])
+    assert rest == [*kept[:fit], kept[-1], idle[-1]]
+    assert (first.message_id, notice.error) == ("m1", OVERFLOW)
+    assert notice.data["dropped"] == 16 + (14 - fit - 1) + 1
+    assert notice.data["dropped_event_type"] == "participant_status"  # the last of what no other event repeats
+    mailbox.put([part("m3", "z")], 600)  # and then it is as before
+    assert [one.delta for one in taken(mailbox)] == ["z"]
+    assert mailbox.arrivals[-1][1] == 2 + len(rest) + 1
+
+
+@pytest.mark.usefixtures("_small")
+def test_a_notice_that_is_read_again_holds_nothing_up() -> None:
+    mailbox = TimedMailbox()
+    mailbox.put([part("m1", "x" * 15_000), part("m1", "y" * 15_000)], 31_000)
+    first, notice = mailbox.get(NOW), mailbox.get(NOW)
+    mailbox.put_back([first, notice])
+    mailbox.put([part("m1", "y" * 15_000), event(7, Type.PARTICIPANT_STATUS)], 20_000)
+    assert [one.message_id for one in taken(mailbox)] == ["m1", None, "7"]
+    assert notice.data["dropped"] == 2
+
+
+@pytest.mark.usefixtures("_small")
+def test_what_the_reader_of_a_turn_leaves_goes_on_with_the_notice() -> None:
+    mailbox, other = TimedMailbox(), Mailbox(100)
+    mailbox.put([part("m1", "x" * 15_000), part("m1", "y" * 15_000), event(7, Type.PARTICIPANT_STATUS)], 31_000)
+    assert [one.message_id for one in mailbox.waiting()] == ["m1", None, "7"]
+    other.transfer_from(mailbox)
+    assert [one.message_id for one in taken(other)] == ["m1", None, "7"]
+    assert mailbox.waiting() == []
+
+
+PUT = st.tuples(
+    st.sampled_from([Type.MESSAGE_DELTA] * 5 + [Type.THINKING, Type.TOOL_RESULT, Type.MESSAGE_COMPLETE]),
+    st.sampled_from(["m1", "m2"]),
+    st.sampled_from([1, 1, 10, 400, 3000]),
+)
+
+
+@settings(max_examples=scaled(30))
+@given(rounds=st.lists(st.tuples(st.lists(PUT, min_size=1, max_size=8), st.integers(0, 6)), min_size=3, max_size=25))
+def test_whatever_comes_and_is_taken_a_text_has_no_hole_that_is_not_reported(
+    rounds: list[tuple[list[tuple[SessionEventType, str, int]], int]],
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mailbox_module, "QUEUE_BYTES", 4000)
+        mailbox, found, sent = TimedMailbox(), [], list[SessionEvent]()
+        for puts, takes in rounds:
+            batch = [
+                part(message_id, "x" * size, None, kind)
+                if kind in (Type.MESSAGE_DELTA, Type.THINKING)
+                else SessionEvent(kind, "s1", message_id, {"text": "x" * size, "number": len(sent) + at})
+                for at, (kind, message_id, size) in enumerate(puts)
+            ]
+            sent += batch
+            mailbox.put(batch, sum(map(mailbox_module.weight, batch)))
+            waiting = [mailbox_module.weight(one) for one in mailbox.waiting()]
+            assert sum(waiting) <= 4 * 4000 + 3 * 4000
+            for _ in range(min(takes, len(mailbox))):
+                found.append(mailbox.get(NOW))
+        found += taken(mailbox)
+    notices = [one for one in found if one.error == OVERFLOW]
+    before = found[: found.index(notices[0])] if notices else found
+    for kind, name in ((Type.MESSAGE_DELTA, "delta"), (Type.THINKING, "text")):
+        for message_id in ("m1", "m2"):
+            texts = [
+                "".join(one.data[name] for one in events if one.type is kind and one.message_id == message_id)
+                for events in (before, sent)
+            ]
+            assert texts[1].startswith(texts[0])
+            assert notices or texts[0] == texts[1]
+    for kind in (Type.TOOL_RESULT, Type.MESSAGE_COMPLETE):
+        of_kind = [[one for one in events if one.type is kind] for events in (found, sent)]
+        assert of_kind[0][-1:] == of_kind[1][-1:]
+        assert [one.data["number"] for one in of_kind[0]] == sorted(one.data["number"] for one in of_kind[0])
+        assert len(of_kind[1]) - len(of_kind[0]) <= sum(notice.data["dropped"] for notice in notices)
+    assert mailbox.dropped == sum(notice.data["dropped"] for notice in notices)
+    counts = [count for _, count in mailbox.arrivals]
+    assert counts == sorted(set(counts))
+    assert counts[-1:] == ([len(found)] if found else [])
+
+
+def test_deltas_are_joined_while_they_are_being_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox_module, "QUEUE_BYTES", 8000)
+    mailbox, found = TimedMailbox(), []
+
+    def read() -> None:
+        while not found or found[-1].type is Type.MESSAGE_DELTA:
+            found.append(mailbox.get(Deadline(20.0)))
+
+    with switching_often(), in_threads(read):
+        for number in range(3000):
+            mailbox.put([part("m1", f"{number} ", number)], 650)
+        mailbox.put([event(0, Type.PARTICIPANT_STATUS)], 600)
+    assert "".join(one.delta or "" for one in found) == "".join(f"{number} " for number in range(3000))
+    assert mailbox.arrivals[-1][1] == len(found)
