@@ -623,7 +623,8 @@ class Session:
 
         Args:
             handler: The handler; None to use the result as a decorator.
-            tool: The tool that it decides about, or a pattern such as "delete_*"; None for all.
+            tool: The tool that it decides about, or a pattern such as "delete_*"; None for all. About a tool whose name
+                only looks like that (other case, width, script or invisible characters) it can deny, not approve.
             timeout: Seconds that it may take; None for as long as it takes.
 
         Returns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from sessionlib.session import Session
 
 __all__ = ["HandlerRunner", "Handlers", "check_handler", "make_registration"]
+
+logger = logging.getLogger("sessionlib")
 
 
 class Handlers:
@@ -175,6 +178,9 @@ class HandlerRunner:
         with self._time_limit(registration, request) as over:
             try:
                 request._asked = name
+                # Of two settings that may be meant the stricter stands: what such a handler denies is denied, and what
+                # it approves is left to the next one.
+                request._alike = None if registration.may_approve(request.tool_name) else registration.pattern
                 with self.running_handler(event):
                     response = response_to(registration.handler(request), name)
             except BaseException as error:  # Ctrl-C at a prompt is no consent either
@@ -187,6 +193,12 @@ class HandlerRunner:
                 f"{request.tool_name or 'a tool'}; the request was denied",
                 session_id=event.session_id,
             )
+        if response is not None and response.approved and request._alike is not None:
+            logger.warning(
+                "! session %s: %s may not approve %a, which only looks like %a",
+                *(event.session_id, name, request.tool_name, request._alike),
+            )
+            return
         if response is not None and self._log.is_open(event):
             try:
                 request._answer(response)

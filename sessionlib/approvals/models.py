@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from sessionlib._util.text import printable, skeleton
 from sessionlib.content import ApprovalResponse, encode_approval
 from sessionlib.display.text import call_text
 from sessionlib.events import SessionEvent
@@ -25,6 +27,7 @@ __all__ = [
     "Registration",
     "Remember",
     "ShownRequest",
+    "resembles",
 ]
 
 Remember = Literal["turn", "session"]
@@ -32,6 +35,7 @@ Decision = bool | ApprovalResponse | None
 
 # Where engines put the proposed arguments of a tool; "arguments" is the embedded engine's.
 _ARGUMENT_FIELDS = ("arguments", "tool_arguments", "tool_input", "inputs")
+_RANGE = re.compile(r"(\[!?[^]]+\])")
 _REMEMBERED = (None, "turn", "session")
 
 
@@ -106,6 +110,8 @@ class ApprovalRequest:
         self.session = session
         # The handler that is being asked, for the record.
         self._asked: str | None = None
+        # The pattern that it was registered for, if the tool's name only looks like it.
+        self._alike: str | None = None
         self._answered = False
 
     def __repr__(self) -> str:
@@ -204,6 +210,11 @@ class ApprovalRequest:
         self._answer(response)
 
     def _answer(self, response: ApprovalResponse) -> None:
+        if response.approved and self._alike is not None:
+            raise ValueError(
+                f"{self._asked} was registered for {self._alike!a}, and {self.tool_name!a} only looks like it: it can "
+                "deny and not approve"
+            )
         self.session._approvals.log.answer(self.event, response, by=self._asked or "respond")
         self._answered = True
 
@@ -232,8 +243,21 @@ class Registration:
         return getattr(self.handler, "__qualname__", None) or type(self.handler).__name__
 
     def takes(self, tool_name: str) -> bool:
-        """Whether it decides about a tool."""
-        return self.pattern is None or fnmatchcase(tool_name, self.pattern)
+        """Whether it is asked about a tool."""
+        return self.pattern is None or resembles(tool_name, self.pattern)
+
+    def may_approve(self, tool_name: str) -> bool:
+        """Whether it was registered for this very tool, and not for one whose name looks like it."""
+        if self.pattern is None or self.pattern == tool_name:
+            return True
+        return fnmatchcase(tool_name, self.pattern) and printable(tool_name) == tool_name
+
+
+def resembles(tool_name: str, pattern: str) -> bool:
+    """Whether a tool is one of those that a pattern names, or looks like one."""
+    # The dash of a range, as in "[a-z]", is no letter.
+    alike = "".join(part if part.startswith("[") else skeleton(part) for part in _RANGE.split(pattern))
+    return fnmatchcase(tool_name, pattern) or fnmatchcase(skeleton(tool_name), alike)
 
 
 class ShownRequest(NamedTuple):

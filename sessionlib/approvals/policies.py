@@ -10,15 +10,14 @@ import os
 import re
 import sys
 import threading
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from sessionlib._util.ipython import is_between_cells, kernel_here
-from sessionlib._util.text import cell_width, clean, printable
+from sessionlib._util.text import cell_width, printable
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
-from sessionlib.approvals.models import ShownRequest
+from sessionlib.approvals.models import ShownRequest, resembles
 from sessionlib.content import ApprovalResponse
 
 __all__ = ["Policy", "approval_policy", "approve_all", "approve_tools", "ask_console", "deny_all"]
@@ -66,8 +65,8 @@ def approval_policy(rules: Mapping[str, Policy], *, ask: ApprovalHandler | None 
     request is left to the next handler. A rule for "*" is for what no other rule names.
 
     A name that looks like another gets the stricter rule: "deny" and "ask" also fit names that differ in case, width,
-    invisible characters or "-" for "_", and "allow" fits a name with other letters than ASCII only where it is
-    spelled out.
+    script, invisible characters or "-" for "_", and "allow" fits a name with other letters than ASCII only where it
+    is spelled out.
 
     Args:
         rules: What to do, by tool name or pattern: "allow", "deny" or "ask".
@@ -155,13 +154,7 @@ def _fits(rule: Policy, pattern: str, tool_name: str) -> bool:
     if rule == "allow":
         # Letters of another script can pass for any name that a pattern was written for (Unicode TR39, 4).
         return pattern == tool_name or (tool_name.isascii() and fnmatchcase(tool_name, pattern))
-    return fnmatchcase(tool_name, pattern) or fnmatchcase(_folded(tool_name), _folded(pattern))
-
-
-def _folded(name: str) -> str:
-    """Returns what names that are easily taken for one another have in common."""
-    # NFKC makes full-width and other compatible letters plain; what is invisible is taken out.
-    return clean(unicodedata.normalize("NFKC", clean(name))).casefold().replace("-", "_")
+    return resembles(tool_name, pattern)
 
 
 def _converse(request: ApprovalRequest) -> ApprovalResponse:

@@ -288,3 +288,44 @@ def test_a_handler_is_not_asked_about_what_is_past(engine: ScriptEngine) -> None
         settle(session)
         session.on_approval(lambda request: asked.append(request.message_id))
         assert eventually(lambda: asked == ["r2"])
+
+
+# ---- names that look like others -----------------------------------------------------------
+
+ALIKE = ["Refund", "r\u0435fund", "ｒｅｆｕｎｄ", "re\u200bfund", "𝓻𝓮𝓯𝓾𝓷𝓭"]
+
+
+@pytest.mark.parametrize("pattern", ["refund", "ref*"])
+def test_a_handler_of_a_tool_denies_what_looks_like_it_and_does_not_approve_it(
+    engine: ScriptEngine, pattern: str
+) -> None:
+    toolbox = Toolbox(engine)
+    with connect(engine) as session:
+        undo = session.on_approval(approve_all, tool=pattern)
+        for name in ALIKE:
+            with pytest.raises(ApprovalRequiredError) as asked:
+                session.ask(f"run {name}", timeout=30)
+            asked.value.turn.close()
+            asked.value.request.deny("by hand")
+        session.ask("run refund", timeout=30)
+        undo()
+        session.on_approval(deny_all, tool=pattern)
+        session.on_approval(approve_all)
+        for name in ALIKE:
+            session.ask(f"run {name}", timeout=30)
+        session.ask("run refuse", timeout=30)
+    assert toolbox.ran == {"refund": 1} | ({"refuse": 1} if pattern == "refund" else {})
+    assert toolbox.denied.count("no tool may run that needs an approval") == len(ALIKE) + (pattern != "refund")
+
+
+def test_nor_does_it_approve_by_hand(engine: ScriptEngine) -> None:
+    toolbox = Toolbox(engine)
+    with connect(engine) as session:
+        session.on_approval(lambda request: request.approve(), tool="refund")
+        with pytest.raises(ValueError, match=r"registered for 'refund', and 'r\\u0435fund' only looks like it"):
+            session.ask("run r\u0435fund", timeout=30)
+        session.on_approval(approve_all, tool="退款*")
+        session.ask("run 退款全部", timeout=30)
+        session.ask("run refund", timeout=30)
+    assert toolbox.ran == {"refund": 1, "退款全部": 1}
+    assert toolbox.denied == ["the approval handler failed: ValueError"]

@@ -144,6 +144,33 @@ def test_a_look_alike_gets_the_stricter_rule(name: str) -> None:
     assert approval_policy({name: "allow", "*": "deny"})(request_for(name)) is True
 
 
+REFUNDS = [
+    *("Refund", "REFUND", "refund ", "re fund", "re\u200bfund", "ref\u00adund", "refund\u2060", "ref\U000e0041und"),
+    *("ｒｅｆｕｎｄ", "𝓻𝓮𝓯𝓾𝓷𝓭", "ⓡⓔⓕⓤⓝⓓ", "ʀeꜰund", "refu\u1e47d", "refun\u0111"),
+    *("r\u0435fund", "\u0433\u0435fu\u0578\u0501", "\u13a1EFUND"),
+]
+
+
+@pytest.mark.parametrize("name", REFUNDS)
+def test_a_rule_for_a_name_denies_whatever_looks_like_it_and_allows_it_alone(name: str) -> None:
+    denied = approval_policy({"refund": "deny", "*": "allow"})(request_for(name))
+    assert isinstance(denied, ApprovalResponse)
+    assert not denied.approved
+    assert approval_policy({"refund": "ask", "*": "allow"})(request_for(name)) is None
+    assert approval_policy({"refund": "allow"})(request_for(name)) is None
+    assert approve_tools("refund", "refun?")(request_for(name)) is None
+    # Either may be the one that is written in another way.
+    assert not approval_policy({name: "deny", "*": "allow"})(request_for("refund")).approved  # type: ignore[union-attr]
+
+
+def test_ascii_has_look_alikes_too_and_a_range_stays_one() -> None:
+    for pattern, name in [("pay_all", "pay_a1I"), ("modify", "rnodify"), ("order_0", "order-O"), ("x_[a-c]", "X-B")]:
+        assert approval_policy({pattern: "ask", "*": "allow"})(request_for(name)) is None, name
+        assert approval_policy({pattern: "allow"})(request_for(name)) is None, name
+    for pattern, name in [("x_[a-c]", "x_d"), ("search", "serch"), ("refund", "refunds"), ("退款", "退货")]:
+        assert approval_policy({pattern: "deny"})(request_for(name)) is None, name
+
+
 def test_names_are_told_apart_by_case() -> None:
     assert approval_policy({"Refund": "allow"})(request_for("refund")) is None
     assert approve_tools("Refund")(request_for("refund")) is None
