@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import threading
 import time
 from collections import deque
@@ -101,13 +102,12 @@ class Authenticator:
         return full
 
     def _is_ours(self, value: str) -> bool:
-        name, colon, port = value.lower().rpartition(":")
-        if value.lower() in self._authorities:
+        authority = value.lower()
+        if authority in self._authorities:
             return True
-        # Clients leave the port out only where it is 80, which takes special rights to listen on.
-        if not colon or port != str(self._port):
-            return False
-        return name in self._hosts or (self._remote and _is_address(name))
+        # Clients leave out the port where it is 80, HTTP's own (RFC 9110, 4.2.3); an IPv6 address has colons too.
+        name, _, port = (authority if re.search(r":\d+$", authority) else f"{authority}:80").rpartition(":")
+        return port == str(self._port) and (name in self._hosts or (self._remote and _is_address(name)))
 
 
 def _is_address(name: str) -> bool:

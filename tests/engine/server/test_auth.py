@@ -16,6 +16,8 @@ import pytest
 
 from sessionlib.engine import EngineError, Limits, LocalEngine, tool
 from sessionlib.engine.serve import keep_key
+from sessionlib.engine.server.auth import Authenticator
+from sessionlib.engine.server.http import HttpError, Request
 from tests.support.engine import KEY, ROOT, make_agent, raw, rest
 
 _RAN: list[str] = []
@@ -272,3 +274,13 @@ def test_serving_without_a_key_keeps_one_and_does_not_print_it_to_a_pipe(tmp_pat
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert str(path) in told
     assert path.read_text().strip() not in told
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:80", "LocalHost"])
+def test_the_port_of_http_itself_need_not_be_named(host: str) -> None:
+    """Clients leave it out (RFC 9110, 4.2.3), so that an engine on port 80 would refuse every one of them."""
+    headers = (("host", host), ("authorization", f"Bearer {KEY}"))
+    Authenticator(KEY, "127.0.0.1", 80).check(Request("GET", "/", {}, headers, b"", b""))
+    if "80" not in host:
+        with pytest.raises(HttpError, match="this Host is not allowed"):
+            Authenticator(KEY, "127.0.0.1", 8080).check(Request("GET", "/", {}, headers, b"", b""))
