@@ -191,6 +191,9 @@ class LocalEngine:
             raise EngineError("the engine is not running; use it in a with block, or call start()")
         self._guard.allow_host(authority)
 
+    # Its former name, for programs that put a proxy of their own in front of an engine.
+    answer_to = allow_host
+
     def client(self) -> Client:
         """Returns a client of this engine; it is closed with the engine.
 

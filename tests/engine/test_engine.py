@@ -61,3 +61,7 @@ def test_one_client_serves_the_whole_engine() -> None:
     with engine:
         assert engine.client() is engine.client()
         assert engine.api_key not in repr(engine.client()) + repr(engine)
+
+
+def test_a_method_has_its_former_name_too() -> None:
+    assert LocalEngine.answer_to is LocalEngine.allow_host
