@@ -9,7 +9,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from environments import DEVELOPERS, ROOT, empty, install, requirements, run
+from environments import DEVELOPERS, ROOT, empty, install, put, requirements, run
 
 # What `pip install sessionlib` may bring along.
 MOST_PACKAGES = 15
@@ -131,7 +131,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         wheel = _build(work / "dist")
-        with ThreadPoolExecutor(2) as pool:  # an installation waits as much as it works
+        with ThreadPoolExecutor(2) as pool:
             for told in pool.map(functools.partial(_try, wheel, work), SMOKE):
                 print(told, flush=True)
 
@@ -139,7 +139,10 @@ def main() -> None:
 def _try(wheel: Path, work: Path, extra: str) -> str:
     others, code = SMOKE[extra]
     python = empty(work / f"with-{extra}")
-    install(python, f"{wheel}[{','.join([extra, *others])}]" if extra else str(wheel))
+    if extra:
+        put(python, wheel, [extra, *others])
+    else:
+        install(python, str(wheel))
     run(python, "-W", "error::ResourceWarning", "-c", code, cwd=work)
     return f"works with [{extra}]" if extra else f"works with nothing but {_count(python)}"
 

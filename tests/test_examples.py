@@ -36,7 +36,7 @@ def check_types(files: dict[str, str], where: Path) -> str:
     for path, code in zip(paths, files.values(), strict=True):
         path.write_text(code, "utf-8")
     command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "setup.cfg"), *map(str, paths)]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=110)
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=280)
     return ran.stdout + ran.stderr
 
 
@@ -112,7 +112,7 @@ def test_the_tests_of_the_page_on_testing_pass_when_they_record_and_when_they_re
             capture_output=True,
             text=True,
             cwd=tmp_path,
-            timeout=110,
+            timeout=280,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         assert "2 passed" in ran.stdout, ran.stdout

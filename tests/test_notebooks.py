@@ -31,7 +31,7 @@ def test_there_are_some() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_a_notebook_gives_what_it_is_stored_with(path: Path) -> None:
-    result = run_script(f"from tests.support.notebooks import check; check({path.name!r})", timeout=110)
+    result = run_script(f"from tests.support.notebooks import check; check({path.name!r})", timeout=280)
     assert result.rc == 0, f"{result.stderr[-4000:]}\n(python -m tests.support.notebooks stores what they give)"
 
 

@@ -1,14 +1,13 @@
-"""The pytest plugin, in a fresh project in an environment into which the wheel was installed."""
+"""The pytest plugin, in a fresh project, with no other plugin."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
 import time
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,35 +105,14 @@ NO_NETWORK = """
 """
 
 
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with nothing but the wheel, its engine and pytest."""
-    folder = tmp_path_factory.mktemp("installed")
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    # A copy, because building leaves things behind.
-    source = folder / "source"
-    source.mkdir()
-    shutil.copytree(ROOT / "sessionlib", source / "sessionlib", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    venv.create(folder / "venv", with_pip=False)
-    python = folder / "venv" / "bin" / "python"
-    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", folder, source], check=True, timeout=110)
-    wheel = next(folder.glob("sessionlib-*.whl"))
-    tools = ["pytest", "coverage"] if "COVERAGE_PROCESS_START" in os.environ else ["pytest"]
-    subprocess.run([*pip, "--python", python, "install", f"{wheel}[engine]", *tools], check=True, timeout=110)
-    return python
-
-
 class Project:
     """A project of a user, with tests of its own.
 
     Not pytest's own ``pytester``, which takes modules out of this process that were loaded beside it.
     """
 
-    def __init__(self, folder: Path, python: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._python = python
 
     def write(self, **files: str) -> None:
         """Writes Python files."""
@@ -147,17 +125,20 @@ class Project:
         if engine is not None:
             told = {"API_KEY": engine.api_key, "BASE_URL": engine.base_url, "WS_URL": engine.ws_url}
             environment |= {f"SESSIONLIB_{name}": value for name, value in told.items()}
-        command = [self._python, "-W", "error", "-m", "pytest", "-W", "error", "--strict-markers", *options]
+        # This plugin alone: what others load, and warn of, is not ours.
+        environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)}
+        python = [sys.executable, "-W", "error", "-m", "pytest", "-p", "sessionlib.pytest_plugin"]
+        command = [*python, "-W", "error", "--strict-markers", *options]
         start = time.monotonic()
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=self.folder, env=environment)
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=self.folder, env=environment)
         lines = ran.stdout.splitlines(), ran.stderr.splitlines()
         return pytest.RunResult(ran.returncode, *lines, time.monotonic() - start)
 
 
 @pytest.fixture
-def project(installed: Path, tmp_path: Path) -> Project:
-    """A new project in that environment."""
-    return Project(tmp_path, installed)
+def project(tmp_path: Path) -> Project:
+    """A new project."""
+    return Project(tmp_path)
 
 
 @pytest.fixture
@@ -170,7 +151,6 @@ def support() -> Iterator[LocalEngine]:
 
 @pytest.mark.slow
 @pytest.mark.traced_processes
-@pytest.mark.timeout(240)
 def test_the_engine_answers_as_a_test_wants(project: Project) -> None:
     project.write(test_engine=ENGINE_TESTS)
     project.test().assert_outcomes(passed=5)
@@ -178,7 +158,6 @@ def test_the_engine_answers_as_a_test_wants(project: Project) -> None:
 
 @pytest.mark.slow
 @pytest.mark.traced_processes
-@pytest.mark.timeout(240)
 def test_tests_are_recorded_once_and_replayed_without_engine_and_network(
     project: Project, support: LocalEngine
 ) -> None:
@@ -201,7 +180,6 @@ def test_tests_are_recorded_once_and_replayed_without_engine_and_network(
 
 @pytest.mark.slow
 @pytest.mark.traced_processes
-@pytest.mark.timeout(240)
 def test_what_a_test_leaves_unsaid_is_an_error_and_a_failed_one_is_not_recorded(
     project: Project, support: LocalEngine
 ) -> None:
@@ -219,7 +197,6 @@ def test_what_a_test_leaves_unsaid_is_an_error_and_a_failed_one_is_not_recorded(
 
 @pytest.mark.slow
 @pytest.mark.traced_processes
-@pytest.mark.timeout(240)
 def test_a_project_that_does_not_use_it_does_not_load_what_it_needs(project: Project) -> None:
     project.write(
         test_mine="""
@@ -231,6 +208,11 @@ def test_a_project_that_does_not_use_it_does_not_load_what_it_needs(project: Pro
         """
     )
     project.test().assert_outcomes(passed=1)
+
+
+def test_pytest_finds_it_where_the_package_is_installed() -> None:
+    found = importlib.metadata.entry_points(group="pytest11", name="sessionlib")
+    assert {entry.value for entry in found} == {"sessionlib.pytest_plugin"}
 
 
 def test_names_of_recordings_are_files_and_differ() -> None:

@@ -51,7 +51,7 @@ with LocalEngine() as engine:
 def in_kernel(source: str) -> None:
     """Runs a script with an open kernel in it, called ``kernel``."""
     script = "from tests.support.kernel import Kernel\nwith Kernel() as kernel:\n"
-    result = run_script(script + textwrap.indent(textwrap.dedent(source), "    "), timeout=100)
+    result = run_script(script + textwrap.indent(textwrap.dedent(source), "    "), timeout=280)
     assert result.rc == 0, f"{result.stdout}\n{result.stderr}"
 
 

@@ -475,7 +475,7 @@ DASK = """
 @pytest.mark.slow
 @pytest.mark.traced_processes
 def test_dask_with_two_worker_processes(shop: Shop) -> None:
-    result = run_script(DASK, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n", timeout=110)
+    result = run_script(DASK, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n", timeout=280)
     assert result.rc == 0, result
     assert "the same results" in result.stdout
 
@@ -947,7 +947,7 @@ def test_a_caller_that_is_killed_goes_on_where_it_was(engine: ScriptEngine, tmp_
             assert eventually(lambda goal=goal: len(echoing.said) >= min(goal, count), 30)  # type: ignore[misc]
             time.sleep(chance.uniform(0.0, 0.03))
             script.kill()
-    lines = run_script(KILLED, *arguments, timeout=100).check().stdout.splitlines()
+    lines = run_script(KILLED, *arguments, timeout=280).check().stdout.splitlines()
     assert sorted(lines) == sorted(f"done {number} prompt {number}" for number in range(count))
     assert sorted(echoing.said) == sorted(prompts(count))
 

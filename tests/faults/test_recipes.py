@@ -248,7 +248,7 @@ def test_spark(environment: dict[str, str], tmp_path: Path) -> None:
         "SPARK_LOCAL_IP": "127.0.0.1",
         "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # it runs for seconds, and not for hours
     }
-    ran = run_script((tmp_path / "answered.py").read_text(), str(tmp_path), env={**environment, **spark}, timeout=110)
+    ran = run_script((tmp_path / "answered.py").read_text(), str(tmp_path), env={**environment, **spark}, timeout=280)
     answers = [str((f"ticket {n}", f'{DEMO}"ticket {n}"')) for n in range(20)]
     assert ran.stdout.splitlines() == ["20 answers", *answers], ran
     posted = []

@@ -38,7 +38,7 @@ def official(engine: Process, name: str, *arguments: str, key: str = KEY) -> dic
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("VECTOR", "SESSIONLIB"))}
     environment |= {"VECTORSHIFT_BASE_URL": engine.base_url, "VECTORSHIFT_API_KEY": key}
     command = [sys.executable, "-m", "tests.support.official_sdk", name, *arguments]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result

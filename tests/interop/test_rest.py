@@ -116,7 +116,7 @@ def official() -> dict[str, list[dict[str, Any]]]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         cwd=Path(__file__).parents[2],
     )
     server.stop()

@@ -127,9 +127,9 @@ print(json.dumps([[name for name in names if hasattr(sessionlib, name)], describ
 
 @pytest.fixture(scope="module")
 def surfaces() -> tuple[Any, Any]:
-    theirs = run_script(THEIRS, json.dumps(CLASSES), timeout=100).check()
+    theirs = run_script(THEIRS, json.dumps(CLASSES), timeout=280).check()
     names, their_classes = json.loads(theirs.stdout)
-    ours = run_script(OURS, json.dumps(CLASSES), json.dumps(names), timeout=100).check()
+    ours = run_script(OURS, json.dumps(CLASSES), json.dumps(names), timeout=280).check()
     here, our_classes = json.loads(ours.stdout)
     return (names, their_classes), (here, our_classes)
 

@@ -71,7 +71,7 @@ for kind in sorted(dir(AgentTools)):
 
 @pytest.fixture(scope="module")
 def cases() -> list[Any]:
-    ran = run_script(THEIRS, env=NOWHERE, timeout=110)
+    ran = run_script(THEIRS, env=NOWHERE, timeout=280)
     assert ran.rc == 0, ran
     return [json.loads(line) for line in ran.stdout.splitlines()]
 

@@ -78,7 +78,7 @@ def test_a_notebook_that_is_run_as_a_script_does_not_hang(engine: ScriptEngine, 
         NotebookClient(notebook, timeout=60).execute()
         print(notebook.cells[1].outputs[0].text)
     """
-    result = run_script(source, timeout=100)
+    result = run_script(source, timeout=280)
     assert result.rc == 0, result
     assert "done" in result.stdout
     assert toolbox.denied == [NOBODY]

@@ -12,7 +12,7 @@ from tests.support.kernel_scripts import LOCAL
 from tests.support.processes import run_script
 from tests.support.programs import need
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(300)
 
 MARKDOWN = r"""# A title
 
@@ -47,7 +47,7 @@ def in_lab(folder: Path, cells: list[str], source: str, *, model: str = "'demo'"
         f"with Lab({str(folder)!r}, *{[LOCAL.replace('MODEL', model), *cells]!r}{options}) as lab:\n"
         "    lab.run(0)\n" + textwrap.indent(textwrap.dedent(source), "    ") + "\n"
     )
-    result = run_script(script, timeout=200)
+    result = run_script(script, timeout=280)
     assert result.rc == 0, f"{result.stdout}\n{result.stderr}"
     return result.stdout
 
@@ -111,7 +111,7 @@ def test_a_click_approves_a_tool_and_the_form_says_who_decided(tmp_path: Path) -
     source = f"""
         from playwright.sync_api import expect
 
-        expect.set_options(timeout=30_000)
+        expect.set_options(timeout=120_000)
 
         lab.run(1)
         lab.run(2)

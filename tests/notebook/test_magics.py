@@ -9,7 +9,7 @@ LOADED = "from tests.support.kernel import Kernel\nwith Kernel() as kernel:\n   
 
 
 def in_fresh_kernel(source: str) -> None:
-    result = run_script(LOADED + source, timeout=100)
+    result = run_script(LOADED + source, timeout=280)
     assert result.rc == 0, result
 
 

@@ -352,7 +352,7 @@ def test_a_notebook_that_is_run_as_a_script_has_the_whole_in_its_outputs() -> No
         assert "<em>you</em>" in page
         assert "<script>alert(1)" not in page
     """
-    result = run_script(source, timeout=100)
+    result = run_script(source, timeout=280)
     assert result.rc == 0, result
 
 

@@ -72,7 +72,7 @@ class Cli:
         }
 
     def run(
-        self, *args: str, env: Mapping[str, str] | None = None, stdin: str | None = None, timeout: float = 30.0
+        self, *args: str, env: Mapping[str, str] | None = None, stdin: str | None = None, timeout: float = 100.0
     ) -> Result:
         """Runs a command to its end."""
         with self.start(*args, env=env, stdin=stdin) as script:
@@ -92,7 +92,7 @@ class Cli:
             input=stdin,
             capture_output=True,
             env={**kept, **self.env, **(env or {})},
-            timeout=30,
+            timeout=100,
             check=False,
         )
 

@@ -241,7 +241,7 @@ class Process:
                 stream.close()
 
 
-def eventually(check: Callable[[], Any], seconds: float = 30.0) -> Any:
+def eventually(check: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Waits until a check gives something true, and gives that."""
     end = time.monotonic() + seconds
     while not (found := check()):

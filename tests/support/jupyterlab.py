@@ -99,11 +99,12 @@ class Lab:
         self._driver = sync_playwright().start()
         self._browser = self._driver.chromium.launch(executable_path=need("chromium"), args=["--no-sandbox"])
         self.page: Page = self._browser.new_page(viewport={"width": width, "height": 1000})
+        self.page.set_default_timeout(120_000)
 
     def __enter__(self) -> Lab:
         self.page.goto(f"http://127.0.0.1:{self._port()}/doc/tree/{self.path.name}?token={self._token}")
-        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
-        self.page.get_by_text("| Idle").wait_for(timeout=60_000)
+        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
+        self.page.get_by_text("| Idle").wait_for(timeout=120_000)
         return self
 
     def __exit__(

@@ -71,7 +71,7 @@ class Kernel:
         cell: str = self._client.execute(code, allow_stdin=self._stdin, stop_on_error=False)
         return cell
 
-    def finish(self, cell: str, timeout: float = 30.0) -> None:
+    def finish(self, cell: str, timeout: float = 90.0) -> None:
         """Waits for a cell's end.
 
         Raises:
@@ -102,7 +102,7 @@ class Kernel:
         """Does what the stop button does."""
         self._manager.interrupt_kernel()
 
-    def wait(self, condition: Any, what: str, timeout: float = 30.0) -> None:
+    def wait(self, condition: Any, what: str, timeout: float = 90.0) -> None:
         """Reads what the kernel says until a condition holds.
 
         Raises:

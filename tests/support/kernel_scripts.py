@@ -88,6 +88,6 @@ def _run(begin: str, source: str, end: str, stdin: bool) -> Result:
         + textwrap.indent(textwrap.dedent(source), "    ")
         + f"\n    kernel.run({end!r})\n"
     )
-    result = run_script(script, timeout=100)
+    result = run_script(script, timeout=280)
     assert result.rc == 0, f"{result.stdout}\n{result.stderr}"
     return result

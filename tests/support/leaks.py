@@ -15,7 +15,7 @@ from sessionlib.testing.faults.link import stack
 
 __all__ = ["SETTLE", "LeakError", "Snapshot", "allow_descriptors", "allow_threads", "no_leaks"]
 
-SETTLE = 10.0
+SETTLE = 30.0
 """Seconds in which what was ended has to be gone; a machine under load takes its time."""
 
 _COLLECT = 0.1

@@ -70,7 +70,7 @@ class Result:
 def run_script(
     source: str,
     *args: str,
-    timeout: float = 30.0,
+    timeout: float = 100.0,
     env: Mapping[str, str] | None = None,
     options: Iterable[str] = (),
     stdin: str | None = None,
@@ -166,7 +166,7 @@ class Script:
         if error is not None:
             print("".join(self._stdout), "".join(self._stderr), sep="\n", file=sys.stderr)
 
-    def wait_for(self, marker: str = MARKER, timeout: float = 30.0) -> str:
+    def wait_for(self, marker: str = MARKER, timeout: float = 100.0) -> str:
         """Waits for a line on stdout that begins with a marker; gives the rest of the line.
 
         Raises:
@@ -184,7 +184,7 @@ class Script:
             if line.startswith(marker):
                 return line[len(marker) :].strip()
 
-    def interrupt_at(self, marker: str = MARKER, *, after: float = 0.0, timeout: float = 30.0) -> None:
+    def interrupt_at(self, marker: str = MARKER, *, after: float = 0.0, timeout: float = 100.0) -> None:
         """Sends Ctrl-C, that is SIGINT, once a marker line has come.
 
         Args:
@@ -209,7 +209,7 @@ class Script:
         """Whether it has not ended."""
         return self._process.poll() is None
 
-    def wait(self, timeout: float = 30.0) -> Result:
+    def wait(self, timeout: float = 100.0) -> Result:
         """Waits for its end; kills it when the time is over, which shows as ``rc == -9``."""
         try:
             self._process.wait(timeout)

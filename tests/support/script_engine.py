@@ -293,7 +293,7 @@ class ScriptEngine:
         """The frames of a type so far; also ws:ping, ws:pong, ws:close, ws:binary."""
         return [frame for frame in self.everything if frame["type"] == frame_type]
 
-    def wait_for(self, frame_type: str, count: int = 1, timeout: float = 15.0) -> list[Received]:
+    def wait_for(self, frame_type: str, count: int = 1, timeout: float = 60.0) -> list[Received]:
         """Waits until so many frames of a type have arrived since the start; gives all of them.
 
         Raises:
@@ -304,7 +304,7 @@ class ScriptEngine:
             raise TimeoutError(f"no {count} x {frame_type} within {timeout} s; received: {seen}")
         return self.frames(frame_type)
 
-    def wait_connected(self, count: int = 1, timeout: float = 15.0) -> Connection:
+    def wait_connected(self, count: int = 1, timeout: float = 60.0) -> Connection:
         """Waits until so many handshakes were accepted since the start; gives the newest connection.
 
         Raises:
@@ -314,7 +314,7 @@ class ScriptEngine:
             raise TimeoutError(f"{self.log.opened} instead of {count} connections were opened within {timeout} s")
         return self.latest
 
-    def wait_idle(self, timeout: float = 15.0) -> None:
+    def wait_idle(self, timeout: float = 60.0) -> None:
         """Waits until no connection is left.
 
         Raises:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 __all__ = ["eventually", "is_up"]
 
 
-def eventually(condition: Callable[[], object], timeout: float = 15.0, interval: float = 0.005) -> bool:
+def eventually(condition: Callable[[], object], timeout: float = 60.0, interval: float = 0.005) -> bool:
     """Waits until a condition holds; tells whether it does.
 
     Example:
