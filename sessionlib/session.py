@@ -575,7 +575,9 @@ class Session:
         """
         connection = self._connection
         if connection is not None:
+            # In a fork the listener would wait for ever: the thread that fills it is the parent's.
             connection.link.check_process()
+        # What came before the connection was lost can still be read.
         if connection is None or not (connection.link.is_open or connection.hub.has_backlog):
             connection, _ = self._connected()
         return Listener(
@@ -631,6 +633,7 @@ class Session:
             The function that unregisters it; without ``handler``, a decorator that returns that function.
         """
         if handler is None:
+            # What the decorated name stands for then is the function that unregisters it, as with a call.
             return lambda decorated: self._approvals.register(decorated, tool, timeout)
         return self._approvals.register(handler, tool, timeout)
 
@@ -670,6 +673,7 @@ class Session:
             ApprovalAlreadyAnsweredError: The request was answered before.
             SessionDisconnectedError: The session is not connected, or its connection broke.
         """
+        # No default: silence must not run a tool, and must not deny one either.
         if _event_type(event) is SessionEventType.APPROVAL_REQUEST and approved is None:
             raise TypeError("respond() to an APPROVAL_REQUEST needs approved=True or approved=False")
         self.respond_approval(event, approved=approved or False, confirm=confirm, deny_reason=deny_reason)
@@ -686,6 +690,7 @@ class Session:
         if _event_type(event) is not SessionEventType.APPROVAL_REQUEST:
             raise TypeError(f"cannot answer an event of type {event.type}; only an APPROVAL_REQUEST takes an answer")
         _, session_id = self._connected()
+        # An answer goes to the session that asked: its id means nothing in another.
         if event.session_id != session_id:
             raise ValueError(f"the request is session {event.session_id}'s and cannot be answered in {session_id}")
         self._approvals.log.answer(event, ApprovalResponse(approved, confirm, deny_reason), by="respond")
@@ -737,6 +742,7 @@ class Session:
         connection, session_id = self._connected()
         if shown.session_id != session_id:
             raise ValueError(f"the request is session {shown.session_id}'s and cannot be answered in {session_id}")
+        # Before it is compared: what was answered elsewhere shows only in the history.
         self._approvals.pending(session_id, _history(connection, session_id, deadline))
         event = self._approvals.check_shown(shown, approved=approved)
         self._approvals.log.answer(event, ApprovalResponse(approved, confirm, deny_reason), by="answer")
@@ -766,17 +772,21 @@ class Session:
         if connection is None:
             return
         connection.link.check_process()
+        # Other threads do not run any more, and waiting for one would never end.
         if sys.is_finalizing():
             connection.close_at_exit(_farewell(connection, farewell), final)
             return
         if connection.link.state is SessionState.CONNECTING:
             connection.cancel()  # so that a thread in connect() releases the lock
+        # One thread at a time: of two that leave at once, the second finds the session left.
         with self._changing:
             connection.close(_farewell(connection, farewell), final)
+        # Behind the connection: a handler that still runs gets the error of a session that was left.
         self._executor.stop(self._options.close_timeout)
 
     def _connected(self) -> tuple[Connection, str]:
         usable = self._usable()
+        # What a handler raised on the session's own thread has no other way to its user.
         if self._approvals.kept:
             self._approvals.raise_kept()
         return usable
@@ -810,6 +820,7 @@ def _history(connection: Connection, session_id: str, deadline: Deadline) -> lis
         if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
             raise SessionProtocolError("the history is not a list of messages", session_id=session_id)
         history += messages
+        # None behind the last part; an engine that knows no parts sends all in the first.
         request = connection.protocol.history_request(reply)
     return history
 

@@ -52,6 +52,7 @@ class TurnRequests:
         self._approvals = approvals
         self._post = post
         self._session_id = session_id
+        # Without a pattern and a timeout: it is asked about every tool of this turn.
         self._first = None if first is None else Registration(first)
         # What has been read last and asks for something, until it is handled.
         self._unhandled: SessionEvent | None = None

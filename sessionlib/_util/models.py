@@ -100,6 +100,7 @@ class JsonModel:
             left_out |= {field.name for field in fields(self) if getattr(self, field.name) == _default(field)}  # type: ignore[arg-type]
         dumped = self.to_dict(mode == "json")
         if mode == "json":  # members of an enum would be members still
+            # Through JSON, so that what comes out is what a reader of the JSON would have.
             dumped = json.loads(json.dumps(dumped, default=str))
         return {
             name: value
@@ -143,6 +144,7 @@ class JsonModel:
         Raises:
             KeyError: A field without a default is missing.
         """
+        # As pydantic does, without a copy.
         return data if isinstance(data, cls) else cls.from_dict(data)
 
     @classmethod
@@ -170,6 +172,7 @@ class JsonModel:
         Raises:
             KeyError: A field without a default is missing.
         """
+        # Its function on this class, as the mixin is no base of it.
         made: Model = _mixin().from_dict.__func__(cls, data, infer_missing=infer_missing)
         return made
 
@@ -215,6 +218,7 @@ class OpenModel(JsonModel):
         known = super().to_dict(encode_json)
         extra: dict[str, Any] = known.pop("extra")
         local = {field.name for field in fields(self) if not field.metadata.get("wire", True)}  # type: ignore[arg-type]
+        # Known fields last: they take precedence over an unknown one of the same name.
         return {**extra, **{name: value for name, value in known.items() if name not in local}}
 
     @classmethod
@@ -257,6 +261,7 @@ def accept_unknown(cls: type[Open]) -> type[Open]:
         make(self, *args, **named)
         self.extra.update(unknown)
         for name in unknown:
+            # Sent all the same: the server may know it.
             warnings.warn(f"{cls.__name__} has no field {name!r}; it is sent as it is", stacklevel=2)
 
     cls.__init__ = __init__  # type: ignore[method-assign,assignment]

@@ -25,6 +25,7 @@ def extra(name: str, what: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
+        # An import of the package's own that fails is a mistake here, and no missing extra.
         missing = (error.name or "").partition(".")[0]
         if isinstance(error, MissingExtraError) or missing in ("", "sessionlib"):
             raise
@@ -63,6 +64,7 @@ class ByteBar:
 
     def show(self, done: int, total: int | None) -> None:
         """Sets how many bytes are done."""
+        # tqdm counts steps, and is given totals.
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
@@ -72,5 +74,6 @@ class ByteBar:
 
 def _bar(**options: Any) -> Any:
     with extra("progress", "progress=True"):
+        # Its notebook form in a notebook, and text elsewhere.
         from tqdm.auto import tqdm
     return tqdm(**options)

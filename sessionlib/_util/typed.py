@@ -85,11 +85,13 @@ class AnswerFormat(Generic[T]):
         """
         reason = ""
         for candidate in _json_texts(text):
+            # Small models tend to repeat what they were given.
             if json.loads(candidate) == self.schema:
                 continue  # the question, repeated
             try:
                 return self._adapter.validate_json(candidate)
             except self._invalid as error:
+                # The likeliest text's reason alone: those of others would mislead the model.
                 reason = reason or _explain(error)
             except Exception as error:  # noqa: BLE001 - a validator of the type's author may raise anything
                 reason = reason or f"{type(error).__name__}: {error}"
@@ -126,6 +128,7 @@ def plain_schema(schema: Any) -> Any:
 def _explain(error: Any) -> str:
     details = [
         f"{'.'.join(map(str, item['loc'])) or 'the value'}: {item['msg']}"
+        # Without the input, which the model has, and without the addresses of pydantic's pages.
         for item in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     more = f"; and {len(details) - 8} more" if len(details) > 8 else ""
@@ -199,4 +202,5 @@ def portable(hint: Any, within: tuple[Any, ...] = ()) -> Any:
     ported = tuple(portable(argument, within) for argument in arguments)
     if ported == arguments:
         return hint
+    # `X | Y` cannot be subscripted, which typing's Union can.
     return Union[tuple(ported)] if origin in (Union, types.UnionType) else origin[ported]

@@ -27,6 +27,7 @@ def run_functional(
     agent: Runnable, path: str, inputs: Mapping[str, Any], additional_instructions: str | None, timeout: float | None
 ) -> AgentRunResult:
     """Runs a functional agent once, at a path; see `Agent.run`."""
+    # Warned about and left out, as in the SDK, rather than refused by the engine.
     values, files = _split(agent, inputs)
     body: dict[str, Any] = {"inputs": values}
     if additional_instructions:
@@ -199,6 +200,7 @@ class Runnable(Resource):
                 )
             instructions = merge_skill(additional_instructions, skill)
             return run_functional(self, self._path("/run"), inputs, instructions, timeout)
+        # A mapping is what functional agents take: the kind of the agent is mistaken, most likely.
         if inputs is None or isinstance(inputs, Mapping):
             raise ValueError(
                 f"agent {self.id!r} is conversational: run it on a message (text, a path, bytes or a file), or talk "

@@ -45,10 +45,12 @@ class ReauthManager:
     def note(self, event: SessionEvent, origin: EventOrigin) -> None:
         """Takes in a request."""
         with self._lock:
+            # An engine may repeat it after a rejoin, and a person need not be asked twice.
             if key_of(event) not in self._notified and key_of(event) not in self._pending:
                 self._pending[key_of(event)] = (event, origin)
                 self._bytes += weight(event)
                 while self._bytes > QUEUE_BYTES and len(self._pending) > 1:
+                    # The oldest: a dict keeps the order in which they came.
                     self._drop(next(iter(self._pending)))
 
     def unclaimed(self) -> list[SessionEvent]:
@@ -69,6 +71,7 @@ class ReauthManager:
             Exception: What a handler raised.
         """
         with self._lock:
+            # Called outside the lock, as they may block for as long as a person takes.
             handlers = list(self._handlers)
             was_notified = key_of(event) in self._notified
             if handlers:

@@ -236,6 +236,7 @@ class Patient:
 def examine(patient: Patient) -> Iterator[CheckResult]:
     """Looks at everything, in the order in which it is needed, and reports as it goes."""
     try:
+        # By the function that sessions and calls use, so that it finds what they would.
         endpoint = patient.endpoint or Endpoint.resolve(base_url=patient.base_url)
     except (ConfigurationError, MissingExtraError) as error:
         yield CheckResult("address", FAILED, str(error), "Correct --base-url or the variable, then run this again.")
@@ -243,11 +244,13 @@ def examine(patient: Patient) -> Iterator[CheckResult]:
     yield CheckResult("address", OK, f"{endpoint.base_url}, from {_origin('BASE_URL', patient)}")
     if patient.endpoint is None:
         yield from _other_settings(endpoint, patient)
+    # Only whether it can be sent; whether the engine knows it shows the call below.
     key = _key(endpoint, patient)
     yield key
     possible = not key.failed
     for url in _places(endpoint):
         with ConnectivityProbe(url, patient.timeout) as way:
+            # Every place is tried, also behind one that fails: both may be wrong for one reason, or for two.
             possible = (yield from way.go()) and possible
     # Only over a way that is free, or each check would repeat the failure of the one before.
     yield _when(possible, "HTTP", lambda: _http(endpoint, patient.timeout))
@@ -321,6 +324,7 @@ def _websocket(endpoint: Endpoint, timeout: float) -> CheckResult:
     began = time.monotonic()
     try:
         url, deadline = endpoint.session_url, Deadline(timeout)
+        # Without a session: this only has to show that the handshake is answered.
         transport = open_websocket(url, endpoint.key(), deadline, CancelToken(), max_message_size=2**20)
     except SessionlibError as error:
         return CheckResult("WebSocket", FAILED, one_line(str(error)), _advice(error))
@@ -333,6 +337,7 @@ def _websocket(endpoint: Endpoint, timeout: float) -> CheckResult:
 def _advice(error: SessionlibError) -> str:
     if isinstance(error.__cause__, ssl.SSLError):
         return CERTIFICATE_ADVICE
+    # From the most particular kind to the most general, as several fit.
     return next((advice for kind, advice in _ADVICE if isinstance(error, kind)), _OTHER_ADVICE)
 
 

@@ -61,6 +61,7 @@ class EngineOptions:
     @property
     def given(self) -> list[str]:
         """The options that were given, as the user wrote them."""
+        # By its difference from the default, since click gives the default as if it had been typed.
         given = {"--model": self.model != DEFAULT_MODEL, "--tools": self.tools, "--db": self.db}
         return [name for name, value in given.items() if value]
 
@@ -177,6 +178,7 @@ def where_options(function: Command) -> Command:
         **rest: Any,
     ) -> Any:
         where = Where(agent, session, last, base_url, local, engine)
+        # Behind all options, as they exclude one another whatever their order.
         where.check()
         return function(*args, where=where, **rest)
 

@@ -18,6 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    # argparse and not click, which another extra brings.
     parser = argparse.ArgumentParser(prog="python -m sessionlib.engine", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _announce(text: str) -> None:
     sys.stdout.write(text + "\n")
+    # A program that starts the engine waits for the line with its address, through a pipe.
     sys.stdout.flush()
 
 

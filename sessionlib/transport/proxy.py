@@ -66,6 +66,7 @@ class Proxy:
     def _request(self, host: str, port: int) -> bytes:
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         credentials = f"Proxy-Authorization: {self.authorization}\r\n" if self.authorization else ""
+        # RFC 9112, 3.2.3: authority form, with the port always; an IPv6 address has brackets.
         return f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{credentials}\r\n".encode("ascii")
 
     def _judge(self, head: bytes) -> None:
@@ -149,6 +150,7 @@ def _read_head(sock: socket.socket, proxy: Proxy, deadline: Deadline) -> bytes:
             continue
         if not byte:
             raise SessionConnectionError(f"the proxy {proxy} closed the connection")
+        # Bounded below; a head has some hundred bytes, so that this costs nothing that matters.
         head += byte
         if len(head) > MAX_HEAD:
             raise SessionConnectionError(f"the answer of the proxy {proxy} is too long", transient=False)

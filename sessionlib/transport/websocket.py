@@ -56,6 +56,7 @@ def open_websocket(
         SessionProtocolError: It does not speak WebSocket.
         SessionTimeoutError: It took too long.
     """
+    # Checked long since: `config.check_url` has refused what is no such URL.
     parts = urlsplit(url)
     chosen = parse_proxy(proxy) if proxy and proxy_always else choose_proxy(proxy, parts)
     stream = wrap(dial(parts, deadline, attempt, tls=tls, proxy=chosen))
@@ -93,6 +94,7 @@ class WebSocketTransport:
         frame = encode_frame(ABNF.OPCODE_TEXT, payload)
         with held(self._message_lock, deadline, BUSY):
             self._writer.send(frame, deadline, message=payload)
+        # Counted when it has left: a message that is sent again counts once.
         self.traffic.sent(len(payload))
 
     def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
@@ -103,6 +105,8 @@ class WebSocketTransport:
                 for piece, is_last in pieces:
                     size += len(piece)
                     self._writer.send(encode_frame(opcode, piece, is_last), deadline, is_last, pieces)
+                    # RFC 6455, 5.4: the first fragment has the opcode of the message, all others that of a
+                    # continuation.
                     opcode = ABNF.OPCODE_CONT
             except BaseException:
                 if self._writer.in_message:  # its rest will never follow, and no other message may
@@ -127,6 +131,7 @@ class WebSocketTransport:
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         """Waits for text messages; returns all that have arrived; see `Transport.recv`."""
         messages = self._reader.recv(deadline)
+        # Per read and not per message: a fast stream brings hundreds with each.
         traffic, received = self.traffic, self._stream.bytes_received
         traffic.messages_in += len(messages)
         traffic.bytes_in += received - self._counted

@@ -23,6 +23,7 @@ def make_model(named: str | Model) -> Model:
     """
     if isinstance(named, Model):
         return named
+    # At the first colon: the path of a file and the name of a model may have more.
     kind, colon, rest = named.partition(":")
     if named == "demo":
         return DemoModel()

@@ -79,6 +79,7 @@ class Store:
 
     def __init__(self, path: str | None = None, *, busy_seconds: float = 5.0, full_check: bool = False) -> None:
         self.database = Database(path, busy_seconds=busy_seconds, full_check=full_check)
+        # Views of one database: each groups the statements of its tables, and all share one writer.
         self.objects = Objects(self.database)
         self.sessions = Sessions(self.database)
         self.calls = Calls(self.database)
