@@ -17,19 +17,23 @@ import pytest
 
 import sessionlib.client
 from sessionlib.client import Client
-from tests.support import profiles, tracing
+from tests.support import profiles, programs, tracing
 from tests.support.frame_tape import FrameTape
 from tests.support.http_server import KEY, Server
 from tests.support.leaks import LeakError, Snapshot, allow_descriptors
 from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY, LogWatch
 
-profiles.load()
-
 _OUR_ENVIRONMENT = re.compile(
     r"(SESSIONLIB|VECTORSHIFT|PYTEST_XDIST)_.*|PYTEST_ADDOPTS|COVERAGE_PROCESS_START|(https?|wss?|all|no)_proxy",
     re.IGNORECASE,
 )
+# What takes long beside the tests that are marked so: hundreds of processes, kernels, browsers, and the drawn faults.
+_LONG = (
+    *("faults/", "interop/", "notebook/", "benchmarks/", "mutants/", "engine/test_", "engine/server/test_server"),
+    *("engine/tools/test_isolated", "cli/test_prompt", "test_examples", "test_notebooks", "support/"),
+)
+_IS_QUICK = pytest.StashKey[bool]()
 _log_watch = LogWatch()
 _frame_tape = FrameTape()
 
@@ -39,7 +43,14 @@ _frame_tape = FrameTape()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Draws the run's seed, unless one was given, and watches the log and the frames."""
+    """Draws the run's seed, unless one was given, chooses how much to try, and watches the log and the frames."""
+    chosen = config.args_source is pytest.Config.ArgsSource.ARGS or config.option.keyword or config.option.markexpr
+    if not (chosen or profiles.IS_CI or hasattr(config, "workerinput")):
+        # "The tests", on a developer's machine: those that can be waited for.
+        config.option.markexpr = "not slow"
+        config.stash[_IS_QUICK] = True
+        os.environ.setdefault("HYPOTHESIS_PROFILE", "quick")  # for the processes that share the tests, too
+    profiles.load()
     # Workers get the options, and with them the seed, from the process that starts them.
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
@@ -60,6 +71,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure() -> None:
     """Leaves the log alone again."""
     logging.getLogger().removeHandler(_log_watch)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks the tests of what takes long."""
+    if item.nodeid.removeprefix("tests/").startswith(_LONG):
+        item.add_marker("slow")
 
 
 @pytest.hookimpl(trylast=True)
@@ -108,7 +125,12 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Names the option that draws and orders the same again."""
+    """Names what was left out, and the option that draws and orders the same again."""
+    if config.stash.get(_IS_QUICK, False):
+        long = ", ".join(sorted(name.strip("/_") for name in _LONG))
+        terminalreporter.write_line(f"Left out, as it takes long: {long}, and what is marked slow. CI=true runs all.")
+        for reason in programs.missing():
+            terminalreporter.write_line(f"Left out: {reason}")
     terminalreporter.write_line(f"Draw the same again: --hypothesis-seed={config.option.hypothesis_seed}")
 
 

@@ -26,7 +26,7 @@ from sessionlib.engine.sessions.turn import CUT
 from sessionlib.protocol import frames
 from tests.support.crashing_engine import make_tools
 from tests.support.engine import KEY, ROOT, Caller, approve, content_of, deny, eventually, make_agent
-from tests.support.profiles import PROFILE
+from tests.support.profiles import profile
 from tests.support.scripted_answers import Scripted, says
 
 _GONE = (OSError, ConnectionError, websocket.WebSocketException)
@@ -189,7 +189,7 @@ def test_nothing_is_lost_or_doubled_wherever_the_engine_is_killed(
     A kill leaves to the system what was written, so it may as well be written to memory.
     """
     # A round is over after the last boundary, wherever between two of the sample that is.
-    apart = 1 if PROFILE == "night" else 5
+    apart = 1 if profile() == "night" else 5
     before, so_far = folder / "before", Told()
     before.mkdir()
     for round_number in range(rounds):

@@ -41,6 +41,7 @@ from sessionlib.testing import FaultProxy
 from sessionlib.transport.dial import secure as secure_socket
 from sessionlib.transport.proxy import choose_proxy, parse_proxy
 from tests.support.processes import run_script
+from tests.support.programs import need
 from tests.support.proxies import HttpProxy, TlsFront, _Front
 from tests.support.script_engine import ScriptEngine
 from tests.support.scripted_sessions import make, within
@@ -398,7 +399,7 @@ def test_certificates_that_the_environment_names(
     engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, kind: str
 ) -> None:
     AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    subprocess.run(["openssl", "rehash", str(tmp_path)], check=True, timeout=30)
+    subprocess.run([need("openssl"), "rehash", str(tmp_path)], check=True, timeout=30)
     for other in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(other, raising=False)
     monkeypatch.setenv(name, str(tmp_path if kind == "folder" or name == "SSL_CERT_DIR" else tmp_path / "ca.pem"))

@@ -6,18 +6,22 @@ import os
 
 import hypothesis
 
-__all__ = ["PROFILE", "SCALE", "load", "scaled"]
+__all__ = ["IS_CI", "load", "profile", "scaled"]
+
+IS_CI = os.environ.get("CI", "").lower() in ("1", "true")
+"""Whether everything has to run."""
 
 _SCALES = {"quick": 0.1, "ci": 1.0, "night": 50.0}
 
-PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
-SCALE = _SCALES[PROFILE]
-"""What a number of cases is multiplied with."""
+
+def profile() -> str:
+    """Returns the name of this run's profile."""
+    return os.environ.get("HYPOTHESIS_PROFILE", "ci")
 
 
 def scaled(count: int) -> int:
     """Returns a number of cases, which fits the profile ``ci``, for the profile of this run."""
-    return max(1, int(count * SCALE))
+    return max(1, int(count * _SCALES[profile()]))
 
 
 def load() -> None:
@@ -33,4 +37,4 @@ def load() -> None:
             deadline=None,
             suppress_health_check=[hypothesis.HealthCheck.too_slow],
         )
-    hypothesis.settings.load_profile(PROFILE)
+    hypothesis.settings.load_profile(profile())

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 
 import pytest
 
-__all__ = ["need"]
+from .profiles import IS_CI
+
+__all__ = ["missing", "need"]
 
 # What each is for, and the names that it goes by.
 _PROGRAMS = {
     "tmux": ("the tests on a terminal", ["tmux"]),
+    "openssl": ("the tests of a folder of certificates", ["openssl"]),
     "java": ("the tests of Spark", ["java"]),
-    "chromium": ("the tests in JupyterLab", ["chromium", "chromium-browser", "google-chrome"]),
+    "chromium": ("the tests in a browser", ["chromium", "chromium-browser", "google-chrome"]),
 }
 
 # Packages of another name than their program.
@@ -26,11 +28,24 @@ def need(program: str) -> str:
     Where it is not installed, the test is left out, and the run's last lines name the program once for all such
     tests. With ``CI`` set the test fails: there, everything has to run.
     """
-    tests, names = _PROGRAMS[program]
-    found = next(filter(None, map(shutil.which, names)), None)
+    found = _path(program)
     if found is None:
-        reason = f"{tests} need {program}: apt-get install {_PACKAGES.get(program, program)}, or brew install {program}"
-        if os.environ.get("CI", "").lower() in ("1", "true"):
+        reason = _reason(program)
+        if IS_CI:
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
     return found
+
+
+def missing() -> list[str]:
+    """Returns, for each program that is not installed, which tests need it and how to get it."""
+    return [_reason(program) for program in _PROGRAMS if _path(program) is None]
+
+
+def _path(program: str) -> str | None:
+    return next(filter(None, map(shutil.which, _PROGRAMS[program][1])), None)
+
+
+def _reason(program: str) -> str:
+    package = _PACKAGES.get(program, program)
+    return f"{_PROGRAMS[program][0]} need {program}: apt-get install {package}, or brew install {package}"
