@@ -203,8 +203,8 @@ def plot_timeline(timeline: Timeline, ax: Axes | None = None) -> Axes:
     # With room for the times behind the bars.
     ax.set_xlim(0, timeline.duration * scale * 1.12 or 1)
     ax.set_xlabel(f"time since the message was sent ({unit})")
-    took, pieces = time_in_words(timeline.duration), len(timeline.pieces)
-    ax.set_title(f"A turn of {took}, {pieces} pieces of text", fontsize="medium")
+    took, deltas = time_in_words(timeline.duration), len(timeline.pieces)
+    ax.set_title(f"A turn of {took}, {deltas} delta{'s' * (deltas != 1)}", fontsize="medium")
     return ax
 
 

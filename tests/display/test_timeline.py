@@ -209,7 +209,7 @@ def test_a_picture_of_a_turn(engine: ScriptEngine, tmp_path: Path) -> None:
     assert {"approval: refund", "tool: refund", "text"} <= set(rows)
     unit = "ms" if reply.duration < 1 else "s"
     assert ax.get_xlabel() == f"time since the message was sent ({unit})"
-    assert "2 pieces of text" in ax.get_title()
+    assert "2 deltas" in ax.get_title()
     ax.figure.savefig(tmp_path / "turn.png")  # type: ignore[union-attr]
     assert (tmp_path / "turn.png").stat().st_size > 5000
     again = reply.plot(ax)
@@ -240,7 +240,7 @@ def test_kinds_are_told_apart_without_colours() -> None:
 
 def test_a_turn_in_which_nothing_happened_is_drawn_too() -> None:
     ax = plot_timeline(timeline_of([], [], 0.0))
-    assert ax.get_title() == "A turn of 0 ms, 0 pieces of text"
+    assert ax.get_title() == "A turn of 0 ms, 0 deltas"
 
 
 def test_events_too_short_to_be_seen_are_drawn_wide_enough_and_with_their_time() -> None:
