@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,3 +32,16 @@ def test_a_missing_program_is_named(
     ran = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True)
     assert (ran.returncode, outcome in ran.stdout) == (status, True), ran.stdout
     assert f"need {program}: apt-get install {program}" in ran.stdout
+
+
+@pytest.mark.parametrize("env", [{}, {"CI": "true"}], ids=str)
+def test_what_takes_long_is_left_out_by_name_but_in_ci(tmp_path: Path, env: dict[str, str]) -> None:
+    paths = "testpaths=tests/support/test_leaks.py tests/_util/test_models.py"
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "--collect-only", "-o", paths]
+    bare = {"PATH": str(tmp_path), "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), **env}
+    shown = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True, check=True).stdout
+    assert "tests/_util/test_models.py::" in shown
+    assert ("tests/support/test_leaks.py::" in shown, "Left out" in shown) == (bool(env), not env)
+    if not env:
+        assert re.search(r"Left out, as it takes long: .*, support, .* CI=true runs all\.\n", shown)
+        assert "Left out: the tests on a terminal need tmux: apt-get install tmux, or brew install tmux\n" in shown
