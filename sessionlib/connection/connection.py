@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 from sessionlib._util.timing import Deadline
 from sessionlib.config import Endpoint
@@ -26,6 +28,9 @@ from sessionlib.streams.stats import Counters
 from sessionlib.transport.base import Transport
 
 __all__ = ["Connection"]
+
+# A look reads a history to its end, where posts stand; in parts, up to so many bytes, since it holds all of them.
+LOOK_BYTES = 64 * 1024 * 1024
 
 
 class Connection:
@@ -58,7 +63,7 @@ class Connection:
     ) -> None:
         # Set when this client is leaving: what fails from then on is no failure, and no attempt begins.
         self._leaving = threading.Event()
-        counters = Counters()
+        counters = self._counters = Counters()
         self._owner = owner
         protocol = self.protocol = ClientProtocol(session_id)
         self.hub = Hub(
@@ -274,19 +279,51 @@ class Connection:
             is_taken = self.protocol.calls.is_waited_for("get_messages")
             call = PendingCall("get_messages", lambda: None)
             if not is_taken:
-                call.done = functools.partial(self._take_look, call, steps)
+                call.done = functools.partial(self._take_look, call, steps, [], self._counters.bytes_in)
                 self.protocol.calls.begin(call)
                 self._look = call
         if is_taken:
             # The engine owes an answer to an earlier request, and does not give it.
-            self._reader.settle(call, steps)
+            self._reader.settle(None, steps)
         else:
             transport.enqueue(codec.dumps(self.protocol.history_request()))
         return now + QUIET
 
-    def _take_look(self, call: PendingCall, steps: int) -> None:
+    def _take_look(self, call: PendingCall, steps: int, earlier: list[Any], before: int) -> None:
+        """Takes the answer to a look, on the reading thread; asks on where it is a part of the history."""
         self._look = None
-        self._reader.settle(call, steps)
+        reply = call.reply
+        messages = None if reply is None else reply.get("messages")
+        if reply is None or not isinstance(messages, list):
+            self._reader.settle(None, steps)  # the engine refused
+            return
+        history = [*earlier, *messages]
+        if reply.get("more") is not True:
+            self._reader.settle(history, steps)
+            return
+        request, transport = self.protocol.history_request(reply), self.link.transport
+        if request is None or self._counters.bytes_in - before > LOOK_BYTES:
+            self._reader.settle(None, steps)  # of a part that is not the last, one cannot tell what follows
+        elif self.protocol.turns.steps == steps and transport is not None:
+            self._ask_on(
+                transport, request, functools.partial(self._take_look, steps=steps, earlier=history, before=before)
+            )
+
+    def _ask_on(self, transport: Transport, request: Frame, take: Callable[[PendingCall], object]) -> None:
+        # Parts are known by the order of the requests alone; a caller that is asking for them goes first, and the next
+        # look begins again.
+        if not self.sender.calling.acquire(blocking=False):
+            return
+        try:
+            self.link.quiet_since = time.monotonic()  # no look of its own while this one goes on
+            call = PendingCall("get_messages", lambda: None)
+            call.done = functools.partial(take, call)
+            with self.hub.lock:
+                self.protocol.calls.begin(call)
+                self._look = call
+            transport.enqueue(codec.dumps(request))
+        finally:
+            self.sender.calling.release()
 
 
 def _say_farewell(transport: Transport | None, farewell: Frame | None, deadline: Deadline | None) -> None:

@@ -267,17 +267,13 @@ class Reader:
 
     # ---- posts that only the history can settle -----------------------------------------------
 
-    def settle(self, call: PendingCall, steps: int) -> None:
+    def settle(self, history: list[Any] | None, steps: int) -> None:
         """Takes the answer to a look at the history; see `Hub.settle`.
 
         Args:
-            call: The request; without a reply where the engine refused.
+            history: The session's messages; None where the engine does not give them.
             steps: `TurnTracker.steps` when it was sent.
         """
-        # Of a history that comes in parts, one shows too little to decide by.
-        is_whole = call.reply is not None and call.reply.get("more") is not True
-        messages = call.reply.get("messages") if call.reply is not None and is_whole else None
-        history = messages if isinstance(messages, list) else None
         turns = self._protocol.turns
         if history is not None and turns.is_blind and turns.steps == steps:
             with self._hub.lock:

@@ -193,7 +193,7 @@ class Sender:
         # Both know their owner, for `held`: an interrupt may strike as one is acquired.
         self._posting = threading.RLock()
         # Held for the length of a call, so that calls are one after another, and answers cannot be mixed up.
-        self._calling = threading.RLock()
+        self.calling = threading.RLock()
         self._failure: Callable[[], SessionError] | None = None
 
     def post(
@@ -301,7 +301,7 @@ class Sender:
         while True:
             transport = self._link.wait_usable(deadline)
             try:
-                with held(self._calling, deadline, f"no answer to {request_type}"):
+                with held(self.calling, deadline, f"no answer to {request_type}"):
                     return self._call(request_type, payload, transport, deadline)
             except SessionDisconnectedError:
                 self._link.await_loss(transport, deadline)

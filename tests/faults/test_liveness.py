@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from sessionlib import Session, SessionDisconnectedError, SessionEventType, SessionTimeoutError, UnansweredError
+from sessionlib import (
+    Session,
+    SessionDisconnectedError,
+    SessionEventType,
+    SessionMessage,
+    SessionTimeoutError,
+    UnansweredError,
+)
 from sessionlib.protocol import frames
 from sessionlib.protocol.turns import QUIET
 from tests.support.processes import run_script
@@ -24,6 +32,7 @@ from tests.support.script_engine import (
 )
 from tests.support.secrets import SENTINEL_KEY
 from tests.support.toolbox import connect, created, kinds, say, status
+from tests.support.waiting import eventually
 from tests.support.wilful_engine import Manners, WilfulEngine
 
 Type = SessionEventType
@@ -512,3 +521,77 @@ def test_an_interrupted_wait_shows_no_other_error(engine: ScriptEngine) -> None:
     engine.on("post_message", lambda conn, frame: conn.send(frames.ack("post_message", "s1")))
     result = run_script(INTERRUPTED, engine.base_url, timeout=30).check()
     assert result.stdout.split() == ["short"] * 3
+
+
+# ---- a history in parts ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parted(engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """An engine that answers in its history alone, which it sends in parts of three; what each part was asked with."""
+    monkeypatch.setattr("sessionlib.connection.connection.QUIET", 0.05)
+    monkeypatch.setattr("sessionlib.protocol.turns.QUIET", 0.05)
+    asked: list[Any] = []
+    for number in range(7):
+        engine.history += [
+            user_message("s1", f"u{number}", f"before {number}"),
+            agent_message("s1", f"m{number}", f"answer to before {number}"),
+        ]
+
+    @engine.on("connect_session")
+    def join(conn: Connection, frame: Received) -> None:
+        conn.send(frames.ack("connect_session", "s1", features=["history_parts"]))
+
+    @engine.on("post_message")
+    def answer(conn: Connection, frame: Received) -> None:
+        engine.history += [user_message("s1", "u", frame["content"]), agent_message("s1", "m", "the answer")]
+        conn.send_many([frames.ack("post_message", "s1"), status("Idle")])
+
+    @engine.on("get_messages")
+    def part(conn: Connection, frame: Received) -> None:
+        asked.append(frame.get("after"))
+        ids = [message["id"] for message in engine.history]
+        begin = ids.index(frame["after"]) + 1 if "after" in frame else 0
+        more = begin + 3 < len(ids)
+        conn.send(frames.history("s1", engine.history[begin : begin + 3], more=more))
+
+    return asked
+
+
+def test_a_look_pages_through_a_history_in_parts_to_where_the_post_is(engine: ScriptEngine, parted: list[Any]) -> None:
+    with connect(engine) as session:
+        assert session.ask("hello", timeout=30).text == "the answer"
+    assert parted == [None, "u1", "m2", "u4", "m5", "u"]
+
+
+def test_a_look_at_an_endless_history_ends(
+    engine: ScriptEngine, parted: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sessionlib.connection.connection.LOOK_BYTES", 5000)
+
+    @engine.on("get_messages")
+    def part(conn: Connection, frame: Received) -> None:
+        parted.append(frame.get("after"))
+        conn.send(frames.history("s1", [agent_message("s1", f"x{len(parted)}", "x" * 1000)], more=True))
+
+    with connect(engine) as session, pytest.raises(UnansweredError):
+        session.ask("hello", timeout=30)
+    looks = [at for at, after in enumerate([*parted, None]) if after is None]
+    assert all(5 <= following - look <= 7 for look, following in itertools.pairwise(looks))
+
+
+def test_a_caller_that_reads_the_history_meanwhile_gets_its_own_parts(engine: ScriptEngine, parted: list[Any]) -> None:
+    part = engine._hooks["get_messages"]
+    with connect(engine) as session, ThreadPoolExecutor(1) as pool:
+        calls = session._connection.protocol.calls._calls["get_messages"]  # type: ignore[union-attr]
+        reads: list[Future[list[SessionMessage]]] = []
+
+        @engine.on("get_messages")
+        def meanwhile(conn: Connection, frame: Received) -> None:
+            if not reads:  # the first part of the first look
+                reads.append(pool.submit(session.get_messages))
+                assert eventually(lambda: len(calls) == 2)
+            part(conn, frame)
+
+        assert session.ask("hello", timeout=30).text == "the answer"
+        assert [message.id for message in reads[0].result(10)] == [message["id"] for message in engine.history]
