@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from sessionlib.client import Client, default_client, given_client
 from sessionlib.config import ApiKey, check_id
-from sessionlib.rest.calls import Upload
 from sessionlib.rest.resource import Resource, field_of, listed, plain_id
 
 if TYPE_CHECKING:
@@ -267,7 +266,10 @@ class Chatbot(Resource):
         """
         if isinstance(file_paths, (str, Path)):
             raise TypeError("file_paths takes a sequence of paths, not one")
-        files = [_upload(Path(path)) for path in file_paths]
+        files = []
+        for path in map(Path, file_paths):
+            kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+            files.append(("files", (path.name, path.read_bytes(), kind)))
         if not files:
             raise ValueError("there are no files to upload")
         form: dict[str, Any] = {"message_index": message_index or 0}
@@ -302,7 +304,3 @@ def _message(input: str, input_type: str) -> dict[str, str]:
         # In base64, as JSON has no bytes.
         return {"audio": base64.b64encode(Path(input).read_bytes()).decode()}
     raise ValueError(f'input_type takes "text" or "audio", not {input_type!r:.40}')
-
-
-def _upload(path: Path) -> Upload:
-    return "files", (path.name, path.read_bytes(), mimetypes.guess_type(path.name)[0] or "application/octet-stream")

@@ -346,7 +346,8 @@ class SessionMessage(JsonModel):
             sender=MessageSender.from_dict(data.get("sender")),
             content_type=content_type,
             text=_text_of(content_type, content),
-            status=_status_of(content),
+            # "Complete" on the wire, "complete" in what `to_dict` writes.
+            status=_EVENT_STATUSES.get(status.lower()) if isinstance(status := content.get("status"), str) else None,
             raw=dict(data),
         )
 
@@ -371,9 +372,3 @@ def _text_or_none(value: Any) -> Optional[str]:
 def _as_text(value: Any) -> Optional[str]:
     # A message's value need not be text: an agent may answer with a number or an object.
     return None if value is None else str(value)
-
-
-def _status_of(content: Mapping[str, Any]) -> Optional[SessionMessageStatus]:
-    raw = content.get("status")
-    # "Complete" on the wire, "complete" in what `to_dict` writes.
-    return _EVENT_STATUSES.get(raw.lower()) if isinstance(raw, str) else None

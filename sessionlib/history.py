@@ -63,18 +63,10 @@ def content_of(message: SessionMessage) -> Mapping[str, Any]:
     return content if isinstance(content, Mapping) else {}
 
 
-def _call(content: Mapping[str, Any]) -> str:
-    return f"(runs {_call_text(content)})"
-
-
 def _result(content: Mapping[str, Any]) -> str:
     output = content.get("output")
     text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False, default=str)
     return f"({_tool(content)}: {text})"
-
-
-def _request(content: Mapping[str, Any]) -> str:
-    return f"(asks to run {_call_text(content)})"
 
 
 def _answer(content: Mapping[str, Any]) -> str:
@@ -88,18 +80,10 @@ def _answer(content: Mapping[str, Any]) -> str:
     return f"(approves it with {json.dumps(changed, ensure_ascii=False)})" if changed else "(approves it)"
 
 
-def _thinking(content: Mapping[str, Any]) -> str:
-    return f"(thinks: {one_line(str(content.get('summary') or content.get('content') or '...'))})"
-
-
 def _file(content: Mapping[str, Any]) -> str:
     size = content.get("size")
     shown = f", {size_of(size)}" if isinstance(size, int) else ""
     return f"({content.get('name') or 'a file'}, {content.get('mime_type') or 'of unknown type'}{shown})"
-
-
-def _error(content: Mapping[str, Any]) -> str:
-    return f"(error: {content.get('error')})"
 
 
 def _call_text(content: Mapping[str, Any]) -> str:
@@ -112,13 +96,13 @@ def _tool(content: Mapping[str, Any]) -> str:
 
 
 _BODIES: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "tool_call": _call,
+    "tool_call": lambda content: f"(runs {_call_text(content)})",
     "tool_result": _result,
-    "tool_call_approval": _request,
+    "tool_call_approval": lambda content: f"(asks to run {_call_text(content)})",
     "response_message": _answer,
-    "thinking": _thinking,
+    "thinking": lambda content: f"(thinks: {one_line(str(content.get('summary') or content.get('content') or '...'))})",
     "file": _file,
-    "error_message": _error,
+    "error_message": lambda content: f"(error: {content.get('error')})",
 }
 
 

@@ -147,17 +147,18 @@ def read_agent(data: Mapping[str, Any]) -> Wire:
     # The first that is there: a server may send one under both its names.
     given = {fact: _first(data, names) for fact, names in _NAMES.items()}
     flag, types = given["enable_subagents"], given["editable_object_types"]
+    llm, memory = given["llm_info"], given["memory_config"]
     return {
         "id": plain_id(given["id"]),
         "name": given["name"],
         "branch_id": plain_id(given["branch_id"]),
-        "llm_info": _read_llm(given["llm_info"]),
+        "llm_info": LlmInfo.from_dict(llm, infer_missing=True) if isinstance(llm, Mapping) and llm else None,
         "tools": _read_tools(given["tools"]),
         "instructions": given["instructions"],
         "inputs": _read_io(given["inputs"]),
         "outputs": _read_io(given["outputs"]),
         "agent_type": _read_type(given["agent_type"]),
-        "memory_config": _read_memory(given["memory_config"]),
+        "memory_config": MemoryConfig.from_dict(memory) if isinstance(memory, Mapping) else None,
         "enable_subagents": flag if isinstance(flag, bool) else None,
         "editable_object_types": [str(one) for one in types] if isinstance(types, list) else None,
         "extra_fields": {name: value for name, value in data.items() if name not in _NOT_UNKNOWN},
@@ -172,14 +173,6 @@ def _read_type(given: Any) -> AgentType:
     # Any other than the two known ones is functional to the official SDK as well.
     conversational = isinstance(given, str) and given.lower() == AgentType.CONVERSATIONAL
     return AgentType.CONVERSATIONAL if conversational else AgentType.FUNCTIONAL
-
-
-def _read_llm(given: Any) -> LlmInfo | None:
-    return LlmInfo.from_dict(given, infer_missing=True) if isinstance(given, Mapping) and given else None
-
-
-def _read_memory(given: Any) -> MemoryConfig | None:
-    return MemoryConfig.from_dict(given) if isinstance(given, Mapping) else None
 
 
 def _read_tools(given: Any) -> list[Tool]:

@@ -50,40 +50,20 @@ def find_command(line: str) -> tuple[Command, str] | None:
         meant = difflib.get_close_matches(name, COMMANDS, 1, cutoff=0.75)
         if not meant:
             return None
-        command = _slip
+        command = Conversation.complain
         argument = f"{name}: did you mean {meant[0]}? Nothing was sent."
     return command, argument.strip()
-
-
-def _slip(conversation: Conversation, details: str) -> None:
-    conversation.complain(details)
-
-
-def _help(conversation: Conversation, argument: str) -> None:
-    conversation.view.note(HELP)
 
 
 def _quit(conversation: Conversation, argument: str) -> None:
     raise Quit
 
 
-def _file(conversation: Conversation, argument: str) -> None:
-    conversation.attach(argument)
-
-
-def _history(conversation: Conversation, argument: str) -> None:
-    conversation.show_history()
-
-
-def _save(conversation: Conversation, argument: str) -> None:
-    conversation.save(argument)
-
-
 COMMANDS: dict[str, Command] = {
-    "/file": _file,
-    "/history": _history,
-    "/save": _save,
-    "/help": _help,
+    "/file": lambda conversation, argument: conversation.attach(argument),
+    "/history": lambda conversation, _: conversation.show_history(),
+    "/save": lambda conversation, argument: conversation.save(argument),
+    "/help": lambda conversation, _: conversation.view.note(HELP),
     "/quit": _quit,
     "/exit": _quit,
 }
@@ -138,7 +118,7 @@ class Conversation:
     """
 
     def __init__(self, session: Session, view: ChatView, decide: ApprovalHandler, *, stoppable: bool) -> None:
-        self.view = view
+        self.view: ChatView = view
         self.failed = False
         self._session = session
         self._decide = decide

@@ -113,7 +113,9 @@ def run(args: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
     except BrokenPipeError:
-        return _reader_is_gone()
+        # The reader is gone: Python flushes stdout again at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one line
         return _fail(error, debug)
     return status if isinstance(status, int) else 0
@@ -139,9 +141,3 @@ def _fail(error: Exception, debug: Debug) -> int:
         traceback.print_exception(error)
     warn(details)
     return status
-
-
-def _reader_is_gone() -> int:
-    # Python flushes stdout again at its end, and would complain.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1

@@ -173,10 +173,6 @@ def _reauth(data: Mapping[str, Any]) -> str:
     return f"waits until {what} is authorised again, where the agent's tools are set up"
 
 
-def _error(data: Mapping[str, Any]) -> str:
-    return f"error: {one_line(str(data.get('error')))}"
-
-
 def _tool(data: Mapping[str, Any]) -> str:
     return one_line(str(data.get("tool_name") or "a tool"), 80)
 
@@ -187,5 +183,5 @@ _WORDS: dict[SessionEventType, Callable[[Mapping[str, Any]], str | None]] = {
     SessionEventType.THINKING: _thinking,
     SessionEventType.SEARCH_RESULT: _search,
     SessionEventType.REAUTH_REQUEST: _reauth,
-    SessionEventType.ERROR: _error,
+    SessionEventType.ERROR: lambda data: f"error: {one_line(str(data.get('error')))}",
 }

@@ -177,7 +177,8 @@ def plot_timeline(timeline: Timeline, ax: Axes | None = None) -> Axes:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    rows = _rows(timeline.spans)
+    # In the order in which they begin, and waiting last.
+    rows = sorted(dict.fromkeys(map(_row_of, timeline.spans)), key=lambda name: name == "waiting")
     ax = _axes(ax, "Reply.plot()", height=1.2 + 0.45 * len(rows))
     scale, unit = _unit(timeline.duration)
     lanes = Counter(map(_row_of, timeline.spans))
@@ -251,12 +252,6 @@ def _unit(longest: float) -> tuple[float, str]:
 
 def _row_of(span: Span) -> str:
     return f"{span.kind}: {span.name}" if span.name else span.kind
-
-
-def _rows(spans: Sequence[Span]) -> list[str]:
-    """Returns the names of the rows, in the order in which they begin, and waiting last."""
-    names = dict.fromkeys(_row_of(span) for span in spans)
-    return sorted(names, key=lambda name: name == "waiting")
 
 
 def _draw_span(ax: Axes, span: Span, row: int, scale: float, duration: float, is_alone: bool) -> None:

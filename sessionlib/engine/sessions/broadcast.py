@@ -75,7 +75,9 @@ class Broadcaster:
             if self._closed:
                 raise terminated_error(self._session_id)
             # Under the lock with all that follows, so that no event can come between the ack and the state.
-            subscriber.put(encode(frames.ack("connect_session", self._session_id, features=_FEATURES, **self._state())))
+            facts: Json = {"features": _FEATURES, "status": str(self._status)}
+            facts |= {"turn_id": self._turn_id} if self._turn_id else {}
+            subscriber.put(encode(frames.ack("connect_session", self._session_id, **facts)))
             # Only for a turn that runs: an Idle would look like the end of one.
             if self._status is not ParticipantStatus.IDLE:
                 subscriber.put(encode(self._status_frame()))
@@ -197,10 +199,6 @@ class Broadcaster:
         for subscriber in subscribers:
             subscriber.put(data)
         return subscribers
-
-    def _state(self) -> Json:
-        state: Json = {"status": str(self._status)}
-        return {**state, "turn_id": self._turn_id} if self._turn_id else state
 
     def _status_frame(self) -> Json:
         turn = {"turn_id": self._turn_id} if self._turn_id else {}
