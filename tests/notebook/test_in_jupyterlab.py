@@ -119,6 +119,7 @@ def test_a_click_approves_a_tool_and_the_form_says_who_decided(tmp_path: Path) -
         approve = output.get_by_role("button", name="Approve")
         approve.wait_for()
         output.screenshot(path={str(tmp_path / "before.png")!r})
+        assert lab.contrast(2)[0] >= 4.5, lab.contrast(2)
         fields = output.locator("input")
         assert [fields.nth(n).input_value() for n in (0, 1, 3, 4)] == ["7", "12.5", "[1, 2]", "3"]
         assert fields.nth(2).is_checked()
@@ -128,6 +129,7 @@ def test_a_click_approves_a_tool_and_the_form_says_who_decided(tmp_path: Path) -
         approve.click()
         output.get_by_text("approved here").wait_for()
         output.screenshot(path={str(tmp_path / "after.png")!r})
+        assert lab.contrast(2)[0] >= 4.5, lab.contrast(2)
         expect(output.get_by_role("button")).to_have_count(0)
         expect(output.locator("input")).to_have_count(0)
         expect(output.locator("pre")).to_have_text(["7", "13.25", "true", "[1, 2]", "3"])
@@ -151,8 +153,7 @@ def test_a_click_approves_a_tool_and_the_form_says_who_decided(tmp_path: Path) -
 MAIL = "Dear board,\n\n" + "\n".join(f"line {n} of a letter that is rather long, so that it wraps" for n in range(40))
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_a_form_can_be_read_and_used_at_any_width(tmp_path: Path, dark: bool) -> None:
+def test_a_form_can_be_read_and_used_at_any_width_in_the_dark(tmp_path: Path) -> None:
     lists = ["a@example.org", "b@example.org"]
     call = json.dumps({"order": MAIL, "amount": -123456789.12345, "urgent": True, "lines": lists, "count": 2**53 - 1})
     cells = [f"live = session.chat({f'/tool refund {call}'!r}, wait=False)"]
@@ -191,7 +192,7 @@ def test_a_form_can_be_read_and_used_at_any_width(tmp_path: Path, dark: bool) ->
         assert lab.contrast(1)[0] >= 4.5, lab.contrast(1)
         output.screenshot(path={str(tmp_path)!r} + "/after.png")
     """
-    in_lab(tmp_path, cells, source, options=f", dark={dark}")
+    in_lab(tmp_path, cells, source, options=", dark=True")
 
 
 def test_a_chat_goes_on_beside_the_cells_is_saved_and_has_a_timeline(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from sessionlib.engine.models.llama import weights_path
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 from tests.support.engine import Caller, answer_of, approve, content_of, eventually, status_of
 from tests.support.processes import ROOT, Script, run_script
+from tests.support.profiles import PROFILE
 
 
 @pytest.fixture(scope="module")
@@ -276,13 +277,17 @@ def _called(model: LocalModel, text: str, tools: tuple[ToolSpec, ...]) -> str | 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_it_calls_tools_when_they_are_wanted_and_hardly_ever_else(model: LocalModel) -> None:
-    talk = re.split(r" \| |\n", TALK.strip())
-    assert len(talk) == 40
-    whims = [text for number, text in enumerate(talk) if _called(model, text, (SHOP, HOUSE)[number % 2])]
-    wanted = [(text, _called(model, text, tools)) for tools, texts in WANTING for text in texts.split(" | ")]
-    assert len(wanted) == 20
-    assert len(whims) <= 2, whims
-    assert len([called for _, called in wanted if called]) >= 15, wanted
+    talk = list(enumerate(re.split(r" \| |\n", TALK.strip())))
+    wanting = [(tools, text) for tools, texts in WANTING for text in texts.split(" | ")]
+    assert (len(talk), len(wanting)) == (40, 20)
+    # Of a small model on a few cores, half of the questions take long enough.
+    apart = 1 if PROFILE == "night" else 2
+    # The tools of both change from one text to the next, so two in a row are taken, and two left out.
+    taken = [(number, text) for number, text in talk if number // 2 % apart == 0]
+    whims = [text for number, text in taken if _called(model, text, (SHOP, HOUSE)[number % 2])]
+    wanted = [(text, _called(model, text, tools)) for tools, text in wanting[::apart]]
+    assert len(whims) <= 2 // apart, whims
+    assert len([called for _, called in wanted if called]) >= 15 // apart, wanted
 
 
 def test_other_weights_may_choose_by_themselves() -> None:
