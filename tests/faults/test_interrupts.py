@@ -1,6 +1,6 @@
 """Interrupts at every line: what a signal handler raises leaves no lock taken, no post open, and no answer astray.
 
-`SESSIONLIB_SWEEP` is how many lines apart the interrupts are, from a random one on; 1 takes all of them.
+`SESSIONLIB_SWEEP` is how many lines apart the interrupts are, from a random one on; 1, or all, takes all of them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 PACKAGE = str(Path(sessionlib.__file__).parent)
 NOP = dis.opmap["NOP"]
-STEP = int(os.environ.get("SESSIONLIB_SWEEP", "17"))
+STEP = int(os.environ.get("SESSIONLIB_SWEEP", "17").replace("all", "1"))
 ROUNDS = int(os.environ.get("SESSIONLIB_SIGNALS", "60"))
 
 

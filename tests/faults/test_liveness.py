@@ -1,10 +1,15 @@
-"""Every wait ends, and every answer finds its question, whatever the engine makes of what the protocol leaves open."""
+"""Every wait ends, and every answer finds its question, whatever the engine makes of what the protocol leaves open.
+
+`SESSIONLIB_ASKS` is how many questions eight threads ask the embedded engine at once.
+"""
 
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +23,7 @@ from sessionlib import (
     SessionTimeoutError,
     UnansweredError,
 )
+from sessionlib.engine import LocalEngine
 from sessionlib.protocol import frames
 from sessionlib.protocol.turns import QUIET
 from tests.support.processes import run_script
@@ -36,6 +42,7 @@ from tests.support.waiting import eventually
 from tests.support.wilful_engine import Manners, WilfulEngine
 
 Type = SessionEventType
+ASKS = int(os.environ.get("SESSIONLIB_ASKS", "120"))
 JOIN = [created, connect]
 # What no wait for an idle engine takes longer than, and what a busy machine may add.
 BOUND = 2.0 + 3.0
@@ -85,6 +92,20 @@ def test_all_posts_of_a_turn_get_its_answer_and_know_that_they_share_it(join: An
                 # Without statuses nothing tells when a turn began, and so which posts came before it.
                 assert f"<{question}>" in reply.text or (not statuses and reply.shared_with)
                 assert reply.shared_with == reply.text.count("<") - 1 or not statuses
+
+
+def test_eight_threads_that_ask_the_embedded_engine_at_once_get_their_own_answers() -> None:
+    questions = [f"question {number:05};" for number in range(ASKS)]
+    with (
+        LocalEngine() as engine,
+        engine.agent(name="Support").create_session() as session,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        replies = list(pool.map(lambda text: session.ask(text, timeout=60), questions))
+    answered = Counter(reply.message_id for reply in replies)
+    for question, reply in zip(questions, replies, strict=True):
+        assert question in reply.text
+        assert reply.shared_with == answered[reply.message_id] - 1
 
 
 # An engine without acks shows nothing of which of several posts it answers: it has one thread to talk to, below.
