@@ -287,12 +287,16 @@ class ClientProtocol:
             is_quiet: Whether nothing has come for a while since.
         """
         # The ack was made first: a status behind it is newer than what it reports.
-        if live and any(event.participant_status is not None for event in live):
-            is_idle = False  # what goes on, or ends, shows by itself
         turns = self.turns
-        # An idle engine only repeats: what it has sent is as finished as its history shows it.
-        seen = frozenset(event.message_id for event in live if event.message_id is not None and not is_idle)
-        pending = PendingPosts(turns.unanswered, turns.unacknowledged, turns.running, is_idle, is_quiet, seen)
+        has_status = any(event.participant_status is not None for event in live)
+        seen = frozenset(event.message_id for event in live if event.message_id is not None)
+        if is_idle and not has_status:
+            seen = frozenset()  # an idle engine only repeats: what it has sent is as finished as its history shows it
+        elif has_status and not is_idle:
+            is_idle = False  # what goes on, or ends, shows by itself
+        pending = PendingPosts(
+            turns.unanswered, turns.unacknowledged, turns.running, is_idle, is_quiet, seen, turns.answered
+        )
         return self.recovery.catch_up(history, pending)
 
     # ---- decoding: the hot path ----------------------------------------------------------------

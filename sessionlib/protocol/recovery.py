@@ -61,6 +61,7 @@ class PendingPosts:
         is_idle: Whether the engine reports that it does nothing now; None when it does not report it.
         is_quiet: Whether it has sent nothing for a while.
         live: The ids of the messages that have come by themselves since the session was joined again.
+        answered: Whether the last thing that happened in that turn was a complete message.
     """
 
     acknowledged: Sequence[PendingPost] = ()
@@ -69,6 +70,7 @@ class PendingPosts:
     is_idle: bool | None = None
     is_quiet: bool = False
     live: frozenset[str] = frozenset()
+    answered: bool = False
 
 
 class RecoveryTracker:
@@ -408,6 +410,7 @@ class _Writer:
         # How many turns of ours are still to begin.
         self._to_begin = sum(ticket.first is None for ticket in posts.acknowledged)
         self._answered = False
+        self._was_answered = posts.answered
 
     def take(self, message: Frame, is_new: bool) -> None:
         sender = SessionMessage.from_dict(message)
@@ -427,7 +430,7 @@ class _Writer:
         if self._is_idle is False or not self._running:
             return
         is_answer = last is not None and is_final(last) and not SessionMessage.from_dict(last).is_user
-        if self._is_idle and not is_answer:
+        if self._is_idle and not (is_answer or self._answered or self._was_answered):
             detail = "the engine is idle, and its history holds no answer to this turn"
             self._result.events.append(gap(self._seen.session_id, detail))
         # A complete message may be a word before the answer, which then goes on soon.
