@@ -32,7 +32,8 @@ class Deadline:
     def __init__(self, timeout: float | None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.timeout = timeout
         self._clock = clock
-        self._at = None if timeout is None or timeout == math.inf else clock() + timeout
+        # An int may be too large for a float.
+        self._at = None if timeout is None or timeout == math.inf else clock() + min(timeout, 1e18)
 
     def __repr__(self) -> str:
         left = self.remaining()

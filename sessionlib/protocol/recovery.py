@@ -33,6 +33,7 @@ Type = SessionEventType
 _DELTA = Type.MESSAGE_DELTA
 _COMPLETE = Type.MESSAGE_COMPLETE
 _ERROR = Type.ERROR
+_POSTED = Type.MESSAGE_POSTED
 _THINKING = Type.THINKING
 _REQUESTS = frozenset({Type.APPROVAL_REQUEST, Type.REAUTH_REQUEST})
 
@@ -84,7 +85,7 @@ class RecoveryTracker:
     def __init__(self, session_id: str, from_start: bool) -> None:
         self.session_id = session_id
         # Of a session that was joined in the middle, older messages are no gap: they were never this client's.
-        self._from_start = from_start
+        self._from_start = self._sees_beginnings = from_start
         # The ids of the latest messages, oldest first, and of each whether it was delivered whole.
         self._known: dict[str, bool] = {}
         self._chars = 0
@@ -97,8 +98,9 @@ class RecoveryTracker:
         self._recovered: set[str] = set()
         # Requests that came from the history, which the engine may send again by itself.
         self._asked: set[str] = set()
-        # Messages whose deltas bear an index twice.
-        self._suspect: set[str] = set()
+        # Messages whose deltas bear an index twice, or do not begin with the first: with which they do, or -1 once an
+        # earlier one came behind.
+        self._suspect: dict[str, int] = {}
         # Deltas that came before their turn, by message and index.
         self._early: dict[str, dict[int, SessionEvent]] = {}
         self._early_chars = 0
@@ -142,7 +144,7 @@ class RecoveryTracker:
             noted = self._note_plain(events, at, run.start)
             if noted < run.start or self._is_out_of_order(events[run.start]):
                 return noted
-            state = self._state_of(run.message_id)
+            state = self._state_of(run.message_id, events[run.start].data["index"])
             state[0] = run.next_index
             state[1] += run.length
             self._counts = self._counts or run.stop - run.start > 1
@@ -157,6 +159,8 @@ class RecoveryTracker:
             event = events[number]
             message_id = event.message_id
             if message_id is None:
+                # What was streaming as the session was joined has shown by then, nearly always.
+                self._sees_beginnings = self._sees_beginnings or event.type is _POSTED
                 continue
             if event.type is not _DELTA:
                 if event.type is _COMPLETE:
@@ -178,8 +182,8 @@ class RecoveryTracker:
             state = partial.get(message_id)
             if state is None:
                 index = event.data["index"]
-                self._remember(message_id, False)
-                partial[message_id] = [index + 1 if isinstance(index, int) else -1, len(event.data["delta"])]
+                state = self._state_of(message_id, index)
+                state[:] = index + 1 if isinstance(index, int) else -1, len(event.data["delta"])
             elif event.data["index"] == state[0]:
                 state[0] += 1
                 state[1] += len(event.data["delta"])
@@ -201,17 +205,24 @@ class RecoveryTracker:
         index = event.data["index"]
         if not isinstance(index, int) or index == state[0] or state[0] < 0:
             return False
+        if index < self._suspect.get(event.message_id, 0):
+            self._suspect[event.message_id] = -1
+            return False
         if index == 0 or (index == state[0] - 1 and not self._counts):
             # It begins again, or all deltas bear one index: whether the text is right shows when it is whole.
-            self._suspect.add(event.message_id)
+            self._suspect.setdefault(event.message_id, 0)
             return False
         return True
 
-    def _state_of(self, message_id: str) -> list[int]:
+    def _state_of(self, message_id: str, index: object) -> list[int]:
+        """Returns what is known of a message that is streaming, which may begin with a delta of an index."""
         state = self._partial.get(message_id)
         if state is None:
             self._remember(message_id, False)
             state = self._partial[message_id] = [0, 0]
+            # What was streaming when an existing session was joined begins with any.
+            if isinstance(index, int) and index > 0 and (self._sees_beginnings or len(self._known) > 1):
+                self._suspect[message_id] = index
         return state
 
     def _remember(self, message_id: str, whole: bool) -> None:
@@ -230,7 +241,7 @@ class RecoveryTracker:
             self._early.pop(oldest, None)
             self._recovered.discard(oldest)
             self._torn.discard(oldest)
-            self._suspect.discard(oldest)
+            self._suspect.pop(oldest, None)
             self._asked.discard(oldest)
 
     def _note(self, event: SessionEvent) -> None:
@@ -238,8 +249,8 @@ class RecoveryTracker:
         if message_id is None:
             return
         if event.type is _DELTA:
-            state = self._state_of(message_id)
             index = event.data["index"]
+            state = self._state_of(message_id, index)
             if isinstance(index, int):
                 self._counts = self._counts or (state[1] > 0 and index == state[0])
                 state[0] = index + 1
@@ -370,9 +381,11 @@ class RecoveryTracker:
         """Returns a complete message, behind the rest of its text if deltas of it are missing."""
         delivered = self._partial.get(message_id, (0, 0))[1]
         text = event.text
-        if message_id in self._suspect:
-            self._suspect.discard(message_id)
-            if message_id not in self._torn and isinstance(text, str) and len(text) != delivered:
+        begun_at = self._suspect.pop(message_id, None)
+        if begun_at is not None:
+            is_short = message_id not in self._torn and isinstance(text, str) and len(text) != delivered
+            if begun_at < 0 or is_short:
+                self._torn.discard(message_id)
                 return [gap(self.session_id, f"the deltas of message {message_id} do not add up to its text"), event]
         if message_id not in self._torn:
             return [event]

@@ -475,6 +475,8 @@ class TurnTracker:
         if "recovered" not in event.data:  # what the history shows is no ack of the engine's
             self._acks_seen = True
             self._acks_come_first |= post.turn is None and post._unacknowledged_turn is None
+        elif not self._alone:
+            post._may_be_answered = True  # by a turn that began in the gap, or that another client's post began
         post._engine_was_idle = False
         post.turn_id = _turn_id(event)
         post._is_promised = post.turn_id is not None

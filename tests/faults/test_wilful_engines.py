@@ -310,6 +310,8 @@ def test_every_legal_engine_is_understood(caplog: pytest.LogCaptureFixture) -> N
 
 # What the machine has found, as short as it fails: the engine's manners, and the steps.
 FOUND = [
+    ("first statuses ids reports joined lossy", "send settle other ask drop:1"),
+    ("first batches statuses ids stores-late reports joined lossy", "ask take begin:two step:6 deliver:3 drop:3 other"),
     ("some batches statuses reports repeats joined lossy", "ask drop:1 begin:plain step:3 take- other"),
     ("some statuses stores-late reports lossy", "ask drop:3 take deliver:6 take- deliver:4 ask"),
     ("none statuses repeats lossy", "send send take begin:error deliver:6 drop:2 take deliver:1 take deliver:4 ask"),
