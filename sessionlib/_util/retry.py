@@ -112,7 +112,8 @@ def is_transient(cause: BaseException) -> bool:
 
 # What a server asks to wait is believed up to here, in seconds.
 MAX_RETRY_AFTER = 60.0
-_NUMBER = re.compile(r"(\d+)(\.\d*)?", re.ASCII)
+# RFC 9110 has whole seconds. Servers send what their language makes of a number, and clients read it as such.
+_NUMBER = re.compile(r"\+?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 def parse_retry_after(value: str | None, *, now: float | None = None) -> float | None:
@@ -126,10 +127,8 @@ def parse_retry_after(value: str | None, *, now: float | None = None) -> float |
         Seconds to wait, 0 to `MAX_RETRY_AFTER`; None for a negative number and for all else that is neither.
     """
     text = "" if value is None else value.strip()
-    number = _NUMBER.fullmatch(text)
-    if number:
-        # Thousands of digits are legal and convert to infinity, or not at all.
-        return MAX_RETRY_AFTER if len(number[1].lstrip("0")) > 4 else min(float(text), MAX_RETRY_AFTER)
+    if _NUMBER.fullmatch(text):
+        return min(float(text), MAX_RETRY_AFTER)  # of thousands of digits, it is infinite
     if not text[:3].isalpha():  # a date begins with the day of the week or, as some send it, is no date
         return None
     import email.utils  # which takes long to load, and is rarely needed
@@ -157,7 +156,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     found = {name.lower(): value for name, value in headers.items()}
     exact = found.get("retry-after-ms", "").strip()
     if _NUMBER.fullmatch(exact):
-        return MAX_RETRY_AFTER if len(exact) > 20 else min(float(exact) / 1000, MAX_RETRY_AFTER)
+        return min(float(exact) / 1000, MAX_RETRY_AFTER)
     return parse_retry_after(found.get("retry-after"))
 
 

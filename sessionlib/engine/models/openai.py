@@ -164,12 +164,12 @@ class OpenAIModel:
                 forms = forms[1:]
                 continue
             tries_left -= 1
-            wait = backoff.next_delay(retry_after(headers) or 0.0)
-            # What was asked for is cut to the maximum; the jitter on top shows that it was as long.
+            asked = retry_after(headers) or 0.0
+            # What was asked for is cut to the maximum, and a wait that long is for a person to decide on.
             # What has been shown cannot be taken back, so an answer that has begun is not asked for again.
-            if emitted or not tries_left or wait > MAX_RETRY_AFTER or not _may_pass(failure, status, headers):
+            if emitted or not tries_left or asked >= MAX_RETRY_AFTER or not _may_pass(failure, status, headers):
                 raise ModelError(self._describe(failure)) from None
-            _sleep(wait, question.stop)
+            _sleep(backoff.next_delay(asked), question.stop)
 
     def _stream(self, request: dict[str, Any], question: ModelRequest, emit: Emit) -> None:
         reader = ChatStream([tool.name for tool in question.tools])

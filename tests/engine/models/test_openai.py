@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import email.utils
 import json
 import logging
 import socket
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import openai
 import pytest
 
 from sessionlib.engine import Limits, LocalEngine, ModelError, tool
@@ -25,6 +28,7 @@ from sessionlib.engine.models import (
     Thinking,
     ToolSpec,
 )
+from sessionlib.engine.models import openai as openai_model
 from sessionlib.engine.models.factory import make_model
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 from tests.support.engine import Caller, answer_of, approve, content_of, eventually
@@ -210,10 +214,89 @@ def test_what_may_pass_is_tried_again() -> None:
         assert len(endpoint.requests) == 2
 
 
-def test_retry_after_is_honoured() -> None:
-    begun = time.monotonic()
-    ask(failing(429, "Retry-After: 1"), GOOD)
-    assert time.monotonic() - begun >= 1.0
+OWN, NEVER = None, -1.0
+NOW = 1_000_000_000.0
+
+
+def _at(seconds: float) -> str:
+    return f"Retry-After: {email.utils.formatdate(NOW + seconds, usegmt=True)}"
+
+
+# What a failure asks to wait before the next try; where the openai package sees it otherwise, that too.
+WAITS: list[tuple[int, list[str], float | None] | tuple[int, list[str], float | None, float | None]] = [
+    *[(status, [], OWN) for status in (408, 409, 429, 500, 501, 502, 503, 504, 507, 520, 524, 529, 599)],
+    *[(status, [], NEVER) for status in (400, 401, 403, 404, 410, 413, 418, 422, 423, 424, 451, 499)],
+    # "Too early" is an invitation to come again (RFC 8470, 5.2).
+    (425, [], OWN, NEVER),
+    (429, ["Retry-After: 2"], 2.0),
+    (503, ["retry-after: 2.5"], 2.5),
+    (529, ["RETRY-AFTER: 3"], 3.0),
+    (408, ["Retry-After:  +4 "], 4.0),
+    (429, ["Retry-After: .5"], 0.5),
+    (429, ["Retry-After: 1e1"], 10.0),
+    (429, [_at(30)], 30.0),
+    (429, ["retry-after-ms: 4500"], 4.5),
+    (429, ["retry-after-ms: 4500", "Retry-After: 9"], 4.5),
+    (429, ["retry-after-ms: soon", "Retry-After: 9"], 9.0),
+    (429, ["Retry-After: 59"], 59.0),
+    (400, ["Retry-After: 2"], NEVER),
+    # Nothing that can be waited for.
+    *[
+        (429, [f"Retry-After: {text}"], OWN)
+        for text in ("0", "-5", "nan", "inf", "soon", "", "2s", "2, 3", "Thu, 01 Jan 99999 00:00:00 GMT")
+    ],
+    (429, [_at(-30)], OWN),
+    (429, ["retry-after-ms: 0"], OWN),
+    (429, ["retry-after-ms: -1"], OWN),
+    # When the whole budget is there again, not when the next request fits into it.
+    (429, ["x-ratelimit-reset-requests: 30s", "x-ratelimit-reset-tokens: 6m0s"], OWN),
+    (429, ["x-ratelimit-reset: 1795966321"], OWN),
+    # Longer than a person would want to wait unasked. The package waits for two minutes, and did for one before.
+    (429, ["Retry-After: 60"], NEVER, 60.0),
+    (429, ["Retry-After: 120"], NEVER, 120.0),
+    *[(429, [f"Retry-After: {text}"], NEVER) for text in ("121", "99999", "9" * 400, "1e400")],
+    (429, [_at(9999)], NEVER),
+    (429, ["retry-after-ms: 999999999"], NEVER),
+    (400, ["x-should-retry: true"], OWN),
+    (503, ["x-should-retry: false", "Retry-After: 2"], NEVER),
+    (429, ["x-should-retry: True"], OWN),
+    (429, ["x-should-retry: true", "Retry-After: 500"], NEVER),
+]
+
+
+def _is(waits: list[float], expected: float | None, first: float) -> bool:
+    if expected == NEVER:
+        return not waits
+    if expected is None:
+        return len(waits) == 2 and waits[0] <= first and waits[1] <= 2 * first
+    return len(waits) == 2 and all(expected <= wait <= max(2 * first, 1.21 * expected) for wait in waits)
+
+
+def test_what_may_pass_is_tried_again_when_the_endpoint_asks_for_it_as_the_openai_package_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    theirs: list[float] = []
+    ours: list[float] = []
+    clock = types.SimpleNamespace(sleep=theirs.append, time=lambda: NOW)
+    for module in ("openai._base_client", "sessionlib._util.retry"):
+        monkeypatch.setattr(f"{module}.time", clock)
+    monkeypatch.setattr(openai_model, "_sleep", lambda seconds, stop: ours.append(seconds))
+    replies: list[bytes] = []
+    with Endpoint(lambda sock: sock.sendall(replies[-1])) as endpoint:
+        model = OpenAIModel("m", base_url=endpoint.url, api_key=KEY)
+        package = openai.OpenAI(base_url=endpoint.url, api_key=KEY, max_retries=2)
+        for status, headers, expected, *other in WAITS:
+            replies.append(failing(status, *headers))
+            ours.clear()
+            with pytest.raises(ModelError):
+                list(model.answer(ModelRequest("", (Said("user", "hi"),))))
+            assert _is(ours, expected, first=1.0), (status, headers, ours)
+            theirs.clear()
+            with pytest.raises(openai.APIStatusError):
+                package.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
+            assert _is(theirs, other[0] if other else expected, first=0.5), (status, headers, theirs)
+        model.close()
+        package.close()
 
 
 def _drip(sock: socket.socket) -> None:
