@@ -24,10 +24,20 @@ _ARGUMENT_CHARS = 1_000_000
 _ORIGIN_CHARS = 512 * 1024
 
 # Each endpoint has its own words for how an answer ended. Whatever is in none of these sets is a normal end.
-_LENGTH = {"length", "max_tokens", "model_length", "max_output_tokens", "model_context_window_exceeded"}
+_LENGTH = {"length", "max_tokens", "model_length", "max_output_tokens", "model_context_window_exceeded", "token_limit"}
 _FILTERED = {"content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii", "sensitive"}
+_FILTERED |= {"content_filtered", "guardrail_intervened", "image_safety", "error_toxic"}
 _REFUSED = {"refusal"}
 _FAILED = {"error", "abort", "insufficient_system_resource", "malformed_function_call", "network_error"}
+_FAILED |= {
+    "error_limit",
+    "timeout",
+    "time_limit",
+    "cancelled",
+    "unexpected_tool_call",
+    "malformed_response",
+    "language",
+}
 
 
 class BrokenAnswerError(ModelError):
@@ -203,6 +213,8 @@ class ChatStream:
         self._calls: list[_StreamedCall] = []
         self._texts, self._thoughts = HalfJoiner(), HalfJoiner()
         self._refusal = ""
+        # What an event without an answer reports; it counts where no answer comes.
+        self._report: dict[str, Any] = {}
         self._reason: str | None = None
         self._done = False
         self._has_answer = False
@@ -230,6 +242,7 @@ class ChatStream:
         choices = event.get("choices")
         if not isinstance(choices, list) or not choices:
             _raise_error_in(event)
+            self._report = self._report or _report_in(event)
             return
         # One answer was asked for; where there are more, the first is it.
         choice = next((item for item in choices if isinstance(item, dict) and not item.get("index")), None)
@@ -247,7 +260,7 @@ class ChatStream:
         # Kept, and not acted on: usage and other things may follow it.
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason:
-            self._reason = reason.lower()
+            self._reason = reason.lower().replace("-", "_")
 
     def finish(self) -> Iterator[Chunk]:
         """Yields what is left at the end of the answer: tool calls, or why it is not whole.
@@ -257,6 +270,8 @@ class ChatStream:
         """
         # Without either, the connection may have been lost in the middle of the answer.
         if self._reason is None and not (self._done and self._has_answer):
+            if self._report and not self._has_answer:
+                _raise_error_in({"error": self._report})
             raise ModelError("The model's answer was cut short." if self._has_answer else "The model sent no answer.")
         if thought := self._thoughts.flush():
             yield ThinkingDelta(thought)
@@ -379,6 +394,9 @@ def _string(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+_TEXTS = ("text", "value", "refusal", "summary", "content")
+
+
 def _text_of(value: Any) -> str:
     """Returns the text in a content: of a string, of a part, or of a list of parts."""
     if isinstance(value, str):
@@ -387,7 +405,7 @@ def _text_of(value: Any) -> str:
         return "".join(_text_of(part) for part in value)
     if isinstance(value, dict) and value.get("type") not in ("thinking", "reference", "image_url"):
         # OpenAI's parts have "text" or "refusal", Azure's {"text": {"value"}}, OpenRouter's reasoning "summary".
-        return next((text for key in ("text", "value", "refusal", "summary") if (text := _text_of(value.get(key)))), "")
+        return next((text for key in _TEXTS if (text := _text_of(value.get(key)))), "")
     return ""
 
 
@@ -435,6 +453,23 @@ def _has_error(value: Mapping[str, Any]) -> bool:
     return bool(value.get("error")) or value.get("object") == "error" or "detail" in value
 
 
+def _report_in(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the error in an event that has none of the names that OpenAI's have; empty where there is none.
+
+    MiniMax puts it into ``base_resp``, Baidu calls it ``error_msg``, gateways ``errors`` or just ``message``.
+    """
+    inner = event.get("base_resp")
+    found = {**event, **(inner if isinstance(inner, dict) else {})}
+    errors = found.get("errors")
+    texts = [found.get(name) for name in ("message", "msg", "error_msg", "status_msg")]
+    texts += [
+        error.get("message") if isinstance(error, dict) else error
+        for error in (errors if isinstance(errors, list) else ())
+    ]
+    message = next((text for text in texts if isinstance(text, str) and text.strip()), None)
+    return {} if message is None else {**found, "message": message}
+
+
 def _raise_error_in(event: Mapping[str, Any]) -> None:
     if not _has_error(event):
         return
@@ -480,6 +515,7 @@ def _parse_object(text: str) -> Any:
             return {}
         try:
             value = json.loads(value)
+            json.dumps(value, allow_nan=False)  # 1e999 and NaN are no JSON for those that it is sent back to
         except (ValueError, RecursionError):
             return None
     return {} if value is None or value == [] else value

@@ -75,6 +75,7 @@ def calls_of(chunks: list[Chunk]) -> list[tuple[str, Any]]:
 
 
 ADD, SUB = ("add", {"a": 1}), ("sub", {"b": 2})
+ADD_PART, SUB_PART = {"name": "add", "arguments": '{"a":1}'}, {"name": "sub", "arguments": '{"b":2}'}
 
 
 @pytest.mark.parametrize(
@@ -114,6 +115,11 @@ ADD, SUB = ("add", {"a": 1}), ("sub", {"b": 2})
         ([calls(part(name="add", arguments='{"a":1}'), part(name="sub", arguments='{"b":2}'))], [ADD, SUB]),
         ([calls(part(name="add", arguments='{"a":')), calls(part(arguments="1}"))], [ADD]),
         (
+            [calls({**part(None, "c1", **ADD_PART), "index": "0"}, {**part(None, "c2", **SUB_PART), "index": "1"})],
+            [ADD, SUB],
+        ),
+        ([calls({**part(0, **ADD_PART), "id": ""}), calls({**part(0, **SUB_PART), "id": ""})], [ADD, SUB]),
+        (
             [
                 calls(part(1, "c2", name="sub", arguments='{"b":2}')),
                 calls(part(0, "c1", name="add", arguments='{"a":1}')),
@@ -152,6 +158,9 @@ ADD, SUB = ("add", {"a": 1}), ("sub", {"b": 2})
         ([calls(part(0, "c", name="add", arguments='{"a"')), calls(part(0, "c", arguments='{"a":1}'))], [ADD]),
         ([calls(part(0, "c", name="add", arguments=json.dumps('{"a":1}')))], [ADD]),
         ([calls(part(0, "c", name="add", arguments="nonsense"))], [("add", "nonsense")]),
+        ([calls(part(0, "c", name="add", arguments='{"a": NaN}'))], [("add", '{"a": NaN}')]),
+        ([calls(part(0, "c", name="add", arguments='{"a": 1e999}'))], [("add", '{"a": 1e999}')]),
+        ([calls(part(0, "c", name="add", arguments="{}")), calls(part(0, "c", arguments='{"a":1}'))], [ADD]),
         ([calls(part(0, "c", name="add", arguments="[" * 100_000))], [("add", "[" * 100_000)]),
         # Before there were tools; names that nobody offered; an object where a list belongs; parts that are none.
         ([delta(function_call={"name": "add", "arguments": '{"a":'}), delta(function_call={"arguments": "1}"})], [ADD]),
@@ -186,6 +195,9 @@ def test_calls_are_told_apart(lines: list[dict[str, Any]], expected: list[tuple[
         ),
         ([delta(content=None, role="assistant"), delta(content="ok", tool_calls=None), END], "ok"),
         ([delta(content="ok"), delta(content=7), END], "ok"),
+        ([delta(content=[{"type": "text", "content": "ok"}]), END], "ok"),
+        # Reports on the way fail nothing.
+        (['{"type":"status","message":"loading"}', delta(content="ok"), '{"base_resp":{"status_msg":"x"}}', END], "ok"),
         ([delta(content="ok"), DONE], "ok"),
         ([delta(content="ok"), END], "ok"),
         (['{"choices":[{"index":1,"delta":{"content":"no"}},{"index":0,"delta":{"content":"ok"}}]}', END], "ok"),
@@ -256,6 +268,12 @@ def test_thoughts_are_read_wherever_they_are() -> None:
         ({"object": "error", "message": "no such model", "code": 404}, "failed (404): no such model"),
         ({"detail": "no such model"}, "failed: no such model"),
         ({"error": "\x1f"}, "failed: it gave no reason"),
+        ({"type": "error", "message": "no such model"}, "failed: no such model"),
+        ({"code": 404, "msg": "no such model"}, "failed (404): no such model"),
+        ({"error_code": 336, "error_msg": "no such model"}, "failed: no such model"),
+        ({"errors": [{"message": "no such model"}]}, "failed: no such model"),
+        ({"errors": ["no such model"]}, "failed: no such model"),
+        ({"choices": None, "base_resp": {"status_code": 1004, "status_msg": "no such model"}}, "failed: no such model"),
         (
             {"choices": [{"index": 0, "delta": {}, "error": {"message": "no such model", "code": 404}}]},
             "(404): no such",
@@ -286,6 +304,13 @@ def test_no_answer_at_all_is_an_error(reply: bytes) -> None:
             "",
         ),
         (['{"choices":[{"delta":{},"finish_reason":"content_filter"}]}'], "content_filter", ""),
+        (['{"choices":[{"delta":{},"finish_reason":"guardrail_intervened"}]}'], "content_filter", ""),
+        (
+            [delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"content-filter"}]}'],
+            "content_filter",
+            "half",
+        ),
+        ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"time_limit"}]}'], "error", "half"),
         ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"SAFETY"}]}'], "content_filter", "half"),
         ([delta(refusal="I can"), delta(refusal="not."), END], "refusal", "I cannot."),
         (
