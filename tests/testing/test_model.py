@@ -41,7 +41,9 @@ def test_it_says_text_piece_by_piece(model: ScriptedModel, session: Session) -> 
 def test_it_thinks_calls_tools_and_goes_on(model: ScriptedModel, session: Session) -> None:
     model.say([think("An order."), "Let me see. ", call_tool("look_up", order_id="7")], "One kettle.")
     reply = session.ask("What is in order 7?")
-    assert [event.data["content"] for event in reply.events if event.type is Type.THINKING] == ["An order."]
+    thoughts = [event.data for event in reply.events if event.type is Type.THINKING]
+    # Where the machine is slow, what there is of a thought is shown before its end.
+    assert [thought["content"] for thought in thoughts if "content" in thought] == ["An order."]
     assert [(call.tool_name, call.arguments, call.output) for call in reply.tool_calls] == [
         ("look_up", {"order_id": "7"}, "order 7: one kettle")
     ]
