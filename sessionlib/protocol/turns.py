@@ -776,6 +776,7 @@ class _Look:
             self._learn()
         # Of a session that is ours alone, all posts before the first one left have their answers.
         is_sound = tracker._alone and not tracker._has_lost and not tracker._is_unsure
+        is_sound = is_sound and not any(post.is_doubtful for post in tracker._together)
         first = tracker._open[0] if is_sound and tracker._open else None
         # Two looks in a row, where the engine does not report that it is idle.
         is_word = (tracker.has_statuses and not self._is_in_doubt) or self._number >= _LOOKS
