@@ -175,7 +175,7 @@ class Database:
             self._release = undo.pop_all().close
         # Compared after each commit, before it is acknowledged.
         # Device and inode: a file that was replaced has the same name and another inode.
-        self._file = _identity(self.path) if self.path else None
+        self._files = self._identities()
         # Held while the writing connection works; in memory, where it is the reading one too, also by readers.
         self._write_lock = threading.Lock()
         # Held while the reading connection works.
@@ -337,14 +337,18 @@ class Database:
                 job.fail(error)
             return
         # After the commit, as only then it is known which file it went to.
-        moved = self._file is not None and self._file != _identity(self.path)
+        moved = self._files != self._identities()
         for job in batch:
             if moved:
                 # SQLite writes on into a file without a name, and what it commits there is lost with the process.
-                why = f"{self.path} was removed or replaced while the engine ran; restart it to go on"
+                why = f"{self.path} or its log was removed or replaced while the engine ran; restart it to go on"
                 job.fail(StorageError(why, path=self.path))
             else:
                 job.done.set()
+
+    def _identities(self) -> list[tuple[int, int] | None]:
+        # SQLite makes the log with the first connection that writes, and goes on with that file to the last.
+        return [_identity(self.path + suffix) for suffix in ("", "-wal")] if self.path else []
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -269,6 +269,12 @@ class LockFile:
             if error.errno != errno.ELOOP:
                 raise
             raise StorageError(f"{path} is a symbolic link; remove it, or use another file", path=database) from None
+        found = os.fstat(number)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            os.close(number)
+            raise StorageError(
+                f"{path} is no plain file, or has another name as well; remove it, or use another file", path=database
+            )
         self._pid = os.getpid()
         self._file = os.fdopen(number, "a+b")
         try:

@@ -567,11 +567,22 @@ def test_any_flipped_byte_is_harmless_or_refused(path: Path) -> None:
     assert refused > 50
 
 
-def test_a_lock_file_that_is_a_link_is_refused_and_its_target_left_alone(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("link", "reason"),
+    [(os.symlink, "lock is a symbolic link"), (os.link, "another name"), (lambda _, path: os.mkfifo(path), "no plain")],
+)
+def test_a_lock_file_that_is_a_link_is_refused_and_its_target_left_alone(
+    path: Path, tmp_path: Path, link: Callable[[Path, str], None], reason: str
+) -> None:
     target = tmp_path / "precious.txt"
     target.write_text("precious")
-    Path(f"{path}.lock").symlink_to(target)
-    with pytest.raises(StorageError, match="symbolic link"):
+    try:
+        link(target, f"{path}.lock")
+    except OSError:  # the two are on file systems of their own
+        target = path.with_name("precious.txt")
+        target.write_text("precious")
+        link(target, f"{path}.lock")
+    with pytest.raises(StorageError, match=reason):
         LocalEngine(path=str(path)).start()
     assert target.read_text() == "precious"
 
@@ -626,19 +637,34 @@ def test_a_terminated_session_leaves_nothing_behind(path: Path) -> None:
         assert json.loads(sock.recv())["code"] == "session_terminated"
 
 
-@pytest.mark.parametrize("replaced", [False, True])
-def test_nothing_is_acknowledged_into_a_file_that_was_removed(tmp_path: Path, replaced: bool) -> None:
+def _remove_all(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def _replace(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "engine.db").write_bytes(b"another")
+
+
+def _remove_log(folder: Path) -> None:
+    (folder / "engine.db-wal").unlink()
+
+
+def _move(folder: Path) -> None:
+    folder.rename(folder.with_name("moved"))
+
+
+@pytest.mark.parametrize("remove", [_remove_all, _replace, _remove_log, _move])
+def test_nothing_is_acknowledged_into_a_file_that_was_removed(tmp_path: Path, remove: Callable[[Path], None]) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     with LocalEngine(path=str(folder / "engine.db")) as engine, Caller.on(engine) as caller:
         caller.ask("one")
-        shutil.rmtree(folder)
-        if replaced:
-            folder.mkdir()
-            (folder / "engine.db").write_bytes(b"another")
+        remove(folder)
         refused = caller.post("two")
         assert (refused["type"], refused["code"]) == ("error", "storage_failed")
-        assert "was removed or replaced" in refused["error"]
+        assert "removed or replaced" in refused["error"]
 
 
 def test_a_program_logs_to_stderr_what_it_sends_clients_to_the_log_for(
@@ -654,7 +680,7 @@ def test_a_program_logs_to_stderr_what_it_sends_clients_to_the_log_for(
     assert running.stop() == 0
     logged = running.errors()
     assert "WARNING ! post_message was not kept" in logged
-    assert "was removed or replaced" in logged
+    assert "removed or replaced" in logged
     assert running.api_key not in logged
     assert "Traceback" not in logged
 
