@@ -234,8 +234,9 @@ def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes, 
 
 
 def is_repeated(event: SessionEvent) -> bool:
-    """Whether an ERROR reports that parts were dropped, which the whole of a message repeats."""
-    return event.error == OVERFLOW and any(event.data.get("dropped_event_type") == part for part in PARTS)
+    """Whether an ERROR reports that nothing was dropped but parts, which the whole of a message repeats."""
+    dropped = event.data.get("dropped_event_type") if event.data.get("dropped") else None
+    return event.error == OVERFLOW and (dropped is None or any(dropped == part for part in PARTS))
 
 
 def last_text(events: list[SessionEvent]) -> tuple[Optional[str], str]:

@@ -273,7 +273,8 @@ class Turn:
         has_gap = is_owed = is_lost = False
         for event in self.attended():
             if event.error == OVERFLOW:
-                has_gap = is_owed = True
+                has_gap = True
+                is_owed = is_owed or bool(event.data.get("dropped"))  # else it was only put behind what waits
                 is_lost = is_lost or not is_repeated(event)
             elif event.delta and not has_gap:
                 streamed[event.message_id] = streamed.get(event.message_id, 0) + len(event.delta)

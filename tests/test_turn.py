@@ -153,6 +153,27 @@ def test_a_turn_that_is_not_read_in_time_has_its_whole_text_all_the_same(engine:
 
 
 @pytest.mark.usefixtures("_flooded")
+def test_what_is_held_for_posts_that_a_turn_may_answer_is_bounded_too(engine: ScriptEngine) -> None:
+    engine.on("post_message", lambda conn, frame: conn.send(frames.ack("post_message", "s1")))
+    with connect(engine) as session:
+        turns = [session.stream(text, timeout=5) for text in ("one", "two")]
+        settle(session)
+        engine.push(status("Processing"))
+        for number in range(4):
+            engine.push_many([frames.message_delta("s1", "m1", number * 500 + at, "x" * 300) for at in range(500)])
+            settle(session)
+            held = session._connection.protocol.turns._held[0].held  # type: ignore[union-attr]
+            assert sum(map(mailbox_module.weight, held)) < 400_000
+        engine.push_many([say("x" * 600_000, "m1"), status("Idle")])
+        replies = [turn.result() for turn in turns]
+        assert [(len(reply.text), reply.error, reply.shared_with) for reply in replies] == [(600_000, None, 1)] * 2
+        gaps = [event.data["dropped"] for event in replies[1].events if event.error == "subscriber queue overflow"]
+        deltas = [event for event in replies[1].events if event.type is Type.MESSAGE_DELTA]
+        assert gaps[0] > 1000
+        assert sum(gaps) + len(deltas) == 2000
+
+
+@pytest.mark.usefixtures("_flooded")
 def test_a_turn_that_is_not_read_in_time_and_never_whole_is_no_success(engine: ScriptEngine) -> None:
     with connect(engine) as session:
         turns = []

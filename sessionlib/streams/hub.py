@@ -12,8 +12,9 @@ from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.protocol.client import ClientProtocol
 from sessionlib.protocol.parser import Run
 from sessionlib.protocol.turns import NEUTRAL, EventOrigin, Fate, PendingPost, TurnHandle
+from sessionlib.streams import mailbox as mailboxes
 from sessionlib.streams.backlog import Backlog
-from sessionlib.streams.mailbox import EVENT_BYTES, Mailbox, TimedMailbox, weight
+from sessionlib.streams.mailbox import EVENT_BYTES, OVERFLOW, PARTS, Mailbox, TimedMailbox, weight
 from sessionlib.streams.stats import TIMED, Counters, SessionStats
 
 __all__ = ["Hub", "OnRequest", "Request"]
@@ -69,6 +70,9 @@ class Hub:
         self._on_request = on_request
         self._on_delivered = on_delivered
         self._on_left = on_left
+        # What was last seen to be held for posts that a turn may answer, and how many bytes had come when it was small.
+        self._held: list[SessionEvent] = []
+        self._held_from = 0
         self._ended = False
         self._failure: Callable[[], SessionError] | None = None
 
@@ -203,9 +207,28 @@ class Hub:
                 is_attended = is_attended or owner not in self._paused
         if held is not None:
             held.extend(events)
+            self._bound_held(held)
         # No reader is at it: then listeners, or the next of them, get it.
         if not is_attended:
             unattended.extend(events)
+
+    def _bound_held(self, held: list[SessionEvent]) -> None:
+        """Leaves parts to the messages that repeat them, where they take as much as may wait for one reader."""
+        if held is not self._held:
+            self._held, self._held_from = held, self._arrived
+        if self._arrived - self._held_from + EVENT_BYTES * len(held) <= mailboxes.QUEUE_BYTES:
+            return
+        kept = [event for event in held if event.type not in PARTS]
+        notice = next((event for event in kept if event.error == OVERFLOW), None)
+        first = next((at for at, event in enumerate(held) if event.type in PARTS), None)
+        if first is not None and notice is None:
+            details = {"error": OVERFLOW, "dropped_event_type": str(held[first].type), "dropped": 0}
+            notice = SessionEvent(SessionEventType.ERROR, held[first].session_id, None, details)
+            kept.insert(first, notice)  # nothing before it was dropped
+        if notice is not None:
+            notice.data["dropped"] += sum(event.type in PARTS for event in held)
+        held[:] = kept
+        self._held_from = self._arrived
 
     def _put_into_readers(self, taken: dict[PendingPost, list[SessionEvent]], size: int) -> None:
         for owner, events in taken.items():
