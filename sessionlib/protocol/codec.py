@@ -78,8 +78,9 @@ def dumps(value: Any, default: Callable[[object], Any] | None = None) -> bytes:
         raise ValueError("the value is nested too deeply for JSON") from None
 
 
-# As `dumps`, for an object that holds nothing but text; half a surrogate pair in it may be a TypeError.
-dumps_text: Callable[[dict[str, str]], bytes] = dumps if orjson is None else orjson.dumps
+# As `dumps`, for an object that holds nothing but text and small whole numbers; half a surrogate pair in it may be a
+# TypeError.
+dumps_text: Callable[[dict[str, Any]], bytes] = dumps if orjson is None else orjson.dumps
 
 
 def loads(data: Payload) -> Any:

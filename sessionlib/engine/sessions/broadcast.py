@@ -123,11 +123,7 @@ class Broadcaster:
 
     def publish(self, frame: Json) -> None:
         """Sends a frame to all subscribers."""
-        # Encoded once for all, and before the lock is taken.
-        data = encode(frame)
-        with self._lock:
-            subscribers = self._spread(data)
-        _flush(subscribers)
+        self._broadcast(encode(frame))
 
     def set_status(self, status: ParticipantStatus, turn_id: str) -> None:
         """Changes what the agent is doing, and notifies all subscribers."""
@@ -180,7 +176,13 @@ class Broadcaster:
             # Counted per message, as the protocol has it; clients find gaps by it.
             index = len(self._streamed[1])
             self._streamed[1].append(piece)
-        self.publish(frames.message_delta(self._session_id, message_id, index, piece))
+        frame = frames.message_delta(self._session_id, message_id, index, piece)
+        try:
+            # Nearly all that an engine sends is deltas: the faster encoder saves two thirds of the time of each.
+            data = text_frame(codec.dumps_text(frame))
+        except TypeError:
+            data = encode(frame)  # half of a surrogate pair
+        self._broadcast(data)
 
     def end_stream(self) -> None:
         """Forgets the deltas: the text is in the history now, or never will be."""
@@ -191,6 +193,12 @@ class Broadcaster:
         """Returns id and text so far of the message that is being streamed, or None."""
         with self._lock:
             return None if self._streamed is None else (self._streamed[0], "".join(self._streamed[1]))
+
+    def _broadcast(self, data: bytes) -> None:
+        # Encoded once for all, and before the lock is taken.
+        with self._lock:
+            subscribers = self._spread(data)
+        _flush(subscribers)
 
     # ---- for callers that hold the lock ------------------------------------------------------
 
