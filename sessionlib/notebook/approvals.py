@@ -80,6 +80,7 @@ class _Place:
         if self._past:
             # What was decided before, as freezing it has taken the widgets away.
             self._stage.place(self._past)
+        self._stage.keep(f"{self._past}{form.kept()}")
         self._stage.add(form.box)
         try:
             return _wait(form)

@@ -22,11 +22,20 @@ def bundle(html: str) -> dict[str, str]:
     return {"text/html": html}
 
 
+# Of the two outputs, shows that of the widgets while they live, and else that of the HTML. JupyterLab and its exports
+# have such a box for each; what a widget leaves in it, once its kernel has ended, is an error message.
+_EITHER = (
+    "<style>.jp-OutputArea-child:has(.widget-vbox) + .jp-OutputArea-child:has(.sessionlib-kept), "
+    ".jp-OutputArea-child:not(:has(.widget-vbox)):has(+ .jp-OutputArea-child .sessionlib-kept) "
+    "{ display: none }</style>"
+)
+
+
 class Stage:
     """A place below the cell, to be filled when the cell has ended.
 
     It holds widgets while they are needed, and HTML before and after: a notebook that is opened again has no widgets,
-    and would show an error in their place.
+    and would show an error in their place. So it is two outputs, of which one is seen at a time.
     """
 
     def __init__(self) -> None:
@@ -35,14 +44,20 @@ class Stage:
         self._widgets = ipywidgets
         self._box: Any = None
         self._handle: Any = display(bundle(""), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._kept: Any = display(bundle(""), raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
     def add(self, widget: Any) -> None:
         """Shows a widget at its end."""
         if self._box is None:
             self._box = self._widgets.VBox([widget])
-            self._handle.update(self._box)
+            # Where widgets are not drawn, as in a notebook that is not trusted, empty HTML is, and not their names.
+            self._handle.update({**self._box._repr_mimebundle_(), **bundle("")}, raw=True)
         else:
             self._box.children = (*self._box.children, widget)
+
+    def keep(self, html: str) -> None:
+        """Sets what the notebook shows if it is saved now and opened again, when there are no widgets any more."""
+        self._kept.update(bundle(f'{_EITHER}<div class="sessionlib-kept">{html}</div>'), raw=True)
 
     def place(self, html: str) -> Callable[[str], None]:
         """Shows HTML at its end; returns the function that replaces it."""
@@ -59,6 +74,7 @@ class Stage:
     def freeze(self, html: str) -> None:
         """Replaces its widgets by HTML, which is saved with the notebook."""
         self._handle.update(bundle(html), raw=True)
+        self._kept.update(bundle(""), raw=True)
         if self._box is not None:
             close(self._box)
             self._box = None

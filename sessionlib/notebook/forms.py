@@ -225,12 +225,20 @@ class Form:
                 return
             self.outcome = why or self.request.outcome
             mark = "✓ " if self.outcome.startswith("approved") else "✗ " if self.outcome.startswith("denied") else ""
-            fields = "".join(field.html() for field in self._fields)
-            self.html = f"{self._title('asked')}{fields}<b>{mark}{safe_html(self.outcome)}</b>"
+            self.html = self._as_html(f"{mark}{self.outcome}")
             before, self.box.children = self.box.children, [_html(self.html)]
             # Closed behind the exchange, when they are not shown any more.
             for widget in before:
                 close(widget)
+
+    def kept(self) -> str:
+        """Returns what a notebook is saved with now, as HTML."""
+        with self._lock:
+            return self.html or self._as_html("not answered when this was saved")
+
+    def _as_html(self, outcome: str) -> str:
+        fields = "".join(field.html() for field in self._fields)
+        return f"{self._title('asked')}{fields}<b>{safe_html(outcome)}</b>"
 
     def _make(self) -> None:
         self._reason = ipywidgets.Text(placeholder="reason, if you deny", layout={"width": "16em", "max_width": "100%"})

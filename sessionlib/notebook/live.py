@@ -77,6 +77,7 @@ class LiveReply:
         self._view = view
         self._stage = stage
         self._forms: list[Form] = []
+        self._kept: list[str] | None = None
         self._reply: Reply | None = None
         self._error: BaseException | None = None
         self._ended = False
@@ -169,6 +170,7 @@ class LiveReply:
                 self._ask()
         if self._view.until_due() == 0.0:
             self._view.draw()
+        self._keep()
 
     def _ask(self) -> None:
         """Shows a form for each request that no handler has decided about."""
@@ -182,6 +184,14 @@ class LiveReply:
                 form = Form(request, _answering(request))
                 self._forms.append(form)
                 self._stage.add(form.box)
+
+    def _keep(self) -> None:
+        """Has the notebook saved with what there is, whenever a form has come or was answered."""
+        kept = [form.html for form in self._forms]
+        if kept != self._kept and self._stage is not None and isinstance(self._view, CellView):
+            self._kept = kept
+            forms = "".join(f"<div>{form.kept()}</div>" for form in self._forms)
+            self._stage.keep(f"{self._view.html}{forms}<div>The turn went on when this was saved.</div>")
 
     def _settle_forms(self) -> None:
         for form in self._forms:

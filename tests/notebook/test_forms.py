@@ -275,6 +275,8 @@ def test_a_long_value_has_to_be_shown_in_full_before_it_is_approved() -> None:
             kernel.click(name)  # as a page might that does not care
         kernel.run("print('still', live.is_over, ran)")
         kernel.wait_for_text("still False []")
+        # A notebook that is saved now shows the whole request, and later what became of it.
+        assert "not answered when this was saved" in kernel.kept[-1] and "line 39 of" in kernel.kept[-1]
         kernel.click("Show all of order")
         kernel.wait(lambda: "line 39 of a letter" in "".join(kernel.shown()), "whole value")
         (button,) = kernel._find("description", "Approve")
@@ -284,6 +286,7 @@ def test_a_long_value_has_to_be_shown_in_full_before_it_is_approved() -> None:
         kernel.write("order", "8\\n9")
         kernel.click("Approve")
         kernel.wait(lambda: "EUR refunded" in kernel.markdown, "answer in the cell")
+        assert "not answered" not in kernel.markdown
         kernel.run("print(ran)")
         kernel.wait_for_text(r"[('8\\n9', 1.0, False, [], 1)]")
     """

@@ -118,6 +118,7 @@ def test_a_click_approves_a_tool_and_the_form_says_who_decided(tmp_path: Path) -
         output = lab.output(2)
         approve = output.get_by_role("button", name="Approve")
         approve.wait_for()
+        assert lab.contrast(2)[0] >= 4.5, lab.contrast(2)  # in the light, as below in the dark
         output.screenshot(path={str(tmp_path / "before.png")!r})
         assert lab.contrast(2)[0] >= 4.5, lab.contrast(2)
         fields = output.locator("input")
@@ -128,6 +129,7 @@ def test_a_click_approves_a_tool_and_the_form_says_who_decided(tmp_path: Path) -
         fields.nth(1).press("Tab")
         approve.click()
         output.get_by_text("approved here").wait_for()
+        assert lab.contrast(2)[0] >= 4.5, lab.contrast(2)
         output.screenshot(path={str(tmp_path / "after.png")!r})
         assert lab.contrast(2)[0] >= 4.5, lab.contrast(2)
         expect(output.get_by_role("button")).to_have_count(0)
@@ -144,8 +146,8 @@ def test_a_click_approves_a_tool_and_the_form_says_who_decided(tmp_path: Path) -
         assert lab.page.get_by_text("Error displaying widget").count() == 0
     """
     in_lab(tmp_path, cells, source)
-    (saved,) = outputs_of(tmp_path, 2)
-    assert list(saved) == ["text/html"]
+    saved, widgets = outputs_of(tmp_path, 2)
+    assert (list(saved), widgets) == (["text/html"], {"text/html": ""})
     assert (tmp_path / "before.png").stat().st_size > 3_000
     assert (tmp_path / "after.png").stat().st_size > 3_000
 
@@ -156,8 +158,14 @@ MAIL = "Dear board,\n\n" + "\n".join(f"line {n} of a letter that is rather long,
 def test_a_form_can_be_read_and_used_at_any_width_in_the_dark(tmp_path: Path) -> None:
     lists = ["a@example.org", "b@example.org"]
     call = json.dumps({"order": MAIL, "amount": -123456789.12345, "urgent": True, "lines": lists, "count": 2**53 - 1})
-    cells = [f"live = session.chat({f'/tool refund {call}'!r}, wait=False)"]
+    post = f"/tool refund {call}"
+    cells = [
+        f"live = session.chat({post!r}, wait=False)",
+        f"undo = session.on_approval(sessionlib.ask_notebook)\nsession.send({post!r})",
+    ]
     source = f"""
+        import nbconvert
+
         lab.run(1)
         output = lab.output(1)
         buttons = output.get_by_role("button")
@@ -173,7 +181,7 @@ def test_a_form_can_be_read_and_used_at_any_width_in_the_dark(tmp_path: Path) ->
             assert lab.contrast(1)[0] >= 4.5, (width, lab.contrast(1))
         assert "line 39 of" not in output.inner_text()
         output.get_by_role("button", name="Show all of order").click()
-        output.get_by_text("line 39 of a letter").wait_for()
+        output.get_by_text("line 39 of a letter").first.wait_for()
         for width in (320, 600, 1200):
             lab.page.set_viewport_size({{"width": width, "height": 4000}})
             assert not lab.cut_off(1), (width, lab.cut_off(1))
@@ -191,6 +199,32 @@ def test_a_form_can_be_read_and_used_at_any_width_in_the_dark(tmp_path: Path) ->
         lab.see(1, "EUR refunded for order")
         assert lab.contrast(1)[0] >= 4.5, lab.contrast(1)
         output.screenshot(path={str(tmp_path)!r} + "/after.png")
+
+        # Another one stays open, and the notebook is opened again.
+        lab.run(2)
+        output = lab.output(2)
+        output.get_by_role("button", name="Deny").wait_for()
+        kept = output.get_by_text("not answered when this was saved")
+        assert kept.count() == 1 and not kept.is_visible()
+        lab.save()
+        lab.reopen()
+        exported, _ = nbconvert.HTMLExporter(theme="dark").from_filename(str(lab.path))
+        lab.path.with_suffix(".html").write_text(exported, "utf-8")
+        for place in ("lab", "export"):
+            kept.wait_for()
+            for width in (320, 600, 1200):
+                lab.page.set_viewport_size({{"width": width, "height": 1000}})
+                output.screenshot(path={str(tmp_path)!r} + f"/{{place}}-{{width}}.png")
+                assert not lab.cut_off(2), (place, width, lab.cut_off(2))
+                assert lab.contrast(2)[0] >= 4.5, (place, width, lab.contrast(2))
+            shown = output.inner_text().strip()
+            assert shown.startswith('The agent asked to run refund for agent "Assistant":'), shown
+            assert "idget" not in shown and "VBox" not in shown, shown
+            assert output.locator("button, input, textarea").count() == 0
+            output.locator("summary").click()
+            assert all(f"line {{n}} of" in output.inner_text() for n in range(40))
+            lab.page.route(lambda address: not address.startswith("file:"), lambda route: route.abort())
+            lab.page.goto("file://" + str(lab.path.with_suffix(".html")))
     """
     in_lab(tmp_path, cells, source, options=", dark=True")
 
@@ -226,7 +260,7 @@ def test_a_chat_goes_on_beside_the_cells_is_saved_and_has_a_timeline(tmp_path: P
         lab.save()
     """
     in_lab(tmp_path, cells, source)
-    (saved,) = outputs_of(tmp_path, 1)
+    saved, _ = outputs_of(tmp_path, 1)
     assert "The call of refund was denied: not &lt;this&gt; one" in saved["text/html"]
     assert "was denied: not &lt;this&gt; one · denied here" in saved["text/html"]
     assert "image/png" in outputs_of(tmp_path, 4)[-1]

@@ -32,6 +32,7 @@ class Kernel:
         widgets: The state of each widget that is there, by its id.
         opened: The kinds of all widgets that ever were there.
         shows: What is displayed, by the id of the display, with how it looked one time after another.
+        kept: What a notebook was to be saved with while its widgets lived, one after another.
         results: What cells gave as their values.
     """
 
@@ -41,6 +42,7 @@ class Kernel:
         self.widgets: dict[str, Message] = {}
         self.opened: list[str] = []
         self.shows: dict[str, list[str]] = {}
+        self.kept: list[str] = []
         self.results: list[Message] = []
         self._stdin = stdin
         self._answers: list[str] = []
@@ -178,8 +180,9 @@ class Kernel:
         elif message["msg_type"] == "comm_close":
             self.widgets.pop(content["comm_id"], None)
         elif message["msg_type"] in ("display_data", "update_display_data") and "text/html" in content["data"]:
-            display = content["transient"]["display_id"]
-            self.shows.setdefault(display, []).append(content["data"]["text/html"])
+            html, display = content["data"]["text/html"], content["transient"]["display_id"]
+            # What takes the place of widgets in a notebook that is opened again, and is not seen before.
+            (self.kept if 'class="sessionlib-kept"' in html else self.shows.setdefault(display, [])).append(html)
         elif message["msg_type"] == "status" and content["execution_state"] == "idle":
             self._idle.add(message["parent_header"].get("msg_id", ""))
         elif message["msg_type"] == "execute_result":
