@@ -105,6 +105,15 @@ class TransportWrapper:
             self._on_message(bytes(message))
         return messages
 
+    def share(self) -> int:
+        """See `Transport.share`."""
+        return self.inner.share()
+
+    @property
+    def has_unread(self) -> bool:
+        """See `Transport.has_unread`."""
+        return self.inner.has_unread
+
     def ping(self) -> None:
         """See `Transport.ping`."""
         self.inner.ping()

@@ -111,6 +111,15 @@ class ReplayedTransport:
                     raise SessionTimeoutError(f"the peer did not answer within {limit.timeout} s")
                 self._replayer.wait(self.connection, limit)
 
+    def share(self) -> int:
+        """See `Transport.share`; there is no socket to poll."""
+        return -1
+
+    @property
+    def has_unread(self) -> bool:
+        """See `Transport.has_unread`."""
+        return False
+
     def enqueue(self, payload: bytes) -> None:
         """See `Transport.enqueue`; answers keepalive frames, which are in no recording."""
         self.traffic.sent(len(payload))

@@ -13,10 +13,12 @@ from typing import Protocol
 from sessionlib._util.timing import Deadline
 from sessionlib.protocol.codec import Payload
 
-__all__ = ["BUSY", "Traffic", "Transport"]
+__all__ = ["BUSY", "NOW", "Traffic", "Transport"]
 
 # Why a message could not begin to leave in time.
 BUSY = "other messages were still being sent"
+# The deadline of a read that does not wait; known by its identity.
+NOW = Deadline(0.0)
 
 
 class Traffic:
@@ -99,11 +101,22 @@ class Transport(Protocol):
 
         The messages are valid until it is called again.
 
+        Args:
+            deadline: When to give up. `NOW`, after `share`: it does not wait, reads from the socket once at most, and
+                returns an empty list when no message is whole.
+
         Raises:
             SessionTimeoutError: None came before the deadline; the transport is of no use any more.
             SessionDisconnectedError: The connection has ended; ``code`` and ``reason`` describe how.
             SessionProtocolError: The peer sent what WebSockets do not allow; a close frame with the reason was sent.
         """
+
+    def share(self) -> int:
+        """Prepares for a thread that reads many transports; returns the descriptor to poll, -1 when there is none."""
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether another `recv` may return more although nothing comes over the descriptor."""
 
     def enqueue(self, payload: bytes) -> None:
         """Sends one small text message as soon as that is possible without waiting, now or later."""

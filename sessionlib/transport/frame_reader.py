@@ -16,7 +16,7 @@ from sessionlib.errors import MessageTooLargeError, SessionDisconnectedError, Se
 from sessionlib.protocol import codec
 from sessionlib.protocol.codec import Payload
 from sessionlib.transport.frame_writer import FrameWriter
-from sessionlib.transport.stream import BufferedStream
+from sessionlib.transport.stream import BufferedStream, NothingYetError
 
 __all__ = ["LARGE", "FrameReader"]
 
@@ -54,6 +54,21 @@ class FrameReader:
         self._parser = frame_buffer(stream.recv, skip_utf8_validation=True)
         self._fragments: list[bytes] = []
         self._fragments_size = 0
+        # What a read that must not wait left in the middle: a frame of which the parser has a part, or a large text
+        # message of so many bytes.
+        self._in_frame = False
+        self._large = 0
+        # Neither is so, and no fragments wait for their last.
+        self._is_between = True
+        # Where such a read stopped for want of bytes: what is buffered from there on is no whole frame.
+        self._short_at = (-1, 0)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether there may be more to read although nothing comes; see `Transport.has_unread`."""
+        stream = self._stream
+        is_short = self._short_at == (stream.bytes_received, stream.pos)
+        return stream.has_unread or (not is_short and self._buffered() > 0)
 
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         """Waits for text messages; returns all that have arrived; see `Transport.recv`."""
@@ -63,7 +78,7 @@ class FrameReader:
         try:
             while True:
                 # Between the fragments of a message, control frames may stand, and no whole message.
-                if codec.fast_path and not self._fragments:
+                if codec.fast_path and self._is_between:
                     if not self._buffered():
                         self._stream.fill()
                     messages = self._split()
@@ -72,6 +87,9 @@ class FrameReader:
                 message = self._read_frame()
                 if message is not None:
                     return [message]
+        except NothingYetError:
+            self._short_at = self._stream.bytes_received, self._stream.pos
+            return []
         except SessionProtocolError as error:
             self._writer.close(error.close_code)
             raise
@@ -105,14 +123,26 @@ class FrameReader:
 
     def _read_frame(self) -> Payload | None:
         """Reads one frame of any kind; returns the message that it completes, if any."""
-        # Before its payload is read: the parser would buffer whatever length a frame announces.
-        start, size = self._check_header()
-        if codec.fast_path and self._stream.data[self._stream.pos] == TEXT_FINAL and start + size >= 4:
-            return self._read_text(start, size)
+        if not self._in_frame:
+            # Before its payload is read: the parser would buffer whatever length a frame announces.
+            start, size = self._check_header()
+            if codec.fast_path and self._stream.data[self._stream.pos] == TEXT_FINAL and start + size >= 4:
+                if size < LARGE:
+                    self._buffer(start + size)
+                    return None  # `_split` can take it, and what is behind it
+                # Large ones are read to where they stay; through the buffer they would be copied twice.
+                self._stream.pos += start
+                self._large = size
+            self._in_frame, self._is_between = True, False
+        if self._large:
+            message = self._stream.take_exactly(self._large)
+            self._in_frame, self._large, self._is_between = False, 0, True
+            return message
         try:
             frame: Any = self._parser.recv_frame()
         except WebSocketException as error:
             raise SessionProtocolError(f"the peer sent an illegal WebSocket frame: {error}") from None
+        self._in_frame, self._is_between = False, not self._fragments
         if frame.opcode == ABNF.OPCODE_PING:
             self._writer.pong(frame.data)
         elif frame.opcode == ABNF.OPCODE_CLOSE:
@@ -120,15 +150,6 @@ class FrameReader:
         elif frame.opcode != ABNF.OPCODE_PONG:
             return self._assemble(frame)
         return None
-
-    def _read_text(self, start: int, size: int) -> Payload | None:
-        """Waits for the rest of a whole text message; None when `_split` can take it, and what is behind it."""
-        if size < LARGE:
-            self._buffer(start + size)
-            return None
-        # Large ones are read to where they stay; through the buffer they would be copied twice.
-        self._stream.pos += start
-        return self._stream.take_exactly(size)
 
     def _check_header(self) -> tuple[int, int]:
         """Waits for the header of the next frame, refuses what is illegal, and returns its size and the payload's."""
@@ -161,6 +182,7 @@ class FrameReader:
     def _assemble(self, frame: Any) -> bytes | None:
         self._fragments.append(frame.data)
         self._fragments_size += len(frame.data)
+        self._is_between = bool(frame.fin)
         if not frame.fin:
             return None
         message = b"".join(self._fragments)

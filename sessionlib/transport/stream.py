@@ -18,12 +18,15 @@ from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionConnectionError, SessionDisconnectedError, SessionTimeoutError
 from sessionlib.net.connect import shut
 from sessionlib.net.sockets import wait_readable, wait_writable
+from sessionlib.transport.base import NOW
 
-__all__ = ["BufferedStream", "NestedTls", "wrap"]
+__all__ = ["BufferedStream", "NestedTls", "NothingYetError", "wrap"]
 
 # Read at once: little where little comes, because a buffer has to be made before it is known how much.
 SMALLEST = 16384
 LARGEST = 262144
+# Of one that shares its thread: what is read at once is decoded while the others wait.
+LARGEST_SHARED = 65536
 _RECORD = 16384  # a TLS record holds no more (RFC 8446, 5.1)
 _DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 # The buffer of the last large message, for the next one of any stream: memory that is touched for the
@@ -32,13 +35,17 @@ LARGEST_SPARE = 1 << 22
 _spare: deque[bytearray] = deque(maxlen=1)
 
 
+class NothingYetError(Exception):
+    """Not all that was to be read is there; what has come is kept, and the next try goes on from it."""
+
+
 class BufferedStream:
     """A plain TCP connection.
 
     Attributes:
         data: What has been read and not consumed, from ``pos`` on.
         pos: Where the unread part of ``data`` begins.
-        deadline: Until when `fill` waits; None for as long as it takes.
+        deadline: Until when `fill` waits; None for as long as it takes; `NOW` for not at all, after `share`.
         last_received_at: When the last bytes came, on the monotonic clock.
         bytes_received: How many bytes have come.
         is_committed: Whether what was last given to `try_write` will leave although none of it has.
@@ -52,18 +59,38 @@ class BufferedStream:
         self.last_received_at = time.monotonic()
         self.bytes_received = 0
         self.is_committed = False
+        # Whether a read that must not wait may go to the socket: each does so once at most, so that a peer that never
+        # stops does not keep the thread that reads others as well.
+        self._may_read = True
         self._chunk = SMALLEST
+        self._largest = LARGEST
         self._lent: bytearray | None = None
+        # How much of what `take_exactly` was last asked for has come.
+        self._filled = 0
+        self._is_whole = True
         self._set_up(sock)
 
     def _set_up(self, sock: socket.socket) -> None:
         # Blocking, so that an idle reader costs one system call for each wake-up; writes ask not to wait.
         sock.setblocking(True)
 
+    def share(self) -> int:
+        """Prepares for reads that do not wait, and returns the descriptor to poll."""
+        self._sock.setblocking(False)
+        self._largest = LARGEST_SHARED
+        self._chunk = min(self._chunk, LARGEST_SHARED)
+        return self._sock.fileno()
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether there may be more to read although no more comes over the socket, besides what is in ``data``."""
+        return False
+
     def fill(self) -> None:
         """Waits for more bytes and appends them to ``data``.
 
         Raises:
+            NothingYetError: None are there, and it must not wait.
             SessionTimeoutError: None came in time.
             SessionDisconnectedError: The peer has ended the connection, or it broke.
         """
@@ -74,16 +101,21 @@ class BufferedStream:
                 # What has been consumed is released before the wait: its memory can be read to again.
                 rest, self.data, self.pos = self.data[self.pos :], b"", 0
                 chunk = self._read(self._chunk)
+        except BlockingIOError:
+            self.data = rest
+            raise NothingYetError from None
         except OSError as error:
             raise _broken(error) from error
         if not ready:
             assert self.deadline is not None
+            if self.deadline is NOW:
+                raise NothingYetError
             raise SessionTimeoutError(f"the peer did not answer within {self.deadline.timeout} s")
         if not chunk:
             raise SessionDisconnectedError("the peer ended the connection without a close frame")
         self.last_received_at = time.monotonic()
         self.bytes_received += len(chunk)
-        if len(chunk) == self._chunk < LARGEST:
+        if len(chunk) == self._chunk < self._largest:
             self._chunk *= 2
         elif len(chunk) < self._chunk // 4 and self._chunk > SMALLEST:
             self._chunk //= 2
@@ -96,33 +128,35 @@ class BufferedStream:
             The bytes, which stay there until `take_back`.
 
         Raises:
+            NothingYetError: Not all are there, and it must not wait; to be called with the same again.
             SessionTimeoutError: They did not come in time.
             SessionDisconnectedError: The peer has ended the connection, or it broke.
         """
-        view = self._lend(size)
-        filled = 0
+        if self._is_whole:
+            self._lent, self._filled, self._is_whole = self._borrow(size), 0, False
+        assert self._lent is not None
+        view = memoryview(self._lent)[:size]
         while True:
-            begin = self.take(size - filled)
-            view[filled : filled + len(begin)] = begin
-            filled += len(begin)
-            filled += self._read_into(view[filled:])
-            if filled == size:
+            begin = self.take(size - self._filled)
+            view[self._filled : self._filled + len(begin)] = begin
+            self._filled += len(begin)
+            self._read_into(view)
+            if self._filled == size:
+                self._is_whole = True
                 return view
             self.fill()
 
-    def _lend(self, size: int) -> memoryview:
+    def _borrow(self, size: int) -> bytearray:
         try:
             buffer = _spare.pop()
         except IndexError:
             buffer = bytearray()
-        if len(buffer) < size:
-            buffer = bytearray(size)
-        self._lent = buffer
-        return memoryview(buffer)[:size]
+        return buffer if len(buffer) >= size else bytearray(size)
 
     def take_back(self) -> None:
-        """Releases the buffer returned by `take_exactly`."""
-        if self._lent is not None:
+        """Releases the buffer returned by `take_exactly`; the next read begins."""
+        self._may_read = True
+        if self._lent is not None and self._is_whole:
             if len(self._lent) <= LARGEST_SPARE:
                 _spare.append(self._lent)
             self._lent = None
@@ -167,27 +201,30 @@ class BufferedStream:
     # ---- how this kind of connection reads and writes ------------------------------------------
 
     def _ready_to_read(self, deadline: Deadline) -> bool:
-        return wait_readable(self._sock, deadline)
+        return self._may_read_now() if deadline is NOW else wait_readable(self._sock, deadline)
+
+    def _may_read_now(self) -> bool:
+        may_read, self._may_read = self._may_read, False
+        return may_read
 
     def _read(self, size: int) -> bytes:
         return self._sock.recv(size)
 
-    def _read_into(self, view: memoryview) -> int:
-        """Reads to where it belongs, for as long as that is possible; returns how much."""
-        if self.deadline is not None:
-            return 0  # `fill` knows how to wait with a limit
-        filled = 0
-        while filled < len(view):
+    def _read_into(self, view: memoryview) -> None:
+        """Reads to where it belongs, behind what is there, for as long as that is possible."""
+        # `fill` knows how to wait with a limit.
+        while self._filled < len(view) and (self.deadline is None or (self.deadline is NOW and self._may_read_now())):
             try:
-                size = self._sock.recv_into(view[filled:])
+                size = self._sock.recv_into(view[self._filled :])
+            except BlockingIOError:
+                return
             except OSError as error:
                 raise _broken(error) from error
             if not size:
                 raise SessionDisconnectedError("the peer ended the connection without a close frame")
             self.last_received_at = time.monotonic()
             self.bytes_received += size
-            filled += size
-        return filled
+            self._filled += size
 
     def _write(self, view: memoryview) -> int:
         return self._sock.send(view, _DONT_WAIT)
@@ -205,8 +242,17 @@ class TlsStream(BufferedStream):
         self._lock = threading.Lock()
         # What was read before it was asked for; b"" is the end of the stream, None is nothing.
         self._early: bytes | None = None
+        # Whether the last read stopped before it met nothing: OpenSSL holds what no poll of the socket shows.
+        self._is_cut_off = True
+
+    @property
+    def has_unread(self) -> bool:
+        """See `BufferedStream.has_unread`."""
+        return self._is_cut_off
 
     def _ready_to_read(self, deadline: Deadline) -> bool:
+        if deadline is NOW:
+            return self._may_read_now()
         while self._early is None:
             self._early = self._read_now(self._chunk)
             if self._early is None and not wait_readable(self._sock, deadline):
@@ -218,6 +264,8 @@ class TlsStream(BufferedStream):
         while first is None:
             first = self._read_now(size)
             if first is None:
+                if self.deadline is NOW:
+                    raise BlockingIOError
                 wait_readable(self._sock, Deadline(None))
         # A record holds 16 KiB at most, and there may be more of them; whatever is there goes on at once.
         chunks, read = [first], len(first)
@@ -233,15 +281,16 @@ class TlsStream(BufferedStream):
             read += len(more)
         return b"".join(chunks) if len(chunks) > 1 else first
 
-    def _read_into(self, view: memoryview) -> int:
-        # `fill` and a copy will do: decrypting costs more.
-        return 0
+    def _read_into(self, view: memoryview) -> None:
+        pass  # `fill` and a copy will do: decrypting costs more
 
     def _read_now(self, size: int) -> bytes | None:
+        self._is_cut_off = True
         with self._lock:
             try:
                 return self._sock.recv(size)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                self._is_cut_off = False
                 return None
 
     def _write(self, view: memoryview) -> int:

@@ -128,6 +128,15 @@ class WebSocketTransport:
         """How many bytes have come from the peer."""
         return self._stream.bytes_received
 
+    def share(self) -> int:
+        """Returns the descriptor to poll; see `Transport.share`."""
+        return self._stream.share()
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether there may be more to read although nothing comes; see `Transport.has_unread`."""
+        return self._reader.has_unread
+
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         """Waits for text messages; returns all that have arrived; see `Transport.recv`."""
         messages = self._reader.recv(deadline)

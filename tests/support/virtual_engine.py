@@ -104,6 +104,13 @@ class VirtualTransport:
     def ping(self) -> None:
         self.last_received_at = self._network.clock.now
 
+    def share(self) -> int:
+        return -1
+
+    @property
+    def has_unread(self) -> bool:
+        return False
+
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         with self._network.changed:
             while not self._arrived:

@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import MessageTooLargeError, SessionDisconnectedError, SessionlibError, SessionProtocolError
 from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.net.connect import shut
+from sessionlib.net.sockets import wait_readable
 from sessionlib.protocol import codec, frames
 from sessionlib.protocol.client import ClientProtocol, Received
 from sessionlib.protocol.parser import Run
 from sessionlib.protocol.recovery import RecoveryTracker
+from sessionlib.transport.base import NOW
 from sessionlib.transport.frame_reader import LARGE
 from sessionlib.transport.stream import LARGEST, wrap
 from sessionlib.transport.websocket import WebSocketTransport
@@ -69,6 +72,15 @@ class Link:
             read += map(bytes, self.transport.recv(None if timeout is None else Deadline(timeout)))
         return read
 
+    def poll(self, count: int) -> list[bytes]:
+        """Reads so many messages as a thread does that reads many links: without waiting, and when there is reason."""
+        read: list[bytes] = []
+        assert self.transport.share() == self.transport._stream._sock.fileno()
+        while len(read) < count:
+            assert self.transport.has_unread or wait_readable(self.transport._stream._sock, Deadline(20))
+            read += map(bytes, self.transport.recv(NOW))
+        return read
+
 
 @pytest.fixture(params=KINDS)
 def link(request: pytest.FixtureRequest) -> Iterator[Link]:
@@ -116,6 +128,44 @@ def test_messages_among_fragments_pings_and_pongs(link: Link, seed: int, in_piec
     writing = link.write(bytes(data), draw if in_pieces else None)
     assert link.read(len(sent)) == sent
     writing.join()
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_messages_of_every_kind_without_waiting(link: Link, seed: int, in_pieces: bool) -> None:
+    draw = random.Random(seed)
+    sent, data = [], bytearray()
+    for size in SIZES[:-2]:
+        message = letters(size)
+        sent += [message] * 3
+        data += ping_frame(b"x").join(
+            [text_frame(message), *fragments(message, 3), text_frame(message, length_form=64)]
+        )
+    data += ping_frame(b"the last one")
+    writing = link.write(bytes(data), draw if in_pieces else None)
+    assert link.poll(len(sent)) == sent
+    writing.join()
+
+
+def test_a_read_without_waiting_returns_at_once(link: Link) -> None:
+    link.transport.share()
+    assert link.transport.recv(NOW) == []
+    whole = text_frame(letters(LARGE * 2))
+    for part in (whole[:1], whole[1:5], whole[5:70_000], whole[70_000:-1]):
+        link.far.sendall(part)
+        assert wait_readable(link.transport._stream._sock, Deadline(20))
+        assert link.transport.recv(NOW) == []
+    link.far.sendall(whole[-1:])
+    assert link.poll(1) == [letters(LARGE * 2)]
+    assert link.transport.recv(NOW) == []
+
+
+def test_a_peer_that_ends_while_nothing_waits(link: Link) -> None:
+    link.transport.share()
+    link.far.sendall(text_frame(b"the last"))
+    shut(link.far)
+    assert link.poll(1) == [b"the last"]
+    with pytest.raises(SessionDisconnectedError):
+        link.poll(1)
 
 
 def test_large_messages_of_several_links_at_once() -> None:
