@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from sessionlib import hooks
 from sessionlib._util.retry import Pace, Throttle, Tries
 from sessionlib._util.timing import Deadline
-from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_headers
+from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_headers, check_readers
 from sessionlib.errors import ConfigurationError
 from sessionlib.net.proxies import Certificates, check_proxy, given_certificates, trusting
 from sessionlib.rest.calls import Answer, Call, Failure, Upload, make_call
@@ -58,6 +58,9 @@ class Client:
             together, and all processes of one map; None for no limit. A refusal with 429 or Retry-After pauses all of
             them in any case.
         max_active: The most sessions that they have open at a time; None for no limit.
+        readers: How many threads read all sessions of this process that ask for it; 1 serves thousands of them with
+            less memory and processor time than a thread each, which None stands for. So does every number on Windows
+            and under gevent.
 
     Attributes:
         endpoint: The addresses and the key.
@@ -67,6 +70,7 @@ class Client:
         headers: Further headers of every call and handshake.
         allow_insecure: Whether a key may travel unencrypted to another machine.
         max_retries: How often a call is made again.
+        readers: How many threads read all sessions, or None for a thread each.
         pace: When `Agent.run` and `Agent.map` may open a session; shared by all threads of a process. An object of
             your own may take its place, which has the methods ``admit``, ``refused`` and ``active`` of this one
             and is pickled with the client: over Redis, for instance, it is one pace for any number of programs.
@@ -90,6 +94,7 @@ class Client:
         max_retries: int = 2,
         rate: float | None = None,
         max_active: int | None = None,
+        readers: int | None = None,
     ) -> None:
         self.endpoint = Endpoint.resolve(api_key, base_url, ws_url, allow_insecure=allow_insecure)
         self.timeout = _check_timeout(timeout)
@@ -103,6 +108,7 @@ class Client:
         self.max_retries = _check_retries(max_retries)
         self.allow_insecure = allow_insecure
         self.pace: Throttle = _pace(rate, max_active)
+        self.readers = check_readers(readers)
         # By process id, so that a forked child never touches its parent's connections. setdefault is
         # atomic and a new pool holds nothing yet, so threads that race for it need no lock.
         self._pools: dict[int, Pool] = {}
@@ -143,6 +149,7 @@ class Client:
             "allow_insecure": self.allow_insecure,
             "max_retries": self.max_retries,
             "pace": self.pace,
+            "readers": self.readers,
         }
         return (_rebuild, (options,))
 
@@ -157,7 +164,9 @@ class Client:
         Returns:
             The settings, as they were given to the client.
         """
-        return ConnectionSettings(self.allow_insecure, self.proxy, self._context, self.headers, self.timeout)
+        return ConnectionSettings(
+            self.allow_insecure, self.proxy, self._context, self.headers, self.timeout, self.readers
+        )
 
     def request(
         self,

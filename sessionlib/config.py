@@ -79,6 +79,7 @@ class ConnectionSettings(NamedTuple):
         tls: What to verify the engine by; None for the environment's certificates, or the system's.
         headers: Further headers of the opening handshake.
         timeout: Seconds that re-opening a lost connection may take each time; None for the default.
+        readers: How many threads read all sessions of the process; None for a thread each.
     """
 
     allow_insecure: bool = False
@@ -86,6 +87,7 @@ class ConnectionSettings(NamedTuple):
     tls: ssl.SSLContext | None = None
     headers: Mapping[str, str] = MappingProxyType({})
     timeout: float | None = None
+    readers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -329,6 +331,17 @@ _RESERVED = frozenset({"authorization", "connection", "content-length", "content
     "accept-encoding",
     "transfer-encoding",
 }
+
+
+def check_readers(readers: int | None) -> int | None:
+    """Returns how many threads are to read all sessions, if that is possible.
+
+    Raises:
+        ConfigurationError: It is no whole number from 1 on.
+    """
+    if readers is not None and (not isinstance(readers, int) or readers < 1):
+        raise ConfigurationError("readers takes a whole number, 1 or above, or None for a thread for each session")
+    return readers
 
 
 def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:

@@ -21,7 +21,7 @@ from sessionlib.approvals import (
     check_handler,
 )
 from sessionlib.approvals.models import ApprovalRecords, ShownRequest
-from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_id
+from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_id, check_readers
 from sessionlib.connection.connection import Connection
 from sessionlib.connection.join import load_transport
 from sessionlib.connection.options import Callbacks, ConnectionOptions, Owner
@@ -106,6 +106,8 @@ class Session:
         proxy: URL of the HTTP proxy to go through, such as ``http://user:password@host:3128``; "" for
             none; None for what the environment sets (``https_proxy``, ``all_proxy``, ``no_proxy`` and
             their like). An engine on this machine is never reached through a proxy.
+        readers: How many threads read all sessions of this process that ask for it, as for `Client`; else
+            ``client``'s.
 
     Attributes:
         agent_name: The name of the agent or chatbot, where that is known; telemetry reports it.
@@ -136,12 +138,12 @@ class Session:
         backlog_size: int = 16384,
         tls: Certificates | None = None,
         proxy: str | None = None,
+        readers: int | None = None,
     ) -> None:
         settings = ConnectionSettings() if client is None else client.connection_settings()
-        if client is not None:
-            api_key = api_key if api_key is not None else client.endpoint.source
-            if base_url is None:
-                base_url, ws_url = client.endpoint.base_url, ws_url or client.endpoint.ws_url
+        if client is not None and base_url is None:
+            base_url, ws_url = client.endpoint.base_url, ws_url or client.endpoint.ws_url
+        api_key = client.endpoint.source if client is not None and api_key is None else api_key
         if proxy:  # a client has checked its own
             check_proxy(proxy if "://" in proxy else f"http://{proxy}", "proxy")
         load_transport()
@@ -164,10 +166,10 @@ class Session:
             proxy_always=proxy is None and settings.proxy is not None,
             headers=settings.headers,
             connect_timeout=settings.timeout or ConnectionOptions.connect_timeout,
+            readers=settings.readers if readers is None else check_readers(readers),
         )
         self.agent_name: str | None = None
-        # Held while the session connects or leaves, so that two threads do not do it at once.
-        self._changing = threading.Lock()
+        self._changing = threading.Lock()  # held while the session connects or leaves: two threads do not do it at once
         self._connection: Connection | None = None
         # Not a method of ours: the executor's thread must not keep a forgotten session alive.
         self._executor = SerialExecutor(lambda: (owner.object_id if owner else session_id) or "")

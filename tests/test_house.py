@@ -183,7 +183,7 @@ def _is_ours(target: str) -> bool:
 def test_imports_of_every_form_are_seen() -> None:
     seen = {(found.module, found.target, found.running) for found in imports()}
     assert ("sessionlib.session", "sessionlib.connection.connection", True) in seen
-    assert ("sessionlib.connection.reader", "sessionlib.protocol.codec", True) in seen
+    assert ("sessionlib.connection.connection", "sessionlib.protocol.codec", True) in seen
     assert ("sessionlib.errors", "sessionlib.events", False) in seen
     relative = ast.parse("from . import frames\nfrom ..events import SessionEvent")
     assert [i.target for i in _imports_of("sessionlib.protocol.parser", relative)] == [

@@ -14,7 +14,7 @@ from sessionlib.connection import heartbeat
 from sessionlib.connection.heartbeat import PingSchedule
 from sessionlib.connection.join import Dialer
 from sessionlib.connection.options import Callbacks, ConnectionOptions, Owner
-from sessionlib.connection.reader import Reader
+from sessionlib.connection.reader import Reader, Shared, SharedReader, shared_reader
 from sessionlib.connection.sender import Sender
 from sessionlib.connection.state import ConnectionState
 from sessionlib.errors import SessionConnectionError
@@ -34,8 +34,8 @@ LOOK_BYTES = 64 * 1024 * 1024
 
 
 class Connection:
-    """Joins a session, reads it in a thread of its own, writes to it from any, and joins it again when
-    the connection is lost.
+    """Joins a session, reads it in a thread of its own or in one that reads others as well, writes to it from any, and
+    joins it again when the connection is lost.
 
     Args:
         endpoint: Where the engine is.
@@ -92,6 +92,9 @@ class Connection:
             self._leaving,
             self._look_soon,
         )
+        self._readers = options.readers
+        # What reads, or did until the connection was lost; and the thread of our own that reads or joins again.
+        self._shared: SharedReader | None = None
         self._thread: threading.Thread | None = None
         # Set when the reader ends: unlike `Thread.join`, waiting for it stands being interrupted.
         self._read_out = threading.Event()
@@ -124,17 +127,14 @@ class Connection:
         transport: Transport | None = None
         try:
             transport = self._reader.open(self._owner, deadline)
-            # A daemon, so that a script that forgets to disconnect still ends; `close` joins it.
-            name = f"sessionlib-reader-{(self.session_id or '')[:8]}"
-            self._thread = threading.Thread(target=self._run, args=(transport,), name=name, daemon=True)
             # Before the thread runs: a reader that loses its connection at once could not go from CONNECTING to
             # RECONNECTING.
             self.link.change(SessionState.CONNECTED, transport)
             try:
                 # Before the thread too: of the two only this can be undone, and both fail for want of a thread.
                 heartbeat.watch(self, self._pings.begin(time.monotonic()))
-                self._thread.start()
-            except RuntimeError as error:  # no more threads
+                self._begin_reading(transport)
+            except (RuntimeError, OSError) as error:  # no more threads, or descriptors
                 raise SessionConnectionError(
                     f"session {self.session_id} cannot be read: {error}", session_id=self.session_id
                 ) from error
@@ -145,13 +145,16 @@ class Connection:
     def _undo_opening(self, transport: Transport | None) -> None:
         self._leaving.set()
         heartbeat.unwatch(self)
-        # What is left of a thread that did not start must not be joined by `close`.
-        thread, self._thread = self._thread, None
+        # What is left of a reader that did not start must not be waited for by `close`.
+        if self._thread is not None and self._thread.ident is None:
+            self._thread = None
+        if self._shared is not None and (transport is None or not self._shared.reads(transport)):
+            self._shared = None
         self.link.change(SessionState.DISCONNECTED)
         if transport is None:
             return
         # Without a reader, this thread is the one that may close the descriptor.
-        if thread is None or thread.ident is None:
+        if self._thread is None and self._shared is None:
             transport.release()
         else:
             transport.abort()  # the reader releases it
@@ -163,7 +166,7 @@ class Connection:
         self._dialer.token.cancel()
 
     def close(self, farewell: Frame | None = None, final: SessionState = SessionState.DISCONNECTED) -> None:
-        """Leaves: listeners end, the engine is notified, and the thread and the socket are gone on return.
+        """Leaves: listeners end, the engine is notified, and a thread of its own and the socket are gone on return.
 
         Args:
             farewell: The last frame to send.
@@ -179,9 +182,8 @@ class Connection:
         # Before the farewell, which may take `close_timeout`: what blocks on events or answers ends at once.
         self.hub.end()
         self.sender.fail_calls(self.link.left, for_good=True)
-        thread = self._thread
         # A callback on the reading thread cannot wait for its end; the reader closes the socket as it leaves.
-        if thread is None or thread is threading.current_thread():
+        if not self._has_other_reader:
             return
         deadline = Deadline(self._close_timeout)
         try:
@@ -194,7 +196,8 @@ class Connection:
             if transport is not None:
                 transport.abort()
         self._read_out.wait()
-        thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def close_at_exit(self, farewell: Frame | None = None, final: SessionState = SessionState.DISCONNECTED) -> None:
         """Leaves while the interpreter is ending: other threads do not run any more, and may have died with a lock.
@@ -212,8 +215,7 @@ class Connection:
 
     def await_end(self, deadline: Deadline) -> None:
         """Waits until a connection that was lost has reported its end, which comes soon after its last state."""
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread() and self.link.is_ours:
+        if self._has_other_reader and self.link.is_ours:
             self._read_out.wait(deadline.remaining())
 
     def discard(self) -> None:
@@ -232,12 +234,69 @@ class Connection:
 
     # ---- what runs in threads ------------------------------------------------------------------
 
+    @property
+    def _has_other_reader(self) -> bool:
+        """Whether the session is read, or was, by another thread than this one."""
+        if self._thread is None and self._shared is None:
+            return False
+        if self._shared is not None and self._shared.is_this_thread:
+            return False
+        return self._thread is not threading.current_thread()
+
+    def _begin_reading(self, transport: Transport) -> None:
+        """Has a connection read, by a thread that reads others as well where that is wanted and possible."""
+        self._thread = None
+        # Before it reads: it may lose the connection at once.
+        self._shared = shared_reader(self._readers) if self._readers is not None else None
+        if self._shared is None or not self._shared.add(Shared(transport, self._reader.read, self._on_lost)):
+            self._shared = None
+            self._start_thread(self._run, transport)
+
+    def _start_thread(self, target: Callable[..., object], argument: object) -> None:
+        # A daemon, so that a script that forgets to disconnect still ends; `close` joins it.
+        name = f"sessionlib-reader-{(self.session_id or '')[:8]}"
+        self._thread = threading.Thread(target=target, args=(argument,), name=name, daemon=True)
+        self._thread.start()
+
     def _run(self, transport: Transport) -> None:
         try:
             self._reader.run(transport)
         finally:
-            heartbeat.unwatch(self)
-            self._read_out.set()
+            self._end_reading()
+
+    def _on_lost(self, cause: Exception) -> None:
+        """Takes the session over from the shared reader, which must not wait until it is joined again."""
+        if self._leaving.is_set():
+            self._end_reading()
+            return
+        try:
+            self._start_thread(self._rejoin, cause)
+        except RuntimeError:  # no more threads
+            self._thread = None
+            self._reader.give_up(cause)
+            self._end_reading()
+
+    def _rejoin(self, cause: Exception) -> None:
+        lost: Exception | None = cause
+        try:
+            while lost is not None:
+                transport = self._reader.resume(lost)
+                if transport is None:
+                    self._end_reading()
+                    return
+                try:
+                    self._begin_reading(transport)
+                    lost = None
+                except (RuntimeError, OSError) as error:  # no more threads, or descriptors
+                    transport.release()
+                    lost = error
+        except BaseException:
+            self._end_reading()
+            raise
+
+    def _end_reading(self) -> None:
+        heartbeat.unwatch(self)
+        self._read_out.set()
 
     def _look_soon(self) -> None:
         """Has the heartbeat look after a while of silence whether posts are left without an answer."""

@@ -50,6 +50,7 @@ class ConnectionOptions:
         proxy: URL of the proxy to go through; "" for none; None for what the environment sets.
         proxy_always: Whether ``proxy`` is used for an engine on this machine too.
         headers: Further headers of the opening handshake.
+        readers: How many threads read all sessions of the process; None for a thread each.
     """
 
     reconnect: bool = True
@@ -69,6 +70,7 @@ class ConnectionOptions:
     proxy: str | None = field(default=None, repr=False)
     proxy_always: bool = False
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    readers: int | None = None
 
 
 class Callbacks(NamedTuple):

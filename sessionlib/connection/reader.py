@@ -1,13 +1,18 @@
-"""The reading thread: what comes in over a connection, and how the session is joined again when that is lost."""
+"""Reading: what comes in over a connection, how the session is joined again when that is lost, and the thread that
+reads many."""
 
 from __future__ import annotations
 
 import functools
 import logging
+import os
+import select
+import selectors
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sessionlib._util.retry import Retries, is_transient
 from sessionlib._util.timing import Deadline
@@ -26,14 +31,13 @@ from sessionlib.errors import (
 )
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
 from sessionlib.protocol.client import ClientProtocol, PendingCall, Received, SessionState
-from sessionlib.protocol.codec import Payload
 from sessionlib.protocol.frames import Frame
 from sessionlib.protocol.parser import Run
 from sessionlib.streams.hub import Hub
 from sessionlib.streams.stats import Counters
-from sessionlib.transport.base import Transport
+from sessionlib.transport.base import NOW, Transport
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "Shared", "SharedReader", "shared_reader"]
 
 logger = logging.getLogger("sessionlib")
 
@@ -43,7 +47,8 @@ ILLEGAL_PERIOD = 60.0
 
 
 class Reader:
-    """Reads one session until it is left or lost for good; the body of its thread.
+    """Reads one session until it is left or lost for good: `run` is the body of a thread of its own, and a thread that
+    reads many takes the same steps by `read` and `resume`.
 
     Args:
         protocol: What frames mean.
@@ -199,40 +204,46 @@ class Reader:
         """
         current: Transport | None = transport
         while current is not None:
-            cause = self._read_until_lost(current)
-            current = None if self._leaving.is_set() else self._resume(cause)
+            cause = None
+            while cause is None:
+                cause = self.read(current)
+            current.release()
+            current = self.resume(cause)
 
-    def _read_until_lost(self, transport: Transport) -> Exception:
+    def read(self, transport: Transport, deadline: Deadline | None = None) -> Exception | None:
+        """Reads once, and delivers what came.
+
+        Args:
+            transport: The connection.
+            deadline: As for `Transport.recv`.
+
+        Returns:
+            Why the connection is lost, and has to be released; None while it is not.
+        """
         try:
-            while True:
-                messages = transport.recv()
+            messages = transport.recv(deadline)
+            received: list[Received] = []
+            try:
                 try:
-                    self._receive(messages)
-                except SessionProtocolError as error:
-                    # RFC 6455, 7.1.7: the peer gets the code; what it sends until then is not read.
-                    transport.close(error.close_code)
-                    self._note_illegal(error)
-                    return error
-                del messages  # whose memory is not to be held while nothing comes
+                    self._protocol.decode(messages, received)
+                finally:
+                    # What came before an illegal frame is whole, and belongs to the user.
+                    for events, runs, reply in received:
+                        if events:
+                            self._deliver(events, runs)
+                        if reply is not None:
+                            self._take_reply(reply)
+            except SessionProtocolError as error:
+                # RFC 6455, 7.1.7: the peer gets the code; what it sends until then is not read.
+                transport.close(error.close_code)
+                self._note_illegal(error)
+                return error
         except SessionlibError as error:
             return error
         except Exception as error:  # a reader that dies quietly would hang every caller
             logger.exception("! session %s: the reader failed", self._protocol.session_id)
             return error
-        finally:
-            transport.release()
-
-    def _receive(self, messages: list[Payload]) -> None:
-        received: list[Received] = []
-        try:
-            self._protocol.decode(messages, received)
-        finally:
-            # What came before an illegal frame is whole, and belongs to the user.
-            for events, runs, reply in received:
-                if events:
-                    self._deliver(events, runs)
-                if reply is not None:
-                    self._take_reply(reply)
+        return None
 
     def _take_reply(self, frame: Frame) -> None:
         # The calls are shared with every thread that sends; `done` is called outside, as it may take the lock itself.
@@ -297,8 +308,17 @@ class Reader:
 
     # ---- when the connection is lost -----------------------------------------------------------
 
-    def _resume(self, cause: Exception) -> Transport | None:
-        """Opens another connection; None when the session is over."""
+    def resume(self, cause: Exception) -> Transport | None:
+        """Opens another connection, which may take `ConnectionOptions.reconnect_timeout`.
+
+        Args:
+            cause: Why the last one is lost.
+
+        Returns:
+            The connection over which the session is joined again; None when it is over.
+        """
+        if self._leaving.is_set():
+            return None
         failure = self._broken
         with self._hub.lock:
             is_history = self._protocol.calls.is_waited_for("get_messages")
@@ -307,7 +327,7 @@ class Reader:
             self._protocol.history_too_large = cause.transient = True
             failure = functools.partial(self._too_large, cause)
         if not self._reconnect or not is_transient(cause):
-            self._give_up(cause)
+            self.give_up(cause)
             return None
         # Before any frame of the next connection, which may repeat what had come.
         self._protocol.recovery.interrupt()
@@ -318,10 +338,16 @@ class Reader:
             self._sender.fail_calls(failure, for_good=False)
             return self._retries.run(cause, self._reopen)
         except Exception as error:  # noqa: BLE001 - a reader that dies quietly would hang every caller
-            self._give_up(error)
+            self.give_up(error)
             return None
 
-    def _give_up(self, cause: Exception) -> None:
+    def give_up(self, cause: Exception) -> None:
+        """Ends the session, as its connection is lost for good.
+
+        Args:
+            cause: Why.
+        """
+
         def loss() -> SessionError:
             # A new error for each caller: one that is raised in several threads would collect the tracebacks of all.
             code, reason = getattr(cause, "code", None), getattr(cause, "reason", "")
@@ -376,3 +402,164 @@ class Reader:
             "look at get_messages() before sending it again.",
             session_id=session_id,
         )
+
+
+class Shared(NamedTuple):
+    """A session that a `SharedReader` reads.
+
+    Attributes:
+        transport: Its connection.
+        read: Reads once without waiting; returns why the connection is lost, None while it is not.
+        on_lost: Takes the session over; must not block.
+    """
+
+    transport: Transport
+    read: Callable[[Transport, Deadline], Exception | None]
+    on_lost: Callable[[Exception], object]
+
+
+class SharedReader:
+    """One thread that reads many sessions, each once in a round, so that none waits for one that never stops; it lives
+    for as long as there are any.
+
+    Args:
+        number: Which of the process's readers it is, for the thread's name.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._name = f"sessionlib-reader-shared-{number}"
+        # Protects which sessions there are, and whether the thread runs.
+        self._lock = threading.Lock()
+        self._selector: selectors.BaseSelector | None = None
+        self._thread: threading.Thread | None = None
+
+    def __len__(self) -> int:
+        selector = self._selector
+        return len(selector.get_map() or ()) if selector is not None else 0
+
+    @property
+    def is_this_thread(self) -> bool:
+        """Whether the calling thread is the one that reads."""
+        return self._thread is threading.current_thread()
+
+    def reads(self, transport: Transport) -> bool:
+        """Whether it has a connection to read."""
+        with self._lock:
+            keys = self._selector.get_map().values() if self._selector is not None else ()
+            return any(key.data.transport is transport for key in keys)
+
+    def add(self, session: Shared) -> bool:
+        """Begins to read a session.
+
+        Args:
+            session: The session.
+
+        Returns:
+            Whether it does; not so where the transport has nothing to poll, or the process no descriptor to poll with.
+
+        Raises:
+            OSError: The system polls no more.
+            RuntimeError: There are no more threads.
+        """
+        with self._lock:
+            if self._selector is not None:
+                # The kernel takes it while the thread waits, which need not be woken for it (epoll_wait(2)).
+                return self._register(self._selector, session)
+            try:
+                selector = selectors.DefaultSelector()
+            except OSError:
+                return False
+            # A daemon, as the reader of one session is: a script that forgets to disconnect still ends.
+            thread = threading.Thread(target=self._run, args=(selector,), name=self._name, daemon=True)
+            try:
+                if self._register(selector, session):
+                    self._selector, self._thread = selector, thread
+                    thread.start()
+            finally:
+                if thread.ident is None:
+                    self._selector = self._thread = None
+                    selector.close()
+            return thread.ident is not None
+
+    def _register(self, selector: selectors.BaseSelector, session: Shared) -> bool:
+        descriptor = session.transport.share()
+        if descriptor >= 0:
+            # Ready for writing at once: so the thread looks at what has come already, which no poll would show.
+            has_unread = session.transport.has_unread
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if has_unread else 0)
+            selector.register(descriptor, events, session)
+        return descriptor >= 0
+
+    def close_in_child(self) -> None:
+        """Frees what a fork of the process has of it; the parent's goes on."""
+        if self._selector is not None:
+            self._selector.close()
+
+    def _run(self, selector: selectors.BaseSelector) -> None:
+        unread: dict[int, Shared] | None = {}
+        while unread is not None:
+            unread = self._read_round(selector, unread)
+
+    def _read_round(self, selector: selectors.BaseSelector, ready: dict[int, Shared]) -> dict[int, Shared] | None:
+        """Waits unless some are ready, and reads those that are; returns those that may have more, None at the end."""
+        for key, events in selector.select(0 if ready else None):
+            if events & selectors.EVENT_WRITE:
+                selector.modify(key.fd, selectors.EVENT_READ, key.data)
+            ready[key.fd] = key.data
+        unread: dict[int, Shared] = {}
+        for descriptor, session in ready.items():
+            cause = session.read(session.transport, NOW)
+            if cause is not None:
+                if self._remove(selector, descriptor, session, cause):
+                    return None
+            elif session.transport.has_unread:
+                unread[descriptor] = session
+        return unread
+
+    def _remove(self, selector: selectors.BaseSelector, descriptor: int, session: Shared, cause: Exception) -> bool:
+        """Hands a session over that is lost; returns whether it was the last."""
+        with self._lock:
+            # Before the descriptor is closed, whose number may be another's at once.
+            selector.unregister(descriptor)
+            is_last = not selector.get_map()
+            if is_last:
+                selector.close()
+                self._selector = self._thread = None
+        session.transport.release()
+        session.on_lost(cause)
+        return is_last
+
+
+# Protects the process's readers while one is added.
+_adding = threading.Lock()
+_readers: list[SharedReader] = []
+
+
+def shared_reader(count: int) -> SharedReader | None:
+    """Returns the one of the process's first ``count`` readers that has the fewest sessions.
+
+    Returns:
+        None where sockets cannot be shared: without epoll or kqueue (Windows), which take a socket while a thread
+        waits for others, and where a library such as gevent has put sockets of its own in the place of the system's.
+    """
+    if not _CAN_SHARE or socket.socket.__module__ != "socket":
+        return None
+    with _adding:
+        while len(_readers) < count:
+            _readers.append(SharedReader(len(_readers) + 1))
+    return min(_readers[:count], key=len)
+
+
+_CAN_SHARE = hasattr(select, "epoll") or hasattr(select, "kqueue")
+
+
+def _forget_in_child() -> None:
+    # The threads did not come along into the child; the selectors did, and are the parent's.
+    global _adding, _readers
+    for reader in _readers:
+        reader.close_in_child()
+    _adding, _readers = threading.Lock(), []
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

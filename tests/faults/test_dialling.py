@@ -43,7 +43,7 @@ from sessionlib.transport.proxy import choose_proxy, parse_proxy
 from tests.support.processes import run_script
 from tests.support.programs import need
 from tests.support.proxies import HttpProxy, TlsFront, _Front
-from tests.support.script_engine import ScriptEngine
+from tests.support.script_engine import ScriptEngine, turn
 from tests.support.scripted_sessions import make, within
 from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
 from tests.support.servers import full_backlog
@@ -233,10 +233,14 @@ def at_home(resolver: Callable[[Resolve], None]) -> None:
 
 
 @pytest.mark.usefixtures("at_home")
-def test_a_session_over_tls(engine: ScriptEngine) -> None:
+@pytest.mark.parametrize("readers", [None, 1])
+def test_a_session_over_tls(engine: ScriptEngine, readers: int | None) -> None:
+    numbers = list(map(str, range(2000)))
+    engine.on("post_message", lambda conn, frame: conn.send_many(turn(pieces=numbers)))
     with TlsFront(engine.port, server_context()) as front:
-        with secure(front.port) as session:
+        with secure(front.port, readers=readers) as session:
             assert session.get_messages(timeout=30) == []
+            assert list(session.stream("hi").text_stream) == numbers
         assert SENTINEL_KEY.encode() in front.clear
 
 

@@ -300,6 +300,37 @@ session.disconnect()
     assert len(engine.handshakes) == 1 + (how == "opens its own")
 
 
+def test_a_fork_reads_its_own_sessions_by_a_thread_of_its_own(engine: ScriptEngine) -> None:
+    body = """
+import warnings; warnings.simplefilter("ignore")  # of a fork with threads
+with make(readers=1) as session:
+    pid = os.fork()
+    if not pid:
+        for _ in range(2):
+            with make(readers=1) as own:
+                own.get_messages(timeout=30)
+        del session
+        import gc; gc.collect()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    session.get_messages(timeout=30)
+    with make(readers=1) as other:
+        other.get_messages(timeout=30)
+    session.get_messages(timeout=30)
+"""
+    with script(body, engine) as running:
+        running.wait(30).check()
+
+
+def test_a_script_that_forgets_its_sessions_ends(engine: ScriptEngine) -> None:
+    body = """
+import warnings; warnings.simplefilter("ignore", ResourceWarning)
+sessions = [make(readers=1).connect() for _ in range(3)]
+"""
+    with script(body, engine) as running:
+        running.wait(30).check()
+
+
 def test_a_forked_worker_of_a_pool_can_have_sessions(engine: ScriptEngine) -> None:
     body = """
 import multiprocessing

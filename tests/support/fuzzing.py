@@ -86,8 +86,11 @@ def consume(pieces: Sequence[bytes], *, interrupted: bool = False) -> list[BaseE
     connection.link.change(SessionState.CONNECTED, transport)
     listener = session.listen(maxsize=0)
     running = session.stream("hi", on_approval=lambda request: True)
-    lost = reader._read_until_lost(transport)
-    reader._give_up(lost)
+    lost = reader.read(transport)
+    while lost is None:
+        lost = reader.read(transport)
+    transport.release()
+    reader.give_up(lost)
     raised = [lost, _drained(running.result), _drained(lambda: _use(listener))]
     listener.close()
     running.close()

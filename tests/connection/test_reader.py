@@ -1,0 +1,230 @@
+"""Sessions that are read by a thread each, and by one for all: the same sessions either way."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import queue
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+import pytest
+
+from sessionlib import Client, ConfigurationError, Session, SessionDisconnectedError, SessionState, hooks
+from sessionlib.protocol import frames
+from tests.support.duplex import PeerGone
+from tests.support.script_engine import ScriptEngine, turn
+from tests.support.secrets import SENTINEL_KEY
+from tests.support.sessions import numbered_deltas, opened, rest_of_turn, resumed_session
+from tests.support.waiting import eventually
+from tests.support.ws_bytes import ping_frame, text_frame
+
+
+def reading() -> list[str]:
+    """Returns the names of the threads that read."""
+    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("sessionlib-reader"))
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """Leaves out the log of every frame, which takes longer than reading it."""
+    caplog.set_level(logging.WARNING, "sessionlib")
+
+
+@pytest.fixture(params=[None, 1], ids=["a thread each", "shared"])
+def readers(request: pytest.FixtureRequest) -> int | None:
+    """Returns how many threads read."""
+    given: int | None = request.param
+    return given
+
+
+@pytest.fixture
+def session(engine: ScriptEngine, readers: int | None) -> Iterator[Session]:
+    """A session that is read either way."""
+    with opened(engine, readers=readers, reconnect_delay=0.001) as session:
+        assert reading() == ["sessionlib-reader-s1" if readers is None else "sessionlib-reader-shared-1"]
+        yield session
+
+
+def answer(conn: Any, frame: Any) -> None:
+    """Answers a post with a turn."""
+    conn.send_many(turn())
+
+
+# ---- one session -------------------------------------------------------------------------------
+
+
+def test_an_answer_and_a_burst(engine: ScriptEngine, session: Session) -> None:
+    engine.on("post_message", answer)
+    assert session.ask("hi", timeout=30).text == "Hello there"
+    numbers = list(map(str, range(3000)))
+    engine.on("post_message", lambda conn, frame: conn.send_many(turn(pieces=numbers)))
+    assert list(session.stream("hi").text_stream) == numbers
+
+
+def test_what_came_along_with_the_answer_to_joining_is_read(engine: ScriptEngine, readers: int | None) -> None:
+    joined = text_frame(frames.ack("connect_session", "s1"))
+    # All in one segment: nothing more comes that a poll could show.
+    engine.on("connect_session", lambda conn, frame: conn.send_raw(joined + ping_frame(b"there?")))
+    with opened(engine, readers=readers):
+        engine.wait_for("ws:pong")
+
+
+def test_the_connection_breaks_again_and_again(engine: ScriptEngine, session: Session) -> None:
+    states = queue.SimpleQueue[SessionState]()
+    session.on_state(states.put)
+    for number in range(1, 4):
+        engine.drop_all()
+        assert [states.get(timeout=30), states.get(timeout=30)] == [SessionState.RECONNECTING, SessionState.CONNECTED]
+        engine.on("post_message", lambda conn, frame, number=number: conn.send_many(turn(message_id=f"m{number}")))
+        assert session.ask("hi", timeout=30).text == "Hello there"
+        assert session.stats.reconnects == number
+    assert eventually(lambda: len(reading()) == 1)
+
+
+def test_an_illegal_frame_ends_what_came_before_it_in_order(engine: ScriptEngine, readers: int | None) -> None:
+    delta = frames.message_delta("s1", "m1", 0, "whole")
+    with opened(engine, readers=readers, reconnect=False) as session, session.listen() as listener:
+        engine.push_raw(text_frame(delta) + text_frame("[1, 2]") + text_frame(delta))
+        assert [next(listener).type, next(listener).type] == ["message_delta", "error"]
+        with pytest.raises(SessionDisconnectedError):
+            next(listener)
+    assert engine.wait_for("ws:close")[0]["payload"][:2] == (1002).to_bytes(2, "big")
+
+
+def test_leaving_in_the_middle_of_a_flood(engine: ScriptEngine, readers: int | None) -> None:
+    with flooding(engine), opened(engine, readers=readers) as session, session.listen(maxsize=0) as listener:
+        session.send("flood")
+        next(listener)
+    assert not session.is_connected
+    assert eventually(lambda: not reading())
+
+
+# ---- many sessions -----------------------------------------------------------------------------
+
+
+@contextmanager
+def flooding(engine: ScriptEngine) -> Iterator[None]:
+    """Has the engine answer "flood" by deltas without an end, until the block is over."""
+    over = threading.Event()
+    data = b"".join(map(text_frame, numbered_deltas(200)))
+
+    def flood(conn: Any, frame: Any) -> None:
+        with suppress(PeerGone):
+            while not over.is_set():
+                conn.send_raw(data)
+
+    engine.on("post_message", flood)
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def test_none_waits_for_one_that_is_flooded(engine: ScriptEngine, readers: int | None) -> None:
+    with (
+        flooding(engine),
+        opened(engine, readers=readers) as busy,
+        opened(engine, readers=readers) as calm,
+        busy.listen(maxsize=1) as listener,
+    ):
+        busy.send("flood")
+        next(listener)
+        for _ in range(3):
+            assert calm.get_messages(timeout=30) == []
+
+
+def test_none_waits_for_one_that_cannot_come_back(engine: ScriptEngine, readers: int | None) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+    keys = iter([lambda: SENTINEL_KEY])
+
+    def key() -> str:
+        """Blocks from the second time on."""
+        for first in keys:
+            return first()
+        asked.set()
+        assert go_on.wait(30)
+        return SENTINEL_KEY
+
+    lost = Session(session_id="s1", api_key=key, ws_url=engine.ws_url, readers=readers, reconnect_delay=0.001)
+    with lost, opened(engine, readers=readers) as other:
+        engine.connections[0].drop()
+        assert asked.wait(30)
+        assert other.get_messages(timeout=30) == []
+        go_on.set()
+        assert lost.get_messages(timeout=30) == []
+
+
+@pytest.mark.parametrize(("readers", "threads"), [(None, 50), (1, 1), (3, 3)])
+def test_fifty_sessions(engine: ScriptEngine, readers: int | None, threads: int) -> None:
+    engine.on("post_message", answer)
+    with ExitStack() as stack:
+        sessions = [stack.enter_context(opened(engine, readers=readers)) for _ in range(50)]
+        assert len(reading()) == threads
+        for session in sessions:
+            session.send("hi")
+        assert [rest_of_turn(session)[-1].is_turn_end for session in sessions] == [True] * 50
+        # Those that stay are read all the same when others leave.
+        for session in sessions[::2]:
+            session.disconnect()
+        assert [session.get_messages(timeout=30) for session in sessions[1::2]] == [[]] * 25
+    assert eventually(lambda: not reading())
+
+
+def test_an_observer_may_leave_a_session_on_the_thread_that_reads_it(
+    engine: ScriptEngine, readers: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.on("post_message", answer)
+    with opened(engine, readers=readers) as one, opened(engine, readers=readers) as other:
+        left = threading.Event()
+
+        class Leaver:
+            def on_event(self, ticket: Any, event: Any) -> None:
+                one.disconnect()
+                left.set()
+
+            def __getattr__(self, name: str) -> Any:
+                return lambda *args: None
+
+        uninstall = hooks.install_turn_observer(Leaver())
+        try:
+            other.send("hi")
+            assert left.wait(30)
+        finally:
+            uninstall()
+        assert other.get_messages(timeout=30) == []
+
+
+def test_a_session_that_is_forgotten_is_closed(engine: ScriptEngine, readers: int | None) -> None:
+    sessions = [resumed_session(engine, readers=readers).connect()]
+    with pytest.warns(ResourceWarning, match="never disconnected"):
+        sessions.clear()
+    assert eventually(lambda: not reading())
+
+
+# ---- the option --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("readers", [0, -1, "shared", 1.5])
+def test_a_number_of_readers_that_is_none(readers: Any) -> None:
+    with pytest.raises(ConfigurationError, match="readers takes a whole number"):
+        Client("k", readers=readers)
+    with pytest.raises(ConfigurationError, match="readers takes a whole number"):
+        Session(session_id="s1", api_key="k", readers=readers)
+
+
+def test_the_sessions_of_a_client_are_read_as_it_was_given(engine: ScriptEngine) -> None:
+    client = pickle.loads(pickle.dumps(Client(SENTINEL_KEY, engine.base_url, engine.ws_url, readers=2)))
+    with Session(session_id="s1", api_key=SENTINEL_KEY, client=client):
+        assert reading() == ["sessionlib-reader-shared-1"]
+
+
+def test_sockets_that_are_not_the_systems_have_a_thread_each(
+    engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket.socket, "__module__", "gevent._socket3")
+    with opened(engine, readers=1):
+        assert reading() == ["sessionlib-reader-s1"]
