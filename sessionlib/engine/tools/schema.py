@@ -8,6 +8,7 @@ import inspect
 import re
 import runpy
 import textwrap
+import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
@@ -101,9 +102,9 @@ class LocalTool(Generic[P, R]):
             model = self._arguments.model_validate(dict(arguments))
         except ValidationError as error:
             raise InvalidArgumentsError(_explain(self.name, error)) from None
-        except Exception as error:
-            # A validator of the author's, which may raise anything.
-            reason = f"{type(error).__name__}: {error}"[:500]
+        except (Exception, SystemExit) as error:
+            # A validator of the author's, which may raise anything, also what cannot be shown.
+            reason = "".join(traceback.format_exception_only(error)).strip()[:500]
             raise InvalidArgumentsError(f"the arguments do not fit tool {self.name}: {reason}") from error
         return {parameter: getattr(model, field) for field, parameter in self._parameters.items()}
 

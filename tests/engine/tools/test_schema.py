@@ -170,7 +170,12 @@ def lambda_like(a: int) -> Any:
     return slow(a)
 
 
-ERRORS: list[Exception] = []
+class UnshowableError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("x")
+
+
+ERRORS: list[BaseException] = []
 
 
 def check(value: int) -> int:
@@ -182,8 +187,11 @@ def checked(a: Annotated[int, AfterValidator(check)]) -> int:
     return a
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), RuntimeError("x"), ZeroDivisionError("x"), ValueError("x")])
-def test_a_validator_that_raises_anything_refuses_the_call_with_the_reason(error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [*[kind("x") for kind in (KeyError, RuntimeError, StopIteration, ValueError, SystemExit)], UnshowableError("x")],
+)
+def test_a_validator_that_raises_anything_refuses_the_call_with_the_reason(error: BaseException) -> None:
     ERRORS[:] = [error]
     with pytest.raises(InvalidArgumentsError, match=r"tool checked: .*x"):
         tool(checked).validate({"a": 1})
