@@ -17,7 +17,7 @@ from sessionlib.engine.models.llama import weights_path
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 from tests.support.engine import Caller, answer_of, approve, content_of, eventually, status_of
 from tests.support.processes import ROOT, Script, run_script
-from tests.support.profiles import PROFILE
+from tests.support.profiles import profile
 
 
 @pytest.fixture(scope="module")
@@ -281,7 +281,7 @@ def test_it_calls_tools_when_they_are_wanted_and_hardly_ever_else(model: LocalMo
     wanting = [(tools, text) for tools, texts in WANTING for text in texts.split(" | ")]
     assert (len(talk), len(wanting)) == (40, 20)
     # Of a small model on a few cores, half of the questions take long enough.
-    apart = 1 if PROFILE == "night" else 2
+    apart = 1 if profile() == "night" else 2
     # The tools of both change from one text to the next, so two in a row are taken, and two left out.
     taken = [(number, text) for number, text in talk if number // 2 % apart == 0]
     whims = [text for number, text in taken if _called(model, text, (SHOP, HOUSE)[number % 2])]
