@@ -98,7 +98,7 @@ class TurnRun:
             self._fail(str(error))
         except EngineError as error:
             self._fail(f"The turn could not go on: {error}")
-        except Exception:
+        except BaseException:  # also the exit that a model asks for: it ends no more than its turn
             logger.exception("! turn %s failed", self._turn.id)
             self._fail("The turn failed inside the engine; its log has the reason.")
         self._session.audience.end_stream()

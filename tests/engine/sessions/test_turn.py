@@ -19,7 +19,7 @@ from tests.support.engine import Caller, answer_of, content_of, eventually, file
 from tests.support.scripted_answers import Answer, Scripted, says
 
 
-def fails(error: Exception) -> Answer:
+def fails(error: BaseException) -> Answer:
     def answer(question: ModelRequest) -> Iterator[Piece]:
         yield Text("half an ")
         raise error
@@ -97,15 +97,15 @@ def test_the_model_is_told_everything() -> None:
 
 
 def test_a_failing_model_ends_the_turn_in_words() -> None:
-    model = Scripted(fails(ModelError("The model is asleep.")), fails(ValueError("secret detail")), says(Text("ok")))
+    inside = "The turn failed inside the engine; its log has the reason."
+    # A library that reads arguments exits where it cannot: that would end the thread, and never the turn.
+    failures = [ModelError("The model is asleep."), ValueError("secret detail"), SystemExit(3), KeyboardInterrupt()]
+    model = Scripted(*map(fails, failures), says(Text("ok")))
     with LocalEngine(model=model) as engine, Caller.on(engine) as caller:
-        assert error_in(caller.ask("one")) == "The model is asleep."
-        assert error_in(caller.ask("two")) == "The turn failed inside the engine; its log has the reason."
+        told = [error_in(caller.ask("fail")) for _ in failures]
+        assert told == ["The model is asleep.", inside, inside, inside]
         assert answer_of(caller.ask("three")) == "ok"
-        assert [said.failure for said in model.asked[2].said if said.role == "assistant"] == [
-            "The model is asleep.",
-            "The turn failed inside the engine; its log has the reason.",
-        ]
+        assert [said.failure for said in model.asked[4].said if said.role == "assistant"] == told
         assert not [message for message in caller.history() if message["content"].get("value") == "half an "]
 
 
