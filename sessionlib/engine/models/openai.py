@@ -43,8 +43,9 @@ _RETRIED = frozenset({408, 409, 425, 429})
 _MESSAGE_CHARS = 300
 # How endpoints report that a request has more tokens than the model takes (OpenAI, vLLM, llama.cpp, Gemini ...).
 _TOO_LONG = re.compile(
-    r"context_length_exceeded|exceed_context_size|maximum context length|context (window|size|length)|"
-    r"prompt is too long|input is too long|too many (input )?tokens|input token count|reduce the length|max_model_len",
+    r"context_length_exceeded|exceed_context_size|context (window|size|length|limit)|maximum (prompt|model) length|"
+    r"prompt is too long|input is too long|too many (input )?tokens|(input|prompt) token count|number of input tokens|"
+    r"inputs` tokens|reduce (the length|your message size)|max_model_len",
     re.IGNORECASE,
 )
 _TOO_LONG_STATUSES = frozenset({400, 413, 422, 500})

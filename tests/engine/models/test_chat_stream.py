@@ -453,9 +453,24 @@ def test_a_conversation_that_is_too_long_loses_its_oldest_turns_and_it_is_said_o
     assert len(shown) == 6
 
 
-def test_one_turn_that_is_too_long_alone_is_an_error() -> None:
+@pytest.mark.parametrize(
+    "message",
+    [
+        "context_length_exceeded",
+        "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+        "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+        "The decoder prompt (length 9000) is longer than the maximum model length of 8192.",
+        "The input token count (1100000) exceeds the maximum number of tokens allowed (1048576).",
+        "prompt token count of 130000 exceeds the limit of 128000",
+        "the number of input tokens 5000 cannot exceed the total tokens limit 4096",
+        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096.",
+        "Request too large for model: Limit 6000, Requested 9000, please reduce your message size and try again.",
+        "Input is too long for requested model.",
+    ],
+)
+def test_one_turn_that_is_too_long_alone_is_an_error(message: str) -> None:
     with pytest.raises(ModelError, match="last turn is too long"):
-        answer(failing(400, message="context_length_exceeded"))
+        answer(failing(400, message=message))
 
 
 # ---- properties ------------------------------------------------------------------------------
