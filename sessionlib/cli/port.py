@@ -95,7 +95,7 @@ _COUNTERPARTS = {
     "FIRST_EXCEPTION": ("concurrent.futures", "concurrent.futures.FIRST_EXCEPTION"),
 }
 _REASONS = {
-    "CancelledError": "threads are not cancelled: end a blocking call with a timeout, or by disconnecting its session",
+    "CancelledError": "threads are not cancelled, so never raised: move what is done here behind the call that ends",
     "timeout": "asyncio.timeout has no counterpart: pass timeout= to the call, or to listen()",
     "create_subprocess_exec": "use subprocess.run, or subprocess.Popen",
     "create_subprocess_shell": "use subprocess.run, or subprocess.Popen",
@@ -332,6 +332,7 @@ class _Survey(cst.CSTVisitor):
         # Their calls return a future, as those of create_task do.
         self._spawners: set[str] = set()  # functions that return a task
         self._calls: list[cst.Call] = []
+        self._tasks: dict[_Key, cst.BaseExpression] = {}  # what a task runs
 
     def visit_Import(self, node: cst.Import) -> None:
         for alias in node.names:
@@ -460,6 +461,8 @@ class _Survey(cst.CSTVisitor):
         self._note_assigned(target)
         if kind := self.kind_of(value):
             self._mark(target, kind)
+            if kind == FUTURE and isinstance(value, cst.Call) and value.args:
+                self._tasks[self._key(target)] = value.args[0].value
 
     def _annotate(self, target: cst.CSTNode, annotation: cst.Annotation | None) -> None:
         if annotation is None:
@@ -540,6 +543,16 @@ class _Survey(cst.CSTVisitor):
         endless = [one for one in loops if isinstance(one, cst.While) and _code(one.test).strip() in ("True", "1")]
         ways_out = matchers.Break() | matchers.Return() | matchers.Raise()
         return name if any(not matchers.findall(one, ways_out) for one in endless) else ""
+
+    def session_of(self, task: cst.BaseExpression) -> str:
+        """Returns the name of the session that is used by what a task runs; "" where none can be seen."""
+        call = self._tasks.get(self._key(task))
+        if not isinstance(call, cst.Call):
+            return ""
+        used = [arg.value for arg in call.args]
+        if isinstance(call.func, cst.Attribute):
+            used.append(call.func.value)
+        return next((_dotted(one) for one in used if self.is_kind(one, SESSION) and _dotted(one)), "")
 
     def is_assigned(self, node: cst.CSTNode) -> bool:
         """Whether the script itself assigns a name."""
@@ -800,7 +813,10 @@ class _Porter(cst.CSTTransformer):
             submitted = self._submit(args[0].value)
             return updated_node.with_changes(args=[cst.Arg(submitted)]) if submitted else updated_node
         if method == "cancel" and self._survey.kind_of(func.value) == FUTURE:
-            self._note(original_node, _REASONS["CancelledError"])
+            session = self._survey.session_of(func.value)
+            ends = f"call {session}.disconnect()" if session else "disconnect its session, or let an Event stop it"
+            # No rewriting: what else the session is used for, only its author knows.
+            self._note(original_node, f"threads are not cancelled: {ends}, or give what it waits for a timeout")
         return updated_node
 
     def _on_loop(self, method: str, call: cst.Call) -> cst.BaseExpression:

@@ -239,7 +239,20 @@ UNSEEN = "cannot be seen here"
         ("async def f():\n    while True: return\nt = asyncio.create_task(f())\n", []),
         ("import httpx\nhttpx.get(url)\n", []),
         ("import httpx\nasync with httpx.AsyncClient() as client: ...\n", ["use httpx.Client"]),
-        ("t = asyncio.create_task(f())\nt.cancel()\n", ["threads are not cancelled"]),
+        ("t = asyncio.create_task(f())\nt.cancel()\n", ["not cancelled: disconnect its session, or let an Event stop"]),
+        (
+            "async def f():\n    async with await agent.create_session() as s:\n"
+            "        t = asyncio.create_task(show(1, s))\n        t.cancel()\n",
+            ["threads are not cancelled: call s.disconnect(), or give what it waits for a timeout"],
+        ),
+        (
+            "async def f(s: Session):\n    t = asyncio.create_task(s.get_messages())\n    t.cancel()\n",
+            ["call s.disconnect()"],
+        ),
+        (
+            "try: t.result()\nexcept asyncio.CancelledError: pass\n",
+            ["so never raised"],
+        ),
     ],
 )
 def test_what_is_left_to_a_person(script: str, reasons: list[str]) -> None:

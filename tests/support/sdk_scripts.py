@@ -878,8 +878,9 @@ async def main(job):
             4: "sessionlib has no Pipeline: what it does is outside of sessions",
             9: "asyncio.timeout has no counterpart: pass timeout= to the call, or to listen()",
             10: "job comes from elsewhere: where it is a task, it takes job.result() now",
-            11: "threads are not cancelled: end a blocking call with a timeout, or by disconnecting its session",
-            12: "threads are not cancelled: end a blocking call with a timeout, or by disconnecting its session",
+            11: "threads are not cancelled, so never raised: move what is done here behind the call that ends",
+            12: "threads are not cancelled: disconnect its session, or let an Event stop it, or give what it waits "
+            "for a timeout",
         },
     ),
 }
