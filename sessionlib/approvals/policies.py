@@ -214,15 +214,16 @@ def _block(name: str, value: object, columns: int, limit: int) -> list[str]:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, indent=2)
     kind = "text" if isinstance(value, str) else "JSON"
     folded = [part for whole in text.split("\n") for part in _fold(printable(whole), columns - len(_MARGIN) - 1)]
-    size = f": {kind} of {len(text)} characters, {text.count(chr(10)) + 1} lines"
+    count = text.count("\n") + 1
+    size = f": {kind} of {len(text)} characters, {count} line{'s' * (count > 1)}"
     head = f"  {quoted(name)}{size}"
     if cell_width(head) >= columns:
         head = f"  {quoted(name, max(columns - len(size) - len(_CUT) - 8, 8))}{size}"
     lines = [head]
     # Behind a margin, so that no value can look like a question or an argument of its own.
     lines += [_MARGIN + part for part in folded[:limit]]
-    if len(folded) > limit:
-        lines.append(f"    … {len(folded) - limit} more lines; v shows all")
+    if (more := len(folded) - limit) > 0:
+        lines.append(f"    … {more} more line{'s' * (more > 1)}; v shows all")
     return lines
 
 

@@ -242,7 +242,7 @@ def check(person: Person, case: dict[str, Any], which: str) -> None:
         if rest.startswith(" = "):
             shown, before, begins = rest, " = ", json.dumps(proposed, ensure_ascii=False)
         else:
-            assert re.match(r": (text|JSON) of \d+ characters, \d+ lines", rest), f"{which}\n{screen}"
+            assert re.match(r": (text|JSON) of \d+ characters, (1 line\b|\d+ lines)", rest), f"{which}\n{screen}"
             text = proposed if isinstance(proposed, str) else json.dumps(proposed, ensure_ascii=False, indent=2)
             shown, before, begins = below, "    | ", text.split("\n")[0]
         begins = before + seen(printable(begins))[:12]
