@@ -777,9 +777,7 @@ class _Porter(cst.CSTTransformer):
         value = updated_node.value
         is_gathered = any(self._survey.is_kind(target.target, FUTURES) for target in original_node.targets)
         if is_gathered and isinstance(value, (cst.ListComp, cst.List)):
-            # Calls that are awaited together later: they start here.
-            # Coroutines in a list begin as they are gathered; calls would be made one after the other, where they
-            # stand.
+            # Coroutines in a list begin as they are gathered; calls would be made here, one after the other.
             return updated_node.with_changes(value=self._tasks(value) or value)
         return updated_node
 
@@ -1033,16 +1031,13 @@ class _Porter(cst.CSTTransformer):
             return cst.parse_statement(block).with_changes(leading_lines=updated_node.leading_lines)
         is_gather = isinstance(value, cst.Call) and self._survey.asyncio_name(value.func) == "gather"
         made = updated_node.body[0]
-        if isinstance(only, cst.Expr) and isinstance(made, cst.Expr) and isinstance(made.value, cst.Name):
+        if not isinstance(only, cst.Expr) or not isinstance(made, cst.Expr):
+            return updated_node
+        if isinstance(made.value, cst.Name):
             # Waiting for what ran where it was assigned; but a name that the script does not assign is listed.
             is_here = isinstance(only.value, cst.Await) and self._survey.is_assigned(only.value.expression)
             return _removed(updated_node) if is_here else updated_node
-        if (
-            isinstance(only, cst.Expr)
-            and is_gather
-            and isinstance(made, cst.Expr)
-            and isinstance(made.value, cst.ListComp)
-        ):
+        if is_gather and isinstance(made.value, cst.ListComp):
             # Its results are not used: waiting for them reads better as a loop.
             waits = "exception" if "task.exception()" in _code(made.value.elt) else "result"
             loop = f"for {_EACH} in {_code(made.value.for_in.iter)}:\n    {_EACH}.{waits}()\n"
