@@ -31,7 +31,8 @@ _OUR_ENVIRONMENT = re.compile(
 # What takes long beside the tests that are marked so: hundreds of processes, kernels, browsers, and the drawn faults.
 _LONG = (
     *("faults/", "interop/", "notebook/", "benchmarks/", "mutants/", "engine/test_", "engine/server/test_server"),
-    *("engine/tools/test_isolated", "cli/test_prompt", "test_examples", "test_notebooks", "support/"),
+    *("engine/models/test_llama", "engine/tools/test_isolated", "cli/test_prompt", "test_examples", "test_extras"),
+    *("test_notebooks", "test_pytest_plugin", "support/"),
 )
 _IS_QUICK = pytest.StashKey[bool]()
 _log_watch = LogWatch()
