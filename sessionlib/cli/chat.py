@@ -258,8 +258,9 @@ def chat(decide: ApprovalHandler, where: Where) -> int:
             conversation.run(_piped_line)
             return 1 if conversation.failed else 0
         with extra("cli", "a chat on a terminal"):
-            from sessionlib.cli.terminal import Keyboard
-        conversation.run(Keyboard(COMMANDS, state_file("SESSIONLIB_CHAT_HISTORY", "chat_history")).read)
+            from sessionlib.cli.terminal import Keyboard, ctrl_d_kept
+        with ctrl_d_kept(sys.stdin):
+            conversation.run(Keyboard(COMMANDS, state_file("SESSIONLIB_CHAT_HISTORY", "chat_history")).read)
         if where.keeps_sessions:
             view.note(f"To go on: sessionlib chat {where.to_go_on(session.session_id)}")
     return 0

@@ -38,7 +38,7 @@ from sessionlib.display.text import Streamed, clean, describe, one_line
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType, SessionMessageStatus
 from sessionlib.history import History, body_of, who
 
-__all__ = ["EchoOff", "KeptMessages", "Keyboard", "Screen"]
+__all__ = ["EchoOff", "KeptMessages", "Keyboard", "Screen", "ctrl_d_kept"]
 
 
 _MAX_KEPT = 1000
@@ -227,6 +227,31 @@ class EchoOff:
         # What is pasted meanwhile comes in brackets, so that the prompt after it can see that it is one message.
         sys.stdout.write(f"\x1b[?2004{switch}")
         sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def ctrl_d_kept(keyboard: TextIO) -> Iterator[None]:
+    """In a block, keeps Ctrl-D for the next prompt as any other key, when it is typed while an answer comes.
+
+    A terminal that reads lines makes it the end of one, which an editor that reads keys gets as a zero (termios(3),
+    VEOF). Does nothing where there is no termios, or no terminal.
+
+    Args:
+        keyboard: Standard input.
+    """
+    try:
+        termios: Any = importlib.import_module("termios")
+    except ImportError:
+        yield
+        return
+    before = termios.tcgetattr(keyboard)
+    kept = [*before[:6], list(before[6])]
+    kept[6][termios.VEOF] = bytes([os.fpathconf(keyboard.fileno(), "PC_VDISABLE")])
+    termios.tcsetattr(keyboard, termios.TCSADRAIN, kept)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
 
 
 _DRAW_SECONDS = 0.1

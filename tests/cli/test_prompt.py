@@ -217,6 +217,19 @@ def test_a_paste_while_the_agent_works_is_one_message_too(cli: Cli, shop: str) -
         assert terminal.shown().count("You said") == 1
 
 
+def test_ctrl_d_while_the_agent_works_ends_the_chat_behind_the_answer(cli: Cli, shop: str) -> None:
+    program = f"{shlex.quote(sys.executable)} -m sessionlib chat --tools {shop}"
+    with on_terminal(cli, "", shell=f"stty -a > before; {program}; stty -a > after") as terminal:
+        terminal.wait_for("\n>")
+        terminal.type('/tool wait {"file": "go"}')
+        terminal.wait_for('runs wait(file="go")')
+        terminal.press("C-d")
+        (cli.home / "go").touch()
+        shown = terminal.wait_for("ended with 0")
+    assert "waited" in shown
+    assert (cli.home / "before").read_text() == (cli.home / "after").read_text()
+
+
 def test_what_is_typed_behind_a_message_answers_no_question(cli: Cli, shop: str) -> None:
     with on_terminal(cli, f"chat --tools {shop}") as terminal:
         terminal.wait_for("\n>")
