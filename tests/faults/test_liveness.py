@@ -368,10 +368,11 @@ def test_a_failure_that_an_engine_repeats_after_a_rejoin_is_delivered_once(engin
         assert kinds(events).count("error") == 1
 
 
-def test_an_error_of_a_running_turn_is_no_refusal_to_join_again(engine: ScriptEngine) -> None:
+@pytest.mark.parametrize("facts", [{}, {"message_id": "m3"}, {"request_type": "post_message"}], ids=str)
+def test_an_error_of_a_running_turn_is_no_refusal_to_join_again(engine: ScriptEngine, facts: dict[str, str]) -> None:
     def join(conn: Connection, frame: Received) -> None:
         if conn.number > 1:
-            conn.send({"type": "error", "error": "a tool failed"})
+            conn.send({"type": "error", "error": "a tool failed", **facts})
         conn.answer(frame)
 
     engine.on("connect_session", join)
@@ -383,14 +384,16 @@ def test_an_error_of_a_running_turn_is_no_refusal_to_join_again(engine: ScriptEn
         assert session.state == "connected"
 
 
-def test_what_an_engine_repeats_after_a_rejoin_is_delivered_once(engine: ScriptEngine) -> None:
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("first", [1, 2, 3, 4], ids=["turn", "message", "last delta", "whole text"])
+def test_what_an_engine_repeats_after_a_rejoin_is_delivered_once(engine: ScriptEngine, first: int, times: int) -> None:
     told = turn("s1", "m1", ["Hello", " there"])
 
     def join(conn: Connection, frame: Received) -> None:
         conn.answer(frame)
         if conn.number > 1:
             engine.history = [user_message("s1", "u1", "Hi"), agent_message("s1", "m1", "Hello there")]
-            conn.send_many(told[2:-1])  # the deltas and the whole, once more
+            conn.send_many(told[first:-1] * times)
 
     engine.on("connect_session", join)
     engine.on("post_message", lambda conn, frame: conn.send_many(told))
@@ -402,7 +405,9 @@ def test_what_an_engine_repeats_after_a_rejoin_is_delivered_once(engine: ScriptE
         engine.wait_for("get_messages")
         session.get_messages(timeout=30)
         session.disconnect()
-        assert kinds(events).count("message_complete") == 1
+        delivered = list(events)
+        assert kinds(delivered).count("message_complete") == 1
+        assert "".join(event.delta or "" for event in delivered) == "Hello there"
 
 
 # ---- the key -----------------------------------------------------------------------------------
