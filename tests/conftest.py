@@ -46,7 +46,7 @@ _frame_tape = FrameTape()
 def pytest_configure(config: pytest.Config) -> None:
     """Draws the run's seed, unless one was given, chooses how much to try, and watches the log and the frames."""
     chosen = config.args_source is pytest.Config.ArgsSource.ARGS or config.option.keyword or config.option.markexpr
-    if not (chosen or profiles.IS_CI or hasattr(config, "workerinput")):
+    if not (chosen or profiles.IS_CI):
         # "The tests", on a developer's machine: those that can be waited for.
         config.option.markexpr = "not slow"
         config.stash[_IS_QUICK] = True

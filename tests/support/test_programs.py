@@ -34,10 +34,12 @@ def test_a_missing_program_is_named(
     assert f"need {program}: apt-get install {program}" in ran.stdout
 
 
-@pytest.mark.parametrize("env", [{}, {"CI": "true"}], ids=str)
-def test_what_takes_long_is_left_out_by_name_but_in_ci(tmp_path: Path, env: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("env", "options"), [({}, ["-n", "1", "-rA"]), ({"CI": "true"}, ["-n", "0", "--collect-only"])], ids=str
+)
+def test_what_takes_long_is_left_out_by_name_but_in_ci(tmp_path: Path, env: dict[str, str], options: list[str]) -> None:
     paths = "testpaths=tests/support/test_leaks.py tests/_util/test_models.py"
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "--collect-only", "-o", paths]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", paths, *options]
     bare = {"PATH": str(tmp_path), "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), **env}
     shown = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True, check=True).stdout
     assert "tests/_util/test_models.py::" in shown
