@@ -120,7 +120,6 @@ def test_a_click_approves_a_tool_and_the_form_says_who_decided(tmp_path: Path) -
         approve.wait_for()
         assert lab.contrast(2)[0] >= 4.5, lab.contrast(2)  # in the light, as below in the dark
         output.screenshot(path={str(tmp_path / "before.png")!r})
-        assert lab.contrast(2)[0] >= 4.5, lab.contrast(2)
         fields = output.locator("input")
         assert [fields.nth(n).input_value() for n in (0, 1, 3, 4)] == ["7", "12.5", "[1, 2]", "3"]
         assert fields.nth(2).is_checked()
@@ -131,7 +130,6 @@ def test_a_click_approves_a_tool_and_the_form_says_who_decided(tmp_path: Path) -
         output.get_by_text("approved here").wait_for()
         assert lab.contrast(2)[0] >= 4.5, lab.contrast(2)
         output.screenshot(path={str(tmp_path / "after.png")!r})
-        assert lab.contrast(2)[0] >= 4.5, lab.contrast(2)
         expect(output.get_by_role("button")).to_have_count(0)
         expect(output.locator("input")).to_have_count(0)
         expect(output.locator("pre")).to_have_text(["7", "13.25", "true", "[1, 2]", "3"])
