@@ -30,6 +30,8 @@ from sessionlib.engine import (
 )
 from sessionlib.engine.sessions.turn import CUT
 from sessionlib.engine.store.database import APPLICATION_ID, SCHEMA, Database
+from sessionlib.engine.store.records import insert, insert_message
+from sessionlib.engine.store.store import Store
 from sessionlib.protocol import frames
 from tests.support.engine import Caller, Process, answer_of, content_of, eventually, file, make_agent, open_socket, rest
 
@@ -716,3 +718,35 @@ def test_what_happens_is_one_line_each_in_the_log(tmp_path: Path, process: Calla
     ):
         assert sum(event in line for line in logged) == 1, event
     assert not any(secret in line for line in logged for secret in ("private", running.api_key))
+
+
+def test_a_start_reads_a_small_part_of_a_large_file(path: Path) -> None:
+    read = read_at_start(path, sessions=2_500)
+    size = path.stat().st_size
+    assert size > 8 * 2**20  # smaller ones are read whole
+    assert read < size / 40, (read, size)
+
+
+def read_at_start(path: Path, sessions: int) -> int:
+    """Fills a file with sessions of one answered message; returns how many bytes the next start reads of it."""
+    content = {"type": "data_type_message", "value": "x" * 4000, "status": "Complete"}
+
+    def fill(db: sqlite3.Connection) -> None:
+        for number in range(sessions):
+            session_id = f"s{number}"
+            insert(db, "sessions", session_id, "agent", "a", "open", 0.0, 0, 0.0)
+            turn = insert(db, "turns", f"t{number}", session_id, "ended", 0)
+            insert_message(db, session_id, turn, 0, {"type": "user"}, content)
+
+    with contextlib.closing(Store(str(path))) as store:
+        store.database.write(fill)
+
+    def read() -> int:
+        return int(re.search(r"rchar: (\d+)", Path("/proc/self/io").read_text())[1])  # type: ignore[index]
+
+    before = read()
+    with contextlib.closing(Store(str(path))) as store:
+        assert store.sessions.open_turns() == []
+        read_by_then = read()
+        assert len(store.sessions.history("s7")) == 1
+    return read_by_then - before
