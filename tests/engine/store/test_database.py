@@ -750,3 +750,22 @@ def read_at_start(path: Path, sessions: int) -> int:
         read_by_then = read()
         assert len(store.sessions.history("s7")) == 1
     return read_by_then - before
+
+
+def test_a_history_that_grows_while_it_is_read_is_not_damaged(path: Path) -> None:
+    content = {"type": "data_type_message", "value": "x"}
+    with contextlib.closing(Store(str(path))) as store:
+        session_id = store.sessions.add("agent", "a")
+        done = threading.Event()
+
+        def post() -> None:
+            for _ in range(150):
+                store.sessions.post(session_id, {"type": "user"}, [content], [], 0)
+            done.set()
+
+        posting = threading.Thread(target=post)
+        posting.start()
+        while not done.is_set():
+            store.sessions.history(session_id)
+        posting.join()
+        assert len(store.sessions.history(session_id)) == 150
