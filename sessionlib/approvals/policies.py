@@ -19,6 +19,7 @@ from sessionlib._util.text import cell_width, printable
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.approvals.models import ShownRequest, resembles
 from sessionlib.content import ApprovalResponse
+from sessionlib.display.text import count_of
 
 __all__ = ["Policy", "approval_policy", "approve_all", "approve_tools", "ask_console", "deny_all"]
 
@@ -214,8 +215,7 @@ def _block(name: str, value: object, columns: int, limit: int) -> list[str]:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, indent=2)
     kind = "text" if isinstance(value, str) else "JSON"
     folded = [part for whole in text.split("\n") for part in _fold(printable(whole), columns - len(_MARGIN) - 1)]
-    count = text.count("\n") + 1
-    size = f": {kind} of {len(text)} characters, {count} line{'s' * (count > 1)}"
+    size = f": {kind} of {len(text)} characters, {count_of(text.count(chr(10)) + 1, 'line')}"
     head = f"  {quoted(name)}{size}"
     if cell_width(head) >= columns:
         head = f"  {quoted(name, max(columns - len(size) - len(_CUT) - 8, 8))}{size}"
@@ -223,7 +223,7 @@ def _block(name: str, value: object, columns: int, limit: int) -> list[str]:
     # Behind a margin, so that no value can look like a question or an argument of its own.
     lines += [_MARGIN + part for part in folded[:limit]]
     if (more := len(folded) - limit) > 0:
-        lines.append(f"    … {more} more line{'s' * (more > 1)}; v shows all")
+        lines.append(f"    … {count_of(more, 'more line')}; v shows all")
     return lines
 
 

@@ -336,11 +336,9 @@ class Connection:
             if pending is not None:
                 self.protocol.calls.end(pending, has_left=True)
             is_taken = self.protocol.calls.is_waited_for("get_messages")
-            call = PendingCall("get_messages", lambda: None)
             if not is_taken:
-                call.done = functools.partial(self._take_look, call, steps, [], self._counters.bytes_in)
-                self.protocol.calls.begin(call)
-                self._look = call
+                before = self._counters.bytes_in
+                self._begin_look(functools.partial(self._take_look, steps=steps, earlier=[], before=before))
         if is_taken:
             # The engine owes an answer to an earlier request, and does not give it.
             self._reader.settle(None, steps)
@@ -375,14 +373,18 @@ class Connection:
             return
         try:
             self.link.quiet_since = time.monotonic()  # no look of its own while this one goes on
-            call = PendingCall("get_messages", lambda: None)
-            call.done = functools.partial(take, call)
             with self.hub.lock:
-                self.protocol.calls.begin(call)
-                self._look = call
+                self._begin_look(take)
             transport.enqueue(codec.dumps(request))
         finally:
             self.sender.calling.release()
+
+    def _begin_look(self, take: Callable[[PendingCall], object]) -> None:
+        """Notes that a request for the history is about to leave; with `Hub.lock` held."""
+        call = PendingCall("get_messages", lambda: None)
+        call.done = functools.partial(take, call)
+        self.protocol.calls.begin(call)
+        self._look = call
 
 
 def _say_farewell(transport: Transport | None, farewell: Frame | None, deadline: Deadline | None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sessionlib._util.optional import extra
-from sessionlib.display.text import time_in_words
+from sessionlib.display.text import count_of, time_in_words
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
 
 if TYPE_CHECKING:
@@ -204,8 +204,8 @@ def plot_timeline(timeline: Timeline, ax: Axes | None = None) -> Axes:
     # With room for the times behind the bars.
     ax.set_xlim(0, timeline.duration * scale * 1.12 or 1)
     ax.set_xlabel(f"time since the message was sent ({unit})")
-    took, deltas = time_in_words(timeline.duration), len(timeline.pieces)
-    ax.set_title(f"A turn of {took}, {deltas} delta{'s' * (deltas != 1)}", fontsize="medium")
+    took, deltas = time_in_words(timeline.duration), count_of(len(timeline.pieces), "delta")
+    ax.set_title(f"A turn of {took}, {deltas}", fontsize="medium")
     return ax
 
 

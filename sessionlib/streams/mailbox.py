@@ -451,7 +451,7 @@ class TimedMailbox(Mailbox):
         texts: list[str] = []
         chars = 0
         for number, event in enumerate(events):
-            text = event.data.get("text" if event.type is SessionEventType.THINKING else "delta")
+            text = event.data.get(_text_key(event))
             if firsts and chars < _JOINED_CHARS and _goes_on(events[firsts[-1]], event) and isinstance(text, str):
                 texts.append(text)
                 chars += len(text)
@@ -485,5 +485,9 @@ def _goes_on(first: SessionEvent, event: SessionEvent) -> bool:
 
 
 def _joined(first: SessionEvent, texts: Sequence[str]) -> SessionEvent:
-    name = "text" if first.type is SessionEventType.THINKING else "delta"
-    return SessionEvent(first.type, first.session_id, first.message_id, {**first.data, name: "".join(texts)})
+    data = {**first.data, _text_key(first): "".join(texts)}
+    return SessionEvent(first.type, first.session_id, first.message_id, data)
+
+
+def _text_key(event: SessionEvent) -> str:
+    return "text" if event.type is SessionEventType.THINKING else "delta"

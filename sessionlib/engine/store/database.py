@@ -223,7 +223,7 @@ class Database:
         return job.result  # type: ignore[return-value]
 
     def read(self, work: Work[Result]) -> Result:
-        """Does some work that only reads.
+        """Does some work that only reads, all of it from one state of the database.
 
         Raises:
             DatabaseDamagedError: A row is damaged.
@@ -232,7 +232,9 @@ class Database:
         # One reader at a time; in WAL mode it does not wait for the writer, nor the writer for it.
         with self._read_lock:
             try:
-                return work(self._reader)
+                # One state for all its statements: what is committed between two of them could look like damage.
+                with _transaction(self._reader, "DEFERRED"):
+                    return work(self._reader)
             except sqlite3.Error as error:
                 raise self._translate(error) from error
 
@@ -360,10 +362,10 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 @contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    # Takes the write lock now: a transaction that began by reading could fail in the middle, when it cannot wait for
-    # one.
-    connection.execute("BEGIN IMMEDIATE")
+def _transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
+    # By default it takes the write lock now: a transaction that began by reading could fail in the middle, when it
+    # cannot wait for one. One that is deferred and only reads takes none.
+    connection.execute(f"BEGIN {kind}")
     try:
         yield
         connection.execute("COMMIT")

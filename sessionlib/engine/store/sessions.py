@@ -136,14 +136,10 @@ class Sessions:
         """Returns all messages of a session, in order."""
 
         def work(db: sqlite3.Connection) -> list[Row]:
-            held, before = [0], [-1]
-            # A message that is stored between two statements is no damage: the count is the same around the rows.
-            while held != before:
-                before = [row["messages"] for row in rows(db, "sessions", id=session_id)] or [0]
-                found = rows(db, "messages", "ORDER BY number", session_id=session_id)
-                held = [row["messages"] for row in rows(db, "sessions", id=session_id)] or [0]
+            found = rows(db, "messages", "ORDER BY number", session_id=session_id)
             numbers = [row["number"] for row in found]
             # What a damaged index no longer leads to has no checksum that could differ.
+            held = [row["messages"] for row in rows(db, "sessions", id=session_id)] or [0]
             if held != [len(numbers)] or any(one >= next_one for one, next_one in itertools.pairwise(numbers)):
                 raise sqlite3.DatabaseError(f"messages of session {session_id} are missing, by its checksum")
             return found
