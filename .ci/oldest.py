@@ -29,6 +29,11 @@ TESTS = [
 ]
 
 
+# It compares our waits with those of the openai package of today, and its oldest version waits otherwise.
+NOT_COMPARED = (
+    "tests/engine/models/test_openai.py"
+    "::test_what_may_pass_is_tried_again_when_the_endpoint_asks_for_it_as_the_openai_package_does"
+)
 # None of these tests runs on it, and its oldest version brings half a world along.
 NOT_TESTED = {"ray"}
 
@@ -45,6 +50,7 @@ def main() -> None:
         print(" ".join(constraints.read_text().split()), flush=True)
         # They speak of each other's novelties, which is not for us to mend.
         command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore::DeprecationWarning"]
+        command += ["--deselect", NOT_COMPARED]
         sys.exit(subprocess.run([*command, *(f"tests/{test}" for test in TESTS)], cwd=ROOT).returncode)
 
 
