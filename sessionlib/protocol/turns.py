@@ -72,7 +72,8 @@ class TurnHandle:
     Attributes:
         announced: Whether a Processing came in it.
         over: Whether it has ended.
-        posts: Our posts that it is known to answer.
+        posts: Our posts that it is known to answer; once it has ended, those of which that became known afterwards.
+        answered_posts: How many of our posts it is known to answer.
         held: Its events so far, kept for posts that it may answer; None when there are no such posts.
         finals: The ids of its complete messages, in order.
         first: The event that began it.
@@ -81,12 +82,24 @@ class TurnHandle:
         spans_gap: Whether the connection was lost in it, or it may have begun while there was none.
     """
 
-    __slots__ = ("announced", "finals", "first", "held", "last", "over", "posts", "spans_gap", "turn_id")
+    __slots__ = (
+        "announced",
+        "answered_posts",
+        "finals",
+        "first",
+        "held",
+        "last",
+        "over",
+        "posts",
+        "spans_gap",
+        "turn_id",
+    )
 
     def __init__(self, first: SessionEvent | None = None, turn_id: str | None = None) -> None:
         self.announced = False
         self.over = False
         self.posts: list[PendingPost] = []
+        self.answered_posts = 0
         self.held: list[SessionEvent] | None = None
         self.finals: list[str] = []
         self.first = first
@@ -161,7 +174,7 @@ class PendingPost:
     @property
     def shared_with(self) -> int:
         """How many other posts of ours its turn answers; at least 1 where it is not known for certain that it does."""
-        return 0 if self.turn is None else max(int(self.is_doubtful), len(self.turn.posts) - 1)
+        return 0 if self.turn is None else max(int(self.is_doubtful), self.turn.answered_posts - 1)
 
     def claims(self, batches: bool | None) -> tuple[TurnHandle | None, ...]:
         """Returns the turns whose events are held for it.
@@ -397,7 +410,7 @@ class TurnTracker:
         if kind in _LAST_WORDS:
             if event.message_id is not None:
                 turn.finals.append(event.message_id)
-            if is_own_notice(event):
+            if kind is _ERROR and is_own_notice(event):
                 return turn.posts, turn.held
             if not self.has_statuses and (self._ended or not turn.spans_gap):
                 return self._end(event)
@@ -508,17 +521,12 @@ class TurnTracker:
         turn.spans_gap, self._may_run = self._may_run or "recovered" in event.data, False
         if self._alone and self.batches and not self._open:
             self.batches = None  # whose turn is it, if all posts had been answered?
+        if len(self._open) == 1 and turn.turn_id is None and not self._has_lost and (self._alone or not turn.spans_gap):
+            post = self._open[0]
+            if post.acknowledged and post._by_batch is None:
+                self._assign(post, turn)  # as nearly always
+                return
         waiting = [post for post in self._open if post.acknowledged]
-        if (
-            len(waiting) == 1
-            and len(self._open) == 1
-            and turn.turn_id is None
-            and waiting[0]._by_batch is None
-            and not self._has_lost
-            and (self._alone or not turn.spans_gap)
-        ):
-            self._assign(waiting[0], turn)  # as nearly always
-            return
         if turn.turn_id is not None and any(post.turn_id is not None for post in waiting):
             for post in waiting:
                 if post.turn_id == turn.turn_id:
@@ -586,20 +594,23 @@ class TurnTracker:
             self._words.extend(turn.finals[:-1])
         for post in turn.posts:
             post.last = event
+        # A post refers to its turn: both ways, each turn would be left to the garbage collector.
+        owners, turn.posts, held = turn.posts, [], turn.held
+        if not self._acks_seen:
+            for post in owners:
+                if post in self._sent:
+                    self._sent.remove(post)
+                    self._acks_lapse = True
+        if not (self._open or self._held):
+            return owners, held  # as nearly always
         says_idle = event.is_turn_end and "recovered" not in event.data
         for post in self._open:
             # Without statuses an answer is no word about posts that came behind it.
             is_left = self.batches is not False and turn in post.claims(self.batches)
             post._engine_was_idle = post._engine_was_idle or says_idle or is_left
-        owners, held = tuple(turn.posts), turn.held
-        for post in owners:
-            if not self._acks_seen and post in self._sent:
-                self._sent.remove(post)
-                self._acks_lapse = True
         unproven = [post for post in self._open if post._unacknowledged_turn is turn and not post.acknowledged]
         if not unproven:
-            if self._held:
-                self._drop_held()
+            self._drop_held()
             return owners, held
         if self._alone and self._acks_seen and not self._acks_come_first:
             # Acks come with the turn that answers: these are still to be answered.
@@ -616,7 +627,7 @@ class TurnTracker:
             self._acks_lapse = True
             self._assign(unproven[0], turn)
             self._drop_held()
-            owners = ()
+            owners = []
         return owners, held
 
     def _end_unseen(self, turn: TurnHandle, following: SessionEvent) -> None:
@@ -624,10 +635,10 @@ class TurnTracker:
         if following.data.get("turn_id", "") in {turn.turn_id, *(post.turn_id for post in turn.posts)}:
             return  # it is the same one
         end = _recovered_idle(following.session_id)
-        held = self._end(end)[1]
+        owners, held = self._end(end)
         if held is not None:
             held.append(end)
-        for post in turn.posts:
+        for post in (*owners, *turn.posts):
             post.is_doubtful = True  # the answer may have been a word before the answer
             self.released.append((post, [end]))
 
@@ -639,6 +650,7 @@ class TurnTracker:
             self._is_unsure or self._has_lost or (post._may_be_answered and (bool(self._open) or not self._alone))
         )
         post.turn, post.first = turn, turn.first
+        turn.answered_posts += 1
         turn.posts.append(post)
         if turn.held:
             self.released.append((post, list(turn.held)))
@@ -901,7 +913,7 @@ def _turn_id(event: SessionEvent) -> str | None:
 def _was_passed_over(post: PendingPost) -> bool:
     """Whether a whole turn went by after a post without its ack, and no other post is known to be answered by it."""
     turn = post._unacknowledged_turn
-    return turn is not None and turn.over and turn.announced and not turn.posts
+    return turn is not None and turn.over and turn.announced and not turn.answered_posts
 
 
 def _names_nothing(error: SessionEvent) -> bool:

@@ -21,7 +21,9 @@ __all__ = ["Hub", "OnRequest", "Request"]
 
 Request = tuple[SessionEvent, EventOrigin]
 OnRequest = Callable[[SessionEvent, EventOrigin], object]
+# An attribute of an enumeration is looked up by a Python function.
 _DELTA = SessionEventType.MESSAGE_DELTA
+_PONG = SessionEventType.PONG
 _REQUESTS = frozenset({SessionEventType.APPROVAL_REQUEST, SessionEventType.REAUTH_REQUEST})
 
 
@@ -180,7 +182,7 @@ class Hub:
                 # As `Counters.note` asks: what it would do nothing about is most of what comes.
                 if kind in TIMED or owner.last is not None or owner.refusal is not None or is_watched:
                     note(owner, event, is_watched)
-            if kind is SessionEventType.PONG:
+            if kind is _PONG:
                 self._counters.note_pong()
             if kind in _REQUESTS or (owners and not owners[0].makes_turn):
                 owners = self._look_into(event, owners, requests)
@@ -458,7 +460,7 @@ class Hub:
             return  # listeners have had what it leaves
         if self._listeners or (post is None and self._backlog.take_shadow()):
             mailbox.discard_through(lambda event: True)  # delivered to others, or it was handed over
-        elif post is not None and post.turn is not None and any(other in self._readers for other in post.turn.posts):
+        elif post is not None and post.turn is not None and any(other.turn is post.turn for other in self._readers):
             mailbox.discard_through(lambda event: True)  # another reader of the same turn has it
         else:
             self._backlog.mailbox.transfer_from(mailbox)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from sessionlib import SessionEvent
 from sessionlib.protocol import frames
 from sessionlib.protocol.parser import parse_event
-from sessionlib.protocol.turns import PendingPost, TurnTracker, _answer_to
+from sessionlib.protocol.turns import PendingPost, TurnHandle, TurnTracker, _answer_to
 from tests.support.script_engine import agent_message, notification, text_content, user_message
 
 
@@ -66,6 +67,23 @@ def test_a_post_has_the_turn_that_follows_it(alone: bool) -> None:
         assert engine.send("P") == [post] == engine.send("C") == engine.send("I")
         assert post.shared_with == 0
         assert engine.tracker.check_delay() is None
+
+
+def test_a_turn_that_is_over_leaves_nothing_to_the_garbage_collector() -> None:
+    def known() -> int:
+        return sum(isinstance(each, (PendingPost, TurnHandle)) for each in gc.get_objects())
+
+    engine = Engine()
+    gc.collect()
+    gc.disable()
+    try:
+        before = known()
+        for number in range(9):
+            engine.post(str(number))
+            engine.send("aPCI")
+        assert known() - before <= 2  # the tracker remembers the last
+    finally:
+        gc.enable()
 
 
 def test_turn_ids_decide_at_once() -> None:
