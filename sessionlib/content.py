@@ -22,7 +22,7 @@ from sessionlib._util.models import JsonModel
 from sessionlib.events import SessionMessage
 
 __all__ = [
-    "PIECE",
+    "CHUNK",
     "ApprovalResponse",
     "Bytes",
     "Content",
@@ -221,9 +221,9 @@ def _name_of(file: object) -> str:
 # ---- sources of bytes ----------------------------------------------------------------------------
 
 # Bytes in a chunk. Divisible by 3, so that the base64 texts of the chunks are, joined, that of the whole.
-PIECE = 3 << 16
+CHUNK = 3 << 16
 
-Piece = bytes | bytearray | memoryview
+ByteChunk = bytes | bytearray | memoryview
 
 
 class Upload(Protocol):
@@ -235,7 +235,7 @@ class Upload(Protocol):
 
     size: int | None
 
-    def pieces(self) -> Iterator[Piece]:
+    def chunks(self) -> Iterator[ByteChunk]:
         """Yields the bytes in chunks, from the start; called again when a post is repeated on another connection.
 
         Raises:
@@ -258,10 +258,10 @@ class Bytes:
         self._view = view
         self.size: int | None = view.nbytes
 
-    def pieces(self) -> Iterator[Piece]:
-        """See `Upload.pieces`."""
-        for start in range(0, self._view.nbytes, PIECE):
-            yield self._view[start : start + PIECE]
+    def chunks(self) -> Iterator[ByteChunk]:
+        """See `Upload.chunks`."""
+        for start in range(0, self._view.nbytes, CHUNK):
+            yield self._view[start : start + CHUNK]
 
     def close(self) -> None:
         """Releases the buffer, so that a bytearray can be resized again."""
@@ -292,8 +292,8 @@ class File:
         if hasattr(self, "_file"):  # not so when it could not be opened
             self.close()
 
-    def pieces(self) -> Iterator[Piece]:
-        """See `Upload.pieces`; raises as well when the file was changed meanwhile, other than by appending."""
+    def chunks(self) -> Iterator[ByteChunk]:
+        """See `Upload.chunks`; raises as well when the file was changed meanwhile, other than by appending."""
         if self._read:
             if not self._is_regular:
                 raise OSError(f"{self._path} cannot be read a second time")
@@ -301,11 +301,11 @@ class File:
         self._read = True
         left = self.size
         while left is None or left > 0:
-            piece = self._file.read(PIECE if left is None else min(PIECE, left))
-            if not piece:
+            chunk = self._file.read(CHUNK if left is None else min(CHUNK, left))
+            if not chunk:
                 break
-            left = None if left is None else left - len(piece)
-            yield piece
+            left = None if left is None else left - len(chunk)
+            yield chunk
         now = os.fstat(self._file.fileno())
         # A log that is appended to is sent as it was; any other change would send a mixture of two versions.
         changed = now.st_mtime_ns != self._status.st_mtime_ns and now.st_size <= self._status.st_size
@@ -332,8 +332,8 @@ class Stream:
         self._start: Any = None
         self._read = False
 
-    def pieces(self) -> Iterator[Piece]:
-        """See `Upload.pieces`."""
+    def chunks(self) -> Iterator[ByteChunk]:
+        """See `Upload.chunks`."""
         if not self._read:
             # Where it stands when it is first read, for a post that is repeated on another connection.
             self._start = _position(self._source)
@@ -345,8 +345,8 @@ class Stream:
         if not self._in_pieces:
             yield _as_bytes(self._source.read())
             return
-        while piece := _as_bytes(self._source.read(PIECE)):
-            yield piece
+        while chunk := _as_bytes(self._source.read(CHUNK)):
+            yield chunk
 
     def close(self) -> None:
         """Does nothing: the caller owns the object."""
@@ -355,7 +355,7 @@ class Stream:
 def _takes_size(read: Any) -> bool:
     # A `Readable` need only have read() without arguments.
     try:
-        inspect.signature(read).bind(PIECE)
+        inspect.signature(read).bind(CHUNK)
     except TypeError:
         return False
     except ValueError:  # built in, with no signature to look at
@@ -370,7 +370,7 @@ def _position(source: Any) -> Any:
         return None
 
 
-def _as_bytes(read: object) -> Piece:
+def _as_bytes(read: object) -> ByteChunk:
     if isinstance(read, str):
         return read.encode()
     if isinstance(read, (bytes, bytearray, memoryview)):

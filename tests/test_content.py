@@ -33,7 +33,7 @@ def sent(contents: Any) -> Any:
     """What arrives of encoded contents."""
     outgoing = EncodedPost({"type": "post_messages", "messages": contents})
     try:
-        return json.loads(b"".join(piece for piece, _ in outgoing.pieces()))["messages"]
+        return json.loads(b"".join(piece for piece, _ in outgoing.chunks()))["messages"]
     finally:
         outgoing.close()
 

@@ -298,8 +298,8 @@ class Screen:
             self.close()  # the question needs the terminal for itself
             return
         self._start()
-        for piece in self._streamed.new_text(event):
-            self._tail.text += self._cleaner.feed(piece)
+        for chunk in self._streamed.new_text(event):
+            self._tail.text += self._cleaner.feed(chunk)
             self._draw_if_due()
         if event.type is SessionEventType.THINKING:
             is_part = event.status is SessionMessageStatus.STREAMING

@@ -13,7 +13,7 @@ from sessionlib import hooks
 from sessionlib._util.optional import ByteBar
 from sessionlib._util.timing import Deadline, held
 from sessionlib.connection.state import ConnectionState
-from sessionlib.content import PIECE, Bytes, File, Piece, Stream, Upload
+from sessionlib.content import CHUNK, ByteChunk, Bytes, File, Stream, Upload
 from sessionlib.errors import SessionDisconnectedError, SessionError, SessionTimeoutError
 from sessionlib.hooks import SessionInfo
 from sessionlib.protocol import codec
@@ -29,8 +29,8 @@ __all__ = ["EncodedPost", "Progress", "Sender"]
 Progress = Union[bool, Callable[[int, Union[int, None]], object]]
 
 _UPLOADS = (Bytes, File, Stream)
-# What goes out in one WebSocket frame, roughly: the base64 text of a piece, and some JSON around it.
-_FRAGMENT = PIECE // 3 * 4 + 32768
+# What goes out in one WebSocket frame, roughly: the base64 text of a chunk, and some JSON around it.
+_FRAGMENT = CHUNK // 3 * 4 + 32768
 
 
 class EncodedPost:
@@ -42,7 +42,7 @@ class EncodedPost:
 
     Attributes:
         frame: The post.
-        payload: All of it, when it is small; None when it has to go out in `pieces`.
+        payload: All of it, when it is small; None when it has to go out in `chunks`.
         uploads: Its files, to be closed.
 
     Raises:
@@ -71,13 +71,13 @@ class EncodedPost:
         # None for a stream, which is not read to its end only to know its length.
         self._total = sum(known) if len(known) == len(sizes) else None
         self.payload = None
-        if self._total is not None and self._total <= PIECE:
+        if self._total is not None and self._total <= CHUNK:
             # Read now, so that a failure is raised before anything is sent.
             self.payload = b"".join(self._parts())
         if self.uploads:
             self._show(progress)
 
-    def pieces(self) -> Iterator[tuple[bytes, bool]]:
+    def chunks(self) -> Iterator[tuple[bytes, bool]]:
         """Yields the payload in fragments, from its start, and for each whether it is the last.
 
         Raises:
@@ -108,13 +108,13 @@ class EncodedPost:
     def _parts(self) -> Iterator[bytes]:
         for text, upload in zip(self._texts, self.uploads, strict=False):
             yield text
-            yield from _base64(self._counted(upload.pieces()))
+            yield from _base64(self._counted(upload.chunks()))
         yield self._texts[-1]
 
-    def _counted(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
-        for piece in pieces:
-            yield piece
-            self._done += len(piece)
+    def _counted(self, chunks: Iterable[ByteChunk]) -> Iterator[ByteChunk]:
+        for chunk in chunks:
+            yield chunk
+            self._done += len(chunk)
 
     def _show(self, progress: Progress | None) -> None:
         if progress is True:
@@ -148,11 +148,11 @@ def _around_uploads(frame: Frame) -> tuple[list[bytes], list[Upload]]:
     return text.split(mark.encode()) if uploads else [text], uploads
 
 
-def _base64(pieces: Iterable[Piece]) -> Iterator[bytes]:
+def _base64(chunks: Iterable[ByteChunk]) -> Iterator[bytes]:
     rest = b""
-    for piece in pieces:
-        data = memoryview(rest + piece if rest else piece)
-        # Three bytes become four characters; a rest waits for the next piece, or there would be padding in the
+    for chunk in chunks:
+        data = memoryview(rest + chunk if rest else chunk)
+        # Three bytes become four characters; a rest waits for the next chunk, or there would be padding in the
         # middle.
         cut = len(data) - len(data) % 3
         rest = bytes(data[cut:])
@@ -257,7 +257,7 @@ class Sender:
             # Without a lock, as nearly always: a transport that has died meanwhile refuses the message.
             transport = self._link.transport or self._link.wait_usable(deadline)
             post: PendingPost | None = None
-            message = encoded.payload if encoded.payload is not None else encoded.pieces()
+            message = encoded.payload if encoded.payload is not None else encoded.chunks()
             try:
                 # Within, so that an exception out of a signal handler finds the post wherever it strikes.
                 # A new one for each try: of the one before, the recovery may still find out something.
@@ -271,7 +271,7 @@ class Sender:
                 if isinstance(message, bytes):
                     transport.send(message, deadline)
                 else:
-                    transport.send_pieces(message, deadline)
+                    transport.send_chunks(message, deadline)
                 # The engine has its silence from here: an upload may have taken minutes.
                 self._link.quiet_since = time.monotonic()
                 if not self._link.will_look:

@@ -64,10 +64,10 @@ class TransportWrapper:
     def _on_error(self, error: SessionlibError) -> None:
         """Notes why no message was received; not called for an end that this side asked for."""
 
-    def _pass_on(self, given: object, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
+    def _pass_on(self, given: object, chunks: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
         """Sends a message in fragments in place of the one that was given, for which `has_left` is asked."""
-        self._message_given, self._message = given, pieces
-        self.inner.send_pieces(pieces, deadline)
+        self._message_given, self._message = given, chunks
+        self.inner.send_chunks(chunks, deadline)
 
     @property
     def traffic(self) -> Traffic:
@@ -159,18 +159,18 @@ class LoggingTransport(TransportWrapper):
         self._log(">", payload)
         self.inner.send(payload, deadline)
 
-    def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
-        """See `Transport.send_pieces`."""
+    def send_chunks(self, chunks: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
+        """See `Transport.send_chunks`."""
         size = 0
 
         def counted() -> Iterator[tuple[bytes, bool]]:
             nonlocal size
-            for piece, is_last in pieces:
-                size += len(piece)
-                yield piece, is_last
+            for chunk, is_last in chunks:
+                size += len(chunk)
+                yield chunk, is_last
 
         # Counted as it passes: the size of a stream is known only at its end.
-        self._pass_on(pieces, counted(), deadline)
+        self._pass_on(chunks, counted(), deadline)
         logger.debug("> session %s a post with files, %d bytes", self._session_id(), size)
 
     def enqueue(self, payload: bytes) -> None:

@@ -117,11 +117,11 @@ class TextPrinter:
 
     def show(self, event: SessionEvent) -> None:
         """Writes what text is new in an event."""
-        for piece in self._streamed.new_text(event):
+        for chunk in self._streamed.new_text(event):
             if event.message_id != self._message_id:
                 self.close()
             self._message_id = event.message_id
-            self._write(piece if self._cleaner is None else self._cleaner.feed(piece))
+            self._write(chunk if self._cleaner is None else self._cleaner.feed(chunk))
         if event.requires_action:
             self.close()  # the question stands on a line of its own
 

@@ -49,13 +49,13 @@ class Timeline:
     Attributes:
         duration: How long the turn took.
         spans: What took a while, by its start.
-        pieces: When each piece of text came.
+        deltas: When each chunk of text came.
         errors: When an error was reported.
     """
 
     duration: float
     spans: list[Span] = field(default_factory=list)
-    pieces: list[float] = field(default_factory=list)
+    deltas: list[float] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
 
 
@@ -73,7 +73,7 @@ def timeline_of(events: Sequence[SessionEvent], times: Sequence[float], duration
     return Timeline(
         duration=duration,
         spans=sorted([*busy, *_waits(busy, duration)], key=lambda span: (span.start, span.end)),
-        pieces=[at for event, at in details if event.type is Type.MESSAGE_DELTA],
+        deltas=[at for event, at in details if event.type is Type.MESSAGE_DELTA],
         errors=[at for event, at in details if event.type is Type.ERROR],
     )
 
@@ -185,11 +185,11 @@ def plot_timeline(timeline: Timeline, ax: Axes | None = None) -> Axes:
     for span in timeline.spans:
         lane = _row_of(span)
         _draw_span(ax, span, rows.index(lane), scale, timeline.duration, is_alone=lanes[lane] == 1)
-    if timeline.pieces:
+    if timeline.deltas:
         row = rows.index("text")
         ax.plot(
-            [at * scale for at in timeline.pieces],
-            [row] * len(timeline.pieces),
+            [at * scale for at in timeline.deltas],
+            [row] * len(timeline.deltas),
             "|",
             color=_EDGE,
             markersize=9,
@@ -204,7 +204,7 @@ def plot_timeline(timeline: Timeline, ax: Axes | None = None) -> Axes:
     # With room for the times behind the bars.
     ax.set_xlim(0, timeline.duration * scale * 1.12 or 1)
     ax.set_xlabel(f"time since the message was sent ({unit})")
-    took, deltas = time_in_words(timeline.duration), count_of(len(timeline.pieces), "delta")
+    took, deltas = time_in_words(timeline.duration), count_of(len(timeline.deltas), "delta")
     ax.set_title(f"A turn of {took}, {deltas}", fontsize="medium")
     return ax
 

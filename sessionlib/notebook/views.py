@@ -73,8 +73,8 @@ class CellView:
 
     def show(self, event: SessionEvent) -> None:
         """Takes the next event, and draws if it is time."""
-        for piece in self._streamed.new_text(event):
-            self._write(piece, event.message_id)
+        for chunk in self._streamed.new_text(event):
+            self._write(chunk, event.message_id)
         line = self._lines.line(event)
         if line is not None:
             self._put(line)
@@ -110,12 +110,12 @@ class CellView:
 
     # ---- within --------------------------------------------------------------------------------
 
-    def _write(self, piece: str, message_id: str | None) -> None:
+    def _write(self, chunk: str, message_id: str | None) -> None:
         if message_id != self._message_id:
             self._message_id = message_id
             self._section().end_text()
         section = self._sections[-1]
-        section.write(piece)
+        section.write(chunk)
         self._touch(section)
 
     def _put(self, line: EventLine) -> None:

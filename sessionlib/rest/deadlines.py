@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FOREIGN", "Limit", "UnwantedAnswerError", "failure_of", "open_session"]
 
-_PIECE = 64 * 2**10
+_CHUNK = 64 * 2**10
 # urllib3 keeps so many connections to one host for the next calls. Further threads are served too, over connections
 # that are closed behind their calls.
 _POOL_SIZE = 64
@@ -141,14 +141,14 @@ class _Connection(HTTPConnection):
         return sock
 
     def send(self, data: Any) -> None:
-        # One sendall over TLS starts its timeout again with each record, so long bodies go in pieces.
+        # One sendall over TLS starts its timeout again with each record, so long bodies go in chunks.
         if not isinstance(data, bytes) or self.sock is None:
             super().send(data)
             return
         view = memoryview(data)
-        for start in range(0, len(view), _PIECE):
+        for start in range(0, len(view), _CHUNK):
             self.sock.settimeout(_limit.get().left())
-            super().send(view[start : start + _PIECE])
+            super().send(view[start : start + _CHUNK])
 
 
 class _TlsConnection(_Connection, HTTPSConnection):

@@ -30,7 +30,7 @@ __all__ = ["Lines", "Pool"]
 MAX_BODY = 32 * 2**20
 MAX_ERROR_BODY = 64 * 2**10
 MAX_LINE = 4 * 2**20
-_PIECE = 64 * 2**10
+_CHUNK = 64 * 2**10
 
 
 class Pool:
@@ -200,9 +200,9 @@ def _split(response: requests.Response) -> Iterator[bytes]:
     # Not a method: a generator that held the lines it feeds would keep them from being freed.
     rest = b""
     # read1() returns what has come. read(n) would wait for n bytes, and so hold back the lines of a slow stream.
-    while piece := response.raw.read1(_PIECE, decode_content=False):
-        # At bytes: a piece may end within a character of UTF-8, but no byte of one is a line break.
-        *lines, rest = (rest + piece).split(b"\n")
+    while chunk := response.raw.read1(_CHUNK, decode_content=False):
+        # At bytes: a chunk may end within a character of UTF-8, but no byte of one is a line break.
+        *lines, rest = (rest + chunk).split(b"\n")
         yield from (line.rstrip(b"\r") for line in lines if line.strip())
         if len(rest) > MAX_LINE:
             raise UnwantedAnswerError(f"has a line of more than {MAX_LINE} bytes")
@@ -239,8 +239,8 @@ def _whole(response: requests.Response) -> bytes:
     announced = response.headers.get("Content-Length", "")
     body = io.BytesIO()
     too_large = announced.isdecimal() and int(announced) > MAX_BODY
-    while not too_large and (piece := response.raw.read(_PIECE, decode_content=False)):
-        body.write(piece)
+    while not too_large and (chunk := response.raw.read(_CHUNK, decode_content=False)):
+        body.write(chunk)
         too_large = body.tell() > MAX_BODY
     if too_large:
         raise UnwantedAnswerError(f"is larger than {MAX_BODY} bytes")

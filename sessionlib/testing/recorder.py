@@ -151,17 +151,17 @@ class RecordedTransport(TransportWrapper):
                 note.value = None
                 raise
 
-    def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
+    def send_chunks(self, chunks: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
         shrinker = Shrinker()
 
         def recorded() -> Iterator[tuple[bytes, bool]]:
-            for piece, is_last in pieces:
-                shrinker.feed(piece)
-                yield piece, is_last
+            for chunk, is_last in chunks:
+                shrinker.feed(chunk)
+                yield chunk, is_last
 
         with held(self._sending, deadline, BUSY):
             note = self._note(">")
-            self._pass_on(pieces, recorded(), deadline)
+            self._pass_on(chunks, recorded(), deadline)
             # What has been read of the files is gone by then: their digests are made as they pass.
             note.value = shrinker.text()
 

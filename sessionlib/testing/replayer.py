@@ -80,12 +80,12 @@ class ReplayedTransport:
         self.traffic.sent(len(payload))
         self._replayer.send(self, codec.loads(shrink(payload)), deadline)
 
-    def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
-        """See `Transport.send_pieces`."""
+    def send_chunks(self, chunks: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
+        """See `Transport.send_chunks`."""
         shrinker, size = Shrinker(), 0
-        for piece, _ in pieces:
-            shrinker.feed(piece)
-            size += len(piece)
+        for chunk, _ in chunks:
+            shrinker.feed(chunk)
+            size += len(chunk)
         self.traffic.sent(size)
         self._replayer.send(self, codec.loads(shrinker.text()), deadline)
 

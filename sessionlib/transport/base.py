@@ -66,26 +66,26 @@ class Transport(Protocol):
             SessionDisconnectedError: The transport is dead.
         """
 
-    def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
+    def send_chunks(self, chunks: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
         """Sends one text message in fragments, each of which is made when the one before has left.
 
         Other messages wait until it is over; pings and pongs do not.
 
         Args:
-            pieces: The pieces, and of each whether it is the last.
+            chunks: The chunks, and of each whether it is the last.
             deadline: When to stop waiting.
 
         Raises:
             SessionTimeoutError: It did not go out in time; the transport is dead.
             SessionDisconnectedError: The transport is dead.
-            Exception: What ``pieces`` raised; the transport is dead if a part of the message has left.
+            Exception: What ``chunks`` raised; the transport is dead if a part of the message has left.
         """
 
     def has_left(self, message: object) -> bool:
         """Whether a message has left, or its rest will, though sending it was interrupted.
 
         Args:
-            message: What `send` or `send_pieces` was given, by identity; the latest of them.
+            message: What `send` or `send_chunks` was given, by identity; the latest of them.
         """
 
     @property

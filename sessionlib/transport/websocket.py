@@ -97,14 +97,14 @@ class WebSocketTransport:
         # Counted when it has left: a message that is sent again counts once.
         self.traffic.sent(len(payload))
 
-    def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
-        """Sends one text message in fragments; see `Transport.send_pieces`."""
+    def send_chunks(self, chunks: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
+        """Sends one text message in fragments; see `Transport.send_chunks`."""
         with held(self._message_lock, deadline, BUSY):
             opcode, size = ABNF.OPCODE_TEXT, 0
             try:
-                for piece, is_last in pieces:
-                    size += len(piece)
-                    self._writer.send(encode_frame(opcode, piece, is_last), deadline, is_last, pieces)
+                for chunk, is_last in chunks:
+                    size += len(chunk)
+                    self._writer.send(encode_frame(opcode, chunk, is_last), deadline, is_last, chunks)
                     # RFC 6455, 5.4: the first fragment has the opcode of the message, all others that of a
                     # continuation.
                     opcode = ABNF.OPCODE_CONT

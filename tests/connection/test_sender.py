@@ -18,12 +18,12 @@ import pytest
 
 from sessionlib import MissingExtraError, Session, SessionDisconnectedError, SessionState, UserSessionMessage
 from sessionlib.connection.sender import EncodedPost
-from sessionlib.content import PIECE, Bytes, File, Stream
+from sessionlib.content import CHUNK, Bytes, File, Stream
 from tests.support.processes import run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, turn
 from tests.support.sessions import opened
 
-LARGE = 5 * PIECE + 1
+LARGE = 5 * CHUNK + 1
 
 
 def noise(size: int) -> bytes:
@@ -52,7 +52,7 @@ def large_file(tmp_path: Path) -> Path:
 # ---- what arrives ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 3, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 2, LARGE])
+@pytest.mark.parametrize("size", [0, 1, 2, 3, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 2, LARGE])
 @pytest.mark.parametrize("kind", [bytes, bytearray, "path", io.BytesIO])
 def test_every_kind_in_every_size(session: Session, engine: ScriptEngine, tmp_path: Path, kind: Any, size: int) -> None:
     data = noise(size)
@@ -82,7 +82,7 @@ def test_text_between_files_and_files_of_every_size(session: Session, engine: Sc
 
 def test_a_text_file_that_is_read_in_pieces(session: Session, engine: ScriptEngine, tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
-    path.write_text("ü😀x" * PIECE, "utf-8")
+    path.write_text("ü😀x" * CHUNK, "utf-8")
     with path.open(encoding="utf-8") as file:
         file.read(1)
         session.send(file)
@@ -139,7 +139,7 @@ def test_a_file_as_it_was_when_it_was_opened_and_no_more(tmp_path: Path) -> None
     upload = File(path)
     with path.open("ab") as file:
         file.write(b"more")
-    assert b"".join(upload.pieces()) == noise(LARGE)
+    assert b"".join(upload.chunks()) == noise(LARGE)
     upload.close()
 
 
@@ -192,7 +192,7 @@ def test_a_file_that_changes_in_the_middle_does_not_arrive(
     session: Session, engine: ScriptEngine, large_file: Path, harm: Callable[[Path], object]
 ) -> None:
     def progress(done: int, total: int | None) -> None:
-        if done == PIECE:
+        if done == CHUNK:
             time.sleep(0.02)  # past the file system's clock tick
             harm(large_file)
 
@@ -213,16 +213,16 @@ def test_ctrl_c_in_the_middle(session: Session, engine: ScriptEngine) -> None:
 
 
 def test_a_message_cut_off_by_a_lost_link_is_read_and_sent_again(session: Session, engine: ScriptEngine) -> None:
-    source = Interrupted(noise(40 * PIECE), engine.drop_all)
+    source = Interrupted(noise(40 * CHUNK), engine.drop_all)
     session.send(source)
     (frame,) = engine.wait_for("post_message")
     assert frame.connection == 2
-    assert arrived(frame) == [noise(40 * PIECE)]
+    assert arrived(frame) == [noise(40 * CHUNK)]
 
 
 def test_a_file_is_sent_again_from_its_start(session: Session, engine: ScriptEngine, tmp_path: Path) -> None:
     path = tmp_path / "file"
-    path.write_bytes(noise(40 * PIECE))
+    path.write_bytes(noise(40 * CHUNK))
     told: list[int] = []
 
     def progress(done: int, total: int | None) -> None:
@@ -233,8 +233,8 @@ def test_a_file_is_sent_again_from_its_start(session: Session, engine: ScriptEng
     session.send(path, progress=progress)
     (frame,) = engine.wait_for("post_message")
     assert arrived(frame) == [path.read_bytes()]
-    assert told.count(PIECE) == 2
-    assert told[-1] == 40 * PIECE
+    assert told.count(CHUNK) == 2
+    assert told[-1] == 40 * CHUNK
 
 
 def test_what_cannot_be_read_again_is_told(session: Session, engine: ScriptEngine) -> None:
@@ -243,7 +243,7 @@ def test_what_cannot_be_read_again_is_told(session: Session, engine: ScriptEngin
             raise io.UnsupportedOperation
 
     with pytest.raises(OSError, match="second time"):
-        session.send(OneWay(noise(40 * PIECE), engine.drop_all))
+        session.send(OneWay(noise(40 * CHUNK), engine.drop_all))
     session.send("still here")
     assert [frame["content"] for frame in engine.wait_for("post_message")] == ["still here"]
 
@@ -279,7 +279,7 @@ def test_pings_go_between_and_messages_wait(engine: ScriptEngine) -> None:
 
 
 def test_many_threads_send_files_at_once(session: Session, engine: ScriptEngine) -> None:
-    sizes = [PIECE * number + number for number in range(1, 7)]
+    sizes = [CHUNK * number + number for number in range(1, 7)]
     threads = [threading.Thread(target=session.send, args=(noise(size),)) for size in sizes]
     for thread in threads:
         thread.start()
@@ -295,7 +295,7 @@ def test_many_threads_send_files_at_once(session: Session, engine: ScriptEngine)
 def test_progress_of_what_has_a_size(session: Session, large_file: Path) -> None:
     told: list[tuple[int, int | None]] = []
     session.send(large_file, files=[b"more"], progress=lambda done, total: told.append((done, total)))
-    assert told[0] == (PIECE, LARGE + 4)
+    assert told[0] == (CHUNK, LARGE + 4)
     assert told[-1] == (LARGE + 4, LARGE + 4)
     assert [done for done, _ in told] == sorted({done for done, _ in told})
 
@@ -369,7 +369,7 @@ def open_files() -> list[str]:
     "source", [Bytes(b"abc"), Stream(io.BytesIO(b"abc")), Stream(io.StringIO("abc"))], ids=["bytes", "binary", "text"]
 )
 def test_a_source_can_be_read_twice(source: Any) -> None:
-    assert [b"".join(source.pieces()) for _ in range(2)] == [b"abc"] * 2
+    assert [b"".join(source.chunks()) for _ in range(2)] == [b"abc"] * 2
 
 
 def test_whatever_looks_like_a_mark_stays_what_it_is() -> None:

@@ -56,7 +56,7 @@ def test_text_is_from_its_first_piece_to_its_end() -> None:
         (9.0, Type.MESSAGE_COMPLETE, {"text": "ab"}),
         (10.0, Type.PARTICIPANT_STATUS, {"status": "Idle"}),
     )
-    assert timeline.pieces == [1.0, 2.0]
+    assert timeline.deltas == [1.0, 2.0]
     assert timeline.spans == [
         Span("waiting", "", 0.0, 1.0),
         Span("text", "", 1.0, 9.0),

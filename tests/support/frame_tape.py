@@ -31,7 +31,7 @@ class FrameTape:
         _after(WebSocketTransport, "recv", lambda args, messages: self._note("<", messages))
         _after(WebSocketTransport, "send", lambda args, _: self._note(">", args[:1]))
         _after(WebSocketTransport, "enqueue", lambda args, _: self._note(">", args[:1]))
-        _after(WebSocketTransport, "send_pieces", lambda args, _: self._note(">", [b"(a message in pieces)"]))
+        _after(WebSocketTransport, "send_chunks", lambda args, _: self._note(">", [b"(a message in pieces)"]))
 
     def clear(self) -> None:
         """Forgets what it has heard."""

@@ -90,7 +90,7 @@ class VirtualTransport:
                 self._network.engine.take_all(self)
                 self.deliver(len(self.to_client))
 
-    def send_pieces(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
+    def send_chunks(self, pieces: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
         raise AssertionError("only texts are sent here")
 
     def has_left(self, message: object) -> bool:

@@ -26,7 +26,7 @@ from sessionlib import (
     SessionEventType,
     Tool,
 )
-from sessionlib.content import PIECE
+from sessionlib.content import CHUNK
 from sessionlib.engine import LocalEngine
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy, record, replay
@@ -219,7 +219,7 @@ def test_a_session_goes_on_after_a_large_upload_that_failed(
             self.left -= 1
             if not self.left:
                 raise OSError("the disk is gone")
-            return b"x" * PIECE
+            return b"x" * CHUNK
 
     def talk(client: Client) -> str:
         with shop(client) as session:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sessionlib import Agent, Client, DeliveryUnknownError, Session, SessionDisconnectedError, SessionTimeoutError
-from sessionlib.content import PIECE
+from sessionlib.content import CHUNK
 from sessionlib.engine import LocalEngine
 from sessionlib.testing import RecordingError, ReplayMismatchError, cassette, record, replay
 from tests.support.recordings import shop
@@ -24,7 +24,7 @@ from tests.support.threads import in_threads
 
 REFUND = '/tool refund {"order_id": "7", "amount": 12.5}'
 # Several chunks of an upload, and no multiple of one.
-LARGE = 5 * PIECE + 1
+LARGE = 5 * CHUNK + 1
 # Seconds of patience, all of which a test takes: a thread that has something to say may be late on a busy machine.
 PATIENCE = 3.0
 

@@ -159,6 +159,6 @@ def test_what_notes_what_passes_tells_whether_a_post_with_files_has_left(wrapped
     stream: Any = OpenStream()
     transport = wrapped(WebSocketTransport(stream, 1000))
     pieces = [(b"{", False), (b"}", True)]
-    transport.send_pieces(pieces, Deadline(1.0))
+    transport.send_chunks(pieces, Deadline(1.0))
     assert transport.has_left(pieces)
     assert not transport.has_left([*pieces])

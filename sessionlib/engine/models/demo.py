@@ -22,7 +22,7 @@ __all__ = ["DemoModel"]
 
 _COMMAND = re.compile(r"^/tool[ \t]+(\S+)[ \t]*(.*)$", re.MULTILINE)
 _THOUGHT = re.compile(r"^/think[ \t]+(\S.*)\n?", re.MULTILINE)
-_PIECE = re.compile(r"\s*\S+")
+_WORD = re.compile(r"\s*\S+")
 _QUOTED_CHARS = 2000
 INTRODUCTION = "Demo model: echoes your message."
 
@@ -115,7 +115,7 @@ def _pieces(text: str) -> Iterator[TextDelta]:
 def _words(text: str) -> Iterator[str]:
     # And what blanks are left at the end.
     end = 0
-    for match in _PIECE.finditer(text):
+    for match in _WORD.finditer(text):
         end = match.end()
         yield match.group()
     if text[end:]:

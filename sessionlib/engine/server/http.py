@@ -141,10 +141,10 @@ def read_body(sock: socket.socket, request: Request, limits: Limits) -> bytes:
     deadline = Deadline(limits.body_seconds)
     while len(body) < length:
         # Never more than was announced: what is behind it is not read as a second request.
-        piece = _receive(sock, min(length - len(body), 65536), deadline)
-        if not piece:
+        chunk = _receive(sock, min(length - len(body), 65536), deadline)
+        if not chunk:
             raise HttpError(400, "the body is shorter than its Content-Length")
-        body += piece
+        body += chunk
     return bytes(body)
 
 
@@ -206,13 +206,13 @@ def _receive_head(sock: socket.socket, limits: Limits) -> bytes | None:
         # Already now: a client that ends its lines like this never sends the end that is waited for.
         if re.search(rb"(?<!\r)\n", data):
             raise HttpError(400, "the request holds a bare line break")
-        piece = _receive(sock, 8192, deadline)
-        if not piece and not data:
+        chunk = _receive(sock, 8192, deadline)
+        if not chunk and not data:
             return None
-        if not piece:
+        if not chunk:
             raise HttpError(400, "the request is cut short")
-        data += piece
-    # The last piece may have brought both the end and too much before it.
+        data += chunk
+    # The last chunk may have brought both the end and too much before it.
     if data.index(_END) > limits.head_bytes:
         raise HttpError(431, f"the head has over {limits.head_bytes} bytes")
     return bytes(data)

@@ -132,15 +132,15 @@ class SendQueue:
         if self._sending:
             return True
         with self._lock:
-            pieces = []
+            chunks = []
             size = 0
             # Several small frames in one system call.
             while self._queue and size < _CHUNK:
-                pieces.append(self._queue.popleft())
-                size += len(pieces[-1])
+                chunks.append(self._queue.popleft())
+                size += len(chunks[-1])
             self._queued -= size
-        self._sending = memoryview(b"".join(pieces))
-        return bool(pieces)
+        self._sending = memoryview(b"".join(chunks))
+        return bool(chunks)
 
 
 class Flusher:

@@ -75,7 +75,7 @@ class _SizeLimit(Extension):
     def frame_inbound_header(
         self, proto: object, opcode: Opcode, rsv: RsvBits, payload_length: int
     ) -> CloseReason | RsvBits:
-        # Nothing is counted here: a header that arrives in two pieces is shown twice.
+        # Nothing is counted here: a header that arrives in two chunks is shown twice.
         self._control = opcode.iscontrol()
         self.exceeded = not self._control and self._size + payload_length > self._limit
         return CloseReason.MESSAGE_TOO_BIG if self.exceeded else RsvBits(False, False, False)

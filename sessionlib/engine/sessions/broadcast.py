@@ -168,15 +168,15 @@ class Broadcaster:
         with self._lock:
             self._pending.pop(message_id, None)
 
-    def stream(self, message_id: str, piece: str) -> None:
+    def stream(self, message_id: str, chunk: str) -> None:
         """Sends a delta to all subscribers."""
         with self._lock:
             if self._streamed is None or self._streamed[0] != message_id:
                 self._streamed = (message_id, [])
             # Counted per message, as the protocol has it; clients find gaps by it.
             index = len(self._streamed[1])
-            self._streamed[1].append(piece)
-        frame = frames.message_delta(self._session_id, message_id, index, piece)
+            self._streamed[1].append(chunk)
+        frame = frames.message_delta(self._session_id, message_id, index, chunk)
         try:
             # Nearly all that an engine sends is deltas: the faster encoder saves two thirds of the time of each.
             data = text_frame(codec.dumps_text(frame))

@@ -160,9 +160,9 @@ class TurnRun:
             raise ModelError(f"The turn was ended after {self._turn.step} steps without an answer.")
         step = _Step(new_id(), [], [], [], [])
         # The switch is looked at between any two chunks, as a model may send for minutes.
-        for piece in self._kit.model.answer(self._question()):
+        for chunk in self._kit.model.answer(self._question()):
             self._stop.check()
-            self._take(piece, step)
+            self._take(chunk, step)
         self._stop.check()
         if step.finish is not None:
             # What there is of the answer is kept, but never as complete; its calls may not be whole.
@@ -185,30 +185,30 @@ class TurnRun:
         instructions = str(found[1].get("instructions") or "")
         return ModelRequest(instructions, recalled.messages, offers, self._stop, recalled.response_format)
 
-    def _take(self, piece: Chunk, step: _Step) -> None:
-        if isinstance(piece, Finish):
-            step.finish = piece
+    def _take(self, chunk: Chunk, step: _Step) -> None:
+        if isinstance(chunk, Finish):
+            step.finish = chunk
             return
-        if isinstance(piece, Notice):
-            self._notify(piece)
+        if isinstance(chunk, Notice):
+            self._notify(chunk)
             return
-        if step.thoughts and not isinstance(piece, ThinkingDelta):
-            # They end with the first piece of something else.
+        if step.thoughts and not isinstance(chunk, ThinkingDelta):
+            # They end with the first chunk of something else.
             self._send_thoughts(step)
-        if isinstance(piece, RequestedCall):
-            step.asked.append(piece)
+        if isinstance(chunk, RequestedCall):
+            step.asked.append(chunk)
             if len(step.asked) > self._kit.limits.step_calls:
                 raise ModelError(f"The model asked for over {self._kit.limits.step_calls} tool calls at once.")
             return
         # Thoughts count as well: they are kept and sent like text.
-        step.size += len(piece.text)
+        step.size += len(chunk.text)
         if step.size > self._kit.limits.answer_chars:
             raise ModelError(f"The model's answer grew over {self._kit.limits.answer_chars} characters.")
-        if isinstance(piece, ThinkingDelta):
-            self._stream_thought(step, step.joiner.feed(piece.text))
-        elif piece.text:
-            step.texts.append(piece.text)
-            self._session.audience.stream(step.message_id, piece.text)
+        if isinstance(chunk, ThinkingDelta):
+            self._stream_thought(step, step.joiner.feed(chunk.text))
+        elif chunk.text:
+            step.texts.append(chunk.text)
+            self._session.audience.stream(step.message_id, chunk.text)
 
     def _notify(self, notice: Notice) -> None:
         # Once in a session for each kind.

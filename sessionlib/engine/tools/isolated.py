@@ -224,10 +224,10 @@ class _Worker:
                 self._late = True
                 break
             # Not by the buffered file: what it holds back, no poll would show.
-            piece = os.read(self._process.stdout.fileno(), 65536)
-            if not piece:
+            chunk = os.read(self._process.stdout.fileno(), 65536)
+            if not chunk:
                 break
-            line += piece
+            line += chunk
         return line
 
     def _await_end(self, deadline: Deadline) -> None:
