@@ -187,14 +187,14 @@ class Session:
     @property
     def is_connected(self) -> bool:
         """Whether the session is joined, or being joined again after its connection was lost."""
-        return self._connection is not None and self._connection.link.is_open
+        return self._connection is not None and self._connection.channel.is_open
 
     @property
     def state(self) -> SessionState:
         """Where the session's connection is."""
         if self._terminated:
             return SessionState.TERMINATED
-        return SessionState.DISCONNECTED if self._connection is None else self._connection.link.state
+        return SessionState.DISCONNECTED if self._connection is None else self._connection.channel.state
 
     @property
     def stats(self) -> SessionStats:
@@ -236,7 +236,7 @@ class Session:
         """
         deadline = Deadline(timeout)
         if self._connection is not None and self.is_connected:
-            self._connection.link.check_process()
+            self._connection.channel.check_process()
         with self._changing:
             if self._terminated:
                 raise SessionTerminatedError(
@@ -283,7 +283,7 @@ class Session:
         # Without waiting, as in all of a finalizer.
         self._executor.stop(0.0)
         connection = self._connection
-        if connection is not None and connection.link.is_open:
+        if connection is not None and connection.channel.is_open:
             connection.discard()
             # No repr, which takes the hub's lock: the collector may run inside it.
             details = f"session {self.session_id} at {self._endpoint.host} was never disconnected"
@@ -578,9 +578,9 @@ class Session:
         connection = self._connection
         if connection is not None:
             # In a fork the listener would wait for ever: the thread that fills it is the parent's.
-            connection.link.check_process()
+            connection.channel.check_process()
         # What came before the connection was lost can still be read.
-        if connection is None or not (connection.link.is_open or connection.hub.has_backlog):
+        if connection is None or not (connection.channel.is_open or connection.hub.has_backlog):
             connection, _ = self._connected()
         return Listener(
             connection.hub, connection.session_id, event_types=event_types, maxsize=maxsize, timeout=timeout
@@ -773,12 +773,12 @@ class Session:
         connection = self._connection
         if connection is None:
             return
-        connection.link.check_process()
+        connection.channel.check_process()
         # Other threads do not run any more, and waiting for one would never end.
         if sys.is_finalizing():
             connection.close_at_exit(_farewell(connection, farewell), final)
             return
-        if connection.link.state is SessionState.CONNECTING:
+        if connection.channel.state is SessionState.CONNECTING:
             connection.cancel()  # so that a thread in connect() releases the lock
         # One thread at a time: of two that leave at once, the second finds the session left.
         with self._changing:
@@ -801,8 +801,8 @@ class Session:
                 f"session {self.session_id or '(new)'} is not connected; call connect() first",
                 session_id=self.session_id,
             )
-        if connection.link.transport is None:
-            connection.link.check_usable()
+        if connection.channel.transport is None:
+            connection.channel.check_usable()
         return connection, session_id
 
     def _send_answer(self, event: SessionEvent, content: dict[str, Any]) -> PendingPost:
@@ -843,7 +843,7 @@ def _await_reply(start: Callable[..., Turn], on_approval: ApprovalHandler | None
 
 def _farewell(connection: Connection, farewell: _Farewell) -> frames.Frame | None:
     session_id = connection.session_id
-    return farewell(session_id) if connection.link.is_open and session_id else None
+    return farewell(session_id) if connection.channel.is_open and session_id else None
 
 
 def _event_type(event: object) -> SessionEventType:

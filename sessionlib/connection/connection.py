@@ -48,7 +48,7 @@ class Connection:
     Attributes:
         protocol: What it knows of the session.
         hub: Where its events go.
-        link: Its state.
+        channel: Its state.
         sender: What sends.
     """
 
@@ -76,15 +76,15 @@ class Connection:
         )
         self._dialer = Dialer(endpoint, options, protocol, counters, self._leaving)
         # By its host alone: the rest of a URL may hold a token, and this ends up in the log.
-        self.link = ConnectionState(protocol, endpoint.host, callbacks.on_state)
+        self.channel = ConnectionState(protocol, endpoint.host, callbacks.on_state)
         agent_id = owner.object_id if owner is not None else ""
         info = SessionInfo(lambda: protocol.session_id, endpoint.host, agent_id, agent_name)
-        self.sender = Sender(self.link, self.hub, protocol.calls, options.send_timeout, info, self._look_soon)
+        self.sender = Sender(self.channel, self.hub, protocol.calls, options.send_timeout, info, self._look_soon)
         self._reader = Reader(
             protocol,
             self._dialer,
             self.hub,
-            self.link,
+            self.channel,
             self.sender,
             options,
             callbacks,
@@ -129,7 +129,7 @@ class Connection:
             transport = self._reader.open(self._owner, deadline)
             # Before the thread runs: a reader that loses its connection at once could not go from CONNECTING to
             # RECONNECTING.
-            self.link.change(SessionState.CONNECTED, transport)
+            self.channel.change(SessionState.CONNECTED, transport)
             try:
                 # Before the thread too: of the two only this can be undone, and both fail for want of a thread.
                 heartbeat.watch(self, self._pings.begin(time.monotonic()))
@@ -150,7 +150,7 @@ class Connection:
             self._thread = None
         if self._shared is not None and (transport is None or not self._shared.reads(transport)):
             self._shared = None
-        self.link.change(SessionState.DISCONNECTED)
+        self.channel.change(SessionState.DISCONNECTED)
         if transport is None:
             return
         # Without a reader, this thread is the one that may close the descriptor.
@@ -172,16 +172,16 @@ class Connection:
             farewell: The last frame to send.
             final: The state to end in.
         """
-        transport = self.link.transport
+        transport = self.channel.transport
         # An attempt under way is of no use any more, and there is no connection to send a farewell over.
-        if self.link.state is not SessionState.CONNECTED or transport is None:
+        if self.channel.state is not SessionState.CONNECTED or transport is None:
             self.cancel()
         self._leaving.set()
         heartbeat.unwatch(self)
-        self.link.change(final)
+        self.channel.change(final)
         # Before the farewell, which may take `close_timeout`: what blocks on events or answers ends at once.
         self.hub.end()
-        self.sender.fail_calls(self.link.left, for_good=True)
+        self.sender.fail_calls(self.channel.left, for_good=True)
         # A callback on the reading thread cannot wait for its end; the reader closes the socket as it leaves.
         if not self._has_other_reader:
             return
@@ -206,29 +206,29 @@ class Connection:
             farewell: The last frame to send.
             final: The state to end in.
         """
-        transport = self.link.transport
+        transport = self.channel.transport
         # Without the lock and without callbacks, for the reason that is given above.
-        self.link.state, self.link.transport = final, None
+        self.channel.state, self.channel.transport = final, None
         _say_farewell(transport, farewell, None)  # a thread that was sending may never release the lock
         if transport is not None:
             transport.abort()
 
     def await_end(self, deadline: Deadline) -> None:
         """Waits until a connection that was lost has reported its end, which comes soon after its last state."""
-        if self._has_other_reader and self.link.is_ours:
+        if self._has_other_reader and self.channel.is_ours:
             self._read_out.wait(deadline.remaining())
 
     def discard(self) -> None:
         """Schedules closing when nothing refers to the session any more. Lock-free; safe in a finalizer."""
         # A fork shares the parent's descriptors: to close the session there would close it for the parent.
-        if self.link.is_ours:
+        if self.channel.is_ours:
             heartbeat.discard(self)
 
     def close_nowait(self) -> None:
         """Closes without waiting; see `heartbeat.Monitored`."""
-        if self.link.is_ours:
+        if self.channel.is_ours:
             self.cancel()
-            transport = self.link.transport
+            transport = self.channel.transport
             if transport is not None:
                 transport.abort()
 
@@ -300,16 +300,16 @@ class Connection:
 
     def _look_soon(self) -> None:
         """Has the heartbeat look after a while of silence whether posts are left without an answer."""
-        self.link.quiet_since = now = time.monotonic()
+        self.channel.quiet_since = now = time.monotonic()
         # Once for all that comes until then: every post passes here, and the beat looks for itself when to come again.
-        if not self.link.will_look:
-            self.link.will_look = True
+        if not self.channel.will_look:
+            self.channel.will_look = True
             heartbeat.wake_by(self, now + QUIET)
 
     def beat(self, now: float) -> float:
         """Pings what is due and closes a silent connection; see `heartbeat.Monitored`."""
-        self.link.will_look = False  # before anything is read: what comes meanwhile asks for a beat of its own
-        transport = self.link.transport
+        self.channel.will_look = False  # before anything is read: what comes meanwhile asks for a beat of its own
+        transport = self.channel.transport
         if transport is None or self.session_id is None:
             return self._pings.rest(now)
         following = self._pings.beat(transport, self.session_id, now)
@@ -323,12 +323,12 @@ class Connection:
         delay = turns.check_delay()
         if delay is None:
             return None
-        due = self.link.quiet_since + delay
-        self.link.will_look = due <= now + QUIET  # else what comes meanwhile asks for an earlier one
+        due = self.channel.quiet_since + delay
+        self.channel.will_look = due <= now + QUIET  # else what comes meanwhile asks for an earlier one
         # A beat that was asked for as something came may be that much early.
         if now < due - QUIET / 20:
             return due
-        self.link.quiet_since = now
+        self.channel.quiet_since = now
         with self.hub.lock:
             steps = turns.steps
             # One look at a time; an answer that comes to the one before is dropped as a late one.
@@ -358,7 +358,7 @@ class Connection:
         if reply.get("more") is not True:
             self._reader.settle(history, steps)
             return
-        request, transport = self.protocol.history_request(reply), self.link.transport
+        request, transport = self.protocol.history_request(reply), self.channel.transport
         if request is None or self._counters.bytes_in - before > LOOK_BYTES:
             self._reader.settle(None, steps)  # of a part that is not the last, one cannot tell what follows
         elif self.protocol.turns.steps == steps and transport is not None:
@@ -372,7 +372,7 @@ class Connection:
         if not self.sender.calling.acquire(blocking=False):
             return
         try:
-            self.link.quiet_since = time.monotonic()  # no look of its own while this one goes on
+            self.channel.quiet_since = time.monotonic()  # no look of its own while this one goes on
             with self.hub.lock:
                 self._begin_look(take)
             transport.enqueue(codec.dumps(request))

@@ -54,7 +54,7 @@ class Reader:
         protocol: What frames mean.
         dialer: Opens connections.
         hub: Where events go.
-        link: The state that the reader keeps up to date.
+        channel: The state that the reader keeps up to date.
         sender: Whose calls fail with the connection.
         options: How a connection behaves.
         callbacks: What is reported to the session.
@@ -68,7 +68,7 @@ class Reader:
         protocol: ClientProtocol,
         dialer: Dialer,
         hub: Hub,
-        link: ConnectionState,
+        channel: ConnectionState,
         sender: Sender,
         options: ConnectionOptions,
         callbacks: Callbacks,
@@ -79,7 +79,7 @@ class Reader:
         self._protocol = protocol
         self._dialer = dialer
         self._hub = hub
-        self._link = link
+        self._channel = channel
         self._sender = sender
         self._reconnect = options.reconnect
         self._callbacks = callbacks
@@ -160,7 +160,7 @@ class Reader:
                 self._note_illegal(error)
             raise
         # Only now can others send, so nothing of theirs comes between the history and what is read next.
-        self._link.change(SessionState.CONNECTED, transport)
+        self._channel.change(SessionState.CONNECTED, transport)
         self._steps = protocol.turns.steps
         self._on_turns()
         return transport
@@ -333,7 +333,7 @@ class Reader:
         self._protocol.recovery.interrupt()
         try:
             # From here on, threads that send wait for the next transport in place of failing.
-            self._link.change(SessionState.RECONNECTING)
+            self._channel.change(SessionState.RECONNECTING)
             # Their answers will not come over another connection; they are asked again by their callers.
             self._sender.fail_calls(failure, for_good=False)
             return self._retries.run(cause, self._reopen)
@@ -360,7 +360,7 @@ class Reader:
             error.__cause__ = cause
             return error
 
-        self._link.change(SessionState.DISCONNECTED, loss=loss)
+        self._channel.change(SessionState.DISCONNECTED, loss=loss)
         # Before the hub ends: who is woken there and calls meets the reason.
         self._sender.fail_calls(loss, for_good=True)
         self._hub.end(loss)

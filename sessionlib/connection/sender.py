@@ -166,24 +166,24 @@ class Sender:
     """Sends for one session, from any thread, waiting while its connection is being opened again.
 
     Args:
-        link: What to write to.
+        channel: What to write to.
         hub: Where the events of a post's turn go.
         calls: The requests without an answer; `Hub.lock` protects them.
         send_timeout: Seconds that a message may take to go out; None for as long as it takes.
         info: Whose posts they are, for a turn observer.
-        on_posted: Called when a post has left, unless ``link.will_look``; must not block.
+        on_posted: Called when a post has left, unless ``channel.will_look``; must not block.
     """
 
     def __init__(
         self,
-        link: ConnectionState,
+        channel: ConnectionState,
         hub: Hub,
         calls: PendingCalls,
         send_timeout: float | None,
         info: SessionInfo,
         on_posted: Callable[[], object],
     ) -> None:
-        self._link = link
+        self._channel = channel
         self._info = info
         self._hub = hub
         self._calls = calls
@@ -226,7 +226,7 @@ class Sender:
         deadline = Deadline(self._send_timeout) if within is None else within.sooner(self._send_timeout)
         try:
             # Before the hook, which may wait: a session that was left fails at once.
-            self._link.check_usable()
+            self._channel.check_usable()
             hook = hooks.network_hook
             if hook is not None:
                 self._pass_hook(hook, frame, deadline)
@@ -238,12 +238,12 @@ class Sender:
 
     def _pass_hook(self, hook: hooks.NetworkHook, frame: Frame, deadline: Deadline) -> None:
         while True:
-            transport = self._link.wait_usable(deadline)
+            transport = self._channel.wait_usable(deadline)
             try:
                 return hook.admit(transport, frame, deadline)
             except SessionDisconnectedError:
                 # A hook's answer may be lost with its connection, as a message is.
-                self._link.await_loss(transport, deadline)
+                self._channel.await_loss(transport, deadline)
 
     def _post(
         self,
@@ -255,7 +255,7 @@ class Sender:
     ) -> PendingPost:
         while True:
             # Without a lock, as nearly always: a transport that has died meanwhile refuses the message.
-            transport = self._link.transport or self._link.wait_usable(deadline)
+            transport = self._channel.transport or self._channel.wait_usable(deadline)
             post: PendingPost | None = None
             message = encoded.payload if encoded.payload is not None else encoded.chunks()
             try:
@@ -273,8 +273,8 @@ class Sender:
                 else:
                     transport.send_chunks(message, deadline)
                 # The engine has its silence from here: an upload may have taken minutes.
-                self._link.quiet_since = time.monotonic()
-                if not self._link.will_look:
+                self._channel.quiet_since = time.monotonic()
+                if not self._channel.will_look:
                     self._on_posted()
                 if encoded.uploads:
                     encoded.report()
@@ -286,7 +286,7 @@ class Sender:
                 if not isinstance(error, SessionDisconnectedError):
                     raise
                 # Not all of it left, so that sending it again is safe.
-                self._link.await_loss(transport, deadline)
+                self._channel.await_loss(transport, deadline)
 
     def call(self, frame: Frame, deadline: Deadline) -> Frame:
         """Sends a request that may be repeated, and waits for the engine's answer.
@@ -299,12 +299,12 @@ class Sender:
         payload = codec.dumps(frame)
         request_type = frame["type"]
         while True:
-            transport = self._link.wait_usable(deadline)
+            transport = self._channel.wait_usable(deadline)
             try:
                 with held(self.calling, deadline, f"no answer to {request_type}"):
                     return self._call(request_type, payload, transport, deadline)
             except SessionDisconnectedError:
-                self._link.await_loss(transport, deadline)
+                self._channel.await_loss(transport, deadline)
 
     def _call(self, request_type: str, payload: bytes, transport: Transport, deadline: Deadline) -> Frame:
         done = threading.Event()

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from sessionlib import hooks
 from sessionlib.testing import format
-from sessionlib.testing.format import CALL, LINK, ReplayMismatchError
+from sessionlib.testing.format import CALL, WEBSOCKET, ReplayMismatchError
 from sessionlib.testing.recorder import Recorder
 from sessionlib.testing.redaction import Redact, Redaction
 from sessionlib.testing.replayer import Replayer, ReplayOverError
@@ -141,8 +141,10 @@ def cassette(
     recorder = None
     if records:
         # What is added to a recording is numbered and timed after what is in it.
-        links, calls = (max((line.number for line in before if line.where == kind), default=0) for kind in (LINK, CALL))
-        recorder = Recorder(redaction, before[-1].at if before else 0.0, links, calls)
+        connections, calls = (
+            max((line.number for line in before if line.where == kind), default=0) for kind in (WEBSOCKET, CALL)
+        )
+        recorder = Recorder(redaction, before[-1].at if before else 0.0, connections, calls)
     used = Cassette(file, mode, replays, records)
     if not replays:
         # A mode that does not replay records.

@@ -51,8 +51,8 @@ from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 
 __all__ = [
     "CALL",
-    "LINK",
     "VERSION",
+    "WEBSOCKET",
     "Line",
     "RecordingError",
     "ReplayMismatchError",
@@ -65,7 +65,7 @@ __all__ = [
 ]
 
 VERSION = 1
-LINK = "link"
+WEBSOCKET = "link"
 CALL = "call"
 # State, sent, received, received and no JSON, failed.
 _SIGNS = ("=", ">", "<", "<*", "!")
@@ -97,7 +97,7 @@ class Line:
 
     Attributes:
         at: When, in seconds from the start.
-        where: `LINK` or `CALL`.
+        where: `WEBSOCKET` or `CALL`.
         number: Which of them.
         sign: The kind of line: "=", ">", "<", "<*" or "!"; see the module.
         value: Its content.
@@ -177,7 +177,7 @@ def _line(path: Path, number: int, text: str) -> Line | int:
     fields = _object(text) or {}
     if isinstance(fields.get("end"), int):
         return int(fields["end"])
-    where = next((name for name in (LINK, CALL) if isinstance(fields.get(name), int)), None)
+    where = next((name for name in (WEBSOCKET, CALL) if isinstance(fields.get(name), int)), None)
     sign = next((sign for sign in _SIGNS if sign in fields), None)
     at = fields.get("t")
     if where is None or sign is None or not isinstance(at, (int, float)):

@@ -19,7 +19,7 @@ from sessionlib.protocol import codec
 from sessionlib.protocol.frames import KEEPALIVE
 from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 from sessionlib.testing import format
-from sessionlib.testing.format import CALL, LINK, Line
+from sessionlib.testing.format import CALL, WEBSOCKET, Line
 from sessionlib.testing.redaction import Redaction, Shrinker, file_facts, shrink
 from sessionlib.transport.base import BUSY, Transport
 
@@ -48,15 +48,15 @@ class Recorder:
     Args:
         redaction: What must not be kept.
         start: Seconds that the recording covers already.
-        links: How many connections are in it already.
+        connections: How many connections are in it already.
         calls: How many HTTP calls are in it already.
     """
 
-    def __init__(self, redaction: Redaction, start: float = 0.0, links: int = 0, calls: int = 0) -> None:
+    def __init__(self, redaction: Redaction, start: float = 0.0, connections: int = 0, calls: int = 0) -> None:
         self._redaction = redaction
         self._began = time.monotonic() - start
         # next() on a count is atomic in CPython, and so needs no lock.
-        self._links = itertools.count(links + 1)
+        self._connections = itertools.count(connections + 1)
         self._calls = itertools.count(calls + 1)
         self._notes: list[_Note] = []  # only appended to, which needs no lock
 
@@ -80,7 +80,7 @@ class Recorder:
             if isinstance(value, bytes):
                 yield Line(at, note.where, note.number, "<*", {"base64": base64.b64encode(value).decode()})
                 continue
-            by = threads.setdefault(note.by, len(threads) + 1) if (note.where, note.sign) == (LINK, ">") else 0
+            by = threads.setdefault(note.by, len(threads) + 1) if (note.where, note.sign) == (WEBSOCKET, ">") else 0
             yield Line(at, note.where, note.number, note.sign, self._redaction.apply(value), by)
 
     # ---- connections -----------------------------------------------------------------------------
@@ -90,8 +90,8 @@ class Recorder:
         key = endpoint.key()
         # Before anything is recorded: a server may quote it in its first frame.
         self._redaction.hide(key)
-        number = next(self._links)
-        opening = self.note(LINK, number, "=")
+        number = next(self._connections)
+        opening = self.note(WEBSOCKET, number, "=")
         opened = {"open": endpoint.session_url, "thread": threading.current_thread().name}
         try:
             transport = dial(key)
@@ -100,7 +100,7 @@ class Recorder:
             # An attempt that the client itself abandoned is no fact about the engine.
             if not attempt.is_cancelled:
                 opening.value = opened
-                self.note(LINK, number, "!", format.to_json(error))
+                self.note(WEBSOCKET, number, "!", format.to_json(error))
             raise
         return RecordedTransport(transport, self, number)
 
@@ -138,7 +138,7 @@ class RecordedTransport(TransportWrapper):
         self._sending = threading.RLock()
 
     def _note(self, sign: str, value: Any = None) -> _Note:
-        return self._recorder.note(LINK, self._number, sign, value)
+        return self._recorder.note(WEBSOCKET, self._number, sign, value)
 
     def send(self, payload: bytes, deadline: Deadline) -> None:
         with held(self._sending, deadline, BUSY):

@@ -481,7 +481,7 @@ def test_the_proxy_of_a_client_sees_all_of_its_traffic_and_no_other(
 
         def use(client: Client) -> int:
             """Makes calls, sessions, runs and batches; returns how many connections the engine got."""
-            before = len(gate.links)
+            before = len(gate.connections)
             agent = Agent.fetch(id=made.id, client=client)
             with agent.create_session() as session:
                 assert session.ask("hello", timeout=30).text
@@ -490,7 +490,7 @@ def test_the_proxy_of_a_client_sees_all_of_its_traffic_and_no_other(
             assert agent.run("hello").status == "complete"
             assert [one.status for one in agent.map(["a", "b", "c"], max_workers=2)] == ["complete"] * 3
             client.close()
-            return len(gate.links) - before
+            return len(gate.connections) - before
 
         with Client(base_url=url, tls="ca.pem", proxy=proxy.url, headers={"X-Team": "blue"}) as client:
             resolver(lambda host: [host])  # addresses alone: the name is known to the proxy
@@ -500,7 +500,7 @@ def test_the_proxy_of_a_client_sees_all_of_its_traffic_and_no_other(
             sent, key = pickle.dumps(Agent.fetch(id=made.id, client=client)).hex(), engine.api_key
             ran = run_script(IN_WORKERS, sent, env={"SESSIONLIB_API_KEY": key}, timeout=60)
             assert (ran.rc, ran.stdout.split()) == (0, ["complete"] * 3), ran
-            assert len(gate.links) == len(proxy.heads) == 18
+            assert len(gate.connections) == len(proxy.heads) == 18
             requests = front.clear.count(b"Authorization: Bearer ")
             assert front.clear.count(b"X-Team: blue") == requests >= 18
         seen = len(proxy.heads)

@@ -191,7 +191,7 @@ def test_a_million_events_in_little_memory(engine: ScriptEngine) -> None:
 from sessionlib.protocol import codec, frames
 with make() as session, session.listen(event_types=["message_delta"], maxsize=0, timeout=30) as listener:
     session.send("go")
-    transport = session._connection.link.transport
+    transport = session._connection.channel.transport
     began, early, count = time.monotonic(), 0, 0
     while count < {total}:
         if count % 20_000 == 0:
@@ -232,7 +232,7 @@ from sessionlib.protocol import codec, frames
 with make() as session:
     {before}
     began, peak = resident(), 0
-    transport = session._connection.link.transport
+    transport = session._connection.channel.transport
     transport.enqueue(codec.dumps(frames.ping_session("s1")))
     while not session._connection.protocol.recovery._known.get("last"):
         time.sleep(0.01)

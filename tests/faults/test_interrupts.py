@@ -106,7 +106,7 @@ def check(session: Session, name: str) -> None:
         assert session.ask(question, timeout=10).text == f"<{question}>", name
     connection = session._connection
     assert connection is not None
-    locks = (connection.hub.lock, connection.link._lock, connection.link._reporting)
+    locks = (connection.hub.lock, connection.channel._lock, connection.channel._reporting)
     assert not any(lock.locked() for lock in locks), name
     assert not connection.sender._posting._is_owned(), name  # type: ignore[attr-defined]
     gc.collect()

@@ -30,7 +30,7 @@ with LocalEngine(path=path) as engine:
         try:
             with Session(owner_type="agent", owner_id=engine.agent().id, api_key=key, ws_url=engine.ws_url) as session:
                 print(session, repr(session), session.ask("hi", timeout=30))
-                session._connection.link.transport.abort()
+                session._connection.channel.transport.abort()
                 print(session.get_messages(timeout=30), vars(session), vars(session._connection))
                 print([vars(part) for part in vars(session._connection).values() if hasattr(part, "__dict__")])
                 session.ask(object())

@@ -254,7 +254,7 @@ def test_a_slow_link_only_takes_longer() -> None:
             proxy.downstream.slicer(7, 0.0005)
             session = Session(owner_type="agent", owner_id=agent.id, api_key="k", ws_url=proxy.ws_url)
             check(one_session(session, WAYS[0]), runs.count)
-            assert len(proxy.links) == 1
+            assert len(proxy.connections) == 1
 
 
 def test_a_peer_that_stops_reading_ends_the_connection_for_good(engine: ScriptEngine, proxy: FaultProxy) -> None:

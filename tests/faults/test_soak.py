@@ -119,7 +119,7 @@ def test_twenty_sessions_in_bad_weather(seed: int) -> None:
         for talk in talks:
             assert_true(talk)
             talk.session.disconnect()
-        links = sum(len(proxy.links) for proxy in proxies)
+        links = sum(len(proxy.connections) for proxy in proxies)
         said = sum(len(talk.answers) for talk in talks)
     assert links > SESSIONS, "the weather was fine"
     assert said >= SESSIONS

@@ -133,4 +133,4 @@ def test_an_answer_in_one_write_is_whole_wherever_that_ends(engine: ScriptEngine
 def test_the_proxy_really_cuts(stage: Stage) -> None:
     stage.proxy.downstream.limit_data(stage.proxy.bytes_down + 3000, "RST", times=1)
     stage.hold(WAYS[0])
-    assert len(stage.proxy.links) == 2
+    assert len(stage.proxy.connections) == 2

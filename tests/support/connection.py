@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sessionlib.protocol.frames import Frame
-from sessionlib.testing.faults.link import stack
+from sessionlib.testing.faults.connection import stack
 
 from .duplex import JOIN_TIMEOUT, Duplex, PeerGone
 from .received import Control, Received

@@ -83,7 +83,7 @@ def consume(pieces: Sequence[bytes], *, interrupted: bool = False) -> list[BaseE
     reader = connection._reader
     if interrupted:
         connection.protocol.recovery.interrupt()
-    connection.link.change(SessionState.CONNECTED, transport)
+    connection.channel.change(SessionState.CONNECTED, transport)
     listener = session.listen(maxsize=0)
     running = session.stream("hi", on_approval=lambda request: True)
     lost = reader.read(transport)

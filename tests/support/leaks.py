@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sessionlib.testing.faults.link import stack
+from sessionlib.testing.faults.connection import stack
 
 __all__ = ["SETTLE", "LeakError", "Snapshot", "allow_descriptors", "allow_threads", "no_leaks"]
 

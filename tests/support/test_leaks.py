@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sessionlib.testing.faults.link import stack
+from sessionlib.testing.faults.connection import stack
 
 from . import leaks
 from .leaks import LeakError, Snapshot, no_leaks

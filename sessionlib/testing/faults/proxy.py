@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from sessionlib.client import Client
 from sessionlib.config import ApiKey
 from sessionlib.net.listener import TcpListener
-from sessionlib.testing.faults.link import JOIN_TIMEOUT, Link, reset
+from sessionlib.testing.faults.connection import JOIN_TIMEOUT, ProxiedConnection, reset
 from sessionlib.testing.faults.toxics import Direction, How
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ __all__ = ["FaultProxy"]
 class FaultProxy:
     """A TCP proxy on a loopback port that delays, changes and disconnects what passes through it.
 
-    A context manager; it listens inside its block. A link is one connection through the proxy. Its two threads copy
+    A context manager; it listens inside its block. Each connection through it has two threads, which copy
     bytes, ``upstream`` from the client to the engine and ``downstream`` back, and each direction has its own faults,
     which may be set and cleared at any time::
 
@@ -67,9 +67,9 @@ class FaultProxy:
         self.port = port
         self._target = (upstream_host, upstream_port)
         self._rng = random.Random(self.seed)
-        # Protects the links; notified of each new one.
+        # Protects the connections; notified of each new one.
         self._changed = threading.Condition(threading.Lock())
-        self._links: list[Link] = []
+        self._connections: list[ProxiedConnection] = []
         self._listener: TcpListener | None = None
         # The engine refuses a Host that it does not know, and clients name the proxy's.
         self._introduce: Callable[[str], object] = lambda authority: None
@@ -97,10 +97,10 @@ class FaultProxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop_listening()
-        for link in self.links:
-            link.end()
+        for connection in self.connections:
+            connection.end()
         # All were ended before the first is waited for.
-        stuck = [line for link in self.links for line in link.join()]
+        stuck = [line for connection in self.connections for line in connection.join()]
         if error is not None:
             sys.stderr.write("\n".join([f"FaultProxy(seed={self.seed})", *stuck, ""]))
         elif stuck:
@@ -126,23 +126,23 @@ class FaultProxy:
         return Client(api_key, self.base_url, self.ws_url, **options)
 
     @property
-    def links(self) -> list[Link]:
-        """Every link so far, over or not."""
+    def connections(self) -> list[ProxiedConnection]:
+        """Every connection so far, over or not."""
         with self._changed:
-            return list(self._links)
+            return list(self._connections)
 
     @property
     def bytes_up(self) -> int:
-        """Bytes passed to the engine by all links."""
-        return sum(link.up for link in self.links)
+        """Bytes passed to the engine by all connections."""
+        return sum(connection.up for connection in self.connections)
 
     @property
     def bytes_down(self) -> int:
-        """Bytes passed to clients by all links."""
-        return sum(link.down for link in self.links)
+        """Bytes passed to clients by all connections."""
+        return sum(connection.down for connection in self.connections)
 
-    def wait_link(self, count: int = 1, timeout: float = 5.0) -> Link:
-        """Waits until so many links were made since the start, and returns the newest.
+    def wait_connection(self, count: int = 1, timeout: float = 5.0) -> ProxiedConnection:
+        """Waits until so many connections were made since the start, and returns the newest.
 
         Args:
             count: How many; 1 by default.
@@ -152,26 +152,30 @@ class FaultProxy:
             TimeoutError: There were fewer.
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: len(self._links) >= count, timeout):
-                raise TimeoutError(f"{len(self._links)} instead of {count} links within {timeout} s")
-            return self._links[-1]
+            if not self._changed.wait_for(lambda: len(self._connections) >= count, timeout):
+                raise TimeoutError(f"{len(self._connections)} instead of {count} connections within {timeout} s")
+            return self._connections[-1]
+
+    # Former names, for tests that users have written.
+    links = connections
+    wait_link = wait_connection
 
     def reset(self) -> None:
-        """Ends every link with a RST to both sides."""
-        _end_all(self.links, "RST")
+        """Ends every connection with a RST to both sides."""
+        _end_all(self.connections, "RST")
 
     def cut(self) -> None:
-        """Closes every link at once."""
-        _end_all(self.links, "FIN")
+        """Closes every connection at once."""
+        _end_all(self.connections, "FIN")
 
     def down(self, how: How = "RST") -> None:
-        """Ends every link and refuses connections.
+        """Ends every connection and refuses connections.
 
         Args:
             how: "RST" resets both sides, "FIN" closes in order.
         """
         self._stop_listening()
-        _end_all(self.links, how)
+        _end_all(self.connections, how)
 
     def up(self) -> None:
         """Accepts connections again, on the same port as before."""
@@ -192,7 +196,7 @@ class FaultProxy:
         self.downstream.clear()
 
     def shuffle(self) -> str:
-        """Replaces the faults by random ones, which may end links but change no byte.
+        """Replaces the faults by random ones, which may end connections but change no byte.
 
         Returns:
             What they are, for the message of a failing test.
@@ -215,10 +219,12 @@ class FaultProxy:
             reset(client)
             return
         with self._changed:
-            link = Link(client, engine, len(self._links) + 1, (self.upstream, self.downstream), self.seed)
-            self._links.append(link)
+            connection = ProxiedConnection(
+                client, engine, len(self._connections) + 1, (self.upstream, self.downstream), self.seed
+            )
+            self._connections.append(connection)
             self._changed.notify_all()
-        link.start()
+        connection.start()
 
     def _stop_listening(self) -> None:
         if self._listener is not None:
@@ -226,12 +232,12 @@ class FaultProxy:
             self._listener = None
 
 
-def _end_all(links: Sequence[Link], how: How) -> None:
-    for link in links:
+def _end_all(connections: Sequence[ProxiedConnection], how: How) -> None:
+    for connection in connections:
         # All first, so that none waits for another's end.
-        link.end(how)
-    for link in links:
-        link.over.wait(JOIN_TIMEOUT)
+        connection.end(how)
+    for connection in connections:
+        connection.over.wait(JOIN_TIMEOUT)
 
 
 def _moods(proxy: FaultProxy, direction: Direction, rng: random.Random) -> list[tuple[str, Callable[[], None]]]:

@@ -33,7 +33,7 @@ class Toxics:
 
 
 class Direction:
-    """One direction of every link; each method adds a toxic, ``clear`` removes all."""
+    """One direction of every connection; each method adds a toxic, ``clear`` removes all."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -63,7 +63,7 @@ class Direction:
         Args:
             count: Bytes that pass; 0 disconnects before the first.
             how: "FIN" ends both directions in order, "RST" resets both sides.
-            times: How many links to disconnect; None for all.
+            times: How many connections to disconnect; None for all.
         """
         with self._changed:
             self._cuts_left = times
@@ -80,11 +80,11 @@ class Direction:
         self._set(close_delay=ms / 1000)
 
     def corrupt(self, offset: int, xor: int = 0xFF) -> None:
-        """Changes the byte at an offset of each link, counted from its start."""
+        """Changes the byte at an offset of each connection, counted from its start."""
         self._add(corruptions=((offset, xor),))
 
     def dup(self, offset: int = 0, size: int | None = None) -> None:
-        """Sends the bytes at an offset of each link twice; without a size, to the end of their chunk."""
+        """Sends the bytes at an offset of each connection twice; without a size, to the end of their chunk."""
         self._add(repeats=((offset, size),))
 
     def clear(self) -> None:
@@ -114,7 +114,7 @@ class Direction:
         self._set(corruptions=now.corruptions + corruptions, repeats=now.repeats + repeats)
 
     def take_cut(self) -> bool:
-        """Whether the calling link is to be disconnected; counts it against ``times``."""
+        """Whether the calling connection is to be disconnected; counts it against ``times``."""
         with self._changed:
             if self._cuts_left == 0:
                 return False

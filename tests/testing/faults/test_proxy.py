@@ -236,7 +236,7 @@ class TestCuts:
         proxy.upstream.limit_data(100, how)  # type: ignore[arg-type]
         with through(proxy) as sock:
             sock.sendall(MESSAGE)
-            assert proxy.wait_link().over.wait(30)
+            assert proxy.wait_connection().over.wait(30)
         # A link can be over before the engine has accepted it.
         assert eventually(lambda: len(echo.received) >= 100)
         echo.stop()
@@ -265,20 +265,20 @@ class TestCuts:
 
     def test_reset_and_cut_end_every_link(self, proxy: FaultProxy) -> None:
         with through(proxy) as first, through(proxy) as second:
-            proxy.wait_link(2)
+            proxy.wait_connection(2)
             proxy.reset()
             for sock in (first, second):
                 with pytest.raises(ConnectionResetError):
                     sock.recv(1)
         with through(proxy) as sock:
-            proxy.wait_link(3)
+            proxy.wait_connection(3)
             proxy.cut()
             assert sock.recv(1) == b""
 
     def test_down_and_up(self, proxy: FaultProxy) -> None:
         port = proxy.port
         with through(proxy) as sock:
-            proxy.wait_link()
+            proxy.wait_connection()
             proxy.down()
             with pytest.raises(ConnectionResetError):
                 sock.recv(1)
@@ -381,3 +381,8 @@ def test_links_that_are_over_hold_no_descriptors(proxy: FaultProxy) -> None:
                 proxy.links[-1].end("RST")
     assert eventually(lambda: all(link.over.is_set() for link in proxy.links))
     assert eventually(lambda: descriptors() <= before)
+
+
+def test_the_former_names_of_connections_remain(proxy: FaultProxy) -> None:
+    assert proxy.links == proxy.connections == []
+    assert FaultProxy.wait_link is FaultProxy.wait_connection

@@ -16,7 +16,7 @@ from sessionlib._util.timing import Deadline
 from sessionlib.net.sockets import Waker, wait_readable, wait_writable
 from sessionlib.testing.faults.toxics import Direction, How
 
-__all__ = ["Link", "reset", "stack"]
+__all__ = ["ProxiedConnection", "reset", "stack"]
 
 CHUNK = 1 << 16
 LINGER = 1.0
@@ -28,7 +28,7 @@ class _OverError(Exception):
     """The connection has ended; its pumps return."""
 
 
-class Link:
+class ProxiedConnection:
     """One connection through the proxy.
 
     Args:
@@ -56,7 +56,7 @@ class Link:
         self.number = number
         self.over = threading.Event()
         self.waker = Waker()
-        self.cut = False
+        self.finished = False
         self.live = 2
         self._how: How = "FIN"
         self._lock = threading.Lock()  # protects live
@@ -103,7 +103,7 @@ class Link:
 
     def finish_both(self) -> None:
         """Sends a FIN both ways; what still comes is discarded."""
-        self.cut = True
+        self.finished = True
         for sock in self._sockets:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_WR)
@@ -119,7 +119,7 @@ class Link:
                 reset(sock)
             else:
                 sock.close()
-        # At once, and not when the proxy ends: there may be thousands of links before that.
+        # At once, and not when the proxy ends: there may be thousands of connections before that.
         self.waker.close()
         self.over.set()
 
@@ -145,11 +145,11 @@ def stack(thread: threading.Thread) -> str:
 
 
 class _Pump:
-    """Copies one direction of one link, through its toxics."""
+    """Copies one direction of one connection, through its toxics."""
 
     def __init__(
         self,
-        link: Link,
+        connection: ProxiedConnection,
         source: socket.socket,
         target: socket.socket,
         direction: Direction,
@@ -157,7 +157,7 @@ class _Pump:
     ) -> None:
         self.direction = direction
         self.passed = 0
-        self._link = link
+        self._connection = connection
         self._source = source
         self._target = target
         self._rng = rng
@@ -177,9 +177,9 @@ class _Pump:
             pass
         except OSError:
             # One side has been reset; so is the other, as it would be without a proxy.
-            self._link.end("RST")
+            self._connection.end("RST")
         finally:
-            self._link.leave()
+            self._connection.leave()
 
     def _step(self) -> None:
         self._hold()
@@ -193,27 +193,27 @@ class _Pump:
             self._read(self._pending[0][0] - now if self._pending else None)
 
     def _hold(self) -> None:
-        self.direction.wait_while_held(self._link.waker)
+        self.direction.wait_while_held(self._connection.waker)
         self._check()
 
     def _check(self) -> None:
-        if self._link.waker.is_set():
+        if self._connection.waker.is_set():
             raise _OverError
 
     def _sleep(self, seconds: float) -> None:
-        self._link.waker.wait(seconds)
+        self._connection.waker.wait(seconds)
         self._check()
 
     # -- in --
 
     def _read(self, timeout: float | None) -> None:
-        ready = wait_readable(self._source, Deadline(timeout), self._link.waker)
+        ready = wait_readable(self._source, Deadline(timeout), self._connection.waker)
         self._check()
         # A toxic that was set while nothing arrived applies to what has arrived now.
         if not ready or self.direction.toxics.blackhole:
             return
         data = self._receive()
-        if data and not self._link.cut:
+        if data and not self._connection.finished:
             self._pending.append((self._due(), self._spoil(data)))
 
     def _receive(self) -> bytes:
@@ -253,14 +253,14 @@ class _Pump:
         while view:
             self._hold()
             self._cut_at_limit()
-            if self._link.cut:
+            if self._connection.finished:
                 return
             size = self._send(view[: self._slice()])
             view = view[size:]
             self._pace(size)
 
     def _send(self, view: memoryview) -> int:
-        wait_writable(self._target, Deadline(None), self._link.waker)
+        wait_writable(self._target, Deadline(None), self._connection.waker)
         self._check()
         try:
             size = self._target.send(view)
@@ -268,7 +268,7 @@ class _Pump:
             return 0
         except OSError:
             # After a FIN of ours the peer may have gone; what is left is dropped.
-            if self._link.cut:
+            if self._connection.finished:
                 return len(view)
             raise
         self.passed += size
@@ -298,7 +298,7 @@ class _Pump:
 
     def _cut_at_limit(self) -> None:
         toxics = self.direction.toxics
-        if toxics.limit is None or self._link.cut:
+        if toxics.limit is None or self._connection.finished:
             return
         if self._limit_serial != toxics.limit_serial:
             self._limit_serial = toxics.limit_serial
@@ -307,18 +307,18 @@ class _Pump:
         if self._limited and self.passed >= toxics.limit:
             if toxics.limit_how == "FIN":
                 self._finish_gently()
-            self._link.end(toxics.limit_how)
+            self._connection.end(toxics.limit_how)
             raise _OverError
 
     def _finish_gently(self) -> None:
         # Closing a socket with unread bytes sends a RST, so what still comes is read for a while.
-        self._link.finish_both()
+        self._connection.finish_both()
         self._pending.clear()
         end = time.monotonic() + LINGER
-        while time.monotonic() < end and not (self._ended and self._link.live == 1):
+        while time.monotonic() < end and not (self._ended and self._connection.live == 1):
             if self._ended:
-                self._link.waker.wait(0.02)
-            elif wait_readable(self._source, Deadline(0.02), self._link.waker):
+                self._connection.waker.wait(0.02)
+            elif wait_readable(self._source, Deadline(0.02), self._connection.waker):
                 self._receive()
             self._check()
 
