@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -288,14 +289,19 @@ class Client:
 
 _defaults: dict[Endpoint, Client] = {}
 
+client_in_use: ContextVar[Client | None] = ContextVar("client_in_use", default=None)
+"""The client that takes the default's place for a while: what an agent's tools look up goes where the agent goes."""
+
 
 def default_client() -> Client:
-    """Returns the client of this process for the current environment.
+    """Returns the client in use, else that of this process for the current environment.
 
     Raises:
         ConfigurationError: The environment names a URL that cannot be used.
         InsecureTransportError: It names one that is unencrypted and not on this machine.
     """
+    if found := client_in_use.get():
+        return found
     endpoint = Endpoint.resolve()
     # By what the environment names at the moment, so that a test that sets it gets a client of its own.
     return _defaults.get(endpoint) or _defaults.setdefault(endpoint, Client())

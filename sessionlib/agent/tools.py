@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sessionlib.agent.models import McpServer
 from sessionlib.agent.tool import Tool, ToolApprovalConfig, ToolInput, ToolInputType, close_to
-from sessionlib.client import default_client
+from sessionlib.client import client_in_use, default_client
 from sessionlib.errors import SessionlibError
 
 if TYPE_CHECKING:
@@ -600,7 +600,11 @@ if not TYPE_CHECKING:
 
             @functools.wraps(made, updated=())
             def add(*args: Any, **inputs: Any) -> Agent:
-                return self(made(*args, **inputs))
+                token = client_in_use.set(self._agent._client)
+                try:
+                    return self(made(*args, **inputs))
+                finally:
+                    client_in_use.reset(token)
 
             return add
 

@@ -14,7 +14,7 @@ import click
 
 from sessionlib._util.optional import extra
 from sessionlib._util.timing import Deadline
-from sessionlib._version import __version__
+from sessionlib._version import USER_AGENT
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.cli.notes import CommandError, warn
 from sessionlib.cli.options import Where, approval_options, debug_option, examples, where_options
@@ -179,7 +179,7 @@ def _hand_over(text: str, target: str) -> None:
             lines.write(text.encode() + b"\n")
         return
     # With urllib and not the client's pool: the target is no engine, and gets no key.
-    headers = {"Content-Type": "application/json", "User-Agent": f"sessionlib/{__version__}"}
+    headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
     posted = Request(target, text.encode(), headers, method="POST")
     with build_opener(_NoRedirects).open(posted, timeout=_WEBHOOK_TIMEOUT):
         pass  # any status that is no success is an error

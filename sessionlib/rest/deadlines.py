@@ -14,7 +14,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from sessionlib._util.retry import is_transient_status, is_transient_tls
 from sessionlib._util.timing import Deadline
+from sessionlib._version import USER_AGENT
 from sessionlib.errors import ApiConnectionError, ApiTimeoutError
 from sessionlib.net.connect import CancelToken, connect, resolve
 from sessionlib.net.proxies import default_context
@@ -152,7 +153,11 @@ class _Connection(HTTPConnection):
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
-    pass
+    def set_tunnel(
+        self, host: str, port: int | None = None, headers: Mapping[str, str] | None = None, scheme: str = "http"
+    ) -> None:
+        # Not as a header of the adapter's proxies, which would replace that of a call without a tunnel.
+        super().set_tunnel(host, port, {"User-Agent": USER_AGENT, **(headers or {})}, scheme)
 
 
 class _HttpPool(urllib3.HTTPConnectionPool):

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import requests
 
 from sessionlib._util.timing import Deadline
-from sessionlib._version import __version__
+from sessionlib._version import USER_AGENT
 from sessionlib.net.proxies import default_context, environment_proxy
 from sessionlib.rest.calls import Answer, Call, Failure, OpenLines
 from sessionlib.rest.deadlines import FOREIGN, Limit, UnwantedAnswerError, failure_of, open_session
@@ -98,7 +98,7 @@ class Pool:
         headers = {
             "Authorization": f"Bearer {key}",
             "Accept-Encoding": "identity",
-            "User-Agent": f"sessionlib/{__version__}",
+            "User-Agent": USER_AGENT,
             **self._headers,
         }
         if call.body is not None:

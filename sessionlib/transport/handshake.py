@@ -15,16 +15,16 @@ from urllib.parse import SplitResult
 
 from sessionlib._util.retry import parse_retry_after
 from sessionlib._util.timing import Deadline
-from sessionlib._version import __version__
+from sessionlib._version import USER_AGENT
 from sessionlib.errors import SessionProtocolError, SessionTimeoutError, api_error
 from sessionlib.transport.stream import BufferedStream
 
-__all__ = ["USER_AGENT", "shake_hands"]
+__all__ = ["shake_hands"]
 
 MAX_HEAD = 65536
 MAX_LINE = 8192
 MAX_LINES = 128
-USER_AGENT = f"sessionlib/{__version__}"
+MAX_INTERIM = 8
 # RFC 6455, 1.3: what the server appends to the key of the request before it hashes it.
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _DEFAULT_PORTS = {"wss": 443, "ws": 80}
@@ -50,7 +50,11 @@ def shake_hands(
     """
     nonce = base64.b64encode(os.urandom(16))
     _write_all(stream, _request(url, key, nonce, headers or {}), deadline)
-    status, fields = _parse_head(_read_head(stream, deadline))
+    for _ in range(MAX_INTERIM):
+        status, fields = _parse_head(_read_head(stream, deadline))
+        # RFC 9110, 15.2: interim responses may come first, from a proxy on the way for one.
+        if status == 101 or not 100 <= status < 200:
+            break
     if status != 101:
         wait = parse_retry_after(fields.get("retry-after"))
         raise api_error(status, "GET", "/ws/session", retry_after=wait, handshake=True)
@@ -76,7 +80,6 @@ def _request(url: SplitResult, key: str, nonce: bytes, headers: Mapping[str, str
         "Sec-WebSocket-Key": nonce.decode("ascii"),
         "Sec-WebSocket-Version": "13",
         "Authorization": f"Bearer {key}",
-        # Some gateways refuse a request without one.
         "User-Agent": USER_AGENT,
         **headers,
     }
@@ -97,13 +100,13 @@ def _write_all(stream: BufferedStream, data: bytes, deadline: Deadline) -> None:
 def _read_head(stream: BufferedStream, deadline: Deadline) -> bytes:
     # What the server sends right behind the head, its first frames, stays in the stream's buffer.
     stream.deadline = deadline
-    while (end := stream.data.find(b"\r\n\r\n")) < 0:
-        if len(stream.data) > MAX_HEAD:
+    while (end := stream.data.find(b"\r\n\r\n", stream.pos)) < 0:
+        if len(stream.data) - stream.pos > MAX_HEAD:
             raise SessionProtocolError(f"the server's handshake response is longer than {MAX_HEAD} bytes")
         if deadline.expired:  # a server that drips is always ready to be read
             raise SessionTimeoutError(f"no response to the WebSocket handshake within {deadline.timeout} s")
         stream.fill()
-    return stream.take(end + 4)
+    return stream.take(end + 4 - stream.pos)
 
 
 def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:

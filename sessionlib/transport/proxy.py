@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, unquote
 
 from sessionlib._util.retry import is_transient_status
 from sessionlib._util.timing import Deadline
+from sessionlib._version import USER_AGENT
 from sessionlib.errors import SessionConnectionError, SessionTimeoutError
 from sessionlib.net.proxies import check_proxy, environment_proxy, is_loopback
 from sessionlib.net.sockets import wait_readable, wait_writable
@@ -67,7 +68,7 @@ class Proxy:
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         credentials = f"Proxy-Authorization: {self.authorization}\r\n" if self.authorization else ""
         # RFC 9112, 3.2.3: authority form, with the port always; an IPv6 address has brackets.
-        return f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{credentials}\r\n".encode("ascii")
+        return f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: {USER_AGENT}\r\n{credentials}\r\n".encode()
 
     def _judge(self, head: bytes) -> None:
         version, _, rest = head.partition(b" ")

@@ -8,6 +8,7 @@ import json
 import pickle
 import runpy
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sessionlib
+from sessionlib import Client
 from sessionlib.agent import Agent, AgentTools, Tool, ToolApprovalConfig, ToolInput, ToolInputType, tools
 from sessionlib.agent.models import McpServer
 from sessionlib.agent.tools import (
@@ -251,6 +253,22 @@ def test_a_pipelines_inputs_are_looked_up(platform: Server, caplog: pytest.LogCa
     platform.answer(Reply(404))
     assert list(inputs_of(PipelineTool(tool_name="run", pipeline={"object_id": "p2"}))) == ["pipeline"]
     assert "without the inputs of pipeline p2" in caplog.text
+
+
+def test_what_tools_look_up_goes_where_their_agent_goes(platform: Server) -> None:
+    with closing(Client(SENTINEL_KEY, platform.url, headers={"X-Team": "blue"})) as client:
+        agent = Agent.from_json({"id": "a1", "name": "A", "tools": {}}, client=client)
+        agent.add_tool.pipeline(tool_name="run", pipeline="p1")
+        agent.add_tool.transformation(tool_name="change", transformation="t1")
+        agent.add_tool.mcp_server(server=McpServer("m1"))
+    PipelineTool(tool_name="run", pipeline="p1")
+    teams = [(seen.path, seen.headers.get("x-team")) for seen in platform.seen[-4:]]
+    assert teams == [
+        ("/v1/pipeline", "blue"),
+        ("/v1/transformation", "blue"),
+        ("/v1/mcp-server/m1/tools", "blue"),
+        ("/v1/pipeline", None),
+    ]
 
 
 def test_transformations(platform: Server) -> None:

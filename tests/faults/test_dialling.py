@@ -25,6 +25,7 @@ from sessionlib import (
     Agent,
     ApiConnectionError,
     ApiError,
+    Chatbot,
     Client,
     ConfigurationError,
     Session,
@@ -35,6 +36,7 @@ from sessionlib import (
 )
 from sessionlib._util.retry import is_transient
 from sessionlib._util.timing import Deadline
+from sessionlib._version import USER_AGENT
 from sessionlib.engine import LocalEngine
 from sessionlib.net.connect import CancelToken
 from sessionlib.testing import FaultProxy
@@ -459,6 +461,9 @@ if __name__ == "__main__":
 """
 
 
+CONNECTIONS = 5 + 8  # of calls, as the engine ends each with its answer, and of sessions
+
+
 @pytest.mark.slow
 def test_the_proxy_of_a_client_sees_all_of_its_traffic_and_no_other(
     resolver: Callable[[Resolve], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -484,7 +489,15 @@ def test_the_proxy_of_a_client_sees_all_of_its_traffic_and_no_other(
             before = len(gate.connections)
             agent = Agent.fetch(id=made.id, client=client)
             with agent.create_session() as session:
+                assert session.ask("hello", files=[b"x"], timeout=30).text
+            with agent.resume_session(session.session_id) as session:
+                assert len(session.get_messages()) == 3
+            agent.save()
+            bot = Chatbot.new("Bot", "A bot", "p1", client=client)
+            assert bot.run("hello")["output_message"]
+            with bot.create_session() as session:
                 assert session.ask("hello", timeout=30).text
+            bot.delete()
             with Session(owner_type="agent", owner_id=agent.id, client=client, api_key=engine.api_key) as session:
                 assert session.get_messages() == []
             assert agent.run("hello").status == "complete"
@@ -494,19 +507,19 @@ def test_the_proxy_of_a_client_sees_all_of_its_traffic_and_no_other(
 
         with Client(base_url=url, tls="ca.pem", proxy=proxy.url, headers={"X-Team": "blue"}) as client:
             resolver(lambda host: [host])  # addresses alone: the name is known to the proxy
-            assert use(client) == len(proxy.heads) == 7
-            assert use(pickle.loads(pickle.dumps(client))) == 7
+            assert use(client) == len(proxy.heads) == CONNECTIONS
+            assert use(pickle.loads(pickle.dumps(client))) == CONNECTIONS
             monkeypatch.chdir("/")
             sent, key = pickle.dumps(Agent.fetch(id=made.id, client=client)).hex(), engine.api_key
             ran = run_script(IN_WORKERS, sent, env={"SESSIONLIB_API_KEY": key}, timeout=60)
             assert (ran.rc, ran.stdout.split()) == (0, ["complete"] * 3), ran
-            assert len(gate.connections) == len(proxy.heads) == 18
+            assert len(gate.connections) == len(proxy.heads) == 2 * CONNECTIONS + 4
             requests = front.clear.count(b"Authorization: Bearer ")
-            assert front.clear.count(b"X-Team: blue") == requests >= 18
+            assert front.clear.count(b"X-Team: blue") == requests >= len(proxy.heads)
         seen = len(proxy.heads)
         resolver(lambda host: ["127.0.0.1"])
         with Client(base_url=url, tls=bundle.read_bytes()) as client:
-            assert use(client) == 7
+            assert use(client) == CONNECTIONS
         assert len(proxy.heads) == seen
 
 
@@ -543,7 +556,8 @@ def proxy(engine: ScriptEngine) -> Iterator[HttpProxy]:
 def test_a_session_through_a_proxy(proxy: HttpProxy) -> None:
     with remote(80, proxy=proxy.url) as session:
         assert session.get_messages(timeout=30) == []
-    assert proxy.heads == [b"CONNECT engine.example:80 HTTP/1.1\r\nHost: engine.example:80\r\n\r\n"]
+    target = "engine.example:80"
+    assert proxy.heads == [f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: {USER_AGENT}\r\n\r\n".encode()]
 
 
 def test_a_session_over_tls_through_a_proxy(engine: ScriptEngine) -> None:
@@ -683,7 +697,8 @@ def test_a_session_over_tls_through_a_proxy_over_tls(
         engine.wait_connected(2)
         assert session.get_messages(timeout=30) == []
     told = b"Proxy-Authorization: Basic " + base64.b64encode(b"jo:se3cret")
-    request = b"CONNECT engine.example:443 HTTP/1.1\r\nHost: engine.example:443\r\n" + told + b"\r\n\r\n"
+    head = f"CONNECT engine.example:443 HTTP/1.1\r\nHost: engine.example:443\r\nUser-Agent: {USER_AGENT}\r\n"
+    request = head.encode() + told + b"\r\n\r\n"
     assert proxy.heads == [request, request]
     log_watch.check("se3cret")
 
@@ -769,7 +784,7 @@ def test_a_client_through_a_proxy_over_tls(
             assert session.get_messages(timeout=30) == []
         with pytest.raises(ApiError):  # the scripted engine has no such path, and was asked
             client.request("GET", "/agents")
-    assert len(proxy.heads) == 2
+    assert [header(head, "User-Agent") for head in proxy.heads] == [USER_AGENT] * 2
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,9 @@ from sessionlib import (
     SessionTimeoutError,
 )
 from sessionlib._util.retry import is_transient
-from sessionlib._version import __version__
+from sessionlib._version import USER_AGENT
 from sessionlib.errors import HandshakeError
+from sessionlib.transport.handshake import MAX_INTERIM
 from tests.support.script_engine import (
     Connection,
     ScriptEngine,
@@ -351,6 +352,23 @@ def test_a_handshake_in_any_legal_form_is_accepted(engine: ScriptEngine, lines: 
         assert session.get_messages(timeout=30) == []
 
 
+def test_interim_responses_may_come_first_and_not_for_ever(engine: ScriptEngine) -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+
+    def answer(conn: Connection, head: bytes) -> bool:
+        conn.send_raw(interim)
+        conn.accept()
+        return True
+
+    engine.handshake = answer
+    with joined(engine) as session:
+        assert session.get_messages(timeout=30) == []
+    interim *= MAX_INTERIM
+    with pytest.raises(ApiError) as caught:
+        make(engine).connect(5)
+    assert caught.value.status_code == 103
+
+
 @pytest.mark.parametrize("lines", NO_ANSWERS.values(), ids=NO_ANSWERS)
 def test_a_handshake_that_lacks_something_is_refused(engine: ScriptEngine, lines: list[str]) -> None:
     engine.handshake = answering(lines)
@@ -371,7 +389,7 @@ def test_a_handshake_tells_what_the_client_is(engine: ScriptEngine) -> None:
     with joined(engine):
         pass
     head = engine.handshakes[0]
-    assert header(head, "User-Agent") == f"sessionlib/{__version__}"
+    assert header(head, "User-Agent") == USER_AGENT
     assert header(head, "Host") == f"127.0.0.1:{engine.port}"
     assert header(head, "Sec-WebSocket-Version") == "13"
     names = [line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:-2]]
