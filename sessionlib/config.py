@@ -53,7 +53,7 @@ _FAMILIES = ("SESSIONLIB_", "VECTORSHIFT_")
 _NAMES = ("API_KEY", "BASE_URL", "WS_URL")
 # Such files have a few lines; what is larger is something else of that name.
 _MAX_DOTENV = 2**20
-_IN_DOTENV = re.compile(rf"^\s*(?:export\s+)?['\"]?(?:{'|'.join(_FAMILIES)})(?:{'|'.join(_NAMES)})\b", re.MULTILINE)
+_IN_DOTENV = rf"(?m)^\s*(?:export\s+)?['\"]?(?:{'|'.join(_FAMILIES)})(?:{'|'.join(_NAMES)})\b"  # compiled when needed
 
 _WS_SCHEMES = {"https": "wss", "http": "ws", "wss": "wss", "ws": "ws"}
 
@@ -295,7 +295,7 @@ def _read_dotenv(path: str) -> Mapping[str, str | None]:
             text = file.read(_MAX_DOTENV)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {type(error).__name__}") from None
-    if not _IN_DOTENV.search(text):  # most such files are about other programs
+    if not re.search(_IN_DOTENV, text):  # most such files are about other programs
         return {}
     try:
         import dotenv
@@ -325,7 +325,7 @@ def _no_key() -> str:
 
 # ---- checks --------------------------------------------------------------------------------------------------------
 
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 # What a call or a handshake sets itself.
 _RESERVED = frozenset({"authorization", "connection", "content-length", "content-type", "host", "upgrade"}) | {
     "accept-encoding",
@@ -355,7 +355,7 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     for name, value in (headers or {}).items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError("headers takes a mapping of str to str")
-        if not _HEADER_NAME.fullmatch(name):
+        if not re.fullmatch(_HEADER_NAME, name):
             raise ConfigurationError(f"headers holds what is no header's name: {name[:40]!r}")
         if name.lower() in _RESERVED or name.lower().startswith("sec-websocket-"):
             raise ConfigurationError(f"the header {name} is set by this package")

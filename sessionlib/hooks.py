@@ -94,7 +94,7 @@ def _uninstall_network_hook() -> None:
     network_hook = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SessionInfo:
     """The session whose turns are observed.
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import random
+import os
 import re
 import threading
 import time
-import uuid
 from bisect import bisect, bisect_left, insort
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -113,7 +112,8 @@ def is_transient(cause: BaseException) -> bool:
 # What a server asks to wait is believed up to here, in seconds.
 MAX_RETRY_AFTER = 60.0
 # RFC 9110 has whole seconds. Servers send what their language makes of a number, and clients read it as such.
-_NUMBER = re.compile(r"\+?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+# Patterns that most programs never use are compiled at their first use, as that takes longer than all of this module.
+_NUMBER = r"(?ai)\+?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?"
 
 
 def parse_retry_after(value: str | None, *, now: float | None = None) -> float | None:
@@ -127,7 +127,7 @@ def parse_retry_after(value: str | None, *, now: float | None = None) -> float |
         Seconds to wait, 0 to `MAX_RETRY_AFTER`; None for a negative number and for all else that is neither.
     """
     text = "" if value is None else value.strip()
-    if _NUMBER.fullmatch(text):
+    if re.fullmatch(_NUMBER, text):
         return min(float(text), MAX_RETRY_AFTER)  # of thousands of digits, it is infinite
     if not text[:3].isalpha():  # a date begins with the day of the week or, as some send it, is no date
         return None
@@ -155,7 +155,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """
     found = {name.lower(): value for name, value in headers.items()}
     exact = found.get("retry-after-ms", "").strip()
-    if _NUMBER.fullmatch(exact):
+    if re.fullmatch(_NUMBER, exact):
         return min(float(exact) / 1000, MAX_RETRY_AFTER)
     return parse_retry_after(found.get("retry-after"))
 
@@ -176,19 +176,22 @@ class Backoff:
     Args:
         base: Upper bound of the first delay, in seconds.
         cap: Upper bound of any delay, in seconds.
-        uniform: Draws from a range; for tests.
+        uniform: Draws from a range, in place of `random.uniform`; for tests.
 
     Attributes:
         tries: How many delays were drawn since the last success.
     """
 
     def __init__(
-        self, base: float = 2.0, cap: float = 30.0, *, uniform: Callable[[float, float], float] = random.uniform
+        self, base: float = 2.0, cap: float = 30.0, *, uniform: Callable[[float, float], float] | None = None
     ) -> None:
+        # Here, as it seeds itself, which would take half a millisecond of each import of the package.
+        import random
+
         self.base = base
         self.cap = cap
         self.tries = 0
-        self._uniform = uniform
+        self._uniform = uniform or random.uniform
 
     def next_delay(self, at_least: float = 0.0) -> float:
         """Draws the next delay.
@@ -282,7 +285,7 @@ class Retries:
         timeout: Seconds to go on trying, not counting those in which the machine was suspended; None for ever.
         attempt_timeout: Seconds that one try may take.
         clock: Returns the current time in seconds; for tests.
-        uniform: Draws from a range; for tests.
+        uniform: Draws from a range, in place of `random.uniform`; for tests.
 
     Attributes:
         backoff: The delays; to be reset by a try that succeeds.
@@ -297,7 +300,7 @@ class Retries:
         timeout: float | None = 900.0,
         attempt_timeout: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
-        uniform: Callable[[float, float], float] = random.uniform,
+        uniform: Callable[[float, float], float] | None = None,
     ) -> None:
         self._timeout = float("inf") if timeout is None else timeout
         self._attempt_timeout = attempt_timeout
@@ -431,7 +434,7 @@ class Pace:
     ) -> None:
         self.rate = rate
         self.max_active = max_active
-        self._id = uuid.uuid4().hex
+        self._id = os.urandom(16).hex()
         self._clock = clock
         # Protects the record; never held while anything blocks.
         self._lock = threading.Lock()

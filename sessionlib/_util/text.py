@@ -37,7 +37,7 @@ _DECEPTIVE = (
     rf"(?P<belongs>{_BELONGS})|{_UNSAFE}|[\n\t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000\u2800]"
     r"|[\u01c3\u0589\u2024\u2044\u2215\u2236\u29f8\ua789\uff00-\uffef\U0001d400-\U0001d7ff]|(?P<run> {3,})"
 )
-_WORD = re.compile(r"[^\W\d_]+")
+_WORD = r"[^\W\d_]+"
 _JOINERS = "\u200c\u200d"  # the pattern has decided about these
 _LOOKALIKE = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "GEORGIAN", "LISU", "DESERET")
 # ASCII letters and digits, each with what TR39's confusables.txt has for it, but for what NFKC makes plain; the dashes.
@@ -73,20 +73,17 @@ _ALIKE = (
 )
 
 # Such as a small capital, or one with a hook or a stroke, which no normalisation takes away.
-_VARIANT = re.compile("LATIN (?:SMALL |CAPITAL )?LETTER (?:SMALL CAPITAL |SCRIPT |DOTLESS )?([A-Z])(?: WITH .*)?$")
+_VARIANT = "LATIN (?:SMALL |CAPITAL )?LETTER (?:SMALL CAPITAL |SCRIPT |DOTLESS )?([A-Z])(?: WITH .*)?$"
 
 
-@functools.cache
-def _pattern() -> re.Pattern[str]:
-    # Not when the package is imported: it takes as long as five modules.
-    return re.compile(rf"(?P<belongs>{_BELONGS})|{_UNSAFE}")
+# Compiled by `re` at its first use: when the package is imported, it would take as long as five modules.
+_PATTERN = rf"(?P<belongs>{_BELONGS})|{_UNSAFE}"
 
 
 def clean(text: str) -> str:
     """Returns a text without what a terminal would obey or could not show; all that can be read stays."""
     # Printable text has none of it but variation selectors and fillers, so most text costs one search.
-    pattern = _pattern()
-    return text if pattern.search(text) is None else pattern.sub(_cleaned, text)
+    return text if re.search(_PATTERN, text) is None else re.sub(_PATTERN, _cleaned, text)
 
 
 def _cleaned(found: re.Match[str]) -> str:
@@ -118,7 +115,7 @@ def printable(text: str) -> str:
     Such characters are shown as Python's escapes, a run of three or more spaces as ``\x20{3}``, and in a word that
     mixes Latin letters with those of a look-alike script (TR39, 5.1) the latter.
     """
-    marked = _WORD.sub(_unmixed, text) if not text.isascii() else text
+    marked = re.sub(_WORD, _unmixed, text) if not text.isascii() else text
     shown = re.sub(_DECEPTIVE, _escaped, marked)
     # Private and unassigned characters too: what they look like is unknown.
     return "".join(char if char.isprintable() or char in _JOINERS else _escape(char) for char in shown)
@@ -158,7 +155,7 @@ def _plain_letter(char: str) -> str:
         return "_" if char == "-" else "" if char.isspace() else char.casefold()
     if char.isspace() or unicodedata.category(char) in ("Mn", "Me"):
         return ""
-    alike, variant = _alike(), _VARIANT.match(unicodedata.name(char, ""))
+    alike, variant = _alike(), re.match(_VARIANT, unicodedata.name(char, ""))
     # By its capital if need be: U+043A looks like no letter of ours, but U+041A like K.
     return variant[1].lower() if variant else alike.get(char) or alike.get(char.upper()) or char.casefold()
 

@@ -26,7 +26,7 @@ else:
 
 __all__ = ["AnswerFormat", "T", "answer_format", "plain_schema", "portable"]
 
-_FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_FENCE = r"(?s)```[^\n`]*\n(.*?)(?:```|\Z)"
 # Places in a text at which no JSON begins although it looks so; the time for each grows with its depth.
 _FALSE_STARTS = 1000
 _REASON_CHARS = 1000
@@ -146,7 +146,7 @@ def _json_texts(text: str) -> Iterator[str]:
         yield text
         return
     # The last is the one that a model has settled on.
-    yield from filter(_is_json, reversed([block.strip() for block in _FENCE.findall(text)]))
+    yield from filter(_is_json, reversed([block.strip() for block in re.findall(_FENCE, text)]))
     yield from reversed(list(_embedded(text)))
 
 

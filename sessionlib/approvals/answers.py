@@ -35,7 +35,7 @@ _SETTLED = {
 }
 
 
-@dataclass
+@dataclass(eq=False)
 class Entry:
     """One request.
 

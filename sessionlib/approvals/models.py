@@ -35,7 +35,7 @@ Decision = bool | ApprovalResponse | None
 
 # Where engines put the proposed arguments of a tool; "arguments" is the embedded engine's.
 _ARGUMENT_FIELDS = ("arguments", "tool_arguments", "tool_input", "inputs")
-_RANGE = re.compile(r"(\[!?[^]]+\])")
+_RANGE = r"(\[!?[^]]+\])"
 _REMEMBERED = (None, "turn", "session")
 
 
@@ -256,7 +256,7 @@ class Registration:
 def resembles(tool_name: str, pattern: str) -> bool:
     """Whether a tool is one of those that a pattern names, or looks like one."""
     # The dash of a range, as in "[a-z]", is no letter.
-    alike = "".join(part if part.startswith("[") else skeleton(part) for part in _RANGE.split(pattern))
+    alike = "".join(part if part.startswith("[") else skeleton(part) for part in re.split(_RANGE, pattern))
     return fnmatchcase(tool_name, pattern) or fnmatchcase(skeleton(tool_name), alike)
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Callbacks", "ConnectionOptions", "Owner"]
 
 
-@dataclass(frozen=True)
+# Without what is not used of a dataclass: each method takes 60 microseconds of every import.
+@dataclass(frozen=True, eq=False)
 class Owner:
     """Whom a new session is with.
 
@@ -29,7 +30,7 @@ class Owner:
     object_id: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ConnectionOptions:
     """How a connection behaves; times are in seconds.
 

@@ -38,7 +38,8 @@ _THINKING = Type.THINKING
 _REQUESTS = frozenset({Type.APPROVAL_REQUEST, Type.REAUTH_REQUEST})
 
 
-@dataclass
+# Without what is not used of a dataclass: each method takes 60 microseconds of every import.
+@dataclass(eq=False, repr=False)
 class CatchUp:
     """What a history adds to what was delivered.
 
@@ -51,7 +52,7 @@ class CatchUp:
     found: list[PendingPost] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class PendingPosts:
     """What was under way when a connection was lost, and what is known to go on.
 
