@@ -11,7 +11,7 @@ import functools
 import re
 import unicodedata
 
-__all__ = ["TextCleaner", "cell_width", "clean", "printable", "skeleton"]
+__all__ = ["TextCleaner", "cell_width", "clean", "printable", "printable_lines", "skeleton"]
 
 # C0 but for newline and tab, DEL, C1, line separators, lone surrogates, and Default_Ignorable_Code_Point
 # of DerivedCoreProperties.txt. The spaces U+00A0, U+202F and U+3000 are none of these.
@@ -112,10 +112,26 @@ class TextCleaner:
 def printable(text: str) -> str:
     r"""Returns a text in one line in which nothing hides, moves the cursor or passes for something else.
 
-    Such characters are shown as Python's escapes, a run of three or more spaces as ``\x20{3}``, and in a word that
-    mixes Latin letters with those of a look-alike script (TR39, 5.1) the latter.
+    Such characters are shown as Python's escapes, and a run of three or more spaces as ``\x20{3}``. So are the letters
+    of a look-alike script in a word that mixes them with Latin ones (TR39, 5.1), and those of a word that can be read
+    as Latin all through (TR39, 4.2), unless the text has other words of that script and no Latin ones beside it.
     """
-    marked = re.sub(_WORD, _unmixed, text) if not text.isascii() else text
+    return _printable(text, _scripts_of(text))
+
+
+def printable_lines(text: str) -> list[str]:
+    """Returns the lines of a text, each as from `printable`, which gets their scripts from all of the text."""
+    scripts = _scripts_of(text)
+    return [_printable(line, scripts) for line in text.split("\n")]
+
+
+def _printable(text: str, scripts: frozenset[str]) -> str:
+    marked = text
+    if not text.isascii():
+        # Between spaces: an address has words of its own, and all of them are read at once.
+        marked = re.sub(
+            r"\S+", lambda token: _marked(token[0], frozenset() if re.search("[A-Za-z]", token[0]) else scripts), text
+        )
     shown = re.sub(_DECEPTIVE, _escaped, marked)
     # Private and unassigned characters too: what they look like is unknown.
     return "".join(char if char.isprintable() or char in _JOINERS else _escape(char) for char in shown)
@@ -131,12 +147,36 @@ def _escape(text: str) -> str:
     return text.encode("unicode_escape").decode()
 
 
-def _unmixed(found: re.Match[str]) -> str:
-    word = found[0]
-    scripts = [unicodedata.name(char, "?").partition(" ")[0] for char in word]
-    if "LATIN" not in scripts:
-        return word
-    return "".join(_escape(char) if script in _LOOKALIKE else char for char, script in zip(word, scripts, strict=True))
+def _scripts_of(text: str) -> frozenset[str]:
+    """Returns the look-alike scripts that a text is written in, by the words that cannot be read as Latin."""
+    if text.isascii():
+        return frozenset()
+    words = {word for word in re.findall(_WORD, text) if not word.isascii()}
+    return frozenset(
+        script for word in words if not _reads_as_latin(word) for script in map(_script, word) if script in _LOOKALIKE
+    )
+
+
+def _marked(token: str, scripts: frozenset[str]) -> str:
+    def mark(found: re.Match[str]) -> str:
+        word = found[0]
+        if word.isascii():
+            return word
+        of = [_script(char) for char in word]
+        if "LATIN" not in of and not (_reads_as_latin(word) and scripts.isdisjoint(of)):
+            return word
+        return "".join(_escape(char) if script in _LOOKALIKE else char for char, script in zip(word, of, strict=True))
+
+    return re.sub(_WORD, mark, token)
+
+
+def _script(char: str) -> str:
+    return unicodedata.name(char, "?").partition(" ")[0]
+
+
+def _reads_as_latin(word: str) -> bool:
+    # As it is written: unlike its capital, a small Cyrillic EN looks like no H.
+    return all(char.isascii() or char in _alike() for char in word)
 
 
 def skeleton(name: str) -> str:

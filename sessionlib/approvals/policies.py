@@ -10,12 +10,13 @@ import os
 import re
 import sys
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from sessionlib._util.ipython import is_between_cells, kernel_here
-from sessionlib._util.text import cell_width, printable
+from sessionlib._util.text import cell_width, printable, printable_lines
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.approvals.models import ShownRequest, resembles
 from sessionlib.content import ApprovalResponse
@@ -27,9 +28,10 @@ Policy = Literal["allow", "deny", "ask"]
 
 _POLICIES = ("deny", "allow", "ask")
 NO_TERMINAL = "no person could be asked: there is no terminal to ask on"
+CLOSED = "the person has closed the input at the question (Ctrl-D)"
 _CHOICES = "[y]es, [n]o, [v]iew in full, [e]dit the arguments, [a]lways in this session, [d]eny with a reason"
-_MAX_NAME = 60
-_CUT = '…" ({} characters)'
+_MAX_NAME = 64  # what most models take as the name of a tool
+_CUT = '…" ({}{})'
 _MARGIN = "    | "
 # Held while a person is asked, so that two sessions do not ask into each other's prompts.
 _one_question = threading.Lock()
@@ -113,6 +115,9 @@ def ask_console(request: ApprovalRequest) -> ApprovalResponse | None:
             return ApprovalResponse(False, deny_reason=NO_TERMINAL)
         try:
             response = _converse(request)
+        except _Closed:
+            _say(f"\nDenied: {CLOSED}.")
+            return ApprovalResponse(False, deny_reason=CLOSED)
         except (EOFError, OSError, RuntimeError):  # a notebook kernel without stdin raises a RuntimeError of its own
             return ApprovalResponse(False, deny_reason=NO_TERMINAL)
         if not request.is_open:
@@ -125,11 +130,17 @@ def shown(value: object) -> str:
     return printable(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def quoted(name: str, columns: int = _MAX_NAME) -> str:
-    """Returns a name in quotes that it cannot end itself, bounded, with its length where it is cut."""
+def quoted(name: str, columns: int = _MAX_NAME, which: str = "") -> str:
+    """Returns a name in quotes that it cannot end itself, bounded.
+
+    Args:
+        name: The name.
+        columns: How much of it is shown, in columns.
+        which: What distinguishes it from others that begin as it does; shown with its length, where it is cut.
+    """
     text = shown(name)
-    kept = next(_fold(text, columns))
-    return text if kept == text else f"{kept}{_CUT.format(len(name))}"
+    kept = next(_fold(text, columns + 2))
+    return text if kept == text else f"{kept}{_CUT.format(count_of(len(name), 'character'), which)}"
 
 
 def parse_argument(text: str, proposed: object) -> Any:
@@ -177,14 +188,17 @@ def _show_and_ask(request: ApprovalRequest) -> ApprovalResponse | None:
     agent = getattr(request.session, "agent_name", None)
     question = f"Run {tool}{f' for agent {quoted(agent)}' if agent else ''}?"
     columns, rows = _size()
+    head = list(_fold(f"The agent asks to run {tool}:", columns - 1, words_from=0))
+    last = list(_fold(f"{question} {_CHOICES}: ", columns - 1, words_from=0))
     # The heading and the question take some lines; the rest of the screen is for the arguments.
     # In pages, as what scrolls out of a window may be what should have been seen.
-    pages = _pages(request.arguments, columns, max(rows - 8, 3))
-    _say(f"\nThe agent asks to run {tool}:")
+    pages = _pages(request.arguments, columns, max(rows - len(head) - len(last) - 2, 3))
+    for line in ("", *head):
+        _say(line)
     for number, page in enumerate(pages):
         if number:
-            answer = _read_line(f"{question} More arguments follow: Enter shows them, [n]o: ")
-            if answer.strip().lower() in ("n", "no"):
+            left = f"Page {number} of {len(pages)}. More arguments follow: Enter shows them, [n]o: "
+            if _read_line(f"{question} {left}").strip().lower() in ("n", "no"):
                 return ApprovalResponse(False)
         for line in page:
             _say(line)
@@ -196,44 +210,66 @@ def _pages(arguments: Mapping[str, Any], columns: int, rows: int) -> list[list[s
     """Returns the lines that show some arguments, in as many pages as a screen of that size needs."""
     limit = max(rows // max(len(arguments), 1) - 2, 1)
     pages: list[list[str]] = [[]]
-    for name, value in arguments.items():
-        lines = _block(name, value, columns, limit)
+    for number, (name, value) in enumerate(arguments.items(), 1):
+        lines = _block(number, name, value, columns, limit)
         if pages[-1] and len(pages[-1]) + len(lines) > rows:
             pages.append([])
         pages[-1] += lines
     return pages
 
 
-def _block(name: str, value: object, columns: int, limit: int) -> list[str]:
+def _block(number: int, name: str, value: object, columns: int, limit: int) -> list[str]:
     """Returns one argument as a line, or as a heading and lines behind a margin that no value can write into.
 
     The lines are folded here: where the terminal folds one, its rest would begin like a line of ours.
     """
-    line = f"  {quoted(name)} = {shown(value)}"
-    if cell_width(line) < columns:
+    which = f", argument {number}"
+    line = f"  {quoted(name, which=which)} = {shown(value)}"
+    # Terminals that reorder text from right to left would mix such a name with its value, and keys with values.
+    mixes = _is_from_right(name if isinstance(value, str) else line)
+    if cell_width(line) < columns and not mixes:
         return [line]
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, indent=2)
     kind = "text" if isinstance(value, str) else "JSON"
-    folded = [part for whole in text.split("\n") for part in _fold(printable(whole), columns - len(_MARGIN) - 1)]
-    size = f": {kind} of {len(text)} characters, {count_of(text.count(chr(10)) + 1, 'line')}"
-    head = f"  {quoted(name)}{size}"
+    folded = _behind_margin(printable_lines(text), columns)
+    size = f": {kind} of {count_of(len(text), 'character')}, {count_of(text.count(chr(10)) + 1, 'line')}"
+    head = f"  {quoted(name, which=which)}{size}"
     if cell_width(head) >= columns:
-        head = f"  {quoted(name, max(columns - len(size) - len(_CUT) - 8, 8))}{size}"
-    lines = [head]
-    # Behind a margin, so that no value can look like a question or an argument of its own.
-    lines += [_MARGIN + part for part in folded[:limit]]
+        note = _CUT.format(count_of(len(name), "character"), which)
+        head = f"  {quoted(name, max(columns - len(size) - len(note) - 5, 6), which)}{size}"
+    lines = [head, *folded[:limit]]
     if (more := len(folded) - limit) > 0:
         lines.append(f"    … {count_of(more, 'more line')}; v shows all")
     return lines
 
 
-def _fold(text: str, columns: int) -> Iterator[str]:
-    start, width = 0, 0
+def _is_from_right(text: str) -> bool:
+    return not text.isascii() and any(unicodedata.bidirectional(char) in ("R", "AL") for char in text)
+
+
+def _behind_margin(lines: list[str], columns: int) -> list[str]:
+    # So that no value can look like a question or an argument of its own.
+    return [_MARGIN + part for line in lines for part in _fold(line, columns - len(_MARGIN) - 1, columns // 2)]
+
+
+def _fold(text: str, columns: int, words_from: int | None = None) -> Iterator[str]:
+    """Yields a text in parts, which together are the text, none of them wider than so many columns.
+
+    Args:
+        text: The text.
+        columns: The width of a part, at most.
+        words_from: How wide a part has to be to end behind a space; None ends them anywhere. One as wide as can be ends
+            within a word, so the two can be distinguished.
+    """
+    start, width, space, until = 0, 0, 0, 0
     for at, char in enumerate(text):
         width += cell_width(char)
         if width > columns:
-            yield text[start:at]
-            start, width = at, cell_width(char)
+            end = space if words_from is not None and space > start and until >= words_from else at
+            yield text[start:end]
+            start, width = end, cell_width(text[end : at + 1])
+        if char == " ":
+            space, until = at + 1, width
     yield text[start:]
 
 
@@ -246,10 +282,11 @@ def _size() -> tuple[int, int]:
 def _edited(request: ApprovalRequest) -> ApprovalResponse:
     _say("A new value for each argument; Enter keeps the proposed one.")
     edited = {}
-    for name, value in request.arguments.items():
+    for number, (name, value) in enumerate(request.arguments.items(), 1):
         text = shown(value)
         text = text if len(text) <= _MAX_NAME else f"{text[:_MAX_NAME]}…"
-        text = _read_line(f"  {quoted(name)} [{text}]: ", paste=True).strip()
+        title = quoted(name, which=f", argument {number}")
+        text = _read_line(f"  {title} [{text}]: ", paste=True).strip()
         if text:
             # Only what was typed: the rest goes out as it was proposed.
             edited[name] = parse_argument(text, value)
@@ -257,14 +294,30 @@ def _edited(request: ApprovalRequest) -> ApprovalResponse:
 
 
 def _view(request: ApprovalRequest) -> None:
-    for line in full_lines(request):
-        _say(line)
+    _, rows = _size()
+    lines = full_lines(request)
+    for start in range(0, len(lines), rows - 1):
+        if start:
+            left = count_of(len(lines) - start, "more line")
+            if _read_line(f"{left}: Enter shows them, [q]uit: ").strip().lower() in ("q", "quit"):
+                return
+        for line in lines[start : start + rows - 1]:
+            _say(line)
 
 
 def full_lines(request: ApprovalRequest) -> list[str]:
-    """Returns the arguments of a request in full, as lines of the terminal's width."""
+    """Returns a request in full, as lines of the terminal's width: its arguments, and what names are cut elsewhere."""
     columns, _ = _size()
-    return [line for name, value in request.arguments.items() for line in _block(name, value, columns, sys.maxsize)]
+    lines: list[str] = []
+    for number, (name, value) in enumerate(request.arguments.items(), 1):
+        block = _block(number, name, value, columns, sys.maxsize)
+        if not block[0].startswith(f"  {shown(name)}"):
+            lines += [f"  The name of argument {number}:", *_behind_margin([shown(name)], columns)]
+        lines += block
+    for what, name in (("tool", request.tool_name), ("agent", getattr(request.session, "agent_name", None) or "")):
+        if quoted(name) != shown(name):
+            lines += [f"  The name of the {what}:", *_behind_margin([shown(name)], columns)]
+    return lines
 
 
 _BY_WORD: dict[str, Callable[[ApprovalRequest], ApprovalResponse | None]] = {
@@ -284,6 +337,11 @@ def _say(line: str) -> None:
 
 # ---- one line from a person ----------------------------------------------------------------------
 
+
+class _Closed(Exception):
+    """A person has pressed Ctrl-D."""
+
+
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[^\[])")
 _PASTE_BEGINS, _PASTE_ENDS = "\x1b[200~", "\x1b[201~"
 
@@ -302,7 +360,8 @@ def _read_line(prompt: str, *, paste: bool = False) -> str:
         paste: Whether pasted text counts, as it does for a value; it never ends the line.
 
     Raises:
-        EOFError: The input ended, or Ctrl-D was pressed.
+        EOFError: The input ended.
+        _Closed: Ctrl-D was pressed.
     """
     sys.stdout.flush()
     if kernel_here() is not None:
@@ -323,7 +382,8 @@ def _read_line(prompt: str, *, paste: bool = False) -> str:
         # Discards what was typed before, as getpass does; the prompt comes after that, so nothing typed at
         # it is lost.
         termios.tcsetattr(keyboard, termios.TCSAFLUSH, raw)
-        _write(f"\x1b[?2004h{prompt}")  # bracketed paste: xterm control sequences, "Bracketed Paste Mode"
+        folded = "\n".join(_fold(prompt, _size()[0] - 1, words_from=0))
+        _write(f"\x1b[?2004h{folded}")  # bracketed paste: xterm control sequences, "Bracketed Paste Mode"
         line = _edit_line(keyboard, paste)
         _write("\n")
         return line
@@ -356,7 +416,7 @@ def _edit_line(keyboard: int, paste: bool) -> str:
             if char in ("\r", "\n"):
                 return line  # what came behind it in one go is dropped: it was no answer to what is asked next
             if char == "\x04" and not line:
-                raise EOFError
+                raise _Closed
             if char in ("\x7f", "\b") and line:
                 _write("\b \b" * cell_width(line[-1]))
                 line = line[:-1]

@@ -57,7 +57,7 @@ def size_of(count: float) -> str:
 
 def count_of(number: int, thing: str) -> str:
     """Returns a number of things, such as "2 events"."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def time_in_words(seconds: float) -> str:

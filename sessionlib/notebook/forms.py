@@ -12,12 +12,13 @@ from typing import Any
 
 import ipywidgets
 
-from sessionlib._util.text import cell_width, printable
+from sessionlib._util.text import cell_width, printable, printable_lines
 from sessionlib.approvals import ApprovalRequest
 from sessionlib.approvals.models import ShownRequest
 from sessionlib.approvals.policies import quoted
 from sessionlib.content import ApprovalResponse
 from sessionlib.display.markup import alarm, in_code, safe_html
+from sessionlib.display.text import count_of
 from sessionlib.errors import ApprovalAlreadyAnsweredError, SessionError
 from sessionlib.notebook.display import close
 
@@ -26,6 +27,8 @@ __all__ = ["Field", "Form"]
 # Columns and digits that an input shows whole in a window 320 px wide; what is longer is a block of lines that wrap.
 _SHORT = 12
 _SHORT_NUMBER = 16
+# Characters of a name that are shown; there is room for more than in a terminal's lines.
+_NAME = 1000
 # Lines of a block, of so many characters, beyond which it is folded.
 _ROWS = 16
 _COLUMNS = 60
@@ -63,15 +66,15 @@ class Field:
         # Texts as they are, all else as JSON, in which its type shows.
         self._text = proposed if isinstance(proposed, str) else json.dumps(proposed, ensure_ascii=False, default=str)
         # Without control characters and direction marks, which could show another value than the one that is sent.
-        self._lines = list(map(printable, self._text.split("\n")))
-        head = f"<b>{in_code(quoted(name))}</b>"
+        self._lines = printable_lines(self._text)
+        head = f"<b>{in_code(quoted(name, _NAME))}</b>"
         if self._is_short():
             self.is_shown = True
             self._input: Any = self._make_input()
             self.box = ipywidgets.VBox([_html(head), self._input])
             return
         kind = "text" if isinstance(proposed, str) else "JSON"
-        size = f"{kind} of {len(self._text):,} characters, {len(self._lines):,} line{'s' * (len(self._lines) > 1)}"
+        size = f"{kind} of {count_of(len(self._text), 'character')}, {count_of(len(self._lines), 'line')}"
         folded = _first_rows(self._lines)
         self.is_shown = len(folded) == len(self._lines) and folded == self._lines
         self._input = None
@@ -106,13 +109,13 @@ class Field:
 
     def html(self) -> str:
         """Returns its name and value as HTML, for when nothing is asked any more."""
-        lines = self._lines if not self.is_edited else list(map(printable, str(self._input.value).split("\n")))
+        lines = self._lines if not self.is_edited else printable_lines(str(self._input.value))
         changed = " (changed here)" if self.is_edited else ""
-        head = f"<b>{in_code(quoted(self.name))}</b>{changed}"
+        head = f"<b>{in_code(quoted(self.name, _NAME))}</b>{changed}"
         block = _block(lines, is_whole=True)
         if len(_first_rows(lines)) == len(lines):
             return f"<div>{head}{block}</div>"
-        return f"<details><summary>{head}: {len(lines):,} lines</summary>{block}</details>"
+        return f"<details><summary>{head}: {count_of(len(lines), 'line')}</summary>{block}</details>"
 
     def _is_short(self) -> bool:
         if isinstance(self._proposed, float) or _is_whole(self._proposed):
@@ -265,7 +268,7 @@ class Form:
     def _title(self, verb: str) -> str:
         agent = getattr(self.request.session, "agent_name", None)
         whose = f" for agent {in_code(quoted(agent))}" if agent else ""
-        return f"The agent {verb} to run {in_code(printable(self.request.tool_name) or 'a tool')}{whose}:"
+        return f"The agent {verb} to run {in_code(quoted(self.request.tool_name or 'a tool', _NAME))}{whose}:"
 
     def _check_shown(self) -> None:
         folded = [quoted(field.name) for field in self._fields if not field.is_shown]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessionlib import SessionError
-from sessionlib._util.text import TextCleaner, cell_width, clean, printable
+from sessionlib._util.text import TextCleaner, cell_width, clean, printable, printable_lines
 from sessionlib.errors import api_error
 
 FLAG = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
@@ -77,6 +77,17 @@ def test_a_run_of_spaces_is_counted() -> None:
 def test_letters_that_imitate_others_are_marked() -> None:
     assert printable("b\u043ess@example.com") == r"b\u043ess@example.com"
     assert printable("Привет, мир; Tシャツ") == "Привет, мир; Tシャツ"
+
+
+def test_a_word_that_reads_as_latin_all_through_is_marked_where_nothing_shows_its_script() -> None:
+    apple = "\u0430\u0440\u0440\u04cf\u0435"
+    assert printable(f"me@{apple}.com, {apple}").isascii()
+    assert printable("\u0430") == r"\u0430"
+    assert printable('{"\u03bf": 1, "o": 2}') == r'{"\u03bf": 1, "o": 2}'
+    # As Russian, Greek and mixed tokens are written.
+    for text in ("а с ним оно", "Тест", "USB-кабель", "me@пример.рф", "Ελληνικά και α", "сумма"):
+        assert printable(text) == text
+    assert printable_lines("Привет\nа\n\x1b") == ["Привет", "а", r"\x1b"]
 
 
 @given(TEXTS)

@@ -27,7 +27,7 @@ from tests.support.processes import ROOT
 from tests.support.terminal import Screen
 
 COLUMNS, LINES = 80, 24
-CASES = profiles.scaled(80)
+CASES = int(os.environ.get("SESSIONLIB_SCREEN_CASES", profiles.scaled(80)))
 
 ASKS = """
 import json, sys
@@ -197,13 +197,13 @@ def arguments(chance: random.Random) -> dict[str, Any]:
     return {name: value(chance) for name in names}
 
 
-def after_name(line: str, name: str) -> str | None:
+def after_name(line: str, name: str, number: int) -> str | None:
     """What is on a line behind a name, in quotes and whole, or cut with its length; None if it begins otherwise."""
     true = "  " + seen(printable(json.dumps(name, ensure_ascii=False)))
     if line.startswith(true):
         return line[len(true) :]
-    cut = re.match(r'(  ".{4,}?)…" \((\d+) characters\)(.*)', line)
-    return cut[3] if cut and true.startswith(cut[1]) and int(cut[2]) == len(name) else None
+    cut = re.match(rf'(  ".{{4,}}?)…" \(([\d,]+) characters, argument {number}\)(.*)', line)
+    return cut[3] if cut and true.startswith(cut[1]) and int(cut[2].replace(",", "")) == len(name) else None
 
 
 def seen(line: str) -> str:
@@ -236,13 +236,14 @@ def check(person: Person, case: dict[str, Any], which: str) -> None:
             break
         person.type("\r")
     assert len(found) == len(case), f"{which}\n{screen}"
-    for (line, below), (name, proposed) in zip(found, case.items(), strict=True):
-        rest = after_name(seen(line), name)
+    assert len({seen(line.partition(" = ")[0]) for line, _ in found}) == len(case), f"{which}\n{screen}"
+    for number, ((line, below), (name, proposed)) in enumerate(zip(found, case.items(), strict=True), 1):
+        rest = after_name(seen(line), name, number)
         assert rest is not None, f"{which}\n{screen}"
         if rest.startswith(" = "):
             shown, before, begins = rest, " = ", json.dumps(proposed, ensure_ascii=False)
         else:
-            assert re.match(r": (text|JSON) of \d+ characters, (1 line\b|\d+ lines)", rest), f"{which}\n{screen}"
+            assert re.match(r": (text|JSON) of [\d,]+ characters?, [\d,]+ lines?", rest), f"{which}\n{screen}"
             text = proposed if isinstance(proposed, str) else json.dumps(proposed, ensure_ascii=False, indent=2)
             shown, before, begins = below, "    | ", text.split("\n")[0]
         begins = before + seen(printable(begins))[:12]

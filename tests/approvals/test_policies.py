@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 import textwrap
@@ -28,7 +29,7 @@ from sessionlib import (
     deny_all,
 )
 from sessionlib._util.text import cell_width, printable
-from sessionlib.approvals.policies import _MARGIN, _pages, shown
+from sessionlib.approvals.policies import _MARGIN, _behind_margin, _pages, shown
 from tests.support.processes import run_script
 from tests.support.script_engine import ScriptEngine
 from tests.support.shop import Shop, open_shop, order
@@ -207,7 +208,7 @@ SCRIPT = """
         for record in session.approvals:
             print("record:", record.approved, record.confirm, record.deny_reason, record.by)
 """
-PROMPT = "[y]es, [n]o, [v]iew in full, [e]dit the arguments, [a]lways in this session, [d]eny with a reason:"
+PROMPT = "[d]eny"
 
 
 def test_a_person_decides_at_the_prompt(engine: ScriptEngine, tmp_path: Path) -> None:
@@ -336,12 +337,14 @@ ASK = """
 """
 
 
-def asking(folder: Path, engine: ScriptEngine, arguments: dict[str, Any], change: str = "") -> Terminal:
+def asking(
+    folder: Path, engine: ScriptEngine, arguments: dict[str, Any], change: str = "", columns: int = 80
+) -> Terminal:
     source = ASK.replace("CHANGE", change)
     script = folder / "script.py"
     script.write_text(textwrap.dedent(source))
     command = shlex.join([sys.executable, str(script), engine.base_url, json.dumps(arguments)])
-    return Terminal(folder, command, size=(80, 24))
+    return Terminal(folder, command, size=(columns, 24))
 
 
 def test_pasted_text_does_not_answer(engine: ScriptEngine, tmp_path: Path) -> None:
@@ -367,6 +370,9 @@ def test_a_value_cannot_imitate_an_argument(engine: ScriptEngine, tmp_path: Path
         assert any(line.startswith(r'  "to = \"boss\""') for line in screen)
         assert 'Run "refund"' in shown
         terminal.type("v")
+        for page in range(2):
+            terminal.wait_for("Enter shows them, [q]uit:", page + 1)
+            terminal.type("")
         assert "    | end" in terminal.wait_for(PROMPT, 2)
         terminal.type("y")
         terminal.wait_for("answered: True")
@@ -411,6 +417,7 @@ def test_each_name_has_one_line_and_no_line_is_folded_by_the_terminal(arguments:
         # Whole, or cut where it does not fit, with its length.
         cut = head.partition('…" (')[0]
         assert head.startswith(f"  {shown(name)}") or (f"  {shown(name)}".startswith(cut) and f"({len(name)} c" in head)
+    assert len({head.partition(" = ")[0] for head in heads}) == len(heads)
 
 
 def test_one_person_is_asked_one_question_at_a_time(engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -465,3 +472,77 @@ def test_an_answer_that_comes_too_late_is_told(engine: ScriptEngine, tmp_path: P
     assert "This came too late: the request was answered meanwhile." in shown
     assert "took longer than 0.3 s" in shown
     assert not toolbox.ran
+
+
+# ---- what could be hidden ------------------------------------------------------------------
+
+ALIKE = "n" * 100
+
+
+def test_names_that_begin_alike_are_told_apart_and_shown_whole_on_request(engine: ScriptEngine, tmp_path: Path) -> None:
+    arguments = {f"{ALIKE}1": 1, f"{ALIKE}2": 2}
+    with asking(tmp_path, engine, arguments) as terminal:
+        screen = terminal.wait_for(PROMPT)
+        assert re.findall(r'  "n+…" \((.*)\): JSON of 1 character, 1 line', screen) == [
+            "101 characters, argument 1",
+            "101 characters, argument 2",
+        ]
+        terminal.type("v")
+        whole = terminal.wait_for(PROMPT, 2).replace(f"\n{_MARGIN}", "")
+        assert f'  The name of argument 1:"{ALIKE}1"\n' in whole
+        assert f'  The name of argument 2:"{ALIKE}2"\n' in whole
+        terminal.type("n")
+        terminal.wait_for("answered: False")
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_a_question_is_folded_at_words_and_leaves_no_argument_above_the_screen(
+    engine: ScriptEngine, tmp_path: Path, columns: int
+) -> None:
+    arguments = {f"name{number}": number for number in range(30)}
+    with asking(tmp_path, engine, arguments, "session.agent_name = 'Support of the north'", columns) as terminal:
+        terminal.wait_for("[n]o:")
+        first = terminal.screen()
+        terminal.type("")
+        terminal.wait_for(PROMPT)
+        screens = first, terminal.screen()
+        terminal.type("n")
+        terminal.wait_for("answered: False")
+    assert first[1] == 'The agent asks to run "refund":'
+    for lines, rest in zip(
+        screens, ("Page 1 of 2. More arguments follow:", "[y]es, [n]o, [v]iew in full,"), strict=True
+    ):
+        question = [at for at, line in enumerate(lines) if line.startswith("Run")][-1]
+        asked = " ".join(filter(None, lines[question:]))
+        assert asked.startswith(f'Run "refund" for agent "Support of the north"? {rest}')
+    for name, number in arguments.items():
+        assert any(f'  "{name}" = {number}' in lines for lines in screens), screens
+
+
+def test_what_is_written_from_right_to_left_has_lines_of_its_own() -> None:
+    arguments = {"שלום": 5, "note": "שלום 7", "more": {"שלום": "עולם", "b": 1}}
+    lines = [line for page in _pages(arguments, 80, 20) for line in page]
+    assert lines[:3] == ['  "שלום": JSON of 1 character, 1 line', "    | 5", '  "note" = "שלום 7"']
+    assert lines[4:] == ["    | {", '    |   "שלום": "עולם",', '    |   "b": 1', "    | }"]
+
+
+@given(st.text(alphabet="ab 漢é", max_size=400), st.integers(20, 100))
+def test_a_value_is_folded_without_loss(text: str, columns: int) -> None:
+    lines = [line.removeprefix(_MARGIN) for line in _behind_margin([text], columns)]
+    assert "".join(lines) == text
+    width = columns - len(_MARGIN) - 1
+    for line in lines[:-1]:
+        # It ends behind a space, or is as wide as can be.
+        assert line.endswith(" ") or cell_width(line) >= width - 1
+        assert columns // 2 <= cell_width(line) <= width
+
+
+def test_ctrl_d_at_the_question_denies_and_says_so(engine: ScriptEngine, tmp_path: Path) -> None:
+    toolbox = Toolbox(engine)
+    with Terminal.script(tmp_path, SCRIPT, engine.base_url, "1") as terminal:
+        terminal.wait_for(PROMPT)
+        terminal.press("C-d")
+        terminal.wait_for("\nDenied: the person has closed the input at the question (Ctrl-D).\n")
+        terminal.wait_for("ended with 0")
+    assert not toolbox.ran
+    assert toolbox.denied == ["the person has closed the input at the question (Ctrl-D)"]

@@ -216,7 +216,7 @@ def test_a_form_can_be_read_and_used_at_any_width_in_the_dark(tmp_path: Path) ->
                 assert not lab.cut_off(2), (place, width, lab.cut_off(2))
                 assert lab.contrast(2)[0] >= 4.5, (place, width, lab.contrast(2))
             shown = output.inner_text().strip()
-            assert shown.startswith('The agent asked to run refund for agent "Assistant":'), shown
+            assert shown.startswith('The agent asked to run "refund" for agent "Assistant":'), shown
             assert "idget" not in shown and "VBox" not in shown, shown
             assert output.locator("button, input, textarea").count() == 0
             output.locator("summary").click()

@@ -221,6 +221,11 @@ class Terminal(_AnyTerminal):
         with self._changed:
             return self._screen.text()
 
+    def screen(self) -> list[str]:
+        """The lines of the screen as they are drawn, folded ones too, without blanks at their ends."""
+        with self._changed:
+            return [line.rstrip() for line in self._screen.display]
+
     def _write(self, text: str) -> None:
         os.write(self._ours, text.encode())
 
