@@ -6,7 +6,9 @@ Azure, Mistral, DeepSeek, Gemini ...) leave out, repeat and add fields; nothing 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +17,15 @@ from sessionlib._util.text import clean
 from sessionlib.engine.errors import ModelError
 from sessionlib.engine.models.base import Chunk, Finish, FinishReason, RequestedCall, TextDelta, ThinkingDelta
 
-__all__ = ["BrokenAnswerError", "ChatStream", "EndpointError", "events_of", "join_surrogates", "parse_arguments"]
+__all__ = [
+    "BrokenAnswerError",
+    "ChatStream",
+    "EndpointError",
+    "events_of",
+    "join_surrogates",
+    "parse_arguments",
+    "reason_in",
+]
 
 # A bound on what a broken endpoint can take; an answer as a whole may be some megabytes.
 _EVENT_BYTES = 32 * 1024 * 1024
@@ -23,21 +33,24 @@ _ARGUMENT_CHARS = 1_000_000
 # What is kept beside the calls of a step; signatures and encrypted reasoning have some 10 kB.
 _ORIGIN_CHARS = 512 * 1024
 
-# Each endpoint has its own words for how an answer ended. Whatever is in none of these sets is a normal end.
-_LENGTH = {"length", "max_tokens", "model_length", "max_output_tokens", "model_context_window_exceeded", "token_limit"}
-_FILTERED = {"content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii", "sensitive"}
-_FILTERED |= {"content_filtered", "guardrail_intervened", "image_safety", "error_toxic"}
-_REFUSED = {"refusal"}
-_FAILED = {"error", "abort", "insufficient_system_resource", "malformed_function_call", "network_error"}
-_FAILED |= {
-    "error_limit",
-    "timeout",
-    "time_limit",
-    "cancelled",
-    "unexpected_tool_call",
-    "malformed_response",
-    "language",
-}
+# Each endpoint has its own words for how an answer ended, some with a prefix or several of them: the first kind that
+# is found in them counts. What is found in none is a normal end.
+_ENDS: tuple[tuple[FinishReason, re.Pattern[str]], ...] = (
+    ("length", re.compile(r"length|(max|maximum)_(\w+_)?tokens|token_limit|context_window|truncated|^limit$")),
+    ("refusal", re.compile(r"refusal|refused")),
+    (
+        "content_filter",
+        re.compile(
+            r"content_filter|safety|recitation|blocklist|blocked|prohibited|spii|sensitive|guardrail|toxic|moderat|armor"
+        ),
+    ),
+    (
+        "error",
+        re.compile(
+            r"error|abort|insufficient|malformed|time_?(out|limit)|cancel|unexpected|too_many|missing|incomplete|^language$"
+        ),
+    ),
+)
 
 
 class BrokenAnswerError(ModelError):
@@ -49,7 +62,7 @@ class EndpointError(ModelError):
 
     Attributes:
         status: The HTTP status that it belongs to, as far as the endpoint reports it; else None.
-        body: The error as it came.
+        body: The event that it came in.
     """
 
     def __init__(self, message: str, status: int | None, body: Any) -> None:
@@ -151,6 +164,8 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
+        if text[0] not in "{[":
+            return text  # a word that keeps the connection alive, or an error in words
         raise BrokenAnswerError(f"The model's endpoint sent a broken answer ({type(error).__name__}).") from None
 
 
@@ -215,7 +230,8 @@ class ChatStream:
         self._refusal = ""
         # What an event without an answer reports; it counts where no answer comes.
         self._report: dict[str, Any] = {}
-        self._reason: str | None = None
+        # As the endpoint names it, and as the endpoint behind it did.
+        self._reasons: dict[str, str] = {}
         self._done = False
         self._has_answer = False
         self._extra: dict[str, Any] = {}
@@ -231,36 +247,47 @@ class ChatStream:
         if event is DONE:
             self._done = True
             return
-        if event is None:
-            return
-        if isinstance(event, list) and event and all(isinstance(item, dict) for item in event):
+        if isinstance(event, list):
             for item in event:  # Gemini's layer puts its errors into an array
+                if not isinstance(item, dict):
+                    raise BrokenAnswerError("The model's endpoint sent a broken answer (a list).")
                 yield from self.feed(item)
             return
         if not isinstance(event, dict):
-            raise BrokenAnswerError(f"The model's endpoint sent a broken answer (a {type(event).__name__}).")
+            # A word that keeps the connection alive; where nothing else comes, it may be an error.
+            if isinstance(event, str):
+                self._report = self._report or {"message": f"it sent a broken answer: {event}"}
+            return
         choices = event.get("choices")
+        if isinstance(choices, dict):
+            choices = [choices]
         if not isinstance(choices, list) or not choices:
-            _raise_error_in(event)
-            self._report = self._report or _report_in(event)
+            if _has_error(event):
+                raise _error_in(event)
+            if event.get("usage") and self._has_answer:
+                self._done = True  # it is counted when the answer is whole
+            self._report = self._report or (event if reason_in(event) else {})
             return
         # One answer was asked for; where there are more, the first is it.
         choice = next((item for item in choices if isinstance(item, dict) and not item.get("index")), None)
         if choice is None:
             return
         if _has_error(choice):
-            _raise_error_in(choice)
+            raise _error_in(choice)
         delta = choice.get("delta")
         if not isinstance(delta, dict):
-            # The answer as a whole: of an endpoint that does not stream, or again at the end of a stream.
-            delta = choice.get("message")
-            if self._has_answer or not isinstance(delta, dict):
-                delta = {}
+            # The answer as a whole: of an endpoint that does not stream, or again at the end of a stream. Or, as before
+            # there were chats, a text.
+            message = choice.get("message")
+            delta = {"content": choice.get("text")}
+            if isinstance(message, dict) and not self._has_answer:
+                delta = message
         yield from self._read_delta(delta)
         # Kept, and not acted on: usage and other things may follow it.
-        reason = choice.get("finish_reason")
-        if isinstance(reason, str) and reason:
-            self._reason = reason.lower().replace("-", "_")
+        for name in ("finish_reason", "native_finish_reason"):
+            reason = choice.get(name)
+            if reason := _string(reason.get("type") if isinstance(reason, dict) else reason):
+                self._reasons[name] = reason.lower().replace("-", "_")
 
     def finish(self) -> Iterator[Chunk]:
         """Yields what is left at the end of the answer: tool calls, or why it is not whole.
@@ -269,9 +296,9 @@ class ChatStream:
             ModelError: The answer was cut off.
         """
         # Without either, the connection may have been lost in the middle of the answer.
-        if self._reason is None and not (self._done and self._has_answer):
+        if not self._reasons and not (self._done and self._has_answer):
             if self._report and not self._has_answer:
-                _raise_error_in({"error": self._report})
+                raise _error_in(self._report)
             raise ModelError("The model's answer was cut short." if self._has_answer else "The model sent no answer.")
         if thought := self._thoughts.flush():
             yield ThinkingDelta(thought)
@@ -282,36 +309,40 @@ class ChatStream:
             yield finish
             return
         origin: dict[str, Any] = _clean(self._extra) if self._calls else {}
+        ids: set[str] = set()
         for call in sorted(self._calls, key=lambda call: call.order):
-            own = {"id": join_surrogates(call.id), "extra": _clean(call.extra)} if call.id or call.extra else {}
+            # DeepSeek and Zhipu may give several calls one id, and refuse that when it is sent back.
+            call_id = "" if call.id in ids else join_surrogates(call.id)
+            ids.add(call.id)
+            own = {"id": call_id, "extra": _clean(call.extra)} if call_id or call.extra else {}
             beside = {**own, **({"message": origin} if origin else {})}
             origin = {}  # kept once, with the first call
             yield RequestedCall(join_surrogates(call.name), parse_arguments(call.arguments), beside or None)
 
     def _unusual_end(self) -> Finish | None:
-        reason = self._reason or ""
-        kind: FinishReason
-        if reason in _LENGTH:
+        # The name that says more counts: a gateway may call "stop" what the endpoint behind it calls otherwise.
+        named = [(kind, reason) for reason in self._reasons.values() for kind, words in _ENDS if words.search(reason)]
+        kind, reason = named[0] if named else (None, "")
+        if kind == "length":
             return Finish("length", "The model's answer was cut off at the most tokens that it may have.")
-        if self._refusal or reason in _REFUSED:
+        if self._refusal or kind == "refusal":
             words = join_surrogates(self._refusal[:300]).strip()
             return Finish("refusal", f"The model refused to answer: {words or 'it gave no reason'}")
-        if reason in _FILTERED:
-            kind, what = "content_filter", "was withheld by the endpoint's content filter"
-        elif reason in _FAILED:
-            kind, what = "error", f"was ended by an error of the endpoint ({reason})"
-        else:
-            return None
-        return Finish(kind, f"The model's answer {what}.")
+        if kind == "content_filter":
+            return Finish(kind, "The model's answer was withheld by the endpoint's content filter.")
+        if kind == "error":
+            return Finish(kind, f"The model's answer was ended by an error of the endpoint ({reason[:100]}).")
+        return None
 
     # ---- one delta -------------------------------------------------------------------------
 
     def _read_delta(self, delta: Mapping[str, Any]) -> Iterator[Chunk]:
-        thought = _text_of(delta.get("reasoning_content")) or _text_of(delta.get("reasoning"))
-        thought = thought or _text_of(delta.get("reasoning_details"))
+        # Where there are several of them, they have the same thoughts.
+        thought = next((text for name in _THOUGHTS if (text := _text_of(delta.get(name)))), "")
         content = delta.get("content")
-        if isinstance(content, list):
-            thought += "".join(_text_of(part.get("thinking")) for part in content if isinstance(part, dict))
+        for part in content if isinstance(content, list) else [content]:
+            if isinstance(part, dict) and part.get("type") in _THOUGHT_TYPES:
+                thought += _text_of(part.get("thinking")) or _text_of({**part, "type": "text"})
         if thought := self._thoughts.feed(thought):
             self._has_answer = True
             yield ThinkingDelta(thought)
@@ -360,19 +391,25 @@ class ChatStream:
     def _find_call(self, part: Mapping[str, Any], name: str, arguments: str) -> _StreamedCall:
         call_id = _string(part.get("id"))
         index = part.get("index") if isinstance(part.get("index"), int) else None
-        if call_id and (known := next((call for call in self._calls if call.id == call_id), None)) is not None:
-            return known
-        last = next((call for call in reversed(self._calls) if index is None or call.order == index), None)
+        same = [call for call in self._calls if call_id and call.id == call_id]
+        last = next((call for call in reversed(same or self._calls) if index is None or call.order == index), None)
+        if last is None and same and not name:
+            last = same[-1]  # more of it, whatever its number
         if last is not None:
-            if call_id and last.id:
-                # A new id begins a new call, unless the endpoint makes one up for each delta: then no name comes.
-                begins = bool(name)
-            elif call_id or not name:
-                begins = False  # the id of a call that has begun, or more of it
+            is_other = name != last.name and last.name in self._offered
+            if not name:
+                begins = False  # more of it, or its id
+            elif same:
+                begins = is_other and last.is_whole
+            elif call_id and last.id:
+                # A new id begins a new call, unless the endpoint makes one up for each delta (vLLM did).
+                begins = name != last.name or last.is_whole or not last.arguments
+            elif call_id:
+                begins = False  # the id of a call that has begun
             else:
                 # No id distinguishes them. A call that is whole does not go on; one that comes again is repeated.
                 repeated = name == last.name and arguments in ("", "".join(last.arguments))
-                begins = not repeated and (last.is_whole or (name != last.name and last.name in self._offered))
+                begins = not repeated and (last.is_whole or is_other)
             if not begins:
                 last.id = last.id or call_id
                 return last
@@ -394,7 +431,9 @@ def _string(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-_TEXTS = ("text", "value", "refusal", "summary", "content")
+_TEXTS = ("text", "value", "refusal", "summary", "content", "parts")
+_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
+_THOUGHT_TYPES = ("thinking", "reasoning")
 
 
 def _text_of(value: Any) -> str:
@@ -403,7 +442,7 @@ def _text_of(value: Any) -> str:
         return value
     if isinstance(value, list):
         return "".join(_text_of(part) for part in value)
-    if isinstance(value, dict) and value.get("type") not in ("thinking", "reference", "image_url"):
+    if isinstance(value, dict) and value.get("type") not in (*_THOUGHT_TYPES, "reference", "image_url"):
         # OpenAI's parts have "text" or "refusal", Azure's {"text": {"value"}}, OpenRouter's reasoning "summary".
         return next((text for key in _TEXTS if (text := _text_of(value.get(key)))), "")
     return ""
@@ -453,33 +492,43 @@ def _has_error(value: Mapping[str, Any]) -> bool:
     return bool(value.get("error")) or value.get("object") == "error" or "detail" in value
 
 
-def _report_in(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the error in an event that has none of the names that OpenAI's have; empty where there is none.
-
-    MiniMax puts it into ``base_resp``, Baidu calls it ``error_msg``, gateways ``errors`` or just ``message``.
-    """
-    inner = event.get("base_resp")
-    found = {**event, **(inner if isinstance(inner, dict) else {})}
-    errors = found.get("errors")
-    texts = [found.get(name) for name in ("message", "msg", "error_msg", "status_msg")]
-    texts += [
-        error.get("message") if isinstance(error, dict) else error
-        for error in (errors if isinstance(errors, list) else ())
-    ]
-    message = next((text for text in texts if isinstance(text, str) and text.strip()), None)
-    return {} if message is None else {**found, "message": message}
+# What errors call their words: OpenAI's "message", FastAPI's "detail", MiniMax's "base_resp", Baidu's "error_msg" ...
+_REASONS: tuple[str, ...] = (
+    *("message", "Message", "msg", "error_msg", "error_description", "status_msg", "faultstring"),
+    *("detail", "error", "errors", "fault", "base_resp", "code"),
+)
 
 
-def _raise_error_in(event: Mapping[str, Any]) -> None:
-    if not _has_error(event):
-        return
-    error = event.get("error") or event.get("detail") or event
-    found = error if isinstance(error, dict) else {"message": error if isinstance(error, str) else json.dumps(error)}
-    codes = [str(source.get(name)) for source in (found, event) for name in ("code", "status", "status_code")]
+def reason_in(error: Any, depth: int = 6) -> str:
+    """Returns what an error reports in words, in whatever form an endpoint or a gateway put it; else ""."""
+    if isinstance(error, str):
+        text = clean(join_surrogates(error)).strip()
+        if text.startswith("<"):
+            title = re.search(r"<title>([^<]*)</title>", text, re.IGNORECASE)
+            return title[1].strip() if title else ""
+        if text.startswith(("{", "[")):  # the error of an endpoint behind it, as it came
+            with contextlib.suppress(ValueError, RecursionError):
+                return reason_in(json.loads(text), depth - 1)
+        return text
+    if isinstance(error, list):
+        return "; ".join(filter(None, (reason_in(item, depth - 1) for item in error[:3])))
+    if not isinstance(error, dict) or not depth:
+        return ""
+    # An object has more to report than what stands beside it.
+    names = sorted(_REASONS, key=lambda name: not (name == "error" and isinstance(error.get(name), (dict, list))))
+    words = next((text for name in names if (text := reason_in(error.get(name), depth - 1))), "")
+    # OpenRouter: what the provider reported.
+    metadata = error.get("metadata")
+    behind = reason_in(metadata.get("raw"), depth - 1) if isinstance(metadata, dict) else ""
+    return ": ".join(filter(None, (words, behind)))
+
+
+def _error_in(event: Mapping[str, Any]) -> EndpointError:
+    error = event.get("error")
+    sources = [error if isinstance(error, dict) else {}, event]
+    codes = [str(source.get(name)) for source in sources for name in ("code", "status", "status_code", "statusCode")]
     status = next((int(code) for code in codes if len(code) == 3 and code.isascii() and code.isdigit()), None)
-    message = found.get("message") or found.get("error") or json.dumps(error)
-    text = clean(join_surrogates(str(message))).strip()
-    raise EndpointError(text or "it gave no reason", status, error)
+    return EndpointError(reason_in(event) or "it gave no reason", status, event)
 
 
 # ---- arguments -----------------------------------------------------------------------------
@@ -488,21 +537,18 @@ def _raise_error_in(event: Mapping[str, Any]) -> None:
 def parse_arguments(parts: list[str]) -> dict[str, Any] | str:
     """Returns a call's arguments out of the parts in which they came; the text as it is where that is no JSON object.
 
-    The parts make one text; or each repeats what came before it, or the last repeats the whole. The text may be
-    encoded twice, and an empty array is PHP's empty object.
+    The parts make one text; or each repeats what came before it, or the last repeats the whole; or an empty object
+    comes before or behind it. The text may be encoded twice, and an empty array is PHP's empty object.
     """
     text = join_surrogates("".join(parts))
-    candidates = [text]
-    if len(parts) > 1:
-        candidates.append(join_surrogates(parts[-1]))
-    # From the most likely: the parts as one text, then the last alone.
-    for candidate in candidates:
-        value = _parse_object(candidate)
+    # From the most likely.
+    for value in (
+        _parse_object(text),
+        _only_object(text),
+        _parse_object(join_surrogates(parts[-1])) if parts else None,
+    ):
         if isinstance(value, dict):
             return _clean(value)  # type: ignore[no-any-return]
-    first, rest = _first_value(text)
-    if isinstance(first, dict) and rest and not rest.replace(text[: len(text) - len(rest)].strip(), "").strip():
-        return _clean(first)  # type: ignore[no-any-return]
     return text
 
 
@@ -521,9 +567,19 @@ def _parse_object(text: str) -> Any:
     return {} if value is None or value == [] else value
 
 
-def _first_value(text: str) -> tuple[Any, str]:
-    try:
-        value, end = json.JSONDecoder().raw_decode(text.lstrip())
-    except (ValueError, RecursionError):
-        return None, ""
-    return value, text.lstrip()[end:]
+def _only_object(text: str) -> dict[str, Any] | None:
+    """Returns the one object in a text of several that are empty or the same; else None.
+
+    LiteLLM put ``{}`` before the arguments, and vLLM behind them.
+    """
+    found: dict[str, Any] = {}
+    while text := text.strip():
+        try:
+            _, end = json.JSONDecoder().raw_decode(text)
+        except (ValueError, RecursionError):
+            return None
+        value = _parse_object(text[:end])
+        if not isinstance(value, dict) or (found and value not in ({}, found)):
+            return None
+        found, text = found or value, text[end:]
+    return found

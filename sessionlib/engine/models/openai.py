@@ -30,7 +30,7 @@ from sessionlib.engine.models.base import (
     RequestedCall,
     produce_in_thread,
 )
-from sessionlib.engine.models.chat_stream import ChatStream, EndpointError, events_of
+from sessionlib.engine.models.chat_stream import ChatStream, EndpointError, events_of, reason_in
 from sessionlib.engine.sessions.cancellation import Stop
 
 __all__ = ["OpenAIModel"]
@@ -41,15 +41,21 @@ _TRIES = 3
 # As the openai package retries, and 425 (too early); 529 is "overloaded".
 _RETRIED = frozenset({408, 409, 425, 429})
 _MESSAGE_CHARS = 300
-# How endpoints report that a request has more tokens than the model takes (OpenAI, vLLM, llama.cpp, Gemini ...).
+# How endpoints report that a request has more tokens than the model takes (OpenAI, vLLM, llama.cpp, LM Studio, Gemini,
+# Moonshot, DashScope, Zhipu ...).
 _TOO_LONG = re.compile(
-    r"context_length_exceeded|exceed_context_size|context (window|size|length|limit)|maximum (prompt|model) length|"
-    r"prompt is too long|input is too long|too many (input )?tokens|(input|prompt) token count|number of input tokens|"
-    r"inputs` tokens|reduce (the length|your message size)|max_model_len",
+    r"context_length_exceeded|exceed_context_size|context (window|size|length|limit)|n_ctx|"
+    r"max(imum)? (prompt|model|sequence|input|context)[ -]length|prompt exceeds|"
+    r"input length should be|max input characters|"
+    r"(prompt|input) is too (long|large)|too many (input )?tokens|(input|prompt) token count|number of input tokens|"
+    r"inputs` (tokens|must have less)|reduce (the length|your message size)|max_model_len|model token limit|"
+    r"max_tokens must be at least 1, got -|payload size exceeds",
     re.IGNORECASE,
 )
-_TOO_LONG_STATUSES = frozenset({400, 413, 422, 500})
+_TOO_LONG_STATUSES = frozenset({400, 422, 500})
 _EMPTY = "(no answer)"
+# Shorter ones stand for no key, such as "none", and are a part of other words.
+_SECRET_CHARS = 8
 # How an answer can be held to a form, the best first. Not all endpoints know them; what they refuse is left out.
 _FORMS: tuple[FormKind, ...] = ("json_schema", "json_object", None)
 _UNKNOWN_FORM_STATUSES = frozenset({400, 404, 415, 422, 501})
@@ -150,16 +156,16 @@ class OpenAIModel:
                 return
             except EndpointError as error:
                 failure: Exception = error
-                text, status, headers = str(error), error.status, _NO_HEADERS
+                status, headers = error.status, _NO_HEADERS
             except ModelError:
                 raise
             except Exception as error:  # noqa: BLE001 - also what a broken answer makes the libraries raise
-                failure = error
-                text, status = str(error), getattr(error, "status_code", None)
+                failure, status = error, getattr(error, "status_code", None)
                 headers = getattr(getattr(error, "response", None), "headers", None) or _NO_HEADERS
             if question.stop.stopped:
                 return
-            if not emitted and (status in _TOO_LONG_STATUSES or status is None) and _TOO_LONG.search(text):
+            report = f"{failure} {_body_of(failure)}"
+            if not emitted and _is_too_long(status, report):
                 raise _ContextExceededError
             if forms[0] is not None and not emitted and status in _UNKNOWN_FORM_STATUSES:
                 forms = forms[1:]
@@ -168,7 +174,8 @@ class OpenAIModel:
             asked = retry_after(headers) or 0.0
             # What was asked for is cut to the maximum, and a wait that long is for a person to decide on.
             # What has been shown cannot be taken back, so an answer that has begun is not asked for again.
-            if emitted or not tries_left or asked >= MAX_RETRY_AFTER or not _may_pass(failure, status, headers):
+            is_final = not _may_pass(failure, status, headers) or "insufficient_quota" in report
+            if emitted or not tries_left or asked >= MAX_RETRY_AFTER or is_final:
                 raise ModelError(self._describe(failure)) from None
             _sleep(backoff.next_delay(asked), question.stop)
 
@@ -259,10 +266,11 @@ class OpenAIModel:
             return f"The model's endpoint refused the key ({status})."
         if not isinstance(error, (EndpointError, self._openai.OpenAIError)):
             return f"The model's endpoint sent a broken answer ({type(error).__name__})."
-        # One sentence: the package puts the status before it, gateways put lines of their own behind it.
-        text = re.sub(r"^Error code: \d+ - ", "", " ".join(str(error).split()))
+        text = " ".join(reason_in(_body_of(error)).split()) or "it gave no reason"
         # OpenAI quotes a part of a wrong key, and a gateway may quote all of it.
-        text = text.replace(self._key, "***")[:_MESSAGE_CHARS]
+        if len(self._key) >= _SECRET_CHARS:
+            text = text.replace(self._key, "***")
+        text = text[:_MESSAGE_CHARS]
         return f"The model's endpoint failed ({status}): {text}" if status else f"The model's endpoint failed: {text}"
 
 
@@ -357,13 +365,27 @@ def _is_transport(error: Exception) -> bool:
     return any(kind.__name__ == "TransportError" for kind in type(error).__mro__)
 
 
+def _body_of(error: Exception) -> Any:
+    # The package keeps no more of a body in its error than some of the forms that bodies have.
+    if isinstance(error, EndpointError):
+        return error.body
+    response = getattr(error, "response", None)
+    return str(error) if response is None else response.text
+
+
+def _is_too_long(status: int | None, report: str) -> bool:
+    if status == 413:
+        return True
+    # OpenAI and Groq refuse so what no waiting makes room for; all else under this status is a limit of many requests.
+    if status == 429:
+        return "request too large" in report.lower()
+    return (status is None or status in _TOO_LONG_STATUSES) and _TOO_LONG.search(report) is not None
+
+
 def _may_pass(error: Exception, status: int | None, headers: Mapping[str, str]) -> bool:
     """Returns whether another try may succeed, as the openai package sees it."""
     if headers.get("x-should-retry") in ("true", "false"):
         return headers["x-should-retry"] == "true"
-    # A 429 that no waiting cures.
-    if "insufficient_quota" in str(error):
-        return False
     if status is None:  # connection refused or lost, timed out, or an error within the answer
         return isinstance(error, EndpointError) or hasattr(error, "request") or _is_transport(error)
     return status in _RETRIED or status >= 500

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from typing import Any
 
 import pytest
@@ -42,6 +43,10 @@ def sse(*lines: str | dict[str, Any]) -> bytes:
 
 def body(data: bytes, content_type: str = "application/json") -> bytes:
     return (HEAD + f"Content-Type: {content_type}\r\n\r\n").encode() + data
+
+
+def refusing(status: int, text: str) -> bytes:
+    return f"HTTP/1.1 {status} X\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n{text}".encode()
 
 
 def delta(**fields: Any) -> dict[str, Any]:
@@ -147,6 +152,36 @@ ADD_PART, SUB_PART = {"name": "add", "arguments": '{"a":1}'}, {"name": "sub", "a
         ([calls(part(0, "c", name="a")), calls(part(0, "c", name="add", arguments='{"a":1}'))], [ADD]),
         ([calls(part(0, name="add", arguments='{"a"')), calls(part(0, "c", arguments=":1}"))], [ADD]),
         ([calls(part(0, "x1", name="add", arguments='{"a"')), calls(part(0, "x2", arguments=":1}"))], [ADD]),
+        # One id for all of them, or for all with one number; a new id and the name in every delta; the id alone first.
+        (
+            [
+                calls(part(0, "c", name="add", arguments='{"a":1}')),
+                calls(part(1, "c", name="sub", arguments='{"b":2}')),
+            ],
+            [ADD, SUB],
+        ),
+        (
+            [
+                calls(part(0, "c", name="add", arguments='{"a":1}')),
+                calls(part(0, "c", name="sub", arguments='{"b":2}')),
+            ],
+            [ADD, SUB],
+        ),
+        (
+            [
+                calls(part(0, "c", name="add")),
+                calls(part(0, arguments='{"a":1}')),
+                calls(part(1, "c", name="sub")),
+                calls(part(1, arguments='{"b":2}')),
+            ],
+            [ADD, SUB],
+        ),
+        ([calls(part(0, "c", name="add", arguments='{"a"')), calls(part(1, "c", arguments=":1}"))], [ADD]),
+        (
+            [calls(part(0, f"c{n}", name="add", arguments=text)) for n, text in enumerate(['{"a"', ":", "1}"])],
+            [ADD],
+        ),
+        ([calls(part(0, "c")), calls(part(0, name="add")), calls(part(0, arguments='{"a":1}'))], [ADD]),
         # Arguments as an object, none, repeated, cumulative, encoded twice, null, an empty array.
         ([calls(part(0, "c", name="add", arguments={"a": 1}))], [ADD]),
         ([calls(part(0, "c", name="add", arguments=None))], [("add", {})]),
@@ -161,6 +196,16 @@ ADD_PART, SUB_PART = {"name": "add", "arguments": '{"a":1}'}, {"name": "sub", "a
         ([calls(part(0, "c", name="add", arguments='{"a": NaN}'))], [("add", '{"a": NaN}')]),
         ([calls(part(0, "c", name="add", arguments='{"a": 1e999}'))], [("add", '{"a": 1e999}')]),
         ([calls(part(0, "c", name="add", arguments="{}")), calls(part(0, "c", arguments='{"a":1}'))], [ADD]),
+        (
+            [
+                calls(part(0, "c", name="add", arguments="{}")),
+                calls(part(0, arguments='{"a":')),
+                calls(part(0, arguments="1}")),
+            ],
+            [ADD],
+        ),
+        ([calls(part(0, "c", name="add", arguments='{"a":1}')), calls(part(0, arguments="{}"))], [ADD]),
+        ([calls(part(0, "c", name="add", arguments='{"a":1}{"a":2}'))], [("add", '{"a":1}{"a":2}')]),
         ([calls(part(0, "c", name="add", arguments="[" * 100_000))], [("add", "[" * 100_000)]),
         # Before there were tools; names that nobody offered; an object where a list belongs; parts that are none.
         ([delta(function_call={"name": "add", "arguments": '{"a":'}), delta(function_call={"arguments": "1}"})], [ADD]),
@@ -204,6 +249,13 @@ def test_calls_are_told_apart(lines: list[dict[str, Any]], expected: list[tuple[
         (['{"choices":[{"delta":{"content":"ok"},"finish_reason":"stop"}]}'], "ok"),
         (['{"choices":[{"delta":{"content":"ok"},"finish_reason":"eos"}]}'], "ok"),
         ([delta(content="ok"), '{"choices":[{"message":{"content":"ok"},"finish_reason":"stop"}]}'], "ok"),
+        # Choices that are no list; a text as before there were chats; words between the events; no end but the count.
+        (['{"choices":{"index":0,"delta":{"content":"ok"}}}', END], "ok"),
+        (['{"choices":[{"text":"o"}]}', '{"choices":[{"text":"k","finish_reason":"stop"}]}'], "ok"),
+        (["ping", "[]", "1", delta(content="ok"), "heartbeat", END], "ok"),
+        ([delta(content="ok"), '{"choices":[],"usage":{"total_tokens":3}}'], "ok"),
+        ([delta(content={"parts": [{"text": "o"}, {"text": "k"}]}), END], "ok"),
+        ([delta(content="ok"), '{"choices":[{"delta":{},"finish_reason":{"type":"stop"}}]}'], "ok"),
         # Half an emoji in each chunk; one that stays alone; in the raw UTF-8 as well.
         (
             ['{"choices":[{"delta":{"content":"ok \\ud83d"}}]}', '{"choices":[{"delta":{"content":"\\ude00"}}]}', END],
@@ -256,6 +308,8 @@ def test_thoughts_are_read_wherever_they_are() -> None:
         {"reasoning": "hm", "reasoning_details": [{"type": "reasoning.text", "text": "hm"}]},
         {"reasoning_details": [{"type": "reasoning.summary", "summary": "hm"}]},
         {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]},
+        {"content": [{"type": "reasoning", "text": "hm"}]},
+        {"thinking": "hm"},
     ):
         assert answer(sse(delta(**fields), delta(content="ok"), END)) == [ThinkingDelta("hm"), TextDelta("ok")]
 
@@ -273,6 +327,17 @@ def test_thoughts_are_read_wherever_they_are() -> None:
         ({"error_code": 336, "error_msg": "no such model"}, "failed: no such model"),
         ({"errors": [{"message": "no such model"}]}, "failed: no such model"),
         ({"errors": ["no such model"]}, "failed: no such model"),
+        ({"error": True, "message": "no such model"}, "failed: no such model"),
+        ({"error": {"error": {"message": "no such model"}}}, "failed: no such model"),
+        ({"error": {"message": {"detail": "no such model"}}}, "failed: no such model"),
+        ({"detail": [{"loc": ["body", "model"], "msg": "no such model"}]}, "failed: no such model"),
+        ({"fault": {"faultstring": "no such model"}}, "failed: no such model"),
+        ({"statusCode": 404, "error": "Not Found", "message": "no such model"}, "failed (404): no such model"),
+        (
+            {"error": {"message": "Provider error", "code": 404, "metadata": {"raw": '{"message": "no such model"}'}}},
+            "failed (404): Provider error: no such model",
+        ),
+        ("<html><title>no such model</title></html>", "no such model"),
         ({"choices": None, "base_resp": {"status_code": 1004, "status_msg": "no such model"}}, "failed: no such model"),
         (
             {"choices": [{"index": 0, "delta": {}, "error": {"message": "no such model", "code": 404}}]},
@@ -280,11 +345,15 @@ def test_thoughts_are_read_wherever_they_are() -> None:
         ),
     ],
 )
-def test_an_error_under_status_200_is_an_error(error: dict[str, Any], message: str) -> None:
-    for reply in (body(json.dumps(error).encode()), sse(error)):
+def test_an_error_under_any_status_is_reported_in_words(error: dict[str, Any] | str, message: str) -> None:
+    text = error if isinstance(error, str) else json.dumps(error)
+    refusal = refusing(404, text)
+    replies = [body(text.encode()), sse(error)] if isinstance(error, dict) else [sse(error)]
+    for reply in [*replies, *([] if "choices" in error else [refusal])]:
         with pytest.raises(ModelError) as failed:
             answer(reply)
-        assert message in str(failed.value)
+        expected = re.sub(r"failed( \(404\))?", "failed (404)", message) if reply is refusal else message
+        assert expected in str(failed.value)
 
 
 @pytest.mark.parametrize("reply", [sse(DONE), sse(), body(b""), sse(delta(role="assistant"), DONE), sse(": x")])
@@ -305,6 +374,22 @@ def test_no_answer_at_all_is_an_error(reply: bytes) -> None:
         ),
         (['{"choices":[{"delta":{},"finish_reason":"content_filter"}]}'], "content_filter", ""),
         (['{"choices":[{"delta":{},"finish_reason":"guardrail_intervened"}]}'], "content_filter", ""),
+        (['{"choices":[{"delta":{},"finish_reason":"content_filter: PROHIBITED_CONTENT"}]}'], "content_filter", ""),
+        (['{"choices":[{"delta":{},"finish_reason":"FinishReason.SAFETY"}]}'], "content_filter", ""),
+        (
+            ['{"choices":[{"delta":{},"finish_reason":"function_call_filter: MALFORMED_FUNCTION_CALL"}]}'],
+            "error",
+            "",
+        ),
+        (
+            [
+                delta(content="half"),
+                '{"choices":[{"delta":{},"finish_reason":"stop","native_finish_reason":"MAX_TOKENS"}]}',
+            ],
+            "length",
+            "half",
+        ),
+        ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":{"type":"length"}}]}'], "length", "half"),
         (
             [delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"content-filter"}]}'],
             "content_filter",
@@ -466,11 +551,35 @@ def test_a_conversation_that_is_too_long_loses_its_oldest_turns_and_it_is_said_o
         "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096.",
         "Request too large for model: Limit 6000, Requested 9000, please reduce your message size and try again.",
         "Input is too long for requested model.",
+        "Cannot truncate prompt with n_keep (15028) >= n_ctx (7424)",
+        "Invalid request: Your request exceeded model token limit: 8192",
+        "Range of input length should be [1, 30720]",
+        "max_tokens must be at least 1, got -231",
+        "`inputs` must have less than 1024 tokens. Given: 3000",
+        "Prompt exceeds max length",
+        "input is too large to process. increase the physical batch size",
     ],
 )
 def test_one_turn_that_is_too_long_alone_is_an_error(message: str) -> None:
     with pytest.raises(ModelError, match="last turn is too long"):
         answer(failing(400, message=message))
+
+
+def test_a_limit_of_one_request_is_one_of_the_context_and_a_limit_of_many_or_of_a_name_is_not() -> None:
+    for refusal in (
+        failing(413, message="Payload Too Large"),
+        failing(429, message="Request too large for m on tokens per min (TPM): Limit 6, Requested 9."),
+        # What is behind a gateway, in a part of the body that the openai package leaves out of its message.
+        refusing(400, '{"error": {"message": "Provider returned error", "code": "context_length_exceeded"}}'),
+    ):
+        with pytest.raises(ModelError, match="last turn is too long"):
+            answer(refusal)
+    for status, message in (
+        (429, "Too many tokens, please wait before trying again."),
+        (400, "Invalid 'tools[0].function.name': string too long. Expected a string with maximum length 64."),
+    ):
+        with pytest.raises(ModelError, match=re.escape(f"failed ({status}): {message}")):
+            answer(failing(status, "x-should-retry: false", message=message))
 
 
 # ---- properties ------------------------------------------------------------------------------
