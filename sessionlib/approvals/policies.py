@@ -138,9 +138,14 @@ def quoted(name: str, columns: int = _MAX_NAME, which: str = "") -> str:
         columns: How much of it is shown, in columns.
         which: What distinguishes it from others that begin as it does; shown with its length, where it is cut.
     """
-    text = shown(name)
+    text = _whole(name)
     kept = next(_fold(text, columns + 2))
     return text if kept == text else f"{kept}{_CUT.format(count_of(len(name), 'character'), which)}"
+
+
+def _whole(name: str) -> str:
+    # Two names may differ only in how an accent is encoded (UAX 15), and would look the same.
+    return shown(name) if unicodedata.is_normalized("NFC", name) else json.dumps(name)
 
 
 def parse_argument(text: str, proposed: object) -> Any:
@@ -311,12 +316,12 @@ def full_lines(request: ApprovalRequest) -> list[str]:
     lines: list[str] = []
     for number, (name, value) in enumerate(request.arguments.items(), 1):
         block = _block(number, name, value, columns, sys.maxsize)
-        if not block[0].startswith(f"  {shown(name)}"):
-            lines += [f"  The name of argument {number}:", *_behind_margin([shown(name)], columns)]
+        if not block[0].startswith(f"  {_whole(name)}"):
+            lines += [f"  The name of argument {number}:", *_behind_margin([_whole(name)], columns)]
         lines += block
     for what, name in (("tool", request.tool_name), ("agent", getattr(request.session, "agent_name", None) or "")):
-        if quoted(name) != shown(name):
-            lines += [f"  The name of the {what}:", *_behind_margin([shown(name)], columns)]
+        if quoted(name) != _whole(name):
+            lines += [f"  The name of the {what}:", *_behind_margin([_whole(name)], columns)]
     return lines
 
 

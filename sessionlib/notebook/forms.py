@@ -35,8 +35,9 @@ _COLUMNS = 60
 # Beyond this, the numbers of a browser are no longer whole.
 _MAX_WHOLE = 2**53
 _BLOCK = (
-    "white-space: pre-wrap; overflow-wrap: anywhere; word-break: normal; line-height: 1.4; margin: 2px 0; "
-    "padding: 2px 8px; border-left: 3px solid #8888; background: none; color: inherit"
+    "font-family: var(--jp-code-font-family, monospace); white-space: pre-wrap; overflow-wrap: anywhere; "
+    "word-break: normal; line-height: 1.4; margin: 2px 0; padding: 2px 8px; border-left: 3px solid #8888; "
+    "background: none; color: inherit"
 )
 
 

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from sessionlib import (
     deny_all,
 )
 from sessionlib._util.text import cell_width, printable
-from sessionlib.approvals.policies import _MARGIN, _behind_margin, _pages, shown
+from sessionlib.approvals.policies import _MARGIN, _behind_margin, _pages, quoted
 from tests.support.processes import run_script
 from tests.support.script_engine import ScriptEngine
 from tests.support.shop import Shop, open_shop, order
@@ -416,8 +417,8 @@ def test_each_name_has_one_line_and_no_line_is_folded_by_the_terminal(arguments:
     for head, name in zip(heads, arguments, strict=True):
         # Whole, or cut where it does not fit, with its length.
         cut = head.partition('…" (')[0]
-        assert head.startswith(f"  {shown(name)}") or (f"  {shown(name)}".startswith(cut) and f"({len(name)} c" in head)
-    assert len({head.partition(" = ")[0] for head in heads}) == len(heads)
+        whole = f"  {quoted(name, 10**6)}"
+        assert head.startswith(whole) or (whole.startswith(cut) and f"({len(name)} c" in head)
 
 
 def test_one_person_is_asked_one_question_at_a_time(engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -493,6 +494,16 @@ def test_names_that_begin_alike_are_told_apart_and_shown_whole_on_request(engine
         assert f'  The name of argument 2:"{ALIKE}2"\n' in whole
         terminal.type("n")
         terminal.wait_for("answered: False")
+
+
+@given(st.sets(st.text(alphabet=st.one_of(st.characters(codec="utf-8"), st.sampled_from("ae\u0301\xe9\u0430\\u")))))
+def test_no_two_names_look_the_same(names: set[str]) -> None:
+    assert len({unicodedata.normalize("NFC", quoted(name, 10**6)) for name in names}) == len(names)
+
+
+def test_names_that_differ_in_how_they_are_encoded_look_different() -> None:
+    alike = ["\xe9", "e\u0301", "a", "\u0430", "pay", "\u0440\u0430\u0443", "\uff50ay", "K", "\u212a"]
+    assert len({unicodedata.normalize("NFKC", quoted(name)) for name in alike}) == len(alike)
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80])

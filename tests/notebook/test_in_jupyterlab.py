@@ -153,7 +153,7 @@ def test_a_click_approves_a_tool_and_the_form_says_who_decided(tmp_path: Path) -
 MAIL = "Dear board,\n\n" + "\n".join(f"line {n} of a letter that is rather long, so that it wraps" for n in range(40))
 
 
-def test_a_form_can_be_read_and_used_at_any_width_in_the_dark(tmp_path: Path) -> None:
+def test_a_form_can_be_read_and_used_at_any_width_in_the_light_and_in_the_dark(tmp_path: Path) -> None:
     lists = ["a@example.org", "b@example.org"]
     call = json.dumps({"order": MAIL, "amount": -123456789.12345, "urgent": True, "lines": lists, "count": 2**53 - 1})
     post = f"/tool refund {call}"
@@ -164,6 +164,12 @@ def test_a_form_can_be_read_and_used_at_any_width_in_the_dark(tmp_path: Path) ->
     source = f"""
         import nbconvert
 
+        def assert_contrast(number, name):
+            for theme in ("light", "dark"):
+                lab.use_theme(theme)
+                lab.output(number).screenshot(path={str(tmp_path)!r} + f"/{{name}}-{{theme}}.png")
+                assert lab.contrast(number)[0] >= 4.5, (theme, name, lab.contrast(number))
+
         lab.run(1)
         output = lab.output(1)
         buttons = output.get_by_role("button")
@@ -172,11 +178,10 @@ def test_a_form_can_be_read_and_used_at_any_width_in_the_dark(tmp_path: Path) ->
         for width in (320, 600, 1200):
             lab.page.set_viewport_size({{"width": width, "height": 2400}})
             lab.page.wait_for_timeout(300)
-            output.screenshot(path={str(tmp_path)!r} + f"/{{width}}.png")
             names = ["Show all of order", "Edit", "Approve", "Always in this session", "Deny"]
             assert buttons.all_inner_texts() == names
             assert not lab.cut_off(1), (width, lab.cut_off(1))
-            assert lab.contrast(1)[0] >= 4.5, (width, lab.contrast(1))
+            assert_contrast(1, f"asking-{{width}}")
         assert "line 39 of" not in output.inner_text()
         output.get_by_role("button", name="Show all of order").click()
         output.get_by_text("line 39 of a letter").first.wait_for()
@@ -190,13 +195,11 @@ def test_a_form_can_be_read_and_used_at_any_width_in_the_dark(tmp_path: Path) ->
         output.locator("textarea").fill("[1,")
         output.get_by_role("button", name="Approve").click()
         output.get_by_text("lines takes JSON").wait_for()
-        assert lab.contrast(1)[0] >= 4.5, lab.contrast(1)
-        output.screenshot(path={str(tmp_path)!r} + "/complaint.png")
+        assert_contrast(1, "complaint")
         output.locator("textarea").fill("[1]")
         output.get_by_role("button", name="Approve").click()
         lab.see(1, "EUR refunded for order")
-        assert lab.contrast(1)[0] >= 4.5, lab.contrast(1)
-        output.screenshot(path={str(tmp_path)!r} + "/after.png")
+        assert_contrast(1, "after")
 
         # Another one stays open, and the notebook is opened again.
         lab.run(2)
@@ -206,14 +209,17 @@ def test_a_form_can_be_read_and_used_at_any_width_in_the_dark(tmp_path: Path) ->
         assert kept.count() == 1 and not kept.is_visible()
         lab.save()
         lab.reopen()
-        exported, _ = nbconvert.HTMLExporter(theme="dark").from_filename(str(lab.path))
-        lab.path.with_suffix(".html").write_text(exported, "utf-8")
-        for place in ("lab", "export"):
+        for theme in ("light", "dark"):
+            exported, _ = nbconvert.HTMLExporter(theme=theme).from_filename(str(lab.path))
+            lab.path.with_name(f"{{theme}}.html").write_text(exported, "utf-8")
+        for place in ("lab", "light", "dark"):
             kept.wait_for()
             for width in (320, 600, 1200):
                 lab.page.set_viewport_size({{"width": width, "height": 1000}})
-                output.screenshot(path={str(tmp_path)!r} + f"/{{place}}-{{width}}.png")
                 assert not lab.cut_off(2), (place, width, lab.cut_off(2))
+                if place == "lab":
+                    assert_contrast(2, f"reopened-{{width}}")
+                output.screenshot(path={str(tmp_path)!r} + f"/{{place}}-{{width}}.png")
                 assert lab.contrast(2)[0] >= 4.5, (place, width, lab.contrast(2))
             shown = output.inner_text().strip()
             assert shown.startswith('The agent asked to run "refund" for agent "Assistant":'), shown
@@ -222,9 +228,10 @@ def test_a_form_can_be_read_and_used_at_any_width_in_the_dark(tmp_path: Path) ->
             output.locator("summary").click()
             assert all(f"line {{n}} of" in output.inner_text() for n in range(40))
             lab.page.route(lambda address: not address.startswith("file:"), lambda route: route.abort())
-            lab.page.goto("file://" + str(lab.path.with_suffix(".html")))
+            following = "light" if place == "lab" else "dark"
+            lab.page.goto("file://" + str(lab.path.with_name(f"{{following}}.html")))
     """
-    in_lab(tmp_path, cells, source, options=", dark=True")
+    in_lab(tmp_path, cells, source)
 
 
 def test_a_chat_goes_on_beside_the_cells_is_saved_and_has_a_timeline(tmp_path: Path) -> None:

@@ -79,14 +79,13 @@ class Lab:
         folder: Where everything is kept.
         cells: The notebook's cells of code.
         width: The window's, in pixels.
-        dark: Whether the dark theme is on.
 
     Attributes:
         page: The page.
         path: The notebook's file.
     """
 
-    def __init__(self, folder: str, *cells: str, width: int = 900, dark: bool = False) -> None:
+    def __init__(self, folder: str, *cells: str, width: int = 900) -> None:
         self._folder = Path(folder)
         self._token = secrets.token_urlsafe(24)
         self.path = self._folder / "notebook.ipynb"
@@ -94,7 +93,7 @@ class Lab:
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
         notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
         nbformat.write(notebook, self.path)
-        self._settings = {**_QUIET, "@jupyterlab/apputils-extension/themes": {"theme": _THEMES[dark]}}
+        self._settings = _QUIET
         self._server = self._start()
         self._driver = sync_playwright().start()
         self._browser = self._driver.chromium.launch(executable_path=need("chromium"), args=["--no-sandbox"])
@@ -164,6 +163,20 @@ class Lab:
         for session in self._api("GET", "sessions"):
             self._api("DELETE", f"sessions/{session['id']}")
         self.__enter__()
+
+    def use_theme(self, name: str) -> None:
+        """Shows all in "light" or "dark" from now on."""
+        theme = _THEMES[name == "dark"]
+        self.page.evaluate(
+            """async theme => {
+                await window.jupyterapp.commands.execute("apputils:change-theme", {theme});
+                // A picture covers the page until all of it has the theme.
+                const isCovered = () => document.getElementById("jupyterlab-splash");
+                while (document.body.dataset.jpThemeName !== theme || isCovered())
+                    await new Promise(requestAnimationFrame);
+            }""",
+            theme,
+        )
 
     def contrast(self, number: int) -> tuple[float, str]:
         """Returns the lowest contrast of a text below a cell to what is behind it, by WCAG 2, and that text."""
