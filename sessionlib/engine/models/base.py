@@ -140,6 +140,7 @@ class ModelMessage:
         files: Files that came with it.
         results: The step's tool calls with their results, in order.
         failure: Why the turn ended here without an answer, or "".
+        thoughts: What the model thought before the text.
     """
 
     role: str
@@ -147,6 +148,7 @@ class ModelMessage:
     files: tuple[Attachment, ...] = ()
     results: tuple[CallResult, ...] = ()
     failure: str = ""
+    thoughts: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True)

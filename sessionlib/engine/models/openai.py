@@ -22,7 +22,6 @@ from sessionlib.engine.errors import ModelError
 from sessionlib.engine.models.base import (
     LEFT_OUT,
     Attachment,
-    CallResult,
     Chunk,
     Emit,
     ModelMessage,
@@ -54,6 +53,10 @@ _TOO_LONG = re.compile(
 )
 _TOO_LONG_STATUSES = frozenset({400, 422, 500})
 _EMPTY = "(no answer)"
+_OWN_FIELDS = frozenset({"role", "content", "tool_calls", "tool_call_id", "id", "type", "function"})
+_REFUSED_STATUSES = frozenset({400, 422})
+_THOUGHTS = "reasoning_content"
+_MISSING = re.compile(r"pass(ed)? (it )?back|missing|required|must be (present|provided|included)", re.IGNORECASE)
 # Shorter ones stand for no key, such as "none", and are a part of other words.
 _SECRET_CHARS = 8
 # How an answer can be held to a form, the best first. Not all endpoints know them; what they refuse is left out.
@@ -94,6 +97,9 @@ class OpenAIModel:
         # The first is the one that the endpoint is known to take, or that has not been tried.
         # Learned from what it refuses, and kept for the next request.
         self._forms = _FORMS
+        # Which fields beside its messages it refused, and whether it wants all thoughts back; learned likewise.
+        self._refused: set[str] = set()
+        self._wants_thoughts = False
         # Endpoints of one's own often need no key; OpenAI's does.
         self._key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if base_url else "")
         if not self._key:
@@ -149,8 +155,9 @@ class OpenAIModel:
                 emitted = True
                 return emit(chunk)
 
+            request = self._request(question, messages, forms[0])
             try:
-                self._stream(self._request(question, messages, forms[0]), question, keep)
+                self._stream(request, question, keep)
                 if question.response_format is not None and not question.tools:
                     self._forms = forms
                 return
@@ -167,6 +174,8 @@ class OpenAIModel:
             report = f"{failure} {_body_of(failure)}"
             if not emitted and _is_too_long(status, report):
                 raise _ContextExceededError
+            if not emitted and status in _REFUSED_STATUSES and self._learn_fields(request, report):
+                continue
             if forms[0] is not None and not emitted and status in _UNKNOWN_FORM_STATUSES:
                 forms = forms[1:]
                 continue
@@ -196,6 +205,19 @@ class OpenAIModel:
                 for chunk in reader.finish():
                     emit(self._with_endpoint(chunk))
 
+    def _learn_fields(self, request: dict[str, Any], report: str) -> bool:
+        """Takes from a refusal which fields beside a message it is about; returns whether another try may succeed."""
+        # DeepSeek and Moonshot want the thoughts of every answer back, though only where there are tools.
+        if _THOUGHTS in report and _MISSING.search(report) and not self._wants_thoughts:
+            self._wants_thoughts = True
+            return True
+        # Others refuse in a message what they have put into one (Groq, Mistral, Cerebras).
+        messages = request["messages"]
+        sent = {name for message in messages for part in (message, *(message.get("tool_calls") or ())) for name in part}
+        refused = {name for name in sent - _OWN_FIELDS - self._refused if re.search(rf"\b{re.escape(name)}\b", report)}
+        self._refused |= refused
+        return bool(refused)
+
     def _with_endpoint(self, chunk: Chunk) -> Chunk:
         if not isinstance(chunk, RequestedCall) or chunk.origin is None:
             return chunk
@@ -208,9 +230,13 @@ class OpenAIModel:
         if question.instructions:
             # "system" and not "developer", which only OpenAI's newer models know.
             messages.append({"role": "system", "content": question.instructions})
+        ids: set[str] = set()
         for item in conversation:
-            for message in self._messages(item):
+            for message in self._messages(item, ids):
                 last = messages[-1] if messages else None
+                if last is not None and (last["role"], message["role"]) == ("tool", "user"):
+                    # Mistral wants an answer behind each result; a turn that was ended may have none.
+                    messages.append({"role": "assistant", "content": _EMPTY, **self._thoughts_of(item)})
                 # Mistral, Gemma's template and others insist that user and assistant take turns.
                 if last is not None and last["role"] == message["role"] != "tool" and "tool_calls" not in last:
                     text = "\n\n".join(filter(None, (last["content"], message["content"])))
@@ -234,26 +260,45 @@ class OpenAIModel:
             ]
         return request
 
-    def _messages(self, item: ModelMessage) -> Iterator[dict[str, Any]]:
+    def _messages(self, item: ModelMessage, ids: set[str]) -> Iterator[dict[str, Any]]:
         if item.failure:
-            yield {"role": "assistant", "content": f"[I could not answer: {item.failure}]"}
+            content = f"[I could not answer: {item.failure}]"
+            yield {"role": "assistant", "content": content, **self._thoughts_of(item)}
             return
         if item.role == "user":
             yield {"role": "user", "content": "\n\n".join([item.text, *map(_file_text, item.files)]).strip()}
             return
-        message: dict[str, Any] = {"role": "assistant", "content": item.text}
+        message: dict[str, Any] = {"role": "assistant", "content": item.text, **self._thoughts_of(item)}
         origins = [result.origin or {} for result in item.results]
         origins = [origin if origin.get("endpoint") == self._endpoint else {} for origin in origins]
         if item.results:
-            message |= next((origin["message"] for origin in origins if "message" in origin), {})
-            message["tool_calls"] = list(map(_call_message, item.results, origins))
-        yield message
+            message |= self._accepted(next((origin["message"] for origin in origins if "message" in origin), {}))
+            message["tool_calls"] = []
+        results: list[dict[str, Any]] = []
         for result, origin in zip(item.results, origins, strict=True):
+            # Some endpoints give an id to several calls, and none accepts that.
+            call_id = str(origin.get("id") or "")
+            if not call_id or call_id in ids:
+                # Nine letters and digits are an id that every endpoint accepts: Mistral takes no others.
+                call_id = hashlib.sha256(result.call_id.encode()).hexdigest()[:9]
+            ids.add(call_id)
+            # A model may call what it was never offered; endpoints answer 400 to a name of another form.
+            name = re.sub(r"[^A-Za-z0-9_-]", "_", result.tool)[:64] or "unknown"
+            function = {"name": name, "arguments": json.dumps(result.arguments)}
+            extra = self._accepted(origin.get("extra", {}))
+            message["tool_calls"].append({**extra, "id": call_id, "type": "function", "function": function})
             output = result.output if isinstance(result.output, str) else json.dumps(result.output)
             content = {"error": f"Error: {output}", "denied": f"The user denied this call. {output}"}.get(
                 result.status, output
             )
-            yield {"role": "tool", "tool_call_id": _call_id(result, origin), "content": content or "(empty)"}
+            results.append({"role": "tool", "tool_call_id": call_id, "content": content or "(empty)"})
+        yield from (message, *results)
+
+    def _thoughts_of(self, item: ModelMessage) -> dict[str, Any]:
+        return self._accepted({_THOUGHTS: item.thoughts}) if self._wants_thoughts else {}
+
+    def _accepted(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in fields.items() if name not in self._refused}
 
     def _describe(self, error: Exception) -> str:
         status = error.status if isinstance(error, EndpointError) else getattr(error, "status_code", None)
@@ -300,22 +345,6 @@ def _newest(turns: list[tuple[ModelMessage, ...]], room: int) -> list[tuple[Mode
             break
         kept.insert(0, turn)
     return kept
-
-
-def _call_id(result: CallResult, origin: Mapping[str, Any]) -> str:
-    # Nine letters and digits are an id that every endpoint accepts: Mistral takes no others.
-    return str(origin.get("id") or hashlib.sha256(result.call_id.encode()).hexdigest()[:9])
-
-
-def _call_message(result: CallResult, origin: Mapping[str, Any]) -> dict[str, Any]:
-    # A model may call what it was never offered; endpoints answer 400 to a name of another form.
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", result.tool)[:64] or "unknown"
-    return {
-        **origin.get("extra", {}),
-        "id": _call_id(result, origin),
-        "type": "function",
-        "function": {"name": name, "arguments": json.dumps(result.arguments)},
-    }
 
 
 def _response_format(form: FormKind, wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,10 +90,11 @@ def _text(file_id: str, mime_type: str, store: Store) -> str | None:
 
 def _step(step: int, messages: list[Message], calls: list[StoredCall]) -> Iterable[ModelMessage]:
     texts = [m.content["value"] for m in messages if m.step == step and m.content.get("type") == "data_type_message"]
+    thoughts = [m.content["content"] for m in messages if m.step == step and m.content.get("type") == "thinking"]
     # A call without an output belongs to a turn that was ended while it was open.
     results = tuple(_result(call) for call in calls if call.step == step and call.output is not None)
     if texts or results:
-        yield ModelMessage("assistant", "".join(texts), results=results)
+        yield ModelMessage("assistant", "".join(texts), results=results, thoughts="".join(thoughts))
 
 
 def _result(call: StoredCall) -> CallResult:

@@ -504,6 +504,136 @@ def test_users_and_assistant_take_turns_and_no_content_is_blank() -> None:
     assert all(message["content"].strip() for message in messages)
 
 
+def _check_strictly(messages: list[dict[str, Any]]) -> None:
+    """What Mistral, DeepSeek, Anthropic's layer and OpenAI refuse, each of them something else."""
+    ids: list[str] = []
+    pending: list[str] = []
+    role = ""
+    for message in messages:
+        assert message["role"] not in ("user", "assistant") or not pending
+        follows = {"": "user", "user": "assistant", "assistant": "user tool", "tool": "tool assistant"}[role]
+        role = message["role"]
+        assert role in follows.split()
+        assert message["content"].strip() if message["content"] is not None else message["tool_calls"]
+        if role == "tool":
+            assert message["tool_call_id"] == pending.pop(0)
+        for call in message.get("tool_calls", ()):
+            assert isinstance(json.loads(call["function"]["arguments"]), dict)
+            assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", call["function"]["name"])
+            pending.append(call["id"])
+            ids.append(call["id"])
+    assert not pending
+    assert len(set(ids)) == len(ids)
+
+
+_ORIGINS = st.none() | st.builds(dict, endpoint=st.sampled_from(["", "", "x"]), id=st.sampled_from(["c", "d"]))
+_RESULTS = st.builds(
+    CallResult,
+    st.uuids().map(str),
+    st.sampled_from(["add", "functions.add", "", "ü" * 90]),
+    st.sampled_from([{}, {"a": 1}]),
+    st.sampled_from(["complete", "error", "denied"]),
+    st.sampled_from(["", "2", 2, None, [1]]),
+    _ORIGINS,
+)
+_STEPS = st.builds(
+    ModelMessage,
+    st.just("assistant"),
+    st.sampled_from(["", "ok"]),
+    results=st.lists(_RESULTS, max_size=3).map(tuple),
+    failure=st.sampled_from(["", "", "", "stopped"]),
+    thoughts=st.sampled_from(["", "hm"]),
+)
+_POSTS = st.builds(ModelMessage, st.just("user"), st.sampled_from(["", "hi", " "]))
+
+
+@settings(max_examples=scaled(50))
+@given(st.lists(_POSTS | _STEPS, max_size=8))
+def test_whatever_happened_in_a_session_its_history_is_one_that_every_endpoint_accepts(
+    past: list[ModelMessage],
+) -> None:
+    model = OpenAIModel("m", base_url="http://127.0.0.1:1/v1", api_key="k")
+    for message in past:
+        for result in message.results:
+            if result.origin is not None and not result.origin["endpoint"]:
+                result.origin["endpoint"] = model._endpoint
+    conversation = (ModelMessage("user", "hi"), *past, ModelMessage("user", "so?"))
+    _check_strictly(model._request(ModelRequest("", ()), conversation, None)["messages"])
+    model.close()
+
+
+def ask_with(past: tuple[ModelMessage, ...], *replies: bytes, times: int = 1) -> list[list[dict[str, Any]]]:
+    """Returns the messages of each request."""
+    with Endpoint(*replies) as endpoint:
+        model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
+        for message in past:
+            for result in message.results:
+                assert result.origin is not None
+                result.origin["endpoint"] = model._endpoint
+        for _ in range(times):
+            assert text_of(list(model.answer(ModelRequest("", past)))) == "ok"
+        model.close()
+    return [request["messages"] for request in endpoint.requests]
+
+
+OK = sse(delta(content="ok"), END)
+
+
+def test_an_endpoint_that_wants_all_thoughts_back_gets_them_from_then_on() -> None:
+    past = (
+        ModelMessage("user", "hi"),
+        ModelMessage("assistant", "Hello.", thoughts="A greeting."),
+        ModelMessage("user", "add"),
+        ModelMessage("assistant", failure="stopped"),
+        ModelMessage("user", "so?"),
+    )
+    wanted = failing(400, message="The `reasoning_content` in the thinking mode must be passed back to the API.")
+    first, second, third = ask_with(past, wanted, OK, OK, times=2)
+    assert [message.get("reasoning_content") for message in first] == [None] * 5
+    assert [message.get("reasoning_content") for message in second] == [None, "A greeting.", None, "", None]
+    assert third == second
+    with pytest.raises(ModelError, match="must be passed back"):
+        ask_with(past, wanted)
+
+
+def test_an_endpoint_that_refuses_what_it_sent_beside_a_call_does_not_get_it_again() -> None:
+    origin = {"id": "c", "extra": {"extra_content": {"x": 1}}, "message": {"reasoning": "hm", "annotations": [1]}}
+    call = CallResult("0" * 32, "add", {}, "complete", 2, origin)
+    past = (ModelMessage("user", "add"), ModelMessage("assistant", results=(call,)))
+    refusals = (
+        failing(400, message="'messages.1' : property 'reasoning' is unsupported"),
+        failing(422, message="Extra inputs are not permitted: body.messages.1.assistant.tool_calls.0.extra_content"),
+    )
+    *_, before, after, again = ask_with(past, *refusals, OK, OK, times=2)
+    assert "extra_content" in before[1]["tool_calls"][0]
+    assert set(after[1]) == {"role", "content", "tool_calls", "annotations"}
+    assert set(after[1]["tool_calls"][0]) == {"id", "type", "function"}
+    assert again == after
+
+
+def test_the_thoughts_of_an_answer_are_in_what_a_model_is_asked() -> None:
+    class Attentive:
+        name = "attentive"
+        asked: ModelRequest
+
+        def answer(self, question: ModelRequest) -> Any:
+            self.asked = question
+            yield from (ThinkingDelta("h"), ThinkingDelta("m"), TextDelta("ok"))
+
+        def close(self) -> None:
+            pass
+
+    model = Attentive()
+    with LocalEngine(model=model) as engine, engine.agent().create_session() as session:
+        session.ask("hi")
+        session.ask("so?")
+    assert [(message.role, message.text, message.thoughts) for message in model.asked.messages] == [
+        ("user", "hi", ""),
+        ("assistant", "ok", "hm"),
+        ("user", "so?", ""),
+    ]
+
+
 @pytest.mark.parametrize(
     "refusal",
     [
