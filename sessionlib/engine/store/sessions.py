@@ -224,10 +224,10 @@ class Sessions:
 
     def open_turns(self, session_id: str | None = None) -> list[StoredTurn]:
         """Returns the turns that have not ended, of one session or of all, in order."""
-        # Of all sessions, a partial index holds the open turns alone: a start does not read all turns that there ever
-        # were.
+        # Of all sessions, a partial index holds the open turns alone, and it is used only where it need not sort: by
+        # `number`, SQLite would read all turns that there ever were.
         match = {} if session_id is None else {"session_id": session_id}
-        found = self._database.read(lambda db: rows(db, "turns", "AND state != 'ended' ORDER BY number", **match))
+        found = self._database.read(lambda db: rows(db, "turns", "AND state != 'ended' ORDER BY +number", **match))
         return [read_turn(row) for row in found]
 
     def set_turn(self, turn: int, state: str) -> None:
