@@ -247,13 +247,13 @@ class SessionRegistry:
         return removed
 
     def recover(self) -> None:
-        """Takes up what an earlier engine left open."""
-        open_turns = self._store.sessions.open_turns()
+        """Takes up what an earlier engine left undone; a turn that waits for a person is found when it is joined."""
+        turns = self._store.sessions.unfinished()
         # To find a session is to load it, which takes up its turns.
-        for session_id in dict.fromkeys(turn.session_id for turn in open_turns):
+        for session_id in dict.fromkeys(turn.session_id for turn in turns):
             self.find(session_id)
-        if open_turns:
-            logger.info("= %d open turns of an earlier run were taken up", len(open_turns))
+        if turns:
+            logger.info("= %d open turns of an earlier run were taken up", len(turns))
 
     def close(self) -> None:
         """Ends all waits for turns."""

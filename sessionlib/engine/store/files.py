@@ -15,7 +15,7 @@ from typing import BinaryIO, Literal
 from urllib.parse import quote
 
 from sessionlib.engine.errors import DatabaseDamagedError, DatabaseInUseError, DatabaseVersionError, StorageError
-from sessionlib.engine.store.records import COLUMNS, each_row, rows
+from sessionlib.engine.store.records import COLUMNS, UNFINISHED, each_row, rows
 
 __all__ = ["APPLICATION_ID", "LockFile", "describe", "inspect"]
 
@@ -210,7 +210,7 @@ def _check_contents(connection: sqlite3.Connection, path: str, schema: Sequence[
             for _ in each_row(connection, table):
                 pass
     elif has_sums:
-        for turn in rows(connection, "turns", "AND state != 'ended'"):
+        for turn in rows(connection, "turns", UNFINISHED):
             rows(connection, "sessions", id=turn["session_id"])
             rows(connection, "calls", turn=turn["number"])
     return version

@@ -18,6 +18,7 @@ from typing import Any
 
 __all__ = [
     "COLUMNS",
+    "UNFINISHED",
     "Message",
     "Posted",
     "Row",
@@ -52,6 +53,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "files": ("id", "session_id", "name", "mime_type", "size", "data"),
 }
 """What the checksum of a row covers, in this order; `number` and `sum` come beside it."""
+
+# By their number SQLite would read all turns that there ever were; a partial index holds the open ones alone.
+UNFINISHED = """AND state != 'ended' AND NOT (
+    EXISTS (SELECT 1 FROM calls WHERE turn = turns.number AND state = 'pending')
+    AND NOT EXISTS (SELECT 1 FROM calls WHERE turn = turns.number AND state NOT IN ('pending', 'done', 'settled'))
+) ORDER BY +number"""
+"""What `rows` needs to find the turns that a start takes up: those that are open, and for more than a person."""
 
 
 def new_id() -> str:

@@ -11,6 +11,7 @@ from sessionlib.engine.errors import RefusedError
 from sessionlib.engine.store.calls import insert_call
 from sessionlib.engine.store.database import Database
 from sessionlib.engine.store.records import (
+    UNFINISHED,
     Json,
     Message,
     Posted,
@@ -222,13 +223,16 @@ class Sessions:
         found = self._database.read(lambda db: rows(db, "files", id=file_id))
         return (found[0]["name"], found[0]["mime_type"], found[0]["data"]) if found else None
 
-    def open_turns(self, session_id: str | None = None) -> list[StoredTurn]:
-        """Returns the turns that have not ended, of one session or of all, in order."""
-        # Of all sessions, a partial index holds the open turns alone, and it is used only where it need not sort: by
-        # `number`, SQLite would read all turns that there ever were.
-        match = {} if session_id is None else {"session_id": session_id}
-        found = self._database.read(lambda db: rows(db, "turns", "AND state != 'ended' ORDER BY +number", **match))
-        return [read_turn(row) for row in found]
+    def open_turns(self, session_id: str) -> list[StoredTurn]:
+        """Returns the turns of a session that have not ended, in order."""
+        tail = "AND state != 'ended' ORDER BY number"
+        return [
+            read_turn(row) for row in self._database.read(lambda db: rows(db, "turns", tail, session_id=session_id))
+        ]
+
+    def unfinished(self) -> list[StoredTurn]:
+        """Returns the turns of all sessions that an engine has to take up: those that wait for more than a person."""
+        return [read_turn(row) for row in self._database.read(lambda db: rows(db, "turns", UNFINISHED))]
 
     def set_turn(self, turn: int, state: str) -> None:
         """Sets how far a turn is; one that has ended stays so."""

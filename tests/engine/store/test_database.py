@@ -30,8 +30,9 @@ from sessionlib.engine import (
 )
 from sessionlib.engine.sessions.turn import CUT
 from sessionlib.engine.store import files
+from sessionlib.engine.store.calls import insert_call
 from sessionlib.engine.store.database import APPLICATION_ID, SCHEMA, Database
-from sessionlib.engine.store.records import insert, insert_message
+from sessionlib.engine.store.records import StoredCall, insert, insert_message
 from sessionlib.engine.store.store import Store
 from sessionlib.protocol import frames
 from tests.support.engine import Caller, Process, answer_of, content_of, eventually, file, make_agent, open_socket, rest
@@ -747,7 +748,7 @@ def read_at_start(path: Path, sessions: int) -> int:
 
     before = read()
     with contextlib.closing(Store(str(path))) as store:
-        assert store.sessions.open_turns() == []
+        assert store.sessions.unfinished() == []
         read_by_then = read()
         assert len(store.sessions.history("s7")) == 1
     return read_by_then - before
@@ -770,3 +771,30 @@ def test_a_history_that_grows_while_it_is_read_is_not_damaged(path: Path) -> Non
             store.sessions.history(session_id)
         posting.join()
         assert len(store.sessions.history(session_id)) == 150
+
+
+@pytest.mark.parametrize(
+    ("calls", "found"),
+    [
+        ([], True),
+        (["pending"], False),
+        (["settled", "done", "pending", "done"], False),
+        (["pending", "approved"], True),
+        (["pending", "denied"], True),
+        (["started", "pending"], True),
+        (["done"], True),
+        (["settled"], True),
+    ],
+)
+def test_a_start_leaves_turns_that_only_wait_for_a_person(calls: list[str], found: bool) -> None:
+    """However many they are; they are read when a client joins their session."""
+    with contextlib.closing(Store()) as store:
+        session_id = store.sessions.add("agent", "a")
+        turn = store.sessions.post(session_id, {}, ["x"], [], 0).turn
+        store.sessions.set_turn(turn.number, "waiting")
+        asked = [
+            StoredCall(f"c{place}", session_id, turn.number, 1, place, "x", {}, state)
+            for place, state in enumerate(calls)
+        ]
+        store.database.write(lambda db: [insert_call(db, call) for call in asked])
+        assert [turn.session_id for turn in store.sessions.unfinished()] == [session_id] * found
