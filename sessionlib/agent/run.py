@@ -324,6 +324,7 @@ class Runnable(Resource):
             )
         if timeout is not None and not timeout > 0:
             raise ValueError(f"timeout takes a number of seconds above 0, or None, not {timeout}")
+        timeout = None if timeout is None else min(timeout, 1e18)  # an int may be too large for a float
         if into is not None:
             answer_format(into)
         # Here, before the first prompt; an executor would put the same error in the place of each.

@@ -264,7 +264,7 @@ class Connection:
         finally:
             self._end_reading()
 
-    def _on_lost(self, cause: Exception) -> None:
+    def _on_lost(self, cause: BaseException) -> None:
         """Takes the session over from the shared reader, which must not wait until it is joined again."""
         if self._leaving.is_set():
             self._end_reading()
@@ -276,8 +276,8 @@ class Connection:
             self._reader.give_up(cause)
             self._end_reading()
 
-    def _rejoin(self, cause: Exception) -> None:
-        lost: Exception | None = cause
+    def _rejoin(self, cause: BaseException) -> None:
+        lost: BaseException | None = cause
         try:
             while lost is not None:
                 transport = self._reader.resume(lost)

@@ -223,7 +223,7 @@ def _ask(
     return reply, live
 
 
-def as_transient(error: Exception) -> SessionlibError:
+def as_transient(error: BaseException) -> SessionlibError:
     """Returns what a callable ``api_key`` raised as an error that a later try may not meet."""
     if isinstance(error, SessionlibError):
         return error

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from sessionlib._util.timing import MAX_WAIT
 from sessionlib.protocol.client import SessionState
 from sessionlib.protocol.turns import PendingPost
 from sessionlib.streams.hub import OnRequest
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     import ssl
 
 __all__ = ["Callbacks", "ConnectionOptions", "Owner"]
+
+# What stands for "never" and "for ever" here.
+_LIMITS = {
+    **dict.fromkeys(("reconnect_timeout", "connect_timeout", "ping_interval", "pong_timeout", "send_timeout"), 1e18),
+    **dict.fromkeys(("reconnect_delay", "reconnect_max_delay"), MAX_WAIT),
+}
 
 
 # Without what is not used of a dataclass: each method takes 60 microseconds of every import.
@@ -72,6 +79,13 @@ class ConnectionOptions:
     proxy_always: bool = False
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     readers: int | None = None
+
+    def __post_init__(self) -> None:
+        # An int may be too large for a float, and an infinite delay for a wait.
+        for name, limit in _LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and value > limit:
+                object.__setattr__(self, name, limit)
 
 
 class Callbacks(NamedTuple):

@@ -134,7 +134,7 @@ class Reader:
         protocol = self._protocol
         try:
             transport = self._dialer.open(deadline)
-        except Exception as error:  # noqa: BLE001 - a callable that returns the key may raise anything
+        except BaseException as error:  # noqa: BLE001 - a callable that returns the key may raise anything, and exit
             transient = as_transient(error)
             # Whatever it raises, the next try may not meet it: a token service that was restarting.
             raise transient from transient.__cause__
@@ -210,7 +210,7 @@ class Reader:
             current.release()
             current = self.resume(cause)
 
-    def read(self, transport: Transport, deadline: Deadline | None = None) -> Exception | None:
+    def read(self, transport: Transport, deadline: Deadline | None = None) -> BaseException | None:
         """Reads once, and delivers what came.
 
         Args:
@@ -240,7 +240,7 @@ class Reader:
                 return error
         except SessionlibError as error:
             return error
-        except Exception as error:  # a reader that dies quietly would hang every caller
+        except BaseException as error:  # a reader that dies quietly would hang every caller
             logger.exception("! session %s: the reader failed", self._protocol.session_id)
             return error
         return None
@@ -308,7 +308,7 @@ class Reader:
 
     # ---- when the connection is lost -----------------------------------------------------------
 
-    def resume(self, cause: Exception) -> Transport | None:
+    def resume(self, cause: BaseException) -> Transport | None:
         """Opens another connection, which may take `ConnectionOptions.reconnect_timeout`.
 
         Args:
@@ -337,11 +337,11 @@ class Reader:
             # Their answers will not come over another connection; they are asked again by their callers.
             self._sender.fail_calls(failure, for_good=False)
             return self._retries.run(cause, self._reopen)
-        except Exception as error:  # noqa: BLE001 - a reader that dies quietly would hang every caller
+        except BaseException as error:  # noqa: BLE001 - a reader that dies quietly would hang every caller
             self.give_up(error)
             return None
 
-    def give_up(self, cause: Exception) -> None:
+    def give_up(self, cause: BaseException) -> None:
         """Ends the session, as its connection is lost for good.
 
         Args:
@@ -414,8 +414,8 @@ class Shared(NamedTuple):
     """
 
     transport: Transport
-    read: Callable[[Transport, Deadline], Exception | None]
-    on_lost: Callable[[Exception], object]
+    read: Callable[[Transport, Deadline], BaseException | None]
+    on_lost: Callable[[BaseException], object]
 
 
 class SharedReader:
@@ -516,7 +516,7 @@ class SharedReader:
                 unread[descriptor] = session
         return unread
 
-    def _remove(self, selector: selectors.BaseSelector, descriptor: int, session: Shared, cause: Exception) -> bool:
+    def _remove(self, selector: selectors.BaseSelector, descriptor: int, session: Shared, cause: BaseException) -> bool:
         """Hands a session over that is lost; returns whether it was the last."""
         with self._lock:
             # Before the descriptor is closed, whose number may be another's at once.

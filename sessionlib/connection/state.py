@@ -210,7 +210,7 @@ class StateObservers:
         for callback in callbacks:
             try:
                 callback(state)
-            except Exception:  # one that fails must not keep the others from being called
+            except BaseException:  # one that fails, or exits, must not keep the others from being called
                 logger.exception("! a state callback failed")
 
     def _remove(self, callback: StateCallback) -> None:

@@ -162,6 +162,11 @@ def test_no_prompt_is_taken_before_a_result_is_asked_for(agent: Agent) -> None:
     agent.map(fail()).close()
 
 
+@pytest.mark.parametrize("timeout", [1e300, 10**400, float("inf")])
+def test_a_run_may_take_as_long_as_one_likes(agent: Agent, timeout: float) -> None:
+    assert [result.status for result in agent.map(["a"], timeout=timeout)] == ["complete"]
+
+
 def test_there_may_be_no_prompts(agent: Agent) -> None:
     assert list(agent.map([])) == []
 

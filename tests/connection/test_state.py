@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from typing import Any
 
 import pytest
 
+from sessionlib import SessionDisconnectedError
 from sessionlib.connection.state import ConnectionState, StateObservers
 from sessionlib.protocol.client import ClientProtocol, SessionState
 from tests.support.script_engine import ScriptEngine
@@ -81,3 +83,32 @@ def test_a_session_can_be_joined_again_on_the_thread_that_reads_it(engine: Scrip
             assert session.get_messages(timeout=30) == []
     finally:
         logger.removeFilter(join_again)
+
+
+def test_a_callback_that_exits_keeps_neither_the_others_nor_approvals_from_running(engine: ScriptEngine) -> None:
+    states: list[SessionState] = []
+    session = resumed_session(engine, reconnect_delay=0.01)
+    session.on_state(sys.exit)
+    session.on_state(states.append)
+    with session:
+        engine.drop_all()
+        assert eventually(lambda: len(states) == 3)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
+def test_a_reading_thread_that_fails_fails_the_calls(engine: ScriptEngine, error: type[BaseException]) -> None:
+    logger = logging.getLogger("sessionlib")
+
+    def fail(record: logging.LogRecord) -> bool:
+        if "reconnecting" in record.getMessage():
+            raise error("the disk is full")
+        return True
+
+    logger.addFilter(fail)
+    try:
+        with resumed_session(engine) as session, session.listen() as listener:
+            engine.drop_all()
+            with pytest.raises(SessionDisconnectedError, match="the disk is full"):
+                next(listener)
+    finally:
+        logger.removeFilter(fail)

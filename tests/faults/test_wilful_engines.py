@@ -1,7 +1,7 @@
 """Every legal engine against the real client: a machine that does whatever the protocol leaves open, in any order.
 
-`SESSIONLIB_MODEL_STEPS` is how many steps it takes, 20,000 on CI. They are the same in each run; with
-`SESSIONLIB_MODEL_FRESH` set, others are drawn.
+`SESSIONLIB_MODEL_STEPS` is how many steps it takes at least, 20,000 on CI. `SESSIONLIB_MODEL_SEED`, a number, decides
+which: they are the same in each run unless it is set.
 
 What no client can know is not asked of it. Acks name no post: that an engine leaves some out shows only once it has
 left one out beside which nothing else was under way, so it does that first, and refuses a post only once an ack has
@@ -36,7 +36,7 @@ from tests.support.profiles import IS_CI
 from tests.support.virtual_engine import VirtualEngine, VirtualManners, VirtualNetwork
 
 STEPS = int(os.environ.get("SESSIONLIB_MODEL_STEPS", "20000" if IS_CI else "3000"))
-FRESH = bool(os.environ.get("SESSIONLIB_MODEL_FRESH"))
+SEED = int(os.environ.get("SESSIONLIB_MODEL_SEED", "1"))
 IN_A_RUN = 50
 # What an idle engine may be waited for, and for how long looks at its history take to arrive here.
 BOUND = 2.0
@@ -255,6 +255,7 @@ class WilfulEngineMachine(RuleBasedStateMachine):
     def read(self) -> None:
         if self.session is None:
             return
+        outcomes["steps"] += 1
         assert self.session.is_connected
         for text, turn in list(self.turns.items()):
             try:
@@ -299,16 +300,18 @@ class WilfulEngineMachine(RuleBasedStateMachine):
 
 def test_every_legal_engine_is_understood(caplog: pytest.LogCaptureFixture) -> None:
     outcomes.clear()
+    print(f"SESSIONLIB_MODEL_SEED={SEED}")
     with caplog.at_level(logging.WARNING, logger="sessionlib"):  # the log of so many frames takes longer than they do
-        run_state_machine_as_test(
-            WilfulEngineMachine,
-            settings=hypothesis.settings(
-                max_examples=max(1, STEPS // IN_A_RUN),
-                stateful_step_count=IN_A_RUN,
-                report_multiple_bugs=False,
-                derandomize=not FRESH,
-            ),
-        )
+        # How long a run is, and how many there are, is hypothesis's to decide.
+        while outcomes["steps"] < STEPS:
+            run_state_machine_as_test(
+                hypothesis.seed(SEED + outcomes["steps"])(WilfulEngineMachine),
+                settings=hypothesis.settings(
+                    max_examples=1 + (STEPS - outcomes["steps"]) // IN_A_RUN,
+                    stateful_step_count=IN_A_RUN,
+                    report_multiple_bugs=False,
+                ),
+            )
     print(dict(outcomes))
     # Not by marking everything, nor by giving up.
     assert outcomes["own"] > 0.8 * outcomes["replies"]
