@@ -434,7 +434,6 @@ class TimedMailbox(Mailbox):
                 self._appended += 1
                 self._came += 1
                 self.arrivals.append((came, self._came))
-            self._measured = -1
         return event
 
     def _join_deltas(self) -> None:

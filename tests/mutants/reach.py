@@ -1,23 +1,126 @@
-"""A plugin of pytest that writes down which lines each test reaches: `-p tests.mutants.reach --reach FILE`."""
+"""Which tests reach which lines, learned once for each test file and kept until it or the asked modules change.
+
+It is a plugin of pytest as well, which writes that down: `-p tests.mutants.reach --reach DIRECTORY`.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import subprocess
+import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import coverage
 import pytest
 
-__all__ = ["Reach", "pytest_addoption", "pytest_configure"]
+from tests.mutants.mutations import Mutant
+
+__all__ = ["ROOT", "SECONDS", "WORK", "Reach", "Reached", "pytest_addoption", "pytest_configure"]
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / ".mutants"
+SECONDS = 8.0
+"""Seconds of tests that a fault gets."""
+
+
+class Reached:
+    """Which tests reach which lines.
+
+    Args:
+        paths: The modules that are asked about, below the root.
+        tests: The files of tests, likewise.
+        fresh: Whether to learn it again though it is known.
+    """
+
+    def __init__(self, paths: Collection[str], tests: Collection[str], *, fresh: bool = False) -> None:
+        file = WORK / "reached.json"
+        known: dict[str, Any] = json.loads(file.read_text()) if file.exists() and not fresh else {}
+        sources = {path: _digest(path) for path in paths}
+        stale = []
+        for test in tests:
+            digests = known.get(test, {}).get("digests", {})
+            if digests.get(test) != _digest(test) or not sources.items() <= digests.items():
+                stale.append(test)
+        if stale:
+            known |= _learn(stale, _core())
+            file.write_text(json.dumps(known))
+        self.failed: list[str] = []
+        self._seconds: dict[str, float] = {}
+        self._tests: dict[tuple[str, int], set[str]] = defaultdict(set)
+        for test in tests:
+            for name, found in known[test]["tests"].items():
+                if found["failed"]:
+                    self.failed.append(name)
+                    continue
+                self._seconds[name] = found["seconds"]
+                for path in found["lines"].keys() & sources.keys():
+                    for line in found["lines"][path]:
+                        self._tests[path, line].add(name)
+
+    def by(self, mutant: Mutant) -> list[str]:
+        """Returns the tests to run against a fault: those of its module's file and package first, then the fastest."""
+        package, _, module = mutant.path.removeprefix("sessionlib/").removesuffix(".py").rpartition("/")
+        lines = range(mutant.line, mutant.line + mutant.before.count("\n") + 1)
+        reaching = {test for line in lines for test in self._tests[mutant.path, line]}
+        ranks: dict[str, int] = {}
+        of_file: dict[str, int] = defaultdict(int)
+        for test in sorted(reaching, key=self.seconds):
+            file = test.partition("::")[0]
+            # Of other packages the fastest of each file, then the next of each.
+            ranks[test] = of_file[file] = of_file[file] + 1
+            if file.startswith(f"tests/{package}/"):
+                ranks[test] = -1 if file.endswith(f"/test_{module}.py") else 0
+        chosen, seconds = [], 0.0
+        for test in sorted(ranks, key=lambda test: (ranks[test], self.seconds(test))):
+            if seconds + self.seconds(test) <= SECONDS:
+                seconds += 0.01 + self.seconds(test)
+                chosen.append(test)
+        return chosen
+
+    def seconds(self, test: str) -> float:
+        """How long a test took as it was learned what it reaches."""
+        return self._seconds[test]
+
+
+def _core() -> set[str]:
+    from tests.mutants.__main__ import MODULES, paths_of
+
+    return {path for place in MODULES.values() for path in paths_of(place)}
+
+
+def _digest(path: str) -> str:
+    return hashlib.sha256((ROOT / path).read_bytes()).hexdigest()
+
+
+def _learn(tests: Sequence[str], paths: Collection[str]) -> dict[str, Any]:
+    WORK.mkdir(exist_ok=True)
+    for old in WORK.glob("reach-*.json"):
+        old.unlink()
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "tests.mutants.reach", "--reach", str(WORK)]
+    command += ["--timeout", "60", "-m", "", "-p", "no:randomly", "--hypothesis-seed=1"]
+    subprocess.run([*command, *(str(ROOT / test) for test in tests)], cwd=ROOT, check=False)
+    sources = {path: _digest(path) for path in paths}
+    known = {test: {"digests": sources | {test: _digest(test)}, "tests": {}} for test in tests}
+    for file in WORK.glob("reach-*.json"):
+        for name, found in json.loads(file.read_text()).items():
+            lines = {path: lines for path, lines in found["lines"].items() if path in paths}
+            known[name.partition("::")[0]]["tests"][name] = found | {"lines": lines}
+    return known
+
+
+# ---- the plugin ---------------------------------------------------------------------------------
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds ``--reach``."""
-    parser.addoption("--reach", type=Path, help="directory for a file of each process: the tests that reach each line")
+    parser.addoption(
+        "--reach", type=Path, help="directory for a file of each process: the lines that each test reaches"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,11 +162,13 @@ class Reach:
         """Writes the file."""
         self._tracer.stop()
         data = self._tracer.get_data()
-        numbers = {test: number for number, test in enumerate(self._seconds)}
-        lines = {
-            path: {line: [numbers[test] for test in tests if test] for line, tests in reached.items()}
-            for path in data.measured_files()
-            for reached in [data.contexts_by_lineno(path)]
+        found: dict[str, Any] = {
+            test: {"seconds": seconds, "failed": test in self._failed, "lines": defaultdict(list)}
+            for test, seconds in self._seconds.items()
         }
-        found = {"tests": list(numbers), "lines": lines, "seconds": self._seconds, "failed": sorted(self._failed)}
-        (self._where / f"{os.getpid()}.json").write_text(json.dumps(found))
+        for file in data.measured_files():
+            path = str(Path(file).relative_to(ROOT))
+            for line, tests in data.contexts_by_lineno(file).items():
+                for test in filter(None, tests):
+                    found[test]["lines"][path].append(line)
+        (self._where / f"reach-{os.getpid()}.json").write_text(json.dumps(found))

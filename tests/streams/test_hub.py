@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from sessionlib import SessionDisconnectedError, SessionEvent, SessionEventType
 from sessionlib._util.timing import Deadline
+from sessionlib.hooks import install_turn_observer
 from sessionlib.protocol.client import ClientProtocol
 from sessionlib.protocol.turns import PendingPost
 from sessionlib.streams.hub import Hub
@@ -654,3 +655,112 @@ def test_what_a_reader_comes_back_for_is_kept_for_no_listener() -> None:
     hub.resume(reader)
     assert not hub.has_backlog
     assert heard(reader) == "aP"
+
+
+# ---- what is reported about posts --------------------------------------------------------------
+
+
+class Watching:
+    """A turn observer that notes how posts ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[str] = []
+        self.events: list[SessionEvent] = []
+
+    def on_post(self, *_: object) -> None:
+        """Of no interest here."""
+
+    def on_event(self, ticket: PendingPost, event: SessionEvent) -> None:
+        self.events.append(event)
+
+    def on_end(self, ticket: PendingPost, reason: str) -> None:
+        self.ends.append(reason)
+
+
+def lost() -> SessionDisconnectedError:
+    return SessionDisconnectedError("lost")
+
+
+@pytest.mark.parametrize(
+    ("end", "reports", "counted"),
+    [
+        (lambda hub, post: hub.cancel_post(post), ["not_sent"], 0),
+        (lambda hub, post: hub.cancel_post(post, has_left=True), [], 1),
+        (lambda hub, post: hub.fail(post, lost), ["delivery_unknown"], 0),
+        (lambda hub, post: hub.end(), ["disconnected"], 1),
+        (lambda hub, post: hub.end(lost), ["connection_lost"], 1),
+    ],
+    ids=["not sent", "sent all the same", "failed", "left", "lost"],
+)
+def test_how_a_post_ends_is_reported_once(
+    end: Callable[[Hub, PendingPost], object], reports: list[str], counted: int
+) -> None:
+    hub, post, watching = new_hub(), PendingPost(), Watching()
+    hub.begin_post(post)
+    uninstall = install_turn_observer(watching)
+    try:
+        end(hub, post)
+    finally:
+        uninstall()
+    assert watching.ends == reports
+    assert len(hub.stats().turns) == counted
+
+
+def test_the_turn_behind_a_post_that_failed_is_the_next_posts() -> None:
+    hub, first, second = new_hub(), PendingPost(), PendingPost()
+    hub.begin_post(first)
+    hub.fail(first, lost)
+    reader = hub.begin_post(second, attend=True)
+    assert reader is not None
+    hub.dispatch(events("aPdC"))
+    assert heard(reader) == "aPdC"
+
+
+def asks(number: int = 0) -> SessionEvent:
+    return SessionEvent(Type.APPROVAL_REQUEST, "s1", str(number), {"letter": "?"})
+
+
+def test_requests_alone_are_entered_and_then_handed_on() -> None:
+    seen: list[tuple[str, str]] = []
+    hub = Hub(
+        ClientProtocol("s1"),
+        100,
+        lambda one, origin: seen.append(("entered", one.data["letter"])),
+        lambda one, origin: seen.append(("delivered", one.data["letter"])),
+        ignore,
+        Counters(),
+    )
+    hub.dispatch([*events("Pd"), asks(), *events("dC")])
+    assert seen == [("entered", "?"), ("delivered", "?")]
+
+
+@pytest.mark.parametrize("acks", ["aa", ""])
+def test_what_was_held_for_a_post_is_its_readers_once_a_request_waits_for_it(acks: str) -> None:
+    hub, posts = new_hub(), [PendingPost(), PendingPost()]
+    readers = [hub.begin_post(post, attend=True) for post in posts]
+    hub.dispatch(events(acks + "Pd"))
+    hub.dispatch([asks(), event("d")])
+    found = [heard(reader) for reader in readers if reader is not None]
+    assert [letters.lstrip("a") for letters in found] == ["Pd?d"] * 2
+    assert posts[0].turn is posts[1].turn is not None
+
+
+def test_the_ack_of_an_answer_is_for_the_turn_that_waits_for_it() -> None:
+    hub, post = new_hub(), PendingPost()
+    reader = hub.begin_post(post, attend=True)
+    assert reader is not None
+    hub.dispatch([*events("aP"), asks()])
+    hub.begin_post(PendingPost(makes_turn=False))
+    hub.dispatch(events("ad"))
+    assert heard(reader) == "aP?ad"
+
+
+def test_an_event_weighs_what_came_for_it_and_not_for_those_before() -> None:
+    counters = Counters()
+    hub = Hub(ClientProtocol("s1"), 100, ignore, ignore, ignore, counters)
+    reader = hub.begin_post(PendingPost(), attend=True)
+    assert reader is not None
+    for letters in ("aP", "d", "d"):
+        counters.bytes_in += 2_500_000
+        hub.dispatch(events(letters))
+    assert heard(reader) == "aPdd", "deltas are joined where more than 8 MiB wait"
