@@ -59,6 +59,7 @@ _TWINS = {
 _NAMES = {
     "StopAsyncIteration": "StopIteration",
     "AsyncExitStack": "ExitStack",
+    "aclosing": "closing",
     "AsyncGenerator": "Generator",
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
@@ -301,6 +302,7 @@ def port_source(text: str) -> Ported:
     for _ in range(2):  # a name may be used above of what shows its kind
         wrapper.module.visit(survey)
         survey.follow_arguments()
+    survey.find_coroutines()
     porter = _Porter(survey, wrapper.resolve(PositionProvider))
     module = wrapper.module.visit(porter).visit(_Timeouts(porter))
     module = module.visit(_Pruner(module, survey))
@@ -333,6 +335,15 @@ class _Survey(cst.CSTVisitor):
         self._spawners: set[str] = set()  # functions that return a task
         self._calls: list[cst.Call] = []
         self._tasks: dict[_Key, cst.BaseExpression] = {}  # what a task runs
+        self._names: set[cst.Name] = set()
+        self._parameters: dict[_Key, tuple[cst.FunctionDef, cst.Param]] = {}
+        self._values: dict[_Key, dict[cst.BaseExpression, None]] = {}  # what parameters and variables are given
+        self._elements: dict[_Key, _Key] = {}  # of which name a loop's variable is one
+        self._defined: dict[_Key, cst.CSTNode] = {}
+        # What becomes of a name where it stands: awaited, started, given to another name, or none of these.
+        self._uses: dict[cst.CSTNode, _Key | str] = {}
+        self.coroutines: set[cst.CSTNode] = set()  # calls that are run where a name of them is, and these names
+        self.tasks: set[cst.CSTNode] = set()  # calls, and lists of them, that a function takes as tasks
 
     def visit_Import(self, node: cst.Import) -> None:
         for alias in node.names:
@@ -352,7 +363,15 @@ class _Survey(cst.CSTVisitor):
                 known[_dotted(alias.asname.name) if alias.asname else name] = name
 
     def visit_Name(self, node: cst.Name) -> None:
+        self._names.add(node)
         self.uses_async_httpx |= node.value == "AsyncClient"
+
+    def visit_Await(self, node: cst.Await) -> None:
+        self._uses[node.expression] = AWAITED
+
+    def visit_Comparison(self, node: cst.Comparison) -> None:
+        if _code(node.comparisons[0].comparator) == "None":
+            self._uses[node.left] = ""
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
         self._functions[node.name.value] = node
@@ -400,6 +419,12 @@ class _Survey(cst.CSTVisitor):
                 if not one and not arg.keyword:
                     self._mark(arg.value, FUTURES)
         func = node.func
+        name, method = self.asyncio_name(func), _dotted(func).rpartition(".")[2]
+        for arg in node.args if name == "gather" else node.args[:1]:
+            if name in _RUNNING or method in ("create_task", "run_until_complete"):
+                self._uses[arg.value] = STARTED
+            elif method == "len":
+                self._uses[arg.value] = ""
         grows = isinstance(func, cst.Attribute) and func.attr.value in ("append", "add") and len(node.args) == 1
         if grows and self.kind_of(node.args[0].value) == FUTURE:
             self._mark(func.value, FUTURES)  # type: ignore[attr-defined]
@@ -411,18 +436,97 @@ class _Survey(cst.CSTVisitor):
         # Through three calls, one in the other: what is deeper is listed for the user.
         for _ in range(3):
             for call in self._calls:
-                function = self._functions.get(_dotted(call.func).removeprefix("self."))
+                function = self._functions.get(_called(call))
                 if function is None:
                     continue
                 parameters = [one for one in function.params.params if one.name.value not in ("self", "cls")]
                 by_name = {one.name.value: one for one in (*parameters, *function.params.kwonly_params)}
                 for position, arg in enumerate(call.args):
                     found = by_name.get(arg.keyword.value) if arg.keyword else None
-                    if not arg.keyword and not arg.star and position < len(parameters):
-                        found = parameters[position]
-                    kind = self.kind_of(arg.value)
-                    if found is not None and kind:
+                    if not arg.keyword and position < len(parameters):
+                        found = None if arg.star else parameters[position]
+                    elif not arg.keyword and isinstance(function.params.star_arg, cst.Param):
+                        found = function.params.star_arg
+                    if found is None:
+                        continue
+                    key = self._key(found.name)
+                    self._parameters[key] = (function, found)
+                    self._give(found.name, arg.value)
+                    self._uses[arg.value] = key
+                    if kind := self.kind_of(arg.value):
                         self._mark(found.name, kind)
+
+    def find_coroutines(self) -> None:
+        """Finds the calls that a function runs, or a task, and not the statement that they stand in.
+
+        ``attempt(f())`` calls ``f`` where `attempt` awaits it: in a thread, in a ``try``, within a limit.
+        """
+        names = [node for node in self._uses if isinstance(node, cst.Name)]
+        found = {self._key(node) for node in names if self._uses[node] in (AWAITED, STARTED)}
+        while more := {self._key(node) for node in names if self._uses[node] in found} - found:
+            found |= more
+        while wrong := {key for key in found if not self._is_coroutine(key, found)}:
+            found -= wrong
+        for key in found:
+            self.coroutines |= {node for node in self._accesses(key) if self._uses[node] in (AWAITED, STARTED)}
+            self.coroutines |= {call for value in self._values.get(key, ()) for call in _calls_in(value)}
+            _, parameter = self._parameters.get(key, (None, None))
+            if parameter is not None and parameter.annotation is not None:
+                self.coroutines |= set(matchers.findall(parameter.annotation, matchers.Subscript()))
+        for key in self._parameters:
+            if not self._kinds.get(key, set()).isdisjoint((FUTURE, FUTURES)):
+                calls_of = {value: _calls_in(value) for value in self._values[key]}
+                self.tasks |= {value for value, calls in calls_of.items() if calls and all(map(self._is_async, calls))}
+
+    def _is_coroutine(self, key: _Key, found: set[_Key]) -> bool:
+        """Whether all that a name is given are calls that can be made later, and all its uses are known."""
+        if key not in self._defined:
+            return False
+        values, accesses = self._values.get(key, {}), self._accesses(key)
+        uses = [self._uses.get(node) for node in accesses]
+        # An agent or a session is what such a call may return.
+        if self._kinds.get(key, set()) - {AGENT, SESSION} or not all(
+            use in ("", AWAITED, STARTED) or use in found for use in uses
+        ):
+            return False
+        is_list = key in self._elements.values()
+        function, parameter = self._parameters.get(key, (None, None))
+        if function is not None:
+            called = {call for call in self._calls if self._functions.get(_called(call)) is function}
+            # With one more use, such as a callback's, it may be called with anything.
+            if sum(one.value == function.name.value for one in self._names) != len(called) + 1:
+                return False
+            is_list = is_list and function.params.star_arg is not parameter
+        elif key in self._elements:
+            return self._elements[key] in found
+        elif not values or not set(uses) - {AWAITED, ""}:
+            return False  # it may as well run where it is assigned
+        return all(
+            self._key(value) in found
+            or _code(value) == "None"
+            or (not (is_list and isinstance(value, cst.Call)) and self._are_calls(_calls_in(value)))
+            for value in values
+        )
+
+    def _are_calls(self, calls: Sequence[cst.Call]) -> bool:
+        return bool(calls) and {self.kind_of(call) for call in calls} <= {"", AGENT, SESSION}
+
+    def _is_async(self, call: cst.Call) -> bool:
+        function = self._functions.get(_called(call))
+        if function is None:
+            func = call.func
+            return isinstance(func, cst.Attribute) and self.kind_of(func.value) in (AGENT, SESSION)
+        return function.asynchronous is not None and self._are_calls([call])
+
+    def _accesses(self, key: _Key) -> set[cst.CSTNode]:
+        node = self._defined[key]
+        scope = self._scopes[node]
+        return {access.node for one in scope[_dotted(node)] for access in one.references}
+
+    def _give(self, name: cst.CSTNode, value: cst.BaseExpression) -> None:
+        key = self._key(name)
+        self._values.setdefault(key, {})[value] = None
+        self._defined[key] = name
 
     def _iterate(self, target: cst.CSTNode, source: cst.BaseExpression) -> None:
         for one in target.elements if isinstance(target, cst.Tuple) else ():
@@ -430,6 +534,10 @@ class _Survey(cst.CSTVisitor):
         self.bound.add(_dotted(target))
         self._note_assigned(target)
         source = _bare(source)
+        if isinstance(target, cst.Name) and isinstance(source, cst.Name):
+            self._elements[self._key(target)] = self._key(source)
+            self._defined[self._key(target)] = target
+            self._uses[source] = self._key(target)
         func = source.func if isinstance(source, cst.Call) else None
         if isinstance(func, cst.Attribute) and func.attr.value in ("items", "values"):
             if func.attr.value == "items" and isinstance(target, cst.Tuple):
@@ -459,6 +567,8 @@ class _Survey(cst.CSTVisitor):
             return
         self.bound.add(_dotted(target))
         self._note_assigned(target)
+        if isinstance(target, cst.Name):
+            self._give(target, value)
         if kind := self.kind_of(value):
             self._mark(target, kind)
             if kind == FUTURE and isinstance(value, cst.Call) and value.args:
@@ -537,7 +647,7 @@ class _Survey(cst.CSTVisitor):
 
     def never_ends(self, call: cst.BaseExpression) -> str:
         """Returns the name of the script's function that is called, if it has a loop with no way out; else ""."""
-        name = _dotted(call.func).removeprefix("self.") if isinstance(call, cst.Call) else ""
+        name = _called(call) if isinstance(call, cst.Call) else ""
         function = self._functions.get(name)
         loops = [] if function is None else matchers.findall(function, matchers.While())
         endless = [one for one in loops if isinstance(one, cst.While) and _code(one.test).strip() in ("True", "1")]
@@ -554,9 +664,20 @@ class _Survey(cst.CSTVisitor):
             used.append(call.func.value)
         return next((_dotted(one) for one in used if self.is_kind(one, SESSION) and _dotted(one)), "")
 
+    def differ(self, calls: Sequence[cst.BaseExpression]) -> bool:
+        """Whether calls certainly return values of different types."""
+        types = set()
+        for call in calls:
+            function = self._functions.get(_called(call)) if isinstance(call, cst.Call) else None
+            if function is None:
+                types.add(_dotted(call.func) if isinstance(call, cst.Call) else "")
+            elif function.returns is not None:
+                types.add(_code(function.returns.annotation))
+        return len(types) > 1
+
     def is_assigned(self, node: cst.CSTNode) -> bool:
-        """Whether the script itself assigns a name."""
-        return self._key(node) in self._assigned
+        """Whether the script itself assigns a name, or gives it a call."""
+        return node in self.coroutines or self._key(node) in self._assigned
 
     def _mark(self, node: cst.CSTNode, kind: str) -> None:
         if _dotted(node):
@@ -590,13 +711,15 @@ class _Survey(cst.CSTVisitor):
 _Key = tuple[int, str]
 FUTURE, FUTURES, AGENT, SESSION, LOOP = "future", "futures", "agent", "session", "loop"
 GROUP, QUEUE, EVENT, SET = "group", "queue", "event", "set"
+AWAITED, STARTED = "awaited", "started"
+_RUNNING = {"run", "create_task", "ensure_future", "run_coroutine_threadsafe", "shield", "wait_for", "gather"}
 _CLASSES = {"Agent": AGENT, "Session": SESSION}
 _SPAWNING = ("create_task", "ensure_future", "run_coroutine_threadsafe")
-_LOOP_CALLS = ("run_until_complete", "create_task", "run_in_executor", "time")
+_LOOP_CALLS = ("run_until_complete", "run", "create_task", "run_in_executor", "time")
 _REMOVED_CALLS = ("set_event_loop", "set_event_loop_policy", "get_event_loop", "new_event_loop", "get_running_loop")
 _MADE = {
     "Queue": QUEUE, "LifoQueue": QUEUE, "PriorityQueue": QUEUE, "Event": EVENT, "TaskGroup": GROUP,
-    "get_event_loop": LOOP, "new_event_loop": LOOP, "get_running_loop": LOOP,
+    "get_event_loop": LOOP, "new_event_loop": LOOP, "get_running_loop": LOOP, "Runner": LOOP,
 }  # fmt: skip
 # Methods that take a timeout here, by the kind of what they are called on; "" where the name alone is enough.
 _TIMED = {"run": AGENT, "connect": SESSION, "get_messages": ""}
@@ -614,7 +737,7 @@ class _Porter(cst.CSTTransformer):
         self._quoted: set[cst.CSTNode] = set()  # strings in annotations
         self._statements: set[cst.CSTNode] = set()  # calls whose value is not used
         self._event_waits: set[Any] = set()  # those that wait for an event
-        self._unwrapped: set[cst.CSTNode] = set()  # blocks of asyncio.timeout() whose limit is in there now
+        self._unwrapped: set[cst.CSTNode] = set()  # blocks that have nothing to do any more
         self.undecided: set[tuple[int, str]] = set()
         self.needed: set[str] = set()  # modules to import, and the pool
         self.waits: set[str] = set()  # whose timeouts may be raised: "call", FUTURE, QUEUE
@@ -633,6 +756,11 @@ class _Porter(cst.CSTTransformer):
         return updated_node.with_changes(asynchronous=None, decorators=kept, name=name)
 
     def visit_With(self, node: cst.With) -> None:
+        maker = node.items[0].item
+        if isinstance(maker, cst.Call) and self._survey.asyncio_name(maker.func) == "Runner" and len(node.items) == 1:
+            # What it ran is called in its place.
+            self._unwrapped.add(node)
+            self._handled.add(maker.func)
         limit = self._limit_of(node)
         if limit is None or not isinstance(node.body, cst.IndentedBlock):
             return
@@ -674,7 +802,12 @@ class _Porter(cst.CSTTransformer):
         first = first.with_changes(leading_lines=[*updated_node.leading_lines, *first.leading_lines])  # type: ignore[union-attr]
         return cst.FlattenSentinel([first, *rest])
 
-    def leave_For(self, original_node: cst.For, updated_node: cst.For) -> cst.For:
+    def leave_For(self, original_node: cst.For, updated_node: cst.For) -> cst.For | cst.SimpleStatementLine:
+        passes_on = matchers.matches(updated_node, _PASSES_ON) and _code(updated_node.target)
+        if passes_on and passes_on == _code(updated_node.body.body[0].body[0].value.value):  # type: ignore[union-attr]
+            # Which an asynchronous generator cannot, and linters ask for elsewhere.
+            line = cst.parse_statement(f"yield from {_code(updated_node.iter)}")
+            return cst.ensure_type(line, cst.SimpleStatementLine).with_changes(leading_lines=updated_node.leading_lines)
         return updated_node.with_changes(asynchronous=None)
 
     def leave_CompFor(self, original_node: cst.CompFor, updated_node: cst.CompFor) -> cst.CompFor:
@@ -707,6 +840,8 @@ class _Porter(cst.CSTTransformer):
 
     def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.BaseExpression:
         name = original_node.value
+        if original_node in self._survey.coroutines:
+            return cst.Call(updated_node)
         if name == SDK and self._survey.uses_sdk:
             return updated_node.with_changes(value=OURS)
         if name in self._survey.from_asyncio and original_node not in self._handled:
@@ -727,7 +862,10 @@ class _Porter(cst.CSTTransformer):
         return updated_node.with_changes(attr=cst.Name(changed))
 
     def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:
-        return updated_node.with_changes(keyword=original_node.keyword)
+        value = updated_node.value
+        if original_node.value in self._survey.tasks:
+            value = self._submit(value) or self._tasks(value) or value
+        return updated_node.with_changes(keyword=original_node.keyword, value=value)
 
     def leave_Param(self, original_node: cst.Param, updated_node: cst.Param) -> cst.Param:
         return updated_node.with_changes(name=original_node.name)
@@ -736,6 +874,9 @@ class _Porter(cst.CSTTransformer):
         name = _dotted(original_node.value).rpartition(".")[2]
         items = [one.slice for one in updated_node.slice]
         if name in ("Awaitable", "Coroutine") and isinstance(items[-1], cst.Index):
+            if original_node in self._survey.coroutines:
+                self.needed.add("collections.abc")
+                return cst.parse_expression(f"collections.abc.Callable[[], {_code(items[-1].value)}]")
             return items[-1].value
         if name == "AsyncGenerator" and len(items) == 2:
             elements = [cst.SubscriptElement(item) for item in (*items, cst.Index(cst.Name("None")))]
@@ -789,6 +930,16 @@ class _Porter(cst.CSTTransformer):
             self._handled.add(node.func)
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
+        made = self._call(original_node, updated_node)
+        if original_node not in self._survey.coroutines:
+            return made
+        # As with a coroutine, its arguments are evaluated here, and it is run where it is awaited.
+        if not isinstance(made, cst.Call):
+            return cst.Lambda(cst.Parameters(), made)
+        partial = self.counterpart("functools", "functools.partial")
+        return cst.Call(partial, [cst.Arg(made.func), *made.args]) if made.args else made.func
+
+    def _call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
         name = self._survey.asyncio_name(original_node.func)
         func, args = original_node.func, updated_node.args
         if original_node in self._limits:
@@ -818,7 +969,7 @@ class _Porter(cst.CSTTransformer):
         return updated_node
 
     def _on_loop(self, method: str, call: cst.Call) -> cst.BaseExpression:
-        if method == "run_until_complete":
+        if method in ("run_until_complete", "run"):
             return call.args[0].value
         if method == "time":
             return cst.Call(self.counterpart("time", "time.monotonic"))
@@ -829,6 +980,11 @@ class _Porter(cst.CSTTransformer):
     def _submit(self, value: cst.BaseExpression, pool: str = "") -> cst.BaseExpression | None:
         """Returns the call that starts a call on a thread; None where there is no call to see."""
         pool = pool or self.pool
+        if isinstance(value, cst.ListComp):  # once a gather, which one list of results is made of
+            return self._pool_call(pool, [cst.Arg(cst.Lambda(cst.Parameters(), value))])
+        if isinstance(value, cst.IfExp):
+            body, other = self._submit(value.body, pool), self._submit(value.orelse, pool)
+            return value.with_changes(body=body, orelse=other) if body and other else None
         if not isinstance(value, cst.Call):
             return None
         if _dotted(value.func) == f"{pool}.submit":  # a task already
@@ -952,6 +1108,10 @@ class _Porter(cst.CSTTransformer):
                 tasks = cst.Call(cst.Name("list"), [cst.Arg(tasks)])  # tasks may leave it as they end
         else:
             tasks = self._tasks(cst.List([cst.Element(arg.value) for arg in given])) if _plain(given) else None
+            if tasks is not None and self._survey.differ([arg.value for arg in original.args if not arg.keyword]):
+                # Type checkers find no common type of such futures.
+                future = self.counterpart(*_COUNTERPARTS["Future"])
+                tasks = cst.parse_expression(f"list[{_code(future)}]({_code(tasks)})")
         if tasks is None:
             return None
         # As gather does with return_exceptions: an exception stands in its place.
@@ -1031,6 +1191,8 @@ class _Porter(cst.CSTTransformer):
             return cst.parse_statement(block).with_changes(leading_lines=updated_node.leading_lines)
         is_gather = isinstance(value, cst.Call) and self._survey.asyncio_name(value.func) == "gather"
         made = updated_node.body[0]
+        if isinstance(made, cst.Assign) and [_code(one.target) for one in made.targets] == [_code(made.value)]:
+            return _removed(updated_node)  # once ``x = await x``
         if not isinstance(only, cst.Expr) or not isinstance(made, cst.Expr):
             return updated_node
         if isinstance(made.value, cst.Name):
@@ -1111,6 +1273,11 @@ class _Porter(cst.CSTTransformer):
             self._note(node, _LIBRARIES[library])
 
 
+_PASSES_ON = matchers.For(
+    target=matchers.Name(),
+    body=matchers.IndentedBlock([matchers.SimpleStatementLine([matchers.Expr(matchers.Yield(matchers.Name()))])]),
+    orelse=None,
+)
 _OF_MAP = {"timeout", "include_deltas"}
 _OF_CLOSING = ("close", "stop", "set_debug")
 _TIGHT = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
@@ -1359,6 +1526,20 @@ def _bare(node: cst.BaseExpression) -> cst.BaseExpression:
 def _awaited(node: cst.CSTNode) -> list[cst.CSTNode]:
     """Returns what is awaited in a statement, in its order."""
     return [one.expression for one in matchers.findall(node, matchers.Await()) if isinstance(one, cst.Await)]
+
+
+def _called(call: cst.Call) -> str:
+    return _dotted(call.func).removeprefix("self.")
+
+
+def _calls_in(value: cst.BaseExpression) -> list[cst.Call]:
+    """Returns the call that an expression is, or those that it is a list of; [] where it is anything else."""
+    if isinstance(value, (cst.ListComp, cst.GeneratorExp, cst.SetComp)):
+        return _calls_in(value.elt)
+    if isinstance(value, (cst.List, cst.Tuple, cst.Set)):
+        calls = [one.value for one in value.elements if isinstance(one.value, cst.Call)]
+        return calls if len(calls) == len(value.elements) else []
+    return [value] if isinstance(value, cst.Call) else []
 
 
 def _is_send(call: cst.CSTNode) -> bool:

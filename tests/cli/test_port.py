@@ -196,6 +196,10 @@ def test_nothing_asynchronous_is_left(name: str) -> None:
             "x = session.get_messages(timeout=3)\n",
         ),
         ("e = asyncio.Event()\nawait asyncio.wait_for(e.wait(), 3)\n", None),
+        ("async def f():\n    async for x in g():\n        yield x\n", "def f():\n    yield from g()\n"),
+        ("with asyncio.Runner() as r:\n    # one\n    x = r.run(f())\n", "# one\nx = f()\n"),
+        ("if a:\n    x = f()\n    x = await x\n", "if a:\n    x = f()\n"),
+        ("x = f(contextlib.aclosing(g()))\n", "x = f(contextlib.closing(g()))\n"),
         ("x = await asyncio.shield(f())\n", "x = f()\n"),
         ("d, p = await asyncio.wait(ts, return_when=asyncio.FIRST_COMPLETED)\n", None),
         ("agent = Agent.fetch()\nx = await asyncio.wait_for(asyncio.gather(*(agent.run(p) for p in ps)), 3)\n", None),
@@ -289,6 +293,41 @@ def test_tasks_are_known_however_they_were_assigned() -> None:
     assert "x = self.agent.run('a', timeout=3)" in ported.text
     assert "[task.result() for task in [background.submit(g, item) for item in 'ab']]" in ported.text
     assert ported.undecided == []
+
+
+RUN = "import asyncio\nasync def run(job):\n    return await job\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "expected", "undecided"),
+    [
+        ("run(f(1, a=2))\n", "run(functools.partial(f, 1, a=2))", 0),
+        ("run(f())\n", "run(f)", 0),
+        ("async def both(job):\n    await run(job)\nboth(f(1))\n", "both(functools.partial(f, 1))", 0),
+        ("run(asyncio.gather(f(), g()))\n", "run(lambda: [task.result()", 0),
+        (
+            "async def all(*jobs):\n    for job in jobs: await run(job)\nall(f(), g(1))\n",
+            "all(f, functools.partial(",
+            0,
+        ),
+        (
+            "async def all(jobs):\n    for job in jobs: await run(job)\nall([f(x) for x in y])\n",
+            "all([functools.par",
+            0,
+        ),
+        ("async def f(): ...\nrun(f())\nrun(asyncio.create_task(f()))\n", "run(background.submit(f))\nrun(back", 0),
+        # It may be called with anything, or used as something else than a call.
+        ("on_event(run)\nrun(f())\n", "run(f())", 1),
+        ("run(f())\nrun(x)\n", "run(f())", 1),
+        ("async def show(job):\n    print(job)\n    await job\nshow(f())\n", "show(f())", 2),
+    ],
+)
+def test_what_a_function_awaits_is_called_there(script: str, expected: str, undecided: int) -> None:
+    ported = port_source(RUN + script)
+    assert expected in ported.text
+    assert ("return job()" in ported.text) == (not undecided and "submit(" not in expected)
+    assert len(ported.undecided) == undecided
+    compile(ported.text, "script", "exec")
 
 
 def test_handlers_catch_what_a_timeout_raises_now() -> None:

@@ -258,21 +258,59 @@ async def main():
 
 asyncio.run(main())
 """,
-    "a semaphore": """
+    "calls that are passed on": """
 import asyncio
 import sys
+from contextlib import aclosing
+from typing import Any, Awaitable, Coroutine, TypeVar
 
-from vectorshift.agent import Agent
+from vectorshift import Agent, VectorshiftError
+
+T = TypeVar("T")
 
 
-async def ask(agent, limit, text):
-    async with limit:
-        return (await agent.run(text)).status
+async def at_most(n: int, *coros: Coroutine[Any, Any, T]) -> list[T]:
+    semaphore = asyncio.Semaphore(n)
 
-async def main():
+    async def limited(coro: Coroutine[Any, Any, T]) -> T:
+        async with semaphore:
+            return await coro
+
+    return await asyncio.gather(*(limited(coro) for coro in coros))
+
+async def within(job: Awaitable[T], seconds: float = 20) -> T | None:
+    try:
+        return await asyncio.wait_for(job, timeout=seconds)
+    except asyncio.TimeoutError:
+        return None
+
+async def attempt(job: Awaitable[Any]) -> str:
+    try:
+        return str(await job)
+    except VectorshiftError as error:
+        return type(error).__name__
+
+async def run_all(jobs: list[Awaitable[Any]]) -> list[Any]:
+    return await asyncio.gather(*jobs, return_exceptions=True)
+
+async def ask(agent: Agent, text: str, delay: float = 0) -> str:
+    await asyncio.sleep(delay)
+    return (await agent.run(text)).final_message.split()[-1]
+
+async def numbers():
+    for number in range(3):
+        yield number
+
+async def main() -> None:
     agent = Agent.fetch(id=sys.argv[1])
-    limit = asyncio.Semaphore(2)
-    print(await asyncio.gather(*[ask(agent, limit, str(number)) for number in range(4)]))
+    print(await at_most(2, *[ask(agent, text) for text in "abc"]), await at_most(1, ask(agent, "d")))
+    print(await within(ask(agent, "e")), await within(ask(agent, "f", 1), seconds=0.05))
+    print(await attempt(Agent.afetch(id="0" * 24)), await attempt(ask(agent, "g")))
+    print(await run_all([ask(agent, "h"), ask(agent, "i")]))
+    first, second = ask(agent, "j"), ask(agent, "k")
+    print(await asyncio.gather(first, second, asyncio.gather(ask(agent, "l"), ask(agent, "m"))))
+    async with aclosing(numbers()) as stream:
+        print([number async for number in stream])
 
 asyncio.run(main())
 """,
