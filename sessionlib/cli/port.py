@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import importlib
 import json
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -997,7 +998,7 @@ class _Porter(cst.CSTTransformer):
         spaced = [arg.with_changes(comma=cst.MaybeSentinel.DEFAULT) for arg in args]
         return cst.Call(cst.Attribute(cst.Name(pool), cst.Name("submit")), spaced)
 
-    def _run(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
+    def _inner(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
         return call.args[0].value if call.args else None
 
     def _task(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
@@ -1077,20 +1078,11 @@ class _Porter(cst.CSTTransformer):
             return False
         return call.func.attr.value == method and self._survey.is_kind(call.func.value, kind)
 
-    def _shield(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
-        return call.args[0].value if len(call.args) == 1 else None
-
-    def _completed(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
-        return self._on_futures("as_completed", call)
-
-    def _wait(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
-        return self._on_futures("wait", call)
-
-    def _on_futures(self, name: str, call: cst.Call) -> cst.BaseExpression | None:
+    def _on_futures(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
         """Returns a call that concurrent.futures has with the same arguments."""
         tasks = self._tasks(call.args[0].value) if call.args else None
         self.needed.add("concurrent.futures")
-        func = cst.parse_expression(f"concurrent.futures.{name}")
+        func = cst.parse_expression(f"concurrent.futures.{self._survey.asyncio_name(original.func)}")
         if any(_keyword(arg) == "timeout" for arg in call.args):
             self.waits.add(FUTURE)
         return cst.Call(func, [call.args[0].with_changes(value=tasks), *call.args[1:]]) if tasks else None
@@ -1218,57 +1210,25 @@ class _Porter(cst.CSTTransformer):
         body, footer = _without_removed(updated_node.body, updated_node.footer)
         return updated_node.with_changes(body=body, footer=footer)
 
-    # Imports of the SDK become imports of this package, where it has what they name.
+    # Names in an import are not uses of them.
 
     def visit_Import(self, node: cst.Import) -> bool:
-        return False  # names in an import are not uses of them
+        for alias in node.names:
+            self._warn_of(_dotted(alias.name), node)
+        return False
 
     def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
+        self._warn_of(_dotted(node.module) if node.module else "", node)
         return False
 
     def leave_Import(self, original_node: cst.Import, updated_node: cst.Import) -> cst.Import:
-        made = []
-        for alias in original_node.names:
-            name = _dotted(alias.name)
-            self._warn_of(name.split(".")[0], original_node)
-            ours = _module_for(name)
-            if name.split(".")[0] == SDK and not _exists(ours):
-                self._note(original_node, f"{OURS} has no {ours.partition('.')[2] or name}")
-            made.append(alias.with_changes(name=cst.parse_expression(ours)) if ours != name else alias)
-        return updated_node.with_changes(names=made)
+        return _ported_import(original_node, functools.partial(self._note, original_node))
 
-    def leave_ImportFrom(
-        self, original_node: cst.ImportFrom, updated_node: cst.ImportFrom
-    ) -> cst.ImportFrom | cst.FlattenSentinel[cst.BaseSmallStatement]:
-        if original_node.module is None or original_node.relative or isinstance(original_node.names, cst.ImportStar):
-            return original_node
-        module = _dotted(original_node.module)
-        self._warn_of(module.split(".")[0], original_node)
-        if module.split(".")[0] != SDK:
-            renamed = {_NAMES.get(_dotted(one.name), _dotted(one.name)): one for one in original_node.names}
-            made = [one.with_changes(name=cst.Name(name)) for name, one in renamed.items()]
-            made[-1] = made[-1].with_changes(comma=original_node.names[-1].comma)
-            return original_node.with_changes(names=made) if module != "asyncio" else original_node
-        ours = _module_for(module)
-        names = [_dotted(one.name) for one in original_node.names]
-        if module == f"{SDK}.request" and all(
-            hasattr(importlib.import_module(f"{OURS}.errors"), name) for name in names
-        ):
-            ours = f"{OURS}.errors"  # where type checkers find them too
-        here = [one for one in original_node.names if _exists(ours, _dotted(one.name))]
-        missing = [one for one in original_node.names if one not in here]
-        for one in missing:
-            self._note(original_node, f"{OURS} has no {_dotted(one.name)}: what it does is outside of sessions")
-        changed = original_node.with_changes(module=cst.parse_expression(ours))
-        if not missing:
-            return changed
-        if not here:
-            return original_node
-        return cst.FlattenSentinel(
-            [changed.with_changes(names=_closed(here)), original_node.with_changes(names=_closed(missing))]
-        )
+    def leave_ImportFrom(self, original_node: cst.ImportFrom, updated_node: cst.ImportFrom) -> _ImportsFrom:
+        return _ported_from(original_node, functools.partial(self._note, original_node))
 
-    def _warn_of(self, library: str, node: cst.CSTNode) -> None:
+    def _warn_of(self, module: str, node: cst.CSTNode) -> None:
+        library = module.partition(".")[0]
         if library in _LIBRARIES and (library != "httpx" or self._survey.uses_async_httpx):
             self._note(node, _LIBRARIES[library])
 
@@ -1282,16 +1242,16 @@ _OF_MAP = {"timeout", "include_deltas"}
 _OF_CLOSING = ("close", "stop", "set_debug")
 _TIGHT = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
 _CALLS = {
-    "run": _Porter._run,
+    "run": _Porter._inner,
     "create_task": _Porter._task,
     "ensure_future": _Porter._task,
     "to_thread": _Porter._thread,
     "TaskGroup": _Porter._group,
     "run_coroutine_threadsafe": _Porter._task,
-    "shield": _Porter._shield,
-    "wait": _Porter._wait,
+    "shield": _Porter._inner,
+    "wait": _Porter._on_futures,
     "wait_for": _Porter._wait_for,
-    "as_completed": _Porter._completed,
+    "as_completed": _Porter._on_futures,
     "gather": _Porter._gather,
 }
 
@@ -1355,6 +1315,48 @@ class _Pruner(cst.CSTTransformer):
 
     leave_IndentedBlock = _Porter.leave_IndentedBlock
     leave_Module = _Porter.leave_Module
+
+
+_ImportsFrom = cst.ImportFrom | cst.FlattenSentinel[cst.BaseSmallStatement]
+
+
+def _ported_import(node: cst.Import, note: Callable[[str], None]) -> cst.Import:
+    made = []
+    for alias in node.names:
+        name = _dotted(alias.name)
+        ours = _module_for(name)
+        if ours != name and not _exists(ours):
+            note(f"{OURS} has no {ours.partition('.')[2] or name}")
+        made.append(alias.with_changes(name=cst.parse_expression(ours)) if ours != name else alias)
+    return node.with_changes(names=made)
+
+
+def _ported_from(node: cst.ImportFrom, note: Callable[[str], None]) -> _ImportsFrom:
+    """Returns an import from this package of what it has, and one from the SDK of the rest."""
+    module = _dotted(node.module) if node.module and not node.relative else ""
+    ours = _module_for(module)
+    if isinstance(node.names, cst.ImportStar):
+        if ours == module:
+            return node
+        note(f"what this is to import cannot be seen: name what is used of {ours}")
+        return node.with_changes(module=cst.parse_expression(ours))
+    if ours == module:
+        names = [
+            one.with_changes(name=cst.Name(_NAMES.get(_dotted(one.name), _dotted(one.name)))) for one in node.names
+        ]
+        unique = list({_dotted(one.name): one for one in names}.values())
+        unique[-1] = unique[-1].with_changes(comma=node.names[-1].comma)
+        return node.with_changes(names=unique) if module != "asyncio" else node
+    if module == f"{SDK}.request" and all(_exists(f"{OURS}.errors", _dotted(one.name)) for one in node.names):
+        ours = f"{OURS}.errors"  # where type checkers find them too
+    here = [one for one in node.names if _exists(ours, _dotted(one.name))]
+    missing = [one for one in node.names if one not in here]
+    for one in missing:
+        note(f"{OURS} has no {_dotted(one.name)}: what it does is outside of sessions")
+    changed = node.with_changes(module=cst.parse_expression(ours))
+    if not missing or not here:
+        return node if missing else changed
+    return cst.FlattenSentinel([changed.with_changes(names=_closed(here)), node.with_changes(names=_closed(missing))])
 
 
 def _merged(body: Sequence[Any]) -> list[Any]:

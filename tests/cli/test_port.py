@@ -242,6 +242,7 @@ UNSEEN = "cannot be seen here"
         ("async def f():\n    while True: await asyncio.sleep(1)\nt = asyncio.create_task(f())\n", ["f() never ends"]),
         ("async def f():\n    while True: return\nt = asyncio.create_task(f())\n", []),
         ("import httpx\nhttpx.get(url)\n", []),
+        ("from vectorshift.agent import *\n", ["name what is used of sessionlib.agent"]),
         ("import httpx\nasync with httpx.AsyncClient() as client: ...\n", ["use httpx.Client"]),
         ("t = asyncio.create_task(f())\nt.cancel()\n", ["not cancelled: disconnect its session, or let an Event stop"]),
         (
