@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sessionlib.agent.models import AgentType, IoConfig, LlmInfo, MemoryConfig
-from sessionlib.agent.tool import Tool, close_to, new_object_id
+from sessionlib.agent.tool import Tool, check_tool, close_to, new_object_id
 from sessionlib.errors import TemplateReferenceError
 from sessionlib.rest.resource import plain_id
 
@@ -227,13 +227,14 @@ def draft(agent: Agent) -> Draft:
     """Returns an agent in the wire's form: what a new one and a saved one have in common.
 
     Raises:
+        TypeError: One of its tools is none of the platform's.
         ValueError: Two tools have one name, or the agent has no ``llm_info``.
         TemplateReferenceError: A placeholder names what the agent does not have.
     """
     if agent.llm_info is None:
         raise ValueError(f"agent {agent.id!r} has no llm_info to save; fetch it first, or give it one")
     # Models choose tools by their names, so of two with one name either might run.
-    _refuse_equal_names(agent.tools)
+    _check_tools(agent.tools)
     # Made before the texts are resolved, which refer to them.
     ids = {"inputs": _io_ids(agent.inputs, "input"), "outputs": _io_ids(agent.outputs, "output")}
     names = {**ids, "tools": {tool.name or tool.tool_type: tool.id for tool in agent.tools}}
@@ -258,7 +259,9 @@ def draft(agent: Agent) -> Draft:
     return Draft(body, ids)
 
 
-def _refuse_equal_names(tools: Sequence[Tool]) -> None:
+def _check_tools(tools: Sequence[Tool]) -> None:
+    for tool in tools:
+        check_tool(tool, "an agent's tools take")
     names = [tool.name for tool in tools]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -10,7 +10,7 @@ from typing import Any, Optional, Union
 
 from sessionlib._util.models import JsonModel, StrEnum
 
-__all__ = ["Tool", "ToolApprovalConfig", "ToolInput", "ToolInputType", "close_to", "new_object_id"]
+__all__ = ["Tool", "ToolApprovalConfig", "ToolInput", "ToolInputType", "check_tool", "close_to", "new_object_id"]
 
 
 class ToolInputType(StrEnum):
@@ -222,6 +222,22 @@ class Tool:
 def new_object_id() -> str:
     """Returns a new id of the engine's form: 24 hexadecimal digits, the first eight of them the time."""
     return f"{int(time.time()):08x}{secrets.token_hex(8)}"
+
+
+def check_tool(tool: object, where: str) -> None:
+    """Makes sure that something is a tool of the platform's.
+
+    Args:
+        tool: What it may be.
+        where: What the error begins with, such as "add_tool takes".
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(tool, Tool):
+        what = getattr(tool, "__name__", None) or getattr(tool, "name", None) or repr(tool)
+        advice = "; a Python function is run by the engine: LocalEngine(tools=[...])" if callable(tool) else ""
+        raise TypeError(f"{where} a Tool, and {what!s:.80} is a {type(tool).__name__}{advice}")
 
 
 def close_to(name: str, known: Iterable[str]) -> str:

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sessionlib.agent.models import McpServer
-from sessionlib.agent.tool import Tool, ToolApprovalConfig, ToolInput, ToolInputType, close_to
+from sessionlib.agent.tool import Tool, ToolApprovalConfig, ToolInput, ToolInputType, check_tool, close_to
 from sessionlib.client import client_in_use, default_client
 from sessionlib.errors import SessionlibError
 
@@ -590,8 +590,7 @@ if not TYPE_CHECKING:
             Raises:
                 TypeError: It is not a `Tool`.
             """
-            if not isinstance(tool, Tool):
-                raise TypeError(f"add_tool takes a Tool, not {type(tool).__name__}")
+            check_tool(tool, "add_tool takes")
             self._agent.tools.append(tool)
             return self._agent
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import sessionlib
 from sessionlib import Client
 from sessionlib.agent import Agent, AgentTools, Tool, ToolApprovalConfig, ToolInput, ToolInputType, tools
-from sessionlib.agent.models import McpServer
+from sessionlib.agent.models import LlmInfo, McpServer
 from sessionlib.agent.tools import (
     CustomTool,
     ExaAiTool,
@@ -116,9 +116,18 @@ def test_unknown_kinds_are_reported_with_those_that_are_meant() -> None:
         Agent("a").add_tool.nothing()  # type: ignore[attr-defined]
     with pytest.raises(ImportError, match="NothingTool"):
         from sessionlib.agent.tools import NothingTool  # type: ignore[attr-defined]  # noqa: F401
-    with pytest.raises(TypeError, match="add_tool takes a Tool, not str"):
+    with pytest.raises(TypeError, match=r"add_tool takes a Tool, and 'exa_ai' is a str$"):
         Agent("a").add_tool("exa_ai")  # type: ignore[arg-type]
     assert not hasattr(AgentTools, "__wrapped__")
+
+
+def test_what_the_engine_runs_is_no_tool_of_an_agents() -> None:
+    def look_up(name: str) -> str:
+        return name
+
+    client = Client(SENTINEL_KEY, "http://127.0.0.1:1")
+    with pytest.raises(TypeError, match=r"take a Tool, and look_up is a function; .*LocalEngine\(tools=\[\.\.\.\]\)"):
+        Agent.new("A", LlmInfo("p", "m"), tools=[look_up], client=client)  # type: ignore[list-item]
 
 
 def test_every_kind_documents_itself() -> None:

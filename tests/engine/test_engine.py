@@ -65,3 +65,12 @@ def test_one_client_serves_the_whole_engine() -> None:
 
 def test_a_method_has_its_former_name_too() -> None:
     assert LocalEngine.answer_to is LocalEngine.allow_host
+
+
+def test_a_model_that_is_none_is_refused_before_anything_starts() -> None:
+    class Nameless:
+        def answer(self, question: object) -> None:
+            """Answers nothing."""
+
+    with pytest.raises(TypeError, match="a model: Nameless has no 'name'"):
+        LocalEngine(model=Nameless()).start()  # type: ignore[arg-type]

@@ -20,9 +20,13 @@ def make_model(named: str | Model) -> Model:
 
     Raises:
         ModelError: There is none of that name, or it cannot be had.
+        TypeError: It is neither a name nor a model.
     """
     if isinstance(named, Model):
         return named
+    if not isinstance(named, str):
+        missing = [part for part in ("name", "answer", "close") if not hasattr(named, part)]
+        raise TypeError(f"model takes a name such as 'demo', or a model: {type(named).__name__} has no {missing[0]!r}")
     # At the first colon: the path of a file and the name of a model may have more.
     kind, colon, rest = named.partition(":")
     if named == "demo":
