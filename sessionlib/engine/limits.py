@@ -36,6 +36,7 @@ class Limits:
         session_file_bytes: All files of one session together.
         busy_seconds: Time that the database may be kept locked by another program.
         turn_seconds: Time a turn may run; waiting for a person does not count.
+        stop_seconds: Time that the turns have to end as the engine stops; a model that blocks longer is left behind.
         tool_seconds: Time a tool may run, unless it has its own limit.
         steps: Model steps in one turn.
         step_calls: Tool calls in one step.
@@ -70,6 +71,7 @@ class Limits:
     session_file_bytes: int = 256 * MIB
     busy_seconds: float = 5.0
     turn_seconds: float = 300.0
+    stop_seconds: float = 5.0
     tool_seconds: float = 60.0
     steps: int = 16
     step_calls: int = 32

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+
 import pytest
 
 from sessionlib import SessionError
 from sessionlib.engine import EngineError, LocalEngine, tool
+from sessionlib.engine.limits import Limits
+from sessionlib.engine.models import Chunk, ModelRequest
 
 
 @tool(approval="requires_approval")
@@ -74,3 +79,35 @@ def test_a_model_that_is_none_is_refused_before_anything_starts() -> None:
 
     with pytest.raises(TypeError, match="a model: Nameless has no 'name'"):
         LocalEngine(model=Nameless()).start()  # type: ignore[arg-type]
+
+
+class BlockingModel:
+    name = "blocking"
+
+    def __init__(self) -> None:
+        self.asked, self.released = threading.Event(), threading.Event()
+
+    def answer(self, question: ModelRequest) -> Iterator[Chunk]:
+        self.asked.set()
+        assert self.released.wait(60)
+        return iter(())
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+def test_a_model_that_blocks_does_not_keep_the_engine_from_stopping(caplog: pytest.LogCaptureFixture) -> None:
+    model = BlockingModel()
+    try:
+        with (
+            LocalEngine(model=model, limits=Limits(stop_seconds=0.05)) as engine,
+            engine.agent().create_session() as session,
+        ):
+            session.send("hello")
+            assert model.asked.wait(30)
+        assert "its model did not stop within 0.05 s" in caplog.text
+    finally:
+        model.released.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("sessionlib-turn"):
+                thread.join(30)

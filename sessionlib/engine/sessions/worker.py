@@ -57,7 +57,7 @@ class Runner:
             self._threads[thread] = session
 
     def close(self) -> None:
-        """Stops all turns, and waits for their threads."""
+        """Stops all turns, and waits for their threads; a model that does not stop in time is left behind."""
         with self._lock:
             self._closed = True
             # A copy, as each thread removes itself.
@@ -65,8 +65,13 @@ class Runner:
         for session in threads.values():
             # All of them first, so that they end beside each other and not one after another.
             session.stop(_CLOSED)
-        for thread in threads:
-            thread.join()
+        # A model of the user's own may wait for anything, and cannot be interrupted.
+        seconds = self._kit.limits.stop_seconds
+        give_up = time.monotonic() + seconds
+        for thread, session in threads.items():
+            thread.join(max(0.0, give_up - time.monotonic()))
+            if thread.is_alive():
+                logger.warning("! session %s: its model did not stop within %g s", session.id, seconds)
 
     def _work(self, session: LiveSession) -> None:
         try:
