@@ -36,7 +36,7 @@ from sessionlib.content import (
     encode_batch,
     encode_message,
 )
-from sessionlib.display.text import count_of
+from sessionlib.display.text import clean, count_of
 from sessionlib.errors import (
     AnswerFormatError,
     SessionDisconnectedError,
@@ -743,7 +743,9 @@ class Session:
         shown, deadline = ShownRequest.read(request), Deadline(timeout)
         connection, session_id = self._connected()
         if shown.session_id != session_id:
-            raise ValueError(f"the request is session {shown.session_id}'s and cannot be answered in {session_id}")
+            raise ValueError(
+                f"the request is session {clean(shown.session_id)}'s and cannot be answered in {session_id}"
+            )
         # Before it is compared: what was answered elsewhere shows only in the history.
         self._approvals.pending(session_id, _history(connection, session_id, deadline))
         event = self._approvals.check_shown(shown, approved=approved)

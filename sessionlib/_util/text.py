@@ -21,7 +21,12 @@ _UNSAFE = (
     r"\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 # Scripts whose letters join: there ZWJ and ZWNJ are spelling (Unicode 23.2).
-_JOINING = r"[\u0620-\u06ff\u0700-\u07ff\u0840-\u08ff\u0900-\u0dff\u0f00-\u109f\u1780-\u17ff\ufb50-\ufdff\ufe70-\ufefc]"
+_JOINING = (
+    r"[\u0620-\u06ff\u0700-\u07ff\u0840-\u08ff\u0900-\u0dff\u0f00-\u109f\u1780-\u17ff\u1807\u1820-\u18aa\u1b00-\u1b7f"
+    r"\ua980-\ua9df\ufb50-\ufdff\ufe70-\ufefc]"
+)
+# Letters with other forms, which a selector behind them chooses (StandardizedVariants.txt).
+_VARYING = r"(?<=[\u1820-\u18aa])[\u180b-\u180f]|(?<=[\u1000-\u109f\uaa60-\uaa7f])\ufe00"
 _EMOJI = (
     r"[\xa9\xae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u27bf\u2900-\u2bff\u3030\u303d\u3297\u3299"
     r"\U0001f000-\U0001faff]"
@@ -30,7 +35,7 @@ _HAN = r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 _FLAG = r"\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f"
 _BELONGS = (
     rf"(?<={_JOINING})[\u200c\u200d]|(?<={_EMOJI})[\u200d\ufe0e\ufe0f]|(?<={_EMOJI}\ufe0f)\u200d"
-    rf"|[0-9#*]\ufe0f(?=\u20e3)|(?<={_HAN})[\ufe00-\ufe02\U000e0100-\U000e01ef]|{_FLAG}"
+    rf"|{_VARYING}|[0-9#*]\ufe0f(?=\u20e3)|(?<={_HAN})[\ufe00-\ufe02\U000e0100-\U000e01ef]|{_FLAG}"
 )
 # What is a blank, or looks like another character, where a person has to distinguish them (TR39, confusables.txt).
 _DECEPTIVE = (

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sessionlib._util.executor import SerialExecutor
+from sessionlib._util.text import clean
 from sessionlib._util.timing import Deadline
 from sessionlib.approvals.answers import ApprovalLog, Entry, SendAnswer, answered_error
 from sessionlib.approvals.handlers import HandlerRunner, Handlers, make_registration
@@ -147,8 +148,8 @@ class ApprovalManager:
             raise answered_error(record)
         if approved and ShownRequest.read(record.event).state != shown.state:
             raise ValueError(
-                f"session {shown.session_id}: request {shown.key} is not what was shown: its tool or arguments have "
-                "changed, so it is not approved; look at it again in pending_approvals()"
+                f"session {shown.session_id}: request {clean(shown.key)} is not what was shown: its tool or arguments "
+                "have changed, so it is not approved; look at it again in pending_approvals()"
             )
         return record.event
 

@@ -130,6 +130,16 @@ def shown(value: object) -> str:
     return printable(json.dumps(value, ensure_ascii=False, default=str))
 
 
+def readable_lines(text: str, *, is_json: bool) -> list[str]:
+    """Returns the lines of a value, with what is invisible in them marked, but for the indentation of JSON."""
+    marked = printable_lines(text)
+    if not is_json:
+        return marked
+    # It is ours, as a text in JSON has no lines.
+    indented = (len(line) - len(line.lstrip(" ")) for line in text.split("\n"))
+    return [" " * n + line.removeprefix(rf"\x20{{{n}}}").lstrip(" ") for n, line in zip(indented, marked, strict=True)]
+
+
 def quoted(name: str, columns: int = _MAX_NAME, which: str = "") -> str:
     """Returns a name in quotes that it cannot end itself, bounded.
 
@@ -145,7 +155,7 @@ def quoted(name: str, columns: int = _MAX_NAME, which: str = "") -> str:
 
 def _whole(name: str) -> str:
     # Two names may differ only in how an accent is encoded (UAX 15), and would look the same.
-    return shown(name) if unicodedata.is_normalized("NFC", name) else json.dumps(name)
+    return printable(json.dumps(name, ensure_ascii=not unicodedata.is_normalized("NFC", name)))
 
 
 def parse_argument(text: str, proposed: object) -> Any:
@@ -236,7 +246,7 @@ def _block(number: int, name: str, value: object, columns: int, limit: int) -> l
         return [line]
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, indent=2)
     kind = "text" if isinstance(value, str) else "JSON"
-    folded = _behind_margin(printable_lines(text), columns)
+    folded = _behind_margin(readable_lines(text, is_json=kind == "JSON"), columns)
     size = f": {kind} of {count_of(len(text), 'character')}, {count_of(text.count(chr(10)) + 1, 'line')}"
     head = f"  {quoted(name, which=which)}{size}"
     if cell_width(head) >= columns:

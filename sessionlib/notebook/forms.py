@@ -15,7 +15,7 @@ import ipywidgets
 from sessionlib._util.text import cell_width, printable, printable_lines
 from sessionlib.approvals import ApprovalRequest
 from sessionlib.approvals.models import ShownRequest
-from sessionlib.approvals.policies import quoted
+from sessionlib.approvals.policies import quoted, readable_lines
 from sessionlib.content import ApprovalResponse
 from sessionlib.display.markup import alarm, in_code, safe_html
 from sessionlib.display.text import count_of
@@ -67,7 +67,9 @@ class Field:
         # Texts as they are, all else as JSON, in which its type shows.
         self._text = proposed if isinstance(proposed, str) else json.dumps(proposed, ensure_ascii=False, default=str)
         # Without control characters and direction marks, which could show another value than the one that is sent.
-        self._lines = printable_lines(self._text)
+        if not isinstance(proposed, str) and len(self._text) > _COLUMNS:
+            self._text = json.dumps(proposed, ensure_ascii=False, default=str, indent=2)
+        self._lines = readable_lines(self._text, is_json=not isinstance(proposed, str))
         head = f"<b>{in_code(quoted(name, _NAME))}</b>"
         if self._is_short():
             self.is_shown = True

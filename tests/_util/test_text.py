@@ -22,6 +22,10 @@ WORDS = [
     "1\ufe0f\u20e3",
     "葛\U000e0100",
     "e\u0301",
+    "\u182d\u180b\u1820",
+    "\u1828\u180e\u1820",
+    "\u1000\ufe00",
+    "\ua9a0\ua9c0\u200c",
     FLAG,
 ]
 HARM = "\x00\x07\x08\r\x1b\x7f\x85\x9b\xad\u200b\u200e\u202e\u2066\u2060\u3164\ufeff\U000e0041"

@@ -122,6 +122,11 @@ def test_what_was_not_shown_is_not_approved(shop: Shop) -> None:
         ("[]", TypeError, "takes an ApprovalRequest or the JSON of one, not list"),
         (7, TypeError, "not int"),
         ('{"session_id": "s", "message_id": "m", "tool_name": "t", "arguments": {}}', ValueError, "session s's and"),
+        (
+            {"session_id": "\x1b]0;", "message_id": "m", "tool_name": "t", "arguments": {}},
+            ValueError,
+            r"session \]0;'s",
+        ),
     ],
 )
 def test_what_is_no_request_of_the_session_is_an_error(

@@ -28,6 +28,7 @@ from tests.support.terminal import Screen
 
 COLUMNS, LINES = 80, 24
 CASES = int(os.environ.get("SESSIONLIB_SCREEN_CASES", profiles.scaled(80)))
+SEED = int(os.environ.get("SESSIONLIB_SCREEN_SEED", "1"))
 
 ASKS = """
 import json, sys
@@ -216,11 +217,10 @@ def seen(line: str) -> str:
 
 @pytest.mark.timeout(3600)
 def test_each_argument_is_seen_once_under_its_true_name_with_its_true_value(tmp_path: Path) -> None:
-    seed = int(os.environ.get("SESSIONLIB_SCREEN_SEED", "1"))
-    cases = [arguments(random.Random(seed * 10**6 + number)) for number in range(CASES)]
+    cases = [arguments(random.Random(SEED * 10**6 + number)) for number in range(CASES)]
     with person_at(tmp_path, cases) as person:
         for number, case in enumerate(cases):
-            check(person, case, f"case {number} of seed {seed}: {json.dumps(case)}")
+            check(person, case, f"case {number} of seed {SEED}: {json.dumps(case)}")
         person.wait_for_end()
 
 

@@ -537,6 +537,13 @@ def test_what_is_written_from_right_to_left_has_lines_of_its_own() -> None:
     assert lines[4:] == ["    | {", '    |   "שלום": "עולם",', '    |   "b": 1', "    | }"]
 
 
+def test_nested_values_are_indented() -> None:
+    value = {"to": {"names": ["x" * 40, {"deep": " " * 5}]}, "b": "y" * 40}
+    (page,) = _pages({"message": value}, 80, 40)
+    lines = json.dumps(value, indent=2).replace(f'"{" " * 5}"', r'"\x20{5}"').split("\n")
+    assert page[1:] == [_MARGIN + line for line in lines]
+
+
 @given(st.text(alphabet="ab 漢é", max_size=400), st.integers(20, 100))
 def test_a_value_is_folded_without_loss(text: str, columns: int) -> None:
     lines = [line.removeprefix(_MARGIN) for line in _behind_margin([text], columns)]

@@ -163,6 +163,24 @@ def test_a_long_answer_is_drawn_now_and_then(separator: str, monkeypatch: pytest
     assert " ".join(standing(console)).split() == "".join(words).split()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the <b>bold</b> way",
+        "if a <b and c> d",
+        "<div class=x>one</div>",
+        "<!-- a note -->",
+        "- <a href='http://a'>b</a>",
+    ],
+)
+def test_what_looks_like_html_is_text(text: str) -> None:
+    console = terminal()
+    screen = Screen(console)
+    screen.show(complete(text))
+    screen.close()
+    assert text.removeprefix("- ") in written(console)
+
+
 def test_a_link_shows_its_text_and_its_target_and_so_does_a_picture() -> None:
     console = terminal()
     screen = Screen(console)
