@@ -19,8 +19,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
@@ -36,6 +34,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from sessionlib._util.text import TextCleaner
+from sessionlib.display.markup import markdown_tokens
 from sessionlib.display.text import Streamed, clean, describe, one_line
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType, SessionMessageStatus
 from sessionlib.history import History, body_of, who
@@ -414,7 +413,8 @@ class Screen:
 def _markdown(text: str) -> Markdown:
     # A hyperlink shows either its text or its target, by the terminal; written out it shows both.
     drawn = Markdown("", hyperlinks=False)
-    drawn.parsed = _parse(text)
+    # rich's own parser leaves out what looks like HTML, which would be a part of what was written.
+    drawn.parsed = markdown_tokens(text)
     for token in drawn.parsed:
         for child in token.children or ():
             if child.type == "image":  # which rich shows without its address, and out of its place
@@ -424,11 +424,6 @@ def _markdown(text: str) -> Markdown:
     return drawn
 
 
-def _parse(text: str) -> list[Token]:
-    # As rich does, which leaves out what looks like HTML: that would be a part of what was written.
-    return MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"]).parse(text)
-
-
 def split_blocks(text: str) -> tuple[str, str]:
     """Splits Markdown before its last block, which may still grow.
 
@@ -436,7 +431,7 @@ def split_blocks(text: str) -> tuple[str, str]:
         The complete blocks, "" when there are none, and the rest.
     """
     # By the parser: blank lines alone do not end a list or a fence.
-    starts = [token.map[0] for token in _parse(text) if token.level == 0 and token.map]
+    starts = [token.map[0] for token in markdown_tokens(text) if token.level == 0 and token.map]
     if not starts or starts[-1] == 0:
         return "", text
     lines = text.split("\n")

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["alarm", "fold", "in_code", "markdown_html", "quiet", "safe_html", "table"]
+__all__ = ["alarm", "fold", "in_code", "markdown_html", "markdown_tokens", "quiet", "safe_html", "table"]
 
 _MARGINS = "margin: 6px 0"
 
@@ -37,15 +37,25 @@ def markdown_html(text: str) -> str:
         return f'<div style="white-space: pre-wrap">{html.escape(text)}</div>'
 
 
+def markdown_tokens(text: str) -> list[Any]:
+    """Returns the tokens of Markdown, as markdown-it-py has them; what looks like HTML is text."""
+    tokens: list[Any] = _parser().parse(text)
+    return tokens
+
+
 @functools.cache
-def _renderer() -> Any:
+def _parser(**options: Any) -> Any:
     from markdown_it import MarkdownIt  # an extra, and heavier than all of this module
 
+    return MarkdownIt("commonmark", {"html": False, **options}).enable(["table", "strikethrough"])
+
+
+@functools.cache
+def _renderer() -> Any:
     # Without the rule for pictures, ![a](b) is an exclamation mark and a connection.
-    renderer = MarkdownIt("commonmark", {"html": False, "highlight": _highlight})
-    renderer.enable(["table", "strikethrough"]).disable("image")
+    renderer = _parser(highlight=_highlight).disable("image")
     # By default markdown-it lets relative addresses pass, and these are the notebook server's own.
-    renderer.validateLink = lambda url: _PLACE.match(url) is not None  # type: ignore[method-assign]
+    renderer.validateLink = lambda url: _PLACE.match(url) is not None
     renderer.add_render_rule("link_open", _link_open)
     renderer.add_render_rule("link_close", _link_close)
     return renderer

@@ -29,6 +29,8 @@ _SHORT = 12
 _SHORT_NUMBER = 16
 # Characters of a name that are shown; there is room for more than in a terminal's lines.
 _NAME = 1000
+# Arguments that have a field each; more would hold up the kernel while they are made.
+_MAX_FIELDS = 50
 # Lines of a block, of so many characters, beyond which it is folded.
 _ROWS = 16
 _COLUMNS = 60
@@ -51,6 +53,7 @@ class Field:
         proposed: The value that the agent proposes.
         on_shown: Called when the whole value has been shown.
         lock: Held while a click is handled.
+        head: What is shown as its name, as HTML; by default the name in quotes.
 
     Attributes:
         name: Its name.
@@ -59,7 +62,12 @@ class Field:
     """
 
     def __init__(
-        self, name: str, proposed: object, on_shown: Callable[[], None], lock: AbstractContextManager[object]
+        self,
+        name: str,
+        proposed: object,
+        on_shown: Callable[[], None],
+        lock: AbstractContextManager[object],
+        head: str = "",
     ) -> None:
         self.name = name
         self._proposed = proposed
@@ -70,11 +78,11 @@ class Field:
         if not isinstance(proposed, str) and len(self._text) > _COLUMNS:
             self._text = json.dumps(proposed, ensure_ascii=False, default=str, indent=2)
         self._lines = readable_lines(self._text, is_json=not isinstance(proposed, str))
-        head = f"<b>{in_code(quoted(name, _NAME))}</b>"
+        self._head = head or f"<b>{in_code(quoted(name, _NAME))}</b>"
         if self._is_short():
             self.is_shown = True
             self._input: Any = self._make_input()
-            self.box = ipywidgets.VBox([_html(head), self._input])
+            self.box = ipywidgets.VBox([_html(self._head), self._input])
             return
         kind = "text" if isinstance(proposed, str) else "JSON"
         size = f"{kind} of {count_of(len(self._text), 'character')}, {count_of(len(self._lines), 'line')}"
@@ -82,10 +90,12 @@ class Field:
         self.is_shown = len(folded) == len(self._lines) and folded == self._lines
         self._input = None
         self._body = _html(_block(folded, is_whole=self.is_shown))
-        self._more = _button(f"Show all of {printable(name)[:24]}", self._show, lock, *_PLAIN)
+        title = printable(name)
+        title = title if len(title) <= _SHORT else f"{title[: _SHORT - 1]}…"
+        self._more = _button(f"Show all of {title}", self._show, lock, *_PLAIN)
         self._edit = _button("Edit", self._begin_edit, lock, *_PLAIN)
         self._row = ipywidgets.HBox([self._edit if self.is_shown else self._more], layout=_ROW)
-        self.box = ipywidgets.VBox([_html(f"{head} {safe_html(size)}"), self._body, self._row])
+        self.box = ipywidgets.VBox([_html(f"{self._head} {safe_html(size)}"), self._body, self._row])
 
     @property
     def is_edited(self) -> bool:
@@ -114,7 +124,7 @@ class Field:
         """Returns its name and value as HTML, for when nothing is asked any more."""
         lines = self._lines if not self.is_edited else printable_lines(str(self._input.value))
         changed = " (changed here)" if self.is_edited else ""
-        head = f"<b>{in_code(quoted(self.name, _NAME))}</b>{changed}"
+        head = f"{self._head}{changed}"
         block = _block(lines, is_whole=True)
         if len(_first_rows(lines)) == len(lines):
             return f"<div>{head}{block}</div>"
@@ -160,6 +170,13 @@ class Field:
     def _begin_edit(self) -> None:
         self._input = self._make_input()
         self.box.children = [self.box.children[0], self._input]
+
+
+def _mapping(field: Field) -> dict[str, Any]:
+    value = field.value()
+    if not isinstance(value, dict):
+        raise ValueError(f'{field.name} take a JSON object, such as {{"a": 1}}')
+    return value
 
 
 def _is_whole(proposed: object) -> bool:
@@ -244,7 +261,7 @@ class Form:
 
     def _as_html(self, outcome: str) -> str:
         fields = "".join(field.html() for field in self._fields)
-        return f"{self._title('asked')}{fields}<b>{safe_html(outcome)}</b>"
+        return _wrapping(f"{self._title('asked')}{fields}<b>{safe_html(outcome)}</b>")
 
     def _make(self) -> None:
         self._reason = ipywidgets.Text(placeholder="reason, if you deny", layout={"width": "16em", "max_width": "100%"})
@@ -261,9 +278,14 @@ class Form:
 
     def _fill(self) -> None:
         self._seen = ShownRequest.read(self.request)
-        self._fields = [
-            Field(name, value, self._check_shown, self._lock) for name, value in self.request.arguments.items()
-        ]
+        arguments = list(self.request.arguments.items())
+        self._fields = [Field(name, value, self._check_shown, self._lock) for name, value in arguments[:_MAX_FIELDS]]
+        self._rest: Field | None = None
+        if len(arguments) > _MAX_FIELDS:
+            title = count_of(len(arguments) - _MAX_FIELDS, "more argument")
+            rest = dict(arguments[_MAX_FIELDS:])
+            self._rest = Field(title, rest, self._check_shown, self._lock, f"<b>{safe_html(title)}</b>")
+            self._fields.append(self._rest)
         boxes = [field.box for field in self._fields]
         self.box.children = [_html(self._title("asks")), *boxes, self._outcome, self._row]
         self._check_shown()
@@ -279,7 +301,7 @@ class Form:
             # What a person has not seen in full, they cannot approve; denying needs nothing.
             button.disabled = bool(folded)
         hint = f"Show all of {' and '.join(folded)} to approve." if folded else ""
-        self._outcome.value = safe_html(hint)
+        self._outcome.value = _wrapping(safe_html(hint))
 
     def _approve(self, *, remember: Any = None) -> None:
         if not all(field.is_shown for field in self._fields):
@@ -291,9 +313,14 @@ class Form:
             return
         try:
             # Only what was edited: the rest goes out as the model proposed it.
-            edited = {field.name: field.value() for field in self._fields if field.is_edited}
+            edited: dict[str, Any] = {}
+            for field in self._fields:
+                if field.is_edited and field is self._rest:
+                    edited |= _mapping(field)
+                elif field.is_edited:
+                    edited[field.name] = field.value()
         except ValueError as error:
-            self._outcome.value = alarm(safe_html(error))
+            self._outcome.value = _wrapping(alarm(safe_html(error)))
             return
         self._press(ApprovalResponse(True, confirm=edited, remember=remember), "approved here")
 
@@ -319,7 +346,7 @@ class Form:
             self.settle()
             return False
         except SessionError as error:
-            self._outcome.value = alarm(safe_html(error))
+            self._outcome.value = _wrapping(alarm(safe_html(error)))
             return False
         return True
 
@@ -347,4 +374,9 @@ def _button(
 
 
 def _html(value: str) -> Any:
-    return ipywidgets.HTML(value, layout={"width": "auto"})
+    return ipywidgets.HTML(_wrapping(value), layout={"width": "auto"})
+
+
+def _wrapping(value: str) -> str:
+    # A name has no spaces where it could be folded, and would reach out of the form.
+    return f'<div style="overflow-wrap: anywhere">{value}</div>' if value else ""

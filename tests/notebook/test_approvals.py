@@ -91,7 +91,7 @@ def test_buttons_stay_when_the_cell_has_ended(engine: ScriptEngine, toolbox: Too
     source = """
         kernel.run("session.send('run refund')")
         kernel.wait_for_button("Approve")
-        assert "The agent asks to run <code>&quot;refund&quot;</code>:" in kernel.shown()
+        assert "The agent asks to run <code>&quot;refund&quot;</code>:" in "".join(kernel.shown())
         kernel.run("print('another cell')")
         kernel.click("Approve")
         kernel.wait(lambda: not kernel._find("description", "Approve"), "end of the buttons")
@@ -196,7 +196,8 @@ def test_what_is_shown_is_text_and_no_markup(engine: ScriptEngine, toolbox: Tool
     source = """
         kernel.run("session.send('run <script>alert(1)</script>')")
         kernel.wait_for_button("Deny")
-        assert "The agent asks to run <code>&quot;&lt;script&gt;alert(1)&lt;/script&gt;&quot;</code>:" in kernel.shown()
+        shown = "".join(kernel.shown())
+        assert "The agent asks to run <code>&quot;&lt;script&gt;alert(1)&lt;/script&gt;&quot;</code>:" in shown
         kernel.click("Deny")
         kernel.wait(lambda: any("denied here" in text for text in kernel.shown()), "denial")
     """

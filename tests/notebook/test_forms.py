@@ -326,6 +326,47 @@ def test_a_request_that_changes_is_asked_again() -> None:
     in_local_kernel(source)
 
 
+# A form with what no tool of the engine takes, for a session that needs no engine.
+FORM = """
+    from types import SimpleNamespace
+    from sessionlib import ApprovalRequest, SessionEvent
+    from sessionlib.notebook.forms import Form
+
+    def form_for(tool_name, arguments, agent_name=None):
+        approvals = SimpleNamespace(log=SimpleNamespace(is_open=lambda event: True))
+        own = SimpleNamespace(agent_name=agent_name, _approvals=approvals, approvals=[])
+        event = SessionEvent("approval_request", "s1", "r1", {"tool_name": tool_name, "arguments": arguments})
+        form = Form(ApprovalRequest(event, own))
+        display(form.box)
+        return form
+"""
+
+
+def test_many_arguments_are_one_field_after_the_first_fifty() -> None:
+    source = f"""
+        kernel.run({FORM!r})
+        kernel.run("form = form_for('refund', {{f'name{{n}}': n for n in range(10_000)}})")
+        kernel.wait_for_button("Show all of 9,950 more …")
+        assert "<b>9,950 more arguments</b> JSON of" in "".join(kernel.shown())
+        kernel.click("Approve")
+        kernel.run("print('still', form.response)")
+        kernel.wait_for_text("still None")
+        kernel.click("Show all of 9,950 more …")
+        kernel.wait(lambda: '&quot;name9999&quot;: 9999' in "".join(kernel.shown()), "whole value")
+        kernel.click("Edit")
+        kernel.wait(lambda: kernel._find("tooltip", "9,950 more arguments"), "editor")
+        kernel.write("9,950 more arguments", "[1]")
+        kernel.click("Approve")
+        kernel.wait(lambda: "arguments take a JSON object" in "".join(kernel.shown()), "complaint")
+        kernel.write("9,950 more arguments", '{{"name77": 78}}')
+        kernel.write("name1", 2)
+        kernel.click("Approve")
+        kernel.run("print(dict(form.response.confirm))")
+        kernel.wait_for_text("{{'name1': 2, 'name77': 78}}")
+    """
+    in_local_kernel(source)
+
+
 # ---- a place of its own --------------------------------------------------------------------
 
 

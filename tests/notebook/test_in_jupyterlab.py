@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.notebook.test_forms import FORM
 from tests.support.kernel_scripts import LOCAL
 from tests.support.processes import run_script
 from tests.support.programs import need
@@ -155,11 +156,13 @@ MAIL = "Dear board,\n\n" + "\n".join(f"line {n} of a letter that is rather long,
 
 def test_a_form_can_be_read_and_used_at_any_width_in_the_light_and_in_the_dark(tmp_path: Path) -> None:
     lists = ["a@example.org", "b@example.org"]
+    awkward = {"n" * 300: "x" * 3000, "שלום": "نص عربي " * 40, "emoji": "👨‍👩‍👧" * 50, "deep": {"a": {"b": ["y" * 99]}}}
     call = json.dumps({"order": MAIL, "amount": -123456789.12345, "urgent": True, "lines": lists, "count": 2**53 - 1})
     post = f"/tool refund {call}"
     cells = [
         f"live = session.chat({post!r}, wait=False)",
         f"undo = session.on_approval(sessionlib.ask_notebook)\nsession.send({post!r})",
+        textwrap.dedent(FORM) + f"form = form_for({'t' * 300!r}, {awkward!r}, {'a' * 300!r})",
     ]
     source = f"""
         import nbconvert
@@ -200,6 +203,13 @@ def test_a_form_can_be_read_and_used_at_any_width_in_the_light_and_in_the_dark(t
         output.get_by_role("button", name="Approve").click()
         lab.see(1, "EUR refunded for order")
         assert_contrast(1, "after")
+
+        lab.run(3)
+        lab.see(3, "Show all of nnn")
+        for width in (320, 600, 1200):
+            lab.page.set_viewport_size({{"width": width, "height": 4000}})
+            assert not lab.cut_off(3), (width, lab.cut_off(3))
+        lab.output(3).screenshot(path={str(tmp_path)!r} + "/awkward.png")
 
         # Another one stays open, and the notebook is opened again.
         lab.run(2)
