@@ -91,6 +91,11 @@ def test_approvals_at_the_prompt(cli: Cli, shop: str) -> None:
         terminal.wait_for("Reason:")
         terminal.type("too much")
         terminal.wait_for("The call of refund was denied: too much\n\n>")
+        terminal.type(REFUND)
+        terminal.wait_for(QUESTION, after="too much\n\n>")
+        terminal.press("C-d")
+        terminal.wait_for("Denied: the person has closed the input at the question (Ctrl-D).")
+        terminal.wait_for("\n>", after="The call of refund was denied: the person has closed the input")
         terminal.press("C-d")
         assert terminal.status() == 0
 
