@@ -16,7 +16,8 @@ from sessionlib import hooks
 from sessionlib._util.retry import Pace, Throttle, Tries
 from sessionlib._util.timing import Deadline
 from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_headers, check_readers
-from sessionlib.errors import ConfigurationError
+from sessionlib.errors import ApiTimeoutError, ConfigurationError
+from sessionlib.net.connect import CancelToken
 from sessionlib.net.proxies import Certificates, check_proxy, given_certificates, trusting
 from sessionlib.rest.calls import Answer, Call, Failure, Upload, make_call
 
@@ -271,7 +272,11 @@ class Client:
         if stand_in is not None:
             return stand_in.exchange(call, self.endpoint, exchange)
         # At each try, as a callable may have a new key by now.
-        return exchange(self.endpoint.key())
+        key = self.endpoint.key_within(deadline, CancelToken())
+        if key is None:
+            late = f"{call}: the api_key callable did not return within {deadline.timeout:.3g} s"
+            return Failure(call, ApiTimeoutError(late, request_info=call.info), may_pass=False)
+        return exchange(key)
 
     def _pool(self) -> Pool:
         pid = os.getpid()

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -26,6 +27,9 @@ from sessionlib.net.proxies import is_loopback
 
 if TYPE_CHECKING:
     import ssl
+
+    from sessionlib._util.timing import Deadline
+    from sessionlib.net.connect import CancelToken
 
 __all__ = [
     "DEFAULT_BASE_URL",
@@ -184,6 +188,50 @@ class Endpoint:
                 raise ConfigurationError(_no_key())
             source, origin = found
         return check_key(source() if callable(source) else source, origin)
+
+    def key_within(self, deadline: Deadline, token: CancelToken) -> str | None:
+        """Returns the API key, calling a callable on a thread of its own, as it may block.
+
+        Args:
+            deadline: When to stop waiting.
+            token: What another thread can cancel that by.
+
+        Returns:
+            The key; None when the deadline came first.
+
+        Raises:
+            ConfigurationError: There is none, or it cannot be sent in a header.
+            SessionDisconnectedError: It was cancelled.
+            Exception: What the callable raised.
+        """
+        # A key that is given as text needs no thread, as nearly always.
+        if not callable(self.source):
+            return self.key()
+        result: list[str | BaseException] = []
+        done = threading.Event()
+
+        def ask() -> None:
+            try:
+                result.append(self.key())
+            except BaseException as error:  # noqa: BLE001 - it is raised where the key is needed
+                result.append(error)
+            finally:
+                done.set()
+
+        # A daemon: a callable that never returns must not hold up the interpreter's exit.
+        thread = threading.Thread(target=ask, name="sessionlib-key", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads: better late than not at all
+            return self.key()
+        if not token.wait_for(done, deadline):
+            return None
+        # It has set the event and ends: no thread is to outlive the call.
+        thread.join()
+        key = result[0]
+        if isinstance(key, BaseException):
+            raise key
+        return key
 
 
 # ---- where values come from ----------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from sessionlib.client import Client, RequestClient, default_client, given_clien
 from sessionlib.errors import (
     ApiConnectionError,
     ApiError,
+    ApiTimeoutError,
     ConfigurationError,
     InsecureTransportError,
     InternalServerError,
@@ -174,6 +175,37 @@ def test_a_key_from_a_callable_that_cannot_be_sent(server: Server, key: str) -> 
     with Client(lambda: key, server.url) as client, pytest.raises(ConfigurationError):
         client.request("GET", "/agent")
     assert server.connections == 0
+
+
+def test_a_call_does_not_wait_for_a_key_longer_than_it_may(server: Server) -> None:
+    release, asking = threading.Event(), []
+
+    def key() -> str:
+        asking.append(threading.current_thread())
+        assert release.wait(60)
+        return KEY
+
+    with Client(key, server.url) as client:
+        try:
+            with pytest.raises(
+                ApiTimeoutError, match=r"GET /agent: the api_key callable did not return within 0\.05 s"
+            ):
+                client.request("GET", "/agent", timeout=0.05)
+            assert server.connections == 0
+        finally:
+            release.set()
+        asking[0].join(30)
+        assert client.request("GET", "/agent") is not None
+        assert len(asking) == 2
+
+
+@pytest.mark.parametrize("error", [OSError, StopIteration, SystemExit])
+def test_what_a_key_callable_raises_is_raised_by_the_call(server: Server, error: type[BaseException]) -> None:
+    def key() -> str:
+        raise error("the vault is down")
+
+    with Client(key, server.url) as client, pytest.raises(error, match="the vault is down"):
+        client.request("GET", "/agent")
 
 
 def test_no_key(server: Server) -> None:

@@ -123,34 +123,9 @@ class Dialer:
         return logged(opened, lambda: self._protocol.session_id, used[0])
 
     def _key(self, deadline: Deadline, token: CancelToken) -> str:
-        """Asks for the key; on a thread of its own if that may block, so that deadlines and cancelling hold."""
-        # A key that is given as text needs no thread, as nearly always.
-        if not callable(self._endpoint.source):
-            return self._endpoint.key()
-        result: list[str | BaseException] = []
-        done = threading.Event()
-
-        def ask() -> None:
-            try:
-                result.append(self._endpoint.key())
-            except BaseException as error:  # noqa: BLE001 - it is raised where the key is needed
-                result.append(error)
-            finally:
-                done.set()
-
-        # A daemon: a callable that never returns must not hold up the interpreter's exit.
-        thread = threading.Thread(target=ask, name="sessionlib-key", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as error:  # no more threads
-            raise SessionConnectionError(f"the API key cannot be asked for: {error}", transient=True) from error
-        if not token.wait_for(done, deadline):
-            raise SessionTimeoutError(f"the api_key callable did not return within {deadline.timeout:g} s")
-        # It has set the event and ends: no thread is to outlive the call.
-        thread.join()
-        key = result[0]
-        if isinstance(key, BaseException):
-            raise key
+        key = self._endpoint.key_within(deadline, token)
+        if key is None:
+            raise SessionTimeoutError(f"the api_key callable did not return within {deadline.timeout:.3g} s")
         return key
 
 
