@@ -167,8 +167,11 @@ def _kept_key(path: Path | None, announce: Callable[[str], None]) -> str:
 def _log_to_stderr() -> Iterator[None]:
     # Clients are sent to the log; a program that has set one up keeps its own.
     loggers = [logging.getLogger(name) for name in ("sessionlib.engine", "sessionlib.net")]
-    # Also those of the root logger, which are asked as well.
-    if any(logger.hasHandlers() for logger in loggers):
+    above = [logging.getLogger(name) for name in ("", "sessionlib")]
+    # A `NullHandler`, which the command line sets, writes none.
+    if any(
+        not isinstance(handler, logging.NullHandler) for logger in (*above, *loggers) for handler in logger.handlers
+    ):
         yield
         return
     handler = logging.StreamHandler(sys.stderr)

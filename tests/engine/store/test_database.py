@@ -671,12 +671,17 @@ def test_nothing_is_acknowledged_into_a_file_that_was_removed(tmp_path: Path, re
         assert "removed or replaced" in refused["error"]
 
 
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [(None, []), ("from sessionlib.cli import main; main()", ["serve"])],
+    ids=["the engine's module", "the command line"],
+)
 def test_a_program_logs_to_stderr_what_it_sends_clients_to_the_log_for(
-    tmp_path: Path, process: Callable[..., Process]
+    tmp_path: Path, process: Callable[..., Process], script: str | None, command: list[str]
 ) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
-    running = process("--db", str(folder / "engine.db")).ready()
+    running = process(*command, "--db", str(folder / "engine.db"), script=script).ready()
     with Caller(running) as caller:
         caller.ask("one")
         shutil.rmtree(folder)
