@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sessionlib import ParticipantStatus, SessionEvent, SessionEventType, SessionProtocolError, SessionState
 from sessionlib.protocol import codec, frames
 from sessionlib.protocol.client import may_follow
-from sessionlib.protocol.parser import KNOWN_TYPES, parse_event, parse_frame
+from sessionlib.protocol.parser import KNOWN_TYPES, parse_event, parse_frame, parse_run
 from sessionlib.protocol.turns import TurnTracker
 from tests.support.script_engine import notification, text_content, turn
 from tests.support.shapes import FRAMES, assert_well_formed, damaged, json_objects, json_values, nearly_frames
@@ -357,3 +357,11 @@ def test_the_outcome_of_a_tool_has_both_its_names(names: tuple[str, ...]) -> Non
     event = event_of(notification("s1", "m1", content))
     assert event is not None
     assert event.data["output"] == event.data["result"] == {"ok": True}
+
+
+@pytest.mark.parametrize("odd", [{"message_id": 5}, {"value": 5}, {"index": "0"}, {"session_id": "s2"}, {"type": "x"}])
+def test_what_only_looks_like_a_delta_is_left_to_the_plain_way(odd: dict[str, Any]) -> None:
+    frame = {**frames.message_delta("s1", "m1", 0, "a"), **odd}
+    events: list[SessionEvent] = []
+    assert parse_run(iter([json.dumps(frame).encode()]), "s1", events) == (None, frame)
+    assert events == []

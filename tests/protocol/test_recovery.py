@@ -87,3 +87,13 @@ def test_a_thought_that_was_delivered_whole_is_not_repeated() -> None:
     assert len(tracker.filter([part(0), whole()])) == 2
     tracker.interrupt()
     assert missed(tracker, {"id": "t1", "session_id": "s1", "sender": {}, "content": WHOLE}) == []
+
+
+def test_a_message_that_is_not_finished_is_left_to_its_whole() -> None:
+    tracker = following()
+    tracker.interrupt()
+    begun = {**text_content("hal"), "status": "Streaming"}
+    assert missed(tracker, {**agent_message("s1", "m1", ""), "content": begun}) == []
+    finished = parse_event(notification("s1", "m1", text_content("half")), "s1")
+    assert finished is not None
+    assert [event.text for event in tracker.filter([finished]) if event.is_complete] == ["half"]

@@ -169,6 +169,8 @@ def test_an_ack_within_a_turn_of_another_client_begins_nothing() -> None:
     post = engine.post("one")
     assert engine.send("P") == []
     engine.send("a")
+    assert engine.tracker.current is not None
+    assert engine.tracker.current.held is None, "it is kept for no post any more"
     assert engine.send("CI") == []
     assert engine.send("P") == [post]
     assert other.shared_with == 0
@@ -380,12 +382,14 @@ def test_the_answer_to_a_post_in_a_history(history: str, answer: str | None, is_
 
 def test_a_turn_whose_beginning_was_lost_is_known_by_the_id_in_its_end() -> None:
     engine = Engine()
-    post = engine.post("one")
+    post, other = engine.post("one"), engine.post("two")
     engine.send("a", turn_id="t1")
+    engine.send("a", turn_id="t2")
     engine.tracker.lose(engine.post("lost"))
     engine.tracker.rejoin(None)
     engine.send("C")
     assert engine.send("I", turn_id="t1") == [post]
+    assert other.turn is None
     assert (post.last is not None, post.shared_with) == (True, 0)
     assert engine.texts_of(post) == ["answer 1"]
 
@@ -451,3 +455,49 @@ def test_replies_are_marked_until_an_engine_is_silent_behind_a_post_that_was_giv
     sound = engine.post("two")
     engine.send("aPCI")
     assert sound.shared_with == 0
+
+
+def test_an_idle_alone_shows_that_an_engine_sends_statuses() -> None:
+    engine = Engine()
+    first = engine.post("one")
+    engine.send("aC")
+    assert first.last is not None
+    engine.send("I")
+    second = engine.post("two")
+    assert engine.send("aC") == [second]
+    assert second.last is None, "its Idle is still to come"
+    engine.send("I")
+    assert second.last is not None
+
+
+def test_a_late_ack_shows_that_the_turn_before_it_was_another_clients() -> None:
+    engine = Engine(alone=False)
+    engine.post("one")
+    engine.send("PCIa")
+    following = engine.post("two")
+    engine.send("PCI")
+    assert following.turn is None, "it waits for its ack"
+
+
+def test_an_ack_that_does_not_come_is_looked_for_in_the_history_and_an_engine_that_is_slow_is_waited_for() -> None:
+    engine = Engine()
+    engine.post("warm")
+    engine.send("aPCI")
+    engine.post("one")
+    assert engine.tracker.check_delay() == 0.9
+    engine.send("a")
+    assert engine.tracker.check_delay() is None
+
+
+@pytest.mark.parametrize("how", ["it reports so", "as it is joined again"])
+def test_an_idle_engine_is_asked_about_a_post_that_was_given_up(how: str) -> None:
+    engine = Engine()
+    engine.post("warm")
+    engine.send("aPCI")
+    engine.tracker.lose(engine.post("lost"))
+    assert engine.tracker.check_delay() is None
+    if how == "it reports so":
+        engine.send("I")
+    else:
+        engine.tracker.rejoin(True)
+    assert engine.tracker.check_delay() == 0.9
