@@ -21,10 +21,13 @@ from sessionlib import (
     SessionError,
     SessionEvent,
 )
+from sessionlib.approvals import answers
+from sessionlib.approvals.answers import ApprovalLog
 from sessionlib.protocol import frames
+from sessionlib.protocol.turns import EventOrigin, PendingPost, TurnHandle
 from sessionlib.testing import FaultProxy
 from tests.support.approvals import Type, await_log, request_in
-from tests.support.script_engine import Connection, Received, ScriptEngine
+from tests.support.script_engine import Connection, Received, ScriptEngine, agent_message
 from tests.support.secrets import LogWatch
 from tests.support.sessions import rest_of_turn, settle
 from tests.support.shop import Shop, order
@@ -417,3 +420,92 @@ def test_arguments_and_reasons_are_not_logged(shop: Shop, session: Session, log_
     session.ask(f'/tool delete_file {{"name": "{secret}"}}', timeout=30)
     assert any("delete_file was denied by" in line for line in log_watch.lines)
     assert not [line for line in log_watch.lines if secret in line and "sessionlib " in line.split("[")[0] + " "]
+
+
+# ---- the log by itself ---------------------------------------------------------------------
+
+
+class Sends:
+    """Sends answers nowhere."""
+
+    def __init__(self, refusal: SessionEvent | None = None) -> None:
+        self.post = PendingPost(makes_turn=False)
+        self.post.refusal = refusal
+        self.refused: list[tuple[SessionEvent, SessionEvent]] = []
+        self.log = ApprovalLog(self.send, lambda entry, error: self.refused.append((entry.record.event, error)))
+
+    def send(self, *_: object) -> PendingPost:
+        return self.post
+
+    def note(self, message_id: str, size: int = 0) -> SessionEvent:
+        data = {"tool_name": "refund", "tool_call_id": message_id, "tool_arguments": {"note": "x" * size}}
+        event = SessionEvent(Type.APPROVAL_REQUEST, "s1", message_id, data)
+        self.log.note(event, EventOrigin(None, TurnHandle()))
+        return event
+
+
+def test_an_answer_that_is_refused_before_it_is_noted_is_corrected() -> None:
+    error = SessionEvent(Type.ERROR, "s1", None, {"error": "not now"})
+    sends = Sends(error)
+    event = sends.note("r1")
+    sends.log.answer(event, ApprovalResponse(True), by="x")
+    assert sends.refused == [(event, error)]
+    assert sends.log.is_open(event)
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_an_answer_that_may_be_lost_is_sent_again_once(is_answered: bool) -> None:
+    sends = Sends()
+    event = sends.note("r1")
+    if is_answered:
+        sends.log.answer(event, ApprovalResponse(False, deny_reason="no"), by="x")
+    assert sends.log.take_lost(event) is None
+    sends.log.expect_again("r1")
+    lost = sends.log.take_lost(event)
+    assert (lost is not None) == is_answered
+    assert lost is None or lost["value"] == {"tool_call_approval": {"deny": "no"}}
+    assert sends.log.take_lost(event) is None
+
+
+def test_the_oldest_requests_are_forgotten_those_first_that_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "QUEUE_BYTES", 30_000)
+    sends = Sends()
+    noted = [sends.note(f"r{number}", 1000) for number in range(10)]
+    for event in noted[5:]:
+        sends.log.answer(event, ApprovalResponse(True), by="x")
+    at = 10
+    while len(sends.log.records) == at:
+        sends.note(f"r{at}", 1000)
+        at += 1
+    left = [record.event.message_id for record in sends.log.records]
+    first = int(str(left[5]).removeprefix("r"))
+    assert 5 < first <= 10
+    assert left == [f"r{number}" for number in (*range(5), *range(first, at))]
+    largest = sends.note("large", 40_000)
+    assert [record.event for record in sends.log.records] == [largest], "the newest stays, whatever its size"
+
+
+def test_the_requests_of_a_history_are_in_its_order() -> None:
+    sends = Sends()
+    statuses = {"r1": "pending", "r2": "approved", "r3": "denied", "r4": "expired"}
+    contents = [{"type": "tool_call_approval", "tool_name": "t", "tool_call_id": key} for key in statuses]
+    history = [
+        {**agent_message("s1", key, ""), "content": {**content, "status": status}}
+        for content, (key, status) in zip(contents, statuses.items(), strict=True)
+    ]
+    sends.log.review("s1", history)
+    found = [(record.event.message_id, record.approved, record.by) for record in sends.log.records]
+    assert found == [
+        ("r1", None, None),
+        ("r2", True, "another client"),
+        ("r3", False, "another client"),
+        ("r4", False, "expired"),
+    ]
+
+
+def test_a_second_answer_is_told_what_stands() -> None:
+    sends = Sends()
+    event = sends.note("r1")
+    sends.log.answer(event, ApprovalResponse(True), by="x")
+    with pytest.raises(ApprovalAlreadyAnsweredError, match="to run refund was approved before, by x"):
+        sends.log.answer(event, ApprovalResponse(False), by="y")

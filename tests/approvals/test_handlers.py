@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,18 +16,26 @@ from sessionlib import (
     ApprovalAlreadyAnsweredError,
     ApprovalRequest,
     ApprovalRequiredError,
+    ApprovalResponse,
     Session,
     SessionDisconnectedError,
+    SessionEvent,
     SessionTimeoutError,
     approve_all,
     deny_all,
 )
+from sessionlib._util.timing import Deadline
+from sessionlib.approvals.answers import ApprovalLog
+from sessionlib.approvals.handlers import HandlerRunner
+from sessionlib.approvals.models import Registration
 from sessionlib.protocol import frames
+from sessionlib.protocol.turns import EventOrigin, TurnHandle
 from tests.support.approvals import REFUNDED, Oops, Type, await_failure, await_log, request_in
 from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import LogWatch
 from tests.support.sessions import rest_of_turn, settle
 from tests.support.shop import Shop, order
+from tests.support.threads import in_threads
 from tests.support.toolbox import Toolbox, asking, connect, status
 from tests.support.waiting import eventually
 
@@ -329,3 +338,39 @@ def test_nor_does_it_approve_by_hand(engine: ScriptEngine) -> None:
         session.ask("run refund", timeout=30)
     assert toolbox.ran == {"refund": 1, "退款全部": 1}
     assert toolbox.denied == ["the approval handler failed: ValueError"]
+
+
+# ---- one request, two threads --------------------------------------------------------------
+
+
+class Owner:
+    """A session, as far as a handler that is run by hand needs one."""
+
+    def send(self, *_: object) -> None:
+        """Sends an answer nowhere."""
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_another_thread_waits_for_the_handler_that_is_asked_already(answers: bool) -> None:
+    owner: Any = Owner()
+    log = ApprovalLog(owner.send, lambda *_: None)
+    runner = HandlerRunner(weakref.ref(owner), log)
+    event = SessionEvent(Type.APPROVAL_REQUEST, "s1", "r1", {"tool_name": "refund"})
+    log.note(event, EventOrigin(None, TurnHandle()))
+    is_asked, may_go_on = threading.Event(), threading.Event()
+    within: list[bool] = []
+
+    def handle(request: ApprovalRequest) -> None:
+        within.append(runner.run(event, [], Deadline(30.0)))  # which would wait for itself
+        is_asked.set()
+        assert may_go_on.wait(30)
+        if answers:
+            log.answer(event, ApprovalResponse(True), by="x")
+
+    with in_threads(lambda: runner.run(event, [Registration(handle)])) as first:
+        assert is_asked.wait(30)
+        assert runner.run(event, []), "it is being handled"
+        assert runner.run(event, [], Deadline(0.0)), "likewise, after the time that there was"
+        with in_threads(lambda: runner.run(event, [], Deadline(30.0))) as second:
+            may_go_on.set()
+    assert (within, first, second) == ([True], [answers], [answers])
