@@ -62,3 +62,5 @@ def test_a_notebook_teaches(path: Path) -> None:
     assert len(texts) >= 4
     linked = [found for text in texts for found in re.findall(r"\]\(([\w.]+\.ipynb)\)", text)]
     assert all((FOLDER / name).exists() for name in linked)
+    # JupyterLab leaves no space between a block of code and what is below it in the same cell.
+    assert not [text for text in texts if re.search(r"^```\n+\S", text.partition("```")[2], re.MULTILINE)]
