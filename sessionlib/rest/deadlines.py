@@ -295,6 +295,8 @@ def _other(cause: Any) -> tuple[str, bool]:
 _CAUSES: tuple[tuple[type[object], Callable[[Any], tuple[str, bool]]], ...] = (
     (UnwantedAnswerError, lambda cause: (f"the answer of HOST {cause}, and was not read on.", False)),
     (ssl.SSLEOFError, lambda _: ("HOST closed the connection before its answer was complete.", True)),
+    # A connection that was reset while the handshake was sent, where OpenSSL has lost the system's error number.
+    (ssl.SSLSyscallError, lambda _: ("HOST closed the connection before its answer was complete.", True)),
     (ssl.SSLError, _tls),
     (socket.gaierror, lambda _: ("the name of HOST could not be resolved. Check base_url.", True)),
     (ConnectionRefusedError, lambda _: ("HOST refused the connection. Is the server running?", True)),
