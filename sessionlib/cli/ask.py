@@ -17,7 +17,7 @@ from sessionlib._util.timing import Deadline
 from sessionlib._version import USER_AGENT
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.cli.notes import CommandError, warn
-from sessionlib.cli.options import Where, approval_options, debug_option, examples, where_options
+from sessionlib.cli.options import Positive, Where, approval_options, debug_option, examples, where_options
 from sessionlib.cli.output import (
     JsonLinesPrinter,
     NotingPrinter,
@@ -62,7 +62,7 @@ _STDIN = Path("-")
 @click.option("--json", "form", flag_value="json", help="Print the whole reply as one line of JSON.")
 @click.option("--jsonl", "form", flag_value="jsonl", help="Print every event as a line of JSON, as it comes.")
 @click.option("--extract", "-x", "form", flag_value="code", help="Print only the last code block of the answer.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="When to give up.")
+@click.option("--timeout", type=Positive(), metavar="SECONDS", help="When to give up.")
 @click.option("--verbose", "-v", is_flag=True, help="Note on stderr what the agent does besides answering.")
 @click.option("--defer", is_flag=True, help="Stop at an approval with status 3; sessionlib approvals answers it.")
 @click.option("--defer-to", metavar="FILE_OR_URL", help="As --defer, and append the request to a file, or POST it.")

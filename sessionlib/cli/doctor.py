@@ -19,7 +19,7 @@ import click
 
 from sessionlib._util.timing import Deadline
 from sessionlib._version import __version__
-from sessionlib.cli.options import Where, debug_option, examples, where_options
+from sessionlib.cli.options import Positive, Where, debug_option, examples, where_options
 from sessionlib.cli.target import embedded, find_agent
 from sessionlib.client import Client
 from sessionlib.config import Endpoint, find_setting, unused_settings
@@ -357,7 +357,7 @@ _LIBRARIES = ("websocket-client", "requests", "urllib3", "orjson")
 @click.command(epilog=examples("sessionlib doctor", "sessionlib doctor --timeout 3"))
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Positive(),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

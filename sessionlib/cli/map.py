@@ -12,7 +12,7 @@ import click
 
 from sessionlib._util.retry import Pace
 from sessionlib.cli.notes import CommandError, warn
-from sessionlib.cli.options import Where, debug_option, examples, where_options
+from sessionlib.cli.options import Positive, Where, Whole, debug_option, examples, where_options
 from sessionlib.cli.target import find_agent, reach
 
 __all__ = ["map_prompts"]
@@ -30,9 +30,9 @@ __all__ = ["map_prompts"]
 @click.option(
     "--checkpoint", type=click.Path(dir_okay=False, path_type=Path), help="File to go on from when run again."
 )
-@click.option("--workers", type=click.IntRange(min=1), default=8, show_default=True, help="Prompts at a time.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Sessions opened a second, at most.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=300.0, help="Seconds for each prompt.")
+@click.option("--workers", type=Whole(min=1), default=8, show_default=True, help="Prompts at a time.")
+@click.option("--rate", type=Positive(), help="Sessions opened a second, at most.")
+@click.option("--timeout", type=Positive(), default=300.0, help="Seconds for each prompt.")
 @where_options
 @debug_option
 def map_prompts(
@@ -93,13 +93,20 @@ def map_prompts(
 
 def _read(file: Path) -> list[str]:
     prompts = []
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{file} is not UTF-8 text") from None
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             value = json.loads(line)
-        except ValueError as error:
-            raise click.UsageError(f"{file}, line {number}: not JSON ({error})") from None
+        except json.JSONDecodeError as error:
+            where = f"{file}, line {number}, character {error.pos + 1}"
+            raise click.UsageError(f"{where}: not JSON: {error.msg}") from None
+        except (ValueError, RecursionError):
+            raise click.UsageError(f"{file}, line {number}: a number that is too long, or too deep a nesting") from None
         prompt = value.get("prompt") if isinstance(value, dict) else value
         if not isinstance(prompt, str) or not prompt:
             raise click.UsageError(f'{file}, line {number}: neither a string nor an object with a "prompt"')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ from sessionlib.errors import ConfigurationError
 __all__ = [
     "Debug",
     "EngineOptions",
+    "Positive",
     "Where",
+    "Whole",
     "approval_options",
     "debug_option",
     "engine_options",
@@ -35,6 +38,28 @@ Command = Callable[..., Any]
 
 DEFAULT_MODEL = "demo"
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class Positive(click.FloatRange):
+    """A number above zero."""
+
+    name = "number"
+
+    def __init__(self) -> None:
+        super().__init__(0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Returns the number; NaN, which compares with no bound, is none."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a valid number.", param, ctx)
+        return number
+
+
+class Whole(click.IntRange):
+    """A whole number, within bounds."""
+
+    name = "whole number"
 
 
 @dataclass
@@ -156,7 +181,12 @@ def engine_options(function: Command) -> Command:
     return _decorate(
         command,
         click.option(
-            "--model", metavar="MODEL", default=DEFAULT_MODEL, show_default=True, help="Model of the embedded engine."
+            "--model",
+            metavar="MODEL",
+            default=DEFAULT_MODEL,
+            show_default=True,
+            callback=_check_model,
+            help="Model of the embedded engine.",
         ),
         click.option("--tools", type=_FILE, metavar="FILE.py", help="Python file with tools for it."),
         click.option("--db", type=click.Path(dir_okay=False, path_type=Path), help="File in which it keeps sessions."),
@@ -222,6 +252,16 @@ def debug_option(function: Command) -> Command:
 def examples(*commands: str) -> str:
     """Returns what ends the help of a command: commands to type."""
     return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
+def _check_model(context: click.Context, parameter: click.Parameter, named: str) -> str:
+    if named != DEFAULT_MODEL:
+        # Not at the top: the engine is imported only where it runs.
+        from sessionlib.engine.models.factory import KNOWN, is_known
+
+        if not is_known(named):
+            raise click.BadParameter(f"there is no model {named!r}; there are {KNOWN}", context, parameter)
+    return named
 
 
 def _sessions(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:

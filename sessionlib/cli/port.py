@@ -166,7 +166,7 @@ def port(paths: tuple[Path, ...], write: bool) -> None:
             notebook = path.suffix == ".ipynb"
             ported, places = port_notebook(before) if notebook else (port_source(before), None)
         except (ValueError, UnicodeError, RecursionError) as error:
-            warn(f"{path}: cannot be read: {error}")
+            warn(f"{path}: cannot be read: {'it is not UTF-8 text' if isinstance(error, UnicodeError) else error}")
             failed += 1
             continue
         changed += _report(path, before, ported, places, write)

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from sessionlib.cli.options import EngineOptions, debug_option, engine_options, examples
+from sessionlib.cli.options import EngineOptions, Positive, Whole, debug_option, engine_options, examples
 from sessionlib.cli.target import ensure_agent
 from sessionlib.config import is_loopback
 
@@ -15,19 +15,19 @@ __all__ = ["serve"]
 
 @click.command(epilog=examples("sessionlib serve", "sessionlib serve --port 8400 --db shop.db --tools shop.py"))
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on; any free one by default.")
+@click.option("--port", type=Whole(0, 65535), default=0, help="Port to listen on; any free one by default.")
 @click.option("--allow-remote", is_flag=True, help="Let ADDRESS be one that other machines reach.")
 @click.option("--allow-host", "allowed_hosts", multiple=True, metavar="NAME", help="Further Host header to answer to.")
 @click.option("--allow-origin", "allowed_origins", multiple=True, metavar="URL", help="Web page that may connect.")
 @click.option(
     "--keep-days",
-    type=click.FloatRange(0, min_open=True),
+    type=Positive(),
     metavar="DAYS",
     help="Remove sessions in which nothing was sent for so long.",
 )
 @click.option(
     "--context",
-    type=click.IntRange(1),
+    type=Whole(1),
     metavar="CHARS",
     help="Characters of a session that the model is shown; older messages are left out.",
 )

@@ -51,7 +51,9 @@ def open_session(where: Where, timeout: float | None = 30.0) -> Iterator[Session
             # A plain SessionError is the engine's refusal; all others are about the connection.
             if session_id is None or type(error) is not SessionError:
                 raise
-            raise CommandError(f"{error}; sessionlib sessions lists those that you have had") from error
+            # Its reason alone: who typed a command knows no frames of the protocol.
+            reason = str(error).partition(f" connect_session for {session_id}: ")[2] or str(error)
+            raise CommandError(f"{reason}; sessionlib sessions lists those that you have had") from error
         # Only now that it is connected, as leaving the block disconnects it.
         with session:
             if where.keeps_sessions:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +43,12 @@ def test_what_talks_to_an_engine_says_where_alike(here: Here, command: str) -> N
         (["frobnicate"], "No such command 'frobnicate'. (see sessionlib --help)"),
         (["ask", "--frobnicate"], "No such option"),
         (["ask", "--timeout", "0", "hi"], "Invalid value for '--timeout': 0.0 is not in the range x>0."),
+        (["ask", "--timeout", "nan", "hi"], "Invalid value for '--timeout': 'nan' is not a valid number."),
+        (["ask", "--timeout", "soon", "hi"], "Invalid value for '--timeout': 'soon' is not a valid number."),
+        (["map", "--workers", "many", "x"], "Invalid value for '--workers': 'many' is not a valid whole number."),
+        (["map", sys.executable], f"{sys.executable} is not UTF-8 text"),
+        (["ask", "--model", "gpt", "hi"], "Invalid value for '--model': there is no model 'gpt'; there are demo,"),
+        (["serve", "--model", "openai:"], "Invalid value for '--model': there is no model 'openai:'"),
         (["ask", "--file", "nowhere.txt", "hi"], "Invalid value for '--file': File 'nowhere.txt' does not exist."),
         (["ask", "--yes", "--deny", "hi"], "--yes and --deny exclude one another"),
         (["ask", "--local", "--base-url", "https://x.example", "hi"], "--local and --base-url exclude one another"),
@@ -68,6 +76,12 @@ def test_wrong_usage_is_one_line_and_status_2(here: Here, args: list[str], told:
     assert (result.rc, result.stdout) == (2, "")
     assert result.stderr.startswith(f"sessionlib: {told}"), result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_session_that_is_not_there_is_reported_without_the_frames_of_the_protocol(here: Here, tmp_path: Path) -> None:
+    result = here.run("history", "nowhere", "--local", "--db", str(tmp_path / "a.db"))
+    assert result.rc == 1
+    assert result.stderr.startswith("sessionlib: there is no session nowhere; sessionlib sessions lists those")
 
 
 def test_an_error_is_one_line_and_debug_says_where_from(cli: Cli) -> None:

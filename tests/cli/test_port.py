@@ -109,7 +109,7 @@ def test_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     shown = capsys.readouterr().err
     assert f"{broken}: cannot be read: line 2" in shown
     assert f"{large}: cannot be read: it is larger" in shown
-    assert f"{foreign}: cannot be read: 'utf-8' codec" in shown
+    assert f"{foreign}: cannot be read: it is not UTF-8 text" in shown
     assert "3 files could not be ported" in shown
     assert good.read_text() == AFTER
     assert run(["port", str(tmp_path / "none.py")]) == 2

@@ -8,7 +8,16 @@ from sessionlib.engine.models.demo import DemoModel
 from sessionlib.engine.models.llama import LocalModel
 from sessionlib.engine.models.openai import OpenAIModel
 
-__all__ = ["make_model"]
+__all__ = ["KNOWN", "is_known", "make_model"]
+
+KNOWN = "demo, local, local:FILE.gguf and openai:NAME"
+"""The names that there are, for errors."""
+
+
+def is_known(named: str) -> bool:
+    """Returns whether there is a model of that name, wherever its weights or its endpoint are."""
+    kind, _, rest = named.partition(":")
+    return named in ("demo", "local") or (kind in ("local", "openai") and bool(rest))
 
 
 def make_model(named: str | Model) -> Model:
@@ -27,12 +36,10 @@ def make_model(named: str | Model) -> Model:
     if not isinstance(named, str):
         missing = [part for part in ("name", "answer", "close") if not hasattr(named, part)]
         raise TypeError(f"model takes a name such as 'demo', or a model: {type(named).__name__} has no {missing[0]!r}")
+    if not is_known(named):
+        raise ModelError(f"there is no model {named!r}; there are {KNOWN}")
     # At the first colon: the path of a file and the name of a model may have more.
-    kind, colon, rest = named.partition(":")
-    if named == "demo":
+    kind, _, rest = named.partition(":")
+    if kind == "demo":
         return DemoModel()
-    if kind == "local" and (rest or not colon):
-        return LocalModel(rest or None)
-    if kind == "openai" and rest:
-        return OpenAIModel(rest)
-    raise ModelError(f"there is no model {named!r}; there are demo, local, local:FILE.gguf and openai:NAME")
+    return LocalModel(rest or None) if kind == "local" else OpenAIModel(rest)
