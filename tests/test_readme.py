@@ -26,6 +26,19 @@ def test_a_script_prints_what_the_readme_shows(number: int) -> None:
     assert result.stdout.strip() == blocks("text")[number].strip()
 
 
+def test_its_figures_are_about_those_of_the_benchmarks() -> None:
+    # About, as no two runs measure the same, and the README's may be of the run before.
+    figures = (README.parent / "tests" / "benchmarks" / "FIGURES.md").read_text("utf-8").replace(",", "")
+    (claim,) = re.findall(r"^- .*FIGURES\.md.*$", README.read_text("utf-8"), re.MULTILINE)
+    pairs = re.findall(r"([\d.]+) (?:against|instead of) ([\d.]+)( µs| MiB|)", claim.replace(",", ""))
+    assert len(pairs) >= 3
+    units = {"": "events/s", " µs": "µs p50", " MiB": "MiB peak"}
+    for ours, official, unit in pairs:
+        for who, figure in (("sessionlib", ours), ("official async SDK", official)):
+            measured = re.findall(rf"^  {who} +{units[unit]} +([\d.]+) ", figures, re.MULTILINE)
+            assert any(1 / 1.5 < float(value) / float(figure) < 1.5 for value in measured), (who, figure, measured)
+
+
 def test_every_promise_names_a_test_that_there_is() -> None:
     reliability = README.parent / "sessionlib" / "docs" / "reliability.md"
     cited = re.findall(r"`(\w+/\w+\.py)::(\w+)`", reliability.read_text("utf-8"))
