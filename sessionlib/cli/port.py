@@ -126,6 +126,8 @@ _EACH = "future"  # in a loop of its own, whose variable outlives it
 _REMOVED = "__removed_by_sessionlib_port__"
 _CELL = "# %% sessionlib port: cell "
 _MAGIC = "# sessionlib port: magic "
+_OF_PYTHON = r"(?:time|timeit|capture|prun|debug)\b"
+_NO_PYTHON = r"\s*[%!?]|\s*[\w.]+\?{1,2}\s*$|\s*[\w.,\s]+=\s*[%!]"
 
 
 @dataclass(frozen=True)
@@ -251,11 +253,10 @@ def port_notebook(text: str) -> tuple[Ported, dict[int, str]]:
     for number, cell in enumerate(cells, 1):
         lines.append(f"{_CELL}{number}")
         source = _source_of(cell)
-        whole = source.lstrip().startswith("%%")
+        whole = source.lstrip().startswith("%%") and not re.match(rf"\s*%%{_OF_PYTHON}", source)
         for line_number, line in enumerate(source.split("\n"), 1):
-            # A magic or a shell command is not Python: it is kept from the parser.
-            hidden = whole or line.lstrip().startswith(("%", "!"))
-            lines.append(f"{_MAGIC}{line}" if hidden else line)
+            # A magic, a shell command or a question is not Python: it is kept from the parser.
+            lines.append(f"{_MAGIC}{line}" if whole or re.match(_NO_PYTHON, line) else line)
             places[len(lines)] = f"cell {number}, line {line_number}"
     ported = port_source("\n".join(lines) + "\n")
     parts = re.split(rf"^{re.escape(_CELL)}\d+\n", ported.text, flags=re.MULTILINE)
@@ -266,6 +267,10 @@ def port_notebook(text: str) -> tuple[Ported, dict[int, str]]:
         source = re.sub(rf"^[ \t]*{re.escape(_MAGIC)}", "", part.removesuffix("\n"), flags=re.MULTILINE)
         source = re.sub(
             rf"^(\s*[%!].*\bpip3? install\b.*)\b{SDK}\b(==[\w.]+)?", rf"\1{OURS}", source, flags=re.MULTILINE
+        )
+        # These run their line as Python, where an `await` is all that there can be to port.
+        source = re.sub(
+            rf"^\s*%{_OF_PYTHON}.*", lambda line: re.sub(r"\bawait\s+", "", line[0]), source, flags=re.MULTILINE
         )
         if source != _source_of(cell):
             cell["source"] = source.splitlines(keepends=True)

@@ -404,6 +404,20 @@ def test_a_notebook() -> None:
     ]
 
 
+def test_lines_that_are_no_python_and_magics_that_run_some() -> None:
+    assert ported_cells(
+        "%%time\nimport vectorshift\nx = await f()",
+        "%time y = await f(await g())\n%env A=await\nsession.send?\n?session\nfiles = !ls\na, b = %sql await",
+        "%%capture out\nawait f()",
+        "x = a % b\nif not a != b:\n    await f()",
+    ) == [
+        "%%time\nimport sessionlib\nx = f()",
+        "%time y = f(g())\n%env A=await\nsession.send?\n?session\nfiles = !ls\na, b = %sql await",
+        "%%capture out\nf()",
+        "x = a % b\nif not a != b:\n    f()",
+    ]
+
+
 def test_what_is_left_of_a_notebook_has_its_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "book.ipynb"
     path.write_text(json.dumps(notebook("import vectorshift", "x = 1\nimport aiohttp"), indent=1) + "\n")
