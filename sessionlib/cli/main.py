@@ -16,10 +16,9 @@ from sessionlib.cli.ask import ask
 from sessionlib.cli.chat import chat
 from sessionlib.cli.doctor import doctor
 from sessionlib.cli.map import map_prompts
-from sessionlib.cli.models import models
 from sessionlib.cli.notes import explain, warn
 from sessionlib.cli.options import Debug, debug_option, examples
-from sessionlib.cli.serve import serve
+from sessionlib.cli.serve import models, serve
 from sessionlib.cli.sessions import approvals, history, sessions
 from sessionlib.errors import MissingExtraError
 

@@ -30,11 +30,30 @@ from sessionlib.cli.options import debug_option, examples
 with extra("port", "sessionlib port"):
     import libcst as cst
     from libcst import matchers
-    from libcst.metadata import ClassScope, GlobalScope, MetadataWrapper, PositionProvider, ScopeProvider
+    from libcst.metadata import MetadataWrapper, PositionProvider, ScopeProvider
+
+    from sessionlib.cli.survey import (
+        AGENT,
+        EVENT,
+        FUTURE,
+        FUTURES,
+        GROUP,
+        LOOP,
+        LOOP_CALLS,
+        QUEUE,
+        REMOVED_CALLS,
+        SDK,
+        SESSION,
+        SET,
+        Survey,
+        bare,
+        code,
+        dotted,
+    )
 
 __all__ = ["Ported", "port", "port_notebook", "port_source"]
 
-SDK, OURS = "vectorshift", "sessionlib"
+OURS = "sessionlib"
 MAX_SIZE = 10 * 2**20  # bytes; more is data rather than a script
 _SKIPPED = {"node_modules", "site-packages", "venv", "__pycache__", "build", "dist"}
 
@@ -304,7 +323,7 @@ def port_source(text: str) -> Ported:
         wrapper = MetadataWrapper(cst.parse_module(text))
     except cst.ParserSyntaxError as error:
         raise ValueError(f"line {error.raw_line}: {error.message}") from None
-    survey = _Survey(wrapper.resolve(ScopeProvider))
+    survey = Survey(wrapper.resolve(ScopeProvider))
     for _ in range(2):  # a name may be used above of what shows its kind
         wrapper.module.visit(survey)
         survey.follow_arguments()
@@ -315,418 +334,6 @@ def port_source(text: str) -> Ported:
     return Ported(_with_imports(module, porter.needed, porter.pool).code, sorted(porter.undecided))
 
 
-class _Survey(cst.CSTVisitor):
-    """What the names of a script refer to, as far as their assignments show it.
-
-    Names are kept apart by the scope that they belong to, and an argument describes the parameter that it is given to.
-
-    Args:
-        scopes: The scope of each node, as libcst finds it.
-    """
-
-    def __init__(self, scopes: Any) -> None:
-        # libcst's: which assignment a name is of. What it is assigned is found out here.
-        self._scopes = scopes
-        self.asyncio = {"asyncio"}  # names of the module
-        self.from_asyncio: dict[str, str] = {}  # other names, by what they are called here
-        self._sdk: dict[str, str] = {}  # names of the SDK, by what they are called here
-        self.uses_sdk = False  # as `vectorshift.something`
-        self.uses_async_httpx = False
-        self.bound: set[str] = set()  # all names that are variables or parameters somewhere
-        self._kinds: dict[_Key, set[str]] = {}
-        self._assigned: set[_Key] = set()
-        self._functions: dict[str, cst.FunctionDef] = {}
-        self._function: list[cst.FunctionDef] = []
-        # Their calls return a future, as those of create_task do.
-        self._spawners: set[str] = set()  # functions that return a task
-        self._calls: list[cst.Call] = []
-        self._tasks: dict[_Key, cst.BaseExpression] = {}  # what a task runs
-        self._names: set[cst.Name] = set()
-        self._parameters: dict[_Key, tuple[cst.FunctionDef, cst.Param]] = {}
-        self._values: dict[_Key, dict[cst.BaseExpression, None]] = {}  # what parameters and variables are given
-        self._elements: dict[_Key, _Key] = {}  # of which name a loop's variable is one
-        self._defined: dict[_Key, cst.CSTNode] = {}
-        # What becomes of a name where it stands: awaited, started, given to another name, or none of these.
-        self._uses: dict[cst.CSTNode, _Key | str] = {}
-        self.coroutines: set[cst.CSTNode] = set()  # calls that are run where a name of them is, and these names
-        self.tasks: set[cst.CSTNode] = set()  # calls, and lists of them, that a function takes as tasks
-
-    def visit_Import(self, node: cst.Import) -> None:
-        for alias in node.names:
-            name = _dotted(alias.name)
-            if name == "asyncio" and alias.asname:
-                self.asyncio.add(_dotted(alias.asname.name))
-            self.uses_sdk |= name.split(".")[0] == SDK and not alias.asname
-            if name == SDK:
-                self._sdk[_dotted(alias.asname.name) if alias.asname else name] = name
-
-    def visit_ImportFrom(self, node: cst.ImportFrom) -> None:
-        module = _dotted(node.module) if node.module else ""
-        known = self.from_asyncio if module == "asyncio" else self._sdk if module.split(".")[0] == SDK else None
-        if known is not None and not isinstance(node.names, cst.ImportStar):
-            for alias in node.names:
-                name = _dotted(alias.name)
-                known[_dotted(alias.asname.name) if alias.asname else name] = name
-
-    def visit_Name(self, node: cst.Name) -> None:
-        self._names.add(node)
-        self.uses_async_httpx |= node.value == "AsyncClient"
-
-    def visit_Await(self, node: cst.Await) -> None:
-        self._uses[node.expression] = AWAITED
-
-    def visit_Comparison(self, node: cst.Comparison) -> None:
-        if _code(node.comparisons[0].comparator) == "None":
-            self._uses[node.left] = ""
-
-    def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
-        self._functions[node.name.value] = node
-        self._function.append(node)
-
-    def leave_FunctionDef(self, original_node: cst.FunctionDef) -> None:
-        self._function.pop()
-
-    def visit_Return(self, node: cst.Return) -> None:
-        if self._function and node.value is not None and self.kind_of(node.value) == FUTURE:
-            self._spawners.add(self._function[-1].name.value)
-
-    def visit_Assign(self, node: cst.Assign) -> None:
-        for target in node.targets:
-            self._assign(target.target, node.value)
-
-    def visit_AnnAssign(self, node: cst.AnnAssign) -> None:
-        self._annotate(node.target, node.annotation)
-        if node.value is not None:
-            self._assign(node.target, node.value)
-
-    def visit_AssignTarget(self, node: cst.AssignTarget) -> None:
-        self.bound.add(_dotted(node.target))
-
-    def visit_Param(self, node: cst.Param) -> None:
-        self.bound.add(node.name.value)
-        self._annotate(node.name, node.annotation)
-
-    def visit_For(self, node: cst.For) -> None:
-        self._iterate(node.target, node.iter)
-
-    def visit_CompFor(self, node: cst.CompFor) -> None:
-        self._iterate(node.target, node.iter)
-
-    def visit_WithItem(self, node: cst.WithItem) -> None:
-        if node.asname:
-            self._assign(node.asname.name, node.item)
-
-    def visit_Call(self, node: cst.Call) -> None:
-        self._calls.append(node)
-        if self.asyncio_name(node.func) in ("gather", "as_completed", "wait"):
-            for arg in node.args:
-                # Without a star it may be one task, or a list of them.
-                one = self.asyncio_name(node.func) == "gather" and arg.star != "*"
-                if not one and not arg.keyword:
-                    self._mark(arg.value, FUTURES)
-        func = node.func
-        name, method = self.asyncio_name(func), _dotted(func).rpartition(".")[2]
-        for arg in node.args if name == "gather" else node.args[:1]:
-            if name in _RUNNING or method in ("create_task", "run_until_complete"):
-                self._uses[arg.value] = STARTED
-            elif method == "len":
-                self._uses[arg.value] = ""
-        grows = isinstance(func, cst.Attribute) and func.attr.value in ("append", "add") and len(node.args) == 1
-        if grows and self.kind_of(node.args[0].value) == FUTURE:
-            self._mark(func.value, FUTURES)  # type: ignore[attr-defined]
-            if func.attr.value == "add":  # type: ignore[attr-defined]
-                self._mark(func.value, SET)  # type: ignore[attr-defined]
-
-    def follow_arguments(self) -> None:
-        """Assigns parameters the kinds of what they are called with, through calls of calls."""
-        # Through three calls, one in the other: what is deeper is listed for the user.
-        for _ in range(3):
-            for call in self._calls:
-                function = self._functions.get(_called(call))
-                if function is None:
-                    continue
-                parameters = [one for one in function.params.params if one.name.value not in ("self", "cls")]
-                by_name = {one.name.value: one for one in (*parameters, *function.params.kwonly_params)}
-                for position, arg in enumerate(call.args):
-                    found = by_name.get(arg.keyword.value) if arg.keyword else None
-                    if not arg.keyword and position < len(parameters):
-                        found = None if arg.star else parameters[position]
-                    elif not arg.keyword and isinstance(function.params.star_arg, cst.Param):
-                        found = function.params.star_arg
-                    if found is None:
-                        continue
-                    key = self._key(found.name)
-                    self._parameters[key] = (function, found)
-                    self._give(found.name, arg.value)
-                    self._uses[arg.value] = key
-                    if kind := self.kind_of(arg.value):
-                        self._mark(found.name, kind)
-
-    def find_coroutines(self) -> None:
-        """Finds the calls that a function runs, or a task, and not the statement that they stand in.
-
-        ``attempt(f())`` calls ``f`` where `attempt` awaits it: in a thread, in a ``try``, within a limit.
-        """
-        names = [node for node in self._uses if isinstance(node, cst.Name)]
-        found = {self._key(node) for node in names if self._uses[node] in (AWAITED, STARTED)}
-        while more := {self._key(node) for node in names if self._uses[node] in found} - found:
-            found |= more
-        while wrong := {key for key in found if not self._is_coroutine(key, found)}:
-            found -= wrong
-        for key in found:
-            self.coroutines |= {node for node in self._accesses(key) if self._uses[node] in (AWAITED, STARTED)}
-            self.coroutines |= {call for value in self._values.get(key, ()) for call in _calls_in(value)}
-            _, parameter = self._parameters.get(key, (None, None))
-            if parameter is not None and parameter.annotation is not None:
-                self.coroutines |= set(matchers.findall(parameter.annotation, matchers.Subscript()))
-        for key in self._parameters:
-            if not self._kinds.get(key, set()).isdisjoint((FUTURE, FUTURES)):
-                calls_of = {value: _calls_in(value) for value in self._values[key]}
-                self.tasks |= {value for value, calls in calls_of.items() if calls and all(map(self._is_async, calls))}
-
-    def _is_coroutine(self, key: _Key, found: set[_Key]) -> bool:
-        """Whether all that a name is given are calls that can be made later, and all its uses are known."""
-        if key not in self._defined:
-            return False
-        values, accesses = self._values.get(key, {}), self._accesses(key)
-        uses = [self._uses.get(node) for node in accesses]
-        # An agent or a session is what such a call may return.
-        if self._kinds.get(key, set()) - {AGENT, SESSION} or not all(
-            use in ("", AWAITED, STARTED) or use in found for use in uses
-        ):
-            return False
-        is_list = key in self._elements.values()
-        function, parameter = self._parameters.get(key, (None, None))
-        if function is not None:
-            called = {call for call in self._calls if self._functions.get(_called(call)) is function}
-            # With one more use, such as a callback's, it may be called with anything.
-            if sum(one.value == function.name.value for one in self._names) != len(called) + 1:
-                return False
-            is_list = is_list and function.params.star_arg is not parameter
-        elif key in self._elements:
-            return self._elements[key] in found
-        elif not values or not set(uses) - {AWAITED, ""}:
-            return False  # it may as well run where it is assigned
-        return all(
-            self._key(value) in found
-            or _code(value) == "None"
-            or (not (is_list and isinstance(value, cst.Call)) and self._are_calls(_calls_in(value)))
-            for value in values
-        )
-
-    def _are_calls(self, calls: Sequence[cst.Call]) -> bool:
-        return bool(calls) and {self.kind_of(call) for call in calls} <= {"", AGENT, SESSION}
-
-    def _is_async(self, call: cst.Call) -> bool:
-        function = self._functions.get(_called(call))
-        if function is None:
-            func = call.func
-            return isinstance(func, cst.Attribute) and self.kind_of(func.value) in (AGENT, SESSION)
-        return function.asynchronous is not None and self._are_calls([call])
-
-    def _accesses(self, key: _Key) -> set[cst.CSTNode]:
-        node = self._defined[key]
-        scope = self._scopes[node]
-        return {access.node for one in scope[_dotted(node)] for access in one.references}
-
-    def _give(self, name: cst.CSTNode, value: cst.BaseExpression) -> None:
-        key = self._key(name)
-        self._values.setdefault(key, {})[value] = None
-        self._defined[key] = name
-
-    def _iterate(self, target: cst.CSTNode, source: cst.BaseExpression) -> None:
-        for one in target.elements if isinstance(target, cst.Tuple) else ():
-            self._note_assigned(one.value)
-        self.bound.add(_dotted(target))
-        self._note_assigned(target)
-        source = _bare(source)
-        if isinstance(target, cst.Name) and isinstance(source, cst.Name):
-            self._elements[self._key(target)] = self._key(source)
-            self._defined[self._key(target)] = target
-            self._uses[source] = self._key(target)
-        func = source.func if isinstance(source, cst.Call) else None
-        if isinstance(func, cst.Attribute) and func.attr.value in ("items", "values"):
-            if func.attr.value == "items" and isinstance(target, cst.Tuple):
-                target = target.elements[-1].value
-            source = func.value
-        if (func is not None and self.asyncio_name(func) == "as_completed") or self.is_kind(source, FUTURES):
-            self._mark(target, FUTURE)
-
-    def _assign(self, target: cst.CSTNode, value: cst.BaseExpression) -> None:
-        if isinstance(target, cst.Tuple):
-            waited = _bare(value)
-            done = isinstance(waited, cst.Call) and self.asyncio_name(waited.func) == "wait"
-            values = value.elements if isinstance(value, cst.Tuple) else ()
-            if len(values) == len(target.elements):
-                for one, its in zip(target.elements, values, strict=True):
-                    self._assign(one.value, its.value)
-                return
-            for one in target.elements:
-                self.bound.add(_dotted(one.value))
-                self._note_assigned(one.value)
-                if done:
-                    self._mark(one.value, FUTURES)
-            return
-        if isinstance(target, cst.Subscript):
-            if self.kind_of(value) == FUTURE:
-                self._mark(target.value, FUTURES)
-            return
-        self.bound.add(_dotted(target))
-        self._note_assigned(target)
-        if isinstance(target, cst.Name):
-            self._give(target, value)
-        if kind := self.kind_of(value):
-            self._mark(target, kind)
-            if kind == FUTURE and isinstance(value, cst.Call) and value.args:
-                self._tasks[self._key(target)] = value.args[0].value
-
-    def _annotate(self, target: cst.CSTNode, annotation: cst.Annotation | None) -> None:
-        if annotation is None:
-            return
-        if kind := self._kind_of_annotation(annotation.annotation):
-            self._mark(target, kind)
-            if isinstance(scope := self._scopes.get(target), ClassScope):
-                self._kinds.setdefault((id(scope), f"self.{_dotted(target)}"), set()).add(kind)
-
-    def _kind_of_annotation(self, node: cst.BaseExpression) -> str:
-        if isinstance(node, cst.SimpleString):
-            with contextlib.suppress(cst.ParserSyntaxError):
-                return self._kind_of_annotation(cst.parse_expression(str(node.evaluated_value)))
-            return ""
-        if isinstance(node, cst.BinaryOperation):
-            return self._kind_of_annotation(node.left) or self._kind_of_annotation(node.right)
-        if isinstance(node, cst.Subscript) and not self.asyncio_name(node.value):
-            inner = [one.slice.value for one in node.slice if isinstance(one.slice, cst.Index)]
-            kind = next(filter(None, map(self._kind_of_annotation, inner)), "")
-            is_one = _dotted(node.value).rpartition(".")[2] in ("Annotated", "Optional", "Union", "Final", "ClassVar")
-            return kind if is_one else FUTURES if kind == FUTURE else ""
-        name = node.value if isinstance(node, cst.Subscript) else node
-        known, last = self.asyncio_name(name), _dotted(name).rpartition(".")[2]
-        if known in ("Task", "Future"):
-            return FUTURE
-        return _MADE.get(known) or _CLASSES.get(self._sdk.get(last, last), "")
-
-    def kind_of(self, value: cst.BaseExpression) -> str:
-        """Returns what an expression is, as one of the kinds below; "" where that cannot be seen."""
-        if isinstance(value, cst.Await):  # a task that was waited for is none any more
-            kind = self.kind_of(value.expression)
-            return kind if kind in (AGENT, SESSION) else ""
-        if isinstance(value, (cst.Name, cst.Attribute)):
-            return next(iter(sorted(self._kinds.get(self._key(value), ()))), "")
-        if isinstance(value, cst.Subscript):
-            return FUTURE if self.is_kind(value.value, FUTURES) else ""
-        if isinstance(value, (cst.ListComp, cst.GeneratorExp, cst.SetComp)):
-            return FUTURES if self.kind_of(value.elt) == FUTURE else ""
-        if isinstance(value, (cst.List, cst.Tuple, cst.Set)):
-            items = [self.kind_of(one.value) for one in value.elements]
-            return FUTURES if items and set(items) == {FUTURE} else ""
-        return self._kind_of_call(value) if isinstance(value, cst.Call) else ""
-
-    def _kind_of_call(self, call: cst.Call) -> str:
-        name, called = self.asyncio_name(call.func), _dotted(call.func)
-        method = called.rpartition(".")[2]
-        if name == "shield" and call.args:
-            return self.kind_of(call.args[0].value)
-        if name in _SPAWNING or method == "create_task" or called.removeprefix("self.") in self._spawners:
-            return FUTURE
-        if method in ("create_session", "resume_session"):
-            return SESSION
-        parts = called.split(".")
-        head = parts[1] if self._sdk.get(parts[0]) == SDK and len(parts) > 1 else parts[0]
-        if kind := _CLASSES.get(self._sdk.get(head, head)):
-            return kind
-        return _MADE.get(name, "") or (FUTURE if self.loop_call(call) == "run_in_executor" else "")
-
-    def loop_call(self, node: cst.Call) -> str:
-        """Returns which method of an event loop is called; "" for all that is not rewritten."""
-        func = node.func
-        if not isinstance(func, cst.Attribute) or func.attr.value not in _LOOP_CALLS:
-            return ""
-        is_made_here = isinstance(func.value, cst.Call) and self.asyncio_name(func.value.func) in _REMOVED_CALLS
-        return func.attr.value if is_made_here or self.is_kind(func.value, LOOP) else ""
-
-    def is_kind(self, node: cst.CSTNode, kind: str) -> bool:
-        """Whether an expression is something of a kind."""
-        if isinstance(node, cst.Call):
-            return self._kind_of_call(node) == kind
-        return kind in self._kinds.get(self._key(node), ())
-
-    def never_ends(self, call: cst.BaseExpression) -> str:
-        """Returns the name of the script's function that is called, if it has a loop with no way out; else ""."""
-        name = _called(call) if isinstance(call, cst.Call) else ""
-        function = self._functions.get(name)
-        loops = [] if function is None else matchers.findall(function, matchers.While())
-        endless = [one for one in loops if isinstance(one, cst.While) and _code(one.test).strip() in ("True", "1")]
-        ways_out = matchers.Break() | matchers.Return() | matchers.Raise()
-        return name if any(not matchers.findall(one, ways_out) for one in endless) else ""
-
-    def session_of(self, task: cst.BaseExpression) -> str:
-        """Returns the name of the session that is used by what a task runs; "" where none can be seen."""
-        call = self._tasks.get(self._key(task))
-        if not isinstance(call, cst.Call):
-            return ""
-        used = [arg.value for arg in call.args]
-        if isinstance(call.func, cst.Attribute):
-            used.append(call.func.value)
-        return next((_dotted(one) for one in used if self.is_kind(one, SESSION) and _dotted(one)), "")
-
-    def differ(self, calls: Sequence[cst.BaseExpression]) -> bool:
-        """Whether calls certainly return values of different types."""
-        types = set()
-        for call in calls:
-            function = self._functions.get(_called(call)) if isinstance(call, cst.Call) else None
-            if function is None:
-                types.add(_dotted(call.func) if isinstance(call, cst.Call) else "")
-            elif function.returns is not None:
-                types.add(_code(function.returns.annotation))
-        return len(types) > 1
-
-    def is_assigned(self, node: cst.CSTNode) -> bool:
-        """Whether the script itself assigns a name, or gives it a call."""
-        return node in self.coroutines or self._key(node) in self._assigned
-
-    def _mark(self, node: cst.CSTNode, kind: str) -> None:
-        if _dotted(node):
-            self._kinds.setdefault(self._key(node), set()).add(kind)
-
-    def _note_assigned(self, node: cst.CSTNode) -> None:
-        self._assigned.add(self._key(node))
-
-    def _key(self, node: cst.CSTNode) -> _Key:
-        """Returns the name with the scope that it belongs to: that of its assignment, or its class for ``self.x``."""
-        head = node
-        while isinstance(head, cst.Attribute):
-            head = head.value
-        scope = self._scopes.get(head)
-        name = _dotted(node)
-        if scope is None or not isinstance(head, cst.Name):
-            return (0, name)
-        if head.value in ("self", "cls"):
-            while not isinstance(scope, (ClassScope, GlobalScope)):
-                scope = scope.parent
-            return (id(scope), name)
-        owner = next(iter(scope[head.value]), None)
-        return (id(owner.scope) if owner else 0, name)
-
-    def asyncio_name(self, node: cst.CSTNode) -> str:
-        """Returns what of asyncio an expression names; "" when it names nothing of it."""
-        head, _, tail = _dotted(node).partition(".")
-        return tail if head in self.asyncio else "" if tail else self.from_asyncio.get(head, "")
-
-
-_Key = tuple[int, str]
-FUTURE, FUTURES, AGENT, SESSION, LOOP = "future", "futures", "agent", "session", "loop"
-GROUP, QUEUE, EVENT, SET = "group", "queue", "event", "set"
-AWAITED, STARTED = "awaited", "started"
-_RUNNING = {"run", "create_task", "ensure_future", "run_coroutine_threadsafe", "shield", "wait_for", "gather"}
-_CLASSES = {"Agent": AGENT, "Session": SESSION}
-_SPAWNING = ("create_task", "ensure_future", "run_coroutine_threadsafe")
-_LOOP_CALLS = ("run_until_complete", "run", "create_task", "run_in_executor", "time")
-_REMOVED_CALLS = ("set_event_loop", "set_event_loop_policy", "get_event_loop", "new_event_loop", "get_running_loop")
-_MADE = {
-    "Queue": QUEUE, "LifoQueue": QUEUE, "PriorityQueue": QUEUE, "Event": EVENT, "TaskGroup": GROUP,
-    "get_event_loop": LOOP, "new_event_loop": LOOP, "get_running_loop": LOOP, "Runner": LOOP,
-}  # fmt: skip
 # Methods that take a timeout here, by the kind of what they are called on; "" where the name alone is enough.
 _TIMED = {"run": AGENT, "connect": SESSION, "get_messages": ""}
 
@@ -734,7 +341,7 @@ _TIMED = {"run": AGENT, "connect": SESSION, "get_messages": ""}
 class _Porter(cst.CSTTransformer):
     """Rewrites a module; what it leaves alone is in ``undecided``, what it uses in ``needed``."""
 
-    def __init__(self, survey: _Survey, positions: Any) -> None:
+    def __init__(self, survey: Survey, positions: Any) -> None:
         super().__init__()
         self._survey = survey
         self._positions = positions
@@ -755,7 +362,7 @@ class _Porter(cst.CSTTransformer):
     # Nothing waits for an event loop any more.
 
     def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:
-        kept = [one for one in updated_node.decorators if _dotted(one.decorator) != "pytest.mark.asyncio"]
+        kept = [one for one in updated_node.decorators if dotted(one.decorator) != "pytest.mark.asyncio"]
         own = original_node.name.value
         # Protocol methods too: a class with __aenter__ is used with a plain `with` now.
         name = cst.Name(_NAMES.get(own, _TWINS.get(own, own)))
@@ -809,10 +416,10 @@ class _Porter(cst.CSTTransformer):
         return cst.FlattenSentinel([first, *rest])
 
     def leave_For(self, original_node: cst.For, updated_node: cst.For) -> cst.For | cst.SimpleStatementLine:
-        passes_on = matchers.matches(updated_node, _PASSES_ON) and _code(updated_node.target)
-        if passes_on and passes_on == _code(updated_node.body.body[0].body[0].value.value):  # type: ignore[union-attr]
+        passes_on = matchers.matches(updated_node, _PASSES_ON) and code(updated_node.target)
+        if passes_on and passes_on == code(updated_node.body.body[0].body[0].value.value):  # type: ignore[union-attr]
             # Which an asynchronous generator cannot, and linters ask for elsewhere.
-            line = cst.parse_statement(f"yield from {_code(updated_node.iter)}")
+            line = cst.parse_statement(f"yield from {code(updated_node.iter)}")
             return cst.ensure_type(line, cst.SimpleStatementLine).with_changes(leading_lines=updated_node.leading_lines)
         return updated_node.with_changes(asynchronous=None)
 
@@ -859,9 +466,9 @@ class _Porter(cst.CSTTransformer):
         known = self._survey.asyncio_name(original_node)
         if known and original_node not in self._handled:
             return self._counterpart(original_node, updated_node, known)
-        if self._survey.is_kind(original_node.value, LOOP) and attr not in (*_LOOP_CALLS, *_OF_CLOSING):
-            self._note(original_node, f"there is no event loop here: {_code(original_node)} has no counterpart")
-        module = _dotted(original_node.value)
+        if self._survey.is_kind(original_node.value, LOOP) and attr not in (*LOOP_CALLS, *_OF_CLOSING):
+            self._note(original_node, f"there is no event loop here: {code(original_node)} has no counterpart")
+        module = dotted(original_node.value)
         # Elsewhere an attribute of such a name is a method of its own.
         is_name = module in ("contextlib", "unittest", "mock") or attr.startswith(("Async", "AbstractAsync"))
         changed = _NAMES.get(attr, attr) if is_name else _TWINS.get(attr, attr)
@@ -877,12 +484,12 @@ class _Porter(cst.CSTTransformer):
         return updated_node.with_changes(name=original_node.name)
 
     def leave_Subscript(self, original_node: cst.Subscript, updated_node: cst.Subscript) -> cst.BaseExpression:
-        name = _dotted(original_node.value).rpartition(".")[2]
+        name = dotted(original_node.value).rpartition(".")[2]
         items = [one.slice for one in updated_node.slice]
         if name in ("Awaitable", "Coroutine") and isinstance(items[-1], cst.Index):
             if original_node in self._survey.coroutines:
                 self.needed.add("collections.abc")
-                return cst.parse_expression(f"collections.abc.Callable[[], {_code(items[-1].value)}]")
+                return cst.parse_expression(f"collections.abc.Callable[[], {code(items[-1].value)}]")
             return items[-1].value
         if name == "AsyncGenerator" and len(items) == 2:
             elements = [cst.SubscriptElement(item) for item in (*items, cst.Index(cst.Name("None")))]
@@ -915,7 +522,7 @@ class _Porter(cst.CSTTransformer):
 
         def replace(match: re.Match[str]) -> str:
             found = _COUNTERPARTS.get(match[1])
-            return _code(self.counterpart(*found)) if found else match[0]
+            return code(self.counterpart(*found)) if found else match[0]
 
         modules = "|".join(map(re.escape, sorted(self._survey.asyncio)))
         return updated_node.with_changes(value=re.sub(rf"\b(?:{modules})\.(\w+)", replace, updated_node.value))
@@ -932,7 +539,7 @@ class _Porter(cst.CSTTransformer):
 
     def visit_Call(self, node: cst.Call) -> None:
         name = self._survey.asyncio_name(node.func)
-        if name in _CALLS or name in _REMOVED_CALLS:
+        if name in _CALLS or name in REMOVED_CALLS:
             self._handled.add(node.func)
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
@@ -962,7 +569,7 @@ class _Porter(cst.CSTTransformer):
             return updated_node
         method = func.attr.value
         if method == "create_task" and self._survey.is_kind(func.value, GROUP):
-            return self._submit(args[0].value, _dotted(func.value)) or updated_node
+            return self._submit(args[0].value, dotted(func.value)) or updated_node
         if method == "append" and len(args) == 1 and self._survey.is_kind(func.value, FUTURES):
             # Where there is no call, it is a task that was made before.
             submitted = self._submit(args[0].value)
@@ -993,7 +600,7 @@ class _Porter(cst.CSTTransformer):
             return value.with_changes(body=body, orelse=other) if body and other else None
         if not isinstance(value, cst.Call):
             return None
-        if _dotted(value.func) == f"{pool}.submit":  # a task already
+        if dotted(value.func) == f"{pool}.submit":  # a task already
             return value
         return self._pool_call(pool, [cst.Arg(value.func), *value.args])
 
@@ -1075,7 +682,7 @@ class _Porter(cst.CSTTransformer):
         if not isinstance(func, cst.Attribute) or func.attr.value not in (method, f"a{method}"):
             return False
         # What is called an agent in a program of agents is one, whatever it comes from.
-        is_one = self._survey.is_kind(func.value, kind) or _dotted(func.value).rpartition(".")[2].endswith(kind)
+        is_one = self._survey.is_kind(func.value, kind) or dotted(func.value).rpartition(".")[2].endswith(kind)
         return is_one and not (method == "connect" and call.args)
 
     def _is_call_on(self, call: cst.CSTNode, kind: str, method: str) -> bool:
@@ -1094,7 +701,7 @@ class _Porter(cst.CSTTransformer):
 
     def _gather(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
         keywords = {arg.keyword.value: arg.value for arg in call.args if arg.keyword}
-        returns = _dotted(keywords["return_exceptions"]) == "True" if "return_exceptions" in keywords else False
+        returns = dotted(keywords["return_exceptions"]) == "True" if "return_exceptions" in keywords else False
         given = [arg for arg in call.args if not arg.keyword]
         if len(given) == 1 and given[0].star == "*":
             mapped = self._map(original.args[0].value, given[0].value, returns)
@@ -1108,12 +715,12 @@ class _Porter(cst.CSTTransformer):
             if tasks is not None and self._survey.differ([arg.value for arg in original.args if not arg.keyword]):
                 # Type checkers find no common type of such futures.
                 future = self.counterpart(*_COUNTERPARTS["Future"])
-                tasks = cst.parse_expression(f"list[{_code(future)}]({_code(tasks)})")
+                tasks = cst.parse_expression(f"list[{code(future)}]({code(tasks)})")
         if tasks is None:
             return None
         # As gather does with return_exceptions: an exception stands in its place.
         result = "task.exception() or task.result()" if returns else "task.result()"
-        return cst.parse_expression(f"[{result} for task in {_code(tasks)}]")
+        return cst.parse_expression(f"[{result} for task in {code(tasks)}]")
 
     def _tasks(self, value: cst.BaseExpression) -> cst.BaseExpression | None:
         """Returns the expression of a list of futures from that of a list of calls."""
@@ -1123,9 +730,9 @@ class _Porter(cst.CSTTransformer):
         if isinstance(value, (cst.List, cst.Tuple, cst.Set)):
             made = [self._submit(one.value) or one.value for one in value.elements]
             return cst.List([cst.Element(one) for one in made])
-        if isinstance(value, cst.Call) and _dotted(value.func) == "map" and len(value.args) == 2 and _plain(value.args):
+        if isinstance(value, cst.Call) and dotted(value.func) == "map" and len(value.args) == 2 and _plain(value.args):
             self.needed.add(_POOL)
-            function, items = (_code(arg.value) for arg in value.args)
+            function, items = (code(arg.value) for arg in value.args)
             return cst.parse_expression(f"[{self.pool}.submit({function}, item) for item in {items}]")
         return value if isinstance(value, (cst.Name, cst.Attribute)) else None
 
@@ -1134,7 +741,7 @@ class _Porter(cst.CSTTransformer):
         if not isinstance(value, (cst.ListComp, cst.GeneratorExp)) or not isinstance(value.elt, cst.Call):
             return None
         call, loop = value.elt, value.for_in
-        receiver, _, method = _dotted(call.func).rpartition(".")
+        receiver, _, method = dotted(call.func).rpartition(".")
         named = {arg.keyword.value: arg.value for arg in call.args if arg.keyword}
         given = [arg.value for arg in call.args if not arg.keyword and not arg.star]
         written = original.elt if isinstance(original, (cst.ListComp, cst.GeneratorExp)) else original
@@ -1145,7 +752,7 @@ class _Porter(cst.CSTTransformer):
         if loop.ifs or loop.inner_for_in or not isinstance(loop.target, cst.Name):
             return None
         prompts = loop.iter
-        if _code(given[0]) != loop.target.value:
+        if code(given[0]) != loop.target.value:
             prompts = cst.GeneratorExp(given[0], loop, lpar=[], rpar=[])
             if named or returns:  # beside other arguments it needs parentheses
                 prompts = _in_parentheses(prompts)
@@ -1158,7 +765,7 @@ class _Porter(cst.CSTTransformer):
     # Statements that only served the event loop go.
 
     def visit_Expr(self, node: cst.Expr) -> None:
-        self._statements.add(_bare(node.value))
+        self._statements.add(bare(node.value))
 
     def leave_SimpleStatementLine(
         self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
@@ -1169,12 +776,12 @@ class _Porter(cst.CSTTransformer):
             first, second = (updated_node.with_changes(body=[_ended(one)]) for one in updated_node.body)
             return cst.FlattenSentinel([first, second.with_changes(leading_lines=[])])
         [only] = original_node.body
-        value = _bare(only.value) if isinstance(only, (cst.Expr, cst.Assign)) and only.value else None
-        called = _dotted(value.func) if isinstance(value, cst.Call) else ""
+        value = bare(only.value) if isinstance(only, (cst.Expr, cst.Assign)) and only.value else None
+        called = dotted(value.func) if isinstance(value, cst.Call) else ""
         func = value.func if isinstance(value, cst.Call) else None
-        if called == "nest_asyncio.apply" or _code(only) == "import nest_asyncio":
+        if called == "nest_asyncio.apply" or code(only) == "import nest_asyncio":
             return _removed(updated_node)
-        if isinstance(value, cst.Call) and self._survey.asyncio_name(value.func) in _REMOVED_CALLS:
+        if isinstance(value, cst.Call) and self._survey.asyncio_name(value.func) in REMOVED_CALLS:
             return _removed(updated_node)
         if (
             isinstance(func, cst.Attribute)
@@ -1184,11 +791,11 @@ class _Porter(cst.CSTTransformer):
             return _removed(updated_node)
         if value in self._event_waits and isinstance(updated_node.body[0], cst.Expr):
             # An event's wait() returns whether it was set, where asyncio raises.
-            block = f"if not {_code(updated_node.body[0].value)}:\n    raise TimeoutError\n"
+            block = f"if not {code(updated_node.body[0].value)}:\n    raise TimeoutError\n"
             return cst.parse_statement(block).with_changes(leading_lines=updated_node.leading_lines)
         is_gather = isinstance(value, cst.Call) and self._survey.asyncio_name(value.func) == "gather"
         made = updated_node.body[0]
-        if isinstance(made, cst.Assign) and [_code(one.target) for one in made.targets] == [_code(made.value)]:
+        if isinstance(made, cst.Assign) and [code(one.target) for one in made.targets] == [code(made.value)]:
             return _removed(updated_node)  # once ``x = await x``
         if not isinstance(only, cst.Expr) or not isinstance(made, cst.Expr):
             return updated_node
@@ -1198,8 +805,8 @@ class _Porter(cst.CSTTransformer):
             return _removed(updated_node) if is_here else updated_node
         if is_gather and isinstance(made.value, cst.ListComp):
             # Its results are not used: waiting for them reads better as a loop.
-            waits = "exception" if "task.exception()" in _code(made.value.elt) else "result"
-            loop = f"for {_EACH} in {_code(made.value.for_in.iter)}:\n    {_EACH}.{waits}()\n"
+            waits = "exception" if "task.exception()" in code(made.value.elt) else "result"
+            loop = f"for {_EACH} in {code(made.value.for_in.iter)}:\n    {_EACH}.{waits}()\n"
             return cst.parse_statement(loop).with_changes(leading_lines=updated_node.leading_lines)
         return updated_node
 
@@ -1219,11 +826,11 @@ class _Porter(cst.CSTTransformer):
 
     def visit_Import(self, node: cst.Import) -> bool:
         for alias in node.names:
-            self._warn_of(_dotted(alias.name), node)
+            self._warn_of(dotted(alias.name), node)
         return False
 
     def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
-        self._warn_of(_dotted(node.module) if node.module else "", node)
+        self._warn_of(dotted(node.module) if node.module else "", node)
         return False
 
     def leave_Import(self, original_node: cst.Import, updated_node: cst.Import) -> cst.Import:
@@ -1276,7 +883,7 @@ class _Timeouts(cst.CSTTransformer):
                 self._caught |= {one.value for one in node.type.elements}
 
     def visit_Call(self, node: cst.Call) -> None:
-        if _dotted(node.func).rpartition(".")[2] == "suppress":
+        if dotted(node.func).rpartition(".")[2] == "suppress":
             self._caught |= {arg.value for arg in node.args}
 
     def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.BaseExpression:
@@ -1294,7 +901,7 @@ class _Timeouts(cst.CSTTransformer):
 class _Pruner(cst.CSTTransformer):
     """Removes imports that nothing uses any more; others that were unused before stay."""
 
-    def __init__(self, module: cst.Module, survey: _Survey) -> None:
+    def __init__(self, module: cst.Module, survey: Survey) -> None:
         super().__init__()
         self._used = _Names()
         module.visit(self._used)
@@ -1315,7 +922,7 @@ class _Pruner(cst.CSTTransformer):
         return updated_node.with_changes(body=[first.with_changes(names=_closed(kept))])
 
     def _is_idle(self, alias: cst.ImportAlias) -> bool:
-        name = _dotted(alias.asname.name) if alias.asname else _dotted(alias.name)
+        name = dotted(alias.asname.name) if alias.asname else dotted(alias.name)
         return name in self._mine and name not in self._used.names
 
     leave_IndentedBlock = _Porter.leave_IndentedBlock
@@ -1328,7 +935,7 @@ _ImportsFrom = cst.ImportFrom | cst.FlattenSentinel[cst.BaseSmallStatement]
 def _ported_import(node: cst.Import, note: Callable[[str], None]) -> cst.Import:
     made = []
     for alias in node.names:
-        name = _dotted(alias.name)
+        name = dotted(alias.name)
         ours = _module_for(name)
         if ours != name and not _exists(ours):
             note(f"{OURS} has no {ours.partition('.')[2] or name}")
@@ -1338,7 +945,7 @@ def _ported_import(node: cst.Import, note: Callable[[str], None]) -> cst.Import:
 
 def _ported_from(node: cst.ImportFrom, note: Callable[[str], None]) -> _ImportsFrom:
     """Returns an import from this package of what it has, and one from the SDK of the rest."""
-    module = _dotted(node.module) if node.module and not node.relative else ""
+    module = dotted(node.module) if node.module and not node.relative else ""
     ours = _module_for(module)
     if isinstance(node.names, cst.ImportStar):
         if ours == module:
@@ -1346,18 +953,16 @@ def _ported_from(node: cst.ImportFrom, note: Callable[[str], None]) -> _ImportsF
         note(f"what this is to import cannot be seen: name what is used of {ours}")
         return node.with_changes(module=cst.parse_expression(ours))
     if ours == module:
-        names = [
-            one.with_changes(name=cst.Name(_NAMES.get(_dotted(one.name), _dotted(one.name)))) for one in node.names
-        ]
-        unique = list({_dotted(one.name): one for one in names}.values())
+        names = [one.with_changes(name=cst.Name(_NAMES.get(dotted(one.name), dotted(one.name)))) for one in node.names]
+        unique = list({dotted(one.name): one for one in names}.values())
         unique[-1] = unique[-1].with_changes(comma=node.names[-1].comma)
         return node.with_changes(names=unique) if module != "asyncio" else node
-    if module == f"{SDK}.request" and all(_exists(f"{OURS}.errors", _dotted(one.name)) for one in node.names):
+    if module == f"{SDK}.request" and all(_exists(f"{OURS}.errors", dotted(one.name)) for one in node.names):
         ours = f"{OURS}.errors"  # where type checkers find them too
-    here = [one for one in node.names if _exists(ours, _dotted(one.name))]
+    here = [one for one in node.names if _exists(ours, dotted(one.name))]
     missing = [one for one in node.names if one not in here]
     for one in missing:
-        note(f"{OURS} has no {_dotted(one.name)}: what it does is outside of sessions")
+        note(f"{OURS} has no {dotted(one.name)}: what it does is outside of sessions")
     changed = node.with_changes(module=cst.parse_expression(ours))
     if not missing or not here:
         return node if missing else changed
@@ -1369,14 +974,14 @@ def _merged(body: Sequence[Any]) -> list[Any]:
     merged: list[Any] = []
     for line in body:
         one, before = _from_ours(line), _from_ours(merged[-1]) if merged else None
-        if one is None or before is None or _dotted(one.module) != _dotted(before.module) or line.leading_lines:
+        if one is None or before is None or dotted(one.module) != dotted(before.module) or line.leading_lines:
             merged.append(line)
             continue
-        names = {_code(alias.with_changes(comma=cst.MaybeSentinel.DEFAULT)) for alias in (*before.names, *one.names)}
+        names = {code(alias.with_changes(comma=cst.MaybeSentinel.DEFAULT)) for alias in (*before.names, *one.names)}
         listed = sorted(names, key=_order)
-        text = f"from {_dotted(one.module)} import {', '.join(listed)}"
+        text = f"from {dotted(one.module)} import {', '.join(listed)}"
         if len(text) > _LINE:
-            text = f"from {_dotted(one.module)} import (\n    {f',{chr(10)}    '.join(listed)},\n)"
+            text = f"from {dotted(one.module)} import (\n    {f',{chr(10)}    '.join(listed)},\n)"
         statement = cst.parse_statement(f"{text}\n")
         merged[-1] = statement.with_changes(leading_lines=merged[-1].leading_lines)
     return merged
@@ -1385,7 +990,7 @@ def _merged(body: Sequence[Any]) -> list[Any]:
 def _from_ours(line: Any) -> Any:
     only = line.body[0] if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1 else None
     is_one = isinstance(only, cst.ImportFrom) and only.module and not only.lpar and isinstance(only.names, Sequence)
-    return only if is_one and _dotted(only.module).split(".")[0] == OURS else None  # type: ignore[union-attr]
+    return only if is_one and dotted(only.module).split(".")[0] == OURS else None  # type: ignore[union-attr]
 
 
 def _order(name: str) -> tuple[int, str]:
@@ -1418,11 +1023,11 @@ def _with_imports(module: cst.Module, needed: set[str], pool: str) -> cst.Module
         needed = needed - {_POOL} | {"concurrent.futures"}
     body = _merged(module.body)
     imports = [index for index, one in enumerate(body) if _is_import(one)]
-    present = {_code(body[index]).strip() for index in imports}
+    present = {code(body[index]).strip() for index in imports}
     lines = [line for line in (f"import {name}" for name in sorted(needed)) if line not in present]
     # Before the first import; that of __future__ has to stay ahead, and so has a docstring.
     # `from __future__` has to come before all other code (PEP 236).
-    first = next((index for index in imports if "__future__" not in _code(body[index])), None)
+    first = next((index for index in imports if "__future__" not in code(body[index])), None)
     if first is None:
         first = imports[-1] + 1 if imports else int(module.get_docstring() is not None)
     last = first
@@ -1469,8 +1074,8 @@ def _insert_import(body: list[Any], first: int, line: str) -> None:
 def _imported(line: cst.SimpleStatementLine) -> str:
     [only, *_] = line.body
     if isinstance(only, cst.ImportFrom):
-        return _dotted(only.module) if only.module else "."
-    return _dotted(only.names[0].name) if isinstance(only, cst.Import) else ""
+        return dotted(only.module) if only.module else "."
+    return dotted(only.names[0].name) if isinstance(only, cst.Import) else ""
 
 
 def _is_import(node: cst.CSTNode) -> bool:
@@ -1488,7 +1093,7 @@ def _without_removed(
     kept: list[Any] = []
     above: list[cst.EmptyLine] = []
     for one in statements:
-        if isinstance(one, cst.SimpleStatementLine) and _code(one.with_changes(leading_lines=[])).startswith(_REMOVED):
+        if isinstance(one, cst.SimpleStatementLine) and code(one.with_changes(leading_lines=[])).startswith(_REMOVED):
             above += one.leading_lines
         elif above:
             lines = [*above, *one.leading_lines]
@@ -1516,44 +1121,16 @@ def _exists(module: str, name: str | None = None) -> bool:
     return False
 
 
-def _dotted(node: cst.CSTNode) -> str:
-    """Returns the text of a name with dots; "" for any other expression."""
-    if isinstance(node, cst.Name):
-        return node.value
-    if isinstance(node, cst.Attribute):
-        head = _dotted(node.value)
-        return f"{head}.{node.attr.value}" if head else ""
-    return ""
-
-
-def _bare(node: cst.BaseExpression) -> cst.BaseExpression:
-    return node.expression if isinstance(node, cst.Await) else node
-
-
 def _awaited(node: cst.CSTNode) -> list[cst.CSTNode]:
     """Returns what is awaited in a statement, in its order."""
     return [one.expression for one in matchers.findall(node, matchers.Await()) if isinstance(one, cst.Await)]
 
 
-def _called(call: cst.Call) -> str:
-    return _dotted(call.func).removeprefix("self.")
-
-
-def _calls_in(value: cst.BaseExpression) -> list[cst.Call]:
-    """Returns the call that an expression is, or those that it is a list of; [] where it is anything else."""
-    if isinstance(value, (cst.ListComp, cst.GeneratorExp, cst.SetComp)):
-        return _calls_in(value.elt)
-    if isinstance(value, (cst.List, cst.Tuple, cst.Set)):
-        calls = [one.value for one in value.elements if isinstance(one.value, cst.Call)]
-        return calls if len(calls) == len(value.elements) else []
-    return [value] if isinstance(value, cst.Call) else []
-
-
 def _is_send(call: cst.CSTNode) -> bool:
-    return isinstance(call, cst.Call) and _dotted(call.func).rpartition(".")[2] in ("send", "send_many")
+    return isinstance(call, cst.Call) and dotted(call.func).rpartition(".")[2] in ("send", "send_many")
 
 
-def _unshielded(survey: _Survey, value: cst.BaseExpression) -> cst.BaseExpression:
+def _unshielded(survey: Survey, value: cst.BaseExpression) -> cst.BaseExpression:
     is_shield = isinstance(value, cst.Call) and survey.asyncio_name(value.func) == "shield"
     return value.args[0].value if is_shield and len(value.args) == 1 else value  # type: ignore[attr-defined]
 
@@ -1576,7 +1153,3 @@ def _closed(aliases: Sequence[cst.ImportAlias]) -> list[cst.ImportAlias]:
 
 def _ended(statement: Any) -> Any:
     return statement.with_changes(semicolon=cst.MaybeSentinel.DEFAULT)
-
-
-def _code(node: cst.CSTNode) -> str:
-    return cst.Module([]).code_for_node(node)
