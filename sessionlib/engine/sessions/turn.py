@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from sessionlib.engine.sessions.session import LiveSession
 from sessionlib.engine.store import Store
 from sessionlib.engine.store.records import Json, Message, StoredCall, StoredTurn, new_id
 from sessionlib.engine.tools import LocalTool, Outcome, run_tool
-from sessionlib.engine.tools.runner import ToolBatch
+from sessionlib.engine.tools.runner import ToolBatch, describe
 from sessionlib.engine.tools.schema import ASK_FIRST, InvalidArgumentsError
 from sessionlib.events import ParticipantStatus
 from sessionlib.protocol import codec, frames
@@ -98,7 +99,7 @@ class TurnRun:
             self._fail(str(error))
         except EngineError as error:
             self._fail(f"The turn could not go on: {error}")
-        except BaseException:  # also the exit that a model asks for: it ends no more than its turn
+        except BaseException:
             logger.exception("! turn %s failed", self._turn.id)
             self._fail("The turn failed inside the engine; its log has the reason.")
         self._session.audience.end_stream()
@@ -160,7 +161,7 @@ class TurnRun:
             raise ModelError(f"The turn was ended after {self._turn.step} steps without an answer.")
         step = _Step(new_id(), [], [], [], [])
         # The switch is looked at between any two chunks, as a model may send for minutes.
-        for chunk in self._kit.model.answer(self._question()):
+        for chunk in self._answer(self._question()):
             self._stop.check()
             self._take(chunk, step)
         self._stop.check()
@@ -171,6 +172,19 @@ class TurnRun:
         if step.finish is not None:
             raise ModelError(step.finish.message)
         return not step.asked
+
+    def _answer(self, question: ModelRequest) -> Iterator[Chunk]:
+        try:
+            yield from self._kit.model.answer(question)
+        except (EngineError, StoppedError, GeneratorExit):
+            raise
+        except BaseException as error:  # also the exit that a model asks for: it ends no more than its turn
+            # A fault of the model, which may be its user's, and not of the engine: a line, and where to look.
+            *_, last = traceback.extract_tb(error.__traceback__)
+            reason = ascii(describe(error))[1:-1][:500]
+            logger.warning("! the model failed: %s (%s, line %s)", reason, ascii(last.filename)[1:-1], last.lineno)
+            logger.debug("! its traceback", exc_info=True)
+            raise ModelError("The model failed; the engine's log has the reason.") from error
 
     def _question(self) -> ModelRequest:
         kit, record = self._kit, self._session.record

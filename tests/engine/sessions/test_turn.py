@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -96,8 +97,8 @@ def test_the_model_is_told_everything() -> None:
     assert [offer.name for offer in question.tools] == ["double"]
 
 
-def test_a_failing_model_ends_the_turn_in_words() -> None:
-    inside = "The turn failed inside the engine; its log has the reason."
+def test_a_failing_model_ends_the_turn_in_words(caplog: pytest.LogCaptureFixture) -> None:
+    inside = "The model failed; the engine's log has the reason."
     # A library that reads arguments exits where it cannot: that would end the thread, and never the turn.
     failures = [ModelError("The model is asleep."), ValueError("secret detail"), SystemExit(3), KeyboardInterrupt()]
     model = Scripted(*map(fails, failures), says(Text("ok")))
@@ -107,6 +108,15 @@ def test_a_failing_model_ends_the_turn_in_words() -> None:
         assert answer_of(caller.ask("three")) == "ok"
         assert [said.failure for said in model.asked[4].said if said.role == "assistant"] == told
         assert not [message for message in caller.history() if message["content"].get("value") == "half an "]
+    # The fault is none of the engine's: one line each, and the place.
+    logged = [record for record in caplog.records if "the model failed" in record.getMessage()]
+    assert [record.getMessage().split("failed: ")[1].split(" (")[0] for record in logged] == [
+        "ValueError: secret detail",
+        "SystemExit: 3",
+        "KeyboardInterrupt",
+    ]
+    assert all(record.getMessage().count("test_turn.py, line ") == 1 for record in logged)
+    assert not any(record.exc_info for record in caplog.records if record.levelno > logging.DEBUG)
 
 
 def test_an_empty_answer_is_a_whole_message() -> None:
