@@ -66,6 +66,23 @@ def test_a_heart_that_fails_is_tried_again_later_and_not_at_once(log_watch: LogW
     keeper.unwatch(sound)
 
 
+def test_a_heart_beats_earlier_where_it_is_asked_to_and_not_later() -> None:
+    class Slow(CountingHeart):
+        def beat(self, now: float) -> float:
+            return super().beat(now) + 3600.0
+
+    keeper, heart, other = heartbeat.HeartbeatThread(), Slow(), CountingHeart()
+    soon = time.monotonic()
+    keeper.watch(heart, soon + 3600.0)
+    keeper.wake_by(heart, soon + 7200.0)
+    keeper.wake_by(other, soon)  # which it does not keep
+    keeper.wake_by(heart, soon)
+    assert eventually(lambda: heart.beats == 1)
+    assert eventually(lambda: keeper._due[heart] > soon + 3600.0)
+    keeper.unwatch(heart)
+    assert other.beats == 0
+
+
 # ---- pings -------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import queue
+import selectors
 import socket
 import threading
 from collections.abc import Iterator
@@ -220,6 +221,18 @@ def test_the_sessions_of_a_client_are_read_as_it_was_given(engine: ScriptEngine)
     client = pickle.loads(pickle.dumps(Client(SENTINEL_KEY, engine.base_url, engine.ws_url, readers=2)))
     with Session(session_id="s1", api_key=SENTINEL_KEY, client=client):
         assert reading() == ["sessionlib-reader-shared-1"]
+
+
+def test_without_a_descriptor_to_poll_with_a_session_has_a_thread_of_its_own(
+    engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(selectors, "DefaultSelector", fail)
+    with opened(engine, readers=1) as session:
+        assert reading() == ["sessionlib-reader-s1"]
+        assert session.get_messages(timeout=30) == []
 
 
 def test_sockets_that_are_not_the_systems_have_a_thread_each(

@@ -29,6 +29,8 @@ from tests.support.profiles import scaled
 from tests.support.script_engine import ScriptEngine, turn
 from tests.support.secured import KINDS, connected
 from tests.support.sessions import opened
+from tests.support.threads import in_threads
+from tests.support.waiting import eventually
 from tests.support.ws_bytes import close_frame, fragments, ping_frame, pong_frame, text_frame
 
 LIMIT = 4 << 20
@@ -157,6 +159,16 @@ def test_a_read_without_waiting_returns_at_once(link: Link) -> None:
     link.far.sendall(whole[-1:])
     assert link.poll(1) == [letters(LARGE * 2)]
     assert link.transport.recv(NOW) == []
+
+
+@pytest.mark.parametrize("size", [126, 65536])
+def test_a_length_that_comes_behind_its_header(link: Link, size: int) -> None:
+    whole = text_frame(letters(size))
+    with in_threads(lambda: link.read(1, 20.0)) as results:
+        link.far.sendall(whole[:2])
+        eventually(lambda: link.transport.bytes_received == 2)
+        link.far.sendall(whole[2:])
+    assert results == [[letters(size)]]
 
 
 def test_a_peer_that_ends_while_nothing_waits(link: Link) -> None:

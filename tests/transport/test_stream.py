@@ -33,6 +33,7 @@ def test_long_messages_arrive_whole(kind: str) -> None:
         transport.send(DATA, Deadline(20))
         assert transport.recv(Deadline(20)) == [DATA]
         answering.join()
+        assert transport.bytes_received == len(text_frame(DATA))
         transport.release()
     assert len(received) > len(DATA)
 
