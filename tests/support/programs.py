@@ -18,8 +18,8 @@ _PROGRAMS = {
     "chromium": ("the tests in a browser", ["chromium", "chromium-browser", "google-chrome"]),
 }
 
-# Packages of another name than their program.
-_PACKAGES = {"java": "default-jre-headless"}
+# What apt-get and brew call the packages of another name than their program.
+_PACKAGES = {"java": ("default-jre-headless", "openjdk"), "chromium": ("chromium", "--cask chromium")}
 
 
 def need(program: str) -> str:
@@ -47,5 +47,5 @@ def _path(program: str) -> str | None:
 
 
 def _reason(program: str) -> str:
-    package = _PACKAGES.get(program, program)
-    return f"{_PROGRAMS[program][0]} need {program}: apt-get install {package}, or brew install {package}"
+    debian, brew = _PACKAGES.get(program, (program, program))
+    return f"{_PROGRAMS[program][0]} need {program}: apt-get install {debian}, or brew install {brew}"

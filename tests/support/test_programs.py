@@ -46,4 +46,8 @@ def test_what_takes_long_is_left_out_by_name_but_in_ci(tmp_path: Path, env: dict
     assert ("tests/support/test_leaks.py::" in shown, "Left out" in shown) == (bool(env), not env)
     if not env:
         assert re.search(r"Left out, as it takes long: .*, support, .* CI=true runs all\.\n", shown)
-        assert "Left out: the tests on a terminal need tmux: apt-get install tmux, or brew install tmux\n" in shown
+        for hint in (
+            "the tests on a terminal need tmux: apt-get install tmux, or brew install tmux",
+            "the tests of Spark need java: apt-get install default-jre-headless, or brew install openjdk",
+        ):
+            assert f"Left out: {hint}\n" in shown
