@@ -14,11 +14,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["bare_loads", "dumps", "dumps_text", "fast_path", "loads", "loads_with_halves"]
+__all__ = ["bare_loads", "dumps", "dumps_checked", "dumps_text", "fast_path", "loads", "loads_with_halves"]
 
 Payload = bytes | bytearray | memoryview
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_MANY_DIGITS = re.compile(rb"\d{309}")
 
 
 def _refuse_constant(name: str) -> Any:
@@ -36,6 +37,9 @@ def _standard_loads(data: Payload) -> Any:
     text = str(data, "utf-8")
     # The standard library accepts NaN and Infinity, which RFC 8259, 6 does not and orjson refuses, and reads 1e999 as
     # infinity, which orjson refuses too: with and without it, the same frames have to be legal.
+    # Nor has it a bound for whole numbers.
+    if _MANY_DIGITS.search(data):
+        json.loads(text, parse_int=_finite)
     value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     if _SURROGATE.search(text):
         # Half a pair would read well and fail wherever the text is encoded later; encoding it shows that now.
@@ -76,6 +80,19 @@ def dumps(value: Any, default: Callable[[object], Any] | None = None) -> bytes:
         return (_encoder if default is None else _new_encoder(default)).encode(value).encode()
     except RecursionError:
         raise ValueError("the value is nested too deeply for JSON") from None
+
+
+def dumps_checked(value: Any) -> bytes:
+    """As `dumps`, for what is kept and sent again and again: it is refused here if a reader would refuse it.
+
+    Raises:
+        TypeError: Something in it has no JSON form.
+        ValueError: As for `dumps`, or a number is larger than a double can be (RFC 8259, 6).
+    """
+    data = dumps(value)
+    if _MANY_DIGITS.search(data):
+        loads(data)
+    return data
 
 
 # As `dumps`, for an object that holds nothing but text and small whole numbers; half a surrogate pair in it may be a

@@ -182,6 +182,7 @@ UNREADABLE = {
     "a number that is infinite": b'{"type": "pong", "x": -1e999}',
     "half a surrogate pair": b'{"type": "pong", "x": "\\ud83d."}',
     "the other half, in a name": b'{"type": "pong", "\\uDE00": 1}',
+    "a whole number that is infinite": b'{"type": "pong", "x": ' + b"9" * 309 + b"}",
     "a number of 5,000 digits": b'{"type": "pong", "x": ' + b"9" * 5000 + b"}",
     "deep arrays": b'{"type": "pong", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "deep objects": b'{"type": "pong", "x": ' + b'{"x":' * 100_000 + b"1" + b"}" * 100_000 + b"}",

@@ -16,6 +16,7 @@ from typing import Any
 from sessionlib._util.text import clean
 from sessionlib.engine.errors import ModelError
 from sessionlib.engine.models.base import Chunk, Finish, FinishReason, RequestedCall, TextDelta, ThinkingDelta
+from sessionlib.protocol import codec
 
 __all__ = [
     "BrokenAnswerError",
@@ -561,7 +562,7 @@ def _parse_object(text: str) -> Any:
             return {}
         try:
             value = json.loads(value)
-            json.dumps(value, allow_nan=False)  # 1e999 and NaN are no JSON for those that it is sent back to
+            codec.dumps_checked(_clean(value))  # NaN and numbers that no double holds cannot be sent back
         except (ValueError, RecursionError):
             return None
     return {} if value is None or value == [] else value

@@ -401,7 +401,7 @@ def _tellable(asked: RequestedCall) -> RequestedCall:
     """Returns a call that can be kept and sent: arguments that JSON has no form for become text, and are refused."""
     name = asked.tool.encode(errors="replace").decode()
     try:
-        codec.dumps(asked.arguments)
+        codec.dumps_checked(asked.arguments)
     except (TypeError, ValueError):
         return RequestedCall(name, ascii(asked.arguments))
     return RequestedCall(name, asked.arguments, asked.origin)

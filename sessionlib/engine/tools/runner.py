@@ -13,7 +13,7 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -277,28 +277,42 @@ def cap_output(value: Any, limit: int) -> Any:
     Raises:
         TypeError: It is a coroutine, which nothing runs.
     """
-    if inspect.iscoroutine(value):
-        # Or Python would warn that it was never awaited, where the user cannot see why.
-        value.close()
-        raise TypeError("the tool returned a coroutine, which was not run: declare a plain function as the tool")
+    if inspect.isawaitable(value) or inspect.isasyncgen(value):
+        if inspect.iscoroutine(value):
+            # Or Python would warn that it was never awaited, where the user cannot see why.
+            value.close()
+        kind = type(value).__name__
+        raise TypeError(f"the tool returned a {kind}, which was not run: declare a plain function as the tool")
     if isinstance(value, Iterator):
         # A generator is run here, within the tool's time, as its caller would have done.
         value = list(itertools.islice(value, _ITEMS))
+    if isinstance(value, memoryview):
+        value = value.tobytes()
     if isinstance(value, (bytes, bytearray)) and not _is_utf8(value):
         return f"{len(value)} bytes: {bytes(value[:64])!r}"
-    if type(value).__module__.partition(".")[0] in ("numpy", "pandas", "polars"):
-        # Known by name, so that none of them is imported here. A scalar is a number; a table is read as it prints.
-        item = getattr(value, "item", None)
-        value = item() if getattr(value, "ndim", None) == 0 and item is not None else str(value)
-    if isinstance(value, str):
-        return _cut(_clean(value), limit)
     try:
         # Into plain values first: a model reads them as JSON and not as text with JSON in it.
-        plain = _JSON.dump_python(value, mode="json")
-        data = codec.dumps(plain)
+        plain = _JSON.serializer.to_python(value, mode="json", fallback=_plain)
+        if isinstance(plain, str):
+            return _cut(_clean(plain), limit)
+        data = codec.dumps_checked(plain)
     except Exception:  # noqa: BLE001 - a value's own methods may raise anything
         return _cut(_clean(_readable(value)), limit)
     return plain if len(data) <= limit else _cut(data.decode(), limit)
+
+
+def _plain(value: Any) -> Any:
+    """Returns what stands for a value that pydantic does not know, alone or within others."""
+    # Known by name, so that none of them is imported here. A scalar is a number; a table is read as it prints.
+    if type(value).__module__.partition(".")[0] in ("numpy", "pandas", "polars"):
+        return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else str(value)
+    if isinstance(value, (KeysView, ValuesView, ItemsView)):
+        return list(itertools.islice(value, _ITEMS))
+    # Of an object with no words of its own, its address would be all that there is to read.
+    kind: Any = type(value)
+    if kind.__repr__ is object.__repr__ and kind.__str__ is object.__str__ and vars(value):
+        return {name: item for name, item in vars(value).items() if not name.startswith("_")}
+    return _readable(value)
 
 
 def _is_utf8(value: bytes | bytearray) -> bool:

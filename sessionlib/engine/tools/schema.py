@@ -8,6 +8,7 @@ import inspect
 import re
 import runpy
 import textwrap
+import threading
 import traceback
 import warnings
 import weakref
@@ -102,8 +103,11 @@ class LocalTool(Generic[P, R]):
             model = self._arguments.model_validate(dict(arguments))
         except ValidationError as error:
             raise InvalidArgumentsError(_explain(self.name, error)) from None
-        except (Exception, SystemExit) as error:
-            # A validator of the author's, which may raise anything, also what cannot be shown.
+        except BaseException as error:
+            # A validator of the author's, which may raise anything, also what cannot be shown. Only on the main thread
+            # may Ctrl-C be a person's.
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise
             reason = "".join(traceback.format_exception_only(error)).strip()[:500]
             raise InvalidArgumentsError(f"the arguments do not fit tool {self.name}: {reason}") from error
         return {parameter: getattr(model, field) for field, parameter in self._parameters.items()}
@@ -221,13 +225,14 @@ _RUNNERS = {"run", "run_until_complete", "run_coroutine_threadsafe", "run_sync",
 
 
 def _is_async(function: Any) -> bool:
+    function = _innermost(function)
     plain = _plain_function(function)
     if _makes_coroutine(plain):
         return True
     # A wrapper that only passes on what an asynchronous function returns is one too.
     # By the names that its code uses: one of these runs the coroutine to its end.
     code = getattr(plain, "__code__", None)
-    return _makes_coroutine(inspect.unwrap(plain)) and code is not None and not _RUNNERS & set(code.co_names)
+    return _makes_coroutine(inspect.unwrap(function)) and not _RUNNERS & set(getattr(code, "co_names", ()))
 
 
 def _makes_coroutine(function: Any) -> bool:

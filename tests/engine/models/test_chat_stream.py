@@ -195,6 +195,10 @@ ADD_PART, SUB_PART = {"name": "add", "arguments": '{"a":1}'}, {"name": "sub", "a
         ([calls(part(0, "c", name="add", arguments="nonsense"))], [("add", "nonsense")]),
         ([calls(part(0, "c", name="add", arguments='{"a": NaN}'))], [("add", '{"a": NaN}')]),
         ([calls(part(0, "c", name="add", arguments='{"a": 1e999}'))], [("add", '{"a": 1e999}')]),
+        (
+            [calls(part(0, "c", name="add", arguments='{"a": 1%s}' % ("0" * 400)))],
+            [("add", '{"a": 1%s}' % ("0" * 400))],
+        ),
         ([calls(part(0, "c", name="add", arguments="{}")), calls(part(0, "c", arguments='{"a":1}'))], [ADD]),
         (
             [

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import enum
 import functools
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,6 +144,15 @@ def runs(a: int) -> int:
     return asyncio.run(slow(a))
 
 
+class PassesOn:
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+
+    def __call__(self, a: int) -> Any:
+        return self.function(a)
+
+
 class AsyncAdder:
     async def __call__(self, a: int) -> int:
         return a
@@ -152,7 +162,13 @@ def unresolved(a: "Missing") -> None:  # type: ignore[name-defined]  # noqa: F82
     """Nothing."""
 
 
-@pytest.mark.parametrize("function", [slow, passes_on, AsyncAdder(), functools.partial(slow, 1), unresolved, Adder, 7])
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(slow, passes_on, AsyncAdder(), functools.partial(slow, 1), functools.cache(slow), PassesOn(slow)),
+        *(unresolved, Adder, 7),
+    ],
+)
 def test_whatever_cannot_be_a_tool_is_refused_with_the_reason(function: Any) -> None:
     with pytest.raises(TypeError, match=r"^tool \w+: .*(asynchronous|plain function|cannot be read)"):
         tool(function)
@@ -168,6 +184,18 @@ def test_a_wrapper_that_runs_an_asynchronous_function_is_a_tool() -> None:
 def lambda_like(a: int) -> Any:
     """Return a coroutine."""
     return slow(a)
+
+
+def test_an_asynchronous_generator_is_no_result() -> None:
+    async def numbers() -> Any:
+        yield 1
+
+    def give() -> Any:
+        """Give it."""
+        return numbers()
+
+    outcome = run_tool(tool(give), {}, Stop(), 30.0, 1000)
+    assert (outcome.status, "async_generator, which was not run" in outcome.output) == ("error", True)
 
 
 class UnshowableError(Exception):
@@ -189,12 +217,29 @@ def checked(a: Annotated[int, AfterValidator(check)]) -> int:
 
 @pytest.mark.parametrize(
     "error",
-    [*[kind("x") for kind in (KeyError, RuntimeError, StopIteration, ValueError, SystemExit)], UnshowableError("x")],
+    [
+        *[kind("x") for kind in (KeyError, RuntimeError, StopIteration, ValueError, SystemExit, GeneratorExit)],
+        *(UnshowableError("x"), KeyboardInterrupt("x")),
+    ],
 )
 def test_a_validator_that_raises_anything_refuses_the_call_with_the_reason(error: BaseException) -> None:
     ERRORS[:] = [error]
-    with pytest.raises(InvalidArgumentsError, match=r"tool checked: .*x"):
+    outcomes = []
+    thread = threading.Thread(
+        target=lambda: outcomes.append(run_tool(tool(checked), {"a": 1}, Stop(), 30.0, 1000)), name="engine"
+    )
+    thread.start()
+    thread.join()
+    assert re.search(r"tool checked: .*x", outcomes[0].output)
+    # Where Ctrl-C arrives, it may be a person's.
+    expected = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else InvalidArgumentsError
+    with pytest.raises(expected, match="x"):
         tool(checked).validate({"a": 1})
+
+
+class Point:
+    def __init__(self, x: Any) -> None:
+        self.x, self._hidden = x, 1
 
 
 def endless() -> Iterator[int]:
@@ -217,6 +262,14 @@ def endless() -> Iterator[int]:
         (float("inf"), "inf"),
         ({1, 2}, [1, 2]),
         (complex(1, 2), "1+2j"),
+        # The same within others; an object that has nothing of its own to show; numbers that no reader of JSON holds.
+        ({"count": np.int64(3), "all": [np.bool_(True)]}, {"count": 3, "all": [True]}),
+        ({"table": np.array([1, 2])}, {"table": "[1 2]"}),
+        (Point(np.int64(3)), {"x": 3}),
+        ({"a": 1}.keys(), ["a"]),
+        (memoryview(b"text"), "text"),
+        (10**400, str(10**400)),
+        ([10**400], f"[{10**400}]"),
     ],
 )
 def test_a_result_is_readable_and_a_success(value: Any, expected: Any) -> None:
