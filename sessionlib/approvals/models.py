@@ -146,8 +146,10 @@ class ApprovalRequest:
     def _repr_html_(self) -> str:
         from sessionlib.display.markup import fold, in_code, safe_html, table  # for notebooks alone
 
-        asked = f"The agent asks to run {in_code(self.tool_name or 'a tool')}"
-        arguments = [(name, in_code(json.dumps(value, default=str))) for name, value in self.arguments.items()]
+        asked = f"The agent asks to run {in_code(printable(self.tool_name or 'a tool'))}"
+        arguments = [
+            (printable(name), in_code(json.dumps(value, default=str))) for name, value in self.arguments.items()
+        ]
         return f"<div>{asked}</div>{table(arguments) if arguments else ''}{fold(safe_html(self.outcome))}"
 
     @property

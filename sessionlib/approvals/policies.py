@@ -20,7 +20,7 @@ from sessionlib._util.text import cell_width, printable, printable_lines
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.approvals.models import ShownRequest, resembles
 from sessionlib.content import ApprovalResponse
-from sessionlib.display.text import count_of
+from sessionlib.display.text import count_of, is_terminal
 
 __all__ = ["Policy", "approval_policy", "approve_all", "approve_tools", "ask_console", "deny_all"]
 
@@ -114,25 +114,20 @@ def ask_console(request: ApprovalRequest) -> ApprovalResponse | None:
         if not _is_person_there():
             return ApprovalResponse(False, deny_reason=NO_TERMINAL)
         try:
-            response = _converse(request)
-        except _Closed:
-            _say(f"\nDenied: {CLOSED}.")
-            return ApprovalResponse(False, deny_reason=CLOSED)
+            with _on_screen():
+                return _converse(request)
         except (EOFError, OSError, RuntimeError):  # a notebook kernel without stdin raises a RuntimeError of its own
             return ApprovalResponse(False, deny_reason=NO_TERMINAL)
-        if not request.is_open:
-            _say("This came too late: the request was answered meanwhile.")
-        return response
 
 
 def shown(value: object) -> str:
     """Returns a proposed argument as JSON in one line, with what is invisible in it marked."""
-    return printable(json.dumps(value, ensure_ascii=False, default=str))
+    return _writable(printable(json.dumps(value, ensure_ascii=False, default=str)))
 
 
 def readable_lines(text: str, *, is_json: bool) -> list[str]:
     """Returns the lines of a value, with what is invisible in them marked, but for the indentation of JSON."""
-    marked = printable_lines(text)
+    marked = list(map(_writable, printable_lines(text)))
     if not is_json:
         return marked
     # It is ours, as a text in JSON has no lines.
@@ -155,7 +150,7 @@ def quoted(name: str, columns: int = _MAX_NAME, which: str = "") -> str:
 
 def _whole(name: str) -> str:
     # Two names may differ only in how an accent is encoded (UAX 15), and would look the same.
-    return printable(json.dumps(name, ensure_ascii=not unicodedata.is_normalized("NFC", name)))
+    return _writable(printable(json.dumps(name, ensure_ascii=not unicodedata.is_normalized("NFC", name))))
 
 
 def parse_argument(text: str, proposed: object) -> Any:
@@ -184,14 +179,34 @@ def _fits(rule: Policy, pattern: str, tool_name: str) -> bool:
     return resembles(tool_name, pattern)
 
 
+@contextlib.contextmanager
+def _on_screen() -> Iterator[None]:
+    """Puts what a block prints on the terminal where standard output goes elsewhere: what is not seen is not approved.
+
+    Raises:
+        OSError: There is none.
+    """
+    if kernel_here() is not None or is_terminal(sys.stdout):
+        yield
+        return
+    with open("/dev/tty", "w") as screen, contextlib.redirect_stdout(screen):
+        yield
+
+
 def _converse(request: ApprovalRequest) -> ApprovalResponse:
     while True:
         seen = ShownRequest.read(request)
-        response = _show_and_ask(request)
+        try:
+            response = _show_and_ask(request)
+        except _Closed:
+            _say(f"\nDenied: {CLOSED}.")
+            return ApprovalResponse(False, deny_reason=CLOSED)
         if response is None:
             continue
         # A denial needs no second look.
         if not response.approved or ShownRequest.read(request) == seen:
+            if not request.is_open:
+                _say("This came too late: the request was answered meanwhile.")
             return response
         # What is approved is what was shown.
         _say("The request has changed meanwhile; this is what it is now.")
@@ -289,9 +304,11 @@ def _fold(text: str, columns: int, words_from: int | None = None) -> Iterator[st
 
 
 def _size() -> tuple[int, int]:
+    columns, rows = 0, 0
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        return tuple(os.get_terminal_size(sys.stdout.fileno()))  # type: ignore[return-value]
-    return 80, 24
+        columns, rows = os.get_terminal_size(sys.stdout.fileno())
+    # Where a program has opened it, a terminal has the size zero until that sets one.
+    return max(columns or 80, 20), max(rows or 24, 8)
 
 
 def _edited(request: ApprovalRequest) -> ApprovalResponse:
@@ -311,6 +328,8 @@ def _edited(request: ApprovalRequest) -> ApprovalResponse:
 def _view(request: ApprovalRequest) -> None:
     _, rows = _size()
     lines = full_lines(request)
+    # What is printed below a cell does not scroll out of sight.
+    rows = len(lines) + 1 if kernel_here() is not None else rows
     for start in range(0, len(lines), rows - 1):
         if start:
             left = count_of(len(lines) - start, "more line")
@@ -440,6 +459,12 @@ def _edit_line(keyboard: int, paste: bool) -> str:
                 _write(char)
 
 
+def _writable(text: str) -> str:
+    """Returns a text with escapes for what standard output has no bytes for; before it is folded, as they are wider."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def _write(text: str) -> None:
-    sys.stdout.write(text)
+    sys.stdout.write(_writable(text))
     sys.stdout.flush()

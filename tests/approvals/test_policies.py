@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import shlex
 import sys
@@ -30,7 +32,7 @@ from sessionlib import (
     deny_all,
 )
 from sessionlib._util.text import cell_width, printable
-from sessionlib.approvals.policies import _MARGIN, _behind_margin, _pages, quoted
+from sessionlib.approvals.policies import _MARGIN, _behind_margin, _pages, _size, quoted
 from tests.support.processes import run_script
 from tests.support.script_engine import ScriptEngine
 from tests.support.shop import Shop, open_shop, order
@@ -437,7 +439,12 @@ def test_one_person_is_asked_one_question_at_a_time(engine: ScriptEngine, monkey
             at_once[0] -= 1
             return "n\n"
 
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
     monkeypatch.setattr("sys.stdin", Slow())
+    monkeypatch.setattr("sys.stdout", Screen())
     with connect(engine) as session:
         request = request_for("refund")
         request.session = session
@@ -564,3 +571,34 @@ def test_ctrl_d_at_the_question_denies_and_says_so(engine: ScriptEngine, tmp_pat
         terminal.wait_for("ended with 0")
     assert not toolbox.ran
     assert toolbox.denied == ["the person has closed the input at the question (Ctrl-D)"]
+
+
+def test_a_question_is_on_the_screen_wherever_the_output_goes(engine: ScriptEngine, tmp_path: Path) -> None:
+    toolbox = Toolbox(engine)
+    with Terminal.script(tmp_path, SCRIPT, engine.base_url, "1", redirect="> out.txt") as terminal:
+        assert '  "order" = 7' in terminal.wait_for(PROMPT)
+        terminal.type("y")
+        terminal.wait_for("ended with 0")
+    assert toolbox.given == [{"order": 7}]
+    assert (tmp_path / "out.txt").read_text().startswith("answer: done\n")
+
+
+def test_a_terminal_that_is_written_to_in_ascii_shows_the_rest_as_escapes(engine: ScriptEngine, tmp_path: Path) -> None:
+    change = "sys.stdout.reconfigure(encoding='ascii')"
+    with asking(tmp_path, engine, {"\u540d": "\xe9", "note": "\u6f22 " * 99}, change) as terminal:
+        shown = terminal.wait_for(PROMPT)
+        assert '  "\\u540d" = "\\xe9"\n' in shown
+        # Folded as it is written: no terminal folds it again.
+        assert "\n".join(terminal.screen()).rstrip() == shown.rstrip()
+        terminal.type("y")
+        terminal.wait_for("answered: True")
+
+
+def test_a_terminal_whose_size_is_not_set_has_that_of_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = os.openpty()
+    with open(theirs, "w") as screen:
+        monkeypatch.setattr("sys.stdout", screen)
+        found = _size()
+        monkeypatch.undo()
+    os.close(ours)
+    assert found == (80, 24)
