@@ -58,7 +58,7 @@ def shake_hands(
     if status != 101:
         wait = parse_retry_after(fields.get("retry-after"))
         raise api_error(status, "GET", "/ws/session", retry_after=wait, handshake=True)
-    if "sec-websocket-extensions" in fields or "sec-websocket-protocol" in fields:
+    if fields.get("sec-websocket-extensions") or fields.get("sec-websocket-protocol"):  # an empty one chooses nothing
         raise SessionProtocolError("the server's handshake response chose an extension or subprotocol not offered")
     accept = base64.b64encode(hashlib.sha1(nonce + _GUID, usedforsecurity=False).digest())
     if (

@@ -316,6 +316,8 @@ ANSWERS = {
     "one line": ["Upgrade: websocket", "Connection: keep-alive , upgrade", "ACCEPT"],
     "upper case": ["UPGRADE: WEBSOCKET", "CONNECTION: UPGRADE", "ACCEPT"],
     "no space": ["Upgrade:websocket", "Connection:Upgrade", "ACCEPT"],
+    "nothing chosen": ["Upgrade: websocket", "Connection: Upgrade", "ACCEPT", "Sec-WebSocket-Protocol: "],
+    "tabs": ["Upgrade:\twebsocket", "Connection:\tclose,\tUpgrade", "ACCEPT", "Sec-WebSocket-Extensions:"],
     "other lines": ["Via: 1.1 x", "Upgrade: websocket", "Connection: Upgrade", "ACCEPT", "X-Colon: a:b", "X-Empty:"],
 }
 NO_ANSWERS = {
