@@ -150,6 +150,12 @@ class ModelMessage:
     failure: str = ""
     thoughts: str = field(default="", compare=False, repr=False)
 
+    @property
+    def chars(self) -> int:
+        """How many characters of text, files and results are in it."""
+        texts = [self.text, *(file.text or "" for file in self.files), *(str(item.output) for item in self.results)]
+        return sum(map(len, texts))
+
 
 @dataclass(frozen=True)
 class ToolSpec:

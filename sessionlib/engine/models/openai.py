@@ -334,8 +334,7 @@ def _turns(messages: Sequence[ModelMessage]) -> list[tuple[ModelMessage, ...]]:
 
 
 def _size(turn: Sequence[ModelMessage]) -> int:
-    texts = [text for message in turn for text in (message.text, *(file.text or "" for file in message.files))]
-    return sum(map(len, texts)) + sum(len(str(result.output)) for message in turn for result in message.results)
+    return sum(message.chars for message in turn)
 
 
 def _newest(turns: list[tuple[ModelMessage, ...]], room: int) -> list[tuple[ModelMessage, ...]]:

@@ -46,7 +46,7 @@ def recall(store: Store, turn: StoredTurn, limits: Limits) -> Recalled:
     # it were still to be done.
     for number in reversed(turns):
         spoken = _turn([m for m in messages if m.turn == number], [c for c in calls if c.turn == number], store)
-        room -= sum(_size(item) for item in spoken)
+        room -= sum(item.chars for item in spoken)
         # The turn itself is always kept, however large.
         if kept and room < 0:
             shortened = True
@@ -102,12 +102,3 @@ def _result(call: StoredCall) -> CallResult:
     return CallResult(
         call.id, call.tool, call.arguments, output.get("status", "error"), output.get("output"), call.origin
     )
-
-
-def _size(spoken: ModelMessage) -> int:
-    texts = [
-        spoken.text,
-        *(file.text or "" for file in spoken.files),
-        *(str(result.output) for result in spoken.results),
-    ]
-    return sum(len(text) for text in texts)
