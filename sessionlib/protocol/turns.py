@@ -640,7 +640,8 @@ class TurnTracker:
             held.append(end)
         for post in (*owners, *turn.posts):
             post.is_doubtful = True  # the answer may have been a word before the answer
-            self.released.append((post, [end]))
+        # Those of which it became known just now have it with the rest of the turn.
+        self.released += [(post, [end]) for post in owners]
 
     def _assign(self, post: PendingPost, turn: TurnHandle) -> None:
         if post in self._open:

@@ -501,3 +501,16 @@ def test_an_idle_engine_is_asked_about_a_post_that_was_given_up(how: str) -> Non
     else:
         engine.tracker.rejoin(True)
     assert engine.tracker.check_delay() == 0.9
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_turn_that_ended_unseen_ends_once(alone: bool) -> None:
+    engine = Engine(alone=alone)
+    post = engine.post("one")
+    engine.send("PC")
+    engine.tracker.rejoin(None)
+    engine.send("P")
+    released = [event for owner, events in engine.tracker.take_released() for event in events if owner is post]
+    assert [event.is_turn_end for event in released].count(True) == 1
+    assert post.last is released[-1]
+    assert post.is_doubtful
