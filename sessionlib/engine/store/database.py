@@ -108,8 +108,11 @@ UPDATE sessions SET
     updated_at = COALESCE((SELECT MAX(created_at) FROM messages WHERE session_id = sessions.id), created_at);
 """ + "\n".join(f"ALTER TABLE {table} ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;" for table in COLUMNS)
 
+# Where a turn is removed, SQLite looks for messages that still refer to it: without an index, through all there are.
+_FOURTH = "CREATE INDEX messages_of_turn ON messages (turn);"
+
 # One entry for each version; what is added to the end migrates older files.
-SCHEMA: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
+SCHEMA: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 
 
 Result = TypeVar("Result")

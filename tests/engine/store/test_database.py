@@ -32,7 +32,7 @@ from sessionlib.engine.sessions.turn import CUT
 from sessionlib.engine.store import files
 from sessionlib.engine.store.calls import insert_call
 from sessionlib.engine.store.database import APPLICATION_ID, SCHEMA, Database
-from sessionlib.engine.store.records import StoredCall, insert, insert_message
+from sessionlib.engine.store.records import COLUMNS, StoredCall, insert, insert_message, seal
 from sessionlib.engine.store.store import Store
 from sessionlib.protocol import frames
 from tests.support.engine import Caller, Process, answer_of, content_of, eventually, file, make_agent, open_socket, rest
@@ -216,6 +216,10 @@ def test_an_earlier_layout_is_carried_over_to_todays(path: Path, version: int) -
         pass
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.executescript(_OLD_ROWS)
+        if version > 2:  # by which rows have checksums
+            connection.execute("UPDATE sessions SET messages = 2, updated_at = 7.0")
+            seal(connection)
+            connection.commit()
     with LocalEngine(path=str(path)) as engine, Caller.on(engine, session_id="s") as caller:
         assert [(m["id"], m["content"]["value"], m["created_at"]) for m in caller.history()] == [
             ("m1", "café", 6.25),
@@ -231,6 +235,24 @@ def test_an_earlier_layout_is_carried_over_to_todays(path: Path, version: int) -
         assert "messages_by_turn" in str(connection.execute(plan).fetchall())
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
         assert connection.execute("SELECT messages FROM sessions").fetchall() == [(4,)]
+
+
+def test_each_reference_has_an_index() -> None:
+    """Or each row that is removed costs a look at all rows that could refer to it."""
+    with contextlib.closing(Store()) as store:
+
+        def columns(db: sqlite3.Connection, table: str, pragma: str) -> set[str]:
+            return {row[3] for row in db.execute(f"PRAGMA {pragma}({table})")}
+
+        def indexed(db: sqlite3.Connection, table: str) -> set[str]:
+            names = [row[1] for row in db.execute(f"PRAGMA index_list({table})")]
+            return {db.execute(f"PRAGMA index_info({name})").fetchone()[2] for name in names}
+
+        def missing(db: sqlite3.Connection) -> list[tuple[str, set[str]]]:
+            return [(table, columns(db, table, "foreign_key_list") - indexed(db, table)) for table in COLUMNS]
+
+        assert store.database.read(missing) == [(table, set()) for table in COLUMNS]
+        assert store.database.read(lambda db: columns(db, "messages", "foreign_key_list")) == {"turn", "session_id"}
 
 
 def test_a_carrying_over_that_fails_changes_nothing(written: Path) -> None:
