@@ -49,7 +49,12 @@ def shake_hands(
         SessionDisconnectedError: The connection broke.
     """
     nonce = base64.b64encode(os.urandom(16))
-    _write_all(stream, _request(url, key, nonce, headers or {}), deadline)
+    request = memoryview(_request(url, key, nonce, headers or {}))
+    while request:
+        sent = stream.try_write(request)
+        if not sent and not stream.wait_writable(deadline):
+            raise SessionTimeoutError(f"the WebSocket handshake could not be sent within {deadline.timeout} s")
+        request = request[sent:]
     for _ in range(MAX_INTERIM):
         status, fields = _parse_head(_read_head(stream, deadline))
         # RFC 9110, 15.2: interim responses may come first, from a proxy on the way for one.
@@ -86,15 +91,6 @@ def _request(url: SplitResult, key: str, nonce: bytes, headers: Mapping[str, str
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
     lines = [f"GET {target} HTTP/1.1", *map("{}: {}".format, fields, fields.values()), "", ""]
     return "\r\n".join(lines).encode("ascii")
-
-
-def _write_all(stream: BufferedStream, data: bytes, deadline: Deadline) -> None:
-    view = memoryview(data)
-    while view:
-        sent = stream.try_write(view)
-        if not sent and not stream.wait_writable(deadline):
-            raise SessionTimeoutError(f"the WebSocket handshake could not be sent within {deadline.timeout} s")
-        view = view[sent:]
 
 
 def _read_head(stream: BufferedStream, deadline: Deadline) -> bytes:
