@@ -101,23 +101,26 @@ class HandlerRunner:
         # Protects the requests that a thread is handling.
         self._lock = threading.Lock()
         self._claims: dict[str, _Claim] = {}
-        # By thread, as handlers of several requests may run at the same time.
-        self._here = threading.local()
+        # By thread, as handlers of several requests may run at the same time; each thread changes its own alone.
+        self._running: dict[int, list[SessionEvent]] = {}
 
     @property
     def handled_here(self) -> list[SessionEvent]:
         """The requests whose handlers this thread is running, the innermost last."""
-        return list(getattr(self._here, "requests", ()))
+        return list(self._running.get(threading.get_ident(), ()))
 
     @contextlib.contextmanager
     def running_handler(self, event: SessionEvent) -> Iterator[None]:
         """Marks that this thread runs a handler."""
         before = self.handled_here
-        self._here.requests = [*before, event]
+        self._running[threading.get_ident()] = [*before, event]
         try:
             yield
         finally:
-            self._here.requests = before
+            if before:
+                self._running[threading.get_ident()] = before
+            else:
+                self._running.pop(threading.get_ident(), None)
 
     def run(self, event: SessionEvent, registrations: Iterable[Registration], deadline: Deadline | None = None) -> bool:
         """Calls one handler after another, each once, until one answers.

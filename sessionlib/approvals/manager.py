@@ -11,7 +11,6 @@ import contextlib
 import functools
 import logging
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -70,7 +69,7 @@ class ApprovalManager:
         # Refusals that are entered and not reported yet, by the identity of their events.
         self._refusals: dict[int, Entry] = {}
         self._reauths = ReauthManager()
-        self.kept: deque[BaseException] = deque(maxlen=_KEPT)
+        self.kept: list[BaseException] = []
 
     # ---- who is asked --------------------------------------------------------------------------
 
@@ -206,9 +205,13 @@ class ApprovalManager:
         """Raises what a handler raised on the dispatcher thread, once; not into another handler."""
         if self.kept and not self._runner.handled_here:
             with contextlib.suppress(IndexError):
-                raise self.kept.popleft()
+                raise self.kept.pop(0)
 
     # ---- within --------------------------------------------------------------------------------
+
+    def _keep(self, error: BaseException) -> None:
+        self.kept.append(error)
+        del self.kept[:-_KEPT]
 
     def _has_taker(self, event: SessionEvent) -> bool:
         handlers = self._handlers.for_tool(tool_of(event))
@@ -218,7 +221,7 @@ class ApprovalManager:
     def _on_refused(self, entry: Entry, error: SessionEvent) -> None:
         # The reader of a turn has the event itself.
         if entry.record.is_open and not is_attended(entry.origin.ticket):
-            self.kept.append(
+            self._keep(
                 SessionError(
                     "the engine refused the answer about "
                     f"{entry.record.tool_name or 'a tool'} ({error.error}); the request is open again",
@@ -257,4 +260,4 @@ class ApprovalManager:
         except BaseException as error:  # noqa: BLE001 - a handler may raise anything, and it is raised by a later call
             logger.warning("! session %s: a handler failed: %s", event.session_id, type(error).__name__)
             if session.is_connected:  # otherwise it is that the answer could not be sent
-                self.kept.append(error)
+                self._keep(error)

@@ -63,7 +63,7 @@ class PingSchedule:
         if now >= self._next:
             self._next = self._after(now)
             # Before it leaves, or its answer could come first.
-            transport.traffic.pings.append(time.monotonic())
+            transport.traffic.pinged(time.monotonic())
             transport.enqueue(codec.dumps_text(frames.ping_session(session_id)))
         return min(self._next, self._ping_due(transport), transport.last_received_at + self._patience)
 

@@ -6,7 +6,6 @@ import functools
 import logging
 import os
 import threading
-from collections import deque
 from collections.abc import Callable
 
 from sessionlib._util.executor import SerialExecutor
@@ -42,7 +41,8 @@ class ConnectionState:
         self._on_state = on_state
         # Protects the state, the transport that goes with it, and why there is none any more.
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        # Made by the first thread that waits for a change: most sessions never have one.
+        self._changed: threading.Condition | None = None
         self.state = SessionState.CONNECTING
         self.transport: Transport | None = None
         self.will_look = False
@@ -50,7 +50,7 @@ class ConnectionState:
         self._loss: Callable[[], SessionError] | None = None
         # Protects the order in which changes are reported: that in which they were made.
         self._reporting = threading.Lock()
-        self._unreported: deque[SessionState] = deque()
+        self._unreported: list[SessionState] = []
         self._pid = os.getpid()
 
     @property
@@ -85,12 +85,13 @@ class ConnectionState:
             self._loss = loss or self._loss
             # Under the same lock as the change, so that the order is the same.
             self._unreported.append(state)
-            self._changed.notify_all()
+            if self._changed is not None:
+                self._changed.notify_all()
         # Outside: a log handler may block, and may be anything.
         logger.info("= session %s %s at %s", self._protocol.session_id, state, self._host)
         with self._reporting:
             while self._unreported:  # the first thread reports the changes of others as well
-                self._on_state(self._unreported.popleft())
+                self._on_state(self._unreported.pop(0))
 
     def wait_usable(self, deadline: Deadline) -> Transport:
         """Returns the transport, waiting while the connection is being opened again.
@@ -168,6 +169,8 @@ class ConnectionState:
             left = deadline.remaining()
             if left == 0.0:
                 raise SessionTimeoutError(f"{message} {deadline.timeout:g} s", session_id=self._session_id)
+            if self._changed is None:
+                self._changed = threading.Condition(self._lock)
             self._changed.wait(left)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Union
 
@@ -107,7 +106,7 @@ class PendingCalls:
     """
 
     def __init__(self, *types: str) -> None:
-        self._calls: dict[str, deque[PendingCall]] = {name: deque() for name in types}
+        self._calls: dict[str, list[PendingCall]] = {name: [] for name in types}
         # An error names in `request_type` the request that it refuses.
         self._frame_types = frozenset({*types, "error"})
 
@@ -155,7 +154,7 @@ class PendingCalls:
             # A late answer is of no use any more; an error may be news, and becomes an event.
             return not failed
         # The oldest, as the engine answers one connection's requests in their order.
-        call = calls.popleft()
+        call = calls.pop(0)
         if call.is_abandoned:
             for other in calls:
                 other._saw_late_answer = True

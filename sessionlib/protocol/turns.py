@@ -20,7 +20,6 @@ the history.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -293,16 +292,16 @@ class TurnTracker:
         # Whether the engine was idle since: then a silence shows that no turn of it is to come.
         self._idle_since_loss = False
         # Posts and answers without an ack, in the order in which they left.
-        self._sent: deque[PendingPost] = deque()
+        self._sent: list[PendingPost] = []
         # Posts of which no turn is known yet, in the same order.
         self._open: list[PendingPost] = []
         # These, and the posts that have come since one of them did.
-        self._together: deque[PendingPost] = deque(maxlen=_TOGETHER)
+        self._together: list[PendingPost] = []
         # Turns whose events are held for these.
         self._held: list[TurnHandle] = []
         self.released: list[tuple[PendingPost, list[SessionEvent]]] = []
         # The ids of the latest messages that were a word before the answer of their turn.
-        self._words: deque[str] = deque(maxlen=_WORDS)
+        self._words: list[str] = []
 
     # ---- our posts -----------------------------------------------------------------------------
 
@@ -334,6 +333,8 @@ class TurnTracker:
             if not self._open:
                 self._together.clear()
             self._together.append(post)
+            if len(self._together) > _TOGETHER:
+                del self._together[0]
             self._open.append(post)
             self._repeats = False
             if self._has_gap:
@@ -591,7 +592,7 @@ class TurnTracker:
         self.current = None
         turn.over, turn.last = True, event
         if len(turn.finals) > 1 and not turn.spans_gap:
-            self._words.extend(turn.finals[:-1])
+            self._words = [*self._words, *turn.finals[:-1]][-_WORDS:]
         for post in turn.posts:
             post.last = event
         # A post refers to its turn: both ways, each turn would be left to the garbage collector.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from sessionlib import hooks
@@ -67,8 +66,8 @@ class Hub:
         self._expect_late_idle: Collection[Mailbox] | None = None
         # Mailboxes whose reader was garbage-collected; the collector may run inside our lock, so it only
         # leaves them here.
-        self._discarded: deque[Mailbox] = deque()
-        self._dropped: deque[PendingPost] = deque()
+        self._discarded: list[Mailbox] = []
+        self._dropped: list[PendingPost] = []
         self._on_request = on_request
         self._on_delivered = on_delivered
         self._on_left = on_left
@@ -273,7 +272,7 @@ class Hub:
             self._on_delivered(event, origin)
         # A turn whose reader is gone leaves its approvals to the session's handlers.
         while self._dropped:
-            self._on_left(self._dropped.popleft())
+            self._on_left(self._dropped.pop(0))
 
     def _late_idle(self, events: Sequence[SessionEvent]) -> tuple[SessionEvent | None, Collection[Mailbox]]:
         """Finds the Idle of the turn before the last post, and the listeners that still receive it."""
@@ -435,7 +434,7 @@ class Hub:
     def _reap(self) -> None:
         assert self.lock.locked()
         while self._discarded:
-            mailbox = self._discarded.popleft()
+            mailbox = self._discarded.pop(0)
             post = self._post_of(mailbox)
             if post is not None:
                 self._dropped.append(post)

@@ -106,11 +106,12 @@ class Mailbox:
         self._notice: SessionEvent | None = None
         self._notice_at = -1
         # One for each consumer that waits, oldest first; opened to wake it.
-        self._gates: deque[threading.Lock] = deque()
+        # Few if any, and of each session: an empty deque holds 64 places, an empty list none.
+        self._gates: list[threading.Lock] = []
         self._closed = False
         self._failure: Callable[[], SessionError] | None = None
         self._pid = os.getpid()
-        self._errors: deque[Callable[[], SessionError]] = deque()
+        self._errors: list[Callable[[], SessionError]] = []
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -224,7 +225,7 @@ class Mailbox:
             moved += [event for _, event in other._kept_back(forget=True)]
             size, other._bytes = other._bytes, 0
             notice, other._notice = other._notice, None
-            troubles, other._errors = other._errors, deque()
+            troubles, other._errors = other._errors, []
         with self._lock:
             for event in moved:
                 if event is notice:
@@ -302,7 +303,7 @@ class Mailbox:
     def _wake(self, count: int) -> None:
         assert self._lock.locked()
         for _ in range(min(count, len(self._gates))):
-            self._gates.popleft().release()
+            self._gates.pop(0).release()
 
     def _wait(self, deadline: Deadline) -> SessionEvent:
         if os.getpid() != self._pid:  # before the lock, which may have been held when the process forked
@@ -314,7 +315,7 @@ class Mailbox:
                     return self._pop()
                 if self._errors:
                     # Made here, on the thread that raises it: an error in two threads would mix their tracebacks.
-                    raise self._errors.popleft()()
+                    raise self._errors.pop(0)()
                 if self._closed:
                     raise self._failure() if self._failure else Closed
                 if is_late:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -137,7 +136,7 @@ class Counters(Traffic):
         # When each post left, and when the first delta of its turn came; the hub's lock protects both.
         self._posted: dict[PendingPost, list[float]] = {}
         # The times of turns that are over, with that of the end last.
-        self._over: deque[tuple[list[float], float]] = deque(maxlen=TURNS)
+        self._over: list[tuple[list[float], float]] = []
         # What an observer has still to be notified of; only where there is one.
         self.observed: list[tuple[PendingPost, SessionEvent]] = []
 
@@ -184,11 +183,13 @@ class Counters(Traffic):
             del self._posted[owner]
             if owner.makes_turn:
                 self._over.append((times, time.monotonic()))
+                if len(self._over) > TURNS:
+                    del self._over[0]
 
     def note_pong(self) -> None:
         """Notes that the oldest ping without an answer has got it."""
         if self.pings:
-            self._note_trip(time.monotonic() - self.pings.popleft())
+            self._note_trip(time.monotonic() - self.pings.pop(0))
 
     def _note_trip(self, seconds: float) -> None:
         self._count += 1

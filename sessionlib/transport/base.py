@@ -6,7 +6,6 @@ Nothing above this package knows of sockets or WebSocket frames.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -19,6 +18,7 @@ __all__ = ["BUSY", "NOW", "Traffic", "Transport"]
 BUSY = "other messages were still being sent"
 # The deadline of a read that does not wait; known by its identity.
 NOW = Deadline(0.0)
+_PINGS = 16
 
 
 class Traffic:
@@ -37,10 +37,15 @@ class Traffic:
         self.bytes_in = 0
         self.messages_out = 0
         self.bytes_out = 0
-        # The oldest are dropped: an engine that answers no ping must not fill the memory.
-        self.pings: deque[float] = deque(maxlen=16)
+        self.pings: list[float] = []
         # Protects what any thread that sends adds to.
         self._lock = threading.Lock()
+
+    def pinged(self, now: float) -> None:
+        """Notes that a ping of the session leaves."""
+        # The oldest are dropped: an engine that answers no ping must not fill the memory.
+        del self.pings[: 1 - _PINGS]
+        self.pings.append(now)
 
     def sent(self, size: int) -> None:
         """Counts a message of so many bytes that leaves."""

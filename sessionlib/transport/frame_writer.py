@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import struct
 import threading
-from collections import deque
 from typing import Any
 
 from websocket import ABNF
@@ -98,8 +97,8 @@ class FrameWriter:
         self._last: object = None
         self.in_message = False
         # What is sent when no sender waits for it: control frames, and whole small messages.
-        self._controls: deque[bytes] = deque()
-        self._texts: deque[bytes] = deque()
+        self._controls: list[bytes] = []
+        self._texts: list[bytes] = []
         self._dead = False
         # Whether the close frame was left to be sent, and whether it has its place on the wire.
         self._close_sent = False
@@ -183,7 +182,7 @@ class FrameWriter:
             except SessionDisconnectedError:
                 self._dead = True  # the reader will find out why
 
-    def _leave(self, queue: deque[bytes], frame: bytes) -> None:
+    def _leave(self, queue: list[bytes], frame: bytes) -> None:
         queue.append(frame)
         self.flush()
 
@@ -205,8 +204,8 @@ class FrameWriter:
 
     def _next_waiting(self) -> bytes | None:
         if self._controls:
-            return self._controls.popleft()
-        return self._texts.popleft() if self._texts and not self.in_message else None
+            return self._controls.pop(0)
+        return self._texts.pop(0) if self._texts and not self.in_message else None
 
     def _write(self, frame: bytes, deadline: Deadline, is_last: bool, message: object) -> None:
         """Writes what waits and then a frame; the send lock is held."""

@@ -8,6 +8,7 @@ import queue
 import selectors
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -173,6 +174,25 @@ def test_fifty_sessions(engine: ScriptEngine, readers: int | None, threads: int)
             session.disconnect()
         assert [session.get_messages(timeout=30) for session in sessions[1::2]] == [[]] * 25
     assert eventually(lambda: not reading())
+
+
+def test_a_session_makes_no_room_for_what_may_never_come() -> None:
+    made = [resumed()]  # what is made once for all
+    tracemalloc.start()
+    try:
+        made += [resumed() for _ in range(20)]
+        each = tracemalloc.get_traced_memory()[0] / 20
+    finally:
+        tracemalloc.stop()
+    # An empty deque alone has 760 bytes, and a session has some twenty queues.
+    assert len(made) == 21
+    assert each < 22 * 1024
+
+
+def resumed() -> Any:
+    """Returns a session and its connection, before that is opened."""
+    session = Session(session_id="s1", api_key="k", ws_url="ws://127.0.0.1:9/v1")
+    return session, session._new_connection()
 
 
 def test_an_observer_may_leave_a_session_on_the_thread_that_reads_it(

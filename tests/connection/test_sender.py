@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -376,6 +377,18 @@ def test_whatever_looks_like_a_mark_stays_what_it_is() -> None:
     outgoing = EncodedPost({"type": "post_messages", "messages": ["0" * 32, {"value": {"raw_bytes": Bytes(b"abc")}}]})
     assert outgoing.payload is not None
     assert outgoing.payload.count(b"YWJj") == 1
+
+
+def test_a_text_is_held_in_memory_of_its_own_length() -> None:
+    frame = {"type": "post_message", "session_id": "s1", "content": "a" * 100_000}
+    tracemalloc.start()
+    try:
+        outgoing = EncodedPost(frame)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert outgoing.payload is not None
+    assert held < 1.1 * len(outgoing.payload)
 
 
 @pytest.mark.slow
