@@ -1,10 +1,12 @@
-"""Which tests reach which lines, learned once for each test file and kept until it or the asked modules change.
+"""Which tests reach which lines, learned once for each test file and kept until it changes.
 
 It is a plugin of pytest as well, which writes that down: `-p tests.mutants.reach --reach DIRECTORY`.
 """
 
 from __future__ import annotations
 
+import difflib
+import functools
 import hashlib
 import json
 import os
@@ -24,6 +26,7 @@ __all__ = ["ROOT", "SECONDS", "WORK", "Reach", "Reached", "pytest_addoption", "p
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".mutants"
+_TEXTS = WORK / "texts"
 SECONDS = 8.0
 """Seconds of tests that a fault gets."""
 
@@ -40,12 +43,14 @@ class Reached:
     def __init__(self, paths: Collection[str], tests: Collection[str], *, fresh: bool = False) -> None:
         file = WORK / "reached.json"
         known: dict[str, Any] = json.loads(file.read_text()) if file.exists() and not fresh else {}
-        sources = {path: _digest(path) for path in paths}
-        stale = []
-        for test in tests:
-            digests = known.get(test, {}).get("digests", {})
-            if digests.get(test) != _digest(test) or not sources.items() <= digests.items():
-                stale.append(test)
+        # A module that has changed since is compared with what it was; only a file of tests that has is run again.
+        kept = {path.name for path in _TEXTS.glob("*")}
+        stale = [
+            test
+            for test in tests
+            if (digests := known.get(test, {}).get("digests", {})).get(test) != _digest(test)
+            or not all(digests.get(path) in kept for path in paths)
+        ]
         if stale:
             known |= _learn(stale, _core())
             file.write_text(json.dumps(known))
@@ -53,13 +58,15 @@ class Reached:
         self._seconds: dict[str, float] = {}
         self._tests: dict[tuple[str, int], set[str]] = defaultdict(set)
         for test in tests:
+            digests = known[test]["digests"]
             for name, found in known[test]["tests"].items():
                 if found["failed"]:
                     self.failed.append(name)
                     continue
                 self._seconds[name] = found["seconds"]
-                for path in found["lines"].keys() & sources.keys():
-                    for line in found["lines"][path]:
+                for path in found["lines"].keys() & set(paths):
+                    places = _places(path, digests[path])
+                    for line in {place for line in found["lines"][path] for place in places[line]}:
                         self._tests[path, line].add(name)
 
     def by(self, mutant: Mutant) -> list[str]:
@@ -97,14 +104,30 @@ def _digest(path: str) -> str:
     return hashlib.sha256((ROOT / path).read_bytes()).hexdigest()
 
 
+@functools.cache
+def _places(path: str, digest: str) -> dict[int, range]:
+    """Returns where each line of an earlier text of a module is now; of what was replaced, all that stands there."""
+    before, after = ((_TEXTS / digest).read_text("utf-8").splitlines(), (ROOT / path).read_text("utf-8").splitlines())
+    places = {line: range(0) for line in range(1, len(before) + 2)}
+    for kind, start, end, now, now_end in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if kind == "equal":
+            places |= {line: range(now + line - start, now + line - start + 1) for line in range(start + 1, end + 1)}
+        else:
+            # What was put in is reached by what reaches the line before it, about.
+            places |= {line: range(now, now_end + 1) for line in range(max(start, 1), end + 1)}
+    return places
+
+
 def _learn(tests: Sequence[str], paths: Collection[str]) -> dict[str, Any]:
-    WORK.mkdir(exist_ok=True)
+    _TEXTS.mkdir(parents=True, exist_ok=True)
     for old in WORK.glob("reach-*.json"):
         old.unlink()
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "tests.mutants.reach", "--reach", str(WORK)]
     command += ["--timeout", "60", "-m", "", "-p", "no:randomly", "--hypothesis-seed=1"]
     subprocess.run([*command, *(str(ROOT / test) for test in tests)], cwd=ROOT, check=False)
     sources = {path: _digest(path) for path in paths}
+    for path, digest in sources.items():
+        (_TEXTS / digest).write_bytes((ROOT / path).read_bytes())
     known = {test: {"digests": sources | {test: _digest(test)}, "tests": {}} for test in tests}
     for file in WORK.glob("reach-*.json"):
         for name, found in json.loads(file.read_text()).items():
