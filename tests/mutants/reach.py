@@ -66,7 +66,7 @@ class Reached:
                 self._seconds[name] = found["seconds"]
                 for path in found["lines"].keys() & set(paths):
                     places = _places(path, digests[path])
-                    for line in {place for line in found["lines"][path] for place in places[line]}:
+                    for line in {place for former in found["lines"][path] for place in places[former]}:
                         self._tests[path, line].add(name)
 
     def by(self, mutant: Mutant) -> list[str]:
