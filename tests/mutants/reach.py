@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -164,10 +165,14 @@ class Reach:
         self._failed: set[str] = set()
         self._tracer = coverage.Coverage(data_file=None, config_file=False, source_pkgs=["sessionlib"])
         self._tracer.start()
+        self._traces = sys.gettrace(), threading.gettrace()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[Any]:
         """Keeps apart what each test reaches."""
+        # A test that traces by itself leaves none behind, and no line would be noted from there on.
+        sys.settrace(self._traces[0])
+        threading.settrace(self._traces[1])  # type: ignore[arg-type]
         self._tracer.switch_context(item.nodeid)
         try:
             return (yield)
