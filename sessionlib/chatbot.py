@@ -156,7 +156,7 @@ class Chatbot(Resource):
         Args:
             limit: How many at most.
             offset: How many to leave out before them.
-            include_shared: Whether chatbots that others share with the caller are listed too.
+            include_shared: Whether chatbots that other users share with the caller are listed too.
             client: Where; by default what the environment sets.
             api_key: A key to use instead of the environment's.
 

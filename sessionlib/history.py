@@ -193,7 +193,7 @@ def write_whole(path: Path, text: str, *, replace: bool) -> None:
     """Writes a text file atomically: afterwards it is complete, or as it was before.
 
     Args:
-        path: The file; a symbolic link is followed.
+        path: The file; a symlink is followed.
         text: Its text; lone surrogates, which UTF-8 cannot encode, are written as escapes.
         replace: Whether a file of that name may be overwritten.
 
@@ -201,7 +201,7 @@ def write_whole(path: Path, text: str, *, replace: bool) -> None:
         FileExistsError: There is one, and it may not be overwritten.
         OSError: It cannot be written.
     """
-    # The file behind a symbolic link: to replace the link would leave the old file where others read it.
+    # The file behind a symlink: to replace that would leave the old file where other programs read it.
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():  # a pipe or a device, which must be written to and not replaced
         target.write_text(text, "utf-8", "backslashreplace")

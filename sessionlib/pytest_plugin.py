@@ -54,7 +54,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.fixture
 def session_model(request: pytest.FixtureRequest) -> ScriptedModel:
-    """The `sessionlib.testing.ScriptedModel` of ``session_engine``: ``session_model.say("Hello", ...)``."""
+    """The `sessionlib.testing.ScriptedModel` of ``session_engine``; steps are added to its script."""
     from sessionlib.testing import ScriptedModel
 
     return ScriptedModel(*_options(request, "session_engine").get("script", ()))

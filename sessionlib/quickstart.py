@@ -15,7 +15,7 @@ from sessionlib.engine import LocalEngine, tool
 from sessionlib.events import SessionEventType
 from sessionlib.session import Session
 from sessionlib.testing import ScriptedModel, call_tool, pause
-from sessionlib.testing.model import Saying
+from sessionlib.testing.model import Output
 
 __all__ = ["main"]
 
@@ -41,7 +41,7 @@ def refund(order_id: str, amount: float) -> str:
 
 
 def below_50_euros(request: ApprovalRequest) -> bool:
-    """Approves small refunds, and denies all others."""
+    """Approves small refunds, and denies all other calls."""
     return bool(request.arguments["amount"] < 50)
 
 
@@ -83,7 +83,7 @@ def _show_turn(session: Session, message: str) -> None:
     _write("\n")
 
 
-def _words(text: str) -> Iterator[Saying]:
+def _words(text: str) -> Iterator[Output]:
     """Yields a text word by word, as slowly as models do."""
     for word in re.findall(r"\s*\S+", text):
         yield word

@@ -217,8 +217,8 @@ def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes, 
     # Of several messages the last is the answer; words before it are events.
     message_id, text = last_text(events)
     is_whole = any(event.is_complete and event.message_id == message_id for event in events)
-    told = (event for event in reversed(events) if event.error is not None)
-    error = next((event.error for event in told if not (is_whole and is_repeated(event))), None)
+    reported = (event for event in reversed(events) if event.error is not None)
+    error = next((event.error for event in reported if not (is_whole and is_repeated(event))), None)
     reply: Reply[Any] = Reply(
         text=text,
         message_id=message_id,

@@ -95,3 +95,16 @@ def test_users_read_the_terms_of_the_field() -> None:
 def test_the_source_is_written_in_the_terms_of_the_field() -> None:
     found = [f"{place}: {hit[0]}" for place, text in read_in_the_source() for hit in _TERM.finditer(text)]
     assert len(found) <= MOST, f"{len(found)} are more than {MOST}:\n" + "\n".join(found)
+
+
+def test_a_plain_search_for_these_words_finds_little() -> None:
+    """Names of code and strings included: methods of files, names of the platform, names that remain for users."""
+    files = [path for path in (ROOT / "sessionlib").rglob("*") if path.suffix in (".py", ".pyi", ".json", ".md")]
+    shown = re.compile(r"You\|? said")  # by the demo model
+    files += [ROOT / "README.md", *(ROOT / "notebooks").glob("*.ipynb")]
+    plain = re.compile(
+        rf"{_TERM.pattern}|\b(?:say|hear|others|pieces?|links?|cuts?|look after|let go|give up)\b", re.IGNORECASE
+    )
+    texts = {path: shown.sub("", path.read_text("utf-8")) for path in files}
+    found = [f"{path.relative_to(ROOT)}: {hit[0]}" for path in files for hit in plain.finditer(texts[path])]
+    assert len(found) <= MOST, f"{len(found)} are more than {MOST}:\n" + "\n".join(found)

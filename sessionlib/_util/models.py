@@ -205,7 +205,7 @@ def _default(field: Field[Any]) -> Any:
 class OpenModel(JsonModel):
     """A `JsonModel` that keeps fields it does not know in ``extra``, its last field.
 
-    `from_dict` puts them there and `to_dict` back between the others, so fields of a newer server
+    `from_dict` puts them there and `to_dict` back between the known ones, so fields of a newer server
     survive a fetch and a save. Subclasses are dataclasses under `accept_unknown`, with plain values only.
     """
 

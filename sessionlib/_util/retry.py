@@ -58,7 +58,7 @@ Result = TypeVar("Result")
 # All from 500 on are transient too.
 _TRANSIENT_STATUSES = frozenset({408, 425, 429})
 # WebSocket close codes (RFC 6455, 7.4; the IANA registry for 1012 to 1014). None is a connection that ended without a
-# close frame. All others are final: done (1000), a violation (1002, 1003, 1007, 1008, 1009, 1010), the application's.
+# close frame. All further ones are final: done (1000), a violation (1002, 1003, 1007 to 1010), the application's.
 _TRANSIENT_CLOSES = frozenset({None, 1001, 1006, 1011, 1012, 1013, 1014})
 _TRY_AGAIN_LATER = 1013
 # TLS alerts (RFC 8446, 6.2) that depend on configuration, and so come again with every try. OpenSSL names them with
@@ -147,7 +147,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """Returns the seconds that a response's headers ask to wait.
 
     Args:
-        headers: The headers, under names in any case. ``retry-after-ms``, as OpenAI and others send it, is more
+        headers: The headers, under names in any case. ``retry-after-ms``, as OpenAI and some more send it, is more
             precise and takes precedence over ``Retry-After``.
 
     Returns:

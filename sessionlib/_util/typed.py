@@ -91,7 +91,7 @@ class AnswerFormat(Generic[T]):
             try:
                 return self._adapter.validate_json(candidate)
             except self._invalid as error:
-                # The likeliest text's reason alone: those of others would mislead the model.
+                # The likeliest text's reason alone: those of the rest would mislead the model.
                 reason = reason or _explain(error)
             except Exception as error:  # noqa: BLE001 - a validator of the type's author may raise anything
                 reason = reason or f"{type(error).__name__}: {error}"

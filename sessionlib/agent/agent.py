@@ -223,7 +223,7 @@ class Agent(Runnable):
         Args:
             limit: How many at most.
             offset: How many to leave out before them.
-            include_shared: Whether agents that others share with the caller are listed too.
+            include_shared: Whether agents that other users share with the caller are listed too.
             verbose: Whether to ask for whole agents.
             client: Where; by default what the environment sets.
             api_key: A key to use instead of the environment's.
@@ -277,7 +277,7 @@ class Agent(Runnable):
         """
         path = f"/update{self._path()}"
         drafted = draft(self)
-        # Unknown fields first: what is known here takes precedence over a name that a newer server gives to something
+        # Unknown fields first: what is known here takes precedence over a name that a newer server has for something
         # else.
         body = {**self.extra_fields, **drafted.body, "branch_id": self.branch_id}
         if self.agent_type == AgentType.CONVERSATIONAL:

@@ -481,7 +481,7 @@ class _FilePace(Pace):
         with self._ledger.transaction(durable=False) as database:
             taken = database.execute("SELECT id, until, host, pid FROM places").fetchall()
             # A process that was killed has not given its places back.
-            # The pid shows it on this machine at once; for others, only the time does.
+            # The pid shows it on this machine at once; on another one, only the time does.
             free = [(one,) for one, until, where, pid in taken if until < now or (where == host and _is_gone(pid))]
             database.executemany("DELETE FROM places WHERE id = ?", free)
             if self.max_active is not None and len(taken) - len(free) >= self.max_active:
@@ -584,7 +584,7 @@ class Checkpoint:
         """Returns the prompts, once those that the checkpoint knows are found to be the same.
 
         Raises:
-            ConfigurationError: They are others.
+            ConfigurationError: They are different.
             TypeError: One cannot be compared with that of a later run.
             OSError: A file among them cannot be read.
         """

@@ -48,7 +48,7 @@ Outcome = ConversationalAgentRunResult | BaseException
 Given = TypeVar("Given", bound=Outcome)
 
 # So many prompts for each worker are under way, or done ahead of the one that is waited for: one that
-# takes long does not leave the others idle, and an endless iterable of prompts is not taken in whole.
+# takes long does not leave the other workers idle, and an endless iterable of prompts is not taken in whole.
 _AHEAD = 4
 # Seconds that runs get to end when they are stopped, that an executor gets to deliver a result which the ledger has,
 # and beyond a run's timeout before its worker counts as frozen.
@@ -73,7 +73,7 @@ class Job:
         prompt: What is sent.
         how: How it is run.
         stopper: What can end it.
-        mark: Distinguishes it from all others, since some executors take equal jobs for the same.
+        mark: Distinguishes it from all other jobs, since some executors take equal jobs for the same.
         ledger: Knows whether it was posted.
         number: Its number.
         key: What a checkpoint knows it by.
@@ -383,7 +383,7 @@ class AgentRuns(Iterator[Given]):
                 # It may have had to wait for a worker: its time began when it claimed its prompt.
                 overdue = now - (place.since or now) > limit and not 0 <= time.time() - entry.claimed_at <= limit
             else:
-                # As long as the executor delivers others, it may still wait for a worker.
+                # As long as the executor delivers other turns, it may still wait for a worker.
                 overdue = self._frozen is not None or now - max(place.since or now, self._delivered_at) > limit
             if overdue:
                 found = True
@@ -527,7 +527,7 @@ def check_prompts(
 
     Args:
         agent: The agent.
-        prompts: The prompts; only a sequence is looked into, since taking from others would use them up.
+        prompts: The prompts; only a sequence is looked into, since taking from an iterator would use it up.
         on_approval: The handler.
         executor: Where they go, or None.
         kept: Whether there is a checkpoint.
@@ -547,8 +547,8 @@ def check_prompts(
                 f"{number} is {type(one).__name__}"
             )
     dumps = _pickler(executor)
-    others = [(f"prompt {number}", one) for number, one in enumerate(known) if not isinstance(one, (str, bytes))]
-    for name, value in [("the agent", agent), ("on_approval", on_approval), ("into", into), *others]:
+    named = [(f"prompt {number}", one) for number, one in enumerate(known) if not isinstance(one, (str, bytes))]
+    for name, value in [("the agent", agent), ("on_approval", on_approval), ("into", into), *named]:
         if dumps is None:
             break
         try:

@@ -49,7 +49,7 @@ def _resolved(reference: str, names: Names, where: str) -> str:
     kind, _, name = reference.partition(".")
     if kind not in names or not name:
         raise TemplateReferenceError(
-            f"[[{reference}]] in {where} does not say what it refers to: write [[inputs.NAME]], [[outputs.NAME]] "
+            f"[[{reference}]] in {where} does not name what it refers to: write [[inputs.NAME]], [[outputs.NAME]] "
             f"or [[tools.NAME]].{close_to(reference, [one for ids in names.values() for one in ids])}"
         )
     ids = names[kind]

@@ -94,7 +94,7 @@ class PlatformTool(Tool):
         bound = self.__signature__.bind(*args, **kwargs)
         bound.apply_defaults()
         arguments = dict(bound.arguments)
-        others = arguments.pop("kwargs")
+        further = arguments.pop("kwargs")
         common = {name: arguments.pop(name) for name in _COMMON}
         for name in self._known.get("parameters", ()):
             given = arguments[name]
@@ -104,7 +104,7 @@ class PlatformTool(Tool):
         given = {name: copy.deepcopy(value) for name, value in arguments.items() if value is not None}
         # Past this class's check, which needs the inputs that choose the variant.
         super().update_inputs(**given)
-        self._fill(others)
+        self._fill(further)
 
     @classmethod
     def get_available_inputs(cls, **parameters: Any) -> dict[str, dict[str, Any]]:

@@ -48,7 +48,7 @@ def deny_all(request: ApprovalRequest) -> ApprovalResponse:
 
 
 def approve_tools(*patterns: str) -> ApprovalHandler:
-    """Makes a handler that approves some tools and leaves the others to the next handler.
+    """Makes a handler that approves some tools and leaves the rest to the next handler.
 
     Args:
         patterns: Names of tools, or patterns such as "search_*".
@@ -141,7 +141,7 @@ def quoted(name: str, columns: int = _MAX_NAME, which: str = "") -> str:
     Args:
         name: The name.
         columns: How much of it is shown, in columns.
-        which: What distinguishes it from others that begin as it does; shown with its length, where it is cut.
+        which: What distinguishes it from names that begin as it does; shown with its length, where it is truncated.
     """
     text = _whole(name)
     kept = next(_fold(text, columns + 2))
@@ -165,7 +165,7 @@ def parse_argument(text: str, proposed: object) -> Any:
 
 
 def _rule_for(rules: Mapping[str, Policy], tool_name: str) -> Policy | None:
-    # "*" is for what no other rule names, whatever the others are.
+    # "*" is for what no other rule names, whatever the other rules are.
     fitting = {rule for pattern, rule in rules.items() if pattern != "*" and _fits(rule, pattern, tool_name)}
     named = next((rule for rule in _POLICIES if rule in fitting), None)
     otherwise = rules.get("*")
@@ -340,7 +340,7 @@ def _view(request: ApprovalRequest) -> None:
 
 
 def full_lines(request: ApprovalRequest) -> list[str]:
-    """Returns a request in full, as lines of the terminal's width: its arguments, and what names are cut elsewhere."""
+    """Returns a request in full, as lines of the terminal's width: its arguments, and the names truncated elsewhere."""
     columns, _ = _size()
     lines: list[str] = []
     for number, (name, value) in enumerate(request.arguments.items(), 1):

@@ -17,7 +17,7 @@ __all__ = ["ReauthHandler", "ReauthManager"]
 ReauthHandler = Callable[[SessionEvent], object]
 
 _NOTIFIED = 10_000
-"""So many requests are known to have been shown; one that comes again after as many others is shown again."""
+"""So many requests are known to have been shown; one that comes again after as many more is shown again."""
 
 
 class ReauthManager:

@@ -62,7 +62,7 @@ _STDIN = Path("-")
 @click.option("--json", "form", flag_value="json", help="Print the whole reply as one line of JSON.")
 @click.option("--jsonl", "form", flag_value="jsonl", help="Print every event as a line of JSON, as it comes.")
 @click.option("--extract", "-x", "form", flag_value="code", help="Print only the last code block of the answer.")
-@click.option("--timeout", type=Positive(), metavar="SECONDS", help="When to give up.")
+@click.option("--timeout", type=Positive(), metavar="SECONDS", help="How long to wait for the answer.")
 @click.option("--verbose", "-v", is_flag=True, help="Note on stderr what the agent does besides answering.")
 @click.option("--defer", is_flag=True, help="Stop at an approval with status 3; sessionlib approvals answers it.")
 @click.option("--defer-to", metavar="FILE_OR_URL", help="As --defer, and append the request to a file, or POST it.")
@@ -89,7 +89,7 @@ def ask(
         raise click.UsageError("--defer excludes --yes and --deny")
     if defer and not where.keeps_sessions:
         raise click.UsageError("--defer needs an engine that keeps sessions: add --db FILE")
-    # A handler that decides nothing leaves the request open, without the session's others being asked.
+    # A handler that decides nothing leaves the request open, without the session's other handlers being asked.
     handler = _leave_open if defer else decide
     # One for all: connecting, what is left over from before, and the answer.
     deadline = Deadline(timeout)

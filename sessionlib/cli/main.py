@@ -1,4 +1,4 @@
-"""The command that all others stand under."""
+"""The command that all subcommands belong to."""
 
 from __future__ import annotations
 

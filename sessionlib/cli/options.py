@@ -86,7 +86,7 @@ class EngineOptions:
     @property
     def given(self) -> list[str]:
         """The options that were given, as the user wrote them."""
-        # By its difference from the default, since click gives the default as if it had been typed.
+        # By its difference from the default, since click passes the default as if it had been typed.
         given = {"--model": self.model != DEFAULT_MODEL, "--tools": self.tools, "--db": self.db}
         return [name for name, value in given.items() if value]
 
@@ -241,7 +241,7 @@ def debug_option(function: Command) -> Command:
     return click.option(
         "--debug",
         is_flag=True,
-        # Before all others, so that what goes wrong with them is shown with its traceback.
+        # Before all other options, so that what goes wrong with them is shown with its traceback.
         is_eager=True,
         expose_value=False,
         callback=_turn_on,

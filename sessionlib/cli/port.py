@@ -233,7 +233,7 @@ def _report(path: Path, before: str, ported: Ported, places: dict[int, str] | No
 
 
 def _replace(path: Path, text: str) -> None:
-    """Writes a file as a whole or not at all; a symbolic link stays one, and its target is written."""
+    """Writes a file as a whole or not at all; a symlink stays one, and its target is written."""
     target = path.resolve()
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
@@ -899,7 +899,7 @@ class _Timeouts(cst.CSTTransformer):
 
 
 class _Pruner(cst.CSTTransformer):
-    """Removes imports that nothing uses any more; others that were unused before stay."""
+    """Removes imports that nothing uses any more; those that were unused before stay."""
 
     def __init__(self, module: cst.Module, survey: Survey) -> None:
         super().__init__()
@@ -913,7 +913,7 @@ class _Pruner(cst.CSTTransformer):
         [first, *more] = updated_node.body
         if more or not isinstance(first, (cst.Import, cst.ImportFrom)) or isinstance(first.names, cst.ImportStar):
             return updated_node
-        # Only names that the porting has made idle: others may be there for their effects.
+        # Only names that the porting has made idle: the rest may be there for their effects.
         kept = [one for one in first.names if not self._is_idle(one)]
         if len(kept) == len(first.names):
             return updated_node

@@ -415,7 +415,7 @@ class Survey(cst.CSTVisitor):
         return len(types) > 1
 
     def is_assigned(self, node: cst.CSTNode) -> bool:
-        """Whether the script itself assigns a name, or gives it a call."""
+        """Whether the script itself assigns a name, or makes a call with it."""
         return node in self.coroutines or self._key(node) in self._assigned
 
     def _mark(self, node: cst.CSTNode, kind: str) -> None:

@@ -48,7 +48,7 @@ def open_session(where: Where, timeout: float | None = 30.0) -> Iterator[Session
         try:
             session.connect(timeout)
         except SessionError as error:
-            # A plain SessionError is the engine's refusal; all others are about the connection.
+            # A plain SessionError is the engine's refusal; all other errors are about the connection.
             if session_id is None or type(error) is not SessionError:
                 raise
             # Its reason alone: who typed a command knows no frames of the protocol.

@@ -164,7 +164,7 @@ class KeptMessages(MessageHistory):
         if self._file is None:
             return
         try:
-            # As bytes: a line that is damaged is left out, and does not hide the others.
+            # As bytes: a line that is damaged is left out, and does not hide the rest.
             lines = self._file.read_bytes().splitlines()
             if len(lines) > 2 * _MAX_KEPT:
                 self._write(os.O_TRUNC, b"".join(line + b"\n" for line in lines[-_MAX_KEPT:]))
@@ -281,7 +281,7 @@ class Screen:
         self._live: Live | None = None
         self._tail = _Tail()
         self._streamed = Streamed()
-        # Across deltas, as an escape sequence may be cut between two.
+        # Across deltas, as an escape sequence may be split between two.
         self._cleaner = TextCleaner()
         self._thought = ""
         self._next_draw = 0.0
@@ -325,7 +325,7 @@ class Screen:
             self._live.refresh()
 
     def close(self) -> None:
-        """Prints what is still being drawn for good, and leaves the terminal to others."""
+        """Prints what is still being drawn for good, and leaves the terminal to other output."""
         live, self._live = self._live, None
         text, self._tail.text = self._tail.text, ""
         try:

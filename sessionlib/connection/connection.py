@@ -34,8 +34,8 @@ LOOK_BYTES = 64 * 1024 * 1024
 
 
 class Connection:
-    """Joins a session, reads it in a thread of its own or in one that reads others as well, writes to it from any, and
-    joins it again when the connection is lost.
+    """Joins a session, reads it in a thread of its own or in one that reads other sessions as well, writes to it from
+    any, and joins it again when the connection is lost.
 
     Args:
         endpoint: Where the engine is.
@@ -244,7 +244,7 @@ class Connection:
         return self._thread is not threading.current_thread()
 
     def _begin_reading(self, transport: Transport) -> None:
-        """Has a connection read, by a thread that reads others as well where that is wanted and possible."""
+        """Has a connection read, by a thread that reads other sessions as well where that is wanted and possible."""
         self._thread = None
         # Before it reads: it may lose the connection at once.
         self._shared = shared_reader(self._readers) if self._readers is not None else None
@@ -265,7 +265,7 @@ class Connection:
             self._end_reading()
 
     def _on_lost(self, cause: BaseException) -> None:
-        """Takes the session over from the shared reader, which must not wait until it is joined again."""
+        """Takes the session over from the shared reader, which must not block until it is joined again."""
         if self._leaving.is_set():
             self._end_reading()
             return
@@ -299,7 +299,7 @@ class Connection:
         self._read_out.set()
 
     def _look_soon(self) -> None:
-        """Has the heartbeat look after a while of silence whether posts are left without an answer."""
+        """Has the heartbeat check, once it has been quiet for a while, whether posts are left without an answer."""
         self.channel.quiet_since = now = time.monotonic()
         # Once for all that comes until then: every post passes here, and the beat looks for itself when to come again.
         if not self.channel.will_look:
@@ -360,7 +360,7 @@ class Connection:
             return
         request, transport = self.protocol.history_request(reply), self.channel.transport
         if request is None or self._counters.bytes_in - before > LOOK_BYTES:
-            self._reader.settle(None, steps)  # of a part that is not the last, one cannot tell what follows
+            self._reader.settle(None, steps)  # of a part that is not the last, what follows is unknown
         elif self.protocol.turns.steps == steps and transport is not None:
             self._ask_on(
                 transport, request, functools.partial(self._take_look, steps=steps, earlier=history, before=before)

@@ -56,7 +56,7 @@ class PingSchedule:
             logger.info("! session %s: nothing received for %.1f s", session_id, silent_for)
             transport.abort()
             return self.rest(now)
-        # Where the session's pings are answered, others would show no more than they do.
+        # Where the session's pings are answered, more pings would show no more than they do.
         if now >= self._ping_due(transport):
             self._pinged = now
             transport.ping()
@@ -151,7 +151,7 @@ class HeartbeatThread:
             for monitored, was_due in due:
                 try:
                     following = monitored.beat(time.monotonic())
-                except Exception:  # one session's failure must not stop the others' beats
+                except Exception:  # one session's failure must not stop the rest of the beats
                     logger.exception("! a heartbeat failed")
                     following = time.monotonic() + SESSION_PING_INTERVAL
                 with self._lock:

@@ -159,7 +159,7 @@ class Reader:
             if isinstance(error, SessionProtocolError):
                 self._note_illegal(error)
             raise
-        # Only now can others send, so nothing of theirs comes between the history and what is read next.
+        # Only now can other threads send, so nothing of theirs comes between the history and what is read next.
         self._channel.change(SessionState.CONNECTED, transport)
         self._steps = protocol.turns.steps
         self._on_turns()
@@ -258,7 +258,7 @@ class Reader:
 
     def _deliver(self, events: list[SessionEvent], runs: Sequence[Run] = ()) -> None:
         passed = self._protocol.recovery.filter(events, runs)
-        # Runs name places in the list as it came; what was filtered has others.
+        # Runs name places in the list as it came; what was filtered has different ones.
         self._hub.dispatch(passed, runs if passed is events else ())
         turns = self._protocol.turns
         if turns.steps != self._steps:
@@ -323,7 +323,7 @@ class Reader:
         with self._hub.lock:
             is_history = self._protocol.calls.is_waited_for("get_messages")
         if isinstance(cause, MessageTooLargeError) and cause.size is not None and is_history:
-            # Whoever asked for it gets the error, and the session goes on; by closing the connection it is not read.
+            # Its caller gets the error, and the session goes on; by closing the connection it is not read.
             self._protocol.history_too_large = cause.transient = True
             failure = functools.partial(self._too_large, cause)
         if not self._reconnect or not is_transient(cause):
@@ -540,7 +540,7 @@ def shared_reader(count: int) -> SharedReader | None:
 
     Returns:
         None where sockets cannot be shared: without epoll or kqueue (Windows), which take a socket while a thread
-        waits for others, and where a library such as gevent has put sockets of its own in the place of the system's.
+        waits for other ones, and where a library such as gevent has put its own in the place of the system's.
     """
     if not _CAN_SHARE or socket.socket.__module__ != "socket":
         return None

@@ -156,10 +156,10 @@ def _base64(chunks: Iterable[ByteChunk]) -> Iterator[bytes]:
         data = memoryview(rest + chunk if rest else chunk)
         # Three bytes become four characters; a rest waits for the next chunk, or there would be padding in the
         # middle.
-        cut = len(data) - len(data) % 3
-        rest = bytes(data[cut:])
-        if cut:
-            yield binascii.b2a_base64(data[:cut], newline=False)
+        whole = len(data) - len(data) % 3
+        rest = bytes(data[whole:])
+        if whole:
+            yield binascii.b2a_base64(data[:whole], newline=False)
     if rest:
         yield binascii.b2a_base64(rest, newline=False)
 

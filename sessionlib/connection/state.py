@@ -90,7 +90,7 @@ class ConnectionState:
         # Outside: a log handler may block, and may be anything.
         logger.info("= session %s %s at %s", self._protocol.session_id, state, self._host)
         with self._reporting:
-            while self._unreported:  # the first thread reports the changes of others as well
+            while self._unreported:  # the first thread reports the changes of other threads as well
                 self._on_state(self._unreported.pop(0))
 
     def wait_usable(self, deadline: Deadline) -> Transport:
@@ -213,7 +213,7 @@ class StateObservers:
         for callback in callbacks:
             try:
                 callback(state)
-            except BaseException:  # one that fails, or exits, must not keep the others from being called
+            except BaseException:  # one that fails, or exits, must not keep the rest from being called
                 logger.exception("! a state callback failed")
 
     def _remove(self, callback: StateCallback) -> None:

@@ -32,7 +32,7 @@ def one_line(text: str, limit: int = _MAX_LINE) -> str:
 
     Args:
         text: The text.
-        limit: Characters after which it is cut.
+        limit: Characters after which it is truncated.
     """
     # Cleaned first: an escape sequence may hold spaces.
     line = " ".join(clean(text).split())

@@ -123,8 +123,8 @@ def _answered(asked: SessionEvent, later: Timed, duration: float) -> float:
     # Of several questions each has a call of its own, which goes on when that one is answered.
     own = [at for event, at in later if call is not None and event.type in _TOOLS and _call_of(event) == call]
     waiting = ParticipantStatus.AWAITING_APPROVAL
-    others = [at for event, at in later if event.type not in _ASKING and event.participant_status is not waiting]
-    return min(own or others, default=duration)
+    rest = [at for event, at in later if event.type not in _ASKING and event.participant_status is not waiting]
+    return min(own or rest, default=duration)
 
 
 def _waits(busy: Sequence[Span], duration: float) -> Iterator[Span]:

@@ -51,7 +51,7 @@ def keep_key(path: Path | None = None) -> KeptKey:
         path: The file; in the user's configuration directory when not given.
 
     Raises:
-        EngineError: The file cannot be read or written, or others can read it.
+        EngineError: The file cannot be read or written, or other users can read it.
     """
     path = path or key_path()
     try:
@@ -66,16 +66,16 @@ def keep_key(path: Path | None = None) -> KeptKey:
 
 def _make(path: Path) -> KeptKey:
     key = secrets.token_urlsafe(32)
-    # With its mode from the beginning: between open() and chmod() others could open it.
+    # With its mode from the beginning: between open() and chmod() other users could open it.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(key + "\n")
     return KeptKey(key, path, new=True)
 
 
 def _read(path: Path) -> KeptKey:
-    # As ssh does: a key that others could read is not trusted.
+    # As ssh does: a key that other users could read is not trusted.
     if os.name != "nt" and path.stat().st_mode & 0o077:
-        raise EngineError(f"the key file {path} can be read by others: chmod 600 it, or delete it to get a new key")
+        raise EngineError(f"the key file {path} can be read by other users: chmod 600 it, or delete it for a new key")
     try:
         return KeptKey(check_key(path.read_text().strip()), path, new=False)
     except ValueError:

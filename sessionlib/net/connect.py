@@ -236,8 +236,8 @@ def connect(
 def _interleaved(addresses: Sequence[Address]) -> list[Address]:
     """Alternates the families, the first one's first (RFC 8305, 4): one that is broken is not tried to its end."""
     first = [address for address in addresses if address[0] == addresses[0][0]]
-    others = [address for address in addresses if address[0] != addresses[0][0]]
-    pairs = itertools.zip_longest(first, others)
+    second = [address for address in addresses if address[0] != addresses[0][0]]
+    pairs = itertools.zip_longest(first, second)
     return [address for pair in pairs for address in pair if address is not None]
 
 

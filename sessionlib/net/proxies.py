@@ -97,7 +97,7 @@ def _context(bundle: str | None, changed: int | None, folders: str | None) -> ss
 
 
 def given_certificates(certificates: Certificates) -> Certificates:
-    """Returns what an argument gives to verify peers by, as it can be kept: a path absolute, PEM as bytes.
+    """Returns what peers are verified by, as it can be kept: a path absolute, PEM as bytes.
 
     Raises:
         ConfigurationError: It is empty.
@@ -119,7 +119,7 @@ def given_certificates(certificates: Certificates) -> Certificates:
 
 
 def trusting(certificates: Certificates) -> ssl.SSLContext:
-    """Returns the context that trusts certificates and no others; a context itself as it is.
+    """Returns the context that trusts these certificates alone; a context itself as it is.
 
     Raises:
         ConfigurationError: There are none to read.

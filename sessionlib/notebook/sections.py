@@ -1,7 +1,7 @@
 """A turn as Markdown in sections, so that a long one is not drawn from its beginning with every word.
 
 A section that has grown long enough ends where a block of its Markdown does, and is drawn no more. Where no
-block ends, it is cut all the same once it is longer than that, so what one drawing sends is bounded.
+block ends, it is split all the same once it is longer than that, so what one drawing sends is bounded.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sessionlib.display.markup import alarm, fold, in_code, markdown_html, safe_
 from sessionlib.display.text import call_text, describe, one_line
 from sessionlib.events import SessionEvent, SessionEventType, SessionMessageStatus
 
-__all__ = ["MAX_SECTION", "EventLine", "EventLines", "Section", "cut"]
+__all__ = ["MAX_SECTION", "EventLine", "EventLines", "Section", "split_section"]
 
 Type = SessionEventType
 
@@ -180,13 +180,13 @@ class Section:
         self.size += len(line.html)
 
     def overflow(self) -> Section | None:
-        """Cuts off the end of its text that still grows, if there is enough before; returns it as a new section."""
+        """Splits off the end of its text that still grows, if there is enough before; returns it as a new section."""
         last = self._blocks[-1] if self._blocks else None
         if not self.is_full or not isinstance(last, list):
             return None
         text = "".join(last)
         self._blocks[-1] = [text]
-        head, rest = cut(text)
+        head, rest = split_section(text)
         if not rest:
             return None
         self._blocks[-1] = [head]
@@ -201,7 +201,7 @@ class Section:
         return "".join(part for part in parts if part)
 
 
-def cut(text: str) -> tuple[str, str]:
+def split_section(text: str) -> tuple[str, str]:
     """Parts Markdown before its last block, which may still grow.
 
     Returns:

@@ -335,8 +335,8 @@ class ClientProtocol:
                 # As nearly always: a frame of this session that becomes an event, and answers no call.
                 try:
                     frame = loads(message)
-                    # A frame without a session id is legal, and is this session's; it goes the plain path, as others'
-                    # do.
+                    # A frame without a session id is legal, and is this session's; it goes the plain path, as those of
+                    # other sessions do.
                     make = EVENT_FRAMES.get(frame["type"]) if frame["session_id"] == session_id else None
                 except (ValueError, RecursionError, LookupError, TypeError):
                     make = None  # the plain path reports what is wrong, if anything is

@@ -113,7 +113,7 @@ def loads(data: Payload) -> Any:
 
 
 def loads_with_halves(text: str) -> Any:
-    """Returns the value of a JSON text whose only fault is that it holds half a surrogate pair; None for others."""
+    """Returns the value of a JSON text whose only fault is that it holds half a surrogate pair; else None."""
     if not _SURROGATE.search(text):
         return None
     try:

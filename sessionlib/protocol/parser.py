@@ -179,7 +179,7 @@ def parse_event(frame: Frame, session_id: str) -> SessionEvent | None:
 class HalfCharacterError(SessionProtocolError):
     """A frame holds half of a character: legal JSON, of which the next delta may bring the other half.
 
-    Gateways that count UTF-16 units cut an emoji into two halves of a surrogate pair, which strict parsers refuse.
+    Gateways that count UTF-16 units split an emoji into two halves of a surrogate pair, which strict parsers refuse.
 
     Attributes:
         frame: The frame, with the half in it.

@@ -967,7 +967,7 @@ def _answer_to(messages: Sequence[dict[str, Any]], place: int, length: int) -> t
     Args:
         messages: The history.
         place: Where the post begins in it.
-        length: In how many messages it stands there.
+        length: How many messages it has there.
     """
     are_ours = [SessionMessage.from_dict(message).is_user for message in messages]
     answers = [at for at, message in enumerate(messages) if is_final(message) and not are_ours[at]]

@@ -66,7 +66,7 @@ def listed(value: Any, call: str) -> tuple[list[Any], list[Any]]:
 
 def plain_id(value: Any) -> Any:
     """Returns an id out of the ``{"$oid": id}`` that the engine's storage writes."""
-    # MongoDB's extended JSON, which some of the platform's answers hold and others do not.
+    # MongoDB's extended JSON, which some of the platform's answers hold, but not all.
     return value["$oid"] if isinstance(value, Mapping) and "$oid" in value else value
 
 

@@ -19,7 +19,7 @@ class StaleListenerBuffer:
     """
 
     def __init__(self, listeners: Sequence[Mailbox], size: int) -> None:
-        # What the one listener holds from before the post; where there are more, others have received it.
+        # What the one listener holds from before the post; where there are more, the rest have received it.
         self.before = listeners[0].waiting() if len(listeners) == 1 and len(listeners[0]) else []
         # What came after it: as it came, for as long as it fits, and then in a mailbox that reports the rest.
         self._after: list[SessionEvent] | Mailbox = []

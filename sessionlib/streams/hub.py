@@ -458,7 +458,7 @@ class Hub:
         if was_paused:
             return  # listeners have had what it leaves
         if self._listeners or (post is None and self._backlog.take_shadow()):
-            mailbox.discard_through(lambda event: True)  # delivered to others, or it was handed over
+            mailbox.discard_through(lambda event: True)  # delivered to other listeners, or it was handed over
         elif post is not None and post.turn is not None and any(other.turn is post.turn for other in self._readers):
             mailbox.discard_through(lambda event: True)  # another reader of the same turn has it
         else:

@@ -129,9 +129,9 @@ def common_ids(one: list[Any], other: list[Any]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for message in one:
         # Grouped first: to compare each with each would take the square of their number.
-        others = alike[_kind(message)]
-        if others:
-            for first, second in (id_pairs([message], [others.pop(0)]) or {}).items():
+        likely = alike[_kind(message)]
+        if likely:
+            for first, second in (id_pairs([message], [likely.pop(0)]) or {}).items():
                 pairs.setdefault(first, second)
     return pairs
 

@@ -7,7 +7,7 @@ A recording is JSON lines in UTF-8. The first line identifies the format, the la
     {"end": 27}
 
 Each line between them is one thing that happened, in order: when (``t``, seconds from the start), where
-(``link``, a WebSocket connection, or ``call``, an HTTP call, both numbered from 1), and, under one of these
+(a connection or a call, `WEBSOCKET` or `CALL`, each numbered from 1), and, under one of these
 signs, what:
 
 ``=``
@@ -129,7 +129,7 @@ def read(path: Path) -> list[Line]:
         raise RecordingError(f"the recording {path} cannot be read: {error}") from error
     _check_head(path, texts)
     lines = [_line(path, number, text) for number, text in enumerate(texts[1:], 2)]
-    # The count at the end shows a file that was cut off, as by a full disk or a merge.
+    # The count at the end shows a file that was truncated, as by a full disk or a merge.
     if not lines or not isinstance(lines[-1], int):
         raise RecordingError(f"the recording {path} is truncated: its last line is missing; record it again")
     if lines[-1] != len(lines) - 1 or any(isinstance(line, int) for line in lines[:-1]):

@@ -11,7 +11,7 @@ from sessionlib.engine.errors import ModelError
 from sessionlib.engine.models.base import Chunk, ModelRequest, RequestedCall, TextDelta, ThinkingDelta
 from sessionlib.engine.sessions.cancellation import Stop
 
-__all__ = ["Saying", "ScriptedModel", "Step", "call_tool", "fail", "pause", "think"]
+__all__ = ["Output", "ScriptedModel", "Step", "call_tool", "fail", "pause", "think"]
 
 
 # No wait ends for another's event and for a stop at once.
@@ -32,9 +32,9 @@ class Pause:
     until: float | threading.Event
 
 
-Saying = Union[str, ThinkingDelta, RequestedCall, Fail, Pause]
+Output = Union[str, ThinkingDelta, RequestedCall, Fail, Pause]
 """One thing that a model sends: a text, a thought, a tool call, a failure, or nothing for a while."""
-Step = Union[Saying, Iterable[Saying], Callable[[ModelRequest], Union[Saying, Iterable[Saying]]]]
+Step = Union[Output, Iterable[Output], Callable[[ModelRequest], Union[Output, Iterable[Output]]]]
 """One answer of a model: one thing, several in a row, or a function of the request that returns them."""
 
 
@@ -93,7 +93,7 @@ class ScriptedModel:
 
     Attributes:
         name: What it is called, "scripted".
-        questions: What it was asked so far: each `ModelRequest` has ``said``, the conversation, and ``tools``.
+        questions: What it was asked so far: each `ModelRequest` has ``messages``, the conversation, and ``tools``.
     """
 
     name = "scripted"
@@ -132,13 +132,13 @@ class ScriptedModel:
             ModelError: The script fails here, or is over.
             StoppedError: The turn was stopped during a pause.
         """
-        for saying in _sayings(self._next(question), question):
-            if isinstance(saying, Fail):
-                raise ModelError(saying.error)
-            if isinstance(saying, Pause):
-                _wait(saying, question.stop)
+        for output in _outputs(self._next(question), question):
+            if isinstance(output, Fail):
+                raise ModelError(output.error)
+            if isinstance(output, Pause):
+                _wait(output, question.stop)
             else:
-                yield TextDelta(saying) if isinstance(saying, str) else saying
+                yield TextDelta(output) if isinstance(output, str) else output
 
     def close(self) -> None:
         """Holds nothing."""
@@ -157,7 +157,7 @@ class ScriptedModel:
             return self._steps[self._used - 1]
 
 
-def _sayings(step: Any, question: ModelRequest) -> Iterable[Saying]:
+def _outputs(step: Any, question: ModelRequest) -> Iterable[Output]:
     if callable(step):
         step = step(question)
     return [step] if isinstance(step, (str, ThinkingDelta, RequestedCall, Fail, Pause)) else step

@@ -292,7 +292,7 @@ class Replayer:
             f"{self._path}{at}: {message}", path=str(self._path), line=line.line if line is not None else None
         )
         with self.changed:
-            # The first is the reason, and others its consequences.
+            # The first is the reason, and the rest its consequences.
             self.failure = self.failure or error
             self.changed.notify_all()
         return error

@@ -107,7 +107,7 @@ class Transport(Protocol):
         The messages are valid until it is called again.
 
         Args:
-            deadline: When to give up. `NOW`, after `share`: it does not wait, reads from the socket once at most, and
+            deadline: How long to wait. `NOW`, after `share`: it does not wait, reads from the socket once at most, and
                 returns an empty list when no message is whole.
 
         Raises:

@@ -54,7 +54,7 @@ class FrameReader:
         self._parser = frame_buffer(stream.recv, skip_utf8_validation=True)
         self._fragments: list[bytes] = []
         self._fragments_size = 0
-        # What a read that must not wait left in the middle: a frame of which the parser has a part, or a large text
+        # What a read that must not block left in the middle: a frame of which the parser has a part, or a large text
         # message of so many bytes.
         self._in_frame = False
         self._large = 0

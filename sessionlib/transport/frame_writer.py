@@ -105,7 +105,7 @@ class FrameWriter:
         self._close_out = False
 
     def send(self, frame: bytes, deadline: Deadline, is_last: bool = True, message: object = None) -> None:
-        """Writes a frame of a message, of which the last, or only, one makes room for others.
+        """Writes a frame of a message, of which the last, or only, one makes room for other messages.
 
         Args:
             frame: The frame.

@@ -25,7 +25,7 @@ __all__ = ["BufferedStream", "NestedTls", "NothingYetError", "wrap"]
 # Read at once: little where little comes, because a buffer has to be made before it is known how much.
 SMALLEST = 16384
 LARGEST = 262144
-# Of one that shares its thread: what is read at once is decoded while the others wait.
+# Of one that shares its thread: what is read at once is decoded while the other sessions wait.
 LARGEST_SHARED = 65536
 _RECORD = 16384  # a TLS record holds no more (RFC 8446, 5.1)
 _DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
@@ -59,8 +59,8 @@ class BufferedStream:
         self.last_received_at = time.monotonic()
         self.bytes_received = 0
         self.is_committed = False
-        # Whether a read that must not wait may go to the socket: each does so once at most, so that a peer that never
-        # stops does not keep the thread that reads others as well.
+        # Whether a read that must not block may go to the socket: each does so once at most, so that a peer that never
+        # stops does not keep the thread that reads other sessions as well.
         self._may_read = True
         self._chunk = SMALLEST
         self._largest = LARGEST
@@ -90,7 +90,7 @@ class BufferedStream:
         """Waits for more bytes and appends them to ``data``.
 
         Raises:
-            NothingYetError: None are there, and it must not wait.
+            NothingYetError: None are there, and it must not block.
             SessionTimeoutError: None came in time.
             SessionDisconnectedError: The peer has ended the connection, or it broke.
         """
@@ -122,13 +122,13 @@ class BufferedStream:
         self.data = rest + chunk if rest else chunk
 
     def take_exactly(self, size: int) -> memoryview:
-        """Consumes so many bytes, buffered ones first, reading the others to where they belong.
+        """Consumes so many bytes, buffered ones first, reading the rest to where they belong.
 
         Returns:
             The bytes, which stay there until `take_back`.
 
         Raises:
-            NothingYetError: Not all are there, and it must not wait; to be called with the same again.
+            NothingYetError: Not all are there, and it must not block; to be called with the same again.
             SessionTimeoutError: They did not come in time.
             SessionDisconnectedError: The peer has ended the connection, or it broke.
         """

@@ -105,7 +105,7 @@ class WebSocketTransport:
                 for chunk, is_last in chunks:
                     size += len(chunk)
                     self._writer.send(encode_frame(opcode, chunk, is_last), deadline, is_last, chunks)
-                    # RFC 6455, 5.4: the first fragment has the opcode of the message, all others that of a
+                    # RFC 6455, 5.4: the first fragment has the opcode of the message, all further ones that of a
                     # continuation.
                     opcode = ABNF.OPCODE_CONT
             except BaseException:

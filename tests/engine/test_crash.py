@@ -22,7 +22,7 @@ import websocket
 
 from sessionlib.engine import LocalEngine
 from sessionlib.engine.models import Text
-from sessionlib.engine.sessions.turn import CUT
+from sessionlib.engine.sessions.turn import ENGINE_STOPPED
 from sessionlib.protocol import frames
 from tests.support.crashing_engine import make_tools
 from tests.support.engine import KEY, ROOT, Caller, approve, content_of, deny, eventually, make_agent
@@ -161,7 +161,7 @@ def _check_turns(history: list[dict[str, Any]]) -> None:
     contents = [message["content"] for message in history if "object_id" in message["sender"]]
     for content in contents:
         if content["type"] == "error_message":
-            assert content["error"] == CUT
+            assert content["error"] == ENGINE_STOPPED
     ends = [c for c in contents if c["type"] in ("data_type_message", "error_message")]
     posted = [m["content"] for m in history if "user_id" in m["sender"] and m["content"]["type"] != "response_message"]
     batches = sum(str(content["value"]).startswith("two ") for content in posted)
@@ -273,7 +273,7 @@ def test_two_hundred_tools_that_were_running_are_not_run_again(crashing: Crashin
             with Caller.on(engine, session_id=session_id) as caller:
                 results = [m["content"] for m in caller.history() if m["content"]["type"] == "tool_result"]
                 assert [result["status"] for result in results] == ["error"] * 8
-                assert caller.history()[-1]["content"]["error"] == CUT
+                assert caller.history()[-1]["content"]["error"] == ENGINE_STOPPED
                 caller.ask("all is well")
     assert sorted(traces.read_text().split()) == sorted(lines)
 
@@ -319,6 +319,6 @@ def test_the_model_is_told_of_the_calls_that_were_cut(crashing: Crashing, tmp_pa
     assert [content["type"] for content in history][4:8] == ["tool_result"] * 3 + ["error_message"]
     question, told, failure, again_asked = model.asked[0].said
     assert [(result.status, result.output) for result in told.results] == results
-    assert (failure.failure, again_asked.text) == (CUT, "and now?")
+    assert (failure.failure, again_asked.text) == (ENGINE_STOPPED, "and now?")
     assert question.role == "user"
     assert sorted(traces.read_text().split()) == ["a", "b", "c"]

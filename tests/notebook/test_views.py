@@ -10,7 +10,7 @@ import pytest
 
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.notebook import sections
-from sessionlib.notebook.sections import MAX_SECTION, Section, cut
+from sessionlib.notebook.sections import MAX_SECTION, Section, split_section
 from sessionlib.notebook.views import CellView
 from tests.support.kernel_scripts import in_local_kernel
 from tests.support.markup import Seen
@@ -130,13 +130,13 @@ def test_a_whole_message_at_once_is_one_output() -> None:
 
 def test_a_section_ends_where_a_block_does() -> None:
     head = "# Title\n\n1. one\n\n   ```\n   x\n   ```\n\n2. two\n\n> quoted\n\n```\na\n\nb\n```\n\n"
-    assert cut(head + "The end") == (head, "The end")
-    assert cut("one paragraph\nof two lines") == ("one paragraph\nof two lines", "")
-    assert cut("```\ncode\n\nthat goes on") == ("```\ncode\n\nthat goes on", "")
+    assert split_section(head + "The end") == (head, "The end")
+    assert split_section("one paragraph\nof two lines") == ("one paragraph\nof two lines", "")
+    assert split_section("```\ncode\n\nthat goes on") == ("```\ncode\n\nthat goes on", "")
 
 
 def test_code_that_is_too_long_goes_on_as_code() -> None:
-    head, rest = cut("~~~python\n" + "x = 1\n" * MAX_SECTION)
+    head, rest = split_section("~~~python\n" + "x = 1\n" * MAX_SECTION)
     assert head.endswith("x = 1\n")
     assert rest.startswith("~~~python\nx = 1\n")
 

@@ -191,7 +191,7 @@ class _StreamedCall:
 
 
 class HalfJoiner:
-    """Joins the halves of surrogate pairs: gateways that count UTF-16 cut an emoji into two chunks.
+    """Joins the halves of surrogate pairs: gateways that count UTF-16 split an emoji into two chunks.
 
     RFC 8259, 8.2: JSON texts may hold half a pair; nothing behind this module can encode one.
     """
@@ -224,7 +224,7 @@ class ChatStream:
     """
 
     def __init__(self, offered: Collection[str] = ()) -> None:
-        # Some endpoints send a name in parts, others with each delta: a name that was offered is whole.
+        # Some endpoints send a name in parts, some with each delta: a name that was offered is whole.
         self._offered = offered
         self._calls: list[_StreamedCall] = []
         self._texts, self._thoughts = HalfJoiner(), HalfJoiner()
@@ -294,13 +294,13 @@ class ChatStream:
         """Yields what is left at the end of the answer: tool calls, or why it is not whole.
 
         Raises:
-            ModelError: The answer was cut off.
+            ModelError: The answer is incomplete.
         """
         # Without either, the connection may have been lost in the middle of the answer.
         if not self._reasons and not (self._done and self._has_answer):
             if self._report and not self._has_answer:
                 raise _error_in(self._report)
-            raise ModelError("The model's answer was cut short." if self._has_answer else "The model sent no answer.")
+            raise ModelError("The model's answer ended early." if self._has_answer else "The model sent no answer.")
         if thought := self._thoughts.flush():
             yield ThinkingDelta(thought)
         if text := self._texts.flush():
@@ -321,11 +321,11 @@ class ChatStream:
             yield RequestedCall(join_surrogates(call.name), parse_arguments(call.arguments), beside or None)
 
     def _unusual_end(self) -> Finish | None:
-        # The name that says more counts: a gateway may call "stop" what the endpoint behind it calls otherwise.
+        # The more specific name counts: a gateway may call "stop" what the endpoint behind it calls otherwise.
         named = [(kind, reason) for reason in self._reasons.values() for kind, words in _ENDS if words.search(reason)]
         kind, reason = named[0] if named else (None, "")
         if kind == "length":
-            return Finish("length", "The model's answer was cut off at the most tokens that it may have.")
+            return Finish("length", "The model's answer was truncated at the most tokens that it may have.")
         if self._refusal or kind == "refusal":
             words = join_surrogates(self._refusal[:300]).strip()
             return Finish("refusal", f"The model refused to answer: {words or 'it gave no reason'}")

@@ -44,9 +44,9 @@ class DemoModel:
             # One step behind the calls: it reports, and calls nothing more.
             details = [_report(result) for result in question.messages[-1].results]
             # Posts that share the turn with a command get their answer too.
-            others = [item for item in latest if not _COMMAND.search(item.text)]
-            if others:
-                details.append(_quote(others))
+            texts = [item for item in latest if not _COMMAND.search(item.text)]
+            if texts:
+                details.append(_quote(texts))
             yield from _pieces(_introduce(question, "\n".join(details)))
             return
         yield from (ThinkingDelta(word) for item in latest for word in _words("\n".join(_THOUGHT.findall(item.text))))
@@ -96,7 +96,7 @@ def _quote(latest: list[ModelMessage]) -> str:
     files = [f"{file.name} ({file.mime_type}, {file.size} bytes)" for item in latest for file in item.files]
     details = [f'You said: "{text}"'] if text else []
     details += [f"You sent: {', '.join(files)}"] if files else []
-    return ". ".join(details) or "You said nothing."
+    return ". ".join(details) or "The message is empty."
 
 
 def _report(result: CallResult) -> str:

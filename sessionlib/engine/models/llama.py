@@ -187,7 +187,7 @@ class LocalModel:
         self, path: str | Path | None = None, *, threads: int | None = None, confirms_tools: bool = True
     ) -> None:
         self.confirms_tools = confirms_tools
-        # Measured with these weights; others may know by themselves when a tool is wanted.
+        # Measured with these weights; other models may know by themselves when a tool is wanted.
         self._needs_evidence = path is None
         weights = Path(path) if path is not None else weights_path()
         if not weights.is_file():
@@ -327,7 +327,7 @@ def _thoughts_apart(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
             if end:
                 kind, held = TextDelta, rest
             else:
-                # The mark may be cut anywhere.
+                # The mark may be split anywhere.
                 begun = next(n for n in range(len(_END_OF_THOUGHT), -1, -1) if held.endswith(_END_OF_THOUGHT[:n]))
                 thought, held = held[: len(held) - begun], held[len(held) - begun :]
             if thought:
@@ -544,7 +544,7 @@ def _failure(chunk: Any) -> ModelError:
 # ---- whether a message wants a tool --------------------------------------------------------
 
 # Measured on 90 messages of small talk and 40 that want a tool, with five sets of three tools each. Asked for command
-# or talk, the model gives the first, as a logarithm, odds of -0.65 and more, and most general questions less.
+# or talk, the first has, as a logarithm, odds of -0.65 and more, and most general questions less.
 _WORDS_ODDS = -0.7
 _LITERAL_ODDS = 0.3
 _UNLIKELY = -12.0

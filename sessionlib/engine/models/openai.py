@@ -181,7 +181,7 @@ class OpenAIModel:
                 continue
             tries_left -= 1
             asked = retry_after(headers) or 0.0
-            # What was asked for is cut to the maximum, and a wait that long is for a person to decide on.
+            # What was asked for is limited to the maximum, and a wait that long is for a person to decide on.
             # What has been shown cannot be taken back, so an answer that has begun is not asked for again.
             is_final = not _may_pass(failure, status, headers) or "insufficient_quota" in report
             if emitted or not tries_left or asked >= MAX_RETRY_AFTER or is_final:
@@ -211,7 +211,7 @@ class OpenAIModel:
         if _THOUGHTS in report and _MISSING.search(report) and not self._wants_thoughts:
             self._wants_thoughts = True
             return True
-        # Others refuse in a message what they have put into one (Groq, Mistral, Cerebras).
+        # Some refuse in a message what they have put into one (Groq, Mistral, Cerebras).
         messages = request["messages"]
         sent = {name for message in messages for part in (message, *(message.get("tool_calls") or ())) for name in part}
         refused = {name for name in sent - _OWN_FIELDS - self._refused if re.search(rf"\b{re.escape(name)}\b", report)}
@@ -237,7 +237,7 @@ class OpenAIModel:
                 if last is not None and (last["role"], message["role"]) == ("tool", "user"):
                     # Mistral wants an answer behind each result; a turn that was ended may have none.
                     messages.append({"role": "assistant", "content": _EMPTY, **self._thoughts_of(item)})
-                # Mistral, Gemma's template and others insist that user and assistant take turns.
+                # Mistral, Gemma's template and some more insist that user and assistant take turns.
                 if last is not None and last["role"] == message["role"] != "tool" and "tool_calls" not in last:
                     text = "\n\n".join(filter(None, (last["content"], message["content"])))
                     last.update(message, content=text or None)
@@ -279,7 +279,7 @@ class OpenAIModel:
             # Some endpoints give an id to several calls, and none accepts that.
             call_id = str(origin.get("id") or "")
             if not call_id or call_id in ids:
-                # Nine letters and digits are an id that every endpoint accepts: Mistral takes no others.
+                # Nine letters and digits are an id that every endpoint accepts: Mistral takes no other ids.
                 call_id = hashlib.sha256(result.call_id.encode()).hexdigest()[:9]
             ids.add(call_id)
             # A model may call what it was never offered; endpoints answer 400 to a name of another form.
@@ -362,7 +362,7 @@ class _NotStrictError(Exception):
 
 
 def _strict(schema: Any) -> Any:
-    """Returns a schema with all properties required and no others: OpenAI holds answers to no other kind.
+    """Returns a schema with all properties required and no further ones: OpenAI holds answers to no other kind.
 
     Raises:
         _NotStrictError: It cannot be made one.

@@ -112,7 +112,7 @@ class ClientConnection:
         handler = self._handlers.get(frame_type) if isinstance(frame_type, str) else None
         if handler is None:
             known = f"a frame is an object whose type is one of {', '.join(self._handlers)}"
-            # Cut, as it goes back out and into logs of the client.
+            # Truncated, as it goes back out and into logs of the client.
             details = frame_type[:80] if isinstance(frame_type, str) else None
             self._reply(frames.error(known, details, code="bad_frame"))
             return
@@ -130,7 +130,7 @@ class ClientConnection:
             self._refuse(frame, "the engine failed; its log has the reason", code="engine_failed")
 
     def _refuse(self, frame: Json, why: str, **facts: Any) -> None:
-        # Requests that have an ack of their own are refused in it, the others with an error frame. What
+        # Requests that have an ack of their own are refused in it, all else with an error frame. What
         # could not be kept is an error too: an ack, even a negative one, would report its outcome.
         request_type, session_id = frame["type"], frame.get("session_id")
         session_id = session_id if isinstance(session_id, str) else ""

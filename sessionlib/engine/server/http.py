@@ -128,7 +128,7 @@ def read_body(sock: socket.socket, request: Request, limits: Limits) -> bytes:
     """Reads the body that the head announces.
 
     Raises:
-        HttpError: It is too large (413), too slow (408) or cut short (400).
+        HttpError: It is too large (413), too slow (408) or truncated (400).
     """
     length = int(request.header("content-length") or 0)
     if length > limits.body_bytes:
@@ -210,7 +210,7 @@ def _receive_head(sock: socket.socket, limits: Limits) -> bytes | None:
         if not chunk and not data:
             return None
         if not chunk:
-            raise HttpError(400, "the request is cut short")
+            raise HttpError(400, "the request is truncated")
         data += chunk
     # The last chunk may have brought both the end and too much before it.
     if data.index(_END) > limits.head_bytes:

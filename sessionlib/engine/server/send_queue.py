@@ -23,8 +23,8 @@ def text_frame(payload: bytes) -> bytes:
 
 
 def close_frame(code: int, reason: str) -> bytes:
-    """Returns a close frame; a reason over 123 bytes is cut."""
-    # RFC 6455, 5.5: a control frame has 125 bytes at most, of which the code takes two; cut at a whole character.
+    """Returns a close frame; a reason over 123 bytes is truncated."""
+    # RFC 6455, 5.5: a control frame has 125 bytes at most, of which the code takes two; truncated at a whole character.
     payload = code.to_bytes(2, "big") + reason.encode()[:123].decode(errors="ignore").encode()
     return _header(0x88, len(payload)) + payload
 

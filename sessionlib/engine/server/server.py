@@ -114,7 +114,7 @@ class Server:
             raise HttpError(405, "a WebSocket begins with GET", {"Allow": "GET"})
         accepted = accept(request.head)
         outlet = SendQueue(sock, self._limits.outbound_bytes, self._flusher)
-        # Before the connection is known to others, so that no frame comes before the handshake's answer.
+        # Before other threads know the connection, so that no frame comes before the handshake's answer.
         outlet.send(accepted)
         peer = ClientConnection(WebSocket(sock, request.rest, outlet, self._limits), outlet, self._hub, self._limits)
         with self._lock:

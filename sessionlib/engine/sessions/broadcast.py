@@ -101,10 +101,10 @@ class Broadcaster:
         sent on the old one.
         """
         with self._lock:
-            others = [subscriber for subscriber in self._subscribers if subscriber is not but]
+            receivers = [subscriber for subscriber in self._subscribers if subscriber is not but]
         # One for all of them, however many there are.
         deadline = Deadline(_SETTLE_SECONDS)
-        for subscriber in others:
+        for subscriber in receivers:
             subscriber.settle(deadline)
 
     def close(self, frame: Json, by: Subscriber) -> None:

@@ -58,7 +58,7 @@ def read_posting(contents: list[Any], response_format: Json | None = None) -> Po
     posting = Posting()
     beside = {} if response_format is None else {"response_format": response_format}
     for content in contents:
-        # With each, as a turn may answer several posts, of which some want a format and others none.
+        # With each, as a turn may answer several posts, of which only some want a format.
         posting.contents.append({**_read(content, posting.files), **beside})
     return posting
 

@@ -84,7 +84,7 @@ def _text(file_id: str, mime_type: str, store: Store) -> str | None:
     if not mime_type.startswith("text/") and mime_type not in ("application/json", "application/xml"):
         return None
     found = store.sessions.find_file(file_id)
-    # A character of UTF-8 has up to four bytes; one that is cut at the end is replaced.
+    # A character of UTF-8 has up to four bytes; one that is split at the end is replaced.
     return None if found is None else found[2][: 4 * FILE_CHARS].decode(errors="replace")[:FILE_CHARS]
 
 

@@ -11,7 +11,7 @@ from sessionlib.engine.errors import RefusedError
 from sessionlib.engine.sessions import content as contents
 from sessionlib.engine.sessions.broadcast import Subscriber, encode
 from sessionlib.engine.sessions.session import LiveSession
-from sessionlib.engine.sessions.turn import CUT, EngineContext, check_arguments, cut_turn
+from sessionlib.engine.sessions.turn import ENGINE_STOPPED, EngineContext, check_arguments, interrupt_turn
 from sessionlib.engine.sessions.worker import Runner
 from sessionlib.engine.store import Store
 from sessionlib.engine.store.records import Json, SessionRecord, StoredCall, StoredTurn
@@ -24,8 +24,8 @@ def put_in_order(store: Store, session: SessionRecord) -> bool:
     """Brings the turns into order that an earlier engine left open, or whose end could not be kept.
 
     A turn that waits for a person, or was answered and had not gone on yet, can go on; a tool that had been
-    started is never run again, and the model gets an error instead. Queued turns can be answered. All others are closed
-    with an error message.
+    started is never run again, and the model gets an error instead. Queued turns can be answered. All other turns are
+    closed with an error message.
 
     Args:
         store: What is kept.
@@ -37,7 +37,7 @@ def put_in_order(store: Store, session: SessionRecord) -> bool:
     for turn in store.sessions.open_turns(session.id):
         if turn.state != "queued" and not _can_go_on(store, turn):
             # Closed as a turn that failed: its history must show why there is no answer.
-            cut_turn(store, turn, session.sender, CUT)
+            interrupt_turn(store, turn, session.sender, ENGINE_STOPPED)
     # Read again, since some of them have just been closed.
     first = next(iter(store.sessions.open_turns(session.id)), None)
     if first is None or first.state == "queued":
@@ -57,7 +57,7 @@ logger = logging.getLogger(__name__)
 
 OBJECT_TYPES = ("agent", "chatbot")
 _PART_MESSAGES = 10_000
-# So many sessions are looked at in one read, and so many removed in one write, which others wait for.
+# So many sessions are looked at in one read, and so many removed in one write, which other threads wait for.
 _SCANNED = 2000
 _REMOVED = 32
 

@@ -51,7 +51,7 @@ class LiveSession:
         self._changed = threading.Condition()
         self._queue: deque[StoredTurn] = deque(turns)
         self._current: StoredTurn | None = None
-        # It had begun before a restart, and goes on before all others.
+        # It had begun before a restart, and goes on before all other turns.
         if self._queue and self._queue[0].state != "queued":
             self._current = self._queue.popleft()
         # Posts in each turn that has not begun, by turn id; and characters in the last of these turns.

@@ -31,7 +31,7 @@ from sessionlib.engine.tools.schema import ASK_FIRST, InvalidArgumentsError
 from sessionlib.events import ParticipantStatus
 from sessionlib.protocol import codec, frames
 
-__all__ = ["CUT", "EngineContext", "ToolRunner", "TurnRun", "check_arguments", "cut_turn"]
+__all__ = ["ENGINE_STOPPED", "EngineContext", "ToolRunner", "TurnRun", "check_arguments", "interrupt_turn"]
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class TurnRun:
         # A turn whose end could not be kept must not look to the model as if it were still to be answered.
         for turn in self._kit.store.sessions.open_turns(self._session.id):
             if turn.number < self._turn.number:
-                self._publish(cut_turn(self._kit.store, turn, self._session.sender, CUT))
+                self._publish(interrupt_turn(self._kit.store, turn, self._session.sender, ENGINE_STOPPED))
 
     def _wait(self) -> bool:
         # Whether no answer has come since we looked.
@@ -366,7 +366,7 @@ class TurnRun:
             self._session.id,
         )
         try:
-            messages = cut_turn(self._kit.store, self._turn, self._session.sender, why)
+            messages = interrupt_turn(self._kit.store, self._turn, self._session.sender, why)
         except Exception as error:
             # The disk is full or the file is locked: subscribers are notified, the history cannot be.
             expected = isinstance(error, EngineError)
@@ -377,14 +377,16 @@ class TurnRun:
         self._publish(messages)
 
 
-CUT = "The turn was cut: the engine stopped, or could not keep its end. What it had begun was not repeated."
+ENGINE_STOPPED = (
+    "The turn was interrupted: the engine stopped, or could not keep its end. What it had begun was not repeated."
+)
 INTERRUPTED = Outcome.error(
     "this call was interrupted while the tool ran; it was not run again, and may or may not have had its effect"
 )
 NOT_RUN = Outcome.error("this call was not run: its turn ended before")
 
 
-def cut_turn(store: Store, turn: StoredTurn, sender: Json, why: str) -> list[Message]:
+def interrupt_turn(store: Store, turn: StoredTurn, sender: Json, why: str) -> list[Message]:
     """Ends a turn without an answer, and returns what is to be sent: results of all its open calls, and why.
 
     Raises:
@@ -394,7 +396,7 @@ def cut_turn(store: Store, turn: StoredTurn, sender: Json, why: str) -> list[Mes
     def result(call: StoredCall) -> Json:
         return contents.result_content(call, INTERRUPTED if call.state == "started" else NOT_RUN)
 
-    return store.calls.cut(turn, sender, contents.error_content(why), result)
+    return store.calls.interrupt(turn, sender, contents.error_content(why), result)
 
 
 def _tellable(asked: RequestedCall) -> RequestedCall:

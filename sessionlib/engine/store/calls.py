@@ -118,7 +118,9 @@ class Calls:
 
         return self._database.write(work)
 
-    def cut(self, turn: StoredTurn, sender: Json, error: Json, result: Callable[[StoredCall], Json]) -> list[Message]:
+    def interrupt(
+        self, turn: StoredTurn, sender: Json, error: Json, result: Callable[[StoredCall], Json]
+    ) -> list[Message]:
         """Ends a turn without an answer: every open call gets a result all the same, and the error is reported.
 
         Args:

@@ -123,7 +123,7 @@ _BATCH = 128
 # Pages that may be free in the file: those above it are given back, a few at a time, while nothing is to be written.
 _FREE_PAGES = 256
 _LOG_BYTES = 16 * 1024 * 1024
-"""To what the log is cut after a large write."""
+"""To what the log is truncated after a large write."""
 
 
 class _Job(Generic[Result]):
@@ -380,7 +380,7 @@ def _transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Ite
 
 
 def _do(connection: sqlite3.Connection, job: _Job[Any]) -> None:
-    # So that one job that is refused does not undo those of others in the same batch.
+    # So that one job that is refused does not undo the rest of the batch.
     connection.execute("SAVEPOINT job")
     try:
         job.result, job.error = job.work(connection), None

@@ -230,7 +230,7 @@ if os.name == "nt":  # pragma: no cover
     import msvcrt
 
     def _lock(file: BinaryIO) -> None:
-        # Far behind the pid, which others have to be able to read.
+        # Far behind the pid, which other processes have to be able to read.
         # Locks on Windows are on ranges of bytes, which no other process can read then.
         file.seek(1 << 20)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
@@ -261,14 +261,14 @@ class LockFile:
 
     def __init__(self, database: str) -> None:
         path = database + ".lock"
-        # It may be a symbolic link that another user has made: its target must not be emptied.
+        # It may be a symlink that another user has made: its target must not be emptied.
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
         try:
             number = os.open(path, flags, 0o600)
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
-            raise StorageError(f"{path} is a symbolic link; remove it, or use another file", path=database) from None
+            raise StorageError(f"{path} is a symlink; remove it, or use another file", path=database) from None
         found = os.fstat(number)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             os.close(number)

@@ -201,7 +201,7 @@ class Sessions:
             past = "AND turn < ? ORDER BY turn DESC, number DESC LIMIT ?"
             earlier = rows(db, "messages", past, (turn, limit + 1), session_id=session_id)
             if len(earlier) > limit:
-                # The oldest turn is cut by the limit, and half a turn would mislead a model.
+                # The oldest turn is truncated by the limit, and half a turn would mislead a model.
                 earlier = [row for row in earlier if row["turn"] != earlier[-1]["turn"]]
             return [read_message(row) for row in (*reversed(earlier), *own)]
 

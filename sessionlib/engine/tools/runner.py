@@ -302,7 +302,7 @@ def cap_output(value: Any, limit: int) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Returns what stands for a value that pydantic does not know, alone or within others."""
+    """Returns what stands for a value that pydantic does not know, alone or within another value."""
     # Known by name, so that none of them is imported here. A scalar is a number; a table is read as it prints.
     if type(value).__module__.partition(".")[0] in ("numpy", "pandas", "polars"):
         return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else str(value)
@@ -333,9 +333,9 @@ def _readable(value: Any) -> str:
 def _cut(text: str, limit: int) -> str:
     if len(text) <= limit and len(text.encode()) <= limit:
         return text
-    # First the characters, or a huge text would be encoded whole only to be cut.
+    # First the characters, or a huge text would be encoded whole only to be truncated.
     kept = text[:limit].encode()[:limit].decode(errors="ignore")
-    return f"{kept}\n[cut: {len(text)} characters in all]"
+    return f"{kept}\n[truncated: {len(text)} characters in all]"
 
 
 def _clean(text: str) -> str:

@@ -335,7 +335,7 @@ def _arguments_model(
     for parameter in parameters:
         if parameter.name in bound:
             continue  # what the author has fixed is not the model's to choose
-        # A model gives arguments by name, as a JSON object.
+        # A model passes arguments by name, as a JSON object.
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise TypeError(f"tool {name}: parameter {parameter.name} has to be one that takes its value by name")
         if parameter.name not in hints:

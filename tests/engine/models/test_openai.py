@@ -333,7 +333,7 @@ def _hang(sock: socket.socket) -> None:
         (lambda sock: sock.close(), "cannot be reached", 3),
         (b"garbage\r\n\r\n", "cannot be reached", 3),
         (_hang, "did not answer in time", 3),
-        (stream({"content": "half"}, finish=None), "cut short", 1),
+        (stream({"content": "half"}, finish=None), "ended early", 1),
         ((HEAD + "Content-Type: text/event-stream\r\n\r\ndata: {nonsense\n\n").encode(), "broken answer", 1),
         ((HEAD + "Content-Type: text/event-stream\r\n\r\ndata: [1, 2]\n\n").encode(), "broken answer", 1),
         (

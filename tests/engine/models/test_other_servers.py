@@ -151,7 +151,7 @@ def test_its_answer_is_streamed_and_one_at_the_limit_is_not_complete(model: str)
         endless = session.ask("Tell me a long story about a fox.")
         assert (endless.status, endless.error) == (
             ERROR,
-            "The model's answer was cut off at the most tokens that it may have.",
+            "The model's answer was truncated at the most tokens that it may have.",
         )
         assert endless.text
 

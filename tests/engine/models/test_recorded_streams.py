@@ -388,7 +388,7 @@ RECORDED = [
     ),
     says("no [DONE] and no last line end", (HELLO + STOP).rstrip()),
     says("cut in the middle of a chunk", HELLO + STOP[:40], "Hello", "", "broken answer"),
-    says("cut between two chunks", HELLO, "Hello", "", "cut short"),
+    says("cut between two chunks", HELLO, "Hello", "", "ended early"),
     says("an HTML page under status 200", "<html><body>Bad gateway</body></html>", "", "", "no answer"),
 ]
 

@@ -366,7 +366,7 @@ def test_a_turn_whose_end_cannot_be_stored_for_any_reason_ends(monkeypatch: pyte
     def broken(*_: Any) -> None:
         raise RuntimeError("a fault of the engine's own")
 
-    monkeypatch.setattr("sessionlib.engine.sessions.turn.cut_turn", broken)
+    monkeypatch.setattr("sessionlib.engine.sessions.turn.interrupt_turn", broken)
     with LocalEngine(model=Scripted(fails(ModelError("no")))) as engine, Caller.on(engine) as caller:
         heard = caller.ask("hi")
     assert [frame["error"] for frame in heard if frame["type"] == "error"] == ["no"]

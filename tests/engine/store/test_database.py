@@ -28,7 +28,7 @@ from sessionlib.engine import (
     LocalEngine,
     StorageError,
 )
-from sessionlib.engine.sessions.turn import CUT
+from sessionlib.engine.sessions.turn import ENGINE_STOPPED
 from sessionlib.engine.store import files
 from sessionlib.engine.store.calls import insert_call
 from sessionlib.engine.store.database import APPLICATION_ID, SCHEMA, Database
@@ -419,7 +419,7 @@ def test_a_turn_whose_end_could_not_be_kept_is_closed_later(narrow: Process, pat
         assert answer_of(again.heard).endswith('You said: "go on"')
         kept = [message["content"] for message in again.history()]
     results = [content["status"] for content in kept if content["type"] == "tool_result"]
-    assert (results, [content["error"] for content in kept if "error" in content]) == (["error"], [CUT])
+    assert (results, [content["error"] for content in kept if "error" in content]) == (["error"], [ENGINE_STOPPED])
 
 
 def _make_room(narrow: Process, path: Path) -> None:
@@ -595,7 +595,7 @@ def test_any_flipped_byte_is_harmless_or_refused(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("link", "reason"),
-    [(os.symlink, "lock is a symbolic link"), (os.link, "another name"), (lambda _, path: os.mkfifo(path), "no plain")],
+    [(os.symlink, "lock is a symlink"), (os.link, "another name"), (lambda _, path: os.mkfifo(path), "no plain")],
 )
 def test_a_lock_file_that_is_a_link_is_refused_and_its_target_left_alone(
     path: Path, tmp_path: Path, link: Callable[[Path, str], None], reason: str

@@ -139,7 +139,7 @@ def test_a_huge_result_there_is_cut(isolated: LocalEngine) -> None:
     with Caller.on(isolated) as caller:
         output = _result(caller, "/tool huge")["output"]
         assert 64 * 1024 <= len(output) < 65 * 1024
-        assert output.endswith("[cut: 100000000 characters in all]")
+        assert output.endswith("[truncated: 100000000 characters in all]")
 
 
 @pytest.mark.parametrize("deaf", ["false", "true"])
