@@ -760,7 +760,8 @@ def test_an_event_weighs_what_came_for_it_and_not_for_those_before() -> None:
     hub = Hub(ClientProtocol("s1"), 100, ignore, ignore, ignore, counters)
     reader = hub.begin_post(PendingPost(), attend=True)
     assert reader is not None
-    for letters in ("aP", "d", "d"):
-        counters.bytes_in += 2_500_000
-        hub.dispatch(events(letters))
-    assert heard(reader) == "aPdd", "deltas are joined where more than 8 MiB wait"
+    hub.dispatch(events("aP"))
+    for number in range(5):
+        counters.bytes_in += 1_600_000
+        hub.dispatch([SessionEvent(Type.MESSAGE_DELTA, "s1", "m1", {"delta": "x", "index": number})])
+    assert len(reader) == 7, "deltas are joined where more than 8 MiB wait"
