@@ -25,6 +25,7 @@ from sessionlib.engine.models import (
     ThinkingDelta,
     ToolSpec,
 )
+from sessionlib.engine.models import openai as openai_model
 from sessionlib.engine.models.chat_stream import ChatStream, events_of, parse_arguments
 from tests.support.profiles import scaled
 
@@ -349,7 +350,11 @@ def test_thoughts_are_read_wherever_they_are() -> None:
         ),
     ],
 )
-def test_an_error_under_any_status_is_reported_in_words(error: dict[str, Any] | str, message: str) -> None:
+def test_an_error_under_any_status_is_reported_in_words(
+    error: dict[str, Any] | str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # How long it waits before the next try is another test's.
+    monkeypatch.setattr(openai_model, "_sleep", lambda seconds, stop: None)
     text = error if isinstance(error, str) else json.dumps(error)
     refusal = refusing(404, text)
     replies = [body(text.encode()), sse(error)] if isinstance(error, dict) else [sse(error)]
