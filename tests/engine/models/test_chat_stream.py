@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -556,19 +557,24 @@ _STEPS = st.builds(
 _POSTS = st.builds(ModelMessage, st.just("user"), st.sampled_from(["", "hi", " "]))
 
 
-@settings(max_examples=scaled(50))
-@given(st.lists(_POSTS | _STEPS, max_size=8))
-def test_whatever_happened_in_a_session_its_history_is_one_that_every_endpoint_accepts(
-    past: list[ModelMessage],
-) -> None:
+@pytest.fixture(scope="module")
+def unreached() -> Iterator[OpenAIModel]:
     model = OpenAIModel("m", base_url="http://127.0.0.1:1/v1", api_key="k")
+    yield model
+    model.close()
+
+
+@settings(max_examples=scaled(50))
+@given(past=st.lists(_POSTS | _STEPS, max_size=8))
+def test_whatever_happened_in_a_session_its_history_is_one_that_every_endpoint_accepts(
+    unreached: OpenAIModel, past: list[ModelMessage]
+) -> None:
     for message in past:
         for result in message.results:
             if result.origin is not None and not result.origin["endpoint"]:
-                result.origin["endpoint"] = model._endpoint
+                result.origin["endpoint"] = unreached._endpoint
     conversation = (ModelMessage("user", "hi"), *past, ModelMessage("user", "so?"))
-    _check_strictly(model._request(ModelRequest("", ()), conversation, None)["messages"])
-    model.close()
+    _check_strictly(unreached._request(ModelRequest("", ()), conversation, None)["messages"])
 
 
 def ask_with(past: tuple[ModelMessage, ...], *replies: bytes, times: int = 1) -> list[list[dict[str, Any]]]:
