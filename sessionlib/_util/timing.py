@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from sessionlib.errors import SessionTimeoutError
 
-__all__ = ["MAX_WAIT", "Deadline", "acquire", "held"]
+__all__ = ["MAX_WAIT", "Deadline", "Flag", "acquire", "held"]
 
 # The longest single wait that every primitive takes: poll() and socket timeouts count milliseconds in a C int, which
 # ends after 24.8 days; Windows' locks end after 49. An infinity fits nowhere.
@@ -66,6 +68,44 @@ def acquire(lock: Any, deadline: Deadline) -> bool:
         return True
     left = deadline.remaining()
     return bool(lock.acquire(timeout=-1 if left is None else left))
+
+
+class Flag:
+    """A `threading.Event` for one that each of thousands of sessions has: without a lock, a condition and a queue that
+    are there although no thread waits. Once set it stays set; setting it never blocks.
+
+    Attributes:
+        is_set: Whether `set` was called.
+    """
+
+    __slots__ = ("_gates", "is_set")
+
+    def __init__(self) -> None:
+        self.is_set = False
+        # One for each thread that waits; opened to wake it. Changed in single steps, which need no lock.
+        self._gates: list[threading.Lock] = []
+
+    def set(self) -> None:
+        """Wakes every thread that waits, now and later."""
+        # First: a thread that is about to wait leaves its gate, and then looks again.
+        self.is_set = True
+        with contextlib.suppress(IndexError):  # one by one, as a thread that gives up takes its gate away
+            while True:
+                self._gates.pop().release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits until it is set, for up to ``timeout`` seconds; returns whether it is."""
+        if not self.is_set:
+            gate = threading.Lock()
+            gate.acquire()
+            self._gates.append(gate)
+            try:
+                if not self.is_set:
+                    gate.acquire(timeout=-1 if timeout is None else timeout)
+            finally:
+                with contextlib.suppress(ValueError):
+                    self._gates.remove(gate)
+        return self.is_set
 
 
 class held:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sessionlib._util.timing import Deadline
+from sessionlib._util.timing import Deadline, Flag
 from sessionlib.config import Endpoint
 from sessionlib.connection import heartbeat
 from sessionlib.connection.heartbeat import PingSchedule
@@ -62,7 +62,7 @@ class Connection:
         agent_name: str = "",
     ) -> None:
         # Set when this client is leaving: what fails from then on is no failure, and no attempt begins.
-        self._leaving = threading.Event()
+        self._leaving = Flag()
         counters = self._counters = Counters()
         self._owner = owner
         protocol = self.protocol = ClientProtocol(session_id)
@@ -97,7 +97,7 @@ class Connection:
         self._shared: SharedReader | None = None
         self._thread: threading.Thread | None = None
         # Set when the reader ends: unlike `Thread.join`, waiting for it stands being interrupted.
-        self._read_out = threading.Event()
+        self._read_out = Flag()
         self._pings = PingSchedule(options)
         self._close_timeout = options.close_timeout
         # The look at the history that waits for an answer.
@@ -266,7 +266,7 @@ class Connection:
 
     def _on_lost(self, cause: BaseException) -> None:
         """Takes the session over from the shared reader, which must not block until it is joined again."""
-        if self._leaving.is_set():
+        if self._leaving.is_set:
             self._end_reading()
             return
         try:

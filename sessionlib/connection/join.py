@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import threading
 from typing import Any
 
 from sessionlib import hooks
-from sessionlib._util.timing import Deadline
+from sessionlib._util.timing import Deadline, Flag
 from sessionlib.config import Endpoint
 from sessionlib.connection.options import ConnectionOptions, Owner
 from sessionlib.connection.wire_log import logged
@@ -62,7 +61,7 @@ class Dialer:
         options: ConnectionOptions,
         protocol: ClientProtocol,
         counters: Counters,
-        leaving: threading.Event,
+        leaving: Flag,
     ) -> None:
         self._endpoint = endpoint
         self._options = options
@@ -96,7 +95,7 @@ class Dialer:
         # The token before the flag: who leaves sets the flag first and then cancels the token that is here, so one of
         # the two is seen.
         self.token = token = CancelToken()
-        if self._leaving.is_set():
+        if self._leaving.is_set:
             token.cancel()
         endpoint, options, used = self._endpoint, self._options, [""]
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from sessionlib._util.retry import Retries, is_transient
-from sessionlib._util.timing import Deadline
+from sessionlib._util.timing import Deadline, Flag
 from sessionlib.connection.join import Dialer, as_transient, create, fetch_history, join
 from sessionlib.connection.options import Callbacks, ConnectionOptions, Owner
 from sessionlib.connection.sender import Sender
@@ -73,7 +73,7 @@ class Reader:
         options: ConnectionOptions,
         callbacks: Callbacks,
         counters: Counters,
-        leaving: threading.Event,
+        leaving: Flag,
         on_turns: Callable[[], object],
     ) -> None:
         self._protocol = protocol
@@ -317,7 +317,7 @@ class Reader:
         Returns:
             The connection over which the session is joined again; None when it is over.
         """
-        if self._leaving.is_set():
+        if self._leaving.is_set:
             return None
         failure = self._broken
         with self._hub.lock:

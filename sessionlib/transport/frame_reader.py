@@ -79,7 +79,8 @@ class FrameReader:
             while True:
                 # Between the fragments of a message, control frames may stand, and no whole message.
                 if codec.fast_path and self._is_between:
-                    if not self._buffered():
+                    # Without a call: each read passes here.
+                    if len(self._stream.data) == self._stream.pos:
                         self._stream.fill()
                     messages = self._split()
                     if messages:

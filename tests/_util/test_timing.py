@@ -6,10 +6,12 @@ import math
 import socket
 import threading
 import time
+from typing import Any
 
 import pytest
 
-from sessionlib._util.timing import MAX_WAIT, Deadline, acquire
+from sessionlib._util.timing import MAX_WAIT, Deadline, Flag, acquire
+from tests.support.waiting import eventually
 
 
 class Clock:
@@ -104,3 +106,48 @@ def test_an_infinite_timeout_never_expires() -> None:
     assert Deadline(math.inf).remaining() is None
     assert Deadline(-math.inf).expired
     assert Deadline(5.0).sooner(math.inf).timeout == 5.0
+
+
+def test_a_flag_wakes_all_that_wait_and_stays_set() -> None:
+    flag = Flag()
+    assert not flag.wait(0)
+    assert not flag.is_set
+    seen: list[bool] = []
+    threads = [threading.Thread(target=lambda: seen.append(flag.wait()), name=f"waits-{n}") for n in range(5)]
+    for thread in threads:
+        thread.start()
+    assert eventually(lambda: len(flag._gates) == 5)
+    flag.set()
+    for thread in threads:
+        thread.join()
+    assert seen == [True] * 5
+    assert flag.is_set
+    assert flag.wait()
+    assert flag._gates == []
+
+
+def test_a_flag_that_is_set_as_a_thread_begins_to_wait() -> None:
+    for _ in range(200):
+        flag = Flag()
+        setter = threading.Thread(target=flag.set, name="sets")
+        setter.start()
+        assert flag.wait()  # for ever, if the thread missed it
+        setter.join()
+
+
+def test_a_flag_that_is_set_before_its_gate_is_there_wakes_the_thread_all_the_same() -> None:
+    flag = Flag()
+    flag._gates = SettingList(flag)
+    assert flag.wait()
+
+
+class SettingList(list[Any]):
+    """The gates of a flag that is set at the worst moment: as a thread leaves its own."""
+
+    def __init__(self, flag: Flag) -> None:
+        self._flag = flag
+
+    def append(self, gate: Any) -> None:
+        """Sets the flag, and leaves a gate that is opened no more."""
+        self._flag.set()
+        super().append(gate)
