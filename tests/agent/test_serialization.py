@@ -34,9 +34,9 @@ def test_resolved(text: str, resolved: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[[topic]]", r"\[\[topic\]\] in the text does not say what it refers to"),
-        ("[[files.topic]]", "does not say what it refers to"),
-        ("[[inputs.]]", "does not say what it refers to"),
+        ("[[topic]]", r"\[\[topic\]\] in the text does not name what it refers to"),
+        ("[[files.topic]]", "does not name what it refers to"),
+        ("[[inputs.]]", "does not name what it refers to"),
         ("[[inputs.topc]]", r"names none of the agent's inputs \(topic, paperFile\)\. Did you mean topic\?"),
         ("[[outputs.topic]]", r"outputs \(brief\)"),
         ("[[tools.none]]", r"tools \(Web Search, search\)"),

@@ -252,7 +252,7 @@ def test_a_kept_key_is_for_its_owner_only(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert made.key not in repr(made)
     path.chmod(0o644)
-    with pytest.raises(EngineError, match="read by others") as refused:
+    with pytest.raises(EngineError, match="read by other users") as refused:
         keep_key(path)
     assert made.key not in str(refused.value)
     path.chmod(0o600)
