@@ -155,7 +155,9 @@ def status_of(frame: Frame) -> str | None:
 def answer_of(heard: Iterable[Frame]) -> str:
     """The text of the last whole message."""
     texts = [content_of(frame) for frame in heard]
-    return str([content["value"] for content in texts if content.get("status") == "Complete"][-1])
+    complete = [content["value"] for content in texts if content.get("status") == "Complete"]
+    assert complete, texts
+    return str(complete[-1])
 
 
 def kinds(heard: Iterable[Frame]) -> list[str]:

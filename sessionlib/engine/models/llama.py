@@ -210,16 +210,30 @@ class LocalModel:
 
     def answer(self, question: ModelRequest) -> Iterator[Chunk]:
         """Yields one step: a tool call, or a text as it is made."""
-        with self._lock:
-            if self._process.has_ended and not self._closed:
-                self._process.close()
-                self._process = self._start()
         # Shorter with each try, as the process reports only that it was too long.
         for chars in _PROMPT_CHARS:
             with contextlib.suppress(_TooLongError):
                 yield from self._take_step(question, _messages(question, chars))
                 return
         raise ModelError("The local model's instructions, tools and question are too long for it together.")
+
+    def _request(self, request: dict[str, Any], stop: Stop) -> Iterator[Any]:
+        """Yields the chunks that the process answers a request with; one that ends before the first is replaced."""
+        has_begun = was_replaced = False
+        while True:
+            with self._lock:
+                if self._process.has_ended and not self._closed:
+                    self._process.close()
+                    self._process, was_replaced = self._start(), True
+                process = self._process
+            try:
+                for chunk in process.complete(request, stop):
+                    has_begun = True
+                    yield chunk
+                return
+            except ModelError:
+                if has_begun or was_replaced or self._closed:
+                    raise
 
     def close(self) -> None:
         """Unloads the weights."""
@@ -265,7 +279,7 @@ class LocalModel:
         messages = [*_COMMAND_EXAMPLES, {"role": "user", "content": text[:_COMMAND_CHARS]}]
         request = {"messages": messages, "temperature": 0, "max_tokens": 1, "logprobs": True, "top_logprobs": 200}
         found: dict[str, float] = {}
-        for answer in self._process.complete(request, stop):
+        for answer in self._request(request, stop):
             if "error" in answer:
                 raise _failure(answer)
             for likely in answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]:
@@ -291,7 +305,7 @@ class LocalModel:
     def _complete(self, messages: list[dict[str, str]], stop: Stop, options: dict[str, Any]) -> Iterator[Chunk]:
         # Always the likeliest token: the same question has the same answer.
         request = {"messages": messages, "stream": True, "temperature": 0, **options}
-        for chunk in self._process.complete(request, stop):
+        for chunk in self._request(request, stop):
             if not isinstance(chunk, dict) or "error" in chunk:
                 raise _failure(chunk)
             for choice in chunk.get("choices", ()):
