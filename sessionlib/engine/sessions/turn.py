@@ -214,15 +214,18 @@ class TurnRun:
             if len(step.asked) > self._kit.limits.step_calls:
                 raise ModelError(f"The model asked for over {self._kit.limits.step_calls} tool calls at once.")
             return
+        text = getattr(chunk, "text", None)
+        if not isinstance(text, str):  # a model of the user's own may yield anything
+            raise ModelError(f"The model yielded a {type(chunk).__name__} in place of a TextDelta with a str.")
         # Thoughts count as well: they are kept and sent like text.
-        step.size += len(chunk.text)
+        step.size += len(text)
         if step.size > self._kit.limits.answer_chars:
             raise ModelError(f"The model's answer grew over {self._kit.limits.answer_chars} characters.")
         if isinstance(chunk, ThinkingDelta):
-            self._stream_thought(step, step.joiner.feed(chunk.text))
-        elif chunk.text:
-            step.texts.append(chunk.text)
-            self._session.audience.stream(step.message_id, chunk.text)
+            self._stream_thought(step, step.joiner.feed(text))
+        elif text:
+            step.texts.append(text)
+            self._session.audience.stream(step.message_id, text)
 
     def _notify(self, notice: Notice) -> None:
         # Once in a session for each kind.

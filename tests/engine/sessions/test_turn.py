@@ -97,6 +97,15 @@ def test_the_model_is_told_everything() -> None:
     assert [offer.name for offer in question.tools] == ["double"]
 
 
+@pytest.mark.parametrize("odd", ["text", None, {"text": "x"}, Text(5)])
+def test_a_model_that_yields_no_chunk_ends_the_turn_in_words(caplog: pytest.LogCaptureFixture, odd: Any) -> None:
+    with LocalEngine(model=Scripted(says(odd), says(Text("ok")))) as engine, Caller.on(engine) as caller:
+        told = error_in(caller.ask("one"))
+        assert told == f"The model yielded a {type(odd).__name__} in place of a TextDelta with a str."
+        assert answer_of(caller.ask("two")) == "ok"
+    assert not any(record.exc_info for record in caplog.records)
+
+
 def test_a_failing_model_ends_the_turn_in_words(caplog: pytest.LogCaptureFixture) -> None:
     inside = "The model failed; the engine's log has the reason."
     # A library that reads arguments exits where it cannot: that would end the thread, and never the turn.
