@@ -11,11 +11,13 @@ from typing import Any
 
 from sessionlib.errors import SessionTimeoutError
 
-__all__ = ["MAX_WAIT", "Deadline", "Flag", "acquire", "held"]
+__all__ = ["MAX_WAIT", "NEVER", "Deadline", "Flag", "acquire", "held"]
 
 # The longest single wait that every primitive takes: poll() and socket timeouts count milliseconds in a C int, which
 # ends after 24.8 days; Windows' locks end after 49. An infinity fits nowhere.
 MAX_WAIT = 2_000_000.0
+# Seconds that stand for any longer time, as an int may be too large for a float.
+NEVER = 1e18
 
 
 class Deadline:
@@ -34,8 +36,7 @@ class Deadline:
     def __init__(self, timeout: float | None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.timeout = timeout
         self._clock = clock
-        # An int may be too large for a float.
-        self._at = None if timeout is None or timeout == math.inf else clock() + min(timeout, 1e18)
+        self._at = None if timeout is None or timeout == math.inf else clock() + min(timeout, NEVER)
 
     def __repr__(self) -> str:
         left = self.remaining()

@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Literal, overload
 
+from sessionlib._util.timing import NEVER
 from sessionlib._util.typed import T, answer_format
 from sessionlib.agent.map import AgentRuns, OnError, ProgressBar, check_prompts, make_bar
 from sessionlib.agent.models import AgentRunResult, AgentType, ConversationalAgentRunResult, IoConfig
@@ -324,7 +325,7 @@ class Runnable(Resource):
             )
         if timeout is not None and not timeout > 0:
             raise ValueError(f"timeout takes a number of seconds above 0, or None, not {timeout}")
-        timeout = None if timeout is None else min(timeout, 1e18)  # an int may be too large for a float
+        timeout = None if timeout is None else min(timeout, NEVER)
         if into is not None:
             answer_format(into)
         # Here, before the first prompt; an executor would put the same error in the place of each.

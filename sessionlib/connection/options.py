@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from sessionlib._util.timing import MAX_WAIT
+from sessionlib._util.timing import MAX_WAIT, NEVER
 from sessionlib.protocol.client import SessionState
 from sessionlib.protocol.turns import PendingPost
 from sessionlib.streams.hub import OnRequest
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Callbacks", "ConnectionOptions", "Owner"]
 
-# What stands for "never" and "for ever" here.
+# The longest times: of what a deadline or a clock is compared with, and of what a thread waits.
 _LIMITS = {
-    **dict.fromkeys(("reconnect_timeout", "connect_timeout", "ping_interval", "pong_timeout", "send_timeout"), 1e18),
+    **dict.fromkeys(("reconnect_timeout", "connect_timeout", "ping_interval", "pong_timeout", "send_timeout"), NEVER),
     **dict.fromkeys(("reconnect_delay", "reconnect_max_delay"), MAX_WAIT),
 }
 
@@ -81,7 +81,6 @@ class ConnectionOptions:
     readers: int | None = None
 
     def __post_init__(self) -> None:
-        # An int may be too large for a float, and an infinite delay for a wait.
         for name, limit in _LIMITS.items():
             value = getattr(self, name)
             if value is not None and value > limit:
