@@ -19,6 +19,8 @@ __all__ = ["Kernel"]
 
 Message = dict[str, Any]
 
+_VIEW = "application/vnd.jupyter.widget-view+json"
+
 
 class Kernel:
     """A kernel; a context manager.
@@ -46,6 +48,7 @@ class Kernel:
         self.results: list[Message] = []
         self._stdin = stdin
         self._answers: list[str] = []
+        self._views: set[str] = set()
         self._idle: set[str] = set()
         self._replies: dict[str, Message] = {}
         self._manager = KernelManager()
@@ -133,10 +136,14 @@ class Kernel:
         return [text for text in texts if isinstance(text, str) and text]
 
     def wait_for_button(self, description: str) -> str:
-        """Waits for a button, and gives its id."""
-        self.wait(lambda: self._find("description", description), f"button {description!r}")
-        found: str = self._find("description", description)[0]
-        return found
+        """Waits until a button is on the screen, and with it all that is shown together with it; returns its id."""
+
+        def seen() -> list[str]:
+            return [comm for comm in self._find("description", description) if comm in self._on_screen()]
+
+        # A button is made before what it stands in, and that before it is displayed: none can be pressed until then.
+        self.wait(seen, f"button {description!r}")
+        return seen()[0]
 
     def click(self, description: str) -> None:
         """Presses a button."""
@@ -149,6 +156,16 @@ class Kernel:
 
     def _find(self, name: str, value: str) -> list[str]:
         return [comm for comm, state in self.widgets.items() if state.get(name) == value]
+
+    def _on_screen(self) -> set[str]:
+        """Returns the ids of the widgets that are displayed, by themselves or within others."""
+        found, rest = set[str](), list(self._views)
+        while rest:
+            comm = rest.pop()
+            if comm in self.widgets and comm not in found:
+                found.add(comm)
+                rest += [child.removeprefix("IPY_MODEL_") for child in self.widgets[comm].get("children", ())]
+        return found
 
     def _tell(self, comm: str, data: Message) -> None:
         message = self._client.session.msg("comm_msg", {"comm_id": comm, "data": data})
@@ -170,6 +187,8 @@ class Kernel:
 
     def _heard(self, message: Message) -> None:
         content = message["content"]
+        if message["msg_type"] in ("display_data", "update_display_data") and _VIEW in content["data"]:
+            self._views.add(content["data"][_VIEW]["model_id"])
         if message["msg_type"] == "stream":
             self.text += content["text"]
         elif message["msg_type"] == "comm_open" and content["target_name"] == "jupyter.widget":
