@@ -107,7 +107,9 @@ class Client:
         # Made now, so that a path without certificates is an error here and not at the first call.
         self._context = None if tls is None else trusting(tls)
         self.headers = check_headers(headers)
-        self.max_retries = _check_retries(max_retries)
+        if not isinstance(max_retries, int) or max_retries < 0:
+            raise ConfigurationError("max_retries takes a whole number, 0 or above")
+        self.max_retries = max_retries
         self.allow_insecure = allow_insecure
         self.pace: Throttle = _pace(rate, max_active)
         self.readers = check_readers(readers)
@@ -421,9 +423,3 @@ def _check_timeout(timeout: float | None) -> float | None:
         raise ConfigurationError("timeout takes a number of seconds above 0, or None for no limit")
     # Longer than a socket can wait: infinity, for one.
     return None if timeout is None or timeout > threading.TIMEOUT_MAX else timeout
-
-
-def _check_retries(max_retries: int) -> int:
-    if not isinstance(max_retries, int) or max_retries < 0:
-        raise ConfigurationError("max_retries takes a whole number, 0 or above")
-    return max_retries

@@ -339,8 +339,14 @@ class Turn:
             # An iteration ends quietly then; a result that is not whole must not look like one.
             what = "was closed" if self._closed else "did not end before the session was disconnected"
             raise SessionDisconnectedError(f"the turn {what}", session_id=self.session_id) from None
+        turn = self._post.turn
+        if turn is not None and turn.held is not None:
+            undecided = Deadline(_UNDECIDED)
+            # How many other posts the turn answers is being found out; a poll, as this happens at first and seldom.
+            while turn.held is not None and not undecided.expired:
+                time.sleep(0.01)
         # All that was read, also by an iteration before.
-        reply = reply_of(self._events, self.duration, self.arrivals, self._shared_with())
+        reply = reply_of(self._events, self.duration, self.arrivals, self._post.shared_with)
         if self._form is not None:
             reply._value = value_of(self._form, reply.text, self.session_id, reply.error)
         return reply
@@ -391,16 +397,6 @@ class Turn:
         self._leave()
 
     # ---- within --------------------------------------------------------------------------------
-
-    def _shared_with(self) -> int:
-        """How many other posts the turn answered; waits while that is being found out, at first and seldom."""
-        turn = self._post.turn
-        if turn is not None and turn.held is not None:
-            deadline = Deadline(_UNDECIDED)
-            while turn.held is not None and not deadline.expired:
-                # A poll, as this happens at first and seldom.
-                time.sleep(0.01)
-        return self._post.shared_with
 
     @contextlib.contextmanager
     def _reading(self, already: int | None = None) -> Iterator[None]:

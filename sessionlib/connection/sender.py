@@ -231,21 +231,19 @@ class Sender:
             self._channel.check_usable()
             hook = hooks.network_hook
             if hook is not None:
-                self._pass_hook(hook, frame, deadline)
+                while True:
+                    transport = self._channel.wait_usable(deadline)
+                    try:
+                        hook.admit(transport, frame, deadline)
+                        break
+                    except SessionDisconnectedError:
+                        # A hook's answer may be lost with its connection, as a message is.
+                        self._channel.await_loss(transport, deadline)
             with held(self._posting, deadline, BUSY):
                 return self._post(encoded, contents, makes_turn, attend, deadline)
         finally:
             if encoded.uploads:
                 encoded.close()
-
-    def _pass_hook(self, hook: hooks.NetworkHook, frame: Frame, deadline: Deadline) -> None:
-        while True:
-            transport = self._channel.wait_usable(deadline)
-            try:
-                return hook.admit(transport, frame, deadline)
-            except SessionDisconnectedError:
-                # A hook's answer may be lost with its connection, as a message is.
-                self._channel.await_loss(transport, deadline)
 
     def _post(
         self,

@@ -324,7 +324,14 @@ class RecoveryTracker:
             if message_id in self._torn:
                 return []
         if not isinstance(index, int) or expected < 0 or state is None or index == expected:
-            return [event, *self._ripe(message_id, index)]
+            ripe, early = [event], self._early.get(message_id)
+            if early and isinstance(index, int):
+                # One delta may close a hole in front of many that came too early.
+                while index + len(ripe) in early:
+                    ripe.append(early.pop(index + len(ripe)))
+                if not early:
+                    del self._early[message_id]
+            return ripe
         # An index of 0 begins the message again, and an engine that does not count repeats one index: both pass.
         if index < expected:
             if not self._counts or not index:
@@ -334,24 +341,12 @@ class RecoveryTracker:
         self._counts = True
         if not self._early:
             self._early_chars = 0
-        early = self._early.setdefault(message_id, {})
+        held_back = self._early.setdefault(message_id, {})
         self._early_chars += len(event.data["delta"])
         # One that finds no room is missing then, and the whole text makes up for it.
-        if len(early) < _EARLY and self._early_chars <= _EARLY_CHARS:
-            early.setdefault(index, event)
+        if len(held_back) < _EARLY and self._early_chars <= _EARLY_CHARS:
+            held_back.setdefault(index, event)
         return []
-
-    def _ripe(self, message_id: str, index: object) -> list[SessionEvent]:
-        """Returns the deltas that came too early and follow one that is delivered now."""
-        early = self._early.get(message_id)
-        ripe: list[SessionEvent] = []
-        if early and isinstance(index, int):
-            # One delta may close a hole in front of many.
-            while index + len(ripe) + 1 in early:
-                ripe.append(early.pop(index + len(ripe) + 1))
-            if not early:
-                del self._early[message_id]
-        return ripe
 
     def catch_up(self, history: Sequence[Any], posts: PendingPosts) -> CatchUp:
         """Finds in the history what was missed.
@@ -367,7 +362,9 @@ class RecoveryTracker:
         last: int | None = max(known, default=-1)
         if last == -1 and messages and (self._known or not self._from_start):
             # Nothing in it is known, but what we posted is: behind that, all is new.
-            last = _before_our_posts(messages, posts.acknowledged)
+            ours = [post for post in posts.acknowledged if post.contents]
+            places = find_posts(messages, ours)
+            last = min(places.values()) - 1 if ours and len(places) == len(ours) else None
             if self._known or last is None:
                 result.events.append(gap(self.session_id, "the history does not go back to the messages seen last"))
         writer = _Writer(self, result, posts)
@@ -499,10 +496,3 @@ class _Writer:
     def _status(self, status: ParticipantStatus) -> None:
         details = {"status": str(status), "recovered": True}
         self._result.events.append(SessionEvent(Type.PARTICIPANT_STATUS, self._seen.session_id, None, details))
-
-
-def _before_our_posts(messages: Sequence[Frame], posts: Sequence[PendingPost]) -> int | None:
-    """Returns the place before the first of our posts, which ends what is old; None if they are not there."""
-    known = [post for post in posts if post.contents]
-    places = find_posts(messages, known)
-    return min(places.values()) - 1 if known and len(places) == len(known) else None

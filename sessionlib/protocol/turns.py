@@ -381,7 +381,7 @@ class TurnTracker:
             return self._follow_status(event)
         elif kind in NEUTRAL:
             return (), None
-        elif kind is _ERROR and _names_nothing(event) and (refused := self._refuse(event)) is not None:
+        elif kind is _ERROR and (refused := self._refuse(event)) is not None:
             return (refused,), None
         else:
             self.answered = kind is _COMPLETE or (kind is _ERROR and event.message_id is not None)
@@ -504,7 +504,9 @@ class TurnTracker:
         return post
 
     def _refuse(self, event: SessionEvent) -> PendingPost | None:
-        """Returns the post that an error is about which names neither a request nor a message."""
+        """Returns the post that an error is about which names neither a request nor a message; None for all others."""
+        if event.message_id is not None or event.data.get("request_type") is not None or is_own_notice(event):
+            return None
         # The oldest post without an ack has probably just got its answer; and one whose turn has not
         # begun by then will not begin it any more.
         acknowledged = [] if self.running else [post for post in self._open if post.acknowledged]
@@ -706,16 +708,15 @@ class TurnTracker:
         # Between two turns and within one, nothing is left to be found out, nearly always.
         may_be = bool(self._open) or (self.running and not self._has_reported)
         # Without a word of the engine's since an acknowledged post, it may just be slow to begin.
-        if may_be and (self.is_blind or (not self.running and any(self._is_due(post) for post in self._open))):
+        is_due = not self.running and any(
+            not post._is_promised and (post._engine_was_idle or (self._acks_seen and not post.acknowledged))
+            for post in self._open
+        )
+        if may_be and (self.is_blind or is_due):
             return float(min(QUIET * 2 ** min(max(0, self._looks - 1), 6), _LONGEST_QUIET))
         if (self._has_lost or self._is_unsure) and self._idle_since_loss and not self.running and not self._open:
             return QUIET
         return None
-
-    def _is_due(self, post: PendingPost) -> bool:
-        if post._is_promised:
-            return False
-        return post._engine_was_idle or (self._acks_seen and not post.acknowledged)
 
     def rejoin(self, is_idle: bool | None, looks: int = 0) -> None:
         """Notes that the session was joined again, and what was found in its history followed.
@@ -916,10 +917,6 @@ def _was_passed_over(post: PendingPost) -> bool:
     """Whether a whole turn went by after a post without its ack, and no other post is known to be answered by it."""
     turn = post._unacknowledged_turn
     return turn is not None and turn.over and turn.announced and not turn.answered_posts
-
-
-def _names_nothing(error: SessionEvent) -> bool:
-    return error.message_id is None and error.data.get("request_type") is None and not is_own_notice(error)
 
 
 def is_own_notice(event: SessionEvent) -> bool:

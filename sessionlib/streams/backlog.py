@@ -80,7 +80,10 @@ class Backlog:
         """
         if not listeners:
             # No listener at all: what comes waits for the next one.
-            self.mailbox.put(_without_repeated_pongs(self.mailbox, events), size)
+            pong = SessionEventType.PONG
+            # An idle session receives a pong every few seconds; they must not push events out of the backlog.
+            if len(events) != 1 or events[0].type is not pong or not self.mailbox.ends_with(pong):
+                self.mailbox.put(events, size)
         elif self.shadow is not None and not self.shadow.is_needed:
             # One of them was read: it is in use, and receives what comes by itself.
             self.shadow = None
@@ -127,10 +130,3 @@ def _filled(size: int, events: Sequence[SessionEvent]) -> Mailbox:
     mailbox = Mailbox(size)
     mailbox.put(events, sum(map(weight, events)))
     return mailbox
-
-
-def _without_repeated_pongs(backlog: Mailbox, events: Sequence[SessionEvent]) -> Sequence[SessionEvent]:
-    # An idle session receives a pong every few seconds; they must not push events out of the backlog.
-    if len(events) == 1 and events[0].type is SessionEventType.PONG and backlog.ends_with(SessionEventType.PONG):
-        return ()
-    return events

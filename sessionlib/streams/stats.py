@@ -208,6 +208,10 @@ class Counters(Traffic):
             backlog: What waits for the next listener.
         """
         running = [_turn(times) for ticket, times in self._posted.items() if ticket.makes_turn]
+        round_trips = RoundTrips()
+        if self._count:
+            mean = self._total / self._count
+            round_trips = RoundTrips(self._count, self._last, self._shortest, self._longest, mean)
         return SessionStats(
             messages_in=self.messages_in,
             messages_out=self.messages_out,
@@ -219,14 +223,9 @@ class Counters(Traffic):
             reconnects=self.reconnects,
             queues=tuple(map(_queue, queues)),
             backlog=_queue(backlog),
-            round_trips=self._round_trips(),
+            round_trips=round_trips,
             turns=(*(_turn(times, end) for times, end in self._over), *running),
         )
-
-    def _round_trips(self) -> RoundTrips:
-        if not self._count:
-            return RoundTrips()
-        return RoundTrips(self._count, self._last, self._shortest, self._longest, self._total / self._count)
 
 
 def no_stats() -> SessionStats:

@@ -35,21 +35,19 @@ TOO_LARGE = 1009
 _CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 
 
-class FrameReader:
-    """Reads messages from a stream, and answers pings and closes.
+class FrameReader(FrameWriter):
+    """Reads messages from a stream too, and answers the pings and the close that come between them.
 
     Args:
         stream: The stream.
         max_message_size: The largest message accepted, in bytes.
-        writer: What answers.
     """
 
-    def __init__(self, stream: BufferedStream, max_message_size: int, writer: FrameWriter) -> None:
-        self._stream = stream
+    def __init__(self, stream: BufferedStream, max_message_size: int) -> None:
+        super().__init__(stream)
         self._max_size = max_message_size
         # What `_split` takes: large ones are read into a buffer of their own.
         self._max_split = min(max_message_size, LARGE - 1)
-        self._writer = writer
         # Its validation is in pure Python, four times slower; decoding the JSON strictly refuses the same bytes.
         self._parser = frame_buffer(stream.recv, skip_utf8_validation=True)
         self._fragments: list[bytes] = []
@@ -92,7 +90,7 @@ class FrameReader:
             self._short_at = self._stream.bytes_received, self._stream.pos
             return []
         except SessionProtocolError as error:
-            self._writer.close(error.close_code)
+            self.close(error.close_code)
             raise
 
     def _split(self) -> list[Payload]:
@@ -145,11 +143,17 @@ class FrameReader:
             raise SessionProtocolError(f"the peer sent an illegal WebSocket frame: {error}") from None
         self._in_frame, self._is_between = False, not self._fragments
         if frame.opcode == ABNF.OPCODE_PING:
-            self._writer.pong(frame.data)
+            self.pong(frame.data)
         elif frame.opcode == ABNF.OPCODE_CLOSE:
-            self._closed_by_peer(frame.data)
+            self._take_close(frame.data)
         elif frame.opcode != ABNF.OPCODE_PONG:
-            return self._assemble(frame)
+            self._fragments.append(frame.data)
+            self._fragments_size += len(frame.data)
+            self._is_between = bool(frame.fin)
+            if frame.fin:
+                whole = b"".join(self._fragments)
+                self._fragments, self._fragments_size = [], 0
+                return whole
         return None
 
     def _check_header(self) -> tuple[int, int]:
@@ -180,20 +184,21 @@ class FrameReader:
     def _buffered(self) -> int:
         return len(self._stream.data) - self._stream.pos
 
-    def _assemble(self, frame: Any) -> bytes | None:
-        self._fragments.append(frame.data)
-        self._fragments_size += len(frame.data)
-        self._is_between = bool(frame.fin)
-        if not frame.fin:
-            return None
-        message = b"".join(self._fragments)
-        self._fragments, self._fragments_size = [], 0
-        return message
-
-    def _closed_by_peer(self, payload: bytes) -> NoReturn:
-        code, reason = _parse_close(payload)
+    def _take_close(self, payload: bytes) -> NoReturn:
+        # A close without a code is legal, and reported as none (1005 is never on the wire).
+        code, reason = None, ""
+        if payload:
+            code = int.from_bytes(payload[:2], "big")
+            if len(payload) < 2 or not (code in _CLOSE_CODES or 3000 <= code <= 4999):
+                raise SessionProtocolError(f"the peer closed the connection with the illegal code {code}")
+            try:
+                reason = payload[2:].decode()
+            except UnicodeDecodeError:
+                raise SessionProtocolError(
+                    "the peer closed the connection with a reason that is not UTF-8", close_code=1007
+                ) from None
         # RFC 6455, 5.5.1: a close is answered with its own code; 1005, "no code", must not be sent.
-        self._writer.close(code if code is not None else 1000)
+        self.close(code if code is not None else 1000)
         code_text = f"code {code}" if code is not None else "no code"
         # Final: to send the same again over another connection would meet the same bound.
         cause = MessageTooLargeError("a message was too large for the peer") if code == TOO_LARGE else None
@@ -218,18 +223,3 @@ def _check_kind(first: int, second: int, in_message: bool) -> None:
         raise SessionProtocolError("the peer sent a control frame that is fragmented or longer than 125 bytes")
     if not opcode & CONTROL and (opcode == ABNF.OPCODE_CONT) != in_message:
         raise SessionProtocolError("the peer sent the fragments of a WebSocket message out of order")
-
-
-def _parse_close(payload: bytes) -> tuple[int | None, str]:
-    # A close without a code is legal, and reported as none (1005 is never on the wire).
-    if not payload:
-        return None, ""
-    code = int.from_bytes(payload[:2], "big")
-    if len(payload) < 2 or not (code in _CLOSE_CODES or 3000 <= code <= 4999):
-        raise SessionProtocolError(f"the peer closed the connection with the illegal code {code}")
-    try:
-        return code, payload[2:].decode()
-    except UnicodeDecodeError:
-        raise SessionProtocolError(
-            "the peer closed the connection with a reason that is not UTF-8", close_code=1007
-        ) from None

@@ -104,7 +104,7 @@ class FrameWriter:
         self._close_sent = False
         self._close_out = False
 
-    def send(self, frame: bytes, deadline: Deadline, is_last: bool = True, message: object = None) -> None:
+    def write(self, frame: bytes, deadline: Deadline, is_last: bool = True, message: object = None) -> None:
         """Writes a frame of a message, of which the last, or only, one makes room for other messages.
 
         Args:
@@ -126,18 +126,18 @@ class FrameWriter:
                 self.flush()
 
     def has_left(self, message: object) -> bool:
-        """Whether a message has left, or has begun to and its rest will follow; asked by its only sender."""
+        """Whether a message has left, or its rest will; asked by its only sender; see `Transport.has_left`."""
         return self._last is message and not self._dead
 
     def enqueue(self, payload: bytes) -> None:
-        """Sends one small text message as soon as that is possible without waiting."""
+        """Sends one small text message as soon as that is possible without waiting; see `Transport.enqueue`."""
         frame = encode_frame(ABNF.OPCODE_TEXT, payload)
         # Behind a long upload one ping would pile up on the other.
         if not self.in_message or len(self._texts) < MAX_WAITING:
             self._leave(self._texts, frame)
 
     def ping(self) -> None:
-        """Sends a WebSocket ping as soon as that is possible without waiting."""
+        """Sends a WebSocket ping as soon as that is possible without waiting; see `Transport.ping`."""
         self._leave(self._controls, encode_frame(ABNF.OPCODE_PING, b""))
 
     def pong(self, payload: bytes) -> None:
@@ -195,17 +195,15 @@ class FrameWriter:
             if self._unsent and not self._advance():
                 return False
             if not self._unsent:
-                frame = self._next_waiting()
-                if frame is None:
+                if self._controls:
+                    frame = self._controls.pop(0)
+                elif self._texts and not self.in_message:
+                    frame = self._texts.pop(0)
+                else:
                     return True
                 if not self._close_out:  # nothing may follow it (RFC 6455, 5.5.1)
                     self._close_out = frame[0] == CLOSE_FINAL
                     self._unsent = memoryview(frame)
-
-    def _next_waiting(self) -> bytes | None:
-        if self._controls:
-            return self._controls.pop(0)
-        return self._texts.pop(0) if self._texts and not self.in_message else None
 
     def _write(self, frame: bytes, deadline: Deadline, is_last: bool, message: object) -> None:
         """Writes what waits and then a frame; the send lock is held."""

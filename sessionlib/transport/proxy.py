@@ -62,15 +62,6 @@ class Proxy:
             raise
         except OSError as error:
             raise SessionConnectionError(f"the connection to the proxy {self} broke: {error}") from error
-        self._judge(head)
-
-    def _request(self, host: str, port: int) -> bytes:
-        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        credentials = f"Proxy-Authorization: {self.authorization}\r\n" if self.authorization else ""
-        # RFC 9112, 3.2.3: authority form, with the port always; an IPv6 address has brackets.
-        return f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: {USER_AGENT}\r\n{credentials}\r\n".encode()
-
-    def _judge(self, head: bytes) -> None:
         version, _, rest = head.partition(b" ")
         if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
             raise SessionConnectionError(f"the proxy {self} did not answer in HTTP", transient=False)
@@ -85,6 +76,12 @@ class Proxy:
             raise SessionConnectionError(
                 f"the proxy {self} refused the connection with {status}", transient=is_transient_status(status)
             )
+
+    def _request(self, host: str, port: int) -> bytes:
+        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        credentials = f"Proxy-Authorization: {self.authorization}\r\n" if self.authorization else ""
+        # RFC 9112, 3.2.3: authority form, with the port always; an IPv6 address has brackets.
+        return f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: {USER_AGENT}\r\n{credentials}\r\n".encode()
 
 
 def parse_proxy(url: str, origin: str = "proxy") -> Proxy:

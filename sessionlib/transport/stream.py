@@ -133,7 +133,11 @@ class BufferedStream:
             SessionDisconnectedError: The peer has ended the connection, or it broke.
         """
         if self._is_whole:
-            self._lent, self._filled, self._is_whole = self._borrow(size), 0, False
+            try:
+                buffer = _spare.pop()
+            except IndexError:
+                buffer = bytearray()
+            self._lent, self._filled, self._is_whole = buffer if len(buffer) >= size else bytearray(size), 0, False
         assert self._lent is not None
         view = memoryview(self._lent)[:size]
         while True:
@@ -145,13 +149,6 @@ class BufferedStream:
                 self._is_whole = True
                 return view
             self.fill()
-
-    def _borrow(self, size: int) -> bytearray:
-        try:
-            buffer = _spare.pop()
-        except IndexError:
-            buffer = bytearray()
-        return buffer if len(buffer) >= size else bytearray(size)
 
     def take_back(self) -> None:
         """Releases the buffer returned by `take_exactly`; the next read begins."""

@@ -16,7 +16,7 @@ from sessionlib.protocol.codec import Payload
 from sessionlib.transport.base import BUSY, Traffic
 from sessionlib.transport.dial import dial
 from sessionlib.transport.frame_reader import FrameReader
-from sessionlib.transport.frame_writer import FrameWriter, encode_frame
+from sessionlib.transport.frame_writer import encode_frame
 from sessionlib.transport.handshake import shake_hands
 from sessionlib.transport.proxy import choose_proxy, parse_proxy
 from sessionlib.transport.stream import BufferedStream, wrap
@@ -68,7 +68,7 @@ def open_websocket(
     return WebSocketTransport(stream, max_message_size)
 
 
-class WebSocketTransport:
+class WebSocketTransport(FrameReader):
     """The `Transport` over a real socket, once the handshake is done.
 
     Args:
@@ -80,20 +80,18 @@ class WebSocketTransport:
     """
 
     def __init__(self, stream: BufferedStream, max_message_size: int) -> None:
+        super().__init__(stream, max_message_size)
         self.traffic = Traffic()
-        self._stream = stream
         # How many of the stream's bytes are counted in `traffic`.
         self._counted = 0
         # Held for the length of a message, so that no other comes between its fragments.
         self._message_lock: Any = threading.RLock()
-        self._writer = FrameWriter(stream)
-        self._reader = FrameReader(stream, max_message_size, self._writer)
 
     def send(self, payload: bytes, deadline: Deadline) -> None:
         """Sends one text message, whole; see `Transport.send`."""
         frame = encode_frame(ABNF.OPCODE_TEXT, payload)
         with held(self._message_lock, deadline, BUSY):
-            self._writer.send(frame, deadline, message=payload)
+            self.write(frame, deadline, message=payload)
         # Counted when it has left: a message that is sent again counts once.
         self.traffic.sent(len(payload))
 
@@ -104,19 +102,15 @@ class WebSocketTransport:
             try:
                 for chunk, is_last in chunks:
                     size += len(chunk)
-                    self._writer.send(encode_frame(opcode, chunk, is_last), deadline, is_last, chunks)
+                    self.write(encode_frame(opcode, chunk, is_last), deadline, is_last, chunks)
                     # RFC 6455, 5.4: the first fragment has the opcode of the message, all further ones that of a
                     # continuation.
                     opcode = ABNF.OPCODE_CONT
             except BaseException:
-                if self._writer.in_message:  # its rest will never follow, and no other message may
+                if self.in_message:  # its rest will never follow, and no other message may
                     self.abort()
                 raise
         self.traffic.sent(size)
-
-    def has_left(self, message: object) -> bool:
-        """Whether a message has left, or its rest will; see `Transport.has_left`."""
-        return self._writer.has_left(message)
 
     @property
     def last_received_at(self) -> float:
@@ -132,14 +126,9 @@ class WebSocketTransport:
         """Returns the descriptor to poll; see `Transport.share`."""
         return self._stream.share()
 
-    @property
-    def has_unread(self) -> bool:
-        """Whether there may be more to read although nothing comes; see `Transport.has_unread`."""
-        return self._reader.has_unread
-
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         """Waits for text messages; returns all that have arrived; see `Transport.recv`."""
-        messages = self._reader.recv(deadline)
+        messages = super().recv(deadline)
         # Per read and not per message: a fast stream brings hundreds with each.
         traffic, received = self.traffic, self._stream.bytes_received
         traffic.messages_in += len(messages)
@@ -148,22 +137,6 @@ class WebSocketTransport:
         return messages
 
     def enqueue(self, payload: bytes) -> None:
-        """Sends one small text message as soon as that is possible without waiting."""
+        """Sends one small text message as soon as that is possible without waiting; see `Transport.enqueue`."""
         self.traffic.sent(len(payload))
-        self._writer.enqueue(payload)
-
-    def ping(self) -> None:
-        """Sends a WebSocket ping as soon as that is possible without waiting."""
-        self._writer.ping()
-
-    def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
-        """Starts the closing handshake without waiting for the peer to answer; see `Transport.close`."""
-        self._writer.close(code, reason, deadline)
-
-    def abort(self) -> None:
-        """Ends the connection at once, waking threads that read or write."""
-        self._writer.abort()
-
-    def release(self) -> None:
-        """Closes the socket."""
-        self._writer.release()
+        super().enqueue(payload)
