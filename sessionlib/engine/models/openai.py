@@ -21,7 +21,6 @@ from sessionlib._util.retry import MAX_RETRY_AFTER, Backoff, retry_after
 from sessionlib.engine.errors import ModelError
 from sessionlib.engine.models.base import (
     LEFT_OUT,
-    Attachment,
     Chunk,
     Emit,
     ModelMessage,
@@ -203,7 +202,11 @@ class OpenAIModel:
                 if question.stop.stopped:
                     return
                 for chunk in reader.finish():
-                    emit(self._with_endpoint(chunk))
+                    if isinstance(chunk, RequestedCall) and chunk.origin is not None:
+                        origin = {"endpoint": self._endpoint, **chunk.origin}
+                        emit(RequestedCall(chunk.tool, chunk.arguments, origin))
+                    else:
+                        emit(chunk)
 
     def _learn_fields(self, request: dict[str, Any], report: str) -> bool:
         """Takes from a refusal which fields beside a message it is about; returns whether another try may succeed."""
@@ -217,11 +220,6 @@ class OpenAIModel:
         refused = {name for name in sent - _OWN_FIELDS - self._refused if re.search(rf"\b{re.escape(name)}\b", report)}
         self._refused |= refused
         return bool(refused)
-
-    def _with_endpoint(self, chunk: Chunk) -> Chunk:
-        if not isinstance(chunk, RequestedCall) or chunk.origin is None:
-            return chunk
-        return RequestedCall(chunk.tool, chunk.arguments, {"endpoint": self._endpoint, **chunk.origin})
 
     # ---- the request -----------------------------------------------------------------------
 
@@ -248,8 +246,16 @@ class OpenAIModel:
             if not message["content"] and message["role"] != "system":
                 message["content"] = None if message.get("tool_calls") else _EMPTY
         request: dict[str, Any] = {"model": self._model, "messages": messages, "stream": True}
-        if question.response_format is not None and form is not None:
-            request["response_format"] = _response_format(form, question.response_format)
+        wanted = question.response_format
+        if wanted is not None and form is not None:
+            request["response_format"] = {"type": form}
+            if form == "json_schema":
+                # Endpoints answer 400 to a name of another form.
+                name = re.sub(r"[^A-Za-z0-9_-]", "_", wanted["name"]) or "answer"
+                described: dict[str, Any] = {"name": name, "schema": wanted["schema"], "strict": False}
+                with contextlib.suppress(_NotStrictError):
+                    described |= {"schema": _strict(wanted["schema"]), "strict": True}
+                request["response_format"]["json_schema"] = described
         if question.tools:
             request["tools"] = [
                 {
@@ -266,7 +272,11 @@ class OpenAIModel:
             yield {"role": "assistant", "content": content, **self._thoughts_of(item)}
             return
         if item.role == "user":
-            yield {"role": "user", "content": "\n\n".join([item.text, *map(_file_text, item.files)]).strip()}
+            parts = [item.text]
+            for file in item.files:
+                head = f"[file {file.name}, {file.mime_type}, {file.size} bytes]"
+                parts.append(head if file.text is None else f"{head}\n{file.text}")
+            yield {"role": "user", "content": "\n\n".join(parts).strip()}
             return
         message: dict[str, Any] = {"role": "assistant", "content": item.text, **self._thoughts_of(item)}
         origins = [result.origin or {} for result in item.results]
@@ -346,17 +356,6 @@ def _newest(turns: list[tuple[ModelMessage, ...]], room: int) -> list[tuple[Mode
     return kept
 
 
-def _response_format(form: FormKind, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    if form != "json_schema":
-        return {"type": form}
-    # Endpoints answer 400 to a name of another form.
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", wanted["name"]) or "answer"
-    described: dict[str, Any] = {"name": name, "schema": wanted["schema"], "strict": False}
-    with contextlib.suppress(_NotStrictError):
-        described |= {"schema": _strict(wanted["schema"]), "strict": True}
-    return {"type": form, "json_schema": described}
-
-
 class _NotStrictError(Exception):
     """A schema describes objects with any properties, which OpenAI's strict mode does not take."""
 
@@ -382,11 +381,6 @@ def _strict(schema: Any) -> Any:
     if "properties" in made:
         made |= {"additionalProperties": False, "required": list(made["properties"])}
     return made
-
-
-def _file_text(file: Attachment) -> str:
-    head = f"[file {file.name}, {file.mime_type}, {file.size} bytes]"
-    return head if file.text is None else f"{head}\n{file.text}"
 
 
 def _is_transport(error: Exception) -> bool:
