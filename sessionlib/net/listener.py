@@ -61,6 +61,7 @@ class TcpListener:
         self._sock = socket.create_server((host, port), family=family, backlog=backlog)
         # A connection that was reset before it is accepted must not block the next poll.
         self._sock.setblocking(False)
+        # Which the system has chosen where 0 was asked for.
         self.port: int = self._sock.getsockname()[1]
         # Closing a socket does not wake a thread that polls it, on Linux; the waker does.
         self._waker = Waker()
@@ -118,7 +119,7 @@ class _Sparing:
         self._next, self._left_out = now + 5.0, 0
 
 
-class ThreadedServer:
+class ThreadedServer(TcpListener):
     """Serves each connection to a port on a thread of its own.
 
     When there is no room for another one, the connection that has been silent for longest makes room for it, if there
@@ -147,13 +148,11 @@ class ThreadedServer:
         connections: int,
         spare_descriptors: int = 0,
     ) -> None:
-        self._listener = TcpListener(self._begin, port, host, backlog=256)
-        # Which the system has chosen where 0 was asked for.
-        self.port = self._listener.port
+        super().__init__(self._begin, port, host, backlog=256)
         self._serve = serve
         self._limit = connections
         self._spare_descriptors = spare_descriptors
-        self._log = _Sparing()
+        self._refusals = _Sparing()
         self._numbers = itertools.count(1)
         # Protects the tables below: of open connections, of those that were silent so far with the time since when, and
         # of refused ones that are still read from.
@@ -162,14 +161,6 @@ class ThreadedServer:
         self._silent: dict[threading.Thread, float] = {}
         self._refused: dict[socket.socket, Deadline] = {}
         self._refusing: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Begins to accept."""
-        self._listener.start()
-
-    def stop(self) -> None:
-        """Accepts no more and frees the port; open connections go on. Idempotent."""
-        self._listener.stop()
 
     def note_request(self) -> None:
         """Notes on the thread of a connection that a whole request has come: it is not silent any more."""
@@ -208,7 +199,7 @@ class ThreadedServer:
                 self._open[thread] = sock
                 self._silent[thread] = time.monotonic()
         if silent is not None:
-            self._log.warning("! a connection that sent no request was closed: no room for another one")
+            self._refusals.warning("! a connection that sent no request was closed: no room for another one")
             with contextlib.suppress(OSError):  # it has just ended by itself
                 silent.send(_FULL)
             shut(silent)
@@ -216,9 +207,9 @@ class ThreadedServer:
             if admitted:
                 thread.start()
                 return
-            self._log.warning(f"! a connection was refused: {len(self._open)} are open")
+            self._refusals.warning(f"! a connection was refused: {len(self._open)} are open")
         except RuntimeError as error:  # the system has no more threads
-            self._log.warning(f"! cannot serve a connection: {error}")
+            self._refusals.warning(f"! cannot serve a connection: {error}")
             with self._lock:
                 del self._open[thread], self._silent[thread]
         self._refuse(sock)

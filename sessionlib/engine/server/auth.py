@@ -88,18 +88,15 @@ class Authenticator:
         given = request.header_values("authorization")
         if len(given) == 1 and hmac.compare_digest(given[0].encode("latin-1"), self._credentials):
             return
-        # The right key passes all the same: a stranger's guesses must not lock its owner out.
-        if self._too_many_failures():
-            raise HttpError(429, "too many wrong API keys", {"Retry-After": "60"})
-        raise HttpError(401, "the API key is missing or wrong", {"WWW-Authenticate": "Bearer"})
-
-    def _too_many_failures(self) -> bool:
         now = time.monotonic()
         with self._lock:
             full = len(self._failures) == self._limit and now - self._failures[0] < 60.0
             if not full:
                 self._failures.append(now)
-        return full
+        # The right key passes all the same: a stranger's guesses must not lock its owner out.
+        if full:
+            raise HttpError(429, "too many wrong API keys", {"Retry-After": "60"})
+        raise HttpError(401, "the API key is missing or wrong", {"WWW-Authenticate": "Bearer"})
 
     def _is_ours(self, value: str) -> bool:
         authority = value.lower()
@@ -107,12 +104,9 @@ class Authenticator:
             return True
         # Clients leave out the port where it is 80, HTTP's own (RFC 9110, 4.2.3); an IPv6 address has colons too.
         name, _, port = (authority if re.search(r":\d+$", authority) else f"{authority}:80").rpartition(":")
-        return port == str(self._port) and (name in self._hosts or (self._remote and _is_address(name)))
-
-
-def _is_address(name: str) -> bool:
-    # Rebinding takes a name; an address in the Host is what the client really connected to.
-    try:
-        return not ipaddress.ip_address(name.strip("[]")).is_unspecified
-    except ValueError:
-        return False
+        # Rebinding takes a name; an address in the Host is what the client really connected to.
+        try:
+            is_address = not ipaddress.ip_address(name.strip("[]")).is_unspecified
+        except ValueError:
+            is_address = False
+        return port == str(self._port) and (name in self._hosts or (self._remote and is_address))

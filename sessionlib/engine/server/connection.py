@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sessionlib._util.timing import Deadline
 from sessionlib.engine.errors import RefusedError, StorageError
 from sessionlib.engine.limits import Limits
 from sessionlib.engine.server.send_queue import SendQueue
@@ -43,8 +42,8 @@ class ClientConnection:
         self._hub = hub
         self._limits = limits
         self._attached: dict[str, LiveSession] = {}
-        self._allowance = RateLimiter(limits.frames_per_second, limits.frame_burst)
-        self._refused = 0
+        # As a subscriber of sessions; taken as they are, since each frame to each client goes through them.
+        self.put, self.flush, self.settle = outlet.put, outlet.flush, socket.settle
         # A table, so that what is not in it is refused by name; no attribute is looked up by what a peer sends.
         self._handlers: dict[str, Callable[[Json], None]] = {
             "create_session": self._create,
@@ -59,10 +58,20 @@ class ClientConnection:
 
     def serve(self) -> None:
         """Answers until the connection ends; the sessions live on."""
+        allowance = RateLimiter(self._limits.frames_per_second, self._limits.frame_burst)
+        refused = 0
         try:
             for data in self._socket.messages():
-                if self._admit():
+                if allowance.take():
+                    refused = 0
                     self._handle(data)
+                    continue
+                refused += 1
+                # Once for each burst: an answer to each would double the load.
+                if refused == 1:
+                    self._reply(frames.error("too many frames: slow down", code="rate_limited"))
+                elif refused > self._limits.refusals:
+                    self._socket.close(POLICY_VIOLATION, "too many frames")
         finally:
             for session in self._attached.values():
                 # What runs goes on; a client that comes back is sent the state of its turn.
@@ -75,33 +84,7 @@ class ClientConnection:
         # RFC 6455, 7.4.1: 1001 is for a server that goes down, and clients take it for a reason to try again.
         self._socket.close(GOING_AWAY, "the engine is stopping")
 
-    # ---- as a subscriber ---------------------------------------------------------------------
-
-    def put(self, data: bytes) -> None:
-        """Queues a frame."""
-        self._outlet.put(data)
-
-    def flush(self) -> None:
-        """Sends what is queued, without blocking."""
-        self._outlet.flush()
-
-    def settle(self, deadline: Deadline) -> None:
-        """Waits until what this client has sent so far is handled."""
-        self._socket.settle(deadline)
-
     # ---- frames and what becomes of them -----------------------------------------------------
-
-    def _admit(self) -> bool:
-        if self._allowance.take():
-            self._refused = 0
-            return True
-        self._refused += 1
-        # Once for each burst: an answer to each would double the load.
-        if self._refused == 1:
-            self._reply(frames.error("too many frames: slow down", code="rate_limited"))
-        elif self._refused > self._limits.refusals:
-            self._socket.close(POLICY_VIOLATION, "too many frames")
-        return False
 
     def _handle(self, data: bytes) -> None:
         try:

@@ -114,13 +114,38 @@ def read_head(sock: socket.socket, limits: Limits) -> Request | None:
     if _FORBIDDEN.search(head):
         raise HttpError(400, "the request holds a bare line break, a folded header or a control character")
     line, *fields = head.split(b"\r\n")
-    method, path, query = _parse_line(line)
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise HttpError(400, "the request line is malformed")
+    # Reverse proxies speak 1.0 to what is behind them unless configured otherwise; the connection ends with
+    # the answer in either version.
+    if match[3] not in (b"1.0", b"1.1"):
+        raise HttpError(505, "this version of HTTP is not spoken here")
     if len(fields) > limits.header_count:
         raise HttpError(431, f"the request has over {limits.header_count} headers")
-    headers = tuple(_parse_field(item) for item in fields)
-    # The head is kept as it came, for wsproto, which reads it again.
-    request = Request(method, path, query, headers, head + _END, rest)
-    _check_framing(request)
+    headers = []
+    for item in fields:
+        name, colon, value = item.partition(b":")
+        if not colon or not _TOKEN.fullmatch(name):
+            raise HttpError(400, "a header is malformed")
+        # RFC 9110, 5.5: bytes beyond ASCII are opaque, and Latin-1 keeps each.
+        headers.append((name.decode("ascii").lower(), value.strip(b" \t").decode("latin-1")))
+    path, _, query = match[2].decode("ascii").partition("?")
+    request = Request(
+        match[1].decode("ascii"),
+        unquote(path, errors="replace"),
+        dict(parse_qsl(query, keep_blank_values=True)),
+        tuple(headers),
+        # Kept as it came, for wsproto, which reads it again.
+        head + _END,
+        rest,
+    )
+    lengths = request.header_values("content-length")
+    # Also where they agree, which RFC 9110, 8.6 lets a recipient accept: none of ours sends two.
+    if len(lengths) > 1 or any(not _LENGTH.fullmatch(length) for length in lengths):
+        raise HttpError(400, "the Content-Length is malformed")
+    if request.header("transfer-encoding") is not None:
+        raise HttpError(400 if lengths else 411, "a body needs a Content-Length; Transfer-Encoding is not taken")
     return request
 
 
@@ -216,33 +241,3 @@ def _receive_head(sock: socket.socket, limits: Limits) -> bytes | None:
     if data.index(_END) > limits.head_bytes:
         raise HttpError(431, f"the head has over {limits.head_bytes} bytes")
     return bytes(data)
-
-
-def _parse_line(line: bytes) -> tuple[str, str, dict[str, str]]:
-    match = _REQUEST_LINE.fullmatch(line)
-    if match is None:
-        raise HttpError(400, "the request line is malformed")
-    method, target, version = match.groups()
-    # Reverse proxies speak 1.0 to what is behind them unless configured otherwise; the connection ends with
-    # the answer in either version.
-    if version not in (b"1.0", b"1.1"):
-        raise HttpError(505, "this version of HTTP is not spoken here")
-    path, _, query = target.decode("ascii").partition("?")
-    return method.decode("ascii"), unquote(path, errors="replace"), dict(parse_qsl(query, keep_blank_values=True))
-
-
-def _parse_field(item: bytes) -> tuple[str, str]:
-    name, colon, value = item.partition(b":")
-    if not colon or not _TOKEN.fullmatch(name):
-        raise HttpError(400, "a header is malformed")
-    # RFC 9110, 5.5: bytes beyond ASCII are opaque, and Latin-1 keeps each.
-    return name.decode("ascii").lower(), value.strip(b" \t").decode("latin-1")
-
-
-def _check_framing(request: Request) -> None:
-    lengths = request.header_values("content-length")
-    # Also where they agree, which RFC 9110, 8.6 lets a recipient accept: none of ours sends two.
-    if len(lengths) > 1 or any(not _LENGTH.fullmatch(length) for length in lengths):
-        raise HttpError(400, "the Content-Length is malformed")
-    if request.header("transfer-encoding") is not None:
-        raise HttpError(400 if lengths else 411, "a body needs a Content-Length; Transfer-Encoding is not taken")

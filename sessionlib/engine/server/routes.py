@@ -79,7 +79,10 @@ class Rest:
         for method, pattern, handler in self._routes:
             match = pattern.fullmatch(request.path)
             if match and method == request.method:
-                _check_type(request)
+                # A page elsewhere can send text/plain without asking; JSON it cannot.
+                kind = (request.header("content-type") or "").partition(";")[0].strip().lower()
+                if method == "POST" and kind != "application/json":
+                    raise HttpError(415, "the body has to be application/json")
                 return handler, RouteCall(request.query, {}, match[1], match[2] if pattern.groups > 1 else "")
             if match:
                 allowed.append(method)
@@ -203,14 +206,6 @@ class _Nobody:
 
     def settle(self, deadline: Deadline) -> None:
         """Has sent nothing."""
-
-
-def _check_type(request: Request) -> None:
-    # A page elsewhere can send text/plain without asking; JSON it cannot.
-    if request.method == "POST":
-        kind = (request.header("content-type") or "").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            raise HttpError(415, "the body has to be application/json")
 
 
 def _object(body: bytes) -> Json:
