@@ -108,7 +108,10 @@ class Timers:
         def undo() -> None:
             with self._changed:
                 self._live.discard(number)
-                self._tidy()
+                # Undone alarms are dropped from the heap now and then, not each in its own search.
+                if len(self._heap) > 2 * len(self._live) + 64:
+                    self._heap = [alarm for alarm in self._heap if alarm[1] in self._live]
+                    heapq.heapify(self._heap)
 
         return undo
 
@@ -118,12 +121,6 @@ class Timers:
             self._closed = True
             self._changed.notify()
         self._thread.join()
-
-    def _tidy(self) -> None:
-        # Undone alarms are dropped from the heap now and then, not each in its own search.
-        if len(self._heap) > 2 * len(self._live) + 64:
-            self._heap = [alarm for alarm in self._heap if alarm[1] in self._live]
-            heapq.heapify(self._heap)
 
     def _run(self) -> None:
         while (due := self._next()) is not None:

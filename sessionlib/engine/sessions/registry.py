@@ -35,7 +35,13 @@ def put_in_order(store: Store, session: SessionRecord) -> bool:
         Whether there is something to do now, other than to wait for a person.
     """
     for turn in store.sessions.open_turns(session.id):
-        if turn.state != "queued" and not _can_go_on(store, turn):
+        if turn.state == "queued":
+            continue
+        calls = store.calls.open(turn)
+        states = {call.state for call in calls}
+        answered = any(call.approval_id is not None and call.state in ("approved", "denied") for call in calls)
+        # It waits for a person, or for the engine to act on what a person has sent; all others cannot go on.
+        if "pending" not in states and (not answered or "started" in states):
             # Closed as a turn that failed: its history must show why there is no answer.
             interrupt_turn(store, turn, session.sender, ENGINE_STOPPED)
     # Read again, since some of them have just been closed.
@@ -43,14 +49,6 @@ def put_in_order(store: Store, session: SessionRecord) -> bool:
     if first is None or first.state == "queued":
         return first is not None
     return any(call.state not in ("pending", "done") for call in store.calls.open(first))
-
-
-def _can_go_on(store: Store, turn: StoredTurn) -> bool:
-    # It waits for a person, or for the engine to act on what a person has sent.
-    calls = store.calls.open(turn)
-    states = {call.state for call in calls}
-    answered = any(call.approval_id is not None and call.state in ("approved", "denied") for call in calls)
-    return "pending" in states or (answered and "started" not in states)
 
 
 logger = logging.getLogger(__name__)
@@ -269,19 +267,16 @@ class SessionRegistry:
             raise RefusedError(f"there is no session {session_id[:80]}", "session_not_found")
         unfinished = put_in_order(self._store, record)
         turns = self._store.sessions.open_turns(session_id)
-        pending = {
-            call.approval_id: frames.message_notification(session_id, self._asking(call.approval_id))
-            for call in self._store.calls.pending(session_id)
-            if call.approval_id
-        }
+        pending: dict[str, Json] = {}
+        for call in self._store.calls.pending(session_id):
+            if call.approval_id:
+                asking = self._store.sessions.find_message(call.approval_id)
+                wire = asking.to_wire() if asking else {}
+                pending[call.approval_id] = frames.message_notification(session_id, wire)
         session = LiveSession(record, turns, pending)
         if unfinished and session.resume():
             self._runner.begin(session)
         return session
-
-    def _asking(self, approval_id: str) -> Json:
-        message = self._store.sessions.find_message(approval_id)
-        return message.to_wire() if message else {}
 
     def _find_call(self, session: LiveSession, parent_id: Any) -> StoredCall:
         # Without a parent it can only be the one request that is open.

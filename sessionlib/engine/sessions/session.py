@@ -32,6 +32,7 @@ class LiveSession:
         id: Its id.
         audience: Who receives it.
         terminated: Whether it is over for good.
+        stop: The off switch of the turn that runs; each turn has a new one, as one that was used stays used.
         posting: Held while a post is stored and queued, and while a turn begins: posts keep the order of the
             history, and every post of a turn is acknowledged before the turn's first frame.
         answering: Held while an answer to an approval request is kept and acknowledged, and while a turn looks for
@@ -63,8 +64,7 @@ class LiveSession:
         self._wake_worker: Callable[[], None] | None = None
         self._closing = False
         self.terminated = record.state != "open"
-        # Of the turn that runs; each has a new one, as one that was used stays used.
-        self._stop = Stop()
+        self.stop = Stop()
         status = ParticipantStatus.AWAITING_APPROVAL if self._current else ParticipantStatus.IDLE
         self.audience = Broadcaster(self.id, status, self._current.id if self._current else None, pending or {})
 
@@ -181,7 +181,7 @@ class LiveSession:
             self._changed.notify_all()
         self.audience.close(frames.ack("terminate_session", self.id), by)
         # Last and outside the lock: what it wakes may look at the queue.
-        self._stop.stop("the session was terminated")
+        self.stop.stop("the session was terminated")
 
     def close(self) -> None:
         """Ends all waits here: the engine stops."""
@@ -198,8 +198,8 @@ class LiveSession:
                 self._working = False
                 return None
             # Under the lock with the look at `terminated`: a termination that comes later stops this one.
-            self._stop = Stop()
-            return self._current, self._stop
+            self.stop = Stop()
+            return self._current, self.stop
 
     def close_batch(self, turn: StoredTurn) -> None:
         """Begins a turn: later posts go into the next one; hold ``posting``."""
@@ -232,10 +232,6 @@ class LiveSession:
             self._changed.notify_all()
         for subscriber in subscribers:
             subscriber.flush()
-
-    def stop(self, reason: str) -> None:
-        """Stops what runs now."""
-        self._stop.stop(reason)
 
     # ---- for callers that hold the lock ------------------------------------------------------
 

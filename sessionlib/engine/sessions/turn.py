@@ -111,7 +111,10 @@ class TurnRun:
         with self._session.posting:
             # First of all: a post may not join a turn that has failed in the meantime.
             self._session.close_batch(self._turn)
-            self._close_older()
+            # A turn whose end could not be kept must not look to the model as if it were still to be answered.
+            for turn in self._kit.store.sessions.open_turns(self._session.id):
+                if turn.number < self._turn.number:
+                    self._publish(interrupt_turn(self._kit.store, turn, self._session.sender, ENGINE_STOPPED))
             self._kit.store.sessions.set_turn(self._turn.number, "running")
             self._tell(ParticipantStatus.PROCESSING)
         while True:
@@ -126,18 +129,15 @@ class TurnRun:
             for call in calls:
                 self._begin(call)
             if self._bench.busy:
-                self._await_news(calls)
+                # Waits until a tool has ended, or a person has answered.
+                if (news := self._bench.take()) is not None:
+                    call_id, outcome = news
+                    self._finish(next(call for call in calls if call.id == call_id), outcome)
             elif any(call.state == "pending" for call in calls):
                 if self._wait():
                     return False
             elif not calls and self._ask_model():
                 return True
-
-    def _close_older(self) -> None:
-        # A turn whose end could not be kept must not look to the model as if it were still to be answered.
-        for turn in self._kit.store.sessions.open_turns(self._session.id):
-            if turn.number < self._turn.number:
-                self._publish(interrupt_turn(self._kit.store, turn, self._session.sender, ENGINE_STOPPED))
 
     def _wait(self) -> bool:
         # Whether no answer has come since we looked.
@@ -159,9 +159,20 @@ class TurnRun:
         # A model that calls tools for ever would cost its owner for ever.
         if self._turn.step >= self._kit.limits.steps:
             raise ModelError(f"The turn was ended after {self._turn.step} steps without an answer.")
+        kit, record = self._kit, self._session.record
+        # Asked in each step: instructions may have been changed, or the agent deleted, while a person was asked.
+        found = kit.store.objects.find(record.object_type, record.object_id)
+        if found is None:
+            raise ModelError(f"The {record.object_type} of this session was deleted.")
+        recalled = recall(kit.store, self._turn, kit.limits)
+        if recalled.shortened:
+            self._notify(LEFT_OUT)
+        offers = tuple(ToolSpec(tool.name, tool.description, tool.offered_schema()) for tool in kit.tools.values())
+        instructions = str(found[1].get("instructions") or "")
+        question = ModelRequest(instructions, recalled.messages, offers, self._stop, recalled.response_format)
         step = _Step(new_id(), [], [], [], [])
         # The switch is looked at between any two chunks, as a model may send for minutes.
-        for chunk in self._answer(self._question()):
+        for chunk in self._answer(question):
             self._stop.check()
             self._take(chunk, step)
         self._stop.check()
@@ -186,19 +197,6 @@ class TurnRun:
             logger.debug("! its traceback", exc_info=True)
             raise ModelError("The model failed; the engine's log has the reason.") from error
 
-    def _question(self) -> ModelRequest:
-        kit, record = self._kit, self._session.record
-        # Asked in each step: instructions may have been changed, or the agent deleted, while a person was asked.
-        found = kit.store.objects.find(record.object_type, record.object_id)
-        if found is None:
-            raise ModelError(f"The {record.object_type} of this session was deleted.")
-        recalled = recall(kit.store, self._turn, kit.limits)
-        if recalled.shortened:
-            self._notify(LEFT_OUT)
-        offers = tuple(ToolSpec(tool.name, tool.description, tool.offered_schema()) for tool in kit.tools.values())
-        instructions = str(found[1].get("instructions") or "")
-        return ModelRequest(instructions, recalled.messages, offers, self._stop, recalled.response_format)
-
     def _take(self, chunk: Chunk, step: _Step) -> None:
         if isinstance(chunk, Finish):
             step.finish = chunk
@@ -222,7 +220,11 @@ class TurnRun:
         if step.size > self._kit.limits.answer_chars:
             raise ModelError(f"The model's answer grew over {self._kit.limits.answer_chars} characters.")
         if isinstance(chunk, ThinkingDelta):
-            self._stream_thought(step, step.joiner.feed(text))
+            if thought := step.joiner.feed(text):
+                step.thought_id = step.thought_id if step.thoughts else new_id()
+                content = contents.thought_delta(thought, len(step.thoughts))
+                step.thoughts.append(thought)
+                self._publish([Message(step.thought_id, self._session.id, self._session.sender, content)])
         elif text:
             step.texts.append(text)
             self._session.audience.stream(step.message_id, text)
@@ -233,15 +235,6 @@ class TurnRun:
         if not sessions.has_notice(self._session.id, notice.kind):
             content = contents.notice_content(notice.kind, notice.text)
             self._publish([sessions.add_message(self._turn, self._session.sender, content)])
-
-    def _stream_thought(self, step: _Step, text: str) -> None:
-        if not text:
-            return
-        if not step.thoughts:
-            step.thought_id = new_id()
-        content = contents.thought_delta(text, len(step.thoughts))
-        step.thoughts.append(text)
-        self._publish([Message(step.thought_id, self._session.id, self._session.sender, content)])
 
     def _send_thoughts(self, step: _Step) -> None:
         # Whole, before the text that they lead to, and stored with the step under the same id.
@@ -278,8 +271,13 @@ class TurnRun:
     # ---- tools -------------------------------------------------------------------------------
 
     def _propose(self, asked: RequestedCall, position: int) -> StoredCall:
-        # A model's output is kept and sent, and JSON has no form for some of it.
-        asked = _tellable(asked)
+        # A model's output is kept and sent. Arguments that JSON has no form for become text, and are refused.
+        name = asked.tool.encode(errors="replace").decode()
+        try:
+            codec.dumps_checked(asked.arguments)
+            asked = RequestedCall(name, asked.arguments, asked.origin)
+        except (TypeError, ValueError):
+            asked = RequestedCall(name, ascii(asked.arguments))
         tool = self._kit.tools.get(asked.tool)
         arguments = dict(asked.arguments) if isinstance(asked.arguments, dict) else {}
         decision = ""
@@ -333,13 +331,6 @@ class TurnRun:
         seconds = limits.tool_seconds if tool.timeout is None else tool.timeout
         work = (tool, call.arguments, self._stop, seconds, limits.tool_output_bytes)
         self._bench.start(call.id, lambda: self._kit.run_tool(*work))
-
-    def _await_news(self, calls: list[StoredCall]) -> None:
-        # Until a tool has ended, or a person has answered.
-        news = self._bench.take()
-        if news is not None:
-            call_id, outcome = news
-            self._finish(next(call for call in calls if call.id == call_id), outcome)
 
     def _finish(self, call: StoredCall, outcome: Outcome) -> None:
         content = contents.result_content(call, outcome)
@@ -400,16 +391,6 @@ def interrupt_turn(store: Store, turn: StoredTurn, sender: Json, why: str) -> li
         return contents.result_content(call, INTERRUPTED if call.state == "started" else NOT_RUN)
 
     return store.calls.interrupt(turn, sender, contents.error_content(why), result)
-
-
-def _tellable(asked: RequestedCall) -> RequestedCall:
-    """Returns a call that can be kept and sent: arguments that JSON has no form for become text, and are refused."""
-    name = asked.tool.encode(errors="replace").decode()
-    try:
-        codec.dumps_checked(asked.arguments)
-    except (TypeError, ValueError):
-        return RequestedCall(name, ascii(asked.arguments))
-    return RequestedCall(name, asked.arguments, asked.origin)
 
 
 def _refusal(tool: Tool | None, asked: RequestedCall, arguments: Json, tools: Mapping[str, Tool]) -> str:

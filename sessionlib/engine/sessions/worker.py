@@ -64,7 +64,7 @@ class Runner:
             threads = dict(self._threads)
         for session in threads.values():
             # All of them first, so that they end beside each other and not one after another.
-            session.stop(_CLOSED)
+            session.stop.stop(_CLOSED)
         # A model of the user's own may wait for anything, and cannot be interrupted.
         seconds = self._kit.limits.stop_seconds
         give_up = time.monotonic() + seconds
