@@ -81,7 +81,22 @@ class Calls:
 
         def work(db: sqlite3.Connection) -> str:
             # In the transaction that answers, so that of two answers at once only one finds it open.
-            _check_unanswered(db, call)
+            found = rows(db, "messages", id=call.approval_id)
+            if not found:
+                # Its messages are gone, with which termination begins.
+                raise RefusedError(f"session {call.session_id} was terminated", "session_terminated")
+            # The status of the message and not that of the call, which goes on to "started" and "done".
+            status = json.loads(found[0]["content"]).get("status")
+            if status in ("approved", "denied"):
+                raise RefusedError(
+                    f"approval request {call.approval_id} was {status} before; the first answer stands",
+                    "approval_already_answered",
+                    approved=status == "approved",
+                )
+            if status == "expired" or not rows(db, "calls", f"AND {_TURN_OPEN}", id=call.id):
+                raise RefusedError(
+                    f"approval request {call.approval_id} is past: its turn has ended", "approval_expired"
+                )
             state = "approved" if approved else "denied"
             _change(db, call, state=state, arguments=_arguments(arguments, call.origin), reason=reason)
             # In the message as well: the history shows what was decided, and clients ask no more.
@@ -196,20 +211,3 @@ def _mark(db: sqlite3.Connection, call: StoredCall, status: str) -> None:
     # In the message that asks for approval.
     for row in rows(db, "messages", id=call.approval_id):
         update(db, "messages", row, content=to_json({**json.loads(row["content"]), "status": status}))
-
-
-def _check_unanswered(db: sqlite3.Connection, call: StoredCall) -> None:
-    found = rows(db, "messages", id=call.approval_id)
-    if not found:
-        # Its messages are gone, with which termination begins.
-        raise RefusedError(f"session {call.session_id} was terminated", "session_terminated")
-    # The status of the message and not that of the call, which goes on to "started" and "done".
-    status = json.loads(found[0]["content"]).get("status")
-    if status in ("approved", "denied"):
-        raise RefusedError(
-            f"approval request {call.approval_id} was {status} before; the first answer stands",
-            "approval_already_answered",
-            approved=status == "approved",
-        )
-    if status == "expired" or not rows(db, "calls", f"AND {_TURN_OPEN}", id=call.id):
-        raise RefusedError(f"approval request {call.approval_id} is past: its turn has ended", "approval_expired")

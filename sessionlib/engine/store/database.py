@@ -263,7 +263,14 @@ class Database:
         # Before SQLite opens it for writing, which would replay or truncate its log.
         version = inspect(self.path, schema, full=full_check)
         if not version:
-            _make_file(self.path, schema)
+            # Made aside and moved into place, so that a file of this name is a whole database or not there.
+            part = _make_private(self.path + ".part")
+            with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as connection:
+                # Takes effect only before the first table is made, or by VACUUM.
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                _lay_out(connection, schema, 0)
+            # Atomic on one file system (POSIX rename).
+            os.replace(part, self.path)
         self._writer = self._connect(undo)
         if 0 < version < len(schema):
             _migrate(self._writer, self.path, schema, version)
@@ -352,16 +359,15 @@ class Database:
                 job.done.set()
 
     def _identities(self) -> list[tuple[int, int] | None]:
+        found: list[tuple[int, int] | None] = []
         # SQLite makes the log with the first connection that writes, and goes on with that file to the last.
-        return [_identity(self.path + suffix) for suffix in ("", "-wal")] if self.path else []
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        for suffix in ("", "-wal") if self.path else ():
+            try:
+                state = os.stat(self.path + suffix)
+                found.append((state.st_dev, state.st_ino))
+            except OSError:
+                found.append(None)
+        return found
 
 
 @contextlib.contextmanager
@@ -407,17 +413,6 @@ def _lay_out(connection: sqlite3.Connection, schema: Sequence[str], version: int
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-
-
-def _make_file(path: str, schema: Sequence[str]) -> None:
-    # Made aside and moved into place, so that a file of this name is a whole database or not there.
-    part = _make_private(path + ".part")
-    with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as connection:
-        # Takes effect only before the first table is made, or by VACUUM.
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        _lay_out(connection, schema, 0)
-    # Atomic on one file system (POSIX rename).
-    os.replace(part, path)
 
 
 def _migrate(connection: sqlite3.Connection, path: str, schema: Sequence[str], version: int) -> None:

@@ -196,9 +196,11 @@ def _check_contents(connection: sqlite3.Connection, path: str, schema: Sequence[
             "is. Update sessionlib, or start with another file",
             path=path,
         )
-    # More is allowed, such as an index that its owner has added.
-    if not _layout(schema[:version]) <= _layout_of(connection):
-        raise _damaged(path, f"its tables are not those of layout {version}")
+    with contextlib.closing(sqlite3.connect(":memory:")) as known:
+        known.executescript("\n".join(schema[:version]))
+        # More is allowed, such as an index that its owner has added.
+        if not _layout_of(known) <= _layout_of(connection):
+            raise _damaged(path, f"its tables are not those of layout {version}")
     has_sums = version >= _SUMS_SINCE
     # Files from before the checksums have nothing else that could show damage.
     if full or not has_sums or os.path.getsize(path) <= _SMALL:
@@ -214,12 +216,6 @@ def _check_contents(connection: sqlite3.Connection, path: str, schema: Sequence[
             rows(connection, "sessions", id=turn["session_id"])
             rows(connection, "calls", turn=turn["number"])
     return version
-
-
-def _layout(schema: Sequence[str]) -> set[tuple[str, ...]]:
-    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript("\n".join(schema))
-        return _layout_of(connection)
 
 
 def _layout_of(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
@@ -281,7 +277,9 @@ class LockFile:
             _lock(self._file)
         except OSError:
             # What the holder has written; it may have died just now, or not have got as far.
-            pid = self._holder()
+            self._file.seek(0)
+            details = self._file.read(20)
+            pid = int(details) if details.isdigit() else None
             self._file.close()
             raise DatabaseInUseError(
                 f"{database} is in use by another engine (process {pid or 'unknown'}); stop it, or use another file",
@@ -303,11 +301,6 @@ class LockFile:
 
     def __repr__(self) -> str:
         return f"<LockFile of process {self._pid}>"
-
-    def _holder(self) -> int | None:
-        self._file.seek(0)
-        details = self._file.read(20)
-        return int(details) if details.isdigit() else None
 
 
 def _close_inherited() -> None:

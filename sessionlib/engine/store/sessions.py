@@ -125,9 +125,19 @@ class Sessions:
         def work(db: sqlite3.Connection) -> Posted:
             if not rows(db, "sessions", id=session_id, state="open"):
                 raise RefusedError(f"session {session_id} was terminated", "session_terminated")
-            # In one transaction with its messages: no turn without a post, and no post without a turn.
-            turn = into or _insert_turn(db, session_id)
-            _insert_files(db, session_id, files, quota)
+            turn = into
+            if turn is None:
+                # In one transaction with its messages: no turn without a post, and no post without a turn.
+                turn_id = new_id()
+                number = insert(db, "turns", turn_id, session_id, "queued", 0)
+                turn = StoredTurn(number, turn_id, session_id, "queued", 0)
+            if files:
+                sizes = "SELECT COALESCE(SUM(size), 0) FROM files WHERE session_id = ?"
+                kept = db.execute(sizes, (session_id,)).fetchone()[0]
+                if kept + sum(len(data) for *_, data in files) > quota:
+                    raise RefusedError(f"the files of one session may have {quota} bytes in all", "files_too_large")
+            for file_id, name, mime_type, data in files:
+                insert(db, "files", file_id, session_id, name, mime_type, len(data), data)
             ids = [insert_message(db, session_id, turn.number, 0, sender, content).id for content in contents]
             return Posted(turn, ids)
 
@@ -278,21 +288,6 @@ class Sessions:
         return self._database.write(work)
 
 
-def _insert_turn(db: sqlite3.Connection, session_id: str) -> StoredTurn:
-    turn_id = new_id()
-    return StoredTurn(insert(db, "turns", turn_id, session_id, "queued", 0), turn_id, session_id, "queued", 0)
-
-
 def _empty(db: sqlite3.Connection, session_id: str) -> None:
     for table in ("files", "calls", "messages", "turns"):  # in the order of their references
         db.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
-
-
-def _insert_files(db: sqlite3.Connection, session_id: str, files: Sequence[File], quota: int) -> None:
-    if not files:
-        return
-    kept = db.execute("SELECT COALESCE(SUM(size), 0) FROM files WHERE session_id = ?", (session_id,)).fetchone()[0]
-    if kept + sum(len(data) for *_, data in files) > quota:
-        raise RefusedError(f"the files of one session may have {quota} bytes in all", "files_too_large")
-    for file_id, name, mime_type, data in files:
-        insert(db, "files", file_id, session_id, name, mime_type, len(data), data)
