@@ -92,7 +92,13 @@ class LocalEngine:
         if keep_days is not None and not keep_days > 0:
             raise ValueError(f"keep_days is a positive number of days, not {keep_days}")
         self._tools_file = tools if isinstance(tools, str) else None
-        self._tools = _by_name(load_tools(tools) if isinstance(tools, str) else tools)
+        self._tools: dict[str, LocalTool[..., Any]] = {}
+        for item in load_tools(tools) if isinstance(tools, str) else tools:
+            declared = item if isinstance(item, LocalTool) else tool(item)
+            # A model calls tools by name, and one of them would never run.
+            if declared.name in self._tools:
+                raise ValueError(f"two tools are called {declared.name}")
+            self._tools[declared.name] = declared
         self._model = model
         self._path = path
         self._host = host
@@ -246,7 +252,12 @@ class LocalEngine:
             undo.callback(model.close)
         store = Store(self._path, busy_seconds=self._limits.busy_seconds, full_check=self._full_check)
         undo.callback(store.close)
-        kit = EngineContext(store, model, self._tools, self._limits, self._tool_runner(undo))
+        runs: ToolRunner = run_tool
+        if self._tools_file is not None:
+            isolated = IsolatedTools(self._tools_file, self._limits.tool_processes)
+            undo.callback(isolated.close)
+            runs = isolated.run
+        kit = EngineContext(store, model, self._tools, self._limits, runs)
         alarms = Timers(str(id(self)))
         undo.callback(alarms.close)
         runner = Runner(kit, alarms)
@@ -267,21 +278,3 @@ class LocalEngine:
         server.start(self._guard)
         logger.info("= engine on %s, %s", self._authority, self._path or "in memory")
         undo.callback(logger.info, "= engine on %s is stopping", self._authority)
-
-    def _tool_runner(self, undo: contextlib.ExitStack) -> ToolRunner:
-        if self._tools_file is None:
-            return run_tool
-        isolated = IsolatedTools(self._tools_file, self._limits.tool_processes)
-        undo.callback(isolated.close)
-        return isolated.run
-
-
-def _by_name(tools: Iterable[LocalTool[..., Any] | Callable[..., Any]]) -> dict[str, LocalTool[..., Any]]:
-    named: dict[str, LocalTool[..., Any]] = {}
-    for item in tools:
-        declared = item if isinstance(item, LocalTool) else tool(item)
-        # A model calls tools by name, and one of them would never run.
-        if declared.name in named:
-            raise ValueError(f"two tools are called {declared.name}")
-        named[declared.name] = declared
-    return named

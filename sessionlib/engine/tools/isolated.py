@@ -125,7 +125,11 @@ class IsolatedTools:
         return outcome or Outcome.error(worker.epitaph(tool.name, seconds))
 
     def _take(self, limit: int) -> _Worker | None:
-        while (idle := self._take_idle()) is not None:
+        while True:
+            with self._changed:
+                idle = self._idle.pop() if self._idle else None
+            if idle is None:
+                break
             # It may have been killed while it was idle, as by a system that runs out of memory.
             if idle.alive:
                 return idle
@@ -140,10 +144,6 @@ class IsolatedTools:
         worker.end()
         worker.bury()
         return None
-
-    def _take_idle(self) -> _Worker | None:
-        with self._changed:
-            return self._idle.pop() if self._idle else None
 
     def _give_back(self, worker: _Worker) -> None:
         with self._changed:
@@ -200,7 +200,11 @@ class _Worker:
 
     def bury(self) -> None:
         """Waits a while for the worker to end, and makes sure that nothing is left of its group."""
-        self._await_end(Deadline(_TERM_SECONDS))
+        assert self._process.stdout is not None
+        deadline = Deadline(_TERM_SECONDS)
+        while wait_readable(self._process.stdout, deadline):
+            if not os.read(self._process.stdout.fileno(), 65536):
+                break
         # Before the process is waited for: until then its number, and so its group's, is no other process's.
         self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
         self._process.wait()
@@ -229,12 +233,6 @@ class _Worker:
                 break
             line += chunk
         return line
-
-    def _await_end(self, deadline: Deadline) -> None:
-        assert self._process.stdout is not None
-        while wait_readable(self._process.stdout, deadline):
-            if not os.read(self._process.stdout.fileno(), 65536):
-                return
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):  # nothing is left of it

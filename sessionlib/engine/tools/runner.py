@@ -288,8 +288,11 @@ def cap_output(value: Any, limit: int) -> Any:
         value = list(itertools.islice(value, _ITEMS))
     if isinstance(value, memoryview):
         value = value.tobytes()
-    if isinstance(value, (bytes, bytearray)) and not _is_utf8(value):
-        return f"{len(value)} bytes: {bytes(value[:64])!r}"
+    if isinstance(value, (bytes, bytearray)):
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            return f"{len(value)} bytes: {bytes(value[:64])!r}"
     try:
         # Into plain values first: a model reads them as JSON and not as text with JSON in it.
         plain = _JSON.serializer.to_python(value, mode="json", fallback=_plain)
@@ -313,14 +316,6 @@ def _plain(value: Any) -> Any:
     if kind.__repr__ is object.__repr__ and kind.__str__ is object.__str__ and vars(value):
         return {name: item for name, item in vars(value).items() if not name.startswith("_")}
     return _readable(value)
-
-
-def _is_utf8(value: bytes | bytearray) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _readable(value: Any) -> str:

@@ -12,7 +12,7 @@ import threading
 import traceback
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Generic, ParamSpec, TypeVar, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -63,15 +63,19 @@ class LocalTool(Generic[P, R]):
     def __init__(
         self, function: Callable[P, R], *, name: str | None, approval: str | None, timeout: float | None
     ) -> None:
-        inner = _declared_within(function)
+        inner = next((layer for layer in _layers(function) if isinstance(layer, LocalTool)), None)
         if isinstance(function, LocalTool):
             function = function.function
         # Before what is checked is set: a function's attributes must not replace it.
         functools.update_wrapper(self, function, updated=())
         self.function: Callable[P, R] = function
         self.name: str = (inner.name if inner else _name_of(function)) if name is None else name
-        # Declared or wrapped again, a tool keeps its gate unless this call names another.
-        self.approval: str = str(approval or (inner.approval if inner else _gate_of(function)))
+        # Declared or wrapped again, a tool keeps its gate unless this call names another; a function its strictest.
+        gate = inner.approval if inner else "auto_run"
+        for layer in () if inner else _layers(function):
+            with contextlib.suppress(TypeError):  # an object that cannot be hashed
+                gate = max(gate, _gates.get(layer, gate), key=_STRICTNESS.index)
+        self.approval: str = str(approval or gate)
         self.timeout: float | None = inner.timeout if timeout is None and inner else timeout
         _check(self)
         self.description, words = read_docstring(_doc_of(function))
@@ -170,27 +174,14 @@ def tool(
     return declare if function is None else declare(function)
 
 
-def _declared_within(function: Any) -> LocalTool[Any, Any] | None:
-    """Returns the tool that a function is or wraps, through `functools.wraps` and `functools.partial`."""
+def _layers(function: Any) -> Iterator[Any]:
+    """Yields a function, and what it wraps by `functools.wraps` and `functools.partial`, down to the innermost."""
     # `__wrapped__` is anyone's attribute, and may lead in a circle.
     seen: set[int] = set()
     while function is not None and id(function) not in seen:
-        if isinstance(function, LocalTool):
-            return function
         seen.add(id(function))
+        yield function
         function = function.func if isinstance(function, functools.partial) else getattr(function, "__wrapped__", None)
-    return None
-
-
-def _gate_of(function: Any) -> str:
-    """Returns the strictest approval that a function, or one that it wraps, was declared with before."""
-    found, seen = "auto_run", set[int]()
-    while function is not None and id(function) not in seen:
-        seen.add(id(function))
-        with contextlib.suppress(TypeError):
-            found = max(found, _gates.get(function, found), key=_STRICTNESS.index)
-        function = function.func if isinstance(function, functools.partial) else getattr(function, "__wrapped__", None)
-    return found
 
 
 def _innermost(function: Any) -> Any:

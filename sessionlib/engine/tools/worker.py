@@ -12,7 +12,7 @@ import queue
 import signal
 import sys
 import threading
-from typing import Any, BinaryIO
+from typing import Any
 
 from sessionlib.engine.tools.runner import MARK, call_tool, kill_marked
 from sessionlib.engine.tools.schema import load_tools
@@ -27,7 +27,12 @@ def main(path: str, limit: int) -> None:
         path: The tools file.
         limit: Bytes of a result that are kept.
     """
-    answers = _take_stdout()
+    # The pipe to the engine is moved away from descriptor 1: what tools write there must not get into it.
+    answers = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
     calls: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     # A daemon, because it waits for the engine's next word for as long as there is an engine.
     threading.Thread(target=_listen, args=(calls,), name="sessionlib-calls", daemon=True).start()
@@ -40,16 +45,6 @@ def main(path: str, limit: int) -> None:
         outcome = call_tool(tool, tool.validate(call["arguments"]), limit)
         answers.write(json.dumps(vars(outcome)).encode() + b"\n")
         answers.flush()
-
-
-def _take_stdout() -> BinaryIO:
-    # The pipe to the engine is moved away from descriptor 1: what tools write there must not get into it.
-    answers = os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    return answers
 
 
 def _listen(calls: queue.SimpleQueue[dict[str, Any]]) -> None:
