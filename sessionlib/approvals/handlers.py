@@ -138,9 +138,15 @@ class HandlerRunner:
             TypeError: A handler gave no answer that means something; the request was denied.
             SessionTimeoutError: A handler outlived its timeout; the request was denied.
         """
-        with self._claimed(event) as other:
-            if other is not None:
-                return self._wait_for(other, event, deadline)
+        key, claim = key_of(event), _Claim()
+        with self._lock:
+            # In one step, so that one of two threads has it: a request is asked once though it comes twice.
+            other = self._claims.setdefault(key, claim)
+        if other is not claim:
+            if deadline is None or other.thread == claim.thread or not other.done.wait(deadline.remaining()):
+                return True
+            return not self._log.is_open(event)
+        try:
             session = self._session()
             if session is None or not self._log.is_open(event) or self._log.answer_remembered(event):
                 return True
@@ -152,29 +158,11 @@ class HandlerRunner:
                 # An answer that the engine has refused already was one; the refusal is reported to its reader.
                 if request._answered or not self._log.is_open(event):
                     return True
-        return False
-
-    @contextlib.contextmanager
-    def _claimed(self, event: SessionEvent) -> Iterator[_Claim | None]:
-        """Claims a request, which is asked once though it comes twice; yields the claim of another thread."""
-        key, hand = key_of(event), _Claim()
-        with self._lock:
-            # In one step, so that one of two threads has it.
-            other = self._claims.setdefault(key, hand)
-        if other is not hand:
-            yield other
-            return
-        try:
-            yield None
+            return False
         finally:
             with self._lock:
                 del self._claims[key]
-            hand.done.set()
-
-    def _wait_for(self, other: _Claim, event: SessionEvent, deadline: Deadline | None) -> bool:
-        if deadline is None or other.thread == threading.get_ident() or not other.done.wait(deadline.remaining()):
-            return True
-        return not self._log.is_open(event)
+            claim.done.set()
 
     def _ask(self, registration: Registration, request: ApprovalRequest) -> None:
         event, name = request.event, registration.name

@@ -83,7 +83,14 @@ def approval_policy(rules: Mapping[str, Policy], *, ask: ApprovalHandler | None 
             raise ValueError(f"the rule for {pattern!r} is {rule!r}; it is one of allow, deny and ask")
 
     def decide(request: ApprovalRequest) -> bool | ApprovalResponse | None:
-        rule = _rule_for(rules, request.tool_name)
+        fitting = {
+            rule for pattern, rule in rules.items() if pattern != "*" and _fits(rule, pattern, request.tool_name)
+        }
+        # "*" is for what no other rule names, whatever the other rules are.
+        otherwise = rules.get("*")
+        if otherwise is not None and not _fits(otherwise, "*", request.tool_name):
+            otherwise = "ask"
+        rule = next((rule for rule in _POLICIES if rule in fitting), otherwise)
         if rule == "deny":
             return ApprovalResponse(False, deny_reason=f"the policy does not allow {request.tool_name}")
         if rule == "allow":
@@ -111,10 +118,16 @@ def ask_console(request: ApprovalRequest) -> ApprovalResponse | None:
     if kernel_here() is not None and is_between_cells():
         return None
     with _one_question:
-        if not _is_person_there():
+        in_kernel = kernel_here() is not None
+        # A kernel's input() asks the front end, and fails where there is none.
+        if not in_kernel and (sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty()):
             return ApprovalResponse(False, deny_reason=NO_TERMINAL)
         try:
-            with _on_screen():
+            with contextlib.ExitStack() as shown_on:
+                # On the terminal where standard output goes elsewhere: what is not seen is not approved.
+                if not in_kernel and not is_terminal(sys.stdout):
+                    screen = shown_on.enter_context(open("/dev/tty", "w"))
+                    shown_on.enter_context(contextlib.redirect_stdout(screen))
                 return _converse(request)
         except (EOFError, OSError, RuntimeError):  # a notebook kernel without stdin raises a RuntimeError of its own
             return ApprovalResponse(False, deny_reason=NO_TERMINAL)
@@ -164,33 +177,11 @@ def parse_argument(text: str, proposed: object) -> Any:
     return text
 
 
-def _rule_for(rules: Mapping[str, Policy], tool_name: str) -> Policy | None:
-    # "*" is for what no other rule names, whatever the other rules are.
-    fitting = {rule for pattern, rule in rules.items() if pattern != "*" and _fits(rule, pattern, tool_name)}
-    named = next((rule for rule in _POLICIES if rule in fitting), None)
-    otherwise = rules.get("*")
-    return named or (otherwise if otherwise is None or _fits(otherwise, "*", tool_name) else "ask")
-
-
 def _fits(rule: Policy, pattern: str, tool_name: str) -> bool:
     if rule == "allow":
         # Letters of another script can pass for any name that a pattern was written for (Unicode TR39, 4).
         return pattern == tool_name or (tool_name.isascii() and fnmatchcase(tool_name, pattern))
     return resembles(tool_name, pattern)
-
-
-@contextlib.contextmanager
-def _on_screen() -> Iterator[None]:
-    """Puts what a block prints on the terminal where standard output goes elsewhere: what is not seen is not approved.
-
-    Raises:
-        OSError: There is none.
-    """
-    if kernel_here() is not None or is_terminal(sys.stdout):
-        yield
-        return
-    with open("/dev/tty", "w") as screen, contextlib.redirect_stdout(screen):
-        yield
 
 
 def _converse(request: ApprovalRequest) -> ApprovalResponse:
@@ -256,7 +247,8 @@ def _block(number: int, name: str, value: object, columns: int, limit: int) -> l
     which = f", argument {number}"
     line = f"  {quoted(name, which=which)} = {shown(value)}"
     # Terminals that reorder text from right to left would mix such a name with its value, and keys with values.
-    mixes = _is_from_right(name if isinstance(value, str) else line)
+    read = name if isinstance(value, str) else line
+    mixes = not read.isascii() and any(unicodedata.bidirectional(char) in ("R", "AL") for char in read)
     if cell_width(line) < columns and not mixes:
         return [line]
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, indent=2)
@@ -271,10 +263,6 @@ def _block(number: int, name: str, value: object, columns: int, limit: int) -> l
     if (more := len(folded) - limit) > 0:
         lines.append(f"    … {count_of(more, 'more line')}; v shows all")
     return lines
-
-
-def _is_from_right(text: str) -> bool:
-    return not text.isascii() and any(unicodedata.bidirectional(char) in ("R", "AL") for char in text)
 
 
 def _behind_margin(lines: list[str], columns: int) -> list[str]:
@@ -378,12 +366,6 @@ class _Closed(Exception):
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[^\[])")
 _PASTE_BEGINS, _PASTE_ENDS = "\x1b[200~", "\x1b[201~"
-
-
-def _is_person_there() -> bool:
-    if kernel_here() is not None:
-        return True  # its input() asks the front end, and fails where there is none
-    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
 
 def _read_line(prompt: str, *, paste: bool = False) -> str:
