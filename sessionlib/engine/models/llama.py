@@ -34,7 +34,6 @@ from sessionlib.engine.errors import ModelError
 from sessionlib.engine.models.base import (
     Chunk,
     Finish,
-    ModelMessage,
     ModelRequest,
     RequestedCall,
     TextDelta,
@@ -249,7 +248,9 @@ class LocalModel:
     def _choose(self, messages: list[dict[str, str]], question: ModelRequest) -> ToolSpec | None:
         offers = question.tools
         if self._needs_evidence:
-            text = "\n".join(item.text for item in _latest(question.messages))
+            # What the user wrote last: one message, or several that were posted together.
+            latest = list(itertools.takewhile(lambda item: item.role == "user", reversed(question.messages)))
+            text = "\n".join(item.text for item in reversed(latest))
             offers, least_odds = _likeliest(offers, text)
             if not offers or self._command_odds(text, question.stop) < least_odds:
                 return None
@@ -578,11 +579,6 @@ _COMMON = frozenset(
 _LITERAL = re.compile(r"""\d|["'][^"']+["'](?!\w)|\S@\S|\b[\w-]+\.[a-z]{1,5}\b|/\w""")
 
 
-def _latest(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """Returns what the user wrote last: one message, or several that were posted together."""
-    return list(itertools.takewhile(lambda item: item.role == "user", reversed(messages)))[::-1]
-
-
 def _likeliest(offers: Sequence[ToolSpec], text: str) -> tuple[tuple[ToolSpec, ...], float]:
     """Returns the tools that a message shares most words with, or may have arguments for, and the odds it takes."""
     words = _words(text)
@@ -608,7 +604,10 @@ def _messages(question: ModelRequest, chars: int) -> list[dict[str, str]]:
     messages: list[dict[str, str]] = []
     room = chars
     for spoken in reversed(question.messages):
-        content = _content(spoken)[:chars]
+        files = [f"File {file.name}:\n{(file.text or '(not a text)')[:_FILE_CHARS]}" for file in spoken.files]
+        results = [f"The tool {item.tool} gave ({item.status}): {json.dumps(item.output)}" for item in spoken.results]
+        said = "\n".join([spoken.text, *files, *results]).strip()
+        content = ("I could not answer." if spoken.failure else said)[:chars]
         room -= len(content)
         if messages and room < 0:
             break
@@ -620,11 +619,3 @@ def _messages(question: ModelRequest, chars: int) -> list[dict[str, str]]:
     if question.messages[-1].results:
         messages.append({"role": "user", "content": "Answer my question with this result."})
     return [{"role": "system", "content": question.instructions or _INSTRUCTIONS}, *messages]
-
-
-def _content(spoken: ModelMessage) -> str:
-    if spoken.failure:
-        return "I could not answer."
-    files = [f"File {file.name}:\n{(file.text or '(not a text)')[:_FILE_CHARS]}" for file in spoken.files]
-    results = [f"The tool {item.tool} gave ({item.status}): {json.dumps(item.output)}" for item in spoken.results]
-    return "\n".join([spoken.text, *files, *results]).strip()

@@ -76,15 +76,21 @@ class Authenticator:
         # RFC 9112, 3.2: none or several is a 400. Proxies disagree about which of several counts.
         if len(hosts) != 1:
             raise HttpError(400, "a request needs exactly one Host")
-        if not self._is_ours(hosts[0]):
+        authority = hosts[0].lower()
+        # Clients leave out the port where it is 80, HTTP's own (RFC 9110, 4.2.3); an IPv6 address has colons too.
+        name, _, port = (authority if re.search(r":\d+$", authority) else f"{authority}:80").rpartition(":")
+        # Rebinding takes a name; an address in the Host is what the client really connected to.
+        try:
+            is_address = not ipaddress.ip_address(name.strip("[]")).is_unspecified
+        except ValueError:
+            is_address = False
+        is_ours = port == str(self._port) and (name in self._hosts or (self._remote and is_address))
+        if not is_ours and authority not in self._authorities:
             raise HttpError(403, "this Host is not allowed: name it in allowed_hosts, or serve with --allow-host NAME")
         # Programs send none; a browser always sends one with a WebSocket handshake (RFC 6455, 4.1).
         if any(origin not in self._origins for origin in request.header_values("origin")):
             raise HttpError(403, "the engine does not answer to this Origin")
         # Last: a page that may not ask at all must not be able to use up the guesses.
-        self._check_key(request)
-
-    def _check_key(self, request: Request) -> None:
         given = request.header_values("authorization")
         if len(given) == 1 and hmac.compare_digest(given[0].encode("latin-1"), self._credentials):
             return
@@ -97,16 +103,3 @@ class Authenticator:
         if full:
             raise HttpError(429, "too many wrong API keys", {"Retry-After": "60"})
         raise HttpError(401, "the API key is missing or wrong", {"WWW-Authenticate": "Bearer"})
-
-    def _is_ours(self, value: str) -> bool:
-        authority = value.lower()
-        if authority in self._authorities:
-            return True
-        # Clients leave out the port where it is 80, HTTP's own (RFC 9110, 4.2.3); an IPv6 address has colons too.
-        name, _, port = (authority if re.search(r":\d+$", authority) else f"{authority}:80").rpartition(":")
-        # Rebinding takes a name; an address in the Host is what the client really connected to.
-        try:
-            is_address = not ipaddress.ip_address(name.strip("[]")).is_unspecified
-        except ValueError:
-            is_address = False
-        return port == str(self._port) and (name in self._hosts or (self._remote and is_address))

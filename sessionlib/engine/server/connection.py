@@ -53,7 +53,7 @@ class ClientConnection:
             "post_message": self._post,
             "post_messages": self._post_many,
             "get_messages": self._history,
-            "ping_session": self._ping,
+            "ping_session": lambda frame: self._reply(frames.pong(str(frame.get("session_id") or ""))),
         }
 
     def serve(self) -> None:
@@ -173,9 +173,6 @@ class ClientConnection:
 
     def _history(self, frame: Json) -> None:
         self._reply(self._hub.history(self._joined(frame), frame.get("limit"), frame.get("after")))
-
-    def _ping(self, frame: Json) -> None:
-        self._reply(frames.pong(str(frame.get("session_id") or "")))
 
     def _joined(self, frame: Json) -> LiveSession:
         session_id = frame.get("session_id")

@@ -173,7 +173,12 @@ class Flusher:
         self._thread.join()
 
     def _run(self) -> None:
-        while (outlets := self._waiting()) is not None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._outlets or self._closed)
+                if self._closed:
+                    return
+                outlets = list(self._outlets)
             # New outlets are looked at after this wait, hence its length.
             writable = wait_any(Deadline(0.05), writable=[outlet.sock for outlet in outlets])
             ready = {sock.fileno() for sock in writable}
@@ -185,11 +190,6 @@ class Flusher:
                 elif outlet.sock.fileno() in ready:
                     self._drop(outlet)  # before the flush, which adds it again when it has to
                     outlet.flush()
-
-    def _waiting(self) -> list[SendQueue] | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._outlets or self._closed)
-            return None if self._closed else list(self._outlets)
 
     def _drop(self, outlet: SendQueue) -> None:
         with self._changed:

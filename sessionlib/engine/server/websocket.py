@@ -8,7 +8,6 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Message, Ping, Request
@@ -143,7 +142,11 @@ class WebSocket:
         if isinstance(event, BytesMessage):
             self.close(UNSUPPORTED_DATA, "text messages only")
         elif isinstance(event, Message):
-            return self._collect(event)
+            self._message += event.data.encode() if isinstance(event.data, str) else event.data
+            if event.message_finished:
+                whole = bytes(self._message)
+                self._message.clear()
+                return whole
         elif isinstance(event, Ping):
             # RFC 6455, 5.5.3: a pong has the data of its ping.
             self._outlet.send(self._protocol.send(event.response()))
@@ -152,14 +155,6 @@ class WebSocket:
         elif isinstance(event, CloseConnection):
             self._outlet.finish(self._protocol.send(event.response()))
         return None
-
-    def _collect(self, event: Message[Any]) -> bytes | None:
-        self._message += event.data.encode() if isinstance(event.data, str) else event.data
-        if not event.message_finished:
-            return None
-        whole = bytes(self._message)
-        self._message.clear()
-        return whole
 
     def _receive(self) -> bytes | None:
         # Three pings without an answer: then the client is gone, though TCP does not know it.

@@ -162,16 +162,12 @@ def _read(content: Any, files: list[File]) -> Json:
         return text_content(content)
     if not isinstance(content, dict) or not isinstance(content.get("type_string"), str):
         raise RefusedError("a content is a text, or an object with a type_string", "bad_content")
-    if content["type_string"] == "file":
-        return _read_file(content.get("value"), files)
-    if not isinstance(content.get("value"), str):
-        raise RefusedError(
-            f"a content of type {content['type_string'][:80]!r} needs a text as its value", "bad_content"
-        )
-    return {**text_content(content["value"]), "mime_type": content["type_string"]}
-
-
-def _read_file(value: Any, files: list[File]) -> Json:
+    kind: str = content["type_string"]
+    value: Any = content.get("value")
+    if kind != "file":
+        if not isinstance(value, str):
+            raise RefusedError(f"a content of type {kind[:80]!r} needs a text as its value", "bad_content")
+        return {**text_content(value), "mime_type": kind}
     metadata = value.get("metadata") if isinstance(value, dict) else None
     if not isinstance(metadata, dict) or not isinstance(value.get("raw_bytes"), str):
         raise RefusedError("a file needs raw_bytes and metadata", "bad_content")

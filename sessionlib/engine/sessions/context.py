@@ -74,18 +74,13 @@ def _posted(message: Message, store: Store) -> Iterable[ModelMessage]:
         yield ModelMessage("user", str(content.get("value", "")))
     elif content.get("type") == "file":
         name, mime_type, size = content["name"], content["mime_type"], content["size"]
-        yield ModelMessage(
-            "user", files=(Attachment(name, mime_type, size, _text(content["file_id"], mime_type, store)),)
-        )
-
-
-def _text(file_id: str, mime_type: str, store: Store) -> str | None:
-    # Of other files a model gets the name and the size: no model here takes their bytes.
-    if not mime_type.startswith("text/") and mime_type not in ("application/json", "application/xml"):
-        return None
-    found = store.sessions.find_file(file_id)
-    # A character of UTF-8 has up to four bytes; one that is split at the end is replaced.
-    return None if found is None else found[2][: 4 * FILE_CHARS].decode(errors="replace")[:FILE_CHARS]
+        text = None
+        # Of other files a model gets the name and the size: no model here takes their bytes.
+        if mime_type.startswith("text/") or mime_type in ("application/json", "application/xml"):
+            found = store.sessions.find_file(content["file_id"])
+            # A character of UTF-8 has up to four bytes; one that is split at the end is replaced.
+            text = None if found is None else found[2][: 4 * FILE_CHARS].decode(errors="replace")[:FILE_CHARS]
+        yield ModelMessage("user", files=(Attachment(name, mime_type, size, text),))
 
 
 def _step(step: int, messages: list[Message], calls: list[StoredCall]) -> Iterable[ModelMessage]:

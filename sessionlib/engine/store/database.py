@@ -306,8 +306,14 @@ class Database:
         return StorageError(f"the engine's database failed ({details})", path=self.path)
 
     def _run(self) -> None:
-        # An empty batch comes only when it is closed and nothing waits.
-        while batch := self._take():
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._jobs or self._closed)
+                # All that has come while the batch before was written: the more clients there are, the more share a
+                # flush.
+                batch = [self._jobs.popleft() for _ in range(min(len(self._jobs), _BATCH))]
+            if not batch:  # it is closed, and nothing waits
+                return
             self._commit(batch)
             while not self._jobs and self._give_back():
                 pass
@@ -325,13 +331,6 @@ class Database:
                 self._writer.executescript(f"PRAGMA incremental_vacuum({min(free - _FREE_PAGES, 128)})")
                 return bool(self._writer.execute("PRAGMA freelist_count").fetchone()[0] < free)
         return False
-
-    def _take(self) -> list[_Job[Any]]:
-        with self._changed:
-            self._changed.wait_for(lambda: self._jobs or self._closed)
-            # All that has come while the batch before was written: the more clients there are, the more share a
-            # flush.
-            return [self._jobs.popleft() for _ in range(min(len(self._jobs), _BATCH))]
 
     def _commit(self, batch: list[_Job[Any]]) -> None:
         try:

@@ -69,12 +69,33 @@ class IsolatedTools:
             tool.validate(arguments)
         except InvalidArgumentsError as error:
             return Outcome.error(str(error))
-        if not self._enter(stop):
-            return Outcome.error(f"tool {tool.name} was stopped: {stop.reason or 'the engine was stopped'}")
+        # Waits for room, unless the turn or the engine is stopped before there is any.
+        with stop.calling(self._notify), self._changed:
+            self._changed.wait_for(lambda: self._calls < self._processes or stop.stopped or self._closed)
+            if stop.stopped or self._closed:
+                return Outcome.error(f"tool {tool.name} was stopped: {stop.reason or 'the engine was stopped'}")
+            self._calls += 1
         try:
-            return self._run(tool, arguments, stop, seconds, limit)
+            worker = self._take(limit)
+            if worker is None:
+                return Outcome.error("the engine is stopping")
+            with stop.calling(worker.end):
+                outcome = worker.call(tool.name, arguments, seconds)
+            with self._changed:
+                # Whatever its tool is doing, it is not for the next call.
+                usable = outcome is not None and not stop.stopped
+                kept = usable and not self._closed and len(self._idle) < _IDLE
+                if kept:
+                    self._idle.append(worker)
+            if not kept:
+                self._drop(worker)
+            if stop.stopped:
+                return Outcome.error(f"tool {tool.name} was stopped: {stop.reason}")
+            return outcome or Outcome.error(worker.epitaph(tool.name, seconds))
         finally:
-            self._leave()
+            with self._changed:
+                self._calls -= 1
+                self._changed.notify()
 
     def close(self) -> None:
         """Ends all workers, and whatever their tools have started."""
@@ -89,40 +110,9 @@ class IsolatedTools:
         for worker in workers:
             worker.bury()
 
-    def _enter(self, stop: Stop) -> bool:
-        # Waits for room; False when the turn or the engine is stopped before there is any.
-        with stop.calling(self._notify), self._changed:
-            self._changed.wait_for(lambda: self._calls < self._processes or stop.stopped or self._closed)
-            if stop.stopped or self._closed:
-                return False
-            self._calls += 1
-            return True
-
-    def _leave(self) -> None:
-        with self._changed:
-            self._calls -= 1
-            self._changed.notify()
-
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
-
-    def _run(
-        self, tool: LocalTool[..., Any], arguments: dict[str, Any], stop: Stop, seconds: float, limit: int
-    ) -> Outcome:
-        worker = self._take(limit)
-        if worker is None:
-            return Outcome.error("the engine is stopping")
-        with stop.calling(worker.end):
-            outcome = worker.call(tool.name, arguments, seconds)
-        # Whatever its tool is doing, it is not for the next call.
-        if outcome is None or stop.stopped:
-            self._drop(worker)
-        else:
-            self._give_back(worker)
-        if stop.stopped:
-            return Outcome.error(f"tool {tool.name} was stopped: {stop.reason}")
-        return outcome or Outcome.error(worker.epitaph(tool.name, seconds))
 
     def _take(self, limit: int) -> _Worker | None:
         while True:
@@ -144,14 +134,6 @@ class IsolatedTools:
         worker.end()
         worker.bury()
         return None
-
-    def _give_back(self, worker: _Worker) -> None:
-        with self._changed:
-            kept = not self._closed and len(self._idle) < _IDLE
-            if kept:
-                self._idle.append(worker)
-        if not kept:
-            self._drop(worker)
 
     def _drop(self, worker: _Worker) -> None:
         with self._changed:

@@ -108,37 +108,26 @@ def capture(limit: int) -> Iterator[Printed]:
     Args:
         limit: Characters that are kept.
     """
+    global _users
     printed = Printed(limit)
     token = _buffer.set(printed)
-    _enter()
-    try:
-        yield printed
-    finally:
-        _leave()
-        _buffer.reset(token)
-
-
-def _enter() -> None:
-    global _users
     with _lock:
         _users += 1
         if _users == 1:
             # With the first of several at once, and taken out with the last: sys.stdout is one for all threads.
             _switches[:] = [_Switch(sys.stdout), _Switch(sys.stderr)]
             sys.stdout, sys.stderr = _switches
-
-
-def _leave() -> None:
-    global _users
-    with _lock:
-        _users -= 1
-        if _users:
-            return
-        # A stream that was replaced since stays as it is.
-        if sys.stdout is _switches[0]:
-            sys.stdout = _switches[0].stream
-        if sys.stderr is _switches[1]:
-            sys.stderr = _switches[1].stream
+    try:
+        yield printed
+    finally:
+        with _lock:
+            _users -= 1
+            # A stream that was replaced since stays as it is.
+            if not _users and sys.stdout is _switches[0]:
+                sys.stdout = _switches[0].stream
+            if not _users and sys.stderr is _switches[1]:
+                sys.stderr = _switches[1].stream
+        _buffer.reset(token)
 
 
 logger = logging.getLogger(__name__)

@@ -78,12 +78,17 @@ class LocalTool(Generic[P, R]):
         self.approval: str = str(approval or gate)
         self.timeout: float | None = inner.timeout if timeout is None and inner else timeout
         _check(self)
-        self.description, words = read_docstring(_doc_of(function))
+        plain = _innermost(function)
+        if inspect.isroutine(plain):
+            doc = inspect.getdoc(plain) or ""
+        else:
+            # An object's: that of its method, unless it is the one that every method of this name has, or of its class.
+            doc = inspect.cleandoc(getattr(type(plain).__call__, "__doc__", None) or type(plain).__doc__ or "")
+        self.description, words = read_docstring(doc)
         self._arguments, self._parameters = _arguments_model(self.name, function, words)
         # Without the titles that pydantic makes of names, from which a model learns nothing.
         self.schema: dict[str, Any] = plain_schema(self._arguments.model_json_schema())
         with contextlib.suppress(TypeError):  # an object that cannot be hashed
-            plain = _innermost(function)
             _gates[plain] = max(self.approval, _gates.get(plain, "auto_run"), key=_STRICTNESS.index)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -201,14 +206,6 @@ def _plain_function(function: Any) -> Any:
 def _name_of(function: Any) -> str:
     function = _innermost(function)
     return str(getattr(function, "__name__", type(function).__name__))
-
-
-def _doc_of(function: Any) -> str:
-    function = _innermost(function)
-    if inspect.isroutine(function):
-        return inspect.getdoc(function) or ""
-    # An object's: that of its method, unless it is the one that every method of this name has, or of its class.
-    return inspect.cleandoc(getattr(type(function).__call__, "__doc__", None) or type(function).__doc__ or "")
 
 
 # How a synchronous wrapper runs the coroutine of an asynchronous function.
@@ -332,7 +329,11 @@ def _arguments_model(
         if parameter.name not in hints:
             raise TypeError(f"tool {name}: parameter {parameter.name} needs a type hint")
         hint, default = portable(hints[parameter.name]), parameter.default
-        if (words_of := _description(hint, default) or words.get(parameter.name)) is not None:
+        notes = [default, *getattr(hint, "__metadata__", ())]
+        # A `Field`'s description, as the default or in `Annotated`; else a text in it; else what the docstring has.
+        own = [n.description if isinstance(n, FieldInfo) else getattr(n, "documentation", None) for n in notes]
+        texts = [text for text in (*own, *notes[1:]) if isinstance(text, str)]
+        if (words_of := (texts[0] if texts else None) or words.get(parameter.name)) is not None:
             hint = Annotated[hint, Field(description=words_of)]
         # Not by an alias generator of the model, which dataclasses and TypedDicts within it would inherit.
         hint = Annotated[hint, Field(alias=parameter.name)]
@@ -349,16 +350,6 @@ def _arguments_model(
     except PydanticUserError as error:
         raise TypeError(f"tool {name}: a parameter's type has no JSON form ({error.message})") from None
     return model, names
-
-
-def _description(hint: Any, default: Any) -> str | None:
-    """Returns what ``Annotated[..., Field(description=...)]``, ``Annotated[..., "..."]`` or a `Field` has."""
-    notes = [default, *getattr(hint, "__metadata__", ())]
-    for note in notes:
-        words = note.description if isinstance(note, FieldInfo) else getattr(note, "documentation", None)
-        if isinstance(words, str):
-            return words
-    return next((note for note in notes[1:] if isinstance(note, str)), None)
 
 
 def _explain(name: str, error: ValidationError) -> str:
