@@ -192,9 +192,20 @@ class ThreadedServer(TcpListener):
         name = f"sessionlib-serve-{self.port}-{next(self._numbers)}"
         thread = threading.Thread(target=self._run, args=(sock,), name=name, daemon=True)
         with self._lock:
-            # Decided under the lock, done outside of it: `send` and `shut` are system calls.
-            silent = self._take_silent() if self._is_full(sock) else None
-            admitted = silent is not None or not self._is_full(sock)
+            full = len(self._open) >= self._limit
+            if not full and resource is not None:
+                soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+                # A descriptor gets the lowest free number, so this one counts all that are open in the process.
+                full = soft > 0 and sock.fileno() >= soft - min(self._spare_descriptors, soft // 2)
+            # A dict keeps the order in which connections came, so its first one has been silent for longest. It makes
+            # room, unless it is so young that its request may be on its way.
+            oldest, since = next(iter(self._silent.items()), (None, 0.0))
+            silent = None
+            if full and oldest is not None and time.monotonic() - since >= _SILENT_SECONDS:
+                # Decided under the lock, done outside of it: `send` and `shut` are system calls.
+                del self._silent[oldest]
+                silent = self._open[oldest]
+            admitted = silent is not None or not full
             if admitted:
                 self._open[thread] = sock
                 self._silent[thread] = time.monotonic()
@@ -213,24 +224,6 @@ class ThreadedServer(TcpListener):
             with self._lock:
                 del self._open[thread], self._silent[thread]
         self._refuse(sock)
-
-    def _is_full(self, sock: socket.socket) -> bool:
-        if len(self._open) >= self._limit:
-            return True
-        if resource is None:
-            return False
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        # A descriptor gets the lowest free number, so this one counts all that are open in the process.
-        return soft > 0 and sock.fileno() >= soft - min(self._spare_descriptors, soft // 2)
-
-    def _take_silent(self) -> socket.socket | None:
-        # The oldest, unless all are so young that their requests may be on their way.
-        # A dict keeps the order in which connections came, so its first one has been silent for longest.
-        thread, since = next(iter(self._silent.items()), (None, 0.0))
-        if thread is None or time.monotonic() - since < _SILENT_SECONDS:
-            return None
-        del self._silent[thread]
-        return self._open[thread]
 
     def _refuse(self, sock: socket.socket) -> None:
         # Closing a socket whose input is not read makes the kernel reset the connection, and the answer may be lost: a
