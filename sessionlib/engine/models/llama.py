@@ -200,7 +200,22 @@ class LocalModel:
         # Shorter with each try, as the process reports only that it was too long.
         for chars in _PROMPT_CHARS:
             with contextlib.suppress(_TooLongError):
-                yield from self._take_step(question, _messages(question, chars))
+                messages = _messages(question, chars)
+                # Once it has called a tool, it answers: left to itself it would call on and on.
+                if question.tools and not question.messages[-1].results:
+                    offer = self._choose(messages, question)
+                    if offer is not None:
+                        asked = (
+                            f"{messages[-1]['content']}\n\nCall the tool {offer.name} ({offer.description}). "
+                            f"Give its arguments as JSON: {json.dumps(offer.schema.get('properties', {}))}"
+                        )
+                        messages = [*messages[:-1], {"role": "user", "content": asked}]
+                        yield RequestedCall(offer.name, self._decide(messages, offer.schema, question.stop))
+                        return
+                options: dict[str, Any] = {"max_tokens": _ANSWER_TOKENS}
+                if question.response_format is not None:
+                    options["response_format"] = _form(question.response_format["schema"])
+                yield from _thoughts_apart(self._complete(messages, question.stop, options))
                 return
         raise ModelError("The local model's instructions, tools and question are too long for it together.")
 
@@ -227,23 +242,6 @@ class LocalModel:
         with self._lock:
             self._closed = True
             self._process.close()
-
-    def _take_step(self, question: ModelRequest, messages: list[dict[str, str]]) -> Iterator[Chunk]:
-        # Once it has called a tool, it answers: left to itself it would call on and on.
-        if question.tools and not question.messages[-1].results:
-            offer = self._choose(messages, question)
-            if offer is not None:
-                asked = (
-                    f"{messages[-1]['content']}\n\nCall the tool {offer.name} ({offer.description}). "
-                    f"Give its arguments as JSON: {json.dumps(offer.schema.get('properties', {}))}"
-                )
-                messages = [*messages[:-1], {"role": "user", "content": asked}]
-                yield RequestedCall(offer.name, self._decide(messages, offer.schema, question.stop))
-                return
-        options: dict[str, Any] = {"max_tokens": _ANSWER_TOKENS}
-        if question.response_format is not None:
-            options["response_format"] = _form(question.response_format["schema"])
-        yield from _thoughts_apart(self._complete(messages, question.stop, options))
 
     def _choose(self, messages: list[dict[str, str]], question: ModelRequest) -> ToolSpec | None:
         offers = question.tools

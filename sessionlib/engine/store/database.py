@@ -273,7 +273,18 @@ class Database:
             os.replace(part, self.path)
         self._writer = self._connect(undo)
         if 0 < version < len(schema):
-            _migrate(self._writer, self.path, schema, version)
+            # SQLite's own copy has what is still in the log.
+            copy = f"{self.path}.layout-{version}"
+            part = _make_private(copy + ".part")
+            with contextlib.closing(sqlite3.connect(part)) as target:
+                self._writer.backup(target)
+            # The copy is whole before the first change: what a newer engine has migrated, an older one cannot open.
+            os.replace(part, copy)
+            _lay_out(self._writer, schema, version)
+            if self._writer.execute("PRAGMA auto_vacuum").fetchone()[0] == 0:
+                self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                with contextlib.suppress(sqlite3.OperationalError):  # no room for a second copy: it works as it is
+                    self._writer.execute("VACUUM")
         # After the migration: a connection that has read the old schema would have to read it again.
         self._reader = self._connect(undo)
 
@@ -412,21 +423,6 @@ def _lay_out(connection: sqlite3.Connection, schema: Sequence[str], version: int
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-
-
-def _migrate(connection: sqlite3.Connection, path: str, schema: Sequence[str], version: int) -> None:
-    # SQLite's own copy has what is still in the log.
-    copy = f"{path}.layout-{version}"
-    part = _make_private(copy + ".part")
-    with contextlib.closing(sqlite3.connect(part)) as target:
-        connection.backup(target)
-    # The copy is whole before the first change: what a newer engine has migrated, an older one cannot open.
-    os.replace(part, copy)
-    _lay_out(connection, schema, version)
-    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 0:
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        with contextlib.suppress(sqlite3.OperationalError):  # no room for a second copy: it works as it is
-            connection.execute("VACUUM")
 
 
 def _make_private(path: str) -> str:

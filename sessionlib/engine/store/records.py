@@ -53,6 +53,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "files": ("id", "session_id", "name", "mime_type", "size", "data"),
 }
 """What the checksum of a row covers, in this order; `number` and `sum` come beside it."""
+_INSERTS = {
+    table: f"INSERT INTO {table} ({', '.join(names)}, sum) VALUES ({'?, ' * len(names)}?)"
+    for table, names in COLUMNS.items()
+}
 
 # By their number SQLite would read all turns that there ever were; a partial index holds the open ones alone.
 UNFINISHED = """AND state != 'ended' AND NOT (
@@ -202,12 +206,6 @@ def _select(table: str, tail: str, *match: str) -> tuple[tuple[str, ...], str]:
     return names, f"SELECT {', '.join(names)} FROM {table} WHERE {where} {tail}"
 
 
-@functools.cache
-def _insert(table: str) -> str:
-    names = (*COLUMNS[table], "sum")
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-
-
 def each_row(
     db: sqlite3.Connection, table: str, tail: str = "", params: Iterable[Any] = (), **match: Any
 ) -> Iterator[Row]:
@@ -231,7 +229,7 @@ def seal(db: sqlite3.Connection) -> None:
 
 def insert(db: sqlite3.Connection, table: str, *values: Any) -> int:
     """Stores a row with its checksum, and returns its number."""
-    return int(db.execute(_insert(table), (*values, checksum(values))).lastrowid or 0)
+    return int(db.execute(_INSERTS[table], (*values, checksum(values))).lastrowid or 0)
 
 
 def update(db: sqlite3.Connection, table: str, row: Row, **changes: Any) -> None:

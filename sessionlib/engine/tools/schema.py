@@ -69,7 +69,9 @@ class LocalTool(Generic[P, R]):
         # Before what is checked is set: a function's attributes must not replace it.
         functools.update_wrapper(self, function, updated=())
         self.function: Callable[P, R] = function
-        self.name: str = (inner.name if inner else _name_of(function)) if name is None else name
+        plain = _innermost(function)
+        own_name = inner.name if inner else str(getattr(plain, "__name__", type(plain).__name__))
+        self.name: str = own_name if name is None else name
         # Declared or wrapped again, a tool keeps its gate unless this call names another; a function its strictest.
         gate = inner.approval if inner else "auto_run"
         for layer in () if inner else _layers(function):
@@ -78,7 +80,6 @@ class LocalTool(Generic[P, R]):
         self.approval: str = str(approval or gate)
         self.timeout: float | None = inner.timeout if timeout is None and inner else timeout
         _check(self)
-        plain = _innermost(function)
         if inspect.isroutine(plain):
             doc = inspect.getdoc(plain) or ""
         else:
@@ -201,11 +202,6 @@ def _plain_function(function: Any) -> Any:
     if inspect.isroutine(function) or inspect.isclass(function):
         return function
     return type(function).__call__
-
-
-def _name_of(function: Any) -> str:
-    function = _innermost(function)
-    return str(getattr(function, "__name__", type(function).__name__))
 
 
 # How a synchronous wrapper runs the coroutine of an asynchronous function.
