@@ -649,7 +649,7 @@ def test_a_turn_outlives_a_lost_link(engine: ScriptEngine) -> None:
     engine.on("post_message", lambda conn, frame: conn.send_many(turn(complete=False, idle=False)))
     with FaultProxy("127.0.0.1", engine.port) as proxy:
         options = {"reconnect": True, "reconnect_delay": 0.05, "base_url": proxy.base_url, "session_id": "s1"}
-        with Session(api_key="k", **options).connect(5) as session:
+        with Session(api_key="k", **options).connect(30) as session:
             stream = session.stream("Hi", timeout=30)
             assert [next(stream).delta for _ in range(3)] == [None, "Hello", " there"]
             engine.history = [user_message("s1", "u1", "Hi"), agent_message("s1", "m1", "Hello there, you.")]
@@ -724,7 +724,7 @@ def test_ctrl_c_ends_an_ask_at_once_and_the_session_stays_usable(engine: ScriptE
             assert time.monotonic() - began < 20
             engine.push_many(turn(ack=None)[3:])
             assert script.wait_for("Processing") == " ".join(TURN[1:])
-        result = script.wait(30).check()
+        result = script.wait().check()
     assert result.stdout.splitlines()[-1] == "quick"
 
 

@@ -236,7 +236,7 @@ def test_a_place_of_a_process_that_is_killed_is_free_again(tmp_path: Path) -> No
         with pace.active(Deadline(0.2)) as held:
             assert not held
         script.kill()
-        script.wait(30)
+        script.wait()
     with pace.active(Deadline(10)) as held:
         assert held
         with pace.active(Deadline(0.2)) as second:

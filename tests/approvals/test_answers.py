@@ -294,7 +294,7 @@ def test_a_handler_is_asked_again_where_its_answer_could_not_be_sent(engine: Scr
         # Not before it has tried to answer: connected again, it could.
         assert eventually(lambda: any("a handler failed" in line for line in log_watch.lines))
         assert session.approvals[0].is_open
-        session.connect(5)
+        session.connect(30)
         engine.push(asking("r1"))
         engine.wait_for("post_message")
         assert eventually(lambda: not session.approvals[0].is_open)

@@ -244,5 +244,5 @@ def test_a_script_killed_at_a_gate_is_answered_from_another_process(tmp_path: Pa
         session_id = json.loads(kept.read_text())["session_id"]
         assert ran == []
         with Script(ANSWERS, session_id, str(kept), env=env) as script:
-            script.wait(30).check()
+            script.wait().check()
         assert ran == [7]

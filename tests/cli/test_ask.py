@@ -285,7 +285,7 @@ def test_ctrl_c_is_status_130(cli: Cli, engine: ScriptEngine) -> None:
 
     with cli.start("ask", *scripted(engine), "Hi", env=KEY) as script:
         script.interrupt_at()
-        result = script.wait(30)
+        result = script.wait()
     assert (result.rc, result.stderr.strip()) == (130, "")
 
 
@@ -321,4 +321,4 @@ def test_a_signal_is_what_ends_it(cli: Cli, engine: ScriptEngine) -> None:
     with cli.start("ask", *scripted(engine), "Hi", env=KEY) as script:
         script.wait_for()
         script.send_signal(signal.SIGTERM)
-        assert script.wait(30).rc == -signal.SIGTERM
+        assert script.wait().rc == -signal.SIGTERM

@@ -31,7 +31,7 @@ def test_it_serves_until_it_is_told_to_stop(cli: Cli, shop: str, tmp_path: Path,
         base_url = address(script)
         asked = cli.run("ask", "--base-url", base_url, '/tool stock {"item": "saw"}', env=KEY).check()
         script.send_signal(number)
-        result = script.wait(30)
+        result = script.wait()
     assert asked.stdout.endswith("stock gave: 3\n")
     assert result.rc == 0
     assert "model demo" in result.stdout
@@ -59,7 +59,7 @@ def test_without_a_key_one_is_made_and_kept(cli: Cli) -> None:
         assert cli.run("ask", "--base-url", base_url, "Hi", env={"SESSIONLIB_API_KEY": key}).check().stdout
         keyless = cli.run("ask", "--base-url", base_url, "Hi")
         script.send_signal(signal.SIGINT)
-        result = script.wait(30)
+        result = script.wait()
     # There is no terminal here to show it on.
     assert key not in result.stdout + result.stderr
     assert keyless.rc == 1
@@ -83,7 +83,7 @@ def test_what_the_model_is_shown_can_be_bounded(cli: Cli) -> None:
         with client, Agent.list(client=client)[0].create_session() as session:
             first, second = session.ask("x" * 40), session.ask("y" * 40)
         script.send_signal(signal.SIGINT)
-        script.wait(30)
+        script.wait()
     assert [[event.data["notice"] for event in one.events if event.data.get("notice")] for one in (first, second)] == [
         [],
         ["context"],

@@ -71,7 +71,7 @@ def test_a_session_can_be_joined_again_on_the_thread_that_reads_it(engine: Scrip
     def join_again(record: logging.LogRecord) -> bool:
         if "disconnected" in record.getMessage():
             logger.removeFilter(join_again)
-            session.connect(5)
+            session.connect(30)
             again.set()
         return True
 

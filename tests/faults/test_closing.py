@@ -9,8 +9,8 @@ import pytest
 from sessionlib import MessageTooLargeError, Session, SessionDisconnectedError, SessionProtocolError
 from sessionlib.protocol import frames
 from tests.support.script_engine import Connection, Received, ScriptEngine, agent_message, turn, user_message
-from tests.support.scripted_sessions import joined, make, within
-from tests.support.waiting import eventually
+from tests.support.scripted_sessions import joined, make
+from tests.support.waiting import eventually, within
 
 PASSING = [1001, 1011, 1012, 1013, 1014]
 FINAL = [1000, 1002, 1003, 1007, 1008, 1009, 1010, 3000, 3999, 4000, 4001, 4999]
@@ -48,7 +48,7 @@ def test_a_close_while_joining(engine: ScriptEngine, code: int) -> None:
     engine.on("connect_session", lambda conn, frame: conn.close(code, "why"))
     session = make(engine)
     with pytest.raises((SessionDisconnectedError, SessionProtocolError)) as caught, within(1):
-        session.connect(5)
+        session.connect(30)
     if code in ILLEGAL:
         assert isinstance(caught.value, SessionProtocolError)
         assert str(code) in str(caught.value)
@@ -56,7 +56,7 @@ def test_a_close_while_joining(engine: ScriptEngine, code: int) -> None:
         assert (caught.value.code, caught.value.reason) == (code, "why")  # type: ignore[union-attr]
     assert session.state == "disconnected"
     engine.off("connect_session")
-    session.connect(5)
+    session.connect(30)
     session.disconnect()
 
 
@@ -113,7 +113,7 @@ def test_a_session_that_was_lost_can_be_connected_again(engine: ScriptEngine) ->
     with joined(engine) as session:
         engine.latest.close(1008, "why")
         assert eventually(lambda: session.state == "disconnected")
-        session.connect(5)
+        session.connect(30)
         assert session.state == "connected"
         engine.push(frames.pong("s1"))
         assert next(session.listen(event_types=["pong"], timeout=30)).session_id == "s1"

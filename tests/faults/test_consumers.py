@@ -12,8 +12,8 @@ from sessionlib import Session, SessionDisconnectedError, SessionError
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
 from tests.support.script_engine import ScriptEngine, notification, turn
-from tests.support.scripted_sessions import joined, make, within
-from tests.support.waiting import eventually
+from tests.support.scripted_sessions import joined, make
+from tests.support.waiting import eventually, within
 
 ASKED = notification("s1", "r1", {"type": "tool_call_approval", "tool_name": "refund", "tool_call_id": "c1"})
 
@@ -40,7 +40,7 @@ def test_leaving_ends_every_wait_though_the_peer_is_gone(engine: ScriptEngine, w
             outcomes.append(error)
 
     with FaultProxy("127.0.0.1", engine.port) as proxy:
-        session = make(proxy).connect(5)
+        session = make(proxy).connect(30)
         proxy.blackhole()
         user = threading.Thread(target=use, args=(session,))
         user.start()
@@ -68,10 +68,11 @@ def test_leaving_while_the_link_is_being_got_back_ends_every_wait(engine: Script
                 outcomes.append("told")
 
         users = [threading.Thread(target=use, args=(wait,)) for wait in WAITS.values()]
-        for user in users:
-            user.start()
         # A session that was left already has no listeners; to the others it makes no difference.
+        users[0].start()
         assert eventually(lambda: session.stats.queues)
+        for user in users[1:]:
+            user.start()
         time.sleep(0.1)
         with within(1.0):
             session.disconnect()
@@ -103,10 +104,10 @@ def test_a_handler_may_leave(engine: ScriptEngine, leave: str) -> None:
         left.set()
         return False
 
-    session = make(engine).connect(5)
+    session = make(engine).connect(30)
     session.on_approval(handler)
     engine.push(ASKED)
-    assert left.wait(1 + 1)
+    assert left.wait(30)
     assert not session.is_connected
     engine.wait_idle()
 

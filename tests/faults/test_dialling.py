@@ -46,10 +46,10 @@ from tests.support.processes import run_script
 from tests.support.programs import need
 from tests.support.proxies import HttpProxy, TlsFront, _Front
 from tests.support.script_engine import ScriptEngine, turn
-from tests.support.scripted_sessions import make, within
+from tests.support.scripted_sessions import make
 from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
 from tests.support.servers import full_backlog
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, within
 from tests.support.ws_bytes import header
 
 CLOSED = 7  # TCP_CLOSE, the first byte of TCP_INFO
@@ -89,7 +89,7 @@ def test_a_name_that_cannot_be_resolved_may_be_resolved_later(resolver: Callable
 
     resolver(resolve)
     with pytest.raises(SessionConnectionError) as caught, within(0.5):
-        remote(1).connect(5)
+        remote(1).connect(30)
     assert "engine.example" in str(caught.value)
     assert is_transient(caught.value)
 
@@ -97,7 +97,7 @@ def test_a_name_that_cannot_be_resolved_may_be_resolved_later(resolver: Callable
 @pytest.mark.parametrize("host", ["a..b", f"{'x' * 64}.example"])
 def test_a_host_that_cannot_be_one(host: str) -> None:
     with pytest.raises(SessionConnectionError, match="not a host name"):
-        remote(1, ws_url=f"wss://{host}/v1").connect(5)
+        remote(1, ws_url=f"wss://{host}/v1").connect(30)
 
 
 def test_a_lost_link_survives_a_resolver_that_fails_for_a_while(
@@ -257,7 +257,7 @@ def test_no_key_goes_to_a_server_that_is_not_proved(
 ) -> None:
     with TlsFront(engine.port, context()) as front:
         with pytest.raises(SessionConnectionError) as caught, within(1):
-            secure(front.port).connect(5)
+            secure(front.port).connect(30)
         assert not is_transient(caught.value)
         assert front.clear == b""
     assert engine.handshakes == []
@@ -276,7 +276,7 @@ def test_a_server_that_does_not_speak_tls() -> None:
         thread = threading.Thread(target=refuse)
         thread.start()
         with pytest.raises(SessionConnectionError, match="TLS") as caught, within(1):
-            secure(server.getsockname()[1]).connect(5)
+            secure(server.getsockname()[1]).connect(30)
         thread.join()
     assert not is_transient(caught.value)
 
@@ -289,9 +289,9 @@ def test_a_cut_in_the_tls_handshake_is_worth_another_try(engine: ScriptEngine, h
         proxy.downstream.limit_data(count, how, times=1)
         session = secure(proxy.port)
         with pytest.raises(SessionDisconnectedError) as caught, within(1):
-            session.connect(5)
+            session.connect(30)
         assert is_transient(caught.value)
-        session.connect(5).disconnect()
+        session.connect(30).disconnect()
 
 
 def test_a_reset_before_the_tls_handshake_is_worth_another_try() -> None:
@@ -388,7 +388,7 @@ def test_a_tls_alert_at_any_point_is_worth_another_try(
     context.maximum_version = version
     with AlertFront(engine.port, context, [alert], moment) as front:
         with pytest.raises(SessionConnectionError, match="TLS") as caught, within(1):
-            secure(front.port).connect(5)
+            secure(front.port).connect(30)
         assert is_transient(caught.value)
         front.alerts[:] = [None, alert, alert]
         with secure(front.port) as session:
@@ -424,7 +424,7 @@ def test_certificates_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_p
         (tmp_path / "ca.pem").write_text(text)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(ConfigurationError, match=r"ca\.pem"):
-        secure(server.getsockname()[1], tls=None).connect(5)
+        secure(server.getsockname()[1], tls=None).connect(30)
 
 
 # ---- one client, all of it ---------------------------------------------------------------------
@@ -539,7 +539,7 @@ def test_the_certificates_of_a_client_hold_for_its_sessions_and_calls(engine: Sc
                 pickle.dumps(client)
         with Client(SENTINEL_KEY, url, tls=strange, max_retries=0) as client:
             with pytest.raises(SessionConnectionError, match="certificate"):
-                Session(session_id="s1", client=client).connect(5)
+                Session(session_id="s1", client=client).connect(30)
             with pytest.raises(ApiConnectionError, match="certificate"):
                 client.request("GET", "/agents")
 
@@ -627,7 +627,7 @@ def test_a_proxy_that_refuses(proxy: HttpProxy, status: int, transient: bool) ->
     proxy.answers = [b"HTTP/1.1 %d No\r\n\r\n" % status]
     session = remote(80, proxy=proxy.url.replace("//", "//jo:se3cret@"))
     with pytest.raises(SessionConnectionError, match=str(status)) as caught, within(1):
-        session.connect(5)
+        session.connect(30)
     assert_keeps_secret(caught.value, "se3cret")
     assert is_transient(caught.value) is transient
     assert len(proxy.heads) == 1
@@ -659,7 +659,7 @@ def test_a_lost_link_does_not_come_back_through_a_proxy_that_wants_a_password(
 def test_a_proxy_that_is_none(proxy: HttpProxy, answer: bytes) -> None:
     proxy.answers = [answer]
     with pytest.raises(SessionConnectionError), within(1):
-        remote(80, proxy=proxy.url).connect(5)
+        remote(80, proxy=proxy.url).connect(30)
 
 
 def test_a_proxy_that_hangs_takes_no_longer_than_it_may(proxy: HttpProxy) -> None:
@@ -671,7 +671,7 @@ def test_a_proxy_that_hangs_takes_no_longer_than_it_may(proxy: HttpProxy) -> Non
 def test_a_proxy_that_drops_the_link_once_it_is_connected(proxy: HttpProxy) -> None:
     proxy.answers = [b"HTTP/1.1 200 OK\r\n\r\n"]
     with pytest.raises(SessionDisconnectedError) as caught, within(1):
-        remote(80, proxy=proxy.url).connect(5)
+        remote(80, proxy=proxy.url).connect(30)
     assert is_transient(caught.value)
 
 
@@ -740,7 +740,7 @@ def test_a_proxy_that_is_not_proved_gets_nothing(proxy: HttpProxy) -> None:
     for context in (server_context(name="proxy.example"), server_context(STRANGER)):
         with TlsFront(proxy.port, context) as outer:
             with pytest.raises(SessionConnectionError, match="certificate of the proxy") as caught, within(1):
-                secure(443, proxy=f"https://other.example:{outer.port}").connect(5)
+                secure(443, proxy=f"https://other.example:{outer.port}").connect(30)
             assert not is_transient(caught.value)
             assert outer.clear == b""
     assert proxy.heads == []

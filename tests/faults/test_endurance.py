@@ -81,7 +81,7 @@ def test_a_thousand_sessions_one_after_another_leave_nothing(kind: str) -> None:
     with ScriptEngine(strict=False) as engine:
 
         def answer(conn: Connection, frame: Received) -> None:
-            number = len(engine.frames("get_messages"))
+            number = frame.number
             if kind == "faulty" and number % 2:
                 broken[number // 2 % len(broken)](conn)
             conn.answer(frame)
@@ -114,7 +114,7 @@ import warnings
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     for _ in range(50):
-        session = make().connect(5)
+        session = make().connect(30)
         listener, turn = session.listen(timeout=30), session.stream("hi")
         del session, listener, turn
         gc.collect()
@@ -159,7 +159,7 @@ def test_a_thousand_sessions_at_once() -> None:
         threads, before, began = threading.active_count(), resident(), time.monotonic()
         try:
             for session in sessions:
-                session.connect(10)
+                session.connect(30)
             assert time.monotonic() - began <= 10 * NOISE
             assert threading.active_count() - threads <= number + 1
             assert resident() - before <= number * 60 * 1024

@@ -12,7 +12,7 @@ import pytest
 
 from sessionlib.engine import LocalEngine
 from tests.support.processes import ROOT, run_script
-from tests.support.servers import free_port, get, running
+from tests.support.servers import get, held_port, running
 from tests.support.waiting import eventually, is_up
 
 CONVERSE = '''
@@ -57,7 +57,7 @@ def tick():
         ticks += 1
 ticker = gevent.spawn(tick)
 talks = [gevent.spawn(converse, f"number {{number}}") for number in range(5)]
-gevent.joinall(talks, timeout=30, raise_error=True)
+gevent.joinall(talks, timeout=60, raise_error=True)
 assert all(f"number {{number}}" in talk.value for number, talk in enumerate(talks)), talks
 assert ticks > 0
 with make() as session:
@@ -73,7 +73,7 @@ with make() as session:
 ticker.kill()
 print("fine")
 """
-    result = run_script(source, env=environment, timeout=60, options=["-W", "ignore"])
+    result = run_script(source, env=environment, options=["-W", "ignore"])
     assert (result.rc, result.stdout, result.stderr) == (0, "fine\n", "")
 
 
@@ -82,7 +82,7 @@ print("fine")
 
 def assert_serves(port: int, *, at_once: int = 6) -> None:
     """Fails unless a server answers several questions at once, each with the answer to itself."""
-    assert eventually(lambda: is_up(port), 30)
+    assert eventually(lambda: is_up(port))
     answers: dict[int, str] = {}
 
     def ask(number: int) -> None:
@@ -92,7 +92,7 @@ def assert_serves(port: int, *, at_once: int = 6) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(100)
     assert {number: f'"question-{number}"' in answer for number, answer in answers.items()} == dict.fromkeys(
         range(at_once), True
     ), answers
@@ -126,16 +126,21 @@ def inherited():
 )
 
 
-def test_a_flask_view(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Where a server can listen."""
+    with held_port() as port:
+        yield port
+
+
+def test_a_flask_view(environment: dict[str, str], tmp_path: Path, port: int) -> None:
     (tmp_path / "app.py").write_text(FLASK, "utf-8")
-    port = free_port()
     with running([sys.executable, "-m", "flask", "run", "--port", str(port)], tmp_path, environment):
         assert_serves(port)
 
 
-def test_gunicorn_that_preloads(environment: dict[str, str], tmp_path: Path) -> None:
+def test_gunicorn_that_preloads(environment: dict[str, str], tmp_path: Path, port: int) -> None:
     (tmp_path / "app.py").write_text(PRELOADED, "utf-8")
-    port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--threads", "3"]
     with running([*command, "--bind", f"127.0.0.1:{port}", "app:app"], tmp_path, environment):
         assert_serves(port)
@@ -159,9 +164,8 @@ if __name__ == "__main__":
 """
 
 
-def test_a_django_view(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_django_view(environment: dict[str, str], tmp_path: Path, port: int) -> None:
     (tmp_path / "app.py").write_text(DJANGO, "utf-8")
-    port = free_port()
     with running([sys.executable, "app.py", f"127.0.0.1:{port}"], tmp_path, environment):
         assert_serves(port)
 
@@ -201,11 +205,10 @@ def test_a_celery_worker_that_forks(environment: dict[str, str], tmp_path: Path)
             from app import work
             results = [work.delay(f"question-{{number}}") for number in range(4)]
             for number, result in enumerate(results):
-                assert f'"question-{{number}}"' in result.get(timeout=40), number
+                assert f'"question-{{number}}"' in result.get(timeout=90), number
             print("fine")
             """,
             env=environment,
-            timeout=60,
             options=["-W", "ignore"],
         )
     assert (asked.rc, asked.stdout) == (0, "fine\n"), (asked, (tmp_path / "output.txt").read_text()[-3000:])

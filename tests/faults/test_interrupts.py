@@ -103,17 +103,22 @@ def check(session: Session, name: str) -> None:
     """Asks; the answer is the own one, and nothing is left of what was interrupted."""
     for number in range(2):
         question = f"{name}-{number}"
-        assert session.ask(question, timeout=10).text == f"<{question}>", name
+        assert session.ask(question, timeout=60).text == f"<{question}>", name
     connection = session._connection
     assert connection is not None
     locks = (connection.hub.lock, connection.channel._lock, connection.channel._reporting)
-    assert not any(lock.locked() for lock in locks), name
+    # The reading thread may be on its way out of them, with the answer here already.
+    assert eventually(lambda: not any(lock.locked() for lock in locks)), name
     assert not connection.sender._posting._is_owned(), name  # type: ignore[attr-defined]
     gc.collect()
     assert connection.hub.depths == [], name
     tracker = connection.protocol.turns
     assert eventually(lambda: not tracker.unacknowledged), name
     assert not tracker.unanswered, name
+
+
+def readers() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("sessionlib-reader")]
 
 
 def lines(seed: int) -> range:
@@ -125,13 +130,13 @@ def test_an_interrupt_at_any_line_leaves_the_session_as_it_was(engine: ScriptEng
     engine.on("post_message", echo)
     swept = 0
     with make(engine) as session:
-        session.ask("warm", timeout=10)
+        session.ask("warm", timeout=60)
         for at in lines(seed):
             works: dict[str, Callable[[], object]] = {
-                "ask": lambda at=at: session.ask(f"interrupted-{at}", timeout=10),  # type: ignore[misc]
+                "ask": lambda at=at: session.ask(f"interrupted-{at}", timeout=60),  # type: ignore[misc]
                 "send": lambda at=at: session.send(f"interrupted-{at}"),  # type: ignore[misc]
                 "listen": lambda: session.listen().close(),
-                "get_messages": lambda: session.get_messages(timeout=10),
+                "get_messages": lambda: session.get_messages(timeout=60),
             }
             if name == "respond":
                 request = ask_for_approval(engine, session, at)
@@ -157,7 +162,7 @@ def test_an_interrupt_at_any_line_leaves_the_session_as_it_was(engine: ScriptEng
 def ask_for_approval(engine: ScriptEngine, session: Session, at: int) -> Any:
     """Has the engine ask for an approval; returns the request."""
     content = {"type": "tool_call_approval", "tool_name": "refund", "tool_call_id": f"c{at}", "arguments": {}}
-    with session.listen(event_types=[SessionEventType.APPROVAL_REQUEST], timeout=10) as events:
+    with session.listen(event_types=[SessionEventType.APPROVAL_REQUEST], timeout=60) as events:
         engine.push(notification("s1", f"r{at}", content))
         return next(events)
 
@@ -169,16 +174,16 @@ def test_an_interrupt_at_any_line_of_coming_and_going(engine: ScriptEngine, seed
     for at in lines(seed):
         session = make(engine)
         if name == "disconnect":
-            session.connect(10)
+            session.connect(30)
         interrupter = Interrupter(at)
-        interrupter.call(session.disconnect if name == "disconnect" else lambda: session.connect(10))  # noqa: B023
+        interrupter.call(session.disconnect if name == "disconnect" else lambda: session.connect(30))  # noqa: B023
         where = f"{name} {at} {interrupter.where}"
         session.disconnect()
-        session.connect(10)
+        session.connect(30)
         check(session, where)
         session.disconnect()
-        left = [thread.name for thread in threading.enumerate() if thread.name.startswith("sessionlib-reader")]
-        assert not left, where
+        # That of the connect that was interrupted is waited for by nobody.
+        assert eventually(lambda: not readers()), where
         if not interrupter.where:
             break
         swept += 1
@@ -210,7 +215,7 @@ def test_signals_at_any_moment_of_a_call_leave_the_session_as_it_was(
                     try:
                         signal.setitimer(signal.ITIMER_REAL, drawn.uniform(0.0001, 0.004))
                         while struck == number:  # what is raised in a finalizer ends no call
-                            session.ask(f"interrupted-{number}", timeout=10)
+                            session.ask(f"interrupted-{number}", timeout=60)
                     finally:
                         signal.setitimer(signal.ITIMER_REAL, 0)
                 except InterruptedHere:

@@ -23,6 +23,7 @@ from sessionlib import (
     SessionTimeoutError,
     UnansweredError,
 )
+from sessionlib.connection.connection import Connection as ConnectionOf
 from sessionlib.engine import LocalEngine
 from sessionlib.protocol import frames
 from sessionlib.protocol.turns import QUIET
@@ -38,14 +39,14 @@ from tests.support.script_engine import (
 )
 from tests.support.secrets import SENTINEL_KEY
 from tests.support.toolbox import connect, created, kinds, say, status
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, within
 from tests.support.wilful_engine import Manners, WilfulEngine
 
 Type = SessionEventType
 ASKS = int(os.environ.get("SESSIONLIB_ASKS", "120"))
 JOIN = [created, connect]
-# What no wait for an idle engine takes longer than, and what a busy machine may add.
-BOUND = 2.0 + 3.0
+# What no wait for an idle engine takes longer than, and what a busy machine may add while it does not stand still.
+BOUND = 2.0 + 2.0
 
 
 # ---- posts that share a turn -------------------------------------------------------------------
@@ -212,23 +213,20 @@ def test_an_idle_engine_that_does_not_answer_is_an_error_and_no_wait(engine: Scr
 
     engine.on("post_message", answer)
     with connect(engine) as session:
-        began = time.monotonic()
-        if said:
-            assert session.ask("hello", timeout=30).text == ""  # its turn came, and was empty
-        else:
-            with pytest.raises(UnansweredError, match="idle"):
-                session.ask("hello", timeout=30)
-        assert time.monotonic() - began < BOUND
+        with within(BOUND):
+            if said:
+                assert session.ask("hello", timeout=30).text == ""  # its turn came, and was empty
+            else:
+                with pytest.raises(UnansweredError, match="idle"):
+                    session.ask("hello", timeout=30)
         assert session.get_messages(timeout=30)
 
 
 def test_a_post_has_a_silence_of_its_own_before_the_history_is_looked_at(engine: ScriptEngine) -> None:
-    left: list[float] = []
     looks: list[float] = []
 
     def answer(conn: Connection, frame: Received) -> None:
-        left.append(time.monotonic())
-        if len(left) == 1:
+        if frame.number == 1:
             conn.send_many(turn("s1", "m1", ["one"]))
 
     def look(conn: Connection, frame: Received) -> None:
@@ -241,8 +239,9 @@ def test_a_post_has_a_silence_of_its_own_before_the_history_is_looked_at(engine:
     with connect(engine) as session:
         assert session.ask("one", timeout=30).text == "one"
         time.sleep(QUIET / 2)  # a beat is due soon, for the first post
+        asked = time.monotonic()  # not when the post came, of which the engine may be late to know
         assert session.ask("two", timeout=30).text == "two"
-    assert looks[0] - left[1] > QUIET * 0.9
+    assert looks[0] - asked > QUIET * 0.9
 
 
 def test_an_engine_that_is_slow_to_begin_is_waited_for(engine: ScriptEngine) -> None:
@@ -323,10 +322,8 @@ def test_an_engine_that_reports_nothing_after_a_rejoin_is_an_error_that_can_be_w
 
     engine.on("post_message", post)
     with created(engine, reconnect=True, reconnect_delay=0.01) as session:
-        began = time.monotonic()
-        with pytest.raises(UnansweredError, match="does not report") as caught:
+        with within(BOUND), pytest.raises(UnansweredError, match="does not report") as caught:
             session.ask("hello", timeout=30)
-        assert time.monotonic() - began < BOUND
         running = caught.value.turn
         assert running is not None
         engine.push_many([say("late"), status("Idle")])
@@ -581,8 +578,8 @@ with Session(session_id="s1", api_key="k", base_url=sys.argv[1]) as session:
     for wait in (lambda: next(events), lambda: next(running), chunks, running.result, session.get_messages):
         for handler, error in ((signal.default_int_handler, KeyboardInterrupt), (fail, MemoryError)):
             signal.signal(signal.SIGALRM, handler)
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
             try:
+                signal.setitimer(signal.ITIMER_REAL, 0.1)
                 while True:
                     wait()
             except error as caught:
@@ -594,7 +591,7 @@ with Session(session_id="s1", api_key="k", base_url=sys.argv[1]) as session:
 def test_an_interrupted_wait_shows_no_other_error(engine: ScriptEngine) -> None:
     engine.on("post_message", lambda conn, frame: conn.send(frames.ack("post_message", "s1")))
     engine.on("get_messages", lambda conn, frame: None)
-    result = run_script(INTERRUPTED, engine.base_url, timeout=30).check()
+    result = run_script(INTERRUPTED, engine.base_url).check()
     assert result.stdout.split() == ["short"] * 10
 
 
@@ -606,6 +603,13 @@ def parted(engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """An engine that answers in its history alone, which it sends in parts of three; what each part was asked with."""
     monkeypatch.setattr("sessionlib.connection.connection.QUIET", 0.05)
     monkeypatch.setattr("sessionlib.protocol.turns.QUIET", 0.05)
+    look_if_due = ConnectionOf._look_if_due
+
+    def look_if_none_is_under_way(self: ConnectionOf, transport: Any, now: float) -> float | None:
+        # So soon another look would begin, and the first be given up, where the engine is held up a little.
+        return look_if_due(self, transport, now) if self._look is None else now + 0.05
+
+    monkeypatch.setattr(ConnectionOf, "_look_if_due", look_if_none_is_under_way)
     asked: list[Any] = []
     for number in range(7):
         engine.history += [
@@ -669,4 +673,4 @@ def test_a_caller_that_reads_the_history_meanwhile_gets_its_own_parts(engine: Sc
             part(conn, frame)
 
         assert session.ask("hello", timeout=30).text == "the answer"
-        assert [message.id for message in reads[0].result(10)] == [message["id"] for message in engine.history]
+        assert [message.id for message in reads[0].result(30)] == [message["id"] for message in engine.history]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -40,8 +39,9 @@ from tests.support.script_engine import (
     turn,
     user_message,
 )
-from tests.support.scripted_sessions import SLACK, created, joined, texts, within
-from tests.support.waiting import eventually
+from tests.support.scripted_sessions import created, joined, texts
+from tests.support.servers import held_port
+from tests.support.waiting import eventually, within
 
 BIG = "x" * (1 << 20)
 
@@ -56,7 +56,7 @@ def answer_whole(engine: ScriptEngine, text: str) -> None:
     """Has an engine answer each post with a text, kept in the history first."""
 
     def post(conn: Connection, frame: Received) -> None:
-        number = len(engine.frames("post_message"))
+        number = frame.number
         engine.history += [user_message("s1", f"u{number}", frame["content"])]
         engine.history += [agent_message("s1", f"m{number}", text)]
         conn.send_many(turn("s1", f"m{number}", [text]))
@@ -116,7 +116,7 @@ def test_a_connection_lost_while_the_history_is_read_loses_no_post(engine: Scrip
 
     @engine.on("get_messages")
     def history(conn: Connection, frame: Received) -> None:
-        if len(engine.frames("get_messages")) == 1:
+        if frame.number == 1:
             conn.reset() if how == "RST" else conn.drop()
         else:
             conn.send_many([frames.history("s1", engine.history), frames.participant_status("s1", "Idle")])
@@ -140,7 +140,7 @@ def test_the_same_text_twice_is_not_taken_for_one(engine: ScriptEngine) -> None:
     first = turn("s1", "m1", ["one"])
 
     def post(conn: Connection, frame: Received) -> None:
-        if len(engine.frames("post_message")) == 1:
+        if frame.number == 1:
             engine.history += [user_message("s1", "u1", "hi"), agent_message("s1", "m1", "one")]
             conn.send_many(first)
         else:
@@ -183,11 +183,12 @@ def test_a_half_open_link_is_noticed_by_its_silence(proxy: FaultProxy, engine: S
     with joined(proxy, ping_interval=0.3, pong_timeout=0.3) as session:
         proxy.blackhole()
         with within(0.6):
-            assert eventually(lambda: session.state == "reconnecting", 5)
+            assert eventually(lambda: session.state == "reconnecting")
         proxy.clear()
         engine.wait_connected(2)
         assert session.get_messages(timeout=30) == []
-        assert session.state == "connected"
+        # With so little patience it may be lost again where the machine is busy.
+        assert eventually(lambda: session.state == "connected")
 
 
 def test_a_link_on_which_anything_comes_is_alive(engine: ScriptEngine) -> None:
@@ -199,7 +200,8 @@ def test_a_link_on_which_anything_comes_is_alive(engine: ScriptEngine) -> None:
             engine.push(frames.participant_status("s1", f"Unheard of {number}"))
             time.sleep(0.1)
         assert len(engine.handshakes) == 1
-        assert eventually(lambda: session.state == "reconnecting" or len(engine.handshakes) > 1, 2.2 + SLACK)
+        with within(2.2):
+            assert eventually(lambda: session.state == "reconnecting" or len(engine.handshakes) > 1)
 
 
 def test_odd_pongs_do_no_harm(engine: ScriptEngine) -> None:
@@ -297,12 +299,6 @@ def served(directory: Path, port: int) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def free_port() -> int:
-    """Gives a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def make_agent(port: int) -> str:
     """Makes an agent on a served engine; gives its id."""
     from sessionlib import Agent, AgentType, Client, LlmInfo
@@ -312,26 +308,32 @@ def make_agent(port: int) -> str:
         return Agent.new("A", info, agent_type=AgentType.CONVERSATIONAL, client=client).id
 
 
+@pytest.fixture
+def held() -> Iterator[int]:
+    """The port of an engine, also while there is none."""
+    with held_port() as port:
+        yield port
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_an_engine_that_is_killed_and_started_again_in_the_middle_of_a_turn(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, held: int, number: signal.Signals
 ) -> None:
-    port = free_port()
-    with served(tmp_path, port) as process:
+    with served(tmp_path, held) as process:
         session = Session(
             owner_type="agent",
-            owner_id=make_agent(port),
+            owner_id=make_agent(held),
             api_key="k",
-            ws_url=f"ws://127.0.0.1:{port}/v1",
+            ws_url=f"ws://127.0.0.1:{held}/v1",
             reconnect_delay=0.05,
             reconnect_max_delay=0.1,
-        ).connect(10)
+        ).connect(30)
         assert 'You said: "before"' in session.ask("before", timeout=30).text
-        running = session.stream("/tool nap", timeout=30)
+        running = session.stream("/tool nap", timeout=120)
         assert next(event for event in running if event.tool_name == "nap")
         process.send_signal(number)
-        process.wait(30)
-    with served(tmp_path, port):
+        process.wait(60)
+    with served(tmp_path, held):
         reply = running.result()
         assert reply.error is not None or "slept" in reply.text  # cut, and told so; never silently repeated
         assert session.ask("after", timeout=30).text
@@ -353,10 +355,10 @@ def test_an_engine_that_is_away_between_two_turns_is_not_missed(engine: ScriptEn
 
 
 def test_a_session_that_is_not_back_in_time_is_lost_and_says_so(engine: ScriptEngine) -> None:
-    with joined(engine, reconnect_timeout=0.3) as session:
+    with joined(engine, reconnect_timeout=1.0) as session:
         engine.stop_listening()
         engine.drop_all()
-        with pytest.raises(SessionDisconnectedError) as caught, within(0.4):
+        with pytest.raises(SessionDisconnectedError) as caught, within(1.1):
             list(session.listen(timeout=30))
         # What the last try met: nobody there, unless it was the one that the time cut off.
         assert isinstance(caught.value.__cause__, (SessionConnectionError, SessionTimeoutError))

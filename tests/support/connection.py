@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "Handshake", "Hook"]
 
-REFUSAL_GRACE = 1.0
+REFUSAL_GRACE = 15.0
 
 Hook = Callable[["Connection", Received], Any]
 Handshake = Callable[["Connection", bytes], Any]

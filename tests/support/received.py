@@ -17,6 +17,8 @@ class Received(Frame):
     Attributes:
         at: When it was complete, on the monotonic clock.
         connection: The number of its connection, from 1.
+        number: How many of its type had come with it. A hook that counts those that came instead counts on while it
+            is late.
         size: Length of its JSON in bytes.
     """
 
@@ -24,6 +26,7 @@ class Received(Frame):
         super().__init__(frame)
         self.at = at
         self.connection = connection
+        self.number = 0
         self.size = size
 
 
@@ -55,6 +58,7 @@ class ReceivedLog:
         with self._changed:
             self._frames.append(frame)
             self._counts[frame["type"]] += 1
+            frame.number = self._counts[frame["type"]]
             self._changed.notify_all()
 
     def add_head(self, head: bytes) -> None:

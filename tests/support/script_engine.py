@@ -33,6 +33,7 @@ from sessionlib.protocol.frames import Frame
 from .connection import Connection, Handshake, Hook
 from .duplex import PeerGone
 from .received import Control, Received, ReceivedLog
+from .servers import held_port
 from .turns import agent_message, notification, text_content, turn, user_message
 from .ws_bytes import (
     Violation,
@@ -145,8 +146,10 @@ class ScriptEngine:
         self._connections: list[Connection] = []
         self._lock = threading.Lock()  # protects _connections
         self._listener: TcpListener | None = None
+        self._held = contextlib.ExitStack()  # its port, also while nobody listens on it
 
     def __enter__(self) -> ScriptEngine:
+        self.port = self._held.enter_context(held_port())
         self.start_listening()
         return self
 
@@ -154,6 +157,7 @@ class ScriptEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop_listening()
+        self._held.close()
         connections = self._all_connections()
         for conn in connections:
             conn._end()

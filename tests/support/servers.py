@@ -14,15 +14,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.support.processes import ROOT
-from tests.support.scripted_sessions import within
 
-__all__ = ["free_port", "full_backlog", "get", "running"]
+__all__ = ["full_backlog", "get", "held_port", "running"]
 
 
-def free_port() -> int:
-    """Gives a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+@contextlib.contextmanager
+def held_port() -> Iterator[int]:
+    """Holds a port on which nobody listens: servers that ask for its number get it, one after another.
+
+    Without that, tests in other processes get it as soon as nobody has it.
+    """
+    with socket.socket() as held:
+        # So bound, and not listening, it is in the way of none that is so bound as well, and the system gives its port
+        # to nobody who asks for any.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 @contextlib.contextmanager
@@ -54,8 +61,7 @@ def running(command: list[str], directory: Path, environment: dict[str, str]) ->
         try:
             yield process
             process.send_signal(signal.SIGTERM)
-            with within(15):
-                process.wait(30)
+            process.wait(60)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -19,7 +19,7 @@ __all__ = ["Toolbox", "asking", "connect", "created", "kinds", "say", "status"]
 def connect(engine: ScriptEngine, **options: Any) -> Session:
     """Joins the engine's session."""
     options = {"session_id": engine.session_id, "base_url": engine.base_url, "reconnect": False, **options}
-    return Session(api_key=SENTINEL_KEY, **options).connect(5)
+    return Session(api_key=SENTINEL_KEY, **options).connect(30)
 
 
 def created(engine: ScriptEngine, **options: Any) -> Session:

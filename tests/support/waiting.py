@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
 
-__all__ = ["eventually", "is_up"]
+__all__ = ["SLACK", "Stalls", "eventually", "is_up", "within"]
+
+SLACK = 1.0
+"""Seconds that a machine under load may take on top of what is promised, beside those in which it stood still."""
 
 
 def eventually(condition: Callable[[], object], timeout: float = 60.0, interval: float = 0.005) -> bool:
@@ -22,6 +28,61 @@ def eventually(condition: Callable[[], object], timeout: float = 60.0, interval:
             return bool(condition())
         time.sleep(interval)
     return True
+
+
+class Stalls:
+    """Measures for how long this process got no turn while a block ran; a context manager.
+
+    A thread asks to be woken all the time. By what it is woken too late, whatever runs beside it may have been late.
+
+    Attributes:
+        seconds: How long that was, so far.
+    """
+
+    _EVERY = 0.01
+    # Threads that take turns, and processes that do on a busy machine, are late by about that much all the time.
+    _USUAL = 0.02
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="stalls", daemon=True)
+
+    def __enter__(self) -> Stalls:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        before = time.monotonic()
+        while not self._over.wait(self._EVERY):
+            now = time.monotonic()
+            late = now - before - self._EVERY
+            self.seconds += late if late > self._USUAL else 0.0
+            before = now
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Fails when a block takes longer than promised, also where it ends with an error.
+
+    How long the process stood still is not held against it.
+    """
+    with Stalls() as stalls:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            took = time.monotonic() - began
+            allowed = seconds + SLACK + stalls.seconds
+            assert took <= allowed, (
+                f"took {took:.2f} s where {seconds} s are promised, {stalls.seconds:.2f} s of stalls"
+            )
 
 
 def is_up(port: int) -> bool:
