@@ -243,7 +243,7 @@ class Mailbox:
         if not self._queue:
             return
         with self._lock:
-            ends = [at for at, event in enumerate(self._queue) if last(event)]
+            ends = [at for at, event in enumerate(list(self._queue)) if last(event)]
             for _ in range(ends[-1] + 1 if ends else 0):
                 self._queue.popleft()
                 self._discarded += 1
@@ -312,7 +312,9 @@ class Mailbox:
         while True:
             with self._lock:
                 if self._queue:
-                    return self._pop()
+                    # Unless another consumer is quicker: `take` needs no lock.
+                    with contextlib.suppress(IndexError):
+                        return self._pop()
                 if self._errors:
                     # Made here, on the thread that raises it: an error in two threads would mix their tracebacks.
                     raise self._errors.pop(0)()

@@ -18,6 +18,7 @@ from sessionlib.streams import mailbox as mailbox_module
 from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox, TimedMailbox
 from tests.support.profiles import scaled
 from tests.support.threads import in_threads, switching_often
+from tests.support.waiting import eventually
 
 Type = SessionEventType
 NOW = Deadline(0.0)
@@ -313,7 +314,7 @@ def test_a_notice_that_was_handed_over_counts_on() -> None:
 def test_handing_over_wakes_who_waits() -> None:
     old, new = Mailbox(), Mailbox()
     old.put(events([7]))
-    with in_threads(lambda: new.get(Deadline(5.0))) as results:
+    with in_threads(lambda: new.get(Deadline(60.0))) as results:
         wait_until_waiting(new)
         new.transfer_from(old)
     assert [told(found) for found in results] == [7]
@@ -331,8 +332,7 @@ def test_a_discarded_notice_is_forgotten() -> None:
 
 
 def wait_until_waiting(mailbox: Mailbox, count: int = 1) -> None:
-    while len(mailbox._gates) < count:
-        time.sleep(0.001)
+    assert eventually(lambda: len(mailbox._gates) >= count, interval=0.001)
 
 
 def test_waiting_ends_at_the_deadline_and_the_mailbox_stays_usable() -> None:
@@ -347,7 +347,7 @@ def test_waiting_ends_at_the_deadline_and_the_mailbox_stays_usable() -> None:
 
 def test_an_event_wakes_who_waits() -> None:
     mailbox = Mailbox()
-    with in_threads(lambda: mailbox.get(Deadline(5.0))) as results:
+    with in_threads(lambda: mailbox.get(Deadline(60.0))) as results:
         wait_until_waiting(mailbox)
         mailbox.put(events([1]))
     assert [told(found) for found in results] == [1]
@@ -364,6 +364,23 @@ def test_every_event_wakes_somebody(hand_over: bool) -> None:
             mailbox.transfer_from(other)
     assert sorted(told(found) for found in results) == [0, 1, 2, 3]
     assert time.monotonic() - before < 30.0, "somebody slept beside an event"
+
+
+def test_an_event_that_another_consumer_takes_first_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    mailbox, pop, taken = Mailbox(), Mailbox._pop, list[SessionEvent]()
+
+    def pop_too_late(self: Mailbox) -> SessionEvent:
+        if not taken:
+            taken.append(self.take())  # as another thread may, while this one has the lock
+        return pop(self)
+
+    monkeypatch.setattr(Mailbox, "_pop", pop_too_late)
+    with in_threads(lambda: mailbox.get(Deadline(60.0))) as results:
+        wait_until_waiting(mailbox)
+        mailbox.put(events([1]))
+        wait_until_waiting(mailbox)
+        mailbox.put(events([2]))
+    assert [told(found) for found in (*taken, *results)] == [1, 2]
 
 
 def test_an_end_comes_after_what_is_in_it() -> None:
@@ -453,7 +470,7 @@ def test_an_interrupted_consumer_leaves_events_to_the_other(meanwhile: bool, mon
     monkeypatch.setattr(mailbox_module, "acquire", interrupted)
     with in_threads(consume, watch) as results:
         with pytest.raises(KeyboardInterrupt):
-            mailbox.get(Deadline(5.0))
+            mailbox.get(Deadline(60.0))
         if not meanwhile:
             mailbox.put(events([1]))
     assert told(results[0]) == 1
@@ -669,7 +686,7 @@ def test_deltas_are_joined_while_they_are_being_taken(monkeypatch: pytest.Monkey
 
     def read() -> None:
         while not found or found[-1].type is Type.MESSAGE_DELTA:
-            found.append(mailbox.get(Deadline(20.0)))
+            found.append(mailbox.get(Deadline(60.0)))
 
     with switching_often(), in_threads(read):
         for number in range(1200):
