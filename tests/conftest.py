@@ -17,6 +17,7 @@ import pytest
 
 import sessionlib.client
 from sessionlib.client import Client
+from sessionlib.connection import heartbeat
 from tests.support import profiles, programs, tracing
 from tests.support.frame_tape import FrameTape
 from tests.support.http_server import KEY, Server
@@ -185,6 +186,13 @@ def _clean_environment(
     for name in set(os.environ).difference(kept):
         if _OUR_ENVIRONMENT.fullmatch(name):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _few_pings(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    # A test that counts what comes would find a pong among it where it takes longer than the 5 s between two pings.
+    if not request.node.get_closest_marker("pings"):
+        monkeypatch.setattr(heartbeat, "SESSION_PING_INTERVAL", 3600.0)
 
 
 # ---- on request ----------------------------------------------------------------------------

@@ -74,11 +74,13 @@ def meanwhile(work: Callable[[], object]) -> Iterator[None]:
 
 
 def test_ask_gives_the_whole_answer(session: Session) -> None:
+    began = time.monotonic()
     reply = session.ask("Hi", timeout=30)
+    took = time.monotonic() - began
     assert (reply.text, reply.message_id, reply.error) == ("Hello there", "m1", None)
     assert reply.status is SessionMessageStatus.COMPLETE
     assert kinds(reply.events) == TURN
-    assert 0 < reply.duration < 5
+    assert 0 < reply.duration <= took
     assert str(reply) == "Hello there"
 
 
@@ -137,7 +139,7 @@ def test_a_turn_that_is_not_read_in_time_has_its_whole_text_all_the_same(engine:
     with connect(engine) as session:
         turns = []
         for _ in range(2):
-            turns.append(session.stream("Hi", timeout=5))
+            turns.append(session.stream("Hi", timeout=60))
             settle(session)
             engine.push_many(ends)
             settle(session)
@@ -156,7 +158,7 @@ def test_a_turn_that_is_not_read_in_time_has_its_whole_text_all_the_same(engine:
 def test_what_is_held_for_posts_that_a_turn_may_answer_is_bounded_too(engine: ScriptEngine) -> None:
     engine.on("post_message", lambda conn, frame: conn.send(frames.ack("post_message", "s1")))
     with connect(engine) as session:
-        turns = [session.stream(text, timeout=5) for text in ("one", "two")]
+        turns = [session.stream(text, timeout=60) for text in ("one", "two")]
         settle(session)
         engine.push(status("Processing"))
         for number in range(4):
@@ -178,7 +180,7 @@ def test_a_turn_that_is_not_read_in_time_and_never_whole_is_no_success(engine: S
     with connect(engine) as session:
         turns = []
         for _ in range(2):
-            turns.append(session.stream("Hi", timeout=5))
+            turns.append(session.stream("Hi", timeout=60))
             settle(session)
             engine.push(status("Idle"))
             settle(session)
@@ -514,11 +516,11 @@ def test_idle_timeout_bounds_the_wait_between_two_events(engine: ScriptEngine) -
     @engine.on("post_message")
     def dawdle(conn: Connection, frame: Received) -> None:
         for one in turn(pieces=list("abcdefgh")):
-            conn.sleep(0.15)
+            conn.sleep(0.3)
             conn.send(one)
 
     with connect(engine) as session:
-        assert session.ask("Hi", idle_timeout=1.5).text == "abcdefgh"
+        assert session.ask("Hi", idle_timeout=3.0).text == "abcdefgh"
         script(engine, status("Processing"))
         with pytest.raises(SessionTimeoutError, match=r"nothing came within 0\.3 s") as caught:
             session.ask("Hi", idle_timeout=0.3, timeout=30)
@@ -532,6 +534,7 @@ def test_iteration_obeys_the_time_and_can_go_on(engine: ScriptEngine) -> None:
     script(engine, status("Processing"))
     with connect(engine) as session:
         stream = session.stream("Hi", timeout=0.3)
+        settle(session)  # what is there can be read, whatever the time
         assert next(stream).participant_status is ParticipantStatus.PROCESSING
         with pytest.raises(SessionTimeoutError):
             next(stream)
@@ -579,6 +582,7 @@ def test_what_a_dropped_turn_did_not_read_waits_for_the_next_listener(engine: Sc
 def test_an_open_listener_does_not_hear_twice_what_a_closed_turn_did_not_read(session: Session) -> None:
     with session.listen(timeout=0.3) as listener:
         session.stream("Hi", timeout=30).close()
+        settle(session)
         assert kinds(next(listener) for _ in range(6)) == ["message_posted", *TURN]
         with pytest.raises(SessionTimeoutError):
             next(listener)
@@ -599,7 +603,7 @@ def test_leaving_ends_an_ask_on_another_thread(engine: ScriptEngine, leave: str)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(session.ask, "Hi")
         engine.wait_for("post_message")
-        time.sleep(0.05)
+        settle(session)
         began = time.monotonic()
         getattr(session, leave)()
         with pytest.raises(SessionDisconnectedError, match="did not end before the session was disconnected"):

@@ -44,7 +44,7 @@ def names_of_threads(session: Session) -> list[str]:
 def test_ask_runs_handlers_on_the_calling_thread(session: Session) -> None:
     names = names_of_threads(session)
     assert session.ask(order(7), timeout=30).text == REFUNDED
-    thread = threading.Thread(target=session.ask, args=(order(8),), kwargs={"timeout": 5}, name="my own")
+    thread = threading.Thread(target=session.ask, args=(order(8),), kwargs={"timeout": 30}, name="my own")
     thread.start()
     thread.join()
     assert names == [threading.current_thread().name, "my own"]
@@ -323,7 +323,7 @@ def test_a_handler_may_post_and_read_the_history(shop: Shop, session: Session, d
         rest_of_turn(session)
     else:
         assert session.ask(order(7), timeout=30).text == REFUNDED
-    assert took[0] < 1
+    assert took[0] < 10  # and not as long as it waits for the history
     assert shop.ran == [("refund", 7, 1.0)]
 
 
@@ -416,7 +416,7 @@ def test_a_handler_that_blocks_stops_neither_pings_nor_listeners(engine: ScriptE
         if not dispatched:
             assert asked.result(30).text == "done"
     assert len(waits) == 60
-    assert sorted(waits)[int(len(waits) * 0.99)] < 1
+    assert max(waits) < 10  # and not as long as the handler blocks
 
 
 def test_a_handler_that_blocks_does_not_hold_up_another_session(shop: Shop, session: Session) -> None:

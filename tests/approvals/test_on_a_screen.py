@@ -81,7 +81,7 @@ class Person:
             self._read()
 
     def _read(self) -> None:
-        ready, _, _ = select.select([self._terminal], [], [], 20)
+        ready, _, _ = select.select([self._terminal], [], [], 60)
         assert ready, "\n".join(self._screen.display)
         self._stream.feed(os.read(self._terminal, 65536))
 

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import threading
 import time
-from itertools import pairwise
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -19,7 +19,9 @@ from tests.streams.test_hub import CollectingEvents
 from tests.support.script_engine import Received, ScriptEngine
 from tests.support.secrets import LogWatch
 from tests.support.sessions import opened, resumed_session
-from tests.support.waiting import eventually
+from tests.support.waiting import SLACK, Stalls, eventually
+
+pytestmark = pytest.mark.pings
 
 
 class CountingHeart:
@@ -55,12 +57,13 @@ def test_a_heart_that_fails_is_tried_again_later_and_not_at_once(log_watch: LogW
             super().beat(now)
             raise RuntimeError("no beat")
 
+    began = time.monotonic()
     keeper, failing, sound = heartbeat.HeartbeatThread(), Failing(), CountingHeart()
     keeper.watch(failing, 0.0)
     keeper.watch(sound, 0.0)
     assert eventually(lambda: sound.beats >= 20)
     assert failing.beats == 1
-    assert keeper._due[failing] - time.monotonic() > heartbeat.SESSION_PING_INTERVAL - 2.0
+    assert keeper._due[failing] >= began + heartbeat.SESSION_PING_INTERVAL
     assert sum("a heartbeat failed" in line for line in log_watch.lines) == 1
     keeper.unwatch(failing)
     keeper.unwatch(sound)
@@ -86,10 +89,11 @@ def test_a_heart_beats_earlier_where_it_is_asked_to_and_not_later() -> None:
 # ---- pings -------------------------------------------------------------------------------------
 
 
-def be_busy(seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:  # this thread gives nothing away
-        sum(range(1000))
+def be_busy(until: Callable[[], bool]) -> None:
+    """Gives nothing away until something holds, or a minute is over."""
+    end = time.monotonic() + 60.0
+    while time.monotonic() < end and not until():
+        sum(range(1_000_000))
 
 
 def none_before_its_time(pings: list[Received], began: float) -> bool:
@@ -101,7 +105,7 @@ def none_before_its_time(pings: list[Received], began: float) -> bool:
 def test_pings_go_out_while_the_users_code_is_busy(engine: ScriptEngine) -> None:
     began = time.monotonic()
     with opened(engine, ping_interval=0.1):
-        be_busy(1.5)
+        be_busy(lambda: engine.log.count("ping_session") >= 5)
         pings = engine.frames("ping_session")
         assert pings[0] == {"type": "ping_session", "session_id": "s1"}
         assert len(pings) >= 5
@@ -113,7 +117,7 @@ def test_a_silent_engine_gets_pings_of_both_kinds(engine: ScriptEngine) -> None:
     engine.on("ping_session", lambda conn, frame: None)
     began = time.monotonic()
     with opened(engine, ping_interval=0.1):
-        be_busy(1.5)
+        be_busy(lambda: engine.log.count("ws:ping") >= 3 and engine.log.count("ping_session") >= 5)
         for kind, at_least in (("ws:ping", 3), ("ping_session", 5)):
             assert len(engine.frames(kind)) >= at_least
             assert none_before_its_time(engine.frames(kind), began)
@@ -184,25 +188,27 @@ def test_a_link_that_answers_nothing_is_dead_after_both_times() -> None:
 
 @pytest.mark.slow
 def test_the_pings_of_sessions_that_began_apart_go_out_together(engine: ScriptEngine) -> None:
+    # When each is due, not when it arrives: that is up to the threads that read it.
     with contextlib.ExitStack() as stack:
         began = time.monotonic()
         for number in range(5):
             stack.enter_context(resumed_session(engine, f"s{number}", ping_interval=2.0))
             time.sleep(0.005)
         apart = time.monotonic() - began
-        at = [frame.at for frame in engine.wait_for("ping_session", 5)]
+        due = set(heartbeat._heartbeat._due.values())
+        assert len(engine.wait_for("ping_session", 5)) >= 5
     # The moments are a tenth of a second apart: at most two of them, unless it took longer to begin.
-    assert sum(later - earlier > 0.05 for earlier, later in pairwise(at)) <= 1 + apart // 0.1
+    assert 1 <= len(due) <= 2 + apart // 0.1
 
 
 @pytest.mark.slow
 def test_the_sessions_ping_goes_out_every_five_seconds_at_the_latest(engine: ScriptEngine) -> None:
     before = time.monotonic()
-    with opened(engine, ping_interval=60.0):
+    with opened(engine, ping_interval=60.0), Stalls() as stalls:
         began = time.monotonic()
-        (ping,) = engine.wait_for("ping_session", timeout=30)
+        (ping,) = engine.wait_for("ping_session")
         assert ping.at - before >= 4.5
-        assert ping.at - began < 6.0
+        assert ping.at - began < 5.0 + SLACK + stalls.seconds
         assert engine.frames("ws:ping") == []
 
 

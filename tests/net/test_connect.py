@@ -14,8 +14,7 @@ from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionDisconnectedError
 from sessionlib.net.connect import Address, CancelToken, _interleaved, connect, resolve
 from tests.support.servers import full_backlog
-
-SLACK = 0.6  # of a loaded machine
+from tests.support.waiting import within
 
 
 def address(host: str, port: int) -> Address:
@@ -43,17 +42,18 @@ def test_an_address_that_does_not_answer_costs_a_quarter_of_a_second(
     with contextlib.ExitStack() as stack:
         addresses = [stack.enter_context(mute(f"127.0.0.{number}", port)) for number in range(11, 11 + dead)]
         began = time.monotonic()
-        with connect([*addresses, address("127.0.0.1", port)], Deadline(timeout), CancelToken()) as sock:
+        with (
+            within(0.25 * dead),
+            connect([*addresses, address("127.0.0.1", port)], Deadline(timeout), CancelToken()) as sock,
+        ):
             assert sock.getpeername() == ("127.0.0.1", port)
-        assert 0.25 * dead <= time.monotonic() - began <= 0.25 * dead + SLACK
+        assert time.monotonic() - began >= 0.25 * dead
 
 
 def test_an_address_that_refuses_costs_nothing(port: int) -> None:
     addresses = [address(f"127.0.0.{number}", port) for number in (21, 22, 23, 1)]
-    began = time.monotonic()
-    with connect(addresses, Deadline(10.0), CancelToken()) as sock:
+    with within(0.0), connect(addresses, Deadline(10.0), CancelToken()) as sock:
         assert sock.getpeername() == ("127.0.0.1", port)
-    assert time.monotonic() - began <= SLACK
 
 
 def test_the_error_is_that_of_the_last_address(port: int) -> None:
@@ -68,9 +68,9 @@ def test_addresses_that_do_not_answer_take_no_longer_than_they_may(port: int, de
     with contextlib.ExitStack() as stack:
         addresses = [stack.enter_context(mute(f"127.0.0.{number}", port)) for number in range(11, 11 + dead)]
         began = time.monotonic()
-        with pytest.raises(TimeoutError):
+        with within(0.4), pytest.raises(TimeoutError):
             connect(addresses, Deadline(0.4), CancelToken())
-        assert 0.4 <= time.monotonic() - began <= 0.4 + SLACK
+        assert time.monotonic() - began >= 0.4
 
 
 @pytest.mark.parametrize("after", [0.0, 0.05, 0.4])
@@ -79,10 +79,8 @@ def test_any_number_of_addresses_can_be_cancelled(port: int, after: float) -> No
     with mute("127.0.0.11", port) as first, mute("127.0.0.12", port) as second:
         timer = threading.Timer(after, attempt.cancel)
         timer.start()
-        began = time.monotonic()
-        with pytest.raises(SessionDisconnectedError):
+        with within(after), pytest.raises(SessionDisconnectedError):
             connect([first, second], Deadline(30.0), attempt)
-        assert time.monotonic() - began <= after + SLACK
         timer.join()
 
 
