@@ -485,13 +485,17 @@ def test_the_oldest_requests_are_forgotten_those_first_that_are_answered(monkeyp
     assert [record.event for record in sends.log.records] == [largest], "the newest stays, whatever its size"
 
 
+def kept(key: str, content: dict[str, Any]) -> dict[str, Any]:
+    """A message of a history."""
+    return {**agent_message("s1", key, ""), "content": content}
+
+
 def test_the_requests_of_a_history_are_in_its_order() -> None:
     sends = Sends()
     statuses = {"r1": "pending", "r2": "approved", "r3": "denied", "r4": "expired"}
-    contents = [{"type": "tool_call_approval", "tool_name": "t", "tool_call_id": key} for key in statuses]
     history = [
-        {**agent_message("s1", key, ""), "content": {**content, "status": status}}
-        for content, (key, status) in zip(contents, statuses.items(), strict=True)
+        kept(key, {"type": "tool_call_approval", "tool_name": "t", "tool_call_id": key, "status": status})
+        for key, status in statuses.items()
     ]
     sends.log.review("s1", history)
     found = [(record.event.message_id, record.approved, record.by) for record in sends.log.records]
@@ -501,6 +505,46 @@ def test_the_requests_of_a_history_are_in_its_order() -> None:
         ("r3", False, "another client"),
         ("r4", False, "expired"),
     ]
+
+
+CALL = kept("m2", {"type": "tool_call", "tool_call_id": "c1", "tool_name": "refund"})
+RESULT = kept("m3", {"type": "tool_result", "tool_call_id": "c1", "output": "done"})
+OTHER = kept("m4", {"type": "tool_call", "tool_call_id": "c2", "tool_name": "refund"})
+NAMELESS = kept("m5", {"type": "tool_call", "tool_name": "refund"})
+PART = kept("m6", {"type": "data_type_message", "value": "Well", "status": "streaming"})
+ANSWER = kept("m7", {"type": "data_type_message", "value": "Done", "status": "Complete"})
+QUESTION = {
+    **kept("m8", {"type": "data_type_message", "value": "Hi", "status": "Complete"}),
+    "sender": {"user_id": "u"},
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "call_id", "approved"),
+    [
+        ([], [], "c1", None),
+        ([], [CALL], "c1", True),
+        ([], [RESULT], "c1", True),
+        ([], [CALL, RESULT, ANSWER], "c1", True),
+        ([], [OTHER], "c1", None),
+        ([], [OTHER, ANSWER], "c1", False),
+        ([], [NAMELESS], None, None),
+        ([], [ANSWER], None, False),
+        ([], [ANSWER, PART], "c1", False),
+        ([], [PART], "c1", None),
+        ([], [QUESTION], "c1", None),
+        ([CALL, ANSWER], [], "c1", None),
+    ],
+)
+def test_a_history_without_statuses_shows_by_what_followed_what_became_of_a_request(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], call_id: str | None, approved: bool | None
+) -> None:
+    sends = Sends()
+    request = {"type": "tool_call_approval", "tool_name": "refund"} | ({"tool_call_id": call_id} if call_id else {})
+    sends.log.review("s1", [*before, kept("r1", request), *after])
+    (record,) = sends.log.records
+    by = None if approved is None else "another client"
+    assert (record.event.message_id, record.approved, record.by) == ("r1", approved, by)
 
 
 def test_a_second_answer_is_told_what_stands() -> None:

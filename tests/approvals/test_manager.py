@@ -19,11 +19,16 @@ from sessionlib import (
     Session,
     SessionDisconnectedError,
     SessionError,
+    SessionEvent,
     SessionTimeoutError,
     approve_all,
 )
+from sessionlib._util.executor import SerialExecutor
+from sessionlib.approvals import manager
 from sessionlib.approvals.answers import ApprovalLog
+from sessionlib.approvals.manager import ApprovalManager
 from sessionlib.protocol import frames
+from sessionlib.protocol.turns import EventOrigin, TurnHandle
 from tests.support.approvals import REFUNDED, Type, request_in
 from tests.support.processes import Script
 from tests.support.script_engine import ScriptEngine
@@ -449,3 +454,59 @@ def test_a_handler_that_never_returns_does_not_hold_up_the_end(engine: ScriptEng
     with Script(BLOCKED, engine.base_url, stdin="\n") as script:
         assert "left" in script.wait().check().stdout
     assert not toolbox.ran
+
+
+# ---- what waits for a handler --------------------------------------------------------------
+
+
+class Owner:
+    """A session, as far as what hands requests to the dispatcher needs one."""
+
+    is_connected = True
+
+    def send(self, *_: object) -> None:
+        """Sends an answer nowhere."""
+
+
+class Dispatcher(SerialExecutor):
+    """Runs jobs at once, later, or not at all."""
+
+    def __init__(self) -> None:
+        super().__init__(str)
+        self.waiting: list[Callable[[], None]] = []
+        self.has_threads = True
+
+    def submit(self, job: Callable[[], None]) -> None:
+        if not self.has_threads:
+            raise RuntimeError("can't start new thread")
+        self.waiting.append(job)
+
+    def run(self) -> None:
+        while self.waiting:
+            self.waiting.pop(0)()
+
+
+@pytest.mark.parametrize("how", ["handled", "no thread", "left"])
+def test_what_waits_no_longer_makes_room_for_what_comes(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    owner: Any = Owner()
+    dispatcher, asked = Dispatcher(), list[str | None]()
+    approvals = ApprovalManager(owner, owner.send, dispatcher)
+    approvals.register(lambda request: asked.append(request.message_id), None, None)
+    monkeypatch.setattr(manager, "QUEUE_BYTES", 3000)
+
+    def request(number: int) -> None:
+        event = SessionEvent(Type.APPROVAL_REQUEST, "s1", f"r{number}", {"tool_name": "refund", "note": "x" * 1000})
+        approvals.note(event, origin := EventOrigin(None, TurnHandle()))
+        approvals.dispatch(event, origin)
+
+    dispatcher.has_threads = how != "no thread"
+    for number in range(4):
+        request(number)
+    assert len(dispatcher.waiting) == (0 if how == "no thread" else 2), "no more wait than may"
+    dispatcher.has_threads = True
+    owner.is_connected = how != "left"
+    dispatcher.run()
+    owner.is_connected = True
+    request(4)
+    dispatcher.run()
+    assert asked == (["r0", "r1", "r4"] if how == "handled" else ["r4"])

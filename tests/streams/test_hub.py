@@ -23,6 +23,7 @@ from sessionlib.streams.listener import Listener
 from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox
 from sessionlib.streams.stats import Counters
 from tests.support.profiles import scaled
+from tests.support.script_engine import agent_message
 from tests.support.threads import in_threads, switching_often
 
 Type = SessionEventType
@@ -765,3 +766,55 @@ def test_an_event_weighs_what_came_for_it_and_not_for_those_before() -> None:
         counters.bytes_in += 1_600_000
         hub.dispatch([SessionEvent(Type.MESSAGE_DELTA, "s1", "m1", {"delta": "x", "index": number})])
     assert len(reader) == 7, "deltas are joined where more than 8 MiB wait"
+
+
+def test_an_answer_that_the_history_shows_is_its_readers_and_reported_at_once() -> None:
+    hub, post, watching = new_hub(), PendingPost(contents=("text:Hi",)), Watching()
+    reader = hub.begin_post(post, attend=True)
+    assert reader is not None
+    hub.dispatch(events("aI"))
+    history = [
+        {"id": "u1", "sender": {"user_id": "u"}, "content": {"type": "data_type_message", "value": "Hi"}},
+        {**agent_message("s1", "m1", "Hello"), "sender": {"object_id": "a", "object_type": "agent"}},
+    ]
+    uninstall = install_turn_observer(watching)
+    try:
+        assert hub.settle(history, hub._tracker.steps + 1) == [], "something came meanwhile"
+        assert watching.events == []
+        assert hub.settle(history, hub._tracker.steps) == []
+    finally:
+        uninstall()
+    assert [one.text for one in watching.events] == ["Hello", None]
+    assert [one.text for one in reader.waiting()][-2:] == ["Hello", None]
+    assert post.last is watching.events[-1]
+
+
+@pytest.mark.parametrize("how", ["events", "history"])
+def test_a_turn_whose_reader_is_gone_is_left_to_the_handlers(how: str) -> None:
+    left: list[PendingPost] = []
+    hub = Hub(ClientProtocol("s1"), 100, ignore, ignore, left.append, Counters())
+    posts = [PendingPost(), PendingPost(), PendingPost()]
+    readers = [hub.begin_post(post, attend=True) for post in posts]
+    for reader in readers[:2]:
+        assert reader is not None
+        hub.discard(reader)
+    if how == "events":
+        hub.dispatch(events("aP"))
+    else:
+        assert hub.has_backlog is False
+        assert left == [], "a reader of the backlog runs nothing of the user's"
+        hub.settle(None, hub._tracker.steps)
+    assert left == posts[:2]
+
+
+def test_what_is_held_weighs_what_came_for_it_and_not_for_those_before() -> None:
+    counters = Counters()
+    hub = Hub(ClientProtocol("s1"), 100, ignore, ignore, ignore, counters)
+    counters.bytes_in = 6_000_000
+    hub.dispatch(events("PI"))
+    readers = [hub.begin_post(PendingPost(), attend=True) for _ in range(2)]
+    for _ in range(2):
+        counters.bytes_in += 3_000_000
+        hub.dispatch(events("Pd"))
+    hub.dispatch([asks()])
+    assert [heard(reader) for reader in readers if reader is not None] == ["PdPd?"] * 2

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from sessionlib import SessionDisconnectedError, SessionEvent, SessionEventType
 from sessionlib._util.timing import Deadline, acquire
+from sessionlib.errors import ForkedSessionError
 from sessionlib.streams import mailbox as mailbox_module
 from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox, TimedMailbox
 from tests.support.profiles import scaled
@@ -144,6 +145,7 @@ class MailboxMachine(RuleBasedStateMachine):
         old, self.mailbox = self.mailbox, Mailbox(self.maxsize, self.types)
         self.mailbox.transfer_from(old)
         assert not old.waiting()
+        assert old.taken == self.taken
         fitting = [
             item for item in self.waiting if isinstance(item, Notice) or not self.types or item.type in self.types
         ]
@@ -250,6 +252,47 @@ def test_what_is_taken_makes_room_for_as_many_bytes(ten_kilobytes: int) -> None:
         assert told(mailbox.get(NOW)) == number
     mailbox.put([heavy(number) for number in range(100, 104)], 4 * 1400)
     assert numbers(mailbox) == [*range(3, ten_kilobytes), 100, 101, 102, ("tool_result", 1)]
+
+
+@pytest.mark.parametrize(
+    "discard",
+    [
+        lambda mailbox: mailbox.discard(mailbox.waiting()[:2]),
+        lambda mailbox: mailbox.discard_through(lambda one: one.message_id == "1"),
+    ],
+    ids=["some", "through"],
+)
+def test_what_is_discarded_makes_room_for_as_many_bytes(
+    ten_kilobytes: int, discard: Callable[[Mailbox], object]
+) -> None:
+    mailbox = Mailbox(100)
+    mailbox.put([heavy(number) for number in range(ten_kilobytes + 1)], 20_000)
+    discard(mailbox)
+    mailbox.put([heavy(number) for number in (101, 102, 103)], 4200)
+    assert numbers(mailbox) == [*range(2, ten_kilobytes), ("tool_result", 2), 101, 102]
+
+
+def test_as_many_bytes_wait_as_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = mailbox_module.weight(heavy(1))
+    monkeypatch.setattr(mailbox_module, "QUEUE_BYTES", 3 * size)
+    mailbox = Mailbox(100)
+    mailbox.put([heavy(number) for number in range(4)], 4 * size)
+    assert numbers(mailbox) == [0, 1, 2, ("tool_result", 1)]
+
+
+def test_what_is_handed_over_takes_its_room(ten_kilobytes: int) -> None:
+    old, new = Mailbox(), Mailbox(100)
+    old.put([heavy(number) for number in range(ten_kilobytes)], 9_999)
+    new.transfer_from(old)
+    new.put([heavy(100)], 1400)
+    assert numbers(new) == [*range(ten_kilobytes), ("tool_result", 1)]
+
+
+def test_an_event_weighs_what_is_in_it() -> None:
+    weigh, data = mailbox_module.weight, {"output": [{"rows": "x"}]}
+    alone = weigh(SessionEvent(Type.TOOL_RESULT, "s1", "", data))
+    assert weigh(SessionEvent(Type.TOOL_RESULT, "s1", "m" * 1000, data)) == alone + 1000
+    assert weigh(heavy(1, 1001)) == weigh(heavy(1, 1)) + 1000
 
 
 def test_an_event_larger_than_all_that_may_wait_is_alone_in_it(ten_kilobytes: int) -> None:
@@ -476,6 +519,17 @@ def test_an_interrupted_consumer_leaves_events_to_the_other(meanwhile: bool, mon
     assert told(results[0]) == 1
     mailbox.put(events([2]))
     assert numbers(mailbox) == [2]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_fork_takes_what_there_is_and_waits_for_nothing(count: int) -> None:
+    mailbox = Mailbox(1)
+    mailbox.put(events(range(count)))
+    mailbox._pid += 1  # as in another process than the one that made it,
+    mailbox._lock.acquire()  # whose lock was held at that moment
+    assert numbers(mailbox) == [0, ("message_delta", 2)][:count]
+    with pytest.raises(ForkedSessionError, match="belongs to the parent process"):
+        mailbox.get(Deadline(None))
 
 
 # ---- many threads ------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import shutil
 import signal
 import sqlite3
 import stat
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ from sessionlib.engine.sessions.turn import ENGINE_STOPPED
 from sessionlib.engine.store import files
 from sessionlib.engine.store.calls import insert_call
 from sessionlib.engine.store.database import APPLICATION_ID, SCHEMA, Database
+from sessionlib.engine.store.files import LockFile
 from sessionlib.engine.store.records import COLUMNS, StoredCall, insert, insert_message, seal
 from sessionlib.engine.store.store import Store
 from sessionlib.protocol import frames
@@ -559,6 +561,63 @@ def test_a_torn_tail_of_the_log_is_no_damage(path: Path, cut: int) -> None:
         assert make_agent(engine)
 
 
+@pytest.fixture(scope="module")
+def small_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copies of the files of a database that was not closed, whose log has a few frames."""
+    path = tmp_path_factory.mktemp("log") / "engine.db"
+    with contextlib.closing(Database(str(path))) as database:
+        for number in range(2):
+            database.write(lambda db, number=number: insert(db, "objects", str(number), "agent", "a", "{}"))
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", path.parent / f"copy.db{suffix}")
+    return path.parent / "copy.db"
+
+
+def _summed(log: bytes, order: str) -> bytearray:
+    """A log with salts that are known, and its checksums made again, word by word as SQLite's documentation has it."""
+    summed, first, second = bytearray(log), 0, 0
+    summed[3] = 0x83 if order == ">" else 0x82
+    summed[16:24] = b"saltsalt"
+    for at in (0, *range(32, len(log), 24 + 4096)):
+        if at:
+            summed[at + 8 : at + 16] = b"saltsalt"
+        data = summed[at : at + 8] + summed[at + 24 : at + 4120] if at else summed[:24]
+        for one, other in struct.iter_unpack(f"{order}2I", data):
+            first = (first + one + second) & 0xFFFFFFFF
+            second = (second + other + first) & 0xFFFFFFFF
+        place = at + 16 if at else 24
+        summed[place : place + 8] = struct.pack(">2I", first, second)
+    return summed
+
+
+@pytest.mark.parametrize("order", ["<", ">"], ids=["little", "big"])
+@pytest.mark.parametrize(
+    ("flips", "is_refused"),
+    [
+        ([], False),
+        *(([at], True) for at in (0, 7, 8, 15, 16, 20, 23, 24, 29, 2000, 2003, 4119)),
+        ([16, 23], False),
+        ([16, 2001], False),
+        ([8, 2001], False),
+        ([2001, 2002], False),
+        ([2001, 3002], False),
+    ],
+)
+def test_a_last_frame_with_one_wrong_byte_was_a_commit_and_is_no_torn_tail(
+    small_log: Path, tmp_path: Path, flips: list[int], is_refused: bool, order: str
+) -> None:
+    copy = tmp_path / "copy.db"
+    shutil.copy(small_log, copy)
+    log = Path(f"{small_log}-wal").read_bytes()
+    summed = _summed(log, order)
+    assert _frames_of(log) > 2
+    for at in flips:
+        summed[len(log) - 4120 + at] ^= 0x10
+    Path(f"{copy}-wal").write_bytes(summed)
+    with pytest.raises(DatabaseDamagedError, match="last frame") if is_refused else contextlib.nullcontext():
+        assert files.inspect(str(copy), SCHEMA) == len(SCHEMA)
+
+
 def test_frames_of_an_earlier_run_of_the_log_are_no_damage(path: Path) -> None:
     """After a checkpoint the log is written again from its start; what it held before stands behind."""
     copy = _log_with(path, 3)
@@ -591,6 +650,33 @@ def test_any_flipped_byte_is_harmless_or_refused(path: Path) -> None:
             assert str(copy) in str(error)
             assert copy.read_bytes() == damaged
     assert refused > 50
+
+
+def test_a_lock_names_its_holder_until_it_is_given_back(path: Path) -> None:
+    Path(f"{path}.lock").write_bytes(b"12")  # of an engine that was killed
+    held = LockFile(str(path))
+    with pytest.raises(DatabaseInUseError, match=f"process {os.getpid()}") as caught:
+        LockFile(str(path))
+    assert (caught.value.pid, caught.value.path) == (os.getpid(), str(path))
+    held.close()
+    assert Path(f"{path}.lock").read_bytes() == b""
+    LockFile(str(path)).close()
+
+
+def test_a_lock_that_cannot_be_made_is_reported_as_what_it_is(path: Path) -> None:
+    os.mkdir(f"{path}.lock")
+    with pytest.raises(StorageError, match=r"engine\.db cannot be opened: Is a directory"):
+        Database(str(path))
+
+
+def test_a_file_becomes_smaller_as_its_rows_are_removed(path: Path) -> None:
+    with contextlib.closing(Database(str(path))) as database:
+        database.write(lambda db: insert(db, "objects", "large", "agent", "a", "x" * 4_000_000))
+        database.write(lambda db: db.execute("DELETE FROM objects").rowcount)
+        # What is free is given back between writes, some of it at a time.
+        assert eventually(lambda: database.read(lambda db: db.execute("PRAGMA freelist_count").fetchone()[0]) <= 256)
+    assert path.stat().st_size < 2_000_000
+    assert check(path) == []
 
 
 @pytest.mark.parametrize(
