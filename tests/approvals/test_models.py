@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sessionlib import ApprovalRequest, ApprovalResponse, Session, SessionEvent
+from sessionlib.approvals.models import resembles
 from tests.support.approvals import REFUNDED, Type, request_in
 from tests.support.script_engine import ScriptEngine
 from tests.support.sessions import rest_of_turn
@@ -41,6 +42,22 @@ def test_a_request_without_names_is_still_one(engine: ScriptEngine) -> None:
         request = ApprovalRequest(SessionEvent(Type.APPROVAL_REQUEST, "s1", None, {"arguments": "?"}), session)
         assert (request.tool_name, request.arguments, request.message_id) == ("", {}, None)
         assert "a tool" in repr(request)
+
+
+@pytest.mark.parametrize(
+    ("tool_name", "pattern", "is_alike"),
+    [
+        ("refund", "Refund", True),
+        ("\uff52efund", "ref*", True),
+        ("refuse", "refund", False),
+        ("\uff42", "[a-c]", True),
+        ("\uff44", "[a-c]", False),
+        ("\uff42ook", "[a-c]OOK", True),
+        ("_", "[a-c]", False),
+    ],
+)
+def test_a_tool_resembles_a_pattern_by_letters_that_look_alike(tool_name: str, pattern: str, is_alike: bool) -> None:
+    assert resembles(tool_name, pattern) is is_alike
 
 
 # ---- what handlers return ------------------------------------------------------------------

@@ -18,6 +18,7 @@ from sessionlib._util.timing import Deadline
 from sessionlib.hooks import install_turn_observer
 from sessionlib.protocol.client import ClientProtocol
 from sessionlib.protocol.turns import PendingPost
+from sessionlib.streams import mailbox as mailbox_module
 from sessionlib.streams.hub import Hub
 from sessionlib.streams.listener import Listener
 from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox
@@ -818,3 +819,35 @@ def test_what_is_held_weighs_what_came_for_it_and_not_for_those_before() -> None
         hub.dispatch(events("Pd"))
     hub.dispatch([asks()])
     assert [heard(reader) for reader in readers if reader is not None] == ["PdPd?"] * 2
+
+
+@pytest.mark.parametrize(
+    ("size", "came", "found", "dropped"),
+    [
+        (0, "d" * 38, "d" * 38, 0),
+        (0, "d" * 39, "!", 39),
+        (0, "d" * 90, "!" + "d" * 13, 77),
+        (0, "d" * 20 + "t" + "d" * 19, "!td", 38),
+        (0, "t" * 50, "t" * 50, 0),
+        (6000, "d" * 2, "d" * 2, 0),
+        (6000, "d" * 8, "!dd", 6),
+    ],
+)
+def test_what_is_held_for_posts_is_bounded_and_its_parts_are_left_to_what_repeats_them(
+    monkeypatch: pytest.MonkeyPatch, size: int, came: str, found: str, dropped: int
+) -> None:
+    monkeypatch.setattr(mailbox_module, "QUEUE_BYTES", 20_000)
+    counters = Counters()
+    hub = Hub(ClientProtocol("s1"), 100, ignore, ignore, ignore, counters)
+    counters.bytes_in = 1_000_000
+    readers = [hub.begin_post(PendingPost(), attend=True) for _ in range(2)]
+    hub.dispatch(events("Pt"))
+    for letter in came:
+        counters.bytes_in += size
+        hub.dispatch(events(letter))
+    hub.dispatch([asks()])
+    for reader in readers:
+        assert reader is not None
+        notices = [(one.data["dropped_event_type"], one.data["dropped"]) for one in reader.waiting() if one.error]
+        assert notices == ([("message_delta", dropped)] if dropped else [])
+        assert heard(reader) == f"Pt{found}?"

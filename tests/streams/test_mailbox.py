@@ -683,6 +683,37 @@ def test_what_the_reader_of_a_turn_leaves_goes_on_with_the_notice() -> None:
     assert mailbox.waiting() == []
 
 
+@pytest.mark.usefixtures("_small")
+def test_what_waits_behind_a_notice_is_dropped_with_all_and_then_has_its_room_again() -> None:
+    mailbox = TimedMailbox()
+    for _ in range(2):
+        mailbox.put([part("m1", "x" * 15_000), part("m2", "y" * 15_000)], 31_000)
+        kept = [SessionEvent(Type.TOOL_RESULT, "s1", str(number), {"output": "x" * 3000}) for number in range(10)]
+        mailbox.put(kept, 35_000)
+        first, notice, *rest = mailbox.waiting()
+        assert (first.message_id, notice.error, rest) == ("m1", OVERFLOW, kept)
+        mailbox.discard_through(lambda one: one.message_id == "m1")
+        assert mailbox.waiting() == [notice, *kept]
+        mailbox.discard_through(lambda one: True)
+        assert mailbox.waiting() == []
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_what_no_other_event_repeats_has_twice_the_room_and_as_much_again(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    size = mailbox_module.weight(heavy(10))
+    monkeypatch.setattr(mailbox_module, "QUEUE_BYTES", 3 * size)
+    mailbox, results = TimedMailbox(), [heavy(number) for number in range(10, 26)]
+    for at in range(0, len(results), at_once):
+        mailbox.put(results[at : at + at_once], at_once * size)
+    mailbox.put([part("m1", "x")], 600)
+    *first, notice = [mailbox.get(NOW) for _ in range(len(mailbox))]
+    assert first == results[:6]
+    assert told(notice) == ("tool_result", 4)
+    assert taken(mailbox) == [*results[6:12], results[-1]]
+
+
 PUT = st.tuples(
     st.sampled_from([Type.MESSAGE_DELTA] * 5 + [Type.THINKING, Type.TOOL_RESULT, Type.MESSAGE_COMPLETE]),
     st.sampled_from(["m1", "m2"]),
@@ -731,6 +762,7 @@ def test_whatever_comes_and_is_taken_a_text_has_no_hole_that_is_not_reported(
     counts = [count for _, count in mailbox.arrivals]
     assert counts == sorted(set(counts))
     assert counts[-1:] == ([len(found)] if found else [])
+    assert mailbox.taken == len(found)
 
 
 def test_deltas_are_joined_while_they_are_being_taken(monkeypatch: pytest.MonkeyPatch) -> None:
