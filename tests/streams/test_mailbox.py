@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -698,6 +700,66 @@ def test_what_waits_behind_a_notice_is_dropped_with_all_and_then_has_its_room_ag
         assert mailbox.waiting() == []
 
 
+def thought(text: str, status: str, **more: Any) -> SessionEvent:
+    return SessionEvent(Type.THINKING, "s1", "m1", {"text": text, "status": status, **more})
+
+
+def delta(text: Any, message_id: str = "m1", **more: Any) -> SessionEvent:
+    return SessionEvent(Type.MESSAGE_DELTA, "s1", message_id, {"delta": text, **more})
+
+
+def joined(mailbox: Mailbox) -> None:
+    """Fills a mailbox, so that what waits in it is joined."""
+    mailbox.put([event(99, Type.PARTICIPANT_STATUS)], mailbox_module.QUEUE_BYTES + 1)
+
+
+@pytest.mark.parametrize(
+    ("came", "texts"),
+    [
+        ([delta("a"), delta("b"), delta("c")], ["abc"]),
+        ([delta("a")], ["a"]),
+        ([delta("a"), delta("b", "m2"), delta("c")], ["a", "b", "c"]),
+        ([delta("a"), delta("b", index=1), delta("c", index=2)], ["a", "bc"]),
+        ([delta("a"), delta("b", recovered=True), delta("c")], ["a", "b", "c"]),
+        ([delta("a"), thought("b", "streaming")], ["a", "b"]),
+        ([delta("a"), delta(None), delta("c"), delta("d")], ["a", None, "cd"]),
+        ([thought("a", "streaming"), thought("b", "streaming")], ["ab"]),
+        ([thought("a", "streaming"), thought("ab", "complete")], ["a", "ab"]),
+        ([thought("a", "complete"), thought("b", "complete")], ["a", "b"]),
+        ([thought("a", "streaming"), thought("b", "streaming", index=1)], ["a", "b"]),
+        ([delta("ab")] * 7, ["ababab", "ababab", "ab"]),
+        ([delta("abcde")] * 2, ["abcde"] * 2),
+        ([delta("abcd"), delta("efgh"), delta("i")], ["abcdefgh", "i"]),
+    ],
+)
+def test_what_follows_within_a_text_is_joined_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, came: list[SessionEvent], texts: list[str | None]
+) -> None:
+    monkeypatch.setattr(mailbox_module, "_JOINED_CHARS", 5)
+    mailbox = TimedMailbox()
+    mailbox.put(came)
+    joined(mailbox)
+    *found, _ = taken(mailbox)
+    assert [one.data.get("text", one.data.get("delta")) for one in found] == texts
+
+
+@pytest.mark.parametrize("takes", range(8))
+def test_what_was_joined_came_when_its_first_delta_did(monkeypatch: pytest.MonkeyPatch, takes: int) -> None:
+    monkeypatch.setattr(mailbox_module, "time", SimpleNamespace(monotonic=itertools.count().__next__))
+    mailbox, letters = TimedMailbox(), ["dd", "dt", "d", "d", "td"]
+    came_at = [at for at, some in enumerate(letters) for _ in some]
+    for some in letters:
+        mailbox.put([delta(letter) if letter == "d" else event(1, Type.TOOL_CALL) for letter in some])
+    for _ in range(takes):
+        mailbox.get(NOW)
+    joined(mailbox)
+    sent = "".join(letters)
+    firsts = [at for at in range(takes, len(sent)) if at == takes or sent[at - 1 : at + 1] != "dd"]
+    times = [came_at[at] for at in (*range(takes), *firsts)] + [len(letters)]
+    assert mailbox.arrivals == [(at, max(n for n, one in enumerate(times, 1) if one <= at)) for at in sorted({*times})]
+    assert len(mailbox) == len(times) - takes
+
+
 @pytest.mark.parametrize("at_once", [1, 4])
 def test_what_no_other_event_repeats_has_twice_the_room_and_as_much_again(
     monkeypatch: pytest.MonkeyPatch, at_once: int
@@ -707,11 +769,11 @@ def test_what_no_other_event_repeats_has_twice_the_room_and_as_much_again(
     mailbox, results = TimedMailbox(), [heavy(number) for number in range(10, 26)]
     for at in range(0, len(results), at_once):
         mailbox.put(results[at : at + at_once], at_once * size)
-    mailbox.put([part("m1", "x")], 600)
+    mailbox.put([part("m1", "x"), end := event(0, Type.PARTICIPANT_STATUS)], 600)
     *first, notice = [mailbox.get(NOW) for _ in range(len(mailbox))]
     assert first == results[:6]
     assert told(notice) == ("tool_result", 4)
-    assert taken(mailbox) == [*results[6:12], results[-1]]
+    assert taken(mailbox) == [*results[6:12], results[-1], end]
 
 
 PUT = st.tuples(
