@@ -17,9 +17,10 @@ from sessionlib import SessionDisconnectedError, SessionEvent, SessionEventType
 from sessionlib._util.timing import Deadline
 from sessionlib.hooks import install_turn_observer
 from sessionlib.protocol.client import ClientProtocol
-from sessionlib.protocol.turns import PendingPost
+from sessionlib.protocol.parser import Run
+from sessionlib.protocol.turns import EventOrigin, PendingPost
 from sessionlib.streams import mailbox as mailbox_module
-from sessionlib.streams.hub import Hub
+from sessionlib.streams.hub import Hub, _firsts
 from sessionlib.streams.listener import Listener
 from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox
 from sessionlib.streams.stats import Counters
@@ -480,6 +481,57 @@ def test_who_has_left_hears_nothing_more(others: int) -> None:
         mailbox.get(NOW)
 
 
+def test_a_single_event_is_a_backlog() -> None:
+    hub = new_hub()
+    assert not hub.has_backlog
+    hub.dispatch(events("a"))
+    assert hub.has_backlog
+
+
+def test_what_a_listener_lost_is_counted_after_it_has_left() -> None:
+    hub = new_hub()
+    mailbox = hub.open(maxsize=1)
+    hub.dispatch(events("aPdd"))
+    hub.leave(mailbox)
+    assert hub.stats().dropped == 3
+
+
+@pytest.mark.parametrize("then", ["open", "leave", "post"])
+def test_what_was_dropped_is_gone_before_another_comes_leaves_or_posts(then: str) -> None:
+    hub = new_hub()
+    first, second = hub.open(), hub.open()
+    hub.dispatch(events("aPd"))
+    if then == "open":
+        hub.leave(second)
+        hub.discard(first)
+        assert heard(hub.open()) == "aPd"
+    elif then == "leave":
+        assert heard(first) == "aPd"
+        hub.discard(first)
+        hub.leave(second)
+        assert heard(hub.open()) == "aPd"
+    else:
+        hub.discard(first)
+        hub.discard(second)
+        post_to(hub)
+        assert heard(hub.open()) == "aPd", "the turn goes on"
+
+
+def test_ctrl_c_while_a_listener_is_opened_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = new_hub()
+
+    def interrupted(mailbox: Mailbox) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hub._backlog, "hand_over", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            hub.open()
+    hub.dispatch(events("aP"))
+    assert hub.depths == []
+    assert heard(hub.open()) == "aP"
+
+
 def test_leaving_twice_is_leaving_once() -> None:
     hub = new_hub()
     mailbox = hub.open()
@@ -633,9 +685,11 @@ def test_a_reader_that_pauses_leaves_what_comes_to_listeners_until_then(how: str
     reader = hub.begin_post(post, attend=True)
     assert reader is not None
     hub.pause(reader)
-    hub.dispatch(events("aP"))
+    hub.dispatch(events("aPt"))
+    hub.pause(reader)  # once more, which changes nothing
     listener = hub.open()
-    assert heard(listener) == "aP"
+    hub.pause(listener)  # which is for readers of turns
+    assert heard(listener) == "aPt"
     hub.leave(listener)
     if how == "it goes on":
         hub.resume(reader)
@@ -708,14 +762,108 @@ def test_how_a_post_ends_is_reported_once(
     assert len(hub.stats().turns) == counted
 
 
-def test_the_turn_behind_a_post_that_failed_is_the_next_posts() -> None:
+@pytest.mark.parametrize(
+    "end", [lambda hub, post: hub.fail(post, lost), lambda hub, post: hub.cancel_post(post)], ids=["failed", "not sent"]
+)
+def test_the_turn_behind_a_post_that_failed_is_the_next_posts(end: Callable[[Hub, PendingPost], object]) -> None:
     hub, first, second = new_hub(), PendingPost(), PendingPost()
     hub.begin_post(first)
-    hub.fail(first, lost)
+    end(hub, first)
     reader = hub.begin_post(second, attend=True)
     assert reader is not None
     hub.dispatch(events("aPdC"))
     assert heard(reader) == "aPdC"
+
+
+@pytest.mark.parametrize("who", ["reader", "listener", "backlog"])
+def test_a_post_that_no_turn_will_answer_is_an_error_for_who_waits(who: str) -> None:
+    hub, post = new_hub(), PendingPost()
+    reader = hub.begin_post(post, attend=who == "reader")
+    listener = hub.open() if who == "listener" else None
+    hub.fail(post, lost)
+    waits = reader if reader is not None else listener if listener is not None else hub.open()
+    with pytest.raises(SessionDisconnectedError, match="lost"):
+        waits.get(NOW)
+    with pytest.raises(SessionDisconnectedError if who == "reader" else TimeoutError):
+        waits.get(NOW)
+
+
+def test_a_warning_is_for_the_reader_of_the_turn_once() -> None:
+    hub, post = new_hub(), PendingPost()
+    hub.warn(PendingPost(), lost)  # which has no reader
+    reader = hub.begin_post(post, attend=True)
+    assert reader is not None
+    hub.warn(post, lost)
+    with pytest.raises(SessionDisconnectedError, match="lost"):
+        reader.get(NOW)
+    hub.dispatch(events("aPdC"))
+    assert heard(reader) == "aPdC"
+
+
+@pytest.mark.parametrize("failure", [None, lost])
+def test_a_post_after_the_end_waits_for_nothing(failure: Callable[[], SessionDisconnectedError] | None) -> None:
+    hub, post = new_hub(), PendingPost()
+    hub.end(failure)
+    reader = hub.begin_post(post, attend=True)
+    assert reader is not None
+    assert post.attended
+    assert not hub.begin_post(unattended := PendingPost())
+    assert not unattended.attended
+    with pytest.raises(SessionDisconnectedError if failure else Closed):
+        reader.get(Deadline(None))
+
+
+def test_what_one_of_two_readers_of_a_turn_leaves_is_kept_for_no_listener() -> None:
+    hub, posts = new_hub(), [PendingPost(), PendingPost(), PendingPost()]
+    first, second = [hub.begin_post(post, attend=True) for post in posts[:2]]
+    assert first is not None
+    assert second is not None
+    hub.dispatch([*events("aaPd"), asks(), event("d")])
+    assert posts[0].turn is posts[1].turn is not None
+    other = hub.begin_post(posts[2], attend=True)  # of a turn to come
+    assert other is not None
+    hub.leave(first)
+    assert first.waiting() == []
+    assert not hub.has_backlog
+    hub.leave(second)
+    assert heard(hub.open()).lstrip("a") == "Pd?d"
+
+
+def test_a_reader_that_pauses_joins_nothing_that_waits_for_listeners_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox_module, "QUEUE_BYTES", 20_000)
+    hub, post = new_hub(), PendingPost()
+    reader = hub.begin_post(post, attend=True)
+    assert reader is not None
+
+    def send(numbers: range) -> None:
+        for number in numbers:
+            hub.dispatch([SessionEvent(Type.MESSAGE_DELTA, "s1", "m1", {"delta": "x", "index": number})])
+
+    hub.dispatch(events("aP"))
+    send(range(10))
+    came = reader.waiting()
+    assert len(came) == 12
+    hub.pause(reader)
+    assert hub.has_backlog
+    send(range(10, 100))
+    assert reader.waiting()[:12] == came
+    hub.resume(reader)
+    while reader.get(NOW).error != OVERFLOW:
+        """Takes what came before something was dropped."""
+    send(range(100, 200))
+    assert len(reader) < 50
+    assert "".join(reader.get(NOW).data["delta"] for _ in range(len(reader))) == "x" * 100
+
+
+def test_a_batch_of_events_weighs_as_much_as_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox_module, "QUEUE_BYTES", 20_000)
+    hub = new_hub()
+    reader = hub.begin_post(PendingPost(), attend=True)
+    assert reader is not None
+    hub.dispatch(events("aP"))
+    for at in range(0, 100, 20):
+        hub.dispatch([SessionEvent(Type.MESSAGE_DELTA, "s1", "m1", {"delta": "x", "index": at + n}) for n in range(20)])
+    assert len(reader) < 60, "they are joined"
 
 
 def asks(number: int = 0) -> SessionEvent:
@@ -741,10 +889,59 @@ def test_what_was_held_for_a_post_is_its_readers_once_a_request_waits_for_it(ack
     hub, posts = new_hub(), [PendingPost(), PendingPost()]
     readers = [hub.begin_post(post, attend=True) for post in posts]
     hub.dispatch(events(acks + "Pd"))
+    assert hub.has_backlog == (not acks)
     hub.dispatch([asks(), event("d")])
+    assert not hub.has_backlog
     found = [heard(reader) for reader in readers if reader is not None]
     assert [letters.lstrip("a") for letters in found] == ["Pd?d"] * 2
     assert posts[0].turn is posts[1].turn is not None
+
+
+def test_a_request_is_of_the_turn_that_runs_and_of_the_reader_that_there_is() -> None:
+    origins: list[EventOrigin] = []
+    hub = Hub(ClientProtocol("s1"), 100, lambda one, origin: origins.append(origin), ignore, ignore, Counters())
+    hub.dispatch([asks()])
+    first, second = PendingPost(), PendingPost()
+    hub.begin_post(first)
+    hub.begin_post(second, attend=True)
+    hub.dispatch([*events("aaP"), asks()])
+    nowhere, origin = origins
+    assert (nowhere.ticket, nowhere.course.posts) == (None, [])
+    assert (origin.ticket, origin.course) == (second, second.turn)
+
+
+def test_the_refusal_of_an_answer_is_entered_and_its_ack_is_not() -> None:
+    entered: list[SessionEvent] = []
+    hub = Hub(ClientProtocol("s1"), 100, lambda one, origin: entered.append(one), ignore, ignore, Counters())
+    answers = [PendingPost(makes_turn=False), PendingPost(makes_turn=False)]
+    for answer in answers:
+        hub.begin_post(answer)
+    error = SessionEvent(Type.ERROR, "s1", None, {"error": "no", "request_type": "post_message", "letter": "e"})
+    hub.dispatch([event("a"), error])
+    assert entered == [error]
+    assert [answer.refusal for answer in answers] == [None, error]
+
+
+def test_who_watches_is_notified_of_what_belongs_to_a_post() -> None:
+    hub, watching = new_hub(), Watching()
+    hub.begin_post(PendingPost())
+    hub.dispatch(events("a"))
+    uninstall = install_turn_observer(watching)
+    try:
+        hub.dispatch(events("Pdd"))
+    finally:
+        uninstall()
+    hub.dispatch(events("CI"))
+    assert [one.data["letter"] for one in watching.events] == ["P", "d"], "further deltas of a text are no news"
+
+
+def test_further_deltas_of_a_run_are_passed_over() -> None:
+    def run(start: int, stop: int) -> Run:
+        return Run(start, stop, "m1", 0, 0)
+
+    assert _firsts(4, []) == [0, 1, 2, 3]
+    assert _firsts(10, [run(2, 5), run(5, 7), run(8, 10)]) == [0, 1, 2, 5, 7, 8]
+    assert _firsts(3, [run(0, 3)]) == [0]
 
 
 def test_the_ack_of_an_answer_is_for_the_turn_that_waits_for_it() -> None:
@@ -824,13 +1021,13 @@ def test_what_is_held_weighs_what_came_for_it_and_not_for_those_before() -> None
 @pytest.mark.parametrize(
     ("size", "came", "found", "dropped"),
     [
-        (0, "d" * 38, "d" * 38, 0),
-        (0, "d" * 39, "!", 39),
-        (0, "d" * 90, "!" + "d" * 13, 77),
-        (0, "d" * 20 + "t" + "d" * 19, "!td", 38),
-        (0, "t" * 50, "t" * 50, 0),
-        (6000, "d" * 2, "d" * 2, 0),
-        (6000, "d" * 8, "!dd", 6),
+        (0, "Pt" + "d" * 38, "Pt" + "d" * 38, 0),
+        (0, "Pt" + "d" * 39, "Pt!", 39),
+        (0, "Pt" + "d" * 90, "Pt!" + "d" * 13, 77),
+        (0, "Pt" + "d" * 20 + "t" + "d" * 19, "Pt!td", 38),
+        (0, "P" + "t" * 50, "P" + "t" * 50, 0),
+        (6000, "ddd", "ddd", 0),
+        (6000, "d" * 8, "!ddd", 5),
     ],
 )
 def test_what_is_held_for_posts_is_bounded_and_its_parts_are_left_to_what_repeats_them(
@@ -841,7 +1038,6 @@ def test_what_is_held_for_posts_is_bounded_and_its_parts_are_left_to_what_repeat
     hub = Hub(ClientProtocol("s1"), 100, ignore, ignore, ignore, counters)
     counters.bytes_in = 1_000_000
     readers = [hub.begin_post(PendingPost(), attend=True) for _ in range(2)]
-    hub.dispatch(events("Pt"))
     for letter in came:
         counters.bytes_in += size
         hub.dispatch(events(letter))
@@ -850,4 +1046,4 @@ def test_what_is_held_for_posts_is_bounded_and_its_parts_are_left_to_what_repeat
         assert reader is not None
         notices = [(one.data["dropped_event_type"], one.data["dropped"]) for one in reader.waiting() if one.error]
         assert notices == ([("message_delta", dropped)] if dropped else [])
-        assert heard(reader) == f"Pt{found}?"
+        assert heard(reader) == f"{found}?"
