@@ -385,6 +385,21 @@ def test_only_turns_that_are_over_are_forgotten() -> None:
     assert heard(hub.open()) == "aPd"
 
 
+@pytest.mark.parametrize(
+    ("before", "status", "found"), [("aPd", True, "aPdI"), (TURN, True, TURN), ("addC", False, "I")]
+)
+def test_an_idle_is_of_the_turn_before_only_where_that_has_its_answer_and_announces_its_end(
+    before: str, status: bool, found: str
+) -> None:
+    hub = new_hub()
+    if status:
+        hub.dispatch(events("PI"), keep=False)
+    hub.dispatch(events(before))
+    post_to(hub)
+    hub.dispatch(events("I"))
+    assert heard(hub.open()) == found
+
+
 def test_who_listens_on_hears_the_end_that_newcomers_do_not() -> None:
     for batch in batches("aI" + TURN[1:] + "I"):
         hub = new_hub()
@@ -920,6 +935,15 @@ def test_the_refusal_of_an_answer_is_entered_and_its_ack_is_not() -> None:
     hub.dispatch([event("a"), error])
     assert entered == [error]
     assert [answer.refusal for answer in answers] == [None, error]
+
+
+def test_each_pong_answers_the_oldest_ping_and_nothing_else_does() -> None:
+    counters = Counters()
+    hub = Hub(ClientProtocol("s1"), 100, ignore, ignore, ignore, counters)
+    counters.pings += [0.0, 0.0]
+    hub.dispatch([*events("d"), SessionEvent(Type.PONG, "s1", None), *events("d")])
+    assert hub.stats().round_trips.count == 1
+    assert len(counters.pings) == 1
 
 
 def test_who_watches_is_notified_of_what_belongs_to_a_post() -> None:
