@@ -23,6 +23,7 @@ from sessionlib import (
 )
 from sessionlib.approvals import answers
 from sessionlib.approvals.answers import ApprovalLog
+from sessionlib.approvals.models import Registration
 from sessionlib.protocol import frames
 from sessionlib.protocol.turns import EventOrigin, PendingPost, TurnHandle
 from sessionlib.testing import FaultProxy
@@ -442,6 +443,105 @@ class Sends:
         event = SessionEvent(Type.APPROVAL_REQUEST, "s1", message_id, data)
         self.log.note(event, EventOrigin(None, TurnHandle()))
         return event
+
+
+def test_a_handler_is_noted_to_be_asked_once_about_each_request_that_is_known() -> None:
+    sends, handler, other = Sends(), Registration(lambda request: None), Registration(lambda request: None)
+    events = [sends.note("r1"), sends.note("r2")]
+    assert [sends.log.was_asked(handler, event) for event in events] == [False, False]
+    assert [sends.log.note_asked(handler, event) for event in (events[0], events[0])] == [True, False]
+    assert [sends.log.was_asked(handler, event) for event in events] == [True, False]
+    assert not sends.log.was_asked(other, events[0])
+    assert sends.log.note_asked(other, events[0])
+    unknown = SessionEvent(Type.APPROVAL_REQUEST, "s1", "r3", {})
+    assert not sends.log.was_asked(handler, unknown)
+    assert not sends.log.note_asked(handler, unknown)
+    assert not sends.log.is_open(unknown)
+    assert sends.log.find("r3") is None
+
+
+def test_whose_requests_are_open_and_which_of_them_nobody_handles() -> None:
+    sends, mine, others = Sends(), PendingPost(), PendingPost()
+    mine.turn, over = TurnHandle(), TurnHandle()
+    over.over, others.attended = True, True
+    origins = {
+        "by its post": EventOrigin(mine, TurnHandle()),
+        "by its turn": EventOrigin(None, mine.turn),
+        "another's": EventOrigin(others, TurnHandle()),
+        "past": EventOrigin(None, over),
+        "nobody's": EventOrigin(None, TurnHandle()),
+        "answered": EventOrigin(mine, mine.turn),
+    }
+    events = {name: SessionEvent(Type.APPROVAL_REQUEST, "s1", name, {"tool_name": "t"}) for name in origins}
+    for name, origin in origins.items():
+        sends.log.note(events[name], origin)
+    sends.log.answer(events["answered"], ApprovalResponse(True), by="x")
+    assert [event.message_id for event in sends.log.open_of(mine)] == ["by its post", "by its turn"]
+    assert [event.message_id for event in sends.log.open_of(PendingPost())] == []
+    assert [event.message_id for event in sends.log.unclaimed()] == ["by its post", "by its turn", "nobody's"]
+
+
+@pytest.mark.parametrize(("remember", "same_turn", "other_turn"), [("turn", True, False), ("session", True, True)])
+def test_an_answer_is_remembered_for_its_tool(remember: Any, same_turn: bool, other_turn: bool) -> None:
+    sends, course = Sends(), TurnHandle()
+
+    def note(message_id: str, tool_name: str, course: TurnHandle) -> SessionEvent:
+        event = SessionEvent(Type.APPROVAL_REQUEST, "s1", message_id, {"tool_name": tool_name})
+        sends.log.note(event, EventOrigin(None, course))
+        return event
+
+    first, nameless = note("r1", "t", course), note("r2", "", course)
+    for event in (first, nameless):
+        sends.log.answer(event, ApprovalResponse(True, confirm={"a": 1}, remember=remember), by="x")
+    later = [note("r3", "t", course), note("r4", "t", TurnHandle()), note("r5", "u", course), note("r6", "", course)]
+    recalled = [sends.log.recall(event) for event in later]
+    assert [response is not None for response in recalled] == [same_turn, other_turn, False, False]
+    assert recalled[0] == ApprovalResponse(True), "the arguments were for the request that they were given with"
+    assert [sends.log.answer_remembered(event) for event in later] == [same_turn, other_turn, False, False]
+    assert [sends.log.is_open(event) for event in later] == [False, not other_turn, True, True]
+    assert sends.log.answer_remembered(first), "it has an answer, and no second is made"
+
+
+def test_a_denial_that_comes_too_late_is_none(log_watch: LogWatch) -> None:
+    sends = Sends()
+    answered, left = sends.note("r1"), sends.note("r2")
+    sends.log.answer(answered, ApprovalResponse(True), by="x")
+    assert not sends.log.deny(answered, "no", by="y")
+    assert sends.log.deny(left, "no", by="y")
+    record = sends.log.find("r2")
+    assert record is not None
+    assert (record.approved, record.by, record.deny_reason) == (False, "y", "no")
+
+
+@pytest.mark.parametrize(
+    ("error", "given", "outcome"),
+    [
+        ({}, True, (None, None)),
+        ({"code": "invalid"}, True, (None, None)),
+        ({"code": "approval_already_answered", "approved": False}, True, (False, "another client")),
+        ({"code": "approval_already_answered"}, True, (True, "another client")),
+        ({"code": "approval_already_answered", "approved": "yes"}, False, (False, "another client")),
+        ({"code": "approval_expired", "approved": True}, True, (False, "expired")),
+        ({"code": "approval_not_found"}, True, (False, "expired")),
+    ],
+)
+def test_a_refusal_corrects_what_was_entered_once(
+    error: dict[str, Any], given: bool, outcome: tuple[bool | None, str | None]
+) -> None:
+    sends, refusal = Sends(), SessionEvent(Type.ERROR, "s1", None, {"error": "no", **error})
+    event = sends.note("r1")
+    confirm = {"a": 1} if given else None
+    sends.log.answer(event, ApprovalResponse(given, confirm=confirm, deny_reason=None if given else "no"), by="x")
+    assert sends.log.refused(PendingPost(makes_turn=False), refusal) is None, "it is no answer's"
+    entry = sends.log.refused(sends.post, refusal)
+    assert entry is not None
+    record = sends.log.find("r1")
+    assert entry.record == record
+    assert entry.record is not record, "a copy"
+    assert record is not None
+    assert ((record.approved, record.by), record.confirm, record.deny_reason) == (outcome, None, None)
+    assert (record.answered_at is None) == (outcome[0] is None)
+    assert sends.log.refused(sends.post, refusal) is None
 
 
 def test_an_answer_that_is_refused_before_it_is_noted_is_corrected() -> None:

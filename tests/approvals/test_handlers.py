@@ -8,6 +8,7 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -374,3 +375,28 @@ def test_another_thread_waits_for_the_handler_that_is_asked_already(answers: boo
         with in_threads(lambda: runner.run(event, [], Deadline(30.0))) as second:
             may_go_on.set()
     assert (within, first, second) == ([True], [answers], [answers])
+
+
+def test_a_thread_runs_the_handlers_of_what_it_handles_and_of_nothing_else() -> None:
+    owner: Any = Owner()
+    log = ApprovalLog(owner.send, lambda *_: None)
+    runner = HandlerRunner(weakref.ref(owner), log)
+    outer, inner = [SessionEvent(Type.APPROVAL_REQUEST, "s1", name, {"tool_name": "refund"}) for name in ("r1", "r2")]
+    seen: list[list[SessionEvent]] = []
+
+    def handle(request: ApprovalRequest) -> None:
+        seen.append(runner.handled_here)
+        with in_threads(lambda: seen.append(runner.handled_here)):
+            """Elsewhere nothing is handled."""
+        if request.event is outer:
+            runner.run(inner, [Registration(handle)])
+            seen.append(runner.handled_here)
+
+    for event in (outer, inner):
+        log.note(event, EventOrigin(None, TurnHandle()))
+    assert runner.run(outer, [Registration(handle)]) is False
+    assert seen == [[outer], [], [outer, inner], [], [outer]]
+    assert runner.handled_here == []
+    owner._approvals = SimpleNamespace(log=log)
+    assert runner.run(outer, [Registration(lambda request: True)]) is True
+    assert runner.run(outer, []) is True

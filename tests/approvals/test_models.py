@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from sessionlib import ApprovalRequest, ApprovalResponse, Session, SessionEvent
-from sessionlib.approvals.models import resembles
+from sessionlib import ApprovalRequest, ApprovalResponse, Session, SessionEvent, approve_all
+from sessionlib.approvals.models import (
+    ApprovalRecord,
+    ApprovalRecords,
+    Registration,
+    ShownRequest,
+    key_of,
+    resembles,
+)
 from tests.support.approvals import REFUNDED, Type, request_in
 from tests.support.script_engine import ScriptEngine
 from tests.support.sessions import rest_of_turn
@@ -58,6 +67,91 @@ def test_a_request_without_names_is_still_one(engine: ScriptEngine) -> None:
 )
 def test_a_tool_resembles_a_pattern_by_letters_that_look_alike(tool_name: str, pattern: str, is_alike: bool) -> None:
     assert resembles(tool_name, pattern) is is_alike
+
+
+def test_the_record_shows_each_request_and_its_outcome() -> None:
+    def request(**data: Any) -> SessionEvent:
+        return SessionEvent(Type.APPROVAL_REQUEST, "s1", "r1", data)
+
+    assert repr(ApprovalRecords()) == "no approval was requested"
+    assert "no approval was requested" in ApprovalRecords()._repr_html_()
+    refund = request(tool_name="refund", arguments={"order": 7})
+    records = ApprovalRecords(
+        [
+            ApprovalRecord(refund),
+            ApprovalRecord(refund, approved=True, by="x"),
+            ApprovalRecord(refund, approved=True, by="x", confirm={"order": 8}),
+            ApprovalRecord(refund, approved=False, by="y", deny_reason="too late"),
+        ]
+    )
+    assert repr(records).splitlines() == [
+        "refund(order=7): open",
+        "refund(order=7): approved by x",
+        'refund(order=7): approved by x: {"order": 8}',
+        "refund(order=7): denied by y: too late",
+    ]
+    assert "no approval was requested" not in records._repr_html_()
+    assert [record.is_open for record in records] == [True, False, False, False]
+
+
+class Always:
+    """A handler that is no function."""
+
+    def __call__(self, request: ApprovalRequest) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("handler", "pattern", "name", "takes", "approves"),
+    [
+        (Always(), None, "Always", ["refund", "r\u0435fund", "stock"], ["refund", "r\u0435fund", "stock"]),
+        (approve_all, "refund", "approve_all", ["refund", "r\u0435fund"], ["refund"]),
+        (Always.__call__, "ref*", "Always.__call__", ["refund", "r\u0435fund"], ["refund"]),
+        (approve_all, "r\u0435fund", "approve_all", ["refund", "r\u0435fund"], ["r\u0435fund"]),
+    ],
+)
+def test_a_handler_is_registered_for_some_tools(
+    handler: Any, pattern: str | None, name: str, takes: list[str], approves: list[str]
+) -> None:
+    registration = Registration(handler, pattern)
+    tools = ["refund", "r\u0435fund", "stock"]
+    assert registration.name == name
+    assert [tool for tool in tools if registration.takes(tool)] == takes
+    assert [tool for tool in takes if registration.may_approve(tool)] == approves
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("[]", TypeError),
+        (7, TypeError),
+        ('{"session_id": "s1", "message_id": 7, "tool_name": "t", "arguments": {}}', ValueError),
+        ('{"session_id": "s1", "tool_call_id": "c1", "tool_name": null, "arguments": {}}', ValueError),
+        ('{"session_id": "s1", "tool_call_id": "c1", "tool_name": "t", "arguments": []}', ValueError),
+    ],
+)
+def test_what_is_no_request_was_not_shown(source: object, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        ShownRequest.read(source)
+
+
+def test_a_request_is_the_same_in_all_its_forms() -> None:
+    owner: Any = SimpleNamespace(agent_name="Shop")
+    data = {"tool_name": "refund", "tool_call_id": "c1", "arguments": {"b": 1, "a": True}}
+    for message_id, key in (("r1", "r1"), (None, "c1")):
+        event = SessionEvent(Type.APPROVAL_REQUEST, "s1", message_id, data)
+        request = ApprovalRequest(event, owner)
+        shown = ShownRequest("s1", key, '["refund", {"a": true, "b": 1}]')
+        facts = json.loads(request.to_json())
+        assert [ShownRequest.read(form) for form in (event, request, request.to_json(), facts)] == [shown] * 4
+        assert facts["agent_name"] == "Shop"
+    other = ShownRequest.read({**facts, "arguments": {"b": True, "a": True}})
+    assert other.state != shown.state, "1 is not true"
+
+
+def test_a_request_that_nothing_names_is_known_by_itself() -> None:
+    one, other = [SessionEvent(Type.APPROVAL_REQUEST, "s1", None, {"tool_name": "t"}) for _ in range(2)]
+    assert key_of(one) == key_of(one) != key_of(other)
 
 
 # ---- what handlers return ------------------------------------------------------------------

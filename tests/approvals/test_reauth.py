@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from sessionlib import ReauthRequiredError, Session, SessionEvent
+from sessionlib.approvals import reauth as reauth_module
+from sessionlib.approvals.reauth import ReauthManager
 from sessionlib.protocol import frames
+from sessionlib.protocol.turns import EventOrigin, PendingPost, TurnHandle
+from sessionlib.streams.mailbox import weight
 from tests.support.approvals import Oops, Type
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, turn
 from tests.support.secrets import SENTINEL_KEY
@@ -132,3 +136,78 @@ def test_who_iterates_over_a_turn_handles_its_reauthorisation_requests(engine: S
         events = list(session.stream("Hi"))
     requests = [event for event in events if event.type == "reauth_request"]
     assert told == [(requests[0], threading.main_thread())]
+
+
+# ---- the requests by themselves ------------------------------------------------------------
+
+
+class Requests(ReauthManager):
+    """Requests of turns that go on, as they come from an engine."""
+
+    def come(self, *names: str, ticket: PendingPost | None = None, over: bool = False) -> list[SessionEvent]:
+        events = [SessionEvent(Type.REAUTH_REQUEST, "s1", name, {"note": "x" * 1000}) for name in names]
+        for event in events:
+            course = TurnHandle()
+            course.over = over
+            self.note(event, EventOrigin(ticket, course))
+        return events
+
+    def open(self) -> list[str | None]:
+        return [event.message_id for event in self.unclaimed()]
+
+
+def test_a_request_is_shown_once_to_each_handler_however_often_it_comes() -> None:
+    requests, shown = Requests(), list[tuple[int, str | None]]()
+    (event, _) = requests.come("q1", "q1")
+    assert requests.open() == []
+    assert not requests.notify(event), "there is no handler"
+    undo = [
+        requests.register(lambda event, number=number: shown.append((number, event.message_id))) for number in (1, 2)
+    ]
+    assert requests.open() == ["q1"]
+    assert [requests.notify(event), requests.notify(event)] == [True, True]
+    requests.come("q1")
+    assert requests.open() == []
+    assert shown == [(1, "q1"), (2, "q1")]
+    undo[0]()
+    undo[0]()
+    (event,) = requests.come("q2")
+    assert requests.notify(event)
+    undo[1]()
+    assert requests.notify(event), "it was shown before"
+    assert shown[2:] == [(2, "q2")]
+
+
+def test_a_request_is_left_to_the_reader_of_its_turn_and_to_none_where_that_is_over() -> None:
+    requests, attended = Requests(), PendingPost()
+    requests.register(lambda event: None)
+    attended.attended = True
+    requests.come("q1", ticket=attended)
+    requests.come("q2", ticket=PendingPost())
+    requests.come("q3", over=True)
+    assert requests.open() == ["q2"]
+
+
+def test_of_more_requests_than_may_wait_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = Requests()
+    requests.register(lambda event: None)
+    (first,) = requests.come("q0")
+    monkeypatch.setattr(reauth_module, "QUEUE_BYTES", 3 * weight(first))
+    requests.notify(first)  # which makes room
+    requests.come("q1", "q2", "q2", "q3")
+    assert requests.open() == ["q1", "q2", "q3"]
+    requests.come("q4", "q5")
+    assert requests.open() == ["q3", "q4", "q5"]
+    monkeypatch.setattr(reauth_module, "QUEUE_BYTES", 10)
+    requests.come("q6")
+    assert requests.open() == ["q6"], "the newest stays, whatever its size"
+
+
+def test_a_request_that_was_shown_long_ago_is_shown_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reauth_module, "_NOTIFIED", 2)
+    requests, shown = Requests(), list[str | None]()
+    requests.register(lambda event: shown.append(event.message_id))
+    for name in ("q1", "q2", "q1", "q3", "q2", "q1"):
+        for event in requests.come(name):
+            requests.notify(event)
+    assert shown == ["q1", "q2", "q3", "q1"]
