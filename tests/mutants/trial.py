@@ -90,6 +90,8 @@ class Trial:
                     os.waitpid(pid, 0)
                 code = os.waitstatus_to_exitcode(status) if done else 1
                 assert code != _TROUBLE, (item.home / "log").read_text()
+                if code and item.mutant.before == item.mutant.after:
+                    print((item.home / "log").read_text()[-4000:], flush=True)  # which of them fails anyway
                 self._report(item.mutant, NOTICED if code else SURVIVED)
                 shutil.rmtree(item.home, ignore_errors=True)
                 del running[pid]
