@@ -706,14 +706,14 @@ class TurnTracker:
     def check_delay(self) -> float | None:
         """Returns the seconds of silence after which the history should be looked at; None while that is no use."""
         # Between two turns and within one, nothing is left to be found out, nearly always.
-        may_be = bool(self._open) or (self.running and not self._has_reported)
-        # Without a word of the engine's since an acknowledged post, it may just be slow to begin.
-        is_due = not self.running and any(
-            not post._is_promised and (post._engine_was_idle or (self._acks_seen and not post.acknowledged))
-            for post in self._open
-        )
-        if may_be and (self.is_blind or is_due):
-            return float(min(QUIET * 2 ** min(max(0, self._looks - 1), 6), _LONGEST_QUIET))
+        if self._open or (self.running and not self._has_reported):
+            # Without a word of the engine's since an acknowledged post, it may just be slow to begin.
+            due = (
+                not post._is_promised and (post._engine_was_idle or (self._acks_seen and not post.acknowledged))
+                for post in self._open
+            )
+            if self.is_blind or (not self.running and any(due)):
+                return float(min(QUIET * 2 ** min(max(0, self._looks - 1), 6), _LONGEST_QUIET))
         if (self._has_lost or self._is_unsure) and self._idle_since_loss and not self.running and not self._open:
             return QUIET
         return None
