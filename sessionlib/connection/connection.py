@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -14,10 +16,10 @@ from sessionlib.connection import heartbeat
 from sessionlib.connection.heartbeat import PingSchedule
 from sessionlib.connection.join import Dialer
 from sessionlib.connection.options import Callbacks, ConnectionOptions, Owner
-from sessionlib.connection.reader import Reader, Shared, SharedReader, shared_reader
+from sessionlib.connection.reader import Reader, Shared, shared_reader
 from sessionlib.connection.sender import Sender
 from sessionlib.connection.state import ConnectionState
-from sessionlib.errors import SessionConnectionError
+from sessionlib.errors import SessionConnectionError, SessionlibError
 from sessionlib.hooks import SessionInfo
 from sessionlib.protocol import codec
 from sessionlib.protocol.client import ClientProtocol, PendingCall, SessionState
@@ -25,12 +27,15 @@ from sessionlib.protocol.frames import Frame
 from sessionlib.protocol.turns import QUIET
 from sessionlib.streams.hub import Hub
 from sessionlib.streams.stats import Counters
-from sessionlib.transport.base import Transport
+from sessionlib.transport.base import NOW, Transport
 
 __all__ = ["Connection"]
 
 # A look reads a history to its end, where posts stand; in parts, up to so many bytes, since it holds all of them.
 LOOK_BYTES = 64 * 1024 * 1024
+# How often the heartbeat thread looks whether peers have answered a close.
+CLOSING_STEP = 0.05
+CLOSING_READS = 8
 
 
 class Connection:
@@ -94,7 +99,7 @@ class Connection:
         )
         self._readers = options.readers
         # What reads, or did until the connection was lost; and the thread of our own that reads or joins again.
-        self._shared: SharedReader | None = None
+        self._shared: Shared | None = None
         self._thread: threading.Thread | None = None
         # Set when the reader ends: unlike `Thread.join`, waiting for it stands being interrupted.
         self._read_out = Flag()
@@ -148,7 +153,7 @@ class Connection:
         # What is left of a reader that did not start must not be waited for by `close`.
         if self._thread is not None and self._thread.ident is None:
             self._thread = None
-        if self._shared is not None and (transport is None or not self._shared.reads(transport)):
+        if self._shared is not None and self._shared.descriptor < 0:
             self._shared = None
         self.channel.change(SessionState.DISCONNECTED)
         if transport is None:
@@ -166,18 +171,22 @@ class Connection:
         self._dialer.token.cancel()
 
     def close(self, farewell: Frame | None = None, final: SessionState = SessionState.DISCONNECTED) -> None:
-        """Leaves: listeners end, the engine is notified, and a thread of its own and the socket are gone on return.
+        """Leaves: listeners end, and the engine is notified.
+
+        A thread of its own and the socket are gone on return. Of sessions that share a thread, the heartbeat thread
+        finishes the closing handshakes: to wait for each would take most of the time of leaving thousands.
 
         Args:
             farewell: The last frame to send.
             final: The state to end in.
         """
+        if self in _closing:
+            return  # what follows would cut the handshake off
         transport = self.channel.transport
         # An attempt under way is of no use any more, and there is no connection to send a farewell over.
         if self.channel.state is not SessionState.CONNECTED or transport is None:
             self.cancel()
         self._leaving.set()
-        heartbeat.unwatch(self)
         self.channel.change(final)
         # Before the farewell, which may take `close_timeout`: what blocks on events or answers ends at once.
         self.hub.end()
@@ -186,18 +195,29 @@ class Connection:
         if not self._has_other_reader:
             return
         deadline = Deadline(self._close_timeout)
+        shared = self._shared
         try:
+            # Not where a session is ended for good: who joins it next is not to find it alive.
+            if shared is not None and final is SessionState.DISCONNECTED:
+                shared.reader.take(shared)
             _say_farewell(transport, farewell, deadline)
-            # For the peer's answer to the close, at which the reader ends by itself.
-            self._read_out.wait(deadline.remaining())
+            if shared is None or not shared.is_taken:
+                # For the peer's answer to the close, at which the reader ends by itself.
+                self._read_out.wait(deadline.remaining())
         finally:
             # Also after Ctrl-C in the waits above: the reader ends, and its socket with it.
-            self._dialer.token.cancel()
-            if transport is not None:
-                transport.abort()
-        self._read_out.wait()
-        if self._thread is not None:
-            self._thread.join()
+            if shared is not None and shared.is_taken:
+                self._shared = None
+                _closing[self] = deadline, shared.transport
+                heartbeat.watch(self, _next_look(time.monotonic()))
+            else:
+                self._dialer.token.cancel()
+                if transport is not None:
+                    transport.abort()
+        if shared is None or not shared.is_taken:
+            self._read_out.wait()
+            if self._thread is not None:
+                self._thread.join()
 
     def close_at_exit(self, farewell: Frame | None = None, final: SessionState = SessionState.DISCONNECTED) -> None:
         """Leaves while the interpreter is ending: other threads do not run any more, and may have died with a lock.
@@ -239,7 +259,7 @@ class Connection:
         """Whether the session is read, or was, by another thread than this one."""
         if self._thread is None and self._shared is None:
             return False
-        if self._shared is not None and self._shared.is_this_thread:
+        if self._shared is not None and self._shared.reader.is_this_thread:
             return False
         return self._thread is not threading.current_thread()
 
@@ -247,8 +267,9 @@ class Connection:
         """Has a connection read, by a thread that reads other sessions as well where that is wanted and possible."""
         self._thread = None
         # Before it reads: it may lose the connection at once.
-        self._shared = shared_reader(self._readers) if self._readers is not None else None
-        if self._shared is None or not self._shared.add(Shared(transport, self._reader.read, self._on_lost)):
+        reader = shared_reader(self._readers) if self._readers is not None else None
+        self._shared = None if reader is None else Shared(reader, transport, self._reader.read, self._on_lost)
+        if reader is None or self._shared is None or not reader.add(self._shared):
             self._shared = None
             self._start_thread(self._run, transport)
 
@@ -308,6 +329,8 @@ class Connection:
 
     def beat(self, now: float) -> float:
         """Pings what is due and closes a silent connection; see `heartbeat.Monitored`."""
+        if self in _closing:
+            return self._finish_closing(*_closing[self], now)
         self.channel.will_look = False  # before anything is read: what comes meanwhile asks for a beat of its own
         transport = self.channel.transport
         if transport is None or self.session_id is None:
@@ -315,6 +338,22 @@ class Connection:
         following = self._pings.beat(transport, self.session_id, now)
         look = self._look_if_due(transport, now)
         return following if look is None else min(following, look)
+
+    def _finish_closing(self, deadline: Deadline, transport: Transport, now: float) -> float:
+        """Closes the socket once the peer has answered the close; returns when to look again if it has not."""
+        try:
+            # What else comes is of use to none any more; the beats of other sessions do not wait for an end to it.
+            reads = 1
+            while transport.recv(NOW) and reads < CLOSING_READS:
+                reads += 1
+            if not deadline.expired:
+                return _next_look(now)
+        except SessionlibError:
+            pass  # the answer, or a connection that broke
+        transport.release()
+        del _closing[self]
+        self._end_reading()
+        return self._pings.rest(now)
 
     def _look_if_due(self, transport: Transport, now: float) -> float | None:
         """Asks for the history if posts are left that an idle engine does not answer; returns when to look again."""
@@ -385,6 +424,23 @@ class Connection:
         call.done = functools.partial(take, call)
         self.protocol.calls.begin(call)
         self._look = call
+
+
+# The closing handshakes that the heartbeat thread finishes, and until when it waits for the peers' answers.
+_closing: dict[Connection, tuple[Deadline, Transport]] = {}
+
+
+def _next_look(now: float) -> float:
+    # In steps, so that one wake-up does for many.
+    return math.ceil(now / CLOSING_STEP + 0.5) * CLOSING_STEP
+
+
+@atexit.register
+def _finish_all() -> None:
+    # A socket that is closed with an answer unread resets the connection, and the peer may lose what was sent last.
+    for connection, (deadline, _) in list(_closing.items()):
+        if connection.channel.is_ours:
+            connection._read_out.wait(deadline.remaining())
 
 
 def _say_farewell(transport: Transport | None, farewell: Frame | None, deadline: Deadline | None) -> None:

@@ -104,7 +104,6 @@ class HeartbeatThread:
         """See `watch`."""
         with self._lock:
             self._schedule(monitored, first)
-            self._changed.notify()
             if self._thread is None:
                 # A daemon: it must not keep a script alive that forgot to disconnect.
                 thread = threading.Thread(target=self._run, name="sessionlib-heartbeat", daemon=True)
@@ -120,13 +119,12 @@ class HeartbeatThread:
             due = self._due.get(monitored)
             if due is not None and at < due:
                 self._schedule(monitored, at)
-                self._changed.notify()
 
     def unwatch(self, monitored: Monitored) -> None:
         """See `unwatch`."""
         with self._lock:
-            self._due.pop(monitored, None)
-            self._changed.notify()
+            if self._due.pop(monitored, None) is not None and not self._due:
+                self._changed.notify()  # the thread ends
 
     def discard(self, monitored: Monitored) -> None:
         """See `discard`."""
@@ -142,6 +140,9 @@ class HeartbeatThread:
     def _schedule(self, monitored: Monitored, at: float) -> None:
         self._due[monitored] = at
         heapq.heappush(self._queue, (at, next(self._order), monitored))
+        # Else the thread wakes in time by itself, which of thousands of sessions it need not for each.
+        if self._queue[0][2] is monitored:
+            self._changed.notify()
 
     def _run(self) -> None:
         while True:

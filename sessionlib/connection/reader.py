@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from sessionlib._util.retry import Retries, is_transient
 from sessionlib._util.timing import Deadline, Flag
@@ -404,18 +404,35 @@ class Reader:
         )
 
 
-class Shared(NamedTuple):
+class Shared:
     """A session that a `SharedReader` reads.
 
-    Attributes:
+    Args:
+        reader: What reads it.
         transport: Its connection.
         read: Reads once without waiting; returns why the connection is lost, None while it is not.
         on_lost: Takes the session over; must not block.
+
+    Attributes:
+        descriptor: What is polled; negative while it is not.
+        is_taken: Whether it was taken from its reader; see `SharedReader.take`.
     """
 
-    transport: Transport
-    read: Callable[[Transport, Deadline], BaseException | None]
-    on_lost: Callable[[BaseException], object]
+    __slots__ = ("descriptor", "is_taken", "on_lost", "read", "reader", "transport")
+
+    def __init__(
+        self,
+        reader: SharedReader,
+        transport: Transport,
+        read: Callable[[Transport, Deadline], BaseException | None],
+        on_lost: Callable[[BaseException], object],
+    ) -> None:
+        self.reader = reader
+        self.transport = transport
+        self.read = read
+        self.on_lost = on_lost
+        self.descriptor = -1
+        self.is_taken = False
 
 
 class SharedReader:
@@ -432,6 +449,8 @@ class SharedReader:
         self._lock = threading.Lock()
         self._selector: selectors.BaseSelector | None = None
         self._thread: threading.Thread | None = None
+        # Which session the thread is at.
+        self._current: Shared | None = None
 
     def __len__(self) -> int:
         selector = self._selector
@@ -441,12 +460,6 @@ class SharedReader:
     def is_this_thread(self) -> bool:
         """Whether the calling thread is the one that reads."""
         return self._thread is threading.current_thread()
-
-    def reads(self, transport: Transport) -> bool:
-        """Whether it has a connection to read."""
-        with self._lock:
-            keys = self._selector.get_map().values() if self._selector is not None else ()
-            return any(key.data.transport is transport for key in keys)
 
     def add(self, session: Shared) -> bool:
         """Begins to read a session.
@@ -488,7 +501,25 @@ class SharedReader:
             has_unread = session.transport.has_unread
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if has_unread else 0)
             selector.register(descriptor, events, session)
+            session.descriptor = descriptor
         return descriptor >= 0
+
+    def take(self, session: Shared) -> None:
+        """Stops reading a session, for another thread to read and release its transport; `Shared.is_taken` shows it.
+
+        Not so while it is being read, nor when it is the last, with which the thread ends.
+        """
+        with self._lock:
+            selector = self._selector
+            if selector is None or session.descriptor < 0 or len(selector.get_map()) == 1:
+                return
+            # First this, then the look at what is being read: the thread takes these steps the other way round.
+            session.is_taken = True
+            if self._current is session:
+                session.is_taken = False
+            else:
+                selector.unregister(session.descriptor)
+                session.descriptor = -1
 
     def close_in_child(self) -> None:
         """Frees what a fork of the process has of it; the parent's goes on."""
@@ -503,24 +534,35 @@ class SharedReader:
     def _read_round(self, selector: selectors.BaseSelector, ready: dict[int, Shared]) -> dict[int, Shared] | None:
         """Waits unless some are ready, and reads those that are; returns those that may have more, None at the end."""
         for key, events in selector.select(0 if ready else None):
+            session = ready[key.fd] = key.data
             if events & selectors.EVENT_WRITE:
-                selector.modify(key.fd, selectors.EVENT_READ, key.data)
-            ready[key.fd] = key.data
+                with self._lock:
+                    if session.descriptor >= 0:
+                        selector.modify(session.descriptor, selectors.EVENT_READ, session)
         unread: dict[int, Shared] = {}
         for descriptor, session in ready.items():
+            self._current = session
+            if session.is_taken and self._is_gone(session):
+                continue
             cause = session.read(session.transport, NOW)
             if cause is not None:
-                if self._remove(selector, descriptor, session, cause):
+                if self._remove(selector, session, cause):
                     return None
             elif session.transport.has_unread:
                 unread[descriptor] = session
+        self._current = None
         return unread
 
-    def _remove(self, selector: selectors.BaseSelector, descriptor: int, session: Shared, cause: BaseException) -> bool:
+    def _is_gone(self, session: Shared) -> bool:
+        with self._lock:  # who takes a session decides under it
+            return session.is_taken
+
+    def _remove(self, selector: selectors.BaseSelector, session: Shared, cause: BaseException) -> bool:
         """Hands a session over that is lost; returns whether it was the last."""
         with self._lock:
             # Before the descriptor is closed, whose number may be another's at once.
-            selector.unregister(descriptor)
+            selector.unregister(session.descriptor)
+            session.descriptor = -1
             is_last = not selector.get_map()
             if is_last:
                 selector.close()

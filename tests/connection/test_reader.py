@@ -176,6 +176,55 @@ def test_fifty_sessions(engine: ScriptEngine, readers: int | None, threads: int)
     assert eventually(lambda: not reading())
 
 
+# ---- leaving one of many -----------------------------------------------------------------------
+
+
+def test_none_of_many_sessions_waits_for_the_peers_answer_as_it_leaves(engine: ScriptEngine) -> None:
+    may_answer = threading.Event()
+
+    def answer_late(conn: Any, frame: Any) -> None:
+        assert may_answer.wait(30)
+        conn.answer_control(frame)
+
+    engine.on("ws:close", answer_late)
+    with opened(engine, readers=1):
+        leaving = [resumed_session(engine, readers=1).connect() for _ in range(3)]
+        for session in leaving:
+            session._connection._close_timeout = 10.0
+            session.disconnect()
+            session.disconnect()  # which does nothing
+        engine.wait_for("ws:close", 3)
+        # Each has its answer still to come, and may be joined again before that.
+        left = engine.connections[1:]
+        assert len(left) == 3
+        with leaving[0].connect() as again:
+            assert again.get_messages(timeout=30) == []
+            may_answer.set()
+        for conn in left:
+            assert conn.over.wait(30)
+            assert conn.close_code == 1000
+
+
+@pytest.mark.parametrize("is_flooded", [False, True])
+def test_a_peer_that_never_answers_is_left_in_time(engine: ScriptEngine, is_flooded: bool) -> None:
+    engine.on("ws:close", lambda conn, frame: None)
+    with flooding(engine), opened(engine, readers=1) as stays:
+        with opened(engine, readers=1) as leaves, leaves.listen(maxsize=0) as listener:
+            leaves._connection._close_timeout = 0.01
+            if is_flooded:
+                leaves.send("flood")
+                next(listener)
+        assert engine.latest.over.wait(30)
+        assert stays.get_messages(timeout=30) == []
+        stays._connection._close_timeout = 0.01
+
+
+def test_who_ends_a_session_for_good_waits_for_that(engine: ScriptEngine) -> None:
+    with opened(engine, readers=1), opened(engine, readers=1) as ends:
+        ends.terminate()
+        assert engine.latest.close_code == 1000
+
+
 def test_a_session_makes_no_room_for_what_may_never_come() -> None:
     made = [resumed()]  # what is made once for all
     tracemalloc.start()

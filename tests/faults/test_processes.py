@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -326,6 +327,26 @@ with make(readers=1) as session:
 """
     with script(body, engine) as running:
         running.wait().check()
+
+
+def test_a_script_that_leaves_and_ends_has_the_closing_handshake_finished(engine: ScriptEngine) -> None:
+    answered = threading.Event()
+
+    def answer_late(conn: Any, frame: Any) -> None:
+        conn.sleep(0.3)  # which raises once the client is gone
+        conn.answer_control(frame)
+        answered.set()
+
+    engine.on("ws:close", answer_late)
+    body = """
+import warnings; warnings.simplefilter("ignore", ResourceWarning)
+stays, leaves = make(readers=1).connect(), make(readers=1).connect()
+leaves._connection._close_timeout = 10.0
+leaves.disconnect()
+"""
+    with script(body, engine) as running:
+        running.wait(30).check()
+    assert answered.is_set()
 
 
 def test_a_script_that_forgets_its_sessions_ends(engine: ScriptEngine) -> None:

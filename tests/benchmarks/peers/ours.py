@@ -25,7 +25,7 @@ def _join(task: Task) -> Any:
     # Late, so that a task which does not need it runs without it.
     from sessionlib import Session
 
-    return Session(session_id=SESSION_ID, api_key=API_KEY, ws_url=task["ws_url"]).connect()
+    return Session(session_id=SESSION_ID, api_key=API_KEY, ws_url=task["ws_url"], readers=task.get("readers")).connect()
 
 
 def throughput(task: Task) -> Figures:
