@@ -349,7 +349,10 @@ class AgentRuns(Iterator[Given]):
             place.outcome = self._typed(entry.result)
         elif entry.is_running:
             # The run did not come back by itself, so its worker was lost; its session need not be.
-            self._collect(place, entry, error, self._time_left(entry))
+            timeout = self._how.timeout
+            if timeout is not None:  # clocks of other machines may differ
+                timeout = min(max(entry.claimed_at + timeout - time.time(), _GRACE), timeout)
+            self._collect(place, entry, error, timeout)
         elif isinstance(error, BrokenExecutor):
             # A broken pool puts one and the same object into all its futures; each place has a number of its own.
             place.outcome = copy.copy(error)
@@ -418,11 +421,6 @@ class AgentRuns(Iterator[Given]):
                 self._collect(place, entry, late, _GRACE)
             else:
                 place.outcome = late
-
-    def _time_left(self, entry: LedgerEntry) -> float | None:
-        timeout = self._how.timeout
-        # Clocks of other machines may differ.
-        return None if timeout is None else min(max(entry.claimed_at + timeout - time.time(), _GRACE), timeout)
 
     def _collect(self, place: Place, entry: LedgerEntry, error: BaseException, timeout: float | None) -> None:
         """Has a lost run's answer fetched from its session, beside the other runs."""

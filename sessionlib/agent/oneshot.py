@@ -329,8 +329,13 @@ def _end_unposted(
                 return False
             note()
             _leave(_open(agent, session_id, deadline, stopper, pace), stays=False)
-            if not _is_refused(agent, session_id, deadline, stopper, pace):
-                return False
+            try:
+                _leave(_open(agent, session_id, deadline, stopper, pace), stays=True)
+            except SessionError as error:
+                if type(error) not in (SessionError, SessionTerminatedError):
+                    raise
+            else:
+                return False  # it still takes posts
             with contextlib.suppress(SessionError):
                 # What the engine reported before it ended the session comes before this answer, whatever that is.
                 watching.get_messages(_POLL)
@@ -339,16 +344,6 @@ def _end_unposted(
             return True
     finally:
         _leave(watching, stays=True)
-
-
-def _is_refused(agent: Runnable, session_id: str, deadline: Deadline, stopper: Stopper, pace: Throttle) -> bool:
-    try:
-        _leave(_open(agent, session_id, deadline, stopper, pace), stays=True)
-    except SessionError as error:
-        if type(error) not in (SessionError, SessionTerminatedError):
-            raise
-        return True
-    return False
 
 
 def _until_quiet(events: Iterator[SessionEvent]) -> Iterator[SessionEvent]:

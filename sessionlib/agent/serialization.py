@@ -8,7 +8,7 @@ the engine's own metadata nothing is sent back.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,39 +42,28 @@ def resolve(text: str, names: Names, where: str) -> str:
         TemplateReferenceError: A placeholder does not begin with ``inputs.``, ``outputs.`` or ``tools.``, or
             names what is not there.
     """
-    return _PLACEHOLDER.sub(lambda found: _resolved(found[1], names, where), text)
 
+    def resolved(match: re.Match[str]) -> str:
+        reference = match[1]
+        kind, _, name = reference.partition(".")
+        if kind not in names or not name:
+            raise TemplateReferenceError(
+                f"[[{reference}]] in {where} does not name what it refers to: write [[inputs.NAME]], [[outputs.NAME]] "
+                f"or [[tools.NAME]].{close_to(reference, [one for ids in names.values() for one in ids])}"
+            )
+        ids = names[kind]
+        # Exactly, else in another case, else in snake case: a name must not lose to one that only looks like it.
+        forms: tuple[Callable[[str], str], ...] = (str, str.lower, lambda one: _HUMP.sub("_", one).lower())
+        found = next((known for form in forms for known in ids if form(known) == form(name)), None)
+        # An id is as good as a name, for texts that were resolved before.
+        if found is None and name not in ids.values():
+            known = ", ".join(ids) or "none"
+            raise TemplateReferenceError(
+                f"[[{reference}]] in {where} names none of the agent's {kind} ({known}).{close_to(name, ids)}"
+            )
+        return f"{{{{{kind}.{name if found is None else ids[found]}}}}}"
 
-def _resolved(reference: str, names: Names, where: str) -> str:
-    kind, _, name = reference.partition(".")
-    if kind not in names or not name:
-        raise TemplateReferenceError(
-            f"[[{reference}]] in {where} does not name what it refers to: write [[inputs.NAME]], [[outputs.NAME]] "
-            f"or [[tools.NAME]].{close_to(reference, [one for ids in names.values() for one in ids])}"
-        )
-    ids = names[kind]
-    found = _match(name, ids)
-    # An id is as good as a name, for texts that were resolved before.
-    if found is None and name not in ids.values():
-        known = ", ".join(ids) or "none"
-        raise TemplateReferenceError(
-            f"[[{reference}]] in {where} names none of the agent's {kind} ({known}).{close_to(name, ids)}"
-        )
-    return f"{{{{{kind}.{name if found is None else ids[found]}}}}}"
-
-
-def _match(name: str, ids: Mapping[str, str]) -> str | None:
-    """Finds a name exactly, else in another case, else written in snake case."""
-    # From the strictest: an exact name must not lose to one that only looks like it.
-    for form in (str, str.lower, _snake):
-        for known in ids:
-            if form(known) == form(name):
-                return known
-    return None
-
-
-def _snake(name: str) -> str:
-    return _HUMP.sub("_", name).lower()
+    return _PLACEHOLDER.sub(resolved, text)
 
 
 Wire = dict[str, Any]
@@ -147,17 +136,21 @@ def read_agent(data: Mapping[str, Any]) -> Wire:
     # The first that is there: a server may send one under both its names.
     given = {fact: _first(data, names) for fact, names in _NAMES.items()}
     flag, types = given["enable_subagents"], given["editable_object_types"]
-    llm, memory = given["llm_info"], given["memory_config"]
+    llm, memory, tools, kind = given["llm_info"], given["memory_config"], given["tools"], given["agent_type"]
+    # Any other type than the two known ones is functional to the official SDK as well.
+    is_conversational = isinstance(kind, str) and kind.lower() == AgentType.CONVERSATIONAL
+    # Keyed by id, in which case the tool itself need not have it.
+    by_id = tools.items() if isinstance(tools, Mapping) else [("", one) for one in tools or ()]
     return {
         "id": plain_id(given["id"]),
         "name": given["name"],
         "branch_id": plain_id(given["branch_id"]),
         "llm_info": LlmInfo.from_dict(llm, infer_missing=True) if isinstance(llm, Mapping) and llm else None,
-        "tools": _read_tools(given["tools"]),
+        "tools": [Tool.from_json(one, id=key) for key, one in by_id],
         "instructions": given["instructions"],
         "inputs": _read_io(given["inputs"]),
         "outputs": _read_io(given["outputs"]),
-        "agent_type": _read_type(given["agent_type"]),
+        "agent_type": AgentType.CONVERSATIONAL if is_conversational else AgentType.FUNCTIONAL,
         "memory_config": MemoryConfig.from_dict(memory) if isinstance(memory, Mapping) else None,
         "enable_subagents": flag if isinstance(flag, bool) else None,
         "editable_object_types": [str(one) for one in types] if isinstance(types, list) else None,
@@ -167,19 +160,6 @@ def read_agent(data: Mapping[str, Any]) -> Wire:
 
 def _first(data: Mapping[str, Any], names: Sequence[str]) -> Any:
     return next((data[name] for name in names if data.get(name) is not None), None)
-
-
-def _read_type(given: Any) -> AgentType:
-    # Any other than the two known ones is functional to the official SDK as well.
-    conversational = isinstance(given, str) and given.lower() == AgentType.CONVERSATIONAL
-    return AgentType.CONVERSATIONAL if conversational else AgentType.FUNCTIONAL
-
-
-def _read_tools(given: Any) -> list[Tool]:
-    # Keyed by id, in which case the tool itself need not have it.
-    if isinstance(given, Mapping):
-        return [Tool.from_json(one, id=key) for key, one in given.items()]
-    return [Tool.from_json(one) for one in given or ()]
 
 
 def _read_io(given: Any) -> dict[str, IoConfig]:
@@ -233,8 +213,13 @@ def draft(agent: Agent) -> Draft:
     """
     if agent.llm_info is None:
         raise ValueError(f"agent {agent.id!r} has no llm_info to save; fetch it first, or give it one")
+    for tool in agent.tools:
+        check_tool(tool, "an agent's tools take")
     # Models choose tools by their names, so of two with one name either might run.
-    _check_tools(agent.tools)
+    called = [tool.name for tool in agent.tools]
+    twice = sorted({name for name in called if called.count(name) > 1})
+    if twice:
+        raise ValueError(f"more than one tool is called {', '.join(map(repr, twice))}; give each its own tool_name")
     # Made before the texts are resolved, which refer to them.
     ids = {"inputs": _io_ids(agent.inputs, "input"), "outputs": _io_ids(agent.outputs, "output")}
     names = {**ids, "tools": {tool.name or tool.tool_type: tool.id for tool in agent.tools}}
@@ -257,15 +242,6 @@ def draft(agent: Agent) -> Draft:
     if agent.editable_object_types:
         body["editable_object_types"] = list(agent.editable_object_types)
     return Draft(body, ids)
-
-
-def _check_tools(tools: Sequence[Tool]) -> None:
-    for tool in tools:
-        check_tool(tool, "an agent's tools take")
-    names = [tool.name for tool in tools]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"more than one tool is called {', '.join(map(repr, twice))}; give each its own tool_name")
 
 
 def _io_ids(configs: Mapping[str, IoConfig], prefix: str) -> dict[str, str]:

@@ -146,7 +146,10 @@ class Tool:
         tool.name = wire.get("name") or ""
         tool.task_name = value.get("task_name") or tool_type
         tool.description = wire.get("description")
-        tool.approval_config = _approval_config(wire.get("approval_config"))
+        approval = wire.get("approval_config")
+        tool.approval_config = ToolApprovalConfig.AUTO_RUN
+        if approval is not None:
+            tool.approval_config = next((known for known in ToolApprovalConfig if known == approval), str(approval))
         tool.inputs = copy.deepcopy(_dict(value.get("inputs")))
         tool._wire = wire
         # Last, so that everything read above counts as unchanged.
@@ -254,12 +257,6 @@ def _plain(value: Any) -> Any:
     # An agent or another object is sent as a reference to it.
     to_dict = getattr(value, "to_dict", None)
     return to_dict() if callable(to_dict) else value
-
-
-def _approval_config(sent: Any) -> Union[ToolApprovalConfig, str]:
-    if sent is None:
-        return ToolApprovalConfig.AUTO_RUN
-    return next((known for known in ToolApprovalConfig if known == sent), str(sent))
 
 
 def _unwrapped(value: Any) -> Any:

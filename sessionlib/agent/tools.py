@@ -179,8 +179,17 @@ class PlatformTool(Tool):
 
     def _input_to_wire(self, name: str, value: Any) -> dict[str, Any]:
         wire = super()._input_to_wire(name, value)
-        if "value" in wire and name in self._known["inputs"]:
-            wire["value"] = _reference(self._known["inputs"][name][0], wire["value"])
+        if "value" not in wire or name not in self._known["inputs"]:
+            return wire
+        kind, given = self._known["inputs"][name][0], wire["value"]
+        number = _INTEGRATION if kind.startswith("integration<") else _OBJECT_TYPES.get(kind)
+        # A variable stands for an object that is known only when the agent runs.
+        if number is not None and not (isinstance(given, str) and _is_variable(given)):
+            # The wire's reference to an object, of which an id is given, or an object that has one.
+            found = given if isinstance(given, str) else getattr(given, "id", None) or getattr(given, "object_id", None)
+            if isinstance(found, str):
+                reference = {"object_id": found, "object_type": number}
+                wire["value"] = {"object_info": reference} if kind == "dataframe" else reference
         return wire
 
 
@@ -213,11 +222,20 @@ def _class_of(kind: str) -> type[Tool] | None:
     known = _catalogue().get(kind)
     if known is None:
         return None
+    defaults = {**_COMMON, "tool_description": known["about"]}
+    for name in known["arguments"]:
+        own = known.get("defaults", {})
+        defaults[name] = own[name] if name in own else known["inputs"][name][1]
+    arguments = [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
+        for name, default in defaults.items()
+    ]
+    rest = inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)
     body = {
         # For pickle, which finds a class by its module and name.
         "__module__": __name__,
         "__doc__": _document(kind, known),
-        "__signature__": _signature(known),
+        "__signature__": inspect.Signature([*arguments, rest]),
         "kind": kind,
         "_known": known,
     }
@@ -243,18 +261,6 @@ def _class_name(kind: str) -> str:
     return "".join(part.capitalize() for part in kind.split("_")) + "Tool"
 
 
-def _signature(known: _Facts) -> inspect.Signature:
-    defaults = {**_COMMON, "tool_description": known["about"]}
-    for name in known["arguments"]:
-        own = known.get("defaults", {})
-        defaults[name] = own[name] if name in own else known["inputs"][name][1]
-    arguments = [
-        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
-        for name, default in defaults.items()
-    ]
-    return inspect.Signature([*arguments, inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)])
-
-
 def _document(kind: str, known: _Facts) -> str:
     names = {**known["inputs"], **{key.partition("#")[0]: fact for key, fact in known.get("more", {}).items()}}
     listed = "\n".join(f"    {name}: {wire or 'any'}" for name, (wire, _) in names.items())
@@ -265,19 +271,6 @@ def _document(kind: str, known: _Facts) -> str:
 
 
 # ---- references to objects -----------------------------------------------------------------
-
-
-def _reference(wire: str, value: Any) -> Any:
-    """Returns the wire's reference to an object, given its id or an object that has an ``id``."""
-    number = _INTEGRATION if wire.startswith("integration<") else _OBJECT_TYPES.get(wire)
-    # A variable stands for an object that is known only when the agent runs.
-    if number is None or (isinstance(value, str) and _is_variable(value)):
-        return value
-    found = value if isinstance(value, str) else getattr(value, "id", None) or getattr(value, "object_id", None)
-    if not isinstance(found, str):
-        return value
-    reference = {"object_id": found, "object_type": number}
-    return {"object_info": reference} if wire == "dataframe" else reference
 
 
 def _is_variable(text: str) -> bool:

@@ -90,7 +90,7 @@ def ask(
     if defer and not where.keeps_sessions:
         raise click.UsageError("--defer needs an engine that keeps sessions: add --db FILE")
     # A handler that decides nothing leaves the request open, without the session's other handlers being asked.
-    handler = _leave_open if defer else decide
+    handler = (lambda request: None) if defer else decide
     # One for all: connecting, what is left over from before, and the answer.
     deadline = Deadline(timeout)
     content, attached = _message(text, files)
@@ -149,10 +149,6 @@ def _follow_to_gate(turn: Turn, printer: Printer, where: Where) -> Reply:
     return turn.result()
 
 
-def _leave_open(request: ApprovalRequest) -> None:
-    """Decides nothing."""
-
-
 def _stop_at(requests: list[ApprovalRequest], where: Where, target: str | None) -> None:
     """Stops at requests that are left open, once they are where they can be answered from.
 
@@ -165,24 +161,21 @@ def _stop_at(requests: list[ApprovalRequest], where: Where, target: str | None) 
     stop = WaitingForApproval(requests, where)
     try:
         for request in requests if target is not None else ():
-            _hand_over(request.to_json(), str(target))
+            data = request.to_json().encode()
+            if str(target).startswith(("http://", "https://")):
+                # With urllib and not the client's pool: the target is no engine, and gets no key.
+                headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
+                posted = Request(str(target), data, headers, method="POST")
+                with build_opener(_NoRedirects).open(posted, timeout=_WEBHOOK_TIMEOUT):
+                    pass  # any status that is no success is an error
+            else:
+                # Arguments are for those who may approve; one write, so that two commands do not mix their lines.
+                file = os.open(str(target), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+                with open(file, "ab", buffering=0) as lines:
+                    lines.write(data + b"\n")
     except (OSError, HTTPException, ValueError) as error:
         raise CommandError(f"{stop.format_message()}; it could not be handed over to {target}: {error}") from error
     raise stop
-
-
-def _hand_over(text: str, target: str) -> None:
-    if not target.startswith(("http://", "https://")):
-        # Arguments are for those who may approve; one write, so that two commands do not mix their lines.
-        file = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with open(file, "ab", buffering=0) as lines:
-            lines.write(text.encode() + b"\n")
-        return
-    # With urllib and not the client's pool: the target is no engine, and gets no key.
-    headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
-    posted = Request(target, text.encode(), headers, method="POST")
-    with build_opener(_NoRedirects).open(posted, timeout=_WEBHOOK_TIMEOUT):
-        pass  # any status that is no success is an error
 
 
 class _NoRedirects(HTTPRedirectHandler):
@@ -232,7 +225,13 @@ def _message(text: str | None, files: tuple[Path, ...]) -> tuple[Any, list[FileC
     if text is None and is_terminal(sys.stdin):
         raise click.UsageError("nothing to ask: give a TEXT, or pipe it in")
     if text in (None, "-"):
-        text = _read_text(used=_STDIN in files)
+        if _STDIN in files:
+            raise click.UsageError("standard input cannot be both the text and a file")
+        text = _decode(_read())
+        if text is None:
+            raise click.UsageError("standard input is not UTF-8 text; send it as a file, with --file -")
+        # Of echo or an editor; blanks within the text are the user's.
+        text = text.rstrip("\n")
     if not text or not text.strip():
         raise click.UsageError("nothing to ask: the text is empty")
     return text, attached
@@ -247,16 +246,6 @@ def _file(path: Path) -> FileContent:
     # By its name the engine knows what it is.
     file.name = "stdin" if _decode(data) is None else "stdin.txt"
     return file
-
-
-def _read_text(used: bool) -> str:
-    if used:
-        raise click.UsageError("standard input cannot be both the text and a file")
-    text = _decode(_read())
-    if text is None:
-        raise click.UsageError("standard input is not UTF-8 text; send it as a file, with --file -")
-    # Of echo or an editor; blanks within the text are the user's.
-    return text.rstrip("\n")
 
 
 def _decode(data: bytes) -> str | None:

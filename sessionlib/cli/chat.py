@@ -212,17 +212,14 @@ class Conversation:
                 # Through pipes there is no person who could go on: Ctrl-C ends the command.
                 if not self._stoppable:
                     raise
-                self._refuse_from_now_on()
+                # Leaving the turn hands its open requests to this handler; those of later turns are asked
+                # of the person first.
+                if not self._refuses:
+                    self._refuses = True
+                    self._session.on_approval(_refuse)
                 self.view.note("Stopped waiting; tools that need approval will be denied.")
                 return
         self.failed = self.failed or reply.error is not None
-
-    def _refuse_from_now_on(self) -> None:
-        # Leaving the turn hands its open requests to this handler; those of later turns are asked
-        # of the person first.
-        if not self._refuses:
-            self._refuses = True
-            self._session.on_approval(_refuse)
 
 
 def _refuse(request: ApprovalRequest) -> ApprovalResponse:

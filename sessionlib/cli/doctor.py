@@ -9,10 +9,9 @@ import platform
 import socket
 import ssl
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import click
@@ -120,26 +119,42 @@ class ConnectivityProbe:
 
     def go(self) -> Generator[CheckResult, None, bool]:
         """Takes it and reports each step; returns whether it leads there."""
-        # The steps that a connection takes, in its order, by the functions that it takes them with.
-        steps = (self._choose_proxy, self._resolve, self._connect, self._secure_proxy, self._tunnel, self._secure)
-        for step in steps:
-            finding = step()
-            if finding is not None:
-                yield finding
-                if finding.failed:
-                    return False
+        for finding in self._steps():
+            yield finding
+            if finding.failed:
+                return False
         return True
 
-    def _choose_proxy(self) -> CheckResult:
+    def _steps(self) -> Iterator[CheckResult]:
+        """Takes the steps of a connection, in its order, by its functions; nobody asks for the next after a failure."""
+        proxy = None
         try:
             # By the rule of sessions and calls, so that it finds what they would.
-            self._proxy = choose_proxy(None, self._url)
+            proxy = self._proxy = choose_proxy(None, self._url)
         except ConfigurationError as error:
-            return CheckResult("proxy", FAILED, str(error), "Correct or unset it, then run this again.")
-        if self._proxy is None:
-            return CheckResult("proxy", OK, "none is used")
-        advice = "NO_PROXY names hosts that are reached without it."
-        return CheckResult("proxy", NOTE, f"{self._proxy}, from {self._proxy.origin}", advice)
+            yield CheckResult("proxy", FAILED, str(error), "Correct or unset it, then run this again.")
+        if proxy is None:
+            yield CheckResult("proxy", OK, "none is used")
+        else:
+            advice = "NO_PROXY names hosts that are reached without it."
+            yield CheckResult("proxy", NOTE, f"{proxy}, from {proxy.origin}", advice)
+        yield self._resolve()
+        yield self._connect()
+        if proxy is not None:
+            if proxy.secure:
+                yield self._shake_hands("proxy TLS", proxy.host)
+            # A proxy gets the name itself, and resolves it.
+            assert isinstance(self._sock, socket.socket)
+            began = time.monotonic()
+            try:
+                proxy.tunnel(self._sock, self._host, self._port, Deadline(self._timeout))
+            except SessionlibError as error:
+                yield CheckResult("tunnel", FAILED, str(error), "The proxy has to let CONNECT through to this host.")
+            yield CheckResult("tunnel", OK, f"the proxy connects to {self._host}:{self._port} ({since(began)})")
+        if self._url.scheme == "wss":
+            yield self._shake_hands("TLS", self._host)
+        else:
+            yield CheckResult("TLS", OK, "not used on this machine itself")
 
     @property
     def _first(self) -> tuple[str, int]:
@@ -174,27 +189,6 @@ class ConnectivityProbe:
             return CheckResult("connection", FAILED, f"{host}:{port}: {error.strerror or error}", advice)
         return CheckResult("connection", OK, f"{host}:{port} answers ({since(began)})")
 
-    def _secure_proxy(self) -> CheckResult | None:
-        if self._proxy is None or not self._proxy.secure:
-            return None
-        return self._shake_hands("proxy TLS", self._proxy.host)
-
-    def _tunnel(self) -> CheckResult | None:
-        # A proxy gets the name itself, and resolves it.
-        if self._proxy is None or not isinstance(self._sock, socket.socket):
-            return None
-        began = time.monotonic()
-        try:
-            self._proxy.tunnel(self._sock, self._host, self._port, Deadline(self._timeout))
-        except SessionlibError as error:
-            return CheckResult("tunnel", FAILED, str(error), "The proxy has to let CONNECT through to this host.")
-        return CheckResult("tunnel", OK, f"the proxy connects to {self._host}:{self._port} ({since(began)})")
-
-    def _secure(self) -> CheckResult:
-        if self._url.scheme != "wss":
-            return CheckResult("TLS", OK, "not used on this machine itself")
-        return self._shake_hands("TLS", self._host)
-
     def _shake_hands(self, name: str, host: str) -> CheckResult:
         assert isinstance(self._sock, socket.socket)
         began = time.monotonic()
@@ -205,14 +199,10 @@ class ConnectivityProbe:
             refused = isinstance(error.__cause__, ssl.SSLCertVerificationError) or isinstance(error, ConfigurationError)
             return CheckResult(name, FAILED, str(error), CERTIFICATE_ADVICE if refused else advice)
         self._sock = secured
-        days = _days_left(secured.getpeercert() or {})
+        certificate, days = secured.getpeercert() or {}, 0
+        with contextlib.suppress(KeyError, ValueError):
+            days = int((ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) // 86400)
         return CheckResult(name, OK, f"{secured.version()}, certificate valid for {days} days ({since(began)})")
-
-
-def _days_left(certificate: dict[str, Any]) -> int:
-    with contextlib.suppress(KeyError, ValueError):
-        return int((ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) // 86400)
-    return 0
 
 
 _WS_SCHEMES = {"https": "wss", "http": "ws"}
@@ -243,7 +233,19 @@ def examine(patient: Patient) -> Iterator[CheckResult]:
         return
     yield CheckResult("address", OK, f"{endpoint.base_url}, from {_origin('BASE_URL', patient)}")
     if patient.endpoint is None:
-        yield from _other_settings(endpoint, patient)
+        # Where else values come from, and which are set in vain.
+        derived = f"{_WS_SCHEMES[urlsplit(endpoint.base_url).scheme]}:{endpoint.base_url.partition(':')[2]}"
+        if endpoint.ws_url != derived:
+            yield CheckResult("sessions", OK, f"{endpoint.ws_url}, from {_origin('WS_URL', patient)}")
+        bundle = next((name for name in CA_VARIABLES if os.environ.get(name)), None)
+        if bundle is not None:
+            yield CheckResult("CA bundle", OK, f"{os.environ[bundle]}, from {bundle}")
+        unused: list[str] = []
+        with contextlib.suppress(ConfigurationError, MissingExtraError):
+            unused = unused_settings()
+        if unused:
+            advice = "Values of one family and one place count: a key never goes to the URL of another."
+            yield CheckResult("settings", NOTE, f"set, and not used: {', '.join(unused)}", advice)
     # Only whether it can be sent; whether the engine knows it shows the call below.
     key = _key(endpoint, patient)
     yield key
@@ -252,13 +254,15 @@ def examine(patient: Patient) -> Iterator[CheckResult]:
         with ConnectivityProbe(url, patient.timeout) as way:
             # Every place is tried, also behind one that fails: both may be wrong for one reason, or for two.
             possible = (yield from way.go()) and possible
-    # Only over a way that is free, or each check would repeat the failure of the one before.
-    yield _when(possible, "HTTP", lambda: _http(endpoint, patient.timeout))
-    yield _when(possible, "WebSocket", lambda: _websocket(endpoint, patient.timeout))
-
-
-def _when(possible: bool, name: str, check: Callable[[], CheckResult]) -> CheckResult:
-    return check() if possible else CheckResult(name, SKIPPED, "not checked before the above is right")
+    for name, check in (("HTTP", _check_calls), ("WebSocket", _check_sessions)):
+        if not possible:  # each check would repeat the failure of the one before
+            yield CheckResult(name, SKIPPED, "not checked before the above is right")
+            continue
+        began = time.monotonic()
+        try:
+            yield CheckResult(name, OK, f"{check(endpoint, patient.timeout)} ({since(began)})")
+        except SessionlibError as error:
+            yield CheckResult(name, FAILED, one_line(str(error)), _advice(error))
 
 
 # ---- settings ----------------------------------------------------------------------------------
@@ -272,21 +276,6 @@ def _origin(name: str, patient: Patient) -> str:
         return "--base-url"
     found = find_setting(name)
     return "the default, the hosted engine" if found is None else found.origin
-
-
-def _other_settings(endpoint: Endpoint, patient: Patient) -> Iterator[CheckResult]:
-    """Reports where else values come from, and which are set in vain."""
-    derived = f"{_WS_SCHEMES[urlsplit(endpoint.base_url).scheme]}:{endpoint.base_url.partition(':')[2]}"
-    if endpoint.ws_url != derived:
-        yield CheckResult("sessions", OK, f"{endpoint.ws_url}, from {_origin('WS_URL', patient)}")
-    bundle = next((name for name in CA_VARIABLES if os.environ.get(name)), None)
-    if bundle is not None:
-        yield CheckResult("CA bundle", OK, f"{os.environ[bundle]}, from {bundle}")
-    with contextlib.suppress(ConfigurationError, MissingExtraError):
-        unused = unused_settings()
-        if unused:
-            advice = "Values of one family and one place count: a key never goes to the URL of another."
-            yield CheckResult("settings", NOTE, f"set, and not used: {', '.join(unused)}", advice)
 
 
 def _key(endpoint: Endpoint, patient: Patient) -> CheckResult:
@@ -308,30 +297,22 @@ def _places(endpoint: Endpoint) -> list[SplitResult]:
 # ---- the engine --------------------------------------------------------------------------------
 
 
-def _http(endpoint: Endpoint, timeout: float) -> CheckResult:
-    began = time.monotonic()
-    try:
-        # Without retries: a failure is what it is here to find.
-        with Client(endpoint.source, endpoint.base_url, endpoint.ws_url, timeout, max_retries=0) as client:
-            # The cheapest call that needs the key.
-            client.request("GET", "/agents", query={"limit": 1})
-    except SessionlibError as error:
-        return CheckResult("HTTP", FAILED, one_line(str(error)), _advice(error))
-    return CheckResult("HTTP", OK, f"the key is accepted ({since(began)})")
+def _check_calls(endpoint: Endpoint, timeout: float) -> str:
+    # Without retries: a failure is what it is here to find.
+    with Client(endpoint.source, endpoint.base_url, endpoint.ws_url, timeout, max_retries=0) as client:
+        # The cheapest call that needs the key.
+        client.request("GET", "/agents", query={"limit": 1})
+    return "the key is accepted"
 
 
-def _websocket(endpoint: Endpoint, timeout: float) -> CheckResult:
-    began = time.monotonic()
-    try:
-        url, deadline = endpoint.session_url, Deadline(timeout)
-        # Without a session: this only has to show that the handshake is answered.
-        transport = open_websocket(url, endpoint.key(), deadline, CancelToken(), max_message_size=2**20)
-    except SessionlibError as error:
-        return CheckResult("WebSocket", FAILED, one_line(str(error)), _advice(error))
+def _check_sessions(endpoint: Endpoint, timeout: float) -> str:
+    url, deadline = endpoint.session_url, Deadline(timeout)
+    # Without a session: this only has to show that the handshake is answered.
+    transport = open_websocket(url, endpoint.key(), deadline, CancelToken(), max_message_size=2**20)
     # In order, though nothing was joined: an engine would log an abrupt end.
     transport.close()
     transport.release()
-    return CheckResult("WebSocket", OK, f"sessions can be opened ({since(began)})")
+    return "sessions can be opened"
 
 
 def _advice(error: SessionlibError) -> str:
@@ -371,7 +352,9 @@ def doctor(timeout: float, where: Where) -> int:
     The exit status is 1 when something fails. The key is never shown. With --agent or --session, checks too
     that there is such an agent, and that the session can be joined.
     """
-    click.echo(_versions())
+    click.echo(f"sessionlib {__version__}, Python {platform.python_version()} on {platform.platform()}")
+    libraries = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
+    click.echo(f"{libraries}, {ssl.OPENSSL_VERSION}")
     # A generator: each finding is shown as it is made, as one may take its time.
     findings = _embedded(where, timeout) if where.is_embedded else _configured(where, timeout)
     failed = False
@@ -425,12 +408,6 @@ def _named(where: Where, client: Client, timeout: float) -> Iterator[CheckResult
                 yield CheckResult("session", OK, f"{where.session} can be joined")
         except SessionlibError as error:
             yield CheckResult("session", FAILED, str(error))
-
-
-def _versions() -> str:
-    libraries = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
-    python = f"Python {platform.python_version()} on {platform.platform()}"
-    return f"sessionlib {__version__}, {python}\n{libraries}, {ssl.OPENSSL_VERSION}"
 
 
 def _version(name: str) -> str:

@@ -39,17 +39,17 @@ class _Commands(click.Group):
         try:
             from sessionlib.cli.port import port
         except MissingExtraError as error:
-            return _missing(name, error)
+            missing = error
+
+            def fail() -> None:
+                raise missing
+
+            # Whatever follows, what is missing is what is reported.
+            options = {"ignore_unknown_options": True, "allow_extra_args": True}
+            return click.Command(
+                name, callback=fail, context_settings=options, short_help=str(error), add_help_option=False
+            )
         return port
-
-
-def _missing(name: str, error: MissingExtraError) -> click.Command:
-    def fail() -> None:
-        raise error
-
-    # Whatever follows, what is missing is what is reported.
-    options = {"ignore_unknown_options": True, "allow_extra_args": True}
-    return click.Command(name, callback=fail, context_settings=options, short_help=str(error), add_help_option=False)
 
 
 @click.group(
@@ -102,7 +102,15 @@ def run(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    _prepare_streams()
+    # What cannot be written in the terminal's encoding is shown as well as it can be.
+    for name in ("stdout", "stderr", "stdin"):
+        stream = getattr(sys, name)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+        elif stream is None and name != "stdin":
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
+    # Without a handler, warnings of the library would go to stderr in a form of their own.
+    logging.getLogger("sessionlib").addHandler(logging.NullHandler())
     debug = Debug()
     try:
         # Not standalone: click would print errors in its own form, and exit by itself.
@@ -118,20 +126,6 @@ def run(args: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one line
         return _fail(error, debug)
     return status if isinstance(status, int) else 0
-
-
-def _prepare_streams() -> None:
-    # What cannot be written in the terminal's encoding is shown as well as it can be.
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
-        elif hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    if hasattr(sys.stdin, "reconfigure"):
-        sys.stdin.reconfigure(errors="replace")
-    # Without a handler, warnings of the library would go to stderr in a form of their own.
-    logging.getLogger("sessionlib").addHandler(logging.NullHandler())
 
 
 def _fail(error: Exception, debug: Debug) -> int:

@@ -49,16 +49,12 @@ def explain(error: BaseException) -> tuple[str, int]:
         return error.format_message(), error.exit_code
     if isinstance(error, SessionlibError):
         return in_options(str(error)) or type(error).__name__, 1
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror, 1
     if isinstance(error, (OSError, sqlite3.Error, ValueError)):
-        return _system(error), 1
+        return str(error) or type(error).__name__, 1
     # An error of ours, for which there is no better word.
     return f"unexpected {type(error).__name__}: {error}; --debug shows where it came from", 1
-
-
-def _system(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error) or type(error).__name__
 
 
 # How the library names what a command names otherwise.

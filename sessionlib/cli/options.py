@@ -14,7 +14,6 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from sessionlib.approvals import ApprovalHandler
 from sessionlib.approvals.policies import approve_all, deny_all
 from sessionlib.cli.notes import in_options, known_sessions
 from sessionlib.cli.prompt import ask_on_terminal
@@ -227,7 +226,9 @@ def approval_options(function: Command) -> Command:
 
     @functools.wraps(function)
     def command(*args: Any, yes: bool, deny: bool, **rest: Any) -> Any:
-        return function(*args, decide=_decider(yes, deny), **rest)
+        if yes and deny:
+            raise click.UsageError("--yes and --deny exclude one another")
+        return function(*args, decide=approve_all if yes else deny_all if deny else ask_on_terminal, **rest)
 
     return _decorate(
         command,
@@ -238,13 +239,22 @@ def approval_options(function: Command) -> Command:
 
 def debug_option(function: Command) -> Command:
     """Returns a command ``--debug``."""
+
+    def turn_on(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+        debug = context.ensure_object(Debug)
+        if value and not debug.on:
+            debug.on = True
+            # In milliseconds from the start: what people look for is where time goes.
+            logging.basicConfig(format="%(relativeCreated)7.0f ms %(name)s %(message)s")
+            logging.getLogger("sessionlib").setLevel(logging.DEBUG)
+
     return click.option(
         "--debug",
         is_flag=True,
         # Before all other options, so that what goes wrong with them is shown with its traceback.
         is_eager=True,
         expose_value=False,
-        callback=_turn_on,
+        callback=turn_on,
         help="Show the log, and where an error came from.",
     )(function)
 
@@ -277,18 +287,3 @@ def _decorate(command: Command, *options: Callable[[Command], Command]) -> Comma
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def _decider(yes: bool, deny: bool) -> ApprovalHandler:
-    if yes and deny:
-        raise click.UsageError("--yes and --deny exclude one another")
-    return approve_all if yes else deny_all if deny else ask_on_terminal
-
-
-def _turn_on(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    debug = context.ensure_object(Debug)
-    if value and not debug.on:
-        debug.on = True
-        # In milliseconds from the start: what people look for is where time goes.
-        logging.basicConfig(format="%(relativeCreated)7.0f ms %(name)s %(message)s")
-        logging.getLogger("sessionlib").setLevel(logging.DEBUG)

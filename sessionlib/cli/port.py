@@ -369,42 +369,38 @@ class _Porter(cst.CSTTransformer):
         return updated_node.with_changes(asynchronous=None, decorators=kept, name=name)
 
     def visit_With(self, node: cst.With) -> None:
-        maker = node.items[0].item
-        if isinstance(maker, cst.Call) and self._survey.asyncio_name(maker.func) == "Runner" and len(node.items) == 1:
+        [first, *more] = node.items
+        maker = first.item
+        if more or not isinstance(maker, cst.Call):
+            return
+        name = self._survey.asyncio_name(maker.func)
+        if name == "Runner":
             # What it ran is called in its place.
             self._unwrapped.add(node)
             self._handled.add(maker.func)
-        limit = self._limit_of(node)
-        if limit is None or not isinstance(node.body, cst.IndentedBlock):
+        # Only of a block that has a limit and nothing else.
+        if name != "timeout" or first.asname or len(maker.args) != 1 or not isinstance(node.body, cst.IndentedBlock):
             return
         timed: list[cst.CSTNode] = []
         for statement in node.body.body:
-            calls = _awaited(statement)
+            awaits = matchers.findall(statement, matchers.Await())
+            calls = [one.expression for one in awaits if isinstance(one, cst.Await)]
+            sends = [isinstance(call, cst.Call) and dotted(call.func).rpartition(".")[2] in _SENDS for call in calls]
             if isinstance(statement, cst.For) and self._can_wait(statement.iter, "listen"):
                 timed.append(statement.iter)
             elif isinstance(statement, cst.SimpleStatementLine) and len(calls) == 1 and self._takes_timeout(calls[0]):
                 timed += calls
-            elif not isinstance(statement, cst.SimpleStatementLine) or not all(map(_is_send, calls)):
+            elif not isinstance(statement, cst.SimpleStatementLine) or not all(sends):
                 return
         if len(timed) == 1:
             [call] = timed
-            self._limits[call] = limit
+            self._limits[call] = maker.args[0].value
             # The block goes, and its statements move up: its limit is the call's own now.
             self._unwrapped.add(node)
-            item = node.items[0].item
-            assert isinstance(item, cst.Call)
-            self._handled.add(item.func)
+            self._handled.add(maker.func)
             if self._can_wait(call, "listen"):
-                self._note(
-                    node, "the limit is for each event now: where it has to be for all of them, look at the clock"
-                )
-
-    def _limit_of(self, node: cst.With) -> cst.BaseExpression | None:
-        """Returns the argument of ``asyncio.timeout()``, where that is all that a block has."""
-        [first, *more] = node.items
-        if more or first.asname or not isinstance(first.item, cst.Call) or len(first.item.args) != 1:
-            return None
-        return first.item.args[0].value if self._survey.asyncio_name(first.item.func) == "timeout" else None
+                reason = "the limit is for each event now: where it has to be for all of them, look at the clock"
+                self._note(node, reason)
 
     def leave_With(
         self, original_node: cst.With, updated_node: cst.With
@@ -564,7 +560,13 @@ class _Porter(cst.CSTTransformer):
                 return updated_node
             return made
         if loop_call := self._survey.loop_call(original_node):
-            return self._on_loop(loop_call, updated_node)
+            if loop_call in ("run_until_complete", "run"):
+                return args[0].value
+            if loop_call == "time":
+                return cst.Call(self.counterpart("time", "time.monotonic"))
+            if loop_call == "create_task":
+                return self._submit(args[0].value) or updated_node
+            return self._pool_call(self.pool, args[1:])
         if not isinstance(func, cst.Attribute):
             return updated_node
         method = func.attr.value
@@ -580,15 +582,6 @@ class _Porter(cst.CSTTransformer):
             # No rewriting: what else the session is used for, only its author knows.
             self._note(original_node, f"threads are not cancelled: {ends}, or give what it waits for a timeout")
         return updated_node
-
-    def _on_loop(self, method: str, call: cst.Call) -> cst.BaseExpression:
-        if method in ("run_until_complete", "run"):
-            return call.args[0].value
-        if method == "time":
-            return cst.Call(self.counterpart("time", "time.monotonic"))
-        if method == "create_task":
-            return self._submit(call.args[0].value) or call
-        return self._pool_call(self.pool, call.args[1:])
 
     def _submit(self, value: cst.BaseExpression, pool: str = "") -> cst.BaseExpression | None:
         """Returns the call that starts a call on a thread; None where there is no call to see."""
@@ -631,9 +624,12 @@ class _Porter(cst.CSTTransformer):
     def _wait_for(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression | None:
         if len(call.args) != 2:
             return None
-        waited, value, limit = _unshielded(self._survey, original.args[0].value), call.args[0].value, call.args[1].value
-        if isinstance(waited, cst.Call) and self._survey.asyncio_name(waited.func) == "gather":
+        waited, value, limit = original.args[0].value, call.args[0].value, call.args[1].value
+        name = self._survey.asyncio_name(waited.func) if isinstance(waited, cst.Call) else ""
+        if name == "gather":
             return self._wait_for_all(original, value, limit)
+        if isinstance(waited, cst.Call) and name == "shield" and len(waited.args) == 1:
+            waited = waited.args[0].value
         if self._takes_timeout(waited) and isinstance(value, cst.Call):
             return self._timed(value, limit)
         if self._is_call_on(waited, QUEUE, "get") and isinstance(value, cst.Call):
@@ -834,7 +830,14 @@ class _Porter(cst.CSTTransformer):
         return False
 
     def leave_Import(self, original_node: cst.Import, updated_node: cst.Import) -> cst.Import:
-        return _ported_import(original_node, functools.partial(self._note, original_node))
+        made = []
+        for alias in original_node.names:
+            name = dotted(alias.name)
+            ours = _module_for(name)
+            if ours != name and not _exists(ours):
+                self._note(original_node, f"{OURS} has no {ours.partition('.')[2] or name}")
+            made.append(alias.with_changes(name=cst.parse_expression(ours)) if ours != name else alias)
+        return original_node.with_changes(names=made)
 
     def leave_ImportFrom(self, original_node: cst.ImportFrom, updated_node: cst.ImportFrom) -> _ImportsFrom:
         return _ported_from(original_node, functools.partial(self._note, original_node))
@@ -851,6 +854,7 @@ _PASSES_ON = matchers.For(
     orelse=None,
 )
 _OF_MAP = {"timeout", "include_deltas"}
+_SENDS = ("send", "send_many")
 _OF_CLOSING = ("close", "stop", "set_debug")
 _TIGHT = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
 _CALLS = {
@@ -932,17 +936,6 @@ class _Pruner(cst.CSTTransformer):
 _ImportsFrom = cst.ImportFrom | cst.FlattenSentinel[cst.BaseSmallStatement]
 
 
-def _ported_import(node: cst.Import, note: Callable[[str], None]) -> cst.Import:
-    made = []
-    for alias in node.names:
-        name = dotted(alias.name)
-        ours = _module_for(name)
-        if ours != name and not _exists(ours):
-            note(f"{OURS} has no {ours.partition('.')[2] or name}")
-        made.append(alias.with_changes(name=cst.parse_expression(ours)) if ours != name else alias)
-    return node.with_changes(names=made)
-
-
 def _ported_from(node: cst.ImportFrom, note: Callable[[str], None]) -> _ImportsFrom:
     """Returns an import from this package of what it has, and one from the SDK of the rest."""
     module = dotted(node.module) if node.module and not node.relative else ""
@@ -967,24 +960,6 @@ def _ported_from(node: cst.ImportFrom, note: Callable[[str], None]) -> _ImportsF
     if not missing or not here:
         return node if missing else changed
     return cst.FlattenSentinel([changed.with_changes(names=_closed(here)), node.with_changes(names=_closed(missing))])
-
-
-def _merged(body: Sequence[Any]) -> list[Any]:
-    """Joins imports from one module that follow each other: two of the SDK's modules can be one here."""
-    merged: list[Any] = []
-    for line in body:
-        one, before = _from_ours(line), _from_ours(merged[-1]) if merged else None
-        if one is None or before is None or dotted(one.module) != dotted(before.module) or line.leading_lines:
-            merged.append(line)
-            continue
-        names = {code(alias.with_changes(comma=cst.MaybeSentinel.DEFAULT)) for alias in (*before.names, *one.names)}
-        listed = sorted(names, key=_order)
-        text = f"from {dotted(one.module)} import {', '.join(listed)}"
-        if len(text) > _LINE:
-            text = f"from {dotted(one.module)} import (\n    {f',{chr(10)}    '.join(listed)},\n)"
-        statement = cst.parse_statement(f"{text}\n")
-        merged[-1] = statement.with_changes(leading_lines=merged[-1].leading_lines)
-    return merged
 
 
 def _from_ours(line: Any) -> Any:
@@ -1021,10 +996,22 @@ def _with_imports(module: cst.Module, needed: set[str], pool: str) -> cst.Module
     starts_threads = _POOL in needed
     if starts_threads:
         needed = needed - {_POOL} | {"concurrent.futures"}
-    body = _merged(module.body)
+    body: list[Any] = []
+    for line in module.body:
+        # Imports from one module that follow each other are joined: two of the SDK's modules can be one here.
+        one, before = _from_ours(line), _from_ours(body[-1]) if body else None
+        if one is None or before is None or dotted(one.module) != dotted(before.module) or line.leading_lines:
+            body.append(line)
+            continue
+        names = {code(alias.with_changes(comma=cst.MaybeSentinel.DEFAULT)) for alias in (*before.names, *one.names)}
+        listed = sorted(names, key=_order)
+        text = f"from {dotted(one.module)} import {', '.join(listed)}"
+        if len(text) > _LINE:
+            text = f"from {dotted(one.module)} import (\n    {f',{chr(10)}    '.join(listed)},\n)"
+        body[-1] = cst.parse_statement(f"{text}\n").with_changes(leading_lines=body[-1].leading_lines)
     imports = [index for index, one in enumerate(body) if _is_import(one)]
     present = {code(body[index]).strip() for index in imports}
-    lines = [line for line in (f"import {name}" for name in sorted(needed)) if line not in present]
+    missing = [line for line in (f"import {name}" for name in sorted(needed)) if line not in present]
     # Before the first import; that of __future__ has to stay ahead, and so has a docstring.
     # `from __future__` has to come before all other code (PEP 236).
     first = next((index for index in imports if "__future__" not in code(body[index])), None)
@@ -1036,10 +1023,9 @@ def _with_imports(module: cst.Module, needed: set[str], pool: str) -> cst.Module
     if starts_threads:
         # As many as may wait for one another: the default is a few more than there are processors.
         # In the module, so that its threads live as long as the program, as the event loop did.
-        made = f"\n{pool} = {_POOL_OF_MANY}\n"
-        body.insert(last, cst.parse_statement(made))
-    for line in lines:
-        _insert_import(body, first, line)
+        body.insert(last, cst.parse_statement(f"\n{pool} = {_POOL_OF_MANY}\n"))
+    for text in missing:
+        _insert_import(body, first, text)
     return module.with_changes(body=body)
 
 
@@ -1119,20 +1105,6 @@ def _exists(module: str, name: str | None = None) -> bool:
         found = importlib.import_module(module)
         return name is None or hasattr(found, name)
     return False
-
-
-def _awaited(node: cst.CSTNode) -> list[cst.CSTNode]:
-    """Returns what is awaited in a statement, in its order."""
-    return [one.expression for one in matchers.findall(node, matchers.Await()) if isinstance(one, cst.Await)]
-
-
-def _is_send(call: cst.CSTNode) -> bool:
-    return isinstance(call, cst.Call) and dotted(call.func).rpartition(".")[2] in ("send", "send_many")
-
-
-def _unshielded(survey: Survey, value: cst.BaseExpression) -> cst.BaseExpression:
-    is_shield = isinstance(value, cst.Call) and survey.asyncio_name(value.func) == "shield"
-    return value.args[0].value if is_shield and len(value.args) == 1 else value  # type: ignore[attr-defined]
 
 
 def _in_parentheses(value: cst.GeneratorExp) -> cst.GeneratorExp:

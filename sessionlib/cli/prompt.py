@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import TextIO
 
 from sessionlib.approvals import ApprovalRequest
 from sessionlib.approvals.policies import ask_console
@@ -58,14 +57,6 @@ def _terminal() -> Iterator[bool]:
             yield False
             return
         opened.enter_context(contextlib.redirect_stdout(display))
-        opened.enter_context(_stdin_from(keyboard))
+        opened.callback(setattr, sys, "stdin", sys.stdin)
+        sys.stdin = keyboard
         yield True
-
-
-@contextlib.contextmanager
-def _stdin_from(stream: TextIO) -> Iterator[None]:
-    before, sys.stdin = sys.stdin, stream
-    try:
-        yield
-    finally:
-        sys.stdin = before

@@ -40,7 +40,11 @@ def open_session(where: Where, timeout: float | None = 30.0) -> Iterator[Session
     with reach(where) as client:
         # An embedded engine has another port each time; its file is where its sessions are.
         place = str(where.engine.db.absolute()) if where.is_embedded and where.engine.db else client.endpoint.base_url
-        session_id = where.session or (_last_session(place) if where.last else None)
+        session_id = where.session
+        if where.last and not session_id:
+            session_id = next((known.session_id for known in known_sessions() if known.place == place), None)
+            if session_id is None:
+                raise CommandError(f"no earlier session at {place} is known; leave --continue out to begin one")
         if session_id:
             session = Session(session_id=session_id, client=client)
         else:
@@ -59,13 +63,6 @@ def open_session(where: Where, timeout: float | None = 30.0) -> Iterator[Session
             if where.keeps_sessions:
                 keep_session(str(session.session_id), session.agent_name, place)
             yield session
-
-
-def _last_session(place: str) -> str:
-    for known in known_sessions():
-        if known.place == place:
-            return known.session_id
-    raise CommandError(f"no earlier session at {place} is known; leave --continue out to begin one")
 
 
 @contextlib.contextmanager

@@ -375,17 +375,14 @@ class Screen:
         now = time.monotonic()
         if self._live is not None and now >= self._next_draw:
             self._erase_folded()
-            self._print_complete_blocks()
+            # What is complete does not change any more, whatever comes.
+            head, rest = split_blocks(self._tail.text)
+            if head:
+                self._tail.text = rest
+                self._print_block(head)
             self._live.refresh()
             # Drawing takes longer the longer the block is; most of the time goes to what arrives.
             self._next_draw = now + max(_DRAW_SECONDS, 10 * (time.monotonic() - now))
-
-    def _print_complete_blocks(self) -> None:
-        # What is complete does not change any more, whatever comes.
-        head, rest = split_blocks(self._tail.text)
-        if head:
-            self._tail.text = rest
-            self._print_block(head)
 
     def _end_message(self) -> None:
         text, self._tail.text = self._tail.text, ""
