@@ -10,6 +10,7 @@ MIME type is ``{"type_string": type, "value": text}``; a file is ``{"type_string
 # Annotations are real objects here (no ``from __future__ import annotations``), because dataclasses-json makes
 # marshmallow schemas only from those.
 
+import contextlib
 import inspect
 import os
 import stat
@@ -328,7 +329,13 @@ class Stream:
 
     def __init__(self, source: Any) -> None:
         self._source = source
-        self._in_pieces = _takes_size(source.read)
+        self._in_pieces = True
+        try:
+            inspect.signature(source.read).bind(CHUNK)
+        except TypeError:  # a `Readable` need only have read() without arguments
+            self._in_pieces = False
+        except ValueError:  # built in, with no signature to look at
+            pass
         self._start: Any = None
         self._read = False
 
@@ -336,7 +343,8 @@ class Stream:
         """See `Upload.chunks`."""
         if not self._read:
             # Where it stands when it is first read, for a post that is repeated on another connection.
-            self._start = _position(self._source)
+            with contextlib.suppress(AttributeError, OSError, ValueError):
+                self._start = self._source.tell()
         elif self._start is None:
             raise OSError("a file-like object that cannot seek cannot be read a second time; send it again yourself")
         else:
@@ -350,24 +358,6 @@ class Stream:
 
     def close(self) -> None:
         """Does nothing: the caller owns the object."""
-
-
-def _takes_size(read: Any) -> bool:
-    # A `Readable` need only have read() without arguments.
-    try:
-        inspect.signature(read).bind(CHUNK)
-    except TypeError:
-        return False
-    except ValueError:  # built in, with no signature to look at
-        return True
-    return True
-
-
-def _position(source: Any) -> Any:
-    try:
-        return source.tell()
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 def _as_bytes(read: object) -> ByteChunk:

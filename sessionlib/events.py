@@ -262,17 +262,13 @@ class MessageSender(JsonModel):
         if not isinstance(data, Mapping) or not data:
             return cls(SessionMessageRole.UNKNOWN)
         known = {name: _text_or_none(data.get(name)) for name in ("user_id", "object_id", "object_type")}
-        return cls(_role_of(data), **known)
-
-
-def _role_of(sender: Mapping[str, Any]) -> SessionMessageRole:
-    # The wire has no role, only the ids; a field of that name with another value is an unknown field of the server.
-    role = sender.get("role")
-    if isinstance(role, str) and role in _ROLES:
-        return _ROLES[role]
-    if "user_id" in sender:
-        return SessionMessageRole.USER
-    return SessionMessageRole.OBJECT if "object_id" in sender else SessionMessageRole.UNKNOWN
+        # The wire has no role, only the ids; a field of that name with another value is an unknown field of the server.
+        role = data.get("role")
+        if isinstance(role, str) and role in _ROLES:
+            return cls(_ROLES[role], **known)
+        if "user_id" in data:
+            return cls(SessionMessageRole.USER, **known)
+        return cls(SessionMessageRole.OBJECT if "object_id" in data else SessionMessageRole.UNKNOWN, **known)
 
 
 @dataclass(frozen=True)

@@ -164,17 +164,17 @@ def as_csv(messages: Sequence[SessionMessage]) -> str:
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in zip(*columns.values(), strict=True))
+    for row in zip(*columns.values(), strict=True):
+        writer.writerow(
+            json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list)) else value
+            for value in row
+        )
     return out.getvalue()
 
 
 def _record(message: SessionMessage) -> dict[str, Any]:
     # A message that was made by hand has no ``raw``.
     return message.raw or message.to_dict(encode_json=True)
-
-
-def _cell(value: object) -> object:
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list)) else value
 
 
 FORMS: dict[str, Form] = {

@@ -86,12 +86,12 @@ def install_network_hook(new: NetworkHook) -> Callable[[], None]:
         raise RuntimeError("this process is recorded or replayed already; such blocks cannot overlap")
     # A plain global: it is read with every post, and an attribute of a module is read without a lock.
     network_hook = new
-    return _uninstall_network_hook
 
+    def uninstall() -> None:
+        global network_hook
+        network_hook = None
 
-def _uninstall_network_hook() -> None:
-    global network_hook
-    network_hook = None
+    return uninstall
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,9 +146,9 @@ def install_turn_observer(new: TurnObserver) -> Callable[[], None]:
     if turn_observer is not None:
         raise RuntimeError("the turns of this process are observed already; end that first")
     turn_observer = new
-    return _uninstall_turn_observer
 
+    def uninstall() -> None:
+        global turn_observer
+        turn_observer = None
 
-def _uninstall_turn_observer() -> None:
-    global turn_observer
-    turn_observer = None
+    return uninstall

@@ -120,8 +120,17 @@ class _Telemetry:
         with self._safely():
             if ticket.makes_turn:
                 self._begin_turn(ticket, frame, about)
-            else:
-                self._approval_answer(str(frame.get("parent_message_id") or ""), frame)
+                return
+            # An answer to an approval request, of whatever turn.
+            content = frame.get("content")
+            value = content.get("value") if isinstance(content, dict) else None
+            answer = value.get("tool_call_approval") if isinstance(value, dict) else None
+            for turn in self._turns.values():
+                approval = turn.approvals.pop(str(frame.get("parent_message_id") or ""), None)
+                if approval is not None:
+                    approves = isinstance(answer, dict) and "confirm" in answer
+                    approval.span.set_attribute("sessionlib.approval.approved", approves)
+                    self._end(approval)
 
     def on_event(self, ticket: PendingPost, event: SessionEvent) -> None:
         with self._safely():
@@ -169,8 +178,11 @@ class _Telemetry:
             "gen_ai.agent.id": about.agent_id,
             "gen_ai.agent.name": about.agent_name,
             "gen_ai.conversation.id": about.session_id() or "",
-            "gen_ai.input.messages": _input_messages(frame) if self._content else "",
         }
+        if self._content:
+            contents = frame.get("messages") or [frame.get("content")]
+            texts = [content if isinstance(content, str) else content.get("value") for content in contents]
+            own["gen_ai.input.messages"] = _message("user", "\n".join(text for text in texts if isinstance(text, str)))
         attributes = {**shared, **{name: value for name, value in own.items() if value}}
         span = self._tracer.start_span(
             f"invoke_agent {about.agent_name}".strip(), kind=SpanKind.CLIENT, attributes=attributes
@@ -248,13 +260,6 @@ class _Telemetry:
             name = f"approval {attributes['gen_ai.tool.name']}"
             turn.approvals[key] = self._begin_child(turn, name, attributes, {})
 
-    def _approval_answer(self, request_id: str, frame: dict[str, Any]) -> None:
-        for turn in self._turns.values():
-            approval = turn.approvals.pop(request_id, None)
-            if approval is not None:
-                approval.span.set_attribute("sessionlib.approval.approved", _approves(frame))
-                self._end(approval)
-
 
 _HANDLERS: dict[SessionEventType, Callable[[_Telemetry, _Operation, SessionEvent], None]] = {
     SessionEventType.MESSAGE_DELTA: _Telemetry._delta,
@@ -277,19 +282,6 @@ def _tool_attributes(event: SessionEvent) -> Attributes:
         "gen_ai.tool.name": str(event.data.get("tool_name") or "unknown"),
         **{name: str(value) for name, value in known.items() if value},
     }
-
-
-def _approves(frame: dict[str, Any]) -> bool:
-    content = frame.get("content")
-    value = content.get("value") if isinstance(content, dict) else None
-    answer = value.get("tool_call_approval") if isinstance(value, dict) else None
-    return isinstance(answer, dict) and "confirm" in answer
-
-
-def _input_messages(frame: dict[str, Any]) -> str:
-    contents = frame.get("messages") or [frame.get("content")]
-    texts = [content if isinstance(content, str) else content.get("value") for content in contents]
-    return _message("user", "\n".join(text for text in texts if isinstance(text, str)))
 
 
 def _message(role: str, text: object) -> str:

@@ -8,7 +8,7 @@ import json
 import sys
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -97,7 +97,10 @@ class JsonModel:
         """
         left_out = set(exclude or ())
         if exclude_unset or exclude_defaults:
-            left_out |= {field.name for field in fields(self) if getattr(self, field.name) == _default(field)}  # type: ignore[arg-type]
+            for field in fields(self):  # type: ignore[arg-type]
+                default = field.default if field.default_factory is MISSING else field.default_factory()
+                if getattr(self, field.name) == default:
+                    left_out.add(field.name)
         dumped = self.to_dict(mode == "json")
         if mode == "json":  # members of an enum would be members still
             # Through JSON, so that what comes out is what a reader of the JSON would have.
@@ -196,10 +199,6 @@ class JsonModel:
         """Returns a marshmallow schema of the model; ``options`` go to it (``many=True`` and so on)."""
         made: Schema = _mixin().schema.__func__(cls, **options)
         return made
-
-
-def _default(field: Field[Any]) -> Any:
-    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 class OpenModel(JsonModel):

@@ -88,14 +88,16 @@ _PATTERN = rf"(?P<belongs>{_BELONGS})|{_UNSAFE}"
 def clean(text: str) -> str:
     """Returns a text without what a terminal would obey or could not show; all that can be read stays."""
     # Printable text has none of it but variation selectors and fillers, so most text costs one search.
-    return text if re.search(_PATTERN, text) is None else re.sub(_PATTERN, _cleaned, text)
+    if re.search(_PATTERN, text) is None:
+        return text
 
+    def cleaned(found: re.Match[str]) -> str:
+        char = found[0]
+        if found["belongs"]:
+            return char
+        return "\n" if char in "\u2028\u2029" else "\ufffd" if "\ud800" <= char <= "\udfff" else ""
 
-def _cleaned(found: re.Match[str]) -> str:
-    if found["belongs"]:
-        return found[0]
-    char = found[0]
-    return "\n" if char in "\u2028\u2029" else "\ufffd" if "\ud800" <= char <= "\udfff" else ""
+    return re.sub(_PATTERN, cleaned, text)
 
 
 class TextCleaner:
@@ -137,15 +139,15 @@ def _printable(text: str, scripts: frozenset[str]) -> str:
         marked = re.sub(
             r"\S+", lambda token: _marked(token[0], frozenset() if re.search("[A-Za-z]", token[0]) else scripts), text
         )
-    shown = re.sub(_DECEPTIVE, _escaped, marked)
+
+    def escaped(found: re.Match[str]) -> str:
+        if found["belongs"]:
+            return found[0]
+        return rf"\x20{{{len(found[0])}}}" if found["run"] else _escape(found[0])
+
+    shown = re.sub(_DECEPTIVE, escaped, marked)
     # Private and unassigned characters too: what they look like is unknown.
     return "".join(char if char.isprintable() or char in _JOINERS else _escape(char) for char in shown)
-
-
-def _escaped(found: re.Match[str]) -> str:
-    if found["belongs"]:
-        return found[0]
-    return rf"\x20{{{len(found[0])}}}" if found["run"] else _escape(found[0])
 
 
 def _escape(text: str) -> str:
@@ -191,18 +193,20 @@ def skeleton(name: str) -> str:
     """
     # Cleaned first, as what is taken out may stand between two characters that make one.
     plain = clean(unicodedata.normalize("NFKD", clean(name)))
+    alike, letters = _alike(), []
+    for char in plain:
+        if char.isspace() or unicodedata.category(char) in ("Mn", "Me"):
+            continue
+        variant = None if char.isascii() else re.match(_VARIANT, unicodedata.name(char, ""))
+        if char.isascii():
+            letters.append("_" if char == "-" else char.casefold())
+        elif variant:
+            letters.append(variant[1].lower())
+        else:
+            # By its capital if need be: U+043A looks like no letter of ours, but U+041A like K.
+            letters.append(alike.get(char) or alike.get(char.upper()) or char.casefold())
     # ASCII has look-alikes of its own; a capital I is a small l, whatever its small letter.
-    return "".join(map(_plain_letter, plain)).translate(str.maketrans("1i|0", "lllo")).replace("rn", "m")
-
-
-def _plain_letter(char: str) -> str:
-    if char.isascii():
-        return "_" if char == "-" else "" if char.isspace() else char.casefold()
-    if char.isspace() or unicodedata.category(char) in ("Mn", "Me"):
-        return ""
-    alike, variant = _alike(), re.match(_VARIANT, unicodedata.name(char, ""))
-    # By its capital if need be: U+043A looks like no letter of ours, but U+041A like K.
-    return variant[1].lower() if variant else alike.get(char) or alike.get(char.upper()) or char.casefold()
+    return "".join(letters).translate(str.maketrans("1i|0", "lllo")).replace("rn", "m")
 
 
 @functools.cache
@@ -214,10 +218,11 @@ def cell_width(text: str) -> int:
     """Returns the most columns that a terminal may take for a text; terminals differ on what is ambiguous (UAX 11)."""
     if text.isascii():
         return len(text)
-    return sum(_char_width(char) for char in text)
-
-
-def _char_width(char: str) -> int:
-    if unicodedata.category(char) in ("Mn", "Me"):
-        return 1 if char == "\ufe0f" else 0  # the selector makes some narrow signs wide
-    return 2 if unicodedata.east_asian_width(char) in "WFA" or unicodedata.category(char) == "Cn" else 1
+    width = 0
+    for char in text:
+        category = unicodedata.category(char)
+        if category in ("Mn", "Me"):
+            width += char == "\ufe0f"  # the selector makes some narrow signs wide
+        else:
+            width += 2 if unicodedata.east_asian_width(char) in "WFA" or category == "Cn" else 1
+    return width

@@ -98,9 +98,7 @@ class AnswerFormat(Generic[T]):
         raise ValueError((reason or "there is no JSON in it")[:_REASON_CHARS])
 
 
-@functools.lru_cache(maxsize=64)
-def _known_format(into: Any) -> AnswerFormat[Any]:
-    return AnswerFormat(into)
+_known_format = functools.lru_cache(maxsize=64)(AnswerFormat)
 
 
 def answer_format(into: type[T]) -> AnswerFormat[T]:

@@ -120,7 +120,7 @@ def run_job(job: Job) -> ConversationalAgentRunResult:
         return run_prompt(job.agent, job.prompt, job.how, job.stopper, job.ledger, job.number, job.key)
     except Exception as error:
         # Whatever it failed with was a consequence of being stopped.
-        if job.stopper.stopped:
+        if job.stopper.stopped.is_set():
             raise RunStoppedError("the runs were stopped") from error
         raise
 
@@ -141,6 +141,7 @@ class AgentRuns(Iterator[Given]):
         executor: Executor | None,
         max_workers: int,
         bar: ProgressBar | None,
+        owns_bar: bool,
         on_error: OnError,
         ordered: bool = True,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -173,6 +174,8 @@ class AgentRuns(Iterator[Given]):
         self._max_workers = max_workers
         self._limit = max_workers * _AHEAD
         self._bar = bar
+        # Made for this map: of tqdm, and closed with it.
+        self._owns_bar = owns_bar
         self._on_error = on_error
         self._ordered = ordered
         self._stopper = Stopper()
@@ -462,8 +465,11 @@ class AgentRuns(Iterator[Given]):
         if self._bar is None or not done:
             return
         restored = sum(place.is_restored for place in done)
-        if restored and isinstance(self._bar, _OwnBar):
-            self._bar.skip(restored)
+        if restored and self._owns_bar:
+            # What an earlier run did does not count for this one's rate.
+            bar: Any = self._bar
+            for name in ("n", "initial", "last_print_n"):
+                setattr(bar, name, getattr(bar, name) + restored)
             done = done[restored:]
         if done:
             self._bar.update(len(done))
@@ -480,8 +486,8 @@ class AgentRuns(Iterator[Given]):
             if pool is not None:
                 # Without waiting, as this runs in a finalizer as well.
                 pool.shutdown(wait=False, cancel_futures=True)
-        if isinstance(self._bar, _OwnBar):
-            self._bar.close()
+        if self._owns_bar:
+            self._bar.close()  # type: ignore[union-attr]
 
     def _end_ledger(self) -> None:
         checkpoint, self._checkpoint = self._checkpoint, None
@@ -493,24 +499,6 @@ class AgentRuns(Iterator[Given]):
                 self._ledger.close()
             if folder is not None:
                 folder.cleanup()
-
-
-class _OwnBar:
-    """A bar that was made here, and is closed here."""
-
-    def __init__(self, bar: ProgressBar) -> None:
-        self._bar = bar
-
-    def update(self, n: float | None = 1) -> object:
-        return self._bar.update(n)
-
-    def skip(self, n: int) -> None:
-        """Counts what an earlier run did, which does not count for this one's rate."""
-        for name in ("n", "initial", "last_print_n"):
-            setattr(self._bar, name, getattr(self._bar, name) + n)
-
-    def close(self) -> None:
-        self._bar.close()  # type: ignore[attr-defined]
 
 
 def check_prompts(
@@ -602,4 +590,5 @@ def make_bar(progress: bool | ProgressBar | None, prompts: object, name: str | N
             raise TypeError(f"progress takes True or a bar with update(), not {type(progress).__name__}")
         return progress
     total = len(prompts) if isinstance(prompts, Sized) else None
-    return _OwnBar(item_bar(total, name, " prompts"))
+    made: ProgressBar = item_bar(total, name, " prompts")
+    return made

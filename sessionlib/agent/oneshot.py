@@ -51,21 +51,19 @@ class Stopper:
     """Ends what is under way, and lets nothing begin.
 
     Pickled, it arrives as one that is not used: runs in other processes end by themselves.
+
+    Attributes:
+        stopped: Is set once it was used.
     """
 
     def __init__(self) -> None:
         # Protects the ways to end what is under way, and whether they have been used.
         self._lock = threading.Lock()
         self._ways: dict[int, Callable[[], object]] = {}
-        self._event = threading.Event()
+        self.stopped = threading.Event()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Stopper, ())
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it was used."""
-        return self._event.is_set()
 
     @contextlib.contextmanager
     def able_to(self, end: Callable[[], object]) -> Iterator[None]:
@@ -78,7 +76,7 @@ class Stopper:
             RunStoppedError: It is too late to begin.
         """
         with self._lock:
-            if self._event.is_set():
+            if self.stopped.is_set():
                 raise RunStoppedError("the runs were stopped")
             # By identity: bound methods of one object are equal, and blocks may be nested.
             self._ways[id(end)] = end
@@ -94,13 +92,13 @@ class Stopper:
         Raises:
             RunStoppedError: It was used.
         """
-        if self._event.wait(seconds):
+        if self.stopped.wait(seconds):
             raise RunStoppedError("the runs were stopped")
 
     def stop(self) -> None:
         """Ends what is under way here; does not wait for it."""
         with self._lock:
-            self._event.set()
+            self.stopped.set()
             # Called outside the lock, as ending a run leaves its block, which takes it.
             ways = list(self._ways.values())
         for end in ways:
@@ -217,7 +215,7 @@ def run_prompt(
                     raise
         # Another try may end better than these; all else is final.
         except (DeliveryUnknownError, SessionDisconnectedError):
-            if tries >= how.retries or stopper.stopped:
+            if tries >= how.retries or stopper.stopped.is_set():
                 raise
             # The first look is into the session of the attempt that failed; only then is it sent again.
             claimed = ledger.entry(number).session_id

@@ -339,6 +339,7 @@ class Runnable(Resource):
             executor=executor,
             max_workers=max_workers,
             bar=make_bar(progress, prompts, self.name),
+            owns_bar=progress is True,
             on_error=on_error,
             ordered=ordered,
             checkpoint=checkpoint,

@@ -231,10 +231,15 @@ def _class_of(kind: str) -> type[Tool] | None:
         for name, default in defaults.items()
     ]
     rest = inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)
+    names = {**known["inputs"], **{key.partition("#")[0]: fact for key, fact in known.get("more", {}).items()}}
+    listed = "\n".join(f"    {name}: {wire or 'any'}" for name, (wire, _) in names.items()) or "    none"
+    chosen = ", ".join(known.get("parameters", ()))
+    variants = f"\n\n{chosen} choose(s) which of the inputs there are." if "variants" in known else ""
+    head = f"{known['about']} (``{kind}``).{variants}"
     body = {
         # For pickle, which finds a class by its module and name.
         "__module__": __name__,
-        "__doc__": _document(kind, known),
+        "__doc__": f"{head}\n\nInputs, with their types on the wire:\n{listed}\n",
         "__signature__": inspect.Signature([*arguments, rest]),
         "kind": kind,
         "_known": known,
@@ -259,15 +264,6 @@ def _kinds_by_class_name() -> dict[str, str]:
 
 def _class_name(kind: str) -> str:
     return "".join(part.capitalize() for part in kind.split("_")) + "Tool"
-
-
-def _document(kind: str, known: _Facts) -> str:
-    names = {**known["inputs"], **{key.partition("#")[0]: fact for key, fact in known.get("more", {}).items()}}
-    listed = "\n".join(f"    {name}: {wire or 'any'}" for name, (wire, _) in names.items())
-    chosen = ", ".join(known.get("parameters", ()))
-    variants = f"\n\n{chosen} choose(s) which of the inputs there are." if "variants" in known else ""
-    head = f"{known['about']} (``{kind}``).{variants}"
-    return f"{head}\n\nInputs, with their types on the wire:\n{listed or '    none'}\n"
 
 
 # ---- references to objects -----------------------------------------------------------------

@@ -252,7 +252,7 @@ def chat(decide: ApprovalHandler, where: Where) -> int:
             conversation.settle()
         if not at_terminal:
             # Line by line and not by iterating: that reads ahead, and an answer would come late.
-            conversation.run(_piped_line)
+            conversation.run(lambda: (sys.stdin.readline() or None) if sys.stdin is not None else None)
             return 1 if conversation.failed else 0
         with extra("cli", "a chat on a terminal"):
             from sessionlib.cli.terminal import Keyboard, ctrl_d_kept
@@ -303,8 +303,3 @@ def _view(at_terminal: bool) -> ChatView:
             from sessionlib.cli.terminal import Screen
         return Screen()
     return PlainView()
-
-
-def _piped_line() -> str | None:
-    line = sys.stdin.readline() if sys.stdin is not None else ""
-    return line or None

@@ -173,6 +173,15 @@ class Where:
 def engine_options(function: Command) -> Command:
     """Returns a command the options of the embedded engine, as one ``engine``."""
 
+    def check(context: click.Context, parameter: click.Parameter, named: str) -> str:
+        if named != DEFAULT_MODEL:
+            # Not at the top: the engine is imported only where it runs.
+            from sessionlib.engine.models.factory import KNOWN, is_known
+
+            if not is_known(named):
+                raise click.BadParameter(f"there is no model {named!r}; there are {KNOWN}", context, parameter)
+        return named
+
     @functools.wraps(function)
     def command(*args: Any, model: str, tools: Path | None, db: Path | None, **rest: Any) -> Any:
         return function(*args, engine=EngineOptions(model, tools, db), **rest)
@@ -184,7 +193,7 @@ def engine_options(function: Command) -> Command:
             metavar="MODEL",
             default=DEFAULT_MODEL,
             show_default=True,
-            callback=_check_model,
+            callback=check,
             help="Model of the embedded engine.",
         ),
         click.option("--tools", type=_FILE, metavar="FILE.py", help="Python file with tools for it."),
@@ -194,6 +203,10 @@ def engine_options(function: Command) -> Command:
 
 def where_options(function: Command) -> Command:
     """Returns a command the options that decide where it runs, as one checked ``where``."""
+
+    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+        kept = [known for known in known_sessions() if known.session_id.startswith(begun)]
+        return [CompletionItem(known.session_id, help=known.agent) for known in kept]
 
     @functools.wraps(function)
     def command(
@@ -214,7 +227,7 @@ def where_options(function: Command) -> Command:
     return _decorate(
         engine_options(command),
         click.option("--agent", metavar="ID_OR_NAME", envvar="SESSIONLIB_AGENT", help="The agent to talk to."),
-        click.option("--session", metavar="ID", shell_complete=_sessions, help="A session to go on with."),
+        click.option("--session", metavar="ID", shell_complete=complete, help="A session to go on with."),
         click.option("--continue", "-c", "last", is_flag=True, help="Go on with the last session."),
         click.option("--base-url", metavar="URL", help="The engine's address; else SESSIONLIB_BASE_URL."),
         click.option("--local", is_flag=True, help="Run on the embedded engine in any case."),
@@ -262,24 +275,6 @@ def debug_option(function: Command) -> Command:
 def examples(*commands: str) -> str:
     """Returns what ends the help of a command: commands to type."""
     return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
-
-
-def _check_model(context: click.Context, parameter: click.Parameter, named: str) -> str:
-    if named != DEFAULT_MODEL:
-        # Not at the top: the engine is imported only where it runs.
-        from sessionlib.engine.models.factory import KNOWN, is_known
-
-        if not is_known(named):
-            raise click.BadParameter(f"there is no model {named!r}; there are {KNOWN}", context, parameter)
-    return named
-
-
-def _sessions(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    return [
-        CompletionItem(known.session_id, help=known.agent)
-        for known in known_sessions()
-        if known.session_id.startswith(begun)
-    ]
 
 
 def _decorate(command: Command, *options: Callable[[Command], Command]) -> Command:

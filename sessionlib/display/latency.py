@@ -166,11 +166,11 @@ def latencies(results: Iterable[Timed | BaseException]) -> Latencies:
             results = list(agent.map(prompts, on_error="return"))
             print(latencies(results))
     """
-    return Latencies(map(_latency, results))
-
-
-def _latency(result: Timed | BaseException) -> Latency:
-    if isinstance(result, BaseException):
-        return Latency(None, None, str(result) or type(result).__name__)
-    failed = None if result.status == "complete" else result.error or str(result.status)
-    return Latency(result.first_delta, result.duration, failed)
+    each = []
+    for result in results:
+        if isinstance(result, BaseException):
+            each.append(Latency(None, None, str(result) or type(result).__name__))
+        else:
+            failed = None if result.status == "complete" else result.error or str(result.status)
+            each.append(Latency(result.first_delta, result.duration, failed))
+    return Latencies(each)

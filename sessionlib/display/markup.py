@@ -50,38 +50,36 @@ def _parser(**options: Any) -> Any:
     return MarkdownIt("commonmark", {"html": False, **options}).enable(["table", "strikethrough"])
 
 
-@functools.cache
-def _renderer() -> Any:
-    # Without the rule for pictures, ![a](b) is an exclamation mark and a connection.
-    renderer = _parser(highlight=_highlight).disable("image")
-    # By default markdown-it lets relative addresses pass, and these are the notebook server's own.
-    renderer.validateLink = lambda url: _PLACE.match(url) is not None
-    renderer.add_render_rule("link_open", _link_open)
-    renderer.add_render_rule("link_close", _link_close)
-    return renderer
-
-
 # A block that streams in is drawn again and again, and colours are nine tenths of what that takes.
 _MAX_COLOURED = 2000
 _PLACE = re.compile(r"https?://|mailto:", re.IGNORECASE)
 
 
-def _link_open(renderer: Any, tokens: Sequence[Any], at: int, options: Any, env: Any) -> str:
-    address = str(tokens[at].attrs["href"])
-    if not _PLACE.match(address):  # [x](), which would lead to the page itself
-        return ""
-    # Without the title, which would hide the address; the notebook's own is no other server's business.
-    return f'<a href="{html.escape(address)}" target="_blank" rel="noopener noreferrer">'
+@functools.cache
+def _renderer() -> Any:
+    def link_open(renderer: Any, tokens: Sequence[Any], at: int, options: Any, env: Any) -> str:
+        address = str(tokens[at].attrs["href"])
+        if not _PLACE.match(address):  # [x](), which would lead to the page itself
+            return ""
+        # Without the title, which would hide the address; the notebook's own is no other server's business.
+        return f'<a href="{html.escape(address)}" target="_blank" rel="noopener noreferrer">'
 
+    def link_close(renderer: Any, tokens: Sequence[Any], at: int, options: Any, env: Any) -> str:
+        # With the address behind the text, where that is another.
+        opened = max(number for number in range(at) if tokens[number].type == "link_open")
+        address = str(tokens[opened].attrs["href"])
+        if not _PLACE.match(address):
+            return ""
+        text = "".join(token.content for token in tokens[opened:at])
+        return "</a>" if text in (address, address.removeprefix("mailto:")) else f"</a> ({html.escape(address)})"
 
-def _link_close(renderer: Any, tokens: Sequence[Any], at: int, options: Any, env: Any) -> str:
-    """Closes an anchor with its address, where its text is another."""
-    opened = max(number for number in range(at) if tokens[number].type == "link_open")
-    address = str(tokens[opened].attrs["href"])
-    if not _PLACE.match(address):
-        return ""
-    text = "".join(token.content for token in tokens[opened:at])
-    return "</a>" if text in (address, address.removeprefix("mailto:")) else f"</a> ({html.escape(address)})"
+    # Without the rule for pictures, ![a](b) is an exclamation mark and a connection.
+    renderer = _parser(highlight=_highlight).disable("image")
+    # By default markdown-it lets relative addresses pass, and these are the notebook server's own.
+    renderer.validateLink = lambda url: _PLACE.match(url) is not None
+    renderer.add_render_rule("link_open", link_open)
+    renderer.add_render_rule("link_close", link_close)
+    return renderer
 
 
 def _highlight(code: str, language: str, attributes: str) -> str:

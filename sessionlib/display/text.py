@@ -163,16 +163,6 @@ def _thinking(data: Mapping[str, Any]) -> str | None:
     return f"thinks: {one_line(str(thought), 400)}" if thought else None
 
 
-def _search(data: Mapping[str, Any]) -> str:
-    query = data.get("query") or data.get("queries") or ""
-    return f"searched {one_line(str(query), 400)}".rstrip()
-
-
-def _reauth(data: Mapping[str, Any]) -> str:
-    what = one_line(str(data.get("tool_name") or data.get("integration_name") or "an account"), 80)
-    return f"waits until {what} is authorised again, where the agent's tools are set up"
-
-
 def _tool(data: Mapping[str, Any]) -> str:
     return one_line(str(data.get("tool_name") or "a tool"), 80)
 
@@ -181,7 +171,12 @@ _WORDS: dict[SessionEventType, Callable[[Mapping[str, Any]], str | None]] = {
     SessionEventType.TOOL_CALL: _call,
     SessionEventType.TOOL_RESULT: _result,
     SessionEventType.THINKING: _thinking,
-    SessionEventType.SEARCH_RESULT: _search,
-    SessionEventType.REAUTH_REQUEST: _reauth,
+    SessionEventType.SEARCH_RESULT: lambda data: (
+        f"searched {one_line(str(data.get('query') or data.get('queries') or ''), 400)}".rstrip()
+    ),
+    SessionEventType.REAUTH_REQUEST: lambda data: (
+        f"waits until {one_line(str(data.get('tool_name') or data.get('integration_name') or 'an account'), 80)} "
+        "is authorised again, where the agent's tools are set up"
+    ),
     SessionEventType.ERROR: lambda data: f"error: {one_line(str(data.get('error')))}",
 }

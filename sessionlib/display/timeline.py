@@ -70,9 +70,16 @@ def timeline_of(events: Sequence[SessionEvent], times: Sequence[float], duration
     # Strict: a time too few would move every event behind it.
     details = list(zip(events, times, strict=True))
     busy = [*_texts(details), *_thoughts(details, duration), *_tools(details, duration), *_questions(details, duration)]
+    # The time in which nothing else is known to have happened.
+    waits, free_at = [], 0.0
+    for span in [*sorted(busy, key=lambda span: span.start), Span("end", "", duration, duration)]:
+        if span.start - free_at > duration * _SHORTEST_WAIT:
+            waits.append(Span("waiting", "", free_at, span.start))
+        # Spans overlap where tools run beside one another.
+        free_at = max(free_at, span.end)
     return Timeline(
         duration=duration,
-        spans=sorted([*busy, *_waits(busy, duration)], key=lambda span: (span.start, span.end)),
+        spans=sorted([*busy, *waits], key=lambda span: (span.start, span.end)),
         deltas=[at for event, at in details if event.type is Type.MESSAGE_DELTA],
         errors=[at for event, at in details if event.type is Type.ERROR],
     )
@@ -127,18 +134,6 @@ def _answered(asked: SessionEvent, later: Timed, duration: float) -> float:
     return min(own or rest, default=duration)
 
 
-def _waits(busy: Sequence[Span], duration: float) -> Iterator[Span]:
-    """Returns the time in which nothing else is known to have happened."""
-    at = 0.0
-    for span in sorted(busy, key=lambda span: span.start):
-        if span.start - at > duration * _SHORTEST_WAIT:
-            yield Span("waiting", "", at, span.start)
-        # Spans overlap where tools run beside one another.
-        at = max(at, span.end)
-    if duration - at > duration * _SHORTEST_WAIT:
-        yield Span("waiting", "", at, duration)
-
-
 def _next(details: Timed, number: int, duration: float) -> float:
     return details[number + 1][1] if number + 1 < len(details) else duration
 
@@ -183,8 +178,13 @@ def plot_timeline(timeline: Timeline, ax: Axes | None = None) -> Axes:
     scale, unit = _unit(timeline.duration)
     lanes = Counter(map(_row_of, timeline.spans))
     for span in timeline.spans:
-        lane = _row_of(span)
-        _draw_span(ax, span, rows.index(lane), scale, timeline.duration, is_alone=lanes[lane] == 1)
+        lane, length = _row_of(span), span.end - span.start
+        row, (colour, hatch) = rows.index(lane), _LOOKS[span.kind]
+        start, width = span.start * scale, max(length, timeline.duration * _NARROWEST) * scale
+        ax.barh(row, width, _HEIGHT, left=start, color=colour, hatch=hatch, edgecolor=_EDGE, linewidth=0.6)
+        # Of many short ones in a row the times would cover one another.
+        if lanes[lane] == 1 or length > timeline.duration * 0.02:
+            ax.text(start + width, row, f" {time_in_words(length)}", va="center", fontsize="small")
     if timeline.deltas:
         row = rows.index("text")
         ax.plot(
@@ -252,13 +252,3 @@ def _unit(longest: float) -> tuple[float, str]:
 
 def _row_of(span: Span) -> str:
     return f"{span.kind}: {span.name}" if span.name else span.kind
-
-
-def _draw_span(ax: Axes, span: Span, row: int, scale: float, duration: float, is_alone: bool) -> None:
-    colour, hatch = _LOOKS[span.kind]
-    took = span.end - span.start
-    start, width = span.start * scale, max(took, duration * _NARROWEST) * scale
-    ax.barh(row, width, _HEIGHT, left=start, color=colour, hatch=hatch, edgecolor=_EDGE, linewidth=0.6)
-    # Of many short ones in a row the times would cover one another.
-    if is_alone or took > duration * 0.02:
-        ax.text(start + width, row, f" {time_in_words(took)}", va="center", fontsize="small")

@@ -172,13 +172,6 @@ class Field:
         self.box.children = [self.box.children[0], self._input]
 
 
-def _mapping(field: Field) -> dict[str, Any]:
-    value = field.value()
-    if not isinstance(value, dict):
-        raise ValueError(f'{field.name} take a JSON object, such as {{"a": 1}}')
-    return value
-
-
 def _is_whole(proposed: object) -> bool:
     return isinstance(proposed, int) and not isinstance(proposed, bool) and abs(proposed) <= _MAX_WHOLE
 
@@ -316,7 +309,10 @@ class Form:
             edited: dict[str, Any] = {}
             for field in self._fields:
                 if field.is_edited and field is self._rest:
-                    edited |= _mapping(field)
+                    rest = field.value()
+                    if not isinstance(rest, dict):
+                        raise ValueError(f'{field.name} take a JSON object, such as {{"a": 1}}')
+                    edited |= rest
                 elif field.is_edited:
                     edited[field.name] = field.value()
         except ValueError as error:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import TYPE_CHECKING, Any
 
 from sessionlib._util.ipython import kernel_here, takes_input, without_input
 from sessionlib._util.optional import extra
-from sessionlib.approvals import ApprovalHandler, ApprovalRequest
-from sessionlib.content import ApprovalResponse
+from sessionlib.approvals import ApprovalHandler
 from sessionlib.display.markup import alarm, safe_html
 from sessionlib.errors import SessionDisconnectedError, SessionError
 from sessionlib.events import SessionEventType
@@ -181,7 +181,7 @@ class LiveReply:
             if request.event not in asked and self._stage is not None:
                 # So that the text before the question stands above it.
                 self._view.draw()
-                form = Form(request, _answering(request))
+                form = Form(request, functools.partial(request.answer, by=ask_notebook.__name__))
                 self._forms.append(form)
                 self._stage.add(form.box)
 
@@ -213,10 +213,3 @@ class LiveReply:
         for form in self._forms:
             form.settle("it cannot be answered any more")
         self._end()
-
-
-def _answering(request: ApprovalRequest) -> Any:
-    def answer(response: ApprovalResponse) -> None:
-        request.answer(response, by=ask_notebook.__name__)
-
-    return answer

@@ -12,7 +12,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
-from sessionlib.agent import Agent
+from sessionlib.agent import Agent, AgentType, LlmInfo
 from sessionlib.agent.agent import by_name_or_id
 from sessionlib.chatbot import Chatbot
 from sessionlib.client import Client
@@ -92,7 +92,14 @@ class SessionMagics(Magics):
     def _open(self, options: argparse.Namespace) -> Session:
         """Returns the session that the options name."""
         if options.name:
-            return self._session_of(self._variable(options.name))
+            value = self._variable(options.name)
+            if isinstance(value, Session):
+                return value
+            # An engine, which makes an agent of its own.
+            maker = value.agent() if hasattr(value, "agent") else value
+            if not isinstance(maker, (Agent, Chatbot)):
+                raise UsageError(f"a {type(value).__name__} is no session, agent, chatbot or engine")
+            return self._owned.enter_context(maker.create_session())
         client = self._client(options)
         if options.session:
             return self._owned.enter_context(Session(session_id=options.session, client=client))
@@ -100,7 +107,10 @@ class SessionMagics(Magics):
         agent = by_name_or_id(client, named)
         if agent is None and not options.local:
             raise UsageError(f"there is no agent with the name or id {named} on {client.host}")
-        return self._owned.enter_context((agent or self._new_agent(client, options)).create_session())
+        if agent is None:
+            llm_info = LlmInfo(provider="sessionlib", model_id=options.model)
+            agent = Agent.new(named, llm_info, agent_type=AgentType.CONVERSATIONAL, client=client)
+        return self._owned.enter_context(agent.create_session())
 
     def _client(self, options: argparse.Namespace) -> Client:
         if not options.local:
@@ -113,21 +123,6 @@ class SessionMagics(Magics):
             tools = [self._variable(name.strip()) for name in tools.split(",") if name.strip()]
         engine = LocalEngine(tools=tools, model=options.model, path=options.db)
         return self._owned.enter_context(engine).client()
-
-    def _new_agent(self, client: Client, options: argparse.Namespace) -> Agent:
-        from sessionlib.agent import AgentType, LlmInfo
-
-        llm_info = LlmInfo(provider="sessionlib", model_id=options.model)
-        return Agent.new(options.agent or "Assistant", llm_info, agent_type=AgentType.CONVERSATIONAL, client=client)
-
-    def _session_of(self, value: Any) -> Session:
-        if isinstance(value, Session):
-            return value
-        # An engine, which makes an agent of its own.
-        agent = value.agent() if hasattr(value, "agent") else value
-        if not isinstance(agent, (Agent, Chatbot)):
-            raise UsageError(f"a {type(value).__name__} is no session, agent, chatbot or engine")
-        return self._owned.enter_context(agent.create_session())
 
     def _variable(self, name: str) -> Any:
         if name not in self._shell.user_ns:

@@ -101,7 +101,14 @@ class CellView:
             self._touch(rest)
         stale, self._stale = self._stale, []
         for section in stale:
-            self._draw(section)
+            section.fresh = 0
+            at = self._sections.index(section)
+            if at < len(self._drawn):
+                self._drawn[at](section.html())
+            else:
+                self._drawn.append(self._place(section.html()))
+            now = self._clock()
+            self._last, self._next = now, max(now, self._next) + _INTERVAL
 
     @property
     def html(self) -> str:
@@ -133,37 +140,25 @@ class CellView:
         if section not in self._stale:
             self._stale.append(section)
 
-    def _draw(self, section: Section) -> None:
-        section.fresh = 0
-        at = self._sections.index(section)
-        if at < len(self._drawn):
-            self._drawn[at](section.html())
-        else:
-            self._drawn.append(self._place(section.html()))
-        now = self._clock()
-        self._last, self._next = now, max(now, self._next) + _INTERVAL
 
-
-class PrintView:
+class PrintView(TextPrinter):
     """Prints a turn: its text to standard output, what else happens to standard error, a line each."""
 
     def __init__(self) -> None:
-        self._printer = TextPrinter(sys.stdout or io.StringIO())
+        super().__init__(sys.stdout or io.StringIO())
 
     def show(self, event: SessionEvent) -> None:
         """Prints what is new."""
-        self._printer.show(event)
+        super().show(event)
         details = describe(event)
         if details is not None and sys.stderr is not None:
-            self._printer.close()
+            self.close()
             sys.stderr.write(f"{details}\n")
 
     def until_due(self) -> None:
         """Nothing ever waits."""
 
-    def draw(self) -> None:
-        """Ends the line that has begun."""
-        self._printer.close()
+    draw = TextPrinter.close
 
 
 class Start(Protocol):

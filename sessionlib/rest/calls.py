@@ -130,7 +130,15 @@ class Answer:
         """Makes the error of a status that is not 2xx."""
         message = error_text(self.body)
         if 300 <= self.status < 400 and self.headers.get("Location"):
-            message = _redirect_text(self.headers["Location"])
+            # The path and the query stay out: they may hold a token.
+            try:
+                parts = urlsplit(self.headers["Location"])
+                target = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "another path"
+            except ValueError:
+                target = "something that is not a URL"
+            message = _one_line(
+                f"redirects are not followed, and this one leads to {target}; if that is right, set base_url to it"
+            )
         # The key was taken out of it as it was read; see `Pool`.
         raw = self.body.decode("utf-8", "replace")
         return api_error(self.status, self.call.method, self.call.path, message, self.retry_after, raw_response=raw)
@@ -191,12 +199,16 @@ def make_call(
     """
     if not _PATH.fullmatch(path) or not method.isalpha():
         raise ConfigurationError(f"not a method and a path below the base URL: {method[:20]!r} {path[:80]!r}")
+    fields = {
+        name: codec.dumps(value).decode() if isinstance(value, (dict, list)) else _flag(value)
+        for name, value in (form or {}).items()
+    }
     return Call(
         method=method.upper(),
         path=path,
         query={name: _flag(value) for name, value in (query or {}).items() if value is not None},
         body=None if json is None else codec.dumps(json),
-        form=None if form is None else {name: _form_value(value) for name, value in form.items()},
+        form=None if form is None else fields,
         files=tuple(files),
         stream=stream,
     )
@@ -256,25 +268,9 @@ def _one_line(text: str) -> str:
     return line if len(line) <= MAX_ERROR_TEXT else line[: MAX_ERROR_TEXT - 1] + "…"
 
 
-def _redirect_text(location: str) -> str:
-    # The path and the query stay out: they may hold a token.
-    try:
-        parts = urlsplit(location)
-        target = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "another path"
-    except ValueError:
-        target = "something that is not a URL"
-    return _one_line(
-        f"redirects are not followed, and this one leads to {target}; if that is right, set base_url to it"
-    )
-
-
 def _flag(value: Any) -> str:
     # As the SDK writes them: true and false, not Python's True and False.
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _form_value(value: Any) -> str:
-    return codec.dumps(value).decode() if isinstance(value, (dict, list)) else _flag(value)
 
 
 class OpenLines(Iterator[bytes]):

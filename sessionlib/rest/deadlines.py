@@ -254,7 +254,10 @@ def failure_of(call: Call, host: str, error: BaseException, deadline: Deadline) 
     else:
         message, may_pass = next(describe(cause) for found, describe in _CAUSES if isinstance(cause, found))
     failed = kind(f"{call}: {message.replace('HOST', host)}", request_info=call.info)
-    return Failure(call, failed, _bare(cause), may_pass)
+    if cause is not None:
+        # Its traceback leads through the libraries' frames, which hold the request's headers.
+        cause.__traceback__ = cause.__cause__ = cause.__context__ = None
+    return Failure(call, failed, cause, may_pass)
 
 
 def _system_error(error: BaseException) -> OSError | None:
@@ -268,13 +271,6 @@ def _system_error(error: BaseException) -> OSError | None:
         # At most 50, since chains of contexts grow with whatever the caller was handling at the time.
         seen += [one for one in inner if isinstance(one, BaseException) and one not in seen][: 50 - len(seen)]
     return None
-
-
-def _bare(cause: OSError | None) -> OSError | None:
-    # Its traceback leads through the libraries' frames, which hold the request's headers.
-    if cause is not None:
-        cause.__traceback__ = cause.__cause__ = cause.__context__ = None
-    return cause
 
 
 def _tls(cause: Any) -> tuple[str, bool]:

@@ -7,6 +7,7 @@ read whole and unpacked, without a bound, even those of redirects that are not f
 
 from __future__ import annotations
 
+import contextlib
 import io
 import weakref
 from collections.abc import Iterator, Mapping
@@ -92,6 +93,10 @@ class Pool:
 
     def _open(self, call: Call, base_url: str, key: str, limit: Limit) -> requests.Response:
         url = base_url + call.path
+        parts, proxy = urlsplit(url), self._proxy
+        # What a client was given takes precedence over the environment, also for this machine.
+        if proxy is None and (found := environment_proxy(parts)) is not None:
+            proxy = found.url
         if self._tls is None and url.startswith("https:"):
             default_context()  # kept for the connection; here, what is wrong with it is raised as it is
         # `identity`: a packed answer could be a thousand times larger than what came, and the bound is on what came.
@@ -112,19 +117,11 @@ class Pool:
             headers=headers,
             # Of each wait on the socket; that of the whole call is the limit's, which shuts the socket down.
             timeout=limit.left(),
-            proxies=self._proxies(url),
+            proxies={} if proxy is None else {parts.scheme: proxy},
             # A redirect would carry the client's further headers to another host: requests strips only Authorization.
             allow_redirects=False,
             stream=True,
         )
-
-    def _proxies(self, url: str) -> dict[str, str]:
-        parts = urlsplit(url)
-        # What a client was given takes precedence over the environment, also for this machine.
-        if self._proxy is not None:
-            return {parts.scheme: self._proxy}
-        found = environment_proxy(parts)
-        return {} if found is None else {parts.scheme: found.url}
 
 
 class Lines(OpenLines):
@@ -217,21 +214,16 @@ def _read(call: Call, response: requests.Response, key: str, limit: Limit) -> An
     if not ok:
         # Its beginning is enough for the server's message, and a server may quote the key in it.
         # A packed one is not unpacked, for the reason that is given in `_open`.
-        body = _beginning(response) if encoding == "identity" else b""
+        body = b""
+        # The status matters more than a body that does not come.
+        with contextlib.suppress(*FOREIGN):
+            body = response.raw.read(MAX_ERROR_BODY, decode_content=False) if encoding == "identity" else b""
         return Answer(call, status, response.headers, body.replace(key.encode(), b"***"))
     if encoding != "identity":
         raise UnwantedAnswerError("is packed, although it was asked for unpacked")
     if call.stream:
         return Lines(call, response, limit)
     return Answer(call, status, response.headers, _whole(response))
-
-
-def _beginning(response: requests.Response) -> bytes:
-    try:
-        return bytes(response.raw.read(MAX_ERROR_BODY, decode_content=False))
-    except FOREIGN:
-        # The status matters more than a body that does not come.
-        return b""
 
 
 def _whole(response: requests.Response) -> bytes:

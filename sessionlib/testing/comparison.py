@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 __all__ = ["Difference", "Ids", "brief", "common_ids", "differences", "id_pairs", "own_ids", "report"]
@@ -60,9 +60,11 @@ class Ids:
         ids._pattern = re.compile("|".join(map(re.escape, names))) if names else None
         return ids
 
-    def of(self, recorded: str) -> str:
-        """Returns the current id for a recorded one, which may be the same."""
-        return self._now.get(recorded, recorded)
+    def swapped(self, pairs: Sequence[tuple[str, str]]) -> Ids:
+        """Returns these ids with those of each pair of recorded ones in each other's place."""
+        forth = {ours: self._now.get(theirs, theirs) for ours, theirs in pairs}
+        back = {theirs: self._now.get(ours, ours) for ours, theirs in pairs}
+        return self.bound({**forth, **back})
 
     def translate(self, value: Any) -> Any:
         """Returns a recorded message with the current ids."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -305,14 +305,9 @@ class Expectations:
             return None
         # What was received may have come in another order, or with other answers; only its ids are of interest.
         received = (_values(each.received[: each.received_before(at)]) for each in (connection, other))
-        ids = self._swapped({**common_ids(*received), **pairs, connection.session_id: other.session_id})
+        swapped = {**common_ids(*received), **pairs, connection.session_id: other.session_id}
+        ids = self.ids.swapped([(ours, theirs) for ours, theirs in swapped.items() if ours and theirs])
         return ids if self._matches(other.sent[at], value, ids) else None
-
-    def _swapped(self, pairs: Mapping[str, str]) -> Ids:
-        known = [(ours, theirs) for ours, theirs in pairs.items() if ours and theirs]
-        forth = {ours: self.ids.of(theirs) for ours, theirs in known}
-        back = {theirs: self.ids.of(ours) for ours, theirs in known}
-        return self.ids.bound({**forth, **back})
 
 
 # ---- from lines ----------------------------------------------------------------------------------

@@ -127,7 +127,14 @@ def read(path: Path) -> list[Line]:
         raise RecordingError(f"there is no recording {path}; make it in the mode 'once' or 'all'") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecordingError(f"the recording {path} cannot be read: {error}") from error
-    _check_head(path, texts)
+    head = _object(texts[0]) if texts else None
+    if head is None or head.get("recording") != "sessionlib":
+        raise RecordingError(f"{path} is not a recording of sessionlib")
+    if head.get("version") != VERSION:
+        raise RecordingError(
+            f"the recording {path} has version {head.get('version')!r}, and sessionlib {__version__} reads "
+            f"version {VERSION}; record it again"
+        )
     lines = [_line(path, number, text) for number, text in enumerate(texts[1:], 2)]
     # The count at the end shows a file that was truncated, as by a full disk or a merge.
     if not lines or not isinstance(lines[-1], int):
@@ -160,17 +167,6 @@ def write(path: Path, lines: Iterable[Line]) -> None:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
-
-
-def _check_head(path: Path, texts: list[str]) -> None:
-    head = _object(texts[0]) if texts else None
-    if head is None or head.get("recording") != "sessionlib":
-        raise RecordingError(f"{path} is not a recording of sessionlib")
-    if head.get("version") != VERSION:
-        raise RecordingError(
-            f"the recording {path} has version {head.get('version')!r}, and sessionlib {__version__} reads "
-            f"version {VERSION}; record it again"
-        )
 
 
 def _line(path: Path, number: int, text: str) -> Line | int:

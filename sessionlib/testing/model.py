@@ -132,7 +132,11 @@ class ScriptedModel:
             ModelError: The script fails here, or is over.
             StoppedError: The turn was stopped during a pause.
         """
-        for output in _outputs(self._next(question), question):
+        step: Any = self._next(question)
+        if callable(step):
+            step = step(question)
+        is_one = isinstance(step, (str, ThinkingDelta, RequestedCall, Fail, Pause))
+        for output in [step] if is_one else step:
             if isinstance(output, Fail):
                 raise ModelError(output.error)
             if isinstance(output, Pause):
@@ -155,12 +159,6 @@ class ScriptedModel:
             # Under the lock: several sessions may ask at once, and each step is used once.
             self._used += 1
             return self._steps[self._used - 1]
-
-
-def _outputs(step: Any, question: ModelRequest) -> Iterable[Output]:
-    if callable(step):
-        step = step(question)
-    return [step] if isinstance(step, (str, ThinkingDelta, RequestedCall, Fail, Pause)) else step
 
 
 def _wait(pause: Pause, stop: Stop) -> None:

@@ -121,7 +121,13 @@ class Recorder:
         if isinstance(outcome, Failure):
             self.note(CALL, number, "!", {**format.to_json(outcome.error), "may_pass": outcome.may_pass})
         elif isinstance(outcome, Answer):
-            self.note(CALL, number, "<", _answer_json(outcome))
+            body = _value(outcome.body)
+            answer = {
+                "status": outcome.status,
+                "headers": {name: outcome.headers[name] for name in _HEADERS if name in outcome.headers},
+                **({"base64": base64.b64encode(body).decode()} if isinstance(body, bytes) else {"body": body}),
+            }
+            self.note(CALL, number, "<", answer)
         else:
             return cast("Outcome", _RecordedLines(outcome, self.note(CALL, number, "<")))
         return outcome
@@ -221,15 +227,6 @@ def call_json(call: Call) -> dict[str, Any]:
     if call.files:
         fields["files"] = [{"field": field, "name": file[0], **file_facts(file[1])} for field, file in call.files]
     return fields
-
-
-def _answer_json(answer: Answer) -> dict[str, Any]:
-    headers = {name: answer.headers[name] for name in _HEADERS if name in answer.headers}
-    fields: dict[str, Any] = {"status": answer.status, "headers": headers}
-    body = _value(answer.body)
-    if isinstance(body, bytes):
-        return {**fields, "base64": base64.b64encode(body).decode()}
-    return {**fields, "body": body}
 
 
 def _value(text: bytes) -> Any:

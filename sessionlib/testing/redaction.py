@@ -73,13 +73,13 @@ class Redaction:
         if isinstance(value, list):
             return [self._clean(item) for item in value]
         if isinstance(value, dict):
-            return {self._text(name): self._field(name, item) for name, item in value.items()}
+            kept = {}
+            for name, item in value.items():
+                is_secret = isinstance(item, str) and name.lower().replace("-", "_") in SECRET_FIELDS
+                # An empty one stays empty: that it was is a fact, and no secret.
+                kept[self._text(name)] = HIDDEN if is_secret and item else self._clean(item)
+            return kept
         return value
-
-    def _field(self, name: str, value: Any) -> Any:
-        is_secret = isinstance(value, str) and name.lower().replace("-", "_") in SECRET_FIELDS
-        # An empty one stays empty: that it was is a fact, and no secret.
-        return HIDDEN if is_secret and value else self._clean(value)
 
     def _text(self, text: str) -> str:
         for key in self._keys:

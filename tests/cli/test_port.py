@@ -195,6 +195,10 @@ def test_nothing_asynchronous_is_left(name: str) -> None:
             "x = await asyncio.wait_for(asyncio.shield(session.get_messages()), 3)\n",
             "x = session.get_messages(timeout=3)\n",
         ),
+        (
+            "a = Agent()\nx = await asyncio.wait_for(asyncio.shield(asyncio.gather(*(a.run(p) for p in ps))), 3)\n",
+            "a = Agent()\nx = list(a.map(ps, timeout=3))\n",
+        ),
         ("e = asyncio.Event()\nawait asyncio.wait_for(e.wait(), 3)\n", None),
         ("async def f():\n    async for x in g():\n        yield x\n", "def f():\n    yield from g()\n"),
         ("with asyncio.Runner() as r:\n    # one\n    x = r.run(f())\n", "# one\nx = f()\n"),

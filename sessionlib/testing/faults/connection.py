@@ -172,7 +172,12 @@ class _Pump:
         try:
             while self._pending or not self._ended:
                 self._step()
-            self._pass_on_the_end()
+            # The end, which is a chunk of its own.
+            if delay := self.direction.toxics.close_delay:
+                self._sleep(delay)
+            self._hold()
+            with contextlib.suppress(OSError):
+                self._target.shutdown(socket.SHUT_WR)
         except _OverError:
             pass
         except OSError:
@@ -255,7 +260,16 @@ class _Pump:
             self._cut_at_limit()
             if self._connection.finished:
                 return
-            size = self._send(view[: self._slice()])
+            toxics = self.direction.toxics
+            sizes = [CHUNK]
+            if toxics.slice_size:
+                sizes.append(toxics.slice_size)
+            if toxics.bandwidth:
+                # Fifty slices a second, so that little bandwidth is a trickle and not a burst with a pause behind it.
+                sizes.append(max(1, int(toxics.bandwidth / 50)))
+            if toxics.limit is not None and self._limited:
+                sizes.append(max(1, toxics.limit - self.passed))
+            size = self._send(view[: min(sizes)])
             view = view[size:]
             self._pace(size)
 
@@ -273,18 +287,6 @@ class _Pump:
             raise
         self.passed += size
         return size
-
-    def _slice(self) -> int:
-        toxics = self.direction.toxics
-        sizes = [CHUNK]
-        if toxics.slice_size:
-            sizes.append(toxics.slice_size)
-        if toxics.bandwidth:
-            # Fifty slices a second, so that little bandwidth is a trickle and not a burst with a pause behind it.
-            sizes.append(max(1, int(toxics.bandwidth / 50)))
-        if toxics.limit is not None and self._limited:
-            sizes.append(max(1, toxics.limit - self.passed))
-        return min(sizes)
 
     def _pace(self, size: int) -> None:
         toxics = self.direction.toxics
@@ -321,10 +323,3 @@ class _Pump:
             elif wait_readable(self._source, Deadline(0.02), self._connection.waker):
                 self._receive()
             self._check()
-
-    def _pass_on_the_end(self) -> None:
-        if delay := self.direction.toxics.close_delay:
-            self._sleep(delay)
-        self._hold()
-        with contextlib.suppress(OSError):
-            self._target.shutdown(socket.SHUT_WR)

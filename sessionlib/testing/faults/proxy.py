@@ -206,7 +206,19 @@ class FaultProxy:
         """
         self.clear()
         direction = self._rng.choice([self.upstream, self.downstream])
-        name, apply = self._rng.choice(_moods(self, direction, self._rng))
+        rng = self._rng
+        moods: list[tuple[str, Callable[[], None]]] = [
+            ("calm", lambda: None),
+            ("latency", lambda: direction.latency(rng.uniform(1, 50), rng.uniform(0, 30))),
+            ("bandwidth", lambda: direction.bandwidth(rng.uniform(5_000, 500_000))),
+            ("slicer", lambda: direction.slicer(rng.randrange(1, 50), rng.uniform(0, 0.001))),
+            ("blackhole", direction.blackhole),
+            ("limit with FIN", lambda: direction.limit_data(rng.randrange(3000), "FIN", times=1)),
+            ("limit with RST", lambda: direction.limit_data(rng.randrange(3000), "RST", times=1)),
+            ("slow close", lambda: direction.slow_close(rng.uniform(1, 100))),
+            ("reset", self.reset),
+        ]
+        name, apply = rng.choice(moods)
         apply()
         return f"{direction.name}: {name}"
 
@@ -238,17 +250,3 @@ def _end_all(connections: Sequence[ProxiedConnection], how: How) -> None:
         connection.end(how)
     for connection in connections:
         connection.over.wait(JOIN_TIMEOUT)
-
-
-def _moods(proxy: FaultProxy, direction: Direction, rng: random.Random) -> list[tuple[str, Callable[[], None]]]:
-    return [
-        ("calm", lambda: None),
-        ("latency", lambda: direction.latency(rng.uniform(1, 50), rng.uniform(0, 30))),
-        ("bandwidth", lambda: direction.bandwidth(rng.uniform(5_000, 500_000))),
-        ("slicer", lambda: direction.slicer(rng.randrange(1, 50), rng.uniform(0, 0.001))),
-        ("blackhole", direction.blackhole),
-        ("limit with FIN", lambda: direction.limit_data(rng.randrange(3000), "FIN", times=1)),
-        ("limit with RST", lambda: direction.limit_data(rng.randrange(3000), "RST", times=1)),
-        ("slow close", lambda: direction.slow_close(rng.uniform(1, 100))),
-        ("reset", proxy.reset),
-    ]
