@@ -126,7 +126,7 @@ class ConnectivityProbe:
         return True
 
     def _steps(self) -> Iterator[CheckResult]:
-        """Takes the steps of a connection, in its order, by its functions; nobody asks for the next after a failure."""
+        """Takes the steps of a connection, in its order and by its functions; after a failure `go` takes no other."""
         proxy = None
         try:
             # By the rule of sessions and calls, so that it finds what they would.

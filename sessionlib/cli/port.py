@@ -625,13 +625,10 @@ class _Porter(cst.CSTTransformer):
         if len(call.args) != 2:
             return None
         waited, value, limit = original.args[0].value, call.args[0].value, call.args[1].value
-        if (
-            isinstance(waited, cst.Call)
-            and self._survey.asyncio_name(waited.func) == "shield"
-            and len(waited.args) == 1
-        ):
+        name_of = self._survey.asyncio_name
+        if isinstance(waited, cst.Call) and name_of(waited.func) == "shield" and len(waited.args) == 1:
             waited = waited.args[0].value
-        if isinstance(waited, cst.Call) and self._survey.asyncio_name(waited.func) == "gather":
+        if isinstance(waited, cst.Call) and name_of(waited.func) == "gather":
             return self._wait_for_all(original, value, limit)
         if self._takes_timeout(waited) and isinstance(value, cst.Call):
             return self._timed(value, limit)
