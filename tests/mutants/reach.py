@@ -28,6 +28,7 @@ __all__ = ["ROOT", "SECONDS", "WORK", "Reach", "Reached", "pytest_addoption", "p
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".mutants"
 _TEXTS = WORK / "texts"
+_FILES = 12
 SECONDS = 8.0
 """Seconds of tests that a fault gets."""
 
@@ -52,8 +53,9 @@ class Reached:
             if (digests := known.get(test, {}).get("digests", {})).get(test) != _digest(test)
             or not all(digests.get(path) in kept for path in paths)
         ]
-        if stale:
-            known |= _learn(stale, _core())
+        # What is learned is kept after each few files, so that it can go on where it was stopped.
+        for at in range(0, len(stale), _FILES):
+            known |= _learn(stale[at : at + _FILES], _core())
             file.write_text(json.dumps(known))
         self.failed: list[str] = []
         self._seconds: dict[str, float] = {}
