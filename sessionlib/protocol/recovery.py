@@ -143,9 +143,10 @@ class RecoveryTracker:
         at = 0
         for run in runs:
             noted = self._note_plain(events, at, run.start)
-            if noted < run.start or self._is_out_of_order(events[run.start]):
+            index = events[run.start].data["index"]
+            if noted < run.start or self._is_out_of_order(run.message_id, index):
                 return noted
-            state = self._state_of(run.message_id, events[run.start].data["index"])
+            state = self._state_of(run.message_id, index)
             state[0] = run.next_index
             state[1] += run.length
             self._counts = self._counts or run.stop - run.start > 1
@@ -189,29 +190,23 @@ class RecoveryTracker:
                 state[0] += 1
                 state[1] += len(event.data["delta"])
                 self._counts = True
-            elif self._is_out_of_order(event):
+            elif self._is_out_of_order(message_id, event.data["index"]):
                 return number
             else:
                 self._note(event)
         return stop
 
-    def _is_out_of_order(self, event: SessionEvent) -> bool:
-        if event.message_id is None:
+    def _is_out_of_order(self, message_id: str, index: object) -> bool:
+        """Whether a delta of a message is, by its index."""
+        state = self._partial.get(message_id)
+        if state is None or not isinstance(index, int) or index == state[0] or state[0] < 0:
             return False
-        if event.type is not _DELTA:
-            return event.type is _COMPLETE and event.message_id in self._suspect
-        state = self._partial.get(event.message_id)
-        if state is None:
-            return False
-        index = event.data["index"]
-        if not isinstance(index, int) or index == state[0] or state[0] < 0:
-            return False
-        if index < self._suspect.get(event.message_id, 0):
-            self._suspect[event.message_id] = -1
+        if index < self._suspect.get(message_id, 0):
+            self._suspect[message_id] = -1
             return False
         if index == 0 or (index == state[0] - 1 and not self._counts):
             # It begins again, or all deltas bear one index: whether the text is right shows when it is whole.
-            self._suspect.setdefault(event.message_id, 0)
+            self._suspect.setdefault(message_id, 0)
             return False
         return True
 

@@ -13,15 +13,12 @@ import pytest
 from sessionlib import (
     MessageSender,
     Session,
-    SessionError,
     SessionEvent,
     SessionEventType,
     SessionMessage,
     SessionMessageRole,
-    SessionTerminatedError,
 )
 from sessionlib.protocol import codec, frames
-from sessionlib.protocol.client import ClientProtocol
 from sessionlib.session import UserSessionMessage
 from tests.support.script_engine import ScriptEngine, text_content, user_message
 from tests.support.sessions import new_session, resumed_session
@@ -301,31 +298,3 @@ def test_only_an_approval_request_can_be_answered(engine: ScriptEngine, kind: Se
 def test_what_a_post_is_recognised_by_in_the_history(content: Any, summary: str) -> None:
     assert frames.summarise({"content": content}) == (summary,)
     assert frames.summarise({"messages": [content, "more"]}) == (summary, "text:more")
-
-
-JOIN = {"type": "join_session", "session_id": "s1"}
-
-
-@pytest.mark.parametrize(
-    ("frame", "at_first", "again"),
-    [
-        ({"type": "join_session", "success": True}, False, False),
-        ({"type": "join_session", "success": False, "error": "no"}, SessionError, SessionError),
-        ({"type": "join_session", "success": False, "code": "session_terminated"}, *(SessionTerminatedError,) * 2),
-        ({"type": "post_message", "success": False, "error": "no"}, False, False),
-        ({"type": "error", "error": "no"}, SessionError, False),
-        ({"type": "error", "error": "no", "request_type": "join_session"}, SessionError, SessionError),
-        ({"type": "error", "error": "no", "request_type": "post_message"}, False, False),
-        ({"type": "session_connected", "session_id": "s1", "features": ["parts", 5]}, True, True),
-    ],
-)
-def test_what_answers_the_request_to_join(frame: Frame, at_first: Any, again: Any) -> None:
-    for expected, is_again in ((at_first, False), (again, True)):
-        protocol = ClientProtocol("s1")
-        if isinstance(expected, bool):
-            assert protocol.match_join(frame, JOIN, "session_connected", again=is_again) is expected
-            assert protocol.features == ({"parts"} if expected else set())
-        else:
-            with pytest.raises(SessionError) as raised:
-                protocol.match_join(frame, JOIN, "session_connected", again=is_again)
-            assert type(raised.value) is expected
