@@ -372,7 +372,7 @@ class RecoveryTracker:
 
     def _completed(self, event: SessionEvent, message_id: str) -> list[SessionEvent]:
         """Returns a complete message, behind the rest of its text if deltas of it are missing."""
-        delivered = self._partial.get(message_id, (0, 0))[1]
+        delivered = self._partial[message_id][1] if message_id in self._partial else 0
         text = event.text
         begun_at = self._suspect.pop(message_id, None)
         if begun_at is not None:

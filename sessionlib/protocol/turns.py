@@ -442,7 +442,6 @@ class TurnTracker:
             if self.current is not None and self.answered and self._joined_at == self.steps:
                 self._end_unseen(self.current, event)
             self.steps += 1
-            self._looks = 0
             if is_word:
                 self.has_statuses = self._has_processing = True
             self.answered = False
@@ -476,7 +475,7 @@ class TurnTracker:
             return answer
         # An ack does not come after the whole of its turn: it is rather that of the next post, and the first had none.
         post = self._sent[0]
-        if len(self._sent) > 1 and self._alone and not self._has_lost and not self._is_unsure:
+        if self._alone and not self._has_lost and not self._is_unsure:
             post = next((other for other in self._sent if not _was_passed_over(other)), post)
         self._sent.remove(post)
         self._note_step()

@@ -148,10 +148,12 @@ class Trial:
         right, wrong = [(a, b) for a, b in zip(*codes, strict=True) if a.co_firstlineno <= mutant.line][-1]
         if not wrong.co_freevars:
             wrong = wrong.replace(co_freevars=right.co_freevars)  # without `super()` it needs no `__class__`
-        found = self._functions[path, right.co_firstlineno, right.co_name]
-        assert found, f"{mutant.name}: no such function"
-        for function in found:
-            function.__code__ = wrong
+        assert self._functions[path, right.co_firstlineno, right.co_name], f"{mutant.name}: no such function"
+        # And those within it that were made as the module was imported.
+        for former, following in _with_inner(right, wrong):
+            for function in self._functions[path, former.co_firstlineno, former.co_name]:
+                if function.__code__ == former:
+                    function.__code__ = following
 
 
 def _functions(code: CodeType) -> Iterator[CodeType]:
@@ -162,3 +164,12 @@ def _functions(code: CodeType) -> Iterator[CodeType]:
                 yield constant
             else:
                 yield from _functions(constant)
+
+
+def _with_inner(right: CodeType, wrong: CodeType) -> Iterator[tuple[CodeType, CodeType]]:
+    """Yields a function with and without its fault, then those within it, as far as they correspond."""
+    yield right, wrong
+    inner = [[code for code in outer.co_consts if isinstance(code, CodeType)] for outer in (right, wrong)]
+    for former, following in zip(*inner, strict=False):
+        if former.co_name == following.co_name and former.co_freevars == following.co_freevars:
+            yield from _with_inner(former, following)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sessionlib import ParticipantStatus, SessionEvent, SessionEventType, SessionProtocolError, SessionState
 from sessionlib.protocol import codec, frames
 from sessionlib.protocol.client import may_follow
-from sessionlib.protocol.parser import KNOWN_TYPES, parse_event, parse_frame, parse_run
+from sessionlib.protocol.parser import END, KNOWN_TYPES, parse_event, parse_frame, parse_run
 from sessionlib.protocol.turns import TurnTracker
 from tests.support.script_engine import notification, text_content, turn
 from tests.support.shapes import FRAMES, assert_well_formed, damaged, json_objects, json_values, nearly_frames
@@ -366,3 +366,64 @@ def test_what_only_looks_like_a_delta_is_left_to_the_plain_way(odd: dict[str, An
     events: list[SessionEvent] = []
     assert parse_run(iter([json.dumps(frame).encode()]), "s1", events) == (None, frame)
     assert events == []
+
+
+_ODD: list[bytes] = [
+    *(
+        json.dumps({**frames.message_delta("s1", "m1", 2, "x"), **odd}).encode()
+        for odd in ({"message_id": "m2"}, {"value": 5}, {"index": 3}, {"session_id": "s2"}, {"type": "x"})
+    ),
+    *(b'{"type":"message_delta"}', b"[]", b"7", b"{", b"\xff", b'{"type":"x","x":"\\ud83d"}'),
+]
+
+
+@pytest.mark.parametrize("odd", _ODD)
+def test_a_run_ends_with_the_first_message_that_does_not_follow(odd: bytes) -> None:
+    deltas = [codec.dumps(frames.message_delta("s1", "m1", index, "ab")) for index in range(4)]
+    left = iter([*deltas[:2], odd, *deltas[2:]])
+    events: list[SessionEvent] = []
+    run, behind = parse_run(left, "s1", events)
+    assert (run and tuple(run), [event.data["index"] for event in events]) == ((0, 2, "m1", 2, 4), [0, 1])
+    assert list(left) == deltas[2:]
+    if not isinstance(behind, SessionProtocolError):
+        assert behind == json.loads(odd)
+    assert parse_run(iter([]), "s1", events) == (None, END)
+
+
+@pytest.mark.parametrize(
+    ("frame", "field"),
+    [
+        ({"type": "pong", "session_id": 7}, "pong.session_id as int where a string"),
+        ({"type": "error", "request_type": 7}, "error.request_type as int where a string"),
+        ({"type": "message_delta", "value": None}, "message_delta.value as NoneType where a string"),
+        ({"type": "message_delta", "value": "", "message_id": 7}, "message_delta.message_id as int where a string"),
+        ({"type": "participant_status", "message": []}, "participant_status.message as list where an object"),
+        ({"type": "message_notification", "message": ""}, "message_notification.message as str where an object"),
+        ({"type": "message_notification", "message": {"content": 1.5}}, "message.content as float where an object"),
+        ({"type": "message_notification", "message": {"content": {}, "id": 7}}, "message.id as int where a string"),
+    ],
+)
+def test_a_known_field_of_the_wrong_type_is_named(frame: frames.Frame, field: str) -> None:
+    with pytest.raises(SessionProtocolError, match=f"the engine sent {field} belongs"):
+        event_of(frame)
+
+
+@pytest.mark.usefixtures("either_codec")
+def test_what_ends_the_connection_has_its_code() -> None:
+    for data, code in ((b"\xff", 1007), (b"{", 1002), (b"[]", 1002)):
+        with pytest.raises(SessionProtocolError) as raised:
+            parse_frame(data)
+        assert raised.value.close_code == code
+
+
+@pytest.mark.usefixtures("either_codec")
+def test_text_that_is_nested_too_deeply_is_no_json() -> None:
+    with pytest.raises(ValueError):
+        codec.loads(b"[" * 100_000 + b"]" * 100_000)
+
+
+def test_text_is_written_as_it_is_and_numbers_are_held_to_a_double() -> None:
+    assert codec.dumps({"x": "ü😀"}) == codec.dumps_checked({"x": "ü😀"}) == '{"x":"ü😀"}'.encode()
+    assert codec.dumps_checked([10**300]) == codec.dumps([10**300])
+    with pytest.raises(ValueError):
+        codec.dumps_checked([10**309])
