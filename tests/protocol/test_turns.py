@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import gc
+import json
 from typing import Any
 
 import pytest
 
 from sessionlib import SessionEvent
+from sessionlib.events import SessionEventType, SessionMessage
 from sessionlib.protocol import frames
+from sessionlib.protocol import turns as turns_module
 from sessionlib.protocol.parser import parse_event
-from sessionlib.protocol.turns import PendingPost, TurnHandle, TurnTracker, _answer_to
+from sessionlib.protocol.turns import (
+    PendingPost,
+    TurnHandle,
+    TurnTracker,
+    _answer_to,
+    _is_balanced,
+    find_posts,
+    is_content,
+    is_final,
+)
 from tests.support.script_engine import agent_message, notification, text_content, user_message
 
 
@@ -380,6 +392,74 @@ def test_the_answer_to_a_post_in_a_history(history: str, answer: str | None, is_
     assert (None if found is None else found["id"], certain) == (answer, is_certain)
 
 
+@pytest.mark.parametrize(
+    ("history", "place", "is_balanced"),
+    [
+        ("uA", 2, True),
+        ("u", 1, False),
+        ("uuA", 3, False),
+        ("uAA", 3, True),
+        ("uAuAA", 5, True),
+        ("uuAA", 4, False),
+        ("uAuu", 2, True),
+        ("uAuu", 3, False),
+        ("AuA", 3, True),
+        ("", 0, True),
+    ],
+)
+def test_whether_all_posts_before_a_place_have_their_answers(history: str, place: int, is_balanced: bool) -> None:
+    make = {"u": user_message, "A": agent_message}
+    # A post may be marked as complete as well, and is no answer.
+    messages = [make[letter]("s1", f"{letter}{at}", text_content("tea")) for at, letter in enumerate(history)]
+    assert _is_balanced(messages, place) is is_balanced
+
+
+@pytest.mark.parametrize(
+    ("content", "is_answer"),
+    [
+        (text_content("tea"), True),
+        (text_content("te", "Streaming"), False),
+        ({"type": "error_message", "error": "no tea"}, True),
+        ({"type": "tool_call", "tool_name": "boil"}, False),
+        ("Complete", False),
+        (None, False),
+    ],
+)
+def test_what_ends_a_turn_in_a_history(content: Any, is_answer: bool) -> None:
+    assert is_final({"id": "m1", "content": content}) is is_answer
+
+
+def test_the_latest_message_of_a_text_is_the_latest_post_of_it() -> None:
+    posts = [
+        PendingPost(contents=(text,) if text else ()) for text in ("text:tea", "text:milk", "", "text:tea", "text:x")
+    ]
+    messages = [user_message("s1", f"u{at}", text) for at, text in enumerate(["tea", "milk", "tea", "milk", "tea"])]
+    assert find_posts(messages, posts) == {posts[0]: 2, posts[1]: 3, posts[3]: 4}
+    assert find_posts([agent_message("s1", "m1", "tea"), *messages[:1]], posts[:1]) == {posts[0]: 1}
+
+
+@pytest.mark.parametrize(
+    ("summary", "content", "is_it"),
+    [
+        ("text:tea", {"type": "data_type_message", "value": "tea"}, True),
+        ("text:tea", {"type": "data_type_message", "value": "teas"}, False),
+        ("file:menu.pdf", {"type": "file", "value": [1, {"metadata": {"names": ["a", "menu.pdf"]}}]}, True),
+        ("file:menu.pdf", {"type": "file", "value": {"menu.pdf": "other.pdf"}}, False),
+        ("file:menu.pdf", None, False),
+        ("other:menu.pdf", {"type": "file", "value": "menu.pdf"}, False),
+    ],
+)
+def test_whether_a_message_of_a_history_is_what_was_posted(summary: str, content: Any, is_it: bool) -> None:
+    assert is_content(summary, SessionMessage.from_dict(user_message("s1", "u1", content))) is is_it
+
+
+def test_so_many_posts_are_distinguished_from_other_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "_TOGETHER", 3)
+    engine = Engine()
+    posts = [engine.post(text) for text in "abcde"]
+    assert engine.tracker._together == posts[2:]
+
+
 def test_a_turn_whose_beginning_was_lost_is_known_by_the_id_in_its_end() -> None:
     engine = Engine()
     post, other = engine.post("one"), engine.post("two")
@@ -514,3 +594,222 @@ def test_a_turn_that_ended_unseen_ends_once(alone: bool) -> None:
     assert [event.is_turn_end for event in released].count(True) == 1
     assert post.last is released[-1]
     assert post.is_doubtful
+
+
+# ---- scripts -----------------------------------------------------------------------------------
+
+_FRAMES = {
+    "a": frames.ack("post_message", "s1"),
+    "x": frames.refusal("post_message", "s1", "no"),
+    "e": frames.error("bad"),
+    "g": frames.error("gap"),
+    "o": frames.pong("s1"),
+    "P": frames.participant_status("s1", "Processing"),
+    "I": frames.participant_status("s1", "Idle"),
+    "Q": notification("s1", "r1", {"type": "tool_call_approval", "tool_name": "refund", "tool_call_id": "c1"}),
+    "T": notification("s1", "t1", {"type": "tool_call", "tool_name": "refund"}),
+}
+_ANSWERS: dict[str, Any] = {"C": text_content("tea"), "E": {"type": "error_message", "error": "no tea"}}
+_LETTERS = {SessionEventType.MESSAGE_POSTED: "a", SessionEventType.APPROVAL_REQUEST: "Q", SessionEventType.PONG: "o"}
+_IS_IDLE = {"R+": True, "R-": False, "R?": None}
+
+
+class Script(Engine):
+    """What leaves and comes, in order, and what becomes of it.
+
+    A digit posts, ``&`` answers a request, ``w1`` and ``l1`` withdraw and lose the first post. Frames are a(ck), x, its
+    refusal, P(rocessing), I(dle), D(elta), C(omplete), Q, a request, T, a tool call, o, a pong, E, an error of the
+    turn, e, one that names nothing, and g, a notice of a gap; a digit behind names the turn, a tilde before shows that
+    it was recovered. ``R+``, ``R-`` and ``R?`` join again, with an engine that is idle, busy or reports nothing;
+    ``R1`` likewise after a look. ``s`` looks at the history, ``n`` where there is none. Into the history alone come
+    ``u``, another client's post, and ``v``, an answer; ``f`` takes the last post out of it.
+    """
+
+    def __init__(self, script: str) -> None:
+        client, *steps = script.split()
+        super().__init__(alone=client == "alone")
+        self._posts: dict[str, PendingPost] = {}
+        self._got: dict[PendingPost, str] = {}
+        self._fates: dict[PendingPost, str] = {}
+        self._stray = ""
+        self._ends = False
+        for step in steps:
+            self._take(step)
+            for post, events in self.tracker.take_released():
+                self._got[post] += "".join(map(self._letter, events))
+
+    def _take(self, step: str) -> None:
+        tracker = self.tracker
+        if step.isdigit():
+            self._posts[step] = self.post(step)
+            self._got[self._posts[step]] = ""
+        elif step == "&":
+            answer = self._posts[step] = PendingPost(makes_turn=False, contents=("text:&",))
+            self._got[answer] = ""
+            tracker.post(answer)
+        elif step in ("s", "n"):
+            for post, arrived, may_come in tracker.settle(self.history if step == "s" else None):
+                self._fates[post] = "may come or " * may_come + ("unanswered" if arrived else "lost")
+        elif step[0] in "wl":
+            (tracker.withdraw if step[0] == "w" else tracker.lose)(self._posts[step[1:]])
+        elif step == "R1":
+            tracker.rejoin(None, looks=1)
+        elif step[0] == "R":
+            tracker.rejoin(_IS_IDLE[step])
+        elif step == "u":
+            self.history.append(user_message("s1", f"x{len(self.history)}", "other"))
+        elif step == "v":
+            self._answer("C")
+        elif step == "f":
+            last = max(filter(str.isdigit, self._posts), default="")
+            self.history = [message for message in self.history if message["id"] != f"u-{last}"]
+        else:
+            self._follow(step)
+
+    def _answer(self, kind: str) -> frames.Frame:
+        self._texts += 1
+        self.history.append(agent_message("s1", f"m{self._texts}", _ANSWERS[kind]))
+        return notification("s1", f"m{self._texts}", _ANSWERS[kind])
+
+    def _follow(self, step: str) -> None:
+        letter, number = step.lstrip("~")[0], step.lstrip("~")[1:]
+        if letter in _ANSWERS:
+            frame = self._answer(letter)
+        elif letter == "D":
+            frame = frames.message_delta("s1", f"m{self._texts + 1}", 0, "d")
+        else:
+            frame = json.loads(json.dumps(_FRAMES[letter]))
+        event = parse_event(frame, "s1")
+        assert event is not None
+        event.data.update(
+            {"recovered": True} if step[0] == "~" else {}, **({"turn_id": f"t{number}"} if number else {})
+        )
+        owners, held = self.tracker.follow(event)
+        for owner in owners:
+            self._got[owner] += self._letter(event)
+        if not owners and letter not in "ao":
+            self._stray += self._letter(event)
+        if held is not None:
+            held.append(event)
+        self._ends = self.tracker.ends_turn(event)
+
+    @staticmethod
+    def _letter(event: SessionEvent) -> str:
+        assert event.session_id == "s1"
+        letter = _LETTERS.get(event.type) or event.type.name[0]
+        if event.participant_status is not None:
+            letter = event.participant_status.name[0]
+        elif event.is_complete:
+            letter = f"C{str(event.message_id)[1:]}"
+        elif event.error is not None:
+            letter = {"gap": "g", "bad": "e", "no": "x"}.get(event.error) or f"E{str(event.message_id)[1:]}"
+        elif event.delta is not None:
+            letter = "D"
+        return "~" * bool(event.data.get("recovered")) + letter
+
+    def outcome(self) -> str:
+        """What each post got, and what is known in the end.
+
+        Behind the events of a post: ``.`` when its turn has ended, ``<P>`` the first event of a turn of which it got
+        another part, ``+1`` how many share it, ``?`` where that is not certain, ``!`` refused, ``-`` without an ack.
+        """
+        tracker = self.tracker
+        facts = []
+        for name, post in self._posts.items():
+            assert post.turn is None or post.turn.over == (post.last is not None)
+            first = "" if post.first is None else self._letter(post.first)
+            marks = "." * (post.last is not None) + f"<{first}>" * (first not in self._got[post])
+            marks += f"+{post.shared_with}" * bool(post.shared_with) + "?" * post.is_doubtful
+            marks += "!" * (post.refusal is not None) + "-" * (not post.acknowledged)
+            facts += [f"{name}={self._got[post]}{marks}", self._fates.get(post, "")]
+        delay, current = tracker.check_delay(), tracker.current
+        names = {post: name for name, post in self._posts.items()}
+        sent, waiting = (
+            "".join(map(names.__getitem__, posts)) for posts in (tracker.unacknowledged, tracker.unanswered)
+        )
+        facts += [
+            f"stray={self._stray}" * bool(self._stray),
+            "running" * tracker.running,
+            "answered" * tracker.answered,
+        ]
+        facts += ["announced" * tracker.is_announced, "statuses" * tracker.has_statuses, "blind" * tracker.is_blind]
+        facts += [{True: "batch", False: "each", None: ""}[tracker.batches], "" if delay is None else f"look@{delay}"]
+        facts += [f"sent={sent}" * bool(sent), f"waits={waiting}" * bool(waiting), "ends" * self._ends]
+        facts += ["held" * (current is not None and current.held is not None)]
+        facts += [f"kept={len(tracker._held)}" * bool(tracker._held)]
+        return " ".join(filter(None, facts))
+
+
+SCRIPTS = {
+    "alone 1 s e": "1=e!",
+    "shared Q 1 Q": "1=Q+1?- stray=Q running batch waits=1",
+    "alone 1 2 R1 s E": (
+        "1=E1+1? may come or unanswered 2= may come or unanswered running answered blind look@0.9 waits=12 held kept=1"
+    ),
+    "alone 1 I": "1=- stray=I statuses look@0.9 sent=1 ends",
+    "shared 1 C & a": "1=C1.+1?- &=a- stray=C1",
+    "alone P 1 C I R? s 2 s C D": "1=~C1~I. 2=C2D+1? stray=PC1I running statuses waits=2",
+    "alone s P1": "stray=P running announced statuses",
+    "alone 1 x 2 R- D g w2": "1=x!- 2=Dg- running waits=2",
+    "shared 1 ~a 2 P I n": "1=~aPI.+1? 2=PI.+1?- statuses ends",
+    "alone 1 R+ 2 v 3 ~P ~C ~I s": "1=~P~C2~I.- 2= 3= look@0.9 waits=23 ends kept=1",
+    "alone 1 T 2 R? s ~I": "1=T~I.- 2=- sent=2 ends",
+    "shared 1 P a C I s": "1=aPC1I. stray=PC1I statuses ends",
+    "alone 1 o R- C E": "1=C1E2+1?- running answered blind look@0.9 sent=1 waits=1",
+    "shared 1 2 x ~a C": "1=x!- 2=~aC1.+1? ends",
+    "alone 1 a2 D P3": "1=aDP+1? running announced statuses waits=1",
+    "alone 1 T R? ~C ~P e": "1=T~C1~I.+1?- stray=~Pe",
+    "alone 1 Q R1 s": "1=Q- may come or unanswered running blind look@1.8 sent=1 waits=1",
+    "alone 1 2 3 E s s": "1=E1.+2- 2=E1.+2? 3=E1.+2?",
+    "shared 1 s s 2 C n": "1= 2=C1.+1?- stray=C1 look@0.9 waits=1 ends kept=1",
+    "shared a 1": "1=- sent=1",
+    "shared 1 v 2 E ~C s": "1=E2.+1?- 2=~C3~I. stray=E2~C3 answered ends",
+    "alone 1 s 2 D a2": "1=D+1 2=aD+1 running waits=12",
+    "shared R? 1 C P1": "1=- stray=C1P running announced statuses sent=1 held kept=1",
+    "shared 1 T w1": "1=- stray=T running",
+    "alone 1 l1 R1 2 3 E ~a": "1=- 2=E1.+1?- 3=~a stray=E1 waits=3 kept=1",
+    "alone R1 R+ 1": "1=- sent=1",
+    "shared I ~P C": "stray=I~PC1 running answered announced statuses",
+    "shared 1 2 R1 e x": "1=e!- 2=x!-",
+    "alone 1 l1 n I": "1=- stray=I statuses look@0.9 ends",
+    "alone 1 a3 P3": "1=aP running announced statuses waits=1",
+    "alone 1 4 R? s l4 n": "1= 4= blind look@0.9 waits=1",
+    "alone 1 R+ s s ~P ~I": "1= unanswered stray=~P~I ends",
+    "shared ~P ~C P C": "stray=~P~C1PC2 running answered announced statuses",
+    "alone 1 R+ s ~I s": "1= stray=~I look@0.9 waits=1 ends",
+    "alone & 1 R? s a s": "&=a 1= blind look@0.9 waits=1",
+    "alone 1 2 Q I P": "1=QI.+1- 2=QI.+1- stray=P running announced statuses",
+    "alone I 1 a R+ s": "1=a stray=I statuses look@0.9 waits=1",
+    "shared 1 R? R+ 2 a P": "1=aP 2=- running announced statuses sent=2 waits=1",
+    "shared 1 a3 R+": "1=a look@0.9 waits=1",
+    "alone 1 2 s P I s": "1=PI.+1? 2=PI.+1? statuses ends",
+    "alone 1 P C 2 C I s": "1=PC1C2I.- 2=~C2~I.+1? statuses ends",
+    "alone 1 2 a a P C I P I 3 l2 C R+ s": "1=aPC1I. 2=aPI. 3=~C2~I.+1? stray=C2 answered statuses",
+    "shared 1 P a I n R+": "1=aPI.+1? stray=PI statuses look@0.9 ends",
+    "alone ~P C 1 2 C P": "1=P+1?- 2=- stray=~PC1C2 running announced statuses sent=12 waits=1 held kept=1",
+    "shared 1 2 a a P I P2 I2 n": "1=aPI. 2=aPI. stray=PI statuses each ends",
+    "shared 1 C a 2 a": "1=C1.+1?- 2=a stray=C1 waits=2",
+    "alone 1 R1 2 a2 P2": "1=aP 2=- running announced statuses sent=2 waits=1",
+    "alone 1 R? I E": "1=E1- stray=I running answered statuses sent=1 waits=1",
+    "alone I 2 f s a R+ s": "2=a stray=I statuses look@0.9 waits=2",
+    "shared ~P R1 ~I 1 s P": "1=P stray=~P~I running announced statuses waits=1",
+    "alone 1 2 f s s ~P": "1= 2=- lost stray=~P running announced waits=1 held kept=1",
+    "alone 1 2 3 a a a P I R? s": "1=aPI.+2 2=aPI.+2? 3=aPI.+2? statuses ends",
+    "alone 1 2 I a n n": "1=a 2=- lost stray=I statuses waits=1",
+    "alone 1 2 P I a": "1=PI.- 2=- statuses look@0.9 sent=2 kept=1",
+    "alone 1 2 C C": "1=C1.- 2=C2.- ends",
+    "alone 1 P a I 2 3 P I s": "1=PaI. 2=PI.- 3= statuses sent=2 waits=3 ends",
+    "alone 1 2 Q C 3 4 C": "1=QC1.+1- 2=QC1.+1- 3=C2.- 4=- batch look@0.9 sent=4 ends kept=1",
+    "alone 1 2 a a P C R? P": "1=aPC1~I.+1? 2=aP+1? running announced statuses each waits=2",
+    "alone 1 2 P1 a3 I3": "1=PaI. 2=- statuses look@0.9 sent=2 ends",
+    "shared 1 2 a a P C R? P Q": "1=aPC1~I.+1? 2=aPC1~I.+1? stray=PQ running announced statuses batch",
+    "shared 1 2 a a P R? I s 3 e": "1=aPI.+1 2=aPI.+1? 3=e!- statuses",
+    "alone 1 2 P R? C 4 C I s s": "1=PC1C2I.+1?- 2=~C1~I.+1? 4=~C2~I.+1? statuses ends",
+    "alone 1 2 R? C C I s s": "1=C1C2I.+1?- 2=C1C2I.+1? statuses ends",
+    "alone 1 P a C I 2 3 P 4 a C I n n": "1=PaC1I. 2=PaC2I. 3=- 4=- lost statuses look@1.8 sent=3 ends",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_what_a_script_comes_to(script: str) -> None:
+    assert Script(script).outcome() == SCRIPTS[script]
