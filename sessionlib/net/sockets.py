@@ -17,6 +17,10 @@ from sessionlib._util.timing import Deadline
 __all__ = ["Waker", "wait_any", "wait_readable", "wait_writable"]
 
 
+_HAS_POLL = hasattr(select, "poll")
+_READ, _WRITE = (select.POLLIN, select.POLLOUT) if _HAS_POLL else (1, 4)
+
+
 class HasFileno(Protocol):
     """A socket or a pipe."""
 
@@ -88,31 +92,23 @@ def _wait_one(sock: HasFileno, event: int, deadline: Deadline, waker: Waker | No
 
 def _wait(events: dict[int, int], deadline: Deadline) -> Collection[int]:
     while True:
-        ready = _poll(events, deadline.remaining())
+        timeout = deadline.remaining()
+        ready: Collection[int]
+        if _HAS_POLL:
+            poll = select.poll()
+            for number, event in events.items():
+                poll.register(number, event)
+            # Rounded up, or the last millisecond would be spent polling.
+            ready = dict(poll.poll(None if timeout is None else math.ceil(timeout * 1000)))
+        else:  # pragma: no cover - Windows
+            reads = [number for number, event in events.items() if event == _READ]
+            writes = [number for number, event in events.items() if event == _WRITE]
+            # Whether a connection was refused is in the third list there.
+            found = select.select(reads, writes, writes, timeout)
+            ready = {number for numbers in found for number in numbers}
         # A deadline may be further away than one wait can last.
         if ready or deadline.expired:
             return ready
-
-
-if hasattr(select, "poll"):
-    _READ, _WRITE = select.POLLIN, select.POLLOUT
-
-    def _poll(events: dict[int, int], timeout: float | None) -> Collection[int]:
-        poll = select.poll()
-        for number, event in events.items():
-            poll.register(number, event)
-        # Rounded up, or the last millisecond would be spent polling.
-        return dict(poll.poll(None if timeout is None else math.ceil(timeout * 1000)))
-
-else:  # pragma: no cover - Windows
-    _READ, _WRITE = 1, 4
-
-    def _poll(events: dict[int, int], timeout: float | None) -> Collection[int]:
-        reads = [number for number, event in events.items() if event == _READ]
-        writes = [number for number, event in events.items() if event == _WRITE]
-        # Whether a connection was refused is in the third list there.
-        ready = select.select(reads, writes, writes, timeout)
-        return {number for numbers in ready for number in numbers}
 
 
 class Waker:
