@@ -143,12 +143,45 @@ class LocalEngine:
         if self._undo is not None and self._pid != os.getpid():
             raise EngineError("the engine runs in the parent process; make one of its own in this one")
         # Two threads that start it at once start one engine.
-        with self._lock:
-            if self._undo is None:
-                # Whatever fails on the way, what was begun before is ended; only a whole start is kept.
-                with contextlib.ExitStack() as undo:
-                    self._build(undo)
-                    self._undo, self._pid = undo.pop_all(), os.getpid()
+        with self._lock, contextlib.ExitStack() as undo:
+            if self._undo is not None:
+                return self
+            # Whatever fails on the way, what was begun before is ended; only a whole start is kept. What is made first
+            # is closed last: no turn outlives the store, no client outlives its turn's end.
+            model = make_model(self._model)
+            if model is not self._model:
+                undo.callback(model.close)
+            store = Store(self._path, busy_seconds=self._limits.busy_seconds, full_check=self._full_check)
+            undo.callback(store.close)
+            runs: ToolRunner = run_tool
+            if self._tools_file is not None:
+                isolated = IsolatedTools(self._tools_file, self._limits.tool_processes)
+                undo.callback(isolated.close)
+                runs = isolated.run
+            kit = EngineContext(store, model, self._tools, self._limits, runs)
+            alarms = Timers(str(id(self)))
+            undo.callback(alarms.close)
+            runner = Runner(kit, alarms)
+            hub = SessionRegistry(kit, runner, batching=self._batching)
+            server = Server(self._host, self._port, hub, Rest(store, hub, self._tools.values()), self._limits)
+            # Known from here on where 0 was asked for, and needed by the check of the Host header.
+            self._port = server.port
+            undo.callback(server.close)
+            # Ends the waits of chatbot runs, or the server would wait for them.
+            undo.callback(hub.close)
+            undo.callback(runner.close)
+            # Before the port answers, so that no client meets a turn that is half taken up.
+            hub.recover()
+            if self._keep_days is not None:
+                undo.callback(Retention(hub.expire, self._keep_days * 86400).close)
+            hosts, origins = self._allowed
+            self._guard = Authenticator(
+                self._api_key, self._host, self._port, hosts, origins, self._limits.auth_failures
+            )
+            server.start(self._guard)
+            logger.info("= engine on %s, %s", self._authority, self._path or "in memory")
+            undo.callback(logger.info, "= engine on %s is stopping", self._authority)
+            self._undo, self._pid = undo.pop_all(), os.getpid()
         return self
 
     def close(self) -> None:
@@ -214,10 +247,8 @@ class LocalEngine:
                 raise EngineError("the engine is not running; use it in a with block, or call start()")
             if self._client is None:
                 self._client = Client(self._api_key, self.base_url, self.ws_url)
-                close = getattr(self._client, "close", None)
-                if close is not None:
-                    # Closed before the server, as it was made after it.
-                    self._undo.callback(close)
+                # Closed before the server, as it was made after it.
+                self._undo.callback(self._client.close)
             return self._client
 
     def agent(self, name: str = "Assistant", instructions: str | None = None, **options: Any) -> Agent:
@@ -244,37 +275,3 @@ class LocalEngine:
         # A wildcard address is one to listen on, not one to connect to.
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104
         return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
-
-    def _build(self, undo: contextlib.ExitStack) -> None:
-        # What is made first is closed last: no turn outlives the store, no client outlives its turn's end.
-        model = make_model(self._model)
-        if model is not self._model:
-            undo.callback(model.close)
-        store = Store(self._path, busy_seconds=self._limits.busy_seconds, full_check=self._full_check)
-        undo.callback(store.close)
-        runs: ToolRunner = run_tool
-        if self._tools_file is not None:
-            isolated = IsolatedTools(self._tools_file, self._limits.tool_processes)
-            undo.callback(isolated.close)
-            runs = isolated.run
-        kit = EngineContext(store, model, self._tools, self._limits, runs)
-        alarms = Timers(str(id(self)))
-        undo.callback(alarms.close)
-        runner = Runner(kit, alarms)
-        hub = SessionRegistry(kit, runner, batching=self._batching)
-        server = Server(self._host, self._port, hub, Rest(store, hub, self._tools.values()), self._limits)
-        # Known from here on where 0 was asked for, and needed by the check of the Host header.
-        self._port = server.port
-        undo.callback(server.close)
-        # Ends the waits of chatbot runs, or the server would wait for them.
-        undo.callback(hub.close)
-        undo.callback(runner.close)
-        # Before the port answers, so that no client meets a turn that is half taken up.
-        hub.recover()
-        if self._keep_days is not None:
-            undo.callback(Retention(hub.expire, self._keep_days * 86400).close)
-        hosts, origins = self._allowed
-        self._guard = Authenticator(self._api_key, self._host, self._port, hosts, origins, self._limits.auth_failures)
-        server.start(self._guard)
-        logger.info("= engine on %s, %s", self._authority, self._path or "in memory")
-        undo.callback(logger.info, "= engine on %s is stopping", self._authority)

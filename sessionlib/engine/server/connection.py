@@ -51,7 +51,7 @@ class ClientConnection:
             "disconnect_session": self._disconnect,
             "terminate_session": self._terminate,
             "post_message": self._post,
-            "post_messages": self._post_many,
+            "post_messages": self._post,
             "get_messages": self._history,
             "ping_session": lambda frame: self._reply(frames.pong(str(frame.get("session_id") or ""))),
         }
@@ -157,19 +157,17 @@ class ClientConnection:
 
     def _post(self, frame: Json) -> None:
         session = self._joined(frame)
-        # In the protocol, an answer to an approval is a post with a content of its own type.
-        answer = contents.read_answer(frame.get("content"))
-        if answer is None:
-            self._hub.post(session, self, "post_message", [frame.get("content")], frame.get("response_format"))
-        else:
-            self._hub.answer(session, self, answer, frame.get("parent_message_id"))
-
-    def _post_many(self, frame: Json) -> None:
-        session = self._joined(frame)
         items = frame.get("messages")
-        if not isinstance(items, list) or not 0 < len(items) <= self._limits.batch_messages:
+        if frame["type"] == "post_message":
+            items = [frame.get("content")]
+            # In the protocol, an answer to an approval is a post with a content of its own type.
+            answer = contents.read_answer(frame.get("content"))
+            if answer is not None:
+                self._hub.answer(session, self, answer, frame.get("parent_message_id"))
+                return
+        elif not isinstance(items, list) or not 0 < len(items) <= self._limits.batch_messages:
             raise RefusedError(f"messages is a list of 1 to {self._limits.batch_messages} contents", "bad_content")
-        self._hub.post(session, self, "post_messages", items, frame.get("response_format"))
+        self._hub.post(session, self, frame["type"], items, frame.get("response_format"))
 
     def _history(self, frame: Json) -> None:
         self._reply(self._hub.history(self._joined(frame), frame.get("limit"), frame.get("after")))

@@ -108,8 +108,23 @@ class SessionRegistry:
         if not isinstance(session_id, str) or not session_id:
             raise RefusedError("session_id is missing", "bad_request")
         with self._lock:
-            # `_load` may close turns and start a worker, which is why it is done once, and under the lock.
-            session = self._live.get(session_id) or self._load(session_id)
+            session = self._live.get(session_id)
+            if session is None:
+                record = self._store.sessions.find(session_id)
+                if record is None:
+                    raise RefusedError(f"there is no session {session_id[:80]}", "session_not_found")
+                # May close turns, and below a worker is begun, which is why it is done once, and under the lock.
+                unfinished = put_in_order(self._store, record)
+                turns = self._store.sessions.open_turns(session_id)
+                pending: dict[str, Json] = {}
+                for call in self._store.calls.pending(session_id):
+                    if call.approval_id:
+                        asking = self._store.sessions.find_message(call.approval_id)
+                        wire = asking.to_wire() if asking else {}
+                        pending[call.approval_id] = frames.message_notification(session_id, wire)
+                session = LiveSession(record, turns, pending)
+                if unfinished and session.resume():
+                    self._runner.begin(session)
             self._live[session_id] = session
         session.check()
         return session
@@ -260,23 +275,6 @@ class SessionRegistry:
             sessions = list(self._live.values())
         for session in sessions:
             session.close()
-
-    def _load(self, session_id: str) -> LiveSession:
-        record = self._store.sessions.find(session_id)
-        if record is None:
-            raise RefusedError(f"there is no session {session_id[:80]}", "session_not_found")
-        unfinished = put_in_order(self._store, record)
-        turns = self._store.sessions.open_turns(session_id)
-        pending: dict[str, Json] = {}
-        for call in self._store.calls.pending(session_id):
-            if call.approval_id:
-                asking = self._store.sessions.find_message(call.approval_id)
-                wire = asking.to_wire() if asking else {}
-                pending[call.approval_id] = frames.message_notification(session_id, wire)
-        session = LiveSession(record, turns, pending)
-        if unfinished and session.resume():
-            self._runner.begin(session)
-        return session
 
     def _find_call(self, session: LiveSession, parent_id: Any) -> StoredCall:
         # Without a parent it can only be the one request that is open.
