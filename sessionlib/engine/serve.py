@@ -56,30 +56,24 @@ def keep_key(path: Path | None = None) -> KeptKey:
     path = path or key_path()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key = secrets.token_urlsafe(32)
+        # Tried first, and read if it exists: looking before would let two engines make two keys. With its mode from
+        # the beginning: between open() and chmod() other users could open it.
         with contextlib.suppress(FileExistsError):
-            # Tried first, and read if it exists: looking before would let two engines make two keys.
-            return _make(path)
-        return _read(path)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(key + "\n")
+            return KeptKey(key, path, new=True)
+        # As ssh does: a key that other users could read is not trusted.
+        if os.name != "nt" and path.stat().st_mode & 0o077:
+            raise EngineError(
+                f"the key file {path} can be read by other users: chmod 600 it, or delete it for a new key"
+            )
+        try:
+            return KeptKey(check_key(path.read_text().strip()), path, new=False)
+        except ValueError:
+            raise EngineError(f"the key file {path} holds no key; delete it to get a new one") from None
     except OSError as error:
         raise EngineError(f"the key file {path} cannot be used: {error.strerror}") from error
-
-
-def _make(path: Path) -> KeptKey:
-    key = secrets.token_urlsafe(32)
-    # With its mode from the beginning: between open() and chmod() other users could open it.
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(key + "\n")
-    return KeptKey(key, path, new=True)
-
-
-def _read(path: Path) -> KeptKey:
-    # As ssh does: a key that other users could read is not trusted.
-    if os.name != "nt" and path.stat().st_mode & 0o077:
-        raise EngineError(f"the key file {path} can be read by other users: chmod 600 it, or delete it for a new key")
-    try:
-        return KeptKey(check_key(path.read_text().strip()), path, new=False)
-    except ValueError:
-        raise EngineError(f"the key file {path} holds no key; delete it to get a new one") from None
 
 
 def serve(

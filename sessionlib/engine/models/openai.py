@@ -119,25 +119,26 @@ class OpenAIModel:
 
     def answer(self, question: ModelRequest) -> Iterator[Chunk]:
         """Yields one step as the endpoint streams it."""
-        return produce_in_thread(lambda emit: self._produce(question, emit), question.stop, "openai")
+
+        def produce(emit: Emit) -> None:
+            turns = _turns(question.messages)
+            kept = turns if self._room is None else _newest(turns, self._room)
+            while True:
+                try:
+                    self._try(question, sum(kept, ()), emit, left_out=len(kept) < len(turns))
+                    return
+                except _ContextExceededError:
+                    if len(kept) == 1:
+                        raise ModelError("The conversation's last turn is too long for the model.") from None
+                # Half as much, and at least one turn less; the endpoint's limit is in tokens, which only it can count.
+                self._room = sum(map(_size, kept)) // 2
+                kept = _newest(kept[1:], self._room)
+
+        return produce_in_thread(produce, question.stop, "openai")
 
     def close(self) -> None:
         """Closes the connections to the endpoint."""
         self._client.close()
-
-    def _produce(self, question: ModelRequest, emit: Emit) -> None:
-        turns = _turns(question.messages)
-        kept = turns if self._room is None else _newest(turns, self._room)
-        while True:
-            try:
-                self._try(question, sum(kept, ()), emit, left_out=len(kept) < len(turns))
-                return
-            except _ContextExceededError:
-                if len(kept) == 1:
-                    raise ModelError("The conversation's last turn is too long for the model.") from None
-            # Half as much, and at least one turn less; the endpoint's limit is in tokens, which only it can count.
-            self._room = sum(map(_size, kept)) // 2
-            kept = _newest(kept[1:], self._room)
 
     def _try(self, question: ModelRequest, messages: tuple[ModelMessage, ...], emit: Emit, *, left_out: bool) -> None:
         backoff = Backoff(base=1.0, cap=8.0)

@@ -87,13 +87,10 @@ def _step(step: int, messages: list[Message], calls: list[StoredCall]) -> Iterab
     texts = [m.content["value"] for m in messages if m.step == step and m.content.get("type") == "data_type_message"]
     thoughts = [m.content["content"] for m in messages if m.step == step and m.content.get("type") == "thinking"]
     # A call without an output belongs to a turn that was ended while it was open.
-    results = tuple(_result(call) for call in calls if call.step == step and call.output is not None)
+    results = tuple(
+        CallResult(call.id, call.tool, call.arguments, output.get("status", "error"), output.get("output"), call.origin)
+        for call in calls
+        if call.step == step and (output := call.output) is not None
+    )
     if texts or results:
         yield ModelMessage("assistant", "".join(texts), results=results, thoughts="".join(thoughts))
-
-
-def _result(call: StoredCall) -> CallResult:
-    output = call.output or {}
-    return CallResult(
-        call.id, call.tool, call.arguments, output.get("status", "error"), output.get("output"), call.origin
-    )

@@ -134,20 +134,15 @@ class TurnRun:
                     call_id, outcome = news
                     self._finish(next(call for call in calls if call.id == call_id), outcome)
             elif any(call.state == "pending" for call in calls):
-                if self._wait():
+                # Before it is parked: from then on the turn may be another worker's.
+                self._kit.store.sessions.set_turn(self._turn.number, "waiting")
+                self._tell(ParticipantStatus.AWAITING_APPROVAL)
+                if self._session.park(self._turn):
                     return False
+                # An answer has come since we looked.
+                self._tell(ParticipantStatus.PROCESSING)
             elif not calls and self._ask_model():
                 return True
-
-    def _wait(self) -> bool:
-        # Whether no answer has come since we looked.
-        # Before it is parked: from then on the turn may be another worker's.
-        self._kit.store.sessions.set_turn(self._turn.number, "waiting")
-        self._tell(ParticipantStatus.AWAITING_APPROVAL)
-        if self._session.park(self._turn):
-            return True
-        self._tell(ParticipantStatus.PROCESSING)
-        return False
 
     def _tell(self, status: ParticipantStatus) -> None:
         self._session.audience.set_status(status, self._turn.id)
@@ -316,10 +311,8 @@ class TurnRun:
         # An earlier engine began it. Whether it had its effect is unknown, so it is not run again.
         elif call.state == "started" and call.id not in self._bench:
             self._finish(call, INTERRUPTED)
-        elif call.state == "approved" and not self._bench.full and not self._stop.stopped:
-            self._start(call)
-
-    def _start(self, call: StoredCall) -> None:
+        if call.state != "approved" or self._bench.full or self._stop.stopped:
+            return
         tool = self._kit.tools.get(call.tool)
         if tool is None:  # it was there when the call was asked for, before a restart
             self._finish(call, Outcome.error(f"there is no tool {call.tool} any more"))

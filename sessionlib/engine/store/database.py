@@ -242,7 +242,7 @@ class Database:
                 raise self._translate(error) from error
 
     def close(self) -> None:
-        """Commits what waits, and returns the file back."""
+        """Commits what waits, and closes the file."""
         with self._changed:
             if self._closed:
                 return

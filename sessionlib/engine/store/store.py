@@ -72,6 +72,7 @@ class Store:
         objects: Agents and chatbots.
         sessions: Sessions, turns, messages and files.
         calls: Tool calls and approvals.
+        close: Commits what waits, and closes the file.
 
     Raises:
         StorageError: The file cannot be used; the kinds of it name the reason.
@@ -83,7 +84,4 @@ class Store:
         self.objects = Objects(self.database)
         self.sessions = Sessions(self.database)
         self.calls = Calls(self.database)
-
-    def close(self) -> None:
-        """Commits what waits, and returns the file back."""
-        self.database.close()
+        self.close = self.database.close

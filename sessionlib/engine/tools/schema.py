@@ -112,7 +112,11 @@ class LocalTool(Generic[P, R]):
             # Not strictly: models write "3" for 3, and people type into forms.
             model = self._arguments.model_validate(dict(arguments))
         except ValidationError as error:
-            raise InvalidArgumentsError(_explain(self.name, error)) from None
+            found = [
+                f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}"
+                for item in error.errors()[:5]
+            ]
+            raise InvalidArgumentsError(f"the arguments do not fit tool {self.name}: {'; '.join(found)}") from None
         except BaseException as error:
             # A validator of the author's, which may raise anything, also what cannot be shown. Only on the main thread
             # may Ctrl-C be a person's.
@@ -346,13 +350,6 @@ def _arguments_model(
     except PydanticUserError as error:
         raise TypeError(f"tool {name}: a parameter's type has no JSON form ({error.message})") from None
     return model, names
-
-
-def _explain(name: str, error: ValidationError) -> str:
-    details = [
-        f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}" for item in error.errors()
-    ]
-    return f"the arguments do not fit tool {name}: {'; '.join(details[:5])}"
 
 
 def load_tools(path: str) -> list[LocalTool[..., Any]]:
