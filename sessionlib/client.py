@@ -267,7 +267,17 @@ class Client:
 
     def _exchange(self, call: Call, deadline: Deadline) -> Answer | Failure | Lines:
         def exchange(key: str) -> Answer | Failure | Lines:
-            return self._pool().exchange(call, self.endpoint.base_url, key, deadline)
+            pid = os.getpid()
+            pool = self._pools.get(pid)
+            if pool is None:
+                # Here, because it imports requests.
+                from sessionlib.rest.pool import Pool
+
+                # Dropped and not closed: the connections are the parent's as well.
+                for parent in self._pools.keys() - {pid}:
+                    self._pools.pop(parent, None)
+                pool = self._pools.setdefault(pid, Pool(self.proxy, self._context, self.headers))
+            return pool.exchange(call, self.endpoint.base_url, key, deadline)
 
         # Asked at each call: a recording may begin after the client was made.
         stand_in = hooks.network_hook
@@ -279,19 +289,6 @@ class Client:
             late = f"{call}: the api_key callable did not return within {deadline.timeout:.3g} s"
             return Failure(call, ApiTimeoutError(late, request_info=call.info), may_pass=False)
         return exchange(key)
-
-    def _pool(self) -> Pool:
-        pid = os.getpid()
-        pool = self._pools.get(pid)
-        if pool is None:
-            # Here, because it imports requests.
-            from sessionlib.rest.pool import Pool
-
-            # Dropped and not closed: the connections are the parent's as well.
-            for parent in self._pools.keys() - {pid}:
-                self._pools.pop(parent, None)
-            pool = self._pools.setdefault(pid, Pool(self.proxy, self._context, self.headers))
-        return pool
 
 
 _defaults: dict[Endpoint, Client] = {}

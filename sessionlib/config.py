@@ -185,7 +185,18 @@ class Endpoint:
             # Looked up at each use, so that a key that is set later, or replaced, counts.
             found = find_setting("API_KEY")
             if found is None:
-                raise ConfigurationError(_no_key())
+                message = (
+                    "No API key: pass api_key=..., set sessionlib.api_key, or set SESSIONLIB_API_KEY (or "
+                    "VECTORSHIFT_API_KEY) in the environment or in a .env file."
+                )
+                prefix, values, _ = _family()
+                other = next((one for one in _FAMILIES if one != prefix and os.environ.get(f"{one}API_KEY")), None)
+                if values and other:
+                    url = next(name for name in _NAMES if values.get(prefix + name))
+                    message += (
+                        f" {other}API_KEY is not used, because {prefix}{url} is set and may be of another engine."
+                    )
+                raise ConfigurationError(message)
             source, origin = found
         return check_key(source() if callable(source) else source, origin)
 
@@ -356,19 +367,6 @@ def _read_dotenv(path: str) -> Mapping[str, str | None]:
     import io
 
     return dotenv.dotenv_values(stream=io.StringIO(text))
-
-
-def _no_key() -> str:
-    message = (
-        "No API key: pass api_key=..., set sessionlib.api_key, or set SESSIONLIB_API_KEY (or VECTORSHIFT_API_KEY) in "
-        "the environment or in a .env file."
-    )
-    prefix, values, _ = _family()
-    other = next((one for one in _FAMILIES if one != prefix and os.environ.get(f"{one}API_KEY")), None)
-    if values and other:
-        url = next(name for name in _NAMES if values.get(prefix + name))
-        message += f" {other}API_KEY is not used, because {prefix}{url} is set and may be of another engine."
-    return message
 
 
 # ---- checks --------------------------------------------------------------------------------------------------------

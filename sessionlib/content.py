@@ -154,7 +154,17 @@ def encode_batch(messages: Iterable[object]) -> list[WireContent]:
     """
     if isinstance(messages, (str, bytes, bytearray, os.PathLike, UserSessionMessage, SessionMessage)):
         raise TypeError(f"send_many takes a sequence of messages, not one {type(messages).__name__}; use send")
-    batch = [content for message in messages for content in _expand(message)]
+    batch: list[WireContent] = []
+    for message in messages:
+        if isinstance(message, SessionMessage):
+            batch += [message.text] if message.text else []
+        elif isinstance(message, UserSessionMessage):
+            files = [_attachment(file) for file in message.files or ()]
+            if message.content is not None:
+                batch.append(encode(message.content, mime_type=message.mime_type, filename=message.filename))
+            batch += files
+        else:
+            batch.append(encode(message))
     if not batch:
         raise ValueError("cannot send an empty batch")
     return batch
@@ -187,17 +197,6 @@ def _attachment(file: object) -> WireContent:
         # Text could be meant as a name or as a content: neither is guessed.
         raise TypeError("files takes Path, bytes or file-like objects; write Path(...) around a file name")
     return encode(file)
-
-
-def _expand(message: object) -> list[WireContent]:
-    if isinstance(message, SessionMessage):
-        return [message.text] if message.text else []
-    if not isinstance(message, UserSessionMessage):
-        return [encode(message)]
-    files = [_attachment(file) for file in message.files or ()]
-    if message.content is None:
-        return files
-    return [encode(message.content, mime_type=message.mime_type, filename=message.filename), *files]
 
 
 def _file(upload: "Upload", name: str, mime_type: Optional[str]) -> dict[str, Any]:

@@ -532,7 +532,16 @@ def check_prompts(
                 f"with a checkpoint, a prompt is text, bytes or a path, which can be compared on a later run; prompt "
                 f"{number} is {type(one).__name__}"
             )
-    dumps = _pickler(executor)
+    # How the executor sends things to other processes; None where it does not, or may not.
+    dumps: Callable[[Any], bytes] | None = None
+    if isinstance(executor, ProcessPoolExecutor):
+        dumps = pickle.dumps
+    else:
+        library = getattr(executor, "library", type(executor).__module__.partition(".")[0])
+        for name in _REMOTE.get(library, []):
+            with contextlib.suppress(ImportError):
+                dumps = importlib.import_module(name).dumps
+                break
     named = [(f"prompt {number}", one) for number, one in enumerate(known) if not isinstance(one, (str, bytes))]
     for name, value in [("the agent", agent), ("on_approval", on_approval), ("into", into), *named]:
         if dumps is None:
@@ -557,18 +566,6 @@ _REMOTE = {
     "loky": ["cloudpickle"],
     "ray": ["ray.cloudpickle"],
 }
-
-
-def _pickler(executor: Executor | None) -> Callable[[Any], bytes] | None:
-    """Returns how an executor sends things to other processes; None where it does not, or may not."""
-    if isinstance(executor, ProcessPoolExecutor):
-        return pickle.dumps
-    library = getattr(executor, "library", type(executor).__module__.partition(".")[0])
-    for name in _REMOTE.get(library, []):
-        with contextlib.suppress(ImportError):
-            dumps: Callable[[Any], bytes] = importlib.import_module(name).dumps
-            return dumps
-    return None
 
 
 def make_bar(progress: bool | ProgressBar | None, prompts: object, name: str | None) -> ProgressBar | None:

@@ -262,7 +262,10 @@ def examine(patient: Patient) -> Iterator[CheckResult]:
         try:
             yield CheckResult(name, OK, f"{check(endpoint, patient.timeout)} ({since(began)})")
         except SessionlibError as error:
-            yield CheckResult(name, FAILED, one_line(str(error)), _advice(error))
+            # From the most particular kind to the most general, as several fit.
+            advice = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), _OTHER_ADVICE)
+            is_tls = isinstance(error.__cause__, ssl.SSLError)
+            yield CheckResult(name, FAILED, one_line(str(error)), CERTIFICATE_ADVICE if is_tls else advice)
 
 
 # ---- settings ----------------------------------------------------------------------------------
@@ -313,13 +316,6 @@ def _check_sessions(endpoint: Endpoint, timeout: float) -> str:
     transport.close()
     transport.release()
     return "sessions can be opened"
-
-
-def _advice(error: SessionlibError) -> str:
-    if isinstance(error.__cause__, ssl.SSLError):
-        return CERTIFICATE_ADVICE
-    # From the most particular kind to the most general, as several fit.
-    return next((advice for kind, advice in _ADVICE if isinstance(error, kind)), _OTHER_ADVICE)
 
 
 _ADVICE: tuple[tuple[type[SessionlibError], str], ...] = (

@@ -629,7 +629,18 @@ class _Porter(cst.CSTTransformer):
         if isinstance(waited, cst.Call) and name_of(waited.func) == "shield" and len(waited.args) == 1:
             waited = waited.args[0].value
         if isinstance(waited, cst.Call) and name_of(waited.func) == "gather":
-            return self._wait_for_all(original, value, limit)
+            # To each result of what was a gather: to each turn of a map, to each future of a list.
+            if isinstance(value, cst.ListComp) and isinstance(value.elt, cst.Call):
+                made: cst.BaseExpression = value.with_changes(elt=self._timed(value.elt, limit, FUTURE))
+            elif isinstance(value, cst.Call) and isinstance(mapped := value.args[0].value, cst.Call):
+                first, *rest = mapped.args
+                if isinstance(first.value, cst.GeneratorExp):
+                    first = first.with_changes(value=_in_parentheses(first.value))
+                made = value.with_changes(args=[cst.Arg(self._timed(mapped.with_changes(args=[first, *rest]), limit))])
+            else:
+                return None
+            self._note(original, "the limit is for each result now: for all of them together, look at the clock")
+            return made
         if self._takes_timeout(waited) and isinstance(value, cst.Call):
             return self._timed(value, limit)
         if self._is_call_on(waited, QUEUE, "get") and isinstance(value, cst.Call):
@@ -645,22 +656,6 @@ class _Porter(cst.CSTTransformer):
             self._note(original, "the call goes on in its thread past the timeout: better pass it timeout= itself")
         self.waits.add(FUTURE)
         return self._timed(cst.Call(cst.Attribute(future, cst.Name("result"))), limit, FUTURE)
-
-    def _wait_for_all(
-        self, original: cst.Call, value: cst.BaseExpression, limit: cst.BaseExpression
-    ) -> cst.BaseExpression | None:
-        """Applies the limit to each result of what was a gather: to each turn of a map, to each future of a list."""
-        if isinstance(value, cst.ListComp) and isinstance(value.elt, cst.Call):
-            made: cst.BaseExpression = value.with_changes(elt=self._timed(value.elt, limit, FUTURE))
-        elif isinstance(value, cst.Call) and isinstance(mapped := value.args[0].value, cst.Call):
-            first, *rest = mapped.args
-            if isinstance(first.value, cst.GeneratorExp):
-                first = first.with_changes(value=_in_parentheses(first.value))
-            made = value.with_changes(args=[cst.Arg(self._timed(mapped.with_changes(args=[first, *rest]), limit))])
-        else:
-            return None
-        self._note(original, "the limit is for each result now: for all of them together, look at the clock")
-        return made
 
     def _timed(self, call: cst.Call, limit: cst.BaseExpression, raises: str = "call") -> cst.Call:
         self.waits.add(raises)

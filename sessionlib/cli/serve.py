@@ -97,11 +97,18 @@ def _announce(text: str) -> None:
 def models(context: click.Context) -> None:
     """List the models of the embedded engine, for --model, and what each still needs."""
     if context.invoked_subcommand is None:
+        from sessionlib.engine.models.llama import weights_path
+
+        runner, weights = _install("xllamacpp", "local"), "" if weights_path().is_file() else "sessionlib models pull"
+        library, key = _install("openai", "openai"), "OPENAI_API_KEY, or OPENAI_BASE_URL, in the environment"
+        if os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL"):
+            key = ""
+        about = "a model of OpenAI, or of an endpoint like it at OPENAI_BASE_URL"
         rows = [
             ("demo", "echoes your message; for first steps and tests", ""),
-            _local(),
-            ("local:FILE.gguf", "another model on this machine's CPU", _install("xllamacpp", "local")),
-            _openai(),
+            ("local", "SmolLM2-135M-Instruct on this machine's CPU", ", then ".join(filter(None, (runner, weights)))),
+            ("local:FILE.gguf", "another model on this machine's CPU", runner),
+            ("openai:NAME", about, ", and ".join(filter(None, (library, key)))),
         ]
         for name, words, needed in rows:
             click.echo(f"{name:<17}{words}")
@@ -117,21 +124,6 @@ def pull() -> None:
     with _Bar() as bar:
         path = llama.pull(bar.show)
     click.echo(f"The weights are in {path}. Use them with --model local.")
-
-
-def _local() -> tuple[str, str, str]:
-    from sessionlib.engine.models.llama import weights_path
-
-    missing = "" if weights_path().is_file() else "sessionlib models pull"
-    needed = ", then ".join(step for step in (_install("xllamacpp", "local"), missing) if step)
-    return "local", "SmolLM2-135M-Instruct on this machine's CPU", needed
-
-
-def _openai() -> tuple[str, str, str]:
-    configured = os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL")
-    missing = "" if configured else "OPENAI_API_KEY, or OPENAI_BASE_URL, in the environment"
-    needed = ", and ".join(step for step in (_install("openai", "openai"), missing) if step)
-    return "openai:NAME", "a model of OpenAI, or of an endpoint like it at OPENAI_BASE_URL", needed
 
 
 def _install(module: str, extra: str) -> str:

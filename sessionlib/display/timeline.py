@@ -69,7 +69,12 @@ def timeline_of(events: Sequence[SessionEvent], times: Sequence[float], duration
     """
     # Strict: a time too few would move every event behind it.
     details = list(zip(events, times, strict=True))
-    busy = [*_texts(details), *_thoughts(details, duration), *_tools(details, duration), *_questions(details, duration)]
+    busy = [*_texts(details), *_thoughts(details, duration), *_tools(details, duration)]
+    for number, (event, at) in enumerate(details):
+        if event.type in _ASKING:
+            # From the question to what shows that it was answered.
+            kind = "approval" if event.type is Type.APPROVAL_REQUEST else "authorisation"
+            busy.append(Span(kind, _tool_of(event.data), at, _answered(event, details[number + 1 :], duration)))
     # The time in which nothing else is known to have happened.
     waits, free_at = [], 0.0
     for span in [*sorted(busy, key=lambda span: span.start), Span("end", "", duration, duration)]:
@@ -115,14 +120,6 @@ def _tools(details: Timed, duration: float) -> Iterator[Span]:
         # An engine that reports a call only once has gone on by the next event.
         end = details[rest[-1]][1] if rest else _next(details, first, duration)
         yield Span("tool", _tool_of(details[first][0].data), details[first][1], end)
-
-
-def _questions(details: Timed, duration: float) -> Iterator[Span]:
-    """Returns what a person was asked, from the question to what shows that it was answered."""
-    for number, (event, at) in enumerate(details):
-        if event.type in _ASKING:
-            kind = "approval" if event.type is Type.APPROVAL_REQUEST else "authorisation"
-            yield Span(kind, _tool_of(event.data), at, _answered(event, details[number + 1 :], duration))
 
 
 def _answered(asked: SessionEvent, later: Timed, duration: float) -> float:

@@ -218,7 +218,13 @@ def split_section(text: str) -> tuple[str, str]:
         at += len(line)
     if last:
         return text[:last], text[last:]
-    return _cut_anywhere(text, fence) if len(text) > MAX_SECTION else (text, "")
+    if len(text) <= MAX_SECTION:
+        return text, ""
+    # Too long: at the end of a line, else between words, else in one. In the second half, so that no part is tiny.
+    ends = (text.rfind(mark, len(text) // 2, len(text) - 1) + 1 for mark in "\n ")
+    at = next((end for end in ends if end), len(text) * 3 // 4)
+    # Within a fence, the rest has to open it again.
+    return text[:at], f"{fence}\n{text[at:]}" if fence else text[at:]
 
 
 def _fence_after(line: str, fence: str) -> str:
@@ -231,17 +237,3 @@ def _fence_after(line: str, fence: str) -> str:
     mark = _FENCE.match(fence)
     closes = mark is not None and found[1].startswith(mark[1]) and not found[2].strip()
     return "" if closes else fence
-
-
-def _cut_anywhere(text: str, fence: str) -> tuple[str, str]:
-    """Parts a block that is too long: at the end of a line, else between words, else in one.
-
-    Args:
-        text: The block.
-        fence: The line that opened the code at its end; "" when it does not end in code.
-    """
-    # In the second half, so that neither part is tiny.
-    ends = (text.rfind(mark, len(text) // 2, len(text) - 1) + 1 for mark in "\n ")
-    at = next((end for end in ends if end), len(text) * 3 // 4)
-    # Within a fence, the rest has to open it again.
-    return text[:at], f"{fence}\n{text[at:]}" if fence else text[at:]

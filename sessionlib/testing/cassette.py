@@ -179,7 +179,12 @@ def _checking(replayer: Replayer, *, complete: bool) -> Iterator[None]:
         failure = replayer.failure or (replayer.check_complete() if complete else None)
         if failure is None or failure is error:
             raise
-        if _is_consequence(error):
+        # Whether the error was raised because the replay had failed shows its cause or context, at any depth.
+        # A list and no recursion: chains may be long, and may lead in a circle.
+        chain: list[BaseException] = [error]
+        for one in chain:
+            chain += [inner for inner in (one.__cause__, one.__context__) if inner is not None and inner not in chain]
+        if any(isinstance(one, (ReplayOverError, ReplayMismatchError)) for one in chain):
             raise failure from None
         if hasattr(error, "add_note"):  # from Python 3.11 on
             error.add_note(f"Besides, the replay failed: {failure}")
@@ -189,14 +194,3 @@ def _checking(replayer: Replayer, *, complete: bool) -> Iterator[None]:
     failure = replayer.failure or (replayer.check_complete() if complete else None)
     if failure is not None:
         raise failure
-
-
-def _is_consequence(error: BaseException) -> bool:
-    """Whether an exception was raised because the replay had failed: its cause or context, at any depth, shows it."""
-    # A list and no recursion: chains may be long, and may lead in a circle.
-    seen: list[BaseException] = [error]
-    for one in seen:
-        if isinstance(one, (ReplayOverError, ReplayMismatchError)):
-            return True
-        seen += [inner for inner in (one.__cause__, one.__context__) if inner is not None and inner not in seen]
-    return False

@@ -160,7 +160,15 @@ class Expectations:
     def __init__(self, lines: Sequence[Line]) -> None:
         self._connections = _connections(lines)
         self._calls = _calls(lines)
-        self.ids = Ids(_client_ids(lines))
+        # Ids that the client made up are those that it sent in a call's body before it received them.
+        sent: set[str] = set()
+        received: set[str] = set()
+        for line in lines:
+            if line.where == CALL and line.sign == ">":
+                sent.update(name for name in own_ids(line.value.get("body")) if name not in received)
+            else:
+                received.update(own_ids(line.value))
+        self.ids = Ids(frozenset(sent))
 
     # ---- connections -----------------------------------------------------------------------------
 
@@ -336,18 +344,6 @@ def _calls(lines: Sequence[Line]) -> list[RecordedCall]:
     answers = {line.number: line for line in lines if line.where == CALL and line.sign != ">"}
     requests = [line for line in lines if line.where == CALL and line.sign == ">"]
     return [RecordedCall(line, answers[line.number]) for line in requests if line.number in answers]
-
-
-def _client_ids(lines: Sequence[Line]) -> frozenset[str]:
-    """Finds the ids that the client made up: those that it sent in a call's body before it received them."""
-    sent: set[str] = set()
-    received: set[str] = set()
-    for line in lines:
-        if line.where == CALL and line.sign == ">":
-            sent.update(name for name in own_ids(line.value.get("body")) if name not in received)
-        else:
-            received.update(own_ids(line.value))
-    return frozenset(sent)
 
 
 def _values(lines: Sequence[Line]) -> list[Any]:

@@ -218,8 +218,22 @@ class _Pump:
         if not ready or self.direction.toxics.blackhole:
             return
         data = self._receive()
-        if data and not self._connection.finished:
-            self._pending.append((self._due(), self._spoil(data)))
+        if not data or self._connection.finished:
+            return
+        toxics, start = self.direction.toxics, self._taken
+        self._taken += len(data)
+        # Offsets count from the start of the connection, and a chunk is some part of it.
+        spoiled = bytearray(data)
+        for offset, xor in toxics.corruptions:
+            if start <= offset < start + len(data):
+                spoiled[offset - start] ^= xor
+        # From the back, so that what is put in does not move the offsets that are still to come.
+        for offset, size in sorted(toxics.repeats, key=lambda repeat: -repeat[0]):
+            if start <= offset < start + len(data):
+                first = offset - start
+                last = len(data) if size is None else min(len(data), first + size)
+                spoiled[last:last] = spoiled[first:last]
+        self._pending.append((self._due(), bytes(spoiled)))
 
     def _receive(self) -> bytes:
         try:
@@ -234,22 +248,6 @@ class _Pump:
         drawn = time.monotonic() + toxics.latency + self._rng.uniform(-toxics.jitter, toxics.jitter)
         # Not before what came earlier: TCP keeps the order, whatever the jitter.
         return max(drawn, self._pending[-1][0]) if self._pending else drawn
-
-    def _spoil(self, data: bytes) -> bytes:
-        toxics, start = self.direction.toxics, self._taken
-        self._taken += len(data)
-        # Offsets count from the start of the connection, and a chunk is some part of it.
-        spoiled = bytearray(data)
-        for offset, xor in toxics.corruptions:
-            if start <= offset < start + len(data):
-                spoiled[offset - start] ^= xor
-        # From the back, so that what is put in does not move the offsets that are still to come.
-        for offset, size in sorted(toxics.repeats, key=lambda repeat: -repeat[0]):
-            if start <= offset < start + len(data):
-                first = offset - start
-                last = len(data) if size is None else min(len(data), first + size)
-                spoiled[last:last] = spoiled[first:last]
-        return bytes(spoiled)
 
     # -- out --
 
