@@ -349,8 +349,13 @@ def doctor(timeout: float, where: Where) -> int:
     that there is such an agent, and that the session can be joined.
     """
     click.echo(f"sessionlib {__version__}, Python {platform.python_version()} on {platform.platform()}")
-    libraries = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
-    click.echo(f"{libraries}, {ssl.OPENSSL_VERSION}")
+    libraries = []
+    for name in _LIBRARIES:
+        try:
+            libraries.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            libraries.append(f"{name} (not installed)")
+    click.echo(f"{', '.join(libraries)}, {ssl.OPENSSL_VERSION}")
     # A generator: each finding is shown as it is made, as one may take its time.
     findings = _embedded(where, timeout) if where.is_embedded else _configured(where, timeout)
     failed = False
@@ -404,10 +409,3 @@ def _named(where: Where, client: Client, timeout: float) -> Iterator[CheckResult
                 yield CheckResult("session", OK, f"{where.session} can be joined")
         except SessionlibError as error:
             yield CheckResult("session", FAILED, str(error))
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"

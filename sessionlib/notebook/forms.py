@@ -93,7 +93,12 @@ class Field:
         title = printable(name)
         title = title if len(title) <= _SHORT else f"{title[: _SHORT - 1]}…"
         self._more = _button(f"Show all of {title}", self._show, lock, *_PLAIN)
-        self._edit = _button("Edit", self._begin_edit, lock, *_PLAIN)
+
+        def edit() -> None:
+            self._input = self._make_input()
+            self.box.children = [self.box.children[0], self._input]
+
+        self._edit = _button("Edit", edit, lock, *_PLAIN)
         self._row = ipywidgets.HBox([self._edit if self.is_shown else self._more], layout=_ROW)
         self.box = ipywidgets.VBox([_html(f"{self._head} {safe_html(size)}"), self._body, self._row])
 
@@ -166,10 +171,6 @@ class Field:
         self._row.children = [self._edit]
         self.is_shown = True
         self._on_shown()
-
-    def _begin_edit(self) -> None:
-        self._input = self._make_input()
-        self.box.children = [self.box.children[0], self._input]
 
 
 def _is_whole(proposed: object) -> bool:
