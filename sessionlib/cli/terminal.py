@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
@@ -24,12 +24,17 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion, Path
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import History as MessageHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.layout import Layout
+from prompt_toolkit.layout.screen import Char
+from prompt_toolkit.output import Output
+from prompt_toolkit.renderer import CPR_Support, Renderer
 from prompt_toolkit.shortcuts import CompleteStyle
+from prompt_toolkit.styles import BaseStyle
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.padding import Padding
-from rich.segment import Segment
+from rich.segment import ControlType, Segment
 from rich.spinner import Spinner
 from rich.text import Text
 
@@ -71,6 +76,11 @@ class Keyboard:
             history=KeptMessages(history),
             enable_suspend=True,
         )
+        app = self._prompt.app
+        app.renderer = _Renderer(app.renderer.style, app.output, app.layout)
+        if hasattr(signal, "SIGWINCH"):
+            # A second drawing, half a second after that by the signal, may meet a window that has been resized again.
+            app.terminal_size_polling_interval = None
 
     def read(self) -> str | None:
         """Returns the next message; None after Ctrl-D.
@@ -110,6 +120,55 @@ class Keyboard:
             yield
         finally:
             signal.signal(signal.SIGTERM, before)
+
+
+class _Renderer(Renderer):
+    """Erases a message in all the rows that it takes, where its base class counts those that it was drawn in.
+
+    The folded rows stayed as ghosts: prompt_toolkit's issues 29 and 1933.
+    """
+
+    def __init__(self, style: BaseStyle, output: Output, layout: Layout) -> None:
+        super().__init__(style, output)
+        self._layout = layout
+        # For menus and toolbars, which there are none of, it would ask how much room there is below, and draw again.
+        self.cpr_support = CPR_Support.NOT_SUPPORTED
+
+    def erase(self, leave_alternate_screen: bool = True) -> None:
+        """Erases what was drawn last, and leaves the cursor where it began."""
+        output, drawn = self.output, self.last_rendered_screen
+        if drawn is not None:
+            cursor = drawn.get_cursor_position(self._layout.current_window)
+            lengths, width = [_length(drawn.data_buffer[y]) for y in range(drawn.height)], output.get_size().columns
+            # The cursor goes with the character that it is on, behind the last one it stays in that one's row.
+            above = [*lengths[: cursor.y], min(cursor.x + 1, lengths[cursor.y])]
+            output.write_raw("\r")
+            output.cursor_up(cursor.y + _folds(above, width))
+            output.erase_end_of_line()
+            if drawn.height + _folds(lengths, width) > 1:
+                # From the second row: tmux keeps what is erased from the window's first position in its history.
+                output.cursor_down(1)
+                output.erase_down()
+                output.cursor_up(1)
+            output.reset_attributes()
+            output.enable_autowrap()
+            output.flush()
+        self.reset(leave_alternate_screen=leave_alternate_screen)
+
+
+def _length(row: Mapping[int, Char]) -> int:
+    return max((x + char.width for x, char in row.items() if char.char != " "), default=0)
+
+
+def _folds(lengths: Iterable[int], width: int) -> int:
+    """Returns in how many more rows lines are than they were drawn in, now that the window has this width.
+
+    Terminals fold what is on them again when their window becomes narrower. xterm cuts it off instead (its manual,
+    "resize"), and tmux, which hands its variable on, folds again in there too.
+    """
+    if "XTERM_VERSION" in os.environ and "TMUX" not in os.environ:
+        return 0
+    return sum(max(0, -(-length // width) - 1) for length in lengths)
 
 
 def _keys() -> KeyBindings:
@@ -396,13 +455,9 @@ class Screen:
         self._tail.apart = True
 
     def _erase_folded(self) -> None:
-        """Erases what rich does not know of: the rows that a window made narrower has folded the last drawing into.
-
-        Terminals fold again what is on them, all but the oldest, so a line takes more rows than it was drawn in.
-        """
-        width, drawn = self._console.width, self._tail.drawn
+        """Erases what rich does not know of: the rows that a window made narrower has folded the last drawing into."""
+        rows = _folds(self._tail.drawn, self._console.width)
         self._tail.drawn = []
-        rows = sum(max(0, -(-length // width) - 1) for length in drawn)
         if rows:
             self._console.file.write("\r\x1b[2K" + "\x1b[1A\x1b[2K" * rows)
 
@@ -435,6 +490,11 @@ def split_blocks(text: str) -> tuple[str, str]:
     return "\n".join(lines[: starts[-1]]), "\n".join(lines[starts[-1] :])
 
 
+# Reports of a new size come late (in tmux up to 250 ms): what is drawn meanwhile stays in its rows, to be erased there.
+# That there is a code, whichever, makes rich count no columns.
+_NO_WRAP, _WRAP = (Segment(f"\x1b[?7{switch}", None, [(ControlType.HOME,)]) for switch in "lh")
+
+
 class _Tail:
     """What is drawn again and again: the end of the last block, or a sign that work is being done."""
 
@@ -459,13 +519,17 @@ class _Tail:
             # Never more than one line, whatever the window's width: it is drawn again and again in its place.
             waiting.truncate(options.max_width, overflow="ellipsis")
             self.drawn = [waiting.cell_len]
+            yield _NO_WRAP
             yield waiting
+            yield _WRAP
             return
         drawn = _markdown(text) if len(text) <= _MAX_FORMATTED else Text(text[-_MAX_FORMATTED:])
         if self.apart:
             yield Segment.line()
+        yield _NO_WRAP
         # Two lines less than the window has: what scrolls out of it cannot be drawn again.
         for line in console.render_lines(drawn, options.update(height=None), pad=False)[2 - options.max_height :]:
             self.drawn.append(Segment.get_line_length(line))
             yield from line
             yield Segment.line()
+        yield _WRAP

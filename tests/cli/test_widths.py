@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,18 +14,18 @@ from sessionlib.engine import LocalEngine
 from sessionlib.engine.models import ModelRequest, Text
 from sessionlib.testing import ScriptedModel, pause
 from tests.support.cli import Cli
-from tests.support.terminal import Tmux
+from tests.support.terminal import Terminal, Tmux
 
 WORDS = [f"word{number:02}" for number in range(40)]
 TABLE = "| item | stock |\n| --- | --- |\n| lamp | 3 |\n| chair | 12 |\n"
 WIDTHS = (60, 80, 140)
 
 
-def chat(cli: Cli, engine: LocalEngine, columns: int, **env: str) -> Tmux:
+def chat(cli: Cli, engine: LocalEngine, columns: int, *, before: str = "", **env: str) -> Tmux:
     given = {**cli.env, "HOME": str(cli.home), "SESSIONLIB_BASE_URL": engine.base_url, "SESSIONLIB_API_KEY": "k", **env}
     del given["COLUMNS"]
-    command = f"{shlex.quote(sys.executable)} -m sessionlib chat"
-    return Tmux(cli.home, command, env=given, size=(columns, 30))
+    command = f"{before} {shlex.quote(sys.executable)} -m sessionlib chat"
+    return Tmux(cli.home, command, env=given, size=(columns, 40))
 
 
 def assert_fits(terminal: Tmux, columns: int) -> None:
@@ -74,13 +74,65 @@ def test_a_resize_in_the_middle_of_an_answer_leaves_no_ghosts(cli: Cli, before: 
             terminal.wait_for("\n>")
             terminal.type("Hi")
             terminal.wait_for(WORDS[half - 1])
-            terminal.resize(after, 30)
+            terminal.resize(after, 40)
             gate.touch()
             shown = terminal.wait_for("\n>", after=WORDS[-1])
             # Each word once: nothing of what was drawn at the other width is left.
             assert [word for word in shown.split() if word.startswith("word")] == WORDS
             terminal.type("/quit")
             assert terminal.status() == 0
+
+
+def test_a_resize_leaves_no_ghosts_of_a_message_that_is_edited_or_of_the_status_line(cli: Cli) -> None:
+    message = [150 * "a", "", 118 * "b", 130 * "c"]
+    long_name = "Support for all that is on sale in the shops of the north and of the south"
+    with LocalEngine(model=ScriptedModel([pause(60.0), "never"]), api_key="k") as engine:
+        engine.agent(name=long_name)
+        with chat(cli, engine, 140, before="seq 15;") as terminal:
+            before = "".join(terminal.wait_for("\n>").partition("\n>")[0].split())
+            terminal.paste("\n".join(message))
+            terminal.press("Up", "End")  # into the third line, with another below
+            for columns in (140, 60, 140, 80):
+                terminal.resize(columns, 40)
+                room = columns - 2
+                lines = [line[at : at + room] for line in message for at in range(0, len(line) or 1, room)]
+                expected = [f"{'…' if n else '>'} {line}".rstrip() for n, line in enumerate(lines)]
+                shown = wait_until(terminal, lambda rows, expected=expected: rows[-len(expected) :] == expected)
+                above = "".join(" ".join(shown[: -len(expected)]).split())
+                assert above
+                assert before.endswith(above)  # tmux moves the first lines into its history
+            terminal.resize(140, 40)
+            terminal.press("C-c")
+            terminal.wait_for("Ctrl-C again to quit, or Ctrl-D.\n>")
+            terminal.type("Hi")
+            terminal.wait_for(" · working")
+            terminal.resize(60, 40)
+            shown = wait_until(terminal, lambda rows: rows[-1].endswith("…"))
+            assert "\n".join(shown).count("Support for") == 1
+
+
+def test_a_resize_of_a_terminal_that_cuts_lines_erases_nothing_above_the_message(cli: Cli) -> None:
+    env = {**cli.env, "HOME": str(cli.home), "XTERM_VERSION": "XTerm(390)"}
+    del env["COLUMNS"]
+    command = f"{shlex.quote(sys.executable)} -m sessionlib chat --local"
+    with Terminal(cli.home, command, env=env, size=(100, 30)) as terminal:
+        terminal.wait_for("can be typed here.\n>")
+        terminal.press(*90 * "a")
+        terminal.wait_for(90 * "a")
+        terminal.resize(60, 30)
+        shown = terminal.wait_for("\n> " + 58 * "a" + "\n… " + 32 * "a")
+        assert shown.startswith("Session ")
+
+
+def wait_until(terminal: Tmux, is_there: Callable[[list[str]], bool]) -> list[str]:
+    """Waits until the rows on the screen, without empty ones below them, are as expected; returns them."""
+    end = time.monotonic() + 30
+    while True:
+        rows = "\n".join(terminal.screen()).rstrip().splitlines()
+        if is_there(rows):
+            return rows
+        assert time.monotonic() < end, "\n".join(rows)
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("columns", WIDTHS)

@@ -221,6 +221,12 @@ class Terminal(_AnyTerminal):
         with self._changed:
             return self._screen.text()
 
+    def resize(self, columns: int, lines: int) -> None:
+        """Gives the terminal another size, which the program is notified of; lines are cut off as in xterm."""
+        with self._changed:
+            self._screen.resize(lines, columns)
+        termios.tcsetwinsize(self._theirs, (lines, columns))
+
     def screen(self) -> list[str]:
         """The lines of the screen as they are drawn, folded ones too, without blanks at their ends."""
         with self._changed:
