@@ -16,7 +16,7 @@ from sessionlib.connection.options import ConnectionOptions
 from sessionlib.protocol import codec, frames
 from sessionlib.transport.base import Transport
 
-__all__ = ["Monitored", "PingSchedule", "discard", "unwatch", "wake_by", "watch"]
+__all__ = ["Monitored", "PingSchedule", "discard", "is_busy", "unwatch", "wake_by", "watch"]
 
 logger = logging.getLogger("sessionlib")
 
@@ -24,6 +24,8 @@ logger = logging.getLogger("sessionlib")
 SESSION_PING_INTERVAL = 5.0
 # All pings of so large a part of that are sent together: one wake-up does for many sessions.
 TOGETHER = 1 / 20
+# From so many on, their answers are worth waiting for.
+MANY = 8
 
 
 class PingSchedule:
@@ -51,13 +53,14 @@ class PingSchedule:
 
     def beat(self, transport: Transport, session_id: str, now: float) -> float:
         """Sends what is due without waiting, ends a silent connection, and returns the time of the next beat."""
-        silent_for = now - transport.last_received_at
+        received_at = transport.last_received_at
+        silent_for = now - received_at
         if silent_for >= self._patience:
             logger.info("! session %s: nothing received for %.1f s", session_id, silent_for)
             transport.abort()
             return self.rest(now)
         # Where the session's pings are answered, more pings would show no more than they do.
-        if now >= self._ping_due(transport):
+        if now >= max(received_at, self._pinged) + self._interval:
             self._pinged = now
             transport.ping()
         if now >= self._next:
@@ -65,10 +68,8 @@ class PingSchedule:
             # Before it leaves, or its answer could come first.
             transport.traffic.pinged(time.monotonic())
             transport.enqueue(codec.dumps_text(frames.ping_session(session_id)))
-        return min(self._next, self._ping_due(transport), transport.last_received_at + self._patience)
-
-    def _ping_due(self, transport: Transport) -> float:
-        return max(transport.last_received_at, self._pinged) + self._interval
+        # What has come meanwhile only puts these off: the next beat sees it.
+        return min(self._next, max(received_at, self._pinged) + self._interval, received_at + self._patience)
 
     def _after(self, now: float) -> float:
         step = self._session_interval * TOGETHER
@@ -86,7 +87,11 @@ class Monitored(Protocol):
 
 
 class HeartbeatThread:
-    """Calls each monitored object when its time has come; its thread lives for as long as there are any."""
+    """Calls each monitored object when its time has come; its thread lives for as long as there are any.
+
+    Attributes:
+        is_busy: Whether it is at many of them.
+    """
 
     def __init__(self) -> None:
         # Protects the times, and whether the thread runs.
@@ -98,6 +103,7 @@ class HeartbeatThread:
         # What the garbage collector found. It may run inside our lock, and only leaves it here.
         self._discarded: deque[Monitored] = deque()
         self._order = itertools.count()
+        self.is_busy = False
         self._thread: threading.Thread | None = None
 
     def watch(self, monitored: Monitored, first: float) -> None:
@@ -149,6 +155,7 @@ class HeartbeatThread:
             due = self._wait()
             if due is None:
                 return
+            self.is_busy = len(due) > MANY
             for monitored, was_due in due:
                 try:
                     following = monitored.beat(time.monotonic())
@@ -158,6 +165,7 @@ class HeartbeatThread:
                 with self._lock:
                     if self._due.get(monitored) == was_due:  # neither forgotten nor woken meanwhile
                         self._schedule(monitored, following)
+            self.is_busy = False
             del due, monitored  # nothing here keeps a session alive while it waits
 
     def _wait(self) -> list[tuple[Monitored, float]] | None:
@@ -191,6 +199,11 @@ class HeartbeatThread:
 
 
 _heartbeat = HeartbeatThread()
+
+
+def is_busy() -> bool:
+    """Whether the pings of many objects are leaving right now."""
+    return _heartbeat.is_busy
 
 
 def watch(monitored: Monitored, first: float) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from sessionlib._util.retry import Retries, is_transient
 from sessionlib._util.timing import Deadline, Flag
+from sessionlib.connection import heartbeat
 from sessionlib.connection.join import Dialer, as_transient, create, fetch_history, join
 from sessionlib.connection.options import Callbacks, ConnectionOptions, Owner
 from sessionlib.connection.sender import Sender
@@ -44,6 +45,8 @@ logger = logging.getLogger("sessionlib")
 # So many illegal frames in so many seconds are no accident.
 ILLEGAL_LIMIT = 3
 ILLEGAL_PERIOD = 60.0
+# While the pings of many sessions leave: so long is what else comes held up at most, for many answers in one round.
+ANSWERS_COME = 0.001
 
 
 class Reader:
@@ -533,7 +536,12 @@ class SharedReader:
 
     def _read_round(self, selector: selectors.BaseSelector, ready: dict[int, Shared]) -> dict[int, Shared] | None:
         """Waits unless some are ready, and reads those that are; returns those that may have more, None at the end."""
-        for key, events in selector.select(0 if ready else None):
+        selected = selector.select(0 if ready else None)
+        # Else each answer of thousands of sessions to a ping would wake this thread, between two pings that leave.
+        if not ready and len(selected) < heartbeat.MANY and heartbeat.is_busy():
+            time.sleep(ANSWERS_COME)
+            selected = selector.select(0)
+        for key, events in selected:
             session = ready[key.fd] = key.data
             if events & selectors.EVENT_WRITE:
                 with self._lock:

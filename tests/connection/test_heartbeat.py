@@ -86,6 +86,30 @@ def test_a_heart_beats_earlier_where_it_is_asked_to_and_not_later() -> None:
     assert other.beats == 0
 
 
+@pytest.mark.parametrize(("hearts", "is_busy"), [(heartbeat.MANY, False), (heartbeat.MANY + 1, True)])
+def test_the_thread_is_busy_while_it_is_at_many(hearts: int, is_busy: bool) -> None:
+    class First(CountingHeart):
+        def beat(self, now: float) -> float:
+            return now + 3600.0 * go_on.wait(30)
+
+    class Noting(CountingHeart):
+        def beat(self, now: float) -> float:
+            noted.append(keeper.is_busy)
+            return super().beat(now) + 3600.0
+
+    go_on, noted, keeper = threading.Event(), list[bool](), heartbeat.HeartbeatThread()
+    watched = [First(), *(Noting() for _ in range(hearts))]
+    keeper.watch(watched[0], 0.0)
+    assert eventually(lambda: not keeper._queue)
+    for heart in watched[1:]:  # while it is at the first, the others come together
+        keeper.watch(heart, 0.0)
+    go_on.set()
+    assert eventually(lambda: noted == [is_busy] * hearts)
+    assert eventually(lambda: not keeper.is_busy)
+    for heart in watched:
+        keeper.unwatch(heart)
+
+
 # ---- pings -------------------------------------------------------------------------------------
 
 

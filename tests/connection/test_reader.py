@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from sessionlib import Client, ConfigurationError, Session, SessionDisconnectedError, SessionState, hooks
+from sessionlib.connection import heartbeat
 from sessionlib.protocol import frames
 from tests.support.duplex import PeerGone
 from tests.support.script_engine import ScriptEngine, turn
@@ -158,6 +159,13 @@ def test_none_waits_for_one_that_cannot_come_back(engine: ScriptEngine, readers:
         assert other.get_messages(timeout=30) == []
         go_on.set()
         assert lost.get_messages(timeout=30) == []
+
+
+def test_sessions_are_read_while_the_pings_of_many_leave(engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "is_busy", lambda: True)
+    engine.on("post_message", answer)
+    with opened(engine, readers=1) as one, opened(engine, readers=1) as other:
+        assert [session.ask("hi", timeout=30).text for session in (one, other)] == ["Hello there"] * 2
 
 
 @pytest.mark.parametrize(("readers", "threads"), [(None, 50), (1, 1), (3, 3)])
