@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from sessionlib.config import check_key, is_loopback
 from sessionlib.engine.engine import LocalEngine
@@ -138,14 +137,21 @@ def serve(
         allowed_hosts=allowed_hosts,
         allowed_origins=allowed_origins,
     )
-    # The handlers before the engine, so that Ctrl-C during a long start ends it in order.
-    with _log_to_stderr(), _stop_signals() as stopped, engine:
-        if prepare is not None:
-            prepare(engine)
-        announce(f"sessionlib engine on {engine.base_url} (model {model}, {db or 'in memory'}); Ctrl-C stops it")
-        # Not for ever: a signal that another thread takes does not wake this one, but its handler runs here.
-        while not stopped.wait(0.2):
-            pass
+    stopped = threading.Event()
+    # The handlers before the engine, so that Ctrl-C during a long start ends it in order. Only on the main thread:
+    # Python refuses it elsewhere with a ValueError.
+    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with _log_to_stderr(), engine:
+            if prepare is not None:
+                prepare(engine)
+            announce(f"sessionlib engine on {engine.base_url} (model {model}, {db or 'in memory'}); Ctrl-C stops it")
+            # Not for ever: a signal that another thread takes does not wake this one, but its handler runs here.
+            while not stopped.wait(0.2):
+                pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _kept_key(path: Path | None, announce: Callable[[str], None]) -> str:
@@ -180,19 +186,3 @@ def _log_to_stderr() -> Iterator[None]:
         for logger, level in zip(loggers, levels, strict=True):
             logger.removeHandler(handler)
             logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    stopped = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopped.set()
-
-    # Only on the main thread; Python refuses it elsewhere with a ValueError.
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

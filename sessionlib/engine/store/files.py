@@ -57,7 +57,36 @@ def inspect(path: str, schema: Sequence[str], *, full: bool = False) -> int:
     # Read-only: SQLite cannot repair, truncate or check-point anything by it.
     connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)
     try:
-        return _check_contents(connection, path, schema, full)
+        # Bytes 68 to 71 of the header, where SQLite leaves room for a program's own mark.
+        if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise _damaged(path, "it belongs to another program")
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(schema):
+            raise DatabaseVersionError(
+                f"{path} was written by a newer engine (layout {version}, known here: {len(schema)}); it was left as "
+                "it is. Update sessionlib, or start with another file",
+                path=path,
+            )
+        with contextlib.closing(sqlite3.connect(":memory:")) as known:
+            known.executescript("\n".join(schema[:version]))
+            # More is allowed, such as an index that its owner has added.
+            if not _layout_of(known) <= _layout_of(connection):
+                raise _damaged(path, f"its tables are not those of layout {version}")
+        has_sums = version >= _SUMS_SINCE
+        # Files from before the checksums have nothing else that could show damage.
+        if full or not has_sums or os.path.getsize(path) <= _SMALL:
+            found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if found != "ok":
+                raise _damaged(path, f"SQLite reports: {found}")
+            for table in COLUMNS if has_sums else ():
+                # To read a row is to compare it with its checksum.
+                for _ in each_row(connection, table):
+                    pass
+        else:
+            for turn in rows(connection, "turns", UNFINISHED):
+                rows(connection, "sessions", id=turn["session_id"])
+                rows(connection, "calls", turn=turn["number"])
+        return version
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         # Names in a damaged schema need not even be text.
         raise _damaged(path, describe(error)) from None
@@ -183,39 +212,6 @@ def _is_flipped(
 
 def _as_bytes(sums: tuple[int, int]) -> bytes:
     return struct.pack(">2I", *sums)
-
-
-def _check_contents(connection: sqlite3.Connection, path: str, schema: Sequence[str], full: bool) -> int:
-    # Bytes 68 to 71 of the header, where SQLite leaves room for a program's own mark.
-    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        raise _damaged(path, "it belongs to another program")
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(schema):
-        raise DatabaseVersionError(
-            f"{path} was written by a newer engine (layout {version}, known here: {len(schema)}); it was left as it "
-            "is. Update sessionlib, or start with another file",
-            path=path,
-        )
-    with contextlib.closing(sqlite3.connect(":memory:")) as known:
-        known.executescript("\n".join(schema[:version]))
-        # More is allowed, such as an index that its owner has added.
-        if not _layout_of(known) <= _layout_of(connection):
-            raise _damaged(path, f"its tables are not those of layout {version}")
-    has_sums = version >= _SUMS_SINCE
-    # Files from before the checksums have nothing else that could show damage.
-    if full or not has_sums or os.path.getsize(path) <= _SMALL:
-        found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if found != "ok":
-            raise _damaged(path, f"SQLite reports: {found}")
-        for table in COLUMNS if has_sums else ():
-            # To read a row is to compare it with its checksum.
-            for _ in each_row(connection, table):
-                pass
-    elif has_sums:
-        for turn in rows(connection, "turns", UNFINISHED):
-            rows(connection, "sessions", id=turn["session_id"])
-            rows(connection, "calls", turn=turn["number"])
-    return version
 
 
 def _layout_of(connection: sqlite3.Connection) -> set[tuple[str, ...]]:

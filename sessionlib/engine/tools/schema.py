@@ -260,34 +260,24 @@ def read_docstring(text: str) -> tuple[str, dict[str, str]]:
             fields[field] = f"{fields[field]} {row.strip()}".strip()
         elif part in ("description", "parameters"):
             (description if part == "description" else entries).append(row)
-    named = _numpy_entries(entries) if style == "numpy" else _google_entries(entries)
-    return "\n".join(description).strip(), {**named, **fields}
+    return "\n".join(description).strip(), {**_entries(entries, style == "numpy"), **fields}
 
 
-def _google_entries(lines: list[str]) -> dict[str, str]:
-    entries: dict[str, str] = {}
-    name = ""
-    # Entries stand at the left then, and what goes on behind them is indented.
-    for line in textwrap.dedent("\n".join(lines)).splitlines():
-        entry = _ENTRY.match(line)
-        if entry:
-            name = entry[1]
-            entries[name] = entry[2].strip()
-        elif name and line.strip():
-            entries[name] = f"{entries[name]} {line.strip()}".strip()
-    return entries
-
-
-def _numpy_entries(lines: list[str]) -> dict[str, str]:
-    entries: dict[str, str] = {}
+def _entries(lines: list[str], numpy: bool) -> dict[str, str]:
+    found: dict[str, str] = {}
     names: list[str] = []
-    for line in lines:
-        if line.strip() and not line.startswith((" ", "\t")):
+    # Of Google's style, entries stand at the left then, and what goes on behind them is indented.
+    for line in lines if numpy else textwrap.dedent("\n".join(lines)).splitlines():
+        entry = None if numpy else _ENTRY.match(line)
+        if entry:
+            names = [entry[1]]
+            found[entry[1]] = entry[2].strip()
+        elif numpy and line.strip() and not line.startswith((" ", "\t")):
             names = [name.strip().lstrip("*") for name in line.partition(":")[0].split(",")]
-            entries |= dict.fromkeys(names, "")
+            found |= dict.fromkeys(names, "")
         elif line.strip():
-            entries |= {name: f"{entries[name]} {line.strip()}".strip() for name in names}
-    return entries
+            found |= {name: f"{found[name]} {line.strip()}".strip() for name in names}
+    return found
 
 
 def _check(declared: LocalTool[Any, Any]) -> None:
