@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 import click
 from click.shell_completion import get_completion_class
@@ -50,6 +51,16 @@ class _Commands(click.Group):
                 name, callback=fail, context_settings=options, short_help=str(error), add_help_option=False
             )
         return port
+
+    def invoke(self, context: click.Context) -> Any:
+        """Runs the command; an option without its argument, too, is reported with the command that has it."""
+        try:
+            return super().invoke(context)
+        except click.UsageError as error:
+            command = self.get_command(context, context.invoked_subcommand or "")
+            if error.ctx is None and command is not None:
+                error.ctx = click.Context(command, context, context.invoked_subcommand)
+            raise
 
 
 @click.group(

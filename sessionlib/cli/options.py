@@ -27,6 +27,7 @@ __all__ = [
     "Where",
     "Whole",
     "approval_options",
+    "complete_sessions",
     "debug_option",
     "engine_options",
     "examples",
@@ -170,6 +171,12 @@ class Where:
                 raise click.UsageError(in_options(str(error))) from error
 
 
+def complete_sessions(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Returns the known sessions whose ids begin with what has been typed, for a shell to complete it."""
+    kept = [known for known in known_sessions() if known.session_id.startswith(begun)]
+    return [CompletionItem(known.session_id, help=known.agent) for known in kept]
+
+
 def engine_options(function: Command) -> Command:
     """Returns a command the options of the embedded engine, as one ``engine``."""
 
@@ -181,6 +188,9 @@ def engine_options(function: Command) -> Command:
             if not is_known(named):
                 raise click.BadParameter(f"there is no model {named!r}; there are {KNOWN}", context, parameter)
         return named
+
+    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in ("demo", "local", "openai:") if name.startswith(begun)]
 
     @functools.wraps(function)
     def command(*args: Any, model: str, tools: Path | None, db: Path | None, **rest: Any) -> Any:
@@ -194,6 +204,7 @@ def engine_options(function: Command) -> Command:
             default=DEFAULT_MODEL,
             show_default=True,
             callback=check,
+            shell_complete=complete,
             help="Model of the embedded engine.",
         ),
         click.option("--tools", type=_FILE, metavar="FILE.py", help="Python file with tools for it."),
@@ -203,10 +214,6 @@ def engine_options(function: Command) -> Command:
 
 def where_options(function: Command) -> Command:
     """Returns a command the options that decide where it runs, as one checked ``where``."""
-
-    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-        kept = [known for known in known_sessions() if known.session_id.startswith(begun)]
-        return [CompletionItem(known.session_id, help=known.agent) for known in kept]
 
     @functools.wraps(function)
     def command(
@@ -227,7 +234,7 @@ def where_options(function: Command) -> Command:
     return _decorate(
         engine_options(command),
         click.option("--agent", metavar="ID_OR_NAME", envvar="SESSIONLIB_AGENT", help="The agent to talk to."),
-        click.option("--session", metavar="ID", shell_complete=complete, help="A session to go on with."),
+        click.option("--session", metavar="ID", shell_complete=complete_sessions, help="A session to go on with."),
         click.option("--continue", "-c", "last", is_flag=True, help="Go on with the last session."),
         click.option("--base-url", metavar="URL", help="The engine's address; else SESSIONLIB_BASE_URL."),
         click.option("--local", is_flag=True, help="Run on the embedded engine in any case."),

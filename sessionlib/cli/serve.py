@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
+import socket
 import sys
 from types import TracebackType
 from typing import Any
 
 import click
 
+from sessionlib.cli.notes import CommandError
 from sessionlib.cli.options import EngineOptions, Positive, Whole, debug_option, engine_options, examples
 from sessionlib.cli.target import ensure_agent
 from sessionlib.config import is_loopback
@@ -70,21 +73,30 @@ def serve(
         # Without an agent no client could begin a session.
         ensure_agent(started, agent)
 
-    run_engine(
-        host=host,
-        port=port,
-        db=str(engine.db) if engine.db else None,
-        model=engine.model,
-        tools=str(engine.tools) if engine.tools else None,
-        keep_days=keep_days,
-        context=context,
-        full_check=check,
-        allow_remote=allow_remote,
-        allowed_hosts=allowed_hosts,
-        allowed_origins=allowed_origins,
-        prepare=prepare,
-        announce=_announce,
-    )
+    try:
+        run_engine(
+            host=host,
+            port=port,
+            db=str(engine.db) if engine.db else None,
+            model=engine.model,
+            tools=str(engine.tools) if engine.tools else None,
+            keep_days=keep_days,
+            context=context,
+            full_check=check,
+            allow_remote=allow_remote,
+            allowed_hosts=allowed_hosts,
+            allowed_origins=allowed_origins,
+            prepare=prepare,
+            announce=_announce,
+        )
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CommandError(
+                f"port {port} is in use by another program; without --port a free one is taken"
+            ) from error
+        if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+            raise click.BadParameter(f"{host} is no address of this machine", param_hint="'--host'") from error
+        raise
 
 
 def _announce(text: str) -> None:

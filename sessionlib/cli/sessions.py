@@ -11,7 +11,7 @@ import click
 
 from sessionlib.approvals.policies import full_lines, quoted
 from sessionlib.cli.notes import CommandError, known_sessions, warn
-from sessionlib.cli.options import Where, debug_option, examples, where_options
+from sessionlib.cli.options import Where, complete_sessions, debug_option, examples, where_options
 from sessionlib.cli.output import NotingPrinter, WaitingForApproval, settle
 from sessionlib.cli.target import open_session
 from sessionlib.content import ApprovalResponse
@@ -45,7 +45,7 @@ def sessions(as_json: bool) -> None:
 
 
 @click.command(epilog=examples("sessionlib history --continue", "sessionlib history --continue --markdown"))
-@click.argument("session_id", metavar="[ID]", required=False)
+@click.argument("session_id", metavar="[ID]", required=False, shell_complete=complete_sessions)
 @click.option("--json", "form", flag_value="json", help="Print one JSON list, as the engine has the messages.")
 @click.option("--jsonl", "form", flag_value="jsonl", help="Print each message as a line of JSON.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
@@ -63,7 +63,7 @@ def history(session_id: str | None, form: str | None, where: Where) -> None:
 
 
 @click.command(epilog=examples("sessionlib approvals --continue", "sessionlib approvals --continue --json"))
-@click.argument("session_id", metavar="[ID]", required=False)
+@click.argument("session_id", metavar="[ID]", required=False, shell_complete=complete_sessions)
 @click.option("--approve", metavar="ID", help="Let the tool of this request run.")
 @click.option("--deny", metavar="ID", help="Do not let it run.")
 @click.option("--reason", metavar="TEXT", help="With --deny: what the agent is given as the reason.")

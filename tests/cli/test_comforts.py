@@ -140,12 +140,14 @@ def test_bash_completes_commands_options_and_known_sessions(cli: Cli, configured
     complete_words sessionlib com
     complete_words sessionlib ask --extr
     complete_words sessionlib history --session {session_id[:6]}
+    complete_words sessionlib approvals {session_id[:6]}
+    complete_words sessionlib chat --model d
     """
     # The script of click calls the command by its name, wherever this environment is.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, **cli.env, "PYTHONPATH": str(ROOT), "PATH": path}
     ran = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, timeout=60)
-    assert ran.stdout.splitlines() == ["completion", "--extract", session_id], ran.stderr
+    assert ran.stdout.splitlines() == ["completion", "--extract", session_id, session_id, "demo"], ran.stderr
 
 
 # ---- examples ------------------------------------------------------------------------------

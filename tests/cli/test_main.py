@@ -40,6 +40,10 @@ def test_what_talks_to_an_engine_says_where_alike(here: Here, command: str) -> N
 @pytest.mark.parametrize(
     ("args", "told"),
     [
+        (
+            ["approvals", "s1", "--approve"],
+            "Option '--approve' requires an argument. (see sessionlib approvals --help)",
+        ),
         (["frobnicate"], "No such command 'frobnicate'. (see sessionlib --help)"),
         (["ask", "--frobnicate"], "No such option"),
         (["ask", "--timeout", "0", "hi"], "Invalid value for '--timeout': 0.0 is not in the range x>0."),
