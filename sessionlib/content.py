@@ -116,7 +116,10 @@ def encode(content: object, *, mime_type: Optional[str] = None, filename: Option
         # The file keeps its type under another name, as in the official SDK.
         return _file(File(path), filename or path.name, mime_type or _guess(path.name) or DEFAULT_MIME_TYPE)
     if callable(getattr(content, "read", None)):
-        return _file(Stream(content), filename or _name_of(content), mime_type)
+        name = getattr(content, "name", None)
+        if not isinstance(name, (str, bytes)) or not name:
+            name = DEFAULT_NAME  # a file opened by descriptor has a number for a name
+        return _file(Stream(content), filename or os.fsdecode(name), mime_type)
     raise TypeError(
         f"cannot send {type(content).__name__}: a content is str, Path, bytes, bytearray or a file-like object"
     )
@@ -210,12 +213,6 @@ def _guess(name: Optional[str]) -> Optional[str]:
     import mimetypes  # reads files when it is loaded, which most sessions never need
 
     return mimetypes.guess_type(name)[0]
-
-
-def _name_of(file: object) -> str:
-    # A file opened by descriptor has a number for a name.
-    name = getattr(file, "name", None)
-    return os.fsdecode(name) if isinstance(name, (str, bytes)) and name else DEFAULT_NAME
 
 
 # ---- sources of bytes ----------------------------------------------------------------------------

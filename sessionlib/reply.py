@@ -219,11 +219,23 @@ def reply_of(events: list[SessionEvent], duration: float, arrivals: EventTimes, 
     is_whole = any(event.is_complete and event.message_id == message_id for event in events)
     reported = (event for event in reversed(events) if event.error is not None)
     error = next((event.error for event in reported if not (is_whole and is_repeated(event))), None)
+    calls: dict[str, ToolCall] = {}
+    for event in events:
+        if event.type not in (SessionEventType.TOOL_CALL, SessionEventType.TOOL_RESULT):
+            continue
+        # By the call's id where the engine sends one, so that a result finds its call.
+        key = str(event.data.get("tool_call_id") or event.message_id or id(event))
+        call = calls.setdefault(key, ToolCall(str(event.data.get("tool_name") or "")))
+        for name, kind in _REPORTED.items():
+            details = event.data.get(name)
+            # Later events add to earlier ones; what is missing, or of another type, takes nothing away.
+            if details is not None and isinstance(details, kind):
+                setattr(call, name, details)
     reply: Reply[Any] = Reply(
         text=text,
         message_id=message_id,
         events=list(events),
-        tool_calls=_tool_calls(events),
+        tool_calls=list(calls.values()),
         duration=duration,
         status=SessionMessageStatus.COMPLETE if error is None else SessionMessageStatus.ERROR,
         error=error,
@@ -260,19 +272,3 @@ _REPORTED: dict[str, type] = {
     "arguments": Mapping,
     "output": object,
 }
-
-
-def _tool_calls(events: list[SessionEvent]) -> list[ToolCall]:
-    calls: dict[str, ToolCall] = {}
-    for event in events:
-        if event.type not in (SessionEventType.TOOL_CALL, SessionEventType.TOOL_RESULT):
-            continue
-        # By the call's id where the engine sends one, so that a result finds its call.
-        key = str(event.data.get("tool_call_id") or event.message_id or id(event))
-        call = calls.setdefault(key, ToolCall(str(event.data.get("tool_name") or "")))
-        for name, kind in _REPORTED.items():
-            details = event.data.get(name)
-            # Later events add to earlier ones; what is missing, or of another type, takes nothing away.
-            if details is not None and isinstance(details, kind):
-                setattr(call, name, details)
-    return list(calls.values())

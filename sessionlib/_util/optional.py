@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sessionlib.errors import MissingExtraError
@@ -55,21 +55,21 @@ class ByteBar:
         total: How many there are; None when that is not known.
         name: Its label; None for none.
 
+    Attributes:
+        close: Ends the bar as it is.
+
     Raises:
         MissingExtraError: tqdm is not installed.
     """
 
     def __init__(self, total: int | None, name: str | None = None) -> None:
         self._bar = _bar(total=total, desc=name, unit="B", unit_scale=True, unit_divisor=1024)
+        self.close: Callable[[], object] = self._bar.close
 
     def show(self, done: int, total: int | None) -> None:
         """Sets how many bytes are done."""
         # tqdm counts steps, and is given totals.
         self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        """Ends the bar as it is."""
-        self._bar.close()
 
 
 def _bar(**options: Any) -> Any:

@@ -72,7 +72,10 @@ def reach(where: Where) -> Iterator[Client]:
         where.check_url()
         with Client(base_url=where.base_url) as client:
             # Before the first call, where the error can name the file that the key may be in.
-            _check_key(client)
+            try:
+                client.endpoint.key()
+            except ConfigurationError as error:
+                raise CommandError(f"{in_options(str(error))}{_kept_key(client)}") from error
             yield client
         return
     with embedded(where.engine) as engine:
@@ -81,13 +84,6 @@ def reach(where: Where) -> Iterator[Client]:
         if not where.session:
             ensure_agent(engine, where.agent)
         yield engine.client()
-
-
-def _check_key(client: Client) -> None:
-    try:
-        client.endpoint.key()
-    except ConfigurationError as error:
-        raise CommandError(f"{in_options(str(error))}{_kept_key(client)}") from error
 
 
 def _kept_key(client: Client) -> str:

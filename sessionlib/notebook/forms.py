@@ -228,7 +228,18 @@ class Form:
         # Protects the form: a click comes on the thread that runs cells, at times while another still makes the form.
         self._lock = threading.RLock()
         with self._lock:
-            self._make()
+            placeholder, layout = "reason, if you deny", {"width": "16em", "max_width": "100%"}
+            self._reason = ipywidgets.Text(placeholder=placeholder, layout=layout)
+            self._outcome = _html("")
+            always = functools.partial(self._approve, remember="session")
+            self._approvers = [
+                _button("Approve", self._approve, self._lock, "#1b5e20", "white"),
+                _button("Always in this session", always, self._lock, *_PLAIN),
+            ]
+            deny = _button("Deny", self._deny, self._lock, "#b71c1c", "white")
+            self._row = ipywidgets.HBox([*self._approvers, deny, self._reason], layout=_ROW)
+            self.box = ipywidgets.VBox(layout=_LAYOUT)
+            self._fill()
 
     @property
     def is_open(self) -> bool:
@@ -256,19 +267,6 @@ class Form:
     def _as_html(self, outcome: str) -> str:
         fields = "".join(field.html() for field in self._fields)
         return _wrapping(f"{self._title('asked')}{fields}<b>{safe_html(outcome)}</b>")
-
-    def _make(self) -> None:
-        self._reason = ipywidgets.Text(placeholder="reason, if you deny", layout={"width": "16em", "max_width": "100%"})
-        self._outcome = _html("")
-        always = functools.partial(self._approve, remember="session")
-        self._approvers = [
-            _button("Approve", self._approve, self._lock, "#1b5e20", "white"),
-            _button("Always in this session", always, self._lock, *_PLAIN),
-        ]
-        deny = _button("Deny", self._deny, self._lock, "#b71c1c", "white")
-        self._row = ipywidgets.HBox([*self._approvers, deny, self._reason], layout=_ROW)
-        self.box = ipywidgets.VBox(layout=_LAYOUT)
-        self._fill()
 
     def _fill(self) -> None:
         self._seen = ShownRequest.read(self.request)

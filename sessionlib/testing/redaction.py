@@ -119,36 +119,30 @@ class Shrinker:
     def feed(self, chunk: bytes) -> None:
         """Adds the next chunk."""
         self._rest += chunk
-        while (self._file is None and self._find()) or (self._file is not None and self._finish(self._file)):
-            pass
+        while True:
+            if self._file is None:
+                at = self._rest.find(_MARK)
+                if at < 0:
+                    # A mark may be split between this chunk and the next one.
+                    self._keep(max(0, len(self._rest) - len(_MARK)))
+                    return
+                self._keep(at + len(_MARK) - 1)
+                self._rest = self._rest[1:]
+                self._file = _File()
+            end = self._rest.find(b'"')
+            if end < 0:
+                self._file.feed(self._rest)
+                self._rest = b""
+                return
+            self._file.feed(self._rest[:end])
+            # In the place of the text, with its quotation marks.
+            self._kept.append(codec.dumps(self._file.facts()))
+            self._rest = self._rest[end + 1 :]
+            self._file = None
 
     def text(self) -> bytes:
         """Returns the text without files; valid once all of it has been fed."""
         return b"".join((*self._kept, self._rest))
-
-    def _find(self) -> bool:
-        at = self._rest.find(_MARK)
-        if at < 0:
-            # A mark may be split between this chunk and the next one.
-            self._keep(max(0, len(self._rest) - len(_MARK)))
-            return False
-        self._keep(at + len(_MARK) - 1)
-        self._rest = self._rest[1:]
-        self._file = _File()
-        return True
-
-    def _finish(self, file: _File) -> bool:
-        end = self._rest.find(b'"')
-        if end < 0:
-            file.feed(self._rest)
-            self._rest = b""
-            return False
-        file.feed(self._rest[:end])
-        # In the place of the text, with its quotation marks.
-        self._kept.append(codec.dumps(file.facts()))
-        self._rest = self._rest[end + 1 :]
-        self._file = None
-        return True
 
     def _keep(self, size: int) -> None:
         self._kept.append(self._rest[:size])
