@@ -304,7 +304,10 @@ class SessionError(SessionlibError):
 
     Attributes:
         session_id: The session that it happened to, or None when there is none yet.
+        engine_reason: The engine's own text where it refused to create or to join a session, else None.
     """
+
+    engine_reason: str | None = None
 
     def __init__(self, message: str = "", *, session_id: str | None = None) -> None:
         # Many messages go on from "session ID" in a sentence of their own, and an error that is copied or was

@@ -52,12 +52,10 @@ def open_session(where: Where, timeout: float | None = 30.0) -> Iterator[Session
         try:
             session.connect(timeout)
         except SessionError as error:
-            # A plain SessionError is the engine's refusal; all other errors are about the connection.
-            if session_id is None or type(error) is not SessionError:
+            if session_id is None or error.engine_reason is None:
                 raise
             # Its reason alone: who typed a command knows no frames of the protocol.
-            reason = str(error).partition(f" connect_session for {session_id}: ")[2] or str(error)
-            raise CommandError(f"{reason}; sessionlib sessions lists those that you have had") from error
+            raise CommandError(f"{error.engine_reason}; sessionlib sessions lists those that you have had") from error
         # Only now that it is connected, as leaving the block disconnects it.
         with session:
             if where.keeps_sessions:

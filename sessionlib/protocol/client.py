@@ -241,7 +241,9 @@ class ClientProtocol:
             # An ack with `success: false` may come without one, too.
             reason = frame.get("error") or "it gave no reason"
             kind = SessionTerminatedError if frame.get("code") == "session_terminated" else SessionError
-            raise kind(f"the engine refused {request_type} for {about}: {reason}", session_id=self.session_id)
+            refusal = kind(f"the engine refused {request_type} for {about}: {reason}", session_id=self.session_id)
+            refusal.engine_reason = str(reason)
+            raise refusal
         if frame["type"] != reply_type:
             return False
         features = frame.get("features")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sessionlib import __version__
+from sessionlib.engine import LocalEngine
 from tests.support.cli import AS_MODULE, Cli, Here
 from tests.support.processes import run_script
 
@@ -83,9 +84,17 @@ def test_wrong_usage_is_one_line_and_status_2(here: Here, args: list[str], told:
 
 
 def test_a_session_that_is_not_there_is_reported_without_the_frames_of_the_protocol(here: Here, tmp_path: Path) -> None:
-    result = here.run("history", "nowhere", "--local", "--db", str(tmp_path / "a.db"))
-    assert result.rc == 1
-    assert result.stderr.startswith("sessionlib: there is no session nowhere; sessionlib sessions lists those")
+    database = str(tmp_path / "a.db")
+    with LocalEngine(path=database) as engine, engine.agent(name="A").create_session() as session:
+        session.terminate()
+    ended = str(session.session_id)
+    for name, reason in (
+        ("nowhere", "there is no session nowhere"),
+        (ended, f"session {ended} was terminated and cannot be used again; create a new one"),
+    ):
+        result = here.run("history", name, "--local", "--db", database)
+        assert result.rc == 1
+        assert result.stderr == f"sessionlib: {reason}; sessionlib sessions lists those that you have had\n"
 
 
 def test_an_error_is_one_line_and_debug_says_where_from(cli: Cli) -> None:

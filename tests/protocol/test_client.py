@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -82,6 +83,9 @@ def test_a_refusal_names_what_was_refused(session_id: str | None, error: Frame, 
     with pytest.raises(SessionError, match=message) as raised:
         ClientProtocol(session_id).match_join(frame, CREATE, "session_created")
     assert raised.value.session_id == session_id
+    for refusal in (raised.value, pickle.loads(pickle.dumps(raised.value))):
+        assert refusal.engine_reason == message.rpartition(": ")[2]
+    assert SessionError("lost").engine_reason is None
 
 
 @pytest.mark.parametrize("session_id", [None, "s1"])
