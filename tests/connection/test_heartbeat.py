@@ -384,3 +384,24 @@ def test_a_session_collected_while_its_own_events_are_delivered_does_no_harm(eng
     finally:
         gc.enable()
     assert engine.latest.over.wait(30)
+
+
+def test_the_thread_sleeps_until_something_is_due() -> None:
+    waits: list[float | None] = []
+    keeper, slow, slower = heartbeat.HeartbeatThread(), CountingHeart(), CountingHeart()
+    wait = keeper._changed.wait
+
+    def noted(timeout: float | None = None) -> bool:
+        waits.append(timeout)
+        return wait(timeout)
+
+    keeper._changed.wait = noted  # type: ignore[method-assign]
+    now = time.monotonic()
+    keeper.watch(slow, now + 1000)
+    keeper.watch(slower, now + 2000)
+    assert eventually(lambda: len(waits) >= 1)
+    assert all(timeout is not None and 900 < timeout <= 1000 for timeout in waits)
+    for heart in (slow, slower):
+        keeper.unwatch(heart)
+    assert eventually(lambda: keeper._thread is None)
+    assert (slow.beats, slower.beats, keeper._queue) == (0, 0, [])

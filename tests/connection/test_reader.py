@@ -17,6 +17,7 @@ import pytest
 
 from sessionlib import Client, ConfigurationError, Session, SessionDisconnectedError, SessionState, hooks
 from sessionlib.connection import heartbeat
+from sessionlib.connection.reader import Shared, SharedReader
 from sessionlib.protocol import frames
 from tests.support.duplex import PeerGone
 from tests.support.script_engine import ScriptEngine, turn
@@ -318,3 +319,42 @@ def test_sockets_that_are_not_the_systems_have_a_thread_each(
     monkeypatch.setattr(socket.socket, "__module__", "gevent._socket3")
     with opened(engine, readers=1):
         assert reading() == ["sessionlib-reader-s1"]
+
+
+class Shareable:
+    """A transport of which a shared reader sees no more than its socket."""
+
+    has_unread = False
+
+    def __init__(self, near: socket.socket | None) -> None:
+        self.near, self.released = near, False
+
+    def share(self) -> int:
+        return -1 if self.near is None else self.near.fileno()
+
+    def release(self) -> None:
+        self.released = True
+
+
+def test_a_shared_reader_knows_what_it_reads_and_ends_with_the_last() -> None:
+    near, far = socket.socketpair()
+    lost: list[BaseException] = []
+    with near, far:
+        transport: Any = Shareable(near)
+        reader, failure = SharedReader(7), RuntimeError("lost")
+        assert reader.add(Shared(reader, transport, lambda *_: failure, lost.append))
+        assert (len(reader), "sessionlib-reader-shared-7" in reading(), reader.is_this_thread) == (1, True, False)
+        far.sendall(b"x")
+        assert eventually(lambda: lost == [failure])
+        assert (transport.released, len(reader)) == (True, 0)
+    assert eventually(lambda: "sessionlib-reader-shared-7" not in reading())
+
+
+def test_a_shared_reader_leaves_nothing_open_of_what_it_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[selectors.BaseSelector] = []
+    make = selectors.DefaultSelector
+    monkeypatch.setattr(selectors, "DefaultSelector", lambda: made.append(make()) or made[-1])
+    reader = SharedReader(7)
+    assert not reader.add(Shared(reader, Shareable(None), lambda *_: None, list))  # type: ignore[arg-type]
+    assert made[0].get_map() is None  # it is closed
+    assert (len(reader), reading()) == (0, [])

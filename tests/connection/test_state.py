@@ -112,3 +112,8 @@ def test_a_reading_thread_that_fails_fails_the_calls(engine: ScriptEngine, error
                 next(listener)
     finally:
         logger.removeFilter(fail)
+
+
+def test_a_state_callback_is_a_callable(engine: ScriptEngine) -> None:
+    with resumed_session(engine) as session, pytest.raises(TypeError, match="a state callback is a callable, not int"):
+        session.on_state(7)  # type: ignore[arg-type]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import socket
 import threading
+from collections.abc import Iterator
 
 import pytest
 
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
-from sessionlib.transport.stream import LARGEST, wrap
+from sessionlib.transport.base import NOW
+from sessionlib.transport.stream import LARGEST, BufferedStream, NothingYetError, _broken, _spare, wrap
 from sessionlib.transport.websocket import WebSocketTransport
 from tests.support.secured import KINDS, connected
 from tests.support.ws_bytes import text_frame
@@ -95,3 +99,99 @@ def test_another_thread_can_end_a_wait(kind: str) -> None:
             stream.fill()
         ending.join()
         stream.close()
+
+
+# ---- how much is read, and when ----------------------------------------------------------------
+
+
+@pytest.fixture
+def plain() -> Iterator[tuple[BufferedStream, socket.socket]]:
+    """A stream, and the socket at its other end."""
+    near, far = socket.socketpair()
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    with near, far:
+        yield BufferedStream(near), far
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_more_is_read_at_once_where_more_comes(plain: tuple[BufferedStream, socket.socket], is_shared: bool) -> None:
+    stream, far = plain
+    if is_shared:
+        assert stream.share() >= 0
+    read = []
+    for size in (16_384, 32_768, 16_383, 65_536, 131_072, 131_072, 16_383, 4_000, 4_000, 1, 20_000):
+        far.sendall(bytes(size))
+        left = size
+        while left:
+            stream.fill()
+            assert stream.pos == 0
+            read.append(len(stream.data))
+            left -= len(stream.take(LARGEST))
+    assert stream.bytes_received == sum(read)
+    most = [65_536, 65_536] if is_shared else [131_072]
+    assert read == [
+        *(16_384, 32_768, 16_383, 32_768, 32_768, 65_536, 65_536, *most, 16_383, 4_000, 4_000, 1, 16_384, 3_616)
+    ]
+
+
+def test_what_was_not_consumed_stays_in_front_of_what_comes(plain: tuple[BufferedStream, socket.socket]) -> None:
+    stream, far = plain
+    far.sendall(b"abc")
+    assert stream.recv(1) == b"a"
+    far.sendall(b"de")
+    stream.fill()
+    assert (stream.data, stream.pos, stream.take(9), stream.bytes_received) == (b"bcde", 0, b"bcde", 5)
+
+
+def test_a_read_that_must_not_block_goes_to_the_socket_once(plain: tuple[BufferedStream, socket.socket]) -> None:
+    stream, far = plain
+    stream.share()
+    stream.deadline = NOW
+    for _ in range(2):
+        with pytest.raises(NothingYetError):
+            stream.fill()
+    far.sendall(b"ab")
+    with pytest.raises(NothingYetError):
+        stream.fill()  # in the same read
+    stream.take_back()
+    stream.fill()
+    assert stream.take(9) == b"ab"
+    with pytest.raises(NothingYetError):
+        stream.fill()
+    far.sendall(bytes(70_000))
+    for _ in range(3):
+        stream.take_back()
+        with pytest.raises(NothingYetError):
+            stream.take_exactly(100_000)
+        far.sendall(bytes(10_000))
+    stream.take_back()
+    assert len(stream.take_exactly(100_000)) == 100_000
+
+
+def test_the_buffer_of_a_large_message_is_lent_to_one_at_a_time(plain: tuple[BufferedStream, socket.socket]) -> None:
+    stream, far = plain
+    _spare.clear()
+    for size in (70_000, 60_000):
+        far.sendall(bytes(size))
+        view = stream.take_exactly(size)
+        assert (len(view), len(_spare)) == (size, 0)
+        del view
+        stream.take_back()
+        (buffer,) = _spare
+        assert len(buffer) == 70_000
+        _spare.clear()
+        stream.take_back()  # it has none any more
+        assert not _spare
+        _spare.append(buffer)
+    _spare.clear()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ECONNRESET, "Connection reset by peer"), "the connection broke: Connection reset by peer"),
+        (OSError("odd"), "the connection broke: odd"),
+    ],
+)
+def test_what_broke_is_named(error: OSError, message: str) -> None:
+    assert str(_broken(error)).startswith(message)
