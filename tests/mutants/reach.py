@@ -77,14 +77,18 @@ class Reached:
         package, _, module = mutant.path.removeprefix("sessionlib/").removesuffix(".py").rpartition("/")
         lines = range(mutant.line, mutant.line + mutant.before.count("\n") + 1)
         reaching = {test for line in lines for test in self._tests[mutant.path, line]}
-        ranks: dict[str, int] = {}
+        ranks: dict[str, tuple[int, int]] = {}
         of_file: dict[str, int] = defaultdict(int)
+        of_function: dict[str, int] = defaultdict(int)
         for test in sorted(reaching, key=self.seconds):
-            file = test.partition("::")[0]
+            file, function = test.partition("::")[0], test.partition("[")[0]
+            # The fastest of each function, then the next of each: hundreds of cases of one would take all the time.
+            of_function[function] += 1
             # Of other packages the fastest of each file, then the next of each.
-            ranks[test] = of_file[file] = of_file[file] + 1
+            of_file[file] += 1
+            ranks[test] = of_file[file], 1
             if file.startswith(f"tests/{package}/"):
-                ranks[test] = -1 if file.endswith(f"/test_{module}.py") else 0
+                ranks[test] = -1 if file.endswith(f"/test_{module}.py") else 0, of_function[function]
         chosen, seconds = [], 0.0
         for test in sorted(ranks, key=lambda test: (ranks[test], self.seconds(test))):
             if seconds + self.seconds(test) <= SECONDS:
