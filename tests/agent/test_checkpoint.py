@@ -20,7 +20,15 @@ from hypothesis import strategies as st
 from sessionlib import Agent, Client, ConfigurationError, ConversationalAgentRunResult, SessionError
 from sessionlib._util.retry import Pace
 from sessionlib._util.timing import Deadline
-from sessionlib.agent.checkpoint import Checkpoint, FileLedger, MemoryLedger, PromptLedger, RunStoppedError, new_ledger
+from sessionlib.agent.checkpoint import (
+    Checkpoint,
+    FileLedger,
+    MemoryLedger,
+    PromptLedger,
+    RunStoppedError,
+    new_ledger,
+    prompt_key,
+)
 from tests.support.processes import Script, run_script
 
 
@@ -275,3 +283,15 @@ def test_a_checkpoint_in_use_is_refused(tmp_path: Path) -> None:
             Checkpoint(tmp_path / "run.db", "a1", shared=False)
         script.kill()
     Checkpoint(tmp_path / "run.db", "a1", shared=False).close()
+
+
+@pytest.mark.parametrize("at", [0, 2**20 - 1, 2**20, 2**21 + 2**19, 3 * 2**20 - 1])
+def test_a_large_file_that_changes_in_one_byte_is_another_prompt(tmp_path: Path, at: int) -> None:
+    path, data = tmp_path / "large.bin", bytearray(3 * 2**20)
+    path.write_bytes(data)
+    before = prompt_key(path)
+    assert before == prompt_key(path)
+    data[at] = 1
+    path.write_bytes(data)
+    assert prompt_key(path) != before
+    assert prompt_key(bytes(data)) != prompt_key(bytes(3 * 2**20))

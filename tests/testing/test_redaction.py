@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessionlib.protocol import codec
-from sessionlib.testing.redaction import Shrinker, shrink
+from sessionlib.testing.redaction import Shrinker, file_facts, shrink
 
 
 def frame_with(files: list[bytes], text: str) -> dict[str, Any]:
@@ -37,3 +37,10 @@ def test_chunks_of_any_length_give_the_digest_of_each_file(files: list[bytes], t
         content["value"]["raw_bytes"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
     assert json.loads(kept) == frame
     assert shrink(payload) == kept
+
+
+def test_all_of_a_large_file_is_in_its_digest() -> None:
+    data = bytes(range(256)) * 4096
+    facts = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+    assert file_facts(data) == facts
+    assert json.loads(shrink(codec.dumps(frame_with([data], ""))))["messages"][0]["value"]["raw_bytes"] == facts
