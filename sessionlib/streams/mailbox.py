@@ -310,24 +310,25 @@ class Mailbox:
             raise ForkedSessionError("nothing more comes here: the session belongs to the parent process")
         is_late = False
         while True:
-            with self._lock:
-                if self._queue:
-                    # Unless another consumer is quicker: `take` needs no lock.
-                    with contextlib.suppress(IndexError):
-                        return self._pop()
-                if self._errors:
-                    # Made here, on the thread that raises it: an error in two threads would mix their tracebacks.
-                    raise self._errors.pop(0)()
-                if self._closed:
-                    raise self._failure() if self._failure else Closed
-                if is_late:
-                    raise TimeoutError
-                gate = threading.Lock()
-                # A lock to be acquired twice, as a `Condition` makes for each wait as well; but this one wakes one
-                # consumer and no other.
-                gate.acquire()
-                self._gates.append(gate)
+            gate = threading.Lock()
+            # A lock to be acquired twice, as a `Condition` makes for each wait as well; but this one wakes one
+            # consumer and no other.
+            gate.acquire()
+            # From before the gate is in the list: one that was left there would be opened in place of another's.
             try:
+                with self._lock:
+                    if self._queue:
+                        # Unless another consumer is quicker: `take` needs no lock.
+                        with contextlib.suppress(IndexError):
+                            return self._pop()
+                    if self._errors:
+                        # Made here, on the thread that raises it: an error in two threads would mix their tracebacks.
+                        raise self._errors.pop(0)()
+                    if self._closed:
+                        raise self._failure() if self._failure else Closed
+                    if is_late:
+                        raise TimeoutError
+                    self._gates.append(gate)
                 is_late = not acquire(gate, deadline)
                 if is_late:
                     self._stop_waiting(gate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import signal
 import threading
 import time
 from collections import Counter
@@ -461,7 +462,33 @@ def test_a_thousand_abandoned_listeners_leave_no_memory_behind(engine: ScriptEng
     assert sum(isinstance(found, Listener) for found in gc.get_objects()) == 0
 
 
-# ---- 8. Ctrl-C: see test_interrupts.py ---------------------------------------------------------
+# ---- 8. Ctrl-C: see also test_interrupts.py ----------------------------------------------------
+
+
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "two consumers"])
+def test_a_listener_goes_on_after_ctrl_c(engine: ScriptEngine, session: Session, others: int) -> None:
+    listener = session.listen(timeout=30)
+    has_begun = threading.Event()
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def consume() -> SessionEvent:
+        assert has_begun.wait(30)  # it is the first that would be woken
+        return next(listener)
+
+    def interrupt() -> None:
+        assert eventually(lambda: len(listener._mailbox._gates) == 1)
+        has_begun.set()
+        assert eventually(lambda: len(listener._mailbox._gates) == 1 + others)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    with in_threads(interrupt, *[consume] * others) as results:
+        with pytest.raises(KeyboardInterrupt):
+            next(listener)
+        engine.push_many(turn()[: 1 + others])
+        found = next(listener)
+    assert sorted(letters([found, *results[1:]])) == sorted("aP"[: 1 + others])
+
 
 # ---- 9. filters --------------------------------------------------------------------------------
 

@@ -523,6 +523,32 @@ def test_an_interrupted_consumer_leaves_events_to_the_other(meanwhile: bool, mon
     assert numbers(mailbox) == [2]
 
 
+class InterruptedLock:
+    """A lock behind whose first release Ctrl-C is noticed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.locked = self._lock.locked
+        self._is_interrupted = False
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        if not self._is_interrupted:
+            self._is_interrupted = True
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_just_before_the_wait_leaves_nothing_to_be_woken() -> None:
+    mailbox = Mailbox()
+    mailbox._lock = InterruptedLock()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        mailbox.get(Deadline(30.0))
+    assert not mailbox._gates
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_fork_takes_what_there_is_and_waits_for_nothing(count: int) -> None:
     mailbox = Mailbox(1)
