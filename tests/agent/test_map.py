@@ -616,7 +616,7 @@ def test_ctrl_c_stops_and_gives_back_what_is_done(engine: ScriptEngine) -> None:
         script.send_signal(signal.SIGINT)
         began = time.monotonic()
         script.wait_for("interrupted")
-        result = script.wait(30).check()
+        result = script.wait().check()
         assert time.monotonic() - began < 20
     got, done, threads = result.stdout.splitlines()[-3:]
     assert got == str(prompts(5))
@@ -754,7 +754,7 @@ def test_an_answer_of_a_worker_that_froze_is_fetched_from_its_session(engine: Sc
 
     threads: list[threading.Thread] = []
     outcomes = list(
-        scripted(engine).map(prompts(4), executor=Freezing(), max_workers=4, timeout=0.5, on_error="return")
+        scripted(engine).map(prompts(4), executor=Freezing(), max_workers=4, timeout=3.0, on_error="return")
     )
     assert [getattr(outcome, "final_message", outcome) for outcome in outcomes] == prompts(4)
     assert sorted(texts.values()) == prompts(4)
@@ -769,7 +769,7 @@ def test_what_a_frozen_executor_did_not_begin_is_an_error_and_is_never_sent(engi
     taken = itertools.count()
     with Losing(runs=3) as losing:
         many = (f"prompt {next(taken)}" for _ in range(50))
-        outcomes = list(scripted(engine).map(many, executor=losing, max_workers=4, timeout=0.5, on_error="return"))
+        outcomes = list(scripted(engine).map(many, executor=losing, max_workers=4, timeout=2.0, on_error="return"))
         assert [outcome.final_message for outcome in outcomes[:3]] == prompts(3)
         assert [type(outcome).__name__ for outcome in outcomes[3:]] == ["SessionTimeoutError"] * 47
         assert "it was not sent, and will not be" in str(outcomes[3])
@@ -821,7 +821,7 @@ def test_a_thread_that_freezes_is_an_error_at_the_callers_deadline(shop: Shop) -
         go_on.wait(60)
         return False
 
-    runs = shop.agent.map([order(7), "Hi"], max_workers=2, timeout=0.5, on_approval=freeze, on_error="return")
+    runs = shop.agent.map([order(7), "Hi"], max_workers=2, timeout=3.0, on_approval=freeze, on_error="return")
     error, result = list(runs)
     assert isinstance(error, SessionTimeoutError)
     assert quoted(result) == "Hi"
@@ -861,7 +861,7 @@ LOKY = """
 
 @pytest.mark.slow
 def test_the_executor_of_joblib(shop: Shop) -> None:
-    result = run_script(LOKY, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n", timeout=60)
+    result = run_script(LOKY, shop.engine.base_url, shop.agent.id, stdin=shop.engine.api_key + "\n")
     assert result.stdout.count("\n") == 3, result
     odd, handler, right = result.stdout.splitlines()
     assert odd.startswith("prompt 1 cannot be sent to the processes")
@@ -949,7 +949,7 @@ def test_a_caller_that_is_killed_goes_on_where_it_was(engine: ScriptEngine, tmp_
     for _ in range(kills):
         goal = len(echoing.said) + chance.randrange(count * 2 // kills)
         with Script(KILLED, *arguments) as script:
-            assert eventually(lambda goal=goal: len(echoing.said) >= min(goal, count), 30)  # type: ignore[misc]
+            assert eventually(lambda goal=goal: len(echoing.said) >= min(goal, count))  # type: ignore[misc]
             time.sleep(chance.uniform(0.0, 0.03))
             script.kill()
     lines = run_script(KILLED, *arguments, timeout=280).check().stdout.splitlines()
@@ -1026,8 +1026,16 @@ WORKERS = """
         if kind == "ray":
             os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
             import psutil, ray
-            os.environ["RAY_raylet_start_wait_time_s"] = "90"
-            ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+            # Its node ends by itself where its agent, a Python of its own, is not there within 15 s, whatever is set:
+            # on a busy machine one in ten does, and the next finds all of it in the system's cache.
+            for attempt in range(4):
+                try:
+                    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+                    break
+                except Exception as error:
+                    if "timed out during startup" not in str(error) or attempt == 3:
+                        raise
+                    ray.shutdown()
             stack.callback(ray.shutdown)
             workers = ("ray::_call", "ray::IDLE")  # and not the agents, with which the whole node ends
             found = psutil.Process().children
@@ -1082,7 +1090,7 @@ def test_workers_that_die_or_freeze_say_nothing_twice_and_lose_nothing(
     echoing = Echoing(engine)
     count, timeout = (120, "30") if signal_name == "SIGKILL" else (60, "2")
     result = run_script(
-        WORKERS, engine.base_url, kind, str(seed + attempt), signal_name, str(count), timeout, timeout=110
+        WORKERS, engine.base_url, kind, str(seed + attempt), signal_name, str(count), timeout, timeout=280
     )
     assert "outcomes" in result.stdout, result
     # One line: Ray may write behind it what it has to say of workers that died.

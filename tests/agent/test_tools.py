@@ -88,7 +88,7 @@ for thread in threads:
 assert len(found) == 8
 assert len(set(found)) == 1
 """
-    run_script(script, timeout=60).check()
+    run_script(script).check()
 
 
 def test_the_sdks_module_names_lead_here() -> None:
@@ -98,7 +98,7 @@ def test_the_sdks_module_names_lead_here() -> None:
         "from sessionlib.agent.object import Agent, ConversationalRunActionRequiredError, LlmInfo\n"
         "import sessionlib.agent.object as module; assert module.Agent is Agent"
     )
-    run_script(script, timeout=60).check()
+    run_script(script).check()
 
 
 def test_the_table_is_not_read_before_a_kind_is_asked_for() -> None:
@@ -106,7 +106,7 @@ def test_the_table_is_not_read_before_a_kind_is_asked_for() -> None:
         "import sessionlib.agent.tools as t, sessionlib.agent as a; a.Agent('x').add_tool\n"
         "assert not t._catalogue.cache_info().currsize; t.ExaAiTool; assert t._catalogue.cache_info().currsize"
     )
-    run_script(script, timeout=60).check()
+    run_script(script).check()
 
 
 def test_unknown_kinds_are_reported_with_those_that_are_meant() -> None:

@@ -144,15 +144,15 @@ def test_the_default_is_named_as_one(cli: Cli) -> None:
     assert found["address"][1] == "https://api.vectorshift.ai/v1, from the default, the hosted engine"
 
 
-def test_a_silent_host_takes_no_longer_than_the_timeout(cli: Cli) -> None:
+def test_a_silent_host_takes_no_longer_than_the_timeout(here: Here) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
-        result = cli.run("doctor", "--timeout", "1", "--base-url", url, env=KEY)
+        result = here.run("doctor", "--timeout", "1", "--base-url", url, env=KEY)
     found = findings(result)
     assert found["connection"][0] == "ok"
     assert "within 1" in found["HTTP"][1]
     assert "within 1" in found["WebSocket"][1]
-    assert result.duration < 8
+    assert result.duration < 30
 
 
 # ---- TLS -----------------------------------------------------------------------------------

@@ -53,7 +53,11 @@ def test_the_changes_are_shown_and_nothing_is_written(script: Path, capsys: pyte
     assert script.read_text() == BEFORE
     assert shown.err == ""
     patched = subprocess.run(
-        ["git", "apply", "--unsafe-paths", "-p1", "--directory=/", "-"], input=shown.out, text=True, cwd="/", timeout=60
+        ["git", "apply", "--unsafe-paths", "-p1", "--directory=/", "-"],
+        input=shown.out,
+        text=True,
+        cwd="/",
+        timeout=200,
     )
     assert patched.returncode == 0
     assert script.read_text() == AFTER
@@ -123,7 +127,7 @@ from sessionlib.cli.main import run
 assert run(["--help"]) == 0
 sys.exit(run(["port", "x.py"]))
 """
-    ran = run_script(script, timeout=60)
+    ran = run_script(script)
     assert ran.rc == 1
     assert "pip install 'sessionlib[port]'" in ran.stderr
     assert "ask" in ran.stdout
@@ -131,7 +135,7 @@ sys.exit(run(["port", "x.py"]))
 
 def test_other_commands_do_not_load_it() -> None:
     script = "from sessionlib.cli.main import run; run(['models']); import sys; assert 'libcst' not in sys.modules"
-    assert run_script(script, timeout=60).rc == 0
+    assert run_script(script).rc == 0
 
 
 # ---- scripts -------------------------------------------------------------------------------
@@ -446,7 +450,7 @@ def test_it_runs_as_a_program(script: Path) -> None:
         [sys.executable, "-m", "sessionlib", "port", str(script)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         env={**os.environ, "COLUMNS": "100"},
     )
     assert done.returncode == 0

@@ -20,7 +20,7 @@ KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
 
 def address(script: Script) -> str:
     """Waits until the engine is there; gives its HTTP base."""
-    told = script.wait_for("sessionlib engine on ", 20)
+    told = script.wait_for("sessionlib engine on ")
     return told.split(" ", 1)[0]
 
 

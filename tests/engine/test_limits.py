@@ -525,9 +525,10 @@ def test_a_silent_client_is_pinged_and_a_dead_one_let_go() -> None:
             received = b"x"
             while received:
                 received = dead.recv(1000)
-    with LocalEngine(limits=limits) as engine, Caller.on(engine) as caller:
+    # Silent for longer than twice the time in all, and for much less than that at once.
+    with LocalEngine(limits=Limits(silence_seconds=1.5)) as engine, Caller.on(engine) as caller:
         for _ in range(10):
-            time.sleep(0.25)
+            time.sleep(0.35)
             caller.ask("still here")
 
 

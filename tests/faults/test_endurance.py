@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 
 MIB = 1 << 20
 NOISE = 2.0
-"""How much slower than promised a busy machine may be."""
+"""How much slower than promised a machine may be, beside what it spends elsewhere."""
 
 
 def resident() -> int:

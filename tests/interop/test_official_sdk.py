@@ -107,7 +107,7 @@ asyncio.run(main())
 def run(script: str, engine: ScriptEngine, *args: str) -> list[Any]:
     """Runs one of the two, and gives what it printed; the engine keeps what it sent."""
     environment = {"VECTORSHIFT_WS_URL": engine.ws_url, "VECTORSHIFT_API_KEY": SENTINEL_KEY}
-    result = run_script(script, *args, env=environment, timeout=60)
+    result = run_script(script, *args, env=environment, timeout=200)
     assert result.rc == 0, result
     return [json.loads(line) for line in result.stdout.splitlines()]
 

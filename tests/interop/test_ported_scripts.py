@@ -35,10 +35,10 @@ def agent_id(served: Process) -> str:
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_ported_script_prints_what_it_printed(name: str, served: Process, agent_id: str) -> None:
     environment = {"VECTORSHIFT_BASE_URL": served.base_url, "VECTORSHIFT_API_KEY": served.api_key}
-    theirs = run_script(SCRIPTS[name], agent_id, env=environment, timeout=60)
+    theirs = run_script(SCRIPTS[name], agent_id, env=environment, timeout=200)
     assert theirs.rc == 0, theirs
     assert theirs.stdout.strip()
-    ours = run_script(port_source(SCRIPTS[name]).text, agent_id, env=environment, timeout=60)
+    ours = run_script(port_source(SCRIPTS[name]).text, agent_id, env=environment, timeout=200)
     assert (ours.rc, ours.stderr, ours.stdout) == (0, "", theirs.stdout)
 
 

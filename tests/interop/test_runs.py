@@ -96,7 +96,7 @@ def outcome(script: str) -> tuple[list[Any], list[Frame]]:
             reply("post_messages", conn, frame["messages"][0])
 
         environment = {"VECTORSHIFT_WS_URL": engine.ws_url, "VECTORSHIFT_API_KEY": SENTINEL_KEY}
-        result = run_script(script, env=environment, timeout=60)
+        result = run_script(script, env=environment, timeout=200)
         assert result.rc == 0, result
         engine.wait_idle()
         return [json.loads(line) for line in result.stdout.splitlines()], said(engine)

@@ -93,7 +93,7 @@ def test_an_answer_streams_into_its_cell_without_flicker_and_runs_nothing(tmp_pa
         assert lab.page.locator(".jp-CodeCell").nth(1).locator(".jp-OutputArea-child").count() == 2
     """
     words = "[Text(p) for p in __import__('re').findall(r'\\s*\\S+', %r)]" % MARKDOWN  # noqa: UP031 - braces within
-    pause = "(lambda stop: time.sleep(0.02))"
+    pause = "(lambda stop: time.sleep(0.05))"
     model = f"Says(*[step for piece in {words} for step in (piece, {pause})])"
     in_lab(tmp_path, ["session.chat('Go')"], source, model=model)
     assert picture.stat().st_size > 5_000

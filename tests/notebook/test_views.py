@@ -345,7 +345,7 @@ def test_a_notebook_that_is_run_as_a_script_has_the_whole_in_its_outputs() -> No
         cells = [LOCAL.replace("MODEL", "'demo'"), "session.chat('Hello *you* <script>alert(1)</script>')"]
         cells += ["live = session.chat('/tool refund {\\"order\\": \\"7\\"}', wait=False)", "session", "engine.close()"]
         notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
-        NotebookClient(notebook, timeout=60).execute()
+        NotebookClient(notebook, timeout=240, startup_timeout=200).execute()
         answer = notebook.cells[1].outputs[0].data["text/html"]
         assert "Hello <em>you</em> &lt;script&gt;alert(1)&lt;/script&gt;" in answer, answer
         assert "no person could be asked" in notebook.cells[2].outputs[-1].data["text/html"]

@@ -139,7 +139,7 @@ class Lab:
             AssertionError: It does not.
         """
         prompt = self.page.locator(".jp-Notebook .jp-CodeCell").nth(number).locator(".jp-InputPrompt")
-        end = time.monotonic() + 60
+        end = time.monotonic() + 200
         while not prompt.inner_text().strip("[]: ").isdigit():
             assert time.monotonic() < end, f"cell {number} does not end: {self.output(number).inner_text()}"
             self.page.wait_for_timeout(50)
@@ -152,7 +152,7 @@ class Lab:
         """Writes the notebook to its file."""
         before = self.path.stat().st_mtime_ns
         self.page.keyboard.press("Control+s")
-        end = time.monotonic() + 20
+        end = time.monotonic() + 100
         while self.path.stat().st_mtime_ns == before:
             assert time.monotonic() < end, "the notebook is not saved"
             self.page.wait_for_timeout(50)
@@ -184,16 +184,20 @@ class Lab:
         return contrast, text
 
     def cut_off(self, number: int) -> list[str]:
-        """Returns the texts below a cell that do not fit into it or into their own boxes."""
-        found: list[str] = self.output(number).evaluate(_CUT_OFF)
-        return found
+        """Returns the texts below a cell that do not fit into it or into their own boxes, once it is laid out."""
+        end = time.monotonic() + 20
+        while True:
+            found: list[str] = self.output(number).evaluate(_CUT_OFF)
+            if not found or time.monotonic() > end:
+                return found
+            self.page.wait_for_timeout(50)  # a page takes its time over another size
 
     # ---- within --------------------------------------------------------------------------------
 
     def _api(self, method: str, path: str) -> Any:
         url = f"http://127.0.0.1:{self._port()}/api/{path}"
         call = urllib.request.Request(url, headers={"Authorization": f"token {self._token}"}, method=method)
-        with urllib.request.urlopen(call, timeout=20) as answer:
+        with urllib.request.urlopen(call, timeout=100) as answer:
             return json.loads(answer.read() or b"null")
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -212,7 +216,7 @@ class Lab:
             )
 
     def _port(self) -> int:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 200
         while True:
             for file in (self._folder / "runtime").glob("jpserver-*.json"):
                 with contextlib.suppress(ValueError):  # it is being written

@@ -55,7 +55,7 @@ class Kernel:
         self._manager.start_kernel(env={**os.environ, "PYTHONPATH": os.getcwd()})
         self._client = self._manager.blocking_client()
         self._client.start_channels()
-        self._client.wait_for_ready(timeout=60)
+        self._client.wait_for_ready(timeout=200)
 
     def __enter__(self) -> Kernel:
         return self
@@ -145,14 +145,25 @@ class Kernel:
         self.wait(seen, f"button {description!r}")
         return seen()[0]
 
-    def click(self, description: str) -> None:
-        """Presses a button."""
-        self._tell(self.wait_for_button(description), {"method": "custom", "content": {"event": "click"}})
+    def click(self, description: str) -> str:
+        """Presses a button; returns its id."""
+        button = self.wait_for_button(description)
+        self._tell(button, {"method": "custom", "content": {"event": "click"}})
+        return button
+
+    def wait_for_end_of(self, widget: str) -> None:
+        """Waits until a widget is gone, and with it those that were shown together with it."""
+        self.wait(lambda: widget not in self.widgets, "end of a widget")
 
     def write(self, description: str, value: str) -> None:
-        """Writes into the field of that tooltip or placeholder."""
-        fields = self._find("tooltip", description) or self._find("placeholder", description)
-        self._tell(fields[-1], {"method": "update", "state": {"value": value}, "buffer_paths": []})
+        """Waits for the field of that tooltip or placeholder, and writes into it."""
+
+        def seen() -> list[str]:
+            fields = self._find("tooltip", description) or self._find("placeholder", description)
+            return [field for field in fields if field in self._on_screen()]
+
+        self.wait(seen, f"field {description!r}")
+        self._tell(seen()[-1], {"method": "update", "state": {"value": value}, "buffer_paths": []})
 
     def _find(self, name: str, value: str) -> list[str]:
         return [comm for comm, state in self.widgets.items() if state.get(name) == value]

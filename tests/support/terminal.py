@@ -114,7 +114,7 @@ class _AnyTerminal(ABC):
     def shown(self) -> str:
         """What is and was on the screen, without blanks at the ends of lines."""
 
-    def wait_for(self, text: str, count: int = 1, *, after: str = "", timeout: float = 30.0) -> str:
+    def wait_for(self, text: str, count: int = 1, *, after: str = "", timeout: float = 100.0) -> str:
         """Waits until a text is on the screen so many times; gives all that is.
 
         Args:

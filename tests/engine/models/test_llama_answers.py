@@ -198,10 +198,10 @@ def test_a_process_that_has_crashed_ends_its_turn_and_is_replaced() -> None:
                     break
             failed = next(session.listen(timeout=30, event_types=["error"]))
             assert failed.error == "The local model's process ended."
-            assert "Paris" in session.ask("What is the capital of France?", timeout=60).text
+            assert "Paris" in session.ask("What is the capital of France?", timeout=200).text
             # Before the end has been noticed: nothing was answered, so it can be asked again.
             model._process._process.kill()
-            assert "Paris" in session.ask("What is the capital of France?", timeout=60).text
+            assert "Paris" in session.ask("What is the capital of France?", timeout=200).text
     finally:
         model.close()
 

@@ -32,6 +32,7 @@ from sessionlib.engine.models import openai as openai_model
 from sessionlib.engine.models.factory import make_model
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 from tests.support.engine import Caller, answer_of, approve, content_of, eventually
+from tests.support.servers import held_port
 
 KEY = "sk-sentinel-0123456789"
 Reply = Callable[[socket.socket], None]
@@ -359,13 +360,12 @@ def test_an_endpoint_that_fails_ends_the_answer_in_words_without_the_key(
 
 
 def test_an_endpoint_that_is_not_there_is_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    for url in (f"http://127.0.0.1:{port}/v1", "http://nowhere.invalid/v1"):
-        model = OpenAIModel("m", base_url=url, api_key=KEY, timeout=2)
-        with pytest.raises(ModelError, match="cannot be reached"):
-            list(model.answer(ModelRequest("", (Said("user", "hi"),))))
-        model.close()
+    with held_port() as port:
+        for url in (f"http://127.0.0.1:{port}/v1", "http://nowhere.invalid/v1"):
+            model = OpenAIModel("m", base_url=url, api_key=KEY, timeout=60)
+            with pytest.raises(ModelError, match="cannot be reached"):
+                list(model.answer(ModelRequest("", (Said("user", "hi"),))))
+            model.close()
 
 
 @pytest.mark.parametrize("reply", [_drip, _endless, _hang])

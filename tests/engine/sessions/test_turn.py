@@ -287,7 +287,7 @@ def test_closing_is_idempotent_and_the_engine_can_start_again() -> None:
     with engine, Caller.on(engine) as caller:
         assert engine.port == port
         caller.ask("hello again")
-    eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-")], 2)
+    eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-")])
 
 
 def test_thoughts_are_sent_as_they_come_before_the_text_that_they_lead_to_and_stored_once() -> None:
@@ -295,7 +295,7 @@ def test_thoughts_are_sent_as_they_come_before_the_text_that_they_lead_to_and_st
 
     def thinks(question: ModelRequest) -> Iterator[Piece]:
         yield Thinking("Let me ")
-        assert see.wait(10)
+        assert see.wait(30)
         yield Thinking("see \ud83d")  # half an emoji
         yield Thinking("")
         yield Thinking("\ude00.")

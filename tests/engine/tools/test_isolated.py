@@ -162,7 +162,7 @@ def test_terminating_ends_a_tool_with_its_children(isolated: LocalEngine, tmp_pa
         eventually(lambda: len(_alive(pids)) == 2)
         caller.say(frames.terminate_session(caller.session_id))
         caller.until(lambda frame: frame["type"] == "terminate_session")
-        eventually(lambda: not _alive(pids), 4)
+        eventually(lambda: not _alive(pids), 20)
 
 
 def test_the_engines_key_is_not_in_the_tools_environment(tools_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,14 +172,21 @@ def test_the_engines_key_is_not_in_the_tools_environment(tools_file: Path, monke
         assert _result(caller, "/tool environment")["output"] == "OTHER_API_KEY"
 
 
+def children() -> set[int]:
+    """The processes that this one has started, and of which those of other tests may be."""
+    listed = subprocess.run(["pgrep", "-P", str(os.getpid())], stdout=subprocess.PIPE, check=False)
+    return {int(pid) for pid in listed.stdout.split()}
+
+
 def test_closing_the_engine_leaves_no_process_behind(tools_file: Path, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
+    before = children()
     with LocalEngine(tools=str(tools_file)) as engine, Caller.on(engine) as caller:
         caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}'))
         eventually(lambda: len(_alive(pids)) == 2)
     # Killed they are, but what a tool has started is nobody's child here, and dies in its own time.
-    eventually(lambda: not _alive(pids), 10)
-    assert subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, check=False).stdout == b""
+    eventually(lambda: not _alive(pids), 30)
+    assert children() <= before
 
 
 def test_a_daemon_that_a_tool_started_ends_with_the_engine(
@@ -190,14 +197,14 @@ def test_a_daemon_that_a_tool_started_ends_with_the_engine(
     with LocalEngine(tools=str(tools_file)) as engine, Caller.on(engine) as caller:
         assert _result(caller, f'/tool detaches {{"pids": "{pids}"}}')["output"] == "started"
         assert len(_alive(pids)) == 1
-    eventually(lambda: not _alive(pids), 10)
+    eventually(lambda: not _alive(pids), 30)
     pids.unlink()
     killed = process("--tools", str(tools_file)).ready()
     with Caller.on(killed) as caller:
         assert _result(caller, f'/tool detaches {{"pids": "{pids}"}}')["output"] == "started"
         assert len(_alive(pids)) == 1
         killed.kill()
-        eventually(lambda: not _alive(pids), 10)
+        eventually(lambda: not _alive(pids), 30)
 
 
 def test_killing_the_engine_leaves_no_process_behind(

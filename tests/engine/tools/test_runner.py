@@ -150,7 +150,7 @@ def test_terminating_stops_a_tool_and_nothing_is_heard_after_it() -> None:
         assert started.wait(30)
         caller.say(frames.terminate_session(caller.session_id))
         caller.until(lambda frame: frame["type"] == "terminate_session")
-        eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-turn")], 4)
+        eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-turn")], 20)
         go.set()
         caller.say(frames.ping_session(caller.session_id))
         assert caller.hear()["type"] == "pong"
