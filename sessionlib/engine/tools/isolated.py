@@ -155,7 +155,7 @@ class _Worker:
             # A group of its own, so that what its tools start can be ended with it.
             start_new_session=True,
         )
-        self._late = False
+        self._late = self._broken = False
 
     @property
     def alive(self) -> bool:
@@ -164,17 +164,31 @@ class _Worker:
         return not wait_readable(self._process.stdout, Deadline(0.0))
 
     def call(self, tool: str, arguments: dict[str, Any], seconds: float) -> Outcome | None:
-        """Returns the tool's outcome; None when the worker is late, or gone."""
+        """Returns the tool's outcome; None when the worker is late, gone, or not to be understood."""
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        line = b""
         try:
             # One line, as JSON escapes line breaks.
             self._process.stdin.write(json.dumps({"tool": tool, "arguments": arguments}).encode() + b"\n")
             self._process.stdin.flush()
-            line = self._read_line(Deadline(seconds))
+            deadline = Deadline(seconds)
+            while not line.endswith(b"\n") and len(line) < _LINE_BYTES:
+                if not wait_readable(self._process.stdout, deadline):
+                    self._late = True
+                    return None
+                # Not by the buffered file: what it holds back, no poll would show.
+                chunk = os.read(self._process.stdout.fileno(), 65536)
+                if not chunk:
+                    return None  # it died, perhaps while it wrote
+                line += chunk
+            return Outcome(**json.loads(line))
         except OSError:
             return None
-        # Without its end, the worker died while it wrote, or was late.
-        return Outcome(**json.loads(line)) if line.endswith(b"\n") else None
+        except (ValueError, TypeError):
+            # The tool has found the pipe among its descriptors: what comes next may be of this call or of the next.
+            self._broken = True
+            return None
 
     def end(self) -> None:
         """Asks the worker's group to end."""
@@ -200,21 +214,9 @@ class _Worker:
         """Returns why there is no outcome."""
         if self._late:
             return f"tool {tool} did not finish within {seconds:g} s and was ended"
+        if self._broken:
+            return f"tool {tool} wrote into the pipe of its process, which was ended"
         return f"tool {tool} ended its process (status {self._process.returncode})"
-
-    def _read_line(self, deadline: Deadline) -> bytes:
-        assert self._process.stdout is not None
-        line = b""
-        while not line.endswith(b"\n") and len(line) < _LINE_BYTES:
-            if not wait_readable(self._process.stdout, deadline):
-                self._late = True
-                break
-            # Not by the buffered file: what it holds back, no poll would show.
-            chunk = os.read(self._process.stdout.fileno(), 65536)
-            if not chunk:
-                break
-            line += chunk
-        return line
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):  # nothing is left of it

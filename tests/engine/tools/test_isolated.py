@@ -51,6 +51,15 @@ def leaves() -> None:
     """End the process."""
     os._exit(3)
 
+@tool
+def scribbles() -> None:
+    """Write into every descriptor there is."""
+    for number in range(3, 64):
+        try:
+            os.write(number, b"junk\\n")
+        except OSError:
+            pass
+
 @tool(timeout=3.0)
 def hangs(pids: str, deaf: bool = False) -> None:
     """Start a child and hang."""
@@ -116,6 +125,9 @@ def test_the_tools_of_a_file_run_in_another_process(isolated: LocalEngine) -> No
         assert (text, first["printed"]) == ("hello", "printed\n")
         assert int(pid) != os.getpid()
         assert second["output"].split()[1] == pid
+        third = _result(caller, "/tool scribbles")
+        assert third["output"] == "tool scribbles wrote into the pipe of its process, which was ended"
+        assert not is_running(int(pid))
 
 
 @pytest.mark.parametrize(
