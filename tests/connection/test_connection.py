@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from sessionlib import Session, Turn
+from sessionlib._util.timing import Deadline
 from sessionlib.connection.connection import Connection
-from sessionlib.errors import UnansweredError
+from sessionlib.errors import SessionDisconnectedError, UnansweredError
 from sessionlib.protocol import frames
 from tests.support.virtual_engine import VirtualEngine, VirtualManners, VirtualNetwork
+from tests.support.waiting import eventually
 
 QUIET = 0.9
 
@@ -101,7 +104,16 @@ def test_an_engine_that_owes_the_history_and_is_idle_leaves_no_wait(stage: Stage
         turn.result(timeout=30)
 
 
-@pytest.mark.parametrize("answer", [frames.error("no", "get_messages"), frames.refusal("get_messages", "s1", "no")])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        frames.error("no", "get_messages"),
+        frames.refusal("get_messages", "s1", "no"),
+        {"type": "get_messages", "session_id": "s1"},
+        {"type": "get_messages", "session_id": "s1", "messages": "none"},
+    ],
+    ids=["error", "refusal", "nothing", "no list"],
+)
 def test_an_engine_that_refuses_the_history_is_asked_again_and_leaves_no_wait(stage: Stage, answer: Any) -> None:
     turn = stage.ask()
     for _ in range(2):
@@ -144,3 +156,31 @@ def test_beats_send_pings_and_end_a_silent_connection(stage: Stage) -> None:
     link.last_received_at = stage.network.clock.now - 1000.0
     stage.advance(5.0)
     assert link.is_dead
+
+
+def test_a_beat_may_look_a_little_early_and_not_much(stage: Stage) -> None:
+    stage.ask()
+    now = stage.network.clock.now
+    assert stage.connection.beat(now + QUIET * 0.94) == pytest.approx(now + QUIET)
+    assert stage.sent == []
+    stage.connection.beat(now + QUIET * 0.96)
+    assert stage.sent == ["get_messages"]
+
+
+def test_leaving_fails_the_calls_that_wait_and_those_to_come(stage: Stage) -> None:
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            stage.session.get_messages(timeout=60)
+        except SessionDisconnectedError as error:
+            errors.append(error)
+
+    calling = threading.Thread(target=call, daemon=True)
+    calling.start()
+    assert eventually(lambda: stage.sent == ["get_messages"])
+    stage.session.disconnect()
+    calling.join(30)
+    assert "is not connected" in str(errors[0])
+    with pytest.raises(SessionDisconnectedError):
+        stage.connection.sender.call(frames.get_messages("s1"), Deadline(30))

@@ -405,3 +405,15 @@ def test_the_thread_sleeps_until_something_is_due() -> None:
         keeper.unwatch(heart)
     assert eventually(lambda: keeper._thread is None)
     assert (slow.beats, slower.beats, keeper._queue) == (0, 0, [])
+
+
+def test_what_is_due_is_taken_once_and_at_its_latest_time() -> None:
+    keeper, first, second = heartbeat.HeartbeatThread(), CountingHeart(), CountingHeart()
+    with keeper._lock:
+        for heart, at in ((first, 5.0), (second, 6.0), (first, 4.0), (second, 7.0)):
+            keeper._schedule(heart, at)
+    assert keeper._take_due(3.9) == []
+    assert keeper._take_due(4.0) == [(first, 4.0)]
+    assert keeper._take_due(6.5) == []
+    assert keeper._take_due(7.0) == [(second, 7.0)]
+    assert keeper._queue == []

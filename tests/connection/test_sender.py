@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 import random
 import signal
@@ -19,7 +20,8 @@ import pytest
 
 from sessionlib import MissingExtraError, Session, SessionDisconnectedError, SessionState, UserSessionMessage
 from sessionlib.connection.sender import EncodedPost
-from sessionlib.content import CHUNK, Bytes, File, Stream
+from sessionlib.content import CHUNK, Bytes, File, Stream, encode
+from sessionlib.protocol import frames
 from tests.support.processes import run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, turn
 from tests.support.sessions import opened
@@ -414,3 +416,12 @@ def test_memory_does_not_grow_with_the_size(engine: ScriptEngine, tmp_path: Path
     grown = run_script(source, engine.ws_url, str(path)).check().stdout
     assert int(grown) < 24 << 10
     assert len(engine.wait_for("post_message", 2)) == 2
+
+
+@pytest.mark.parametrize(("size", "is_small"), [(CHUNK - 1, True), (CHUNK, True), (CHUNK + 1, False)])
+def test_what_a_chunk_holds_goes_out_in_one_message(size: int, is_small: bool) -> None:
+    encoded = EncodedPost(frames.post_message("s1", encode(b"x" * size)))
+    assert (encoded.payload is not None) == is_small
+    text = encoded.payload or b"".join(chunk for chunk, _ in encoded.chunks())
+    assert len(base64.b64decode(json.loads(text)["content"]["value"]["raw_bytes"])) == size
+    encoded.close()

@@ -117,3 +117,19 @@ def test_a_reading_thread_that_fails_fails_the_calls(engine: ScriptEngine, error
 def test_a_state_callback_is_a_callable(engine: ScriptEngine) -> None:
     with resumed_session(engine) as session, pytest.raises(TypeError, match="a state callback is a callable, not int"):
         session.on_state(7)  # type: ignore[arg-type]
+
+
+def test_a_state_callback_is_called_until_it_is_removed() -> None:
+    class Now:
+        def submit(self, call: Any) -> None:
+            call()
+
+    observers, seen = StateObservers(Now()), list[SessionState]()  # type: ignore[arg-type]
+    remove = observers.register(seen.append)
+    other = observers.register(lambda state: None)
+    observers.notify(SessionState.CONNECTED)
+    remove()
+    remove()  # again, which does no harm
+    observers.notify(SessionState.DISCONNECTED)
+    other()
+    assert (seen, observers._callbacks) == ([SessionState.CONNECTED], [])

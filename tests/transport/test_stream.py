@@ -186,6 +186,20 @@ def test_the_buffer_of_a_large_message_is_lent_to_one_at_a_time(plain: tuple[Buf
     _spare.clear()
 
 
+def test_a_read_over_tls_is_no_longer_than_it_may_be() -> None:
+    with connected("tls") as (near, far):
+        stream = wrap(near)
+        far.sendall(DATA[: 4 * 16_384])
+        stream.deadline = Deadline(20)
+        read = b""
+        while len(read) < 4 * 16_384:
+            stream.fill()
+            assert len(stream.data) <= max(16_384, len(read) * 2)
+            read += stream.take(LARGEST)
+        assert read == DATA[: 4 * 16_384]
+        stream.close()
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [
