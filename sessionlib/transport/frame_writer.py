@@ -44,26 +44,17 @@ def encode_frame(opcode: int, payload: bytes, is_last: bool = True) -> bytes:
         head = struct.pack("!BBQ", first, MASKED | 127, size)
     key = os.urandom(4)
     if size < _BLOCK:
-        return b"".join((head, key, _masked_rest(payload, key)))
-    return b"".join((head, key, *_masked(payload, key)))
+        return b"".join((head, key, _masked(payload, key)))
+    mask = int.from_bytes(key * (_BLOCK // 4), "little")
+    whole, blocks = size - size % _BLOCK, []
+    for start in range(0, whole, _BLOCK):
+        block = int.from_bytes(payload[start : start + _BLOCK], "little")
+        blocks.append((block ^ mask).to_bytes(_BLOCK, "little"))
+    return b"".join((head, key, *blocks, _masked(payload[whole:], key)))
 
 
-def _masked(payload: bytes, key: bytes) -> list[bytes]:
+def _masked(data: bytes, key: bytes) -> bytes:
     # An exclusive or of two big integers is the fastest that the standard library has.
-    size = len(payload)
-    whole = size - size % _BLOCK
-    blocks = []
-    if whole:
-        mask = int.from_bytes(key * (_BLOCK // 4), "little")
-        for start in range(0, whole, _BLOCK):
-            block = int.from_bytes(payload[start : start + _BLOCK], "little")
-            blocks.append((block ^ mask).to_bytes(_BLOCK, "little"))
-    if size > whole:
-        blocks.append(_masked_rest(payload[whole:], key))
-    return blocks
-
-
-def _masked_rest(data: bytes, key: bytes) -> bytes:
     size = len(data)
     mask = int.from_bytes((key * (size // 4 + 1))[:size], "little")
     return (int.from_bytes(data, "little") ^ mask).to_bytes(size, "little")
