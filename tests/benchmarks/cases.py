@@ -117,13 +117,13 @@ def all_cases(quick: bool = False) -> list[Case]:
     return [
         *_throughput(share),
         Case("roundtrip", "Round trip", _TRIP, {"count": 3000 // share}, _SMALL),
-        Case("first", "From nothing to the first piece", _FIRST, {"count": 200 // share}),
+        Case("first", "From nothing to the first delta", _FIRST, {"count": 200 // share}),
         *_listeners(share),
         *(Case("upload", f"Upload of {size} MiB", _UPLOAD, {"size": size << 20}) for size in megabytes),
         Case("upload", f"Upload of {huge} MiB", _UPLOAD, {"size": huge << 20}, (OURS,)),
         *_many_sessions(quick),
         Case("soak", f"Soak: {1_000_000 // share:,} events", _RATE, {"size": 20, "count": 1_000_000 // share}, _SOAKED),
-        Case("streams", "Embedded engine: 200 streams", _RATE, {"sessions": 200, "pieces": 2000 // share}, (OURS,)),
+        Case("streams", "Embedded engine: 200 streams", _RATE, {"sessions": 200, "deltas": 2000 // share}, (OURS,)),
         Case("import", "Import", _IMPORT, peers=(OURS, OFFICIAL, GROUND)),
         Case("import", "Import, and a session made", _IMPORT, {"statements": _MADE}, SESSION_PEERS),
     ]
@@ -132,7 +132,7 @@ def all_cases(quick: bool = False) -> list[Case]:
 def _throughput(share: int) -> Iterator[Case]:
     for label, (size, count) in {**_SIZES, **_LARGE_SIZES}.items():
         task = {"size": size, "count": max(8, count // share)}
-        yield Case("throughput", f"Stream of {label} pieces", _RATE, task, _SMALL if label == "110 B" else WIRE_PEERS)
+        yield Case("throughput", f"Stream of {label} deltas", _RATE, task, _SMALL if label == "110 B" else WIRE_PEERS)
 
 
 def _many_sessions(quick: bool) -> Iterator[Case]:

@@ -1,8 +1,8 @@
 """An engine that sends prepared frames as fast as the socket takes them, in a process of its own.
 
 ``python -m tests.benchmarks.engine`` prints ``ready PORT``. A posted text is an order:
-``{"blast": {"size": 110, "count": 50000}}`` for a turn of so many pieces of so many characters,
-``{"prepare": ...}`` to have that ready when it is ordered, anything else for a turn of one piece. Raw
+``{"blast": {"size": 110, "count": 50000}}`` for a turn of so many deltas of so many characters,
+``{"prepare": ...}`` to have that ready when it is ordered, anything else for a turn of one delta. Raw
 sockets, a thread for each connection.
 """
 
@@ -37,14 +37,14 @@ def text(size: int) -> str:
 
 @lru_cache(maxsize=8)
 def blast(session_id: str, size: int, count: int) -> list[bytes]:
-    """Gives a turn of ``count`` pieces as large writes, prepared once."""
+    """Gives a turn of ``count`` deltas as large writes, prepared once."""
     opening = [frames.ack("post_message", session_id), frames.participant_status(session_id, "Processing")]
-    pieces = (frames.message_delta(session_id, "m1", index, text(size)) for index in range(count))
+    deltas = (frames.message_delta(session_id, "m1", index, text(size)) for index in range(count))
     closing = [
         notification(session_id, "m1", text_content("done")),
         frames.participant_status(session_id, "Idle"),
     ]
-    return [_bytes(opening), *_writes(pieces), _bytes(closing)]
+    return [_bytes(opening), *_writes(deltas), _bytes(closing)]
 
 
 def _bytes(many: list[Frame]) -> bytes:

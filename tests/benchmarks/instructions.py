@@ -34,7 +34,7 @@ def per_event(peer: Peer, ws_url: str, size: int) -> float:
     Args:
         peer: Who reads it.
         ws_url: Where the engine is.
-        size: The characters of a piece.
+        size: The characters of a delta.
 
     Raises:
         PeerFailed: It did not run.

@@ -88,7 +88,7 @@ def figures(outcomes: Iterable[Outcome], counts: Mapping[str, float], picture: s
         "Measured in one run, peers in turns, each in a process of its own, with the engine in another on the same "
         f"machine: {os.cpu_count()} cores, {platform.system()} on {platform.machine()}, "
         f"{platform.python_implementation()} {platform.python_version()}. Such machines are shared and noisy: only "
-        "the ratios mean anything, and those of one run only. `python -m tests.benchmarks` measures anew.",
+        "the ratios mean anything, and those of one run only. `python -m tests.benchmarks` measures again.",
         *([f"![Compared with the official SDK]({picture})"] if picture else []),
         *(f"```text\n{text}\n```" for text in tables),
     ]

@@ -97,8 +97,8 @@ class TestOutcome:
 class TestEngine:
     def test_a_blast(self) -> None:
         data = b"".join(blast("s1", 20, 1000))
-        piece = {"type": "message_delta", "session_id": "s1", "message_id": "m1", "index": 999, "value": text(20)}
-        assert text_frame(piece) in data
+        delta = {"type": "message_delta", "session_id": "s1", "message_id": "m1", "index": 999, "value": text(20)}
+        assert text_frame(delta) in data
         assert data.count(b"message_delta") == 1000
 
     @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ class TestEngine:
 
     def test_the_embedded_engine(self) -> None:
         whole = next(case for case in all_cases() if case.scenario == "streams")
-        case = Case("streams", "Small", whole.metrics, {"sessions": 3, "pieces": 20}, whole.peers)
+        case = Case("streams", "Small", whole.metrics, {"sessions": 3, "deltas": 20}, whole.peers)
         found = measure(case, "not needed", 1, [OURS], lambda line: None)
         assert found.failures == {}
         assert set(found.runs[OURS][0]) == {metric.name for metric in case.metrics}

@@ -165,7 +165,7 @@ def raw_scenarios(open_wire: Open, loads: Loads = json.loads) -> dict[str, Scena
 def measure_first(
     task: Task, join: Callable[[], Any], trip: Callable[[Any], Any], leave: Callable[[Any], Any]
 ) -> Figures:
-    """Times from nothing to the first piece of an answer: joining, a post, and its way back.
+    """Times from nothing to the first delta of an answer: joining, a post, and its way back.
 
     Args:
         task: How often.

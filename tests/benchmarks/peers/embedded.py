@@ -22,7 +22,7 @@ _IDLE = b'"status":"Idle"'
 
 
 def streams(task: Task) -> Figures:
-    """Counts the pieces of turns that all run at the same time, each in a session of its own."""
+    """Counts the deltas of turns that all run at the same time, each in a session of its own."""
     from sessionlib.engine import LocalEngine
     from sessionlib.engine.models import ModelRequest, Piece, Text
 
@@ -49,9 +49,9 @@ def streams(task: Task) -> Figures:
             clients.stdout.readline()
             watch.start()
             clients.stdin.close()
-            pieces = int(clients.stdout.readline())
+            deltas = int(clients.stdout.readline())
             watch.stop()
-    return watch.rates(pieces)
+    return watch.rates(deltas)
 
 
 def _count(task: Task) -> None:
@@ -59,7 +59,7 @@ def _count(task: Task) -> None:
     sockets = [_join(task) for _ in range(task["sessions"])]
     print("joined", flush=True)
     sys.stdin.read()
-    print(sum(_listen(sockets, task["pieces"])), flush=True)
+    print(sum(_listen(sockets, task["deltas"])), flush=True)
 
 
 def _join(task: Task) -> websocket.WebSocket:
@@ -72,26 +72,26 @@ def _join(task: Task) -> websocket.WebSocket:
     return ws
 
 
-def _listen(sockets: list[websocket.WebSocket], pieces: int) -> Iterator[int]:
-    # Gives how many pieces each has heard.
+def _listen(sockets: list[websocket.WebSocket], deltas: int) -> Iterator[int]:
+    # Gives how many deltas each has heard.
     heard = {ws: bytearray() for ws in sockets}
     with selectors.DefaultSelector() as selector:
         for ws in sockets:
             selector.register(ws.sock, selectors.EVENT_READ, ws)
-            ws.send(json.dumps(frames.post_message(ws.session_id, str(pieces))))
+            ws.send(json.dumps(frames.post_message(ws.session_id, str(deltas))))
         while heard:
             for key, _ in selector.select():
                 data = heard[key.data]
                 data += key.data.sock.recv(1 << 16)
                 if _IDLE in data[-200:]:
                     selector.unregister(key.data.sock)
-                    yield _check(heard.pop(key.data), pieces)
+                    yield _check(heard.pop(key.data), deltas)
 
 
-def _check(data: bytes, pieces: int) -> int:
-    if [int(index) for index in _INDEX.findall(data)] != list(range(pieces)):
+def _check(data: bytes, deltas: int) -> int:
+    if [int(index) for index in _INDEX.findall(data)] != list(range(deltas)):
         raise RuntimeError("a turn was not heard whole and in order")
-    return pieces
+    return deltas
 
 
 if __name__ == "__main__":

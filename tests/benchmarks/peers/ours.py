@@ -59,7 +59,7 @@ def _prepare(session: Any, task: Task) -> None:
 
 
 def roundtrip(task: Task) -> Figures:
-    """Times from a send to the first piece of its answer."""
+    """Times from a send to the first delta of its answer."""
     session = _join(task)
     with session.listen(maxsize=0) as listener:
         trips = [_trip(session, listener) for _ in range(task["count"])]
@@ -127,7 +127,7 @@ def sessions(task: Task) -> Figures:
 
 
 def first(task: Task) -> Figures:
-    """Joins, posts, and waits for the first piece."""
+    """Joins, posts, and waits for the first delta."""
     return measure_first(task, lambda: _join(task), _whole_trip, lambda session: session.disconnect())
 
 

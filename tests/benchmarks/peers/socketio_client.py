@@ -34,11 +34,11 @@ def throughput(task: Task) -> Figures:
     """Counts the events of a blast, as the handlers get them."""
     ended, events, watch = threading.Event(), [0], Stopwatch()
 
-    def piece(data: object) -> None:
+    def delta(data: object) -> None:
         events[0] += 1
 
     with _joined() as client:
-        client.on("piece", piece)
+        client.on("delta", delta)
         client.on("end", lambda data: ended.set())
         for count in (task["count"] // 20 + 1, task["count"]):
             events[0] = 0
@@ -54,7 +54,7 @@ def roundtrip(task: Task) -> Figures:
     """Times from an emit to its echo."""
     came = threading.Event()
     with _joined() as client:
-        client.on("piece", lambda data: came.set())
+        client.on("delta", lambda data: came.set())
         trips = []
         for _ in range(task["count"]):
             came.clear()

@@ -1,7 +1,7 @@
 """An echo and blast server of python-socketio's own, since its client speaks to no other: prints ``ready PORT``.
 
-The event ``blast`` with a size and a count is answered with as many ``piece`` events and an ``end``;
-``echo`` with one ``piece``.
+The event ``blast`` with a size and a count is answered with as many ``delta`` events and an ``end``;
+``echo`` with one ``delta``.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ def main() -> int:
 
     def blast(sid: str, size: int, count: int) -> None:
         for index in range(count):
-            piece = {"type": "message_delta", "message_id": "m1", "index": index, "value": text(size)}
-            server.emit("piece", piece, to=sid)
+            delta = {"type": "message_delta", "message_id": "m1", "index": index, "value": text(size)}
+            server.emit("delta", delta, to=sid)
         server.emit("end", {}, to=sid)
 
     def echo(sid: str) -> None:
-        server.emit("piece", {"type": "message_delta", "value": "x"}, to=sid)
+        server.emit("delta", {"type": "message_delta", "value": "x"}, to=sid)
 
     server.on("blast", blast)
     server.on("echo", echo)
