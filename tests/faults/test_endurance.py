@@ -20,8 +20,8 @@ from tests.support.scripted_sessions import joined
 from tests.support.waiting import eventually
 
 MIB = 1 << 20
-NOISE = 2.0
-"""How much slower than promised a machine may be, beside what it spends elsewhere."""
+NOISE = 10.0
+"""How much longer than it works on it a process may take for something, where others have the machine as well."""
 
 
 def resident() -> int:
@@ -156,26 +156,29 @@ def test_a_thousand_sessions_at_once() -> None:
     with Script(body) as running:
         _, url, agent_id = ("", *running.wait_for(MARKER).split())
         sessions = [Session(owner_type="agent", owner_id=agent_id, api_key="k", ws_url=url) for _ in range(number)]
-        threads, before, began = threading.active_count(), resident(), time.monotonic()
+        threads, before = threading.active_count(), resident()
+        began, at_first = time.process_time(), time.monotonic()
         try:
             for session in sessions:
                 session.connect(30)
-            assert time.monotonic() - began <= 10 * NOISE
+            assert time.process_time() - began <= 10
+            assert time.monotonic() - at_first <= 10 * NOISE
             assert threading.active_count() - threads <= number + 1
             assert resident() - before <= number * 60 * 1024
             assert sessions[-1].ask("hi", timeout=30).text
         finally:
-            began = time.monotonic()
+            began, at_last = time.process_time(), time.monotonic()
             for session in sessions:
                 session.disconnect()
-        assert time.monotonic() - began <= 5 * NOISE
+        assert time.process_time() - began <= 5
+        assert time.monotonic() - at_last <= 5 * NOISE
 
 
 # ---- a million events ------------------------------------------------------------------------
 
 
 def test_a_million_events_in_little_memory(engine: ScriptEngine) -> None:
-    """At most 5 MiB more from the hundred-thousandth event to the last, and 15,000 a second."""
+    """At most 5 MiB more from the hundred-thousandth event to the last, and 15,000 a second of work."""
     total, block = 1_000_000, 100
     frame = text_frame({"type": "message_delta", "session_id": "s1", "message_id": "m1", "index": 0, "value": "word "})
 
@@ -192,7 +195,7 @@ from sessionlib.protocol import codec, frames
 with make() as session, session.listen(event_types=["message_delta"], maxsize=0, timeout=30) as listener:
     session.send("go")
     transport = session._connection.channel.transport
-    began, early, count = time.monotonic(), 0, 0
+    began, early, count = time.process_time(), 0, 0
     while count < {total}:
         if count % 20_000 == 0:
             transport.enqueue(codec.dumps(frames.ping_session("s1")))
@@ -200,13 +203,13 @@ with make() as session, session.listen(event_types=["message_delta"], maxsize=0,
         count += 1
         if count == 100_000:
             early = resident()
-    took = time.monotonic() - began
+    took = time.process_time() - began
     print(json.dumps({{"grown": resident() - early, "took": took}}))
 """,
         engine,
     )
     assert told["grown"] <= 5 * MIB
-    assert total / told["took"] >= 15_000 / NOISE
+    assert total / told["took"] >= 15_000
 
 
 # ---- what waits is bounded in bytes -----------------------------------------------------------

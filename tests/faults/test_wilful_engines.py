@@ -298,6 +298,7 @@ class WilfulEngineMachine(RuleBasedStateMachine):
         assert max(ids.values(), default=1) == 1, f"twice in a turn: {ids}"
 
 
+@pytest.mark.timeout(1200)
 def test_every_legal_engine_is_understood(caplog: pytest.LogCaptureFixture) -> None:
     outcomes.clear()
     print(f"SESSIONLIB_MODEL_SEED={SEED}")
