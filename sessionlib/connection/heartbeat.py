@@ -24,6 +24,8 @@ logger = logging.getLogger("sessionlib")
 SESSION_PING_INTERVAL = 5.0
 # All pings of so large a part of that are sent together: one wake-up does for many sessions.
 TOGETHER = 1 / 20
+# What is asked for in between is as late as this.
+STEP = 1 / 20
 # From so many on, their answers are worth waiting for.
 MANY = 8
 
@@ -124,7 +126,8 @@ class HeartbeatThread:
         with self._lock:
             due = self._due.get(monitored)
             if due is not None and at < due:
-                self._schedule(monitored, at)
+                # Rounded up, as what was asked for by many at about the same time is worth one wake-up.
+                self._schedule(monitored, math.ceil(at / STEP) * STEP)
 
     def unwatch(self, monitored: Monitored) -> None:
         """See `unwatch`."""

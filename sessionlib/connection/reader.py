@@ -45,7 +45,7 @@ logger = logging.getLogger("sessionlib")
 # So many illegal frames in so many seconds are no accident.
 ILLEGAL_LIMIT = 3
 ILLEGAL_PERIOD = 60.0
-# While the pings of many sessions leave: so long is what else comes held up at most, for many answers in one round.
+# Between two looks at what has come while the pings of many sessions leave.
 ANSWERS_COME = 0.001
 
 
@@ -537,8 +537,9 @@ class SharedReader:
     def _read_round(self, selector: selectors.BaseSelector, ready: dict[int, Shared]) -> dict[int, Shared] | None:
         """Waits unless some are ready, and reads those that are; returns those that may have more, None at the end."""
         selected = selector.select(0 if ready else None)
-        # Else each answer of thousands of sessions to a ping would wake this thread, between two pings that leave.
-        if not ready and len(selected) < heartbeat.MANY and heartbeat.is_busy():
+        # Else each answer of thousands of sessions to a ping would wake this thread, between two pings that leave. What
+        # comes for a session that owes no answer is not held up for those.
+        while not ready and heartbeat.is_busy() and all(key.data.transport.traffic.pings for key, _ in selected):
             time.sleep(ANSWERS_COME)
             selected = selector.select(0)
         for key, events in selected:

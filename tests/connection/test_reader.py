@@ -162,11 +162,31 @@ def test_none_waits_for_one_that_cannot_come_back(engine: ScriptEngine, readers:
         assert lost.get_messages(timeout=30) == []
 
 
-def test_sessions_are_read_while_the_pings_of_many_leave(engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "is_busy", lambda: True)
-    engine.on("post_message", answer)
-    with opened(engine, readers=1) as one, opened(engine, readers=1) as other:
-        assert [session.ask("hi", timeout=30).text for session in (one, other)] == ["Hello there"] * 2
+def test_answers_to_pings_are_read_once_all_pings_have_left_and_hold_nothing_up(
+    engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, asked = threading.Event(), threading.Event()
+
+    def is_busy() -> bool:
+        if busy.is_set():
+            asked.set()
+        return busy.is_set()
+
+    monkeypatch.setattr(heartbeat, "is_busy", is_busy)
+    monkeypatch.setattr(heartbeat, "SESSION_PING_INTERVAL", 3600.0)  # no real ping comes in between
+    with opened(engine, readers=1) as one, opened(engine, readers=1) as other, one.listen(timeout=30) as listener:
+        for at in range(2):
+            busy.set()
+            one._connection._counters.pinged(0.0)
+            engine.connections[0].send(frames.message_delta("s1", "m1", at, "x"))
+            assert asked.wait(30)
+            if at:
+                assert other.get_messages(timeout=30) == []
+            else:
+                assert one.stats.events == 0
+            busy.clear()
+            assert next(listener).delta == "x"
+            asked.clear()
 
 
 @pytest.mark.parametrize(("readers", "threads"), [(None, 50), (1, 1), (3, 3)])
