@@ -30,7 +30,7 @@ from sessionlib.approvals.answers import ApprovalLog
 from sessionlib.approvals.handlers import HandlerRunner
 from sessionlib.approvals.models import Registration
 from sessionlib.protocol import frames
-from sessionlib.protocol.turns import EventOrigin, TurnHandle
+from sessionlib.protocol.turns import EventOrigin, PendingPost, TurnHandle
 from tests.support.approvals import REFUNDED, Oops, Type, await_failure, await_log, request_in
 from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import LogWatch
@@ -400,3 +400,23 @@ def test_a_thread_runs_the_handlers_of_what_it_handles_and_of_nothing_else() -> 
     owner._approvals = SimpleNamespace(log=log)
     assert runner.run(outer, [Registration(lambda request: True)]) is True
     assert runner.run(outer, []) is True
+
+
+def test_no_other_handler_is_asked_where_the_engine_refused_an_answer_at_once() -> None:
+    post = PendingPost(makes_turn=False)
+    post.refusal = SessionEvent(Type.ERROR, "s1", None, {"error": "not now"})
+
+    class Refused(Owner):
+        def send(self, *_: object) -> PendingPost:
+            return post
+
+    owner: Any = Refused()
+    log = ApprovalLog(owner.send, lambda *_: None)
+    owner._approvals = SimpleNamespace(log=log)
+    event = SessionEvent(Type.APPROVAL_REQUEST, "s1", "r1", {"tool_name": "refund"})
+    log.note(event, EventOrigin(None, TurnHandle()))
+    asked: list[int] = []
+    handlers = [Registration(lambda request, number=number: asked.append(number) or True) for number in (1, 2)]
+    assert HandlerRunner(weakref.ref(owner), log).run(event, handlers)
+    assert asked == [1]
+    assert log.is_open(event)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sessionlib import (
+    ApprovalAlreadyAnsweredError,
     ApprovalRequest,
     ApprovalRequiredError,
     ApprovalResponse,
@@ -27,6 +28,7 @@ from sessionlib._util.executor import SerialExecutor
 from sessionlib.approvals import manager
 from sessionlib.approvals.answers import ApprovalLog
 from sessionlib.approvals.manager import ApprovalManager
+from sessionlib.approvals.models import ShownRequest
 from sessionlib.protocol import frames
 from sessionlib.protocol.turns import EventOrigin, TurnHandle
 from tests.support.approvals import REFUNDED, Type, request_in
@@ -510,3 +512,24 @@ def test_what_waits_no_longer_makes_room_for_what_comes(monkeypatch: pytest.Monk
     request(4)
     dispatcher.run()
     assert asked == (["r0", "r1", "r4"] if how == "handled" else ["r4"])
+
+
+def test_what_was_shown_is_compared_with_what_is_open() -> None:
+    owner: Any = Owner()
+    approvals = ApprovalManager(owner, owner.send, Dispatcher())
+    event = SessionEvent(Type.APPROVAL_REQUEST, "s1", "r1", {"tool_name": "refund", "arguments": {"order": 7}})
+    shown = ShownRequest.read(event)
+    other = shown._replace(state="something else")
+    with pytest.raises(SessionError, match="there is no approval request r1"):
+        approvals.check_shown(shown, approved=True)
+    approvals.note(event, EventOrigin(None, TurnHandle()))
+    assert approvals.check_shown(shown, approved=True) is event
+    assert approvals.check_shown(other, approved=False) is event
+    with pytest.raises(ValueError, match="is not what was shown"):
+        approvals.check_shown(other, approved=True)
+    approvals.check_taken(event, "x")
+    approvals.log.answer(event, ApprovalResponse(True), by="x")
+    approvals.check_taken(event, "x")
+    for check in (lambda: approvals.check_taken(event, "y"), lambda: approvals.check_shown(other, approved=True)):
+        with pytest.raises(ApprovalAlreadyAnsweredError, match="approved before, by x"):
+            check()

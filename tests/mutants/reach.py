@@ -129,13 +129,14 @@ def _learn(tests: Sequence[str], paths: Collection[str]) -> dict[str, Any]:
     _TEXTS.mkdir(parents=True, exist_ok=True)
     for old in WORK.glob("reach-*.json"):
         old.unlink()
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "tests.mutants.reach", "--reach", str(WORK)]
-    command += ["--timeout", "60", "-m", "", "-p", "no:randomly", "--hypothesis-seed=1"]
-    subprocess.run([*command, *(str(ROOT / test) for test in tests)], cwd=ROOT, check=False)
+    # Before they run: what is changed meanwhile is learned again.
     sources = {path: _digest(path) for path in paths}
     for path, digest in sources.items():
         (_TEXTS / digest).write_bytes((ROOT / path).read_bytes())
-    known = {test: {"digests": sources | {test: _digest(test)}, "tests": {}} for test in tests}
+    known: dict[str, Any] = {test: {"digests": sources | {test: _digest(test)}, "tests": {}} for test in tests}
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "tests.mutants.reach", "--reach", str(WORK)]
+    command += ["--timeout", "60", "-m", "", "-p", "no:randomly", "--hypothesis-seed=1"]
+    subprocess.run([*command, *(str(ROOT / test) for test in tests)], cwd=ROOT, check=False)
     for file in WORK.glob("reach-*.json"):
         for name, found in json.loads(file.read_text()).items():
             lines = {path: lines for path, lines in found["lines"].items() if path in paths}

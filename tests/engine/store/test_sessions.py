@@ -88,3 +88,15 @@ def test_all_files_of_a_session_have_one_quota(store: Store, session_id: str, si
             post("f2", b"x" * size)
     assert (store.sessions.find_file("f2") is not None) == fits
     assert store.sessions.find_file("f1") == ("f1", "text/plain", b"1234")
+
+
+def test_what_is_sent_of_a_message_is_what_is_stored(store: Store, session_id: str) -> None:
+    turn = store.sessions.post(session_id, USER, [text("a")], (), quota=0).turn
+    contents = [text("caf\u00e9"), text("lone \ud800 half"), text("a \ufffd of its own")]
+    sent = [store.sessions.add_message(turn, AGENT, content) for content in contents]
+    assert [message.content["value"] for message in sent] == [
+        "caf\u00e9",
+        "lone \ufffd half",
+        "a \ufffd of its own",
+    ]
+    assert store.sessions.history(session_id)[1:] == sent
