@@ -15,7 +15,7 @@ import click
 
 from sessionlib._util.optional import extra
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
-from sessionlib.cli.notes import state_file, warn
+from sessionlib.cli.notes import explain, state_file, warn
 from sessionlib.cli.options import Where, approval_options, debug_option, examples, where_options
 from sessionlib.cli.output import NotingPrinter, Printer, follow, settle
 from sessionlib.cli.prompt import STOPPED
@@ -172,6 +172,10 @@ class Conversation:
         except FileExistsError:
             self.complain(f"{path} exists; choose another name")
             return
+        except OSError as error:
+            # Its file's name is that of the part beside it, which is written first.
+            self.complain(f"{path} cannot be written: {error.strerror}; choose another place")
+            return
         self._saved.add(path)
         self.view.note(f"{len(history)} messages are in {path}")
 
@@ -195,7 +199,7 @@ class Conversation:
             # There is nothing left to talk to: the error ends the chat.
             if self._session.state in _OVER:
                 raise
-            self.complain(str(error))
+            self.complain(explain(error)[0])
 
     def _say(self, text: str) -> None:
         # Taken before they are sent: if that fails, they do not go along with the next message by surprise.

@@ -58,7 +58,11 @@ def test_commands_work_through_pipes(here: Here, tmp_path: Path) -> None:
         ("/file", "which file? Write /file PATH"),
         ("/file nowhere.txt", "there is no file nowhere.txt"),
         ("/save {there}", "{there} exists; choose another name"),
-        ("/save /nonexistent/x.md", "No such file or directory"),
+        (
+            "/save /nonexistent/x.md",
+            "/nonexistent/x.md cannot be written: No such file or directory; choose another place",
+        ),
+        ("/save /", "/ cannot be written: Is a directory; choose another place"),
         ("/quti", "/quti: did you mean /quit? Nothing was sent."),
     ],
 )
