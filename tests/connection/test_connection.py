@@ -184,3 +184,18 @@ def test_leaving_fails_the_calls_that_wait_and_those_to_come(stage: Stage) -> No
     assert "is not connected" in str(errors[0])
     with pytest.raises(SessionDisconnectedError):
         stage.connection.sender.call(frames.get_messages("s1"), Deadline(30))
+
+
+def test_a_post_that_meets_silence_is_looked_for(stage: Stage) -> None:
+    engine = stage.network.engine
+    turn = stage.session.stream("tea?")
+    engine.take_all(stage.network.link)
+    engine.begin()
+    while engine.turn is not None:
+        engine.step()
+    stage.say()
+    assert turn.result(timeout=30).text == "<tea?>"
+    stage.advance(10 * QUIET)
+    stage.session.send("more")
+    stage.advance(QUIET)
+    assert stage.sent == ["post_message", "get_messages"]

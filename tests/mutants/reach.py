@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".mutants"
 _TEXTS = WORK / "texts"
 _FILES = 12
-SECONDS = 8.0
+SECONDS = 12.0
 """Seconds of tests that a fault gets."""
 
 

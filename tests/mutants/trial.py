@@ -152,8 +152,7 @@ class Trial:
         # And those within it that were made as the module was imported.
         for former, following in _with_inner(right, wrong):
             for function in self._functions[path, former.co_firstlineno, former.co_name]:
-                if function.__code__ == former:
-                    function.__code__ = following
+                function.__code__ = following
 
 
 def _functions(code: CodeType) -> Iterator[CodeType]:

@@ -32,6 +32,7 @@ from tests.support.sessions import opened
 from tests.support.threads import in_threads
 from tests.support.waiting import eventually
 from tests.support.ws_bytes import close_frame, fragments, ping_frame, pong_frame, text_frame
+from tests.transport.test_frame_writer import unmasked
 
 LIMIT = 4 << 20
 
@@ -407,3 +408,30 @@ def test_a_long_stream_to_several_listeners(engine: ScriptEngine) -> None:
                 if event.is_turn_end:
                     break
             assert [event.delta for event in heard if event.delta is not None] == pieces
+
+
+# ---- what is answered --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [None, 1000, 1001, 3000])
+def test_pings_and_a_close_are_answered_in_kind(link: Link, code: int | None) -> None:
+    closing = b"\x88\x00" if code is None else close_frame(code)
+    link.far.sendall(ping_frame(b"are you there?") + text_frame(b"{}") + closing)
+    assert link.read(1, timeout=20) == [b"{}"]
+    with pytest.raises(SessionDisconnectedError):
+        link.read(1, timeout=20)
+    answers = b""
+    while len(answers) < (2 + 4 + 14) + (2 + 4 + 2):
+        answers += link.far.recv(100)
+    pong, close = answers[:20], answers[20:]
+    assert (pong[0], unmasked(pong[6:], pong[2:6])) == (0x8A, b"are you there?")
+    assert (close[0], unmasked(close[6:], close[2:6])) == (0x88, (code or 1000).to_bytes(2, "big"))
+
+
+def test_the_time_of_the_last_bytes_is_kept(link: Link) -> None:
+    stream = link.transport._stream
+    for data in (text_frame(b"{}"), text_frame(b"x" * 100_000)):
+        stream.last_received_at = 0.0
+        link.write(data)
+        link.read(1, timeout=20)
+        assert stream.last_received_at > 0.0
