@@ -140,6 +140,9 @@ def _many_sessions(quick: bool) -> Iterator[Case]:
         # Pings leave every 5 s; what those of a few sessions cost is not to be seen.
         task = {"count": count, "idle": 6.0 if count >= 100 and not quick else 1.0}
         yield Case("sessions", f"Sessions: {count}", _SESSIONS, task, SESSION_PEERS if count == 1000 else WIRE_PEERS)
+    if not quick:
+        task = {"count": 1000, "idle": 15.0, "readers": 1}
+        yield Case("sessions", "Sessions: 1000, ours read by one thread", _SESSIONS, task, SESSION_PEERS)
 
 
 def _listeners(share: int) -> Iterator[Case]:
