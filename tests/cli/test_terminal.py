@@ -37,7 +37,10 @@ def written(console: Console) -> str:
 
 
 def standing(console: Console) -> list[str]:
-    """The lines that stand on the terminal in the end, without empty ones; a cursor may only move up and erase."""
+    """The lines that stand on the terminal in the end, without empty ones; a cursor may only move up and erase.
+
+    It may be hidden meanwhile, and stay in the row where that is full.
+    """
     lines, row = [""], 0
     for sign in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", written(console)):
         if sign == "\n":
@@ -48,7 +51,7 @@ def standing(console: Console) -> list[str]:
         elif sign == "\x1b[1A":
             row -= 1
         elif sign != "\r":
-            assert sign[0] != "\x1b" or sign in ("\x1b[?25l", "\x1b[?25h"), sign
+            assert sign[0] != "\x1b" or re.fullmatch(r"\x1b\[\?(25|7)[lh]", sign), sign
             lines[row] += "" if sign[0] == "\x1b" else sign
     return [line.strip() for line in lines if line.strip()]
 
