@@ -100,3 +100,11 @@ def test_what_is_sent_of_a_message_is_what_is_stored(store: Store, session_id: s
         "a \ufffd of its own",
     ]
     assert store.sessions.history(session_id)[1:] == sent
+
+
+def test_a_session_that_was_terminated_takes_no_post(store: Store, session_id: str) -> None:
+    store.sessions.terminate(session_id)
+    with pytest.raises(RefusedError, match="was terminated") as caught:
+        store.sessions.post(session_id, USER, [text("a")], (), quota=0)
+    assert caught.value.code == "session_terminated"
+    assert store.sessions.open_turns(session_id) == []
