@@ -329,23 +329,18 @@ def _find_dotenv() -> str:
     while True:
         path = os.path.join(folder, ".env")
         # The nearest one alone: values of several files may be of several engines.
-        if os.path.isfile(path) and not _is_strangers(folder, path):
-            return path
+        if os.path.isfile(path):
+            # In a folder such as /tmp any user may leave a file that sends this user's key to a URL of theirs.
+            try:
+                may_be_strangers = hasattr(os, "geteuid") and bool(os.stat(folder).st_mode & 0o002)
+                if not may_be_strangers or os.stat(path).st_uid == os.geteuid():
+                    return path
+            except OSError:
+                pass  # what cannot be looked at is not trusted
         parent = os.path.dirname(folder)
         if parent == folder:
             return ""
         folder = parent
-
-
-def _is_strangers(folder: str, path: str) -> bool:
-    # In a folder such as /tmp any user may leave a file that sends this user's key to a URL of theirs.
-    if not hasattr(os, "geteuid"):
-        return False
-    try:
-        return bool(os.stat(folder).st_mode & 0o002) and os.stat(path).st_uid != os.geteuid()
-    except OSError:
-        # What cannot be looked at is not trusted.
-        return True
 
 
 def _read_dotenv(path: str) -> Mapping[str, str | None]:

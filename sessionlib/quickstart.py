@@ -13,7 +13,6 @@ from sessionlib.approvals import ApprovalRequest
 from sessionlib.display.text import call_text, is_terminal
 from sessionlib.engine import LocalEngine, tool
 from sessionlib.events import SessionEventType
-from sessionlib.session import Session
 from sessionlib.testing import ScriptedModel, call_tool, pause
 from sessionlib.testing.model import Output
 
@@ -59,28 +58,30 @@ def main() -> None:
             session.on_approval(below_50_euros)
             for message in _MESSAGES:
                 _write(f"\n{_label('you')}{message}")
-                _show_turn(session, message)
+                speaking = False
+                for event in session.stream(message):
+                    if event.delta:
+                        _write(event.delta if speaking else f"\n{_label('Support')}{event.delta}")
+                        speaking = True
+                    elif event.type is SessionEventType.APPROVAL_REQUEST:
+                        call = call_text(event.data["tool_name"], event.data["arguments"])
+                        _write(f"\n{_label('tool')}{call} asks for approval")
+                    elif event.type is SessionEventType.TOOL_RESULT:
+                        _write(f"\n{_label('approved')}by {session.approvals[-1].by}, a function of this script")
+                        _write(f"\n{_label('outcome')}{event.data['output']}")
+                        speaking = False
+                _write("\n")
             _write(f"\nThe session keeps its history: {len(session.get_messages())} messages, tool calls included.\n")
     _write("\nTry next:\n")
-    commands = [f"{_program()} {arguments}" for arguments, _ in _NEXT]
+    # How a shell here starts the command line of this installation: another's command may come first on the path.
+    script, program = Path(sys.executable).with_name("sessionlib"), f"{sys.executable} -m sessionlib"
+    if shutil.which("sessionlib") == str(script):
+        program = "sessionlib"
+    elif script.is_relative_to(Path.cwd()) and script.exists():
+        program = str(script.relative_to(Path.cwd()))
+    commands = [f"{program} {arguments}" for arguments, _ in _NEXT]
     for command, (_, purpose) in zip(commands, _NEXT, strict=True):
         _write(f"  {command:<{max(map(len, commands))}}   # {purpose}\n")
-
-
-def _show_turn(session: Session, message: str) -> None:
-    speaking = False
-    for event in session.stream(message):
-        if event.delta:
-            _write(event.delta if speaking else f"\n{_label('Support')}{event.delta}")
-            speaking = True
-        elif event.type is SessionEventType.APPROVAL_REQUEST:
-            call = call_text(event.data["tool_name"], event.data["arguments"])
-            _write(f"\n{_label('tool')}{call} asks for approval")
-        elif event.type is SessionEventType.TOOL_RESULT:
-            _write(f"\n{_label('approved')}by {session.approvals[-1].by}, a function of this script")
-            _write(f"\n{_label('outcome')}{event.data['output']}")
-            speaking = False
-    _write("\n")
 
 
 def _words(text: str) -> Iterator[Output]:
@@ -95,17 +96,6 @@ def _label(name: str) -> str:
     """Returns the beginning of a line: who speaks, or what it is about; in colour on a terminal."""
     plain = not is_terminal(sys.stdout) or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return f"{name:<10}" if plain else f"\x1b[{_STYLES[name]}m{name:<10}\x1b[0m"
-
-
-def _program() -> str:
-    """Returns how a shell here starts the command line of this installation."""
-    script = Path(sys.executable).with_name("sessionlib")
-    # Another installation's command may come first on the path.
-    if shutil.which("sessionlib") == str(script):
-        return "sessionlib"
-    if script.is_relative_to(Path.cwd()) and script.exists():
-        return str(script.relative_to(Path.cwd()))
-    return f"{sys.executable} -m sessionlib"
 
 
 def _write(text: str) -> None:

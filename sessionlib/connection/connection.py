@@ -330,7 +330,21 @@ class Connection:
     def beat(self, now: float) -> float:
         """Pings what is due and closes a silent connection; see `heartbeat.Monitored`."""
         if self in _closing:
-            return self._finish_closing(*_closing[self], now)
+            # Left already: the socket is closed once the peer has answered the close.
+            deadline, left = _closing[self]
+            try:
+                # What else comes is of use to none any more; the beats of other sessions do not wait for an end to it.
+                reads = 1
+                while left.recv(NOW) and reads < CLOSING_READS:
+                    reads += 1
+                if not deadline.expired:
+                    return _next_look(now)
+            except SessionlibError:
+                pass  # the answer, or a connection that broke
+            left.release()
+            del _closing[self]
+            self._end_reading()
+            return self._pings.rest(now)
         self.channel.will_look = False  # before anything is read: what comes meanwhile asks for a beat of its own
         transport = self.channel.transport
         if transport is None or self.session_id is None:
@@ -338,22 +352,6 @@ class Connection:
         following = self._pings.beat(transport, self.session_id, now)
         look = self._look_if_due(transport, now)
         return following if look is None else min(following, look)
-
-    def _finish_closing(self, deadline: Deadline, transport: Transport, now: float) -> float:
-        """Closes the socket once the peer has answered the close; returns when to look again if it has not."""
-        try:
-            # What else comes is of use to none any more; the beats of other sessions do not wait for an end to it.
-            reads = 1
-            while transport.recv(NOW) and reads < CLOSING_READS:
-                reads += 1
-            if not deadline.expired:
-                return _next_look(now)
-        except SessionlibError:
-            pass  # the answer, or a connection that broke
-        transport.release()
-        del _closing[self]
-        self._end_reading()
-        return self._pings.rest(now)
 
     def _look_if_due(self, transport: Transport, now: float) -> float | None:
         """Asks for the history if posts are left that an idle engine does not answer; returns when to look again."""
@@ -400,23 +398,18 @@ class Connection:
         request, transport = self.protocol.history_request(reply), self.channel.transport
         if request is None or self._counters.bytes_in - before > LOOK_BYTES:
             self._reader.settle(None, steps)  # of a part that is not the last, what follows is unknown
-        elif self.protocol.turns.steps == steps and transport is not None:
-            self._ask_on(
-                transport, request, functools.partial(self._take_look, steps=steps, earlier=history, before=before)
-            )
-
-    def _ask_on(self, transport: Transport, request: Frame, take: Callable[[PendingCall], object]) -> None:
         # Parts are known by the order of the requests alone; a caller that is asking for them goes first, and the next
         # look begins again.
-        if not self.sender.calling.acquire(blocking=False):
-            return
-        try:
-            self.channel.quiet_since = time.monotonic()  # no look of its own while this one goes on
-            with self.hub.lock:
-                self._begin_look(take)
-            transport.enqueue(codec.dumps(request))
-        finally:
-            self.sender.calling.release()
+        elif (
+            self.protocol.turns.steps == steps and transport is not None and self.sender.calling.acquire(blocking=False)
+        ):
+            try:
+                self.channel.quiet_since = time.monotonic()  # no look of its own while this one goes on
+                with self.hub.lock:
+                    self._begin_look(functools.partial(self._take_look, steps=steps, earlier=history, before=before))
+                transport.enqueue(codec.dumps(request))
+            finally:
+                self.sender.calling.release()
 
     def _begin_look(self, take: Callable[[PendingCall], object]) -> None:
         """Notes that a request for the history is about to leave; with `Hub.lock` held."""

@@ -207,13 +207,20 @@ def split_section(text: str) -> tuple[str, str]:
     Returns:
         What is before it and the rest; no rest when it is all one block that is not too long.
     """
+    # The fence that is open, "" for none.
     fence, at, last = "", 0, 0
     # Markdown's blocks end at blank lines; within a fence, and in lists and quotes, they go on.
     was_blank = False
     for line in text.splitlines(keepends=True):
         if was_blank and not fence and not _GOES_ON.match(line):
             last = at
-        fence = _fence_after(line, fence)
+        found = _FENCE.match(line)
+        if found and not fence:
+            fence = "" if found[1][0] == "`" and "`" in found[2] else found[0].rstrip()
+        elif found:
+            mark = _FENCE.match(fence)
+            closes = mark is not None and found[1].startswith(mark[1]) and not found[2].strip()
+            fence = "" if closes else fence
         was_blank = not line.strip()
         at += len(line)
     if last:
@@ -225,15 +232,3 @@ def split_section(text: str) -> tuple[str, str]:
     at = next((end for end in ends if end), len(text) * 3 // 4)
     # Within a fence, the rest has to open it again.
     return text[:at], f"{fence}\n{text[at:]}" if fence else text[at:]
-
-
-def _fence_after(line: str, fence: str) -> str:
-    """Returns the fence that is open after a line; "" for none."""
-    found = _FENCE.match(line)
-    if found is None:
-        return fence
-    if not fence:
-        return "" if found[1][0] == "`" and "`" in found[2] else found[0].rstrip()
-    mark = _FENCE.match(fence)
-    closes = mark is not None and found[1].startswith(mark[1]) and not found[2].strip()
-    return "" if closes else fence

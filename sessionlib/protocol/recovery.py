@@ -426,7 +426,17 @@ class _Writer:
         if message_id in self._seen._partial or message_id in self._seen._thoughts:
             self._write(message, message_id)
         elif is_new and sender.is_user:
-            self._find_post(sender)
+            post = next((one for one in self._posts if one.contents and is_content(one.contents[0], sender)), None)
+            # A batch stands in the history as several messages; its first decides.
+            if post is not None:
+                self._posts.remove(post)
+            if post is not None and post in self._unsure:
+                self._result.found.append(post)
+                # An answer to an approval goes on with a turn and begins none.
+                self._to_begin += post.makes_turn
+                kind = Type.MESSAGE_POSTED if len(post.contents) == 1 else Type.MESSAGES_POSTED
+                details = {"success": True, "recovered": True}
+                self._result.events.append(SessionEvent(kind, self._seen.session_id, None, details))
         elif is_new and message_id:
             self._write(message, message_id)
 
@@ -470,23 +480,6 @@ class _Writer:
     def _end(self) -> None:
         self._status(ParticipantStatus.IDLE)
         self._running = False
-
-    def _find_post(self, message: SessionMessage) -> None:
-        for ticket in self._posts:
-            if not ticket.contents or not is_content(ticket.contents[0], message):
-                continue
-            # A batch stands in the history as several messages; its first decides.
-            self._posts.remove(ticket)
-            if ticket not in self._unsure:
-                return
-            self._result.found.append(ticket)
-            # An answer to an approval goes on with a turn and begins none.
-            self._to_begin += ticket.makes_turn
-            kind = Type.MESSAGE_POSTED if len(ticket.contents) == 1 else Type.MESSAGES_POSTED
-            self._result.events.append(
-                SessionEvent(kind, self._seen.session_id, None, {"success": True, "recovered": True})
-            )
-            return
 
     def _status(self, status: ParticipantStatus) -> None:
         details = {"status": str(status), "recovered": True}

@@ -175,6 +175,12 @@ class PendingPost:
         """How many other posts of ours its turn answers; at least 1 where it is not known for certain that it does."""
         return 0 if self.turn is None else max(int(self.is_doubtful), self.turn.answered_posts - 1)
 
+    @property
+    def is_passed_over(self) -> bool:
+        """Whether a whole turn went by after it without its ack, and no other post is known to be answered by that."""
+        turn = self._unacknowledged_turn
+        return turn is not None and turn.over and turn.announced and not turn.answered_posts
+
     def claims(self, batches: bool | None) -> tuple[TurnHandle | None, ...]:
         """Returns the turns whose events are held for it.
 
@@ -476,7 +482,7 @@ class TurnTracker:
         # An ack does not come after the whole of its turn: it is rather that of the next post, and the first had none.
         post = self._sent[0]
         if self._alone and not self._has_lost and not self._is_unsure:
-            post = next((other for other in self._sent if not _was_passed_over(other)), post)
+            post = next((other for other in self._sent if not other.is_passed_over), post)
         self._sent.remove(post)
         self._note_step()
         if event.type is _ERROR:
@@ -910,12 +916,6 @@ def _recovered_idle(session_id: str) -> SessionEvent:
 def _turn_id(event: SessionEvent) -> str | None:
     turn_id = event.data.get("turn_id")
     return turn_id if isinstance(turn_id, str) else None
-
-
-def _was_passed_over(post: PendingPost) -> bool:
-    """Whether a whole turn went by after a post without its ack, and no other post is known to be answered by it."""
-    turn = post._unacknowledged_turn
-    return turn is not None and turn.over and turn.announced and not turn.answered_posts
 
 
 def is_own_notice(event: SessionEvent) -> bool:

@@ -242,7 +242,16 @@ def failure_of(call: Call, host: str, error: BaseException, deadline: Deadline) 
     """
     # The libraries wrap a failure several deep (requests around urllib3 around http.client); what the system reported
     # is at the bottom, and decides.
-    cause = _system_error(error)
+    cause: OSError | None = None
+    seen: list[Any] = [error]
+    for found in seen:
+        # requests' own exceptions are OSErrors too.
+        if isinstance(found, OSError) and not isinstance(found, requests.RequestException):
+            cause = found
+            break
+        inner = (*found.args, getattr(found, "reason", None), found.__cause__, found.__context__)
+        # At most 50, since chains of contexts grow with whatever the caller was handling at the time.
+        seen += [one for one in inner if isinstance(one, BaseException) and one not in seen][: 50 - len(seen)]
     kind: type[ApiConnectionError] = ApiConnectionError
     # requests' InvalidURL is one. Its text quotes the URL, and another try would end the same.
     if isinstance(error, ValueError):
@@ -252,25 +261,12 @@ def failure_of(call: Call, host: str, error: BaseException, deadline: Deadline) 
         seconds = "" if deadline.timeout is None else f" within {deadline.timeout:g} s"
         kind, message, may_pass = ApiTimeoutError, f"HOST did not answer{seconds}.", False
     else:
-        message, may_pass = next(describe(cause) for found, describe in _CAUSES if isinstance(cause, found))
+        message, may_pass = next(describe(cause) for kinds, describe in _CAUSES if isinstance(cause, kinds))
     failed = kind(f"{call}: {message.replace('HOST', host)}", request_info=call.info)
     if cause is not None:
         # Its traceback leads through the libraries' frames, which hold the request's headers.
         cause.__traceback__ = cause.__cause__ = cause.__context__ = None
     return Failure(call, failed, cause, may_pass)
-
-
-def _system_error(error: BaseException) -> OSError | None:
-    """Finds the system's error below the libraries' wrappers."""
-    seen: list[Any] = [error]
-    for found in seen:
-        # requests' own exceptions are OSErrors too.
-        if isinstance(found, OSError) and not isinstance(found, requests.RequestException):
-            return found
-        inner = (*found.args, getattr(found, "reason", None), found.__cause__, found.__context__)
-        # At most 50, since chains of contexts grow with whatever the caller was handling at the time.
-        seen += [one for one in inner if isinstance(one, BaseException) and one not in seen][: 50 - len(seen)]
-    return None
 
 
 def _tls(cause: Any) -> tuple[str, bool]:

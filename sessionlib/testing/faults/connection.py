@@ -306,18 +306,15 @@ class _Pump:
             self._limited = self.direction.take_cut()
         if self._limited and self.passed >= toxics.limit:
             if toxics.limit_how == "FIN":
-                self._finish_gently()
+                # Closing a socket with unread bytes sends a RST, so what still comes is read for a while.
+                self._connection.finish_both()
+                self._pending.clear()
+                end = time.monotonic() + LINGER
+                while time.monotonic() < end and not (self._ended and self._connection.live == 1):
+                    if self._ended:
+                        self._connection.waker.wait(0.02)
+                    elif wait_readable(self._source, Deadline(0.02), self._connection.waker):
+                        self._receive()
+                    self._check()
             self._connection.end(toxics.limit_how)
             raise _OverError
-
-    def _finish_gently(self) -> None:
-        # Closing a socket with unread bytes sends a RST, so what still comes is read for a while.
-        self._connection.finish_both()
-        self._pending.clear()
-        end = time.monotonic() + LINGER
-        while time.monotonic() < end and not (self._ended and self._connection.live == 1):
-            if self._ended:
-                self._connection.waker.wait(0.02)
-            elif wait_readable(self._source, Deadline(0.02), self._connection.waker):
-                self._receive()
-            self._check()
