@@ -189,11 +189,18 @@ class Chatbot(Resource):
         """
         if not isinstance(data, Mapping):
             raise TypeError(f"a chatbot is a mapping, not {type(data).__name__}")
+        pipeline_id = ""
+        # The engine has stored it in both places over time, whole or as its id; the latter counts first.
+        for reference in (data.get("object"), data.get("pipeline")):
+            if isinstance(reference, str):
+                pipeline_id = reference
+            elif isinstance(reference, Mapping) and (reference.get("object_id") or reference.get("id")):
+                pipeline_id = str(reference.get("object_id") or reference["id"])
         return cls(
             plain_id(data.get("_id") or data.get("id")),
             data.get("name", ""),
             data.get("description", ""),
-            _pipeline_id(data),
+            pipeline_id,
             data.get("deployment_options") or data.get("deploymentOptions"),
             data.get("access_config") or data.get("accessConfig"),
             data.get("twilio_config") or data.get("twilioConfig"),
@@ -283,16 +290,6 @@ class Chatbot(Resource):
     alist = list
     arun = run
     aupload_files = upload_files
-
-
-def _pipeline_id(data: Mapping[str, Any]) -> str:
-    # The engine has stored it in both places over time, whole or as its id.
-    for reference in (data.get("pipeline"), data.get("object")):
-        if isinstance(reference, str):
-            return reference
-        if isinstance(reference, Mapping) and (reference.get("object_id") or reference.get("id")):
-            return str(reference.get("object_id") or reference["id"])
-    return ""
 
 
 def _message(input: str, input_type: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import time
 from collections.abc import Iterator
 from types import TracebackType
@@ -369,7 +368,11 @@ class Turn:
             except Closed:
                 return True  # which reading on will raise
             except SessionError as error:
-                self._mailbox.push_error(functools.partial(_same, error))  # for reading on: it is raised but once
+
+                def again(failed: SessionError = error) -> SessionError:
+                    return failed
+
+                self._mailbox.push_error(again)  # for reading on: it is raised but once
                 return True
             if event.type in _ACKS and event is not self._post.refusal:
                 self._acks.append(len(self._events))  # no event of the turn: reading on would wait behind it
@@ -487,7 +490,3 @@ class Turn:
     def _leave(self) -> None:
         self._hub.leave(self._mailbox)
         self._requests.end()
-
-
-def _same(error: SessionError) -> SessionError:
-    return error

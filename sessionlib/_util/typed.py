@@ -92,7 +92,13 @@ class AnswerFormat(Generic[T]):
                 return self._adapter.validate_json(candidate)
             except self._invalid as error:
                 # The likeliest text's reason alone: those of the rest would mislead the model.
-                reason = reason or _explain(error)
+                details = [
+                    f"{'.'.join(map(str, item['loc'])) or 'the value'}: {item['msg']}"
+                    # Without the input, which the model has, and without the addresses of pydantic's pages.
+                    for item in error.errors(include_url=False, include_context=False, include_input=False)
+                ]
+                more = f"; and {len(details) - 8} more" if len(details) > 8 else ""
+                reason = reason or "; ".join(details[:8]) + more
             except Exception as error:  # noqa: BLE001 - a validator of the type's author may raise anything
                 reason = reason or f"{type(error).__name__}: {error}"
         raise ValueError((reason or "there is no JSON in it")[:_REASON_CHARS])
@@ -121,16 +127,6 @@ def plain_schema(schema: Any) -> Any:
         else plain_schema(value)
         for key, value in kept.items()
     }
-
-
-def _explain(error: Any) -> str:
-    details = [
-        f"{'.'.join(map(str, item['loc'])) or 'the value'}: {item['msg']}"
-        # Without the input, which the model has, and without the addresses of pydantic's pages.
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    more = f"; and {len(details) - 8} more" if len(details) > 8 else ""
-    return "; ".join(details[:8]) + more
 
 
 # ---- finding JSON in a text ----------------------------------------------------------------

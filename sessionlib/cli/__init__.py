@@ -26,27 +26,11 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         SystemExit: Always; 0 when all went well, 1 for an error, 2 for wrong usage, 3 where an approval is
             missing, 130 after Ctrl-C.
     """
-    _keep_interrupts()
-    try:
-        from sessionlib.cli.main import run
-    except ModuleNotFoundError as error:
-        # Without click there is no command line to report it in its own way.
-        if error.name != "click":
-            raise
-        sys.exit("sessionlib: the command line needs click; install it with: pip install 'sessionlib[cli]'")
-    except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(run(args))
-
-
-def _keep_interrupts() -> None:
-    """Has Ctrl-C come again when its KeyboardInterrupt was raised where Python ignores exceptions.
-
-    That is in finalizers and in callbacks of weak references, such as those with which importlib frees its locks.
-    """
     before = sys.unraisablehook
 
-    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+    def again_outside(unraisable: sys.UnraisableHookArgs) -> None:
+        # Has Ctrl-C come again when its KeyboardInterrupt was raised where Python ignores exceptions: in finalizers and
+        # in callbacks of weak references, such as those with which importlib frees its locks.
         if unraisable.exc_type is not KeyboardInterrupt:
             before(unraisable)
             return
@@ -58,4 +42,14 @@ def _keep_interrupts() -> None:
         again.daemon = True
         again.start()
 
-    sys.unraisablehook = hook
+    sys.unraisablehook = again_outside
+    try:
+        from sessionlib.cli.main import run
+    except ModuleNotFoundError as error:
+        # Without click there is no command line to report it in its own way.
+        if error.name != "click":
+            raise
+        sys.exit("sessionlib: the command line needs click; install it with: pip install 'sessionlib[cli]'")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(run(args))

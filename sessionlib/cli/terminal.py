@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
@@ -25,7 +25,6 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.history import History as MessageHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout import Layout
-from prompt_toolkit.layout.screen import Char
 from prompt_toolkit.output import Output
 from prompt_toolkit.renderer import CPR_Support, Renderer
 from prompt_toolkit.shortcuts import CompleteStyle
@@ -139,7 +138,8 @@ class _Renderer(Renderer):
         output, drawn = self.output, self.last_rendered_screen
         if drawn is not None:
             cursor = drawn.get_cursor_position(self._layout.current_window)
-            lengths, width = [_length(drawn.data_buffer[y]) for y in range(drawn.height)], output.get_size().columns
+            rows, width = [drawn.data_buffer[y].items() for y in range(drawn.height)], output.get_size().columns
+            lengths = [max((x + char.width for x, char in row if char.char != " "), default=0) for row in rows]
             # The cursor goes with the character that it is on, behind the last one it stays in that one's row.
             above = [*lengths[: cursor.y], min(cursor.x + 1, lengths[cursor.y])]
             output.write_raw("\r")
@@ -154,10 +154,6 @@ class _Renderer(Renderer):
             output.enable_autowrap()
             output.flush()
         self.reset(leave_alternate_screen=leave_alternate_screen)
-
-
-def _length(row: Mapping[int, Char]) -> int:
-    return max((x + char.width for x, char in row.items() if char.char != " "), default=0)
 
 
 def _folds(lengths: Iterable[int], width: int) -> int:

@@ -530,41 +530,35 @@ class SharedReader:
             self._selector.close()
 
     def _run(self, selector: selectors.BaseSelector) -> None:
-        unread: dict[int, Shared] | None = {}
-        while unread is not None:
-            unread = self._read_round(selector, unread)
-
-    def _read_round(self, selector: selectors.BaseSelector, ready: dict[int, Shared]) -> dict[int, Shared] | None:
-        """Waits unless some are ready, and reads those that are; returns those that may have more, None at the end."""
-        selected = selector.select(0 if ready else None)
-        # Else each answer of thousands of sessions to a ping would wake this thread, between two pings that leave. What
-        # comes for a session that owes no answer is not held up for those.
-        while not ready and heartbeat.is_busy() and all(key.data.transport.traffic.pings for key, _ in selected):
-            time.sleep(ANSWERS_COME)
-            selected = selector.select(0)
-        for key, events in selected:
-            session = ready[key.fd] = key.data
-            if events & selectors.EVENT_WRITE:
-                with self._lock:
-                    if session.descriptor >= 0:
-                        selector.modify(session.descriptor, selectors.EVENT_READ, session)
         unread: dict[int, Shared] = {}
-        for descriptor, session in ready.items():
-            self._current = session
-            if session.is_taken and self._is_gone(session):
-                continue
-            cause = session.read(session.transport, NOW)
-            if cause is not None:
-                if self._remove(selector, session, cause):
-                    return None
-            elif session.transport.has_unread:
-                unread[descriptor] = session
-        self._current = None
-        return unread
-
-    def _is_gone(self, session: Shared) -> bool:
-        with self._lock:  # who takes a session decides under it
-            return session.is_taken
+        while True:
+            ready, unread = unread, {}
+            selected = selector.select(0 if ready else None)
+            # Else each answer of thousands of sessions to a ping would wake this thread, between two pings that leave.
+            # What comes for a session that owes no answer is not held up for those.
+            while not ready and heartbeat.is_busy() and all(key.data.transport.traffic.pings for key, _ in selected):
+                time.sleep(ANSWERS_COME)
+                selected = selector.select(0)
+            for key, events in selected:
+                session = ready[key.fd] = key.data
+                if events & selectors.EVENT_WRITE:
+                    with self._lock:
+                        if session.descriptor >= 0:
+                            selector.modify(session.descriptor, selectors.EVENT_READ, session)
+            for descriptor, session in ready.items():
+                self._current = session
+                if session.is_taken:
+                    with self._lock:  # who takes a session decides under it
+                        is_gone = session.is_taken
+                    if is_gone:
+                        continue
+                cause = session.read(session.transport, NOW)
+                if cause is not None:
+                    if self._remove(selector, session, cause):
+                        return  # it was the last
+                elif session.transport.has_unread:
+                    unread[descriptor] = session
+            self._current = None
 
     def _remove(self, selector: selectors.BaseSelector, session: Shared, cause: BaseException) -> bool:
         """Hands a session over that is lost; returns whether it was the last."""

@@ -256,9 +256,19 @@ class Expectations:
         """Finds the first unused call with this request and marks it as used; None when there is none."""
         for call in self._calls:
             # In the recorded order: of two equal calls, the first answer comes first.
-            if not call.used and self._is_request_of(call, value):
-                call.used = True
-                return call
+            if call.used:
+                continue
+            ids = self.ids
+            if not self._matches(call.request, value, ids):
+                recorded = ids.translate(call.request.value)
+                if any(recorded.get(name) != value.get(name) for name in ("method", "path")):
+                    continue
+                # The client makes up the ids of tools, new ones each time; all else has to be equal.
+                ids = ids.bound(ids.new_own(recorded, value))
+                if not self._matches(call.request, value, ids):
+                    continue
+            self.ids, call.used = ids, True
+            return call
         return None
 
     def nearest(self, value: Any) -> RecordedCall | None:
@@ -267,19 +277,6 @@ class Expectations:
         # Most likely what was meant; what differs is then in the body.
         same_path = [call for call in left if call.request.value.get("path") == value["path"]]
         return next(iter(same_path or left), None)
-
-    def _is_request_of(self, call: RecordedCall, value: Any) -> bool:
-        if self._matches(call.request, value, self.ids):
-            return True
-        recorded = self.ids.translate(call.request.value)
-        if any(recorded.get(name) != value.get(name) for name in ("method", "path")):
-            return False
-        # The client makes up the ids of tools, new ones each time; all else has to be equal.
-        ids = self.ids.bound(self.ids.new_own(recorded, value))
-        if not self._matches(call.request, value, ids):
-            return False
-        self.ids = ids
-        return True
 
     # ---- both ------------------------------------------------------------------------------------
 
