@@ -494,6 +494,7 @@ class SharedReader:
             finally:
                 if thread.ident is None:
                     self._selector = self._thread = None
+                    session.descriptor = -1
                     selector.close()
             return thread.ident is not None
 

@@ -15,7 +15,16 @@ from typing import Any
 
 import pytest
 
-from sessionlib import Client, ConfigurationError, Session, SessionDisconnectedError, SessionState, hooks
+from sessionlib import (
+    Client,
+    ConfigurationError,
+    Session,
+    SessionConnectionError,
+    SessionDisconnectedError,
+    SessionState,
+    hooks,
+)
+from sessionlib._util.timing import Deadline
 from sessionlib.connection import heartbeat
 from sessionlib.connection.reader import Shared, SharedReader
 from sessionlib.protocol import frames
@@ -61,6 +70,12 @@ def answer(conn: Any, frame: Any) -> None:
 # ---- one session -------------------------------------------------------------------------------
 
 
+def test_neither_what_reads_nor_what_pings_keeps_a_program_from_its_end(session: Session) -> None:
+    names = ("sessionlib-reader", "sessionlib-heartbeat")
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(names)]
+    assert [thread.daemon for thread in threads] == [True, True]
+
+
 def test_an_answer_and_a_burst(engine: ScriptEngine, session: Session) -> None:
     engine.on("post_message", answer)
     assert session.ask("hi", timeout=30).text == "Hello there"
@@ -86,6 +101,9 @@ def test_the_connection_breaks_again_and_again(engine: ScriptEngine, session: Se
         engine.on("post_message", lambda conn, frame, number=number: conn.send_many(turn(message_id=f"m{number}")))
         assert session.ask("hi", timeout=30).text == "Hello there"
         assert session.stats.reconnects == number
+        # The engine answered: the next loss begins with short delays again.
+        assert session._connection is not None
+        assert session._connection._reader._retries.backoff.tries == 0
     assert eventually(lambda: len(reading()) == 1)
 
 
@@ -93,10 +111,18 @@ def test_an_illegal_frame_ends_what_came_before_it_in_order(engine: ScriptEngine
     delta = frames.message_delta("s1", "m1", 0, "whole")
     with opened(engine, readers=readers, reconnect=False) as session, session.listen() as listener:
         engine.push_raw(text_frame(delta) + text_frame("[1, 2]") + text_frame(delta))
-        assert [next(listener).type, next(listener).type] == ["message_delta", "error"]
+        events = [next(listener), next(listener)]
+        assert [(event.type, event.session_id) for event in events] == [("message_delta", "s1"), ("error", "s1")]
         with pytest.raises(SessionDisconnectedError):
             next(listener)
     assert engine.wait_for("ws:close")[0]["payload"][:2] == (1002).to_bytes(2, "big")
+
+
+def test_an_error_that_answers_no_request_is_an_event(engine: ScriptEngine, session: Session) -> None:
+    with session.listen(event_types=["error"], timeout=30) as listener:
+        other = frames.error("another session's", "get_messages", session_id="s2")
+        engine.push_many([other, frames.error("no", "get_messages")])
+        assert next(listener).data["error"] == "no"
 
 
 def test_leaving_in_the_middle_of_a_flood(engine: ScriptEngine, readers: int | None) -> None:
@@ -105,6 +131,33 @@ def test_leaving_in_the_middle_of_a_flood(engine: ScriptEngine, readers: int | N
         next(listener)
     assert not session.is_connected
     assert eventually(lambda: not reading())
+
+
+@pytest.mark.parametrize("refused", ["sessionlib-heartbeat", "sessionlib-reader"])
+def test_a_session_for_which_there_is_no_thread_is_not_joined(
+    engine: ScriptEngine, readers: int | None, refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith(refused):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    connection = resumed_session(engine, readers=readers)._new_connection()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(SessionConnectionError, match="session s1 cannot be read: can't start new thread") as raised:
+            connection.open(Deadline(30))
+    assert raised.value.session_id == "s1"
+    assert engine.latest.over.wait(30)
+    assert (connection.channel.state, connection._thread, connection._shared) == (SessionState.DISCONNECTED, None, None)
+    assert connection not in heartbeat._heartbeat._due
+    connection.close()
+    assert reading() == []
+    # Once there are threads again, nothing is left of that.
+    with opened(engine, readers=readers) as session:
+        assert session.get_messages(timeout=30) == []
 
 
 # ---- many sessions -----------------------------------------------------------------------------
@@ -162,6 +215,26 @@ def test_none_waits_for_one_that_cannot_come_back(engine: ScriptEngine, readers:
         assert lost.get_messages(timeout=30) == []
 
 
+def test_who_leaves_does_not_wait_for_an_attempt_to_come_back(engine: ScriptEngine, readers: int | None) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+    keys = iter([lambda: SENTINEL_KEY])
+
+    def key() -> str:
+        for first in keys:
+            return first()
+        asked.set()
+        assert go_on.wait(60)
+        return SENTINEL_KEY
+
+    with Session(session_id="s1", api_key=key, ws_url=engine.ws_url, readers=readers, reconnect_delay=0.001) as session:
+        assert session._connection is not None
+        session._connection._close_timeout = 60.0
+        engine.drop_all()
+        assert asked.wait(30)
+    go_on.set()
+    assert len(engine.handshakes) == 1
+
+
 def test_answers_to_pings_are_read_once_all_pings_have_left_and_hold_nothing_up(
     engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +276,28 @@ def test_fifty_sessions(engine: ScriptEngine, readers: int | None, threads: int)
             session.disconnect()
         assert [session.get_messages(timeout=30) for session in sessions[1::2]] == [[]] * 25
     assert eventually(lambda: not reading())
+
+
+def test_without_a_thread_to_join_again_on_a_session_that_shared_one_is_over(
+    engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "sessionlib-reader-s1":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with opened(engine, readers=1) as session, session.listen(timeout=30) as listener:
+        connection = session._connection
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        engine.drop_all()
+        with pytest.raises(SessionDisconnectedError, match="lost its connection"):
+            next(listener)
+        assert eventually(lambda: connection._read_out.is_set)
+        assert connection not in heartbeat._heartbeat._due
+        connection.close()  # which has no thread to wait for
+        assert session.state == "disconnected"
 
 
 # ---- leaving one of many -----------------------------------------------------------------------
@@ -378,3 +473,97 @@ def test_a_shared_reader_leaves_nothing_open_of_what_it_cannot_read(monkeypatch:
     assert not reader.add(Shared(reader, Shareable(None), lambda *_: None, list))  # type: ignore[arg-type]
     assert made[0].get_map() is None  # it is closed
     assert (len(reader), reading()) == (0, [])
+
+
+def test_a_shared_reader_reads_on_where_more_has_come_than_it_has_read() -> None:
+    near, far = socket.socketpair()
+    lost: list[BaseException] = []
+    reads: list[bytes] = []
+    with near, far:
+        transport: Any = Shareable(near)
+        failure = RuntimeError("lost")
+
+        def read(*_: Any) -> BaseException | None:
+            """Takes all that a poll would show, and has a rest of it left at first."""
+            if not reads:
+                reads.append(near.recv(10))
+            elif transport.has_unread:
+                transport.has_unread = False
+                return failure
+            transport.has_unread = True
+            return None
+
+        reader = SharedReader(7)
+        assert reader.add(Shared(reader, transport, read, lost.append))
+        far.sendall(b"x")
+        assert eventually(lambda: lost == [failure])
+    assert eventually(lambda: reading() == [])
+
+
+def test_what_is_taken_from_a_shared_reader_in_a_round_is_not_read_in_it() -> None:
+    pairs = [socket.socketpair() for _ in range(3)]
+    lost: list[BaseException] = []
+    reads: list[int] = []
+    reader, failure = SharedReader(7), RuntimeError("lost")
+    may_take, others_came = threading.Event(), threading.Event()
+
+    def read(number: int) -> BaseException | None:
+        pairs[number][0].recv(10)
+        if number == 2:
+            may_take.set()
+            assert others_came.wait(30)
+            return None
+        # Which of the two comes first is the system's choice.
+        reads.append(number)
+        reader.take(sessions[number])
+        reader.take(sessions[1 - number])
+        return None
+
+    with ExitStack() as stack:
+        for pair in pairs:
+            for end in pair:
+                stack.enter_context(end)
+        transports: list[Any] = [Shareable(near) for near, _ in pairs]
+        sessions = [Shared(reader, made, lambda *_, at=at: read(at), lost.append) for at, made in enumerate(transports)]
+        assert all(map(reader.add, sessions))
+        pairs[2][1].sendall(b"x")
+        assert may_take.wait(30)
+        for _, far in pairs[:2]:
+            far.sendall(b"x")
+        others_came.set()
+        assert eventually(lambda: len(reader) == 2 and len(reads) == 1)
+        # Not the one that is being read.
+        (first,) = reads
+        assert [session.is_taken for session in (sessions[first], sessions[1 - first])] == [False, True]
+        assert (sessions[first].descriptor >= 0, sessions[1 - first].descriptor) == (True, -1)
+        sessions[2].read = sessions[first].read = lambda *_: failure
+        for _, far in pairs:
+            far.sendall(b"x")
+        assert eventually(lambda: lost == [failure, failure])
+        assert len(reads) == 1
+        reader.take(sessions[first])  # which does nothing
+        assert not sessions[first].is_taken
+    assert eventually(lambda: reading() == [])
+
+
+@pytest.mark.parametrize("descriptor", [0, 1])
+def test_any_descriptor_is_polled_and_taken(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
+    class Numbered(Shareable):
+        def __init__(self, number: int) -> None:
+            super().__init__(None)
+            self.number = number
+
+        def share(self) -> int:
+            return self.number
+
+    # One that asks nothing of what it is given, as a process may have another file under that number.
+    monkeypatch.setattr(selectors, "DefaultSelector", selectors.SelectSelector)
+    monkeypatch.setattr(SharedReader, "_run", lambda reader, selector: None)
+    reader = SharedReader(7)
+    one, other = (Shared(reader, Numbered(number), lambda *_: None, list) for number in (descriptor, 2))  # type: ignore[arg-type]
+    assert reader.add(one)
+    reader.take(one)
+    assert (one.is_taken, one.descriptor) == (False, descriptor)  # it is the last
+    assert reader.add(other)
+    reader.take(one)
+    assert (one.is_taken, one.descriptor, len(reader)) == (True, -1, 1)
