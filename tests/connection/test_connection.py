@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from sessionlib import Session, Turn
-from sessionlib._util.timing import Deadline
-from sessionlib.connection.connection import Connection
-from sessionlib.errors import SessionDisconnectedError, UnansweredError
+from sessionlib import Session, SessionState, Turn
+from sessionlib._util.timing import MAX_WAIT, NEVER, Deadline
+from sessionlib.connection import connection as module
+from sessionlib.connection.connection import CLOSING_READS, LOOK_BYTES, Connection
+from sessionlib.connection.options import ConnectionOptions
+from sessionlib.errors import SessionConnectionError, SessionDisconnectedError, SessionError, UnansweredError
 from sessionlib.protocol import frames
+from sessionlib.protocol.parser import Run, parse_event
+from tests.support.script_engine import ScriptEngine
+from tests.support.sessions import opened
+from tests.support.threads import in_threads
+from tests.support.turns import agent_message
 from tests.support.virtual_engine import VirtualEngine, VirtualManners, VirtualNetwork
 from tests.support.waiting import eventually
+from tests.support.ws_bytes import text_frame
 
 QUIET = 0.9
 
@@ -32,6 +42,11 @@ class Stage:
     def sent(self) -> list[str]:
         """The types of what waits for the engine, but pings."""
         return [frame["type"] for frame in self.network.link.to_engine if frame["type"] != "ping_session"]
+
+    @property
+    def asked_behind(self) -> list[str | None]:
+        """Behind which message each request for the history that waits for the engine begins."""
+        return [frame.get("after") for frame in self.network.link.to_engine if frame["type"] == "get_messages"]
 
     def ask(self) -> Turn:
         """Asks something, which the engine acknowledges, and reports that it is idle."""
@@ -57,7 +72,9 @@ def stage() -> Iterator[Stage]:
     """A session that was joined."""
     with (
         VirtualNetwork(VirtualEngine(VirtualManners())) as network,
-        Session(session_id="s1", api_key="key", base_url="http://127.0.0.1:1", ping_interval=60) as session,
+        Session(
+            session_id="s1", api_key="key", base_url="http://127.0.0.1:1", ping_interval=60, reconnect_delay=0.001
+        ) as session,
     ):
         yield Stage(network, session)
         network.is_prompt = True
@@ -111,8 +128,9 @@ def test_an_engine_that_owes_the_history_and_is_idle_leaves_no_wait(stage: Stage
         frames.refusal("get_messages", "s1", "no"),
         {"type": "get_messages", "session_id": "s1"},
         {"type": "get_messages", "session_id": "s1", "messages": "none"},
+        {"type": "get_messages", "session_id": "s1", "messages": [], "more": True},
     ],
-    ids=["error", "refusal", "nothing", "no list"],
+    ids=["error", "refusal", "nothing", "no list", "no end"],
 )
 def test_an_engine_that_refuses_the_history_is_asked_again_and_leaves_no_wait(stage: Stage, answer: Any) -> None:
     turn = stage.ask()
@@ -140,6 +158,97 @@ def test_an_answer_that_is_older_than_what_has_come_decides_nothing(stage: Stage
     assert turn.result(timeout=30).text == "tea."
 
 
+# ---- a history in parts ------------------------------------------------------------------------
+
+
+def part(*messages: Any, more: bool = True) -> frames.Frame:
+    """Returns a part of a history."""
+    return {"type": "get_messages", "session_id": "s1", "messages": list(messages), "more": more}
+
+
+def test_a_history_in_parts_is_looked_at_to_its_end(stage: Stage) -> None:
+    turn = stage.ask()
+    stage.advance(QUIET)
+    stage.advance(QUIET / 2)
+    (ours,) = stage.network.engine.history
+    stage.say(part(ours))
+    assert stage.asked_behind == [None, ours["id"]]
+    # A caller may ask meanwhile, and the look that goes on is not overtaken by one of its own.
+    assert stage.connection.sender.calling.acquire(blocking=False)
+    stage.connection.sender.calling.release()
+    stage.advance(QUIET * 0.6)
+    assert stage.asked_behind == [None, ours["id"]]
+    stage.say(part(agent_message("s1", "m1", "tea."), more=False))
+    assert turn.result(timeout=30).text == "tea."
+
+
+def test_a_look_gives_way_to_a_caller_that_asks_for_parts(stage: Stage) -> None:
+    stage.ask()
+    stage.advance(QUIET)
+    with stage.connection.sender.calling:
+        stage.say(part(*stage.network.engine.history))
+    assert stage.asked_behind == [None]
+    stage.advance(QUIET)
+    assert stage.asked_behind == [None, None]
+
+
+def test_a_look_that_has_become_old_is_not_gone_on_with(stage: Stage) -> None:
+    stage.ask()
+    stage.advance(QUIET)
+    stage.say(frames.participant_status("s1", "Processing"), part(*stage.network.engine.history))
+    assert stage.asked_behind == [None]
+
+
+@pytest.mark.parametrize(("above", "times"), [(0, 2), (1, 1)])
+def test_a_look_reads_no_more_than_so_many_bytes(stage: Stage, above: int, times: int) -> None:
+    stage.connection._counters.bytes_in = 7
+    stage.ask()
+    stage.advance(QUIET)
+    stage.connection._counters.bytes_in += LOOK_BYTES + above
+    stage.say(part(*stage.network.engine.history))
+    assert len(stage.asked_behind) == times
+
+
+def test_what_a_look_has_found_is_not_found_again(stage: Stage) -> None:
+    stage.ask()
+    engine, network = stage.network.engine, stage.network
+    network.is_prompt, engine.manners = True, VirtualManners(join_status=False)
+    with stage.session.listen(timeout=30) as listener:
+        network.link.abort()
+        assert eventually(lambda: len(network.links) == 2 and stage.session.state is SessionState.CONNECTED)
+        network.is_prompt = False
+        # One look finds what comes before the answer, the next one the answer.
+        for message_id, content in (
+            ("t1", {"type": "tool_call", "tool_name": "t", "tool_id": "t", "status": "done"}),
+            ("m1", "tea."),
+        ):
+            engine.history = [*engine.history, agent_message("s1", message_id, content)]
+            stage.advance(2 * QUIET)
+            assert stage.sent == ["get_messages"]
+            engine.take_all(network.link)
+            stage.say()
+        found = list[str | None]()
+        while "m1" not in found:
+            found.append(next(listener).message_id)
+    assert found.count("t1") == 1
+
+
+# ---- leaving -----------------------------------------------------------------------------------
+
+
+def test_what_interrupts_leaving_ends_the_connection_all_the_same(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_say_farewell", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            stage.connection.close()
+    assert stage.network.link.is_dead
+
+
 def test_a_session_that_nothing_refers_to_is_closed_without_waiting(stage: Stage) -> None:
     stage.connection.close_nowait()
     assert stage.network.link.is_dead
@@ -161,9 +270,9 @@ def test_beats_send_pings_and_end_a_silent_connection(stage: Stage) -> None:
 def test_a_beat_may_look_a_little_early_and_not_much(stage: Stage) -> None:
     stage.ask()
     now = stage.network.clock.now
-    assert stage.connection.beat(now + QUIET * 0.94) == pytest.approx(now + QUIET)
+    assert stage.connection.beat(now + QUIET * 0.949) == pytest.approx(now + QUIET)
     assert stage.sent == []
-    stage.connection.beat(now + QUIET * 0.96)
+    stage.connection.beat(now + QUIET * 0.951)
     assert stage.sent == ["get_messages"]
 
 
@@ -199,3 +308,248 @@ def test_a_post_that_meets_silence_is_looked_for(stage: Stage) -> None:
     stage.session.send("more")
     stage.advance(QUIET)
     assert stage.sent == ["post_message", "get_messages"]
+    # What bears on no turn does not put the next look off.
+    stage.network.link.to_engine.clear()
+    stage.say(frames.error("no", "get_messages"))
+    stage.advance(QUIET / 2)
+    stage.say(frames.pong("s1"))
+    stage.advance(QUIET * 0.6)
+    assert stage.sent == ["get_messages"]
+
+
+# ---- over a socket -----------------------------------------------------------------------------
+
+
+def test_what_comes_before_the_answer_to_joining_is_delivered(engine: ScriptEngine) -> None:
+    early = text_frame(frames.message_delta("s1", "m1", 0, "early"))
+    engine.on(
+        "connect_session", lambda conn, frame: conn.send_raw(early + text_frame(frames.ack("connect_session", "s1")))
+    )
+    with opened(engine) as session, session.listen(timeout=30) as listener:
+        assert next(listener).delta == "early"
+
+
+def test_the_thread_that_reads_is_gone_once_a_session_is_left(engine: ScriptEngine) -> None:
+    with opened(engine) as session:
+        connection = session._connection
+        assert connection is not None
+        end = connection._end_reading
+
+        def end_slowly() -> None:
+            end()
+            time.sleep(0.05)
+
+        connection._end_reading = end_slowly  # type: ignore[method-assign]
+        thread = connection._thread
+    assert thread is not None
+    assert not thread.is_alive()
+
+
+def test_a_post_to_a_session_that_was_left_waits_for_no_other(engine: ScriptEngine) -> None:
+    with opened(engine) as session:
+        connection = session._connection
+        assert connection is not None
+    errors: list[BaseException] = []
+
+    def post() -> None:
+        try:
+            connection.sender.post(frames.post_message("s1", "hi"), within=Deadline(0.2))
+        except SessionError as error:
+            errors.append(error)
+
+    with connection.sender._posting, in_threads(post):
+        pass
+    assert [type(error) for error in errors] == [SessionDisconnectedError]
+
+
+# ---- without a network -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unopened() -> Connection:
+    """A connection that is not opened."""
+    return Session(session_id="s1", api_key="k", ws_url="ws://127.0.0.1:9/v1")._new_connection()
+
+
+def test_only_another_threads_reading_is_waited_for(unopened: Connection) -> None:
+    class Reading:
+        def __init__(self, is_this_thread: bool) -> None:
+            self.is_this_thread = is_this_thread
+            self.reader = self
+
+    def is_waited_for(shared: Reading | None, thread: threading.Thread | None) -> bool:
+        unopened._shared, unopened._thread = shared, thread  # type: ignore[assignment]
+        return unopened._has_other_reader
+
+    here, other = threading.current_thread(), threading.Thread()
+    assert not is_waited_for(None, None)
+    assert (is_waited_for(None, here), is_waited_for(None, other)) == (False, True)
+    assert (is_waited_for(Reading(True), None), is_waited_for(Reading(False), None)) == (False, True)
+    # The shared reader has lost it, and a thread of its own joins it again.
+    assert (is_waited_for(Reading(False), here), is_waited_for(Reading(False), other)) == (False, True)
+
+
+def test_runs_name_places_among_events_as_they_came(unopened: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    dispatched: list[tuple[int, Any]] = []
+    monkeypatch.setattr(unopened.hub, "dispatch", lambda events, runs: dispatched.append((len(events), runs)))
+    deltas = [parse_event(frames.message_delta("s1", "m1", at, "x"), "s1") for at in range(3)]
+    events, runs = [event for event in deltas if event is not None], [Run(0, 3, "m1", 3, 3)]
+    unopened._reader._deliver(events, runs)
+    unopened.protocol.recovery.interrupt()
+    unopened._reader._deliver(events, runs)  # which have been delivered
+    assert dispatched == [(3, runs), (0, ())]
+
+
+class Flag:
+    """Notes how long it is waited for, in place of waiting."""
+
+    def __init__(self) -> None:
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> None:
+        self.waits.append(timeout)
+
+
+def test_the_end_of_what_is_read_is_waited_for_in_the_process_that_joined(unopened: Connection) -> None:
+    read_out = unopened._read_out = Flag()  # type: ignore[assignment]
+    unopened.await_end(Deadline(60))
+    assert read_out.waits == []  # there is nothing that reads
+    unopened._thread = threading.Thread()
+    unopened.await_end(Deadline(60))
+    assert len(read_out.waits) == 1
+    unopened.channel._pid = -1
+    unopened.await_end(Deadline(60))
+    assert len(read_out.waits) == 1
+
+
+def test_a_program_that_ends_waits_for_the_sessions_that_it_has_left(
+    unopened: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: Any = None
+    monkeypatch.setitem(module._closing, unopened, (Deadline(60), left))
+    read_out = unopened._read_out = Flag()  # type: ignore[assignment]
+    module._finish_all()
+    (wait,) = read_out.waits
+    assert wait is not None
+    assert 0 < wait <= 60
+    unopened.channel._pid = -1  # a fork does not close what its parent has
+    module._finish_all()
+    assert len(read_out.waits) == 1
+
+
+class Wire:
+    """A transport that notes what is done to it."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **kwargs: self.calls.append(name)
+
+
+def test_a_post_that_meets_a_dead_connection_waits_for_the_next_one(
+    unopened: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dead(Wire):
+        def send(self, payload: bytes, deadline: Deadline) -> None:
+            raise SessionDisconnectedError("broken")
+
+    def await_loss(transport: object, deadline: Deadline) -> None:
+        lost.append(transport)
+        raise SessionDisconnectedError("gone")
+
+    lost: list[object] = []
+    wire: Any = Dead()
+    unopened.channel.transport = wire
+    monkeypatch.setattr(unopened.channel, "await_loss", await_loss)
+    with pytest.raises(SessionDisconnectedError, match="gone"):
+        unopened.sender.post(frames.post_message("s1", "hi"))
+    assert lost == [wire]
+    assert unopened.protocol.turns.unacknowledged == []
+
+
+def test_whatever_ends_what_joins_again_is_the_end_of_reading(
+    unopened: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(cause: BaseException) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(unopened._reader, "resume", fail)
+    with pytest.raises(MemoryError):
+        unopened._rejoin(SessionDisconnectedError("broken"))
+    assert unopened._read_out.is_set
+
+
+def test_what_is_left_at_exit_gets_a_farewell_and_no_thread(unopened: Connection) -> None:
+    unopened.close_at_exit()
+    wire: Any = Wire()
+    unopened.channel.transport = wire
+    unopened.close_at_exit(frames.pong("s1"), SessionState.TERMINATED)
+    assert wire.calls == ["enqueue", "close", "abort"]
+    assert (unopened.channel.state, unopened.channel.transport) == (SessionState.TERMINATED, None)
+    unopened.channel.transport = wire
+    unopened.close_at_exit()
+    assert wire.calls[3:] == ["close", "abort"]
+
+
+def test_a_fork_leaves_what_its_parent_has_joined(unopened: Connection) -> None:
+    wire: Any = Wire()
+    unopened.channel.transport = wire
+    unopened.channel._pid = -1
+    unopened.close_nowait()
+    assert (wire.calls, unopened._leaving.is_set) == ([], False)
+    unopened.channel._pid = os.getpid()
+    unopened.close_nowait()
+    assert (wire.calls, unopened._leaving.is_set) == (["abort"], True)
+
+
+def test_what_cannot_be_opened_can_be_closed() -> None:
+    connection = Session(session_id="s1", api_key="k", ws_url="ws://127.0.0.1:9/v1")._new_connection()
+    with pytest.raises(SessionConnectionError):
+        connection.open(Deadline(30))
+    assert (connection.channel.state, connection._leaving.is_set) == (SessionState.DISCONNECTED, True)
+    connection.close()
+
+
+def test_what_still_comes_as_a_session_is_left_is_read_in_small_portions(
+    unopened: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Flood:
+        reads, is_released = 0, False
+
+        def recv(self, deadline: Deadline) -> list[bytes]:
+            self.reads += 1
+            return [b"x"]
+
+        def release(self) -> None:
+            self.is_released = True
+
+    flood: Any = Flood()
+    monkeypatch.setitem(module._closing, unopened, (Deadline(60), flood))
+    assert 10.0 < unopened.beat(10.0) <= 10.1
+    assert (flood.reads, flood.is_released, unopened in module._closing) == (CLOSING_READS, False, True)
+    module._closing[unopened] = Deadline(0), flood
+    unopened.beat(10.0)
+    assert (flood.is_released, unopened in module._closing, unopened._read_out.is_set) == (True, False, True)
+
+
+def test_times_are_bounded_by_what_a_clock_and_a_thread_can_take() -> None:
+    endless = float("inf")
+    options = ConnectionOptions(
+        reconnect_delay=endless,
+        reconnect_max_delay=MAX_WAIT,
+        reconnect_timeout=None,
+        connect_timeout=endless,
+        ping_interval=endless,
+        pong_timeout=NEVER,
+        send_timeout=None,
+        close_timeout=2.5,
+    )
+    assert (options.reconnect_delay, options.reconnect_max_delay, options.reconnect_timeout) == (
+        MAX_WAIT,
+        MAX_WAIT,
+        None,
+    )
+    assert (options.connect_timeout, options.ping_interval, options.pong_timeout) == (NEVER, NEVER, NEVER)
+    assert (options.send_timeout, options.close_timeout) == (None, 2.5)
+    assert ConnectionOptions(send_timeout=endless).send_timeout == NEVER

@@ -9,16 +9,41 @@ from typing import Any
 import pytest
 
 from sessionlib._util.timing import Deadline
-from sessionlib.connection.wire_log import LoggingTransport
+from sessionlib.connection.wire_log import LoggingTransport, TransportWrapper
+from sessionlib.errors import SessionDisconnectedError
 from sessionlib.transport.base import Traffic
 
 
 class Wire:
     """A transport that keeps what it is given."""
 
+    last_received_at, bytes_received, has_unread = 2.5, 7, True
+
     def __init__(self) -> None:
         self.traffic = Traffic()
         self.given: list[Any] = []
+        self.received: list[bytes] = []
+
+    def recv(self, deadline: Deadline | None = None) -> list[bytes]:
+        if not self.received:
+            raise SessionDisconnectedError("gone")
+        received, self.received = self.received, []
+        return received
+
+    def share(self) -> int:
+        return 3
+
+    def has_left(self, message: object) -> bool:
+        return message in self.given
+
+    def close(self, code: int, reason: str, deadline: Deadline | None) -> None:
+        self.given.append((code, reason))
+
+    def abort(self) -> None:
+        self.given.append("abort")
+
+    def release(self) -> None:
+        self.given.append("release")
 
     def send(self, payload: bytes, deadline: Deadline) -> None:
         self.given.append(payload)
@@ -76,3 +101,34 @@ def test_a_line_for_each_message(
     caplog.clear()
     transport.send(payload, Deadline(1))
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("leave", [TransportWrapper.close, TransportWrapper.release])
+def test_what_is_received_and_an_end_that_none_asked_for(leave: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "sessionlib")
+    wire: Any = Wire()
+    transport = LoggingTransport(wire, lambda: "s1")
+    wire.received = [b'{"type":"x"}', b'{"type":"y"}']
+    assert transport.recv() == [b'{"type":"x"}', b'{"type":"y"}']
+    for _ in range(2):
+        with pytest.raises(SessionDisconnectedError):
+            transport.recv()
+        leave(transport)
+    lines = ["< session s1 x, 12 bytes", "< session s1 y, 12 bytes", "! session s1: gone"]
+    assert caplog.messages == lines
+
+
+def test_all_else_is_as_it_is_without_a_log() -> None:
+    wire: Any = Wire()
+    transport = TransportWrapper(wire)
+    assert transport.traffic is wire.traffic
+    traffic = transport.traffic = Traffic()
+    assert wire.traffic is traffic
+    assert (transport.last_received_at, transport.bytes_received, transport.has_unread) == (2.5, 7, True)
+    assert transport.share() == 3
+    transport.ping()
+    transport.close(1002, "why")
+    transport.abort()
+    transport.release()
+    assert wire.given == ["ping", (1002, "why"), "abort", "release"]
+    assert (transport.has_left("release"), transport.has_left("more")) == (True, False)
