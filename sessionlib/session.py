@@ -254,8 +254,8 @@ class Session:
     def disconnect(self) -> None:
         """Detaches this client; the session lives on in the engine and can be resumed by its id.
 
-        Every listener's iteration ends. Does nothing when not connected. On return the socket is closed; with ``readers``
-        the heartbeat thread closes it, once the engine has answered or after half a second.
+        Every listener's iteration ends. Does nothing when not connected. With ``readers``, the heartbeat thread
+        closes the socket behind it, once the engine has answered or after half a second.
         """
         self._leave(frames.disconnect_session, SessionState.DISCONNECTED)
 
