@@ -217,13 +217,16 @@ def test_what_a_look_has_found_is_not_found_again(stage: Stage) -> None:
         network.link.abort()
         assert eventually(lambda: len(network.links) == 2 and stage.session.state is SessionState.CONNECTED)
         network.is_prompt = False
+        # What bears on no turn does not put the first look off.
+        stage.advance(QUIET / 2)
+        stage.say(frames.pong("s1"))
         # One look finds what comes before the answer, the next one the answer.
         for message_id, content in (
             ("t1", {"type": "tool_call", "tool_name": "t", "tool_id": "t", "status": "done"}),
             ("m1", "tea."),
         ):
             engine.history = [*engine.history, agent_message("s1", message_id, content)]
-            stage.advance(2 * QUIET)
+            stage.advance(QUIET * 0.6 if message_id == "t1" else 2 * QUIET)
             assert stage.sent == ["get_messages"]
             engine.take_all(network.link)
             stage.say()
@@ -317,6 +320,40 @@ def test_a_post_that_meets_silence_is_looked_for(stage: Stage) -> None:
     assert stage.sent == ["get_messages"]
 
 
+def test_a_session_that_is_left_while_it_is_joined_never_looks_connected() -> None:
+    class Leaving(VirtualEngine):
+        def _join(self, link: Any) -> None:
+            super()._join(link)
+            connection.cancel()
+
+    states: list[SessionState] = []
+    with VirtualNetwork(Leaving(VirtualManners())) as network:
+        session = Session(session_id="s1", api_key="key", base_url="http://127.0.0.1:1")
+        connection = session._new_connection()
+        connection.channel._on_state = states.append
+        with pytest.raises(SessionDisconnectedError):
+            connection.open(Deadline(30))
+        assert network.link.is_dead
+    assert states == [SessionState.DISCONNECTED]
+
+
+def test_what_interrupts_joining_once_it_is_read_ends_what_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    with VirtualNetwork(VirtualEngine(VirtualManners())) as network:
+        connection = Session(session_id="s1", api_key="key", base_url="http://127.0.0.1:1")._new_connection()
+        begin = connection._begin_reading
+
+        def begin_and_fail(transport: Any) -> None:
+            begin(transport)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(connection, "_begin_reading", begin_and_fail)
+        with pytest.raises(KeyboardInterrupt):
+            connection.open(Deadline(30))
+        assert network.link.is_dead
+        connection.close()
+        assert connection.channel.state is SessionState.DISCONNECTED
+
+
 # ---- over a socket -----------------------------------------------------------------------------
 
 
@@ -327,6 +364,21 @@ def test_what_comes_before_the_answer_to_joining_is_delivered(engine: ScriptEngi
     )
     with opened(engine) as session, session.listen(timeout=30) as listener:
         assert next(listener).delta == "early"
+
+
+def test_the_last_session_of_a_shared_thread_is_read_no_more_once_it_is_left(engine: ScriptEngine) -> None:
+    with opened(engine, readers=1) as session:
+        connection = session._connection
+        assert connection is not None
+        end = connection._end_reading
+
+        def end_late() -> None:
+            time.sleep(0.05)
+            end()
+
+        connection._end_reading = end_late  # type: ignore[method-assign]
+        connection._close_timeout = 0.0
+    assert connection._read_out.is_set
 
 
 def test_the_thread_that_reads_is_gone_once_a_session_is_left(engine: ScriptEngine) -> None:

@@ -417,3 +417,18 @@ def test_what_is_due_is_taken_once_and_at_its_latest_time() -> None:
     assert keeper._take_due(6.5) == []
     assert keeper._take_due(7.0) == [(second, 7.0)]
     assert keeper._queue == []
+
+
+@pytest.mark.parametrize("meanwhile", [None, 6.0, 7.0])
+def test_what_became_due_earlier_meanwhile_is_not_put_off(meanwhile: float | None) -> None:
+    class Changing(dict[Any, Any]):
+        """Changes as it is looked at for the first time, as by another thread."""
+
+        def get(self, key: Any, default: Any = None) -> Any:
+            return times.pop(0)
+
+    times = [8.0, meanwhile]
+    keeper, heart = heartbeat.HeartbeatThread(), CountingHeart()
+    keeper._due = Changing()
+    keeper.wake_by(heart, 7.0)
+    assert (times, keeper._queue) == ([], [])

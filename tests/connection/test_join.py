@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from sessionlib._util.timing import Deadline
-from sessionlib.connection.join import as_transient, create, fetch_history, join
+from sessionlib.connection.join import as_transient, create, fetch_history, join, load_transport
 from sessionlib.connection.options import Owner
 from sessionlib.errors import (
     MessageTooLargeError,
@@ -52,6 +53,13 @@ def ask_history(*reads: Sequence[Frame] | SessionlibError, protocol: ClientProto
     script: Any = Script(*reads)
     history, live = fetch_history(protocol or ClientProtocol("s1"), script, Deadline(30))
     return [message["id"] for message in history], live, [frame.get("after") for frame in script.sent]
+
+
+def test_what_connects_is_imported_before_a_descriptor_may_be_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported: list[str] = []
+    monkeypatch.setattr(importlib, "import_module", imported.append)
+    load_transport()
+    assert "sessionlib.transport.websocket" in imported
 
 
 def test_a_session_is_created_and_joined_with_what_comes_meanwhile() -> None:

@@ -500,6 +500,29 @@ def test_a_shared_reader_reads_on_where_more_has_come_than_it_has_read() -> None
     assert eventually(lambda: reading() == [])
 
 
+def test_what_had_come_already_is_read_without_a_poll_that_shows_it_and_once() -> None:
+    near, far = socket.socketpair()
+    lost: list[BaseException] = []
+    with near, far:
+        transport: Any = Shareable(near)
+        transport.has_unread = True
+        failure = RuntimeError("lost")
+
+        def read(*_: Any) -> BaseException | None:
+            is_last, transport.has_unread = not transport.has_unread, False
+            return failure if is_last else None
+
+        reader = SharedReader(7)
+        assert reader.add(Shared(reader, transport, read, lost.append))
+        # Or the thread would never sleep again.
+        assert eventually(lambda: not transport.has_unread)
+        assert reader._selector is not None
+        assert reader._selector.get_map()[near.fileno()].events == selectors.EVENT_READ
+        far.sendall(b"x")
+        assert eventually(lambda: lost == [failure])
+    assert eventually(lambda: reading() == [])
+
+
 def test_what_is_taken_from_a_shared_reader_in_a_round_is_not_read_in_it() -> None:
     pairs = [socket.socketpair() for _ in range(3)]
     lost: list[BaseException] = []
@@ -546,16 +569,19 @@ def test_what_is_taken_from_a_shared_reader_in_a_round_is_not_read_in_it() -> No
     assert eventually(lambda: reading() == [])
 
 
+class Numbered(Shareable):
+    """A transport with a descriptor of its own choice."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(None)
+        self.number = number
+
+    def share(self) -> int:
+        return self.number
+
+
 @pytest.mark.parametrize("descriptor", [0, 1])
 def test_any_descriptor_is_polled_and_taken(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
-    class Numbered(Shareable):
-        def __init__(self, number: int) -> None:
-            super().__init__(None)
-            self.number = number
-
-        def share(self) -> int:
-            return self.number
-
     # One that asks nothing of what it is given, as a process may have another file under that number.
     monkeypatch.setattr(selectors, "DefaultSelector", selectors.SelectSelector)
     monkeypatch.setattr(SharedReader, "_run", lambda reader, selector: None)
@@ -567,3 +593,28 @@ def test_any_descriptor_is_polled_and_taken(monkeypatch: pytest.MonkeyPatch, des
     assert reader.add(other)
     reader.take(one)
     assert (one.is_taken, one.descriptor, len(reader)) == (True, -1, 1)
+
+
+@pytest.mark.parametrize("descriptor", [0, 1])
+def test_any_descriptor_is_polled_no_longer_for_what_had_come(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
+    class Ready(selectors.SelectSelector):
+        """Finds all that is registered ready, as a process may have another file under a number."""
+
+        def select(self, timeout: float | None = None) -> Any:
+            return [(key, key.events) for key in self.get_map().values()]
+
+    def read(*_: Any) -> BaseException:
+        polled.append(selector.get_map()[descriptor].events)
+        return failure
+
+    polled: list[int] = []
+    lost: list[BaseException] = []
+    selector, failure = Ready(), RuntimeError("lost")
+    monkeypatch.setattr(selectors, "DefaultSelector", lambda: selector)
+    transport: Any = Numbered(descriptor)
+    transport.has_unread = True
+    reader = SharedReader(7)
+    assert reader.add(Shared(reader, transport, read, lost.append))
+    assert eventually(lambda: lost == [failure])
+    assert polled == [selectors.EVENT_READ]
+    assert eventually(lambda: reading() == [])
