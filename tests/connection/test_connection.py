@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -530,6 +531,29 @@ def test_whatever_ends_what_joins_again_is_the_end_of_reading(
     with pytest.raises(MemoryError):
         unopened._rejoin(SessionDisconnectedError("broken"))
     assert unopened._read_out.is_set
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "is_started", "done"),
+    [
+        (None, None, "release"),
+        (-1, None, "release"),
+        (None, False, "release"),
+        (0, None, "abort"),
+        (None, True, "abort"),
+    ],
+)
+def test_who_closes_the_socket_of_what_cannot_be_opened(
+    unopened: Connection, descriptor: int | None, is_started: bool | None, done: str
+) -> None:
+    wire: Any = Wire()
+    if descriptor is not None:
+        unopened._shared = SimpleNamespace(descriptor=descriptor)  # type: ignore[assignment]
+    if is_started is not None:
+        unopened._thread = threading.current_thread() if is_started else threading.Thread()
+    unopened._undo_opening(wire)
+    assert wire.calls == [done]
+    assert (unopened._shared is None and unopened._thread is None) == (done == "release")
 
 
 def test_what_is_left_at_exit_gets_a_farewell_and_no_thread(unopened: Connection) -> None:

@@ -110,6 +110,14 @@ def test_the_thread_is_busy_while_it_is_at_many(hearts: int, is_busy: bool) -> N
         keeper.unwatch(heart)
 
 
+def test_whether_the_thread_of_the_process_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = heartbeat.HeartbeatThread()
+    monkeypatch.setattr(heartbeat, "_heartbeat", keeper)
+    assert heartbeat.is_busy() is False
+    keeper.is_busy = True
+    assert heartbeat.is_busy() is True
+
+
 # ---- pings -------------------------------------------------------------------------------------
 
 
