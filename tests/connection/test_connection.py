@@ -217,6 +217,7 @@ def test_what_a_look_has_found_is_not_found_again(stage: Stage) -> None:
     with stage.session.listen(timeout=30) as listener:
         network.link.abort()
         assert eventually(lambda: len(network.links) == 2 and stage.session.state is SessionState.CONNECTED)
+        network.await_reader()  # which has noted by then that it is quiet from here on
         network.is_prompt = False
         # What bears on no turn does not put the first look off.
         stage.advance(QUIET / 2)
