@@ -71,11 +71,11 @@ def test_a_notebook_that_is_run_as_a_script_does_not_hang(engine: ScriptEngine, 
     cells = [OPEN.format(url=engine.base_url), "print(session.ask('run refund').text)", "session.disconnect()"]
     source = f"""
         import nbformat
-        from nbclient import NotebookClient
+        from tests.support.kernel import run_notebook
 
         notebook = nbformat.v4.new_notebook()
         notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in {cells!r}]
-        NotebookClient(notebook, timeout=240, startup_timeout=200).execute()
+        run_notebook(notebook, timeout=240, startup_timeout=200)
         print(notebook.cells[1].outputs[0].text)
     """
     result = run_script(source, timeout=280)

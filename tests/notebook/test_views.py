@@ -337,15 +337,15 @@ def test_ask_raises_where_nobody_decides_and_shows_what_is_asked() -> None:
 def test_a_notebook_that_is_run_as_a_script_has_the_whole_in_its_outputs() -> None:
     source = """
         import nbformat
-        from nbclient import NotebookClient
         from nbconvert import HTMLExporter
+        from tests.support.kernel import run_notebook
         from tests.support.kernel_scripts import LOCAL
 
         notebook = nbformat.v4.new_notebook()
         cells = [LOCAL.replace("MODEL", "'demo'"), "session.chat('Hello *you* <script>alert(1)</script>')"]
         cells += ["live = session.chat('/tool refund {\\"order\\": \\"7\\"}', wait=False)", "session", "engine.close()"]
         notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
-        NotebookClient(notebook, timeout=240, startup_timeout=200).execute()
+        run_notebook(notebook, timeout=240, startup_timeout=200)
         answer = notebook.cells[1].outputs[0].data["text/html"]
         assert "Hello <em>you</em> &lt;script&gt;alert(1)&lt;/script&gt;" in answer, answer
         assert "no person could be asked" in notebook.cells[2].outputs[-1].data["text/html"]

@@ -12,6 +12,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -94,6 +95,7 @@ class Lab:
         notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
         nbformat.write(notebook, self.path)
         self._settings = _QUIET
+        self._sockets = tempfile.TemporaryDirectory(prefix="kernel-")  # short, as a socket's path has to be
         self._server = self._start()
         self._driver = sync_playwright().start()
         self._browser = self._driver.chromium.launch(executable_path=need("chromium"), args=["--no-sandbox"])
@@ -210,6 +212,8 @@ class Lab:
         own |= {"IPYTHONDIR": str(self._folder / "ipython")}
         options = ["--no-browser", "--ip=127.0.0.1", "--port=0", "--allow-root", f"--ServerApp.root_dir={self._folder}"]
         options.append("--LabApp.expose_app_in_browser=True")  # as window.jupyterapp
+        # As `kernel.sockets_in`: no port that another process may take meanwhile.
+        options += ["--KernelManager.transport=ipc", f"--KernelManager.ip={self._sockets.name}/kernel"]
         with open(self._folder / "server.log", "wb") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "jupyterlab", *options], env={**os.environ, **own}, stdout=log, stderr=log
@@ -235,3 +239,4 @@ class Lab:
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
+        self._sockets.cleanup()

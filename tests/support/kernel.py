@@ -9,17 +9,34 @@ from __future__ import annotations
 import os
 import queue
 import re
+import tempfile
 import time
 from types import TracebackType
 from typing import Any
 
 from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
+from traitlets.config import Config
 
-__all__ = ["Kernel"]
+__all__ = ["Kernel", "run_notebook", "sockets_in"]
 
 Message = dict[str, Any]
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def sockets_in(folder: str) -> Config:
+    """Returns the setting by which kernels listen on sockets in a folder, whose path has to be short.
+
+    By default they listen on ports that were free a moment before, which another process may have taken by then.
+    """
+    return Config({"KernelManager": {"transport": "ipc", "ip": os.path.join(folder, "kernel")}})
+
+
+def run_notebook(notebook: Any, **options: Any) -> None:
+    """Runs a notebook from top to bottom and puts what its cells give into it; options are those of the client."""
+    with tempfile.TemporaryDirectory(prefix="kernel-") as folder:
+        NotebookClient(notebook, config=sockets_in(folder), **options).execute()
 
 
 class Kernel:
@@ -51,7 +68,8 @@ class Kernel:
         self._views: set[str] = set()
         self._idle: set[str] = set()
         self._replies: dict[str, Message] = {}
-        self._manager = KernelManager()
+        self._sockets = tempfile.TemporaryDirectory(prefix="kernel-")
+        self._manager = KernelManager(config=sockets_in(self._sockets.name))
         self._manager.start_kernel(env={**os.environ, "PYTHONPATH": os.getcwd()})
         self._client = self._manager.blocking_client()
         self._client.start_channels()
@@ -67,6 +85,7 @@ class Kernel:
             print("printed:", self.text, "prompts:", self.prompts, "widgets:", self.shown(), sep="\n")
         self._client.stop_channels()
         self._manager.shutdown_kernel(now=True)
+        self._sockets.cleanup()
 
     # ---- cells ---------------------------------------------------------------------------------
 

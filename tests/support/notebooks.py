@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbclient import NotebookClient
+
+from tests.support.kernel import run_notebook
 
 __all__ = ["FOLDER", "check", "code_of", "run", "shown"]
 
@@ -32,7 +33,7 @@ def run(path: Path) -> Any:
     os.environ["PYTHONPATH"] = str(FOLDER.parent)
     with tempfile.TemporaryDirectory() as folder:
         where = {"metadata": {"path": folder}}
-        NotebookClient(notebook, timeout=120, resources=where, record_timing=False, coalesce_streams=True).execute()
+        run_notebook(notebook, timeout=120, resources=where, record_timing=False, coalesce_streams=True)
         assert not os.listdir(folder), f"{path.name} leaves files behind"
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in code_of(notebook):
