@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 else:
     T = typing.TypeVar("T")
 
-__all__ = ["AnswerFormat", "T", "answer_format", "plain_schema", "portable"]
+__all__ = ["AnswerFormat", "T", "answer_format", "misfits", "plain_schema", "portable"]
 
 _FENCE = r"(?s)```[^\n`]*\n(.*?)(?:```|\Z)"
 # Places in a text at which no JSON begins although it looks so; the time for each grows with its depth.
@@ -92,13 +92,10 @@ class AnswerFormat(Generic[T]):
                 return self._adapter.validate_json(candidate)
             except self._invalid as error:
                 # The likeliest text's reason alone: those of the rest would mislead the model.
-                details = [
-                    f"{'.'.join(map(str, item['loc'])) or 'the value'}: {item['msg']}"
-                    # Without the input, which the model has, and without the addresses of pydantic's pages.
-                    for item in error.errors(include_url=False, include_context=False, include_input=False)
-                ]
-                more = f"; and {len(details) - 8} more" if len(details) > 8 else ""
-                reason = reason or "; ".join(details[:8]) + more
+                if not reason:
+                    found = misfits(error, "the value")
+                    more = f"; and {len(found) - 8} more" if len(found) > 8 else ""
+                    reason = "; ".join(found[:8]) + more
             except Exception as error:  # noqa: BLE001 - a validator of the type's author may raise anything
                 reason = reason or f"{type(error).__name__}: {error}"
         raise ValueError((reason or "there is no JSON in it")[:_REASON_CHARS])
@@ -111,6 +108,13 @@ def answer_format(into: type[T]) -> AnswerFormat[T]:
     """Returns the format of a type; errors as for `AnswerFormat`."""
     # Describing a type takes milliseconds, and a map asks for each of its prompts.
     return _known_format(into) if isinstance(into, Hashable) else AnswerFormat(into)
+
+
+def misfits(error: Any, whole: str) -> list[str]:
+    """Returns what a pydantic ``ValidationError`` found, each with its place; ``whole`` names that of no part."""
+    # Without the input, which the model has, and without the addresses of pydantic's pages.
+    items = error.errors(include_url=False, include_context=False, include_input=False)
+    return [f"{'.'.join(map(str, item['loc'])) or whole}: {item['msg']}" for item in items]
 
 
 def plain_schema(schema: Any) -> Any:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 
-from sessionlib._util.typed import plain_schema, portable
+from sessionlib._util.typed import misfits, plain_schema, portable
 from sessionlib.engine.errors import EngineError
 
 __all__ = ["APPROVALS", "ASK_FIRST", "InvalidArgumentsError", "LocalTool", "load_tools", "tool"]
@@ -112,11 +112,8 @@ class LocalTool(Generic[P, R]):
             # Not strictly: models write "3" for 3, and people type into forms.
             model = self._arguments.model_validate(dict(arguments))
         except ValidationError as error:
-            found = [
-                f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}"
-                for item in error.errors()[:5]
-            ]
-            raise InvalidArgumentsError(f"the arguments do not fit tool {self.name}: {'; '.join(found)}") from None
+            found = "; ".join(misfits(error, "arguments")[:5])
+            raise InvalidArgumentsError(f"the arguments do not fit tool {self.name}: {found}") from None
         except BaseException as error:
             # A validator of the author's, which may raise anything, also what cannot be shown. Only on the main thread
             # may Ctrl-C be a person's.
