@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -33,8 +32,7 @@ __all__ = ["Connection"]
 
 # A look reads a history to its end, where posts stand; in parts, up to so many bytes, since it holds all of them.
 LOOK_BYTES = 64 * 1024 * 1024
-# How often the heartbeat thread looks whether peers have answered a close.
-CLOSING_STEP = 0.05
+# So often a connection that was left is read in one beat at most.
 CLOSING_READS = 8
 
 
@@ -265,13 +263,15 @@ class Connection:
 
     def _begin_reading(self, transport: Transport) -> None:
         """Has a connection read, by a thread that reads other sessions as well where that is wanted and possible."""
-        self._thread = None
-        # Before it reads: it may lose the connection at once.
+        self._thread = self._shared = None
         reader = shared_reader(self._readers) if self._readers is not None else None
-        self._shared = None if reader is None else Shared(reader, transport, self._reader.read, self._on_lost)
-        if reader is None or self._shared is None or not reader.add(self._shared):
+        if reader is not None:
+            # Before it reads: it may lose the connection at once.
+            self._shared = Shared(reader, transport, self._reader.read, self._on_lost)
+            if reader.add(self._shared):
+                return
             self._shared = None
-            self._start_thread(self._run, transport)
+        self._start_thread(self._run, transport)
 
     def _start_thread(self, target: Callable[..., object], argument: object) -> None:
         # A daemon, so that a script that forgets to disconnect still ends; `close` joins it.
@@ -424,8 +424,8 @@ _closing: dict[Connection, tuple[Deadline, Transport]] = {}
 
 
 def _next_look(now: float) -> float:
-    # In steps, so that one wake-up does for many.
-    return math.ceil(now / CLOSING_STEP + 0.5) * CLOSING_STEP
+    # A peer has half a step at least to answer a close.
+    return heartbeat.in_step(now + heartbeat.STEP / 2)
 
 
 @atexit.register

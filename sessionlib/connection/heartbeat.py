@@ -16,7 +16,7 @@ from sessionlib.connection.options import ConnectionOptions
 from sessionlib.protocol import codec, frames
 from sessionlib.transport.base import Transport
 
-__all__ = ["Monitored", "PingSchedule", "discard", "is_busy", "unwatch", "wake_by", "watch"]
+__all__ = ["STEP", "Monitored", "PingSchedule", "discard", "in_step", "is_busy", "unwatch", "wake_by", "watch"]
 
 logger = logging.getLogger("sessionlib")
 
@@ -126,8 +126,7 @@ class HeartbeatThread:
         with self._lock:
             due = self._due.get(monitored)
             if due is not None and at < due:
-                # Rounded up, as what was asked for by many at about the same time is worth one wake-up.
-                self._schedule(monitored, math.ceil(at / STEP) * STEP)
+                self._schedule(monitored, in_step(at))
 
     def unwatch(self, monitored: Monitored) -> None:
         """See `unwatch`."""
@@ -202,6 +201,11 @@ class HeartbeatThread:
 
 
 _heartbeat = HeartbeatThread()
+
+
+def in_step(at: float) -> float:
+    """Returns a time rounded up, as what is due for many at about the same time is worth one wake-up."""
+    return math.ceil(at / STEP) * STEP
 
 
 def is_busy() -> bool:

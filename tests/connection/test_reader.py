@@ -9,7 +9,7 @@ import selectors
 import socket
 import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -194,18 +194,23 @@ def test_none_waits_for_one_that_is_flooded(engine: ScriptEngine, readers: int |
             assert calm.get_messages(timeout=30) == []
 
 
-def test_none_waits_for_one_that_cannot_come_back(engine: ScriptEngine, readers: int | None) -> None:
+def blocking_key() -> tuple[Callable[[], str], threading.Event, threading.Event]:
+    """Returns an ``api_key`` that blocks from the second time on, the event that it does, and the one that ends it."""
     asked, go_on = threading.Event(), threading.Event()
-    keys = iter([lambda: SENTINEL_KEY])
+    keys = iter([SENTINEL_KEY])
 
     def key() -> str:
-        """Blocks from the second time on."""
         for first in keys:
-            return first()
+            return first
         asked.set()
-        assert go_on.wait(30)
+        assert go_on.wait(60)
         return SENTINEL_KEY
 
+    return key, asked, go_on
+
+
+def test_none_waits_for_one_that_cannot_come_back(engine: ScriptEngine, readers: int | None) -> None:
+    key, asked, go_on = blocking_key()
     lost = Session(session_id="s1", api_key=key, ws_url=engine.ws_url, readers=readers, reconnect_delay=0.001)
     with lost, opened(engine, readers=readers) as other:
         engine.connections[0].drop()
@@ -216,16 +221,7 @@ def test_none_waits_for_one_that_cannot_come_back(engine: ScriptEngine, readers:
 
 
 def test_who_leaves_does_not_wait_for_an_attempt_to_come_back(engine: ScriptEngine, readers: int | None) -> None:
-    asked, go_on = threading.Event(), threading.Event()
-    keys = iter([lambda: SENTINEL_KEY])
-
-    def key() -> str:
-        for first in keys:
-            return first()
-        asked.set()
-        assert go_on.wait(60)
-        return SENTINEL_KEY
-
+    key, asked, go_on = blocking_key()
     with Session(session_id="s1", api_key=key, ws_url=engine.ws_url, readers=readers, reconnect_delay=0.001) as session:
         assert session._connection is not None
         session._connection._close_timeout = 60.0
