@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sessionlib import hooks
-from sessionlib._util.retry import Pace, Throttle, Tries
 from sessionlib._util.timing import Deadline
 from sessionlib.config import ApiKey, ConnectionSettings, Endpoint, check_headers, check_readers
 from sessionlib.errors import ApiTimeoutError, ConfigurationError
 from sessionlib.net.connect import CancelToken
 from sessionlib.net.proxies import Certificates, check_proxy, given_certificates, trusting
+from sessionlib.net.retry import Pace, Throttle, Tries
 from sessionlib.rest.calls import Answer, Call, Failure, Upload, make_call
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, NamedTuple, Protocol
 
-from sessionlib._util.retry import MAX_RETRY_AFTER, Pace, PaceRecord, Throttle
 from sessionlib._util.timing import Deadline
 from sessionlib.agent.models import ConversationalAgentRunResult
 from sessionlib.content import Content
 from sessionlib.errors import ConfigurationError, SessionError
+from sessionlib.net.retry import MAX_RETRY_AFTER, Pace, PaceRecord, Throttle
 
 __all__ = [
     "Checkpoint",

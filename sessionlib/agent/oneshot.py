@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sessionlib._util.retry import Backoff, Throttle, is_transient, wait_at_least
 from sessionlib._util.timing import Deadline
 from sessionlib._util.typed import answer_format
 from sessionlib.agent.checkpoint import PromptLedger, RunStoppedError
@@ -36,6 +35,7 @@ from sessionlib.errors import (
     SessionTimeoutError,
 )
 from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.net.retry import Backoff, Throttle, is_transient, wait_at_least
 from sessionlib.protocol.recovery import GAP
 from sessionlib.reply import last_text, value_of
 

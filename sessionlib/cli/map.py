@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from sessionlib._util.retry import Pace
 from sessionlib.cli.notes import CommandError, warn
 from sessionlib.cli.options import Positive, Where, Whole, debug_option, examples, where_options
 from sessionlib.cli.target import find_agent, reach
+from sessionlib.net.retry import Pace
 
 __all__ = ["map_prompts"]
 

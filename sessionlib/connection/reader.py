@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sessionlib._util.retry import Retries, is_transient
 from sessionlib._util.timing import Deadline, Flag
 from sessionlib.connection import heartbeat
 from sessionlib.connection.join import Dialer, as_transient, create, fetch_history, join
@@ -31,6 +30,7 @@ from sessionlib.errors import (
     UnansweredError,
 )
 from sessionlib.events import ParticipantStatus, SessionEvent, SessionEventType
+from sessionlib.net.retry import Retries, is_transient
 from sessionlib.protocol.client import ClientProtocol, PendingCall, Received, SessionState
 from sessionlib.protocol.frames import Frame
 from sessionlib.protocol.parser import Run

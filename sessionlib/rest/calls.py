@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, NoReturn, TypeVar
 from urllib.parse import quote, urlsplit
 
-from sessionlib._util.retry import is_transient_status, retry_after
 from sessionlib.config import check_id
 from sessionlib.errors import ApiConnectionError, ApiError, ConfigurationError, api_error
+from sessionlib.net.retry import is_transient_status, retry_after
 from sessionlib.protocol import codec
 
 __all__ = ["Answer", "Call", "Failure", "OpenLines", "Upload", "make_call", "segment"]
@@ -103,7 +103,7 @@ class Answer:
     @property
     def may_pass(self) -> bool:
         """Whether the same call may succeed later."""
-        # One table for HTTP and for the status that refuses a WebSocket handshake; see `_util.retry`.
+        # One table for HTTP and for the status that refuses a WebSocket handshake; see `net.retry`.
         return is_transient_status(self.status)
 
     def value(self) -> Any:

@@ -24,12 +24,12 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from sessionlib._util.retry import is_transient_status, is_transient_tls
 from sessionlib._util.timing import Deadline
 from sessionlib._version import USER_AGENT
 from sessionlib.errors import ApiConnectionError, ApiTimeoutError
 from sessionlib.net.connect import CancelToken, connect, resolve
 from sessionlib.net.proxies import default_context
+from sessionlib.net.retry import is_transient_status, is_transient_tls
 from sessionlib.rest.calls import Call, Failure
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ import ssl
 import traceback
 from urllib.parse import SplitResult
 
-from sessionlib._util.retry import is_transient_tls
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionConnectionError, SessionTimeoutError
 from sessionlib.net.connect import Address, CancelToken, connect, resolve
 from sessionlib.net.proxies import default_context
+from sessionlib.net.retry import is_transient_tls
 from sessionlib.net.sockets import wait_readable, wait_writable
 from sessionlib.transport.proxy import Proxy
 from sessionlib.transport.stream import NestedTls

@@ -13,10 +13,10 @@ import os
 from collections.abc import Mapping
 from urllib.parse import SplitResult
 
-from sessionlib._util.retry import parse_retry_after
 from sessionlib._util.timing import Deadline
 from sessionlib._version import USER_AGENT
 from sessionlib.errors import SessionProtocolError, SessionTimeoutError, api_error
+from sessionlib.net.retry import parse_retry_after
 from sessionlib.transport.stream import BufferedStream
 
 __all__ = ["shake_hands"]

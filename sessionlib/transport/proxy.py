@@ -8,11 +8,11 @@ import ssl
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote
 
-from sessionlib._util.retry import is_transient_status
 from sessionlib._util.timing import Deadline
 from sessionlib._version import USER_AGENT
 from sessionlib.errors import SessionConnectionError, SessionTimeoutError
 from sessionlib.net.proxies import check_proxy, environment_proxy, is_loopback
+from sessionlib.net.retry import is_transient_status
 from sessionlib.net.sockets import wait_readable, wait_writable
 
 __all__ = ["Proxy", "choose_proxy", "parse_proxy"]

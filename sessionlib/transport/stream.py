@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from sessionlib._util.retry import is_transient_tls
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionConnectionError, SessionDisconnectedError, SessionTimeoutError
 from sessionlib.net.connect import shut
+from sessionlib.net.retry import is_transient_tls
 from sessionlib.net.sockets import wait_readable, wait_writable
 from sessionlib.transport.base import NOW
 

@@ -18,7 +18,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessionlib import Agent, Client, ConfigurationError, ConversationalAgentRunResult, SessionError
-from sessionlib._util.retry import Pace
 from sessionlib._util.timing import Deadline
 from sessionlib.agent.checkpoint import (
     Checkpoint,
@@ -29,6 +28,7 @@ from sessionlib.agent.checkpoint import (
     new_ledger,
     prompt_key,
 )
+from sessionlib.net.retry import Pace
 from tests.support.processes import Script, run_script
 
 
@@ -227,7 +227,7 @@ def test_a_pace_in_a_file_is_that_in_memory(steps: list[tuple[str, float]]) -> N
 
 HOLDER = """
     import pickle, sys, time
-    from sessionlib._util.retry import Pace
+    from sessionlib.net.retry import Pace
     from sessionlib._util.timing import Deadline
 
     with pickle.loads(bytes.fromhex(sys.argv[1])).pace(Pace(max_active=1)).active(Deadline(None)) as held:

@@ -34,11 +34,11 @@ from sessionlib import (
     SessionError,
     SessionTimeoutError,
 )
-from sessionlib._util.retry import is_transient
 from sessionlib._util.timing import Deadline
 from sessionlib._version import USER_AGENT
 from sessionlib.engine import LocalEngine
 from sessionlib.net.connect import CancelToken
+from sessionlib.net.retry import is_transient
 from sessionlib.testing import FaultProxy
 from sessionlib.transport.dial import secure as secure_socket
 from sessionlib.transport.proxy import choose_proxy, parse_proxy

@@ -19,9 +19,9 @@ from sessionlib import (
     SessionProtocolError,
     SessionTimeoutError,
 )
-from sessionlib._util.retry import is_transient
 from sessionlib._version import USER_AGENT
 from sessionlib.errors import HandshakeError
+from sessionlib.net.retry import is_transient
 from sessionlib.transport.handshake import MAX_INTERIM
 from tests.support.script_engine import (
     Connection,

@@ -21,9 +21,9 @@ from sessionlib import (
     SessionDisconnectedError,
     SessionTimeoutError,
 )
-from sessionlib._util.retry import Retries
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionConnectionError
+from sessionlib.net.retry import Retries
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
 from tests.support.clock import FakeClock

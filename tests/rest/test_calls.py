@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionlib._util.retry import Backoff, Tries
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import (
     ApiConnectionError,
@@ -18,6 +17,7 @@ from sessionlib.errors import (
     RateLimitError,
     UnprocessableEntityError,
 )
+from sessionlib.net.retry import Backoff, Tries
 from sessionlib.rest.calls import Answer, Call, Failure, error_text, make_call, segment
 
 GET, POST = Call("GET", "/agent"), Call("POST", "/agent")

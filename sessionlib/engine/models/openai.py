@@ -17,7 +17,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from sessionlib._util.retry import MAX_RETRY_AFTER, Backoff, retry_after
 from sessionlib.engine.errors import ModelError
 from sessionlib.engine.models.base import (
     LEFT_OUT,
@@ -30,6 +29,7 @@ from sessionlib.engine.models.base import (
 )
 from sessionlib.engine.models.chat_stream import ChatStream, EndpointError, events_of, reason_in
 from sessionlib.engine.sessions.cancellation import Stop
+from sessionlib.net.retry import MAX_RETRY_AFTER, Backoff, retry_after
 
 __all__ = ["OpenAIModel"]
 

@@ -279,7 +279,7 @@ def test_what_may_pass_is_tried_again_when_the_endpoint_asks_for_it_as_the_opena
     theirs: list[float] = []
     ours: list[float] = []
     clock = types.SimpleNamespace(sleep=theirs.append, time=lambda: NOW)
-    for module in ("openai._base_client", "sessionlib._util.retry"):
+    for module in ("openai._base_client", "sessionlib.net.retry"):
         monkeypatch.setattr(f"{module}.time", clock)
     monkeypatch.setattr(openai_model, "_sleep", lambda seconds, stop: ours.append(seconds))
     replies: list[bytes] = []

@@ -11,9 +11,9 @@ from contextlib import closing, contextmanager
 import psutil
 import pytest
 
-from sessionlib._util.retry import Backoff
 from sessionlib._util.timing import Deadline
 from sessionlib.net.listener import TcpListener
+from sessionlib.net.retry import Backoff
 from sessionlib.testing import FaultProxy
 from tests.support.clock import FakeClock
 from tests.support.leaks import no_leaks

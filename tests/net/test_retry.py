@@ -12,17 +12,6 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionlib._util.retry import (
-    MAX_RETRY_AFTER,
-    Backoff,
-    Retries,
-    is_transient,
-    is_transient_status,
-    is_transient_tls,
-    parse_retry_after,
-    retry_after,
-    wait_at_least,
-)
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import (
     ApiConnectionError,
@@ -38,6 +27,17 @@ from sessionlib.errors import (
     SessionTerminatedError,
     SessionTimeoutError,
     api_error,
+)
+from sessionlib.net.retry import (
+    MAX_RETRY_AFTER,
+    Backoff,
+    Retries,
+    is_transient,
+    is_transient_status,
+    is_transient_tls,
+    parse_retry_after,
+    retry_after,
+    wait_at_least,
 )
 from tests.support.clock import FakeClock
 

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from sessionlib import Client, ConfigurationError
-from sessionlib._util.retry import Pace
 from sessionlib._util.timing import Deadline
+from sessionlib.net.retry import Pace
 
 
 class Clock:
