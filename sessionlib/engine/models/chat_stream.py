@@ -115,13 +115,13 @@ def events_of(parts: Iterable[bytes]) -> Iterator[Any]:
             continue
         # A blank line: the event is complete.
         text, data = "\n".join(data).strip(), []
-        if text == "[DONE]":
+        if text.upper() == "[DONE]":
             yield DONE
             return
         if text:
             yield _json(text)
     if text := "\n".join(data or plain).strip():
-        yield DONE if text == "[DONE]" else _json(text)
+        yield DONE if text.upper() == "[DONE]" else _json(text)
 
 
 DONE = object()
@@ -227,6 +227,7 @@ class ChatStream:
         self._reasons: dict[str, str] = {}
         self._done = False
         self._has_answer = False
+        self._choice: int | None = None
         self._extra: dict[str, Any] = {}
         self._extra_size = 0
 
@@ -261,8 +262,11 @@ class ChatStream:
                 self._done = True  # it is counted when the answer is whole
             self._report = self._report or (event if reason_in(event) else {})
             return
-        # One answer was asked for; where there are more, the first is it.
-        choice = next((item for item in choices if isinstance(item, dict) and not item.get("index")), None)
+        # One answer was asked for; where there are more, the first is it. Not all count from zero.
+        numbered = [(_number(item.get("index")) or 0, item) for item in choices if isinstance(item, dict)]
+        if self._choice is None and numbered:
+            self._choice = min(number for number, _ in numbered)
+        choice = next((item for number, item in numbered if number == self._choice), None)
         if choice is None:
             return
         if _has_error(choice):
@@ -273,14 +277,16 @@ class ChatStream:
             # there were chats, a text.
             message = choice.get("message")
             delta = {"content": choice.get("text")}
-            if isinstance(message, dict) and not self._has_answer:
-                delta = message
+            if isinstance(message, dict):
+                # What has been streamed is not read again; calls may have been kept for the end.
+                calls = message.get("tool_calls") if not self._calls else None
+                delta = {"tool_calls": calls} if self._has_answer else message
         yield from self._read_delta(delta)
         # Kept, and not acted on: usage and other things may follow it.
-        for name in ("finish_reason", "native_finish_reason"):
+        for name in ("finish_reason", "native_finish_reason", "finish_details"):
             reason = choice.get(name)
             if reason := _string(reason.get("type") if isinstance(reason, dict) else reason):
-                self._reasons[name] = reason.lower().replace("-", "_")
+                self._reasons[name] = re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", reason).lower()
 
     def finish(self) -> Iterator[Chunk]:
         """Yields what is left at the end of the answer: tool calls, or why it is not whole.
@@ -356,11 +362,13 @@ class ChatStream:
     def _read_call(self, part: Mapping[str, Any]) -> None:
         self._has_answer = True
         function = part.get("function")
-        function = function if isinstance(function, dict) else {}
+        if not isinstance(function, dict):  # its fields may stand beside it
+            function = {key: part[key] for key in ("name", "arguments") if key in part}
         given = function.get("arguments")
         # Some endpoints send an object where OpenAI sends its text.
         arguments = given if isinstance(given, str) else "" if given is None else json.dumps(given)
-        name = _string(function.get("name"))
+        # A model may write a blank in front of a name.
+        name = _string(function.get("name")).strip()
         call = self._find_call(part, name, arguments)
         if not call.name:
             call.name = name
@@ -371,7 +379,10 @@ class ChatStream:
         if call.size > _ARGUMENT_CHARS:
             raise ModelError("The model's tool call is too long.")
         if arguments:
-            call.arguments.append(arguments)
+            if isinstance(given, dict) and isinstance(before := parse_arguments(call.arguments), dict):
+                call.arguments = [json.dumps({**before, **given})]  # more fields of one object, or all of them again
+            else:
+                call.arguments.append(arguments)
         for source, known in ((part, _KNOWN_OF_CALL), (function, {"name", "arguments"})):
             for key, value in source.items():
                 if key not in known and value is not None:
@@ -379,7 +390,7 @@ class ChatStream:
 
     def _find_call(self, part: Mapping[str, Any], name: str, arguments: str) -> _StreamedCall:
         call_id = _string(part.get("id"))
-        index = part.get("index") if isinstance(part.get("index"), int) else None
+        index = _number(part.get("index"))
         same = [call for call in self._calls if call_id and call.id == call_id]
         last = next((call for call in reversed(same or self._calls) if index is None or call.order == index), None)
         if last is None and same and not name:
@@ -413,11 +424,18 @@ class ChatStream:
 
 
 _KNOWN_OF_DELTA = {"role", "content", "tool_calls", "function_call", "refusal", "audio", "name", "tool_call_id"}
-_KNOWN_OF_CALL = {"id", "index", "type", "function"}
+_KNOWN_OF_CALL = {"id", "index", "type", "function", "name", "arguments"}
 
 
 def _string(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> int | None:
+    """Returns an index, which may come as a text or with a point; None for anything else."""
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        return int(value)
+    return None
 
 
 _TEXTS = ("text", "value", "refusal", "summary", "content", "parts")
@@ -480,7 +498,7 @@ def _clean(value: Any) -> Any:
 
 
 def _has_error(value: Mapping[str, Any]) -> bool:
-    return bool(value.get("error")) or value.get("object") == "error" or "detail" in value
+    return bool(value.get("error")) or "error" in (value.get("object"), value.get("type")) or "detail" in value
 
 
 # What errors call their words: OpenAI's "message", FastAPI's "detail", MiniMax's "base_resp", Baidu's "error_msg" ...
@@ -551,7 +569,7 @@ def _parse_object(text: str) -> Any:
         if not value.strip():
             return {}
         try:
-            value = json.loads(value)
+            value = json.loads(value, strict=False)  # models write line ends into their texts as they are
             codec.dumps_checked(_clean(value))  # NaN and numbers that no double holds cannot be sent back
         except (ValueError, RecursionError):
             return None

@@ -220,6 +220,34 @@ ADD_PART, SUB_PART = {"name": "add", "arguments": '{"a":1}'}, {"name": "sub", "a
         ([calls(part(0, "c\ud83d", name="a\ud83d", arguments="{}"))], [("a\ufffd", {})]),
         ([delta(tool_calls=part(0, "c", name="add", arguments='{"a":1}'))], [ADD]),
         ([delta(tool_calls=[None, "x", part(0, "c", name="add", arguments='{"a":1}')])], [ADD]),
+        # Numbers that come as texts or with a point, while two calls grow at the same time.
+        *(
+            (
+                [
+                    calls({"index": one, "function": {"name": "add"}}, {"index": two, "function": {"name": "sub"}}),
+                    calls({"index": one, "function": {"arguments": '{"a":1}'}}),
+                    calls({"index": two, "function": {"arguments": '{"b":2}'}}),
+                ],
+                [ADD, SUB],
+            )
+            for one, two in (("0", "1"), (0.0, 1.0))
+        ),
+        # An object field by field; a line end within a text; fields beside the call; a blank before the name.
+        (
+            [calls(part(0, "c", name="add", arguments={"a": 1})), calls(part(0, arguments={"b": 2}))],
+            [("add", ADD[1] | SUB[1])],
+        ),
+        ([calls(part(0, "c", name="add", arguments='{"a":"x\ny"}'))], [("add", {"a": "x\ny"})]),
+        ([calls({"id": "c", **ADD_PART})], [ADD]),
+        ([calls(part(0, "c", name=" add", arguments='{"a":1}'))], [ADD]),
+        # Kept for the message at the end, behind a text that was streamed.
+        (
+            [
+                delta(content="ok"),
+                {"choices": [{"message": {"content": "ok", "tool_calls": [part(0, "c", **ADD_PART)]}}]},
+            ],
+            [ADD],
+        ),
     ],
 )
 def test_calls_are_told_apart(lines: list[dict[str, Any]], expected: list[tuple[str, Any]]) -> None:
@@ -253,6 +281,10 @@ def test_calls_are_told_apart(lines: list[dict[str, Any]], expected: list[tuple[
         ([delta(content="ok"), END], "ok"),
         (['{"choices":[{"index":1,"delta":{"content":"no"}},{"index":0,"delta":{"content":"ok"}}]}', END], "ok"),
         (['{"choices":[{"delta":{"content":"ok"},"finish_reason":"stop"}]}'], "ok"),
+        # Not all count from zero, or in numbers.
+        (['{"choices":[{"index":1,"delta":{"content":"ok"},"finish_reason":"stop"}]}'], "ok"),
+        (['{"choices":[{"index":"0","delta":{"content":"ok"},"finish_reason":"stop"}]}'], "ok"),
+        ([delta(content="ok"), "[done]"], "ok"),
         (['{"choices":[{"delta":{"content":"ok"},"finish_reason":"eos"}]}'], "ok"),
         ([delta(content="ok"), '{"choices":[{"message":{"content":"ok"},"finish_reason":"stop"}]}'], "ok"),
         # Choices that are no list; a text as before there were chats; words between the events; no end but the count.
@@ -366,6 +398,11 @@ def test_an_error_under_any_status_is_reported_in_words(
         assert expected in str(failed.value)
 
 
+def test_an_error_behind_a_part_of_the_answer_is_reported_in_words() -> None:
+    with pytest.raises(ModelError, match="no such model"):
+        answer(sse(delta(content="half"), {"type": "error", "message": "no such model"}))
+
+
 @pytest.mark.parametrize("reply", [sse(DONE), sse(), body(b""), sse(delta(role="assistant"), DONE), sse(": x")])
 def test_no_answer_at_all_is_an_error(reply: bytes) -> None:
     with pytest.raises(ModelError, match=r"sent no answer|broken answer"):
@@ -406,6 +443,12 @@ def test_no_answer_at_all_is_an_error(reply: bytes) -> None:
             "half",
         ),
         ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"time_limit"}]}'], "error", "half"),
+        ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"maxTokens"}]}'], "length", "half"),
+        (
+            [delta(content="half"), '{"choices":[{"delta":{},"finish_details":{"type":"max_tokens"}}]}'],
+            "length",
+            "half",
+        ),
         ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"SAFETY"}]}'], "content_filter", "half"),
         ([delta(refusal="I can"), delta(refusal="not."), END], "refusal", "I cannot."),
         (
