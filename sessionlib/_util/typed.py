@@ -118,13 +118,22 @@ def misfits(error: Any, whole: str) -> list[str]:
 
 
 def plain_schema(schema: Any) -> Any:
-    """Returns a JSON schema without its titles, which are pydantic's and not the author's."""
+    """Returns a JSON schema without its titles, which are pydantic's and not the author's, and without NaN.
+
+    JSON has no NaN and no infinity: a default or a limit that is one is left out.
+    """
     if isinstance(schema, list):
         return [plain_schema(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     # A property may be called "title", and is kept.
     kept = {key: value for key, value in schema.items() if key != "title" or not isinstance(value, str)}
+    for key, value in list(kept.items()):
+        if key == "default" or isinstance(value, float):
+            try:
+                json.dumps(value, allow_nan=False)
+            except ValueError:
+                del kept[key]
     return {
         key: {name: plain_schema(item) for name, item in value.items()}
         if key in ("properties", "$defs")

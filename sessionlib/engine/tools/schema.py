@@ -10,10 +10,11 @@ import runpy
 import textwrap
 import threading
 import traceback
+import types
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Generic, ParamSpec, TypeVar, get_type_hints, overload
+from typing import Annotated, Any, Generic, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
@@ -316,7 +317,9 @@ def _arguments_model(
         if parameter.name not in hints:
             raise TypeError(f"tool {name}: parameter {parameter.name} needs a type hint")
         hint, default = portable(hints[parameter.name]), parameter.default
-        notes = [default, *getattr(hint, "__metadata__", ())]
+        # Of ``Annotated[int, "..."] | None`` as well.
+        members = [hint, *(get_args(hint) if get_origin(hint) in (Union, types.UnionType) else ())]
+        notes = [default, *(note for member in members for note in getattr(member, "__metadata__", ()))]
         # A `Field`'s description, as the default or in `Annotated`; else a text in it; else what the docstring has.
         own = [n.description if isinstance(n, FieldInfo) else getattr(n, "documentation", None) for n in notes]
         texts = [text for text in (*own, *notes[1:]) if isinstance(text, str)]

@@ -33,6 +33,11 @@ def by_text(a: Annotated[int, "The first."], b: int = 2) -> int:
     return a + b
 
 
+def by_member(a: Annotated[int, "The first."] | None, b: int = 2) -> int:
+    """Add."""
+    return (a or 0) + b
+
+
 def by_default(a: int = Field(description="The first."), b: int = Field(2, ge=1)) -> int:
     """Add."""
     return a + b
@@ -85,7 +90,17 @@ def sphinx(a: int, b: int = 2) -> int:
     return a + b
 
 
-@pytest.mark.parametrize("function", [by_field, by_text, by_default, google, numpy_style, sphinx])
+def test_a_default_that_json_does_not_have_is_left_out() -> None:
+    @tool
+    def limited(least: float = float("-inf"), rest: list[float] = [float("nan")]) -> float:  # noqa: B006
+        return least
+
+    assert [set(described) & {"default"} for described in limited.schema["properties"].values()] == [set(), set()]
+    assert "required" not in limited.schema
+    assert limited.validate({})["least"] == float("-inf")
+
+
+@pytest.mark.parametrize("function", [by_field, by_text, by_member, by_default, google, numpy_style, sphinx])
 def test_words_and_defaults_come_from_wherever_the_author_wrote_them(function: Callable[..., int]) -> None:
     declared = tool(function)
     properties = declared.schema["properties"]
