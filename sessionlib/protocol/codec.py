@@ -14,12 +14,22 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["bare_loads", "dumps", "dumps_checked", "dumps_text", "fast_path", "loads", "loads_with_halves"]
+__all__ = [
+    "bare_loads",
+    "dumps",
+    "dumps_checked",
+    "dumps_text",
+    "fast_path",
+    "loads",
+    "loads_with_halves",
+    "with_long_numbers_as_texts",
+]
 
 Payload = bytes | bytearray | memoryview
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _MANY_DIGITS = re.compile(rb"\d{309}")
+_LONG_NUMBER = re.compile(rb"\d{19}")
 
 
 def _refuse_constant(name: str) -> Any:
@@ -93,6 +103,21 @@ def dumps_checked(value: Any) -> bytes:
     if _MANY_DIGITS.search(data):
         loads(data)
     return data
+
+
+def with_long_numbers_as_texts(value: Any) -> Any:
+    """Returns a value whose whole numbers of more than 64 bits are texts: many readers would make doubles of them.
+
+    RFC 8259, 6; orjson is such a reader. A person would approve, and a restarted engine run, another number.
+
+    Raises:
+        TypeError: As for `dumps_checked`.
+        ValueError: Likewise.
+    """
+    data = dumps_checked(value)
+    if not _LONG_NUMBER.search(data):
+        return value
+    return json.loads(data, parse_int=lambda digits: number if -(2**63) <= (number := int(digits)) < 2**64 else digits)
 
 
 # As `dumps`, for an object that holds nothing but text and small whole numbers; half a surrogate pair in it may be a

@@ -269,8 +269,7 @@ class TurnRun:
         # A model's output is kept and sent. Arguments that JSON has no form for become text, and are refused.
         name = asked.tool.encode(errors="replace").decode()
         try:
-            codec.dumps_checked(asked.arguments)
-            asked = RequestedCall(name, asked.arguments, asked.origin)
+            asked = RequestedCall(name, codec.with_long_numbers_as_texts(asked.arguments), asked.origin)
         except (TypeError, ValueError):
             asked = RequestedCall(name, ascii(asked.arguments))
         tool = self._kit.tools.get(asked.tool)

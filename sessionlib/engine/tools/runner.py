@@ -287,7 +287,8 @@ def cap_output(value: Any, limit: int) -> Any:
         plain = _JSON.serializer.to_python(value, mode="json", fallback=_plain)
         if isinstance(plain, str):
             return _cut(_clean(plain), limit)
-        data = codec.dumps_checked(plain)
+        plain = codec.with_long_numbers_as_texts(plain)
+        data = codec.dumps(plain)
     except Exception:  # noqa: BLE001 - a value's own methods may raise anything
         return _cut(_clean(_readable(value)), limit)
     return plain if len(data) <= limit else _cut(data.decode(), limit)

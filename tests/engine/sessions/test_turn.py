@@ -15,7 +15,7 @@ from sessionlib import Session, SessionEventType
 from sessionlib.engine import Limits, LocalEngine, ModelError, tool
 from sessionlib.engine.models import ModelRequest, Piece, RequestedCall, Text, Thinking
 from sessionlib.protocol import frames
-from sessionlib.testing import FaultProxy, ScriptedModel, pause, think
+from sessionlib.testing import FaultProxy, ScriptedModel, call_tool, pause, think
 from tests.support.engine import Caller, answer_of, content_of, eventually, file, kinds
 from tests.support.scripted_answers import Answer, Scripted, says
 
@@ -369,6 +369,22 @@ def test_text_that_has_no_utf8_is_cleaned_where_it_is_stored() -> None:
     assert [content["printed"] for content in contents if content["type"] == "tool_result"] == ["caf\ufffd.txt\n"]
     texts = [content["value"] for content in contents if content["type"] == "data_type_message"]
     assert texts == ["names?", "half \U0001f600, and \ufffd", "and now?"]
+
+
+def test_a_number_of_more_than_64_bits_is_shown_to_a_person_and_returned_as_it_is() -> None:
+    # Readers of JSON make doubles of them: what was approved would not be what ran.
+    @tool(approval="requires_approval")
+    def close(account: int) -> list[int]:
+        """Close an account."""
+        return [account, account + 1, 2**64 - 1]
+
+    large, shown = 123456789012345678901234, []
+    model = ScriptedModel(call_tool("close", account=large), "ok")
+    with LocalEngine(tools=[close], model=model) as engine, engine.agent().create_session() as session:
+        session.on_approval(lambda request: not shown.append(request.arguments["account"]))  # type: ignore[func-returns-value]
+        reply = session.ask("Close it.")
+    assert shown == [str(large)]
+    assert reply.tool_calls[0].output == [str(large), str(large + 1), 2**64 - 1]
 
 
 def test_a_turn_whose_end_cannot_be_stored_for_any_reason_ends(monkeypatch: pytest.MonkeyPatch) -> None:
