@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; those of the process by default.
     """
     options = _parser().parse_args(argv)
+    # A session is a descriptor, of the engine's and of its peer's, which inherit this.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     peers = [peer for peer in PEERS if not options.peers or peer.program in options.peers]
     outcomes = []
     with running_engine() as ws_url:

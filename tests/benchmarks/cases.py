@@ -103,6 +103,9 @@ _SESSIONS = (
     Metric("joins_per_second", "joins/s", more_is_better=True),
     Metric("trip_ms", "ms round trip"),
     Metric("leave_ms", "ms to leave"),
+    # By the clock it is also the engine, and who else is at the processor.
+    Metric("join_cpu_ms", "CPU ms to join"),
+    Metric("leave_cpu_ms", "CPU ms to leave"),
     Metric("rss_kib", "KiB each"),
     Metric("idle_cpu_ms", "CPU ms/s idle", noise=1.0),
     Metric("threads", "threads each"),
@@ -140,9 +143,9 @@ def _many_sessions(quick: bool) -> Iterator[Case]:
         # Pings leave every 5 s; what those of a few sessions cost is not to be seen.
         task = {"count": count, "idle": 6.0 if count >= 100 and not quick else 1.0}
         yield Case("sessions", f"Sessions: {count}", _SESSIONS, task, SESSION_PEERS if count == 1000 else WIRE_PEERS)
-    if not quick:
-        task = {"count": 1000, "idle": 15.0, "readers": 1}
-        yield Case("sessions", "Sessions: 1000, ours read by one thread", _SESSIONS, task, SESSION_PEERS)
+    for count in () if quick else (1000, 2000, 10_000):
+        task = {"count": count, "idle": 15.0, "readers": 1}
+        yield Case("sessions", f"Sessions: {count}, ours read by one thread", _SESSIONS, task, SESSION_PEERS)
 
 
 def _listeners(share: int) -> Iterator[Case]:

@@ -3,26 +3,29 @@
 ``python -m tests.benchmarks.engine`` prints ``ready PORT``. A posted text is an order:
 ``{"blast": {"size": 110, "count": 50000}}`` for a turn of so many deltas of so many characters,
 ``{"prepare": ...}`` to have that ready when it is ordered, anything else for a turn of one delta. Raw
-sockets, a thread for each connection.
+sockets, which one thread reads: a thread each would be what limits thousands of sessions.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import re
+import selectors
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import lru_cache
+from typing import TypeVar
 
 from sessionlib.protocol import frames
 from sessionlib.protocol.frames import Frame
 from tests.support.script_engine import notification, text_content, turn
-from tests.support.ws_bytes import CLOSE, PING, apply_mask, pong_frame, text_frame, upgrade_response
+from tests.support.ws_bytes import CLOSE, PING, PONG, apply_mask, pong_frame, text_frame, upgrade_response
 
 WRITE_SIZE = 1 << 20
+Value = TypeVar("Value")
+Steps = Generator["list[bytes]", memoryview, Value]
 KEPT = 1 << 16
 """Bytes of a message that are looked at; the rest of an upload is only counted."""
 
@@ -62,42 +65,46 @@ def _writes(many: Iterator[Frame]) -> Iterator[bytes]:
 
 
 class Client:
-    """One connection, served until it ends."""
+    """One connection.
+
+    Args:
+        sock: Its socket.
+
+    Attributes:
+        steps: What serves it until it leaves: takes what has come, and yields a turn that takes long to send, or none.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._sock = sock
-        self._stream = io.BufferedReader(sock.makefile("rb", buffering=0), WRITE_SIZE)
-        self._scratch = bytearray(WRITE_SIZE)
+        self.sock = sock
+        self._unread = bytearray()
+        self.steps = self._serve()
+        next(self.steps)
 
-    def serve(self) -> None:
-        """Shakes hands and answers, until the client leaves."""
-        try:
-            self._sock.sendall(upgrade_response(self._read_head()))
-            while self._answer(*self._read_message()):
-                pass
-        except (OSError, EOFError):
-            pass
-        finally:
-            self._stream.close()
-            self._sock.close()
+    def _serve(self) -> Steps[None]:
+        while (end := self._unread.find(b"\r\n\r\n")) < 0:
+            self._unread += yield []
+        self.sock.sendall(upgrade_response((yield from self._exactly(end + 4))))
+        while True:
+            opcode, start = yield from self._read_message()
+            turn = self._answer(opcode, start)
+            if turn:
+                self._unread += yield turn
+            if opcode == CLOSE:
+                return
 
-    def _read_head(self) -> bytes:
-        lines = iter(self._stream.readline, b"\r\n")
-        return b"".join(line or _leave() for line in lines)
-
-    def _read_message(self) -> tuple[int, bytes]:
+    def _read_message(self) -> Steps[tuple[int, bytes]]:
         """Gives the opcode of a message and its first bytes, answering pings between its fragments."""
         kind, start = 0, b""
         while True:
-            first, second = self._exactly(2)
+            first, second = yield from self._exactly(2)
             opcode, size = first & 0x0F, second & 0x7F
             if size >= 126:
-                size = int.from_bytes(self._exactly(2 if size == 126 else 8), "big")
-            key = self._exactly(4)
+                size = int.from_bytes((yield from self._exactly(2 if size == 126 else 8)), "big")
+            key = yield from self._exactly(4)
             kept = min(size, KEPT if opcode >= CLOSE else KEPT - len(start))
-            data = apply_mask(self._exactly(kept), key)
-            self._skip(size - kept)
+            data = apply_mask((yield from self._exactly(kept)), key)
+            yield from self._skip(size - kept)
             if opcode >= CLOSE and kind:
                 self._answer(opcode, data)
                 continue
@@ -105,67 +112,113 @@ class Client:
             if first & 0x80:
                 return kind, start
 
-    def _exactly(self, size: int) -> bytes:
-        data = self._stream.read(size)
-        return data if len(data) == size else _leave()
+    def _exactly(self, size: int) -> Steps[bytes]:
+        while len(self._unread) < size:
+            self._unread += yield []
+        data = bytes(self._unread[:size])
+        del self._unread[:size]
+        return data
 
-    def _skip(self, size: int) -> None:
-        view = memoryview(self._scratch)
+    def _skip(self, size: int) -> Steps[None]:
+        size -= len((yield from self._exactly(min(size, len(self._unread)))))
         while size:
-            size -= self._stream.readinto(view[: min(size, len(view))]) or len(_leave())
+            chunk = yield []  # past the buffer: an upload is as fast as it can be read
+            self._unread += chunk[size:]
+            size -= min(size, len(chunk))
 
-    def _answer(self, opcode: int, start: bytes) -> bool:
+    def _answer(self, opcode: int, start: bytes) -> list[bytes]:
         if opcode == CLOSE:
-            self._sock.sendall(text_frame(start, opcode=CLOSE))
-            return False
-        if opcode == PING:
-            self._sock.sendall(pong_frame(start))
-        else:
-            self._answer_request(start)
-        return True
+            self.sock.sendall(text_frame(start, opcode=CLOSE))
+        elif opcode == PING:
+            self.sock.sendall(pong_frame(start))
+        elif opcode != PONG:
+            return self._answer_request(start)
+        return []
 
-    def _answer_request(self, start: bytes) -> None:
+    def _answer_request(self, start: bytes) -> list[bytes]:
         if len(start) >= KEPT:
             kind = _TYPE.search(start)
-            self._sock.sendall(text_frame(frames.ack(kind[1].decode() if kind else "post_message", "s1")))
-            return
+            self.sock.sendall(text_frame(frames.ack(kind[1].decode() if kind else "post_message", "s1")))
+            return []
         frame = json.loads(start)
         kind, session_id = frame["type"], frame.get("session_id", "s1")
         if kind == "post_message":
-            self._post(session_id, frame["content"])
-        elif kind == "create_session":
-            self._sock.sendall(text_frame(frames.session_created("s1")))
+            return self._post(session_id, frame["content"])
+        if kind == "create_session":
+            answer = frames.session_created("s1")
         elif kind == "ping_session":
-            self._sock.sendall(text_frame(frames.pong(session_id)))
+            answer = frames.pong(session_id)
         elif kind == "get_messages":
-            self._sock.sendall(text_frame(frames.history(session_id, [])))
+            answer = frames.history(session_id, [])
         else:
-            self._sock.sendall(text_frame(frames.ack(kind, session_id)))
+            answer = frames.ack(kind, session_id)
+        self.sock.sendall(text_frame(answer))
+        return []
 
-    def _post(self, session_id: str, content: object) -> None:
+    def _post(self, session_id: str, content: object) -> list[bytes]:
         order = json.loads(content) if isinstance(content, str) and content.startswith("{") else {}
         if "prepare" in order:
             blast(session_id, **order["prepare"])
-        if "blast" not in order:
-            self._sock.sendall(_bytes(turn(session_id, "m1", ["x"])))
-            return
-        for data in blast(session_id, **order["blast"]):
-            self._sock.sendall(data)
+        if "blast" in order:
+            return blast(session_id, **order["blast"])
+        self.sock.sendall(_bytes(turn(session_id, "m1", ["x"])))
+        return []
 
 
-def _leave() -> bytes:
-    raise EOFError
+class Engine:
+    """Serves any number of clients.
+
+    Args:
+        listener: Where they come from.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(listener, selectors.EVENT_READ)
+
+    def serve(self) -> None:
+        """Reads and answers, for as long as the process lives."""
+        scratch = memoryview(bytearray(WRITE_SIZE))
+        while True:
+            for key, _ in self._selector.select():
+                client, sock = key.data, key.fileobj
+                assert isinstance(sock, socket.socket)
+                if client is None:
+                    accepted = sock.accept()[0]
+                    self._selector.register(accepted, selectors.EVENT_READ, Client(accepted))
+                    continue
+                try:
+                    size = sock.recv_into(scratch)
+                    turn = client.steps.send(scratch[:size]) if size else None
+                except (OSError, StopIteration):
+                    turn = None
+                if turn == []:
+                    continue
+                self._selector.unregister(sock)
+                if turn is None:
+                    sock.close()
+                else:  # a daemon: the harness ends this process by a signal, whoever is connected
+                    threading.Thread(target=self._blast, args=(client, turn), daemon=True).start()
+
+    def _blast(self, client: Client, turn: list[bytes]) -> None:
+        """Sends what takes long, while other clients are served; what this one sends meanwhile waits, pings too."""
+        try:
+            while turn:
+                for data in turn:
+                    client.sock.sendall(data)
+                turn = client.steps.send(memoryview(b""))
+        except (OSError, StopIteration):
+            client.sock.close()
+        else:
+            self._selector.register(client.sock, selectors.EVENT_READ, client)
 
 
 def main() -> int:
     """Serves until the process is ended."""
-    threading.stack_size(1 << 18)
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         print("ready", listener.getsockname()[1], flush=True)
-        while True:
-            client = Client(listener.accept()[0])
-            # Daemons: the harness ends this process by a signal, whoever is connected.
-            threading.Thread(target=client.serve, name="benchmark-client", daemon=True).start()
+        Engine(listener).serve()
+    return 0
 
 
 if __name__ == "__main__":

@@ -183,10 +183,28 @@ def measure_first(
     return {"first_ms": sorted(seconds)[len(seconds) // 2] * 1000}
 
 
-def session_figures(count: int, **seconds: float) -> Figures:
-    """Gives the figures of many sessions, from the seconds that all of them took together."""
-    each = {f"{name}_ms": taken / count * 1000 for name, taken in seconds.items()}
-    return {**each, "joins_per_second": count / seconds["join"]}
+Moment = tuple[float, float]
+
+
+def now() -> Moment:
+    """Gives the clock, and the processor's time of this process."""
+    return time.perf_counter(), time.process_time()
+
+
+def session_figures(count: int, trip: float, join: tuple[Moment, Moment], leave: tuple[Moment, Moment]) -> Figures:
+    """Gives the figures of many sessions, from the times that all of them took together.
+
+    Args:
+        count: How many.
+        trip: The seconds of their round trips.
+        join: When the first began to join, and when the last had.
+        leave: Likewise.
+    """
+    figures = {"trip_ms": trip / count * 1000, "joins_per_second": count / (join[1][0] - join[0][0])}
+    for name, (began, ended) in {"join": join, "leave": leave}.items():
+        figures[f"{name}_ms"] = (ended[0] - began[0]) / count * 1000
+        figures[f"{name}_cpu_ms"] = (ended[1] - began[1]) / count * 1000
+    return figures
 
 
 def measure_sessions(
@@ -203,21 +221,20 @@ def measure_sessions(
     count = task["count"]
     leave(join())
     rss, threads = rss_kib(), threading.active_count()
-    began = time.perf_counter()
+    began = now()
     opened = [join() for _ in range(count)]
-    joined = time.perf_counter()
+    joined = now()
     for session in opened:
         trip(session)
-    tripped = time.perf_counter()
+    trip_seconds = time.perf_counter() - joined[0]
     figures = {"rss_kib": (rss_kib() - rss) / count, "threads": (threading.active_count() - threads) / count}
     cpu = time.process_time()
     time.sleep(task["idle"])
     figures["idle_cpu_ms"] = (time.process_time() - cpu) / task["idle"] * 1000
-    leaving = time.perf_counter()
+    leaving = now()
     for session in opened:
         leave(session)
-    left = time.perf_counter()
-    return {**session_figures(count, join=joined - began, trip=tripped - joined, leave=left - leaving), **figures}
+    return {**session_figures(count, trip_seconds, (began, joined), (leaving, now())), **figures}
 
 
 def _post(content: str) -> str:

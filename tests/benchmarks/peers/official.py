@@ -18,6 +18,7 @@ from tests.benchmarks.peers.common import (
     Scenario,
     Stopwatch,
     Task,
+    now,
     order,
     percentiles,
     rss_kib,
@@ -32,9 +33,10 @@ async def _join(task: Task) -> Any:
 
 
 async def _start(hearing: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    # Its listen() subscribes when its first item is asked for, so it has to be running before a send.
+    # Its listen() subscribes when its first item is asked for, so it has to be running before a send: one turn of the
+    # loop does.
     task = asyncio.create_task(hearing)
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0)
     return task
 
 
@@ -142,19 +144,18 @@ async def sessions(task: Task) -> Figures:
     count = task["count"]
     await (await _join(task)).disconnect()
     rss, threads = rss_kib(), threading.active_count()
-    began = time.perf_counter()
+    began = now()
     opened = [await _join(task) for _ in range(count)]
-    joined = time.perf_counter()
-    tripped = sum([sum(await _trips(session, 1)) for session in opened])
+    joined = now()
+    trip = sum([sum(await _trips(session, 1)) for session in opened])
     figures = {"rss_kib": (rss_kib() - rss) / count, "threads": (threading.active_count() - threads) / count}
     cpu = time.process_time()
     await asyncio.sleep(task["idle"])
     figures["idle_cpu_ms"] = (time.process_time() - cpu) / task["idle"] * 1000
-    leaving = time.perf_counter()
+    leaving = now()
     for session in opened:
         await session.disconnect()
-    left = time.perf_counter()
-    return {**session_figures(count, join=joined - began, trip=tripped, leave=left - leaving), **figures}
+    return {**session_figures(count, trip, (began, joined), (leaving, now())), **figures}
 
 
 async def first(task: Task) -> Figures:
