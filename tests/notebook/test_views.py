@@ -274,28 +274,55 @@ def test_stop_ends_the_call_and_not_the_session(tmp_path: Path) -> None:
     in_local_kernel(source, model=f"Says(Text('first'), until({str(tmp_path / 'never')!r}))")
 
 
+# Prints, once the answer has begun, that the cell waits for the rest of it: Ctrl-C at any other moment shows frames.
+# The cell's own stream is open before this one, so that whatever has come here has come there.
+WATCHED = """
+import sys, threading
+
+def waits():
+    frame = sys._current_frames()[threading.main_thread().ident]
+    caller = frame.f_back.f_locals if frame.f_code.co_name == "acquire" else {}
+    return "gate" in caller and caller["gate"] in caller["self"]._gates
+
+def watch():
+    while not waits():
+        time.sleep(0.01)
+    with session.listen(event_types=["message_delta"]) as deltas:
+        open("GO", "w").close()
+        next(deltas)
+    while not waits():
+        time.sleep(0.01)
+    print("it waits", flush=True)
+
+threading.Thread(target=watch).start()
+"""
+
+
 @pytest.mark.parametrize(
     "cell",
     [
         "session.ask('Hi')",
         "session.chat('Hi')",
         "for text in session.stream('Hi').text_stream: print(text)",
-        "for event in session.listen(): print(event.delta)",
-        'session.ask(\'/tool refund {"order": "7"}\', on_approval=lambda request: time.sleep(60))',
+        "for event in events: print(event.delta)",
+        'session.ask(\'/tool refund {"order": "7"}\', on_approval=wait)',
     ],
 )
 def test_a_stop_leaves_one_line(tmp_path: Path, cell: str) -> None:
+    go = str(tmp_path / "go")
+    asks = "def wait(request):\n    print('it waits', flush=True)\n    time.sleep(200)\n"
+    begin = asks if "refund" in cell else WATCHED.replace("GO", go)
+    if "events" in cell:
+        begin = "events = session.listen()\nsession.send('Hi')\n" + begin
     source = f"""
-        import time
-        cell = kernel.start({'print("begun", flush=True); begun = 1' + chr(10) + cell!r})
-        kernel.wait_for_text("begun")
-        time.sleep(0.5)
+        cell = kernel.start({begin + cell!r})
+        kernel.wait_for_text("it waits")
         kernel.interrupt()
         print(kernel.failure(cell))
         kernel.run("print(session.state)")
         kernel.wait_for_text("connected")
     """
-    model = f"Says(Text('first'), until({str(tmp_path / 'never')!r}))"
+    model = f"Says(until({go!r}), Text('first'), until({str(tmp_path / 'never')!r}))"
     told = in_local_kernel(source, model="'demo'" if "refund" in cell else model).stdout
     assert told == "KeyboardInterrupt: stopped; the session stays open\n"
 
