@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import platform
 import sqlite3
@@ -25,7 +26,7 @@ from typing import IO, Any, NamedTuple, Protocol
 from sessionlib._util.timing import Deadline
 from sessionlib.agent.models import ConversationalAgentRunResult
 from sessionlib.content import Content
-from sessionlib.errors import ConfigurationError, SessionError
+from sessionlib.errors import ConfigurationError, SessionError, SessionTimeoutError
 from sessionlib.net.retry import MAX_RETRY_AFTER, Pace, PaceRecord, Throttle
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "LedgerEntry",
     "MemoryLedger",
     "PromptLedger",
+    "RecordHeldError",
     "RunStoppedError",
     "new_ledger",
     "prompt_key",
@@ -48,8 +50,10 @@ except ImportError:  # Windows
 # Marks the file as one of ours (PRAGMA application_id): "sLmp".
 _APPLICATION_ID = 0x734C6D70
 _VERSION = 1
-# Seconds to wait for another process that writes to the file.
+# Seconds to wait for another process that writes to the file: many processes write in turn, and not in order.
 _BUSY_TIMEOUT = 30.0
+# Seconds that the process of the map waits, where it begins, has given a prompt up, or ends.
+_CALLERS_PATIENCE = 5.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS prompts (
@@ -90,6 +94,10 @@ class RunStoppedError(SessionError):
     """A run was ended because its result is not wanted any more."""
 
 
+class RecordHeldError(SessionTimeoutError):
+    """Another process is in the middle of a change to the record, and does not end it."""
+
+
 class LedgerEntry(NamedTuple):
     """What is known of one prompt.
 
@@ -115,7 +123,11 @@ _WITHDRAWN = LedgerEntry(failure=RunStoppedError("the caller had given the promp
 
 
 class PromptLedger(Protocol):
-    """The outcome of each prompt of a map; all threads, and where it can be pickled all processes, share it."""
+    """The outcome of each prompt of a map; all threads, and where it can be pickled all processes, share it.
+
+    Where processes share it, one that is frozen in the middle of a change leaves it held: methods raise
+    `RecordHeldError` then, but for `fail` and `close`.
+    """
 
     def entry(self, number: int) -> LedgerEntry:
         """Returns what is known of a prompt."""
@@ -242,6 +254,8 @@ class FileLedger:
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
         self._closed = False
+        # When a wait for another process was last given up; for as long again, the next ones do not wait at all.
+        self._held_at = -math.inf
         self._pace: tuple[Throttle, _FilePace] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -251,8 +265,8 @@ class FileLedger:
     def entry(self, number: int) -> LedgerEntry:
         """See `PromptLedger.entry`."""
         query = "SELECT session_id, claimed_at, state, outcome FROM prompts WHERE number = ?"
-        with self._lock:
-            row = self._connected().execute(query, (number,)).fetchone()
+        with self._lock, self._held_is_typed(_BUSY_TIMEOUT) as database:
+            row = database.execute(query, (number,)).fetchone()
         if row is None:
             return _UNCLAIMED
         session_id, claimed_at, state, outcome = row
@@ -268,8 +282,9 @@ class FileLedger:
         """See `PromptLedger.claim`."""
         now = time.time()
         with self.transaction() as database:
-            # Within the transaction, so that no claim succeeds once `close` has returned in another process.
-            if database.execute("SELECT 1 FROM facts WHERE name = 'closed'").fetchone():
+            # Within the transaction, so that no claim succeeds once `close` has returned in another process; where it
+            # could not write that, the file is gone by its name.
+            if database.execute("SELECT 1 FROM facts WHERE name = 'closed'").fetchone() or not Path(self.path).exists():
                 raise RunStoppedError("the runs were stopped")
             if instead_of is None:
                 done = database.execute(
@@ -300,7 +315,7 @@ class FileLedger:
 
     def withdraw(self, number: int) -> LedgerEntry:
         """See `PromptLedger.withdraw`. A later run may send it."""
-        with self.transaction() as database:
+        with self.transaction(patience=_CALLERS_PATIENCE) as database:
             database.execute(
                 "INSERT INTO prompts VALUES (?, '', '', 0, 'withdrawn', NULL) ON CONFLICT (number) DO NOTHING",
                 (number,),
@@ -316,13 +331,18 @@ class FileLedger:
 
     def fail(self, number: int, error: BaseException) -> None:
         """See `PromptLedger.fail`."""
-        # A refused message is a plain SessionError. All other errors leave something to find out in a later run.
-        self._settle(number, "failed" if type(error) is SessionError else "ended", str(error))
+        # Unrecorded, it counts as under way, and its session is looked into.
+        with contextlib.suppress(RecordHeldError):
+            # A refused message is a plain SessionError. All other errors leave something to find out in a later run.
+            self._settle(number, "failed" if type(error) is SessionError else "ended", str(error))
 
     def close(self) -> None:
         """See `PromptLedger.close`. A checkpoint stays open to claims of a later run."""
         if not self.lasting:
-            with contextlib.suppress(RunStoppedError), self.transaction() as database:
+            with (
+                contextlib.suppress(RunStoppedError, RecordHeldError),
+                self.transaction(patience=_CALLERS_PATIENCE) as database,
+            ):
                 database.execute("INSERT OR IGNORE INTO facts VALUES ('closed', '1')")
         self.disconnect()
 
@@ -352,19 +372,23 @@ class FileLedger:
             )
 
     @contextlib.contextmanager
-    def transaction(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
+    def transaction(self, durable: bool = True, patience: float = _BUSY_TIMEOUT) -> Iterator[sqlite3.Connection]:
         """Context manager around changes that are made together.
 
         Args:
             durable: Whether they have to survive a loss of power, where the file has to.
+            patience: Seconds to wait for another process that writes to the file.
+
+        Raises:
+            RecordHeldError: It does not end.
         """
-        with self._lock:
-            database = self._connected()
+        with self._lock, self._held_is_typed(patience) as database:
             if self.lasting:
                 # NORMAL spares the wait for the disk, which comes with the next commit that needs it (sqlite.org/wal).
                 database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             # Takes the write lock at once; a read lock that became one later could fail as busy without waiting.
             database.execute("BEGIN IMMEDIATE")
+            self._held_at = -math.inf
             try:
                 yield database
                 database.execute("COMMIT")
@@ -372,6 +396,25 @@ class FileLedger:
                 if database.in_transaction:  # not so when the disk is full
                     database.execute("ROLLBACK")
                 raise
+
+    @contextlib.contextmanager
+    def _held_is_typed(self, patience: float) -> Iterator[sqlite3.Connection]:
+        """Context manager around what is done with the connection; call with the lock."""
+        if time.monotonic() - self._held_at < patience:
+            patience = 0.0
+        try:
+            database = self._connected()
+            database.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
+            yield database
+        except sqlite3.OperationalError as error:
+            if not _is_held(error):
+                raise
+            if patience:
+                self._held_at = time.monotonic()
+            raise RecordHeldError(
+                f"the record of the runs, {self.path}, is held by another process, which does not give it back: is a "
+                "worker frozen?"
+            ) from None
 
     def _connected(self) -> sqlite3.Connection:
         """Returns the connection; call with the lock."""
@@ -381,7 +424,10 @@ class FileLedger:
             database = _open(self.path, self.lasting, self.shared)
             try:
                 row = database.execute("SELECT value FROM facts WHERE name = 'run'").fetchone()
-            except sqlite3.DatabaseError:
+            except sqlite3.DatabaseError as error:
+                if _is_held(error):
+                    database.close()
+                    raise
                 row = None
             # A path may name another file on another machine; the run's id shows whether it is the one that was
             # begun.
@@ -395,13 +441,18 @@ class FileLedger:
         return self._database
 
 
-def _open(path: str, lasting: bool, shared: bool) -> sqlite3.Connection:
+def _is_held(error: sqlite3.Error) -> bool:
+    # By its text: `sqlite_errorcode` came with Python 3.11, and this runs on 3.10.
+    return "locked" in str(error)
+
+
+def _open(path: str, lasting: bool, shared: bool, patience: float = _BUSY_TIMEOUT) -> sqlite3.Connection:
     try:
         # rw: a worker on another machine must not make a file of its own, in which every claim would succeed.
         database = sqlite3.connect(
             f"{Path(path).absolute().as_uri()}?mode=rw",
             uri=True,
-            timeout=_BUSY_TIMEOUT,
+            timeout=patience,
             isolation_level=None,
             check_same_thread=False,
         )
@@ -420,14 +471,19 @@ def _open(path: str, lasting: bool, shared: bool) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         database.close()
         if isinstance(error, sqlite3.OperationalError):  # locked
-            raise ConfigurationError(
-                f"{path} cannot be used: {error}; does a process of an earlier run have it?"
-            ) from None
+            raise _unusable(path, error) from None
         raise ConfigurationError(f"{path} is not a checkpoint: {error}") from None
     if mode != wanted:
         database.close()
         raise ConfigurationError(f"{path} cannot be used: its directory allows no journal of the kind {wanted}")
     return database
+
+
+def _unusable(path: str, error: sqlite3.OperationalError) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} cannot be used: {error}; does a process of an earlier run have it? A frozen worker gives it back when "
+        "it is killed"
+    )
 
 
 # The ledgers that came to this process, of which each job brings the path; one map after another, one is enough.
@@ -473,7 +529,11 @@ class _FilePace(Pace):
             yield place is not None
         finally:
             if place is not None:
-                with contextlib.suppress(RunStoppedError), self._ledger.transaction(durable=False) as database:
+                # What stays behind is free when its time is over, or its process.
+                with (
+                    contextlib.suppress(RunStoppedError, RecordHeldError),
+                    self._ledger.transaction(durable=False) as database,
+                ):
                     database.execute("DELETE FROM places WHERE id = ?", (place,))
 
     def _take_place(self, deadline: Deadline) -> int | None:
@@ -493,7 +553,13 @@ class _FilePace(Pace):
 
     @contextlib.contextmanager
     def _record(self) -> Iterator[PaceRecord]:
-        with self._ledger.transaction(durable=False) as database:
+        with contextlib.ExitStack() as stack:
+            try:
+                database = stack.enter_context(self._ledger.transaction(durable=False))
+            except RecordHeldError:
+                # Nothing can be claimed then, but answers of what was posted can be collected, at this process's pace.
+                yield stack.enter_context(super()._record())
+                return
             record = _FileRecord(database)
             yield record
             record.save()
@@ -630,7 +696,7 @@ class Checkpoint:
         return lock_file
 
     def _begin(self, agent_id: str, shared: bool) -> str:
-        with contextlib.closing(_open(self.path, lasting=True, shared=shared)) as database:
+        with contextlib.closing(_open(self.path, True, shared, _CALLERS_PATIENCE)) as database:
             (marked,) = database.execute("PRAGMA application_id").fetchone()
             # None in a new file, which has neither mark nor version yet.
             (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -646,7 +712,10 @@ class Checkpoint:
                 raise ConfigurationError(
                     f"the checkpoint {self.path} is of the agent {known}, not of {agent_id}; name another file"
                 )
-            return _create(database, agent_id)
+            try:
+                return _create(database, agent_id)
+            except sqlite3.OperationalError as error:
+                raise _unusable(self.path, error) from None
 
 
 def new_ledger(path: str) -> FileLedger:

@@ -30,12 +30,20 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
 from sessionlib._util.optional import item_bar
 from sessionlib._util.timing import Deadline
-from sessionlib.agent.checkpoint import Checkpoint, LedgerEntry, MemoryLedger, PromptLedger, new_ledger, prompt_key
+from sessionlib.agent.checkpoint import (
+    Checkpoint,
+    LedgerEntry,
+    MemoryLedger,
+    PromptLedger,
+    RecordHeldError,
+    new_ledger,
+    prompt_key,
+)
 from sessionlib.agent.models import ConversationalAgentRunResult
 from sessionlib.agent.oneshot import OneShot, RunStoppedError, Stopper, collect, run_prompt, typed_result
 from sessionlib.approvals import ApprovalHandler
 from sessionlib.content import Content
-from sessionlib.errors import AnswerFormatError, SessionlibError, SessionTimeoutError
+from sessionlib.errors import AnswerFormatError, DeliveryUnknownError, SessionlibError, SessionTimeoutError
 
 if TYPE_CHECKING:
     from sessionlib.agent.run import Runnable
@@ -273,7 +281,7 @@ class AgentRuns(Iterator[Given]):
             for place in self._window:
                 if place.outcome is None and not place.future.done():
                     # An executor may not have delivered what the ledger has already.
-                    place.outcome = self._ledger.entry(place.index).result
+                    place.outcome = self._entry(place).result
         self._stop()
         if self._own_pool is not None or self._collectors is not None:
             # Cancelled ones are not waited for: for `wait`, they are never done.
@@ -299,7 +307,7 @@ class AgentRuns(Iterator[Given]):
             place = Place(number, prompt, Future())
             if self._checkpoint is not None and number < self._checkpoint.known:
                 # Done in an earlier run: it takes a place in the order, and no worker.
-                result = self._ledger.entry(number).result
+                result = self._entry(place).result
                 if result is not None:
                     place.outcome, place.is_restored = self._typed(result), True
             try:
@@ -347,7 +355,7 @@ class AgentRuns(Iterator[Given]):
         if error is None:
             place.outcome = place.future.result()
             return
-        entry = self._ledger.entry(place.index) if self._may_lose and not place.is_lost else LedgerEntry()
+        entry = self._entry(place) if self._may_lose and not place.is_lost else LedgerEntry()
         if entry.result is not None:
             place.outcome = self._typed(entry.result)
         elif entry.is_running:
@@ -356,12 +364,21 @@ class AgentRuns(Iterator[Given]):
             if timeout is not None:  # clocks of other machines may differ
                 timeout = min(max(entry.claimed_at + timeout - time.time(), _GRACE), timeout)
             self._collect(place, entry, error, timeout)
+        elif isinstance(entry.failure, RecordHeldError):
+            place.outcome = _unknown(place, entry.failure)
         elif isinstance(error, BrokenExecutor):
             # A broken pool puts one and the same object into all its futures; each place has a number of its own.
             place.outcome = copy.copy(error)
             place.outcome.__cause__ = error
         else:
             place.outcome = error
+
+    def _entry(self, place: Place) -> LedgerEntry:
+        """Returns what the ledger has of a prompt; where its record is held, that as the failure."""
+        try:
+            return self._ledger.entry(place.index)
+        except RecordHeldError as held:
+            return LedgerEntry(failure=held)
 
     def _give_up_overdue(self, waiting: list[Place]) -> bool:
         """Abandons runs that are overdue, and those that are over without a word from the executor.
@@ -381,7 +398,7 @@ class AgentRuns(Iterator[Given]):
         for ahead, place in enumerate(waiting):
             if place.since is None and ahead < self._max_workers:
                 place.since = now
-            entry = self._ledger.entry(place.index)
+            entry = self._entry(place)
             if entry.session_id is not None and not entry.is_running:
                 place.over_since = place.over_since or now
                 overdue = now - place.over_since > _GRACE and (entry.result is not None or self._may_lose)
@@ -406,10 +423,17 @@ class AgentRuns(Iterator[Given]):
         """Ends the wait for the executor; the ledger or the session may still have the result."""
         # Without effect on one that runs, and the executor may never know.
         place.future.cancel()
-        # In one step with the look: a worker that begins now finds its prompt taken back.
-        entry = self._ledger.withdraw(place.index)
+        try:
+            # In one step with the look: a worker that begins now finds its prompt taken back.
+            entry = self._ledger.withdraw(place.index)
+        except RecordHeldError as held:
+            entry = self._entry(place)
+            if entry.session_id is None:
+                entry = LedgerEntry(failure=held)
         if entry.result is not None:
             place.outcome = self._typed(entry.result)
+        elif isinstance(entry.failure, RecordHeldError):
+            place.outcome = _unknown(place, entry.failure)
         elif entry.session_id is None:
             place.outcome = SessionTimeoutError(
                 f"no worker began prompt {place.index} within {self._how.timeout} s; it was not sent, and will not be. "
@@ -499,6 +523,12 @@ class AgentRuns(Iterator[Given]):
                 self._ledger.close()
             if folder is not None:
                 folder.cleanup()
+
+
+def _unknown(place: Place, held: RecordHeldError) -> DeliveryUnknownError:
+    unknown = DeliveryUnknownError(f"whether prompt {place.index} was sent, or will be, is unknown: {held}")
+    unknown.__cause__ = held
+    return unknown
 
 
 def check_prompts(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessionlib._util.timing import Deadline
 from sessionlib._util.typed import answer_format
-from sessionlib.agent.checkpoint import PromptLedger, RunStoppedError
+from sessionlib.agent.checkpoint import PromptLedger, RecordHeldError, RunStoppedError
 from sessionlib.agent.models import ConversationalAgentRunResult
 from sessionlib.approvals import ApprovalHandler
 from sessionlib.content import Content, FileContent
@@ -284,8 +284,9 @@ def collect(
                         failure,
                         [] if failure else found,
                     )
-                    keep(result)
-                    stays = False
+                    with contextlib.suppress(RecordHeldError):
+                        keep(result)
+                        stays = False
                     return result
                 # Until the status of the turn changes, or for a moment: an engine need not send one.
                 for event in _until_quiet(events):
@@ -437,7 +438,10 @@ def _talk(
                 result = second
         if record is not None:
             # Before the session ends: with it goes the only other copy of the answer.
-            record[0].finish(record[1], result)
+            try:
+                record[0].finish(record[1], result)
+            except RecordHeldError:
+                stays = True
         return result
     except SessionTimeoutError:
         stays = stays or _goes_on(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import signal
 import sqlite3
 import tempfile
 import threading
@@ -24,6 +25,7 @@ from sessionlib.agent.checkpoint import (
     FileLedger,
     MemoryLedger,
     PromptLedger,
+    RecordHeldError,
     RunStoppedError,
     new_ledger,
     prompt_key,
@@ -283,6 +285,35 @@ def test_a_checkpoint_in_use_is_refused(tmp_path: Path) -> None:
             Checkpoint(tmp_path / "run.db", "a1", shared=False)
         script.kill()
     Checkpoint(tmp_path / "run.db", "a1", shared=False).close()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_record_that_a_frozen_process_holds_is_reported(tmp_path: Path, shared: bool) -> None:
+    checkpoint = Checkpoint(tmp_path / "run.db", "a1", shared=shared)
+    assert checkpoint.ledger.claim(0, "", "s1", None)
+    change = """
+        import pickle, sys
+        ledger = pickle.loads(bytes.fromhex(sys.argv[1]))
+        with ledger.transaction() as database:
+            database.execute("DELETE FROM prompts")
+            print("held", flush=True)
+            sys.stdin.read()
+    """
+    with Script(change, pickle.dumps(checkpoint.ledger).hex()) as script:
+        script.wait_for("held")
+        os.kill(script.pid, signal.SIGSTOP)
+        with pytest.raises(RecordHeldError, match="frozen"):
+            checkpoint.ledger.withdraw(1)
+        # Without a further wait; and what can be read is read.
+        checkpoint.ledger.fail(0, SessionError("lost"))
+        assert checkpoint.ledger.entry(0).is_running
+        checkpoint.close()
+        with pytest.raises(ConfigurationError, match="is killed"):
+            Checkpoint(tmp_path / "run.db", "a1", shared=shared)
+        script.kill()
+    checkpoint = Checkpoint(tmp_path / "run.db", "a1", shared=shared)
+    assert checkpoint.ledger.entry(0).session_id == "s1"
+    checkpoint.close()
 
 
 @pytest.mark.parametrize("at", [0, 2**20 - 1, 2**20, 2**21 + 2**19, 3 * 2**20 - 1])
