@@ -1105,6 +1105,7 @@ WORKERS = """
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("kind", "signal_name"),
     [(kind, "SIGKILL") for kind in ("pool", "dask", "plain dask", "ray")]
@@ -1120,7 +1121,7 @@ def test_workers_that_die_or_freeze_say_nothing_twice_and_lose_nothing(
     echoing = Echoing(engine)
     count, timeout = (120, "30") if signal_name == "SIGKILL" else (60, "2") if signal_name else (40, "1")
     result = run_script(
-        WORKERS, engine.base_url, kind, str(seed + attempt), signal_name, str(count), timeout, timeout=280
+        WORKERS, engine.base_url, kind, str(seed + attempt), signal_name, str(count), timeout, timeout=560
     )
     assert "outcomes" in result.stdout, result
     # One line: Ray may write behind it what it has to say of workers that died.
