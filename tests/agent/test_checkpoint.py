@@ -292,12 +292,12 @@ def test_a_record_that_a_frozen_process_holds_is_reported(tmp_path: Path, shared
     checkpoint = Checkpoint(tmp_path / "run.db", "a1", shared=shared)
     assert checkpoint.ledger.claim(0, "", "s1", None)
     change = """
-        import pickle, sys
+        import pickle, sys, time
         ledger = pickle.loads(bytes.fromhex(sys.argv[1]))
         with ledger.transaction() as database:
             database.execute("DELETE FROM prompts")
             print("held", flush=True)
-            sys.stdin.read()
+            time.sleep(600)
     """
     with Script(change, pickle.dumps(checkpoint.ledger).hex()) as script:
         script.wait_for("held")
