@@ -126,7 +126,7 @@ class PromptLedger(Protocol):
     """The outcome of each prompt of a map; all threads, and where it can be pickled all processes, share it.
 
     Where processes share it, one that is frozen in the middle of a change leaves it held: methods raise
-    `RecordHeldError` then, but for `fail` and `close`.
+    `RecordHeldError` then, but for `finish`, `fail` and `close`.
     """
 
     def entry(self, number: int) -> LedgerEntry:
@@ -157,8 +157,8 @@ class PromptLedger(Protocol):
     def forget(self, number: int) -> None:
         """Drops a result that the caller has, where it is kept in memory."""
 
-    def finish(self, number: int, result: ConversationalAgentRunResult) -> None:
-        """Records a result, before its session ends."""
+    def finish(self, number: int, result: ConversationalAgentRunResult) -> bool:
+        """Records a result, before its session ends; returns whether it is recorded."""
 
     def fail(self, number: int, error: BaseException) -> None:
         """Records that an attempt has come back without a result."""
@@ -215,10 +215,11 @@ class MemoryLedger:
             if number in self._entries:
                 self._entries[number] = self._entries[number]._replace(result=None)
 
-    def finish(self, number: int, result: ConversationalAgentRunResult) -> None:
+    def finish(self, number: int, result: ConversationalAgentRunResult) -> bool:
         """See `PromptLedger.finish`."""
         with self._lock:
             self._entries[number] = self.entry(number)._replace(is_running=False, result=result)
+        return True
 
     def fail(self, number: int, error: BaseException) -> None:
         """See `PromptLedger.fail`."""
@@ -325,16 +326,14 @@ class FileLedger:
     def forget(self, number: int) -> None:
         """Does nothing: the file is what keeps results."""
 
-    def finish(self, number: int, result: ConversationalAgentRunResult) -> None:
+    def finish(self, number: int, result: ConversationalAgentRunResult) -> bool:
         """See `PromptLedger.finish`."""
-        self._settle(number, "complete", result.to_json())
+        return self._settle(number, "complete", result.to_json())
 
     def fail(self, number: int, error: BaseException) -> None:
         """See `PromptLedger.fail`."""
-        # Unrecorded, it counts as under way, and its session is looked into.
-        with contextlib.suppress(RecordHeldError):
-            # A refused message is a plain SessionError. All other errors leave something to find out in a later run.
-            self._settle(number, "failed" if type(error) is SessionError else "ended", str(error))
+        # A refused message is a plain SessionError. All other errors leave something to find out in a later run.
+        self._settle(number, "failed" if type(error) is SessionError else "ended", str(error))
 
     def close(self) -> None:
         """See `PromptLedger.close`. A checkpoint stays open to claims of a later run."""
@@ -363,13 +362,16 @@ class FileLedger:
                 self._pace = (given, _FilePace(self, given))
             return self._pace[1]
 
-    def _settle(self, number: int, state: str, outcome: str) -> None:
-        with self.transaction() as database:
+    def _settle(self, number: int, state: str, outcome: str) -> bool:
+        # Unrecorded, it counts as under way, and its session is looked into.
+        with contextlib.suppress(RecordHeldError), self.transaction() as database:
             # A result that is there stays, whatever happened to an attempt that came later.
             database.execute(
                 "UPDATE prompts SET state = ?, outcome = ? WHERE number = ? AND state != 'complete'",
                 (state, outcome, number),
             )
+            return True
+        return False
 
     @contextlib.contextmanager
     def transaction(self, durable: bool = True, patience: float = _BUSY_TIMEOUT) -> Iterator[sqlite3.Connection]:

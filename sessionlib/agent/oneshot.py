@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessionlib._util.timing import Deadline
 from sessionlib._util.typed import answer_format
-from sessionlib.agent.checkpoint import PromptLedger, RecordHeldError, RunStoppedError
+from sessionlib.agent.checkpoint import PromptLedger, RunStoppedError
 from sessionlib.agent.models import ConversationalAgentRunResult
 from sessionlib.approvals import ApprovalHandler
 from sessionlib.content import Content, FileContent
@@ -230,7 +230,7 @@ def collect(
     deadline: Deadline,
     stopper: Stopper,
     pace: Throttle,
-    keep: Callable[[ConversationalAgentRunResult], object],
+    keep: Callable[[ConversationalAgentRunResult], bool],
 ) -> ConversationalAgentRunResult:
     """Joins the session of an earlier attempt and returns the answer in it; sends nothing.
 
@@ -241,7 +241,8 @@ def collect(
         deadline: When to stop waiting for its end.
         stopper: What can end the wait.
         pace: When to join.
-        keep: Records the result, before the session ends: with it goes the only other copy of the answer.
+        keep: Records the result, before the session ends: with it goes the only other copy of the answer. Returns
+            whether it is recorded.
 
     Raises:
         DeliveryUnknownError: The prompt is not in its history, or it has none any more.
@@ -284,9 +285,7 @@ def collect(
                         failure,
                         [] if failure else found,
                     )
-                    with contextlib.suppress(RecordHeldError):
-                        keep(result)
-                        stays = False
+                    stays = not keep(result)
                     return result
                 # Until the status of the turn changes, or for a moment: an engine need not send one.
                 for event in _until_quiet(events):
@@ -438,10 +437,7 @@ def _talk(
                 result = second
         if record is not None:
             # Before the session ends: with it goes the only other copy of the answer.
-            try:
-                record[0].finish(record[1], result)
-            except RecordHeldError:
-                stays = True
+            stays = not record[0].finish(record[1], result) or stays
         return result
     except SessionTimeoutError:
         stays = stays or _goes_on(record)

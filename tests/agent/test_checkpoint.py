@@ -306,6 +306,7 @@ def test_a_record_that_a_frozen_process_holds_is_reported(tmp_path: Path, shared
             checkpoint.ledger.withdraw(1)
         # Without a further wait; and what can be read is read.
         checkpoint.ledger.fail(0, SessionError("lost"))
+        assert not checkpoint.ledger.finish(0, ConversationalAgentRunResult("Hi", "s1", "complete", None, []))
         assert checkpoint.ledger.entry(0).is_running
         checkpoint.close()
         with pytest.raises(ConfigurationError, match="is killed"):
