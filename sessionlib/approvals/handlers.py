@@ -213,7 +213,7 @@ class HandlerRunner:
                 over.set()
 
         # A thread: the handler's own cannot be interrupted, and its answer is refused by then.
-        timer = threading.Timer(timeout, expire)
+        timer = threading.Timer(min(timeout, threading.TIMEOUT_MAX), expire)
         timer.name, timer.daemon = f"sessionlib-approval-{(request.message_id or '')[:8]}", True
         timer.start()
         try:

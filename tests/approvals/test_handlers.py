@@ -155,6 +155,13 @@ def test_a_handler_that_takes_too_long_denies(shop: Shop, session: Session) -> N
     assert session.approvals[0].by == "timeout"
 
 
+@pytest.mark.parametrize("timeout", [1e12, 10**400, float("inf")], ids=["ages", "no float", "for ever"])
+def test_a_handler_may_have_as_long_as_one_likes(shop: Shop, session: Session, timeout: float) -> None:
+    session.on_approval(lambda request: True, timeout=timeout)
+    session.ask(order(7), timeout=30)
+    assert len(shop.ran) == 1  # and no thread has died of a number that no clock takes
+
+
 def test_after_its_time_a_handler_cannot_approve(shop: Shop, session: Session, log_watch: LogWatch) -> None:
     errors: list[Exception] = []
 

@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from sessionlib._util.timing import MAX_WAIT, NEVER
+
 __all__ = ["Stop", "StoppedError", "Timers"]
 
 
@@ -101,7 +103,7 @@ class Timers:
         with self._changed:
             number = next(self._numbers)
             self._live.add(number)
-            heapq.heappush(self._heap, (time.monotonic() + seconds, number, call))
+            heapq.heappush(self._heap, (time.monotonic() + min(seconds, NEVER), number, call))
             # It may be sooner than what the thread waits for.
             self._changed.notify()
 
@@ -138,7 +140,7 @@ class Timers:
                 if not self._heap:
                     self._changed.wait()
                 elif (left := self._heap[0][0] - time.monotonic()) > 0:
-                    self._changed.wait(left)
+                    self._changed.wait(min(left, MAX_WAIT))
                 else:
                     _, number, call = heapq.heappop(self._heap)
                     self._live.discard(number)

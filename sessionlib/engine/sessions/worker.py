@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from sessionlib._util.timing import Deadline
 from sessionlib.engine.errors import StorageError
 from sessionlib.engine.sessions.cancellation import Timers
 from sessionlib.engine.sessions.session import LiveSession
@@ -67,9 +68,9 @@ class Runner:
             session.stop.stop(_CLOSED)
         # A model of the user's own may wait for anything, and cannot be interrupted.
         seconds = self._kit.limits.stop_seconds
-        give_up = time.monotonic() + seconds
+        deadline = Deadline(seconds)
         for thread, session in threads.items():
-            thread.join(max(0.0, give_up - time.monotonic()))
+            thread.join(deadline.remaining())
             if thread.is_alive():
                 logger.warning("! session %s: its model did not stop within %g s", session.id, seconds)
 

@@ -20,6 +20,7 @@ from typing import Any, TextIO
 
 from pydantic import ConfigDict, TypeAdapter
 
+from sessionlib._util.timing import Deadline
 from sessionlib.engine.sessions.cancellation import Stop
 from sessionlib.engine.tools.schema import InvalidArgumentsError, LocalTool
 from sessionlib.protocol import codec
@@ -180,7 +181,7 @@ def run_tool(tool: LocalTool[..., Any], arguments: dict[str, Any], stop: Stop, s
     # A stop wakes the wait by the same event as a result does.
     with stop.calling(run.settled.set):
         run.start()
-        run.settled.wait(seconds)
+        run.settled.wait(Deadline(seconds).remaining())
     if stop.stopped:
         return Outcome.error(f"tool {tool.name} was stopped: {stop.reason}")
     return run.outcome or Outcome.error(f"tool {tool.name} did not finish within {seconds:g} s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -245,7 +246,8 @@ def test_too_many_turns_in_the_queue_are_refused() -> None:
             caller.until_status("Idle")
 
 
-def test_closing_ends_running_turns_in_words() -> None:
+@pytest.mark.parametrize("limits", [Limits(), Limits(turn_seconds=math.inf, stop_seconds=math.inf)])
+def test_closing_ends_running_turns_in_words(limits: Limits) -> None:
     begun = threading.Event()
 
     def slow(question: ModelRequest) -> Iterator[Piece]:
@@ -255,7 +257,7 @@ def test_closing_ends_running_turns_in_words() -> None:
             stopped.wait(30)
         yield Text("too late")
 
-    with LocalEngine(model=Scripted(slow)) as engine:
+    with LocalEngine(model=Scripted(slow), limits=limits) as engine:
         caller = Caller.on(engine)
         caller.post("go")
         assert begun.wait(30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -121,6 +122,13 @@ def test_a_tool_that_takes_too_long_is_left_behind() -> None:
     outcome = run(waits, seconds=0.1)
     assert (outcome.status, outcome.output) == ("error", "tool waits did not finish within 0.1 s")
     go.set()
+
+
+def test_a_tool_may_have_as_long_as_one_likes() -> None:
+    def waits() -> bool:
+        return threading.Event().wait(0.05)
+
+    assert run(waits, seconds=math.inf).output is False
 
 
 def test_a_tools_own_time_limit_counts() -> None:
