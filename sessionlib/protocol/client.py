@@ -374,6 +374,8 @@ class ClientProtocol:
         value, message_id = frame.get("value"), frame.get("message_id")
         if frame["type"] != "message_delta" or not isinstance(value, str) or not isinstance(message_id, str):
             if frame["type"] == "message_notification":
+                for one in self._halves:
+                    self.recovery.doubt(one, again=True)  # a half that was left over
                 self._halves.clear()  # a whole text follows what was streamed of it
             whole: Frame = without_halves(frame)
             return whole
@@ -382,6 +384,8 @@ class ClientProtocol:
         if value and "\ud800" <= value[-1] <= "\udbff":
             self._halves[message_id], value = value[-1], value[:-1]
         mended: Frame = without_halves({**frame, "value": value})
+        if mended["value"].count("\ufffd") > value.count("\ufffd"):
+            self.recovery.doubt(message_id)  # its other half may come in another order
         return mended
 
     def event_of(self, frame: Frame) -> SessionEvent | None:

@@ -138,6 +138,18 @@ class RecoveryTracker:
         for event in events:
             self._note(event)
 
+    def doubt(self, message_id: str, again: bool = False) -> None:
+        """Notes that the deltas of a message may not be its text, which shows when that is whole.
+
+        Args:
+            message_id: The message.
+            again: Whether it is a second sign: where there was a first, they are not.
+        """
+        if not again:
+            self._suspect.setdefault(message_id, 0)
+        elif message_id in self._suspect:
+            self._suspect[message_id] = -1
+
     def _note_in_order(self, events: list[SessionEvent], runs: Sequence[Run]) -> int:
         """Notes events up to the first delta out of order; returns how many there were."""
         at = 0
@@ -206,7 +218,7 @@ class RecoveryTracker:
             return False
         if index == 0 or (index == state[0] - 1 and not self._counts):
             # It begins again, or all deltas bear one index: whether the text is right shows when it is whole.
-            self._suspect.setdefault(message_id, 0)
+            self.doubt(message_id)
             return False
         return True
 
@@ -376,8 +388,10 @@ class RecoveryTracker:
         text = event.text
         begun_at = self._suspect.pop(message_id, None)
         if begun_at is not None:
-            is_short = message_id not in self._torn and isinstance(text, str) and len(text) != delivered
-            if begun_at < 0 or is_short:
+            is_torn = message_id in self._torn
+            is_short = not is_torn and isinstance(text, str) and len(text) != delivered
+            # Where deltas are counted and one is missing as well, its rest does not follow on what was delivered.
+            if begun_at < 0 or is_short or (is_torn and self._counts):
                 self._torn.discard(message_id)
                 return [gap(self.session_id, f"the deltas of message {message_id} do not add up to its text"), event]
         if message_id not in self._torn:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import threading
 import time
@@ -539,17 +540,22 @@ def test_halves_of_a_character_are_joined(
 
 
 ORDERS = [[0, 1, 1, 2], [0, 2, 1, 3], [0, 1, 3, 2], [0, 3, 2, 1], [0, 2, 3], [0, 0, 1, 2]]
-LATE = [[1, 0, 2, 3], [1, 2, 3], [3, 2, 1, 0], [1, 2, 0, 3], [2, 3], [0, 1, 0, 1, 2, 3]]
+LATE = [[1, 0, 2, 3], [1, 2, 3], [3, 2, 1, 0], [1, 2, 0, 3], [2, 3], [0, 1, 0, 1, 2, 3], [0, 1, 0, 2]]
+WHOLE_WORDS, HALF_WORDS = ["zero ", "one ", "two ", "three "], ["zero \ud83d", "\ude00 one ", "two\ud83d", "\ude00"]
 
 
-@pytest.mark.parametrize("order", [*ORDERS, *LATE])
-def test_deltas_out_of_order_are_put_in_order_or_reported(engine: ScriptEngine, order: list[int]) -> None:
-    words = ["zero ", "one ", "two ", "three "]
-    text = "".join(words)
+@pytest.mark.parametrize("words", [WHOLE_WORDS, HALF_WORDS], ids=["words", "halves"])
+@pytest.mark.parametrize("order", [*ORDERS, *LATE], ids=str)
+def test_deltas_out_of_order_are_put_in_order_or_reported(
+    engine: ScriptEngine, order: list[int], words: list[str]
+) -> None:
+    text = "".join(words).encode("utf-16", "surrogatepass").decode("utf-16")
 
     def answer(conn: Connection, frame: Received) -> None:
-        deltas = [frames.message_delta("s1", "m1", index, words[index]) for index in order]
-        conn.send_many([frames.ack("post_message", "s1"), status("Processing"), *deltas, say(text), status("Idle")])
+        conn.send_many([frames.ack("post_message", "s1"), status("Processing")])
+        for index in order:
+            conn.send_text(json.dumps(frames.message_delta("s1", "m1", index, words[index])).encode())
+        conn.send_many([say(text), status("Idle")])
 
     engine.on("post_message", answer)
     with connect(engine) as session:

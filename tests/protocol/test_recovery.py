@@ -238,7 +238,7 @@ SCRIPTS = {
     "old ! 1:1 [2t,ua,1T;aI": "() [~P ~1T gap ~I] |1",
     "new 1:-1 1:3+1=ab+1=a+1:4+1:-2": "ok (~1:b 1=ab 1=a 1:e) |1",
     "old 1E+1:3* ! 1t+1=": "ok (1t) |1",
-    "old 1:0 1:0 1:0 p 1:2 1=abcde+1:3+1=ab": "ok ok ok ok () (~1:de 1=abcde 1:d gap 1=ab) |1",
+    "old 1:0 1:0 1:0 p 1:2 1=abcde+1:3+1=ab": "ok ok ok ok () (gap 1=abcde 1:d gap 1=ab) |1",
     "new [;BRAQ": "[] |0",
     "new 1:0 1:2 1:3 1:1+1:3 1=a+2:1 ! [2Q; 2Q": "ok () () (1:b 1:c 1:d) ok [~P ~2Q] () |2",
     "new 1:0+1=a ! 1=a": "ok () |1",
