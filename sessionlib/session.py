@@ -548,7 +548,7 @@ class Session:
             )
         except BaseException:
             for unread in opened:  # interrupted when the message had left and its turn has no reader yet
-                connection.hub.discard(unread)
+                connection.hub.discarded.append(unread)
             raise
 
     # ---- listening -----------------------------------------------------------------------------

@@ -232,7 +232,7 @@ class Turn:
 
     def __del__(self) -> None:
         if hasattr(self, "_mailbox"):
-            self._hub.discard(self._mailbox)
+            self._hub.discarded.append(self._mailbox)
 
     def __repr__(self) -> str:
         state = "over" if self.is_over else "running" if self._post.first is not None else "not begun"

@@ -199,10 +199,11 @@ class ConnectivityProbe:
             refused = isinstance(error.__cause__, ssl.SSLCertVerificationError) or isinstance(error, ConfigurationError)
             return CheckResult(name, FAILED, str(error), CERTIFICATE_ADVICE if refused else advice)
         self._sock = secured
-        certificate, days = secured.getpeercert() or {}, 0
+        tls = secured.inner if isinstance(secured, NestedTls) else secured
+        certificate, days = tls.getpeercert() or {}, 0
         with contextlib.suppress(KeyError, ValueError):
             days = int((ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) // 86400)
-        return CheckResult(name, OK, f"{secured.version()}, certificate valid for {days} days ({since(began)})")
+        return CheckResult(name, OK, f"{tls.version()}, certificate valid for {days} days ({since(began)})")
 
 
 _WS_SCHEMES = {"https": "wss", "http": "ws"}

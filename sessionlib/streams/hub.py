@@ -40,6 +40,8 @@ class Hub:
 
     Attributes:
         lock: Protects the mailboxes, the backlog, the end, and the protocol's turns and calls.
+        discarded: Mailboxes whose reader was garbage-collected, to be closed soon. Any thread may append to it at any
+            moment, without the lock.
     """
 
     def __init__(
@@ -64,9 +66,8 @@ class Hub:
         self._paused: set[PendingPost] = set()
         # Listeners that should still receive the previous turn's Idle; None once it has arrived.
         self._expect_late_idle: Collection[Mailbox] | None = None
-        # Mailboxes whose reader was garbage-collected; the collector may run inside our lock, so it only
-        # leaves them here.
-        self._discarded: list[Mailbox] = []
+        # The collector may run inside our lock, so it only leaves them here.
+        self.discarded: list[Mailbox] = []
         self._dropped: list[PendingPost] = []
         self._on_request = on_request
         self._on_delivered = on_delivered
@@ -111,7 +112,7 @@ class Hub:
         self._counters.events += len(events)
         with self.lock:
             # Looked at first: a call for each dispatch costs more than what it does nearly always.
-            if self._discarded:
+            if self.discarded:
                 self._reap()
             # What came since the last events came for these, or for what is no event.
             arrived = self._counters.bytes_in
@@ -307,7 +308,7 @@ class Hub:
                     mailbox.close(self._failure)
             return mailbox
         except BaseException:
-            self.discard(mailbox)  # interrupted before it has a reader
+            self.discarded.append(mailbox)  # interrupted before it has a reader
             raise
 
     def leave(self, mailbox: Mailbox) -> None:
@@ -337,10 +338,6 @@ class Hub:
                 self._readers[post].joins = True
                 self._backlog.mailbox.discard(mailbox.waiting())
 
-    def discard(self, mailbox: Mailbox) -> None:
-        """Closes a mailbox whose reader was garbage-collected. Lock-free; may run at any moment."""
-        self._discarded.append(mailbox)
-
     # ---- posts ---------------------------------------------------------------------------------
 
     def begin_post(self, post: PendingPost, attend: bool = False) -> TimedMailbox | None:
@@ -357,7 +354,7 @@ class Hub:
             The mailbox.
         """
         with self.lock:
-            if self._discarded:
+            if self.discarded:
                 self._reap()
             if post.makes_turn:
                 # Before the post leaves: what is over is known now, and its answer may come at any moment.
@@ -433,8 +430,8 @@ class Hub:
 
     def _reap(self) -> None:
         assert self.lock.locked()
-        while self._discarded:
-            mailbox = self._discarded.pop(0)
+        while self.discarded:
+            mailbox = self.discarded.pop(0)
             post = self._post_of(mailbox)
             if post is not None:
                 self._dropped.append(post)

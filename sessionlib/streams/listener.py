@@ -84,7 +84,7 @@ class Listener:
     def __del__(self) -> None:
         if hasattr(self, "_mailbox"):  # not so when the constructor raised
             # Without a lock: the collector runs at any moment, also inside the hub's.
-            self._hub.discard(self._mailbox)
+            self._hub.discarded.append(self._mailbox)
 
     def __repr__(self) -> str:
         return f"<Listener of session {self._session_id}: {len(self._mailbox)} waiting>"

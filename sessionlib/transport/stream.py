@@ -317,32 +317,33 @@ class NestedTls:
 
     Attributes:
         outer: The other connection.
+        inner: The TLS connection within it, as OpenSSL has it.
     """
 
     def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, host: str) -> None:
         self.outer = outer
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._inner = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self.inner = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._unsent = memoryview(b"")
         # How much of what was given to `send` is encrypted, but not yet handed on.
         self._accepted = 0
 
     def do_handshake(self) -> None:
         """Goes on with the handshake; see `ssl.SSLSocket.do_handshake`."""
-        self._exchange(self._inner.do_handshake)
+        self._exchange(self.inner.do_handshake)
         self._flush()
 
     def recv(self, size: int) -> bytes:
         """Returns up to ``size`` bytes, b"" at the end; see `ssl.SSLSocket.recv`."""
         try:
-            return bytes(self._exchange(lambda: self._inner.read(size)))
+            return bytes(self._exchange(lambda: self.inner.read(size)))
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
 
     def send(self, view: memoryview) -> int:
         """Sends a part of the bytes and returns its length; after an error of want, to be called with the same."""
         if not self._accepted:
-            self._accepted = self._inner.write(view[:_RECORD])
+            self._accepted = self.inner.write(view[:_RECORD])
         self._flush()
         sent, self._accepted = self._accepted, 0
         return sent
@@ -363,14 +364,6 @@ class NestedTls:
             if not self._unsent:
                 return
             self._unsent = self._unsent[self.outer.send(self._unsent) :]
-
-    def getpeercert(self) -> dict[str, Any] | None:
-        """Returns the peer's certificate; see `ssl.SSLSocket.getpeercert`."""
-        return self._inner.getpeercert()
-
-    def version(self) -> str | None:
-        """Returns the protocol's version; see `ssl.SSLSocket.version`."""
-        return self._inner.version()
 
     def fileno(self) -> int:
         """Returns the descriptor of the outer connection."""

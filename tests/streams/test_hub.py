@@ -189,7 +189,7 @@ class HubMachine(RuleBasedStateMachine):
 
     @rule(number=consumes(mailboxes))
     def abandon(self, number: int) -> None:
-        self.hub.discard(self.opened[number])
+        self.hub.discarded.append(self.opened[number])
         self.abandoned.append(number)
 
     @rule()
@@ -332,7 +332,7 @@ def heard_by_next(before: str, after: str, *, listened: bool = True, status: boo
         if first is not None:
             while first.get(NOW).data["letter"] != "C":
                 pass
-            hub.discard(first)  # as a `for` loop that is left does
+            hub.discarded.append(first)  # as a `for` loop that is left does
         post_to(hub)
         for some in batch:
             hub.dispatch(some)
@@ -434,7 +434,7 @@ def test_what_comes_while_an_old_listener_is_still_open_is_for_the_next_one(late
         for some in batch:
             hub.dispatch(some)
         new = hub.open()
-        hub.discard(old)
+        hub.discarded.append(old)
         hub.dispatch(events("I"))
         assert heard(new) == TURN + "I"
 
@@ -518,16 +518,16 @@ def test_what_was_dropped_is_gone_before_another_comes_leaves_or_posts(then: str
     hub.dispatch(events("aPd"))
     if then == "open":
         hub.leave(second)
-        hub.discard(first)
+        hub.discarded.append(first)
         assert heard(hub.open()) == "aPd"
     elif then == "leave":
         assert heard(first) == "aPd"
-        hub.discard(first)
+        hub.discarded.append(first)
         hub.leave(second)
         assert heard(hub.open()) == "aPd"
     else:
-        hub.discard(first)
-        hub.discard(second)
+        hub.discarded.append(first)
+        hub.discarded.append(second)
         post_to(hub)
         assert heard(hub.open()) == "aPd", "the turn goes on"
 
@@ -553,7 +553,7 @@ def test_leaving_twice_is_leaving_once() -> None:
     hub.dispatch(events("a"))
     for _ in range(2):
         hub.leave(mailbox)
-        hub.discard(mailbox)
+        hub.discarded.append(mailbox)
     assert heard(hub.open()) == "a"
 
 
@@ -640,7 +640,7 @@ def test_two_listeners_hear_the_same_while_others_come_and_go() -> None:
             with_one = hub.open({Type.TOOL_CALL}, 1)
             time.sleep(0)
             hub.leave(mailbox)
-            hub.discard(with_one)
+            hub.discarded.append(with_one)
 
     two = [hub.open(), hub.open()]
     with switching_often(1e-5), in_threads(*[lambda m=m: hear_all(m) for m in two], *[come_and_go] * 3) as results:
@@ -1019,7 +1019,7 @@ def test_a_turn_whose_reader_is_gone_is_left_to_the_handlers(how: str) -> None:
     readers = [hub.begin_post(post, attend=True) for post in posts]
     for reader in readers[:2]:
         assert reader is not None
-        hub.discard(reader)
+        hub.discarded.append(reader)
     if how == "events":
         hub.dispatch(events("aP"))
     else:

@@ -13,10 +13,10 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, ValuesView
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO, cast
 
 from pydantic import ConfigDict, TypeAdapter
 
@@ -76,27 +76,30 @@ class Printed(io.TextIOBase):
         return "".join(self._pieces)
 
 
-class _Switch(io.TextIOBase):
-    """Stands in for a standard stream; attributes it does not have are the stream's own."""
+class _Switch:
+    """Stands in for a standard stream; attributes it does not have, such as ``encoding``, are the stream's own."""
 
     def __init__(self, stream: TextIO) -> None:
-        super().__init__()
         self.stream = stream
 
     def write(self, text: str) -> int:
         # Prints of the program itself go where they always went.
         return (_buffer.get() or self.stream).write(text)
 
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
     def flush(self) -> None:
         # Another context's buffer, or a stream that its owner has closed since, needs none.
         if _buffer.get() is None and not self.stream.closed:
             self.stream.flush()
 
-    def fileno(self) -> int:
-        return self.stream.fileno()
+    def close(self) -> None:
+        """Leaves the stream open: it is the program's."""
 
-    def isatty(self) -> bool:
-        return self.stream.isatty()
+    def detach(self) -> NoReturn:
+        raise io.UnsupportedOperation("detach")  # the stream would be of no use to the program any more
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -117,7 +120,7 @@ def capture(limit: int) -> Iterator[Printed]:
         if _users == 1:
             # With the first of several at once, and taken out with the last: sys.stdout is one for all threads.
             _switches[:] = [_Switch(sys.stdout), _Switch(sys.stderr)]
-            sys.stdout, sys.stderr = _switches
+            sys.stdout, sys.stderr = cast("list[TextIO]", _switches)
     try:
         yield printed
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import sys
 import threading
@@ -94,16 +95,21 @@ def test_what_a_tool_prints_is_kept_apart(capsys: pytest.CaptureFixture[str]) ->
     started, go = threading.Event(), threading.Event()
 
     def chatty() -> None:
-        print("to the tool")
+        sys.stdout.writelines(["to", " the tool\n"])
         print("and errors", file=sys.stderr)
         started.set()
         go.wait(30)
         print("x" * 100_000)
+        sys.stdout.close()  # which leaves the program's open
+        with pytest.raises(io.UnsupportedOperation):
+            sys.stdout.detach()
 
+    facts = [(stream.encoding, stream.isatty()) for stream in (sys.stdout, sys.stderr)]
     outcomes: list[Outcome] = []
     thread = threading.Thread(target=lambda: outcomes.append(run(chatty)))
     thread.start()
     assert started.wait(30)
+    assert [(stream.encoding, stream.isatty()) for stream in (sys.stdout, sys.stderr)] == facts
     print("to the program")
     go.set()
     thread.join()
