@@ -110,11 +110,11 @@ def dask(client: Any, **options: Any) -> Executor:
     """
     if not callable(getattr(client, "run_on_scheduler", None)):
         raise TypeError(f"executors.dask() takes a distributed.Client, not {type(client).__name__}")
+
+    def allow_no_failures(dask_scheduler: Any) -> None:
+        dask_scheduler.allowed_failures = 0
+
     # A setting of the scheduler; no task can have it for itself (distributed 2026.8).
-    client.run_on_scheduler(_allow_no_failures)
+    client.run_on_scheduler(allow_no_failures)
     # Not pure: two equal prompts are two runs.
     return _DaskExecutor(client, {"pure": False, "retries": 0, **options})
-
-
-def _allow_no_failures(dask_scheduler: Any) -> None:
-    dask_scheduler.allowed_failures = 0

@@ -288,13 +288,13 @@ def collect(
                     stays = not keep(result)
                     return result
                 # Until the status of the turn changes, or for a moment: an engine need not send one.
-                for event in _until_quiet(events):
-                    status = event.participant_status or event.data.get("status")
-                    if event.requires_action and how.on_approval is None:
-                        raise ConversationalRunActionRequiredError(event, session_id)
-                    if event.type in (SessionEventType.SESSION_CONNECTED, SessionEventType.PARTICIPANT_STATUS):
-                        busy = status in _BUSY
-                        break
+                with contextlib.suppress(SessionTimeoutError):
+                    for event in events:
+                        if event.requires_action and how.on_approval is None:
+                            raise ConversationalRunActionRequiredError(event, session_id)
+                        if event.type in (SessionEventType.SESSION_CONNECTED, SessionEventType.PARTICIPANT_STATUS):
+                            busy = (event.participant_status or event.data.get("status")) in _BUSY
+                            break
                 if deadline.expired:
                     raise _overdue(session_id, how)
     finally:
@@ -342,11 +342,6 @@ def _end_unposted(
             return True
     finally:
         _leave(watching, stays=True)
-
-
-def _until_quiet(events: Iterator[SessionEvent]) -> Iterator[SessionEvent]:
-    with contextlib.suppress(SessionTimeoutError):
-        yield from events
 
 
 def _overdue(session_id: str | None, how: OneShot) -> SessionTimeoutError:

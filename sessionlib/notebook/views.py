@@ -209,7 +209,10 @@ def follow(turn: Turn, view: View, *, ask: bool) -> Reply:
     try:
         while not turn.is_over:
             try:
-                _show_events(turn, view)
+                for event in turn.attended():
+                    view.show(event)
+                    while (seconds := view.until_due()) is not None and not turn.wait(seconds):
+                        view.draw()
                 break
             except ApprovalRequiredError as error:
                 if not ask or error.request is None:
@@ -242,10 +245,3 @@ def announced(view: View, handler: ApprovalHandler | None) -> ApprovalHandler:
         # What the record of approvals names is the caller's handler.
         announce.__qualname__ = Registration(handler).name
     return announce
-
-
-def _show_events(turn: Turn, view: View) -> None:
-    for event in turn.attended():
-        view.show(event)
-        while (seconds := view.until_due()) is not None and not turn.wait(seconds):
-            view.draw()

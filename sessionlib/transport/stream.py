@@ -51,6 +51,9 @@ class BufferedStream:
         is_committed: Whether what was last given to `try_write` will leave although none of it has.
     """
 
+    # An idle reader costs one system call for each wake-up then; writes ask not to wait.
+    _is_blocking = True
+
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.data = b""
@@ -68,11 +71,7 @@ class BufferedStream:
         # How much of what `take_exactly` was last asked for has come.
         self._filled = 0
         self._is_whole = True
-        self._set_up(sock)
-
-    def _set_up(self, sock: socket.socket) -> None:
-        # Blocking, so that an idle reader costs one system call for each wake-up; writes ask not to wait.
-        sock.setblocking(True)
+        sock.setblocking(self._is_blocking)
 
     def share(self) -> int:
         """Prepares for reads that do not wait, and returns the descriptor to poll."""
@@ -232,9 +231,10 @@ class TlsStream(BufferedStream):
     socket never blocks and each call into it is a short one under a lock."""
 
     _sock: ssl.SSLSocket
+    _is_blocking = False
 
-    def _set_up(self, sock: socket.socket) -> None:
-        sock.setblocking(False)
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        super().__init__(sock)
         # Protects the OpenSSL object behind the socket.
         self._lock = threading.Lock()
         # What was read before it was asked for; b"" is the end of the stream, None is nothing.

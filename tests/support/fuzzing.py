@@ -35,10 +35,10 @@ class Feed(BufferedStream):
     def __init__(self, pieces: Sequence[bytes]) -> None:
         self._pieces = list(reversed(pieces))
         self._turn = 0
-        super().__init__(None)  # type: ignore[arg-type]
+        super().__init__(self)  # type: ignore[arg-type]
 
-    def _set_up(self, sock: object) -> None:
-        """Has nothing to set up."""
+    def setblocking(self, flag: bool) -> None:
+        """Does nothing: it has all from the start."""
 
     def _read(self, size: int) -> bytes:
         if not self._pieces:
