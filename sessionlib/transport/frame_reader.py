@@ -125,6 +125,7 @@ class FrameReader(FrameWriter):
         if not self._in_frame:
             # Before its payload is read: the parser would buffer whatever length a frame announces.
             start, size = self._check_header()
+            self._stream.expect(size)
             if codec.fast_path and self._stream.data[self._stream.pos] == TEXT_FINAL and start + size >= 4:
                 if size < LARGE:
                     self._buffer(start + size)

@@ -25,8 +25,10 @@ __all__ = ["BufferedStream", "NestedTls", "NothingYetError", "wrap"]
 # Read at once: little where little comes, because a buffer has to be made before it is known how much.
 SMALLEST = 16384
 LARGEST = 262144
-# Of one that shares its thread: what is read at once is decoded while the other sessions wait.
+# Of one that shares its thread: what is read at once is decoded while the other sessions wait, which takes as long as
+# there are messages; of large ones, as much is read at once as by a thread that has one session.
 LARGEST_SHARED = 65536
+LARGE_MESSAGE = 4096
 _RECORD = 16384  # a TLS record holds no more (RFC 8446, 5.1)
 _DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 # The buffer of the last large message, for the next one of any stream: memory that is touched for the
@@ -67,6 +69,7 @@ class BufferedStream:
         self._may_read = True
         self._chunk = SMALLEST
         self._largest = LARGEST
+        self._is_shared = False
         self._lent: bytearray | None = None
         # How much of what `take_exactly` was last asked for has come.
         self._filled = 0
@@ -76,9 +79,15 @@ class BufferedStream:
     def share(self) -> int:
         """Prepares for reads that do not wait, and returns the descriptor to poll."""
         self._sock.setblocking(False)
-        self._largest = LARGEST_SHARED
-        self._chunk = min(self._chunk, LARGEST_SHARED)
+        self._is_shared = True
+        self.expect(0)
         return self._sock.fileno()
+
+    def expect(self, size: int) -> None:
+        """Adapts what is read at once to the size of a message of which not all has come."""
+        if self._is_shared:
+            self._largest = LARGEST if size >= LARGE_MESSAGE else LARGEST_SHARED
+            self._chunk = min(self._chunk, self._largest)
 
     @property
     def has_unread(self) -> bool:

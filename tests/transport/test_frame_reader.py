@@ -23,7 +23,7 @@ from sessionlib.protocol.parser import Run
 from sessionlib.protocol.recovery import RecoveryTracker
 from sessionlib.transport.base import NOW
 from sessionlib.transport.frame_reader import LARGE
-from sessionlib.transport.stream import LARGEST, wrap
+from sessionlib.transport.stream import LARGE_MESSAGE, LARGEST, wrap
 from sessionlib.transport.websocket import WebSocketTransport
 from tests.support.profiles import scaled
 from tests.support.script_engine import ScriptEngine, turn
@@ -160,6 +160,23 @@ def test_a_read_without_waiting_returns_at_once(link: Link) -> None:
     link.far.sendall(whole[-1:])
     assert link.poll(1) == [letters(LARGE * 2)]
     assert link.transport.recv(NOW) == []
+
+
+@pytest.mark.parametrize(("size", "most"), [(100, 65_536), (LARGE_MESSAGE - 1, 65_536), (16_000, 131_072)])
+def test_a_shared_thread_reads_more_at_once_of_large_messages(size: int, most: int) -> None:
+    near, far = socket.socketpair()
+    data, read = text_frame(letters(size)) * (4 * 131_072 // size + 1), [0]
+    with near, far:
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        transport = WebSocketTransport(wrap(near), LIMIT)
+        transport.share()
+        for at in range(0, 4 * 131_072, 131_072):
+            far.sendall(data[at : at + 131_072])
+            while transport.bytes_received < at + 131_072:
+                before = transport.bytes_received
+                transport.recv(NOW)
+                read.append(transport.bytes_received - before)
+        assert max(read) == most
 
 
 @pytest.mark.parametrize("size", [126, 65536])
