@@ -90,10 +90,14 @@ def app(context: click.Context) -> None:
 def completion(shell: str) -> None:
     """Print what makes a shell complete commands, options, files and known sessions.
 
-    For each new shell: put the first example into ~/.bashrc, with zsh instead of bash into ~/.zshrc.
+    For each new shell: put the first example into ~/.bashrc, with zsh instead of bash into ~/.zshrc; for fish, keep
+    the file of the second in ~/.config/fish/completions.
     """
     source = get_completion_class(shell)
     assert source is not None  # all that the argument may be
+    if shell == "zsh":
+        # Where the user's own file has not switched completion on, there is no compdef to register with.
+        click.echo("(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }")
     click.echo(source(app, {}, "sessionlib", "_SESSIONLIB_COMPLETE").source())
 
 

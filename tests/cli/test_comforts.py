@@ -19,7 +19,9 @@ from sessionlib.engine import LocalEngine
 from sessionlib.testing import ScriptedModel
 from tests.support.cli import Cli, Here
 from tests.support.processes import ROOT
+from tests.support.programs import need
 from tests.support.secrets import SENTINEL_KEY
+from tests.support.terminal import Terminal
 
 # ---- the last session ----------------------------------------------------------------------
 
@@ -126,29 +128,44 @@ def test_an_answer_without_code_is_an_error_that_says_so(here: Here) -> None:
 # ---- completion ----------------------------------------------------------------------------
 
 
-def test_bash_completes_commands_options_and_known_sessions(cli: Cli, configured: dict[str, str]) -> None:
-    cli.run("ask", "Hi", env=configured).check()
+def on_path(home: Path) -> Path:
+    """Makes a folder with the command in it."""
+    program = home / "bin" / "sessionlib"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m sessionlib "$@"\n')
+    program.chmod(0o755)
+    return program.parent
+
+
+# Where a shell reads what it begins with, and the command that starts it.
+SHELLS = {
+    "bash": (".bashrc", "bash --rcfile .bashrc -i"),
+    "zsh": (".zshrc", "ZDOTDIR=$HOME zsh -i"),
+    "fish": ("config/fish/completions/sessionlib.fish", "fish -i"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_completes_commands_models_and_known_sessions(
+    cli: Cli, here: Here, configured: dict[str, str], shell: str
+) -> None:
+    need(shell)
+    here.run("ask", "Hi", env=configured).check()
     session_id = json.loads(state(cli).read_text())["session_id"]
-    script = f"""
-    sessionlib() {{ {sys.executable} -m sessionlib "$@"; }}
-    export -f sessionlib
-    eval "$(sessionlib completion bash 2>/dev/null)" 2>/dev/null
-    complete_words() {{
-        COMPREPLY=() COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-        _sessionlib_completion sessionlib
-        echo "${{COMPREPLY[@]}}"
-    }}
-    complete_words sessionlib com
-    complete_words sessionlib ask --extr
-    complete_words sessionlib history --session {session_id[:6]}
-    complete_words sessionlib approvals {session_id[:6]}
-    complete_words sessionlib chat --model d
-    """
-    # The script of click calls the command by its name, wherever this environment is.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, **cli.env, "PYTHONPATH": str(ROOT), "PATH": path}
-    ran = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, timeout=200)
-    assert ran.stdout.splitlines() == ["completion", "--extract", session_id, session_id, "demo"], ran.stderr
+    file, start = cli.home / SHELLS[shell][0], SHELLS[shell][1]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(here.run("completion", shell).check().stdout)
+    env = {**cli.env, "HOME": str(cli.home), "PATH": f"{on_path(cli.home)}:{os.environ['PATH']}"}
+    with Terminal(cli.home, start, env=env) as terminal:
+        for typed, completed in {
+            "com": "completion",
+            f"history --session {session_id[:6]}": f"history --session {session_id}",
+            "chat --model d": "chat --model demo",
+        }.items():
+            terminal.press(f"sessionlib {typed}", "Tab")
+            terminal.wait_for(f"sessionlib {completed}")
+            terminal.press("C-u")
 
 
 # ---- examples ------------------------------------------------------------------------------
@@ -187,11 +204,7 @@ def test_an_example_of_the_help_works(
     (tmp_path / "shop.py").write_text(
         "from sessionlib.engine import tool\n\n@tool\ndef f() -> str:\n    'F.'\n    return ''\n"
     )
-    program = tmp_path / "bin" / "sessionlib"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m sessionlib "$@"\n')
-    program.chmod(0o755)
-    env = {**cli.env, **support, "PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    env = {**cli.env, **support, "PATH": f"{on_path(tmp_path)}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     if "--continue" in example:
         here.run("ask", "Begin", env=support).check()
     stdin = "Hello!\n" if command in ("", "chat") else ""

@@ -13,6 +13,9 @@ __all__ = ["missing", "need"]
 # What each is for, and the names that it goes by.
 _PROGRAMS = {
     "tmux": ("the tests on a terminal", ["tmux"]),
+    "bash": ("the tests of completion in bash", ["bash"]),
+    "zsh": ("the tests of completion in zsh", ["zsh"]),
+    "fish": ("the tests of completion in fish", ["fish"]),
     "openssl": ("the tests of a folder of certificates", ["openssl"]),
     "java": ("the tests of Spark", ["java"]),
     "chromium": ("the tests in a browser", ["chromium", "chromium-browser", "google-chrome"]),
