@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import importlib
 import json
 import os
 import re
+import select
+import signal
 import sys
 import threading
+import time
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
@@ -192,6 +196,14 @@ def _converse(request: ApprovalRequest) -> ApprovalResponse:
         except _Closed:
             _say(f"\nDenied: {CLOSED}.")
             return ApprovalResponse(False, deny_reason=CLOSED)
+        except _Suspended:
+            # All of the pipeline stops, as at a terminal's own Ctrl-Z.
+            os.kill(0, signal.SIGTSTP)
+            # Another thread may take the signal, a moment later; what follows is for after the stop.
+            time.sleep(0.1)
+            continue
+        except _Continued:
+            continue
         if response is None:
             continue
         # A denial needs no second look.
@@ -364,6 +376,14 @@ class _Closed(Exception):
     """A person has pressed Ctrl-D."""
 
 
+class _Suspended(Exception):
+    """A person has pressed Ctrl-Z."""
+
+
+class _Continued(Exception):
+    """The process was stopped, and goes on; the screen shows other things by now."""
+
+
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[^\[])")
 _PASTE_BEGINS, _PASTE_ENDS = "\x1b[200~", "\x1b[201~"
 
@@ -378,6 +398,8 @@ def _read_line(prompt: str, *, paste: bool = False) -> str:
     Raises:
         EOFError: The input ended.
         _Closed: Ctrl-D was pressed.
+        _Suspended: Ctrl-Z was pressed.
+        _Continued: The process had been stopped.
     """
     sys.stdout.flush()
     if kernel_here() is not None:
@@ -394,26 +416,70 @@ def _read_line(prompt: str, *, paste: bool = False) -> str:
     # paste begins and ends.
     raw = [*before[:3], before[3] & ~(termios.ICANON | termios.ECHO), *before[4:6], list(before[6])]
     raw[6][termios.VMIN], raw[6][termios.VTIME] = 1, 0
+    # Ctrl-Z is a key here, so that the shell gets the terminal as it was before the question.
+    suspend, raw[6][termios.VSUSP] = raw[6][termios.VSUSP], bytes([os.fpathconf(keyboard, "PC_VDISABLE")])
+    with _signals() as signals:
+        try:
+            # Discards what was typed before, as getpass does; the prompt comes after that, so nothing typed at
+            # it is lost.
+            termios.tcsetattr(keyboard, termios.TCSAFLUSH, raw)
+            folded = "\n".join(_fold(prompt, _size()[0] - 1, words_from=0))
+            _write(f"\x1b[?2004h{folded}")  # bracketed paste: xterm control sequences, "Bracketed Paste Mode"
+            line = _edit_line(keyboard, paste, suspend.decode("latin-1").strip("\0"), signals)
+            # Also on other threads, which get no signals: bash leaves its own modes where it continues a job.
+            if termios.tcgetattr(keyboard)[3] & termios.ICANON:
+                raise _Continued
+            _write("\n")
+            return line
+        except termios.error as error:
+            # A process in the background is stopped at this call, and then continued in the foreground.
+            if error.args[0] != errno.EINTR:
+                raise
+            raise _Continued from error
+        finally:
+            _write("\x1b[?2004l")
+            termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[int]:
+    """Yields a descriptor from which the numbers of signals can be read, SIGCONT among them, one byte each.
+
+    On a thread other than the main one, where Python handles signals, there are none.
+    """
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    before = signal.getsignal(signal.SIGCONT)
     try:
-        # Discards what was typed before, as getpass does; the prompt comes after that, so nothing typed at
-        # it is lost.
-        termios.tcsetattr(keyboard, termios.TCSAFLUSH, raw)
-        folded = "\n".join(_fold(prompt, _size()[0] - 1, words_from=0))
-        _write(f"\x1b[?2004h{folded}")  # bracketed paste: xterm control sequences, "Bracketed Paste Mode"
-        line = _edit_line(keyboard, paste)
-        _write("\n")
-        return line
+        if before is None or threading.current_thread() is not threading.main_thread():
+            yield read
+            return
+        # A handler runs once `select` has returned; the descriptor wakes it, on whichever thread the signal arrives.
+        signal.signal(signal.SIGCONT, before if callable(before) else lambda number, frame: None)
+        before_read = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        try:
+            yield read
+        finally:
+            signal.set_wakeup_fd(before_read)
+            signal.signal(signal.SIGCONT, before)
     finally:
-        _write("\x1b[?2004l")
-        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+        os.close(read)
+        os.close(write)
 
 
-def _edit_line(keyboard: int, paste: bool) -> str:
+def _edit_line(keyboard: int, paste: bool, suspend: str, signals: int) -> str:
     # A read may end within a character.
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     line, pending, pasting = "", "", False
     while True:
-        data = os.read(keyboard, 1024)
+        data = None
+        if keyboard in select.select([keyboard, signals], [], [])[0]:
+            data = os.read(keyboard, 1024)
+        # Behind the keys: those that were typed before the process went on answer nothing.
+        if select.select([signals], [], [], 0)[0] and signal.SIGCONT in os.read(signals, 1024):
+            raise _Continued
+        if data is None:
+            continue
         if not data:
             raise EOFError
         pending += decoder.decode(data)
@@ -426,6 +492,9 @@ def _edit_line(keyboard: int, paste: bool) -> str:
                 pasting = found[0] == _PASTE_BEGINS or (pasting and found[0] != _PASTE_ENDS)
                 continue
             char, pending = pending[0], pending[1:]
+            if char == suspend and not pasting:
+                _write("^Z\n")
+                raise _Suspended
             if pasting:
                 typed = " " if char in "\r\n\t" else char
                 char = typed if paste else ""

@@ -20,6 +20,7 @@ from tests.support.cli import Cli
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content, turn
 from tests.support.secrets import SENTINEL_KEY
 from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 
 REFUND = '/tool refund {"order_id": "7", "amount": 12.5}'
 QUESTION = "[y]es, [n]o, [v]iew in full, [e]dit the arguments,"
@@ -247,6 +248,40 @@ def test_what_is_typed_behind_a_message_answers_no_question(cli: Cli, shop: str)
         # What was typed is a message or discarded, as it was read before the question or not: never its answer.
         shown = terminal.wait_for("\n>", after="was denied: User denied tool call.")
         assert "gave" not in shown
+
+
+def test_a_question_is_shown_again_once_the_program_goes_on(cli: Cli, shop: str) -> None:
+    program = f"sh -c 'echo $$ > pid; exec {shlex.quote(sys.executable)} -m sessionlib chat --tools {shop}'"
+    with on_terminal(cli, "", shell="PS1='shell: ' bash --norc --noprofile -i", size=(100, 80)) as terminal:
+        terminal.wait_for("shell:")
+        terminal.type(program)
+        terminal.wait_for("\n>")
+        terminal.type(REFUND)
+        terminal.wait_for(QUESTION)
+        terminal.press("C-z")
+        # What is typed before the question is there again is no answer, although the shell has not read it.
+        terminal.wait_for("shell:", after="Stopped")
+        terminal.type("fg\ry")
+        terminal.wait_for("The agent asks", 2)
+        terminal.wait_for(QUESTION, 2)
+        # Stopped by something else than a key,
+        process = int((cli.home / "pid").read_text())
+        os.kill(process, signal.SIGSTOP)
+        terminal.wait_for("Stopped", 2)
+        terminal.type("fg\ry")
+        terminal.wait_for(QUESTION, 3)
+        # and, as it asked from the background, by the terminal.
+        terminal.press("C-z")
+        terminal.wait_for("Stopped", 3)
+        terminal.type("bg")
+        terminal.wait_for("The agent asks", 4)
+        assert eventually(lambda: Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        terminal.type("fg\ry")
+        terminal.wait_for("The agent asks", 5)
+        terminal.wait_for(QUESTION, 5)
+        assert "gave" not in terminal.shown()
+        terminal.type("y")
+        terminal.wait_for("refund gave: refunded 12.50 for order 7\n\n>")
 
 
 def test_a_chat_that_is_killed_at_its_prompt_leaves_the_terminal_in_order(cli: Cli) -> None:

@@ -33,6 +33,8 @@ _KEPT = ("PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_START", "SESSIONLIB_COVERAG
 _KEYS = {
     "C-c": "\x03",
     "C-d": "\x04",
+    "C-u": "\x15",
+    "C-z": "\x1a",
     "End": "\x1b[F",
     "Enter": "\r",
     "M-Enter": "\x1b\r",
