@@ -69,7 +69,8 @@ class Reached:
                 self._seconds[name] = found["seconds"]
                 for path in found["lines"].keys() & set(paths):
                     places = _places(path, digests[path])
-                    for line in {place for former in found["lines"][path] for place in places[former]}:
+                    # A line that the text does not have is of another one, which it was while the tests ran.
+                    for line in {place for former in found["lines"][path] for place in places.get(former, ())}:
                         self._tests[path, line].add(name)
 
     def by(self, mutant: Mutant) -> list[str]:
@@ -129,7 +130,6 @@ def _learn(tests: Sequence[str], paths: Collection[str]) -> dict[str, Any]:
     _TEXTS.mkdir(parents=True, exist_ok=True)
     for old in WORK.glob("reach-*.json"):
         old.unlink()
-    # Before they run: what is changed meanwhile is learned again.
     sources = {path: _digest(path) for path in paths}
     for path, digest in sources.items():
         (_TEXTS / digest).write_bytes((ROOT / path).read_bytes())
@@ -137,6 +137,8 @@ def _learn(tests: Sequence[str], paths: Collection[str]) -> dict[str, Any]:
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "tests.mutants.reach", "--reach", str(WORK)]
     command += ["--timeout", "60", "-m", "", "-p", "no:randomly", "--hypothesis-seed=1"]
     subprocess.run([*command, *(str(ROOT / test) for test in tests)], cwd=ROOT, check=False)
+    if changed := [path for path, digest in sources.items() if _digest(path) != digest]:
+        sys.exit(f"changed while the tests ran, so what they reach is unknown; run it again: {', '.join(changed)}")
     for file in WORK.glob("reach-*.json"):
         for name, found in json.loads(file.read_text()).items():
             lines = {path: lines for path, lines in found["lines"].items() if path in paths}

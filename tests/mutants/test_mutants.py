@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
 import pytest
 
-from tests.mutants.__main__ import MODULES, ROOT, paths_of
+from tests.mutants import reach
+from tests.mutants.__main__ import HERE, MODULES, ROOT, equivalents, paths_of
 from tests.mutants.mutations import mutants_of
 
 SOURCE = '''
@@ -53,3 +55,36 @@ def test_every_fault_is_a_program(name: str, seed: int) -> None:
         source, faults = (ROOT / path).read_bytes(), mutants_of(ROOT, path)
         for mutant in random.Random(seed).sample(faults, min(5, len(faults))):
             compile(mutant.apply(source), mutant.path, "exec")
+
+
+def test_what_is_argued_to_be_no_fault_can_be_put_in_and_has_a_reason() -> None:
+    there_are = {
+        mutant.name for name in MODULES for path in paths_of(MODULES[name]) for mutant in mutants_of(ROOT, path)
+    }
+    assert not equivalents() - there_are
+    listed = [line for line in (HERE / "EQUIVALENT.md").read_text("utf-8").splitlines() if line.startswith("- ")]
+    assert len(listed) == len(equivalents())
+    assert all(line.rpartition("`: ")[2] for line in listed)
+
+
+def test_what_was_learned_of_another_text_is_looked_up_where_its_lines_are_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, place in {"ROOT": tmp_path, "WORK": tmp_path, "_TEXTS": tmp_path / "texts"}.items():
+        monkeypatch.setattr(reach, name, place)
+    module, test = tmp_path / "shelf.py", tmp_path / "test_shelf.py"
+    module.write_text(SOURCE)
+    test.touch()
+    digests = {path.name: reach._digest(path.name) for path in (module, test)}
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / digests["shelf.py"]).write_text(SOURCE)
+    count = SOURCE.splitlines().index("        self.count += 1") + 1
+    # The module was longer for a while.
+    learned = {"seconds": 0.1, "failed": False, "lines": {"shelf.py": [count, 99]}}
+    known = {"test_shelf.py": {"digests": digests, "tests": {"test_shelf.py::test": learned}}}
+    (tmp_path / "reached.json").write_text(json.dumps(known))
+    module.write_text(f"import os\n{SOURCE}")
+    reached = reach.Reached(["shelf.py"], ["test_shelf.py"])
+    found = {mutant.before: reached.by(mutant) for mutant in mutants_of(tmp_path, "shelf.py")}
+    assert found["self.count += 1"] == ["test_shelf.py::test"]
+    assert found["return self.count"] == []
