@@ -32,7 +32,7 @@ with extra("port", "sessionlib port"):
     from libcst import matchers
     from libcst.metadata import MetadataWrapper, PositionProvider, ScopeProvider
 
-    from sessionlib.cli.survey import (
+    from sessionlib.cli.port_names import (
         AGENT,
         EVENT,
         FUTURE,
