@@ -41,7 +41,7 @@ _TESTS = (
     *(
         "testing/",
         "net/",
-        "test_typed_answers.py",
+        "_util/test_typed_answers.py",
         "test_client.py",
         "rest/test_pool.py",
         "engine/server/test_server.py",

@@ -17,7 +17,7 @@ from tests.support.processes import ROOT
 @pytest.mark.parametrize(
     ("test", "program"),
     [
-        ("tests/cli/test_widths.py::test_without_colours_there_are_none", "tmux"),
+        ("tests/cli/test_chat_widths.py::test_without_colours_there_are_none", "tmux"),
         (
             "tests/notebook/test_in_jupyterlab.py::test_a_click_approves_a_tool_and_the_form_says_who_decided",
             "chromium",

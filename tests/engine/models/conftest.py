@@ -7,7 +7,7 @@ import pytest
 from sessionlib.engine.models.llama import weights_path
 
 # On CI the weights are pulled before the tests, so there their absence is a failure.
-_NEED_WEIGHTS = ["test_llama_answers.py", "test_other_servers.py"]
+_NEED_WEIGHTS = ["test_llama_answers.py", "test_openai_servers.py"]
 collect_ignore = [] if weights_path().exists() or os.environ.get("CI") else _NEED_WEIGHTS
 
 
