@@ -304,6 +304,94 @@ def test_every_class_has_a_name_of_its_own() -> None:
     assert not {name: modules for name, modules in where.items() if len(modules) > 1}
 
 
+# ---- where tests stand ---------------------------------------------------------------------
+
+TESTS = Path(__file__).parent
+# Folders and files whose tests are of no single module, and what they are of instead.
+CROSS_CUTTING = {
+    "benchmarks": "measurements, beside other packages",
+    "faults": "a session, an engine and a network between them that fails",
+    "interop": "the official SDK and its scripts, beside this package",
+    "mutants": "faults in the package, and the tests that notice them",
+    "support": "the tests' own helpers",
+    "notebook/test_in_browser": "what a page of JupyterLab runs of what was shown",
+    "notebook/test_in_jupyterlab": "clicks in a page, a kernel and a session",
+    "notebook/test_reprs": "what IPython shows of values from all packages",
+    "transport/test_conformance": "RFC 6455: handshake, stream and frames together",
+    "test_docs": "pages",
+    "test_docstrings": "the docstrings of all that is public",
+    "test_examples": "code on pages, in the help and in docstrings",
+    "test_extras": "the package without what is optional",
+    "test_house": "imports, sizes and names of the whole",
+    "test_notebooks": "the notebooks",
+    "test_prose": "words",
+    "test_readme": "the README",
+    "test_walks": "how far an event and a call go through all packages",
+}
+# Modules that are promised through another one, and in whose file.
+TESTED_WITH = {
+    "__main__": "cli/test_main",
+    "_version": "cli/test_main",
+    "_util/executor": "approvals/test_manager",
+    "_util/ipython": "notebook/test_views",
+    "agent/models": "agent/test_agent",
+    "agent/run": "agent/test_oneshot",
+    "cli/notes": "cli/test_main",
+    "cli/options": "cli/test_main",
+    "cli/output": "cli/test_ask",
+    "cli/port_names": "cli/test_port",
+    "cli/target": "cli/test_ask",
+    "connection/options": "connection/test_connection",
+    "display/tables": "display/test_latency",
+    "engine/__main__": "engine/test_limits",
+    "engine/errors": "engine/store/test_database",
+    "engine/models/base": "testing/test_model",
+    "engine/models/demo": "engine/sessions/test_turn",
+    "engine/models/factory": "engine/models/test_openai",
+    "engine/serve": "cli/test_serve",
+    "engine/server/connection": "engine/server/test_server",
+    "engine/server/http": "engine/server/test_server",
+    "engine/server/send_queue": "engine/test_limits",
+    "engine/sessions/broadcast": "engine/sessions/test_registry",
+    "engine/sessions/cancellation": "engine/tools/test_runner",
+    "engine/sessions/content": "engine/sessions/test_turn",
+    "engine/store/records": "engine/store/test_database",
+    "engine/tools/worker": "engine/tools/test_isolated",
+    "executors": "agent/test_map",
+    "hooks": "streams/test_hub",
+    "notebook/display": "notebook/test_views",
+    "notebook/live": "notebook/test_forms",
+    "notebook/sections": "notebook/test_views",
+    "protocol/codec": "protocol/test_parser",
+    "reply": "test_turn",
+    "rest/deadlines": "rest/test_pool",
+    "rest/resource": "agent/test_agent",
+    "testing/comparison": "testing/test_expectations",
+    "testing/faults/connection": "testing/faults/test_proxy",
+    "testing/faults/toxics": "testing/faults/test_proxy",
+    "testing/format": "testing/test_cassette",
+    "testing/recorder": "testing/test_cassette",
+    "transport/base": "transport/test_websocket",
+}
+
+
+def test_tests_stand_where_their_module_does() -> None:
+    files = {path.relative_to(TESTS).with_suffix("").as_posix() for path in TESTS.rglob("test_*.py")}
+    modules = {path.relative_to(PACKAGE).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py")}
+    modules = {module for module in modules if not module.endswith("__init__")}
+    own = {module.removesuffix(name) + f"test_{name}": module for module in modules for name in [module.split("/")[-1]]}
+    # Where a module's tests are many, each of the files says after its name which of them it has.
+    lost = [file for file in files if not any(file == name or file.startswith(f"{name}_") for name in own)]
+    argued = {
+        file: next((key for key in CROSS_CUTTING if file == key or file.startswith(f"{key}/")), "") for file in lost
+    }
+    assert "" not in argued.values(), f"of no module's name: {sorted(file for file in lost if not argued[file])}"
+    assert set(argued.values()) == set(CROSS_CUTTING), "argued, but not there any more"
+    alone = {module for name, module in own.items() if name not in files}
+    assert alone == set(TESTED_WITH), f"without a file of their name, or with one by now: {alone ^ set(TESTED_WITH)}"
+    assert set(TESTED_WITH.values()) <= files
+
+
 # ---- no event loop -------------------------------------------------------------------------
 
 

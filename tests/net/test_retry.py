@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import email.utils
+import pickle
 import ssl
+import threading
 import time
 from collections.abc import Callable
 
@@ -12,6 +14,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sessionlib import Client
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import (
     ApiConnectionError,
@@ -31,6 +34,7 @@ from sessionlib.errors import (
 from sessionlib.net.retry import (
     MAX_RETRY_AFTER,
     Backoff,
+    Pace,
     Retries,
     is_transient,
     is_transient_status,
@@ -387,3 +391,91 @@ def test_tries_may_go_on_for_any_time(timeout: float | None) -> None:
         return "back"
 
     assert retries(clock, timeout=timeout).run(SessionDisconnectedError("lost"), attempt) == "back"
+
+
+# ---- one pace for many workers -------------------------------------------------------------------
+
+
+def test_openings_keep_the_rate() -> None:
+    clock = FakeClock()
+    pace = Pace(rate=4, clock=clock.monotonic)
+    times = []
+    for _ in range(9):
+        assert pace.admit(Deadline(None, clock=clock.monotonic), clock.sleep)
+        times.append(clock.now - 1000)
+    assert times == pytest.approx([number / 4 for number in range(9)])
+
+
+def test_what_does_not_fit_before_the_deadline_is_not_waited_for() -> None:
+    clock = FakeClock()
+    pace = Pace(rate=0.1, clock=clock.monotonic)
+    assert pace.admit(Deadline(1, clock=clock.monotonic), clock.sleep)
+    assert not pace.admit(Deadline(1, clock=clock.monotonic), clock.sleep)
+    assert clock.now == 1000
+
+
+@pytest.mark.parametrize(("retry_after", "pause"), [(7.0, 7.0), (None, 1.0)])
+def test_a_refusal_pauses_all_and_teaches_a_rate(retry_after: float | None, pause: float) -> None:
+    clock = FakeClock()
+    pace = Pace(clock=clock.monotonic)
+    for _ in range(11):
+        assert pace.admit(Deadline(None, clock=clock.monotonic), clock.sleep)
+    pace.refused(retry_after)
+    assert pace.admit(Deadline(None, clock=clock.monotonic), clock.sleep)
+    assert clock.now - 1000 >= pause
+    before = clock.now
+    assert pace.admit(Deadline(None, clock=clock.monotonic), clock.sleep)
+    assert clock.now > before  # and not all at once
+
+
+def test_a_refusal_while_one_waits_has_it_wait_again() -> None:
+    clock = FakeClock()
+    pace = Pace(rate=1, clock=clock.monotonic)
+    assert pace.admit(Deadline(None, clock=clock.monotonic), clock.sleep)
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if clock.now < 1002:
+            pace.refused(5.0)
+
+    assert pace.admit(Deadline(None, clock=clock.monotonic), sleep)
+    assert clock.now >= 1006
+
+
+def test_only_so_many_places_are_taken_at_a_time() -> None:
+    pace = Pace(max_active=2)
+    go_on = threading.Event()
+    taken = threading.Semaphore(0)
+
+    def hold() -> None:
+        with pace.active(Deadline(10)) as held:
+            assert held
+            taken.release()
+            go_on.wait(30)
+
+    threads = [threading.Thread(target=hold) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        assert taken.acquire(timeout=30)
+    with pace.active(Deadline(0.2)) as held:
+        assert not held
+    go_on.set()
+    for thread in threads:
+        thread.join(30)
+    with pace.active(Deadline(10)) as held:
+        assert held
+
+
+def test_copies_of_one_pace_are_one_in_a_process() -> None:
+    pace = Pace(rate=3, max_active=4)
+    first, second = (pickle.loads(pickle.dumps(pace)) for _ in range(2))
+    assert first is second
+    assert (first.rate, first.max_active) == (3, 4)
+    others = [pickle.loads(pickle.dumps(Pace())) for _ in range(100)]
+    assert len(set(map(id, others))) == 100
+
+
+@pytest.mark.parametrize("options", [{"rate": 0}, {"rate": -1}, {"max_active": 0}])
+def test_a_pace_of_nothing_is_refused(options: dict[str, float]) -> None:
+    with pytest.raises((ConfigurationError, ValueError)):
+        Client("k", **options)  # type: ignore[arg-type]
