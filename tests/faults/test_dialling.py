@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -41,7 +40,7 @@ from sessionlib.net.connect import CancelToken
 from sessionlib.net.retry import is_transient
 from sessionlib.testing import FaultProxy
 from sessionlib.transport.dial import secure as secure_socket
-from sessionlib.transport.proxy import choose_proxy, parse_proxy
+from sessionlib.transport.proxy import parse_proxy
 from tests.support.processes import run_script
 from tests.support.programs import need
 from tests.support.proxies import HttpProxy, TlsFront, _Front
@@ -136,17 +135,6 @@ def test_a_dead_address_is_followed_by_the_next(engine: ScriptEngine, resolver: 
     resolver(lambda host: ["::1", "127.0.0.3", "127.0.0.1"])
     with within(1), remote(engine.port) as session:
         assert session.get_messages(timeout=30) == []
-
-
-def test_an_address_that_does_not_answer_leaves_time_for_the_next(
-    engine: ScriptEngine, resolver: Callable[[Resolve], None]
-) -> None:
-    with full_backlog("127.0.0.9", engine.port):
-        resolver(lambda host: ["127.0.0.9", "127.0.0.1"])
-        session = remote(engine.port)
-        with within(4):
-            session.connect(4)
-        session.disconnect()
 
 
 def test_an_engine_that_takes_no_connection_takes_no_longer_than_it_may() -> None:
@@ -264,24 +252,6 @@ def test_no_key_goes_to_a_server_that_is_not_proved(
 
 
 @pytest.mark.usefixtures("at_home")
-def test_a_server_that_does_not_speak_tls() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def refuse() -> None:
-            sock, _ = server.accept()
-            with sock:
-                sock.recv(100)
-                sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-        thread = threading.Thread(target=refuse)
-        thread.start()
-        with pytest.raises(SessionConnectionError, match="TLS") as caught, within(1):
-            secure(server.getsockname()[1]).connect(30)
-        thread.join()
-    assert not is_transient(caught.value)
-
-
-@pytest.mark.usefixtures("at_home")
 @pytest.mark.parametrize("how", ["FIN", "RST"])
 @pytest.mark.parametrize("count", [0, 1, 100, 700])
 def test_a_cut_in_the_tls_handshake_is_worth_another_try(engine: ScriptEngine, how: Any, count: int) -> None:
@@ -303,12 +273,6 @@ def test_a_reset_before_the_tls_handshake_is_worth_another_try() -> None:
         with pytest.raises(SessionConnectionError) as caught:
             secure_socket(near, "engine.example", ssl.create_default_context(), Deadline(5), CancelToken())
     assert is_transient(caught.value)
-
-
-@pytest.mark.usefixtures("at_home")
-def test_a_mute_tls_server_takes_no_longer_than_it_may() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(SessionTimeoutError), within(0.3):
-        secure(mute.getsockname()[1]).connect(0.3)
 
 
 @pytest.mark.usefixtures("at_home")
@@ -600,28 +564,6 @@ def test_an_engine_on_this_machine_is_never_reached_through_a_proxy(
     assert proxy.heads == []
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "chosen"),
-    [
-        ("https_proxy", "http://p:1", "p:1"),
-        ("https_proxy", "p:1", "p:1"),
-        ("http_proxy", "http://p:1", None),
-        ("wss_proxy", "http://p:1", "p:1"),
-        ("all_proxy", "http://p:1", "p:1"),
-    ],
-)
-def test_which_variable_is_for_which_url(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, chosen: str | None
-) -> None:
-    url = urlsplit("wss://e.example/v1")
-    monkeypatch.setenv(name, value)
-    found = choose_proxy(None, url)
-    assert (None if found is None else str(found)) == chosen
-    assert choose_proxy("", url) is None
-    monkeypatch.setenv("no_proxy", "example")
-    assert choose_proxy(None, url) is None
-
-
 @pytest.mark.parametrize(("status", "transient"), [(403, False), (407, False), (429, True), (502, True), (503, True)])
 def test_a_proxy_that_refuses(proxy: HttpProxy, status: int, transient: bool) -> None:
     proxy.answers = [b"HTTP/1.1 %d No\r\n\r\n" % status]
@@ -651,21 +593,6 @@ def test_a_lost_link_does_not_come_back_through_a_proxy_that_wants_a_password(
         with pytest.raises(SessionDisconnectedError, match="407"):
             list(session.listen(timeout=30))
     assert len(proxy.heads) == 2
-
-
-@pytest.mark.parametrize(
-    "answer", [b"SSH-2.0\r\n\r\n", b"HTTP/1.1 OK\r\n\r\n", b"x" * 100_000], ids=["ssh", "no status", "endless"]
-)
-def test_a_proxy_that_is_none(proxy: HttpProxy, answer: bytes) -> None:
-    proxy.answers = [answer]
-    with pytest.raises(SessionConnectionError), within(1):
-        remote(80, proxy=proxy.url).connect(30)
-
-
-def test_a_proxy_that_hangs_takes_no_longer_than_it_may(proxy: HttpProxy) -> None:
-    proxy.answers = [b""]
-    with pytest.raises(SessionTimeoutError), within(0.3):
-        remote(80, proxy=proxy.url).connect(0.3)
 
 
 def test_a_proxy_that_drops_the_link_once_it_is_connected(proxy: HttpProxy) -> None:

@@ -81,16 +81,9 @@ def test_the_third_illegal_frame_within_a_minute_ends_the_session(engine: Script
     ("data", "code"),
     [
         (text_frame(b"x", opcode=2), 1003),
-        (text_frame(b"{}", mask=True), 1002),
-        (text_frame(b"{}", rsv=4), 1002),
-        (text_frame(b"{}", opcode=3), 1002),
-        (text_frame(b"{}", opcode=11), 1002),
-        (text_frame(b"", opcode=9, fin=False), 1002),
-        (ping_frame(b"x" * 126), 1002),
-        (text_frame(b"{}", opcode=0), 1002),
-        (text_frame(b"{", fin=False) + text_frame(b"}"), 1002),
+        (text_frame(b"{}", opcode=11), 1002),  # all further ones: `transport.test_conformance`
     ],
-    ids=["binary", "masked", "reserved bits", "opcode 3", "opcode 11", "cut control", "long ping", "no start", "two"],
+    ids=["binary", "opcode 11"],
 )
 def test_what_websockets_do_not_allow_ends_the_session(engine: ScriptEngine, data: bytes, code: int) -> None:
     with joined(engine) as session:
@@ -108,21 +101,14 @@ def sized(size: int) -> bytes:
     return json.dumps(notification("s1", "m1", text_content("x" * (size - len(empty))))).encode()
 
 
-def test_a_message_may_be_as_large_as_the_limit(engine: ScriptEngine) -> None:
-    with joined(engine, max_message_size=100_000) as session, session.listen(timeout=30) as listener:
-        engine.push_raw(text_frame(sized(100_000)))
-        assert next(listener).is_complete
-
-
 @pytest.mark.parametrize(
     "data",
     [
         text_frame(sized(100_001)),
-        text_frame(b"", declared=2**32, length_form=64),
         text_frame(b"", declared=2**63, length_form=64),
         text_frame(b"x" * 10, fin=False) + text_frame(b"x" * 10, opcode=0, fin=False) * 10_000,
     ],
-    ids=["one more", "4 GiB", "2^63", "in fragments"],
+    ids=["one more", "2^63", "in fragments"],
 )
 def test_a_message_that_is_too_large_is_refused_before_it_is_read(engine: ScriptEngine, data: bytes) -> None:
     with joined(engine, max_message_size=100_000) as session, within(2):
@@ -214,24 +200,6 @@ def test_a_status_that_never_ends_holds_nobody_longer_than_the_timeout(engine: S
         assert next(listener).data["status"] == status
         with pytest.raises(SessionTimeoutError), within(0.2):
             session.ask("hi", timeout=0.2)
-        assert session.get_messages(timeout=30) == []
-
-
-def test_an_answer_that_comes_too_late_is_not_the_next_ones(engine: ScriptEngine) -> None:
-    slow = threading.Event()
-
-    def answer(conn: Connection, frame: Received) -> None:
-        if not slow.is_set():
-            slow.wait(30)
-            conn.send(frames.history("s1", [user_message("s1", "u1", "late")]))
-        else:
-            conn.send(frames.history("s1", []))
-
-    engine.on("get_messages", answer)
-    with joined(engine) as session:
-        with pytest.raises(SessionTimeoutError):
-            session.get_messages(timeout=0.1)
-        slow.set()
         assert session.get_messages(timeout=30) == []
 
 

@@ -88,8 +88,9 @@ def test_what_fails_closes_the_socket_that_it_opened() -> None:
 
         refusing = threading.Thread(target=refuse)
         refusing.start()
-        with pytest.raises(SessionConnectionError, match="does it speak TLS on this port"):
+        with pytest.raises(SessionConnectionError, match="does it speak TLS on this port") as raised:
             dial(urlsplit(f"wss://127.0.0.1:{port}/"), Deadline(20), CancelToken())
+        assert raised.value.transient is False
         refusing.join(30)
         taken[0].close()
         # Plain, it is the caller's socket.

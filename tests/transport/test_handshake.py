@@ -1,4 +1,4 @@
-"""What the opening handshake costs; what it accepts is in `tests.faults.test_handshakes`."""
+"""The opening handshake: what it costs, what it asks for, and which responses it takes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sessionlib._util.timing import Deadline
 from sessionlib._version import USER_AGENT
 from sessionlib.errors import HandshakeError, SessionError, SessionProtocolError
 from sessionlib.net.connect import CancelToken
+from sessionlib.net.retry import is_transient
 from sessionlib.transport.handshake import _GUID, shake_hands
 from sessionlib.transport.stream import wrap
 from sessionlib.transport.websocket import open_websocket
@@ -89,6 +90,11 @@ def nonce(monkeypatch: pytest.MonkeyPatch) -> None:
         head("HTTP/1.1 101 ", *FIELDS),
         head(START, *(line.lower().replace(ACCEPT.lower(), ACCEPT) for line in FIELDS)),
         head(START, "Upgrade: h2c, WebSocket", "Connection: keep-alive", "Connection: upgrade", FIELDS[2]),
+        head(START, *reversed(FIELDS)),
+        head(START, "UPGRADE: WEBSOCKET", "CONNECTION: UPGRADE", FIELDS[2]),
+        head(START, "Upgrade:websocket", "Connection:close,Upgrade", FIELDS[2]),
+        head(START, "Upgrade:\twebsocket", "Connection:\tclose,\tUpgrade", FIELDS[2], "Sec-WebSocket-Extensions:"),
+        head(START, "Via: 1.1 x", *FIELDS, "X-Colon: a:b"),
         head(START, *FIELDS, "Sec-WebSocket-Protocol: ", "X:"),
         head(START, *FIELDS, *[f"X: {number}" for number in range(124)]),
         head(START, *FIELDS, "X: " + "x" * 8189),
@@ -113,10 +119,13 @@ def test_a_response_that_opens_a_websocket(response: str) -> None:
         (head(START, *FIELDS[:1], *FIELDS[2:]), SessionProtocolError, "is not a WebSocket handshake"),
         (head(START, *FIELDS[:2]), SessionProtocolError, "is not a WebSocket handshake"),
         (head(START, *FIELDS, FIELDS[2]), SessionProtocolError, "is not a WebSocket handshake"),
+        (head(START, "Upgrade: h2c", *FIELDS[1:]), SessionProtocolError, "is not a WebSocket handshake"),
+        (head(START, FIELDS[0], "Connection: close", FIELDS[2]), SessionProtocolError, "is not a WebSocket handshake"),
         (head(START, *FIELDS, "Sec-WebSocket-Extensions: x"), SessionProtocolError, "chose an extension"),
         (head(START, *FIELDS, "Sec-WebSocket-Protocol: x"), SessionProtocolError, "chose an extension"),
         (head(START, *FIELDS, "X"), SessionProtocolError, "illegal header line"),
         (head(START, *FIELDS, ": x"), SessionProtocolError, "illegal header line"),
+        (head(START, *FIELDS, " folded: yes"), SessionProtocolError, "illegal header line"),
         (head(START, *FIELDS, "X : y"), SessionProtocolError, "illegal header line"),
         (head(START, *FIELDS, *[f"X: {number}" for number in range(125)]), SessionProtocolError, "too many"),
         (head(START, *FIELDS, "X: " + "x" * 8190), SessionProtocolError, "too long header lines"),
@@ -127,8 +136,9 @@ def test_a_response_that_opens_a_websocket(response: str) -> None:
     ],
 )
 def test_a_response_that_opens_none(response: str, error: type[SessionError], message: str) -> None:
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as raised:
         shaken(response)
+    assert not is_transient(raised.value)
 
 
 def test_what_a_server_asks_to_wait_is_kept() -> None:
@@ -153,6 +163,7 @@ def test_what_a_server_asks_to_wait_is_kept() -> None:
 def test_what_the_request_asks_for(url: str, target: str, host: str) -> None:
     request, _ = shaken(head(START, *FIELDS) + "\x81\x00", url, **{"X-More": "1"})
     first, *lines = request.decode().removesuffix("\r\n\r\n").split("\r\n")
+    assert len(lines) == 8
     assert first == f"GET {target} HTTP/1.1"
     assert dict(line.split(": ", 1) for line in lines) == {
         "Host": host,

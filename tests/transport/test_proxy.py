@@ -33,8 +33,26 @@ def test_what_a_url_names(url: str, proxy: Proxy) -> None:
     assert choose_proxy(url, urlsplit("ws://127.0.0.1:8000/v1")) is None
 
 
-def test_an_empty_proxy_is_none() -> None:
-    assert choose_proxy("", urlsplit("wss://engine.example/v1")) is None
+@pytest.mark.parametrize(
+    ("name", "value", "chosen"),
+    [
+        ("https_proxy", "http://p:1", "p:1"),
+        ("https_proxy", "p:1", "p:1"),
+        ("http_proxy", "http://p:1", None),
+        ("wss_proxy", "http://p:1", "p:1"),
+        ("all_proxy", "http://p:1", "p:1"),
+    ],
+)
+def test_which_variable_is_for_which_url(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, chosen: str | None
+) -> None:
+    url = urlsplit("wss://e.example/v1")
+    monkeypatch.setenv(name, value)
+    found = choose_proxy(None, url)
+    assert (None if found is None else str(found)) == chosen
+    assert choose_proxy("", url) is None
+    monkeypatch.setenv("no_proxy", "example")
+    assert choose_proxy(None, url) is None
 
 
 def tunnelled(answer: bytes, timeout: float = 5.0, proxy: Proxy | None = None, host: str = "h") -> tuple[bytes, bytes]:
@@ -75,6 +93,7 @@ def test_a_tunnel_leaves_what_is_behind_the_answer(
         (b"HTTP/1.1 199 x\r\n\r\n", "refused the connection with 199", False),
         (b"HTTP/2 200 x\r\n\r\n", "did not answer in HTTP", False),
         (b"HTTP/1.1 2x0 x\r\n\r\n", "did not answer in HTTP", False),
+        (b"HTTP/1.1 OK\r\n\r\n", "did not answer in HTTP", False),
         (b"SSH-2.0\r\n\r\n", "did not answer in HTTP", False),
         (b"HTTP/1.1 200 x\r\n" + b"x" * 66_000, "too long", False),
     ],
