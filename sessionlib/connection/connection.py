@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from sessionlib._util.timing import Deadline, Flag
 from sessionlib.config import Endpoint
@@ -20,6 +21,7 @@ from sessionlib.connection.sender import Sender
 from sessionlib.connection.state import ConnectionState
 from sessionlib.errors import SessionConnectionError, SessionlibError
 from sessionlib.hooks import SessionInfo
+from sessionlib.net.connect import CancelToken
 from sessionlib.protocol import codec
 from sessionlib.protocol.client import ClientProtocol, PendingCall, SessionState
 from sessionlib.protocol.frames import Frame
@@ -178,8 +180,6 @@ class Connection:
             farewell: The last frame to send.
             final: The state to end in.
         """
-        if self in _closing:
-            return  # what follows would cut the handshake off
         transport = self.channel.transport
         # An attempt under way is of no use any more, and there is no connection to send a farewell over.
         if self.channel.state is not SessionState.CONNECTED or transport is None:
@@ -205,9 +205,10 @@ class Connection:
         finally:
             # Also after Ctrl-C in the waits above: the reader ends, and its socket with it.
             if shared is not None and shared.is_taken:
-                self._shared = None
-                _closing[self] = deadline, shared.transport
-                heartbeat.watch(self, _next_look(time.monotonic()))
+                # This one is done with the socket: to leave again must not shut it down.
+                self._shared, self._dialer.token = None, CancelToken()
+                ClosingHandshake(shared.transport, deadline).begin()
+                self._end_reading()
             else:
                 self._dialer.token.cancel()
                 if transport is not None:
@@ -329,22 +330,6 @@ class Connection:
 
     def beat(self, now: float) -> float:
         """Pings what is due and closes a silent connection; see `heartbeat.Monitored`."""
-        if self in _closing:
-            # Left already: the socket is closed once the peer has answered the close.
-            deadline, left = _closing[self]
-            try:
-                # What else comes is of use to none any more; the beats of other sessions do not wait for an end to it.
-                reads = 1
-                while left.recv(NOW) and reads < CLOSING_READS:
-                    reads += 1
-                if not deadline.expired:
-                    return _next_look(now)
-            except SessionlibError:
-                pass  # the answer, or a connection that broke
-            left.release()
-            del _closing[self]
-            self._end_reading()
-            return self._pings.rest(now)
         self.channel.will_look = False  # before anything is read: what comes meanwhile asks for a beat of its own
         transport = self.channel.transport
         if transport is None or self.session_id is None:
@@ -419,21 +404,63 @@ class Connection:
         self._look = call
 
 
-# The closing handshakes that the heartbeat thread finishes, and until when it waits for the peers' answers.
-_closing: dict[Connection, tuple[Deadline, Transport]] = {}
+class ClosingHandshake:
+    """The end of a connection that was left: the heartbeat thread closes the socket once the peer has answered.
+
+    Args:
+        transport: The connection, which no other thread reads any more.
+        deadline: Until when to wait for the answer.
+    """
+
+    # Those under way.
+    _all: ClassVar[set[ClosingHandshake]] = set()
+
+    def __init__(self, transport: Transport, deadline: Deadline) -> None:
+        self._transport = transport
+        self._deadline = deadline
+        self._over = Flag()
+        self._pid = os.getpid()
+
+    def begin(self) -> None:
+        """Has the heartbeat thread look for the answer."""
+        self._all.add(self)
+        heartbeat.watch(self, self._next_look(time.monotonic()))
+
+    def beat(self, now: float) -> float:
+        """Reads what has come, and closes the socket behind the answer; see `heartbeat.Monitored`."""
+        try:
+            # What else comes is of use to none any more; the beats of sessions do not wait for an end to it.
+            reads = 1
+            while self._transport.recv(NOW) and reads < CLOSING_READS:
+                reads += 1
+            if not self._deadline.expired:
+                return self._next_look(now)
+        except SessionlibError:
+            pass  # the answer, or a connection that broke
+        self.close_nowait()
+        return now
+
+    def close_nowait(self) -> None:
+        """Closes the socket; see `heartbeat.Monitored`."""
+        self._transport.release()
+        heartbeat.unwatch(self)
+        self._all.discard(self)
+        self._over.set()
+
+    @classmethod
+    def finish_all(cls) -> None:
+        """Waits for all that this process began: a socket that is closed with an answer unread resets the connection,
+        and the peer may lose what was sent last."""
+        for handshake in list(cls._all):
+            if handshake._pid == os.getpid():
+                handshake._over.wait(handshake._deadline.remaining())
+
+    def _next_look(self, now: float) -> float:
+        # A peer has half a step at least to answer a close.
+        return heartbeat.in_step(now + heartbeat.STEP / 2)
 
 
-def _next_look(now: float) -> float:
-    # A peer has half a step at least to answer a close.
-    return heartbeat.in_step(now + heartbeat.STEP / 2)
-
-
-@atexit.register
-def _finish_all() -> None:
-    # A socket that is closed with an answer unread resets the connection, and the peer may lose what was sent last.
-    for connection, (deadline, _) in list(_closing.items()):
-        if connection.channel.is_ours:
-            connection._read_out.wait(deadline.remaining())
+atexit.register(ClosingHandshake.finish_all)
 
 
 def _say_farewell(transport: Transport | None, farewell: Frame | None, deadline: Deadline | None) -> None:

@@ -14,7 +14,7 @@ import pytest
 from sessionlib import Session, SessionState, Turn
 from sessionlib._util.timing import MAX_WAIT, NEVER, Deadline
 from sessionlib.connection import connection as module
-from sessionlib.connection.connection import CLOSING_READS, LOOK_BYTES, Connection
+from sessionlib.connection.connection import CLOSING_READS, LOOK_BYTES, ClosingHandshake, Connection
 from sessionlib.connection.options import ConnectionOptions
 from sessionlib.errors import SessionConnectionError, SessionDisconnectedError, SessionError, UnansweredError
 from sessionlib.protocol import frames
@@ -477,18 +477,19 @@ def test_the_end_of_what_is_read_is_waited_for_in_the_process_that_joined(unopen
 
 
 def test_a_program_that_ends_waits_for_the_sessions_that_it_has_left(
-    unopened: Connection, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     left: Any = None
-    monkeypatch.setitem(module._closing, unopened, (Deadline(60), left))
-    read_out = unopened._read_out = Flag()  # type: ignore[assignment]
-    module._finish_all()
-    (wait,) = read_out.waits
+    handshake = ClosingHandshake(left, Deadline(60))
+    monkeypatch.setattr(ClosingHandshake, "_all", {handshake})
+    over = handshake._over = Flag()  # type: ignore[assignment]
+    ClosingHandshake.finish_all()
+    (wait,) = over.waits
     assert wait is not None
     assert 0 < wait <= 60
-    unopened.channel._pid = -1  # a fork does not close what its parent has
-    module._finish_all()
-    assert len(read_out.waits) == 1
+    handshake._pid = -1  # a fork does not close what its parent has
+    ClosingHandshake.finish_all()
+    assert len(over.waits) == 1
 
 
 class Wire:
@@ -589,7 +590,7 @@ def test_what_cannot_be_opened_can_be_closed() -> None:
 
 
 def test_what_still_comes_as_a_session_is_left_is_read_in_small_portions(
-    unopened: Connection, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Flood:
         reads, is_released = 0, False
@@ -602,12 +603,13 @@ def test_what_still_comes_as_a_session_is_left_is_read_in_small_portions(
             self.is_released = True
 
     flood: Any = Flood()
-    monkeypatch.setitem(module._closing, unopened, (Deadline(60), flood))
-    assert 10.0 < unopened.beat(10.0) <= 10.1
-    assert (flood.reads, flood.is_released, unopened in module._closing) == (CLOSING_READS, False, True)
-    module._closing[unopened] = Deadline(0), flood
-    unopened.beat(10.0)
-    assert (flood.is_released, unopened in module._closing, unopened._read_out.is_set) == (True, False, True)
+    handshake = ClosingHandshake(flood, Deadline(60))
+    monkeypatch.setattr(ClosingHandshake, "_all", {handshake})
+    assert 10.0 < handshake.beat(10.0) <= 10.1
+    assert (flood.reads, flood.is_released, ClosingHandshake._all) == (CLOSING_READS, False, {handshake})
+    handshake._deadline = Deadline(0)
+    handshake.beat(10.0)
+    assert (flood.is_released, ClosingHandshake._all, handshake._over.is_set) == (True, set(), True)
 
 
 def test_times_are_bounded_by_what_a_clock_and_a_thread_can_take() -> None:
