@@ -29,7 +29,7 @@ from tests.support.script_engine import (
     refuse,
 )
 from tests.support.scripted_sessions import joined, make
-from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret
+from tests.support.secrets import SENTINEL_KEY
 from tests.support.servers import held_port
 from tests.support.waiting import SLACK, Stalls, eventually, within
 from tests.support.ws_bytes import header
@@ -37,19 +37,6 @@ from tests.support.ws_bytes import header
 REDIRECTS = [301, 302, 303, 307, 308]
 FINAL = [200, 204, 400, 401, 403, 404, 410, 422, *REDIRECTS]
 PASSING = [408, 425, 429, 500, 502, 503, 504]
-
-
-@pytest.mark.parametrize("status", [*FINAL, *PASSING])
-def test_a_refused_connect_is_told_at_once_and_tried_once(engine: ScriptEngine, status: int) -> None:
-    engine.handshake = refuse(status, b"secrets of the server", [("Set-Cookie", "id=1")])
-    with pytest.raises(HandshakeError) as caught, within(1):
-        make(engine).connect(30)
-    assert isinstance(caught.value, ApiError)
-    assert caught.value.status_code == status
-    assert len(engine.handshakes) == 1
-    assert "secrets" not in str(caught.value)
-    assert "id=1" not in str(caught.value)
-    assert_keeps_secret(caught.value)
 
 
 @pytest.mark.parametrize("status", FINAL)
@@ -195,15 +182,15 @@ def test_a_callable_that_goes_on_failing_ends_the_session_and_is_named(engine: S
 @pytest.mark.parametrize("status", REDIRECTS)
 def test_no_redirect_is_followed(engine: ScriptEngine, status: int) -> None:
     with ScriptEngine() as other:
-        for target in (other, engine):
-            location = f"{target.ws_url}/ws/session"
+        elsewhere = f"http://127.0.0.1:{other.port}/v1/ws/session"
+        for location in (elsewhere, f"{other.ws_url}/ws/session", f"{engine.ws_url}/ws/session", "/v1/ws/session"):
             engine.handshake = refuse(status, headers=[("Location", location)])
             with pytest.raises(HandshakeError) as caught:
                 make(engine).connect(30)
             assert isinstance(caught.value, ApiError)
             assert caught.value.status_code == status
         assert other.handshakes == []
-    assert len(engine.handshakes) == 2
+    assert len(engine.handshakes) == 4
 
 
 # ---- endless, huge, slow -------------------------------------------------------------------
@@ -240,8 +227,9 @@ def test_the_body_of_a_refusal_is_not_waited_for(engine: ScriptEngine) -> None:
         return False
 
     engine.handshake = answer
-    with pytest.raises(ApiError), within(0.5):
+    with pytest.raises(ApiError) as caught, within(0.5):
         make(engine).connect(30)
+    assert len(str(caught.value)) < 300
 
 
 def test_a_handshake_that_drips_takes_no_longer_than_it_may(engine: ScriptEngine) -> None:

@@ -534,22 +534,6 @@ def test_an_unknown_type_is_refused_and_nothing_is_left_behind(engine: ScriptEng
 # ---- whose events they are ---------------------------------------------------------------------
 
 
-def test_events_of_another_session_are_not_heard(engine: ScriptEngine, session: Session) -> None:
-    events = session.listen(timeout=30)
-    engine.push_many([*turn("s2"), frames.pong("s1")])
-    assert next(events).type is Type.PONG
-
-
-def test_unknown_frames_are_logged_once_and_dropped(
-    engine: ScriptEngine, session: Session, caplog: pytest.LogCaptureFixture
-) -> None:
-    events = session.listen(timeout=30)
-    engine.push_many([{"type": "hologram", "x": number} for number in range(5)] + [frames.pong("s1")])
-    assert next(events).type is Type.PONG
-    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert [record.getMessage().count("hologram") for record in warnings] == [1]
-
-
 def test_a_post_within_a_loop_over_events(engine: ScriptEngine, session: Session) -> None:
     answer_turns(engine)
     events = session.listen(timeout=30)
