@@ -17,7 +17,7 @@ from sessionlib._util.timing import Deadline
 from sessionlib._version import USER_AGENT
 from sessionlib.approvals import ApprovalHandler, ApprovalRequest
 from sessionlib.cli.notes import CommandError, warn
-from sessionlib.cli.options import Positive, Where, approval_options, debug_option, examples, where_options
+from sessionlib.cli.options import Positive, Utf8, Where, approval_options, debug_option, examples, where_options
 from sessionlib.cli.output import (
     JsonLinesPrinter,
     NotingPrinter,
@@ -51,7 +51,7 @@ _STDIN = Path("-")
         'sessionlib ask --continue "And hidden ones?"',
     )
 )
-@click.argument("text", required=False)
+@click.argument("text", type=Utf8(), required=False)
 @click.option(
     "--file",
     "files",
@@ -174,8 +174,15 @@ def _stop_at(requests: list[ApprovalRequest], where: Where, target: str | None) 
                 with open(file, "ab", buffering=0) as lines:
                     lines.write(data + b"\n")
     except (OSError, HTTPException, ValueError) as error:
-        raise CommandError(f"{stop.format_message()}; it could not be handed over to {target}: {error}") from error
+        reason = f"it could not be handed over to {target}: {_reason(error)}"
+        raise CommandError(f"{stop.format_message()}; {reason}") from error
     raise stop
+
+
+def _reason(error: BaseException) -> str:
+    # What a URLError was raised for is in it; the text of a system's error comes without its number.
+    cause = getattr(error, "reason", None)
+    return _reason(cause) if isinstance(cause, BaseException) else getattr(error, "strerror", None) or str(error)
 
 
 class _NoRedirects(HTTPRedirectHandler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
@@ -129,7 +130,10 @@ def run(args: Sequence[str] | None = None) -> int:
     debug = Debug()
     try:
         # Not standalone: click would print errors in its own form, and exit by itself.
-        status = app.main(args, prog_name="sessionlib", standalone_mode=False, obj=debug)
+        columns = shutil.get_terminal_size().columns
+        # By itself click folds help at 50 columns where there are fewer.
+        width = max(columns - 2, 20) if columns < 52 else None
+        status = app.main(args, prog_name="sessionlib", standalone_mode=False, obj=debug, terminal_width=width)
         # Here, where a reader that is gone can still be noticed.
         sys.stdout.flush()
     except (click.Abort, KeyboardInterrupt):

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from sessionlib.cli.notes import CommandError, warn
-from sessionlib.cli.options import Positive, Where, Whole, debug_option, examples, where_options
+from sessionlib.cli.options import NewFile, Positive, Where, Whole, debug_option, examples, where_options
 from sessionlib.cli.target import find_agent, reach
 from sessionlib.net.retry import Pace
 
@@ -26,10 +26,8 @@ __all__ = ["map_prompts"]
     ),
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE.jsonl")
-@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="File for the answers.")
-@click.option(
-    "--checkpoint", type=click.Path(dir_okay=False, path_type=Path), help="File to go on from when run again."
-)
+@click.option("--output", "-o", type=NewFile(), help="File for the answers.")
+@click.option("--checkpoint", type=NewFile(), help="File to go on from when run again.")
 @click.option("--workers", type=Whole(min=1), default=8, show_default=True, help="Prompts at a time.")
 @click.option("--rate", type=Positive(), help="Sessions opened a second, at most.")
 @click.option("--timeout", type=Positive(), default=300.0, help="Seconds for each prompt.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sqlite3
@@ -50,6 +51,8 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, SessionlibError):
         return in_options(str(error)) or type(error).__name__, 1
     if isinstance(error, OSError) and error.strerror:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) and not error.filename:
+            return f"the output cannot be written: {error.strerror}", 1
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror, 1
     if isinstance(error, (OSError, sqlite3.Error, ValueError)):
         return str(error) or type(error).__name__, 1
@@ -61,6 +64,7 @@ def explain(error: BaseException) -> tuple[str, int]:
 _AS_OPTIONS = (
     ("pass api_key=..., set sessionlib.api_key, or set", "set"),
     (", or pass allow_insecure=True on a network you trust", ""),
+    ("; connect() resumes it", ""),
     ("pass an api_key and allow_remote=True", "set SESSIONLIB_API_KEY and add --allow-remote"),
 )
 

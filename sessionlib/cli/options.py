@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ from sessionlib.errors import ConfigurationError
 __all__ = [
     "Debug",
     "EngineOptions",
+    "NewFile",
     "Positive",
+    "Utf8",
     "Where",
     "Whole",
     "approval_options",
@@ -54,6 +57,28 @@ class Positive(click.FloatRange):
         if math.isnan(number):
             self.fail(f"{value!r} is not a valid number.", param, ctx)
         return number
+
+
+class Utf8(click.types.StringParamType):
+    """A text for an agent, in whatever encoding the locale has for arguments."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Returns the text; bytes that Python could not decode may still be UTF-8 (PEP 383)."""
+        try:
+            return os.fsencode(value).decode()
+        except UnicodeError:
+            self.fail("it is not UTF-8 text.", param, ctx)
+
+
+class NewFile(click.Path):
+    """A file that need not exist yet."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Returns the path; an empty one, as of a variable that is not set, would be the working directory."""
+        return super().convert(value or self.fail("it is empty; name a file.", param, ctx), param, ctx)
 
 
 class Whole(click.IntRange):
@@ -208,7 +233,7 @@ def engine_options(function: Command) -> Command:
             help="Model of the embedded engine.",
         ),
         click.option("--tools", type=_FILE, metavar="FILE.py", help="Python file with tools for it."),
-        click.option("--db", type=click.Path(dir_okay=False, path_type=Path), help="File in which it keeps sessions."),
+        click.option("--db", type=NewFile(), help="File in which it keeps sessions."),
     )
 
 

@@ -64,7 +64,9 @@ def serve(
     if allow_remote and not os.environ.get("SESSIONLIB_API_KEY"):
         raise click.UsageError("--allow-remote needs a key of your own: set SESSIONLIB_API_KEY")
     if not allow_remote and not is_loopback(host):
-        raise click.UsageError(f"{host} can be reached from other machines: add --allow-remote to mean it")
+        raise click.UsageError(
+            f"{host or 'an empty ADDRESS'} can be reached from other machines: add --allow-remote to mean it"
+        )
     # Here, so that --help needs neither the engine nor its extra.
     from sessionlib.engine import LocalEngine
     from sessionlib.engine import serve as run_engine

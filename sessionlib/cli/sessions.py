@@ -11,7 +11,7 @@ import click
 
 from sessionlib.approvals.policies import full_lines, quoted
 from sessionlib.cli.notes import CommandError, known_sessions, warn
-from sessionlib.cli.options import Where, complete_sessions, debug_option, examples, where_options
+from sessionlib.cli.options import Utf8, Where, complete_sessions, debug_option, examples, where_options
 from sessionlib.cli.output import NotingPrinter, WaitingForApproval, settle
 from sessionlib.cli.target import open_session
 from sessionlib.content import ApprovalResponse
@@ -66,7 +66,7 @@ def history(session_id: str | None, form: str | None, where: Where) -> None:
 @click.argument("session_id", metavar="[ID]", required=False, shell_complete=complete_sessions)
 @click.option("--approve", metavar="ID", help="Let the tool of this request run.")
 @click.option("--deny", metavar="ID", help="Do not let it run.")
-@click.option("--reason", metavar="TEXT", help="With --deny: what the agent is given as the reason.")
+@click.option("--reason", type=Utf8(), metavar="TEXT", help="With --deny: what the agent is given as the reason.")
 @click.option("--json", "as_json", is_flag=True, help="List each request as a line of JSON.")
 @where_options
 @debug_option

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from sessionlib import __version__
 from sessionlib.engine import LocalEngine
 from tests.support.cli import AS_MODULE, Cli, Here
-from tests.support.processes import run_script
+from tests.support.processes import ROOT, run_script
 
 COMMANDS = ["ask", "chat", "map", "sessions", "history", "approvals", "serve", "models", "doctor", "port", "completion"]
 
@@ -30,6 +31,11 @@ def test_without_a_command_it_says_what_there_is(cli: Cli) -> None:
 def test_every_command_explains_itself(here: Here, command: str) -> None:
     told = here.run(command, "-h").check().stdout
     assert told.startswith(f"Usage: sessionlib {command} ")
+
+
+def test_help_fits_a_narrow_terminal_but_for_its_examples(here: Here) -> None:
+    told = here.run("ask", "--help", env={"COLUMNS": "40"}).check().stdout.partition("Examples:")[0]
+    assert max(map(len, told.splitlines())) <= 40
 
 
 @pytest.mark.parametrize("command", ["ask", "chat", "history", "doctor"])
@@ -62,6 +68,10 @@ def test_what_talks_to_an_engine_says_where_alike(here: Here, command: str) -> N
         (["history"], "which session? Give its ID, or --continue for the last one"),
         (["ask", "--session", "a", "-c", "--db", "x.db", "hi"], "--session and --continue exclude one another"),
         (["ask", "--agent", "", "hi"], "--agent is empty."),
+        (["ask", "--db", "", "hi"], "Invalid value for '--db': it is empty; name a file."),
+        (["map", "-o", "", sys.executable], "Invalid value for '--output' / '-o': it is empty; name a file."),
+        (["ask", "caf\udce9"], "Invalid value for '[TEXT]': it is not UTF-8 text."),
+        (["serve", "--host", ""], "an empty ADDRESS can be reached from other machines: add --allow-remote"),
         (["ask", "--session", "a\nb", "--db", "x.db", "hi"], "--session is too long or holds control characters"),
         (["ask", "--base-url", "nowhere", "hi"], "--base-url has to begin with https:// or http:// and name a host."),
         (["ask", "--base-url", "http://u:p@x.example", "hi"], "--base-url may hold no user, password, query or frag"),
@@ -106,6 +116,18 @@ def test_an_error_is_one_line_and_debug_says_where_from(cli: Cli) -> None:
     assert "Traceback" in long.stderr
     assert long.stderr.endswith(short.stderr)
     assert cli.run("--debug", *args, env=env).stderr.count("Traceback") == long.stderr.count("Traceback")
+
+
+def test_a_locale_without_utf_8_alters_no_question(cli: Cli) -> None:
+    env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "utf-8"}
+    assert cli.run("ask", "--local", "Grüße 你好", env=env).check().stdout.endswith('"Grüße 你好"\n')
+
+
+def test_a_full_disk_is_reported_as_that_of_the_output() -> None:
+    command = [sys.executable, "-m", "sessionlib", "sessions", "--help"]
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE)
+    assert (ran.returncode, ran.stderr) == (1, b"sessionlib: the output cannot be written: No space left on device\n")
 
 
 def test_an_unexpected_error_is_one_line_too(cli: Cli) -> None:

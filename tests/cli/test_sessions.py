@@ -149,7 +149,7 @@ def test_a_file_that_cannot_be_written_is_an_error_and_the_gate_holds(
 ) -> None:
     result = here.run("ask", "--defer-to", str(tmp_path), '/tool refund {"order_id": "7"}', env=configured)
     assert result.rc == 1
-    assert f"it could not be handed over to {tmp_path}" in result.stderr
+    assert result.stderr.endswith(f"; it could not be handed over to {tmp_path}: Is a directory\n")
 
 
 # ---- a process that is killed --------------------------------------------------------------------

@@ -103,7 +103,8 @@ def _put(path: Path, progress: Progress) -> None:
                 raise ModelError("the weights that were fetched are not the ones expected; nothing was kept")
             os.replace(part, path)
     except (OSError, zipfile.BadZipFile, KeyError) as error:
-        raise ModelError(f"the weights cannot be put into {path.parent}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"the weights cannot be put into {path.parent}: {reason}") from error
 
 
 def _fetch(folder: Path, progress: Progress) -> Path:

@@ -351,7 +351,7 @@ def load_tools(path: str) -> list[LocalTool[..., Any]]:
     try:
         # Not as "__main__", so that what a script does when it is run does not happen.
         found = runpy.run_path(path, run_name="sessionlib_tools").values()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends by itself would end the engine with it
         raise EngineError(f"the tools file {path} cannot be run: {type(error).__name__}: {error}") from error
     # By identity: a tool may stand in the file under two names.
     declared = {id(item): item for item in found if isinstance(item, LocalTool)}

@@ -257,7 +257,12 @@ def test_an_idle_worker_that_has_died_is_replaced(isolated: LocalEngine) -> None
 
 def test_a_tools_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     path = tmp_path / "tools.py"
-    for source, told in (("x = 1", "declares no tool"), ("1 / 0", "ZeroDivisionError"), ("def", "SyntaxError")):
+    for source, told in (
+        ("x = 1", "declares no tool"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("def", "SyntaxError"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+    ):
         path.write_text(source)
         with pytest.raises(EngineError, match=told):
             LocalEngine(tools=str(path))
