@@ -302,7 +302,7 @@ class SessionMessage(JsonModel):
         from sessionlib.display.markup import fold, markdown_html, safe_html  # for notebooks alone
 
         body = fold(safe_html(f"({self.content_type or 'nothing'})")) if self.text is None else markdown_html(self.text)
-        return f"<p><b>{who}</b></p>{body}"
+        return f"<div><b>{who}</b></div>{body}"
 
     @property
     def is_user(self) -> bool:

@@ -371,4 +371,4 @@ def _shown(message: SessionMessage) -> str:
     body = body_of(message)
     # A description of our own is plain text, whatever file or tool names are in it.
     shown = markdown_html(body) if body == message.text else quiet(safe_html(body))
-    return f"<p><b>{safe_html(who(message))}</b></p>{shown}"
+    return f'<div style="margin: 12px 0"><div><b>{safe_html(who(message))}</b></div>{shown}</div>'

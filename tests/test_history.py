@@ -84,9 +84,10 @@ def test_a_notebook_shows_what_was_said_as_markdown_in_which_nothing_runs() -> N
     history = History([*said("**bold** <img src=x onerror=alert(1)>"), message(call, {"object_id": "a"})])
     shown = history._repr_html_()
     image = "&lt;img src=x onerror=alert(1)&gt;"
-    user = f"<p><b>user</b></p><p><strong>bold</strong> {image}</p>"
-    assert shown.startswith(f'<small style="opacity: 0.7">session s1</small>{user}')
-    assert f"<p><b>agent</b></p><p>You said: <strong>bold</strong> {image}</p>" in shown
+    user = f"<div><b>user</b></div><p><strong>bold</strong> {image}</p>"
+    head = '<small style="opacity: 0.7">session s1</small><div style="margin: 12px 0">'
+    assert shown.startswith(f"{head}{user}")
+    assert f"<div><b>agent</b></div><p>You said: <strong>bold</strong> {image}</p>" in shown
     assert "(runs &lt;i&gt;())" in shown
     assert "<img" not in shown
 
