@@ -396,6 +396,7 @@ def test_a_full_disk_is_an_error_and_no_ack(narrow: Process, path: Path) -> None
         acked = {message["id"] for message in caller.history()}
         for _ in range(20):
             narrow.popen.send_signal(signal.SIGUSR1)
+            eventually(path.with_name("tools.py.full").exists)  # what is kept until then makes all of it slower
             refused = eventually(lambda: _refused(caller, acked), 60)
             assert (refused["type"], refused["code"]) == ("error", "storage_full")
             assert refused["request_type"] == "post_message"
