@@ -20,7 +20,7 @@ from typing import Any
 from sessionlib.testing.comparison import Difference, Ids, common_ids, differences, id_pairs, own_ids
 from sessionlib.testing.format import CALL, Line
 
-__all__ = ["Expectations", "RecordedCall", "RecordedConnection", "is_optional"]
+__all__ = ["Expectations", "RecordedCall", "RecordedConnection", "as_look", "is_optional"]
 
 # Leaving is no part of a conversation: the engine does not answer it, and the connection may be gone by then.
 _OPTIONAL = "disconnect_session"
@@ -145,6 +145,11 @@ class RecordedCall:
 def is_optional(frame: Any) -> bool:
     """Whether a frame may be sent or not; its acknowledgement has the same type."""
     return isinstance(frame, dict) and frame.get("type") == _OPTIONAL
+
+
+def as_look(frame: Any) -> Any:
+    """Returns a request as a session's own look at its history, which no request of the code is equal to."""
+    return {**frame, "look": True}
 
 
 class Expectations:
@@ -329,6 +334,7 @@ def _connections(lines: Sequence[Line]) -> list[RecordedConnection]:
             if "open" in line.value:
                 connection.thread = str(line.value.get("thread", ""))
         elif not is_optional(line.value):
+            line = replace(line, value=as_look(line.value)) if line.is_look else line
             (connection.sent if line.sign == ">" else connection.received).append(line)
         if line.sign == "<" and isinstance(line.value, dict) and line.value.get("type") in _NAMES_SESSION:
             connection.session_id = connection.session_id or str(line.value.get("session_id") or "")

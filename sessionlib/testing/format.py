@@ -13,7 +13,8 @@ signs, what:
 ``=``
     A connection's course: ``{"open": URL, "thread": name}``, and ``{"close": code}`` when this client closed it.
 ``>``
-    What was sent. On a connection, the frame, and beside it which thread sent it (``by``, numbered from 1). Of a call,
+    What was sent. On a connection, the frame, and beside it which thread sent it (``by``, numbered from 1), and
+    ``"look": true`` where the session looked at its history by itself, as nothing had come for a while. Of a call,
     ``method``, ``path``, ``query`` and ``body``; a form is ``form``, files are ``files``.
 ``<``
     What was received. On a connection, the frame. Of a call, ``status``, ``headers`` (only those that matter) and
@@ -103,6 +104,7 @@ class Line:
         value: Its content.
         by: The thread that sent it, numbered from 1; 0 for all but frames that were sent.
         line: Its number in the file; 0 while it is in none.
+        is_look: Whether it was a session's own look at its history.
     """
 
     at: float
@@ -112,6 +114,7 @@ class Line:
     value: Any
     by: int = 0
     line: int = 0
+    is_look: bool = False
 
 
 def read(path: Path) -> list[Line]:
@@ -180,14 +183,14 @@ def _line(path: Path, number: int, text: str) -> Line | int:
         raise RecordingError(
             f"the recording {path} is damaged: line {number} is not one of a recording; record it again"
         )
-    by = fields.get("by")
-    return Line(float(at), where, fields[where], sign, fields[sign], by if isinstance(by, int) else 0, number)
+    by, look = fields.get("by"), fields.get("look") is True
+    return Line(float(at), where, fields[where], sign, fields[sign], by if isinstance(by, int) else 0, number, look)
 
 
 def _json(line: Line) -> dict[str, Any]:
     # Tenths of a millisecond; more digits would only make differences between two recordings longer.
     fields = {"t": round(line.at, 4), line.where: line.number, line.sign: line.value}
-    return {**fields, "by": line.by} if line.by else fields
+    return {**fields, **({"by": line.by} if line.by else {}), **({"look": True} if line.is_look else {})}
 
 
 def _object(text: str) -> Mapping[str, Any] | None:

@@ -40,6 +40,7 @@ class _Note:
         self.sign = sign
         # A bytes object is the JSON text of a frame.
         self.value = value
+        self.is_look = False
 
 
 class Recorder:
@@ -81,7 +82,8 @@ class Recorder:
                 yield Line(at, note.where, note.number, "<*", {"base64": base64.b64encode(value).decode()})
                 continue
             by = threads.setdefault(note.by, len(threads) + 1) if (note.where, note.sign) == (WEBSOCKET, ">") else 0
-            yield Line(at, note.where, note.number, note.sign, self._redaction.apply(value), by)
+            value = self._redaction.apply(value)
+            yield Line(at, note.where, note.number, note.sign, value, by, is_look=note.is_look)
 
     # ---- connections -----------------------------------------------------------------------------
 
@@ -178,7 +180,8 @@ class RecordedTransport(TransportWrapper):
         self._note("!", format.to_json(error))
 
     def enqueue(self, payload: bytes) -> None:
-        self._note(">", payload)
+        # Of requests a session queues only its own looks.
+        self._note(">", payload).is_look = codec.loads(payload).get("type") == "get_messages"
         self.inner.enqueue(payload)
 
     def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:

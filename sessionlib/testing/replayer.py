@@ -23,7 +23,7 @@ from sessionlib.protocol.frames import KEEPALIVE
 from sessionlib.rest.calls import Call
 from sessionlib.testing import format
 from sessionlib.testing.comparison import brief, report
-from sessionlib.testing.expectations import Expectations, RecordedConnection
+from sessionlib.testing.expectations import Expectations, RecordedConnection, as_look
 from sessionlib.testing.format import CALL, Line, ReplayMismatchError
 from sessionlib.testing.recorder import call_json
 from sessionlib.testing.redaction import Redaction, Shrinker, shrink
@@ -55,8 +55,10 @@ class ReplayedTransport:
         self.traffic = Traffic()
         self.bytes_received = 0
         self._replayer = replayer
-        # Both protected by `Replayer.changed`.
+        # All protected by `Replayer.changed`.
         self._closed = False
+        # How many looks of the session at its history wait for an answer that is in no recording.
+        self._looks = 0
         # Answers to keepalives, which are in no recording as their number depends on time.
         self._pongs: deque[bytes] = deque()
 
@@ -129,6 +131,13 @@ class ReplayedTransport:
                 self._pongs.append(codec.dumps(frames.pong(frame["session_id"])))
                 self._replayer.changed.notify_all()
             return
+        if frame.get("type") == "get_messages":
+            frame = as_look(frame)
+            with self._replayer.changed:
+                # The session has met silence, which in a replay may be that of a machine that stood still.
+                if not self._replayer.expects(self.connection, frame):
+                    self._looks += 1
+                    return
         # The caller does not wait for the outcome; the replayer keeps a mismatch, and raises it when its block ends.
         with contextlib.suppress(AssertionError, SessionDisconnectedError):
             self._replayer.send(self, frame, Deadline(0.0))
@@ -153,13 +162,21 @@ class ReplayedTransport:
     def _take(self) -> list[Payload]:
         if self._pongs:
             return [self._pongs.popleft()]
-        lines = self._replayer.receive(self.connection)
+        lines = self._replayer.receive(self.connection, 1 if self._looks else _BATCH)
         if lines and lines[0].sign == "!":
             raise format.from_json(lines[0].value)
         # "<*" is a message that is not JSON: its bytes, base64-encoded.
-        return [
+        messages: list[Payload] = [
             base64.b64decode(line.value["base64"]) if line.sign == "<*" else codec.dumps(line.value) for line in lines
         ]
+        if messages and self._looks:
+            refusals: list[Payload] = [codec.dumps(frames.error("not recorded", "get_messages"))] * self._looks
+            self._looks = 0
+            # Behind something that has come meanwhile the session decides nothing by them. A later request for the
+            # history has its answer behind theirs.
+            is_answer = "get_messages" in (lines[0].value.get("type"), lines[0].value.get("request_type"))
+            messages = [*refusals, *messages] if is_answer else [*messages, *refusals]
+        return messages
 
 
 class Replayer:
@@ -354,10 +371,16 @@ class Replayer:
         finally:
             self._waiting_senders -= 1
 
-    def receive(self, connection: RecordedConnection) -> list[Line]:
-        """Takes what can be received on a connection now; the caller holds `changed`."""
+    def expects(self, connection: RecordedConnection, look: Any) -> bool:
+        """Whether a session looked at its history at this point when it was recorded; the caller holds `changed`."""
+        if not connection.unsent or self._expectations.receivable(connection):
+            return False
+        return not self._expectations.differences(connection.unsent[0], self._redaction.apply(look))
+
+    def receive(self, connection: RecordedConnection, most: int) -> list[Line]:
+        """Takes what can be received on a connection now, so many lines at most; the caller holds `changed`."""
         now = time.monotonic()
-        lines = self._expectations.receivable(connection, _BATCH if self._speed is None else 1)
+        lines = self._expectations.receivable(connection, most if self._speed is None else 1)
         if self._speed is not None:
             # At a speed, each line has a time of its own.
             lines = [line for line in lines if connection.due(line, self._speed) <= now]

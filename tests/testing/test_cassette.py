@@ -30,7 +30,9 @@ from sessionlib.content import CHUNK
 from sessionlib.engine import LocalEngine
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy, record, replay
-from sessionlib.testing.replayer import ReplayedTransport
+from sessionlib.testing.expectations import RecordedConnection
+from sessionlib.testing.format import Line
+from sessionlib.testing.replayer import ReplayedTransport, Replayer
 from tests.support.http_server import Reply, Server
 from tests.support.recordings import heard, shop
 from tests.support.script_engine import ScriptEngine, refuse, turn, user_message
@@ -343,6 +345,67 @@ def test_keepalives_are_not_in_it_and_are_answered(engine: ScriptEngine, tape: P
     assert not {"ping_session", "pong"} & {frame["type"] for frame in (*frames_in(tape), *frames_in(tape, "<"))}
     with replay(tape):
         wait_for_pongs(5)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has sessions look at their history soon after the last thing that came."""
+    monkeypatch.setattr("sessionlib.connection.connection.QUIET", 0.05)
+    monkeypatch.setattr("sessionlib.protocol.turns.QUIET", 0.05)
+
+
+def talk_and_look_back(engine: ScriptEngine) -> list[Any]:
+    with resumed_session(engine) as session:
+        told = [heard(session.ask(text).events) for text in ("one", "two", "three")]
+        return [*told, session.get_messages()]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_sessions_own_look_at_its_history_is_replayed_as_such(engine: ScriptEngine, tape: Path) -> None:
+    @engine.on("post_message")
+    def answer(conn: Any, frame: Any) -> None:
+        if frame["content"] == "two":
+            conn.wait_for("get_messages")
+            conn.send(frames.history("s1", []))
+        conn.send_many(turn())
+
+    with record(tape):
+        recorded = talk_and_look_back(engine)
+    # One at least, and all that the code did is what comes last: so hasty a session may look more often.
+    asked = [line.get("look") for line in lines_of(tape) if line.get(">", {}).get("type") == "get_messages"]
+    assert asked == [True] * (len(asked) - 1 or 1) + [None]
+    for _ in range(2):
+        with replay(tape):
+            assert talk_and_look_back(engine) == recorded
+
+
+def test_a_look_that_a_replay_is_late_for_is_no_request_of_the_recorded_ones(
+    engine: ScriptEngine, tape: Path, hasty: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine that stands still between a post and what had come next."""
+    engine.on("post_message", lambda conn, frame: conn.send_many(turn()))
+    with monkeypatch.context() as patience:
+        patience.setattr("sessionlib.protocol.turns.QUIET", 60.0)
+        with record(tape):
+            recorded = talk_and_look_back(engine)
+    receive, enqueue, looks = Replayer.receive, ReplayedTransport.enqueue, []
+
+    def receive_late(self: Replayer, connection: RecordedConnection, most: int) -> list[Line]:
+        last = connection.sent[connection.sent_count - 1].value
+        return [] if last.get("content") == "two" and not looks else receive(self, connection, most)
+
+    def enqueue_noted(self: ReplayedTransport, payload: bytes) -> None:
+        enqueue(self, payload)
+        if b'"get_messages"' in payload:
+            looks.append(payload)
+            with self._replayer.changed:
+                self._replayer.changed.notify_all()
+
+    monkeypatch.setattr(Replayer, "receive", receive_late)
+    monkeypatch.setattr(ReplayedTransport, "enqueue", enqueue_noted)
+    with replay(tape):
+        assert talk_and_look_back(engine) == recorded
+    assert looks
 
 
 def test_it_can_be_replayed_in_its_own_time(engine: ScriptEngine, tape: Path) -> None:
