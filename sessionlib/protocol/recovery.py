@@ -168,7 +168,7 @@ class RecoveryTracker:
     def _note_plain(self, events: list[SessionEvent], start: int, stop: int) -> int:
         """Notes events one by one; returns the number of the first that is out of order, else where they end."""
         # As `_is_out_of_order` and `_note`, without a call for each event: every event passes here.
-        partial, known, suspect = self._partial, self._known, self._suspect
+        partial, known, suspect, torn = self._partial, self._known, self._suspect, self._torn
         for number in range(start, stop):
             event = events[number]
             message_id = event.message_id
@@ -178,7 +178,7 @@ class RecoveryTracker:
                 continue
             if event.type is not _DELTA:
                 if event.type is _COMPLETE:
-                    if message_id in suspect:
+                    if message_id in suspect or message_id in torn:
                         return number
                     partial.pop(message_id, None)
                     if message_id in known:

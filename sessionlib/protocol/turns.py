@@ -181,6 +181,11 @@ class PendingPost:
         turn = self._unacknowledged_turn
         return turn is not None and turn.over and turn.announced and not turn.answered_posts
 
+    @property
+    def may_have_had_turn(self) -> bool:
+        """Whether a turn began and ended before its ack: its own on an engine whose acks are late, or another's."""
+        return self._unacknowledged_turn is not None and self._unacknowledged_turn.over
+
     def claims(self, batches: bool | None) -> tuple[TurnHandle | None, ...]:
         """Returns the turns whose events are held for it.
 
@@ -714,7 +719,8 @@ class TurnTracker:
         if self._open or (self.running and not self._has_reported):
             # Without a word of the engine's since an acknowledged post, it may just be slow to begin.
             due = (
-                not post._is_promised and (post._engine_was_idle or (self._acks_seen and not post.acknowledged))
+                not post._is_promised
+                and (post._engine_was_idle or post.may_have_had_turn or (self._acks_seen and not post.acknowledged))
                 for post in self._open
             )
             if self.is_blind or (not self.running and any(due)):
@@ -810,6 +816,8 @@ class _Look:
                 if post in tracker._sent:
                     tracker._sent.remove(post)
             if not self._is_in_doubt and (post._is_promised or (post.acknowledged and not post._engine_was_idle)):
+                if post.may_have_had_turn and not post._is_promised:
+                    self._take_answer(post, is_first=post is first, may_guess=False)
                 continue
             if self._take_answer(post, is_first=post is first, may_guess=is_word):
                 continue

@@ -24,9 +24,10 @@ from sessionlib import (
     SessionTimeoutError,
     UnansweredError,
 )
+from sessionlib.connection import connection as connection_module
 from sessionlib.connection.connection import Connection as ConnectionOf
 from sessionlib.engine import LocalEngine
-from sessionlib.protocol import frames
+from sessionlib.protocol import frames, turns
 from sessionlib.protocol.turns import QUIET
 from tests.support.processes import run_script
 from tests.support.script_engine import (
@@ -203,6 +204,58 @@ def test_an_ack_that_never_comes_is_made_up_for_by_the_history(engine: ScriptEng
         assert [session.ask(f"question {number}", timeout=30).text for number in range(4)] == [
             f"question {number}" for number in range(4)
         ]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has clients look at the history after a short silence."""
+    for module in (turns, connection_module):
+        monkeypatch.setattr(module, "QUIET", 0.05)
+
+
+def test_acks_that_come_behind_their_turns_leave_each_question_its_answer(
+    engine: ScriptEngine, impatient: None
+) -> None:
+    """In a session of others, too, whose turns end so as well: the history tells them apart."""
+
+    def answer(conn: Connection, frame: Received) -> None:
+        text, number = frame["content"], len(engine.history)
+        engine.history = [
+            *engine.history,
+            user_message("s1", f"u{number}", text),
+            agent_message("s1", f"m{number}", text),
+        ]
+        conn.send_many([*turn("s1", f"m{number}", [text], ack=None), frames.ack("post_message", "s1")])
+
+    engine.on("post_message", answer)
+    with connect(engine) as session:
+        assert [session.ask(f"question {number}", timeout=30).text for number in range(4)] == [
+            f"question {number}" for number in range(4)
+        ]
+
+
+def test_a_turn_of_another_client_that_ends_before_an_ack_is_not_its_turn(
+    engine: ScriptEngine, impatient: None
+) -> None:
+    theirs, own = user_message("s1", "u1", "theirs"), user_message("s1", "u2", "ours")
+
+    def answer(conn: Connection, frame: Received) -> None:
+        if frame.number == 1:
+            conn.send_many(turn("s1", "m0", ["hello"]))
+            return
+        engine.history = [theirs, own, agent_message("s1", "m1", "not yours")]
+        conn.send_many([*turn("s1", "m1", ["not yours"], ack=None), frames.ack("post_message", "s1")])
+
+    def look(conn: Connection, frame: Received) -> None:
+        conn.send(frames.history("s1", engine.history))
+        if frame.number == 3:  # its own turn is slow to begin
+            conn.send_many(turn("s1", "m2", ["yours"], ack=None))
+
+    engine.on("post_message", answer)
+    engine.on("get_messages", look)
+    with connect(engine) as session:
+        assert session.ask("hi", timeout=30).text == "hello"
+        assert session.ask("ours", timeout=30).text == "yours"
 
 
 @pytest.mark.parametrize("said", [[], ["Processing", "Idle"]])

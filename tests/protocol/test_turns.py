@@ -767,7 +767,7 @@ SCRIPTS = {
     "alone 1 s 2 D a2": "1=D+1 2=aD+1 running waits=12",
     "shared R? 1 C P1": "1=- stray=C1P running announced statuses sent=1 held kept=1",
     "shared 1 T w1": "1=- stray=T running",
-    "alone 1 l1 R1 2 3 E ~a": "1=- 2=E1.+1?- 3=~a stray=E1 waits=3 kept=1",
+    "alone 1 l1 R1 2 3 E ~a": "1=- 2=E1.+1?- 3=~a stray=E1 look@0.9 waits=3 kept=1",
     "alone R1 R+ 1": "1=- sent=1",
     "shared I ~P C": "stray=I~PC1 running answered announced statuses",
     "shared 1 2 R1 e x": "1=e!- 2=x!-",
