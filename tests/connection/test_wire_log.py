@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from sessionlib._util.timing import Deadline
-from sessionlib.connection.wire_log import LoggingTransport, TransportWrapper
+from sessionlib.connection.wire_log import LoggingTransport, TransportWrapper, logged
 from sessionlib.errors import SessionDisconnectedError
+from sessionlib.protocol import codec, frames
 from sessionlib.transport.base import Traffic
+from tests.support.script_engine import ScriptEngine, turn
+from tests.support.secrets import SENTINEL_KEY, LogWatch
+from tests.support.sessions import opened
 
 
 class Wire:
@@ -101,6 +106,7 @@ def test_a_line_for_each_message(
     caplog.clear()
     transport.send(payload, Deadline(1))
     assert caplog.messages == []
+    assert logged(wire, lambda: "s1") is wire
 
 
 @pytest.mark.parametrize("leave", [TransportWrapper.close, TransportWrapper.release])
@@ -132,3 +138,44 @@ def test_all_else_is_as_it_is_without_a_log() -> None:
     transport.release()
     assert wire.given == ["ping", (1002, "why"), "abort", "release"]
     assert (transport.has_left("release"), transport.has_left("more")) == (True, False)
+
+
+# ---- of a session -----------------------------------------------------------------------------
+
+
+def told(log_watch: LogWatch) -> list[str]:
+    """What the session itself told, without thread and level."""
+    ours = [line for line in log_watch.lines if re.match(r"\w+ sessionlib \[", line)]
+    return [line.partition("] ")[2].replace("session s1 ", "") for line in ours]
+
+
+def test_each_frame_is_a_line_with_its_direction_type_and_size(engine: ScriptEngine, log_watch: LogWatch) -> None:
+    engine.on("post_message", lambda conn, frame: conn.send_many(turn()))
+    with opened(engine) as session:
+        session.ask("a secret")
+        session.get_messages()
+    sizes = [len(codec.dumps(frame)) for frame in turn()]
+    assert told(log_watch)[:10] == [
+        f"> connect_session, {len(codec.dumps(frames.connect_session('s1')))} bytes",
+        f"< connect_session, {len(codec.dumps(frames.ack('connect_session', 's1')))} bytes",
+        f"= connected at 127.0.0.1:{engine.port}",
+        f"> post_message, {len(codec.dumps(frames.post_message('s1', 'a secret')))} bytes",
+        *[f"< {frame['type']}, {size} bytes" for frame, size in zip(turn(), sizes, strict=True)],
+    ]
+    everything = "\n".join(log_watch.lines)
+    assert "a secret" not in everything
+    assert "Hello there" not in everything
+    assert SENTINEL_KEY not in everything
+
+
+def test_content_is_told_to_those_who_ask_for_it_and_never_the_key(
+    engine: ScriptEngine, log_watch: LogWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("sessionlib.content"), "level", logging.DEBUG)
+    engine.on("post_message", lambda conn, frame: conn.send_many(turn()))
+    with opened(engine) as session:
+        session.ask(f"a secret and {SENTINEL_KEY}")
+    everything = "\n".join(log_watch.lines)
+    assert '"content":"a secret and ***"' in everything
+    assert "Hello there" in everything
+    assert SENTINEL_KEY not in everything

@@ -14,7 +14,6 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionlib import Client
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import (
     ApiConnectionError,
@@ -473,9 +472,3 @@ def test_copies_of_one_pace_are_one_in_a_process() -> None:
     assert (first.rate, first.max_active) == (3, 4)
     others = [pickle.loads(pickle.dumps(Pace())) for _ in range(100)]
     assert len(set(map(id, others))) == 100
-
-
-@pytest.mark.parametrize("options", [{"rate": 0}, {"rate": -1}, {"max_active": 0}])
-def test_a_pace_of_nothing_is_refused(options: dict[str, float]) -> None:
-    with pytest.raises((ConfigurationError, ValueError)):
-        Client("k", **options)  # type: ignore[arg-type]

@@ -1,21 +1,18 @@
-"""Seeing inside: what a session counts, and what it tells the log."""
+"""Seeing inside: what a session counts."""
 
 from __future__ import annotations
 
-import logging
-import re
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from sessionlib import SessionEventType, SessionState
-from sessionlib.protocol import codec, frames
+from sessionlib.protocol import frames
 from sessionlib.streams.stats import TURNS, QueueStats, RoundTrips, TurnStats
 from sessionlib.testing import FaultProxy
 from tests.support.script_engine import ScriptEngine, turn
-from tests.support.secrets import SENTINEL_KEY, LogWatch
+from tests.support.secrets import SENTINEL_KEY
 from tests.support.sessions import new_session, numbered_deltas, opened, resumed_session
 from tests.support.waiting import eventually
 
@@ -150,72 +147,3 @@ def test_links_that_were_opened_again_are_counted(engine: ScriptEngine) -> None:
                 assert eventually(lambda: session.stats.reconnects == count)  # noqa: B023
                 assert eventually(lambda: session.state is SessionState.CONNECTED)
         assert direct.stats.reconnects == 0
-
-
-# ---- the log -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def lines(log_watch: LogWatch) -> Iterator[LogWatch]:
-    """The log, with everything that is told."""
-    yield log_watch
-
-
-def told(lines: LogWatch) -> list[str]:
-    """What the session itself told, without thread and level."""
-    ours = [line for line in lines.lines if re.match(r"\w+ sessionlib \[", line)]
-    return [line.partition("] ")[2].replace("session s1 ", "") for line in ours]
-
-
-def test_each_frame_is_a_line_with_its_direction_type_and_size(answering: ScriptEngine, lines: LogWatch) -> None:
-    with opened(answering) as session:
-        session.ask("a secret")
-        session.get_messages()
-    sizes = [len(codec.dumps(frame)) for frame in turn()]
-    assert told(lines)[:10] == [
-        f"> connect_session, {len(codec.dumps(frames.connect_session('s1')))} bytes",
-        f"< connect_session, {len(codec.dumps(frames.ack('connect_session', 's1')))} bytes",
-        f"= connected at 127.0.0.1:{answering.port}",
-        f"> post_message, {len(codec.dumps(frames.post_message('s1', 'a secret')))} bytes",
-        *[f"< {frame['type']}, {size} bytes" for frame, size in zip(turn(), sizes, strict=True)],
-    ]
-    everything = "\n".join(lines.lines)
-    assert "a secret" not in everything
-    assert "Hello there" not in everything
-    assert SENTINEL_KEY not in everything
-
-
-def test_keepalives_and_losses_have_signs_of_their_own(engine: ScriptEngine, lines: LogWatch) -> None:
-    keepalives = {"% ping_session, 41 bytes", "% pong, 33 bytes", "% ping"}
-    with resumed_session(engine, ping_interval=0.01, reconnect=False) as session:
-        assert eventually(lambda: keepalives <= set(told(lines))), told(lines)
-        engine.latest.fin()  # and nothing more: closed with a ping unread, the socket would send a reset
-        assert eventually(lambda: not session.is_connected)
-    assert "! session s1: the peer ended the connection without a close frame" in told(lines)
-
-
-def test_content_is_told_to_those_who_ask_for_it_and_never_the_key(
-    answering: ScriptEngine, lines: LogWatch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logging.getLogger("sessionlib.content"), "level", logging.DEBUG)
-    with opened(answering) as session:
-        session.ask(f"a secret and {SENTINEL_KEY}")
-    everything = "\n".join(lines.lines)
-    assert '"content":"a secret and ***"' in everything
-    assert "Hello there" in everything
-    assert SENTINEL_KEY not in everything
-
-
-def test_nothing_of_a_frame_is_told_above_debug(
-    answering: ScriptEngine, lines: LogWatch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logging.getLogger("sessionlib.content"), "level", logging.DEBUG)
-    monkeypatch.setattr(logging.getLogger("sessionlib"), "level", logging.INFO)
-    logging.getLogger("sessionlib").manager._clear_cache()  # type: ignore[attr-defined]
-    try:
-        with opened(answering) as session:
-            session.ask("a secret")
-        assert [line.split()[0] for line in told(lines)] == ["=", "="]
-    finally:
-        monkeypatch.undo()
-        logging.getLogger("sessionlib").manager._clear_cache()  # type: ignore[attr-defined]
