@@ -11,23 +11,15 @@ from typing import Any
 import pytest
 
 from sessionlib._util.timing import MAX_WAIT, Deadline, Flag, acquire
+from tests.support.clock import FakeClock
 from tests.support.waiting import eventually
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
 
 # ---- deadlines ---------------------------------------------------------------------------------
 
 
 def test_a_deadline_runs_down_and_not_below_nothing() -> None:
-    clock = Clock()
-    deadline = Deadline(5.0, clock=clock)
+    clock = FakeClock()
+    deadline = Deadline(5.0, clock=clock.monotonic)
     assert (deadline.remaining(), deadline.expired) == (5.0, False)
     clock.now += 4.5
     assert (deadline.remaining(), deadline.expired) == (0.5, False)
@@ -39,25 +31,25 @@ def test_a_deadline_runs_down_and_not_below_nothing() -> None:
 
 @pytest.mark.parametrize("timeout", [0.0, -3.0])
 def test_a_deadline_of_no_time_has_expired(timeout: float) -> None:
-    assert Deadline(timeout, clock=Clock()).expired
+    assert Deadline(timeout, clock=FakeClock().monotonic).expired
 
 
 def test_no_timeout_never_expires() -> None:
-    clock = Clock()
-    deadline = Deadline(None, clock=clock)
+    clock = FakeClock()
+    deadline = Deadline(None, clock=clock.monotonic)
     clock.now += 1e9
     assert (deadline.remaining(), deadline.expired) == (None, False)
     assert repr(deadline) == "Deadline(never)"
 
 
 def test_the_sooner_of_two_deadlines() -> None:
-    clock = Clock()
-    deadline = Deadline(5.0, clock=clock)
+    clock = FakeClock()
+    deadline = Deadline(5.0, clock=clock.monotonic)
     assert deadline.sooner(None) is deadline
     assert deadline.sooner(7.0) is deadline
     assert deadline.sooner(2.0).remaining() == 2.0
-    assert Deadline(None, clock=clock).sooner(None).remaining() is None
-    assert Deadline(None, clock=clock).sooner(2.0).remaining() == 2.0
+    assert Deadline(None, clock=clock.monotonic).sooner(None).remaining() is None
+    assert Deadline(None, clock=clock.monotonic).sooner(2.0).remaining() == 2.0
     clock.now += 4
     assert deadline.sooner(2.0) is deadline
 
@@ -94,8 +86,8 @@ def test_a_timeout_of_any_length_is_one_that_every_wait_takes(timeout: float) ->
 
 
 def test_a_timeout_of_a_month_is_over_after_a_month() -> None:
-    clock = Clock()
-    deadline = Deadline(30 * 86400, clock=clock)
+    clock = FakeClock()
+    deadline = Deadline(30 * 86400, clock=clock.monotonic)
     clock.now += 30 * 86400 - 1
     assert deadline.remaining() == 1.0
     clock.now += 1

@@ -15,8 +15,7 @@ import pytest
 
 from sessionlib import Session
 from tests.support.processes import MARKER, Script, run_script
-from tests.support.script_engine import Connection, Received, ScriptEngine, text_frame, turn
-from tests.support.scripted_sessions import joined
+from tests.support.script_engine import Connection, Received, ScriptEngine, text_frame
 from tests.support.waiting import eventually
 
 MIB = 1 << 20
@@ -125,19 +124,6 @@ print(json.dumps(left_over()))
     )
     assert told == {"threads": 0, "files": 0}
     assert eventually(lambda: not engine.connections)
-
-
-def test_listeners_given_up_pin_nothing(engine: ScriptEngine) -> None:
-    with joined(engine) as session:
-        threads = threading.active_count()
-        for _ in range(1000):
-            listener = session.listen(timeout=30)
-            del listener
-        engine.push_many(turn(ack=None))
-        assert next(session.listen(timeout=30, event_types=["message_complete"])).text == "Hello there"
-        assert session._connection is not None
-        assert len(session._connection.hub.depths) <= 1
-        assert threading.active_count() == threads
 
 
 def test_a_thousand_sessions_at_once() -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +20,9 @@ from sessionlib import (
     SessionDisconnectedError,
     SessionTimeoutError,
 )
-from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionConnectionError
-from sessionlib.net.retry import Retries
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
-from tests.support.clock import FakeClock
 from tests.support.conversations import FRONT, WAYS, check, make_engine, one_session
 from tests.support.script_engine import (
     Connection,
@@ -386,55 +382,7 @@ def test_a_session_that_is_trying_can_leave_at_once(engine: ScriptEngine) -> Non
         assert session.state == "disconnected"
 
 
-# ---- back-off, on a clock that obeys --------------------------------------------------------
-
-
-def tries_until(clock: FakeClock, seconds: float, *, joined_at: float | None = None) -> list[float]:
-    """Loses a link and fails to get it back for so long; gives the times of the tries."""
-    retries = Retries(
-        lambda delay: clock.wait(threading.Event(), delay) if delay else False,
-        clock=clock.monotonic,
-        uniform=clock.uniform,
-    )
-    began, times = clock.now, []
-
-    def attempt(deadline: Deadline) -> str:
-        times.append(clock.now - began)
-        if times[-1] < seconds:
-            raise SessionConnectionError("nobody there")
-        return "back"
-
-    assert retries.run(SessionDisconnectedError("lost"), attempt) == "back"
-    return times
-
-
-def test_an_engine_that_is_down_for_nine_minutes_is_not_asked_too_often() -> None:
-    clock = FakeClock()
-    times = tries_until(clock, 540)
-    assert 540 <= times[-1] <= 570
-    assert len(times) <= 70
-    bounds = [min(30.0, 2.0 * 2**number) for number in range(len(times))]
-    assert clock.draws == [(0.0, bound) for bound in bounds]
-    assert all(delay <= bound for delay, bound in zip(clock.sleeps, bounds, strict=True))
-
-
-def test_clients_dropped_together_do_not_come_back_together(seed: int) -> None:
-    clock = FakeClock()
-    clock.rng.seed(seed)
-    first = [tries_until(clock, 0)[0] for _ in range(1000)]
-    crowds = Counter(int(at * 10) for at in first)
-    assert max(crowds.values()) <= 120
-
-
-def test_an_engine_that_takes_connections_and_drops_them_is_asked_ever_less_often() -> None:
-    clock = FakeClock(fraction=1.0)
-    retries = Retries(lambda delay: bool(clock.sleep(delay)), clock=clock.monotonic, uniform=clock.uniform)
-    for _ in range(6):
-        retries.run(SessionDisconnectedError("dropped before the join"), lambda deadline: "a link, but no session")
-    assert clock.sleeps == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
-    retries.backoff.reset()
-    retries.run(SessionDisconnectedError("dropped after the join"), lambda deadline: "")
-    assert clock.sleeps[-1] == 2.0
+# ---- connections that do not last ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("when", ["after the handshake", "after the join"])
@@ -456,32 +404,3 @@ def test_flapping(engine: ScriptEngine, when: str) -> None:
         assert eventually(lambda: len(joins) == 7)
         assert eventually(lambda: session.state == "connected")
         assert session.get_messages(timeout=30) == []
-
-
-def test_a_retry_after_no_try_can_help_is_not_made() -> None:
-    clock = FakeClock()
-    retries = Retries(lambda delay: bool(clock.sleep(delay)), clock=clock.monotonic)
-    with pytest.raises(SessionDisconnectedError, match="policy"):
-        retries.run(SessionDisconnectedError("policy", code=1008), lambda deadline: "")
-    assert clock.sleeps == []
-
-
-def test_nobody_tries_for_longer_than_wanted() -> None:
-    clock = FakeClock(fraction=1.0)
-    retries = Retries(
-        lambda delay: bool(clock.sleep(delay)),
-        timeout=60,
-        clock=clock.monotonic,
-        uniform=clock.uniform,
-    )
-
-    def attempt(deadline: Deadline) -> str:
-        left = deadline.remaining()
-        assert left is not None
-        clock.sleep(left)
-        raise SessionTimeoutError("nothing came")
-
-    began = clock.now
-    with pytest.raises(SessionTimeoutError):
-        retries.run(SessionDisconnectedError("lost"), attempt)
-    assert 60 <= clock.now - began <= 90

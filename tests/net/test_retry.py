@@ -7,6 +7,7 @@ import pickle
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -390,6 +391,72 @@ def test_tries_may_go_on_for_any_time(timeout: float | None) -> None:
         return "back"
 
     assert retries(clock, timeout=timeout).run(SessionDisconnectedError("lost"), attempt) == "back"
+
+
+def tries_until(clock: FakeClock, seconds: float) -> list[float]:
+    """Loses a link and fails to get it back for so long; gives the times of the tries."""
+    began, times = clock.now, []
+
+    def attempt(deadline: Deadline) -> str:
+        times.append(clock.now - began)
+        if times[-1] < seconds:
+            raise SessionConnectionError("nobody there")
+        return "back"
+
+    assert retries(clock, timeout=900.0).run(SessionDisconnectedError("lost"), attempt) == "back"
+    return times
+
+
+def test_an_engine_that_is_down_for_nine_minutes_is_not_asked_too_often() -> None:
+    clock = FakeClock()
+    times = tries_until(clock, 540)
+    assert 540 <= times[-1] <= 570
+    assert len(times) <= 70
+    bounds = [min(30.0, 2.0 * 2**number) for number in range(len(times))]
+    assert clock.draws == [(0.0, bound) for bound in bounds]
+    # Behind each try that failed it asks, without waiting, whether the client is leaving.
+    assert all(delay <= bound for delay, bound in zip(clock.sleeps[::2], bounds, strict=True))
+
+
+def test_clients_dropped_together_do_not_come_back_together(seed: int) -> None:
+    clock = FakeClock()
+    clock.rng.seed(seed)
+    first = [tries_until(clock, 0)[0] for _ in range(1000)]
+    crowds = Counter(int(at * 10) for at in first)
+    assert max(crowds.values()) <= 120
+
+
+def test_an_engine_that_takes_connections_and_drops_them_is_asked_ever_less_often() -> None:
+    clock = FakeClock(fraction=1.0)
+    tries = retries(clock)
+    for _ in range(6):
+        tries.run(SessionDisconnectedError("dropped before the join"), lambda deadline: "a link, but no session")
+    assert clock.sleeps == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    tries.backoff.reset()
+    tries.run(SessionDisconnectedError("dropped after the join"), lambda deadline: "")
+    assert clock.sleeps[-1] == 2.0
+
+
+def test_a_retry_after_no_try_can_help_is_not_made() -> None:
+    clock = FakeClock()
+    with pytest.raises(SessionDisconnectedError, match="policy"):
+        retries(clock).run(SessionDisconnectedError("policy", code=1008), lambda deadline: "")
+    assert clock.sleeps == []
+
+
+def test_nobody_tries_for_longer_than_wanted() -> None:
+    clock = FakeClock(fraction=1.0)
+
+    def attempt(deadline: Deadline) -> str:
+        left = deadline.remaining()
+        assert left is not None
+        clock.sleep(left)
+        raise SessionTimeoutError("nothing came")
+
+    began = clock.now
+    with pytest.raises(SessionTimeoutError):
+        retries(clock, timeout=60).run(SessionDisconnectedError("lost"), attempt)
+    assert 60 <= clock.now - began <= 90
 
 
 # ---- one pace for many workers -------------------------------------------------------------------
