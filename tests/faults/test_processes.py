@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sessionlib.testing import FaultProxy
-from tests.support.processes import MARKER, Script, run_script
+from tests.support.processes import MARKER, Script
 from tests.support.script_engine import ScriptEngine, turn
 from tests.support.scripted_sessions import joined, make
 from tests.support.secrets import SENTINEL_KEY
@@ -122,39 +122,6 @@ def _flush_left(body: str) -> str:
     return "\n".join(line[8:] if line.startswith("        ") else line for line in body.splitlines())
 
 
-def test_a_session_goes_on_after_ctrl_c(engine: ScriptEngine) -> None:
-    first = threading.Event()
-
-    def post(conn, frame):  # type: ignore[no-untyped-def]
-        if first.is_set():
-            conn.send_many(turn(message_id="m2"))
-        first.set()
-
-    engine.on("post_message", post)
-    body = """
-session = make().connect()
-try:
-    ready()
-    session.ask("one")
-except KeyboardInterrupt:
-    ready()
-for event in session.listen(timeout=30):  # the rest of the turn that was left
-    if event.is_turn_end:
-        break
-print("answer", session.ask("two", timeout=30).text, flush=True)
-session.disconnect()
-"""
-    with script(body, engine) as running:
-        running.wait_for(MARKER)
-        engine.wait_for("post_message")
-        time.sleep(0.3)  # by which it waits for the answer
-        running.send_signal(signal.SIGINT)
-        running.wait_for(MARKER)
-        engine.push_many(turn())
-        assert running.wait_for("answer") == "Hello there"
-        running.wait().check()
-
-
 def test_ctrl_c_while_leaving_leaves_all_the_same(engine: ScriptEngine) -> None:
     engine.on("ws:close", lambda conn, frame: conn.sleep(20))
     body = """
@@ -234,19 +201,6 @@ def test_an_exit_with_a_session_is_quick_and_says_nothing(engine: ScriptEngine, 
         with within(2):
             result = running.wait()
     assert (result.rc, result.stderr) == (0, "")
-
-
-def test_a_session_that_is_thrown_away_tells_so_and_lets_go(engine: ScriptEngine) -> None:
-    result = run_script(
-        OPEN
-        + "session = make().connect()\ndel session\nwhile [t for t in threading.enumerate() if 'reader' in t.name]:"
-        " time.sleep(0.01)",
-        engine.ws_url,
-        env={"SESSIONLIB_API_KEY": SENTINEL_KEY},
-    )
-    assert result.rc == 0
-    assert result.stderr.count("was never disconnected") == 1
-    assert SENTINEL_KEY not in result.stderr
 
 
 # ---- forks ---------------------------------------------------------------------------------

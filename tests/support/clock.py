@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import random
-import threading
 from dataclasses import dataclass, field
-from typing import Protocol
 
 __all__ = ["FakeClock"]
-
-
-class _Settable(Protocol):
-    def is_set(self) -> bool: ...
 
 
 @dataclass
@@ -36,34 +30,23 @@ class FakeClock:
     draws: list[tuple[float, float]] = field(default_factory=list)
     fraction: float | None = None
     rng: random.Random = field(default_factory=lambda: random.Random(0))
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)  # protects all of it
 
     def monotonic(self) -> float:
         """Tells the time."""
-        with self._lock:
-            return self.now
+        return self.now
 
     def sleep(self, seconds: float) -> None:
         """Lets the time pass at once."""
-        with self._lock:
-            self.sleeps.append(seconds)
-            self.now += max(0.0, seconds)
-
-    def wait(self, event: _Settable, timeout: float) -> bool:
-        """Stands in for ``event.wait(timeout)``: the time is over at once unless the event is set."""
-        if not event.is_set():
-            self.sleep(timeout)
-        return event.is_set()
+        self.sleeps.append(seconds)
+        self.now += max(0.0, seconds)
 
     def advance(self, seconds: float) -> None:
         """Moves the clock without a sleep; backwards too."""
-        with self._lock:
-            self.now += seconds
+        self.now += seconds
 
     def uniform(self, low: float, high: float) -> float:
         """Draws from a range."""
-        with self._lock:
-            self.draws.append((low, high))
-            if self.fraction is None:
-                return self.rng.uniform(low, high)
-            return low + (high - low) * self.fraction
+        self.draws.append((low, high))
+        if self.fraction is None:
+            return self.rng.uniform(low, high)
+        return low + (high - low) * self.fraction

@@ -11,11 +11,8 @@ from contextlib import closing, contextmanager
 import psutil
 import pytest
 
-from sessionlib._util.timing import Deadline
 from sessionlib.net.listener import TcpListener
-from sessionlib.net.retry import Backoff
 from sessionlib.testing import FaultProxy
-from tests.support.clock import FakeClock
 from tests.support.leaks import no_leaks
 from tests.support.script_engine import ScriptEngine
 from tests.support.waiting import eventually
@@ -339,30 +336,6 @@ class TestShuffle:
             sent += got
             assert MESSAGE.startswith(got)
         proxy.clear()
-
-
-class TestFakeClock:
-    def test_hours_of_backoff_in_no_time(self) -> None:
-        clock = FakeClock(fraction=1.0)
-        deadline = Deadline(7200.0, clock=clock.monotonic)
-        backoff = Backoff(uniform=clock.uniform)
-        while not deadline.expired:
-            clock.sleep(backoff.next_delay())
-        assert clock.sleeps[:6] == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
-        assert clock.draws[4] == (0.0, 30.0)
-
-    def test_a_wait_is_over_at_once(self) -> None:
-        clock, event = FakeClock(now=5.0), threading.Event()
-        assert not clock.wait(event, 3.0)
-        assert clock.monotonic() == 8.0
-        event.set()
-        assert clock.wait(event, 3.0)
-        clock.advance(-3600.0)
-        assert clock.monotonic() == -3592.0
-        assert clock.sleeps == [3.0]
-
-    def test_draws_follow_the_seed(self) -> None:
-        assert [FakeClock().uniform(0, 1) for _ in range(2)] == [FakeClock().uniform(0, 1)] * 2
 
 
 def test_links_that_are_over_hold_no_descriptors(proxy: FaultProxy) -> None:
