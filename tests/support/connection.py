@@ -126,7 +126,7 @@ class Connection(Duplex):
 
     # -- waiting, on the runner --
 
-    def wait_for(self, frame_type: str, timeout: float = 15.0) -> Received:
+    def wait_for(self, frame_type: str, timeout: float = 60.0) -> Received:
         """Takes the next frame of a type, for a hook that is in the middle of something.
 
         The hook answers it; frames of other types that come first are handled as usual.

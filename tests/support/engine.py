@@ -39,7 +39,7 @@ def rest(engine: Address, method: str, path: str, **options: Any) -> requests.Re
     headers = {"Authorization": f"Bearer {engine.api_key}", **options.pop("headers", {})}
     with requests.Session() as session:
         session.trust_env = False
-        return session.request(method, engine.base_url + path, headers=headers, timeout=30, **options)
+        return session.request(method, engine.base_url + path, headers=headers, timeout=120, **options)
 
 
 def make_agent(engine: Address, **fields: Any) -> str:
@@ -53,7 +53,7 @@ def open_socket(engine: Address, **options: Any) -> websocket.WebSocket:
     header = [f"Authorization: Bearer {engine.api_key}"]
     # In Python it checks a megabyte for half a second, and then decodes it all the same.
     unchecked = {"skip_utf8_validation": True}
-    options = {"header": header, "suppress_origin": True, "timeout": 30, "redirect_limit": 0, **unchecked, **options}
+    options = {"header": header, "suppress_origin": True, "timeout": 120, "redirect_limit": 0, **unchecked, **options}
     return websocket.create_connection(engine.ws_url + "/ws/session", **options)
 
 
@@ -234,7 +234,7 @@ class Process:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.popen.send_signal(number)
-        return self.popen.wait(30)
+        return self.popen.wait(120)
 
     def kill(self) -> None:
         if self.popen.poll() is None:
