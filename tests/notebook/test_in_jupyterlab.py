@@ -35,9 +35,8 @@ Some **bold** text and `code`, 1 < 2, and a [link](javascript:window.harm=1).
 ```
 
 <img src=x onerror="window.harm=1"><script>window.harm=1</script>
-
-The *end*.
 """
+LETTERS = "ABCDEFGHIJKL"
 
 
 def in_lab(folder: Path, cells: list[str], source: str, *, model: str = "'demo'", options: str = "") -> str:
@@ -75,6 +74,11 @@ def test_an_answer_streams_into_its_cell_without_flicker_and_runs_nothing(tmp_pa
         output = lab.output(1)
         output.get_by_text("Some bold text").wait_for()
         output.screenshot(path={str(tmp_path / "beginning.png")!r})
+        # However seldom this machine draws a page: what follows waits for it.
+        for letter in {LETTERS!r}:
+            output.get_by_text(f"Paragraph {{letter}}").wait_for()
+            lab.page.evaluate("() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+            open({str(tmp_path)!r} + "/" + letter, "w").close()
         output.get_by_text("The end.").wait_for()
         lab.wait_for_end(1)
         output.screenshot(path={str(picture)!r})
@@ -93,8 +97,10 @@ def test_an_answer_streams_into_its_cell_without_flicker_and_runs_nothing(tmp_pa
         assert lab.page.locator(".jp-CodeCell").nth(1).locator(".jp-OutputArea-child").count() == 2
     """
     words = "[Text(p) for p in __import__('re').findall(r'\\s*\\S+', %r)]" % MARKDOWN  # noqa: UP031 - braces within
-    pause = "(lambda stop: time.sleep(0.05))"
-    model = f"Says(*[step for piece in {words} for step in (piece, {pause})])"
+    pause = "(lambda stop: time.sleep(0.02))"
+    paragraphs = ", ".join(f"Text('\\n\\nParagraph {a}'), until({str(tmp_path / a)!r})" for a in LETTERS)
+    streamed = f"[step for piece in {words} for step in (piece, {pause})]"
+    model = f"Says(*{streamed}, {paragraphs}, Text('\\n\\nThe *end*.'))"
     in_lab(tmp_path, ["session.chat('Go')"], source, model=model)
     assert picture.stat().st_size > 5_000
 
