@@ -86,17 +86,9 @@ def test_a_failure_on_the_dispatcher_is_kept_for_the_next_call(
     assert shop.ran == []
 
 
-def test_a_failure_kept_does_not_keep_other_requests_from_their_answers(shop: Shop, session: Session) -> None:
-    session.on_approval(fail, tool="delete_*")
-    session.on_approval(approve_all)
-    session.send('/tool delete_file {"name": "x"}\n' + order(7))
-    rest_of_turn(session)
-    assert shop.ran == [("refund", 7, 1.0)]
-    with pytest.raises(Oops):
-        session.get_messages()
-
-
-def test_a_failure_kept_is_not_raised_into_another_handler(shop: Shop, session: Session) -> None:
+def test_a_failure_kept_keeps_no_other_request_from_its_answer_and_is_not_raised_into_another_handler(
+    shop: Shop, session: Session
+) -> None:
     def careful(request: ApprovalRequest) -> bool:
         return len(request.session.get_messages(timeout=30)) > 0
 

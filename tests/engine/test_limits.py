@@ -404,49 +404,6 @@ def test_tiny_fragments_take_little_more_room_than_their_bytes(process: Callable
 
 
 @pytest.mark.parametrize(
-    ("data", "code"),
-    [
-        (b"\x82\x81\0\0\0\0x", 1003),
-        (b"\x81\x81\0\0\0\0\xff", 1007),
-        (b"\x81\x82\0\0\0\0\xc0\x80", 1007),
-        (b"\x81\x83\0\0\0\0\xed\xa0\x80", 1007),
-        (b"\xc1\x81\0\0\0\0x", 1002),
-        (b"\x83\x81\0\0\0\0x", 1002),
-        (b"\x81\x01x", 1002),
-        (b"\x80\x81\0\0\0\0x", 1002),
-        (b"\x01\x81\0\0\0\0x\x81\x81\0\0\0\0x", 1002),
-        (b"\x09\x80\0\0\0\0", 1002),
-        (b"\x89\xfe\x00\x7e\0\0\0\0" + b"x" * 126, 1002),
-        (b"\x88\x81\0\0\0\0x", 1002),
-        (b"\x88\x82\0\0\0\0\x03\xed", 1002),
-        (b"\x88\x82\0\0\0\0\x00\x01", 1002),
-        (b"\x88\x82\0\0\0\0\x03\xe8", 1000),
-        (b"\x88\x82\0\0\0\0\x0f\xa0", 4000),
-    ],
-)
-def test_frames_that_break_the_rules_end_the_connection(small: LocalEngine, data: bytes, code: int) -> None:
-    with connect(small) as sock:
-        sock.sendall(upgrade(small))
-        assert b" 101 " in sock.recv(1000)
-        sock.sendall(data)
-        answer = sock.recv(1000)
-        assert (answer[0], int.from_bytes(answer[2:4], "big")) == (0x88, code)
-        sock.sendall(b"\x88\x80\0\0\0\0")
-        assert sock.recv(1000) == b""
-
-
-def test_messages_in_pieces_are_put_together(small: LocalEngine) -> None:
-    text = json.dumps(frames.ping_session("sé€😀ssion"), ensure_ascii=False).encode()
-    for cut in range(1, len(text)):
-        with opened(small) as ws:
-            ws.send_frame(websocket.ABNF(0, 0, 0, 0, websocket.ABNF.OPCODE_TEXT, 1, text[:cut]))
-            ws.ping(b"between")
-            ws.send_frame(websocket.ABNF(1, 0, 0, 0, websocket.ABNF.OPCODE_CONT, 1, text[cut:]))
-            assert ws.recv_data(control_frame=True) == (websocket.ABNF.OPCODE_PONG, b"between")
-            assert json.loads(ws.recv())["session_id"] == "sé€😀ssion"
-
-
-@pytest.mark.parametrize(
     ("fields", "expected"),
     [
         ((), 426),

@@ -21,7 +21,6 @@ from tests.support.script_engine import (
     ScriptEngine,
     agent_message,
     notification,
-    ping_frame,
     text_content,
     text_frame,
     turn,
@@ -117,17 +116,6 @@ def test_a_message_that_is_too_large_is_refused_before_it_is_read(engine: Script
             list(session.listen(timeout=30))
         assert isinstance(caught.value.__cause__, MessageTooLargeError)
         assert engine.wait_for("ws:close")[0]["payload"][:2] == (1009).to_bytes(2, "big")
-
-
-def test_a_message_cut_anywhere_with_pings_between_is_one(engine: ScriptEngine) -> None:
-    # Only whole messages: a session that takes longer than 5 s hears pongs as well.
-    only = ["message_complete"]
-    with joined(engine) as session, session.listen(event_types=only, maxsize=0, timeout=30) as listener:
-        payload = json.dumps(notification("s1", "m1", text_content("é\U0001f600")), ensure_ascii=False).encode()
-        for at in range(1, len(payload)):
-            engine.latest.send_fragments(payload, [at], between=ping_frame(b"x"))
-            assert next(listener).text == "é\U0001f600"
-        assert len(engine.wait_for("ws:pong", len(payload) - 1)) == len(payload) - 1
 
 
 def test_frames_of_other_sessions_go_to_nobody(engine: ScriptEngine) -> None:
