@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Optional, cast
 from sessionlib._util.ipython import this_cell
 from sessionlib._util.models import JsonModel
 from sessionlib._util.typed import AnswerFormat, T
-from sessionlib.display.text import count_of
+from sessionlib.display.text import count_of, time_in_words
 from sessionlib.errors import AnswerFormatError
 from sessionlib.events import SessionEvent, SessionEventType, SessionMessageStatus
 from sessionlib.streams.mailbox import OVERFLOW, PARTS
@@ -129,7 +129,7 @@ class Reply(JsonModel, Generic[T]):
 
         parts = [] if self._is_in_sight else [markdown_html(self.text), alarm(safe_html(f"error: {self.error}"))]
         tools = f" · {count_of(len(self.tool_calls), 'tool call')}" if self.tool_calls else ""
-        status = fold(safe_html(f"{self.status}{tools} · {self.duration:.1f} s"))
+        status = fold(safe_html(f"{self.status}{tools} · {time_in_words(self.duration)}"))
         return "".join([*(parts if self.error is not None else parts[:1]), status])
 
     @property

@@ -82,7 +82,8 @@ def ask(
 ) -> None:
     """Ask an agent one thing and print its answer as it streams in.
 
-    With - for TEXT the question is read from standard input; so it is without TEXT, unless there are files.
+    Without TEXT, or with - for it, the question is read from standard input. With --file and no TEXT, the files are the
+    message.
     """
     defer = defer or defer_to is not None
     if defer and decide is not ask_on_terminal:

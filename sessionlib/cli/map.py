@@ -28,9 +28,16 @@ __all__ = ["map_prompts"]
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE.jsonl")
 @click.option("--output", "-o", type=NewFile(), help="File for the answers.")
 @click.option("--checkpoint", type=NewFile(), help="File to go on from when run again.")
-@click.option("--workers", type=Whole(min=1), default=8, show_default=True, help="Prompts at a time.")
-@click.option("--rate", type=Positive(), help="Sessions opened a second, at most.")
-@click.option("--timeout", type=Positive(), default=300.0, help="Seconds for each prompt.")
+@click.option("--workers", type=Whole(min=1), metavar="N", default=8, show_default=True, help="Prompts at a time.")
+@click.option("--rate", type=Positive(), metavar="N", help="Sessions opened in a second, at most.")
+@click.option(
+    "--timeout",
+    type=Positive(),
+    metavar="SECONDS",
+    default=300.0,
+    show_default=True,
+    help="How long each prompt may take.",
+)
 @where_options
 @debug_option
 def map_prompts(

@@ -170,7 +170,7 @@ class Ported:
 @click.option("--write", is_flag=True, help="Change the files, instead of only showing how.")
 @debug_option
 def port(paths: tuple[Path, ...], write: bool) -> None:
-    """Rewrite scripts and notebooks for the official async SDK, vectorshift, for this client.
+    """Rewrite code for the official async SDK, vectorshift, for this client.
 
     PATHS are Python files, notebooks, or folders of them. The changes are shown on stdout as a diff; what could
     not be decided is listed on stderr, with its line and the reason.

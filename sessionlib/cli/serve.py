@@ -23,8 +23,10 @@ __all__ = ["models", "serve"]
 
 @click.command(epilog=examples("sessionlib serve", "sessionlib serve --port 8400 --db shop.db --tools shop.py"))
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=Whole(0, 65535), default=0, help="Port to listen on; any free one by default.")
-@click.option("--allow-remote", is_flag=True, help="Let ADDRESS be one that other machines reach.")
+@click.option(
+    "--port", type=Whole(0, 65535), metavar="PORT", default=0, help="Port to listen on; any free one by default."
+)
+@click.option("--allow-remote", is_flag=True, help="Let ADDRESS be one that other machines can reach.")
 @click.option("--allow-host", "allowed_hosts", multiple=True, metavar="NAME", help="Further Host header to answer to.")
 @click.option("--allow-origin", "allowed_origins", multiple=True, metavar="URL", help="Web page that may connect.")
 @click.option(

@@ -44,7 +44,7 @@ def test_a_reply_shows_its_text_and_a_status_line() -> None:
     seen = harmless(look(reply, "html"))
     assert "em" in seen.tags
     assert "<script>alert(1)</script>" in seen.text
-    assert "complete · 2 tool calls · 1.2 s" in seen.text
+    assert "complete · 2 tool calls · 1.25 s" in seen.text
 
 
 def test_a_reply_shows_its_error() -> None:
