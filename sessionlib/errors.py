@@ -168,7 +168,7 @@ class ApiError(SessionlibError):
 _HINTS = {
     401: ". Check the API key.",
     403: ". The API key has no permission for this.",
-    404: ". Check the id or name, and the base URL.",
+    404: ". Check the id or name, and the base URL, which usually ends in /v1.",
     429: ". Wait, then try again.",
     500: ". The server failed; try again later.",
 }

@@ -341,7 +341,8 @@ def test_an_error_survives_threads(server: Server, client: Client) -> None:
     thread = threading.Thread(target=call)
     thread.start()
     thread.join()
-    assert str(caught[0]) == "GET /agent was answered with 404: gone. Check the id or name, and the base URL."
+    hint = "Check the id or name, and the base URL, which usually ends in /v1."
+    assert str(caught[0]) == f"GET /agent was answered with 404: gone. {hint}"
 
 
 class _nothing:

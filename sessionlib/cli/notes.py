@@ -65,6 +65,7 @@ _AS_OPTIONS = (
     ("pass api_key=..., set sessionlib.api_key, or set", "set"),
     (", or pass allow_insecure=True on a network you trust", ""),
     ("; connect() resumes it", ""),
+    ("Check base_url.", "Check the base URL."),
     ("pass an api_key and allow_remote=True", "set SESSIONLIB_API_KEY and add --allow-remote"),
 )
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from sessionlib._util.timing import Deadline
 from sessionlib.agent import Agent, AgentType
 from sessionlib.agent.agent import by_name_or_id
 from sessionlib.cli.notes import CommandError, in_options, keep_session, known_sessions, warn
@@ -35,9 +36,11 @@ def open_session(where: Where, timeout: float | None = 30.0) -> Iterator[Session
 
     Args:
         where: The options.
-        timeout: Seconds that connecting may take.
+        timeout: Seconds that finding the agent and connecting may take.
     """
+    deadline = Deadline(timeout)
     with reach(where) as client:
+        client.timeout = deadline.remaining()
         # An embedded engine has another port each time; its file is where its sessions are.
         place = str(where.engine.db.absolute()) if where.is_embedded and where.engine.db else client.endpoint.base_url
         session_id = where.session
@@ -50,7 +53,7 @@ def open_session(where: Where, timeout: float | None = 30.0) -> Iterator[Session
         else:
             session = find_agent(client, where.agent).create_session()
         try:
-            session.connect(timeout)
+            session.connect(deadline.remaining())
         except SessionError as error:
             if session_id is None or error.engine_reason is None:
                 raise

@@ -61,7 +61,9 @@ def count_of(number: int, thing: str) -> str:
 
 
 def time_in_words(seconds: float) -> str:
-    """Returns a time in words, to three digits."""
+    """Returns a time in words, to three digits, or to the second."""
+    if seconds >= 999.5:
+        return f"{seconds:,.0f} s"
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 

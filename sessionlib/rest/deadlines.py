@@ -258,10 +258,13 @@ def failure_of(call: Call, host: str, error: BaseException, deadline: Deadline) 
         message, may_pass, cause = f"base_url cannot be used ({type(error).__name__}).", False, None
     # Before the causes: what a library raises for a deadline that has passed depends on where it struck.
     elif deadline.expired or isinstance(cause, TimeoutError) or isinstance(error, requests.Timeout):
-        seconds = "" if deadline.timeout is None else f" within {deadline.timeout:g} s"
+        seconds = "" if deadline.timeout is None else f" within {round(deadline.timeout, 2) or deadline.timeout:g} s"
         kind, message, may_pass = ApiTimeoutError, f"HOST did not answer{seconds}.", False
     else:
         message, may_pass = next(describe(cause) for kinds, describe in _CAUSES if isinstance(cause, kinds))
+        proxied = any(isinstance(one, urllib3.exceptions.ProxyError) for one in seen)
+        if proxied and isinstance(cause, (socket.gaierror, ConnectionRefusedError)):
+            host, message = f"the proxy to {host}", message.replace("base_url", "the proxy's address")
     failed = kind(f"{call}: {message.replace('HOST', host)}", request_info=call.info)
     if cause is not None:
         # Its traceback leads through the libraries' frames, which hold the request's headers.

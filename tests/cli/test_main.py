@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,38 @@ def test_a_full_disk_is_reported_as_that_of_the_output() -> None:
     with open("/dev/full", "wb") as full:
         ran = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE)
     assert (ran.returncode, ran.stderr) == (1, b"sessionlib: the output cannot be written: No space left on device\n")
+
+
+def test_a_timeout_holds_from_the_first_call_on(here: Here) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        host = f"127.0.0.1:{mute.getsockname()[1]}"
+        result = here.run(
+            "ask", "--timeout", "0.3", "--base-url", f"http://{host}", "hi", env={"SESSIONLIB_API_KEY": "k"}
+        )
+    # What is left of it by the time of the call.
+    told = rf"sessionlib: GET /agents: {host} did not answer within 0\.\d+ s\.\n"
+    assert (result.rc, re.fullmatch(told, result.stderr) is not None) == (1, True), result.stderr
+
+
+@pytest.mark.parametrize(
+    ("proxy", "told"),
+    [
+        ("http://127.0.0.1:1", "the proxy to x.example refused the connection. Is the server running?"),
+        (
+            f"http://{'x' * 70}",
+            "the name of the proxy to x.example could not be resolved. Check the proxy's address.",
+        ),
+    ],
+)
+def test_a_proxy_that_cannot_be_reached_is_named_as_one(here: Here, proxy: str, told: str) -> None:
+    env = {"SESSIONLIB_API_KEY": "k", "HTTPS_PROXY": proxy}
+    result = here.run("ask", "--base-url", "https://x.example", "hi", env=env)
+    assert (result.rc, result.stderr) == (1, f"sessionlib: GET /agents: {told}\n")
+
+
+def test_a_name_that_cannot_be_resolved_is_that_of_the_base_url(here: Here) -> None:
+    result = here.run("ask", "--base-url", f"https://{'x' * 70}", "hi", env={"SESSIONLIB_API_KEY": "k"})
+    assert result.stderr.endswith("x could not be resolved. Check the base URL.\n")
 
 
 def test_an_unexpected_error_is_one_line_too(cli: Cli) -> None:

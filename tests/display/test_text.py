@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sessionlib import SessionEvent, SessionEventType
-from sessionlib.display.text import TextPrinter, call_text, clean, describe, one_line, size_of
+from sessionlib.display.text import TextPrinter, call_text, clean, describe, one_line, size_of, time_in_words
 from sessionlib.protocol import frames
 from tests.support.script_engine import ScriptEngine, turn
 from tests.support.sessions import opened
@@ -138,3 +138,18 @@ def test_what_a_terminal_would_obey_is_taken_out() -> None:
 )
 def test_sizes(count: int, told: str) -> None:
     assert size_of(count) == told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0000123, "0.0123 ms"),
+        (0.25, "250 ms"),
+        (1.5, "1.5 s"),
+        (999.4, "999 s"),
+        (999.5, "1,000 s"),
+        (7265.0, "7,265 s"),
+    ],
+)
+def test_a_time_has_three_digits_and_no_exponent(seconds: float, words: str) -> None:
+    assert time_in_words(seconds) == words
