@@ -816,8 +816,9 @@ class _Look:
                 if post in tracker._sent:
                     tracker._sent.remove(post)
             if not self._is_in_doubt and (post._is_promised or (post.acknowledged and not post._engine_was_idle)):
+                # An engine that acknowledges a post as it comes has stored it by then: behind the turn that had ended.
                 if post.may_have_had_turn and not post._is_promised:
-                    self._take_answer(post, is_first=post is first, may_guess=False)
+                    self._take_answer(post, is_first=post is first, may_guess=is_word)
                 continue
             if self._take_answer(post, is_first=post is first, may_guess=is_word):
                 continue

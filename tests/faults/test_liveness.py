@@ -243,7 +243,7 @@ def test_a_turn_of_another_client_that_ends_before_an_ack_is_not_its_turn(
         if frame.number == 1:
             conn.send_many(turn("s1", "m0", ["hello"]))
             return
-        engine.history = [theirs, own, agent_message("s1", "m1", "not yours")]
+        engine.history = [theirs, agent_message("s1", "m1", "not yours"), own]
         conn.send_many([*turn("s1", "m1", ["not yours"], ack=None), frames.ack("post_message", "s1")])
 
     def look(conn: Connection, frame: Received) -> None:

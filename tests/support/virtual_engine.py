@@ -203,7 +203,7 @@ class VirtualNetwork:
 
 @dataclass(frozen=True)
 class VirtualManners(Manners):
-    """Manners, with what matters where connections are lost; ``acks`` may also be "some": left out at times.
+    """Manners, with what matters where connections are lost; ``acks`` may also be "some" (left out at times) or "last".
 
     Attributes:
         ids: Whether acks and statuses name the turn.
@@ -370,6 +370,8 @@ class VirtualEngine:
         plan.append(lambda: self._tell(content, message_id))
         if self.manners.statuses:
             plan.append(lambda: self._status("Idle"))
+        if self.manners.acks == "last":
+            plan.extend([lambda: self.send(frames.ack("post_message", "s1"))] * sum(post.is_ours for post in posts))
 
     def _tell(self, content: Frame, message_id: str | None = None) -> None:
         message_id = message_id or self._number("m")
