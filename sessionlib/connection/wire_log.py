@@ -173,10 +173,10 @@ class LoggingTransport(TransportWrapper):
         self._pass_on(chunks, counted(), deadline)
         logger.debug("> session %s a post with files, %d bytes", self._session_id(), size)
 
-    def enqueue(self, payload: bytes) -> None:
+    def enqueue(self, payload: bytes, *, more: bool = False) -> None:
         """See `Transport.enqueue`."""
         self._log(">", payload)
-        self.inner.enqueue(payload)
+        self.inner.enqueue(payload, more=more)
 
     def ping(self) -> None:
         """See `Transport.ping`."""

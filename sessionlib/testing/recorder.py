@@ -179,10 +179,10 @@ class RecordedTransport(TransportWrapper):
     def _on_error(self, error: SessionlibError) -> None:
         self._note("!", format.to_json(error))
 
-    def enqueue(self, payload: bytes) -> None:
+    def enqueue(self, payload: bytes, *, more: bool = False) -> None:
         # Of requests a session queues only its own looks.
         self._note(">", payload).is_look = codec.loads(payload).get("type") == "get_messages"
-        self.inner.enqueue(payload)
+        self.inner.enqueue(payload, more=more)
 
     def close(self, code: int = 1000, reason: str = "", deadline: Deadline | None = None) -> None:
         if not self._closing:

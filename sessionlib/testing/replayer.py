@@ -122,7 +122,7 @@ class ReplayedTransport:
         """See `Transport.has_unread`."""
         return False
 
-    def enqueue(self, payload: bytes) -> None:
+    def enqueue(self, payload: bytes, *, more: bool = False) -> None:
         """See `Transport.enqueue`; answers keepalive frames, which are in no recording."""
         self.traffic.sent(len(payload))
         frame = codec.loads(payload)

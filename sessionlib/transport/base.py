@@ -123,8 +123,13 @@ class Transport(Protocol):
     def has_unread(self) -> bool:
         """Whether another `recv` may return more although nothing comes over the descriptor."""
 
-    def enqueue(self, payload: bytes) -> None:
-        """Sends one small text message as soon as that is possible without waiting, now or later."""
+    def enqueue(self, payload: bytes, *, more: bool = False) -> None:
+        """Sends one small text message as soon as that is possible without waiting, now or later.
+
+        Args:
+            payload: The message.
+            more: Whether the close follows at once: then it leaves with that, in one write.
+        """
 
     def ping(self) -> None:
         """Sends a WebSocket ping as soon as that is possible without waiting, now or later."""

@@ -120,12 +120,14 @@ class FrameWriter:
         """Whether a message has left, or its rest will; asked by its only sender; see `Transport.has_left`."""
         return self._last is message and not self._dead
 
-    def enqueue(self, payload: bytes) -> None:
+    def enqueue(self, payload: bytes, *, more: bool = False) -> None:
         """Sends one small text message as soon as that is possible without waiting; see `Transport.enqueue`."""
         frame = encode_frame(ABNF.OPCODE_TEXT, payload)
         # Behind a long upload one ping would pile up on the other.
         if not self.in_message or len(self._texts) < MAX_WAITING:
-            self._leave(self._texts, frame)
+            self._texts.append(frame)
+            if not more:
+                self.flush()
 
     def ping(self) -> None:
         """Sends a WebSocket ping as soon as that is possible without waiting; see `Transport.ping`."""
@@ -190,6 +192,11 @@ class FrameWriter:
                     frame = self._controls.pop(0)
                 elif self._texts and not self.in_message:
                     frame = self._texts.pop(0)
+                    if self._texts and self._texts[0][0] == CLOSE_FINAL:
+                        # The farewell: with the close in one write, the peer wakes up once for both.
+                        self._close_out = True
+                        self._unsent = memoryview(frame + self._texts.pop(0))
+                        continue
                 else:
                     return True
                 if not self._close_out:  # nothing may follow it (RFC 6455, 5.5.1)

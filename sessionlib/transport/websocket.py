@@ -136,7 +136,7 @@ class WebSocketTransport(FrameReader):
         self._counted = received
         return messages
 
-    def enqueue(self, payload: bytes) -> None:
+    def enqueue(self, payload: bytes, *, more: bool = False) -> None:
         """Sends one small text message as soon as that is possible without waiting; see `Transport.enqueue`."""
         self.traffic.sent(len(payload))
-        super().enqueue(payload)
+        super().enqueue(payload, more=more)

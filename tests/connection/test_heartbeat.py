@@ -167,7 +167,7 @@ class AnsweringLink:
     def ping(self) -> None:
         self._send("ping")
 
-    def enqueue(self, payload: bytes) -> None:
+    def enqueue(self, payload: bytes, *, more: bool = False) -> None:
         self._send("ping_session")
 
     def abort(self) -> None:

@@ -56,7 +56,7 @@ class Wire:
     def send_chunks(self, chunks: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
         self.given.append(list(chunks))
 
-    def enqueue(self, payload: bytes) -> None:
+    def enqueue(self, payload: bytes, *, more: bool = False) -> None:
         self.given.append(payload)
 
     def ping(self) -> None:

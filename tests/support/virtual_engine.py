@@ -96,7 +96,7 @@ class VirtualTransport:
     def has_left(self, message: object) -> bool:
         return message is self._sent
 
-    def enqueue(self, payload: bytes) -> None:
+    def enqueue(self, payload: bytes, *, more: bool = False) -> None:
         with self._network.changed:
             if not self.is_dead:
                 self.to_engine.append(codec.loads(payload))

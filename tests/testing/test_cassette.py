@@ -394,8 +394,8 @@ def test_a_look_that_a_replay_is_late_for_is_no_request_of_the_recorded_ones(
         last = connection.sent[connection.sent_count - 1].value
         return [] if last.get("content") == "two" and not looks else receive(self, connection, most)
 
-    def enqueue_noted(self: ReplayedTransport, payload: bytes) -> None:
-        enqueue(self, payload)
+    def enqueue_noted(self: ReplayedTransport, payload: bytes, *, more: bool = False) -> None:
+        enqueue(self, payload, more=more)
         if b'"get_messages"' in payload:
             looks.append(payload)
             with self._replayer.changed:

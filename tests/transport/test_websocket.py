@@ -23,12 +23,17 @@ class OpenStream:
 
     def __init__(self) -> None:
         self.written: list[int] = []
+        self.writes = 0
 
     def recv(self, size: int) -> bytes:
         raise AssertionError("nothing is read here")
 
     def try_write(self, data: memoryview) -> int:
-        self.written.append(data[0])
+        self.writes += 1
+        at = 0
+        while at < len(data):
+            self.written.append(data[at])
+            at += 6 + (data[at + 1] & 0x7F)
         return len(data)
 
     def wait_writable(self, deadline: Deadline) -> bool:
@@ -93,6 +98,18 @@ def test_nothing_follows_a_close() -> None:
     with pytest.raises(SessionDisconnectedError):
         transport.send(b"{}", Deadline(1.0))
     assert stream.written == [TEXT, CLOSE]
+
+
+def test_a_farewell_leaves_in_one_write_with_the_close() -> None:
+    stream: Any = OpenStream()
+    transport = WebSocketTransport(stream, 1000)
+    transport.enqueue(b"{}", more=True)
+    assert stream.written == []
+    transport.close()
+    transport.ping()
+    transport.enqueue(b"{}", more=True)
+    transport.close(deadline=Deadline(1.0))
+    assert (stream.written, stream.writes) == ([TEXT, CLOSE], 1)
 
 
 def test_an_interrupted_sender_sends_what_was_left_for_it() -> None:
