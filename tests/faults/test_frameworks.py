@@ -136,12 +136,6 @@ def port() -> Iterator[int]:
         yield port
 
 
-def test_a_flask_view(environment: dict[str, str], tmp_path: Path, port: int) -> None:
-    (tmp_path / "app.py").write_text(FLASK, "utf-8")
-    with running([sys.executable, "-m", "flask", "run", "--port", str(port)], tmp_path, environment):
-        assert_serves(port)
-
-
 def test_gunicorn_that_preloads(environment: dict[str, str], tmp_path: Path, port: int) -> None:
     (tmp_path / "app.py").write_text(PRELOADED, "utf-8")
     command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--threads", "3"]
