@@ -335,7 +335,7 @@ TESTED_WITH = {
     "_util/executor": "approvals/test_manager",
     "_util/ipython": "notebook/test_views",
     "agent/models": "agent/test_agent",
-    "agent/run": "agent/test_oneshot",
+    "agent/run": "agent/test_agent",
     "cli/notes": "cli/test_main",
     "cli/options": "cli/test_main",
     "cli/output": "cli/test_ask",
