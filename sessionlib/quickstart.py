@@ -11,10 +11,17 @@ from pathlib import Path
 
 from sessionlib.approvals import ApprovalRequest
 from sessionlib.display.text import call_text, is_terminal
-from sessionlib.engine import LocalEngine, tool
+from sessionlib.errors import MissingExtraError
 from sessionlib.events import SessionEventType
-from sessionlib.testing import ScriptedModel, call_tool, pause
-from sessionlib.testing.model import Output
+
+try:
+    from sessionlib.engine import LocalEngine, tool
+    from sessionlib.testing import ScriptedModel, call_tool, pause
+    from sessionlib.testing.model import Output
+except MissingExtraError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(f"sessionlib: {error}")
 
 __all__ = ["main"]
 
@@ -99,9 +106,26 @@ def _label(name: str) -> str:
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    # None under pythonw, or where the parent has closed it.
+    if sys.stdout is not None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def _run() -> int:
+    """Returns the exit status, after one line for what kept it from being shown."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        # What is left to write is dropped, or Python would try it again at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"sessionlib: the output cannot be written: {error.strerror}\n")
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(_run())

@@ -66,6 +66,34 @@ def test_no_colour_where_it_is_not_wanted(env: dict[str, str]) -> None:
     assert COLOUR not in on_a_terminal(**env)
 
 
+@pytest.mark.parametrize(
+    ("shell", "status", "told"),
+    [
+        ("{} -m sessionlib.quickstart", 1, ""),
+        ("{} -m sessionlib.quickstart >&-", 0, ""),
+        (
+            "{} -m sessionlib.quickstart > /dev/full",
+            1,
+            "sessionlib: the output cannot be written: No space left on device\n",
+        ),
+        (
+            '{} -c \'import runpy, sys; sys.modules["pydantic"] = None; '
+            'runpy.run_module("sessionlib.quickstart", run_name="__main__")\'',
+            1,
+            "sessionlib: the embedded engine needs pydantic; install it with: pip install 'sessionlib[engine]'\n",
+        ),
+    ],
+    ids=["no reader", "closed", "full", "extra"],
+)
+def test_where_it_cannot_be_shown_one_line_is_all_there_is(shell: str, status: int, told: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = ["bash", "-c", shell.format(shlex.quote(sys.executable))]
+    ran = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (status, told)
+
+
 def test_it_ends_with_three_commands_that_work() -> None:
     listed = run_script(QUICKSTART).check().stdout.partition("Try next:\n")[2]
     commands = [shlex.split(line, comments=True) for line in listed.splitlines()]

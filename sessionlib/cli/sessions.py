@@ -15,7 +15,7 @@ from sessionlib.cli.options import Utf8, Where, complete_sessions, debug_option,
 from sessionlib.cli.output import NotingPrinter, WaitingForApproval, settle
 from sessionlib.cli.target import open_session
 from sessionlib.content import ApprovalResponse
-from sessionlib.display.text import TextPrinter, call_text, clean, is_terminal
+from sessionlib.display.text import TextPrinter, call_text, clean, count_of, is_terminal
 from sessionlib.history import History
 
 __all__ = ["approvals", "history", "sessions"]
@@ -78,6 +78,8 @@ def approvals(
     After an answer it follows the agent to the end of its turn, and exits with status 3 if that waits for another
     approval.
     """
+    if "" in (approve, deny):
+        raise click.UsageError("--approve and --deny take the ID of a request, which is empty")
     if approve and deny:
         raise click.UsageError("--approve and --deny exclude one another")
     if reason is not None and not deny:
@@ -97,7 +99,7 @@ def approvals(
             # `pending_approvals` has looked through the history, so that answered ones are known as well.
             known = any(record.event.message_id == (approve or deny) for record in session.approvals)
             what = "has been answered, or its turn is over" if known else "is no request of this session"
-            raise CommandError(f"{approve or deny} {what}; {len(requests)} are open")
+            raise CommandError(f"{approve or deny} {what}; it waits for {count_of(len(requests), 'request')}")
         warn(f"{'approving' if approve else 'denying'} {call_text(named[0].tool_name, named[0].arguments)}")
         answer = ApprovalResponse(bool(approve), deny_reason=reason)
         printer = NotingPrinter(TextPrinter(sys.stdout))

@@ -66,6 +66,10 @@ def test_what_talks_to_an_engine_says_where_alike(here: Here, command: str) -> N
         (["ask", "--local", "--base-url", "https://x.example", "hi"], "--local and --base-url exclude one another"),
         (["ask", "--base-url", "https://x.example", "--db", "a.db", "hi"], "--db is for the embedded engine: add --l"),
         (["ask", "--session", "s1", "hi"], "the embedded engine keeps sessions only in a file: name it with --db"),
+        (
+            ["approvals", "s1", "--db", "x.db", "--deny", ""],
+            "--approve and --deny take the ID of a request, which is empty",
+        ),
         (["history"], "which session? Give its ID, or --continue for the last one"),
         (["ask", "--session", "a", "-c", "--db", "x.db", "hi"], "--session and --continue exclude one another"),
         (["ask", "--agent", "", "hi"], "--agent is empty."),

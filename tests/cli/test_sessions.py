@@ -57,7 +57,7 @@ def test_a_job_stops_at_a_gate_and_a_person_answers_later(here: Here, shop: str,
     result = here.run("approvals", *where, session_id, "--approve", first["message_id"])
     assert (result.rc, result.stderr) == (
         1,
-        f"sessionlib: {first['message_id']} has been answered, or its turn is over; 1 are open\n",
+        f"sessionlib: {first['message_id']} has been answered, or its turn is over; it waits for 1 request\n",
     )
     result = here.run("approvals", *where, session_id, "--deny", second["message_id"], "--reason", "too much")
     assert result.rc == 0
@@ -75,7 +75,7 @@ def test_an_answer_to_another_engine(here: Here, local: LocalEngine, configured:
     assert result.rc == 3
     request_id, session_id = found.groups()
     result = here.run("approvals", session_id, "--approve", "m", env=configured)
-    assert (result.rc, result.stderr) == (1, "sessionlib: m is no request of this session; 1 are open\n")
+    assert (result.rc, result.stderr) == (1, "sessionlib: m is no request of this session; it waits for 1 request\n")
     result = here.run("approvals", session_id, "--approve", request_id, env=configured)
     assert (result.rc, 'approving refund(order_id="7")' in result.stderr) == (0, True)
     assert result.stdout.endswith("refund gave: refunded order 7\n")
