@@ -16,6 +16,7 @@ from sessionlib.agent import Agent, AgentType, LlmInfo
 from sessionlib.agent.agent import by_name_or_id
 from sessionlib.chatbot import Chatbot
 from sessionlib.client import Client
+from sessionlib.errors import SessionlibError
 from sessionlib.session import Session
 
 __all__ = ["SessionMagics"]
@@ -62,7 +63,11 @@ class SessionMagics(Magics):
         if options.name or options.local or options.agent or options.session:
             # The session before is left first: two engines cannot have one file.
             self.close()
-            self._session = self._open(options).connect()
+            try:
+                self._session = self._open(options).connect()
+            except (SessionlibError, OSError) as error:
+                # One line and not a page: what is wrong is in the options, or outside of this program.
+                raise UsageError(str(error)) from error
         if self._session is None:
             raise UsageError(_CHOOSE)
         return self._session
@@ -81,6 +86,10 @@ class SessionMagics(Magics):
         if not isinstance(session, Session):
             raise UsageError(f"{options.session} is no session" if options.session else _CHOOSE)
         files = [Path(name).expanduser() for name in options.file]
+        if missing := [str(file) for file in files if file.is_dir() or not file.exists()]:
+            raise UsageError(f"there is no file {missing[0]}")
+        if options.into and not options.into.isidentifier():
+            raise UsageError(f"--into takes the name of a variable, not {options.into}")
         # The line break at the end of a cell is the editor's.
         reply: Any = session.chat(cell.strip(), wait=not options.no_wait, files=files or None, timeout=options.timeout)
         if options.into:

@@ -53,6 +53,10 @@ def test_a_session_of_the_notebook_and_a_file() -> None:
             ("%sessionlib nothing", "there is no variable nothing"),
             ("%sessionlib ran", "a list is no session, agent, chatbot or engine"),
             ("%%ask --session ran\\nHi", "ran is no session"),
+            ("%%ask --session session --file /\\nHi", "there is no file /"),
+            ("%%ask --session session --into 1st\\nHi", "--into takes the name of a variable, not 1st"),
+            ("%sessionlib --local --tools nowhere.py", "the tools file nowhere.py cannot be run: FileNotFoundError"),
+            ("%sessionlib --session x --base-url nowhere", "base_url has to begin with"),
         ):
             kernel.fail(wrong)
             kernel.wait_for_text(f"UsageError: {told}")
