@@ -61,6 +61,9 @@ def outputs_of(folder: Path, number: int) -> list[dict[str, str]]:
 def test_an_answer_streams_into_its_cell_without_flicker_and_runs_nothing(tmp_path: Path) -> None:
     picture = tmp_path / "streaming.png"
     source = f"""
+        from playwright.sync_api import expect
+
+        expect.set_options(timeout=120_000)
         lab.page.evaluate('''() => {{
             window.heights = [];
             const look = () => {{
@@ -84,8 +87,8 @@ def test_an_answer_streams_into_its_cell_without_flicker_and_runs_nothing(tmp_pa
         output.screenshot(path={str(picture)!r})
         assert output.locator("h1").inner_text().startswith("A title")
         assert output.locator("strong").inner_text() == "bold"
-        assert output.locator("td").all_inner_texts() == ["1", "<b>"]
-        assert output.locator("pre").all_inner_texts()[1].strip() == '<p onclick="f()">hello</p>'
+        expect(output.locator("td")).to_have_text(["1", "<b>"])
+        expect(output.locator("pre").nth(1)).to_have_text('<p onclick="f()">hello</p>')
         assert output.locator("pre").first.locator("span").count() > 2, "code is not in colours"
         output.get_by_text("link").click()
         assert output.locator("img, script").count() == 0
@@ -172,6 +175,9 @@ def test_a_form_can_be_read_and_used_at_any_width_in_the_light_and_in_the_dark(t
     ]
     source = f"""
         import nbconvert
+        from playwright.sync_api import expect
+
+        expect.set_options(timeout=120_000)
 
         def assert_contrast(number, name):
             for theme in ("light", "dark"):
@@ -187,8 +193,7 @@ def test_a_form_can_be_read_and_used_at_any_width_in_the_light_and_in_the_dark(t
         for width in (320, 600, 1200):
             lab.page.set_viewport_size({{"width": width, "height": 2400}})
             lab.page.wait_for_timeout(300)
-            names = ["Show all of order", "Edit", "Approve", "Always in this session", "Deny"]
-            assert buttons.all_inner_texts() == names
+            expect(buttons).to_have_text(["Show all of order", "Edit", "Approve", "Always in this session", "Deny"])
             assert not lab.cut_off(1), (width, lab.cut_off(1))
             assert_contrast(1, f"asking-{{width}}")
         assert "line 39 of" not in output.inner_text()
