@@ -485,6 +485,8 @@ def test_a_listener_goes_on_after_ctrl_c(engine: ScriptEngine, session: Session,
     with in_threads(interrupt, *[consume] * others) as results:
         with pytest.raises(KeyboardInterrupt):
             next(listener)
+        # What was left of this wait would be woken in place of the next one.
+        assert len(listener._mailbox._gates) == others
         engine.push_many(turn()[: 1 + others])
         found = next(listener)
     assert sorted(letters([found, *results[1:]])) == sorted("aP"[: 1 + others])
