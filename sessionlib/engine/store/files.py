@@ -48,7 +48,15 @@ def inspect(path: str, schema: Sequence[str], *, full: bool = False) -> int:
         DatabaseVersionError: A newer engine wrote it.
         StorageError: It cannot be written to.
     """
+    log = path + "-wal"
     if not os.path.exists(path):
+        # SQLite would take it for one that a new database has left, and remove what was acknowledged.
+        if os.path.isfile(log) and os.path.getsize(log):
+            raise DatabaseDamagedError(
+                f"{path} is not there, but its log is: {log} holds what was stored last. Restore the database, or "
+                "remove its log as well to begin with an empty one",
+                path=path,
+            )
         return 0
     # From the cheapest look to the dearest; each only reads what the ones before have found to be there.
     _check_kind(path)

@@ -134,3 +134,11 @@ def test_any_flipped_byte_is_refused_or_reported_and_never_served(
         outcomes[outcome_of(path, sample)] += 1
     print(target, "read at the start" if whole else "read when used", dict(outcomes))
     assert outcomes["refused"] + outcomes["reported"] > FLIPS // 40
+
+
+def test_a_log_without_its_database_is_refused_and_left_as_it_is(tmp_path: Path, sample: Sample) -> None:
+    log = tmp_path / "engine.db-wal"
+    log.write_bytes(sample.log)
+    with pytest.raises(DatabaseDamagedError, match=r"engine\.db-wal holds what was stored last"):
+        LocalEngine(path=str(tmp_path / "engine.db"), api_key=KEY).start()
+    assert log.read_bytes() == sample.log
