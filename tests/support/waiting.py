@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
 import time
@@ -34,9 +35,6 @@ class Stalls:
     """Measures for how long this process got no turn while a block ran; a context manager.
 
     A thread asks to be woken all the time. By what it is woken too late, whatever runs beside it may have been late.
-
-    Attributes:
-        seconds: How long that was, so far.
     """
 
     _EVERY = 0.01
@@ -44,11 +42,20 @@ class Stalls:
     _USUAL = 0.02
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        # How long it was before the thread last woke up, and when that was: one object, as two threads use both.
+        self._counted = (0.0, math.inf)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="stalls", daemon=True)
 
+    @property
+    def seconds(self) -> float:
+        """How long that was, so far, with what the thread is late for right now: others may have woken up before it."""
+        seconds, woken = self._counted
+        late = time.monotonic() - woken - self._EVERY
+        return seconds + (late if late > self._USUAL else 0.0)
+
     def __enter__(self) -> Stalls:
+        self._counted = (0.0, time.monotonic())
         self._thread.start()
         return self
 
@@ -57,14 +64,11 @@ class Stalls:
     ) -> None:
         self._over.set()
         self._thread.join()
+        self._counted = (self.seconds, math.inf)
 
     def _watch(self) -> None:
-        before = time.monotonic()
         while not self._over.wait(self._EVERY):
-            now = time.monotonic()
-            late = now - before - self._EVERY
-            self.seconds += late if late > self._USUAL else 0.0
-            before = now
+            self._counted = (self.seconds, time.monotonic())
 
 
 @contextmanager
