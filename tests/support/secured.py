@@ -48,11 +48,13 @@ def connected(kind: str) -> Iterator[tuple[socket.socket | NestedTls, socket.soc
             ends = outer
             if kind == "nested":
                 inside, outside = socket.socketpair()
+                # Closed once the relay has ended, which the near end's close brings about: it would go on to read from
+                # whichever socket got the number of a descriptor that was closed under it.
                 stack.enter_context(outside)
+                stack.enter_context(outer[1])
                 relay = threading.Thread(target=_relay, args=(outer[1], outside))
                 relay.start()
                 stack.callback(relay.join)
-                stack.enter_context(outer[1])
                 ends = _secured(outer[0], inside)
         stack.enter_context(contextlib.closing(ends[1]))
         stack.enter_context(contextlib.closing(ends[0]))
