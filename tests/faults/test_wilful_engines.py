@@ -73,8 +73,7 @@ class WilfulEngineMachine(RuleBasedStateMachine):
         is_lossy=st.booleans(),
     )
     def connect(self, manners: VirtualManners, joins: bool, listens: bool, is_lossy: bool) -> None:
-        # An ack that comes last and is lost with its connection leaves the next one to be read as another post's.
-        self.is_lossy = is_lossy and manners.acks != "last"
+        self.is_lossy = is_lossy
         self.engine = VirtualEngine(manners)
         self.network = VirtualNetwork(self.engine).__enter__()
         self.joins = joins

@@ -232,6 +232,7 @@ class _Turn:
     posts: list[Post]
     plan: deque[Callable[[], None]]
     said: list[Frame] = field(default_factory=list)
+    is_over: bool = False
 
 
 class VirtualEngine:
@@ -260,6 +261,11 @@ class VirtualEngine:
     def is_idle(self) -> bool:
         """Whether nothing is left to do."""
         return self.turn is None and not self.queue
+
+    @property
+    def _status_now(self) -> str:
+        # Of a turn that has ended nothing is left but acks that come last.
+        return "Processing" if self.queue or (self.turn is not None and not self.turn.is_over) else "Idle"
 
     def _number(self, prefix: str) -> str:
         self._numbers += 1
@@ -292,7 +298,7 @@ class VirtualEngine:
     def _join(self, link: VirtualTransport) -> None:
         facts: dict[str, Any] = {}
         if self.manners.statuses and self.manners.join_status:
-            facts = {"status": "Idle" if self.is_idle else "Processing"}
+            facts = {"status": self._status_now}
         link.to_client.append(frames.ack("connect_session", "s1", **facts))
         link.is_joined = True
         if self.manners.repeats and len(self.network.links) > 1:
@@ -340,6 +346,11 @@ class VirtualEngine:
             facts = {"turn_id": self.turn.turn_id} if self.manners.ids and self.turn is not None else {}
             self.send(frames.participant_status("s1", status, **facts))
 
+    def _end(self) -> None:
+        assert self.turn is not None
+        self.turn.is_over = True
+        self._status("Idle")
+
     def begin(self, kind: str = "plain") -> None:
         """Begins the next turn."""
         count = len(self.queue) if self.manners.batches else 1
@@ -369,7 +380,7 @@ class VirtualEngine:
         content = {"type": "error_message", "error": answer} if kind == "error" else text_content(answer)
         plan.append(lambda: self._tell(content, message_id))
         if self.manners.statuses:
-            plan.append(lambda: self._status("Idle"))
+            plan.append(self._end)
         if self.manners.acks == "last":
             plan.extend([lambda: self.send(frames.ack("post_message", "s1"))] * sum(post.is_ours for post in posts))
 
