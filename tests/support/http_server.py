@@ -33,6 +33,22 @@ class Reply:
         handler.wfile.write(body)
 
 
+def raw(*pieces: bytes, pause: float = 0.0, forever: bool = False) -> Callable[["Handler"], None]:
+    """An answer sent byte for byte, with a pause after each piece, and then the end of the connection."""
+
+    def answer(handler: "Handler") -> None:
+        handler.close_connection = True
+        while True:
+            for piece in pieces:
+                handler.wfile.write(piece)
+                if handler.server.over.wait(pause):
+                    return
+            if not forever:
+                return
+
+    return answer
+
+
 @dataclass
 class Seen:
     """One request as the server saw it."""

@@ -28,239 +28,126 @@ from sessionlib.engine.models import (
 )
 from sessionlib.engine.models import openai as openai_model
 from sessionlib.engine.models.chat_stream import ChatStream, events_of, parse_arguments
+from tests.support.endpoint import (
+    DONE,
+    END,
+    HI,
+    OK,
+    Endpoint,
+    body,
+    calls,
+    delta,
+    end,
+    failing,
+    part,
+    refusing,
+    sse,
+    text_of,
+)
 from tests.support.profiles import scaled
 
-from .test_openai import HEAD, Endpoint, failing
-
 OFFERED = (ToolSpec("add", "", {"type": "object"}), ToolSpec("sub", "", {"type": "object"}))
-END = '{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
-DONE = "[DONE]"
 
 
-def sse(*lines: str | dict[str, Any]) -> bytes:
-    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
-    body = "".join(f"data: {text}\n\n" for text in texts)
-    return (HEAD + "Content-Type: text/event-stream\r\n\r\n" + body).encode()
-
-
-def body(data: bytes, content_type: str = "application/json") -> bytes:
-    return (HEAD + f"Content-Type: {content_type}\r\n\r\n").encode() + data
-
-
-def refusing(status: int, text: str) -> bytes:
-    return f"HTTP/1.1 {status} X\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n{text}".encode()
-
-
-def delta(**fields: Any) -> dict[str, Any]:
-    return {"choices": [{"index": 0, "delta": fields}]}
-
-
-def calls(*parts: dict[str, Any]) -> dict[str, Any]:
-    return delta(tool_calls=list(parts))
-
-
-def part(index: int | None = None, call_id: str | None = None, **function: Any) -> dict[str, Any]:
-    named = {"index": index, "id": call_id, "function": function}
-    return {key: value for key, value in named.items() if value is not None}
-
-
-def answer(reply: bytes, *more: bytes) -> list[Chunk]:
-    with Endpoint(reply, *more) as endpoint:
-        model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
-        try:
-            return list(model.answer(ModelRequest("", (ModelMessage("user", "hi"),), OFFERED)))
-        finally:
-            model.close()
-
-
-def text_of(chunks: list[Chunk]) -> str:
-    return "".join(chunk.text for chunk in chunks if isinstance(chunk, TextDelta))
+def answer(reply: bytes) -> list[Chunk]:
+    with Endpoint(reply) as endpoint:
+        return endpoint.ask(tools=OFFERED)
 
 
 def calls_of(chunks: list[Chunk]) -> list[tuple[str, Any]]:
     return [(chunk.tool, chunk.arguments) for chunk in chunks if isinstance(chunk, RequestedCall)]
 
 
+A, B = '{"a":1}', '{"b":2}'
 ADD, SUB = ("add", {"a": 1}), ("sub", {"b": 2})
-ADD_PART, SUB_PART = {"name": "add", "arguments": '{"a":1}'}, {"name": "sub", "arguments": '{"b":2}'}
+LONG = '{"a": 1%s}' % ("0" * 400)
 
 
+# A tuple is a part of a call that comes in a delta of its own, a list has the parts of one delta.
 @pytest.mark.parametrize(
-    ("lines", "expected"),
+    ("deltas", "expected"),
     [
         # Told apart by id, though the index is the same.
-        (
-            [
-                calls(part(0, "c1", name="add", arguments='{"a":1}')),
-                calls(part(0, "c2", name="sub", arguments='{"b":2}')),
-            ],
-            [ADD, SUB],
-        ),
-        (
-            [
-                calls(part(0, "c1", name="add", arguments='{"a":'), part(0, "c2", name="sub", arguments='{"b":2}')),
-                calls(part(0, "c1", arguments="1}")),
-            ],
-            [ADD, SUB],
-        ),
-        (
-            [
-                calls(part(0, "c1", name="add", arguments='{"a":1}')),
-                calls(part(0, "c2", name="add", arguments='{"a":1}')),
-            ],
-            [ADD, ADD],
-        ),
-        (
-            [calls(part(0, name="add", arguments='{"a":1}')), calls(part(0, name="sub", arguments='{"b":2}'))],
-            [ADD, SUB],
-        ),
+        ([(0, "c1", "add", A), (0, "c2", "sub", B)], [ADD, SUB]),
+        ([[(0, "c1", "add", '{"a":'), (0, "c2", "sub", B)], (0, "c1", ..., "1}")], [ADD, SUB]),
+        ([(0, "c1", "add", A), (0, "c2", "add", A)], [ADD, ADD]),
+        ([(0, ..., "add", A), (0, ..., "sub", B)], [ADD, SUB]),
         # Without an index, or without any on some.
-        (
-            [calls(part(None, "c1", name="add", arguments='{"a":1}'), part(1, "c2", name="sub", arguments='{"b":2}'))],
-            [ADD, SUB],
-        ),
-        ([calls(part(name="add", arguments='{"a":1}'), part(name="sub", arguments='{"b":2}'))], [ADD, SUB]),
-        ([calls(part(name="add", arguments='{"a":')), calls(part(arguments="1}"))], [ADD]),
-        (
-            [calls({**part(None, "c1", **ADD_PART), "index": "0"}, {**part(None, "c2", **SUB_PART), "index": "1"})],
-            [ADD, SUB],
-        ),
-        ([calls({**part(0, **ADD_PART), "id": ""}), calls({**part(0, **SUB_PART), "id": ""})], [ADD, SUB]),
-        (
-            [
-                calls(part(1, "c2", name="sub", arguments='{"b":2}')),
-                calls(part(0, "c1", name="add", arguments='{"a":1}')),
-            ],
-            [ADD, SUB],
-        ),
+        ([[(..., "c1", "add", A), (1, "c2", "sub", B)]], [ADD, SUB]),
+        ([[(..., ..., "add", A), (..., ..., "sub", B)]], [ADD, SUB]),
+        ([(..., ..., "add", '{"a":'), (..., ..., ..., "1}")], [ADD]),
+        ([[("0", "c1", "add", A), ("1", "c2", "sub", B)]], [ADD, SUB]),
+        ([(0, "", "add", A), (0, "", "sub", B)], [ADD, SUB]),
+        ([(1, "c2", "sub", B), (0, "c1", "add", A)], [ADD, SUB]),
         # The name in every delta, so far and again, or in parts; an id in the second delta, or a new one in each.
-        (
-            [
-                calls(part(0, "c", name="add", arguments="")),
-                calls(part(0, "c", name="add", arguments='{"a":')),
-                calls(part(0, "c", name="add", arguments="1}")),
-            ],
-            [ADD],
-        ),
-        (
-            [
-                calls(part(0, name="add", arguments="")),
-                calls(part(0, name="add", arguments='{"a":')),
-                calls(part(0, name="add", arguments="1}")),
-            ],
-            [ADD],
-        ),
-        ([calls(part(0, "c", name="a")), calls(part(0, name="dd", arguments='{"a":1}'))], [ADD]),
-        ([calls(part(0, "c", name="a")), calls(part(0, "c", name="add", arguments='{"a":1}'))], [ADD]),
-        ([calls(part(0, name="add", arguments='{"a"')), calls(part(0, "c", arguments=":1}"))], [ADD]),
-        ([calls(part(0, "x1", name="add", arguments='{"a"')), calls(part(0, "x2", arguments=":1}"))], [ADD]),
+        ([(0, "c", "add", ""), (0, "c", "add", '{"a":'), (0, "c", "add", "1}")], [ADD]),
+        ([(0, ..., "add", ""), (0, ..., "add", '{"a":'), (0, ..., "add", "1}")], [ADD]),
+        ([(0, "c", "a"), (0, ..., "dd", A)], [ADD]),
+        ([(0, "c", "a"), (0, "c", "add", A)], [ADD]),
+        ([(0, ..., "add", '{"a"'), (0, "c", ..., ":1}")], [ADD]),
+        ([(0, "x1", "add", '{"a"'), (0, "x2", ..., ":1}")], [ADD]),
         # One id for all of them, or for all with one number; a new id and the name in every delta; the id alone first.
-        (
-            [
-                calls(part(0, "c", name="add", arguments='{"a":1}')),
-                calls(part(1, "c", name="sub", arguments='{"b":2}')),
-            ],
-            [ADD, SUB],
-        ),
-        (
-            [
-                calls(part(0, "c", name="add", arguments='{"a":1}')),
-                calls(part(0, "c", name="sub", arguments='{"b":2}')),
-            ],
-            [ADD, SUB],
-        ),
-        (
-            [
-                calls(part(0, "c", name="add")),
-                calls(part(0, arguments='{"a":1}')),
-                calls(part(1, "c", name="sub")),
-                calls(part(1, arguments='{"b":2}')),
-            ],
-            [ADD, SUB],
-        ),
-        ([calls(part(0, "c", name="add", arguments='{"a"')), calls(part(1, "c", arguments=":1}"))], [ADD]),
-        (
-            [calls(part(0, f"c{n}", name="add", arguments=text)) for n, text in enumerate(['{"a"', ":", "1}"])],
-            [ADD],
-        ),
-        ([calls(part(0, "c")), calls(part(0, name="add")), calls(part(0, arguments='{"a":1}'))], [ADD]),
+        ([(0, "c", "add", A), (1, "c", "sub", B)], [ADD, SUB]),
+        ([(0, "c", "add", A), (0, "c", "sub", B)], [ADD, SUB]),
+        ([(0, "c", "add"), (0, ..., ..., A), (1, "c", "sub"), (1, ..., ..., B)], [ADD, SUB]),
+        ([(0, "c", "add", '{"a"'), (1, "c", ..., ":1}")], [ADD]),
+        ([(0, "c0", "add", '{"a"'), (0, "c1", "add", ":"), (0, "c2", "add", "1}")], [ADD]),
+        ([(0, "c"), (0, ..., "add"), (0, ..., ..., A)], [ADD]),
         # Arguments as an object, none, repeated, cumulative, encoded twice, null, an empty array.
-        ([calls(part(0, "c", name="add", arguments={"a": 1}))], [ADD]),
-        ([calls(part(0, "c", name="add", arguments=None))], [("add", {})]),
-        ([calls(part(0, "c", name="add"))], [("add", {})]),
-        ([calls(part(0, "c", name="add", arguments="null"))], [("add", {})]),
-        ([calls(part(0, "c", name="add", arguments=[]))], [("add", {})]),
-        ([calls(part(0, "c", name="add", arguments='{"a":1}')), calls(part(0, "c", arguments='{"a":1}'))], [ADD]),
-        ([calls(part(0, name="add", arguments='{"a":1}')), calls(part(0, name="add", arguments='{"a":1}'))], [ADD]),
-        ([calls(part(0, "c", name="add", arguments='{"a"')), calls(part(0, "c", arguments='{"a":1}'))], [ADD]),
-        ([calls(part(0, "c", name="add", arguments=json.dumps('{"a":1}')))], [ADD]),
-        ([calls(part(0, "c", name="add", arguments="nonsense"))], [("add", "nonsense")]),
-        ([calls(part(0, "c", name="add", arguments='{"a": NaN}'))], [("add", '{"a": NaN}')]),
-        ([calls(part(0, "c", name="add", arguments='{"a": 1e999}'))], [("add", '{"a": 1e999}')]),
-        (
-            [calls(part(0, "c", name="add", arguments='{"a": 1%s}' % ("0" * 400)))],
-            [("add", '{"a": 1%s}' % ("0" * 400))],
-        ),
-        ([calls(part(0, "c", name="add", arguments="{}")), calls(part(0, "c", arguments='{"a":1}'))], [ADD]),
-        (
-            [
-                calls(part(0, "c", name="add", arguments="{}")),
-                calls(part(0, arguments='{"a":')),
-                calls(part(0, arguments="1}")),
-            ],
-            [ADD],
-        ),
-        ([calls(part(0, "c", name="add", arguments='{"a":1}')), calls(part(0, arguments="{}"))], [ADD]),
-        ([calls(part(0, "c", name="add", arguments='{"a":1}{"a":2}'))], [("add", '{"a":1}{"a":2}')]),
-        ([calls(part(0, "c", name="add", arguments="[" * 100_000))], [("add", "[" * 100_000)]),
+        ([(0, "c", "add", {"a": 1})], [ADD]),
+        ([(0, "c", "add", None)], [("add", {})]),
+        ([(0, "c", "add")], [("add", {})]),
+        ([(0, "c", "add", "null")], [("add", {})]),
+        ([(0, "c", "add", [])], [("add", {})]),
+        ([(0, "c", "add", A), (0, "c", ..., A)], [ADD]),
+        ([(0, ..., "add", A), (0, ..., "add", A)], [ADD]),
+        ([(0, "c", "add", '{"a"'), (0, "c", ..., A)], [ADD]),
+        ([(0, "c", "add", json.dumps(A))], [ADD]),
+        ([(0, "c", "add", "nonsense")], [("add", "nonsense")]),
+        ([(0, "c", "add", '{"a": NaN}')], [("add", '{"a": NaN}')]),
+        ([(0, "c", "add", '{"a": 1e999}')], [("add", '{"a": 1e999}')]),
+        ([(0, "c", "add", LONG)], [("add", LONG)]),
+        ([(0, "c", "add", "{}"), (0, "c", ..., A)], [ADD]),
+        ([(0, "c", "add", "{}"), (0, ..., ..., '{"a":'), (0, ..., ..., "1}")], [ADD]),
+        ([(0, "c", "add", A), (0, ..., ..., "{}")], [ADD]),
+        ([(0, "c", "add", '{"a":1}{"a":2}')], [("add", '{"a":1}{"a":2}')]),
+        ([(0, "c", "add", "[" * 100_000)], [("add", "[" * 100_000)]),
         # Before there were tools; names that nobody offered; an object where a list belongs; parts that are none.
         ([delta(function_call={"name": "add", "arguments": '{"a":'}), delta(function_call={"arguments": "1}"})], [ADD]),
-        ([calls(part(0, "c", name="functions.add", arguments="{}"))], [("functions.add", {})]),
-        ([calls(part(0, "c", name="", arguments="{}"))], [("", {})]),
-        ([calls(part(0, "c\ud83d", name="a\ud83d", arguments="{}"))], [("a\ufffd", {})]),
-        ([delta(tool_calls=part(0, "c", name="add", arguments='{"a":1}'))], [ADD]),
-        ([delta(tool_calls=[None, "x", part(0, "c", name="add", arguments='{"a":1}')])], [ADD]),
+        ([(0, "c", "functions.add", "{}")], [("functions.add", {})]),
+        ([(0, "c", "", "{}")], [("", {})]),
+        ([(0, "c\ud83d", "a\ud83d", "{}")], [("a\ufffd", {})]),
+        ([delta(tool_calls=part(0, "c", "add", A))], [ADD]),
+        ([[None, "x", (0, "c", "add", A)]], [ADD]),
         # Numbers that come as texts or with a point, while two calls grow at the same time.
-        *(
-            (
-                [
-                    calls({"index": one, "function": {"name": "add"}}, {"index": two, "function": {"name": "sub"}}),
-                    calls({"index": one, "function": {"arguments": '{"a":1}'}}),
-                    calls({"index": two, "function": {"arguments": '{"b":2}'}}),
-                ],
-                [ADD, SUB],
-            )
-            for one, two in (("0", "1"), (0.0, 1.0))
-        ),
+        ([[("0", ..., "add"), ("1", ..., "sub")], ("0", ..., ..., A), ("1", ..., ..., B)], [ADD, SUB]),
+        ([[(0.0, ..., "add"), (1.0, ..., "sub")], (0.0, ..., ..., A), (1.0, ..., ..., B)], [ADD, SUB]),
         # An object field by field; a line end within a text; fields beside the call; a blank before the name.
-        (
-            [calls(part(0, "c", name="add", arguments={"a": 1})), calls(part(0, arguments={"b": 2}))],
-            [("add", ADD[1] | SUB[1])],
-        ),
-        ([calls(part(0, "c", name="add", arguments='{"a":"x\ny"}'))], [("add", {"a": "x\ny"})]),
-        ([calls({"id": "c", **ADD_PART})], [ADD]),
-        ([calls(part(0, "c", name=" add", arguments='{"a":1}'))], [ADD]),
+        ([(0, "c", "add", {"a": 1}), (0, ..., ..., {"b": 2})], [("add", {"a": 1, "b": 2})]),
+        ([(0, "c", "add", '{"a":"x\ny"}')], [("add", {"a": "x\ny"})]),
+        ([[{"id": "c", "name": "add", "arguments": A}]], [ADD]),
+        ([(0, "c", " add", A)], [ADD]),
         # Kept for the message at the end, behind a text that was streamed.
         (
             [
                 delta(content="ok"),
-                {"choices": [{"message": {"content": "ok", "tool_calls": [part(0, "c", **ADD_PART)]}}]},
+                {"choices": [{"message": {"content": "ok", "tool_calls": [part(0, "c", "add", A)]}}]},
             ],
             [ADD],
         ),
     ],
 )
-def test_calls_are_told_apart(lines: list[dict[str, Any]], expected: list[tuple[str, Any]]) -> None:
+def test_calls_are_told_apart(deltas: list[Any], expected: list[tuple[str, Any]]) -> None:
+    lines = [
+        calls(*each) if isinstance(each, list) else calls(each) if isinstance(each, tuple) else each for each in deltas
+    ]
     assert calls_of(answer(sse(*lines, END, DONE))) == expected
 
 
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        (
-            [delta(content="ok"), '{"choices":[{"index":0,"finish_reason":null,"content_filter_results":{}}]}', END],
-            "ok",
-        ),
+        ([delta(content="ok"), {"choices": [{"index": 0, "finish_reason": None, "filter_results": {}}]}, END], "ok"),
         (['{"choices":[],"prompt_filter_results":[]}', delta(content="ok"), END, '{"choices":[],"usage":{}}'], "ok"),
         (['{"id":"x"}', delta(content="ok"), '{"choices":null}', END], "ok"),
         (["null", delta(content="ok"), '{"choices":[null]}', END], "ok"),
@@ -268,10 +155,7 @@ def test_calls_are_told_apart(lines: list[dict[str, Any]], expected: list[tuple[
         ([delta(content=[{"type": "text", "text": "ok"}]), END], "ok"),
         ([delta(content=[{"type": "text", "text": {"value": "o"}}, "k"]), END], "ok"),
         ([delta(content={"type": "text", "text": "ok"}), END], "ok"),
-        (
-            [delta(content=[{"type": "image_url", "image_url": {"url": "x"}}, {"type": "text", "text": "ok"}]), END],
-            "ok",
-        ),
+        ([delta(content=[{"type": "image_url", "image_url": {}}, {"type": "text", "text": "ok"}]), END], "ok"),
         ([delta(content=None, role="assistant"), delta(content="ok", tool_calls=None), END], "ok"),
         ([delta(content="ok"), delta(content=7), END], "ok"),
         ([delta(content=[{"type": "text", "content": "ok"}]), END], "ok"),
@@ -295,13 +179,10 @@ def test_calls_are_told_apart(lines: list[dict[str, Any]], expected: list[tuple[
         ([delta(content={"parts": [{"text": "o"}, {"text": "k"}]}), END], "ok"),
         ([delta(content="ok"), '{"choices":[{"delta":{},"finish_reason":{"type":"stop"}}]}'], "ok"),
         # Half an emoji in each chunk; one that stays alone; in the raw UTF-8 as well.
-        (
-            ['{"choices":[{"delta":{"content":"ok \\ud83d"}}]}', '{"choices":[{"delta":{"content":"\\ude00"}}]}', END],
-            "ok 😀",
-        ),
-        (['{"choices":[{"delta":{"content":"ok \\ud83d"}}]}', END], "ok �"),
-        (['{"choices":[{"delta":{"content":"\\ude00 ok"}}]}', END], "� ok"),
-        (['{"choices":[{"delta":{"content":"\\ud83d"}}]}', delta(content=""), delta(content="x"), END], "�x"),
+        ([delta(content="ok \ud83d"), delta(content="\ude00"), END], "ok 😀"),
+        ([delta(content="ok \ud83d"), END], "ok �"),
+        ([delta(content="\ude00 ok"), END], "� ok"),
+        ([delta(content="\ud83d"), delta(content=""), delta(content="x"), END], "�x"),
     ],
 )
 def test_texts_are_read_out_of_any_stream(lines: list[Any], expected: str) -> None:
@@ -320,7 +201,7 @@ WHOLE = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": 
         body(json.dumps(json.loads(WHOLE), indent=2).encode()),
         body(b"data: " + WHOLE + b"\n\n", "text/plain"),
         body(
-            b'{"choices":[{"delta":{"content":"o"}}]}\n{"choices":[{"delta":{"content":"k"},"finish_reason":"stop"}]}\n'
+            b'{"choices":[{"delta":{"content":"o"}}]}\n{"choices":[{"delta":{"content":"k"},"finish_reason":"eos"}]}\n'
         ),
         body(b'\xef\xbb\xbfdata:{"choices":[{"delta":{"content":"ok"}}]}\r\rdata:[DONE]\r\r', "text/event-stream"),
         body(
@@ -339,8 +220,9 @@ def test_an_answer_in_any_form_is_an_answer(reply: bytes) -> None:
     assert text_of(answer(reply)) == "ok"
 
 
-def test_thoughts_are_read_wherever_they_are() -> None:
-    for fields in (
+@pytest.mark.parametrize(
+    "fields",
+    [
         {"reasoning_content": "hm"},
         {"reasoning": "hm"},
         {"reasoning": "hm", "reasoning_details": [{"type": "reasoning.text", "text": "hm"}]},
@@ -348,8 +230,10 @@ def test_thoughts_are_read_wherever_they_are() -> None:
         {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]},
         {"content": [{"type": "reasoning", "text": "hm"}]},
         {"thinking": "hm"},
-    ):
-        assert answer(sse(delta(**fields), delta(content="ok"), END)) == [ThinkingDelta("hm"), TextDelta("ok")]
+    ],
+)
+def test_thoughts_are_read_wherever_they_are(fields: dict[str, Any]) -> None:
+    assert answer(sse(delta(**fields), delta(content="ok"), END)) == [ThinkingDelta("hm"), TextDelta("ok")]
 
 
 @pytest.mark.parametrize(
@@ -409,62 +293,31 @@ def test_no_answer_at_all_is_an_error(reply: bytes) -> None:
         answer(reply)
 
 
+HALF = delta(content="half")
+
+
 @pytest.mark.parametrize(
     ("lines", "reason", "text"),
     [
-        ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"length"}]}'], "length", "half"),
-        ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"MAX_TOKENS"}]}'], "length", "half"),
-        (
-            [calls(part(0, "c", name="add", arguments='{"a":')), '{"choices":[{"delta":{},"finish_reason":"length"}]}'],
-            "length",
-            "",
-        ),
-        (['{"choices":[{"delta":{},"finish_reason":"content_filter"}]}'], "content_filter", ""),
-        (['{"choices":[{"delta":{},"finish_reason":"guardrail_intervened"}]}'], "content_filter", ""),
-        (['{"choices":[{"delta":{},"finish_reason":"content_filter: PROHIBITED_CONTENT"}]}'], "content_filter", ""),
-        (['{"choices":[{"delta":{},"finish_reason":"FinishReason.SAFETY"}]}'], "content_filter", ""),
-        (
-            ['{"choices":[{"delta":{},"finish_reason":"function_call_filter: MALFORMED_FUNCTION_CALL"}]}'],
-            "error",
-            "",
-        ),
-        (
-            [
-                delta(content="half"),
-                '{"choices":[{"delta":{},"finish_reason":"stop","native_finish_reason":"MAX_TOKENS"}]}',
-            ],
-            "length",
-            "half",
-        ),
-        ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":{"type":"length"}}]}'], "length", "half"),
-        (
-            [delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"content-filter"}]}'],
-            "content_filter",
-            "half",
-        ),
-        ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"time_limit"}]}'], "error", "half"),
-        ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"maxTokens"}]}'], "length", "half"),
-        (
-            [delta(content="half"), '{"choices":[{"delta":{},"finish_details":{"type":"max_tokens"}}]}'],
-            "length",
-            "half",
-        ),
-        ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"SAFETY"}]}'], "content_filter", "half"),
+        ([HALF, end("length")], "length", "half"),
+        ([HALF, end("MAX_TOKENS")], "length", "half"),
+        ([calls((0, "c", "add", '{"a":')), end("length")], "length", ""),
+        ([end("content_filter")], "content_filter", ""),
+        ([end("guardrail_intervened")], "content_filter", ""),
+        ([end("content_filter: PROHIBITED_CONTENT")], "content_filter", ""),
+        ([end("FinishReason.SAFETY")], "content_filter", ""),
+        ([end("function_call_filter: MALFORMED_FUNCTION_CALL")], "error", ""),
+        ([HALF, end("stop", native_finish_reason="MAX_TOKENS")], "length", "half"),
+        ([HALF, end({"type": "length"})], "length", "half"),
+        ([HALF, end("content-filter")], "content_filter", "half"),
+        ([HALF, end("time_limit")], "error", "half"),
+        ([HALF, end("maxTokens")], "length", "half"),
+        ([HALF, {"choices": [{"delta": {}, "finish_details": {"type": "max_tokens"}}]}], "length", "half"),
+        ([HALF, end("SAFETY")], "content_filter", "half"),
         ([delta(refusal="I can"), delta(refusal="not."), END], "refusal", "I cannot."),
-        (
-            [
-                delta(content=[{"type": "refusal", "refusal": "No."}]),
-                '{"choices":[{"delta":{},"finish_reason":"refusal"}]}',
-            ],
-            "refusal",
-            "No.",
-        ),
-        ([delta(content="half"), '{"choices":[{"delta":{},"finish_reason":"error"}]}'], "error", "half"),
-        (
-            [calls(part(0, "c", name="add", arguments="{}")), '{"choices":[{"delta":{},"finish_reason":"abort"}]}'],
-            "error",
-            "",
-        ),
+        ([delta(content=[{"type": "refusal", "refusal": "No."}]), end("refusal")], "refusal", "No."),
+        ([HALF, end("error")], "error", "half"),
+        ([calls((0, "c", "add", "{}")), end("abort")], "error", ""),
     ],
 )
 def test_an_unusual_end_ends_the_turn_as_what_it_is(lines: list[Any], reason: str, text: str) -> None:
@@ -472,16 +325,17 @@ def test_an_unusual_end_ends_the_turn_as_what_it_is(lines: list[Any], reason: st
     chunks = answer(reply)
     assert isinstance(chunks[-1], Finish)
     assert (chunks[-1].reason, text_of(chunks), calls_of(chunks)) == (reason, text, [])
-    with Endpoint(reply, sse(delta(content="Better."), END)) as endpoint:
-        model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
-        with LocalEngine(model=model) as engine, engine.agent().create_session() as session:
-            reply_ = session.ask("hi")
-            assert (reply_.status, reply_.text, reply_.error) == (SessionMessageStatus.ERROR, text, chunks[-1].message)
-            assert not [event for event in reply_.events if event.is_complete]
-            kept = [m for m in session.get_messages() if m.status is SessionMessageStatus.ERROR]
-            assert [m.text for m in kept if m.text == text] == ([text] if text else [])
-            assert session.ask("again").text == "Better."
-        model.close()
+    with (
+        Endpoint(reply, OK) as endpoint,
+        LocalEngine(model=endpoint.model) as engine,
+        engine.agent().create_session() as session,
+    ):
+        ended = session.ask("hi")
+        assert (ended.status, ended.text, ended.error) == (SessionMessageStatus.ERROR, text, chunks[-1].message)
+        assert not [event for event in ended.events if event.is_complete]
+        kept = [m.text for m in session.get_messages() if m.status is SessionMessageStatus.ERROR]
+        assert [each for each in kept if each == text] == ([text] if text else [])
+        assert session.ask("again").text == "ok"
     assert [message["role"] for message in endpoint.requests[1]["messages"]] == ["user", "assistant", "user"]
 
 
@@ -491,13 +345,14 @@ def test_an_endpoint_gets_back_what_it_sent_beside_a_call_and_no_other_endpoint_
         """Add."""
         return a + 1
 
-    call = {**part(0, "call_own1", name="add", arguments='{"a":1}'), "extra_content": {"google": {"thought": "s"}}}
+    call = {**part(0, "call_own1", "add", A), "extra_content": {"google": {"thought": "s"}}}
     first = sse(delta(reasoning_content="h"), delta(reasoning_content="m"), calls(call), END)
-    with Endpoint(first, sse(delta(content="Two."), END)) as endpoint:
-        model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
-        with LocalEngine(tools=[add], model=model) as engine, engine.agent().create_session() as session:
-            assert session.ask("add", on_approval=lambda request: request.approve()).text == "Two."
-        model.close()
+    with (
+        Endpoint(first, OK) as endpoint,
+        LocalEngine(tools=[add], model=endpoint.model) as engine,
+        engine.agent().create_session() as session,
+    ):
+        assert session.ask("add", on_approval=lambda request: request.approve()).text == "ok"
     _, step, result = endpoint.requests[1]["messages"]
     assert step["reasoning_content"] == "hm"
     assert step["tool_calls"] == [
@@ -511,10 +366,8 @@ def test_an_endpoint_gets_back_what_it_sent_beside_a_call_and_no_other_endpoint_
     assert result == {"role": "tool", "tool_call_id": "call_own1", "content": "2"}
     origin = {"endpoint": "another", "id": "call_own1", "extra": {"x": 1}, "message": {"reasoning_content": "hm"}}
     past = ModelMessage("assistant", results=(CallResult("0" * 32, "add", {}, "complete", 2, origin),))
-    with Endpoint(sse(delta(content="ok"), END)) as endpoint:
-        model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
-        list(model.answer(ModelRequest("", (ModelMessage("user", "add"), past))))
-        model.close()
+    with Endpoint(OK) as endpoint:
+        endpoint.ask(HI, past)
     step, result = endpoint.requests[0]["messages"][1:]
     assert "reasoning_content" not in step
     assert set(step["tool_calls"][0]) == {"id", "type", "function"}
@@ -522,19 +375,24 @@ def test_an_endpoint_gets_back_what_it_sent_beside_a_call_and_no_other_endpoint_
     assert step["tool_calls"][0]["id"] == result["tool_call_id"]
 
 
-def test_a_name_that_was_never_offered_is_an_error_for_the_model_and_replayed_in_a_form_that_is_accepted() -> None:
-    for name, replayed in (("functions.add", "functions_add"), ("", "unknown"), ("a b/ü" * 40, None)):
-        first = sse(calls(part(0, "c", name=name, arguments="{}")), END)
-        with Endpoint(first, sse(delta(content="Sorry."), END)) as endpoint:
-            model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
-            with LocalEngine(model=model) as engine, engine.agent().create_session() as session:
-                reply = session.ask("add")
-                assert (reply.text, reply.tool_calls[0].status) == ("Sorry.", "error")
-            model.close()
-        _, step, result = endpoint.requests[1]["messages"]
-        sent = step["tool_calls"][0]["function"]["name"]
-        assert sent == replayed if replayed else (len(sent) <= 64 and sent.isascii())
-        assert "there is no tool" in result["content"]
+@pytest.mark.parametrize(
+    ("name", "replayed"),
+    [("functions.add", "functions_add"), ("", "unknown"), ("a b/ü" * 40, ("a_b__" * 40)[:64])],
+    ids=["prefixed", "empty", "too long"],
+)
+def test_a_name_that_was_never_offered_is_an_error_for_the_model_and_replayed_in_a_form_that_is_accepted(
+    name: str, replayed: str
+) -> None:
+    with (
+        Endpoint(sse(calls((0, "c", name, "{}")), END), OK) as endpoint,
+        LocalEngine(model=endpoint.model) as engine,
+        engine.agent().create_session() as session,
+    ):
+        reply = session.ask("add")
+        assert (reply.text, reply.tool_calls[0].status) == ("ok", "error")
+    _, step, result = endpoint.requests[1]["messages"]
+    assert step["tool_calls"][0]["function"]["name"] == replayed
+    assert "there is no tool" in result["content"]
 
 
 def test_users_and_assistant_take_turns_and_no_content_is_blank() -> None:
@@ -547,10 +405,8 @@ def test_users_and_assistant_take_turns_and_no_content_is_blank() -> None:
         ModelMessage("assistant"),
         ModelMessage("user", "so?"),
     )
-    with Endpoint(sse(delta(content="ok"), END)) as endpoint:
-        model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
-        list(model.answer(ModelRequest("", past)))
-        model.close()
+    with Endpoint(OK) as endpoint:
+        endpoint.ask(*past)
     messages = endpoint.requests[0]["messages"]
     assert [message["role"] for message in messages] == ["user", "assistant", "user", "assistant", "user"]
     assert messages[0]["content"] == "look\n\nat this"
@@ -616,30 +472,24 @@ def test_whatever_happened_in_a_session_its_history_is_one_that_every_endpoint_a
         for result in message.results:
             if result.origin is not None and not result.origin["endpoint"]:
                 result.origin["endpoint"] = unreached._endpoint
-    conversation = (ModelMessage("user", "hi"), *past, ModelMessage("user", "so?"))
-    _check_strictly(unreached._request(ModelRequest("", ()), conversation, None)["messages"])
+    request = unreached._request(ModelRequest("", ()), (HI, *past, ModelMessage("user", "so?")), None)
+    _check_strictly(request["messages"])
 
 
 def ask_with(past: tuple[ModelMessage, ...], *replies: bytes, times: int = 1) -> list[list[dict[str, Any]]]:
     """Returns the messages of each request."""
     with Endpoint(*replies) as endpoint:
-        model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
-        for message in past:
-            for result in message.results:
-                assert result.origin is not None
-                result.origin["endpoint"] = model._endpoint
+        for result in (result for message in past for result in message.results):
+            assert result.origin is not None
+            result.origin["endpoint"] = endpoint.model._endpoint
         for _ in range(times):
-            assert text_of(list(model.answer(ModelRequest("", past)))) == "ok"
-        model.close()
+            assert text_of(endpoint.ask(*past)) == "ok"
     return [request["messages"] for request in endpoint.requests]
-
-
-OK = sse(delta(content="ok"), END)
 
 
 def test_an_endpoint_that_wants_all_thoughts_back_gets_them_from_then_on() -> None:
     past = (
-        ModelMessage("user", "hi"),
+        HI,
         ModelMessage("assistant", "Hello.", thoughts="A greeting."),
         ModelMessage("user", "add"),
         ModelMessage("assistant", failure="stopped"),
@@ -698,26 +548,23 @@ def test_the_thoughts_of_an_answer_are_in_what_a_model_is_asked() -> None:
         failing(400, message="x (context_length_exceeded)"),
         failing(400, message="This model's maximum context length is 4096 tokens."),
         failing(413, message="prompt is too long: 9 tokens > 8 maximum"),
-        body(
-            json.dumps({"error": {"code": 400, "message": "the request exceeds the available context size"}}).encode()
-        ),
+        body(b'{"error": {"code": 400, "message": "the request exceeds the available context size"}}'),
     ],
 )
 def test_a_conversation_that_is_too_long_loses_its_oldest_turns_and_it_is_said_once(refusal: bytes) -> None:
     good = [sse(delta(content=f"answer {number}"), END) for number in range(4)]
-    with Endpoint(*good[:3], refusal, good[3], good[3]) as endpoint:
-        model = OpenAIModel("m", base_url=endpoint.url, api_key="k")
-        with LocalEngine(model=model) as engine, engine.agent().create_session() as session:
-            for number in range(3):
-                session.ask(f"question {number} " + "x" * 100)
-            reply = session.ask("question 3 " + "x" * 100)
-            assert (reply.text, reply.status) == ("answer 3", SessionMessageStatus.COMPLETE)
-            assert session.ask("question 4").text == "answer 3"
-            notices = [m.text for m in session.get_messages() if "left out" in (m.text or "")]
-            assert notices == [
-                "Older messages of this session were left out: with them the model's context is too long."
-            ]
-        model.close()
+    with (
+        Endpoint(*good[:3], refusal, good[3], good[3]) as endpoint,
+        LocalEngine(model=endpoint.model) as engine,
+        engine.agent().create_session() as session,
+    ):
+        for number in range(3):
+            session.ask(f"question {number} " + "x" * 100)
+        reply = session.ask("question 3 " + "x" * 100)
+        assert (reply.text, reply.status) == ("answer 3", SessionMessageStatus.COMPLETE)
+        assert session.ask("question 4").text == "answer 3"
+        notices = [m.text for m in session.get_messages() if "left out" in (m.text or "")]
+        assert notices == ["Older messages of this session were left out: with them the model's context is too long."]
     shown = [[m["content"][:10] for m in request["messages"]] for request in endpoint.requests]
     assert len(shown[3]) == 7
     assert len(shown[4]) < 7
@@ -726,48 +573,52 @@ def test_a_conversation_that_is_too_long_loses_its_oldest_turns_and_it_is_said_o
     assert len(shown) == 6
 
 
+TOO_LONG = [
+    "context_length_exceeded",
+    "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+    "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+    "The decoder prompt (length 9000) is longer than the maximum model length of 8192.",
+    "The input token count (1100000) exceeds the maximum number of tokens allowed (1048576).",
+    "prompt token count of 130000 exceeds the limit of 128000",
+    "the number of input tokens 5000 cannot exceed the total tokens limit 4096",
+    "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096.",
+    "Request too large for model: Limit 6000, Requested 9000, please reduce your message size and try again.",
+    "Input is too long for requested model.",
+    "Cannot truncate prompt with n_keep (15028) >= n_ctx (7424)",
+    "Invalid request: Your request exceeded model token limit: 8192",
+    "Range of input length should be [1, 30720]",
+    "max_tokens must be at least 1, got -231",
+    "`inputs` must have less than 1024 tokens. Given: 3000",
+    "Prompt exceeds max length",
+    "input is too large to process. increase the physical batch size",
+]
+
+
 @pytest.mark.parametrize(
-    "message",
+    "refusal",
     [
-        "context_length_exceeded",
-        "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
-        "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
-        "The decoder prompt (length 9000) is longer than the maximum model length of 8192.",
-        "The input token count (1100000) exceeds the maximum number of tokens allowed (1048576).",
-        "prompt token count of 130000 exceeds the limit of 128000",
-        "the number of input tokens 5000 cannot exceed the total tokens limit 4096",
-        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096.",
-        "Request too large for model: Limit 6000, Requested 9000, please reduce your message size and try again.",
-        "Input is too long for requested model.",
-        "Cannot truncate prompt with n_keep (15028) >= n_ctx (7424)",
-        "Invalid request: Your request exceeded model token limit: 8192",
-        "Range of input length should be [1, 30720]",
-        "max_tokens must be at least 1, got -231",
-        "`inputs` must have less than 1024 tokens. Given: 3000",
-        "Prompt exceeds max length",
-        "input is too large to process. increase the physical batch size",
-    ],
-)
-def test_one_turn_that_is_too_long_alone_is_an_error(message: str) -> None:
-    with pytest.raises(ModelError, match="last turn is too long"):
-        answer(failing(400, message=message))
-
-
-def test_a_limit_of_one_request_is_one_of_the_context_and_a_limit_of_many_or_of_a_name_is_not() -> None:
-    for refusal in (
+        *(failing(400, message=message) for message in TOO_LONG),
         failing(413, message="Payload Too Large"),
         failing(429, message="Request too large for m on tokens per min (TPM): Limit 6, Requested 9."),
         # What is behind a gateway, in a part of the body that the openai package leaves out of its message.
         refusing(400, '{"error": {"message": "Provider returned error", "code": "context_length_exceeded"}}'),
-    ):
-        with pytest.raises(ModelError, match="last turn is too long"):
-            answer(refusal)
-    for status, message in (
+    ],
+)
+def test_one_turn_that_is_too_long_alone_is_an_error(refusal: bytes) -> None:
+    with pytest.raises(ModelError, match="last turn is too long"):
+        answer(refusal)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
         (429, "Too many tokens, please wait before trying again."),
         (400, "Invalid 'tools[0].function.name': string too long. Expected a string with maximum length 64."),
-    ):
-        with pytest.raises(ModelError, match=re.escape(f"failed ({status}): {message}")):
-            answer(failing(status, "x-should-retry: false", message=message))
+    ],
+)
+def test_a_limit_of_many_requests_or_of_a_name_is_none_of_the_context(status: int, message: str) -> None:
+    with pytest.raises(ModelError, match=re.escape(f"failed ({status}): {message}")):
+        answer(failing(status, "x-should-retry: false", message=message))
 
 
 # ---- properties ------------------------------------------------------------------------------
@@ -776,7 +627,7 @@ def test_a_limit_of_one_request_is_one_of_the_context_and_a_limit_of_many_or_of_
 @settings(max_examples=scaled(100))
 @given(st.binary(max_size=60), st.randoms(use_true_random=False))
 def test_where_a_body_is_divided_changes_nothing(noise: bytes, rng: random.Random) -> None:
-    data = sse(delta(content="häß 😀"), calls(part(0, "c", name="add", arguments='{"a":1}')), END, DONE)
+    data = sse(delta(content="häß 😀"), calls((0, "c", "add", A)), END, DONE)
     data = data.partition(b"\r\n\r\n")[2].replace(b"\n", rng.choice([b"\n", b"\r", b"\r\n"]))
     data = b": " + noise.replace(b"\n", b"").replace(b"\r", b"") + b"\n" + data
     cuts = sorted(rng.randrange(len(data) + 1) for _ in range(rng.randrange(12)))
@@ -816,9 +667,9 @@ def test_whatever_a_stream_becomes_the_answer_ends_in_words(strange: list[Any], 
         delta(reasoning_content="hm", reasoning_details=[{"type": "reasoning.text", "index": 0, "text": "hm"}]),
         delta(content="Hel"),
         delta(content=[{"type": "text", "text": "lo"}]),
-        calls({**part(0, "c", name="add", arguments='{"a":'), "extra_content": {"x": "y"}}),
-        calls(part(0, arguments="1}")),
-        json.loads(END),
+        calls({**part(0, "c", "add", '{"a":'), "extra_content": {"x": "y"}}),
+        calls((0, ..., ..., "1}")),
+        END,
     ]
     bent = [_bent(event, rng, strange) for event in legal for _ in range(rng.choice([1, 1, 1, 0, 2]))]
     if rng.random() < 0.3:

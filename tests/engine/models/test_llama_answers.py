@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from sessionlib.engine import LocalEngine, ModelError, tool
-from sessionlib.engine.models import LocalModel, ModelRequest, RequestedCall, Said, Text, ToolSpec, llama
+from sessionlib.engine.models import LocalModel, ModelMessage, ModelRequest, RequestedCall, TextDelta, ToolSpec, llama
 from sessionlib.engine.models.llama import weights_path
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
 from tests.support.engine import Caller, answer_of, approve, content_of, eventually, status_of
@@ -22,12 +23,10 @@ from tests.support.profiles import profile
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[LocalModel]:
-    loaded = LocalModel()
-    yield loaded
-    loaded.close()
+    with contextlib.closing(LocalModel()) as loaded:
+        yield loaded
 
 
-@pytest.mark.timeout(300)
 def test_it_knows_the_capital_of_france(model: LocalModel) -> None:
     with LocalEngine(model=model) as engine, Caller.on(engine) as caller:
         heard = caller.ask("What is the capital of France?")
@@ -35,7 +34,6 @@ def test_it_knows_the_capital_of_france(model: LocalModel) -> None:
         assert len([frame for frame in heard if frame["type"] == "message_delta"]) > 3
 
 
-@pytest.mark.timeout(300)
 def test_it_calls_a_tool_with_arguments_that_fit(model: LocalModel) -> None:
     @tool
     def add_numbers(a: int, b: int) -> int:
@@ -53,22 +51,20 @@ def test_it_calls_a_tool_with_arguments_that_fit(model: LocalModel) -> None:
         assert status_of(heard[-1]) == "Idle"
 
 
-@pytest.mark.timeout(300)
 def test_a_text_of_many_tokens_is_shortened_and_endless_instructions_are_told(model: LocalModel) -> None:
-    long = Said("user", "水火木金土" * 1600)
-    assert next(model.answer(ModelRequest("", (long, Said("assistant", "水"), Said("user", "Hello!")))))
+    long = ModelMessage("user", "水火木金土" * 1600)
+    assert next(model.answer(ModelRequest("", (long, ModelMessage("assistant", "水"), ModelMessage("user", "Hello!")))))
     with pytest.raises(ModelError, match="too long for it together"):
-        list(model.answer(ModelRequest("x y z " * 20_000, (Said("user", "Hello!"),))))
+        list(model.answer(ModelRequest("x y z " * 20_000, (ModelMessage("user", "Hello!"),))))
 
 
-@pytest.mark.timeout(300)
 def test_stopping_stops_it(model: LocalModel) -> None:
     stop = Stop()
-    pieces = model.answer(ModelRequest("", (Said("user", "Tell me a long story."),), stop=stop))
-    assert isinstance(next(pieces), Text)
+    chunks = model.answer(ModelRequest("", (ModelMessage("user", "Tell me a long story."),), stop=stop))
+    assert isinstance(next(chunks), TextDelta)
     stop.stop("enough")
     with pytest.raises(StoppedError, match="enough"):
-        list(pieces)
+        list(chunks)
 
 
 # Loaded by each interpreter before anything else.
@@ -90,7 +86,6 @@ open(os.path.join(os.path.dirname(__file__), f"watched {os.getpid()}"), "w").clo
 """
 
 
-@pytest.mark.timeout(300)
 def test_the_command_line_answers_with_nothing_but_this_machine(tmp_path: Path) -> None:
     """Once the weights are there, no name is looked up and no other machine is spoken to."""
     (tmp_path / "sitecustomize.py").write_text(WATCH)
@@ -125,7 +120,6 @@ MOMENTS = int(os.environ.get("LOCAL_MODEL_MOMENTS", "3"))
 HOME = {"XDG_CACHE_HOME": str(weights_path().parents[2]), "PYTHONWARNINGS": ""}
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300 + 10 * MOMENTS)
 def test_ctrl_c_at_any_moment_ends_the_command_with_130() -> None:
     script = """
@@ -157,8 +151,6 @@ LEAVES = """
 """
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("end", ["", "sys.exit(0)", "engine.close()", "session.terminate(); engine.close()"])
 def test_a_script_that_ends_within_an_answer_ends_silently(end: str) -> None:
     ended = run_script(f"{LEAVES}\n    {end}", timeout=250.0, env=HOME)
@@ -189,21 +181,21 @@ def test_its_process_ends_with_it_however_that_ends(tmp_path: Path) -> None:
 
 
 def test_a_process_that_has_crashed_ends_its_turn_and_is_replaced() -> None:
-    model = LocalModel()
-    try:
-        with LocalEngine(model=model) as engine, engine.agent().create_session() as session:
-            for event in session.stream("Tell me a long story about a fox."):
-                if event.delta:
-                    model._process._process.kill()
-                    break
-            failed = next(session.listen(timeout=30, event_types=["error"]))
-            assert failed.error == "The local model's process ended."
-            assert "Paris" in session.ask("What is the capital of France?", timeout=200).text
-            # Before the end has been noticed: nothing was answered, so it can be asked again.
-            model._process._process.kill()
-            assert "Paris" in session.ask("What is the capital of France?", timeout=200).text
-    finally:
-        model.close()
+    with (
+        contextlib.closing(LocalModel()) as model,
+        LocalEngine(model=model) as engine,
+        engine.agent().create_session() as session,
+    ):
+        for event in session.stream("Tell me a long story about a fox."):
+            if event.delta:
+                model._process._process.kill()
+                break
+        failed = next(session.listen(timeout=30, event_types=["error"]))
+        assert failed.error == "The local model's process ended."
+        assert "Paris" in session.ask("What is the capital of France?", timeout=200).text
+        # Before the end has been noticed: nothing was answered, so it can be asked again.
+        model._process._process.kill()
+        assert "Paris" in session.ask("What is the capital of France?", timeout=200).text
 
 
 def test_an_answer_that_ends_at_the_limit_says_so(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,12 +265,10 @@ WANTING = [
 
 
 def _called(model: LocalModel, text: str, tools: tuple[ToolSpec, ...]) -> str | None:
-    first = next(model.answer(ModelRequest("", (Said("user", text),), tools)))
+    first = next(model.answer(ModelRequest("", (ModelMessage("user", text),), tools)))
     return first.tool if isinstance(first, RequestedCall) else None
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_it_calls_tools_when_they_are_wanted_and_hardly_ever_else(model: LocalModel) -> None:
     talk = list(enumerate(re.split(r" \| |\n", TALK.strip())))
     wanting = [(tools, text) for tools, texts in WANTING for text in texts.split(" | ")]
@@ -295,8 +285,5 @@ def test_it_calls_tools_when_they_are_wanted_and_hardly_ever_else(model: LocalMo
 
 def test_other_weights_may_choose_by_themselves() -> None:
     # These do so badly, which is why they are not left to.
-    model = LocalModel(weights_path())
-    try:
+    with contextlib.closing(LocalModel(weights_path())) as model:
         assert _called(model, "Who wrote Hamlet?", SHOP) in (None, *(tool.name for tool in SHOP))
-    finally:
-        model.close()
