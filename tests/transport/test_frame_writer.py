@@ -11,6 +11,7 @@ from websocket import ABNF
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
 from sessionlib.transport.frame_writer import FrameWriter, encode_frame
+from sessionlib.transport.websocket import WebSocketTransport
 
 OPCODES = {0x0: "_", 0x1: "T", 0x8: "C", 0x9: "P", 0xA: "O"}
 
@@ -36,13 +37,14 @@ def test_a_frame_of_any_size(size: int, is_last: bool) -> None:
 class ScriptedStream:
     """Has so much room, and something happen at each wait for more of it."""
 
-    is_committed = False
+    is_committed, recv = False, None  # nothing is read
 
     def __init__(self) -> None:
         self.room = 1000
         self.waits: list[str] = []
+        self.writes = 0
         self.written = bytearray()
-        self.fails: type[BaseException] | None = None
+        self.failures: list[type[BaseException] | None] = []
         self.ends = ""
         self.script: WriterScript
 
@@ -51,15 +53,16 @@ class ScriptedStream:
             raise SessionDisconnectedError("reset")
         count = min(self.room, len(data))
         self.room -= count
+        self.writes += 1
         self.written += data[:count]
-        failure, self.fails = self.fails, None
-        if failure is not None:
+        if self.failures and (failure := self.failures.pop(0)):
             raise failure
         return count
 
     def wait_writable(self, deadline: Deadline) -> bool:
         what = self.waits.pop(0) if self.waits else "t"
-        if what == "k":
+        if what in "kK":
+            self.room += 99 * (what == "K")
             raise KeyboardInterrupt
         if what.isdigit():
             self.room += int(what)
@@ -77,15 +80,16 @@ class ScriptedStream:
 class WriterScript:
     """Runs a script: a digit sets the room, ``W`` with letters after it what the next waits bring.
 
-    A wait brings room (a digit), t(oo late), k, an interrupt, or one of the steps. These are s(end), f, a fragment,
-    and F, the last of a message, e(nqueue), p(ing), o, a pong, c(lose), C, which waits, a(bort) and r(elease); ``K``
-    has the next write interrupted, ``X`` refused, ``!`` commits the stream to what it has begun.
+    A wait brings room (a digit), t(oo late), k, an interrupt, K, one and room, or one of the steps. These are s(end),
+    f, a fragment, and F, the last of a message, e(nqueue), E, with more to come, p(ing), o, a pong, c(lose), C, which
+    waits, a(bort) and r(elease); ``K`` has the next write interrupted, ``X`` refused, ``-`` succeed, ``!`` commits the
+    stream to what it has begun.
     """
 
     def __init__(self, script: str) -> None:
         self._stream: Any = ScriptedStream()
         self._stream.script = self
-        self.writer = FrameWriter(self._stream)
+        self.writer = WebSocketTransport(self._stream, 1000)
         self._results: list[str] = []
         self._messages: list[object] = []
         for step in script.split():
@@ -99,16 +103,19 @@ class WriterScript:
             stream.waits = list(step[1:])
         elif step == "!":
             stream.is_committed = True
-        elif step in "KX":
-            stream.fails = KeyboardInterrupt if step == "K" else SessionDisconnectedError
-        elif step in "sfF":
-            number = len(self._messages)
-            message: object = self._messages[-1] if step == "F" and self._messages else f"message {number}"
+        elif step in "-KX":
+            stream.failures.append({"K": KeyboardInterrupt, "X": SessionDisconnectedError}.get(step))
+        elif step == "s":
+            message = b"%d" % len(self._messages)
             self._messages.append(message)
+            self._results.append(self._try(lambda: writer.send(message, deadline)))
+        elif step in "fF":
+            number = len(self._messages)
+            self._messages.append(self._messages[-1] if step == "F" and self._messages else f"message {number}")
             frame = encode_frame(ABNF.OPCODE_TEXT if step != "F" else ABNF.OPCODE_CONT, b"%d" % number, step != "f")
-            self._results.append(self._try(lambda: writer.write(frame, deadline, step != "f", message)))
-        elif step == "e":
-            self._try(lambda: writer.enqueue(b"e"))
+            self._results.append(self._try(lambda: writer.write(frame, deadline, step != "f", self._messages[-1])))
+        elif step in "eE":
+            self._try(lambda: writer.enqueue(b"e", more=step == "E"))
         else:
             steps: dict[str, Any] = {
                 "p": writer.ping,
@@ -168,12 +175,27 @@ SCRIPTS = {
     "p f e s": "ok/not ok/left | P t0 T1 Te |",
     "Wkoo 0 s": "^C/not | |",
     "e f e e e e e e e e e F": "ok/left ok/left | Te t0 _1 Te Te Te Te Te Te Te Te |",
+    # What was left for a sender that is interrupted or refused goes out all the same, and nothing behind a close.
+    "0 WecK s": "^C/not | Te C1001bye |",
+    "0 e c 99 s": "ended/not | Te C1001bye |",
+    "e c p e s": "ended/not | Te C1001bye |",
+    "0 e WecK s": "^C/not | Te Te C1001bye |",
+    "! 0 WecK s": "^C/left | T0 Te C1001bye |",
+    "0 e W99 C": "| Te C1000 |",
+    "E": "| | waiting",
+    # The answer to a close is refused behind a message that has left whole.
+    "- - - - X 5 Wc9 s": "ok/not | T0 C... | waiting",
 }
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_what_a_script_comes_to(script: str) -> None:
     assert WriterScript(script).outcome() == SCRIPTS[script]
+
+
+def test_a_farewell_leaves_in_one_write_with_the_close() -> None:
+    script = WriterScript("E c p E C")
+    assert (script.outcome(), script._stream.writes) == ("| Te C1001bye |", 1)
 
 
 def test_a_reason_has_the_room_of_a_control_frame() -> None:
