@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import nullcontext, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,13 +14,7 @@ from sessionlib.errors import SessionConnectionError, SessionDisconnectedError, 
 from sessionlib.net.connect import CancelToken
 from sessionlib.transport.dial import default_context, dial, secure
 from tests.support.secured import NAME, _contexts
-
-
-def served(client: socket.socket, host: str, *, is_ours: bool) -> None:
-    """Does a TLS handshake with a server of a certificate that its own client trusts."""
-    server, trusting = _contexts()
-    with secure(client, host, trusting if is_ours else default_context(), Deadline(20), CancelToken()):
-        assert server is not trusting
+from tests.support.threads import in_threads
 
 
 @pytest.mark.parametrize(
@@ -29,30 +24,18 @@ def served(client: socket.socket, host: str, *, is_ours: bool) -> None:
 def test_only_a_certificate_that_is_trusted_and_names_the_host_will_do(
     host: str, is_ours: bool, message: str | None
 ) -> None:
-    server, _ = _contexts()
+    server, trusting = _contexts()
     near, far = socket.socketpair()
-    secured: list[socket.socket] = []
 
     def serve() -> None:
-        try:
-            secured.append(server.wrap_socket(far, server_side=True))
-        except OSError:
-            far.close()
+        with far, suppress(OSError):
+            server.wrap_socket(far, server_side=True).close()
 
-    serving = threading.Thread(target=serve)
-    serving.start()
-    try:
-        if message is None:
-            served(near, host, is_ours=is_ours)
-        else:
-            with pytest.raises(SessionConnectionError, match=message) as raised:
-                served(near, host, is_ours=is_ours)
-            assert raised.value.transient is False
-    finally:
-        serving.join(30)
-        near.close()
-        for end in (far, *secured):
-            end.close()
+    with near, in_threads(serve):
+        refused = pytest.raises(SessionConnectionError, match=message) if message else nullcontext()
+        with refused as raised:
+            secure(near, host, trusting if is_ours else default_context(), Deadline(20), CancelToken()).close()
+        assert raised is None or raised.value.transient is False
 
 
 def test_an_attempt_that_is_cancelled_ends_its_handshake() -> None:
@@ -66,37 +49,36 @@ def test_an_attempt_that_is_cancelled_ends_its_handshake() -> None:
         timer.join()
 
 
-@pytest.mark.parametrize("data", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
-def test_a_peer_that_speaks_no_tls(data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (b"", SessionTimeoutError, f"no TLS handshake with {NAME}"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", SessionConnectionError, f"{NAME}.*TLS on this port"),
+    ],
+)
+def test_a_peer_that_speaks_no_tls(data: bytes, error: type[Exception], message: str) -> None:
     near, far = socket.socketpair()
     with near, far:
         far.sendall(data)
-        error = SessionConnectionError if data else SessionTimeoutError
-        with pytest.raises(error, match=f"{NAME}.*TLS on this port" if data else f"no TLS handshake with {NAME}"):
+        with pytest.raises(error, match=message):
             secure(near, NAME, default_context(), Deadline(20 if data else 0.01), CancelToken())
 
 
 def test_what_fails_closes_the_socket_that_it_opened() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        taken: list[socket.socket] = []
 
-        def refuse() -> None:
+        def refuse() -> socket.socket:
             conn, _ = server.accept()
-            taken.append(conn)
             conn.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            return conn
 
-        refusing = threading.Thread(target=refuse)
-        refusing.start()
-        with pytest.raises(SessionConnectionError, match="does it speak TLS on this port") as raised:
-            dial(urlsplit(f"wss://127.0.0.1:{port}/"), Deadline(20), CancelToken())
-        assert raised.value.transient is False
-        refusing.join(30)
+        with in_threads(refuse) as taken:
+            with pytest.raises(SessionConnectionError, match="does it speak TLS on this port") as raised:
+                dial(urlsplit(f"wss://127.0.0.1:{port}/"), Deadline(20), CancelToken())
+            assert raised.value.transient is False
         taken[0].close()
         # Plain, it is the caller's socket.
-        accepting = threading.Thread(target=lambda: taken.append(server.accept()[0]))
-        accepting.start()
         with dial(urlsplit(f"ws://127.0.0.1:{port}/"), Deadline(20), CancelToken()) as sock:
             assert sock.getpeername()[1] == port
-        accepting.join(30)
-        taken[1].close()
+        server.accept()[0].close()

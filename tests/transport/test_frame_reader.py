@@ -6,6 +6,8 @@ import random
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import pytest
@@ -53,9 +55,11 @@ class Link:
     def __init__(self, transport: WebSocketTransport, far: socket.socket) -> None:
         self.transport = transport
         self.far = far
+        self._writing = threading.Thread()
+        self._writing.start()
 
     def write(self, data: bytes, sizes: random.Random | None = None) -> threading.Thread:
-        """Begins to write, in one go or in random pieces."""
+        """Begins to write, in one go or in random pieces, once what was begun before is written."""
 
         def run() -> None:
             at = 0
@@ -64,9 +68,10 @@ class Link:
                 self.far.sendall(data[at : at + size])
                 at += size
 
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        return thread
+        self._writing.join()
+        self._writing = threading.Thread(target=run, daemon=True)
+        self._writing.start()
+        return self._writing
 
     def read(self, count: int, timeout: float | None = None) -> list[bytes]:
         """Reads so many messages."""
@@ -84,13 +89,17 @@ class Link:
             read += map(bytes, self.transport.recv(NOW))
         return read
 
+    def release(self) -> None:
+        self._writing.join(30)
+        self.transport.release()
+
 
 @pytest.fixture(params=KINDS)
 def link(request: pytest.FixtureRequest) -> Iterator[Link]:
     with connected(request.param) as (near, far):
-        transport = WebSocketTransport(wrap(near), LIMIT)
-        yield Link(transport, far)
-        transport.release()
+        link = Link(WebSocketTransport(wrap(near), LIMIT), far)
+        yield link
+        link.release()
 
 
 SIZES = [0, 1, 2, 3, 4, 125, 126, 127, 128, 65535, 65536, LARGE - 1, LARGE, LARGE + 1, LARGEST, LARGEST * 3, 1 << 20]
@@ -101,17 +110,15 @@ def letters(size: int) -> bytes:
 
 
 def test_messages_of_every_size_one_by_one(link: Link) -> None:
-    for size in SIZES:
-        writing = link.write(text_frame(letters(size)))
+    for size in [*SIZES, LIMIT]:
+        link.write(text_frame(letters(size)))
         assert link.read(1) == [letters(size)]
-        writing.join()
 
 
 @pytest.mark.parametrize("timeout", [None, 20.0])
 def test_messages_of_every_size_at_once(link: Link, timeout: float | None) -> None:
-    writing = link.write(b"".join(text_frame(letters(size)) for size in SIZES * 2))
+    link.write(b"".join(text_frame(letters(size)) for size in SIZES * 2))
     assert link.read(2 * len(SIZES), timeout) == [letters(size) for size in SIZES * 2]
-    writing.join()
 
 
 @pytest.mark.parametrize("in_pieces", [False, True])
@@ -128,9 +135,8 @@ def test_messages_among_fragments_pings_and_pongs(link: Link, seed: int, in_piec
                 data += pong_frame(b"y") + text_frame(message, length_form=64)
             case _:
                 data += text_frame(message)
-    writing = link.write(bytes(data), draw if in_pieces else None)
+    link.write(bytes(data), draw if in_pieces else None)
     assert link.read(len(sent)) == sent
-    writing.join()
 
 
 @pytest.mark.parametrize("in_pieces", [False, True])
@@ -140,13 +146,11 @@ def test_messages_of_every_kind_without_waiting(link: Link, seed: int, in_pieces
     for size in SIZES[:-2]:
         message = letters(size)
         sent += [message] * 3
-        data += ping_frame(b"x").join(
-            [text_frame(message), *fragments(message, 3), text_frame(message, length_form=64)]
-        )
+        whole, long = text_frame(message), text_frame(message, length_form=64)
+        data += ping_frame(b"x").join([whole, *fragments(message, 3), long])
     data += ping_frame(b"the last one")
-    writing = link.write(bytes(data), draw if in_pieces else None)
+    link.write(bytes(data), draw if in_pieces else None)
     assert link.poll(len(sent)) == sent
-    writing.join()
 
 
 def test_a_read_without_waiting_returns_at_once(link: Link) -> None:
@@ -200,40 +204,28 @@ def test_a_peer_that_ends_while_nothing_waits(link: Link) -> None:
 
 def test_large_messages_of_several_links_at_once() -> None:
     """They take turns with one buffer, and none may see what another has read."""
-    read: dict[int, list[bytes]] = {}
 
-    def run(number: int) -> None:
+    def run(number: int) -> list[bytes]:
         near, far = socket.socketpair()
         link = Link(WebSocketTransport(wrap(near), LIMIT), far)
         sent = [letters(LARGE + (number * 7919 + at * 104_729) % LARGE) for at in range(40)]
-        writing = link.write(b"".join(map(text_frame, sent)))
-        read[number] = [message for message in sent if link.read(1) != [message]]
-        writing.join()
-        link.transport.release()
+        link.write(b"".join(map(text_frame, sent)))
+        wrong = [message for message in sent if link.read(1) != [message]]
+        link.release()
         far.close()
+        return wrong
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not any(read.values())
-    assert len(read) == 4
+    with in_threads(*[partial(run, number) for number in range(4)]) as wrong:
+        pass
+    assert wrong == [[]] * 4
 
 
 @pytest.mark.parametrize("size", [LIMIT + 1, 1 << 62])
 def test_a_message_that_is_announced_too_large(link: Link, size: int) -> None:
-    writing = link.write(text_frame(b"first") + text_frame(b"x" * 100, declared=size, length_form=64))
+    link.write(text_frame(b"first") + text_frame(b"x" * 100, declared=size, length_form=64))
     assert link.read(1) == [b"first"]
     with pytest.raises(MessageTooLargeError):
         link.read(1)
-    writing.join()
-
-
-def test_the_largest_message_passes(link: Link) -> None:
-    writing = link.write(text_frame(letters(LIMIT)))
-    assert link.read(1) == [letters(LIMIT)]
-    writing.join()
 
 
 @pytest.mark.parametrize("cut", [1, 3, 9, 1000, LARGE + 100])
@@ -252,31 +244,21 @@ def test_a_message_that_stops_coming(link: Link, size: int) -> None:
         link.read(1, timeout=0.1)
 
 
-@pytest.mark.parametrize(
-    "illegal",
-    [
-        text_frame(b"{}", mask=True),
-        text_frame(b"{}", rsv=4),
-        text_frame(b"{}", opcode=2),
-        text_frame(b"{}", opcode=0),
-        text_frame(b"{}", opcode=3),
-        text_frame(b"{", fin=False) + text_frame(b"{}"),
-        text_frame(b"x" * 126, opcode=9),
-        text_frame(b"x", opcode=9, fin=False),
-    ],
-    ids=[
-        "masked",
-        "reserved bits",
-        "binary",
-        "no start",
-        "unknown",
-        "start in a message",
-        "long ping",
-        "part of a ping",
-    ],
-)
-def test_what_is_illegal_comes_behind_what_is_not(link: Link, illegal: bytes) -> None:
-    link.write(text_frame(b"first") + illegal).join()
+ILLEGAL = {
+    "masked": text_frame(b"{}", mask=True),
+    "reserved bits": text_frame(b"{}", rsv=4),
+    "binary": text_frame(b"{}", opcode=2),
+    "no start": text_frame(b"{}", opcode=0),
+    "unknown": text_frame(b"{}", opcode=3),
+    "start in a message": text_frame(b"{", fin=False) + text_frame(b"{}"),
+    "long ping": text_frame(b"x" * 126, opcode=9),
+    "part of a ping": text_frame(b"x", opcode=9, fin=False),
+}
+
+
+@pytest.mark.parametrize("illegal", ILLEGAL)
+def test_what_is_illegal_comes_behind_what_is_not(link: Link, illegal: str) -> None:
+    link.write(text_frame(b"first") + ILLEGAL[illegal]).join()
     assert link.read(1) == [b"first"]
     with pytest.raises(SessionProtocolError):
         link.read(1)
@@ -372,18 +354,17 @@ def test_both_ways_make_the_same_of_any_messages(messages: list[bytes]) -> None:
 
 def both_ways(messages: list[bytes]) -> tuple[list[SessionEvent], list[Run], str | None]:
     """Fails unless the fast path makes of some messages what the plain one does; returns that."""
-    results = []
-    for codec.fast_path in (True, False):
-        results.append(taken(messages))
-    (events, runs, failure), (plain, _, plain_failure) = results
+    codec.fast_path = True
+    events, runs, failure = taken(messages)
+    codec.fast_path = False
+    plain, _, plain_failure = taken(messages)
     assert (events, failure) == (plain, plain_failure)
     assert [type(event) for event in events] == [SessionEvent] * len(events)
     assert known_by(events, runs) == known_by(plain, [])
     for run in runs:
         covered = events[run.start : run.stop]
-        assert {(event.type, event.message_id) for event in covered} == {
-            (SessionEventType.MESSAGE_DELTA, run.message_id)
-        }
+        kinds = {(event.type, event.message_id) for event in covered}
+        assert kinds == {(SessionEventType.MESSAGE_DELTA, run.message_id)}
         assert run.length == sum(len(event.delta or "") for event in covered)
     return events, runs, failure
 
@@ -419,11 +400,7 @@ def test_a_long_stream_to_several_listeners(engine: ScriptEngine) -> None:
         assert reply.text == "".join(pieces)
         assert [event.delta for event in reply.events if event.delta is not None] == pieces
         for listener in listeners:
-            heard = []
-            for event in listener:
-                heard.append(event)
-                if event.is_turn_end:
-                    break
+            heard = takewhile(lambda event: not event.is_turn_end, listener)
             assert [event.delta for event in heard if event.delta is not None] == pieces
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from sessionlib._util.timing import Deadline
 from sessionlib._version import USER_AGENT
-from sessionlib.errors import HandshakeError, SessionError, SessionProtocolError
+from sessionlib.errors import HandshakeError, SessionProtocolError
 from sessionlib.net.connect import CancelToken
 from sessionlib.net.retry import is_transient
 from sessionlib.transport.handshake import _GUID, shake_hands
@@ -107,36 +107,31 @@ def test_a_response_that_opens_a_websocket(response: str) -> None:
     assert rest == b"\x81\x00"
 
 
+NOT_HTTP, NO_HANDSHAKE = "did not answer in HTTP", "is not a WebSocket handshake"
+CHOSE, ILLEGAL = "chose an extension", "illegal header line"
+NONE = {
+    "\r\n\r\n": NOT_HTTP,
+    **{head(start, *FIELDS): NOT_HTTP for start in ("HTTP/2 101", "HTTP/1.1 1010", "HTTP/1.1 10x")},
+    **{head(START, *FIELDS[:at], *FIELDS[at + 1 :]): NO_HANDSHAKE for at in range(3)},
+    head(START, *FIELDS, FIELDS[2]): NO_HANDSHAKE,
+    head(START, "Upgrade: h2c", *FIELDS[1:]): NO_HANDSHAKE,
+    head(START, FIELDS[0], "Connection: close", FIELDS[2]): NO_HANDSHAKE,
+    **{head(START, *FIELDS, f"Sec-WebSocket-{name}: x"): CHOSE for name in ("Extensions", "Protocol")},
+    **{head(START, *FIELDS, line): ILLEGAL for line in ("X", ": x", " folded: yes", "X : y")},
+    head(START, *FIELDS, *[f"X: {number}" for number in range(125)]): "too many",
+    head(START, *FIELDS, "X: " + "x" * 8190): "too long header lines",
+    "HTTP/1.1 101 " + "x" * 66_000: "longer than 65536 bytes",
+    INTERIM * 8 + head(START, *FIELDS): 100,
+    head("HTTP/1.1 099 x", *FIELDS): 99,
+    head("HTTP/1.1 200 OK", *FIELDS): 200,
+}
+
+
 @pytest.mark.usefixtures("nonce")
-@pytest.mark.parametrize(
-    ("response", "error", "message"),
-    [
-        ("\r\n\r\n", SessionProtocolError, "did not answer in HTTP"),
-        (head("HTTP/2 101", *FIELDS), SessionProtocolError, "did not answer in HTTP"),
-        (head("HTTP/1.1 1010", *FIELDS), SessionProtocolError, "did not answer in HTTP"),
-        (head("HTTP/1.1 10x", *FIELDS), SessionProtocolError, "did not answer in HTTP"),
-        (head(START, *FIELDS[1:]), SessionProtocolError, "is not a WebSocket handshake"),
-        (head(START, *FIELDS[:1], *FIELDS[2:]), SessionProtocolError, "is not a WebSocket handshake"),
-        (head(START, *FIELDS[:2]), SessionProtocolError, "is not a WebSocket handshake"),
-        (head(START, *FIELDS, FIELDS[2]), SessionProtocolError, "is not a WebSocket handshake"),
-        (head(START, "Upgrade: h2c", *FIELDS[1:]), SessionProtocolError, "is not a WebSocket handshake"),
-        (head(START, FIELDS[0], "Connection: close", FIELDS[2]), SessionProtocolError, "is not a WebSocket handshake"),
-        (head(START, *FIELDS, "Sec-WebSocket-Extensions: x"), SessionProtocolError, "chose an extension"),
-        (head(START, *FIELDS, "Sec-WebSocket-Protocol: x"), SessionProtocolError, "chose an extension"),
-        (head(START, *FIELDS, "X"), SessionProtocolError, "illegal header line"),
-        (head(START, *FIELDS, ": x"), SessionProtocolError, "illegal header line"),
-        (head(START, *FIELDS, " folded: yes"), SessionProtocolError, "illegal header line"),
-        (head(START, *FIELDS, "X : y"), SessionProtocolError, "illegal header line"),
-        (head(START, *FIELDS, *[f"X: {number}" for number in range(125)]), SessionProtocolError, "too many"),
-        (head(START, *FIELDS, "X: " + "x" * 8190), SessionProtocolError, "too long header lines"),
-        ("HTTP/1.1 101 " + "x" * 66_000, SessionProtocolError, "longer than 65536 bytes"),
-        (INTERIM * 8 + head(START, *FIELDS), HandshakeError, "100"),
-        (head("HTTP/1.1 099 x", *FIELDS), HandshakeError, "99"),
-        (head("HTTP/1.1 200 OK", *FIELDS), HandshakeError, "200"),
-    ],
-)
-def test_a_response_that_opens_none(response: str, error: type[SessionError], message: str) -> None:
-    with pytest.raises(error, match=message) as raised:
+@pytest.mark.parametrize(("response", "why"), NONE.items())
+def test_a_response_that_opens_none(response: str, why: str | int) -> None:
+    error = HandshakeError if isinstance(why, int) else SessionProtocolError
+    with pytest.raises(error, match=str(why)) as raised:
         shaken(response)
     assert not is_transient(raised.value)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionConnectionError, SessionTimeoutError
 from sessionlib.transport.proxy import Proxy, choose_proxy, parse_proxy
+from tests.support.threads import in_threads
 from tests.support.waiting import eventually
 
 
@@ -36,11 +36,9 @@ def test_what_a_url_names(url: str, proxy: Proxy) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "chosen"),
     [
-        ("https_proxy", "http://p:1", "p:1"),
+        *((name, "http://p:1", "p:1") for name in ("https_proxy", "wss_proxy", "all_proxy")),
         ("https_proxy", "p:1", "p:1"),
         ("http_proxy", "http://p:1", None),
-        ("wss_proxy", "http://p:1", "p:1"),
-        ("all_proxy", "http://p:1", "p:1"),
     ],
 )
 def test_which_variable_is_for_which_url(
@@ -86,21 +84,18 @@ def test_a_tunnel_leaves_what_is_behind_the_answer(
 @pytest.mark.parametrize(
     ("answer", "message", "transient"),
     [
-        (b"HTTP/1.1 407 x\r\n\r\n", "other credentials", False),
-        (b"HTTP/1.1 403 x\r\n\r\n", "refused the connection with 403", False),
-        (b"HTTP/1.1 503 x\r\n\r\n", "refused the connection with 503", True),
-        (b"HTTP/1.1 300 x\r\n\r\n", "refused the connection with 300", False),
-        (b"HTTP/1.1 199 x\r\n\r\n", "refused the connection with 199", False),
-        (b"HTTP/2 200 x\r\n\r\n", "did not answer in HTTP", False),
-        (b"HTTP/1.1 2x0 x\r\n\r\n", "did not answer in HTTP", False),
-        (b"HTTP/1.1 OK\r\n\r\n", "did not answer in HTTP", False),
-        (b"SSH-2.0\r\n\r\n", "did not answer in HTTP", False),
-        (b"HTTP/1.1 200 x\r\n" + b"x" * 66_000, "too long", False),
+        ("HTTP/1.1 407 x", "other credentials", False),
+        *((f"HTTP/1.1 {code} x", f"refused the connection with {code}", code == 503) for code in (403, 503, 300, 199)),
+        *(
+            (line, "did not answer in HTTP", False)
+            for line in ("HTTP/2 200 x", "HTTP/1.1 2x0 x", "HTTP/1.1 OK", "SSH-2.0")
+        ),
+        ("HTTP/1.1 200 x\r\n" + "x" * 66_000, "too long", False),
     ],
 )
-def test_an_answer_that_is_no_tunnel(answer: bytes, message: str, transient: bool) -> None:
+def test_an_answer_that_is_no_tunnel(answer: str, message: str, transient: bool) -> None:
     with pytest.raises(SessionConnectionError, match=message) as raised:
-        tunnelled(answer)
+        tunnelled(f"{answer}\r\n\r\n".encode())
     assert raised.value.transient is transient
 
 
@@ -116,19 +111,7 @@ def test_a_proxy_that_does_not_answer_or_leaves() -> None:
 
 def test_an_answer_is_waited_for_in_parts() -> None:
     near, far = socket.socketpair()
-    with near, far:
-        errors: list[BaseException] = []
-
-        def ask() -> None:
-            try:
-                Proxy("p", 80).tunnel(near, "h", 443, Deadline(30))
-            except BaseException as error:
-                errors.append(error)
-
-        asking = threading.Thread(target=ask)
-        asking.start()
+    with near, far, in_threads(lambda: Proxy("p", 80).tunnel(near, "h", 443, Deadline(30))):
         assert eventually(lambda: far.recv(10_000, socket.MSG_PEEK).endswith(b"\r\n\r\n"))
         for part in (b"HTTP/1.1 200", b" x\r\n", b"\r\n"):
             far.sendall(part)
-        asking.join(30)
-        assert errors == []
