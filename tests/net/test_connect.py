@@ -28,10 +28,11 @@ def port() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def mute(host: str, port: int) -> Iterator[Address]:
-    """An address that does not answer: its queue is full."""
-    with full_backlog(host, port) as number:
-        yield address(host, number)
+def mute(port: int, count: int) -> Iterator[list[Address]]:
+    """Addresses that do not answer: their queues are full."""
+    with contextlib.ExitStack() as stack:
+        hosts = [f"127.0.0.{number}" for number in range(11, 11 + count)]
+        yield [address(host, stack.enter_context(full_backlog(host, port))) for host in hosts]
 
 
 @pytest.mark.parametrize("dead", [1, 2, 3])
@@ -39,13 +40,10 @@ def mute(host: str, port: int) -> Iterator[Address]:
 def test_an_address_that_does_not_answer_costs_a_quarter_of_a_second(
     port: int, dead: int, timeout: float | None
 ) -> None:
-    with contextlib.ExitStack() as stack:
-        addresses = [stack.enter_context(mute(f"127.0.0.{number}", port)) for number in range(11, 11 + dead)]
+    with mute(port, dead) as addresses:
         began = time.monotonic()
-        with (
-            within(0.25 * dead),
-            connect([*addresses, address("127.0.0.1", port)], Deadline(timeout), CancelToken()) as sock,
-        ):
+        addresses.append(address("127.0.0.1", port))
+        with within(0.25 * dead), connect(addresses, Deadline(timeout), CancelToken()) as sock:
             assert sock.getpeername() == ("127.0.0.1", port)
         assert time.monotonic() - began >= 0.25 * dead
 
@@ -65,8 +63,7 @@ def test_the_error_is_that_of_the_last_address(port: int) -> None:
 
 @pytest.mark.parametrize("dead", [1, 3])
 def test_addresses_that_do_not_answer_take_no_longer_than_they_may(port: int, dead: int) -> None:
-    with contextlib.ExitStack() as stack:
-        addresses = [stack.enter_context(mute(f"127.0.0.{number}", port)) for number in range(11, 11 + dead)]
+    with mute(port, dead) as addresses:
         began = time.monotonic()
         with within(0.4), pytest.raises(TimeoutError):
             connect(addresses, Deadline(0.4), CancelToken())
@@ -76,11 +73,11 @@ def test_addresses_that_do_not_answer_take_no_longer_than_they_may(port: int, de
 @pytest.mark.parametrize("after", [0.0, 0.05, 0.4])
 def test_any_number_of_addresses_can_be_cancelled(port: int, after: float) -> None:
     attempt = CancelToken()
-    with mute("127.0.0.11", port) as first, mute("127.0.0.12", port) as second:
+    with mute(port, 2) as addresses:
         timer = threading.Timer(after, attempt.cancel)
         timer.start()
         with within(after), pytest.raises(SessionDisconnectedError):
-            connect([first, second], Deadline(30.0), attempt)
+            connect(addresses, Deadline(30.0), attempt)
         timer.join()
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from sessionlib._util.timing import Deadline
 from sessionlib.net.sockets import Waker, wait_any, wait_readable, wait_writable
+from tests.support.servers import descriptor_limit
+from tests.support.threads import in_threads
 
 FOREVER = [None, float("inf"), 30 * 86400.0, 1e9]
 
@@ -86,13 +88,12 @@ def test_descriptors_of_any_number(pair: Pair) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     number = min(hard, 5000) - 1
     assert number > 1024, "select would do"
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, number + 1), hard))
-    try:
-        with socket.socket(fileno=fcntl.fcntl(near.fileno(), fcntl.F_DUPFD, number)) as high:
-            far.send(b"x")
-            assert wait_readable(high, Deadline(1.0))
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with (
+        descriptor_limit(max(soft, number + 1)),
+        socket.socket(fileno=fcntl.fcntl(near.fileno(), fcntl.F_DUPFD, number)) as high,
+    ):
+        far.send(b"x")
+        assert wait_readable(high, Deadline(1.0))
 
 
 # ---- wakers ------------------------------------------------------------------------------------
@@ -122,14 +123,10 @@ def test_a_waker_stays_set(waker: Waker) -> None:
 
 
 def test_a_waker_ends_the_waits_of_all_threads(waker: Waker) -> None:
-    threads = [threading.Thread(target=waker.wait) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.02)
-    waker.set()
-    for thread in threads:
-        thread.join(30)
-    assert not any(thread.is_alive() for thread in threads)
+    with in_threads(*[waker.wait] * 4) as ended:
+        time.sleep(0.02)
+        waker.set()
+    assert ended == [True] * 4
 
 
 def test_a_waker_that_is_closed_is_set(pair: Pair) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -15,7 +16,18 @@ from pathlib import Path
 
 from tests.support.processes import ROOT
 
-__all__ = ["full_backlog", "get", "held_port", "running"]
+__all__ = ["descriptor_limit", "full_backlog", "get", "held_port", "running"]
+
+
+@contextlib.contextmanager
+def descriptor_limit(number: int) -> Iterator[None]:
+    """Has this process get descriptors below a number for the length of a block."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @contextlib.contextmanager
