@@ -22,10 +22,10 @@ from sessionlib.protocol.turns import EventOrigin, PendingPost
 from sessionlib.streams import mailbox as mailbox_module
 from sessionlib.streams.hub import Hub, _firsts
 from sessionlib.streams.listener import Listener
-from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox
+from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox, TimedMailbox
 from sessionlib.streams.stats import Counters
 from tests.support.profiles import scaled
-from tests.support.script_engine import agent_message
+from tests.support.script_engine import agent_message, user_message
 from tests.support.threads import in_threads, switching_often
 
 Type = SessionEventType
@@ -34,6 +34,7 @@ NOW = Deadline(0.0)
 # What a turn is made of, as letters: Processing, delta, Complete, Idle, ack, tool call.
 LETTERS = "PdCIat"
 KINDS = {"d": Type.MESSAGE_DELTA, "C": Type.MESSAGE_COMPLETE, "a": Type.MESSAGE_POSTED, "t": Type.TOOL_CALL}
+KINDS |= {"p": Type.PONG, "?": Type.APPROVAL_REQUEST}
 TURN = "aPddC"
 
 
@@ -44,25 +45,38 @@ def event(letter: str, number: int = 0) -> SessionEvent:
     return SessionEvent(Type.PARTICIPANT_STATUS, "s1", str(number), {"status": status, "letter": letter})
 
 
+def part(index: int) -> SessionEvent:
+    return SessionEvent(Type.MESSAGE_DELTA, "s1", "m1", {"delta": "x", "index": index})
+
+
 def events(letters: str) -> list[SessionEvent]:
     return [event(letter) for letter in letters]
-
-
-def new_hub(backlog_size: int = 100) -> Hub:
-    return Hub(ClientProtocol("s1"), backlog_size, ignore, ignore, ignore, Counters())
 
 
 def ignore(*_: object) -> None:
     """What a session would do is not the question here."""
 
 
-def post_to(hub: Hub) -> None:
-    hub.begin_post(PendingPost())
+def new_hub(
+    backlog_size: int = 100,
+    entered: Callable[[SessionEvent, EventOrigin], object] = ignore,
+    delivered: Callable[[SessionEvent, EventOrigin], object] = ignore,
+    left: Callable[[PendingPost], object] = ignore,
+    counters: Counters | None = None,
+) -> Hub:
+    return Hub(ClientProtocol("s1"), backlog_size, entered, delivered, left, counters or Counters())
 
 
-def heard(mailbox: Mailbox) -> str:
-    """Takes all that waits, as letters; ! is the notice of an overflow."""
-    waiting = [mailbox.get(NOW) for _ in range(len(mailbox))]
+def attend(hub: Hub, post: PendingPost | None = None) -> TimedMailbox:
+    """Posts, with a reader of its turn."""
+    reader = hub.begin_post(post or PendingPost(), attend=True)
+    assert reader is not None
+    return reader
+
+
+def heard(mailbox: Mailbox, count: int | None = None) -> str:
+    """Takes all that waits, or so many events, as letters; ! is the notice of an overflow."""
+    waiting = [mailbox.get(NOW) for _ in range(len(mailbox) if count is None else count)]
     return "".join("!" if found.error == OVERFLOW else found.data["letter"] for found in waiting)
 
 
@@ -195,7 +209,7 @@ class HubMachine(RuleBasedStateMachine):
     @rule()
     def begin_post(self) -> None:
         self._settle()
-        post_to(self.hub)
+        self.hub.begin_post(PendingPost())
         self.model.begin_post()
 
     def _settle(self) -> None:
@@ -219,288 +233,158 @@ HubMachine.TestCase.settings = settings(max_examples=scaled(80), stateful_step_c
 TestAgainstAModel = HubMachine.TestCase
 
 
-# ---- the backlog -------------------------------------------------------------------------------
+# ---- scripts -----------------------------------------------------------------------------------
 
 
-def test_what_arrives_while_nobody_listens_waits() -> None:
-    hub = new_hub()
-    hub.dispatch(events("aP"))
-    hub.dispatch(events("dd"))
-    assert hub.has_backlog
-    assert heard(hub.open()) == "aPdd"
-    assert not hub.has_backlog
+def lost() -> SessionDisconnectedError:
+    return SessionDisconnectedError("lost")
 
 
-def test_the_backlog_is_bounded_and_tells_what_it_dropped() -> None:
-    hub = new_hub(3)
-    for letter in "aPddC":
-        hub.dispatch(events(letter))
-    assert heard(hub.open(maxsize=100)) == "aPd!"
+def play(script: str) -> None:
+    """Plays what leaves, comes and is read, in order.
 
-
-def test_a_listener_smaller_than_the_backlog_gets_all_of_it() -> None:
-    hub = new_hub()
-    hub.dispatch(events("aPddddC"))
-    mailbox = hub.open(maxsize=2)
-    hub.dispatch(events("I"))
-    assert heard(mailbox) == "aPddddC!"
-
-
-def test_what_a_listener_leaves_unread_waits_for_the_next() -> None:
-    hub = new_hub()
-    first = hub.open()
-    hub.dispatch(events("aPdd"))
-    assert first.get(NOW).data["letter"] == "a"
-    hub.leave(first)
-    hub.dispatch(events("C"))
-    assert heard(hub.open()) == "PddC"
-
-
-def test_what_a_listener_leaves_unread_is_gone_where_another_heard_it() -> None:
-    hub = new_hub()
-    first, second = hub.open(), hub.open()
-    hub.dispatch(events("aP"))
-    hub.leave(first)
-    assert not hub.has_backlog
-    assert heard(second) == "aP"
-    hub.leave(second)
-    assert heard(hub.open()) == ""
-
-
-def test_a_second_listener_does_not_begin_with_what_the_first_took_over() -> None:
-    hub = new_hub()
-    hub.dispatch(events("a"))
-    first, second = hub.open(), hub.open()
-    hub.dispatch(events("P"))
-    assert (heard(first), heard(second)) == ("aP", "P")
-
-
-def test_what_need_not_be_kept_is_not() -> None:
-    hub = new_hub()
-    hub.dispatch(events("a"), keep=False)
-    assert not hub.has_backlog
-    mailbox = hub.open()
-    hub.dispatch(events("P"), keep=False)
-    assert heard(mailbox) == "P"
-
-
-def test_pongs_of_an_idle_session_do_not_fill_the_backlog() -> None:
-    hub, pong = new_hub(5), SessionEvent(Type.PONG, "s1", None, {"letter": "p"})
-    for _ in range(1000):
-        hub.dispatch([pong])
-    hub.dispatch(events("a"))
-    hub.dispatch([pong])
-    hub.dispatch([pong])
-    assert heard(hub.open()) == "pap"
-
-
-def test_an_open_listener_hears_every_pong() -> None:
-    hub, pong = new_hub(5), SessionEvent(Type.PONG, "s1", None, {"letter": "p"})
-    mailbox = hub.open()
-    for _ in range(3):
-        hub.dispatch([pong])
-    assert heard(mailbox) == "ppp"
-
-
-# ---- the line between two turns ----------------------------------------------------------------
-
-
-def batches(letters: str) -> Iterator[list[list[SessionEvent]]]:
-    """The events in one batch, one by one, and cut in two at every place."""
-    yield [events(letters)]
-    yield [[one] for one in events(letters)]
-    for at in range(1, len(letters)):
-        yield [events(letters[:at]), events(letters[at:])]
-
-
-def heard_by_next(before: str, after: str, *, listened: bool = True, status: bool = True) -> set[str]:
-    """What the listener after a post hears, however the events arrive.
-
-    Args:
-        before: Events before the post, heard by a listener that breaks at the complete message.
-        after: Events after it.
-        listened: Whether there was such a listener, or the events waited in the backlog.
-        status: Whether the engine tells statuses.
+    Letters are events that come in one read, in parentheses such as need not be kept. A leading number is the size of
+    the backlog, ``*`` and ``!`` stand where there is one and where there is none. ``&`` posts, ``answer`` answers a
+    request, ``cancel``, ``fail`` and ``warn`` are about the last post; ``end`` and ``lost`` end the session. ``1+``
+    opens the first listener, ``1+2`` one of two events, ``1&`` posts with a reader; ``1-`` and ``1~`` close and drop
+    it, ``1|`` and ``1>`` pause and resume it. ``1<aP`` reads these events, ``1=aP`` all that waits, ``1!`` the loss,
+    ``1.`` nothing within the time, ``1#`` the end.
     """
-    outcomes = set()
-    for batch in batches(after):
-        hub = new_hub()
-        if status:
-            hub.dispatch(events("PI"), keep=False)
-        first = hub.open() if listened else None
-        hub.dispatch(events(before))
-        if first is not None:
-            while first.get(NOW).data["letter"] != "C":
-                pass
-            hub.discarded.append(first)  # as a `for` loop that is left does
-        post_to(hub)
-        for some in batch:
-            hub.dispatch(some)
-        outcomes.add(heard(hub.open()))
-    return outcomes
+    size, _, rest = script.partition(" ")
+    hub, steps = (new_hub(int(size)), rest) if size.isdigit() else (new_hub(), script)
+    post, receivers = PendingPost(), dict[str, Any]()
+    raised = {"!": SessionDisconnectedError, ".": TimeoutError, "#": Closed}
+    about_posts = {"cancel": hub.cancel_post, "fail": lambda post: hub.fail(post, lost)}
+    about_posts |= {"warn": lambda post: hub.warn(post, lost), "&": hub.begin_post}
+    about_receivers = {"-": hub.leave, "~": hub.discarded.append, "|": hub.pause, ">": hub.resume}
+    for step in steps.split():
+        name, does, what = step[0], step[1:2], step[2:]
+        if step in ("*", "!"):
+            assert hub.has_backlog == (step == "*")
+        elif step in about_posts:
+            post = PendingPost() if step == "&" else post
+            about_posts[step](post)
+        elif step == "answer":
+            hub.begin_post(PendingPost(makes_turn=False))
+        elif step in ("end", "lost"):
+            hub.end(lost if step == "lost" else None)
+        elif not name.isdigit():
+            hub.dispatch(events(step.strip("()")), keep=name != "(")
+        elif does == "+":
+            receivers[name] = hub.open(maxsize=int(what or 0))
+        elif does == "&":
+            receivers[name] = attend(hub, post := PendingPost())
+        elif does in about_receivers:
+            about_receivers[does](receivers[name])
+        elif does in raised:
+            with pytest.raises(raised[does], match="lost" if does == "!" else None):
+                receivers[name].get(NOW)
+        else:
+            assert heard(receivers[name], len(what) if does == "<" else None) == what, step
+    assert not hub._paused
 
 
-@pytest.mark.parametrize("listened", [True, False])
-def test_an_idle_that_came_before_the_post_is_not_replayed(listened: bool) -> None:
-    assert heard_by_next(TURN + "I", TURN + "I", listened=listened) == {TURN + "I"}
+def ways(script: str) -> Iterator[str]:
+    """The script with the letters behind its slash in one read, one by one, and cut in two at every place."""
+    before, slash, rest = script.partition("/")
+    letters, _, after = rest.partition(" ")
+    cuts = [letters, " ".join(letters), *(f"{letters[:at]} {letters[at:]}" for at in range(1, len(letters)))]
+    yield from (f"{before}{cut} {after}" for cut in cuts) if slash else [script]
 
 
-@pytest.mark.parametrize("listened", [True, False])
-def test_an_idle_that_comes_after_the_post_is_not_heard(listened: bool) -> None:
-    # With nobody listening, the answer itself waits: it is of a turn that had not ended.
-    rest = "" if listened else TURN
-    assert heard_by_next(TURN, "I" + TURN + "I", listened=listened) == {rest + TURN + "I"}
+SCRIPTS = [
+    # What arrives while there is no listener waits for one, and what its listener leaves unread for the next.
+    "! aP dd * 1+ ! 1=aPdd",
+    "! a *",
+    "1+ aPdd 1<a 1- C 2+ 2=PddC",
+    # It is gone where another has received it, and is no second listener's either.
+    "1+ 2+ aP 1- ! 2=aP 2- 3+ 3=",
+    "a 1+ 2+ P 1=aP 2=P",
+    # The backlog is bounded and reports what it dropped; a listener smaller than it gets all of it.
+    "3 a P d d C 1+ 1=aPd!",
+    "aPddddC 1+2 I 1=aPddddC!",
+    # What need not be kept is not. Pongs of an idle session do not fill the backlog; an open listener receives each.
+    "(a) ! 1+ (P) 1=P",
+    f"5 {'p ' * 1000} a p p 1+ 1=pap",
+    "5 1+ p p p 1=ppp",
+    # An Idle that came before the post is not replayed.
+    "(PI) 1+ aPddCI 1<aPddC 1~ & /aPddCI 2+ 2=aPddCI",
+    "(PI) aPddCI & /aPddCI 2+ 2=aPddCI",
+    # Nor is one that comes after it; where there was no listener the answer waits: its turn had not ended.
+    "(PI) 1+ aPddC 1<aPddC 1~ & /IaPddCI 2+ 2=aPddCI",
+    "(PI) aPddC & /IaPddCI 2+ 2=aPddCaPddCI",
+    "(PI) 1+ aPddC 1<aPddC 1~ & /aIPddCI 2+ 2=aPddCI",
+    # One that never comes takes nothing with it.
+    "(PI) 1+ aPddC 1<aPddC 1~ & /aPddCI 2+ 2=aPddCI",
+    # A turn that goes on after the post is received to its end.
+    "(PI) 1+ aPddC 1<aPddC 1~ & /tdCI 2+ 2=tdCI",
+    "(PI) 1+ aPddC 1<aPddC 1~ & /addCI 2+ 2=addCI",
+    # Without statuses a turn ends with its answer.
+    "1+ addC 1<addC 1~ & /addC 2+ 2=addC",
+    "addC & /addC 2+ 2=addC",
+    # A turn that runs at the post is replayed, and only those that are over are forgotten.
+    "aPdd & C 1+ 1=aPddC",
+    "aPddCIaPddCIaPd & 1+ 1=aPd",
+    # An Idle is of the turn before only where that has its answer and announces its end.
+    "(PI) aPd & I 1+ 1=aPdI",
+    "(PI) aPddC & I 1+ 1=aPddC",
+    "addC & I 1+ 1=I",
+    # A Processing behind the first event of a turn announces its Idle all the same.
+    "& d PC & 1+ I 1=dPC",
+    # A listener that was there before receives the end that newcomers do not.
+    "1+ 2+ aPddC 2- & 3+ /aIPddCI 1=aPddCaIPddCI 3=aPddCI",
+    # What comes while the listener of the turn before is still open is for the next one as well.
+    "1+ aPddCI 1<aPddC & /aPddC 2+ 1~ I 2=aPddCI",
+    "1+ aPddC 1<aPddC & /IaPddC 2+ 1~ I 2=aPddCI",
+    "1+ aPddC 1<aPddC & /aIPddC 2+ 1~ I 2=aPddCI",
+    # One that is closed late leaves what came since the post, and a turn whole that went on then.
+    "1+ aPddCI 1<aPddC & aPddC 2+ 1- 2=aPddC",
+    "1+ aPddCI 1<aPddC & aPddC 1- 2+ 2=aPddC",
+    "1+ aPdd 1<aPd & adC 1- 2+ 2=dadC",
+    # One that reads on leaves nothing, nor is there anything for the next but one; what is kept meanwhile is bounded.
+    "1+ aPddCI 1<aPddC & aPddC 1<I 2+ 2= I 1=aPddCI",
+    "1+ aPddCI 1<aPddC & aPddC 2+ 2=aPddC 3+ 3=",
+    "3 1+ aPddCI 1<aPddC & a P d d C a P d d C 2+ 2=aPd!",
+    # A listener that has left receives nothing more, and leaving twice is leaving once.
+    "1+ aP 1- 1#",
+    "1+ 2+ aP 1- 1#",
+    "1+ a 1- 1~ 1- 1~ 2+ 2=a",
+    # One that was dropped is gone before another comes, leaves or posts.
+    "1+ 2+ aPd 2- 1~ 3+ 3=aPd",
+    "1+ 2+ aPd 1=aPd 1~ 2- 3+ 3=aPd",
+    "1+ 2+ aPd 1~ 2~ & 3+ 3=aPd",
+    # The end, or a failure, comes to all, now and later, after what they have.
+    "1+ a end 2+ 1=a 2= 1# 2#",
+    "aP lost 1+ 1=aP 1!",
+    # A post that was not sent has no reader; the turn behind it, or behind one that failed, is the next post's.
+    "1& cancel 1# aPdC 2+ 2=aPdC",
+    "& cancel 1& aPdC 1=aPdC",
+    "& fail 1& aPdC 1=aPdC",
+    # A post that no turn will answer is an error for its reader; else for a listener, once.
+    "1& fail 1! 1!",
+    "& 1+ fail 1! 1.",
+    "& fail 1+ 1! 1.",
+    # A warning is for the reader of the turn, once; without one it is for none.
+    "warn 1& warn 1! aPdC 1=aPdC",
+    # A reader that pauses leaves what comes to listeners until it goes on or is closed; listeners do not pause.
+    "1& 1| aPt 1| 2+ 2| 2=aPt 2- 1> dC 3+ 3=",
+    "1& 1| aPt 1| 2+ 2| 2=aPt 2- 1- dC 3+ 3=dC",
+    # What a reader comes back for is kept for no listener.
+    "1& aP ! 1| * 1> ! 1=aP",
+    # Nor is what one of two readers of a turn leaves, beside one of a turn to come.
+    "1& 2& aaPd?d 3& 1- 1= ! 2- 4+ 4=aPd?d",
+    # The ack of an answer is for the turn that waits for it.
+    "1& aP? answer ad 1=aP?ad",
+]
 
 
-def test_an_idle_that_comes_after_the_ack_of_the_post_is_not_heard() -> None:
-    assert heard_by_next(TURN, "aI" + TURN[1:] + "I") == {TURN + "I"}
-
-
-def test_a_turn_that_goes_on_after_the_post_is_heard_to_its_end() -> None:
-    assert heard_by_next(TURN, "tdCI") == {"tdCI"}
-    assert heard_by_next(TURN, "addCI") == {"addCI"}
-
-
-def test_an_idle_that_never_comes_takes_nothing_with_it() -> None:
-    assert heard_by_next(TURN, TURN + "I") == {TURN + "I"}
-
-
-def test_without_statuses_the_turn_ends_with_its_answer() -> None:
-    assert heard_by_next("addC", "addC", status=False) == {"addC"}
-    assert heard_by_next("addC", "addC", listened=False, status=False) == {"addC"}
-
-
-def test_a_turn_still_running_at_the_post_is_replayed() -> None:
-    hub = new_hub()
-    hub.dispatch(events("aPdd"))
-    post_to(hub)
-    hub.dispatch(events("C"))
-    assert heard(hub.open()) == "aPddC"
-
-
-def test_only_turns_that_are_over_are_forgotten() -> None:
-    hub = new_hub()
-    hub.dispatch(events(TURN + "I" + TURN + "I" + "aPd"))
-    post_to(hub)
-    assert heard(hub.open()) == "aPd"
-
-
-@pytest.mark.parametrize(
-    ("before", "status", "found"), [("aPd", True, "aPdI"), (TURN, True, TURN), ("addC", False, "I")]
-)
-def test_an_idle_is_of_the_turn_before_only_where_that_has_its_answer_and_announces_its_end(
-    before: str, status: bool, found: str
-) -> None:
-    hub = new_hub()
-    if status:
-        hub.dispatch(events("PI"), keep=False)
-    hub.dispatch(events(before))
-    post_to(hub)
-    hub.dispatch(events("I"))
-    assert heard(hub.open()) == found
-
-
-def test_who_listens_on_hears_the_end_that_newcomers_do_not() -> None:
-    for batch in batches("aI" + TURN[1:] + "I"):
-        hub = new_hub()
-        stays, leaves = hub.open(), hub.open()
-        hub.dispatch(events(TURN))
-        hub.leave(leaves)
-        post_to(hub)
-        comes = hub.open()
-        for some in batch:
-            hub.dispatch(some)
-        assert heard(stays) == TURN + "aI" + TURN[1:] + "I"
-        assert heard(comes) == TURN + "I"
-
-
-# ---- a listener that is left over from the turn before -----------------------------------------
-
-
-def left_over(hub: Hub, before: str = TURN + "I", read: str = TURN) -> Mailbox:
-    """A listener that has read some of a turn, and is open still when the next post leaves."""
-    mailbox = hub.open()
-    hub.dispatch(events(before))
-    assert "".join(mailbox.get(NOW).data["letter"] for _ in read) == read
-    post_to(hub)
-    return mailbox
-
-
-@pytest.mark.parametrize("late", ["", "I", "aI"])
-def test_what_comes_while_an_old_listener_is_still_open_is_for_the_next_one(late: str) -> None:
-    for batch in batches(late + TURN.lstrip("a") if "a" in late else late + TURN):
-        hub = new_hub()
-        old = left_over(hub, TURN + ("" if late else "I"))
-        for some in batch:
-            hub.dispatch(some)
-        new = hub.open()
-        hub.discarded.append(old)
-        hub.dispatch(events("I"))
-        assert heard(new) == TURN + "I"
-
-
-@pytest.mark.parametrize("opened_first", [True, False])
-def test_an_old_listener_that_is_closed_late_leaves_only_what_came_since_the_post(opened_first: bool) -> None:
-    hub = new_hub()
-    old = left_over(hub)
-    hub.dispatch(events(TURN))
-    new = hub.open() if opened_first else None
-    hub.leave(old)
-    assert heard(new or hub.open()) == TURN
-
-
-def test_a_turn_that_went_on_at_the_post_is_left_whole_by_an_old_listener() -> None:
-    hub = new_hub()
-    old = left_over(hub, "aPdd", "aPd")
-    hub.dispatch(events("adC"))
-    hub.leave(old)
-    assert heard(hub.open()) == "dadC"
-
-
-def test_a_listener_that_reads_on_leaves_nothing_to_the_next() -> None:
-    hub = new_hub()
-    live = left_over(hub)
-    hub.dispatch(events(TURN))
-    assert live.get(NOW).data["letter"] == "I"
-    assert heard(hub.open()) == ""
-    hub.dispatch(events("I"))
-    assert heard(live) == TURN + "I"
-
-
-def test_the_next_listener_but_one_begins_with_nothing() -> None:
-    hub = new_hub()
-    left_over(hub)
-    hub.dispatch(events(TURN))
-    assert heard(hub.open()) == TURN
-    assert heard(hub.open()) == ""
-
-
-def test_what_is_kept_beside_an_old_listener_is_bounded() -> None:
-    hub = new_hub(3)
-    left_over(hub)
-    for letter in TURN * 3:
-        hub.dispatch(events(letter))
-    assert heard(hub.open()) == "aPd!"
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script[:60])
+def test_what_a_script_reads(script: str) -> None:
+    for way in ways(script):
+        play(way)
 
 
 # ---- leaving and ending ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("others", [0, 1])
-def test_who_has_left_hears_nothing_more(others: int) -> None:
-    hub = new_hub()
-    mailbox, *_ = [hub.open() for _ in range(1 + others)]
-    hub.dispatch(events("aP"))
-    hub.leave(mailbox)
-    with pytest.raises(Closed):
-        mailbox.get(NOW)
-
-
-def test_a_single_event_is_a_backlog() -> None:
-    hub = new_hub()
-    assert not hub.has_backlog
-    hub.dispatch(events("a"))
-    assert hub.has_backlog
 
 
 def test_what_a_listener_lost_is_counted_after_it_has_left() -> None:
@@ -509,27 +393,6 @@ def test_what_a_listener_lost_is_counted_after_it_has_left() -> None:
     hub.dispatch(events("aPdd"))
     hub.leave(mailbox)
     assert hub.stats().dropped == 3
-
-
-@pytest.mark.parametrize("then", ["open", "leave", "post"])
-def test_what_was_dropped_is_gone_before_another_comes_leaves_or_posts(then: str) -> None:
-    hub = new_hub()
-    first, second = hub.open(), hub.open()
-    hub.dispatch(events("aPd"))
-    if then == "open":
-        hub.leave(second)
-        hub.discarded.append(first)
-        assert heard(hub.open()) == "aPd"
-    elif then == "leave":
-        assert heard(first) == "aPd"
-        hub.discarded.append(first)
-        hub.leave(second)
-        assert heard(hub.open()) == "aPd"
-    else:
-        hub.discarded.append(first)
-        hub.discarded.append(second)
-        post_to(hub)
-        assert heard(hub.open()) == "aPd", "the turn goes on"
 
 
 def test_ctrl_c_while_a_listener_is_opened_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -547,48 +410,7 @@ def test_ctrl_c_while_a_listener_is_opened_leaves_none(monkeypatch: pytest.Monke
     assert heard(hub.open()) == "aP"
 
 
-def test_leaving_twice_is_leaving_once() -> None:
-    hub = new_hub()
-    mailbox = hub.open()
-    hub.dispatch(events("a"))
-    for _ in range(2):
-        hub.leave(mailbox)
-        hub.discarded.append(mailbox)
-    assert heard(hub.open()) == "a"
-
-
-def test_the_end_comes_to_all_now_and_later() -> None:
-    hub = new_hub()
-    before = hub.open()
-    hub.dispatch(events("a"))
-    hub.end()
-    after = hub.open()
-    assert (heard(before), heard(after)) == ("a", "")
-    for mailbox in (before, after):
-        with pytest.raises(Closed):
-            mailbox.get(Deadline(None))
-
-
-def test_a_failure_comes_to_all_after_what_they_have() -> None:
-    hub = new_hub()
-    hub.dispatch(events("aP"))
-    hub.end(lambda: SessionDisconnectedError("gone"))
-    mailbox = hub.open()
-    assert heard(mailbox) == "aP"
-    with pytest.raises(SessionDisconnectedError, match="gone"):
-        mailbox.get(Deadline(None))
-
-
 # ---- garbage -----------------------------------------------------------------------------------
-
-
-def test_a_thousand_abandoned_listeners_leave_nothing() -> None:
-    hub = new_hub()
-    for _ in range(1000):
-        Listener(hub, "s1")
-    hub.dispatch(events("a"))
-    assert hub.depths == []
-    assert heard(hub.open()) == "a"
 
 
 class CollectingEvents(Sequence[SessionEvent]):
@@ -669,74 +491,22 @@ def test_one_listener_after_another_misses_nothing() -> None:
     assert got == list(range(total))
 
 
-def test_a_processing_behind_the_first_of_a_turn_announces_its_idle_all_the_same() -> None:
-    machine = HubMachine()
-    machine.begin()
-    machine.begin_post()
-    machine.dispatch(letters="d")
-    machine.dispatch(letters="PC")
-    # The Idle that is still to come is not for who listens from here on.
-    machine.begin_post()
-    machine.open(types=None)
-    machine.dispatch(letters="I")
-    machine.holds_what_the_model_holds()
-    machine.teardown()
-
-
-def test_a_post_that_was_not_sent_has_no_reader_any_more() -> None:
-    hub, post = new_hub(), PendingPost()
-    reader = hub.begin_post(post, attend=True)
-    assert reader is not None
-    hub.cancel_post(post)
-    with pytest.raises(Closed):
-        reader.get(NOW)
-    hub.dispatch(events("aPdC"))
-    assert heard(hub.open()) == "aPdC"
-
-
-@pytest.mark.parametrize("how", ["it goes on", "it is left"])
-def test_a_reader_that_pauses_leaves_what_comes_to_listeners_until_then(how: str) -> None:
-    hub, post = new_hub(), PendingPost()
-    reader = hub.begin_post(post, attend=True)
-    assert reader is not None
-    hub.pause(reader)
-    hub.dispatch(events("aPt"))
-    hub.pause(reader)  # once more, which changes nothing
-    listener = hub.open()
-    hub.pause(listener)  # which is for readers of turns
-    assert heard(listener) == "aPt"
-    hub.leave(listener)
-    if how == "it goes on":
-        hub.resume(reader)
-    else:
-        hub.leave(reader)
-    assert not hub._paused
-    hub.dispatch(events("dC"))
-    assert heard(hub.open()) == ("" if how == "it goes on" else "dC")
-
-
-def test_what_a_reader_comes_back_for_is_kept_for_no_listener() -> None:
-    hub, post = new_hub(), PendingPost()
-    reader = hub.begin_post(post, attend=True)
-    assert reader is not None
-    hub.dispatch(events("aP"))
-    assert not hub.has_backlog
-    hub.pause(reader)
-    assert hub.has_backlog
-    hub.resume(reader)
-    assert not hub.has_backlog
-    assert heard(reader) == "aP"
-
-
 # ---- what is reported about posts --------------------------------------------------------------
 
 
 class Watching:
-    """A turn observer that notes how posts ended."""
+    """A turn observer that notes how posts ended, installed for the length of a block."""
 
     def __init__(self) -> None:
         self.ends: list[str] = []
         self.events: list[SessionEvent] = []
+
+    def __enter__(self) -> Watching:
+        self._uninstall = install_turn_observer(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._uninstall()
 
     def on_post(self, *_: object) -> None:
         """Of no interest here."""
@@ -746,10 +516,6 @@ class Watching:
 
     def on_end(self, ticket: PendingPost, reason: str) -> None:
         self.ends.append(reason)
-
-
-def lost() -> SessionDisconnectedError:
-    return SessionDisconnectedError("lost")
 
 
 @pytest.mark.parametrize(
@@ -766,61 +532,19 @@ def lost() -> SessionDisconnectedError:
 def test_how_a_post_ends_is_reported_once(
     end: Callable[[Hub, PendingPost], object], reports: list[str], counted: int
 ) -> None:
-    hub, post, watching = new_hub(), PendingPost(), Watching()
+    hub, post = new_hub(), PendingPost()
     hub.begin_post(post)
-    uninstall = install_turn_observer(watching)
-    try:
+    with Watching() as watching:
         end(hub, post)
-    finally:
-        uninstall()
     assert watching.ends == reports
     assert len(hub.stats().turns) == counted
-
-
-@pytest.mark.parametrize(
-    "end", [lambda hub, post: hub.fail(post, lost), lambda hub, post: hub.cancel_post(post)], ids=["failed", "not sent"]
-)
-def test_the_turn_behind_a_post_that_failed_is_the_next_posts(end: Callable[[Hub, PendingPost], object]) -> None:
-    hub, first, second = new_hub(), PendingPost(), PendingPost()
-    hub.begin_post(first)
-    end(hub, first)
-    reader = hub.begin_post(second, attend=True)
-    assert reader is not None
-    hub.dispatch(events("aPdC"))
-    assert heard(reader) == "aPdC"
-
-
-@pytest.mark.parametrize("who", ["reader", "listener", "backlog"])
-def test_a_post_that_no_turn_will_answer_is_an_error_for_who_waits(who: str) -> None:
-    hub, post = new_hub(), PendingPost()
-    reader = hub.begin_post(post, attend=who == "reader")
-    listener = hub.open() if who == "listener" else None
-    hub.fail(post, lost)
-    waits = reader if reader is not None else listener if listener is not None else hub.open()
-    with pytest.raises(SessionDisconnectedError, match="lost"):
-        waits.get(NOW)
-    with pytest.raises(SessionDisconnectedError if who == "reader" else TimeoutError):
-        waits.get(NOW)
-
-
-def test_a_warning_is_for_the_reader_of_the_turn_once() -> None:
-    hub, post = new_hub(), PendingPost()
-    hub.warn(PendingPost(), lost)  # which has no reader
-    reader = hub.begin_post(post, attend=True)
-    assert reader is not None
-    hub.warn(post, lost)
-    with pytest.raises(SessionDisconnectedError, match="lost"):
-        reader.get(NOW)
-    hub.dispatch(events("aPdC"))
-    assert heard(reader) == "aPdC"
 
 
 @pytest.mark.parametrize("failure", [None, lost])
 def test_a_post_after_the_end_waits_for_nothing(failure: Callable[[], SessionDisconnectedError] | None) -> None:
     hub, post = new_hub(), PendingPost()
     hub.end(failure)
-    reader = hub.begin_post(post, attend=True)
-    assert reader is not None
+    reader = attend(hub, post)
     assert post.attended
     assert not hub.begin_post(unattended := PendingPost())
     assert not unattended.attended
@@ -828,31 +552,14 @@ def test_a_post_after_the_end_waits_for_nothing(failure: Callable[[], SessionDis
         reader.get(Deadline(None))
 
 
-def test_what_one_of_two_readers_of_a_turn_leaves_is_kept_for_no_listener() -> None:
-    hub, posts = new_hub(), [PendingPost(), PendingPost(), PendingPost()]
-    first, second = [hub.begin_post(post, attend=True) for post in posts[:2]]
-    assert first is not None
-    assert second is not None
-    hub.dispatch([*events("aaPd"), asks(), event("d")])
-    assert posts[0].turn is posts[1].turn is not None
-    other = hub.begin_post(posts[2], attend=True)  # of a turn to come
-    assert other is not None
-    hub.leave(first)
-    assert first.waiting() == []
-    assert not hub.has_backlog
-    hub.leave(second)
-    assert heard(hub.open()).lstrip("a") == "Pd?d"
-
-
 def test_a_reader_that_pauses_joins_nothing_that_waits_for_listeners_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mailbox_module, "QUEUE_BYTES", 20_000)
     hub, post = new_hub(), PendingPost()
-    reader = hub.begin_post(post, attend=True)
-    assert reader is not None
+    reader = attend(hub, post)
 
     def send(numbers: range) -> None:
         for number in numbers:
-            hub.dispatch([SessionEvent(Type.MESSAGE_DELTA, "s1", "m1", {"delta": "x", "index": number})])
+            hub.dispatch([part(number)])
 
     hub.dispatch(events("aP"))
     send(range(10))
@@ -873,53 +580,44 @@ def test_a_reader_that_pauses_joins_nothing_that_waits_for_listeners_too(monkeyp
 def test_a_batch_of_events_weighs_as_much_as_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mailbox_module, "QUEUE_BYTES", 20_000)
     hub = new_hub()
-    reader = hub.begin_post(PendingPost(), attend=True)
-    assert reader is not None
+    reader = attend(hub)
     hub.dispatch(events("aP"))
     for at in range(0, 100, 20):
-        hub.dispatch([SessionEvent(Type.MESSAGE_DELTA, "s1", "m1", {"delta": "x", "index": at + n}) for n in range(20)])
+        hub.dispatch([part(at + number) for number in range(20)])
     assert len(reader) < 60, "they are joined"
-
-
-def asks(number: int = 0) -> SessionEvent:
-    return SessionEvent(Type.APPROVAL_REQUEST, "s1", str(number), {"letter": "?"})
 
 
 def test_requests_alone_are_entered_and_then_handed_on() -> None:
     seen: list[tuple[str, str]] = []
-    hub = Hub(
-        ClientProtocol("s1"),
-        100,
-        lambda one, origin: seen.append(("entered", one.data["letter"])),
-        lambda one, origin: seen.append(("delivered", one.data["letter"])),
-        ignore,
-        Counters(),
+    hub = new_hub(
+        entered=lambda one, origin: seen.append(("entered", one.data["letter"])),
+        delivered=lambda one, origin: seen.append(("delivered", one.data["letter"])),
     )
-    hub.dispatch([*events("Pd"), asks(), *events("dC")])
+    hub.dispatch(events("Pd?dC"))
     assert seen == [("entered", "?"), ("delivered", "?")]
 
 
 @pytest.mark.parametrize("acks", ["aa", ""])
 def test_what_was_held_for_a_post_is_its_readers_once_a_request_waits_for_it(acks: str) -> None:
     hub, posts = new_hub(), [PendingPost(), PendingPost()]
-    readers = [hub.begin_post(post, attend=True) for post in posts]
+    readers = [attend(hub, post) for post in posts]
     hub.dispatch(events(acks + "Pd"))
     assert hub.has_backlog == (not acks)
-    hub.dispatch([asks(), event("d")])
+    hub.dispatch(events("?d"))
     assert not hub.has_backlog
-    found = [heard(reader) for reader in readers if reader is not None]
+    found = [heard(reader) for reader in readers]
     assert [letters.lstrip("a") for letters in found] == ["Pd?d"] * 2
     assert posts[0].turn is posts[1].turn is not None
 
 
 def test_a_request_is_of_the_turn_that_runs_and_of_the_reader_that_there_is() -> None:
     origins: list[EventOrigin] = []
-    hub = Hub(ClientProtocol("s1"), 100, lambda one, origin: origins.append(origin), ignore, ignore, Counters())
-    hub.dispatch([asks()])
+    hub = new_hub(entered=lambda one, origin: origins.append(origin))
+    hub.dispatch(events("?"))
     first, second = PendingPost(), PendingPost()
     hub.begin_post(first)
     hub.begin_post(second, attend=True)
-    hub.dispatch([*events("aaP"), asks()])
+    hub.dispatch(events("aaP?"))
     nowhere, origin = origins
     assert (nowhere.ticket, nowhere.course.posts) == (None, [])
     assert (origin.ticket, origin.course) == (second, second.turn)
@@ -927,7 +625,7 @@ def test_a_request_is_of_the_turn_that_runs_and_of_the_reader_that_there_is() ->
 
 def test_the_refusal_of_an_answer_is_entered_and_its_ack_is_not() -> None:
     entered: list[SessionEvent] = []
-    hub = Hub(ClientProtocol("s1"), 100, lambda one, origin: entered.append(one), ignore, ignore, Counters())
+    hub = new_hub(entered=lambda one, origin: entered.append(one))
     answers = [PendingPost(makes_turn=False), PendingPost(makes_turn=False)]
     for answer in answers:
         hub.begin_post(answer)
@@ -938,8 +636,7 @@ def test_the_refusal_of_an_answer_is_entered_and_its_ack_is_not() -> None:
 
 
 def test_each_pong_answers_the_oldest_ping_and_nothing_else_does() -> None:
-    counters = Counters()
-    hub = Hub(ClientProtocol("s1"), 100, ignore, ignore, ignore, counters)
+    hub = new_hub(counters=(counters := Counters()))
     counters.pings += [0.0, 0.0]
     hub.dispatch([*events("d"), SessionEvent(Type.PONG, "s1", None), *events("d")])
     assert hub.stats().round_trips.count == 1
@@ -947,14 +644,11 @@ def test_each_pong_answers_the_oldest_ping_and_nothing_else_does() -> None:
 
 
 def test_who_watches_is_notified_of_what_belongs_to_a_post() -> None:
-    hub, watching = new_hub(), Watching()
+    hub = new_hub()
     hub.begin_post(PendingPost())
     hub.dispatch(events("a"))
-    uninstall = install_turn_observer(watching)
-    try:
+    with Watching() as watching:
         hub.dispatch(events("Pdd"))
-    finally:
-        uninstall()
     hub.dispatch(events("CI"))
     assert [one.data["letter"] for one in watching.events] == ["P", "d"], "further deltas of a text are no news"
 
@@ -968,44 +662,25 @@ def test_further_deltas_of_a_run_are_passed_over() -> None:
     assert _firsts(3, [run(0, 3)]) == [0]
 
 
-def test_the_ack_of_an_answer_is_for_the_turn_that_waits_for_it() -> None:
-    hub, post = new_hub(), PendingPost()
-    reader = hub.begin_post(post, attend=True)
-    assert reader is not None
-    hub.dispatch([*events("aP"), asks()])
-    hub.begin_post(PendingPost(makes_turn=False))
-    hub.dispatch(events("ad"))
-    assert heard(reader) == "aP?ad"
-
-
 def test_an_event_weighs_what_came_for_it_and_not_for_those_before() -> None:
-    counters = Counters()
-    hub = Hub(ClientProtocol("s1"), 100, ignore, ignore, ignore, counters)
-    reader = hub.begin_post(PendingPost(), attend=True)
-    assert reader is not None
+    hub = new_hub(counters=(counters := Counters()))
+    reader = attend(hub)
     hub.dispatch(events("aP"))
     for number in range(5):
         counters.bytes_in += 1_600_000
-        hub.dispatch([SessionEvent(Type.MESSAGE_DELTA, "s1", "m1", {"delta": "x", "index": number})])
+        hub.dispatch([part(number)])
     assert len(reader) == 7, "deltas are joined where more than 8 MiB wait"
 
 
 def test_an_answer_that_the_history_shows_is_its_readers_and_reported_at_once() -> None:
-    hub, post, watching = new_hub(), PendingPost(contents=("text:Hi",)), Watching()
-    reader = hub.begin_post(post, attend=True)
-    assert reader is not None
+    hub, post = new_hub(), PendingPost(contents=("text:Hi",))
+    reader = attend(hub, post)
     hub.dispatch(events("aI"))
-    history = [
-        {"id": "u1", "sender": {"user_id": "u"}, "content": {"type": "data_type_message", "value": "Hi"}},
-        {**agent_message("s1", "m1", "Hello"), "sender": {"object_id": "a", "object_type": "agent"}},
-    ]
-    uninstall = install_turn_observer(watching)
-    try:
+    history = [user_message("s1", "u1", "Hi"), agent_message("s1", "m1", "Hello")]
+    with Watching() as watching:
         assert hub.settle(history, hub._tracker.steps + 1) == [], "something came meanwhile"
         assert watching.events == []
         assert hub.settle(history, hub._tracker.steps) == []
-    finally:
-        uninstall()
     assert [one.text for one in watching.events] == ["Hello", None]
     assert [one.text for one in reader.waiting()][-2:] == ["Hello", None]
     assert post.last is watching.events[-1]
@@ -1014,12 +689,10 @@ def test_an_answer_that_the_history_shows_is_its_readers_and_reported_at_once() 
 @pytest.mark.parametrize("how", ["events", "history"])
 def test_a_turn_whose_reader_is_gone_is_left_to_the_handlers(how: str) -> None:
     left: list[PendingPost] = []
-    hub = Hub(ClientProtocol("s1"), 100, ignore, ignore, left.append, Counters())
+    hub = new_hub(left=left.append)
     posts = [PendingPost(), PendingPost(), PendingPost()]
-    readers = [hub.begin_post(post, attend=True) for post in posts]
-    for reader in readers[:2]:
-        assert reader is not None
-        hub.discarded.append(reader)
+    readers = [attend(hub, post) for post in posts]
+    hub.discarded.extend(readers[:2])
     if how == "events":
         hub.dispatch(events("aP"))
     else:
@@ -1030,16 +703,15 @@ def test_a_turn_whose_reader_is_gone_is_left_to_the_handlers(how: str) -> None:
 
 
 def test_what_is_held_weighs_what_came_for_it_and_not_for_those_before() -> None:
-    counters = Counters()
-    hub = Hub(ClientProtocol("s1"), 100, ignore, ignore, ignore, counters)
+    hub = new_hub(counters=(counters := Counters()))
     counters.bytes_in = 6_000_000
     hub.dispatch(events("PI"))
-    readers = [hub.begin_post(PendingPost(), attend=True) for _ in range(2)]
+    readers = [attend(hub) for _ in range(2)]
     for _ in range(2):
         counters.bytes_in += 3_000_000
         hub.dispatch(events("Pd"))
-    hub.dispatch([asks()])
-    assert [heard(reader) for reader in readers if reader is not None] == ["PdPd?"] * 2
+    hub.dispatch(events("?"))
+    assert [heard(reader) for reader in readers] == ["PdPd?"] * 2
 
 
 @pytest.mark.parametrize(
@@ -1058,16 +730,14 @@ def test_what_is_held_for_posts_is_bounded_and_its_parts_are_left_to_what_repeat
     monkeypatch: pytest.MonkeyPatch, size: int, came: str, found: str, dropped: int
 ) -> None:
     monkeypatch.setattr(mailbox_module, "QUEUE_BYTES", 20_000)
-    counters = Counters()
-    hub = Hub(ClientProtocol("s1"), 100, ignore, ignore, ignore, counters)
+    hub = new_hub(counters=(counters := Counters()))
     counters.bytes_in = 1_000_000
-    readers = [hub.begin_post(PendingPost(), attend=True) for _ in range(2)]
+    readers = [attend(hub) for _ in range(2)]
     for letter in came:
         counters.bytes_in += size
         hub.dispatch(events(letter))
-    hub.dispatch([asks()])
+    hub.dispatch(events("?"))
     for reader in readers:
-        assert reader is not None
         notices = [(one.data["dropped_event_type"], one.data["dropped"]) for one in reader.waiting() if one.error]
         assert notices == ([("message_delta", dropped)] if dropped else [])
         assert heard(reader) == f"{found}?"
