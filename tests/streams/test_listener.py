@@ -67,14 +67,6 @@ def test_a_turn_that_is_over_before_anybody_listens_is_heard_whole(engine: Scrip
     assert letters(next(events) for _ in range(6)) == "aPddCI"
 
 
-def test_a_second_turn_begins_with_its_own_events(engine: ScriptEngine, session: Session) -> None:
-    answer_turns(engine)
-    for _ in range(3):
-        session.send("Hello")
-        settle(session)
-        assert letters(until_complete(session.listen(timeout=30))) == "aPddC"
-
-
 def test_a_loop_that_goes_on_to_the_idle_hears_it(engine: ScriptEngine, session: Session) -> None:
     answer_turns(engine)
     for _ in range(3):
@@ -411,14 +403,9 @@ def test_a_listener_is_an_iterator_and_a_context_manager(engine: ScriptEngine, s
         engine.push(frames.pong("s1"))
         assert next(events).type is Type.PONG
         assert repr(events) == "<Listener of session s1: 0 waiting>"
-    assert list(events) == []
-
-
-def test_closing_twice_is_closing_once(session: Session) -> None:
-    events = session.listen()
-    events.close()
-    events.close()
-    assert list(events) == []
+    for _ in range(2):
+        assert list(events) == []
+        events.close()
 
 
 def test_closing_from_another_thread_ends_who_waits(session: Session) -> None:
@@ -429,18 +416,12 @@ def test_closing_from_another_thread_ends_who_waits(session: Session) -> None:
     assert results == [[]]
 
 
-def test_what_was_not_read_waits_for_the_next(engine: ScriptEngine, session: Session) -> None:
-    with session.listen(timeout=30) as events:
-        engine.push_many(numbered_deltas(3))
-        settle(session)
-        assert next(events).delta == "0"
-    with session.listen(timeout=30) as events:
-        assert [next(events).delta, next(events).delta] == ["1", "2"]
-
-
 def test_a_listener_that_is_dropped_is_forgotten(engine: ScriptEngine, session: Session) -> None:
     for _ in range(1000):
-        session.listen()
+        events = session.listen(maxsize=0)
+        engine.push(frames.pong("s1"))
+        assert next(events).type is Type.PONG
+        del events
     circle: list[Any] = [session.listen()]
     circle.append(circle)
     del circle
@@ -449,17 +430,7 @@ def test_a_listener_that_is_dropped_is_forgotten(engine: ScriptEngine, session: 
     settle(session)
     assert session._connection is not None
     assert session._connection.hub.depths == []
-
-
-def test_a_thousand_abandoned_listeners_leave_no_memory_behind(engine: ScriptEngine, session: Session) -> None:
-    gc.collect()  # those of other tests may sit in the traceback of what these caught
-    for _ in range(1000):
-        engine_events = session.listen(maxsize=0)
-        engine.push(frames.pong("s1"))
-        assert next(engine_events).type is Type.PONG
-        del engine_events
-    settle(session)
-    assert sum(isinstance(found, Listener) for found in gc.get_objects()) == 0
+    assert not any(isinstance(found, Listener) for found in gc.get_objects())
 
 
 # ---- 8. Ctrl-C: see also test_interrupts.py ----------------------------------------------------
@@ -495,27 +466,16 @@ def test_a_listener_goes_on_after_ctrl_c(engine: ScriptEngine, session: Session,
 # ---- 9. filters --------------------------------------------------------------------------------
 
 
-def test_what_is_filtered_out_never_fills_a_listener(engine: ScriptEngine, session: Session) -> None:
-    events = session.listen(event_types=[Type.MESSAGE_COMPLETE], maxsize=1, timeout=30)
-    engine.push_many([*numbered_deltas(1000), notification("s1", "m1", text_content("done"))])
-    assert next(events).text == "done"
-
-
 @pytest.mark.parametrize(
     "event_types",
-    [[Type.PONG, "error"], ("pong", "error"), {Type.PONG, Type.ERROR}, iter([Type.PONG, Type.ERROR])],
-    ids=["a list", "a tuple", "a set", "an iterator"],
+    [[Type.PONG, "error"], ("pong", "error"), {Type.PONG, Type.ERROR}, iter([Type.PONG, Type.ERROR]), Type.ERROR],
+    ids=["a list", "a tuple", "a set", "an iterator", "one"],
 )
 def test_filters_of_every_form(engine: ScriptEngine, session: Session, event_types: Any) -> None:
     events = session.listen(event_types=event_types, timeout=30)
     engine.push_many([frames.pong("s1"), *turn(), frames.error("no", None, "s1")])
-    assert [next(events).type, next(events).type] == [Type.PONG, Type.ERROR]
-
-
-def test_a_filter_of_one(engine: ScriptEngine, session: Session) -> None:
-    events = session.listen(event_types=Type.PONG, timeout=30)
-    engine.push_many([*turn(), frames.pong("s1")])
-    assert next(events).type is Type.PONG
+    found = [next(events).type for _ in range(1 if event_types is Type.ERROR else 2)]
+    assert found == [Type.PONG, Type.ERROR][-len(found) :]
 
 
 @pytest.mark.parametrize("event_types", [None, [], ()])
@@ -533,22 +493,7 @@ def test_an_unknown_type_is_refused_and_nothing_is_left_behind(engine: ScriptEng
     assert next(session.listen(timeout=30)).type is Type.PONG
 
 
-# ---- whose events they are ---------------------------------------------------------------------
-
-
-def test_a_post_within_a_loop_over_events(engine: ScriptEngine, session: Session) -> None:
-    answer_turns(engine)
-    events = session.listen(timeout=30)
-    session.send("first")
-    complete = 0
-    for event in events:
-        if event.is_complete:
-            complete += 1
-            if complete == 5:
-                break
-            session.send("next")
-            assert session.get_messages(timeout=30) == []
-    assert len(engine.frames("post_message")) == 5
+# ---- many listeners ----------------------------------------------------------------------------
 
 
 def test_threads_are_few(engine: ScriptEngine, session: Session) -> None:
