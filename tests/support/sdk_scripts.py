@@ -6,9 +6,7 @@ differ from run to run.
 
 from __future__ import annotations
 
-__all__ = ["SCRIPTS", "UNDECIDED"]
-
-SCRIPTS = {
+_SHOWN = {
     "a first session": '''
 """Send one message and print the answer as it comes."""
 import asyncio
@@ -16,7 +14,6 @@ import sys
 
 from vectorshift.events import SessionEventType
 from vectorshift.session import Session
-
 
 async def main():
     async with Session(owner_type="agent", owner_id=sys.argv[1]) as session:
@@ -26,7 +23,6 @@ async def main():
                 print("answer:", event.text)
                 break
 
-
 asyncio.run(main())
 ''',
     "an agent's session": """
@@ -34,7 +30,6 @@ import asyncio
 import sys
 
 from vectorshift.agent import Agent
-
 
 async def main():
     agent = Agent.fetch(id=sys.argv[1])
@@ -51,12 +46,8 @@ if __name__ == "__main__":
     asyncio.run(main())
 """,
     "asynchronous twins": """
-import asyncio
-import sys
-
 import vectorshift
 from vectorshift import Agent, Session
-
 
 async def main() -> None:
     agent = await Agent.afetch(id=sys.argv[1])
@@ -72,16 +63,8 @@ async def main() -> None:
     finally:
         await session.disconnect()
     print(session.is_connected)
-
-asyncio.run(main())
 """,
     "several questions": """
-import asyncio
-import sys
-
-from vectorshift.agent import Agent
-
-
 async def ask(session, question):
     await session.send(question)
     async for event in session.listen():
@@ -92,29 +75,16 @@ async def main():
     async with await Agent.fetch(id=sys.argv[1]).create_session() as session:
         for number, question in enumerate(["one", "two", "three"], 1):
             print(number, (await ask(session, question)).split()[-1])
-
-asyncio.run(main())
 """,
     "a run": """
-import asyncio
-import sys
-
-from vectorshift.agent import Agent
-
-
 async def main():
     agent = Agent.fetch(id=sys.argv[1])
     result = await agent.run("Summarize this", files=[b"some bytes"])
     print(result.status, result.error, bool(result.session_id))
     print(result.final_message)
     print([event.type.value for event in result.events if event.is_complete])
-
-asyncio.run(main())
 """,
     "many runs at once": """
-import asyncio
-import sys
-
 from vectorshift.agent import Agent
 
 PROMPTS = ["red", "green", "blue", "black"]
@@ -124,16 +94,8 @@ async def main():
     results = await asyncio.gather(*[agent.run(prompt) for prompt in PROMPTS])
     for prompt, result in zip(PROMPTS, results):
         print(prompt, result.status, prompt in result.final_message)
-
-asyncio.run(main())
 """,
     "runs with a prompt template": """
-import asyncio
-import sys
-
-from vectorshift.agent import Agent
-
-
 async def main():
     agent = Agent.fetch(id=sys.argv[1])
     cities = ["Rome", "Oslo"]
@@ -141,16 +103,8 @@ async def main():
         *(agent.run(f"Weather in {city}?", timeout=60) for city in cities), return_exceptions=True
     )
     print([f"Weather in {city}?" in result.final_message for city, result in zip(cities, results)])
-
-asyncio.run(main())
 """,
     "tasks": """
-import asyncio
-import sys
-
-from vectorshift.agent import Agent
-
-
 async def ask(agent, text):
     result = await agent.run(text)
     await asyncio.sleep(0.01)
@@ -162,16 +116,8 @@ async def main():
     second = asyncio.create_task(ask(agent, "second"))
     print(await first)
     print(await second)
-
-asyncio.run(main())
 """,
     "a list of tasks": """
-import asyncio
-import sys
-
-from vectorshift.agent import Agent
-
-
 async def ask(agent, text):
     return (await agent.run(text)).status, text
 
@@ -183,16 +129,8 @@ async def main():
     print(await asyncio.gather(*tasks))
     others = [ask(agent, text) for text in ("d", "e")]
     print(await asyncio.gather(*others))
-
-asyncio.run(main())
 """,
     "whichever is done": """
-import asyncio
-import sys
-
-from vectorshift.agent import Agent
-
-
 async def ask(agent, text):
     result = await agent.run(text)
     return text if result.status == "complete" else None
@@ -203,15 +141,9 @@ async def main():
     for task in asyncio.as_completed([ask(agent, text) for text in ("x", "y", "z")]):
         done.append(await task)
     print(sorted(done))
-
-asyncio.run(main())
 """,
     "a listener beside": """
-import asyncio
-import sys
-
 from vectorshift.session import Session
-
 
 async def listen(session, texts):
     async for event in session.listen():
@@ -229,15 +161,9 @@ async def main():
     async with Session(owner_type="agent", owner_id=sys.argv[1]) as session:
         await asyncio.gather(listen(session, texts), talk(session))
     print(len(texts), "from beside" in texts[0])
-
-asyncio.run(main())
 """,
     "a queue": """
-import asyncio
-import sys
-
 from vectorshift.session import Session
-
 
 async def collect(session, queue: asyncio.Queue):
     async for event in session.listen():
@@ -255,19 +181,14 @@ async def main():
         while (text := await queue.get()) is not None:
             print(text)
         await task
-
-asyncio.run(main())
 """,
     "calls that are passed on": """
-import asyncio
-import sys
 from contextlib import aclosing
 from typing import Any, Awaitable, Coroutine, TypeVar
 
 from vectorshift import Agent, VectorshiftError
 
 T = TypeVar("T")
-
 
 async def at_most(n: int, *coros: Coroutine[Any, Any, T]) -> list[T]:
     semaphore = asyncio.Semaphore(n)
@@ -311,16 +232,10 @@ async def main() -> None:
     print(await asyncio.gather(first, second, asyncio.gather(ask(agent, "l"), ask(agent, "m"))))
     async with aclosing(numbers()) as stream:
         print([number async for number in stream])
-
-asyncio.run(main())
 """,
     "an approval": """
-import asyncio
-import sys
-
 from vectorshift.agent import Agent
 from vectorshift.events import SessionEventType
-
 
 async def main():
     async with await Agent.fetch(id=sys.argv[1]).create_session() as session:
@@ -332,16 +247,8 @@ async def main():
             elif event.is_complete:
                 print(event.text)
                 break
-
-asyncio.run(main())
 """,
     "a denial": """
-import asyncio
-import sys
-
-from vectorshift.agent import Agent
-
-
 async def main():
     async with await Agent.fetch(id=sys.argv[1]).create_session() as session:
         await session.send('/tool refund {"order_id": "8"}')
@@ -351,15 +258,9 @@ async def main():
             if event.is_complete:
                 print("not today" in event.text)
                 break
-
-asyncio.run(main())
 """,
     "a run that needs an approval": """
-import asyncio
-import sys
-
 from vectorshift.agent.object import Agent, ConversationalRunActionRequiredError
-
 
 async def main():
     agent = Agent.fetch(id=sys.argv[1])
@@ -367,8 +268,6 @@ async def main():
         await agent.run('/tool refund {"order_id": "9"}')
     except ConversationalRunActionRequiredError as error:
         print(error.event.type.value, bool(error.session_id))
-
-asyncio.run(main())
 """,
     "files": """
 import asyncio
@@ -378,7 +277,6 @@ import tempfile
 from pathlib import Path
 
 from vectorshift.session import Session, UserSessionMessage
-
 
 async def main():
     with tempfile.TemporaryDirectory() as folder:
@@ -398,12 +296,8 @@ async def main():
 asyncio.run(main())
 """,
     "resuming": """
-import asyncio
-import sys
-
 from vectorshift.agent import Agent
 from vectorshift.events import SessionMessageRole
-
 
 async def main():
     agent = Agent.fetch(id=sys.argv[1])
@@ -418,18 +312,12 @@ async def main():
             if message.sender.role == SessionMessageRole.USER:
                 print(message.text, message.status)
         await session.terminate()
-
-asyncio.run(main())
 """,
     "errors": """
-import asyncio
-import sys
-
 from vectorshift import ApiStatusError, NotFoundError, VectorshiftError
 from vectorshift.agent import Agent
 from vectorshift.request import VectorshiftApiError
 from vectorshift.session import Session, SessionError
-
 
 async def main():
     try:
@@ -441,15 +329,9 @@ async def main():
         await session.send("too early")
     except SessionError as error:
         print(isinstance(error, VectorshiftError))
-
-asyncio.run(main())
 """,
     "a timeout": """
-import asyncio
-import sys
-
 from vectorshift.session import Session
-
 
 async def answer(session):
     async for event in session.listen():
@@ -464,16 +346,10 @@ async def main():
             await asyncio.wait_for(asyncio.sleep(0.5), timeout=0.05)
         except asyncio.TimeoutError:
             print("too slow")
-
-asyncio.run(main())
 """,
     "tools": """
-import asyncio
-import sys
-
 from vectorshift.agent import Agent, LlmInfo, ToolInput, ToolInputType
 from vectorshift.agent.tools import ExaAiTool, GoogleSearchTool
-
 
 async def main():
     agent = Agent.fetch(id=sys.argv[1])
@@ -484,15 +360,12 @@ async def main():
     agent.add_tool(GoogleSearchTool(tool_name="another"))
     print([(tool.name, tool.tool_type, sorted(tool.inputs)) for tool in agent.tools])
     print(LlmInfo(provider="openai", model_id="gpt-4o").model_copy(update={"model_id": "x"}).model_dump()["model_id"])
-
-asyncio.run(main())
 """,
     "an event loop of one's own": """
 import asyncio
 import sys
 
 from vectorshift.agent import Agent
-
 
 async def main(agent):
     return (await agent.run("by hand")).status
@@ -504,13 +377,10 @@ print(loop.run_until_complete(main(Agent.fetch(id=sys.argv[1]))))
 loop.close()
 """,
     "an asynchronous generator": """
-import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from vectorshift.session import Session
-
 
 @asynccontextmanager
 async def opened(agent_id: str):
@@ -528,8 +398,6 @@ async def main():
     async with opened(sys.argv[1]) as session:
         await session.send("count them")
         print([word async for word in words(session) if word.isalpha()])
-
-asyncio.run(main())
 """,
     "a client of one's own": """
 from __future__ import annotations
@@ -543,7 +411,6 @@ from vectorshift.events import SessionEvent
 from vectorshift.session import Session
 
 Handler = Callable[[SessionEvent], Awaitable[str | None]]
-
 
 class Client:
     def __init__(self, agent_id: str) -> None:
@@ -564,25 +431,18 @@ class Client:
                 return found
         return None
 
-
 async def complete(event: SessionEvent) -> str | None:
     return event.text if event.is_complete else None
-
 
 async def main() -> None:
     async with Client(sys.argv[1]) as client:
         print(await client.ask("through a class", complete))
 
-
 asyncio.run(main())
 """,
     "a filter of events": """
-import asyncio
-import sys
-
 from vectorshift.agent import Agent
 from vectorshift.events import ParticipantStatus, SessionEventType
-
 
 async def main():
     async with await Agent.fetch(id=sys.argv[1]).create_session() as session:
@@ -596,8 +456,6 @@ async def main():
                     print(event.text)
             if event.participant_status == ParticipantStatus.IDLE:
                 break
-
-asyncio.run(main())
 """,
     "names from asyncio": """
 import sys
@@ -605,7 +463,6 @@ from asyncio import create_task as start
 from asyncio import gather, run, sleep
 
 from vectorshift.agent import Agent
-
 
 async def ask(agent, text):
     await sleep(0.01)
@@ -619,12 +476,6 @@ async def main():
 run(main())
 """,
     "a limit on a call": """
-import asyncio
-import sys
-
-from vectorshift.agent import Agent
-
-
 async def main():
     agent = Agent.fetch(id=sys.argv[1])
     async with asyncio.timeout(30):
@@ -639,16 +490,10 @@ async def main():
             break
     print(len(await asyncio.wait_for(session.get_messages(), 30)))
     await session.terminate()
-
-asyncio.run(main())
 """,
     "a limit on a conversation": """
-import asyncio
-import sys
-
 from vectorshift.events import SessionEventType
 from vectorshift.session import Session
-
 
 async def main():
     async with Session(owner_type="agent", owner_id=sys.argv[1]) as session:
@@ -664,15 +509,9 @@ async def main():
                     print("more:", event.text)
         except TimeoutError:
             print("nothing more")
-
-asyncio.run(main())
 """,
     "a queue with a limit": """
-import asyncio
-import sys
-
 from vectorshift import Agent
-
 
 class Desk:
     def __init__(self, agent: Agent) -> None:
@@ -699,7 +538,6 @@ class Desk:
         if self.worker is not None:
             await self.worker
 
-
 async def main() -> None:
     desk = Desk(Agent.fetch(id=sys.argv[1]))
     await desk.start()
@@ -710,16 +548,8 @@ async def main() -> None:
         await asyncio.wait_for(asyncio.Event().wait(), 0.05)
     except asyncio.TimeoutError:
         print("no event")
-
-asyncio.run(main())
 """,
     "one name for several things": """
-import asyncio
-import sys
-
-from vectorshift.agent import Agent
-
-
 async def ask(agent, task):
     return (await agent.run(task)).final_message.split()[-1]
 
@@ -745,16 +575,8 @@ async def main():
         by_name[name] = asyncio.create_task(ask(agent, name))
     for name, task in by_name.items():
         await show((name, await task))
-
-asyncio.run(main())
 """,
     "the first of several": """
-import asyncio
-import sys
-
-from vectorshift.agent import Agent
-
-
 async def ask(agent, text, delay):
     await asyncio.sleep(delay)
     return (await agent.run(text)).final_message.split()[-1]
@@ -772,14 +594,11 @@ async def main():
         running.add(task)
         task.add_done_callback(running.discard)
     print(sorted(await asyncio.wait_for(asyncio.gather(*running), 30)))
-
-asyncio.run(main())
 """,
     "an agent of one's own": """
 import asyncio
 
 from vectorshift.agent import Agent, AgentType, LLMInfo, MemoryConfig
-
 
 async def main() -> None:
     agent = Agent.new(
@@ -801,13 +620,9 @@ if __name__ == "__main__":
     asyncio.run(main())
 """,
     "an end in the middle": """
-import asyncio
-import sys
-
 from vectorshift.agent import Agent
 from vectorshift.events import SessionEventType
 from vectorshift.session import Session, SessionError
-
 
 async def main() -> None:
     agent = Agent.fetch(id=sys.argv[1])
@@ -830,19 +645,13 @@ async def main() -> None:
             break
     except SessionError:
         print("refused")
-
-asyncio.run(main())
 """,
     "tools and what they gave": """
-import asyncio
-import sys
-
 from vectorshift import ToolApprovalConfig
 from vectorshift.agent import Agent, AgentType, LLMInfo
 from vectorshift.agent.tool import ToolInput, ToolInputType
 from vectorshift.agent.tools import ExaAiTool
 from vectorshift.events import SessionEventType
-
 
 async def main() -> None:
     search = ExaAiTool(
@@ -871,8 +680,6 @@ async def main() -> None:
                 print(event.text)
             elif event.is_turn_end:
                 break
-
-asyncio.run(main())
 """,
     "values of models": """
 import json
@@ -893,6 +700,18 @@ fetched = Agent.fetch(id=sys.argv[1]).llm_info
 print(fetched and fetched.model_dump(exclude_none=True)["provider"])
 """,
 }
+
+
+def _whole(shown: str) -> str:
+    """Returns a script with what nearly all begin and end with, unless it does so itself."""
+    if "import sys" in shown or "import asyncio" in shown:
+        return shown
+    if "import" not in shown:
+        shown = f"from vectorshift.agent import Agent\n{shown}"
+    return f"import asyncio\nimport sys\n\n{shown}\nasyncio.run(main())\n"
+
+
+SCRIPTS = {name: _whole(shown) for name, shown in _SHOWN.items()}
 
 UNDECIDED = {
     "what has no counterpart": (
