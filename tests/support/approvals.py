@@ -11,8 +11,6 @@ from tests.support.secrets import LogWatch
 from tests.support.shop import order
 from tests.support.waiting import eventually
 
-__all__ = ["REFUNDED", "Oops", "Type", "await_failure", "await_log", "request_in"]
-
 Type = SessionEventType
 REFUNDED = "Demo model: echoes your message. refund gave: refunded 7"
 

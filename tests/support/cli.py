@@ -15,8 +15,6 @@ import pytest
 from sessionlib.cli.main import run
 from tests.support.processes import ROOT, Result, Script
 
-__all__ = ["AS_MODULE", "NOTE", "SHOP", "Cli", "Here"]
-
 AS_MODULE = "import runpy; runpy.run_module('sessionlib', run_name='__main__', alter_sys=True)"
 """What ``python -m sessionlib`` does."""
 

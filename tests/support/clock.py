@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-__all__ = ["FakeClock"]
-
 
 @dataclass
 class FakeClock:

@@ -36,7 +36,6 @@ from .ws_bytes import (
 if TYPE_CHECKING:
     from .script_engine import ScriptEngine
 
-__all__ = ["Connection", "Handshake", "Hook"]
 
 REFUSAL_GRACE = 15.0
 

@@ -22,8 +22,6 @@ from sessionlib.approvals import ApprovalRequest
 from sessionlib.engine import LocalEngine, tool
 from sessionlib.engine.models import ModelRequest, Piece, RequestedCall, Text
 
-__all__ = ["FRONT", "LIMIT", "WAYS", "Heard", "Way", "check", "make_engine", "one_session"]
-
 Type = SessionEventType
 
 FRONT = "127.0.0.2"

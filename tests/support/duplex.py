@@ -10,8 +10,6 @@ import threading
 from sessionlib._util.timing import Deadline
 from sessionlib.net.sockets import Waker, wait_readable, wait_writable
 
-__all__ = ["JOIN_TIMEOUT", "Duplex", "PeerGone"]
-
 JOIN_TIMEOUT = 15.0
 
 

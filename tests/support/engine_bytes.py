@@ -9,8 +9,6 @@ from tests.support.engine import (
     Address,
 )
 
-__all__ = ["connect", "data_frame", "head", "status", "upgrade"]
-
 
 def connect(engine: Address) -> socket.socket:
     return socket.create_connection(("127.0.0.1", urlsplit(engine.base_url).port or 0), timeout=60)

@@ -6,8 +6,6 @@ import json
 import re
 from pathlib import Path
 
-__all__ = ["ROOT", "blocks", "notebook_code", "pages"]
-
 ROOT = Path(__file__).parent.parent.parent
 
 _MAGIC = re.compile(r"^(\s*)([%!].*)$", re.MULTILINE)

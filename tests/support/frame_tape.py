@@ -9,8 +9,6 @@ from typing import Any
 
 from sessionlib.transport.websocket import WebSocketTransport
 
-__all__ = ["FrameTape"]
-
 SHOWN = 300
 """Bytes of a frame that are shown."""
 

@@ -18,8 +18,6 @@ from sessionlib.transport.websocket import WebSocketTransport
 from tests.support.script_engine import agent_message, notification, text_content, turn, user_message
 from tests.support.ws_bytes import close_frame, fragments, ping_frame, pong_frame, text_frame
 
-__all__ = ["Feed", "consume", "mutated_bytes", "mutated_frames", "valid_frames"]
-
 Frame = dict[str, Any]
 LIMIT = 100_000
 """The largest message that the client accepts here."""

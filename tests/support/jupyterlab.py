@@ -16,7 +16,6 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import nbformat
@@ -24,8 +23,6 @@ from playwright.sync_api import Locator, Page, sync_playwright
 
 from tests.support.programs import need
 from tests.support.waiting import is_up
-
-__all__ = ["Lab"]
 
 _QUIET = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -108,9 +105,7 @@ class Lab:
         self.page.get_by_text("| Idle").wait_for(timeout=120_000)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
             if error is not None:
                 self.page.screenshot(path=str(self._folder / "failure.png"))

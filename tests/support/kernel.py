@@ -11,14 +11,11 @@ import queue
 import re
 import tempfile
 import time
-from types import TracebackType
 from typing import Any
 
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 from traitlets.config import Config
-
-__all__ = ["Kernel", "run_notebook", "sockets_in"]
 
 Message = dict[str, Any]
 
@@ -78,9 +75,7 @@ class Kernel:
     def __enter__(self) -> Kernel:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None:
             print("printed:", self.text, "prompts:", self.prompts, "widgets:", self.shown(), sep="\n")
         self._client.stop_channels()

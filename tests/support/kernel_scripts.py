@@ -7,8 +7,6 @@ import textwrap
 from tests.support.processes import Result, run_script
 from tests.support.script_engine import ScriptEngine
 
-__all__ = ["OPEN", "in_kernel", "in_local_kernel"]
-
 OPEN = """
 import os
 from sessionlib import Session, ask_notebook

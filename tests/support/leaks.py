@@ -13,8 +13,6 @@ from pathlib import Path
 
 from sessionlib.testing.faults.connection import stack
 
-__all__ = ["SETTLE", "LeakError", "Snapshot", "allow_descriptors", "allow_threads", "no_leaks"]
-
 SETTLE = 30.0
 """Seconds in which what was ended has to be gone; a machine under load takes its time."""
 

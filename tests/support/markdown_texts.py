@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-__all__ = ["texts"]
-
 # URL stands for an address at which a stranger listens.
 _WORDS = [
     *"`~<>![](){}*_\\&#;:$|-+.=\"'/ \t\n",

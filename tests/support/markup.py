@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-__all__ = ["Seen"]
-
 
 class Seen(HTMLParser):
     """What a browser would see in some HTML."""

@@ -16,8 +16,6 @@ import nbformat
 
 from tests.support.kernel import run_notebook
 
-__all__ = ["FOLDER", "check", "code_of", "run", "shown"]
-
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 
 Cell = dict[str, Any]

@@ -19,8 +19,6 @@ from tests.support.processes import ROOT
 from tests.support.programs import need
 from tests.support.terminal import Tmux
 
-__all__ = ["notebook", "terminal"]
-
 _DOCS = ROOT / "sessionlib" / "docs"
 _SETUP = """
 import sys, time

@@ -7,8 +7,6 @@ import re
 from sessionlib.protocol.frames import Frame
 from tests.support.script_engine import ScriptEngine
 
-__all__ = ["ported", "said"]
-
 
 def ported(script: str) -> str:
     """Returns a script, ported as the README says."""

@@ -25,10 +25,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO
-
-__all__ = ["MARKER", "Result", "Script", "is_running", "run_script"]
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = "ready"
@@ -158,9 +155,7 @@ class Script:
     def __enter__(self) -> Script:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._kill_group()
         self._finish()
         if error is not None:

@@ -6,8 +6,6 @@ import os
 
 import hypothesis
 
-__all__ = ["IS_CI", "load", "profile", "scaled"]
-
 IS_CI = os.environ.get("CI", "").lower() in ("1", "true")
 """Whether everything has to run."""
 

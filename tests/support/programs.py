@@ -8,8 +8,6 @@ import pytest
 
 from .profiles import IS_CI
 
-__all__ = ["missing", "need"]
-
 # What each is for, and the names that it goes by.
 _PROGRAMS = {
     "tmux": ("the tests on a terminal", ["tmux"]),

@@ -6,12 +6,9 @@ import contextlib
 import socket
 import ssl
 import threading
-from types import TracebackType
 
 from sessionlib.net.listener import TcpListener
 from sessionlib.transport.dial import _close_half_made
-
-__all__ = ["HttpProxy", "TlsFront"]
 
 
 class _Front:
@@ -27,9 +24,7 @@ class _Front:
     def __enter__(self) -> _Front:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._listener.stop()
         for thread in self._threads:

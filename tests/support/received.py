@@ -8,8 +8,6 @@ from collections.abc import Callable
 
 from sessionlib.protocol.frames import Frame
 
-__all__ = ["Control", "Received", "ReceivedLog"]
-
 
 class Received(Frame):
     """A frame that a client sent, as the dict it is.

@@ -8,8 +8,6 @@ from typing import Any
 from sessionlib import Agent, Client, Session, SessionEvent, SessionEventType
 from sessionlib.engine import tool
 
-__all__ = ["TOOLS", "heard", "shop", "without_pongs"]
-
 
 @tool
 def look_up(order_id: str) -> str:

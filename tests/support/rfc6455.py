@@ -15,8 +15,6 @@ from dataclasses import dataclass
 
 from tests.support.ws_bytes import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, text_frame
 
-__all__ = ["AFTER", "BEFORE", "GROUPS", "NOT_JSON", "NOT_TEXT", "Case", "cases"]
-
 BEFORE, AFTER = b'{"type":"ping_session","session_id":"', b'"}'
 NOT_JSON = b"(not JSON)"
 BROKEN, NOT_UTF8, NOT_TEXT = {1002}, {1007}, {1003}

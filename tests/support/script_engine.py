@@ -23,7 +23,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from sessionlib.net.listener import TcpListener
@@ -153,9 +152,7 @@ class ScriptEngine:
         self.start_listening()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.stop_listening()
         self._held.close()
         connections = self._all_connections()

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 
 from sessionlib.engine.models import ModelRequest, Piece
 
-__all__ = ["Answer", "Scripted", "says"]
-
 Answer = Callable[[ModelRequest], Iterator[Piece]]
 
 

@@ -10,8 +10,6 @@ from sessionlib import Session, SessionEvent
 from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY
 
-__all__ = ["created", "joined", "make", "texts"]
-
 
 def make(engine: ScriptEngine | Any, **options: Any) -> Session:
     """Gives a session on the engine, not connected."""

@@ -9,8 +9,6 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["SENTINEL_KEY", "LogWatch", "assert_keeps_secret", "traces_of"]
-
 SENTINEL_KEY = "sentinel-0f3c9a7e51d24b86-key"
 """An API key that occurs nowhere else, so that finding it is proof of a leak."""
 

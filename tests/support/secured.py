@@ -18,8 +18,6 @@ from sessionlib.net.connect import CancelToken, shut
 from sessionlib.transport.dial import secure
 from sessionlib.transport.stream import NestedTls
 
-__all__ = ["KINDS", "connected", "write_certificate"]
-
 KINDS = ("tcp", "tls", "nested")
 NAME = "engine.test"
 

@@ -16,8 +16,6 @@ from pathlib import Path
 
 from tests.support.processes import ROOT
 
-__all__ = ["descriptor_limit", "full_backlog", "get", "held_port", "running"]
-
 
 @contextlib.contextmanager
 def descriptor_limit(number: int) -> Iterator[None]:

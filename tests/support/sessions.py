@@ -11,17 +11,6 @@ from sessionlib.protocol import frames
 from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY
 
-__all__ = [
-    "letters",
-    "new_session",
-    "numbered_deltas",
-    "opened",
-    "rest_of_turn",
-    "resumed_session",
-    "settle",
-    "until_complete",
-]
-
 Type = SessionEventType
 
 

@@ -10,8 +10,6 @@ from typing import Any
 from sessionlib import Agent, Session
 from sessionlib.engine import LocalEngine, tool
 
-__all__ = ["FRONT", "Shop", "open_shop", "order"]
-
 FRONT = "127.0.0.2"
 """Where a proxy in front of the engine listens, on the engine's port."""
 

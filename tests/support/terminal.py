@@ -17,15 +17,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pyte
 
 from .processes import ROOT
 from .programs import need
-
-__all__ = ["Screen", "Terminal", "Tmux"]
 
 _numbers = itertools.count(1)
 _OPTIONS = "set -g history-limit 5000\nset -g status off\nset -s escape-time 0\n"
@@ -93,9 +90,7 @@ class _AnyTerminal(ABC):
         return self
 
     @abstractmethod
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
     @abstractmethod
     def _start(self, folder: Path, shell: str, columns: int, lines: int) -> None: ...
@@ -193,9 +188,7 @@ class Terminal(_AnyTerminal):
         self._reader = threading.Thread(target=self._read, name=f"terminal-{self._shell.pid}")
         self._reader.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # The terminal hangs up with its leader; what is deaf to that may keep it open.
         self._shell.kill()
         self._shell.wait()
@@ -263,9 +256,7 @@ class Tmux(_AnyTerminal):
         where = ["-x", str(columns), "-y", str(lines), "-c", str(folder)]
         self._tmux("-f", str(options), "new-session", "-d", *where, "/bin/sh", "-c", shell)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._tmux("kill-server")
 
     def type(self, text: str) -> None:

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["in_threads", "switching_often"]
-
 JOIN_TIMEOUT = 30.0
 
 

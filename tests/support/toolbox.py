@@ -13,8 +13,6 @@ from sessionlib.protocol.frames import Frame
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content
 from tests.support.secrets import SENTINEL_KEY
 
-__all__ = ["Toolbox", "asking", "connect", "created", "kinds", "say", "status"]
-
 
 def connect(engine: ScriptEngine, **options: Any) -> Session:
     """Joins the engine's session."""

@@ -16,8 +16,6 @@ from typing import Any
 
 import pytest
 
-__all__ = ["VARIABLES", "Tracing", "install"]
-
 VARIABLES = ("COVERAGE_PROCESS_START", "SESSIONLIB_COVERAGE")
 
 # Python takes twice as long with it: not where the same is repeated a thousand times, nor for what is no client.

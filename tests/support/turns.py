@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from sessionlib.protocol import frames
 from sessionlib.protocol.frames import Frame
 
-__all__ = ["agent_message", "notification", "text_content", "turn", "user_message"]
-
 
 def turn(
     session_id: str = "s1",

@@ -25,8 +25,6 @@ from sessionlib.transport.base import Traffic
 from tests.support.turns import agent_message, notification, text_content, user_message
 from tests.support.wilful_engine import Manners
 
-__all__ = ["Post", "VirtualEngine", "VirtualManners", "VirtualNetwork", "VirtualTransport"]
-
 _PATIENCE = 30.0
 
 

@@ -9,9 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-
-__all__ = ["SLACK", "Stalls", "eventually", "is_up", "within"]
 
 SLACK = 1.0
 """Seconds that a machine under load may take on top of what is promised, beside those in which it stood still."""
@@ -59,9 +56,7 @@ class Stalls:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
         self._counted = (self.seconds, math.inf)

@@ -7,7 +7,6 @@ import random
 import threading
 import time
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 from sessionlib.protocol import frames
@@ -20,8 +19,6 @@ from tests.support.script_engine import (
     text_content,
     user_message,
 )
-
-__all__ = ["Manners", "WilfulEngine"]
 
 
 @dataclass(frozen=True)
@@ -74,12 +71,10 @@ class WilfulEngine:
         self._worker.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._posts.put(None)
         self._worker.join(30)
-        self.script.__exit__(kind, error, traceback)
+        self.script.__exit__(kind, error, trace)
 
     def _next_id(self) -> str:
         with self._lock:
