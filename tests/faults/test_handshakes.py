@@ -21,13 +21,7 @@ from sessionlib import (
 )
 from sessionlib.errors import HandshakeError
 from sessionlib.net.retry import is_transient
-from tests.support.script_engine import (
-    Connection,
-    ScriptEngine,
-    accept_session,
-    http_response,
-    refuse,
-)
+from tests.support.script_engine import Connection, ScriptEngine, accept_session, http_response, refuse
 from tests.support.scripted_sessions import joined, make
 from tests.support.secrets import SENTINEL_KEY
 from tests.support.servers import held_port

@@ -17,13 +17,7 @@ from typing import Any
 
 import pytest
 
-from sessionlib import (
-    Session,
-    SessionEventType,
-    SessionMessage,
-    SessionTimeoutError,
-    UnansweredError,
-)
+from sessionlib import Session, SessionEventType, SessionMessage, SessionTimeoutError, UnansweredError
 from sessionlib.connection import connection as connection_module
 from sessionlib.connection.connection import Connection as ConnectionOf
 from sessionlib.engine import LocalEngine

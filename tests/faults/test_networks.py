@@ -14,12 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sessionlib import (
-    DeliveryUnknownError,
-    Session,
-    SessionDisconnectedError,
-    SessionTimeoutError,
-)
+from sessionlib import DeliveryUnknownError, Session, SessionDisconnectedError, SessionTimeoutError
 from sessionlib.errors import SessionConnectionError
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy

@@ -51,11 +51,7 @@ class Stage:
         """Holds the conversation in a session of its own."""
         self.runs.count = 0
         session = Session(
-            owner_type="agent",
-            owner_id=self.agent_id,
-            api_key="k",
-            ws_url=self.proxy.ws_url,
-            reconnect_delay=0.005,
+            owner_type="agent", owner_id=self.agent_id, api_key="k", ws_url=self.proxy.ws_url, reconnect_delay=0.005
         )
         heard = one_session(session, way)
         check(heard, self.runs.count)

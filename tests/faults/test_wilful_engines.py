@@ -66,12 +66,7 @@ class WilfulEngineMachine(RuleBasedStateMachine):
         self.drops = 0
         self.session: Session | None = None
 
-    @initialize(
-        manners=manners,
-        joins=st.booleans(),
-        listens=st.booleans(),
-        is_lossy=st.booleans(),
-    )
+    @initialize(manners=manners, joins=st.booleans(), listens=st.booleans(), is_lossy=st.booleans())
     def connect(self, manners: VirtualManners, joins: bool, listens: bool, is_lossy: bool) -> None:
         self.is_lossy = is_lossy
         self.engine = VirtualEngine(manners)
@@ -320,10 +315,7 @@ def test_every_legal_engine_is_understood(caplog: pytest.LogCaptureFixture) -> N
 
 # What the machine has found, as short as it fails: the engine's manners, and the steps.
 FOUND = [
-    (
-        "none batches statuses",
-        "send take begin:two send ask take ask take step:6 begin:error take step:3 send",
-    ),
+    ("none batches statuses", "send take begin:two send ask take ask take step:6 begin:error take step:3 send"),
     ("first statuses ids reports joined lossy", "send settle other ask drop:1"),
     ("first batches statuses ids stores-late reports joined lossy", "ask take begin:two step:6 deliver:3 drop:3 other"),
     ("some batches statuses reports repeats joined lossy", "ask drop:1 begin:plain step:3 take- other"),

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from sessionlib import (
-    Session,
-    SessionEvent,
-    SessionEventType,
-)
+from sessionlib import Session, SessionEvent, SessionEventType
 from tests.support.secrets import LogWatch
 from tests.support.shop import order
 from tests.support.waiting import eventually

@@ -5,9 +5,7 @@ from __future__ import annotations
 import socket
 from urllib.parse import urlsplit
 
-from tests.support.engine import (
-    Address,
-)
+from tests.support.engine import Address
 
 
 def connect(engine: Address) -> socket.socket:

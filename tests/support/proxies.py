@@ -61,10 +61,7 @@ class TlsFront(_Front):
         return self
 
     def _serve(self, sock: socket.socket) -> None:
-        with (
-            self._wrap(sock) as secured,
-            socket.create_connection(("127.0.0.1", self._target)) as engine,
-        ):
+        with self._wrap(sock) as secured, socket.create_connection(("127.0.0.1", self._target)) as engine:
             self._pump(secured, engine)
 
     def _wrap(self, sock: socket.socket) -> ssl.SSLSocket:

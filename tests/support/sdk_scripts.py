@@ -739,6 +739,6 @@ async def main(job):
             12: "threads are not cancelled: disconnect its session, or let an Event stop it, or give what it waits "
             "for a timeout",
         },
-    ),
+    )
 }
 """Scripts with what `sessionlib port` cannot decide in them: its lines, and the reasons."""

@@ -15,12 +15,7 @@ import websocket
 
 from sessionlib.protocol import frames
 
-from .script_engine import (
-    Hook,
-    ScriptEngine,
-    http_response,
-    text_frame,
-)
+from .script_engine import Hook, ScriptEngine, http_response, text_frame
 from .waiting import eventually
 from .ws_bytes import CLOSE, PING
 
