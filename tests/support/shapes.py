@@ -165,6 +165,7 @@ WRONG: dict[str, Any] = {
     "float": 0.5,
     "bool": True,
     "list": ["x"],
+    "list of dicts": [{}],
     "dict": {"x": 1},
     "empty": "",
     "zero": 0,
