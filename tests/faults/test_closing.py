@@ -9,7 +9,7 @@ import pytest
 from sessionlib import MessageTooLargeError, Session, SessionDisconnectedError, SessionProtocolError
 from sessionlib.protocol import frames
 from tests.support.script_engine import Connection, Received, ScriptEngine, agent_message, turn, user_message
-from tests.support.scripted_sessions import joined, make
+from tests.support.sessions import make
 from tests.support.waiting import eventually, within
 
 PASSING = [1001, 1011, 1012, 1013, 1014]
@@ -62,7 +62,7 @@ def test_a_close_while_joining(engine: ScriptEngine, code: int) -> None:
 
 @pytest.mark.parametrize("code", ALL)
 def test_a_close_while_nothing_happens(engine: ScriptEngine, code: int) -> None:
-    with joined(engine) as session:
+    with make(engine) as session:
         told = time.monotonic()  # not when the answer was read: the client may be ahead of that
         engine.latest.close(code, "why")
         if code not in PASSING:
@@ -83,7 +83,7 @@ def test_a_close_in_the_middle_of_a_turn(engine: ScriptEngine, code: int) -> Non
         conn.close(code, "why")
 
     engine.on("post_message", post)
-    with joined(engine) as session:
+    with make(engine) as session:
         if code in PASSING:
             reply = session.ask("hi", timeout=30)
             assert reply.text == "Hello there" == "".join(event.delta or "" for event in reply.events)
@@ -96,21 +96,21 @@ def test_a_close_in_the_middle_of_a_turn(engine: ScriptEngine, code: int) -> Non
 
 
 def test_a_close_without_a_code_is_worth_another_try(engine: ScriptEngine) -> None:
-    with joined(engine) as session:
+    with make(engine) as session:
         engine.latest.close(None)
         engine.wait_connected(2)
         assert session.get_messages(timeout=30) == []
 
 
 def test_nothing_is_tried_again_when_that_is_not_wanted(engine: ScriptEngine) -> None:
-    with joined(engine, reconnect=False) as session:
+    with make(engine, reconnect=False) as session:
         engine.latest.close(1012, "why")
         assert_over(session, 1012)
         assert len(engine.handshakes) == 1
 
 
 def test_a_session_that_was_lost_can_be_connected_again(engine: ScriptEngine) -> None:
-    with joined(engine) as session:
+    with make(engine) as session:
         engine.latest.close(1008, "why")
         assert eventually(lambda: session.state == "disconnected")
         session.connect(30)

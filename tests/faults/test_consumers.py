@@ -12,7 +12,7 @@ from sessionlib import Session, SessionDisconnectedError, SessionError
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
 from tests.support.script_engine import ScriptEngine, notification, turn
-from tests.support.scripted_sessions import joined, make
+from tests.support.sessions import make
 from tests.support.waiting import eventually, within
 
 ASKED = notification("s1", "r1", {"type": "tool_call_approval", "tool_name": "refund", "tool_call_id": "c1"})
@@ -54,7 +54,7 @@ def test_leaving_ends_every_wait_though_the_peer_is_gone(engine: ScriptEngine, w
 
 
 def test_leaving_while_the_link_is_being_got_back_ends_every_wait(engine: ScriptEngine) -> None:
-    with joined(engine, reconnect_delay=60.0) as session:
+    with make(engine, reconnect_delay=60.0) as session:
         engine.stop_listening()
         engine.drop_all()
         assert eventually(lambda: session.state == "reconnecting")
@@ -83,7 +83,7 @@ def test_leaving_while_the_link_is_being_got_back_ends_every_wait(engine: Script
 
 def test_a_handler_that_blocks_holds_up_nothing_else(engine: ScriptEngine) -> None:
     let_go = threading.Event()
-    with joined(engine, ping_interval=0.1, pong_timeout=5) as session:
+    with make(engine, ping_interval=0.1, pong_timeout=5) as session:
         session.on_approval(lambda request: let_go.wait(30))
         engine.push(ASKED)
         with session.listen(event_types=["pong"], timeout=30) as listener:
@@ -118,7 +118,7 @@ def test_a_callback_for_states_that_raises_or_leaves_does_no_harm(engine: Script
     def failing(state: object) -> None:
         raise RuntimeError("of the callback")
 
-    with joined(engine) as session:
+    with make(engine) as session:
         session.on_state(failing)
         session.on_state(lambda state: heard.append(str(state)))
         engine.drop_all()
@@ -142,7 +142,7 @@ def test_a_turn_its_listener_and_a_handler_all_live_through_a_lost_link(engine: 
 
     engine.on("post_message", post)
     engine.on("connect_session", join)
-    with joined(engine) as session, session.listen(timeout=30) as listener:
+    with make(engine) as session, session.listen(timeout=30) as listener:
         reply = session.ask("hi", timeout=30, on_approval=lambda request: True)
         assert reply.text == "Hello there"
         heard = [str(event.type) for event in listener if not event.is_turn_end or listener.close()]

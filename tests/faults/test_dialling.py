@@ -45,9 +45,9 @@ from tests.support.processes import run_script
 from tests.support.programs import need
 from tests.support.proxies import HttpProxy, TlsFront, _Front
 from tests.support.script_engine import ScriptEngine, turn
-from tests.support.scripted_sessions import make
 from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
 from tests.support.servers import full_backlog
+from tests.support.sessions import make
 from tests.support.waiting import eventually, within
 from tests.support.ws_bytes import header
 

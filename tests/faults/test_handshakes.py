@@ -22,9 +22,9 @@ from sessionlib import (
 from sessionlib.errors import HandshakeError
 from sessionlib.net.retry import is_transient
 from tests.support.script_engine import Connection, ScriptEngine, accept_session, http_response, refuse
-from tests.support.scripted_sessions import joined, make
 from tests.support.secrets import SENTINEL_KEY
 from tests.support.servers import held_port
+from tests.support.sessions import make
 from tests.support.waiting import SLACK, Stalls, eventually, within
 from tests.support.ws_bytes import header
 
@@ -35,7 +35,7 @@ PASSING = [408, 425, 429, 500, 502, 503, 504]
 
 @pytest.mark.parametrize("status", FINAL)
 def test_a_lost_link_that_is_refused_for_good(engine: ScriptEngine, status: int) -> None:
-    with joined(engine) as session:
+    with make(engine) as session:
         engine.handshake = refuse(status)
         engine.drop_all()
         with pytest.raises(SessionDisconnectedError) as caught, within(1):
@@ -47,7 +47,7 @@ def test_a_lost_link_that_is_refused_for_good(engine: ScriptEngine, status: int)
 
 @pytest.mark.parametrize("status", PASSING)
 def test_a_lost_link_that_is_refused_for_now(engine: ScriptEngine, status: int) -> None:
-    with joined(engine) as session:
+    with make(engine) as session:
         engine.handshake = refuse(status, times=2)
         engine.drop_all("RST")
         engine.wait_connected(2)
@@ -80,7 +80,7 @@ def test_what_the_server_asks_to_wait_is_waited(
         return accept_session(conn, head)
 
     engine.handshake = answer
-    with joined(engine) as session, Stalls() as stalls:
+    with make(engine) as session, Stalls() as stalls:
         engine.drop_all()
         engine.wait_connected(2)
         assert session.get_messages(timeout=30) == []
@@ -96,7 +96,7 @@ def test_a_server_cannot_ask_for_a_thousand_years(engine: ScriptEngine) -> None:
 
 
 def test_a_session_that_waits_for_a_minute_can_leave_at_once(engine: ScriptEngine) -> None:
-    with joined(engine) as session:
+    with make(engine) as session:
         engine.handshake = refuse(429, headers=[("Retry-After", "60")])
         engine.drop_all()
         assert eventually(lambda: len(engine.handshakes) == 2)
@@ -141,7 +141,7 @@ def test_a_callable_is_asked_once_more_only(engine: ScriptEngine, keys: Callable
 
 
 def test_a_callable_is_asked_anew_for_each_link(engine: ScriptEngine, keys: Callable[[], str]) -> None:
-    with joined(engine) as given, make(engine) as _:
+    with make(engine) as given, make(engine) as _:
         given.disconnect()
     session = Session(session_id="s1", api_key=keys, ws_url=engine.ws_url, reconnect_delay=0.01).connect(30)
     try:
@@ -269,7 +269,7 @@ def test_what_is_no_handshake_is_refused_for_good(engine: ScriptEngine, answer: 
 
 
 def test_each_handshake_has_a_key_of_its_own(engine: ScriptEngine) -> None:
-    with joined(engine), joined(engine):
+    with make(engine), make(engine):
         pass
     keys = [header(head, "Sec-WebSocket-Key") for head in engine.handshakes]
     assert len(set(keys)) == 2
@@ -278,7 +278,7 @@ def test_each_handshake_has_a_key_of_its_own(engine: ScriptEngine) -> None:
 
 def test_cookies_of_one_session_are_not_sent_by_another(engine: ScriptEngine) -> None:
     engine.handshake = lambda conn, head: conn.accept([("Set-Cookie", "id=1; Domain=127.0.0.1")])
-    with joined(engine), joined(engine):
+    with make(engine), make(engine):
         pass
     assert not any(b"cookie" in head.lower() for head in engine.handshakes)
 

@@ -12,8 +12,8 @@ import pytest
 from sessionlib import SessionError
 from tests.support.processes import run_script
 from tests.support.script_engine import ScriptEngine, refuse, turn
-from tests.support.scripted_sessions import joined
 from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
+from tests.support.sessions import make
 
 SOURCE = """
 import faulthandler, logging, os, sys, tempfile, traceback, warnings
@@ -60,7 +60,7 @@ def test_no_key_in_what_a_process_leaves_behind(tmp_path: Path) -> None:
 
 
 def test_a_session_is_neither_pickled_nor_copied_and_shows_only_where_it_is(engine: ScriptEngine) -> None:
-    with joined(engine) as session, session.listen() as listener:
+    with make(engine) as session, session.listen() as listener:
         turn_read = session.stream("hi")
         for held in (session, listener, turn_read, session.history()):
             assert SENTINEL_KEY not in repr(held)
@@ -80,7 +80,7 @@ def test_this_test_can_fail(tmp_path: Path) -> None:
 
 def test_no_text_of_a_conversation_in_the_log_above_debug(engine: ScriptEngine, log_watch: LogWatch) -> None:
     engine.on("post_message", lambda conn, frame: conn.send_many(turn(pieces=["the answer is ", "a secret"])))
-    with joined(engine) as session:
+    with make(engine) as session:
         session.ask("the question is a secret", timeout=30)
         engine.drop_all()
         engine.wait_connected(2)
@@ -92,7 +92,7 @@ def test_no_text_of_a_conversation_in_the_log_above_debug(engine: ScriptEngine, 
 @pytest.mark.parametrize("status", [401, 403, 500])
 def test_no_key_in_an_error(engine: ScriptEngine, status: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    with joined(engine) as session:
+    with make(engine) as session:
         engine.handshake = refuse(status, SENTINEL_KEY.encode(), [("X-Echo", SENTINEL_KEY)])
         engine.drop_all()
         if status < 500:

@@ -30,8 +30,8 @@ from tests.support.script_engine import (
     turn,
     user_message,
 )
-from tests.support.scripted_sessions import created, joined, texts
 from tests.support.servers import held_port
+from tests.support.sessions import created, make, texts
 from tests.support.waiting import eventually, within
 
 BIG = "x" * (1 << 20)
@@ -61,7 +61,7 @@ def answer_whole(engine: ScriptEngine, text: str) -> None:
 @pytest.mark.parametrize("how", ["FIN", "RST"])
 def test_a_large_message_that_is_cut_in_half_arrives_once(engine: ScriptEngine, proxy: FaultProxy, how: str) -> None:
     answer_whole(engine, BIG)
-    with joined(proxy) as session:
+    with make(proxy) as session:
         proxy.downstream.limit_data(proxy.bytes_down + len(BIG) // 2, how, times=1)  # type: ignore[arg-type]
         reply = session.ask("hi", timeout=30)
         assert texts(reply.events) == [BIG]
@@ -84,7 +84,7 @@ def test_a_post_whose_ack_never_came_is_found_in_the_history(engine: ScriptEngin
 
 def test_a_post_of_which_nothing_is_known_is_told_and_not_sent_again(engine: ScriptEngine) -> None:
     engine.on("post_message", lambda conn, frame: conn.drop())
-    with joined(engine) as session:
+    with make(engine) as session:
         with pytest.raises(DeliveryUnknownError), within(0.5):
             session.ask("hi", timeout=30)
         session.send("hi")
@@ -138,7 +138,7 @@ def test_the_same_text_twice_is_not_taken_for_one(engine: ScriptEngine) -> None:
             conn.drop()  # and it is not kept: the one in the history is the first
 
     engine.on("post_message", post)
-    with joined(engine) as session:
+    with make(engine) as session:
         assert session.ask("hi", timeout=30).text == "one"
         with pytest.raises(DeliveryUnknownError):
             session.ask("hi", timeout=30)
@@ -146,7 +146,7 @@ def test_the_same_text_twice_is_not_taken_for_one(engine: ScriptEngine) -> None:
 
 def test_what_cannot_be_proved_whole_is_told(engine: ScriptEngine) -> None:
     engine.history = [agent_message("s1", "m1", "one")]
-    with joined(engine) as session:
+    with make(engine) as session:
         with session.listen(timeout=30) as listener:
             engine.push(notification("s1", "m1", text_content("one")))
             assert next(listener).text == "one"
@@ -158,7 +158,7 @@ def test_what_cannot_be_proved_whole_is_told(engine: ScriptEngine) -> None:
 
 def test_an_engine_that_keeps_its_history_to_itself_leaves_a_gap(engine: ScriptEngine) -> None:
     engine.on("get_messages", lambda conn, frame: conn.send(frames.error("not for you", "get_messages", "s1")))
-    with joined(engine) as session, session.listen(event_types=["error"], timeout=30) as listener:
+    with make(engine) as session, session.listen(event_types=["error"], timeout=30) as listener:
         engine.drop_all()
         told = next(listener)
         assert told.error == "gap"
@@ -171,7 +171,7 @@ def test_an_engine_that_keeps_its_history_to_itself_leaves_a_gap(engine: ScriptE
 
 
 def test_a_half_open_link_is_noticed_by_its_silence(proxy: FaultProxy, engine: ScriptEngine) -> None:
-    with joined(proxy, ping_interval=0.3, pong_timeout=0.3) as session:
+    with make(proxy, ping_interval=0.3, pong_timeout=0.3) as session:
         proxy.blackhole()
         with within(0.6):
             assert eventually(lambda: session.state == "reconnecting")
@@ -186,7 +186,7 @@ def test_a_link_on_which_anything_comes_is_alive(engine: ScriptEngine) -> None:
     engine.on("ws:ping", lambda conn, frame: None)
     engine.on("ping_session", lambda conn, frame: None)
     # Between two frames two seconds may pass on a machine that is busy, and all of them take longer than that.
-    with joined(engine, ping_interval=0.2, pong_timeout=2) as session:
+    with make(engine, ping_interval=0.2, pong_timeout=2) as session:
         for number in range(25):
             engine.push(frames.participant_status("s1", f"Unheard of {number}"))
             time.sleep(0.1)
@@ -197,7 +197,7 @@ def test_a_link_on_which_anything_comes_is_alive(engine: ScriptEngine) -> None:
 
 def test_odd_pongs_do_no_harm(engine: ScriptEngine) -> None:
     engine.on("ws:ping", lambda conn, frame: conn.send_raw(text_frame(b"never sent", opcode=10) * 3))
-    with joined(engine, ping_interval=0.1, pong_timeout=5) as session:
+    with make(engine, ping_interval=0.1, pong_timeout=5) as session:
         engine.wait_for("ws:ping", 5)
         assert session.get_messages(timeout=30) == []
         assert len(engine.handshakes) == 1
@@ -207,7 +207,7 @@ def test_odd_pongs_do_no_harm(engine: ScriptEngine) -> None:
 def test_a_call_into_a_black_hole_takes_no_longer_than_it_may(
     engine: ScriptEngine, proxy: FaultProxy, call: str
 ) -> None:
-    with joined(proxy) as session:
+    with make(proxy) as session:
         proxy.blackhole()
         with pytest.raises(SessionTimeoutError), within(0.4):
             session.ask("hi", timeout=0.4) if call == "ask" else session.get_messages(timeout=0.4)
@@ -227,7 +227,7 @@ def test_a_message_that_drips_is_delivered_whole_though_a_call_gave_up(engine: S
     engine.on("get_messages", drip)
     engine.on("ws:ping", lambda conn, frame: None)  # an answer would come in the middle of the message
     # Between two pieces two seconds may pass on a machine that is busy, and all of them take longer than that.
-    with joined(engine, ping_interval=0.2, pong_timeout=2) as session:
+    with make(engine, ping_interval=0.2, pong_timeout=2) as session:
         listener = session.listen(event_types=["message_complete"], timeout=30)
         with pytest.raises(SessionTimeoutError), within(0.3):
             session.get_messages(timeout=0.3)
@@ -251,7 +251,7 @@ def test_a_slow_link_only_takes_longer() -> None:
 
 
 def test_a_peer_that_stops_reading_ends_the_connection_for_good(engine: ScriptEngine, proxy: FaultProxy) -> None:
-    with joined(proxy, send_timeout=0.4, reconnect=False) as session:
+    with make(proxy, send_timeout=0.4, reconnect=False) as session:
         proxy.upstream.blackhole()
         with pytest.raises(SessionTimeoutError), within(0.4):
             session.send("x" * 20_000_000)
@@ -335,7 +335,7 @@ def test_an_engine_that_is_killed_and_started_again_in_the_middle_of_a_turn(
 
 def test_an_engine_that_is_away_between_two_turns_is_not_missed(engine: ScriptEngine) -> None:
     answer_whole(engine, "Hello")
-    with joined(engine) as session:
+    with make(engine) as session:
         assert session.ask("one", timeout=30).text == "Hello"
         engine.stop_listening()
         engine.drop_all("RST")
@@ -346,7 +346,7 @@ def test_an_engine_that_is_away_between_two_turns_is_not_missed(engine: ScriptEn
 
 
 def test_a_session_that_is_not_back_in_time_is_lost_and_says_so(engine: ScriptEngine) -> None:
-    with joined(engine, reconnect_timeout=1.0) as session:
+    with make(engine, reconnect_timeout=1.0) as session:
         engine.stop_listening()
         engine.drop_all()
         with pytest.raises(SessionDisconnectedError) as caught, within(1.1):
@@ -357,7 +357,7 @@ def test_a_session_that_is_not_back_in_time_is_lost_and_says_so(engine: ScriptEn
 
 
 def test_a_send_waits_for_the_link_no_longer_than_it_may(engine: ScriptEngine) -> None:
-    with joined(engine, send_timeout=0.3) as session:
+    with make(engine, send_timeout=0.3) as session:
         engine.stop_listening()
         engine.drop_all()
         assert eventually(lambda: session.state == "reconnecting")
@@ -368,7 +368,7 @@ def test_a_send_waits_for_the_link_no_longer_than_it_may(engine: ScriptEngine) -
 
 
 def test_a_session_that_is_trying_can_leave_at_once(engine: ScriptEngine) -> None:
-    with joined(engine, reconnect_delay=30) as session:
+    with make(engine, reconnect_delay=30) as session:
         engine.stop_listening()
         engine.drop_all()
         assert eventually(lambda: session.state == "reconnecting")
@@ -394,7 +394,7 @@ def test_flapping(engine: ScriptEngine, when: str) -> None:
         conn.drop()
 
     engine.on("connect_session", flap)
-    with joined(engine, reconnect_delay=0.02, reconnect_max_delay=0.1) as session:
+    with make(engine, reconnect_delay=0.02, reconnect_max_delay=0.1) as session:
         engine.drop_all()
         assert eventually(lambda: len(joins) == 7)
         assert eventually(lambda: session.state == "connected")

@@ -13,8 +13,8 @@ import pytest
 from sessionlib.testing import FaultProxy
 from tests.support.processes import MARKER, Script
 from tests.support.script_engine import ScriptEngine, turn
-from tests.support.scripted_sessions import joined, make
 from tests.support.secrets import SENTINEL_KEY
+from tests.support.sessions import make
 from tests.support.waiting import SLACK, Stalls, eventually, within
 
 OPEN = """
@@ -352,7 +352,7 @@ def test_a_clock_that_is_set_changes_nothing(
     engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:
     real = time.time
-    with joined(engine, ping_interval=0.2, pong_timeout=5) as session:
+    with make(engine, ping_interval=0.2, pong_timeout=5) as session:
         monkeypatch.setattr(time, "time", lambda: real() + jump)
         with pytest.raises(TimeoutError), within(0.3):
             next(session.listen(event_types=["message_complete"], timeout=0.3))
@@ -450,7 +450,7 @@ def test_a_reader_without_memory_ends_the_session_and_says_so(
     from sessionlib import SessionDisconnectedError
     from sessionlib.protocol import codec
 
-    with joined(engine) as session:
+    with make(engine) as session:
         listener = session.listen(timeout=30)
 
         def loads(data: bytes) -> None:

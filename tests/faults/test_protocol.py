@@ -26,7 +26,7 @@ from tests.support.script_engine import (
     turn,
     user_message,
 )
-from tests.support.scripted_sessions import created, joined, make
+from tests.support.sessions import created, make
 from tests.support.waiting import eventually, within
 
 NOT_UTF8 = [
@@ -46,7 +46,7 @@ NOT_FRAMES = [
 
 def assert_refused(engine: ScriptEngine, data: bytes, code: int) -> None:
     """Fails unless a frame is answered with a close code, told, and followed by a link that works."""
-    with joined(engine) as session, session.listen(event_types=["error"], timeout=30) as listener:
+    with make(engine) as session, session.listen(event_types=["error"], timeout=30) as listener:
         engine.push_raw(data)
         assert str(next(listener).error).startswith("illegal frame")
         engine.wait_connected(2)
@@ -65,7 +65,7 @@ def test_what_is_not_utf8_is_told_and_costs_one_link(engine: ScriptEngine, paylo
 
 
 def test_the_third_illegal_frame_within_a_minute_ends_the_session(engine: ScriptEngine) -> None:
-    with joined(engine) as session:
+    with make(engine) as session:
         for number in range(1, 4):
             engine.wait_connected(number)
             engine.wait_for("connect_session", number)
@@ -85,7 +85,7 @@ def test_the_third_illegal_frame_within_a_minute_ends_the_session(engine: Script
     ids=["binary", "opcode 11"],
 )
 def test_what_websockets_do_not_allow_ends_the_session(engine: ScriptEngine, data: bytes, code: int) -> None:
-    with joined(engine) as session:
+    with make(engine) as session:
         engine.push_raw(data)
         with pytest.raises(SessionDisconnectedError) as caught:
             list(session.listen(timeout=30))
@@ -110,7 +110,7 @@ def sized(size: int) -> bytes:
     ids=["one more", "2^63", "in fragments"],
 )
 def test_a_message_that_is_too_large_is_refused_before_it_is_read(engine: ScriptEngine, data: bytes) -> None:
-    with joined(engine, max_message_size=100_000) as session, within(2):
+    with make(engine, max_message_size=100_000) as session, within(2):
         engine.push_raw(data)
         with pytest.raises(SessionDisconnectedError) as caught:
             list(session.listen(timeout=30))
@@ -119,7 +119,7 @@ def test_a_message_that_is_too_large_is_refused_before_it_is_read(engine: Script
 
 
 def test_frames_of_other_sessions_go_to_nobody(engine: ScriptEngine) -> None:
-    with joined(engine) as session, session.listen(maxsize=0, timeout=30) as listener:
+    with make(engine) as session, session.listen(maxsize=0, timeout=30) as listener:
         strangers = [frame for number in range(200) for frame in turn("s2", f"m{number}")]
         assert len(strangers) > 1000
         engine.push_many([*strangers, frames.pong("s1")])
@@ -127,7 +127,7 @@ def test_frames_of_other_sessions_go_to_nobody(engine: ScriptEngine) -> None:
 
 
 def test_acks_nobody_waits_for_answer_nothing(engine: ScriptEngine) -> None:
-    with joined(engine) as session:
+    with make(engine) as session:
         for _ in range(1000):
             engine.push(frames.history("s1", [user_message("s1", "u1", "of nobody's")]))
         engine.push(frames.participant_status("s1", "Unheard of"))
@@ -160,7 +160,7 @@ def test_a_thousand_calls_get_their_own_answers_though_these_come_in_any_order(e
     engine.on("get_messages", numbered)
     engine.on("post_message", lambda conn, frame: leave(conn, turn(message_id=frame["content"], pieces=["x"])))
     got: list[list[int]] = [[] for _ in range(20)]
-    with joined(engine) as session, session.listen(maxsize=0, event_types=["message_complete"], timeout=30) as heard:
+    with make(engine) as session, session.listen(maxsize=0, event_types=["message_complete"], timeout=30) as heard:
 
         def call(mine: list[int], number: int) -> None:
             for at in range(50):
@@ -183,7 +183,7 @@ def test_a_thousand_calls_get_their_own_answers_though_these_come_in_any_order(e
 @pytest.mark.parametrize("status", ["Dreaming", "Processing", ""])
 def test_a_status_that_never_ends_holds_nobody_longer_than_the_timeout(engine: ScriptEngine, status: str) -> None:
     engine.on("post_message", lambda conn, frame: conn.send_many(turn(idle=False)))
-    with joined(engine) as session, session.listen(timeout=30) as listener:
+    with make(engine) as session, session.listen(timeout=30) as listener:
         engine.push(frames.participant_status("s1", status))
         assert next(listener).data["status"] == status
         with pytest.raises(SessionTimeoutError), within(0.2):
@@ -204,7 +204,7 @@ def test_a_delta_after_the_end_and_a_repeated_one_do_not_change_the_text(engine:
     told = turn(idle=False)
     extra = [frames.message_delta("s1", "m1", 1, " there"), frames.message_delta("s1", "m1", 7, "!")]
     engine.on("post_message", lambda conn, frame: conn.send_many([*told, *extra, *turn(ack=None)[-1:]]))
-    with joined(engine) as session:
+    with make(engine) as session:
         assert session.ask("hi", timeout=30).text == "Hello there"
 
 
@@ -284,7 +284,7 @@ RAW_IDS: Callable[[bytes], str] = lambda payload: repr(payload[:20])  # noqa: E7
 
 @pytest.mark.parametrize("payload", RAW, ids=RAW_IDS)
 def test_odd_json_never_breaks_the_session(engine: ScriptEngine, payload: bytes) -> None:
-    with joined(engine) as session:
+    with make(engine) as session:
         engine.push_raw(text_frame(payload))
         engine.push_raw(text_frame(frames.pong("s1")))
         assert eventually(lambda: session.state == "connected")

@@ -19,9 +19,19 @@ def new_session(engine: ScriptEngine, **options: Any) -> Session:
     return Session(owner_type="agent", owner_id="a1", api_key=SENTINEL_KEY, ws_url=engine.ws_url, **options)
 
 
-def resumed_session(engine: ScriptEngine, session_id: str = "s1", **options: Any) -> Session:
+def resumed_session(engine: ScriptEngine, session_id: str | None = "s1", **options: Any) -> Session:
     """A session with a known id."""
-    return Session(session_id=session_id, api_key=SENTINEL_KEY, ws_url=engine.ws_url, **options)
+    return Session(session_id=session_id, api_key=SENTINEL_KEY, **{"ws_url": engine.ws_url, **options})
+
+
+def make(engine: ScriptEngine | Any, **options: Any) -> Session:
+    """A session on an engine, or on a proxy in front of it, that comes back soon after a fault; not connected."""
+    return resumed_session(engine, **{"reconnect_delay": 0.01, "reconnect_max_delay": 0.05, **options})
+
+
+def created(engine: ScriptEngine | Any, **options: Any) -> Session:
+    """The same, yet to be created."""
+    return make(engine, session_id=None, owner_type="agent", owner_id="a1", **options)
 
 
 @contextmanager
@@ -54,6 +64,11 @@ def until_complete(events: Iterable[SessionEvent]) -> list[SessionEvent]:
         if event.is_complete:
             break
     return taken
+
+
+def texts(events: Iterable[SessionEvent]) -> list[str]:
+    """The texts of complete messages."""
+    return [str(event.text) for event in events if event.is_complete]
 
 
 def letters(events: Iterable[SessionEvent]) -> str:
