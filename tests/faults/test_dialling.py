@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime
+import os
 import pickle
 import socket
 import ssl
@@ -43,7 +44,7 @@ from sessionlib.transport.dial import secure as secure_socket
 from sessionlib.transport.proxy import parse_proxy
 from tests.support.processes import run_script
 from tests.support.programs import need
-from tests.support.proxies import HttpProxy, TlsFront, _Front
+from tests.support.proxies import HttpProxy, TlsFront
 from tests.support.script_engine import ScriptEngine, turn
 from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
 from tests.support.servers import full_backlog
@@ -289,7 +290,7 @@ def test_a_link_over_tls_that_is_lost_comes_back(engine: ScriptEngine) -> None:
             assert session.get_messages(timeout=30) == []
 
 
-class AlertFront(_Front):
+class AlertFront(TlsFront):
     """Speaks TLS, and at a certain moment sends a fatal alert as plain bytes, as a broken load balancer does.
 
     Attributes:
@@ -298,47 +299,21 @@ class AlertFront(_Front):
 
     def __init__(self, target: int, context: ssl.SSLContext, alerts: list[int | None], moment: str) -> None:
         self.alerts = alerts
-        self._context = context
         self._moment = moment
-        super().__init__(target)
+        super().__init__(target, context)
 
     def _serve(self, sock: socket.socket) -> None:
         alert = self.alerts.pop(0) if self.alerts else None
-        if alert is not None and self._moment == "TLS handshake":
+        if alert is None:
+            super()._serve(sock)
+        elif self._moment == "TLS handshake":
             sock.recv(10_000)
             sock.sendall(bytes([21, 3, 3, 0, 2, 2, alert]))
-            return
-        # Through memory, because only there what is sent as an alert can be chosen.
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        secured = self._context.wrap_bio(incoming, outgoing, server_side=True)
-        with socket.create_connection(("127.0.0.1", self._target)) as engine:
-            engine.settimeout(0.01)
-            sock.settimeout(0.01)
-            shaken = False
-            while not self._over.is_set():
-                with contextlib.suppress(TimeoutError):
-                    data = sock.recv(65536)
-                    if not data:
-                        return
-                    incoming.write(data)
-                with contextlib.suppress(ssl.SSLWantReadError):
-                    if not shaken:
-                        secured.do_handshake()
-                        shaken = True
-                    request = secured.read(65536)
-                    if alert is not None:
-                        # TLS 1.2 after the handshake: an alert has to be encrypted, so what is plain is damaged.
-                        sock.sendall(outgoing.read() + bytes([21, 3, 3, 0, 2, 2, alert]))
-                        return
-                    engine.sendall(request)
-                with contextlib.suppress(TimeoutError):
-                    if shaken:
-                        answer = engine.recv(65536)
-                        if not answer:
-                            return
-                        secured.write(answer)
-                if outgoing.pending:
-                    sock.sendall(outgoing.read())
+        else:
+            with self._wrap(sock) as secured:
+                secured.recv(65536)
+                # Beside its TLS: after the handshake an alert has to be encrypted, so what is plain is damaged.
+                os.write(secured.fileno(), bytes([21, 3, 3, 0, 2, 2, alert]))
 
 
 @pytest.mark.usefixtures("at_home")

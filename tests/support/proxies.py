@@ -9,6 +9,7 @@ import threading
 
 from sessionlib.net.listener import TcpListener
 from sessionlib.transport.dial import _close_half_made
+from tests.support.secured import relay
 
 
 class _Front:
@@ -62,7 +63,7 @@ class TlsFront(_Front):
 
     def _serve(self, sock: socket.socket) -> None:
         with self._wrap(sock) as secured, socket.create_connection(("127.0.0.1", self._target)) as engine:
-            self._pump(secured, engine)
+            relay(secured, engine, self._over, self.clear)
 
     def _wrap(self, sock: socket.socket) -> ssl.SSLSocket:
         try:
@@ -70,22 +71,6 @@ class TlsFront(_Front):
         except OSError as error:  # the client was gone already
             _close_half_made(error)
             raise
-
-    def _pump(self, secured: ssl.SSLSocket, engine: socket.socket) -> None:
-        # One thread, because an SSLSocket is not for two.
-        secured.settimeout(0.01)
-        engine.settimeout(0.01)
-        while not self._over.is_set():
-            for source, target in ((secured, engine), (engine, secured)):
-                try:
-                    data = source.recv(65536)
-                except (TimeoutError, ssl.SSLWantReadError):
-                    continue
-                if not data:
-                    return
-                if source is secured:
-                    self.clear += data
-                target.sendall(data)
 
 
 class HttpProxy(_Front):
@@ -124,23 +109,6 @@ class HttpProxy(_Front):
         elif answer is not None:
             sock.sendall(answer)
         else:
-            self._connect(sock)
-
-    def _connect(self, sock: socket.socket) -> None:
-        with socket.create_connection(("127.0.0.1", self._target)) as engine:
-            sock.sendall(b"HTTP/1.1 200 Connection established\r\nVia: us\r\n\r\n")
-            pumps = [threading.Thread(target=_copy, args=pair) for pair in ((sock, engine), (engine, sock))]
-            for pump in pumps:
-                pump.start()
-            for pump in pumps:
-                pump.join()
-
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    source.settimeout(None)
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    for sock in (source, target):
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
+            with socket.create_connection(("127.0.0.1", self._target)) as engine:
+                sock.sendall(b"HTTP/1.1 200 Connection established\r\nVia: us\r\n\r\n")
+                relay(sock, engine, self._over, bytearray())

@@ -50,9 +50,9 @@ def connected(kind: str) -> Iterator[tuple[socket.socket | NestedTls, socket.soc
                 # whichever socket got the number of a descriptor that was closed under it.
                 stack.enter_context(outside)
                 stack.enter_context(outer[1])
-                relay = threading.Thread(target=_relay, args=(outer[1], outside))
-                relay.start()
-                stack.callback(relay.join)
+                passing = threading.Thread(target=relay, args=(outer[1], outside, threading.Event(), bytearray()))
+                passing.start()
+                stack.callback(passing.join)
                 ends = _secured(outer[0], inside)
         stack.enter_context(contextlib.closing(ends[1]))
         stack.enter_context(contextlib.closing(ends[0]))
@@ -69,24 +69,25 @@ def _secured(near: socket.socket, far: socket.socket) -> tuple[ssl.SSLSocket | N
     return secured, ends[0]
 
 
-def _relay(secured: ssl.SSLSocket, plain: socket.socket) -> None:
+def relay(one: socket.socket, other: socket.socket, over: threading.Event, seen: bytearray) -> None:
+    """Passes bytes on both ways until an end closes or it is over; what comes from the first is kept."""
     # One thread, because an SSLSocket is not for two.
-    secured.settimeout(0.001)
-    plain.settimeout(0.001)
     with contextlib.suppress(OSError):
-        while True:
-            for source, target in ((secured, plain), (plain, secured)):
+        while not over.is_set():
+            for source, target in ((one, other), (other, one)):
+                source.settimeout(0.002)
                 try:
                     data = source.recv(65536)
                 except (TimeoutError, ssl.SSLWantReadError):
                     continue
                 if not data:
-                    shut(secured)
-                    shut(plain)
+                    shut(one)
+                    shut(other)
                     return
+                if source is one:
+                    seen += data
                 target.settimeout(20)
                 target.sendall(data)
-                target.settimeout(0.001)
 
 
 def write_certificate(path: Path, *names: str, days: float = 2) -> Path:
