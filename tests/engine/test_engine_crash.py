@@ -25,7 +25,7 @@ from sessionlib.engine.models import Text
 from sessionlib.engine.sessions.turn import ENGINE_STOPPED
 from sessionlib.protocol import frames
 from tests.support.crashing_engine import make_tools
-from tests.support.engine import KEY, ROOT, Caller, approve, content_of, deny, eventually, make_agent
+from tests.support.engine import KEY, ROOT, Caller, approve, content_of, contents, deny, eventually, make_agent
 from tests.support.profiles import profile
 from tests.support.scripted_answers import Scripted, says
 
@@ -109,11 +109,11 @@ def converse(engine: Crashing, told: Told, round_number: int) -> None:
         told.post(caller, f'/tool trace {{"line": "a{round_number}"}}\n/tool trace {{"line": "b{round_number}"}}')
         caller.until_status("Idle")
         told.post(caller, f'/tool asked {{"line": "c{round_number}"}}\n/tool trace {{"line": "d{round_number}"}}')
-        approval = caller.until(lambda frame: content_of(frame).get("type") == "tool_call_approval")
+        approval = caller.until_content("tool_call_approval")
         told.post(caller, approve() if round_number % 2 == 0 else deny("no"), approval["message"]["id"])
         caller.until_status("Idle")
         caller.say(frames.post_messages(caller.session_id, [f"one {round_number}", f"two {round_number}"]))
-        told.acked += caller.until(lambda frame: frame["type"] == "post_messages")["message_ids"]
+        told.acked += caller.until_type("post_messages")["message_ids"]
         caller.until_status("Idle")
 
 
@@ -151,8 +151,8 @@ def _answer_what_is_pending(caller: Caller) -> None:
 def _status(caller: Caller) -> str:
     caller.say(frames.connect_session(caller.session_id))
     caller.say(frames.ping_session(caller.session_id))
-    status = str(caller.until(lambda frame: frame["type"] == "connect_session")["status"])
-    caller.until(lambda frame: frame["type"] == "pong")
+    status = str(caller.until_type("connect_session")["status"])
+    caller.until_type("pong")
     return "" if status == "Processing" else status
 
 
@@ -169,7 +169,7 @@ def _check_turns(history: list[dict[str, Any]]) -> None:
 
 
 def _check_calls(history: list[dict[str, Any]], runs: Counter[str]) -> None:
-    results = [m["content"] for m in history if m["content"]["type"] == "tool_result"]
+    results = contents(history, "tool_result")
     calls = {m["content"]["tool_call_id"]: m["content"] for m in history if m["content"]["type"] == "tool_call"}
     assert len({result["tool_call_id"] for result in results}) == len(results)
     for result in results:
@@ -271,7 +271,7 @@ def test_two_hundred_tools_that_were_running_are_not_run_again(crashing: Crashin
     with LocalEngine(tools=make_tools(traces), path=str(database)) as engine:
         for session_id in sessions:
             with Caller.on(engine, session_id=session_id) as caller:
-                results = [m["content"] for m in caller.history() if m["content"]["type"] == "tool_result"]
+                results = contents(caller.history(), "tool_result")
                 assert [result["status"] for result in results] == ["error"] * 8
                 assert caller.history()[-1]["content"]["error"] == ENGINE_STOPPED
                 caller.ask("all is well")

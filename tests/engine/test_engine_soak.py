@@ -24,7 +24,7 @@ import websocket
 
 from sessionlib.engine import LocalEngine
 from sessionlib.engine.store import Store
-from tests.support.engine import Caller, Process, content_of, eventually, make_agent
+from tests.support.engine import Caller, Process, eventually, make_agent
 
 KILLS = int(os.environ.get("TEST_KILLS", "3"))
 TURNS = int(os.environ.get("TEST_TURNS", "300"))
@@ -52,7 +52,7 @@ def talk(engine: Process, agent_id: str, acked: Acked, number: int, round_number
                         ack = caller.post(text)
                         acked.messages.setdefault(caller.session_id, []).append(ack["message_id"])
                         acked.last[caller.session_id] = time.time()
-                    caller.until(lambda frame: content_of(frame).get("type") == "tool_result")
+                    caller.until_content("tool_result")
                     caller.until_status("Idle")
 
 

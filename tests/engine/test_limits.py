@@ -27,6 +27,7 @@ from tests.support.engine import (
     Process,
     answer_of,
     content_of,
+    contents,
     eventually,
     file,
     make_agent,
@@ -307,9 +308,8 @@ def test_names_of_files_are_only_names(tmp_path: Path) -> None:
     database = root / "engine.db"
     before = sorted(os.listdir("/etc"))
     with LocalEngine(path=str(database)) as engine, Caller.on(engine) as caller:
-        caller.say(frames.post_messages(caller.session_id, [file(name) for name in NAMES]))
-        caller.until_status("Idle")
-        kept = [message["content"] for message in caller.history() if message["content"]["type"] == "file"]
+        caller.ask_all([file(name) for name in NAMES])
+        kept = contents(caller.history(), "file")
         assert len(kept) == len(NAMES)
         for name, content in zip(NAMES, kept, strict=True):
             assert content["name"].isprintable()

@@ -67,7 +67,7 @@ class Caller:
         try:
             self.session_id = session_id or self._create(agent_id or make_agent(engine))
             self.say(frames.connect_session(self.session_id))
-            self.joined = self.until(lambda frame: frame["type"] == "connect_session")
+            self.joined = self.until_type("connect_session")
         except BaseException:
             self.close()
             raise
@@ -105,6 +105,12 @@ class Caller:
             pass
         return frame
 
+    def until_type(self, kind: str) -> Frame:
+        return self.until(lambda frame: frame["type"] == kind)
+
+    def until_content(self, kind: str) -> Frame:
+        return self.until(lambda frame: content_of(frame).get("type") == kind)
+
     def until_status(self, status: str) -> Frame:
         return self.until(lambda frame: status_of(frame) == status)
 
@@ -112,25 +118,43 @@ class Caller:
         self.say(frames.post_message(self.session_id, content, parent))
         return self.until(lambda frame: frame["type"] in ("post_message", "error"))
 
-    def ask(self, content: Any) -> list[Frame]:
-        """Posts, and gives all frames up to the turn's end."""
+    def ask(self, content: Any, parent: str | None = None) -> list[Frame]:
+        """Posts, and returns all frames up to the turn's end."""
+        return self._until_idle(frames.post_message(self.session_id, content, parent))
+
+    def ask_all(self, contents: list[Any]) -> list[Frame]:
+        """Posts a batch, and returns all frames up to the turn's end."""
+        return self._until_idle(frames.post_messages(self.session_id, contents))
+
+    def _until_idle(self, frame: Frame) -> list[Frame]:
         before = len(self.heard)
-        self.say(frames.post_message(self.session_id, content))
+        self.say(frame)
         self.until_status("Idle")
         return self.heard[before:]
 
     def ask_for_approval(self, content: Any) -> Frame:
         """Posts, and gives the message that asks for approval."""
         self.say(frames.post_message(self.session_id, content))
-        asked = self.until(lambda frame: content_of(frame).get("type") == "tool_call_approval")
+        asked = self.until_content("tool_call_approval")
         self.until_status("AwaitingApproval")
         message: Frame = asked["message"]
         return message
 
     def history(self) -> list[Frame]:
         self.say(frames.get_messages(self.session_id))
-        messages: list[Frame] = self.until(lambda frame: frame["type"] == "get_messages")["messages"]
+        messages: list[Frame] = self.until_type("get_messages")["messages"]
         return messages
+
+    def ping(self) -> list[Frame]:
+        """Returns what came before the answer: the engine is done with all that was sent before."""
+        before = len(self.heard)
+        self.say(frames.ping_session(self.session_id))
+        self.until_type("pong")
+        return self.heard[before:-1]
+
+    def terminate(self) -> None:
+        self.say(frames.terminate_session(self.session_id))
+        self.until_type("terminate_session")
 
 
 def approve(**confirm: Any) -> Frame:
@@ -148,6 +172,12 @@ def file(name: str, data: str = "aGk=", mime_type: str = "text/plain") -> Frame:
 def content_of(frame: Frame) -> Frame:
     content: Frame = frame["message"]["content"] if frame["type"] == "message_notification" else {}
     return content
+
+
+def contents(source: Iterable[Frame], kind: str) -> list[Frame]:
+    """The contents of one kind in messages, or in frames."""
+    found = [item["content"] if "content" in item else content_of(item) for item in source]
+    return [content for content in found if content.get("type") == kind]
 
 
 def status_of(frame: Frame) -> str | None:

@@ -16,7 +16,7 @@ from sessionlib.engine import LocalEngine, ModelError, tool
 from sessionlib.engine.models import LocalModel, ModelMessage, ModelRequest, RequestedCall, TextDelta, ToolSpec, llama
 from sessionlib.engine.models.llama import weights_path
 from sessionlib.engine.sessions.cancellation import Stop, StoppedError
-from tests.support.engine import Caller, answer_of, approve, content_of, eventually, status_of
+from tests.support.engine import Caller, answer_of, approve, contents, eventually, status_of
 from tests.support.processes import ROOT, Script, run_script
 from tests.support.profiles import profile
 
@@ -43,10 +43,9 @@ def test_it_calls_a_tool_with_arguments_that_fit(model: LocalModel) -> None:
     with LocalEngine(tools=[add_numbers], model=model) as engine, Caller.on(engine) as caller:
         asked = caller.ask_for_approval("Use the tool add_numbers to add 2 and 3.")
         # It runs nothing of its own accord, though the tool is one that runs without approval.
-        caller.post(approve(), asked["id"])
-        caller.until_status("Idle")
+        caller.ask(approve(), asked["id"])
         heard = caller.heard
-        results = [content_of(frame) for frame in heard if content_of(frame).get("type") == "tool_result"]
+        results = contents(heard, "tool_result")
         assert [(result["status"], result["output"]) for result in results] == [("complete", 5)]
         assert status_of(heard[-1]) == "Idle"
 

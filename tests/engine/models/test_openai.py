@@ -75,8 +75,7 @@ def test_a_whole_turn_with_a_tool_and_an_approval() -> None:
         Caller.on(engine) as caller,
     ):
         asked = caller.ask_for_approval("weather?")
-        caller.post(approve(city="Oslo"), asked["id"])
-        caller.until_status("Idle")
+        caller.ask(approve(city="Oslo"), asked["id"])
         assert answer_of(caller.heard) == "ok"
     first, again = endpoint.requests
     offered = first["tools"][0]["function"]

@@ -99,8 +99,7 @@ def upload(engine: Process, count: int) -> None:
     """Small files, which are taken."""
     for _ in range(0, count, 200):
         with Caller.on(engine) as caller:
-            caller.say(frames.post_messages(caller.session_id, [file("f", "A" * 136)] * 200))
-            caller.until_status("Idle")
+            caller.ask_all([file("f", "A" * 136)] * 200)
 
 
 @pytest.mark.timeout(300)
@@ -180,8 +179,7 @@ def test_floods_leave_the_others_alone(engine: Process) -> None:
         with floods(engine, each=3) as going:
             while going():
                 began = time.perf_counter()
-                calm.say(frames.ping_session(calm.session_id))
-                calm.until(lambda frame: frame["type"] == "pong")
+                calm.ping()
                 took.append(time.perf_counter() - began)
                 most = max(most, memory(engine))
                 time.sleep(0.005)  # it keeps to the rate that a client has

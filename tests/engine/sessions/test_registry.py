@@ -13,6 +13,7 @@ from tests.support.engine import (
     answer_of,
     approve,
     content_of,
+    contents,
     deny,
     file,
     kinds,
@@ -47,15 +48,8 @@ def test_all_frames_of_a_turn_name_it(caller: Caller) -> None:
 
 def test_a_tool_runs(caller: Caller) -> None:
     heard = caller.ask('/tool add {"a": 2, "b": 40}')
-    assert kinds(heard) == [
-        "post_message",
-        "Processing",
-        "tool_call",
-        "tool_result",
-        "message_delta",
-        "data_type_message",
-        "Idle",
-    ]
+    answer = ["message_delta", "data_type_message"]
+    assert kinds(heard) == ["post_message", "Processing", "tool_call", "tool_result", *answer, "Idle"]
     call, result = (content_of(frame) for frame in heard[2:4])
     assert (call["tool_name"], call["arguments"], call["status"]) == ("add", {"a": 2, "b": 40}, "running")
     assert (result["tool_call_id"], result["output"], result["status"]) == (call["tool_call_id"], 42, "complete")
@@ -74,8 +68,7 @@ def test_an_approval_is_granted_with_changed_arguments(caller: Caller) -> None:
 
 def test_a_denial_reaches_the_model_with_its_reason(caller: Caller) -> None:
     asked = caller.ask_for_approval('/tool refund {"order_id": "7"}')
-    caller.post(deny("not today"), asked["id"])
-    caller.until_status("Idle")
+    caller.ask(deny("not today"), asked["id"])
     assert "denied: not today" in answer_of(caller.heard)
     assert "tool_call" not in kinds(caller.heard)
 
@@ -108,24 +101,14 @@ def test_an_answer_without_a_parent_finds_the_only_open_request(caller: Caller) 
 
 
 def test_several_calls_of_one_step_are_settled_in_order(caller: Caller) -> None:
-    caller.say(
-        frames.post_message(
-            caller.session_id,
-            '/tool add {"a": 1}\n/tool refund {"order_id": "1"}\n/tool refund {"order_id": "2"}\n/tool add {"a": 9}',
-        )
-    )
+    refunds = '/tool refund {"order_id": "1"}\n/tool refund {"order_id": "2"}'
+    caller.say(frames.post_message(caller.session_id, f'/tool add {{"a": 1}}\n{refunds}\n/tool add {{"a": 9}}'))
     caller.until_status("AwaitingApproval")
-    first, second = [f["message"] for f in caller.heard if content_of(f).get("type") == "tool_call_approval"]
-    caller.post(deny("no"), second["id"])
-    caller.post(approve(), first["id"])
-    caller.until_status("Idle")
-    results = [content_of(f) for f in caller.heard if content_of(f).get("type") == "tool_result"]
-    assert [(result["tool_name"], result["status"]) for result in results] == [
-        ("add", "complete"),
-        ("refund", "complete"),
-        ("refund", "denied"),
-        ("add", "complete"),
-    ]
+    first, second = [f["message"]["id"] for f in caller.heard if content_of(f).get("type") == "tool_call_approval"]
+    caller.post(deny("no"), second)
+    caller.ask(approve(), first)
+    settled = [(result["tool_name"], result["status"]) for result in contents(caller.heard, "tool_result")]
+    assert settled == [("add", "complete"), ("refund", "complete"), ("refund", "denied"), ("add", "complete")]
 
 
 @pytest.mark.parametrize(("told", "asks"), [("true", True), ("false", False), (None, True)])
@@ -134,9 +117,8 @@ def test_the_model_decides_whether_a_person_is_asked(caller: Caller, told: str |
     caller.say(frames.post_message(caller.session_id, f'/tool note {{"text": "x"{decision}}}'))
     frame = caller.until(lambda f: content_of(f).get("type") in ("tool_call", "tool_call_approval"))
     assert content_of(frame)["arguments"] == {"text": "x"}
-    assert (content_of(frame)["type"], content_of(frame)["decision"]) == (
-        ("tool_call_approval", "ask") if asks else ("tool_call", "run")
-    )
+    expected = ("tool_call_approval", "ask") if asks else ("tool_call", "run")
+    assert (content_of(frame)["type"], content_of(frame)["decision"]) == expected
     if asks:
         caller.post(approve(), frame["message"]["id"])
     caller.until_status("Idle")
@@ -163,48 +145,30 @@ def test_calls_that_cannot_be_made_are_errors_for_the_model(caller: Caller, comm
 
 
 def test_a_batch_with_files_is_one_turn(caller: Caller) -> None:
-    batch = [
-        "first",
-        {"type_string": "text/markdown", "value": "*second*"},
-        file("../../etc/passwd"),
-        file("b.bin", "AAA="),
-    ]
-    caller.say(frames.post_messages(caller.session_id, batch))
-    caller.until_status("Idle")
-    assert kinds(caller.heard[2:])[0] == "post_messages"
-    assert len(caller.heard[2]["message_ids"]) == 4
-    assert "../../etc/passwd (text/plain, 2 bytes), b.bin (text/plain, 2 bytes)" in answer_of(caller.heard)
-    contents = [message["content"] for message in caller.history()]
-    assert contents[1]["mime_type"] == "text/markdown"
-    kept = rest(caller.engine, "GET", f"/file/{contents[2]['file_id']}")
-    assert (kept.content, kept.headers["content-type"]) == (b"hi", "application/octet-stream")
+    markdown = {"type_string": "text/markdown", "value": "*second*"}
+    heard = caller.ask_all(["first", markdown, file("../../etc/passwd"), file("b.bin", "AAA=")])
+    assert (heard[0]["type"], len(heard[0]["message_ids"])) == ("post_messages", 4)
+    assert "../../etc/passwd (text/plain, 2 bytes), b.bin (text/plain, 2 bytes)" in answer_of(heard)
+    _, second, kept, *_ = (message["content"] for message in caller.history())
+    assert second["mime_type"] == "text/markdown"
+    found = rest(caller.engine, "GET", f"/file/{kept['file_id']}")
+    assert (found.content, found.headers["content-type"]) == (b"hi", "application/octet-stream")
 
 
 def test_the_history_has_everything_in_order(caller: Caller) -> None:
     caller.ask("hello")
     asked = caller.ask_for_approval('/tool refund {"order_id": "7"}')
-    caller.post(approve(), asked["id"])
-    caller.until_status("Idle")
+    caller.ask(approve(), asked["id"])
     history = caller.history()
-    assert [message["content"]["type"] for message in history] == [
-        "data_type_message",
-        "data_type_message",
-        "data_type_message",
-        "tool_call_approval",
-        "response_message",
-        "tool_call",
-        "tool_result",
-        "data_type_message",
-    ]
-    assert [("user_id" in message["sender"]) for message in history] == [
-        True,
-        False,
-        True,
-        False,
-        True,
-        False,
-        False,
-        False,
+    assert [(message["content"]["type"], "user_id" in message["sender"]) for message in history] == [
+        ("data_type_message", True),
+        ("data_type_message", False),
+        ("data_type_message", True),
+        ("tool_call_approval", False),
+        ("response_message", True),
+        ("tool_call", False),
+        ("tool_result", False),
+        ("data_type_message", False),
     ]
     assert history[3]["content"]["status"] == "approved"
     assert {message["session_id"] for message in history} == {caller.session_id}
@@ -219,8 +183,7 @@ def test_the_session_lives_on_without_clients(engine: LocalEngine) -> None:
         assert second.joined["status"] == "AwaitingApproval"
         assert second.hear()["message"]["status"] == "AwaitingApproval"
         assert second.hear()["message"] == asked
-        second.post(approve(), asked["id"])
-        second.until_status("Idle")
+        second.ask(approve(), asked["id"])
         assert answer_of(second.heard).endswith("refunded 1 for 7")
 
 
@@ -230,20 +193,6 @@ def test_two_clients_see_the_same_frames(engine: LocalEngine) -> None:
         second.until_status("Idle")
         assert second.heard[-len(told) + 1 :] == told[1:]
         assert first.history() == second.history()
-
-
-def test_posts_during_a_turn_are_answered_after_it() -> None:
-    with LocalEngine(batching=False) as engine, Caller.on(engine) as caller:
-        for text in ("one", "two", "three"):
-            caller.say(frames.post_message(caller.session_id, text))
-        for _ in range(3):
-            caller.until_status("Idle")
-    answers = [content_of(f)["value"] for f in caller.heard if content_of(f).get("status") == "Complete"]
-    assert [answer[-len(text) - 1 : -1] for answer, text in zip(answers, ("one", "two", "three"), strict=True)] == [
-        "one",
-        "two",
-        "three",
-    ]
 
 
 def test_a_terminated_session_is_gone_for_good(engine: LocalEngine) -> None:
@@ -272,7 +221,7 @@ def test_terminating_ends_what_waits_for_a_person(tmp_path: Path) -> None:
         asked = first.ask_for_approval('/tool leave {"line": "x"}')
         with Caller(engine, first.session_id) as second:
             first.say(frames.terminate_session(first.session_id))
-            second.until(lambda frame: frame["type"] == "terminate_session")
+            second.until_type("terminate_session")
             assert second.post(approve(), asked["id"])["code"] == "session_terminated"
             second.say(frames.ping_session(first.session_id))
             assert second.hear()["type"] == "pong"
@@ -395,8 +344,3 @@ def test_what_was_said_on_a_lost_link_is_found_on_the_next(
             with Caller.on(engine, session_id=session_id) as new:
                 posted = [m["content"]["value"] for m in new.history() if "user_id" in m["sender"]]
                 assert posted[-1] == f"number {number}"
-
-
-def test_a_post_right_after_a_turns_end_is_answered(caller: Caller) -> None:
-    for number in range(300):
-        assert caller.ask(f"{number}")[0]["success"]

@@ -7,13 +7,9 @@ from sessionlib.protocol import frames
 from tests.support.engine import Caller
 
 
-def test_a_post_at_the_end_of_a_turn_gets_its_turn() -> None:
-    with LocalEngine() as engine, engine.agent(name="Quick").create_session() as session:
-        for number in range(300):
-            session.send(f"message {number}")
-            for event in session.listen(timeout=30):
-                if event.is_turn_end:
-                    break
+def test_a_post_at_the_end_of_a_turn_gets_its_turn(caller: Caller) -> None:
+    for number in range(300):
+        assert caller.ask(f"{number}")[0]["success"]
 
 
 def test_who_joins_between_two_turns_does_not_take_the_session_for_idle() -> None:
@@ -23,12 +19,11 @@ def test_who_joins_between_two_turns_does_not_take_the_session_for_idle() -> Non
         for number in range(count):
             caller.say(frames.post_message(caller.session_id, f"message {number}"))
         for _ in range(count):
-            caller.until(lambda frame: frame["type"] == "post_message")
+            caller.until_type("post_message")
         with Caller.on(engine, session_id=caller.session_id) as other:
             joined = other.joined
             while joined["status"] != "Idle":
                 other.say(frames.connect_session(caller.session_id))
-                joined = other.until(lambda frame: frame["type"] == "connect_session")
-            other.say(frames.get_messages(caller.session_id))
-            history = other.until(lambda frame: frame["type"] == "get_messages")["messages"]
+                joined = other.until_type("connect_session")
+            history = other.history()
         assert len([message for message in history if message["sender"].get("object_id")]) == count

@@ -47,7 +47,7 @@ def test_old_sessions_are_removed_with_all_they_held_unless_they_are_in_use(tmp_
         eventually(lambda: sessions_in(path) == [], 30)
         with Caller.on(engine, agent_id=agent_id) as caller:
             caller.say({"type": "connect_session", "session_id": old.session_id})
-            assert caller.until(lambda f: f["type"] == "connect_session")["code"] == "session_not_found"
+            assert caller.until_type("connect_session")["code"] == "session_not_found"
     with contextlib.closing(sqlite3.connect(path)) as connection:
         for table in ("messages", "turns", "calls", "files"):
             assert connection.execute(
@@ -70,8 +70,7 @@ def test_room_that_is_free_is_given_back_to_the_system(tmp_path: Path) -> None:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             full = connection.execute("PRAGMA page_count").fetchone()[0]
             assert full * 4096 > 20_000_000
-            caller.say({"type": "terminate_session", "session_id": caller.session_id})
-            caller.until(lambda frame: frame["type"] == "terminate_session")
+            caller.terminate()
             eventually(lambda: connection.execute("PRAGMA page_count").fetchone()[0] < 600, 30)
     assert path.stat().st_size < 600 * 4096
 
@@ -85,7 +84,6 @@ def test_a_file_that_cannot_be_made_smaller_is_left_as_it_is(tmp_path: Path) -> 
         connection.executescript("PRAGMA auto_vacuum = NONE; VACUUM")
     with LocalEngine(path=str(path)) as engine, Caller.on(engine) as caller:
         caller.ask(file("large.bin", "A" * 8_000_000))
-        caller.say({"type": "terminate_session", "session_id": caller.session_id})
-        caller.until(lambda frame: frame["type"] == "terminate_session")
+        caller.terminate()
         with Caller.on(engine) as again:
             assert answer_of(again.ask("hello")).endswith('You said: "hello"')

@@ -38,7 +38,7 @@ from sessionlib.engine.store.files import LockFile
 from sessionlib.engine.store.records import COLUMNS, StoredCall, insert, insert_message, seal
 from sessionlib.engine.store.store import Store
 from sessionlib.protocol import frames
-from tests.support.engine import Caller, Process, answer_of, content_of, eventually, file, make_agent, open_socket, rest
+from tests.support.engine import Caller, Process, answer_of, eventually, file, make_agent, open_socket, rest
 from tests.support.threads import in_threads
 from tests.support.waiting import SLACK, Stalls
 
@@ -401,8 +401,7 @@ def test_a_full_disk_is_an_error_and_no_ack(narrow: Process, path: Path) -> None
             assert (refused["type"], refused["code"]) == ("error", "storage_full")
             assert refused["request_type"] == "post_message"
             assert acked <= {message["id"] for message in caller.history()}
-            caller.say(frames.ping_session(caller.session_id))
-            caller.until(lambda frame: frame["type"] == "pong")
+            caller.ping()
             # Larger than what was refused just now: a little room may be left.
             large = {"name": "x", "instructions": "x" * 1_000_000}
             assert rest(narrow, "POST", "/agent", json=large).status_code == 507
@@ -417,9 +416,9 @@ def test_a_full_disk_is_an_error_and_no_ack(narrow: Process, path: Path) -> None
 def test_a_turn_whose_end_could_not_be_kept_is_closed_later(narrow: Process, path: Path) -> None:
     with Caller.on(narrow) as caller:
         caller.say(frames.post_message(caller.session_id, "/tool large"))
-        caller.until(lambda frame: content_of(frame).get("type") == "tool_call")
+        caller.until_content("tool_call")
         narrow.popen.send_signal(signal.SIGUSR1)
-        assert caller.until(lambda frame: frame["type"] == "error")["code"] == "storage_full"
+        assert caller.until_type("error")["code"] == "storage_full"
         caller.until_status("Idle")
     _make_room(narrow, path)
     with Caller(narrow, caller.session_id) as again:
@@ -797,12 +796,10 @@ with LocalEngine(path={str(path)!r}) as engine:
 
 def test_a_terminated_session_leaves_nothing_behind(path: Path) -> None:
     with LocalEngine(path=str(path)) as engine, Caller.on(engine) as caller:
-        caller.say(frames.post_messages(caller.session_id, ["secret", file("secret.txt")]))
-        caller.until_status("Idle")
+        caller.ask_all(["secret", file("secret.txt")])
         upload = next(m["content"]["file_id"] for m in caller.history() if m["content"]["type"] == "file")
         assert rest(engine, "GET", f"/file/{upload}").status_code == 200
-        caller.say(frames.terminate_session(caller.session_id))
-        caller.until(lambda frame: frame["type"] == "terminate_session")
+        caller.terminate()
         assert rest(engine, "GET", f"/file/{upload}").status_code == 404
     with contextlib.closing(sqlite3.connect(path)) as connection:
         for table in ("files", "messages", "turns", "calls"):
@@ -878,7 +875,7 @@ def test_what_happens_is_one_line_each_in_the_log(tmp_path: Path, process: Calla
         assert rest(running, "DELETE", f"/agent/{agent_id}").status_code == 200
         caller.ask("nobody answers this, which is private too")
         caller.say(frames.terminate_session(session_id))
-        caller.until(lambda frame: frame["type"] == "terminate_session")
+        caller.until_type("terminate_session")
     assert running.stop() == 0
     logged = running.errors().splitlines()
     for line in logged:

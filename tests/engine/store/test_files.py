@@ -51,8 +51,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
                 if number % 3 == 0:
                     asked = caller.ask_for_approval('/tool refund {"order_id": "7"}')
                     if number % 2 == 0:
-                        caller.post(approve(), asked["id"])
-                        caller.until_status("Idle")
+                        caller.ask(approve(), asked["id"])
                 made.histories[caller.session_id] = caller.history()
                 for message in made.histories[caller.session_id]:
                     if message["content"]["type"] == "file":

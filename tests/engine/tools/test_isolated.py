@@ -172,8 +172,7 @@ def test_terminating_ends_a_tool_with_its_children(isolated: LocalEngine, tmp_pa
     with Caller.on(isolated) as caller:
         caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}'))
         eventually(lambda: len(_alive(pids)) == 2)
-        caller.say(frames.terminate_session(caller.session_id))
-        caller.until(lambda frame: frame["type"] == "terminate_session")
+        caller.terminate()
         eventually(lambda: not _alive(pids), 20)
 
 
@@ -239,7 +238,7 @@ def test_only_so_many_processes_run_at_once(tools_file: Path, tmp_path: Path) ->
         eventually(lambda: len(_alive(pids)) == 4)  # two tools, and a child of each
         with Caller.on(engine) as other:
             other.say(frames.post_message(other.session_id, '/tool good {"text": "hello"}'))
-            other.until(lambda frame: content_of(frame).get("type") == "tool_call")
+            other.until_content("tool_call")
             assert len(pids.read_text().split()) == 4
             caller.say(frames.terminate_session(caller.session_id))
             other.until_status("Idle")

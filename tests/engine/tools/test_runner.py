@@ -162,12 +162,10 @@ def test_terminating_stops_a_tool_and_nothing_is_heard_after_it() -> None:
     with LocalEngine(tools=[slow]) as engine, Caller.on(engine) as caller:
         caller.say(frames.post_message(caller.session_id, "/tool slow"))
         assert started.wait(30)
-        caller.say(frames.terminate_session(caller.session_id))
-        caller.until(lambda frame: frame["type"] == "terminate_session")
+        caller.terminate()
         eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-turn")], 20)
         go.set()
-        caller.say(frames.ping_session(caller.session_id))
-        assert caller.hear()["type"] == "pong"
+        assert caller.ping() == []
 
 
 # ---- several calls of one step --------------------------------------------------------------
@@ -243,8 +241,7 @@ def test_they_run_at_the_same_time_and_are_told_in_order(caller: Caller, relay: 
         assert relay.begun[number].wait(30)
     for number in (2, 1):
         relay.go[number].set()
-    caller.say(frames.ping_session(caller.session_id))
-    caller.until(lambda frame: frame["type"] == "pong")
+    caller.ping()
     assert results(caller.heard) == []
     relay.go[0].set()
     caller.until_status("Idle")
@@ -270,7 +267,7 @@ def test_no_more_run_than_may(relay: Relay, bound: int) -> None:
 
 def test_what_is_approved_runs_while_others_run_or_wait(caller: Caller, relay: Relay) -> None:
     post(caller, ("asked", 0), ("leg", 1), ("asked", 2), ("asked", 3))
-    heard = [caller.until(lambda frame: content_of(frame).get("type") == "tool_call_approval") for _ in range(3)]
+    heard = [caller.until_content("tool_call_approval") for _ in range(3)]
     first, second, third = (frame["message"]["id"] for frame in heard)
     assert relay.begun[1].wait(30)
     caller.post(approve(), second)
@@ -283,8 +280,7 @@ def test_what_is_approved_runs_while_others_run_or_wait(caller: Caller, relay: R
     caller.until_status("AwaitingApproval")
     assert results(caller.heard) == []
     relay.go[0].set()
-    caller.post(approve(), first)
-    caller.until_status("Idle")
+    caller.ask(approve(), first)
     assert results(caller.heard) == [("complete", 0), ("complete", 1), ("complete", 2), ("denied", "no")]
 
 
@@ -302,11 +298,10 @@ def test_an_answer_is_acknowledged_before_its_turn_goes_on(
     monkeypatch.setattr(Calls, "answer", slowly)
     relay.go[0].set()
     post(caller, ("asked", 0), ("leg", 1))
-    asked = caller.until(lambda frame: content_of(frame).get("type") == "tool_call_approval")["message"]["id"]
+    asked = caller.until_content("tool_call_approval")["message"]["id"]
     assert relay.begun[1].wait(30)
     before = len(caller.heard)
-    caller.say(frames.post_message(caller.session_id, approve(), asked))
-    caller.until_status("Idle")
+    caller.ask(approve(), asked)
     told = [frame["type"] for frame in caller.heard[before:] if content_of(frame).get("type") != "tool_call"]
     assert told[0] == "post_message"
 
@@ -320,8 +315,7 @@ def test_what_was_done_before_a_restart_is_told_in_its_place(relay: Relay, tmp_p
     with LocalEngine(tools=relay.tools(), path=path) as engine, Caller(engine, caller.session_id) as again:
         relay.begun[1].clear()
         relay.go[0].set()
-        again.post(approve(), approval_in(caller.heard))
-        again.until_status("Idle")
+        again.ask(approve(), approval_in(caller.heard))
         assert results(again.heard) == [("complete", 0), ("complete", 1)]
         assert not relay.begun[1].is_set()
 
@@ -359,10 +353,8 @@ def test_terminating_stops_all_of_them(relay: Relay) -> None:
         post(caller, *[("leg", number) for number in range(5)])
         for number in range(5):
             assert relay.begun[number].wait(30)
-        caller.say(frames.terminate_session(caller.session_id))
-        caller.until(lambda frame: frame["type"] == "terminate_session")
-        caller.say(frames.ping_session(caller.session_id))
-        assert caller.hear()["type"] == "pong"
+        caller.terminate()
+        assert caller.ping() == []
 
 
 def test_a_tool_that_the_engine_cannot_run_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
