@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,13 +13,6 @@ from sessionlib.engine.store.records import Message, StoredCall, StoredTurn, new
 
 USER, AGENT = {"user_id": "u1"}, {"agent_id": "a1"}
 ASKS = {"type": "tool_call_approval", "status": "pending"}
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    store = Store()
-    yield store
-    store.close()
 
 
 class Turn:
@@ -119,10 +111,15 @@ def test_an_answer_of_a_session_that_was_terminated_is_refused(store: Store, tur
     assert caught.value.code == "session_terminated"
 
 
+@pytest.mark.parametrize("has_ended", [False, True])
 @pytest.mark.parametrize("state", ["approved", "pending", "denied", "refused", "started", "done", "settled"])
-def test_only_a_call_that_may_run_is_started_and_only_once(store: Store, turn: Turn, state: str) -> None:
+def test_only_a_call_that_may_run_is_started_and_only_once(
+    store: Store, turn: Turn, state: str, has_ended: bool
+) -> None:
     (call,) = turn.step(state)
-    if state == "approved":
+    if has_ended:
+        turn.end()
+    elif state == "approved":
         message = store.calls.start(call, turn.turn, AGENT, {"value": "starts"})
         assert (message.content, message.step, message.turn) == ({"value": "starts"}, call.step, turn.turn.number)
         assert turn.states() == ["started"]
@@ -131,14 +128,6 @@ def test_only_a_call_that_may_run_is_started_and_only_once(store: Store, turn: T
         store.calls.start(call, turn.turn, AGENT, {"value": "starts"})
     assert caught.value.code == "call_not_open"
     assert turn.states() == before
-
-
-def test_a_call_of_a_turn_that_has_ended_is_not_started(store: Store, turn: Turn) -> None:
-    (call,) = turn.step("approved")
-    turn.end()
-    with pytest.raises(RefusedError, match="cannot be started now"):
-        store.calls.start(call, turn.turn, AGENT, {"value": "starts"})
-    assert turn.states() == ["approved"]
 
 
 def test_results_are_sent_in_the_order_of_the_calls_and_once(store: Store, turn: Turn) -> None:

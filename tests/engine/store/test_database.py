@@ -17,7 +17,9 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -38,9 +40,9 @@ from sessionlib.engine.store.files import LockFile
 from sessionlib.engine.store.records import COLUMNS, StoredCall, insert, insert_message, seal
 from sessionlib.engine.store.store import Store
 from sessionlib.protocol import frames
-from tests.support.engine import Caller, Process, answer_of, eventually, file, make_agent, open_socket, rest
+from tests.support.engine import Caller, Process, answer_of, contents, eventually, file, make_agent, open_socket, rest
 from tests.support.threads import in_threads
-from tests.support.waiting import SLACK, Stalls
+from tests.support.waiting import SLACK, Stalls, within
 
 
 @pytest.fixture
@@ -61,12 +63,28 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def query(path: Path, statement: str) -> list[Any]:
+    """The rows of a statement, as another program than an engine gets them."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(statement).fetchall()
+        connection.commit()
+        return rows
+
+
+def run_script(path: Path, script: str) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+
+
 def check(path: Path) -> list[str]:
     """The ids of the messages in a sound database."""
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-        return [row[0] for row in connection.execute("SELECT id FROM messages ORDER BY number")]
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]
+    assert query(path, "PRAGMA foreign_key_check") == []
+    return [row[0] for row in query(path, "SELECT id FROM messages ORDER BY number")]
+
+
+def start(path: Path) -> None:
+    LocalEngine(path=str(path)).start().close()
 
 
 def test_everything_is_there_after_a_restart(path: Path) -> None:
@@ -100,80 +118,57 @@ def test_what_was_said_is_for_the_owner_alone(path: Path) -> None:
 # ---- files that are not taken --------------------------------------------------------------
 
 
-def _header(path: Path) -> None:
-    _overwrite(path, 0, b"garbage!")
-
-
-def _page(path: Path) -> None:
-    for page in range(1, path.stat().st_size // 4096):
-        _overwrite(path, page * 4096, random.Random(page).randbytes(4096))
-
-
-def _truncated(path: Path) -> None:
-    os.truncate(path, path.stat().st_size - 5000)
-
-
-def _cut_in_the_header(path: Path) -> None:
-    os.truncate(path, 50)
-
-
-def _emptied(path: Path) -> None:
-    os.truncate(path, 0)
-
-
-def _garbage(path: Path) -> None:
-    path.write_bytes(random.Random(1).randbytes(20_000))
-
-
-def _someone_elses(path: Path) -> None:
-    path.unlink()
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE theirs (x)")
-
-
-def _overwrite(path: Path, at: int, data: bytes) -> None:
+def overwrite(path: Path, at: int, data: bytes) -> None:
     with path.open("r+b") as file:
         file.seek(at)
         file.write(data)
 
 
-@pytest.mark.parametrize("spoil", [_header, _page, _truncated, _cut_in_the_header, _emptied, _garbage, _someone_elses])
-def test_a_damaged_file_is_refused_and_left_as_it_is(written: Path, spoil: Callable[[Path], None]) -> None:
+def _pages(path: Path) -> None:
+    for page in range(1, path.stat().st_size // 4096):
+        overwrite(path, page * 4096, random.Random(page).randbytes(4096))
+
+
+def _another_program(path: Path) -> None:
+    path.unlink()
+    run_script(path, "CREATE TABLE theirs (x)")
+
+
+SPOILT: dict[str, Callable[[Path], object]] = {
+    "its header": lambda path: overwrite(path, 0, b"garbage!"),
+    "all its pages": _pages,
+    "truncated": lambda path: os.truncate(path, path.stat().st_size - 5000),
+    "truncated in its header": lambda path: os.truncate(path, 50),
+    "emptied": lambda path: os.truncate(path, 0),
+    "garbage": lambda path: path.write_bytes(random.Random(1).randbytes(20_000)),
+    "another program's": _another_program,
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_a_damaged_file_is_refused_and_left_as_it_is(written: Path, spoil: Callable[[Path], object]) -> None:
     spoil(written)
     before = digest(written)
     with pytest.raises(DatabaseDamagedError, match=r"engine\.db is not usable") as refused:
-        LocalEngine(path=str(written)).start()
+        start(written)
     assert refused.value.path == str(written)
     assert digest(written) == before
 
 
-def test_a_damaged_log_is_refused_and_both_files_left_as_they_are(written: Path, tmp_path: Path) -> None:
-    copy, log = tmp_path / "copy.db", tmp_path / "copy.db-wal"
-    with LocalEngine(path=str(written)) as engine, Caller.on(engine) as caller:
-        caller.ask("only in the log")
-        shutil.copy(written, copy)
-        shutil.copy(f"{written}-wal", log)
-    _overwrite(log, 0, b"garbage!")
-    before = digest(copy), digest(log)
-    with pytest.raises(DatabaseDamagedError, match="write-ahead log"):
-        LocalEngine(path=str(copy)).start()
-    assert (digest(copy), digest(log)) == before
-
-
 def test_what_is_no_file_or_cannot_be_written_is_refused(written: Path, tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    for bad in (tmp_path / "folder", tmp_path / "nowhere" / "engine.db"):
-        with pytest.raises(StorageError):
-            LocalEngine(path=str(bad)).start()
+    with pytest.raises(DatabaseDamagedError, match="it is not a file"):
+        start(tmp_path)
+    with pytest.raises(StorageError):
+        start(tmp_path / "nowhere" / "engine.db")
     written.chmod(0o444)
     before = digest(written)
     with pytest.raises(StorageError, match="cannot be written to"):
-        LocalEngine(path=str(written)).start()
+        start(written)
     assert digest(written) == before
 
 
 def test_as_a_program_it_says_so_in_one_line(written: Path, process: Callable[..., Process]) -> None:
-    _header(written)
+    overwrite(written, 0, b"garbage!")
     engine = process("--db", str(written))
     assert engine.popen.wait(30) == 1
     assert engine.errors().splitlines() == [
@@ -183,22 +178,11 @@ def test_as_a_program_it_says_so_in_one_line(written: Path, process: Callable[..
 
 
 def test_a_file_of_a_newer_engine_is_refused_and_left_as_it_is(written: Path) -> None:
-    with contextlib.closing(sqlite3.connect(written)) as connection:
-        connection.execute("PRAGMA user_version = 99")
+    query(written, "PRAGMA user_version = 99")
     before = digest(written)
     with pytest.raises(DatabaseVersionError, match="newer engine"):
-        LocalEngine(path=str(written)).start()
+        start(written)
     assert digest(written) == before
-
-
-def test_a_file_of_an_older_engine_is_copied_and_carried_over(written: Path) -> None:
-    newer = (*SCHEMA, "ALTER TABLE messages ADD COLUMN mood TEXT NOT NULL DEFAULT 'calm';")
-    ids = check(written)
-    with contextlib.closing(Database(str(written), schema=newer)) as database:
-        rows = database.read(lambda db: db.execute("SELECT id, mood FROM messages ORDER BY number").fetchall())
-        assert database.read(lambda db: db.execute("PRAGMA user_version").fetchone()) == (len(newer),)
-    assert rows == [(message_id, "calm") for message_id in ids]
-    assert check(Path(f"{written}.layout-{len(SCHEMA)}")) == ids
 
 
 _OLD_ROWS = """
@@ -219,58 +203,50 @@ INSERT INTO files (id, session_id, name, mime_type, size, data) VALUES ('f', 's'
 def test_an_earlier_layout_is_carried_over_to_todays(path: Path, version: int) -> None:
     with contextlib.closing(Database(str(path), schema=SCHEMA[:version])):
         pass
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.executescript(_OLD_ROWS)
-        if version > 2:  # by which rows have checksums
+    run_script(path, _OLD_ROWS)
+    if version > 2:  # by which rows have checksums
+        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("UPDATE sessions SET messages = 2, updated_at = 7.0")
             seal(connection)
-            connection.commit()
-        # As files were made at first: the space of removed rows was kept for ever.
-        connection.executescript("PRAGMA auto_vacuum = NONE; VACUUM")
-        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (0,)
+    # As files were made at first: the space of removed rows was kept for ever.
+    run_script(path, "PRAGMA auto_vacuum = NONE; VACUUM")
+    assert query(path, "PRAGMA auto_vacuum") == [(0,)]
     with LocalEngine(path=str(path)) as engine, Caller.on(engine, session_id="s") as caller:
-        assert [(m["id"], m["content"]["value"], m["created_at"]) for m in caller.history()] == [
-            ("m1", "café", 6.25),
-            ("m2", "yes", 7.0),
-        ]
+        kept = [(m["id"], m["content"]["value"], m["created_at"]) for m in caller.history()]
+        assert kept == [("m1", "café", 6.25), ("m2", "yes", 7.0)]
         assert rest(engine, "GET", "/file/f").content == b"\x00\xff\x01"
         assert answer_of(caller.ask("and now")) == 'You said: "and now"'
         assert len(caller.history()) == 4
     assert check(Path(f"{path}.layout-{version}")) == ["m1", "m2"]
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (len(SCHEMA),)
-        plan = "EXPLAIN QUERY PLAN SELECT * FROM messages WHERE session_id = '' AND turn < 9 ORDER BY turn, number"
-        assert "messages_by_turn" in str(connection.execute(plan).fetchall())
-        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
-        assert connection.execute("SELECT messages FROM sessions").fetchall() == [(4,)]
+    assert query(path, "PRAGMA user_version") == [(len(SCHEMA),)]
+    plan = "EXPLAIN QUERY PLAN SELECT * FROM messages WHERE session_id = '' AND turn < 9 ORDER BY turn, number"
+    assert "messages_by_turn" in str(query(path, plan))
+    assert query(path, "PRAGMA auto_vacuum") == [(2,)]
+    assert query(path, "SELECT messages FROM sessions") == [(4,)]
 
 
-def test_each_reference_has_an_index() -> None:
+def test_each_reference_has_an_index(store: Store) -> None:
     """Or each row that is removed costs a look at all rows that could refer to it."""
-    with contextlib.closing(Store()) as store:
 
-        def columns(db: sqlite3.Connection, table: str, pragma: str) -> set[str]:
-            return {row[3] for row in db.execute(f"PRAGMA {pragma}({table})")}
+    def missing(db: sqlite3.Connection) -> dict[str, set[str]]:
+        found = {}
+        for table in COLUMNS:
+            referring = {row[3] for row in db.execute(f"PRAGMA foreign_key_list({table})")}
+            indexes = [row[1] for row in db.execute(f"PRAGMA index_list({table})")]
+            found[table] = referring - {db.execute(f"PRAGMA index_info({name})").fetchone()[2] for name in indexes}
+            assert referring == {"turn", "session_id"} or table != "messages"
+        return found
 
-        def indexed(db: sqlite3.Connection, table: str) -> set[str]:
-            names = [row[1] for row in db.execute(f"PRAGMA index_list({table})")]
-            return {db.execute(f"PRAGMA index_info({name})").fetchone()[2] for name in names}
-
-        def missing(db: sqlite3.Connection) -> list[tuple[str, set[str]]]:
-            return [(table, columns(db, table, "foreign_key_list") - indexed(db, table)) for table in COLUMNS]
-
-        assert store.database.read(missing) == [(table, set()) for table in COLUMNS]
-        assert store.database.read(lambda db: columns(db, "messages", "foreign_key_list")) == {"turn", "session_id"}
+    assert store.database.read(missing) == {table: set() for table in COLUMNS}
 
 
 def test_a_carrying_over_that_fails_changes_nothing(written: Path) -> None:
     ids = check(written)
     with pytest.raises(StorageError):
         Database(str(written), schema=(*SCHEMA, "CREATE TABLE fine (x); CREATE TABLE objects (x);"))
-    with contextlib.closing(sqlite3.connect(written)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (len(SCHEMA),)
-        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
-        assert connection.execute("SELECT name FROM sqlite_master WHERE name = 'fine'").fetchall() == []
+    assert query(written, "PRAGMA user_version") == [(len(SCHEMA),)]
+    assert query(written, "PRAGMA application_id") == [(APPLICATION_ID,)]
+    assert query(written, "SELECT name FROM sqlite_master WHERE name = 'fine'") == []
     assert check(written) == ids
 
 
@@ -283,7 +259,7 @@ def test_a_second_engine_is_refused_with_the_holders_pid(path: Path, process: Ca
     link.symlink_to(path)
     for name in (path, link):
         with pytest.raises(DatabaseInUseError, match=str(first.popen.pid)) as refused:
-            LocalEngine(path=str(name)).start()
+            start(name)
         assert refused.value.pid == first.popen.pid
     second = process("--db", str(path))
     assert second.popen.wait(30) == 1
@@ -294,31 +270,26 @@ def test_a_second_engine_is_refused_with_the_holders_pid(path: Path, process: Ca
     with LocalEngine(path=str(path)) as third, Caller.on(third, session_id=caller.session_id) as again:
         assert again.history()[0]["content"]["value"] == "undisturbed"
         with pytest.raises(DatabaseInUseError, match=str(os.getpid())):
-            LocalEngine(path=str(path)).start()
+            start(path)
 
 
 def test_many_starts_at_once_have_one_winner(path: Path) -> None:
-    for _ in range(100):
-        outcomes: list[str] = []
-        barrier = threading.Barrier(4)
+    barrier = threading.Barrier(4)
 
-        def start(outcomes: list[str] = outcomes, barrier: threading.Barrier = barrier) -> None:
+    def begin() -> str:
+        barrier.wait()
+        try:
+            database = Database(str(path))
+        except DatabaseInUseError:
             barrier.wait()
-            try:
-                database = Database(str(path))
-            except DatabaseInUseError:
-                outcomes.append("refused")
-                barrier.wait()
-            else:
-                outcomes.append("won")
-                barrier.wait()
-                database.close()
+            return "refused"
+        barrier.wait()
+        database.close()
+        return "won"
 
-        threads = [threading.Thread(target=start) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    for _ in range(100):
+        with in_threads(*[begin] * 4) as outcomes:
+            pass
         assert sorted(outcomes) == ["refused"] * 3 + ["won"]
 
 
@@ -330,30 +301,28 @@ def test_copies_of_the_files_hold_what_was_acknowledged(folder: Path) -> None:
     path, copy = folder / "engine.db", folder / "copy" / "engine.db"
     copy.parent.mkdir()
     drawn = random.Random(7)
-    acked: list[str] = []
+    acked: set[str] = set()
+
+    def copied(change: Callable[[Path], object]) -> list[str]:
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+        Path(f"{copy}-shm").unlink(missing_ok=True)
+        change(Path(f"{copy}-wal"))
+        return check(copy)
+
+    def tear(log: Path) -> None:
+        log.write_bytes(log.read_bytes() + drawn.randbytes(drawn.randrange(1, 9000)))
+
     with LocalEngine(path=str(path)) as engine, Caller.on(engine) as caller:
         first = digest(path)
         for number in range(120):
-            acked.append(caller.post(f"message {number}")["message_id"])
-            caller.until_status("Idle")
-            _copy(path, copy)
-            assert set(acked) <= set(check(copy))
-            _copy(path, copy)
-            with Path(f"{copy}-wal").open("ab") as log:
-                log.write(drawn.randbytes(drawn.randrange(1, 9000)))
-            assert set(acked) <= set(check(copy))
+            acked.add(caller.ask(f"message {number}")[0]["message_id"])
+            assert acked <= set(copied(lambda log: None))
+            assert acked <= set(copied(tear))
             if digest(path) == first:  # what is in the file by now is no longer the log's to lose
-                _copy(path, copy)
-                os.truncate(f"{copy}-wal", drawn.randrange(os.path.getsize(f"{copy}-wal") + 1))
-                left = check(copy)
+                left = copied(lambda log: os.truncate(log, drawn.randrange(log.stat().st_size + 1)))
                 assert [message["id"] for message in caller.history()][: len(left)] == left
         assert digest(path) != first
-
-
-def _copy(path: Path, copy: Path) -> None:
-    shutil.copy(path, copy)
-    shutil.copy(f"{path}-wal", f"{copy}-wal")
-    Path(f"{copy}-shm").unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -425,9 +394,9 @@ def test_a_turn_whose_end_could_not_be_kept_is_closed_later(narrow: Process, pat
         eventually(lambda: again.post("go on")["type"] == "post_message")
         again.until_status("Idle")
         assert answer_of(again.heard).endswith('You said: "go on"')
-        kept = [message["content"] for message in again.history()]
-    results = [content["status"] for content in kept if content["type"] == "tool_result"]
-    assert (results, [content["error"] for content in kept if "error" in content]) == (["error"], [ENGINE_STOPPED])
+        history = again.history()
+    assert [result["status"] for result in contents(history, "tool_result")] == ["error"]
+    assert [m["content"]["error"] for m in history if "error" in m["content"]] == [ENGINE_STOPPED]
 
 
 def _make_room(narrow: Process, path: Path) -> None:
@@ -473,67 +442,31 @@ def test_another_program_that_locks_the_file_delays_only_writes(path: Path) -> N
 
 
 def test_writes_that_wait_for_a_lock_together_give_up_together(path: Path) -> None:
+    def write() -> str:
+        try:
+            database.write(lambda db: db.execute("DELETE FROM files"))
+        except StorageError as error:
+            return error.code
+        return "written"
+
     with (
         contextlib.closing(Database(str(path), busy_seconds=0.5)) as database,
         contextlib.closing(sqlite3.connect(path, isolation_level=None)) as outside,
     ):
         outside.execute("BEGIN IMMEDIATE")
-        outcomes: list[str] = []
-
-        def write() -> None:
-            try:
-                database.write(lambda db: db.execute("DELETE FROM files"))
-            except StorageError as error:
-                outcomes.append(error.code)
-
-        threads = [threading.Thread(target=write) for _ in range(40)]
-        begun = time.monotonic()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with within(9), in_threads(*[write] * 40) as outcomes:
+            pass
         assert outcomes == ["storage_busy"] * 40
-        assert time.monotonic() - begun < 10
         outside.execute("ROLLBACK")
-        write()
-        assert len(outcomes) == 40
+        assert write() == "written"
 
 
-def test_a_write_that_fails_leaves_those_beside_it_alone(path: Path) -> None:
-    with contextlib.closing(Database(str(path))) as database:
-        gate = threading.Event()
-        kept: list[object] = []
-
-        def fails(_: sqlite3.Connection) -> None:
-            raise KeyError("its own fault")
-
-        def run(work: Callable[[sqlite3.Connection], object]) -> None:
-            gate.wait(30)
-            try:
-                kept.append(database.write(work))
-            except (KeyError, StorageError) as error:
-                kept.append(type(error).__name__)
-
-        works: list[Callable[[sqlite3.Connection], object]] = [
-            fails,
-            lambda db: db.execute("SELECT 1").fetchone(),
-            lambda db: db.execute("INSERT INTO nowhere VALUES (1)"),
-        ]
-        threads = [threading.Thread(target=run, args=(work,)) for work in works * 20]
-        for thread in threads:
-            thread.start()
-        gate.set()
-        for thread in threads:
-            thread.join()
-    assert sorted(map(str, kept)) == ["(1,)"] * 20 + ["KeyError"] * 20 + ["StorageError"] * 20
-
-
-def _log_with(path: Path, texts: int) -> Path:
+def log_with(path: Path, texts: int) -> Path:
     """Copies of the files of an engine that was not closed: the log holds one commit for each text, and more."""
+    copy = path.parent / "copy.db"
     with LocalEngine(path=str(path)) as engine, Caller.on(engine) as caller:
         for number in range(texts):
             caller.ask(f"message {number}")
-        copy = path.parent / "copy.db"
         for suffix in ("", "-wal"):
             shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
     return copy
@@ -543,29 +476,41 @@ def _frames_of(log: bytes) -> int:
     return (len(log) - 32) // (24 + int.from_bytes(log[8:12], "big"))
 
 
-@pytest.mark.parametrize("where", ["page number", "salt", "checksum", "page"])
-def test_a_damaged_frame_with_others_behind_it_is_refused(path: Path, where: str) -> None:
+FRAME = 24 + 4096
+
+
+@pytest.mark.parametrize(
+    ("place", "at"),
+    [("header", 0), *[("a frame", at) for at in (3, 9, 17, 1000)]],
+    ids=["magic number", "page number", "salt", "checksum", "page"],
+)
+def test_a_damaged_log_is_refused_and_both_files_left_as_they_are(path: Path, place: str, at: int) -> None:
     """SQLite would take the log to end there, and the acknowledged commits behind it would be gone."""
-    copy = _log_with(path, 5)
+    copy = log_with(path, 5)
     log = Path(f"{copy}-wal")
-    data = bytearray(log.read_bytes())
-    at = 32 + (24 + 4096) * (_frames_of(data) // 3) + {"page number": 3, "salt": 9, "checksum": 17, "page": 1000}[where]
-    data[at] ^= 0x10
-    log.write_bytes(data)
-    before = [Path(f"{copy}{suffix}").read_bytes() for suffix in ("", "-wal")]
-    with pytest.raises(DatabaseDamagedError, match="write-ahead log") as caught:
-        LocalEngine(path=str(copy)).start()
+    whole = log.read_bytes()
+    at += 0 if place == "header" else 32 + FRAME * (_frames_of(whole) // 3)
+    overwrite(log, at, bytes([whole[at] ^ 0x10]))
+    before = digest(copy), digest(log)
+    with pytest.raises(DatabaseDamagedError, match=f"{place} of its write-ahead log") as caught:
+        start(copy)
     assert caught.value.path == str(copy)
-    assert [Path(f"{copy}{suffix}").read_bytes() for suffix in ("", "-wal")] == before
+    assert (digest(copy), digest(log)) == before
 
 
-@pytest.mark.parametrize("cut", [1, 24, 4096, 4120, 4121])
-def test_a_torn_tail_of_the_log_is_no_damage(path: Path, cut: int) -> None:
-    copy = _log_with(path, 3)
-    log = Path(f"{copy}-wal")
-    log.write_bytes(log.read_bytes()[:-cut])
-    with LocalEngine(path=str(copy)) as engine:
-        assert make_agent(engine)
+@pytest.mark.parametrize(
+    "leave",
+    [
+        *[lambda log, cut=cut: log[:-cut] for cut in (1, 24, 4096, 4120, 4121)],
+        # After a checkpoint the log is written again from its start; what it held before stands behind.
+        lambda log: log + log[32:40] + bytes(8) + log[48 : 32 + FRAME],
+    ],
+    ids=["1", "24", "4096", "4120", "4121", "frames of an earlier run"],
+)
+def test_a_torn_or_older_tail_of_the_log_is_no_damage(path: Path, leave: Callable[[bytes], bytes]) -> None:
+    log = Path(f"{log_with(path, 3)}-wal")
+    log.write_bytes(leave(log.read_bytes()))
+    start(path.with_name("copy.db"))
 
 
 @pytest.fixture(scope="module")
@@ -585,7 +530,7 @@ def _summed(log: bytes, order: str) -> bytearray:
     summed, first, second = bytearray(log), 0, 0
     summed[3] = 0x83 if order == ">" else 0x82
     summed[16:24] = b"saltsalt"
-    for at in (0, *range(32, len(log), 24 + 4096)):
+    for at in (0, *range(32, len(log), FRAME)):
         if at:
             summed[at + 8 : at + 16] = b"saltsalt"
         data = summed[at : at + 8] + summed[at + 24 : at + 4120] if at else summed[:24]
@@ -625,22 +570,9 @@ def test_a_last_frame_with_one_wrong_byte_was_a_commit_and_is_no_torn_tail(
         assert files.inspect(str(copy), SCHEMA) == len(SCHEMA)
 
 
-def test_frames_of_an_earlier_run_of_the_log_are_no_damage(path: Path) -> None:
-    """After a checkpoint the log is written again from its start; what it held before stands behind."""
-    copy = _log_with(path, 3)
-    log = Path(f"{copy}-wal")
-    data = log.read_bytes()
-    stale = bytearray(data[32 : 32 + 4120])
-    stale[8:16] = bytes(8)
-    log.write_bytes(data + bytes(stale))
-    with LocalEngine(path=str(copy)) as engine:
-        assert make_agent(engine)
-
-
 def test_any_flipped_byte_is_harmless_or_refused(path: Path) -> None:
-    copy = _log_with(path, 3)
-    with contextlib.closing(sqlite3.connect(copy)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    copy = log_with(path, 3)
+    query(copy, "PRAGMA wal_checkpoint(TRUNCATE)")
     whole = copy.read_bytes()
     chooser = random.Random(5)
     # The schema's page has the most that can break at the start.
@@ -651,7 +583,7 @@ def test_any_flipped_byte_is_harmless_or_refused(path: Path) -> None:
         damaged[at] ^= 1 << chooser.randrange(8)
         copy.write_bytes(damaged)
         try:
-            LocalEngine(path=str(copy)).start().close()
+            start(copy)
         except (DatabaseDamagedError, DatabaseVersionError) as error:
             refused += 1
             assert str(copy) in str(error)
@@ -681,11 +613,6 @@ def test_a_forked_child_closes_its_copy_of_a_lock_and_leaves_the_pid(
     held.close()
 
 
-def test_what_is_no_file_is_damaged(tmp_path: Path) -> None:
-    with pytest.raises(DatabaseDamagedError, match="it is not a file"):
-        files.inspect(str(tmp_path), SCHEMA)
-
-
 @pytest.mark.parametrize(
     ("error", "words"),
     [
@@ -698,31 +625,39 @@ def test_what_is_wrong_in_a_file_is_described_without_what_is_stored_in_it(error
     assert files.describe(error) == words
 
 
-def test_of_two_writes_at_once_one_that_fails_spoils_nothing_for_the_other(path: Path) -> None:
+def test_of_writes_at_once_those_that_fail_spoil_nothing_for_the_others(path: Path) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def block(db: sqlite3.Connection) -> None:
         begun.set()
         assert go_on.wait(30)
 
-    def fail(db: sqlite3.Connection) -> None:
-        raise sqlite3.IntegrityError("spoilt")
-
     def write(work: Callable[[sqlite3.Connection], object]) -> object:
         try:
             return database.write(work)
-        except StorageError as error:
+        except (KeyError, StorageError) as error:
             return str(error)
 
-    with contextlib.closing(Database(str(path))) as database:
-        with in_threads(lambda: write(block)):
-            assert begun.wait(30)
-            with in_threads(
-                lambda: write(fail), lambda: write(lambda db: insert(db, "objects", "1", "a", "b", "{}"))
-            ) as both:
-                assert eventually(lambda: len(database._jobs) == 2)
-                go_on.set()
-        assert both == ["the engine's database failed (spoilt)", 1]
+    def raises(error: Exception) -> Callable[[sqlite3.Connection], object]:
+        def work(db: sqlite3.Connection) -> None:
+            raise error
+
+        return work
+
+    works: list[Callable[[sqlite3.Connection], object]] = [
+        raises(sqlite3.IntegrityError("spoilt")),
+        raises(KeyError("its own fault")),
+        lambda db: insert(db, "objects", "1", "a", "b", "{}"),
+        lambda db: db.execute("INSERT INTO nowhere VALUES (1)"),
+        lambda db: db.execute("SELECT 1").fetchone(),
+    ]
+    with contextlib.closing(Database(str(path))) as database, in_threads(lambda: write(block)):
+        assert begun.wait(30)
+        with in_threads(*(partial(write, work) for work in works)) as outcomes:
+            assert eventually(lambda: len(database._jobs) == len(works))
+            go_on.set()
+    failed = "the engine's database failed ({})"
+    assert outcomes == [failed.format("spoilt"), "'its own fault'", 1, failed.format("no such table: nowhere"), (1,)]
 
 
 def test_a_lock_that_cannot_be_made_is_reported_as_what_it_is(path: Path) -> None:
@@ -746,18 +681,14 @@ def test_a_file_becomes_smaller_as_its_rows_are_removed(path: Path) -> None:
     [(os.symlink, "lock is a symlink"), (os.link, "another name"), (lambda _, path: os.mkfifo(path), "no plain")],
 )
 def test_a_lock_file_that_is_a_link_is_refused_and_its_target_left_alone(
-    path: Path, tmp_path: Path, link: Callable[[Path, str], None], reason: str
+    path: Path, link: Callable[[Path, str], None], reason: str
 ) -> None:
-    target = tmp_path / "precious.txt"
+    # Beside it: no file has names on two file systems.
+    target = path.with_name("precious.txt")
     target.write_text("precious")
-    try:
-        link(target, f"{path}.lock")
-    except OSError:  # the two are on file systems of their own
-        target = path.with_name("precious.txt")
-        target.write_text("precious")
-        link(target, f"{path}.lock")
+    link(target, f"{path}.lock")
     with pytest.raises(StorageError, match=reason):
-        LocalEngine(path=str(path)).start()
+        start(path)
     assert target.read_text() == "precious"
 
 
@@ -797,20 +728,15 @@ with LocalEngine(path={str(path)!r}) as engine:
 def test_a_terminated_session_leaves_nothing_behind(path: Path) -> None:
     with LocalEngine(path=str(path)) as engine, Caller.on(engine) as caller:
         caller.ask_all(["secret", file("secret.txt")])
-        upload = next(m["content"]["file_id"] for m in caller.history() if m["content"]["type"] == "file")
+        upload = contents(caller.history(), "file")[0]["file_id"]
         assert rest(engine, "GET", f"/file/{upload}").status_code == 200
         caller.terminate()
         assert rest(engine, "GET", f"/file/{upload}").status_code == 404
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        for table in ("files", "messages", "turns", "calls"):
-            assert connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone() == (0,)
+    for table in ("files", "messages", "turns", "calls"):
+        assert query(path, f"SELECT * FROM {table}") == []
     with LocalEngine(path=str(path)) as engine, contextlib.closing(open_socket(engine)) as sock:
         sock.send(json.dumps(frames.connect_session(caller.session_id)))
         assert json.loads(sock.recv())["code"] == "session_terminated"
-
-
-def _remove_all(folder: Path) -> None:
-    shutil.rmtree(folder)
 
 
 def _replace(folder: Path) -> None:
@@ -819,16 +745,16 @@ def _replace(folder: Path) -> None:
     (folder / "engine.db").write_bytes(b"another")
 
 
-def _remove_log(folder: Path) -> None:
-    (folder / "engine.db-wal").unlink()
+REMOVED: dict[str, Callable[[Path], object]] = {
+    "all of it": shutil.rmtree,
+    "replaced": _replace,
+    "its log": lambda folder: (folder / "engine.db-wal").unlink(),
+    "moved": lambda folder: folder.rename(folder.with_name("moved")),
+}
 
 
-def _move(folder: Path) -> None:
-    folder.rename(folder.with_name("moved"))
-
-
-@pytest.mark.parametrize("remove", [_remove_all, _replace, _remove_log, _move])
-def test_nothing_is_acknowledged_into_a_file_that_was_removed(tmp_path: Path, remove: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize("remove", REMOVED.values(), ids=REMOVED)
+def test_nothing_is_acknowledged_into_a_file_that_was_removed(tmp_path: Path, remove: Callable[[Path], object]) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     with LocalEngine(path=str(folder / "engine.db")) as engine, Caller.on(engine) as caller:
@@ -931,18 +857,16 @@ def test_a_history_that_grows_while_it_is_read_is_not_damaged(path: Path) -> Non
     content = {"type": "data_type_message", "value": "x"}
     with contextlib.closing(Store(str(path))) as store:
         session_id = store.sessions.add("agent", "a")
-        done = threading.Event()
 
         def post() -> None:
             for _ in range(150):
                 store.sessions.post(session_id, {"type": "user"}, [content], [], 0)
             done.set()
 
-        posting = threading.Thread(target=post)
-        posting.start()
-        while not done.is_set():
-            store.sessions.history(session_id)
-        posting.join()
+        done = threading.Event()
+        with in_threads(post):
+            while not done.is_set():
+                store.sessions.history(session_id)
         assert len(store.sessions.history(session_id)) == 150
 
 
@@ -959,15 +883,13 @@ def test_a_history_that_grows_while_it_is_read_is_not_damaged(path: Path) -> Non
         (["settled"], True),
     ],
 )
-def test_a_start_leaves_turns_that_only_wait_for_a_person(calls: list[str], found: bool) -> None:
+def test_a_start_leaves_turns_that_only_wait_for_a_person(store: Store, calls: list[str], found: bool) -> None:
     """However many they are; they are read when a client joins their session."""
-    with contextlib.closing(Store()) as store:
-        session_id = store.sessions.add("agent", "a")
-        turn = store.sessions.post(session_id, {}, ["x"], [], 0).turn
-        store.sessions.set_turn(turn.number, "waiting")
-        asked = [
-            StoredCall(f"c{place}", session_id, turn.number, 1, place, "x", {}, state)
-            for place, state in enumerate(calls)
-        ]
-        store.database.write(lambda db: [insert_call(db, call) for call in asked])
-        assert [turn.session_id for turn in store.sessions.unfinished()] == [session_id] * found
+    session_id = store.sessions.add("agent", "a")
+    turn = store.sessions.post(session_id, {}, ["x"], [], 0).turn
+    store.sessions.set_turn(turn.number, "waiting")
+    asked = [
+        StoredCall(f"c{place}", session_id, turn.number, 1, place, "x", {}, state) for place, state in enumerate(calls)
+    ]
+    store.database.write(lambda db: [insert_call(db, call) for call in asked])
+    assert [turn.session_id for turn in store.sessions.unfinished()] == [session_id] * found

@@ -19,7 +19,7 @@ import websocket
 from sessionlib.engine import DatabaseDamagedError, DatabaseVersionError, LocalEngine
 from sessionlib.engine.store import files
 from tests.engine.conftest import add, refund
-from tests.support.engine import KEY, Caller, approve, file, make_agent, open_socket, rest
+from tests.support.engine import KEY, Caller, approve, contents, file, make_agent, open_socket, rest
 
 FLIPS = int(os.environ.get("TEST_FLIPS", "80"))
 
@@ -53,9 +53,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
                     if number % 2 == 0:
                         caller.ask(approve(), asked["id"])
                 made.histories[caller.session_id] = caller.history()
-                for message in made.histories[caller.session_id]:
-                    if message["content"]["type"] == "file":
-                        made.uploads[message["content"]["file_id"]] = data
+                made.uploads |= {kept["file_id"]: data for kept in contents(made.histories[caller.session_id], "file")}
         made.database, made.log = path.read_bytes(), Path(f"{path}-wal").read_bytes()
     return made
 
