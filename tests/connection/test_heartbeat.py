@@ -6,33 +6,35 @@ import contextlib
 import gc
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
 
 from sessionlib.connection import heartbeat
+from sessionlib.connection.heartbeat import HeartbeatThread
 from sessionlib.connection.options import ConnectionOptions
 from sessionlib.transport.base import Traffic
 from tests.streams.test_hub import CollectingEvents
 from tests.support.script_engine import Received, ScriptEngine
 from tests.support.secrets import LogWatch
 from tests.support.sessions import opened, resumed_session
+from tests.support.threads import in_threads
 from tests.support.waiting import SLACK, Stalls, eventually
 
 pytestmark = pytest.mark.pings
 
 
 class CountingHeart:
-    """Beats every few milliseconds and counts."""
+    """Counts its beats, by default one every few milliseconds."""
 
-    def __init__(self) -> None:
-        self.beats = 0
+    def __init__(self, every: float = 0.005) -> None:
+        self.every, self.beats = every, 0
         self.let_go_by = ""
 
     def beat(self, now: float) -> float:
         self.beats += 1
-        return now + 0.005
+        return now + self.every
 
     def close_nowait(self) -> None:
         self.let_go_by = threading.current_thread().name
@@ -57,7 +59,7 @@ def test_a_heart_that_fails_is_tried_again_later_and_not_at_once(log_watch: LogW
             raise RuntimeError("no beat")
 
     began = time.monotonic()
-    keeper, failing, sound = heartbeat.HeartbeatThread(), Failing(), CountingHeart()
+    keeper, failing, sound = HeartbeatThread(), Failing(), CountingHeart()
     keeper.watch(failing, 0.0)
     keeper.watch(sound, 0.0)
     assert eventually(lambda: sound.beats >= 20)
@@ -69,11 +71,7 @@ def test_a_heart_that_fails_is_tried_again_later_and_not_at_once(log_watch: LogW
 
 
 def test_a_heart_beats_earlier_where_it_is_asked_to_and_not_later() -> None:
-    class Slow(CountingHeart):
-        def beat(self, now: float) -> float:
-            return super().beat(now) + 3600.0
-
-    keeper, heart, other = heartbeat.HeartbeatThread(), Slow(), CountingHeart()
+    keeper, heart, other = HeartbeatThread(), CountingHeart(every=3600.0), CountingHeart()
     soon = time.monotonic()
     keeper.watch(heart, soon + 3600.0)
     keeper.wake_by(heart, soon + 7200.0)
@@ -94,10 +92,10 @@ def test_the_thread_is_busy_while_it_is_at_many(hearts: int, is_busy: bool) -> N
     class Noting(CountingHeart):
         def beat(self, now: float) -> float:
             noted.append(keeper.is_busy)
-            return super().beat(now) + 3600.0
+            return super().beat(now)
 
-    go_on, noted, keeper = threading.Event(), list[bool](), heartbeat.HeartbeatThread()
-    watched = [First(), *(Noting() for _ in range(hearts))]
+    go_on, noted, keeper = threading.Event(), list[bool](), HeartbeatThread()
+    watched = [First(), *(Noting(every=3600.0) for _ in range(hearts))]
     keeper.watch(watched[0], 0.0)
     assert eventually(lambda: not keeper._queue)
     for heart in watched[1:]:  # while it is at the first, the others come together
@@ -110,7 +108,7 @@ def test_the_thread_is_busy_while_it_is_at_many(hearts: int, is_busy: bool) -> N
 
 
 def test_whether_the_thread_of_the_process_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    keeper = heartbeat.HeartbeatThread()
+    keeper = HeartbeatThread()
     monkeypatch.setattr(heartbeat, "_heartbeat", keeper)
     assert heartbeat.is_busy() is False
     keeper.is_busy = True
@@ -133,18 +131,7 @@ def none_before_its_time(pings: list[Received], began: float) -> bool:
 
 
 @pytest.mark.slow
-def test_pings_go_out_while_the_users_code_is_busy(engine: ScriptEngine) -> None:
-    began = time.monotonic()
-    with opened(engine, ping_interval=0.1):
-        be_busy(lambda: engine.log.count("ping_session") >= 5)
-        pings = engine.frames("ping_session")
-        assert pings[0] == {"type": "ping_session", "session_id": "s1"}
-        assert len(pings) >= 5
-        assert none_before_its_time(pings, began)
-
-
-@pytest.mark.slow
-def test_a_silent_engine_gets_pings_of_both_kinds(engine: ScriptEngine) -> None:
+def test_a_silent_engine_gets_pings_of_both_kinds_while_the_users_code_is_busy(engine: ScriptEngine) -> None:
     engine.on("ping_session", lambda conn, frame: None)
     began = time.monotonic()
     with opened(engine, ping_interval=0.1):
@@ -152,6 +139,7 @@ def test_a_silent_engine_gets_pings_of_both_kinds(engine: ScriptEngine) -> None:
         for kind, at_least in (("ws:ping", 3), ("ping_session", 5)):
             assert len(engine.frames(kind)) >= at_least
             assert none_before_its_time(engine.frames(kind), began)
+        assert engine.frames("ping_session")[0] == {"type": "ping_session", "session_id": "s1"}
 
 
 class AnsweringLink:
@@ -267,9 +255,6 @@ def test_no_ping_follows_the_farewell(engine: ScriptEngine) -> None:
     assert engine.everything[-1]["type"] == "ws:close"
 
 
-# ---- links that have died ----------------------------------------------------------------------
-
-
 # ---- the one thread ----------------------------------------------------------------------------
 
 
@@ -314,8 +299,7 @@ def test_an_abandoned_heart_is_let_go_on_the_thread_and_beats_no_more() -> None:
     heartbeat.watch(other, time.monotonic())
     heartbeat.discard(heart)
     assert eventually(lambda: heart.let_go_by == "sessionlib-heartbeat")
-    beats = heart.beats
-    before = other.beats
+    beats, before = heart.beats, other.beats
     assert eventually(lambda: other.beats > before + 3)
     assert heart.beats <= beats + 1
     heartbeat.unwatch(other)
@@ -333,24 +317,23 @@ def forget_one(engine: ScriptEngine) -> Any:
     return session._connection.hub
 
 
-def done_in_time(call: Any) -> bool:
-    """Whether a call on a thread of its own comes to its end."""
-    done = threading.Event()
-    threading.Thread(target=lambda: (call(), done.set()), daemon=True).start()
-    return done.wait(30)
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Has the garbage be collected when a test does so."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
+@pytest.mark.usefixtures("uncollected")
 @pytest.mark.filterwarnings("ignore:.*never disconnected:ResourceWarning")
 def test_a_session_collected_while_another_is_begun_to_be_watched_does_no_harm(engine: ScriptEngine) -> None:
     hearts = [CountingHeart() for _ in range(2)]
     now = time.monotonic()
-    gc.disable()
-    try:
-        forget_one(engine)
-        heartbeat.watch(hearts[0], now + 60)
-        assert done_in_time(lambda: heartbeat.watch(hearts[1], CollectingTime(now)))
-    finally:
-        gc.enable()
+    forget_one(engine)
+    heartbeat.watch(hearts[0], now + 60)
+    with in_threads(lambda: heartbeat.watch(hearts[1], CollectingTime(now))):
+        pass
     assert eventually(lambda: hearts[1].beats > 3)
     assert engine.latest.over.wait(30)
     for heart in hearts:
@@ -358,20 +341,18 @@ def test_a_session_collected_while_another_is_begun_to_be_watched_does_no_harm(e
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("uncollected")
 @pytest.mark.filterwarnings("ignore:.*never disconnected:ResourceWarning")
 def test_a_session_collected_while_its_own_events_are_delivered_does_no_harm(engine: ScriptEngine) -> None:
-    gc.disable()
-    try:
-        hub = forget_one(engine)
-        assert done_in_time(lambda: hub.dispatch(CollectingEvents("aP")))
-    finally:
-        gc.enable()
+    hub = forget_one(engine)
+    with in_threads(lambda: hub.dispatch(CollectingEvents("aP"))):
+        pass
     assert engine.latest.over.wait(30)
 
 
 def test_the_thread_sleeps_until_something_is_due() -> None:
     waits: list[float | None] = []
-    keeper, slow, slower = heartbeat.HeartbeatThread(), CountingHeart(), CountingHeart()
+    keeper, slow, slower = HeartbeatThread(), CountingHeart(), CountingHeart()
     wait = keeper._changed.wait
 
     def noted(timeout: float | None = None) -> bool:
@@ -391,7 +372,7 @@ def test_the_thread_sleeps_until_something_is_due() -> None:
 
 
 def test_what_is_due_is_taken_once_and_at_its_latest_time() -> None:
-    keeper, first, second = heartbeat.HeartbeatThread(), CountingHeart(), CountingHeart()
+    keeper, first, second = HeartbeatThread(), CountingHeart(), CountingHeart()
     with keeper._lock:
         for heart, at in ((first, 5.0), (second, 6.0), (first, 4.0), (second, 7.0)):
             keeper._schedule(heart, at)
@@ -411,7 +392,7 @@ def test_what_became_due_earlier_meanwhile_is_not_put_off(meanwhile: float | Non
             return times.pop(0)
 
     times = [8.0, meanwhile]
-    keeper, heart = heartbeat.HeartbeatThread(), CountingHeart()
+    keeper, heart = HeartbeatThread(), CountingHeart()
     keeper._due = Changing()
     keeper.wake_by(heart, 7.0)
     assert (times, keeper._queue) == ([], [])

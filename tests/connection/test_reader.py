@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import pickle
 import queue
@@ -11,6 +12,7 @@ import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -48,10 +50,25 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.fixture(params=[None, 1], ids=["a thread each", "shared"])
-def readers(request: pytest.FixtureRequest) -> int | None:
+def readers(request: pytest.FixtureRequest) -> Any:
     """Returns how many threads read."""
-    given: int | None = request.param
-    return given
+    return request.param
+
+
+@pytest.fixture
+def refuse_threads(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Returns what has no thread start any more whose name begins so."""
+    start = threading.Thread.start
+
+    def refuse(begin: str) -> None:
+        def start_or_fail(thread: threading.Thread) -> None:
+            if thread.name.startswith(begin):
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", start_or_fail)
+
+    return refuse
 
 
 @pytest.fixture
@@ -135,20 +152,13 @@ def test_leaving_in_the_middle_of_a_flood(engine: ScriptEngine, readers: int | N
 
 @pytest.mark.parametrize("refused", ["sessionlib-heartbeat", "sessionlib-reader"])
 def test_a_session_for_which_there_is_no_thread_is_not_joined(
-    engine: ScriptEngine, readers: int | None, refused: str, monkeypatch: pytest.MonkeyPatch
+    engine: ScriptEngine, readers: int | None, refused: str, refuse_threads: Callable[[str], None]
 ) -> None:
-    start = threading.Thread.start
-
-    def refuse(thread: threading.Thread) -> None:
-        if thread.name.startswith(refused):
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
     connection = resumed_session(engine, readers=readers)._new_connection()
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(SessionConnectionError, match="session s1 cannot be read: can't start new thread") as raised:
-            connection.open(Deadline(30))
+    refuse_threads(refused)
+    with pytest.raises(SessionConnectionError, match="session s1 cannot be read: can't start new thread") as raised:
+        connection.open(Deadline(30))
+    refuse_threads("nobody")
     assert raised.value.session_id == "s1"
     assert engine.latest.over.wait(30)
     assert (connection.channel.state, connection._thread, connection._shared) == (SessionState.DISCONNECTED, None, None)
@@ -194,40 +204,39 @@ def test_none_waits_for_one_that_is_flooded(engine: ScriptEngine, readers: int |
             assert calm.get_messages(timeout=30) == []
 
 
-def blocking_key() -> tuple[Callable[[], str], threading.Event, threading.Event]:
-    """Returns an ``api_key`` that blocks from the second time on, the event that it does, and the one that ends it."""
-    asked, go_on = threading.Event(), threading.Event()
-    keys = iter([SENTINEL_KEY])
+class BlockingKey:
+    """An ``api_key`` that blocks from the second time on."""
 
-    def key() -> str:
-        for first in keys:
-            return first
-        asked.set()
-        assert go_on.wait(60)
+    def __init__(self) -> None:
+        self.times, self.asked, self.go_on = 0, threading.Event(), threading.Event()
+
+    def __call__(self) -> str:
+        self.times += 1
+        if self.times > 1:
+            self.asked.set()
+            assert self.go_on.wait(60)
         return SENTINEL_KEY
-
-    return key, asked, go_on
 
 
 def test_none_waits_for_one_that_cannot_come_back(engine: ScriptEngine, readers: int | None) -> None:
-    key, asked, go_on = blocking_key()
+    key = BlockingKey()
     lost = Session(session_id="s1", api_key=key, ws_url=engine.ws_url, readers=readers, reconnect_delay=0.001)
     with lost, opened(engine, readers=readers) as other:
         engine.connections[0].drop()
-        assert asked.wait(30)
+        assert key.asked.wait(30)
         assert other.get_messages(timeout=30) == []
-        go_on.set()
+        key.go_on.set()
         assert lost.get_messages(timeout=30) == []
 
 
 def test_who_leaves_does_not_wait_for_an_attempt_to_come_back(engine: ScriptEngine, readers: int | None) -> None:
-    key, asked, go_on = blocking_key()
+    key = BlockingKey()
     with Session(session_id="s1", api_key=key, ws_url=engine.ws_url, readers=readers, reconnect_delay=0.001) as session:
         assert session._connection is not None
         session._connection._close_timeout = 60.0
         engine.drop_all()
-        assert asked.wait(30)
-    go_on.set()
+        assert key.asked.wait(30)
+    key.go_on.set()
     assert len(engine.handshakes) == 1
 
 
@@ -275,18 +284,11 @@ def test_fifty_sessions(engine: ScriptEngine, readers: int | None, threads: int)
 
 
 def test_without_a_thread_to_join_again_on_a_session_that_shared_one_is_over(
-    engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch
+    engine: ScriptEngine, refuse_threads: Callable[[str], None]
 ) -> None:
-    start = threading.Thread.start
-
-    def refuse(thread: threading.Thread) -> None:
-        if thread.name == "sessionlib-reader-s1":
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
     with opened(engine, readers=1) as session, session.listen(timeout=30) as listener:
         connection = session._connection
-        monkeypatch.setattr(threading.Thread, "start", refuse)
+        refuse_threads("sessionlib-reader-s1")
         engine.drop_all()
         with pytest.raises(SessionDisconnectedError, match="lost its connection"):
             next(listener)
@@ -346,22 +348,19 @@ def test_who_ends_a_session_for_good_waits_for_that(engine: ScriptEngine) -> Non
 
 
 def test_a_session_makes_no_room_for_what_may_never_come() -> None:
-    made = [resumed()]  # what is made once for all
+    def make(number: int) -> list[Any]:
+        sessions = [Session(session_id="s1", api_key="k", ws_url="ws://127.0.0.1:9/v1") for _ in range(number)]
+        return [(session, session._new_connection()) for session in sessions]
+
+    made = make(1)  # what is made once for all
     tracemalloc.start()
     try:
-        made += [resumed() for _ in range(20)]
+        made += make(20)
         each = tracemalloc.get_traced_memory()[0] / 20
     finally:
         tracemalloc.stop()
     # An empty deque alone has 760 bytes, and a session has some twenty queues.
-    assert len(made) == 21
     assert each < 20 * 1024
-
-
-def resumed() -> Any:
-    """Returns a session and its connection, before that is opened."""
-    session = Session(session_id="s1", api_key="k", ws_url="ws://127.0.0.1:9/v1")
-    return session, session._new_connection()
 
 
 def test_an_observer_may_leave_a_session_on_the_thread_that_reads_it(
@@ -432,98 +431,107 @@ def test_sockets_that_are_not_the_systems_have_a_thread_each(
         assert reading() == ["sessionlib-reader-s1"]
 
 
-class Shareable:
-    """A transport of which a shared reader sees no more than its socket."""
+LOST = RuntimeError("lost")
 
-    has_unread = False
 
-    def __init__(self, near: socket.socket | None) -> None:
-        self.near, self.released = near, False
+class Polled:
+    """A session of a shared reader, which sees no more of its transport than a descriptor."""
+
+    has_unread = is_released = False
+
+    def __init__(self, reader: SharedReader, descriptor: int, read: Callable[[], Any] = lambda: LOST) -> None:
+        self.descriptor = descriptor
+        self.lost: list[BaseException] = []
+        self.shared = Shared(reader, self, lambda *_: read(), self.lost.append)  # type: ignore[arg-type]
 
     def share(self) -> int:
-        return -1 if self.near is None else self.near.fileno()
+        return self.descriptor
 
     def release(self) -> None:
-        self.released = True
+        self.is_released = True
+
+    def is_lost(self) -> bool:
+        return self.lost == [LOST]
 
 
-def test_a_shared_reader_knows_what_it_reads_and_ends_with_the_last() -> None:
+@pytest.fixture
+def reader() -> Iterator[SharedReader]:
+    """A shared reader, whose thread ends by itself."""
+    yield SharedReader(7)
+    assert eventually(lambda: reading() == [])
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     near, far = socket.socketpair()
-    lost: list[BaseException] = []
     with near, far:
-        transport: Any = Shareable(near)
-        reader, failure = SharedReader(7), RuntimeError("lost")
-        assert reader.add(Shared(reader, transport, lambda *_: failure, lost.append))
-        assert (len(reader), "sessionlib-reader-shared-7" in reading(), reader.is_this_thread) == (1, True, False)
-        far.sendall(b"x")
-        assert eventually(lambda: lost == [failure])
-        assert (transport.released, len(reader)) == (True, 0)
-    assert eventually(lambda: "sessionlib-reader-shared-7" not in reading())
+        yield near, far
 
 
-def test_a_shared_reader_leaves_nothing_open_of_what_it_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[selectors.BaseSelector] = []
-    make = selectors.DefaultSelector
-    monkeypatch.setattr(selectors, "DefaultSelector", lambda: made.append(make()) or made[-1])
-    reader = SharedReader(7)
-    assert not reader.add(Shared(reader, Shareable(None), lambda *_: None, list))  # type: ignore[arg-type]
-    assert made[0].get_map() is None  # it is closed
+Pair = tuple[socket.socket, socket.socket]
+
+
+def test_a_shared_reader_knows_what_it_reads_and_ends_with_the_last(reader: SharedReader, pair: Pair) -> None:
+    near, far = pair
+    polled = Polled(reader, near.fileno())
+    assert reader.add(polled.shared)
+    assert (len(reader), reading(), reader.is_this_thread) == (1, ["sessionlib-reader-shared-7"], False)
+    far.sendall(b"x")
+    assert eventually(polled.is_lost)
+    assert (polled.is_released, len(reader)) == (True, 0)
+
+
+def test_a_shared_reader_leaves_nothing_open_of_what_it_cannot_read(
+    reader: SharedReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    selector = selectors.DefaultSelector()
+    monkeypatch.setattr(selectors, "DefaultSelector", lambda: selector)
+    assert not reader.add(Polled(reader, -1).shared)
+    assert selector.get_map() is None  # it is closed
     assert (len(reader), reading()) == (0, [])
 
 
-def test_a_shared_reader_reads_on_where_more_has_come_than_it_has_read() -> None:
-    near, far = socket.socketpair()
-    lost: list[BaseException] = []
+def test_a_shared_reader_reads_on_where_more_has_come_than_it_has_read(reader: SharedReader, pair: Pair) -> None:
+    near, far = pair
     reads: list[bytes] = []
-    with near, far:
-        transport: Any = Shareable(near)
-        failure = RuntimeError("lost")
 
-        def read(*_: Any) -> BaseException | None:
-            """Takes all that a poll would show, and has a rest of it left at first."""
-            if not reads:
-                reads.append(near.recv(10))
-            elif transport.has_unread:
-                transport.has_unread = False
-                return failure
-            transport.has_unread = True
-            return None
+    def read() -> BaseException | None:
+        """Takes all that a poll would show, and has a rest of it left at first."""
+        if not reads:
+            reads.append(near.recv(10))
+        elif polled.has_unread:
+            polled.has_unread = False
+            return LOST
+        polled.has_unread = True
+        return None
 
-        reader = SharedReader(7)
-        assert reader.add(Shared(reader, transport, read, lost.append))
-        far.sendall(b"x")
-        assert eventually(lambda: lost == [failure])
-    assert eventually(lambda: reading() == [])
+    polled = Polled(reader, near.fileno(), read)
+    assert reader.add(polled.shared)
+    far.sendall(b"x")
+    assert eventually(polled.is_lost)
 
 
-def test_what_had_come_already_is_read_without_a_poll_that_shows_it_and_once() -> None:
-    near, far = socket.socketpair()
-    lost: list[BaseException] = []
-    with near, far:
-        transport: Any = Shareable(near)
-        transport.has_unread = True
-        failure = RuntimeError("lost")
+def test_what_had_come_already_is_read_without_a_poll_that_shows_it_and_once(reader: SharedReader, pair: Pair) -> None:
+    near, far = pair
 
-        def read(*_: Any) -> BaseException | None:
-            is_last, transport.has_unread = not transport.has_unread, False
-            return failure if is_last else None
+    def read() -> BaseException | None:
+        is_last, polled.has_unread = not polled.has_unread, False
+        return LOST if is_last else None
 
-        reader = SharedReader(7)
-        assert reader.add(Shared(reader, transport, read, lost.append))
-        # Or the thread would never sleep again.
-        assert eventually(lambda: not transport.has_unread)
-        assert reader._selector is not None
-        assert reader._selector.get_map()[near.fileno()].events == selectors.EVENT_READ
-        far.sendall(b"x")
-        assert eventually(lambda: lost == [failure])
-    assert eventually(lambda: reading() == [])
+    polled = Polled(reader, near.fileno(), read)
+    polled.has_unread = True
+    assert reader.add(polled.shared)
+    # Or the thread would never sleep again.
+    assert eventually(lambda: not polled.has_unread)
+    assert reader._selector is not None
+    assert reader._selector.get_map()[near.fileno()].events == selectors.EVENT_READ
+    far.sendall(b"x")
+    assert eventually(polled.is_lost)
 
 
-def test_what_is_taken_from_a_shared_reader_in_a_round_is_not_read_in_it() -> None:
+def test_what_is_taken_from_a_shared_reader_in_a_round_is_not_read_in_it(reader: SharedReader) -> None:
     pairs = [socket.socketpair() for _ in range(3)]
-    lost: list[BaseException] = []
     reads: list[int] = []
-    reader, failure = SharedReader(7), RuntimeError("lost")
     may_take, others_came = threading.Event(), threading.Event()
 
     def read(number: int) -> BaseException | None:
@@ -539,11 +547,10 @@ def test_what_is_taken_from_a_shared_reader_in_a_round_is_not_read_in_it() -> No
         return None
 
     with ExitStack() as stack:
-        for pair in pairs:
-            for end in pair:
-                stack.enter_context(end)
-        transports: list[Any] = [Shareable(near) for near, _ in pairs]
-        sessions = [Shared(reader, made, lambda *_, at=at: read(at), lost.append) for at, made in enumerate(transports)]
+        for end in itertools.chain(*pairs):
+            stack.enter_context(end)
+        polled = [Polled(reader, near.fileno(), partial(read, at)) for at, (near, _) in enumerate(pairs)]
+        sessions = [one.shared for one in polled]
         assert all(map(reader.add, sessions))
         pairs[2][1].sendall(b"x")
         assert may_take.wait(30)
@@ -555,34 +562,23 @@ def test_what_is_taken_from_a_shared_reader_in_a_round_is_not_read_in_it() -> No
         (first,) = reads
         assert [session.is_taken for session in (sessions[first], sessions[1 - first])] == [False, True]
         assert (sessions[first].descriptor >= 0, sessions[1 - first].descriptor) == (True, -1)
-        sessions[2].read = sessions[first].read = lambda *_: failure
+        sessions[2].read = sessions[first].read = lambda *_: LOST
         for _, far in pairs:
             far.sendall(b"x")
-        assert eventually(lambda: lost == [failure, failure])
-        assert len(reads) == 1
+        assert eventually(lambda: polled[2].is_lost() and polled[first].is_lost())
+        assert (polled[1 - first].lost, len(reads)) == ([], 1)
         reader.take(sessions[first])  # which does nothing
         assert not sessions[first].is_taken
-    assert eventually(lambda: reading() == [])
-
-
-class Numbered(Shareable):
-    """A transport with a descriptor of its own choice."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(None)
-        self.number = number
-
-    def share(self) -> int:
-        return self.number
 
 
 @pytest.mark.parametrize("descriptor", [0, 1])
-def test_any_descriptor_is_polled_and_taken(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
+def test_any_descriptor_is_polled_and_taken(
+    reader: SharedReader, monkeypatch: pytest.MonkeyPatch, descriptor: int
+) -> None:
     # One that asks nothing of what it is given, as a process may have another file under that number.
     monkeypatch.setattr(selectors, "DefaultSelector", selectors.SelectSelector)
     monkeypatch.setattr(SharedReader, "_run", lambda reader, selector: None)
-    reader = SharedReader(7)
-    one, other = (Shared(reader, Numbered(number), lambda *_: None, list) for number in (descriptor, 2))  # type: ignore[arg-type]
+    one, other = Polled(reader, descriptor).shared, Polled(reader, 2).shared
     assert reader.add(one)
     reader.take(one)
     assert (one.is_taken, one.descriptor) == (False, descriptor)  # it is the last
@@ -592,25 +588,23 @@ def test_any_descriptor_is_polled_and_taken(monkeypatch: pytest.MonkeyPatch, des
 
 
 @pytest.mark.parametrize("descriptor", [0, 1])
-def test_any_descriptor_is_polled_no_longer_for_what_had_come(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
+def test_any_descriptor_is_polled_no_longer_for_what_had_come(
+    reader: SharedReader, monkeypatch: pytest.MonkeyPatch, descriptor: int
+) -> None:
     class Ready(selectors.SelectSelector):
         """Finds all that is registered ready, as a process may have another file under a number."""
 
         def select(self, timeout: float | None = None) -> Any:
             return [(key, key.events) for key in self.get_map().values()]
 
-    def read(*_: Any) -> BaseException:
-        polled.append(selector.get_map()[descriptor].events)
-        return failure
+    def read() -> BaseException:
+        events.append(selector.get_map()[descriptor].events)
+        return LOST
 
-    polled: list[int] = []
-    lost: list[BaseException] = []
-    selector, failure = Ready(), RuntimeError("lost")
+    events, selector = list[int](), Ready()
     monkeypatch.setattr(selectors, "DefaultSelector", lambda: selector)
-    transport: Any = Numbered(descriptor)
-    transport.has_unread = True
-    reader = SharedReader(7)
-    assert reader.add(Shared(reader, transport, read, lost.append))
-    assert eventually(lambda: lost == [failure])
-    assert polled == [selectors.EVENT_READ]
-    assert eventually(lambda: reading() == [])
+    polled = Polled(reader, descriptor, read)
+    polled.has_unread = True
+    assert reader.add(polled.shared)
+    assert eventually(polled.is_lost)
+    assert events == [selectors.EVENT_READ]

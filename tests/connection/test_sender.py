@@ -13,6 +13,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ from sessionlib.protocol import frames
 from tests.support.processes import run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, turn
 from tests.support.sessions import opened
+from tests.support.threads import in_threads
 
 LARGE = 5 * CHUNK + 1
+
+Steps = list[tuple[int, int | None]]
 
 
 def noise(size: int) -> bytes:
@@ -52,23 +56,28 @@ def large_file(tmp_path: Path) -> Path:
     return path
 
 
+def assert_alone_arrives(session: Session, engine: ScriptEngine) -> None:
+    """Sends one more text, and fails unless it is all that arrives."""
+    session.send("still here")
+    assert [frame["content"] for frame in engine.wait_for("post_message")] == ["still here"]
+    assert not engine.frames("post_messages")
+
+
 # ---- what arrives ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 2, LARGE])
-@pytest.mark.parametrize("kind", [bytes, bytearray, "path", io.BytesIO])
+@pytest.mark.parametrize("kind", [bytes, bytearray, Path, io.BytesIO])
 def test_every_kind_in_every_size(session: Session, engine: ScriptEngine, tmp_path: Path, kind: Any, size: int) -> None:
     data = noise(size)
-    if kind == "path":
-        path = tmp_path / "file"
-        path.write_bytes(data)
-        session.send(path)
+    if kind is Path:
+        (tmp_path / "file").write_bytes(data)
+        session.send(tmp_path / "file")
     else:
         session.send(kind(data), filename="file")
     (frame,) = engine.wait_for("post_message")
-    metadata = {"name": "file", "mime_type": "application/octet-stream"}
     assert arrived(frame) == [data]
-    assert frame["content"]["value"]["metadata"] == metadata
+    assert frame["content"]["value"]["metadata"] == {"name": "file", "mime_type": "application/octet-stream"}
     assert set(frame) == {"type", "session_id", "content"}
 
 
@@ -113,29 +122,6 @@ def test_a_turn_with_a_large_file(session: Session, engine: ScriptEngine, large_
     assert session.ask(large_file).text == str(LARGE)
 
 
-# ---- before anything is sent -------------------------------------------------------------------
-
-
-def test_a_file_that_is_not_there_is_told_before_anything_is_sent(session: Session, engine: ScriptEngine) -> None:
-    with pytest.raises(FileNotFoundError):
-        session.send("look", files=[noise(LARGE), Path("nowhere.txt")])
-    session.send("still here")
-    assert [frame["content"] for frame in engine.wait_for("post_message")] == ["still here"]
-    assert not engine.frames("post_messages")
-
-
-def test_a_source_that_fails_at_once_is_told_before_anything_is_sent(session: Session, engine: ScriptEngine) -> None:
-    class Broken:
-        def read(self, size: int) -> bytes:
-            raise OSError("no disk")
-
-    with pytest.raises(OSError, match="no disk"):
-        session.send(Broken())  # type: ignore[arg-type]
-    session.send("still here")
-    engine.wait_for("post_message")
-    assert len(engine.handshakes) == 1
-
-
 def test_a_file_as_it_was_when_it_was_opened_and_no_more(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(noise(LARGE))
@@ -150,16 +136,15 @@ def test_a_file_as_it_was_when_it_was_opened_and_no_more(tmp_path: Path) -> None
 
 
 class Interrupted(io.BytesIO):
-    """A source in whose third piece something happens."""
+    """A source in one of whose pieces something happens, by default in the third."""
 
-    def __init__(self, data: bytes, happens: Callable[[], object]) -> None:
+    def __init__(self, data: bytes, happens: Callable[[], object], piece: int = 3) -> None:
         super().__init__(data)
-        self.happens = happens
-        self.reads = 0
+        self.happens, self.left = happens, piece
 
     def read(self, size: int | None = -1) -> bytes:
-        self.reads += 1
-        if self.reads == 3:
+        self.left -= 1
+        if not self.left:
             self.happens()
         return super().read(size)
 
@@ -168,14 +153,29 @@ def fail() -> None:
     raise OSError("the disk is gone")
 
 
-def test_a_source_that_fails_in_the_middle_cuts_the_link_and_the_session_goes_on(
-    session: Session, engine: ScriptEngine
+def interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("error", "match", "handshakes", "options"),
+    [
+        (FileNotFoundError, "nowhere", 1, lambda: {"content": "look", "files": [noise(LARGE), Path("nowhere.txt")]}),
+        (OSError, "disk is gone", 1, lambda: {"content": Interrupted(noise(LARGE), fail, piece=1)}),
+        (OSError, "disk is gone", 2, lambda: {"content": Interrupted(noise(LARGE), fail)}),
+        (KeyboardInterrupt, None, 2, lambda: {"content": Interrupted(noise(LARGE), interrupt)}),
+        (ZeroDivisionError, None, 2, lambda: {"content": noise(LARGE), "progress": lambda done, total: 1 // 0}),
+    ],
+    ids=["no file", "a source that fails at once", "a source that fails in the middle", "Ctrl-C", "progress"],
+)
+def test_what_fails_arrives_not_even_in_part_and_the_session_goes_on(
+    session: Session, engine: ScriptEngine, error: type[BaseException], match: str | None, handshakes: int, options: Any
 ) -> None:
-    with pytest.raises(OSError, match="the disk is gone"):
-        session.send(Interrupted(noise(LARGE), fail))
-    session.send("still here")
-    assert [frame["content"] for frame in engine.wait_for("post_message")] == ["still here"]
-    assert len(engine.handshakes) == 2
+    with pytest.raises(error, match=match):
+        session.send(**options())
+    assert_alone_arrives(session, engine)
+    # One that had begun to leave has cut the connection.
+    assert len(engine.handshakes) == handshakes
 
 
 def test_without_reconnect_the_session_is_over(engine: ScriptEngine) -> None:
@@ -201,43 +201,28 @@ def test_a_file_that_changes_in_the_middle_does_not_arrive(
 
     with pytest.raises(OSError, match=r"large\.bin was changed"):
         session.send(large_file, progress=progress)
-    session.send("still here")
-    assert [frame["content"] for frame in engine.wait_for("post_message")] == ["still here"]
+    assert_alone_arrives(session, engine)
 
 
-def test_ctrl_c_in_the_middle(session: Session, engine: ScriptEngine) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        session.send(Interrupted(noise(LARGE), lambda: signal.raise_signal(signal.SIGINT)))
-    session.send("still here")
-    assert [frame["content"] for frame in engine.wait_for("post_message")] == ["still here"]
+# ---- when the connection breaks ----------------------------------------------------------------
 
 
-# ---- when the link breaks ----------------------------------------------------------------------
-
-
-def test_a_message_cut_off_by_a_lost_link_is_read_and_sent_again(session: Session, engine: ScriptEngine) -> None:
-    source = Interrupted(noise(40 * CHUNK), engine.drop_all)
-    session.send(source)
-    (frame,) = engine.wait_for("post_message")
-    assert frame.connection == 2
-    assert arrived(frame) == [noise(40 * CHUNK)]
-
-
-def test_a_file_is_sent_again_from_its_start(session: Session, engine: ScriptEngine, tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(noise(40 * CHUNK))
-    told: list[int] = []
+@pytest.mark.parametrize("kind", ["file", "stream"])
+def test_a_message_cut_off_by_a_lost_connection_is_read_and_sent_again(
+    session: Session, engine: ScriptEngine, tmp_path: Path, kind: str
+) -> None:
+    path, data, steps = tmp_path / "file", noise(40 * CHUNK), list[int]()
+    path.write_bytes(data)
 
     def progress(done: int, total: int | None) -> None:
-        told.append(done)
-        if len(told) == 2:
+        steps.append(done)
+        if len(steps) == 2:
             engine.drop_all()
 
-    session.send(path, progress=progress)
+    session.send(path if kind == "file" else io.BytesIO(data), progress=progress)
     (frame,) = engine.wait_for("post_message")
-    assert arrived(frame) == [path.read_bytes()]
-    assert told.count(CHUNK) == 2
-    assert told[-1] == 40 * CHUNK
+    assert (frame.connection, arrived(frame)) == (2, [data])
+    assert (steps.count(CHUNK), steps[-1]) == (2, 40 * CHUNK)
 
 
 def test_what_cannot_be_read_again_is_told(session: Session, engine: ScriptEngine) -> None:
@@ -247,8 +232,7 @@ def test_what_cannot_be_read_again_is_told(session: Session, engine: ScriptEngin
 
     with pytest.raises(OSError, match="second time"):
         session.send(OneWay(noise(40 * CHUNK), engine.drop_all))
-    session.send("still here")
-    assert [frame["content"] for frame in engine.wait_for("post_message")] == ["still here"]
+    assert_alone_arrives(session, engine)
 
 
 # ---- others meanwhile --------------------------------------------------------------------------
@@ -262,19 +246,18 @@ def test_pings_go_between_and_messages_wait(engine: ScriptEngine) -> None:
             reading.set()
             assert go_on.wait(30)
 
-        upload = threading.Thread(target=lambda: session.send(Interrupted(noise(LARGE), wait)))
-        upload.start()
-        assert reading.wait(30)
-        other = threading.Thread(target=lambda: session.send("behind it"))
-        other.start()
-        before = len(engine.frames("ws:ping"))
-        engine.wait_for("ws:ping", before + 3)
-        engine.latest.ping(b"are you there")
-        engine.wait_for("ws:pong")
-        assert not engine.frames("post_message")
-        go_on.set()
-        upload.join()
-        other.join()
+        def send_behind() -> None:
+            assert reading.wait(30)
+            session.send("behind it")
+
+        with in_threads(lambda: session.send(Interrupted(noise(LARGE), wait)), send_behind):
+            assert reading.wait(30)
+            before = len(engine.frames("ws:ping"))
+            engine.wait_for("ws:ping", before + 3)
+            engine.latest.ping(b"are you there")
+            engine.wait_for("ws:pong")
+            assert not engine.frames("post_message")
+            go_on.set()
         file, text = engine.wait_for("post_message", 2)
         assert arrived(file) == [noise(LARGE)]
         assert text["content"] == "behind it"
@@ -283,11 +266,8 @@ def test_pings_go_between_and_messages_wait(engine: ScriptEngine) -> None:
 
 def test_many_threads_send_files_at_once(session: Session, engine: ScriptEngine) -> None:
     sizes = [CHUNK * number + number for number in range(1, 7)]
-    threads = [threading.Thread(target=session.send, args=(noise(size),)) for size in sizes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with in_threads(*[partial(session.send, noise(size)) for size in sizes]):
+        pass
     found = [arrived(frame)[0] for frame in engine.wait_for("post_message", len(sizes))]
     assert sorted(found, key=len) == [noise(size) for size in sizes]
 
@@ -295,44 +275,25 @@ def test_many_threads_send_files_at_once(session: Session, engine: ScriptEngine)
 # ---- progress ----------------------------------------------------------------------------------
 
 
-def test_progress_of_what_has_a_size(session: Session, large_file: Path) -> None:
-    told: list[tuple[int, int | None]] = []
-    session.send(large_file, files=[b"more"], progress=lambda done, total: told.append((done, total)))
-    assert told[0] == (CHUNK, LARGE + 4)
-    assert told[-1] == (LARGE + 4, LARGE + 4)
-    assert [done for done, _ in told] == sorted({done for done, _ in told})
+def test_progress_of_what_has_a_size_of_what_has_none_and_of_no_file(session: Session, large_file: Path) -> None:
+    def steps(*contents: Any) -> Steps:
+        noted: Steps = []
+        session.send_many(contents, progress=lambda done, total: noted.append((done, total)))
+        return noted
 
-
-def test_progress_of_what_has_none(session: Session) -> None:
-    told: list[tuple[int, int | None]] = []
-    session.send(io.BytesIO(noise(LARGE)), progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (LARGE, None)
-
-
-def test_progress_of_small_files_and_of_none(session: Session) -> None:
-    told: list[tuple[int, int | None]] = []
-    session.send_many([b"x", "text"], progress=lambda done, total: told.append((done, total)))
-    assert told == [(1, 1)]
-    session.send("text", progress=lambda done, total: told.append((done, total)))
-    assert told == [(1, 1)]
-
-
-def test_a_progress_callback_that_raises(session: Session, engine: ScriptEngine) -> None:
-    def progress(done: int, total: int | None) -> None:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        session.send(noise(LARGE), progress=progress)
-    session.send("still here")
-    assert [frame["content"] for frame in engine.wait_for("post_message")] == ["still here"]
+    of_all = steps(large_file, b"more")
+    assert (of_all[0], of_all[-1]) == ((CHUNK, LARGE + 4), (LARGE + 4, LARGE + 4))
+    assert [done for done, _ in of_all] == sorted({done for done, _ in of_all})
+    assert steps(io.BytesIO(noise(LARGE)))[-1] == (LARGE, None)
+    assert steps(b"x", "text") == [(1, 1)]
+    assert steps("text") == []
 
 
 def test_progress_takes_a_callable_or_true(session: Session, engine: ScriptEngine) -> None:
     with pytest.raises(TypeError, match="progress"):
         session.send(b"x", progress=7)  # type: ignore[arg-type]
     session.send(b"x", progress=False)
-    engine.wait_for("post_message")
-    assert len(engine.frames("post_message")) == 1
+    assert len(engine.wait_for("post_message")) == 1
 
 
 def test_a_bar_needs_tqdm(session: Session, engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,8 +338,7 @@ def test_a_source_can_be_read_twice(source: Any) -> None:
 
 def test_whatever_looks_like_a_mark_stays_what_it_is() -> None:
     outgoing = EncodedPost({"type": "post_messages", "messages": ["0" * 32, {"value": {"raw_bytes": Bytes(b"abc")}}]})
-    assert outgoing.payload is not None
-    assert outgoing.payload.count(b"YWJj") == 1
+    assert (outgoing.payload or b"").count(b"YWJj") == 1
 
 
 def test_a_text_is_held_in_memory_of_its_own_length() -> None:
@@ -389,8 +349,7 @@ def test_a_text_is_held_in_memory_of_its_own_length() -> None:
         held = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert outgoing.payload is not None
-    assert held < 1.1 * len(outgoing.payload)
+    assert held < 1.1 * len(outgoing.payload or b"")
 
 
 @pytest.mark.slow

@@ -18,14 +18,11 @@ from sessionlib.protocol.client import PendingCall, PendingCalls
 from tests.support.script_engine import Connection, Received, ScriptEngine
 from tests.support.sessions import opened
 from tests.support.threads import in_threads
+from tests.support.waiting import eventually
 
 
 def history(number: int) -> frames.Frame:
     return frames.history("s1", [{"id": f"m{number}"}])
-
-
-def number_of(frame: frames.Frame) -> int:
-    return int(frame["messages"][0]["id"][1:])
 
 
 class Peer:
@@ -52,7 +49,8 @@ class Peer:
     def ask(self, answer: Callable[[int], Any] | None = None, timeout: float = 60.0) -> int:
         """Asks for the history and gives the number of the request that was answered."""
         self._answer = answer
-        return number_of(self.sender.call(frames.get_messages("s1"), Deadline(timeout)))
+        answered = self.sender.call(frames.get_messages("s1"), Deadline(timeout))
+        return int(answered["messages"][0]["id"][1:])
 
     def offer(self, frame: frames.Frame) -> bool:
         """Gives a frame to the calls; tells whether it was an answer."""
@@ -75,6 +73,11 @@ class Peer:
         """Asks and gives up."""
         with pytest.raises(SessionTimeoutError):
             self.ask(answer, timeout=0.02)
+
+    def ask_and_end(self, *, for_good: bool) -> None:
+        """Asks, and has the connection end before the answer."""
+        with pytest.raises(SessionDisconnectedError, match="gone"):
+            self.ask(lambda number: self.sender.fail_calls(lambda: SessionDisconnectedError("gone"), for_good=for_good))
 
 
 @pytest.fixture
@@ -112,19 +115,17 @@ def test_an_answer_that_nobody_waits_for_is_taken_and_an_error_is_not(peer: Peer
 
 
 def test_calls_of_one_type_go_one_after_another(peer: Peer) -> None:
-    under_way, most = [0], [0]
+    under_way = threading.Lock()
 
     def send(number: int) -> None:
-        under_way[0] += 1
-        most[0] = max(most[0], under_way[0])
+        assert under_way.acquire(blocking=False)
         time.sleep(0.002)
-        under_way[0] -= 1
+        under_way.release()
         peer.answer(number)
 
     with in_threads(*[lambda: [peer.ask(send) for _ in range(5)]] * 8) as results:
         pass
     assert sorted(number for some in results for number in some) == list(range(1, 41))
-    assert most == [1]
 
 
 def test_waiting_for_ones_turn_counts_towards_the_timeout(peer: Peer) -> None:
@@ -135,8 +136,7 @@ def test_waiting_for_ones_turn_counts_towards_the_timeout(peer: Peer) -> None:
         peer.answer(number)
 
     with in_threads(lambda: peer.ask(hold)) as results:
-        while not peer.asked:
-            time.sleep(0.001)
+        assert eventually(lambda: peer.asked)
         before = time.monotonic()
         with pytest.raises(SessionTimeoutError, match=r"0\.1 s"):
             peer.ask(peer.answer, timeout=0.1)
@@ -159,12 +159,7 @@ def test_a_late_answer_is_thrown_away(peer: Peer) -> None:
 
 def test_a_late_answer_is_thrown_away_while_the_next_caller_waits(peer: Peer) -> None:
     peer.ask_in_vain()
-
-    def answer_both(number: int) -> None:
-        peer.answer(1)
-        peer.answer(number)
-
-    assert peer.ask(answer_both) == 2
+    assert peer.ask(lambda number: [peer.answer(1), peer.answer(number)]) == 2
 
 
 def test_a_late_error_is_thrown_away_too(peer: Peer) -> None:
@@ -227,20 +222,12 @@ def test_a_request_that_the_engine_forgets_does_no_lasting_harm(engine: ScriptEn
 
 
 def test_the_end_fails_who_waits_and_who_comes_later(peer: Peer) -> None:
-    def end(number: int) -> None:
-        peer.sender.fail_calls(lambda: SessionDisconnectedError("gone"), for_good=True)
-
-    with pytest.raises(SessionDisconnectedError, match="gone"):
-        peer.ask(end)
+    peer.ask_and_end(for_good=True)
     with pytest.raises(SessionDisconnectedError, match="gone"):
         peer.ask(peer.answer)
     assert peer.asked == 1
 
 
 def test_a_broken_link_fails_who_waits_alone(peer: Peer) -> None:
-    def end(number: int) -> None:
-        peer.sender.fail_calls(lambda: SessionDisconnectedError("gone"), for_good=False)
-
-    with pytest.raises(SessionDisconnectedError, match="gone"):
-        peer.ask(end)
+    peer.ask_and_end(for_good=False)
     assert peer.ask(peer.answer) == 2

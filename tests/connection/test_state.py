@@ -6,6 +6,8 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from sessionlib.connection.state import ConnectionState, StateObservers
 from sessionlib.protocol.client import ClientProtocol, SessionState
 from tests.support.script_engine import ScriptEngine
 from tests.support.sessions import resumed_session
+from tests.support.threads import in_threads
 from tests.support.waiting import eventually
 
 
@@ -29,16 +32,12 @@ def test_changes_that_threads_make_are_told_in_their_order() -> None:
         told.append(state)
 
     link = ConnectionState(ClientProtocol("s1"), "127.0.0.1", tell)
-    first = threading.Thread(target=link.change, args=(SessionState.CONNECTED,))
-    second = threading.Thread(target=link.change, args=(SessionState.DISCONNECTED,))
-    first.start()
-    assert begun.wait(30)
-    second.start()
-    assert eventually(lambda: link.state is SessionState.DISCONNECTED)
-    time.sleep(0.05)  # in which it could be told too early
-    go_on.set()
-    first.join()
-    second.join()
+    with in_threads(lambda: link.change(SessionState.CONNECTED)):
+        assert begun.wait(30)
+        with in_threads(lambda: link.change(SessionState.DISCONNECTED)):
+            assert eventually(lambda: link.state is SessionState.DISCONNECTED)
+            time.sleep(0.05)  # in which it could be told too early
+            go_on.set()
     assert told == [SessionState.CONNECTED, SessionState.DISCONNECTED]
 
 
@@ -64,25 +63,29 @@ def test_a_session_joined_again_tells_how_it_was_lost_first(
         assert states == [SessionState.CONNECTED, SessionState.DISCONNECTED, SessionState.CONNECTED]
 
 
-def test_a_session_can_be_joined_again_on_the_thread_that_reads_it(engine: ScriptEngine) -> None:
-    logger, again = logging.getLogger("sessionlib"), threading.Event()
-    session = resumed_session(engine, reconnect=False)
+@contextmanager
+def once_logged(text: str, happens: Callable[[], object]) -> Iterator[None]:
+    """Has something happen when a line with a text is logged for the first time, on the thread that does so."""
+    logger, left = logging.getLogger("sessionlib"), [happens]
 
-    def join_again(record: logging.LogRecord) -> bool:
-        if "disconnected" in record.getMessage():
-            logger.removeFilter(join_again)
-            session.connect(30)
-            again.set()
+    def look(record: logging.LogRecord) -> bool:
+        if left and text in record.getMessage():
+            left.pop()()
         return True
 
-    logger.addFilter(join_again)
+    logger.addFilter(look)
     try:
-        with session:
-            engine.drop_all()
-            assert eventually(again.is_set)
-            assert session.get_messages(timeout=30) == []
+        yield
     finally:
-        logger.removeFilter(join_again)
+        logger.removeFilter(look)
+
+
+def test_a_session_can_be_joined_again_on_the_thread_that_reads_it(engine: ScriptEngine) -> None:
+    session, again = resumed_session(engine, reconnect=False), threading.Event()
+    with once_logged("disconnected", lambda: (session.connect(30), again.set())), session:
+        engine.drop_all()
+        assert again.wait(30)
+        assert session.get_messages(timeout=30) == []
 
 
 def test_a_callback_that_exits_keeps_neither_the_others_nor_approvals_from_running(engine: ScriptEngine) -> None:
@@ -97,21 +100,13 @@ def test_a_callback_that_exits_keeps_neither_the_others_nor_approvals_from_runni
 
 @pytest.mark.parametrize("error", [RuntimeError, SystemExit])
 def test_a_reading_thread_that_fails_fails_the_calls(engine: ScriptEngine, error: type[BaseException]) -> None:
-    logger = logging.getLogger("sessionlib")
+    def fail() -> None:
+        raise error("the disk is full")
 
-    def fail(record: logging.LogRecord) -> bool:
-        if "reconnecting" in record.getMessage():
-            raise error("the disk is full")
-        return True
-
-    logger.addFilter(fail)
-    try:
-        with resumed_session(engine) as session, session.listen() as listener:
-            engine.drop_all()
-            with pytest.raises(SessionDisconnectedError, match="the disk is full"):
-                next(listener)
-    finally:
-        logger.removeFilter(fail)
+    with once_logged("reconnecting", fail), resumed_session(engine) as session, session.listen() as listener:
+        engine.drop_all()
+        with pytest.raises(SessionDisconnectedError, match="the disk is full"):
+            next(listener)
 
 
 def test_a_state_callback_is_a_callable(engine: ScriptEngine) -> None:
