@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -16,11 +17,11 @@ from sessionlib._util.timing import MAX_WAIT, NEVER, Deadline
 from sessionlib.connection import connection as module
 from sessionlib.connection.connection import CLOSING_READS, LOOK_BYTES, ClosingHandshake, Connection
 from sessionlib.connection.options import ConnectionOptions
-from sessionlib.errors import SessionConnectionError, SessionDisconnectedError, SessionError, UnansweredError
+from sessionlib.errors import SessionConnectionError, SessionDisconnectedError, UnansweredError
 from sessionlib.protocol import frames
 from sessionlib.protocol.parser import Run, parse_event
 from tests.support.script_engine import ScriptEngine
-from tests.support.sessions import opened
+from tests.support.sessions import opened, resumed_session
 from tests.support.threads import in_threads
 from tests.support.turns import agent_message
 from tests.support.virtual_engine import VirtualEngine, VirtualManners, VirtualNetwork
@@ -48,6 +49,13 @@ class Stage:
     def asked_behind(self) -> list[str | None]:
         """Behind which message each request for the history that waits for the engine begins."""
         return [frame.get("after") for frame in self.network.link.to_engine if frame["type"] == "get_messages"]
+
+    def answer(self) -> None:
+        """Has the engine write its answer to the history, and what it is asked for."""
+        engine = self.network.engine
+        engine.history = [*engine.history, agent_message("s1", "m1", "tea.")]
+        engine.take_all(self.network.link)
+        self.say()
 
     def ask(self) -> Turn:
         """Asks something, which the engine acknowledges, and reports that it is idle."""
@@ -87,12 +95,7 @@ def test_an_idle_engine_is_looked_at_once_it_has_been_quiet_for_a_while(stage: S
     assert stage.sent == []
     stage.advance(QUIET / 2)
     assert stage.sent == ["get_messages"]
-    stage.network.engine.history = [
-        *stage.network.engine.history,
-        {"id": "m1", "content": {"type": "data_type_message", "value": "tea.", "status": "Complete"}},
-    ]
-    stage.network.engine.take_all(stage.network.link)
-    stage.say()
+    stage.answer()
     assert turn.result(timeout=30).text == "tea."
     stage.advance(10 * QUIET)
     assert stage.sent == []
@@ -104,12 +107,7 @@ def test_a_look_whose_answer_is_owed_is_not_asked_for_again(stage: Stage) -> Non
         stage.advance(QUIET)
         assert stage.sent == ["get_messages"]
     # It comes at last, and is none of the second look: that one was decided without.
-    stage.network.engine.history = [
-        *stage.network.engine.history,
-        {"id": "m1", "content": {"type": "data_type_message", "value": "tea.", "status": "Complete"}},
-    ]
-    stage.network.engine.take_all(stage.network.link)
-    stage.say()
+    stage.answer()
     assert len(stage.connection.protocol.turns.unanswered) == 1
 
 
@@ -152,10 +150,8 @@ def test_an_answer_that_is_older_than_what_has_come_decides_nothing(stage: Stage
     history = stage.network.link.to_client.pop()
     stage.say(frames.participant_status("s1", "Processing"), frames.message_delta("s1", "m1", 0, "tea."), history)
     assert len(stage.connection.protocol.turns.unanswered) == 1
-    answer = {"type": "data_type_message", "value": "tea.", "status": "Complete"}
-    stage.say(
-        frames.message_notification("s1", {"id": "m1", "content": answer}), frames.participant_status("s1", "Idle")
-    )
+    answer = frames.message_notification("s1", agent_message("s1", "m1", "tea."))
+    stage.say(answer, frames.participant_status("s1", "Idle"))
     assert turn.result(timeout=30).text == "tea."
 
 
@@ -244,9 +240,6 @@ def test_what_a_look_has_found_is_not_found_again(stage: Stage) -> None:
 def test_what_interrupts_leaving_ends_the_connection_all_the_same(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*args: Any) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patched:
         patched.setattr(module, "_say_farewell", interrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -254,10 +247,8 @@ def test_what_interrupts_leaving_ends_the_connection_all_the_same(
     assert stage.network.link.is_dead
 
 
-def test_a_session_that_nothing_refers_to_is_closed_without_waiting(stage: Stage) -> None:
-    stage.connection.close_nowait()
-    assert stage.network.link.is_dead
-    stage.connection.close_nowait()
+def interrupt(*args: Any) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.pings
@@ -282,20 +273,13 @@ def test_a_beat_may_look_a_little_early_and_not_much(stage: Stage) -> None:
 
 
 def test_leaving_fails_the_calls_that_wait_and_those_to_come(stage: Stage) -> None:
-    errors: list[BaseException] = []
-
     def call() -> None:
-        try:
+        with pytest.raises(SessionDisconnectedError, match="is not connected"):
             stage.session.get_messages(timeout=60)
-        except SessionDisconnectedError as error:
-            errors.append(error)
 
-    calling = threading.Thread(target=call, daemon=True)
-    calling.start()
-    assert eventually(lambda: stage.sent == ["get_messages"])
-    stage.session.disconnect()
-    calling.join(30)
-    assert "is not connected" in str(errors[0])
+    with in_threads(call):
+        assert eventually(lambda: stage.sent == ["get_messages"])
+        stage.session.disconnect()
     with pytest.raises(SessionDisconnectedError):
         stage.connection.sender.call(frames.get_messages("s1"), Deadline(30))
 
@@ -322,38 +306,38 @@ def test_a_post_that_meets_silence_is_looked_for(stage: Stage) -> None:
     assert stage.sent == ["get_messages"]
 
 
-def test_a_session_that_is_left_while_it_is_joined_never_looks_connected() -> None:
+@pytest.fixture
+def unopened() -> Connection:
+    """A connection that is not opened."""
+    return Session(session_id="s1", api_key="k", ws_url="ws://127.0.0.1:9/v1")._new_connection()
+
+
+def test_a_session_that_is_left_while_it_is_joined_never_looks_connected(unopened: Connection) -> None:
     class Leaving(VirtualEngine):
         def _join(self, link: Any) -> None:
             super()._join(link)
-            connection.cancel()
+            unopened.cancel()
 
     states: list[SessionState] = []
+    unopened.channel._on_state = states.append
     with VirtualNetwork(Leaving(VirtualManners())) as network:
-        session = Session(session_id="s1", api_key="key", base_url="http://127.0.0.1:1")
-        connection = session._new_connection()
-        connection.channel._on_state = states.append
         with pytest.raises(SessionDisconnectedError):
-            connection.open(Deadline(30))
+            unopened.open(Deadline(30))
         assert network.link.is_dead
     assert states == [SessionState.DISCONNECTED]
 
 
-def test_what_interrupts_joining_once_it_is_read_ends_what_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_interrupts_joining_once_it_is_read_ends_what_reads(
+    unopened: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = unopened._begin_reading
+    monkeypatch.setattr(unopened, "_begin_reading", lambda transport: interrupt(begin(transport)))
     with VirtualNetwork(VirtualEngine(VirtualManners())) as network:
-        connection = Session(session_id="s1", api_key="key", base_url="http://127.0.0.1:1")._new_connection()
-        begin = connection._begin_reading
-
-        def begin_and_fail(transport: Any) -> None:
-            begin(transport)
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(connection, "_begin_reading", begin_and_fail)
         with pytest.raises(KeyboardInterrupt):
-            connection.open(Deadline(30))
+            unopened.open(Deadline(30))
         assert network.link.is_dead
-        connection.close()
-        assert connection.channel.state is SessionState.DISCONNECTED
+        unopened.close()
+        assert unopened.channel.state is SessionState.DISCONNECTED
 
 
 # ---- over a socket -----------------------------------------------------------------------------
@@ -361,68 +345,49 @@ def test_what_interrupts_joining_once_it_is_read_ends_what_reads(monkeypatch: py
 
 def test_what_comes_before_the_answer_to_joining_is_delivered(engine: ScriptEngine) -> None:
     early = text_frame(frames.message_delta("s1", "m1", 0, "early"))
-    engine.on(
-        "connect_session", lambda conn, frame: conn.send_raw(early + text_frame(frames.ack("connect_session", "s1")))
-    )
+    joined = text_frame(frames.ack("connect_session", "s1"))
+    engine.on("connect_session", lambda conn, frame: conn.send_raw(early + joined))
     with opened(engine) as session, session.listen(timeout=30) as listener:
         assert next(listener).delta == "early"
 
 
-def test_the_last_session_of_a_shared_thread_is_read_no_more_once_it_is_left(engine: ScriptEngine) -> None:
-    with opened(engine, readers=1) as session:
-        connection = session._connection
-        assert connection is not None
-        end = connection._end_reading
+@pytest.fixture(params=[None, 1], ids=["a thread each", "shared"])
+def connection(engine: ScriptEngine, request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """A connection that is read either way; over once the test is."""
+    session = resumed_session(engine, readers=request.param).connect()
+    assert session._connection is not None
+    yield session._connection
+    session.disconnect()
 
-        def end_late() -> None:
-            time.sleep(0.05)
-            end()
 
-        connection._end_reading = end_late  # type: ignore[method-assign]
-        connection._close_timeout = 0.0
+@pytest.mark.parametrize("delays", [(0.05, 0.0), (0.0, 0.05)], ids=["late", "slowly"])
+def test_a_session_is_read_no_more_once_it_is_left(connection: Connection, delays: tuple[float, float]) -> None:
+    end, thread = connection._end_reading, connection._thread
+
+    def end_at_leisure() -> None:
+        time.sleep(delays[0])
+        end()
+        time.sleep(delays[1])
+
+    connection._end_reading = end_at_leisure  # type: ignore[method-assign]
+    connection._close_timeout = 60.0 if thread else 0.0
+    connection.close()
     assert connection._read_out.is_set
+    assert thread is None or not thread.is_alive()
 
 
-def test_the_thread_that_reads_is_gone_once_a_session_is_left(engine: ScriptEngine) -> None:
-    with opened(engine) as session:
-        connection = session._connection
-        assert connection is not None
-        end = connection._end_reading
-
-        def end_slowly() -> None:
-            end()
-            time.sleep(0.05)
-
-        connection._end_reading = end_slowly  # type: ignore[method-assign]
-        thread = connection._thread
-    assert thread is not None
-    assert not thread.is_alive()
-
-
-def test_a_post_to_a_session_that_was_left_waits_for_no_other(engine: ScriptEngine) -> None:
-    with opened(engine) as session:
-        connection = session._connection
-        assert connection is not None
-    errors: list[BaseException] = []
+def test_a_post_to_a_session_that_was_left_waits_for_no_other(connection: Connection) -> None:
+    connection.close()
 
     def post() -> None:
-        try:
+        with pytest.raises(SessionDisconnectedError):
             connection.sender.post(frames.post_message("s1", "hi"), within=Deadline(0.2))
-        except SessionError as error:
-            errors.append(error)
 
     with connection.sender._posting, in_threads(post):
         pass
-    assert [type(error) for error in errors] == [SessionDisconnectedError]
 
 
 # ---- without a network -------------------------------------------------------------------------
-
-
-@pytest.fixture
-def unopened() -> Connection:
-    """A connection that is not opened."""
-    return Session(session_id="s1", api_key="k", ws_url="ws://127.0.0.1:9/v1")._new_connection()
 
 
 def test_only_another_threads_reading_is_waited_for(unopened: Connection) -> None:
@@ -436,11 +401,10 @@ def test_only_another_threads_reading_is_waited_for(unopened: Connection) -> Non
         return unopened._has_other_reader
 
     here, other = threading.current_thread(), threading.Thread()
-    assert not is_waited_for(None, None)
-    assert (is_waited_for(None, here), is_waited_for(None, other)) == (False, True)
-    assert (is_waited_for(Reading(True), None), is_waited_for(Reading(False), None)) == (False, True)
+    assert [is_waited_for(None, thread) for thread in (None, here, other)] == [False, False, True]
+    assert [is_waited_for(Reading(is_ours), None) for is_ours in (True, False)] == [False, True]
     # The shared reader has lost it, and a thread of its own joins it again.
-    assert (is_waited_for(Reading(False), here), is_waited_for(Reading(False), other)) == (False, True)
+    assert [is_waited_for(Reading(False), thread) for thread in (here, other)] == [False, True]
 
 
 def test_runs_name_places_among_events_as_they_came(unopened: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -476,17 +440,12 @@ def test_the_end_of_what_is_read_is_waited_for_in_the_process_that_joined(unopen
     assert len(read_out.waits) == 1
 
 
-def test_a_program_that_ends_waits_for_the_sessions_that_it_has_left(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    left: Any = None
-    handshake = ClosingHandshake(left, Deadline(60))
+def test_a_program_that_ends_waits_for_the_sessions_that_it_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    handshake = ClosingHandshake(None, Deadline(60))  # type: ignore[arg-type]
     monkeypatch.setattr(ClosingHandshake, "_all", {handshake})
     over = handshake._over = Flag()  # type: ignore[assignment]
     ClosingHandshake.finish_all()
-    (wait,) = over.waits
-    assert wait is not None
-    assert 0 < wait <= 60
+    assert [0 < (wait or 0) <= 60 for wait in over.waits] == [True]
     handshake._pid = -1  # a fork does not close what its parent has
     ClosingHandshake.finish_all()
     assert len(over.waits) == 1
@@ -538,11 +497,8 @@ def test_whatever_ends_what_joins_again_is_the_end_of_reading(
 @pytest.mark.parametrize(
     ("descriptor", "is_started", "done"),
     [
-        (None, None, "release"),
-        (-1, None, "release"),
-        (None, False, "release"),
-        (0, None, "abort"),
-        (None, True, "abort"),
+        *((descriptor, is_started, "release") for descriptor, is_started in ((None, None), (-1, None), (None, False))),
+        *((descriptor, is_started, "abort") for descriptor, is_started in ((0, None), (None, True))),
     ],
 )
 def test_who_closes_the_socket_of_what_cannot_be_opened(
@@ -581,12 +537,11 @@ def test_a_fork_leaves_what_its_parent_has_joined(unopened: Connection) -> None:
     assert (wire.calls, unopened._leaving.is_set) == (["abort"], True)
 
 
-def test_what_cannot_be_opened_can_be_closed() -> None:
-    connection = Session(session_id="s1", api_key="k", ws_url="ws://127.0.0.1:9/v1")._new_connection()
+def test_what_cannot_be_opened_can_be_closed(unopened: Connection) -> None:
     with pytest.raises(SessionConnectionError):
-        connection.open(Deadline(30))
-    assert (connection.channel.state, connection._leaving.is_set) == (SessionState.DISCONNECTED, True)
-    connection.close()
+        unopened.open(Deadline(30))
+    assert (unopened.channel.state, unopened._leaving.is_set) == (SessionState.DISCONNECTED, True)
+    unopened.close()
 
 
 def test_what_still_comes_as_a_session_is_left_is_read_in_small_portions(
@@ -612,23 +567,17 @@ def test_what_still_comes_as_a_session_is_left_is_read_in_small_portions(
     assert (flood.is_released, ClosingHandshake._all, handshake._over.is_set) == (True, set(), True)
 
 
-def test_times_are_bounded_by_what_a_clock_and_a_thread_can_take() -> None:
-    endless = float("inf")
-    options = ConnectionOptions(
-        reconnect_delay=endless,
-        reconnect_max_delay=MAX_WAIT,
-        reconnect_timeout=None,
-        connect_timeout=endless,
-        ping_interval=endless,
-        pong_timeout=NEVER,
-        send_timeout=None,
-        close_timeout=2.5,
-    )
-    assert (options.reconnect_delay, options.reconnect_max_delay, options.reconnect_timeout) == (
-        MAX_WAIT,
-        MAX_WAIT,
-        None,
-    )
-    assert (options.connect_timeout, options.ping_interval, options.pong_timeout) == (NEVER, NEVER, NEVER)
-    assert (options.send_timeout, options.close_timeout) == (None, 2.5)
-    assert ConnectionOptions(send_timeout=endless).send_timeout == NEVER
+@pytest.mark.parametrize(
+    ("name", "given", "kept"),
+    [
+        ("reconnect_delay", math.inf, MAX_WAIT),
+        ("reconnect_max_delay", MAX_WAIT, MAX_WAIT),
+        ("reconnect_timeout", None, None),
+        *((name, math.inf, NEVER) for name in ("connect_timeout", "ping_interval", "send_timeout")),
+        ("pong_timeout", NEVER, NEVER),
+        ("send_timeout", None, None),
+        ("close_timeout", 2.5, 2.5),
+    ],
+)
+def test_times_are_bounded_by_what_a_clock_and_a_thread_can_take(name: str, given: Any, kept: float | None) -> None:
+    assert getattr(ConnectionOptions(**{name: given}), name) == kept
