@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -41,36 +41,20 @@ class Wire:
     def has_left(self, message: object) -> bool:
         return message in self.given
 
-    def close(self, code: int, reason: str, deadline: Deadline | None) -> None:
-        self.given.append((code, reason))
-
-    def abort(self) -> None:
-        self.given.append("abort")
-
-    def release(self) -> None:
-        self.given.append("release")
-
-    def send(self, payload: bytes, deadline: Deadline) -> None:
-        self.given.append(payload)
-
     def send_chunks(self, chunks: Iterable[tuple[bytes, bool]], deadline: Deadline) -> None:
         self.given.append(list(chunks))
 
-    def enqueue(self, payload: bytes, *, more: bool = False) -> None:
-        self.given.append(payload)
-
-    def ping(self) -> None:
-        self.given.append("ping")
+    def __getattr__(self, name: str) -> Any:
+        """Notes each call of another method."""
+        return lambda *args, **options: self.given.append((name, *args, *options.values()))
 
 
 @pytest.fixture(params=[False, True], ids=["names", "content"])
-def with_content(request: pytest.FixtureRequest) -> Iterator[bool]:
+def with_content(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Whether the content is logged as well."""
-    logger = logging.getLogger("sessionlib.content")
-    before = logger.level
-    logger.setLevel(logging.DEBUG if request.param else logging.NOTSET)
-    yield request.param
-    logger.setLevel(before)
+    level = logging.DEBUG if request.param else logging.NOTSET
+    monkeypatch.setattr(logging.getLogger("sessionlib.content"), "level", level)
+    return request.param
 
 
 @pytest.mark.parametrize(
@@ -93,18 +77,19 @@ def test_a_line_for_each_message(
     caplog.set_level(logging.DEBUG, "sessionlib")
     wire: Any = Wire()
     transport = LoggingTransport(wire, lambda: "s1", "se-cret")
-    transport.send(payload, Deadline(1))
+    deadline = Deadline(1)
+    transport.send(payload, deadline)
     transport.enqueue(payload)
-    assert wire.given == [payload] * 2
+    assert wire.given == [("send", payload, deadline), ("enqueue", payload, False)]
     assert caplog.messages == [f"{line} {content}" if with_content else line] * 2
     caplog.clear()
     transport.ping()
-    transport.send_chunks([(b"ab", False), (b"c", True)], Deadline(1))
+    transport.send_chunks([(b"ab", False), (b"c", True)], deadline)
     assert caplog.messages == ["% session s1 ping", "> session s1 a post with files, 3 bytes"]
-    assert wire.given[2:] == ["ping", [(b"ab", False), (b"c", True)]]
+    assert wire.given[2:] == [("ping",), [(b"ab", False), (b"c", True)]]
     caplog.set_level(logging.INFO, "sessionlib")
     caplog.clear()
-    transport.send(payload, Deadline(1))
+    transport.send(payload, deadline)
     assert caplog.messages == []
     assert logged(wire, lambda: "s1") is wire
 
@@ -136,17 +121,11 @@ def test_all_else_is_as_it_is_without_a_log() -> None:
     transport.close(1002, "why")
     transport.abort()
     transport.release()
-    assert wire.given == ["ping", (1002, "why"), "abort", "release"]
-    assert (transport.has_left("release"), transport.has_left("more")) == (True, False)
+    assert wire.given == [("ping",), ("close", 1002, "why", None), ("abort",), ("release",)]
+    assert (transport.has_left(("release",)), transport.has_left("more")) == (True, False)
 
 
 # ---- of a session -----------------------------------------------------------------------------
-
-
-def told(log_watch: LogWatch) -> list[str]:
-    """What the session itself told, without thread and level."""
-    ours = [line for line in log_watch.lines if re.match(r"\w+ sessionlib \[", line)]
-    return [line.partition("] ")[2].replace("session s1 ", "") for line in ours]
 
 
 def test_each_frame_is_a_line_with_its_direction_type_and_size(engine: ScriptEngine, log_watch: LogWatch) -> None:
@@ -154,13 +133,17 @@ def test_each_frame_is_a_line_with_its_direction_type_and_size(engine: ScriptEng
     with opened(engine) as session:
         session.ask("a secret")
         session.get_messages()
-    sizes = [len(codec.dumps(frame)) for frame in turn()]
-    assert told(log_watch)[:10] == [
-        f"> connect_session, {len(codec.dumps(frames.connect_session('s1')))} bytes",
-        f"< connect_session, {len(codec.dumps(frames.ack('connect_session', 's1')))} bytes",
-        f"= connected at 127.0.0.1:{engine.port}",
-        f"> post_message, {len(codec.dumps(frames.post_message('s1', 'a secret')))} bytes",
-        *[f"< {frame['type']}, {size} bytes" for frame, size in zip(turn(), sizes, strict=True)],
+
+    def line(sign: str, frame: frames.Frame) -> str:
+        return f"{sign} session s1 {frame['type']}, {len(codec.dumps(frame))} bytes"
+
+    ours = [found[1] for found in map(re.compile(r"\w+ sessionlib \[.*?\] (.*)").match, log_watch.lines) if found]
+    assert ours[:10] == [
+        line(">", frames.connect_session("s1")),
+        line("<", frames.ack("connect_session", "s1")),
+        f"= session s1 connected at 127.0.0.1:{engine.port}",
+        line(">", frames.post_message("s1", "a secret")),
+        *[line("<", frame) for frame in turn()],
     ]
     everything = "\n".join(log_watch.lines)
     assert "a secret" not in everything
