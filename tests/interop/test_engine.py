@@ -1,16 +1,16 @@
+"""The official SDK with the engine as its platform."""
+
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.engine import KEY, ROOT, Process
+from tests.support.engine import KEY, Process
+from tests.support.processes import run_script
 
 TOOLS = '''
 from sessionlib.engine import tool
@@ -35,11 +35,10 @@ def served(process: Callable[..., Process], tmp_path: Path) -> Process:
 
 
 def official(engine: Process, name: str, *arguments: str, key: str = KEY) -> dict[str, Any]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("VECTOR", "SESSIONLIB"))}
-    environment |= {"VECTORSHIFT_BASE_URL": engine.base_url, "VECTORSHIFT_API_KEY": key}
-    command = [sys.executable, "-m", "tests.support.official_sdk", name, *arguments]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stderr
+    environment = {"VECTORSHIFT_BASE_URL": engine.base_url, "VECTORSHIFT_API_KEY": key}
+    script = "import runpy; runpy.run_module('tests.support.official_sdk', run_name='__main__')"
+    done = run_script(script, name, *arguments, env=environment, timeout=280)
+    assert done.rc == 0, done
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 

@@ -104,28 +104,21 @@ asyncio.run(main())
 )
 
 
-def run(script: str, engine: ScriptEngine, *args: str) -> list[Any]:
-    """Runs one of the two, and gives what it printed; the engine keeps what it sent."""
-    environment = {"VECTORSHIFT_WS_URL": engine.ws_url, "VECTORSHIFT_API_KEY": SENTINEL_KEY}
-    result = run_script(script, *args, env=environment, timeout=200)
-    assert result.rc == 0, result
-    return [json.loads(line) for line in result.stdout.splitlines()]
-
-
-def heard(printed: list[Any]) -> list[Any]:
-    """Events but those about joining, which the SDK may or may not be early enough for."""
-    return [event for event in printed if event[0] not in ("session_created", "session_connected")]
-
-
 def both(script: str, *args: str, prepare: Any = None) -> tuple[Any, Any]:
+    """Runs a script with either, and returns what each has sent and printed."""
     outcomes = []
     for text in (script, ported(script)):
         with ScriptEngine() as engine:
             if prepare is not None:
                 prepare(engine)
-            printed = run(text, engine, *args)
+            environment = {"VECTORSHIFT_WS_URL": engine.ws_url, "VECTORSHIFT_API_KEY": SENTINEL_KEY}
+            result = run_script(text, *args, env=environment, timeout=200)
+            assert result.rc == 0, result
             engine.wait_idle()
-            outcomes.append((said(engine), heard(printed)))
+            printed = [json.loads(line) for line in result.stdout.splitlines()]
+            # Without the events about joining, which the SDK may or may not be early enough for.
+            heard = [one for one in printed if one[0] not in ("session_created", "session_connected")]
+            outcomes.append((said(engine), heard))
     return outcomes[0], outcomes[1]
 
 
@@ -219,3 +212,90 @@ def test_every_frame_becomes_the_event_that_it_becomes_in_the_official_sdk() -> 
     theirs, ours = both(EVENTS, prepare=tell_everything)
     assert ours == theirs
     assert len(ours[1]) > 40
+
+
+# ---- one-shot runs of agents -----------------------------------------------------------------
+
+RUNS = """
+import asyncio
+import json
+from vectorshift.agent import Agent, AgentType
+from vectorshift.agent.object import ConversationalRunActionRequiredError
+from vectorshift.session import SessionError
+
+NOT_OF_THE_TURN = ("session_created", "session_connected", "message_posted", "messages_posted", "pong")
+
+async def show(agent, text, **options):
+    try:
+        result = await agent.run(text, **options)
+        events = [[str(e.type), e.message_id, e.data] for e in result.events if str(e.type) not in NOT_OF_THE_TURN]
+        print(json.dumps([result.final_message, result.session_id, result.status, result.error, events]))
+    except ConversationalRunActionRequiredError as error:
+        print(json.dumps(["action", str(error.event.type), error.session_id, isinstance(error, RuntimeError)]))
+    except SessionError as error:
+        print(json.dumps("SessionError"))
+    except ValueError as error:
+        print(json.dumps("ValueError"))
+
+async def main():
+    agent = Agent("a1", agent_type=AgentType.CONVERSATIONAL)
+    await show(agent, "plain")
+    await show(agent, "plain", include_deltas=True, keep_alive=True)
+    await show(agent, "plain", session_id="s1", files=[b"x"])
+    for text in ("never complete", "two messages", "error", "error after a piece", "approval", "pause", "reauth"):
+        await show(agent, text)
+    await show(agent, "refused")
+    await show(agent, "refused", files=[b"x"])
+    await show(agent, "refused", session_id="s1", keep_alive=True)
+    await show(agent, "refused without a reason")
+    await show(agent, "refused by an error")
+    await show(agent, "silence", timeout=1.5)
+    await show(agent, {"a": 1})
+    await show(agent, None)
+    await show(Agent("a1"), "plain")
+asyncio.run(main())
+"""
+
+ERROR = notification("s1", "m9", {"type": "error_message", "error": "out of tea"})
+REPLIES: dict[str, list[Frame]] = {
+    "plain": turn(ack=None),
+    "never complete": turn(ack=None, complete=False),
+    "two messages": [*turn(ack=None, idle=False), *turn(ack=None, message_id="m2", pieces=["Yes"])[1:]],
+    "error": [ERROR],
+    "error after a piece": [*turn(ack=None, complete=False, idle=False), ERROR],
+    "approval": [turn()[1], notification("s1", "r1", {"type": "tool_call_approval", "tool_name": "refund"})],
+    "pause": [turn()[1], frames.participant_status("s1", "AwaitingApproval")],
+    "reauth": [turn()[1], notification("s1", "q1", {"type": "reauthorization_request"})],
+    "silence": [turn()[1]],
+}
+REFUSALS = {
+    "refused": {"success": False, "error": "too long"},
+    "refused without a reason": {"success": False},
+}
+
+
+def answer_runs(engine: ScriptEngine) -> None:
+    def answer(conn: Connection, frame: Received) -> None:
+        kind, text = frame["type"], frame.get("content") or frame["messages"][0]
+        if text in REFUSALS:
+            conn.send({"type": kind, "session_id": "s1", **REFUSALS[text]})
+        elif text == "refused by an error":
+            conn.send({"type": "error", "error": "no such thing", "request_type": kind})
+        else:
+            conn.send_many([frames.ack(kind, "s1"), *REPLIES[text]])
+
+    engine.on("post_message", answer)
+    engine.on("post_messages", answer)
+
+
+def test_runs_give_what_they_give_in_the_official_sdk() -> None:
+    (they_said, theirs), (we_said, ours) = both(RUNS, prepare=answer_runs)
+    assert ours == theirs
+    assert len(ours) == 19
+    # A session that waits for an answer is left alive here, as the error promises, and ended there.
+    waiting, leaving = [7, 8, 9], ("terminate_session", "disconnect_session")
+    endings, their_endings = ([one["type"] for one in sent if one["type"] in leaving] for sent in (we_said, they_said))
+    for index, (ending, their_ending) in enumerate(zip(endings, their_endings, strict=True)):
+        assert their_ending == ending or (index in waiting and ending == "disconnect_session")
+    talk = ("create_session", "connect_session", "post_message", "post_messages")
+    assert [frame for frame in we_said if frame["type"] in talk] == [f for f in they_said if f["type"] in talk]
