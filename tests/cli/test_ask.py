@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from sessionlib.engine import LocalEngine
 from sessionlib.protocol import frames
-from tests.support.cli import NOTE, Cli, Here
-from tests.support.processes import ROOT
+from sessionlib.protocol.frames import Frame
+from tests.support.cli import KEY, NOTE, Cli, Here, answering, waits_at_a_gate
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content, turn
 from tests.support.secrets import SENTINEL_KEY
 
 DEMO = "Demo model: echoes your message. "
 
 
-def scripted(engine: ScriptEngine) -> list[str]:
-    """The options that point a command at a session of a scripted engine."""
+def scripted(engine: ScriptEngine, *frames: Frame) -> list[str]:
+    """Has the engine send these after each message; returns the options that point a command at its session."""
+    engine.on("post_message", lambda conn, frame: conn.send_many(frames))
     return ["--base-url", engine.base_url, "--session", "s1"]
-
-
-KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
 
 
 # ---- the question --------------------------------------------------------------------------
@@ -51,11 +47,15 @@ def test_files_go_along(here: Here, tmp_path: Path) -> None:
     assert here.run("ask", "--local", *args).check().stdout == f"{DEMO}You sent: {sent}\n"
 
 
-def test_standard_input_can_be_a_file(cli: Cli) -> None:
-    text = cli.raw("ask", "--local", "--file", "-", "Look", stdin=b"some text")
-    assert text.stdout.decode() == f'{DEMO}You said: "Look". You sent: stdin.txt (text/plain, 9 bytes)\n'
-    data = cli.raw("ask", "--local", "--file", "-", stdin=b"\xff\x00")
-    assert data.stdout.decode() == f"{DEMO}You sent: stdin (application/octet-stream, 2 bytes)\n"
+@pytest.mark.parametrize(
+    ("args", "stdin", "answer"),
+    [
+        (["Look"], b"some text", 'You said: "Look". You sent: stdin.txt (text/plain, 9 bytes)'),
+        ([], b"\xff\x00", "You sent: stdin (application/octet-stream, 2 bytes)"),
+    ],
+)
+def test_standard_input_can_be_a_file(here: Here, args: list[str], stdin: bytes, answer: str) -> None:
+    assert here.run("ask", "--local", "--file", "-", *args, stdin=stdin).check().stdout == f"{DEMO}{answer}\n"
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,7 @@ def test_what_is_no_question_is_wrong_usage(here: Here, args: list[str], stdin: 
 
 
 def test_a_closed_standard_input_is_an_empty_one(cli: Cli) -> None:
-    done = subprocess.run(
-        ["/bin/sh", "-c", '"$0" -m sessionlib ask --local <&-', sys.executable],
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **cli.env},
-        capture_output=True,
-        check=False,
-    )
+    done = cli.shell('"$0" -m sessionlib ask --local <&-')
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"nothing to ask" in done.stderr
 
@@ -105,46 +100,34 @@ def test_events_are_lines_of_json(here: Here) -> None:
 
 
 def test_each_message_of_a_turn_stands_on_lines_of_its_own(here: Here, engine: ScriptEngine) -> None:
-    @engine.on("post_message")
-    def answer(conn: Connection, frame: Received) -> None:
-        conn.send_many(turn("s1", "m1", ["First ", "one."], idle=False))
-        conn.send(notification("s1", "m2", text_content("Second one.")))
-        conn.send_many(turn("s1", "m3", ["Cut "], ack=None, complete=False, idle=False)[1:])
-        conn.send(notification("s1", "m3", text_content("Cut short, then whole.")))
-        conn.send_many(turn("s1", "m4", ["Lost "], ack=None, complete=False, idle=False)[1:])
-        conn.send(notification("s1", "m4", text_content("Another text.")))
-        conn.send(frames.participant_status("s1", "Idle"))
-
-    result = here.run("ask", *scripted(engine), "Hi", env=KEY).check()
+    where = scripted(
+        engine,
+        *turn("s1", "m1", ["First ", "one."], idle=False),
+        notification("s1", "m2", text_content("Second one.")),
+        *turn("s1", "m3", ["Cut "], ack=None, complete=False, idle=False)[1:],
+        notification("s1", "m3", text_content("Cut short, then whole.")),
+        *turn("s1", "m4", ["Lost "], ack=None, complete=False, idle=False)[1:],
+        notification("s1", "m4", text_content("Another text.")),
+        frames.participant_status("s1", "Idle"),
+    )
+    result = here.run("ask", *where, "Hi", env=KEY).check()
     assert result.stdout == "First one.\nSecond one.\nCut short, then whole.\nLost \n\nAnother text.\n"
 
 
 def test_the_answer_streams(cli: Cli, engine: ScriptEngine) -> None:
-    @engine.on("post_message")
-    def answer(conn: Connection, frame: Received) -> None:
-        conn.send_many(turn("s1", "m1", ["The first line\n"], complete=False, idle=False))
-        conn.wait_for("ping_session", 60)
-
-    with cli.start("ask", *scripted(engine), "Hi", env=KEY) as script:
+    with cli.start("ask", *answering(engine, "The first line\n", over=False), "Hi", env=KEY) as script:
         script.wait_for("The first line")
         assert script.running
 
 
 def test_what_a_terminal_would_obey_reaches_a_pipe_unchanged(here: Here, engine: ScriptEngine) -> None:
-    @engine.on("post_message")
-    def answer(conn: Connection, frame: Received) -> None:
-        conn.send_many(turn("s1", "m1", ["\x1b[31mred"]))
-
-    assert here.run("ask", *scripted(engine), "Hi", env=KEY).check().stdout == "\x1b[31mred\n"
+    where = answering(engine, "\x1b[31mred")
+    assert here.run("ask", *where, "Hi", env=KEY).check().stdout == "\x1b[31mred\n"
 
 
 def test_an_error_in_the_turn_is_told_and_is_status_1(here: Here, engine: ScriptEngine) -> None:
-    @engine.on("post_message")
-    def answer(conn: Connection, frame: Received) -> None:
-        failed = notification("s1", "m2", {"type": "error_message", "error": "the model\x1b[2J is gone"})
-        conn.send_many(turn("s1", "m1", ["Well"], between=[failed]))
-
-    result = here.run("ask", *scripted(engine), "Hi", env=KEY)
+    failed = notification("s1", "m2", {"type": "error_message", "error": "the model\x1b[2J is gone"})
+    result = here.run("ask", *scripted(engine, *turn("s1", "m1", ["Well"], between=[failed])), "Hi", env=KEY)
     assert (result.rc, result.stdout) == (1, "Well\n")
     assert result.stderr == "sessionlib: the agent reported an error: the model[2J is gone\n"
 
@@ -178,23 +161,14 @@ def test_approvals(here: Here, shop: str, args: list[str], answer: str, note: st
 
 
 def test_an_approval_from_before_is_seen_to_first(here: Here, local: LocalEngine, configured: dict[str, str]) -> None:
-    agent = local.agent(name="Other")
-    with agent.create_session() as session:
-        events = session.listen()
-        session.send('/tool refund {"order_id": "7"}')
-        next(event for event in events if event.requires_action and event.message_id)
-        session_id = str(session.session_id)
-    result = here.run("ask", "--session", session_id, "--yes", "And now?", env=configured).check()
+    result = here.run("ask", "--session", waits_at_a_gate(local), "--yes", "And now?", env=configured).check()
     assert result.stdout == f'{DEMO}refund gave: refunded order 7\nYou said: "And now?"\n'
 
 
 def test_a_turn_that_waits_for_an_authorisation_is_an_error(here: Here, engine: ScriptEngine) -> None:
-    @engine.on("post_message")
-    def answer(conn: Connection, frame: Received) -> None:
-        waiting = notification("s1", "m2", {"type": "reauthorization_request", "integration_name": "Mail"})
-        conn.send_many([*turn("s1", "m1", ["Well"], complete=False, idle=False), waiting])
-
-    result = here.run("ask", *scripted(engine), "Hi", env=KEY)
+    waiting = notification("s1", "m2", {"type": "reauthorization_request", "integration_name": "Mail"})
+    where = scripted(engine, *turn("s1", "m1", ["Well"], complete=False, idle=False), waiting)
+    result = here.run("ask", *where, "Hi", env=KEY)
     assert (result.rc, result.stdout) == (1, "Well\n")
     assert result.stderr.startswith("sessionlib: session s1: the agent waits until an account is authorised again")
     assert result.stderr.endswith("--session s1\n")
@@ -266,11 +240,7 @@ def test_debug_shows_the_log_and_not_the_key(cli: Cli, configured: dict[str, str
 
 
 def test_a_timeout_is_for_the_whole_command(here: Here, engine: ScriptEngine) -> None:
-    @engine.on("post_message")
-    def answer(conn: Connection, frame: Received) -> None:
-        conn.send_many(turn("s1", "m1", ["Well"], complete=False, idle=False))
-
-    result = here.run("ask", *scripted(engine), "--timeout", "3", "Hi", env=KEY)
+    result = here.run("ask", *answering(engine, "Well", over=False), "--timeout", "3", "Hi", env=KEY)
     assert (result.rc, result.stdout) == (1, "Well\n")
     assert result.stderr == (
         f"sessionlib: the answer was not complete within 3.0 s; to go on: --base-url {engine.base_url} --session s1\n"
@@ -278,27 +248,22 @@ def test_a_timeout_is_for_the_whole_command(here: Here, engine: ScriptEngine) ->
     assert result.duration < 30
 
 
-def test_ctrl_c_is_status_130(cli: Cli, engine: ScriptEngine) -> None:
-    @engine.on("post_message")
-    def answer(conn: Connection, frame: Received) -> None:
-        conn.send_many(turn("s1", "m1", ["ready\n"], complete=False, idle=False))
-
-    with cli.start("ask", *scripted(engine), "Hi", env=KEY) as script:
-        script.interrupt_at()
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+@pytest.mark.parametrize(("args", "stdin"), [(["ask", "Hi"], None), (["chat"], "Hi\n")], ids=["ask", "chat"])
+def test_a_signal_ends_it(
+    cli: Cli, engine: ScriptEngine, args: list[str], stdin: str | None, number: int, status: int
+) -> None:
+    with cli.start(*args, *answering(engine, "ready\n", over=False), env=KEY, stdin=stdin) as script:
+        script.wait_for()
+        script.send_signal(number)
         result = script.wait()
-    assert (result.rc, result.stderr.strip()) == (130, "")
+    assert (result.rc, result.stderr.strip()) == (status, "")
 
 
 @pytest.mark.parametrize("args", ["ask --local hi", "ask --local --jsonl hi", "--help", "doctor"])
 def test_a_reader_that_leaves_is_no_error(cli: Cli, args: str) -> None:
-    done = subprocess.run(
-        ["/bin/sh", "-c", f'"$0" -m sessionlib {args} | head -c 1', sys.executable],
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **cli.env},
-        capture_output=True,
-        check=False,
-    )
-    assert len(done.stdout) == 1
-    assert done.stderr == b""
+    done = cli.shell(f'"$0" -m sessionlib {args} | head -c 1')
+    assert (len(done.stdout), done.stderr) == (1, b"")
 
 
 def test_the_engine_that_goes_away_is_told(cli: Cli, engine: ScriptEngine) -> None:
@@ -307,18 +272,7 @@ def test_the_engine_that_goes_away_is_told(cli: Cli, engine: ScriptEngine) -> No
         conn.send_many(turn("s1", "m1", ["ready\n"], complete=False, idle=False))
         conn.close(1008, "go away")
 
-    result = cli.run("ask", *scripted(engine), "Hi", env=KEY)
+    result = cli.run("ask", "--base-url", engine.base_url, "--session", "s1", "Hi", env=KEY)
     assert (result.rc, result.stdout) == (1, "ready\n")
     assert result.stderr.startswith("sessionlib: ")
     assert result.stderr.count("\n") == 1
-
-
-def test_a_signal_is_what_ends_it(cli: Cli, engine: ScriptEngine) -> None:
-    @engine.on("post_message")
-    def answer(conn: Connection, frame: Received) -> None:
-        conn.send_many(turn("s1", "m1", ["ready\n"], complete=False, idle=False))
-
-    with cli.start("ask", *scripted(engine), "Hi", env=KEY) as script:
-        script.wait_for()
-        script.send_signal(signal.SIGTERM)
-        assert script.wait().rc == -signal.SIGTERM

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 
 import pytest
 
 from sessionlib.cli.options import EngineOptions, Where
-from tests.support.cli import AS_MODULE, NOTE, Cli, Here
+from sessionlib.protocol import frames
+from tests.support.cli import AS_MODULE, KEY, NOTE, Cli, Here
 from tests.support.processes import run_script
 from tests.support.script_engine import Connection, Received, ScriptEngine, turn
-from tests.support.secrets import SENTINEL_KEY
 
 DEMO = "Demo model: echoes your message. "
-KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
 
 
-def test_every_line_is_a_message(cli: Cli) -> None:
-    result = cli.run("chat", stdin="One\n\n  Two  \nThree")
-    assert (result.rc, result.stderr) == (0, NOTE)
-    assert result.stdout == f'{DEMO}You said: "One"\nYou said: "Two"\nYou said: "Three"\n'
-
-
-def test_nothing_in_is_nothing_out(here: Here) -> None:
-    assert here.run("chat", "--local", stdin="").check().stdout == ""
+@pytest.mark.parametrize(
+    ("stdin", "answers"),
+    [("One\n\n  Two  \nThree", ["One", "Two", "Three"]), ("", []), ("/etc/hosts?\n", ["/etc/hosts?"])],
+)
+def test_every_line_is_a_message_but_for_commands(here: Here, stdin: str, answers: list[str]) -> None:
+    result = here.run("chat", stdin=stdin)
+    shown = "".join(f'You said: "{answer}"\n' for answer in answers)
+    assert (result.rc, result.stderr, result.stdout) == (0, NOTE, f"{DEMO}{shown}" if answers else "")
 
 
 def test_commands_work_through_pipes(here: Here, tmp_path: Path) -> None:
@@ -76,10 +74,6 @@ def test_what_goes_wrong_is_told_and_the_chat_goes_on(here: Here, tmp_path: Path
     assert there.read_text() == "Mine."
 
 
-def test_lines_with_a_slash_that_are_no_commands_are_messages(here: Here) -> None:
-    assert here.run("chat", "--local", stdin="/etc/hosts?\n").check().stdout == f'{DEMO}You said: "/etc/hosts?"\n'
-
-
 def test_the_way_to_go_on_names_what_is_needed() -> None:
     kept = EngineOptions(db=Path("a b.db"))
     assert Where(engine=kept).to_go_on("s1") == "--db 'a b.db' --session s1"
@@ -95,40 +89,24 @@ def test_approvals_are_decided_beforehand(here: Here, shop: str, option: str, an
     assert answer in result.stdout
 
 
-def test_a_failed_turn_is_told_and_the_chat_goes_on(here: Here, shop: str, engine: ScriptEngine) -> None:
+def test_a_failed_turn_is_told_and_the_chat_goes_on(here: Here, engine: ScriptEngine) -> None:
     @engine.on("post_message")
     def answer(conn: Connection, frame: Received) -> None:
         if frame["content"] == "Refuse":
-            conn.send({"type": "post_message", "session_id": "s1", "success": False, "error": "not now"})
+            conn.send(frames.refusal("post_message", "s1", "not now"))
         else:
-            conn.send_many(turn("s1", f"m{frame['content']}", [f"Got {frame['content']}"]))
+            conn.send_many(turn("s1", "m1", [f"Got **{frame['content']}**"]))
 
-    command = ["chat", "--base-url", engine.base_url, "--session", "s1"]
-    result = here.run(*command, env=KEY, stdin="Refuse\nTwo\n")
-    assert (result.rc, result.stdout) == (1, "Got Two\n")
+    result = here.run("chat", "--base-url", engine.base_url, "--session", "s1", env=KEY, stdin="Refuse\nTwo\n")
+    assert (result.rc, result.stdout) == (1, "Got **Two**\n"), "through a pipe it is the text as it is"
     assert result.stderr == "sessionlib: session s1: the engine refused the message: not now\n"
 
 
 def test_a_lost_session_ends_the_chat(here: Here, engine: ScriptEngine) -> None:
-    @engine.on("post_message")
-    def answer(conn: Connection, frame: Received) -> None:
-        conn.close(1008, "go away")
-
+    engine.on("post_message", lambda conn, frame: conn.close(1008, "go away"))
     result = here.run("chat", "--base-url", engine.base_url, "--session", "s1", env=KEY, stdin="One\nTwo\n")
     assert (result.rc, result.stdout) == (1, "")
     assert result.stderr.count("\n") == 1
-
-
-def test_ctrl_c_is_status_130(cli: Cli, engine: ScriptEngine) -> None:
-    @engine.on("post_message")
-    def answer(conn: Connection, frame: Received) -> None:
-        conn.send_many(turn("s1", "m1", ["ready\n"], complete=False, idle=False))
-
-    with cli.start("chat", "--base-url", engine.base_url, "--session", "s1", env=KEY, stdin="Hi\n") as script:
-        script.wait_for()
-        script.send_signal(signal.SIGINT)
-        result = script.wait()
-    assert (result.rc, result.stderr.strip()) == (130, "")
 
 
 def test_a_terminal_needs_rich_and_a_pipe_does_not(cli: Cli) -> None:

@@ -13,13 +13,12 @@ import pytest
 
 from sessionlib.engine import LocalEngine
 from sessionlib.net.listener import TcpListener
-from tests.support.cli import Cli, Here
+from tests.support.cli import KEY, Cli, Here
 from tests.support.processes import Result
 from tests.support.script_engine import http_response, upgrade_response
 from tests.support.secrets import SENTINEL_KEY
 from tests.support.secured import write_certificate
 
-KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
 ORDER = ["address", "key", "proxy", "DNS", "connection", "TLS", "HTTP", "WebSocket"]
 SKIPPED = "not checked before the above is right"
 

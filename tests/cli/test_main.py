@@ -12,26 +12,26 @@ import pytest
 
 from sessionlib import __version__
 from sessionlib.engine import LocalEngine
-from tests.support.cli import AS_MODULE, Cli, Here
+from tests.support.cli import AS_MODULE, KEY, Cli, Here
 from tests.support.processes import ROOT, run_script
 
 COMMANDS = ["ask", "chat", "map", "sessions", "history", "approvals", "serve", "models", "doctor", "port", "completion"]
+NO_NAME = "x" * 70  # longer than a label of a name may be
 
 
-def test_version(cli: Cli) -> None:
-    assert cli.run("--version").check().stdout == f"sessionlib {__version__}\n"
+def test_version(here: Here) -> None:
+    assert here.run("--version").check().stdout == f"sessionlib {__version__}\n"
 
 
-def test_without_a_command_it_says_what_there_is(cli: Cli) -> None:
-    told = cli.run().check().stdout
-    assert told == cli.run("--help").check().stdout
+def test_without_a_command_it_says_what_there_is(here: Here) -> None:
+    told = here.run().check().stdout
+    assert told == here.run("--help").check().stdout
     assert all(f"  {name} " in told for name in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(here: Here, command: str) -> None:
-    told = here.run(command, "-h").check().stdout
-    assert told.startswith(f"Usage: sessionlib {command} ")
+    assert here.run(command, "-h").check().stdout.startswith(f"Usage: sessionlib {command} ")
 
 
 def test_help_fits_a_narrow_terminal_but_for_its_examples(here: Here) -> None:
@@ -108,19 +108,18 @@ def test_a_session_that_is_not_there_is_reported_without_the_frames_of_the_proto
         (ended, f"session {ended} was terminated and cannot be used again; create a new one"),
     ):
         result = here.run("history", name, "--local", "--db", database)
-        assert result.rc == 1
-        assert result.stderr == f"sessionlib: {reason}; sessionlib sessions lists those that you have had\n"
+        told = f"sessionlib: {reason}; sessionlib sessions lists those that you have had\n"
+        assert (result.rc, result.stderr) == (1, told)
 
 
-def test_an_error_is_one_line_and_debug_says_where_from(cli: Cli) -> None:
+def test_an_error_is_one_line_and_debug_says_where_from(here: Here) -> None:
     args = ["ask", "--base-url", "http://127.0.0.1:1/v1", "hi"]
-    env = {"SESSIONLIB_API_KEY": "k"}
-    short, long = cli.run(*args, env=env), cli.run(args[0], "--debug", *args[1:], env=env)
+    short, long = here.run(*args, env=KEY), here.run(args[0], "--debug", *args[1:], env=KEY)
     assert (short.rc, long.rc) == (1, 1)
     assert short.stderr == "sessionlib: GET /agents: 127.0.0.1:1 refused the connection. Is the server running?\n"
     assert "Traceback" in long.stderr
     assert long.stderr.endswith(short.stderr)
-    assert cli.run("--debug", *args, env=env).stderr.count("Traceback") == long.stderr.count("Traceback")
+    assert here.run("--debug", *args, env=KEY).stderr.count("Traceback") == long.stderr.count("Traceback")
 
 
 def test_a_locale_without_utf_8_alters_no_question(cli: Cli) -> None:
@@ -138,33 +137,24 @@ def test_a_full_disk_is_reported_as_that_of_the_output() -> None:
 def test_a_timeout_holds_from_the_first_call_on(here: Here) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         host = f"127.0.0.1:{mute.getsockname()[1]}"
-        result = here.run(
-            "ask", "--timeout", "0.3", "--base-url", f"http://{host}", "hi", env={"SESSIONLIB_API_KEY": "k"}
-        )
+        result = here.run("ask", "--timeout", "0.3", "--base-url", f"http://{host}", "hi", env=KEY)
     # What is left of it by the time of the call.
     told = rf"sessionlib: GET /agents: {host} did not answer within 0\.\d+ s\.\n"
     assert (result.rc, re.fullmatch(told, result.stderr) is not None) == (1, True), result.stderr
 
 
 @pytest.mark.parametrize(
-    ("proxy", "told"),
+    ("host", "proxy", "told"),
     [
-        ("http://127.0.0.1:1", "the proxy to x.example refused the connection. Is the server running?"),
-        (
-            f"http://{'x' * 70}",
-            "the name of the proxy to x.example could not be resolved. Check the proxy's address.",
-        ),
+        ("x.example", "127.0.0.1:1", "the proxy to x.example refused the connection. Is the server running?"),
+        ("x.example", NO_NAME, "the name of the proxy to x.example could not be resolved. Check the proxy's address."),
+        (NO_NAME, "", f"the name of {NO_NAME} could not be resolved. Check the base URL."),
     ],
 )
-def test_a_proxy_that_cannot_be_reached_is_named_as_one(here: Here, proxy: str, told: str) -> None:
-    env = {"SESSIONLIB_API_KEY": "k", "HTTPS_PROXY": proxy}
-    result = here.run("ask", "--base-url", "https://x.example", "hi", env=env)
+def test_what_cannot_be_reached_is_named(here: Here, host: str, proxy: str, told: str) -> None:
+    env = {**KEY, **({"HTTPS_PROXY": f"http://{proxy}"} if proxy else {})}
+    result = here.run("ask", "--base-url", f"https://{host}", "hi", env=env)
     assert (result.rc, result.stderr) == (1, f"sessionlib: GET /agents: {told}\n")
-
-
-def test_a_name_that_cannot_be_resolved_is_that_of_the_base_url(here: Here) -> None:
-    result = here.run("ask", "--base-url", f"https://{'x' * 70}", "hi", env={"SESSIONLIB_API_KEY": "k"})
-    assert result.stderr.endswith("x could not be resolved. Check the base URL.\n")
 
 
 def test_an_unexpected_error_is_one_line_too(cli: Cli) -> None:
@@ -199,40 +189,36 @@ def test_an_error_names_no_argument_of_python(here: Here, args: list[str]) -> No
 # ---- what is imported ----------------------------------------------------------------------
 
 
-def test_the_package_does_not_import_the_command_line(cli: Cli) -> None:
+def test_the_package_does_not_import_the_command_line() -> None:
     source = """
-import sys, sessionlib
-print([name for name in sys.modules if (name + ".").startswith(("sessionlib.cli.", "click.", "rich."))])
-"""
+        import sys, sessionlib
+        print([name for name in sys.modules if (name + ".").startswith(("sessionlib.cli.", "click.", "rich."))])
+    """
     assert run_script(source).check().stdout == "[]\n"
 
 
-def test_the_engine_is_imported_only_where_a_command_runs_on_it(cli: Cli) -> None:
+def test_the_engine_is_imported_only_where_a_command_runs_on_it() -> None:
     source = f"""
-import sys, atexit
-atexit.register(lambda: print([m for m in sys.modules if m.startswith(("sessionlib.engine", "rich"))]))
-{AS_MODULE}
-"""
-    told = run_script(source, "ask", "--base-url", "http://127.0.0.1:1/v1", "hi", env={"SESSIONLIB_API_KEY": "k"})
+        import sys, atexit
+        atexit.register(lambda: print([m for m in sys.modules if m.startswith(("sessionlib.engine", "rich"))]))
+        {AS_MODULE}
+    """
+    told = run_script(source, "ask", "--base-url", "http://127.0.0.1:1/v1", "hi", env=KEY)
     assert (told.rc, told.stdout) == (1, "[]\n")
 
 
 @pytest.mark.parametrize(
-    ("missing", "args", "told"),
+    ("missing", "args", "what", "extra"),
     [
-        ("click", ["ask", "hi"], "the command line needs click; install it with: pip install 'sessionlib[cli]'"),
-        (
-            "pydantic",
-            ["ask", "hi"],
-            "the embedded engine needs pydantic; install it with: pip install 'sessionlib[engine]'",
-        ),
-        ("wsproto", ["serve"], "the embedded engine needs wsproto; install it with: pip install 'sessionlib[engine]'"),
+        ("click", ["ask", "hi"], "the command line", "cli"),
+        ("pydantic", ["ask", "hi"], "the embedded engine", "engine"),
+        ("wsproto", ["serve"], "the embedded engine", "engine"),
     ],
 )
-def test_a_missing_extra_is_named(cli: Cli, missing: str, args: list[str], told: str) -> None:
+def test_a_missing_extra_is_named(cli: Cli, missing: str, args: list[str], what: str, extra: str) -> None:
     result = run_script(f"import sys; sys.modules[{missing!r}] = None\n{AS_MODULE}", *args, env=cli.env)
     assert (result.rc, result.stdout) == (1, "")
-    assert result.stderr == f"sessionlib: {told}\n"
+    assert result.stderr == f"sessionlib: {what} needs {missing}; install it with: pip install 'sessionlib[{extra}]'\n"
 
 
 LOST = """

@@ -7,6 +7,8 @@ import shlex
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.cli import Here
 from tests.support.terminal import Terminal
 
@@ -18,33 +20,38 @@ def test_each_prompt_of_a_file_is_answered_and_a_checkpoint_goes_on(here: Here, 
     for _ in range(2):
         result = here.run("map", str(tmp_path / "in.jsonl"), "--local", *options)
         assert (result.rc, result.stdout) == (0, ""), result
-        lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-        assert [(line["index"], line["prompt"], line["status"]) for line in lines] == [
-            (0, "one", "complete"),
-            (1, "two", "complete"),
-        ]
-        assert 'You said: "two"' in lines[1]["final_message"]
+        one, two = lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+        assert (one["index"], one["prompt"], one["status"]) == (0, "one", "complete")
+        assert (two["index"], two["prompt"], two["status"]) == (1, "two", "complete")
+        assert 'You said: "two"' in two["final_message"]
         sessions.append([line["session_id"] for line in lines])
     assert sessions[0] == sessions[1]
 
 
-def test_a_line_that_is_no_prompt_is_wrong_usage(here: Here, tmp_path: Path) -> None:
-    for text in ("{", "7", "{}"):
-        (tmp_path / "in.jsonl").write_text(f'"one"\n{text}\n')
-        result = here.run("map", str(tmp_path / "in.jsonl"), "--local")
-        assert result.rc == 2
-        assert "line 2" in result.stderr
+@pytest.mark.parametrize("line", ["{", "7", "{}"])
+def test_a_line_that_is_no_prompt_is_wrong_usage(here: Here, tmp_path: Path, line: str) -> None:
+    (tmp_path / "in.jsonl").write_text(f'"one"\n{line}\n')
+    result = here.run("map", str(tmp_path / "in.jsonl"), "--local")
+    assert (result.rc, "line 2" in result.stderr) == (2, True)
 
 
-def test_the_files_are_three(here: Here, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["-o", "in.jsonl"], "three different files"),
+        (["--checkpoint", "./in.jsonl"], "three different files"),
+        (["-o", "a", "--checkpoint", "a"], "three different files"),
+        (["--rate", "0"], "--rate"),
+    ],
+)
+def test_wrong_options_leave_the_prompts_alone(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "in.jsonl").write_text('"one"\n')
-    for options in (["-o", "in.jsonl"], ["--checkpoint", "./in.jsonl"], ["-o", "a", "--checkpoint", "a"]):
-        files = [option if option.startswith("-") else str(tmp_path / option) for option in options]
-        result = here.run("map", str(tmp_path / "in.jsonl"), "--local", *files)
-        assert result.rc == 2
-        assert "three different files" in result.stderr
+    result = here.run("map", "in.jsonl", "--local", *options)
+    assert (result.rc, told in result.stderr) == (2, True)
     assert (tmp_path / "in.jsonl").read_text() == '"one"\n'
-    assert here.run("map", str(tmp_path / "in.jsonl"), "--local", "--rate", "0").rc == 2
 
 
 def test_a_terminal_shows_what_is_done_the_rate_and_what_is_left(tmp_path: Path) -> None:

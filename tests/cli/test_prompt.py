@@ -10,8 +10,10 @@ import signal
 import stat
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sessionlib.cli.terminal import KeptMessages
 from sessionlib.engine import LocalEngine
@@ -42,28 +44,29 @@ def on_terminal(
     return Terminal(cli.home, shell or program, env=given, size=size)
 
 
+@contextmanager
+def chat(cli: Cli, options: str = "", **more: Any) -> Iterator[Terminal]:
+    """A chat at its prompt, which Ctrl-D ends as it should."""
+    with on_terminal(cli, f"chat {options}", **more) as terminal:
+        terminal.wait_for("\n>")
+        yield terminal
+        terminal.press("C-d")
+        assert terminal.status() == 0
+
+
 def test_a_chat_from_its_first_line_to_its_last(cli: Cli) -> None:
     (cli.home / "notes.txt").write_text("abc")
     with on_terminal(cli, "chat --db chat.db") as terminal:
         terminal.wait_for("/help lists what can be typed here.\n>")
-        terminal.type("Is *this* a **terminal**?")
-        terminal.wait_for('You said: "Is this a terminal?"\n\n>')
-        terminal.type("/file notes.txt")
-        terminal.wait_for("notes.txt (3 bytes) goes along with your next message\n>")
-        terminal.type("Look")
-        terminal.wait_for('You said: "Look". You sent: notes.txt (text/plain, 3 bytes)\n\n>')
-        terminal.type("/hepl")
-        terminal.wait_for("/hepl: did you mean /help? Nothing was sent.\n>")
-        terminal.type("/help")
-        terminal.wait_for("/save PATH   write it to a file")
-        terminal.type("/save talk.md")
-        terminal.wait_for("5 messages are in talk.md\n>")
-        terminal.type("/history")
-        terminal.wait_for("(notes.txt, text/plain, 3 bytes)\n\nagent")
-        terminal.type("One line \\")
-        terminal.wait_for("…")
-        terminal.type("and one more")
-        terminal.wait_for('You said: "One line and one more"')
+        terminal.enter("Is *this* a **terminal**?", 'You said: "Is this a terminal?"\n\n>')
+        terminal.enter("/file notes.txt", "notes.txt (3 bytes) goes along with your next message\n>")
+        terminal.enter("Look", 'You said: "Look". You sent: notes.txt (text/plain, 3 bytes)\n\n>')
+        terminal.enter("/hepl", "/hepl: did you mean /help? Nothing was sent.\n>")
+        terminal.enter("/help", "/save PATH   write it to a file")
+        terminal.enter("/save talk.md", "5 messages are in talk.md\n>")
+        terminal.enter("/history", "(notes.txt, text/plain, 3 bytes)\n\nagent")
+        terminal.enter("One line \\", "…")
+        terminal.enter("and one more", 'You said: "One line and one more"')
         terminal.type("/quit")
         assert terminal.status() == 0
         terminal.wait_for("To go on: sessionlib chat --db chat.db --session ")
@@ -71,41 +74,27 @@ def test_a_chat_from_its_first_line_to_its_last(cli: Cli) -> None:
 
 
 def test_approvals_at_the_prompt(cli: Cli, shop: str) -> None:
-    with on_terminal(cli, f"chat --tools {shop}") as terminal:
-        terminal.wait_for("\n>")
-        terminal.type(REFUND)
-        asked = terminal.wait_for(QUESTION)
+    with chat(cli, f"--tools {shop}") as terminal:
+        asked = terminal.enter(REFUND, QUESTION)
         assert 'The agent asks to run "refund":\n  "order_id" = "7"\n  "amount" = 12.5\nRun "refund" for agent' in asked
-        terminal.type("y")
-        terminal.wait_for("refund gave: refunded 12.50 for order 7\n\n>")
-        terminal.type(REFUND)
-        terminal.wait_for(QUESTION, after="for order 7\n\n>")
-        terminal.type("e")
-        terminal.wait_for('"order_id" ["7"]:')
-        terminal.type("8")
-        terminal.wait_for('"amount" [12.5]:')
-        terminal.type("99")
-        terminal.wait_for("refund gave: refunded 99.00 for order 8\n\n>")
-        terminal.type(REFUND)
-        terminal.wait_for(QUESTION, after="for order 8\n\n>")
-        terminal.type("d")
-        terminal.wait_for("Reason:")
-        terminal.type("too much")
-        terminal.wait_for("The call of refund was denied: too much\n\n>")
-        terminal.type(REFUND)
-        terminal.wait_for(QUESTION, after="too much\n\n>")
+        terminal.enter("y", "refund gave: refunded 12.50 for order 7\n\n>")
+        terminal.enter(REFUND, QUESTION, after="for order 7\n\n>")
+        terminal.enter("e", '"order_id" ["7"]:')
+        terminal.enter("8", '"amount" [12.5]:')
+        terminal.enter("99", "refund gave: refunded 99.00 for order 8\n\n>")
+        terminal.enter(REFUND, QUESTION, after="for order 8\n\n>")
+        terminal.enter("d", "Reason:")
+        terminal.enter("too much", "The call of refund was denied: too much\n\n>")
+        terminal.enter(REFUND, QUESTION, after="too much\n\n>")
         terminal.press("C-d")
         terminal.wait_for("Denied: the person has closed the input at the question (Ctrl-D).")
         terminal.wait_for("\n>", after="The call of refund was denied: the person has closed the input")
-        terminal.press("C-d")
-        assert terminal.status() == 0
 
 
 def test_ctrl_c_stops_a_turn_and_not_the_program(cli: Cli, shop: str) -> None:
     with on_terminal(cli, f"chat --tools {shop}") as terminal:
         terminal.wait_for("\n>")
-        terminal.type('/tool wait {"file": "go"}')
-        terminal.wait_for('runs wait(file="go")')
+        terminal.enter('/tool wait {"file": "go"}', 'runs wait(file="go")')
         terminal.press("C-c")
         terminal.wait_for(f"{STOPPED}\n>")
         # The turn goes on unseen, and the next message waits for its end.
@@ -114,8 +103,7 @@ def test_ctrl_c_stops_a_turn_and_not_the_program(cli: Cli, shop: str) -> None:
         shown = terminal.wait_for('You said: "Still there?"\n\n>')
         assert "waited" not in shown
         # At the question too, where it denies.
-        terminal.type(REFUND)
-        terminal.wait_for(QUESTION)
+        terminal.enter(REFUND, QUESTION)
         terminal.press("C-c")
         terminal.wait_for(f"{STOPPED}\n>", after=QUESTION)
         terminal.type("/history")
@@ -140,14 +128,10 @@ def test_a_long_answer_streams_as_markdown_and_stands_there_once(cli: Cli, engin
         conn.send(notification("s1", "m1", text_content(text)))
         conn.send(frames.participant_status("s1", "Idle"))
 
-    command = f"chat --base-url {engine.base_url} --session s1"
-    with on_terminal(cli, command, env={"SESSIONLIB_API_KEY": SENTINEL_KEY}, size=(60, 15)) as terminal:
-        terminal.wait_for("\n>")
-        terminal.type("Go")
-        terminal.wait_for("item number 20")
+    options = f"--base-url {engine.base_url} --session s1"
+    with chat(cli, options, env={"SESSIONLIB_API_KEY": SENTINEL_KEY}, size=(60, 15)) as terminal:
+        terminal.enter("Go", "item number 20")
         shown = terminal.wait_for("The end.\n\n>")
-        terminal.press("C-d")
-        assert terminal.status() == 0
     answered = shown[shown.index("> Go") :]
     assert "Some bold words [31mand code.\n" in answered
     assert "**" not in answered
@@ -157,20 +141,13 @@ def test_a_long_answer_streams_as_markdown_and_stands_there_once(cli: Cli, engin
 
 
 def test_lines_of_earlier_chats_are_at_hand(cli: Cli, shop: str) -> None:
-    with on_terminal(cli, f"chat --tools {shop}") as terminal:
-        terminal.wait_for("\n>")
-        terminal.type("A first line")
-        terminal.wait_for('You said: "A first line"\n\n>')
-        terminal.type(REFUND)
-        terminal.wait_for(QUESTION)
-        terminal.type("no")
-        terminal.wait_for("was denied: User denied tool call.\n\n>")
-        terminal.press("C-d")
-        assert terminal.status() == 0
+    with chat(cli, f"--tools {shop}") as terminal:
+        terminal.enter("A first line", 'You said: "A first line"\n\n>')
+        terminal.enter(REFUND, QUESTION)
+        terminal.enter("no", "was denied: User denied tool call.\n\n>")
     kept = cli.home / "state" / "sessionlib" / "chat_history"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    with on_terminal(cli, "chat") as terminal:
-        terminal.wait_for("\n>")
+    with chat(cli) as terminal:
         terminal.press("Up", "Up", "Enter")
         # Each time up to the prompt: what Tab and Ctrl-D mean there, they mean nowhere else.
         terminal.wait_for('You said: "A first line"\n\n>')
@@ -178,13 +155,10 @@ def test_lines_of_earlier_chats_are_at_hand(cli: Cli, shop: str) -> None:
         terminal.wait_for("\n>", after="agent\n")
         terminal.press(*"/file", "Space", *"sho", "Tab", "Enter")
         terminal.wait_for("\n>", after="shop.py (")
-        terminal.press("C-d")
-        assert terminal.status() == 0
 
 
 def test_what_is_pasted_is_one_message(cli: Cli) -> None:
-    with on_terminal(cli, "chat --db chat.db") as terminal:
-        terminal.wait_for("\n>")
+    with chat(cli, "--db chat.db") as terminal:
         terminal.paste("def f():\n\treturn 1\n/quit\n")
         terminal.wait_for("/quit")
         assert "You said" not in terminal.shown()
@@ -194,32 +168,23 @@ def test_what_is_pasted_is_one_message(cli: Cli) -> None:
         terminal.paste("one\ntwo")
         terminal.press("Up", "End")
         terminal.type("1 \\")
-        terminal.type("and a half")
-        terminal.wait_for("\n>", 1, after="and a half")
+        terminal.enter("and a half", "\n>", 1, after="and a half")
         terminal.press("M-Enter")
-        terminal.type("Alt")
-        terminal.wait_for("\n>", after="Alt")
-        terminal.type("/save talk.jsonl")
-        terminal.wait_for("talk.jsonl\n>")
-        terminal.press("C-d")
-        assert terminal.status() == 0
+        terminal.enter("Alt", "\n>", after="Alt")
+        terminal.enter("/save talk.jsonl", "talk.jsonl\n>")
     kept = [json.loads(line) for line in (cli.home / "talk.jsonl").read_text().splitlines()]
     said = [message["content"]["value"] for message in kept if "user_id" in message["sender"]]
     assert said == ["def f():\n\treturn 1\n/quit", "one1 \nand a half\ntwo", "Alt"]
 
 
 def test_a_paste_while_the_agent_works_is_one_message_too(cli: Cli, shop: str) -> None:
-    with on_terminal(cli, f"chat --tools {shop}") as terminal:
-        terminal.wait_for("\n>")
-        terminal.type('/tool wait {"file": "go"}')
-        terminal.wait_for('runs wait(file="go")')
+    with chat(cli, f"--tools {shop}") as terminal:
+        terminal.enter('/tool wait {"file": "go"}', 'runs wait(file="go")')
         terminal.paste("one\ntwo\nthree")
         (cli.home / "go").touch()
         terminal.wait_for("> one\n… two\n… three", after="waited")
         terminal.press("Enter")
         terminal.wait_for('You said: "one two three"\n\n>')
-        terminal.press("C-d")
-        assert terminal.status() == 0
         assert terminal.shown().count("You said") == 1
 
 
@@ -227,8 +192,7 @@ def test_ctrl_d_while_the_agent_works_ends_the_chat_behind_the_answer(cli: Cli, 
     program = f"{shlex.quote(sys.executable)} -m sessionlib chat --tools {shop}"
     with on_terminal(cli, "", shell=f"stty -a > before; {program}; stty -a > after") as terminal:
         terminal.wait_for("\n>")
-        terminal.type('/tool wait {"file": "go"}')
-        terminal.wait_for('runs wait(file="go")')
+        terminal.enter('/tool wait {"file": "go"}', 'runs wait(file="go")')
         terminal.press("C-d")
         (cli.home / "go").touch()
         shown = terminal.wait_for("ended with 0")
@@ -254,34 +218,27 @@ def test_a_question_is_shown_again_once_the_program_goes_on(cli: Cli, shop: str)
     program = f"sh -c 'echo $$ > pid; exec {shlex.quote(sys.executable)} -m sessionlib chat --tools {shop}'"
     with on_terminal(cli, "", shell="PS1='shell: ' bash --norc --noprofile -i", size=(100, 80)) as terminal:
         terminal.wait_for("shell:")
-        terminal.type(program)
-        terminal.wait_for("\n>")
-        terminal.type(REFUND)
-        terminal.wait_for(QUESTION)
+        terminal.enter(program, "\n>")
+        terminal.enter(REFUND, QUESTION)
         terminal.press("C-z")
         # What is typed before the question is there again is no answer, although the shell has not read it.
         terminal.wait_for("shell:", after="Stopped")
-        terminal.type("fg\ry")
-        terminal.wait_for("The agent asks", 2)
+        terminal.enter("fg\ry", "The agent asks", 2)
         terminal.wait_for(QUESTION, 2)
         # Stopped by something else than a key,
         process = int((cli.home / "pid").read_text())
         os.kill(process, signal.SIGSTOP)
         terminal.wait_for("Stopped", 2)
-        terminal.type("fg\ry")
-        terminal.wait_for(QUESTION, 3)
+        terminal.enter("fg\ry", QUESTION, 3)
         # and, as it asked from the background, by the terminal.
         terminal.press("C-z")
         terminal.wait_for("Stopped", 3)
-        terminal.type("bg")
-        terminal.wait_for("The agent asks", 4)
+        terminal.enter("bg", "The agent asks", 4)
         assert eventually(lambda: Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T")
-        terminal.type("fg\ry")
-        terminal.wait_for("The agent asks", 5)
+        terminal.enter("fg\ry", "The agent asks", 5)
         terminal.wait_for(QUESTION, 5)
         assert "gave" not in terminal.shown()
-        terminal.type("y")
-        terminal.wait_for("refund gave: refunded 12.50 for order 7\n\n>")
+        terminal.enter("y", "refund gave: refunded 12.50 for order 7\n\n>")
 
 
 def test_a_chat_that_is_killed_at_its_prompt_leaves_the_terminal_in_order(cli: Cli) -> None:
@@ -317,8 +274,7 @@ def test_an_approval_from_before_is_asked_first(cli: Cli, local: LocalEngine, co
         session_id = session.session_id
     with on_terminal(cli, f"chat --session {session_id}", env=configured) as terminal:
         terminal.wait_for(QUESTION)
-        terminal.type("y")
-        terminal.wait_for("refund gave: refunded order 7\n\n>")
+        terminal.enter("y", "refund gave: refunded order 7\n\n>")
         terminal.press("C-d")
         assert terminal.status() == 0
 
@@ -373,6 +329,5 @@ def test_what_was_typed_before_a_question_is_no_answer(cli: Cli, shop: str) -> N
         time.sleep(0.5)
         assert "was denied" not in terminal.shown()
         assert "ended with" not in terminal.shown()
-        terminal.type("n")
-        shown = terminal.wait_for("ended with 0")
+        shown = terminal.enter("n", "ended with 0")
     assert shown.count("gave: refunded") == 1

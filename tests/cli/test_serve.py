@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 
 from sessionlib import Agent, Client
-from tests.support.cli import Cli
+from tests.support.cli import KEY, Cli
 from tests.support.processes import Script
 from tests.support.secrets import SENTINEL_KEY
-
-KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
 
 
 def address(script: Script) -> str:

@@ -13,10 +13,16 @@ from pathlib import Path
 import pytest
 
 from sessionlib.cli.main import run
+from sessionlib.engine import LocalEngine
 from tests.support.processes import ROOT, Result, Script
+from tests.support.script_engine import ScriptEngine, turn
+from tests.support.secrets import SENTINEL_KEY
 
 AS_MODULE = "import runpy; runpy.run_module('sessionlib', run_name='__main__', alter_sys=True)"
 """What ``python -m sessionlib`` does."""
+
+KEY = {"SESSIONLIB_API_KEY": SENTINEL_KEY}
+"""The environment with a key that may show nowhere."""
 
 NOTE = "sessionlib: no API key and no URL are configured: using the embedded engine (model demo)\n"
 """What a command says on stderr when nothing is configured."""
@@ -53,6 +59,22 @@ def wait(file: str) -> str:
 """A file for ``--tools``."""
 
 
+def answering(engine: ScriptEngine, *pieces: str, over: bool = True) -> list[str]:
+    """Has the engine answer each message with a text, or only begin to; returns the options for its session."""
+    told = turn("s1", "m1", pieces, complete=over, idle=over)
+    engine.on("post_message", lambda conn, frame: conn.send_many(told))
+    return ["--base-url", engine.base_url, "--session", "s1"]
+
+
+def waits_at_a_gate(local: LocalEngine) -> str:
+    """Leaves a session in which a refund waits for an approval; returns its id."""
+    with local.agent(name="Other").create_session() as session:
+        events = session.listen()
+        session.send('/tool refund {"order_id": "7"}')
+        next(event for event in events if event.requires_action and event.message_id)
+    return str(session.session_id)
+
+
 class Cli:
     """Runs the command line as a user does, with a home of its own.
 
@@ -80,18 +102,11 @@ class Cli:
         """Runs a command next to the test."""
         return Script(AS_MODULE, *args, env={**self.env, **(env or {})}, stdin=stdin)
 
-    def raw(
-        self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[bytes]:
-        """Runs a command on bytes."""
-        kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    def shell(self, command: str) -> subprocess.CompletedProcess[bytes]:
+        """Runs a command of a shell, in which ``$0`` is Python."""
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **self.env}
         return subprocess.run(
-            [sys.executable, "-m", "sessionlib", *args],
-            input=stdin,
-            capture_output=True,
-            env={**kept, **self.env, **(env or {})},
-            timeout=100,
-            check=False,
+            ["/bin/sh", "-c", command, sys.executable], env=env, capture_output=True, timeout=100, check=False
         )
 
 

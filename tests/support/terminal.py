@@ -134,6 +134,11 @@ class _AnyTerminal(ABC):
                     raise AssertionError(f"no {count} x {text!r} on the screen within {timeout} s:\n{shown}")
                 self._changed.wait(min(left, self._INTERVAL))
 
+    def enter(self, text: str, then: str, count: int = 1, *, after: str = "") -> str:
+        """Types a text and Enter, and waits for what comes of it, as `wait_for` does."""
+        self.type(text)
+        return self.wait_for(then, count, after=after)
+
     def status(self) -> int:
         """Waits until the program has ended; gives its exit status."""
         return int(re.findall(r"ended with (\d+)\n", self.wait_for("ended with "))[-1])
