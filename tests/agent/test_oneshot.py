@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +25,10 @@ from sessionlib import (
 from sessionlib.protocol import frames
 from tests.support.script_engine import ScriptEngine, notification, refuse, turn
 from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret
-from tests.support.shop import Shop, open_shop, order
+from tests.support.shop import Shop, order
 from tests.support.toolbox import Toolbox, asking, kinds, say, status
 
 INTRODUCTION = "Demo model: echoes your message."
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    with open_shop() as shop:
-        yield shop
 
 
 def scripted(engine: ScriptEngine, *told: Any) -> Agent:

@@ -5,13 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from sessionlib import Session
-from tests.support.shop import Shop, open_shop
+from tests.support.shop import Shop, shop
 
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    with open_shop() as shop:
-        yield shop
+__all__ = ["session", "shop"]
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,23 +16,17 @@ from sessionlib import (
     SessionError,
     SessionTerminatedError,
 )
-from sessionlib.engine import LocalEngine, tool
 from sessionlib.protocol import frames
+from sessionlib.protocol.frames import Frame
 from tests.support.approvals import request_in
 from tests.support.processes import Script
-from tests.support.script_engine import Connection, Received, ScriptEngine, text_content
+from tests.support.script_engine import ScriptEngine, agent_message, text_content, user_message
 from tests.support.secrets import SENTINEL_KEY
 from tests.support.shop import Shop, order
 from tests.support.toolbox import connect
 from tests.support.waiting import eventually
 
-
-def message(message_id: str, content: dict[str, Any], **sender: str) -> dict[str, Any]:
-    who = sender or {"object_id": "a1", "object_type": "agent"}
-    return {"id": message_id, "session_id": "s1", "sender": who, "content": content}
-
-
-ASKING = {"type": "tool_call_approval", "tool_name": "refund", "arguments": {}, "tool_call_id": "c1"}
+ASKING = {**agent_message("s1", "r1", ""), "content": {"type": "tool_call_approval", "tool_name": "refund"}}
 
 
 def stopped(shop: Shop, *numbers: int) -> list[str]:
@@ -97,48 +90,30 @@ def test_a_run_that_stops_at_a_gate_is_answered_through_its_session(shop: Shop) 
 def test_what_was_not_shown_is_not_approved(shop: Shop) -> None:
     (request,) = stopped(shop, 7)
     seen = json.loads(request)
-    others: list[dict[str, Any]] = [
-        {**seen, "arguments": {"order": 8}},
-        {**seen, "arguments": {"order": 7.0}},
-        {**seen, "arguments": {"order": 7, "amount": 1.0}},
-        {**seen, "tool_name": "delete_file"},
-    ]
+    others = [{"arguments": {"order": order}} for order in (8, 7.0)]
+    others += [{"arguments": {"order": 7, "amount": 1.0}}, {"tool_name": "delete_file"}]
     with resumed(shop, request) as session:
         for other in others:
             with pytest.raises(ValueError, match="is not what was shown"):
-                session.answer(other, approved=True)
+                session.answer({**seen, **other}, approved=True)
         assert len(session.pending_approvals()) == 1
-        session.answer(others[0], approved=False)
+        session.answer({**seen, **others[0]}, approved=False)
     assert shop.ran == []
 
 
 @pytest.mark.parametrize(
-    ("source", "error", "match"),
+    ("session_id", "error", "match"),
     [
-        ("{}", ValueError, "not the JSON of an approval request"),
-        ('{"session_id": "s", "message_id": 1, "tool_name": "t", "arguments": {}}', ValueError, "not the JSON"),
-        ('{"session_id": "s", "message_id": "m", "tool_name": "t", "arguments": []}', ValueError, "not the JSON"),
-        ("not JSON", ValueError, "Expecting value"),
-        ("[]", TypeError, "takes an ApprovalRequest or the JSON of one, not list"),
-        (7, TypeError, "not int"),
-        ('{"session_id": "s", "message_id": "m", "tool_name": "t", "arguments": {}}', ValueError, "session s's and"),
-        (
-            {"session_id": "\x1b]0;", "message_id": "m", "tool_name": "t", "arguments": {}},
-            ValueError,
-            r"session \]0;'s",
-        ),
+        ("s", ValueError, "session s's and"),
+        ("\x1b]0;", ValueError, r"session \]0;'s"),
+        (None, SessionError, "there is no approval request m; pending_approvals"),
     ],
 )
 def test_what_is_no_request_of_the_session_is_an_error(
-    session: Session, source: Any, error: type[Exception], match: str
+    session: Session, session_id: str | None, error: type[Exception], match: str
 ) -> None:
+    facts = {"session_id": session_id or session.session_id, "message_id": "m", "tool_name": "t", "arguments": {}}
     with pytest.raises(error, match=match):
-        session.answer(source, approved=True)
-
-
-def test_a_request_that_the_engine_does_not_know(session: Session) -> None:
-    facts = {"session_id": session.session_id, "message_id": "m", "tool_name": "t", "arguments": {}}
-    with pytest.raises(SessionError, match="there is no approval request m; pending_approvals"):
         session.answer(facts, approved=True)
 
 
@@ -150,55 +125,25 @@ def test_the_request_and_its_event_can_be_answered_too(shop: Shop, session: Sess
     assert eventually(lambda: shop.ran == [("refund", 7, 1.0)])
 
 
-def test_a_refused_answer_is_an_error_and_leaves_the_request_open(engine: ScriptEngine) -> None:
-    @engine.on("get_messages")
-    def history(conn: Connection, frame: Received) -> None:
-        conn.send(frames.history("s1", [message("r1", ASKING)]))
-
-    @engine.on("post_message")
-    def refuse(conn: Connection, frame: Received) -> None:
-        conn.send(frames.refusal("post_message", "s1", "not now"))
-
-    with connect(engine) as session:
-        (request,) = session.pending_approvals()
-        with pytest.raises(
-            SessionError, match=r"refused the answer about refund \(not now\); the request is open again"
-        ):
-            session.answer(request.to_json(), approved=True)
-        assert request.is_open
-
-
 @pytest.mark.parametrize(
-    ("status", "later", "is_open"),
-    [
-        (None, [], True),
-        ("pending", [], True),
-        ("approved", [], False),
-        ("denied", [], False),
-        ("expired", [], False),
-        ("unheard of", [], True),
-        (None, [message("m2", {"type": "tool_call", "tool_name": "refund", "tool_call_id": "c1"})], False),
-        (None, [message("m2", {"type": "tool_call", "tool_name": "stock", "tool_call_id": "c2"})], True),
-        (None, [message("m2", text_content("Done."))], False),
-        (None, [message("m2", {"type": "error_message", "error": "cut"})], False),
-        # What a person has posted meanwhile waits behind the gate.
-        (None, [message("m2", text_content("Hello?"), user_id="u1")], True),
-    ],
+    ("later", "is_open"), [([], True), ([agent_message("s1", "m2", text_content("Done."))], False)]
 )
 def test_requests_are_found_in_a_history_that_is_not_sent_again(
-    engine: ScriptEngine, status: str | None, later: list[dict[str, Any]], is_open: bool
+    engine: ScriptEngine, later: list[Frame], is_open: bool
 ) -> None:
-    asking = {**ASKING, **({"status": status} if status else {})}
-
-    @engine.on("get_messages")
-    def history(conn: Connection, frame: Received) -> None:
-        conn.send(
-            frames.history("s1", [message("m1", text_content("Hi"), user_id="u1"), message("r1", asking), *later])
-        )
-
+    history = [user_message("s1", "m1", "Hi"), ASKING, *later]
+    engine.on("get_messages", lambda conn, frame: conn.send(frames.history("s1", history)))
+    refusal = frames.refusal("post_message", "s1", "not now")
+    engine.on("post_message", lambda conn, frame: conn.send(refusal))
     with connect(engine) as session:
-        assert [request.message_id for request in session.pending_approvals()] == ["r1"] * is_open
+        found = session.pending_approvals()
+        assert [request.message_id for request in found] == ["r1"] * is_open
         assert [record.is_open for record in session.approvals] == [is_open]
+        # A refused answer is an error, and leaves the request open.
+        for request in found:
+            with pytest.raises(SessionError, match=r"the answer about refund \(not now\); the request is open again"):
+                session.answer(request.to_json(), approved=True)
+            assert request.is_open
 
 
 # ---- another process -----------------------------------------------------------------------------
@@ -208,7 +153,7 @@ STOPS = """
     from sessionlib import Session, ApprovalRequiredError
     session = Session(owner_type="agent", owner_id=sys.argv[1]).connect()
     try:
-        session.ask('/tool pay {"order": 7}', timeout=30)
+        session.ask('/tool refund {"order": 7}', timeout=30)
     except ApprovalRequiredError as stopped:
         pathlib.Path(sys.argv[2]).write_text(stopped.request.to_json())
     print("READY", flush=True)
@@ -226,23 +171,14 @@ ANSWERS = """
 """
 
 
-def test_a_script_killed_at_a_gate_is_answered_from_another_process(tmp_path: Path) -> None:
-    ran: list[int] = []
-
-    @tool(approval="requires_approval")
-    def pay(order: int) -> str:
-        """Pay."""
-        ran.append(order)
-        return "paid"
-
+def test_a_script_killed_at_a_gate_is_answered_from_another_process(shop: Shop, tmp_path: Path) -> None:
     kept = tmp_path / "request.json"
-    with LocalEngine(tools=[pay], api_key=SENTINEL_KEY) as engine:
-        env = {"SESSIONLIB_BASE_URL": engine.base_url, "SESSIONLIB_API_KEY": SENTINEL_KEY}
-        with Script(STOPS, engine.agent().id, str(kept), env=env) as script:
-            script.wait_for("READY")
-            script.kill()
-        session_id = json.loads(kept.read_text())["session_id"]
-        assert ran == []
-        with Script(ANSWERS, session_id, str(kept), env=env) as script:
-            script.wait().check()
-        assert ran == [7]
+    env = {"SESSIONLIB_BASE_URL": shop.engine.base_url, "SESSIONLIB_API_KEY": shop.engine.api_key}
+    with Script(STOPS, shop.agent.id, str(kept), env=env) as script:
+        script.wait_for("READY")
+        script.kill()
+    session_id = json.loads(kept.read_text())["session_id"]
+    assert shop.ran == []
+    with Script(ANSWERS, session_id, str(kept), env=env) as script:
+        script.wait().check()
+    assert shop.ran == [("refund", 7, 1.0)]

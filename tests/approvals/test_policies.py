@@ -10,7 +10,6 @@ import shlex
 import signal
 import sys
 import textwrap
-import threading
 import time
 import unicodedata
 from pathlib import Path
@@ -36,8 +35,9 @@ from sessionlib._util.text import cell_width, printable
 from sessionlib.approvals.policies import _MARGIN, _behind_margin, _pages, _size, quoted
 from tests.support.processes import run_script
 from tests.support.script_engine import ScriptEngine
-from tests.support.shop import Shop, open_shop, order
+from tests.support.shop import Shop, order
 from tests.support.terminal import Terminal
+from tests.support.threads import in_threads
 from tests.support.toolbox import Toolbox, connect
 
 pytestmark = pytest.mark.traced_processes
@@ -60,46 +60,40 @@ def ran(shop: Shop) -> list[str]:
 # ---- policies ------------------------------------------------------------------------------
 
 
-def test_approve_all_approves_all() -> None:
-    with open_shop() as shop, shop.session() as session:
-        session.on_approval(approve_all)
-        session.ask(CALLS, timeout=30)
-        assert ran(shop) == ["delete_file", "refund", "search_web"]
+@pytest.mark.parametrize(
+    ("handlers", "allowed", "denials"),
+    [
+        ([approve_all], ["delete_file", "refund", "search_web"], 0),
+        ([deny_all], [], 3),
+        # which leaves the others to the next handler
+        ([approve_tools("refund", "search_*"), deny_all], ["refund", "search_web"], 1),
+    ],
+    ids=["approve_all", "deny_all", "approve_tools"],
+)
+def test_ready_made_handlers(
+    shop: Shop, session: Session, handlers: list[Any], allowed: list[str], denials: int
+) -> None:
+    for handler in handlers:
+        session.on_approval(handler)
+    text = session.ask(CALLS, timeout=30).text
+    assert text.count("no tool may run that needs an approval") == denials
+    assert ran(shop) == allowed
 
 
-def test_deny_all_denies_all_and_says_why() -> None:
-    with open_shop() as shop, shop.session() as session:
-        session.on_approval(deny_all)
-        assert session.ask(CALLS, timeout=30).text.count("no tool may run that needs an approval") == 3
-        assert ran(shop) == []
-
-
-def test_approve_tools_leaves_the_others_to_the_next_handler() -> None:
-    with open_shop() as shop, shop.session() as session:
-        session.on_approval(approve_tools("refund", "search_*"))
-        session.on_approval(deny_all)
-        session.ask(CALLS, timeout=30)
-        assert ran(shop) == ["refund", "search_web"]
-        assert [record.approved for record in session.approvals] == [True, False, True]
-
-
-def test_a_policy_allows_denies_and_asks() -> None:
+def test_a_policy_allows_denies_and_asks(shop: Shop, session: Session) -> None:
     asked: list[str] = []
-    policy = approval_policy({"search_*": "allow", "delete_*": "deny", "*": "ask"})
-    with open_shop() as shop, shop.session() as session:
-        session.on_approval(policy)
-        session.on_approval(lambda request: asked.append(request.tool_name) or False)
-        text = session.ask(CALLS, timeout=30).text
-        assert (ran(shop), asked) == (["search_web"], ["refund"])
-        assert "the policy does not allow delete_file" in text
+    session.on_approval(approval_policy({"search_*": "allow", "delete_*": "deny", "*": "ask"}))
+    session.on_approval(lambda request: asked.append(request.tool_name) or False)
+    text = session.ask(CALLS, timeout=30).text
+    assert (ran(shop), asked) == (["search_web"], ["refund"])
+    assert "the policy does not allow delete_file" in text
 
 
-def test_a_policy_may_name_who_is_asked() -> None:
-    policy = approval_policy({"*": "ask"}, ask=lambda request: ApprovalResponse(True, confirm={"amount": 4}))
-    with open_shop() as shop, shop.session() as session:
-        session.on_approval(policy)
-        session.ask(order(7), timeout=30)
-        assert shop.ran == [("refund", 7, 4.0)]
+def test_a_policy_may_name_who_is_asked(shop: Shop, session: Session) -> None:
+    answer = ApprovalResponse(True, confirm={"amount": 4})
+    session.on_approval(approval_policy({"*": "ask"}, ask=lambda request: answer))
+    session.ask(order(7), timeout=30)
+    assert shop.ran == [("refund", 7, 4.0)]
 
 
 def test_deny_goes_before_allow_and_allow_before_ask() -> None:
@@ -120,30 +114,27 @@ def test_a_star_is_for_what_no_other_rule_names(rest: Any) -> None:
 
 
 def test_without_a_fitting_rule_the_next_handler_decides() -> None:
-    assert approval_policy({"search": "allow"})(request_for("refund")) is None
-    assert approval_policy({})(request_for("refund")) is None
-    assert approve_tools()(request_for("refund")) is None
+    for handler in (approval_policy({"search": "allow"}), approval_policy({}), approve_tools()):
+        assert handler(request_for("refund")) is None
 
 
 @pytest.mark.parametrize(
     "name",
     [
+        *("Delete_All", "DELETE_all", "delete-all", "ｄｅｌｅｔｅ_all", "dele\u200bte_all", "delete\u2060_all"),
         *(
-            "Delete_All",
-            "DELETE_all",
-            "delete-all",
-            "ｄｅｌｅｔｅ_all",
-            "dele\u200bte_all",
-            "delete\u2060_all",
             "delete_all\ufe0f",
+            "\u0064\u0435lete_all",
+            "d\u0435l\u0435t\u0435_all",
+            "\u0440\u0430\u0443",
+            "del\u0435te_*",
         ),
-        *("\u0064\u0435lete_all", "d\u0435l\u0435t\u0435_all", "\u0440\u0430\u0443", "del\u0435te_*"),
     ],
 )
 def test_a_look_alike_gets_the_stricter_rule(name: str) -> None:
     for rest in ("allow", "ask"):
-        decision = approval_policy({"delete_*": "deny", "*": rest})(request_for(name))  # type: ignore[dict-item]
-        assert decision is None or (isinstance(decision, ApprovalResponse) and not decision.approved), name
+        decision = approval_policy({"delete_*": "deny", "*": rest})(request_for(name))
+        assert decision is None or not decision.approved, name
     assert approval_policy({"delete_*": "ask", "*": "allow"})(request_for(name)) is None
     assert approve_tools("*")(request_for(name)) in ((True,) if name.isascii() else (None,))
     assert approval_policy({name: "allow", "*": "deny"})(request_for(name)) is True
@@ -158,32 +149,26 @@ REFUNDS = [
 
 @pytest.mark.parametrize("name", REFUNDS)
 def test_a_rule_for_a_name_denies_whatever_looks_like_it_and_allows_it_alone(name: str) -> None:
-    denied = approval_policy({"refund": "deny", "*": "allow"})(request_for(name))
-    assert isinstance(denied, ApprovalResponse)
-    assert not denied.approved
+    assert not approval_policy({"refund": "deny", "*": "allow"})(request_for(name)).approved
     assert approval_policy({"refund": "ask", "*": "allow"})(request_for(name)) is None
     assert approval_policy({"refund": "allow"})(request_for(name)) is None
     assert approve_tools("refund", "refun?")(request_for(name)) is None
     # Either may be the one that is written in another way.
-    assert not approval_policy({name: "deny", "*": "allow"})(request_for("refund")).approved  # type: ignore[union-attr]
+    assert not approval_policy({name: "deny", "*": "allow"})(request_for("refund")).approved
 
 
 def test_ascii_has_look_alikes_too_and_a_range_stays_one() -> None:
     for pattern, name in [("pay_all", "pay_a1I"), ("modify", "rnodify"), ("order_0", "order-O"), ("x_[a-c]", "X-B")]:
         assert approval_policy({pattern: "ask", "*": "allow"})(request_for(name)) is None, name
         assert approval_policy({pattern: "allow"})(request_for(name)) is None, name
+    assert approval_policy({"Refund": "allow"})(request_for("refund")) is None, "case counts"
     for pattern, name in [("x_[a-c]", "x_d"), ("search", "serch"), ("refund", "refunds"), ("退款", "退货")]:
         assert approval_policy({pattern: "deny"})(request_for(name)) is None, name
 
 
-def test_names_are_told_apart_by_case() -> None:
-    assert approval_policy({"Refund": "allow"})(request_for("refund")) is None
-    assert approve_tools("Refund")(request_for("refund")) is None
-
-
 def test_a_rule_of_another_kind_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="the rule for 'a' is 'maybe'"):
-        approval_policy({"a": "maybe"})  # type: ignore[dict-item]
+        approval_policy({"a": "maybe"})
 
 
 @given(st.text())
@@ -219,22 +204,14 @@ def test_a_person_decides_at_the_prompt(engine: ScriptEngine, tmp_path: Path) ->
     toolbox = Toolbox(engine)
     with Terminal.script(tmp_path, SCRIPT, engine.base_url, "6") as terminal:
         assert 'The agent asks to run "refund":\n  "order" = 7\n' in terminal.wait_for(PROMPT)
-        terminal.type("y")
-        terminal.wait_for(PROMPT, 2)
-        terminal.type("perhaps")
-        terminal.wait_for(PROMPT, 3)
-        terminal.type("NO")
-        terminal.wait_for(PROMPT, 4)
-        terminal.type("edit")
-        terminal.wait_for('"order" [7]:')
-        terminal.type("12")
-        terminal.wait_for(PROMPT, 5)
-        terminal.type("d")
-        terminal.wait_for("Reason:")
-        terminal.type("far too late")
-        terminal.wait_for(PROMPT, 6)
-        terminal.type("a")
-        shown = terminal.wait_for("ended with 0")
+        terminal.enter("y", PROMPT, 2)
+        terminal.enter("perhaps", PROMPT, 3)
+        terminal.enter("NO", PROMPT, 4)
+        terminal.enter("edit", '"order" [7]:')
+        terminal.enter("12", PROMPT, 5)
+        terminal.enter("d", "Reason:")
+        terminal.enter("far too late", PROMPT, 6)
+        shown = terminal.enter("a", "ended with 0")
     assert shown.count("answer: done") == 6
     assert shown.split("record: ")[1:-1] == [
         "True None None ask_console\n",
@@ -247,17 +224,29 @@ def test_a_person_decides_at_the_prompt(engine: ScriptEngine, tmp_path: Path) ->
     assert toolbox.given == [{"order": 7}, {"order": 12}, {"order": 7}, {"order": 7}]
 
 
-def test_ctrl_c_at_the_prompt_denies(engine: ScriptEngine, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "shown", "reason"),
+    [
+        ("C-c", "interrupted", "the approval handler failed: KeyboardInterrupt"),
+        (
+            "C-d",
+            "\nDenied: the person has closed the input at the question (Ctrl-D).\n",
+            "the person has closed the input at the question (Ctrl-D)",
+        ),
+    ],
+)
+def test_a_key_that_ends_the_question_denies(
+    engine: ScriptEngine, tmp_path: Path, key: str, shown: str, reason: str
+) -> None:
     toolbox = Toolbox(engine)
     with Terminal.script(tmp_path, SCRIPT, engine.base_url, "2") as terminal:
         terminal.wait_for(PROMPT)
-        terminal.press("C-c")
-        terminal.wait_for("interrupted")
+        terminal.press(key)
+        terminal.wait_for(shown)
         terminal.wait_for(PROMPT, 2)
-        terminal.type("y")
-        terminal.wait_for("ended with 0")
+        terminal.enter("y", "ended with 0")
     assert toolbox.ran == {"refund": 1}
-    assert toolbox.denied == ["the approval handler failed: KeyboardInterrupt"]
+    assert toolbox.denied == [reason]
 
 
 @pytest.mark.parametrize("redirect", ["<&-", "</dev/null"])
@@ -269,34 +258,20 @@ def test_without_a_standard_input_it_denies_and_says_why(engine: ScriptEngine, t
     assert toolbox.denied == ["no person could be asked: there is no terminal to ask on"]
 
 
-@pytest.mark.parametrize("how", ["sys.stdin = None", "sys.stdin.close()"])
-def test_a_standard_input_that_is_gone_denies(engine: ScriptEngine, how: str) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("begin", "stdin"),
+    [
+        *(("import sys; sys.stdin = None", "y\n"), ("import sys; sys.stdin.close()", "y\n")),
+        *(("", ""), ("", "what\n"), ("", "e\n"), ("", "d\n")),
+        ("", "y\n"),  # a pipe is no person, whatever comes of it
+    ],
+)
+def test_a_standard_input_that_ends_or_is_gone_denies(engine: ScriptEngine, begin: str, stdin: str) -> None:
     toolbox = Toolbox(engine)
-    source = f"import sys\n{how}\n" + "\n".join(line[4:] for line in SCRIPT.splitlines())
-    result = run_script(source, engine.base_url, "1", stdin="y\n")
-    assert result.rc == 0
+    result = run_script(f"{begin}\n{textwrap.dedent(SCRIPT)}", engine.base_url, "1", stdin=stdin).check()
     assert "no person could be asked" in result.stdout
     assert not toolbox.ran
-
-
-@pytest.mark.slow
-def test_the_end_of_the_input_in_the_middle_denies(engine: ScriptEngine) -> None:
-    toolbox = Toolbox(engine)
-    for told in ("", "what\n", "e\n", "d\n"):
-        assert "no person could be asked" in run_script(SCRIPT, engine.base_url, "1", stdin=told).check().stdout
-    assert not toolbox.ran
-
-
-EDIT = """
-    import sys
-    from sessionlib import Session, SessionEvent, ApprovalRequest, ask_console
-
-    arguments = {"name": "a b", "count": 3, "tags": ["x"], "flag": True, "note": None, "\\x1b[2Jbad\\u202e": "\\x1b]0;"}
-    session = Session(session_id="s1", api_key="k", base_url=sys.argv[1]).connect()
-    event = SessionEvent("approval_request", "s1", "r1", {"tool_name": "ed\\x1b[8mit", "arguments": arguments})
-    print(repr(ask_console(ApprovalRequest(event, session)).confirm))
-    session.disconnect()
-"""
 
 
 @pytest.mark.parametrize(
@@ -310,22 +285,17 @@ EDIT = """
 def test_arguments_are_edited_one_by_one(
     engine: ScriptEngine, tmp_path: Path, typed: list[str], confirm: dict[str, Any]
 ) -> None:
-    with Terminal.script(tmp_path, EDIT, engine.base_url) as terminal:
+    bad = "\x1b[2Jbad\u202e"
+    arguments = {"name": "a b", "count": 3, "tags": ["x"], "flag": True, "note": None, bad: "\x1b]0;"}
+    with asking(tmp_path, engine, arguments, "data['tool_name'] = 'ed\\x1b[8mit'") as terminal:
         terminal.wait_for(PROMPT)
         terminal.type("e")
         for number, text in enumerate(typed):
             terminal.wait_for("]:", number + 1)
             terminal.type(text)
         shown = terminal.wait_for("ended with 0")
-    bad = "\x1b[2Jbad\u202e"
-    assert repr({**confirm, **({bad: "x"} if typed[-1] else {})}) in shown
+    assert f"with: { ({**confirm, **({bad: 'x'} if typed[-1] else {})})!r}\n" in shown
     assert '"ed\\u001b[8mit"' in shown
-
-
-def test_a_pipe_is_no_person(engine: ScriptEngine) -> None:
-    toolbox = Toolbox(engine)
-    assert "no person could be asked" in run_script(SCRIPT, engine.base_url, "1", stdin="y\n").check().stdout
-    assert not toolbox.ran
 
 
 ASK = """
@@ -336,7 +306,8 @@ ASK = """
     data = {"tool_name": "refund", "arguments": json.loads(sys.argv[2])}
     request = ApprovalRequest(SessionEvent("approval_request", "s1", "r1", data), session)
     CHANGE
-    print("answered:", ask_console(request).approved)
+    response = ask_console(request)
+    print(f"answered: {response.approved}, with: {response.confirm}")
     session.disconnect()
 """
 
@@ -344,9 +315,8 @@ ASK = """
 def asking(
     folder: Path, engine: ScriptEngine, arguments: dict[str, Any], change: str = "", columns: int = 80
 ) -> Terminal:
-    source = ASK.replace("CHANGE", change)
     script = folder / "script.py"
-    script.write_text(textwrap.dedent(source))
+    script.write_text(textwrap.dedent(ASK.replace("CHANGE", change)))
     command = shlex.join([sys.executable, str(script), engine.base_url, json.dumps(arguments)])
     return Terminal(folder, command, size=(columns, 24))
 
@@ -358,8 +328,7 @@ def test_pasted_text_does_not_answer(engine: ScriptEngine, tmp_path: Path) -> No
         terminal.press("Enter")
         terminal.wait_for(PROMPT, 2)
         assert "answered" not in terminal.shown()
-        terminal.type("n")
-        terminal.wait_for("answered: False")
+        terminal.enter("n", "answered: False")
 
 
 def test_a_value_cannot_imitate_an_argument(engine: ScriptEngine, tmp_path: Path) -> None:
@@ -378,8 +347,7 @@ def test_a_value_cannot_imitate_an_argument(engine: ScriptEngine, tmp_path: Path
             terminal.wait_for("Enter shows them, [q]uit:", page + 1)
             terminal.type("")
         assert "    | end" in terminal.wait_for(PROMPT, 2)
-        terminal.type("y")
-        terminal.wait_for("answered: True")
+        terminal.enter("y", "answered: True")
 
 
 def test_more_arguments_than_fit_are_shown_page_by_page(engine: ScriptEngine, tmp_path: Path) -> None:
@@ -388,8 +356,7 @@ def test_more_arguments_than_fit_are_shown_page_by_page(engine: ScriptEngine, tm
             terminal.wait_for("More arguments follow", page + 1)
             terminal.type("")
         assert '"name39" = 39' in terminal.wait_for(PROMPT)
-        terminal.type("y")
-        terminal.wait_for("answered: True")
+        terminal.enter("y", "answered: True")
 
 
 def test_a_request_that_changes_is_asked_again(engine: ScriptEngine, tmp_path: Path) -> None:
@@ -400,10 +367,8 @@ def test_a_request_that_changes_is_asked_again(engine: ScriptEngine, tmp_path: P
         shown = terminal.wait_for(PROMPT)
         os.kill(int(shown.split(" asks")[0].split()[-1]), signal.SIGUSR1)
         terminal.wait_for("changed")
-        terminal.type("y")
-        assert '"amount" = 5000' in terminal.wait_for(PROMPT, 2)
-        terminal.type("y")
-        terminal.wait_for("answered: True")
+        assert '"amount" = 5000' in terminal.enter("y", PROMPT, 2)
+        terminal.enter("y", "answered: True")
 
 
 ARGUMENTS = st.dictionaries(
@@ -430,9 +395,7 @@ def test_each_name_has_one_line_and_no_line_is_folded_by_the_terminal(arguments:
 def test_one_person_is_asked_one_question_at_a_time(engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     at_once, most = [0], [0]
 
-    class Slow:
-        closed = False
-
+    class Screen(io.StringIO):
         def isatty(self) -> bool:
             return True
 
@@ -443,20 +406,13 @@ def test_one_person_is_asked_one_question_at_a_time(engine: ScriptEngine, monkey
             at_once[0] -= 1
             return "n\n"
 
-    class Screen(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    monkeypatch.setattr("sys.stdin", Slow())
+    monkeypatch.setattr("sys.stdin", Screen())
     monkeypatch.setattr("sys.stdout", Screen())
     with connect(engine) as session:
         request = request_for("refund")
         request.session = session
-        threads = [threading.Thread(target=ask_console, args=(request,)) for _ in range(5)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with in_threads(*[lambda: ask_console(request)] * 5):
+            """All at once."""
     assert most == [1]
 
 
@@ -479,8 +435,7 @@ def test_an_answer_that_comes_too_late_is_told(engine: ScriptEngine, tmp_path: P
     with Terminal.script(tmp_path, TOO_LATE, engine.base_url) as terminal:
         terminal.wait_for(PROMPT)
         engine.wait_for("post_message", 2)  # the denial
-        terminal.type("y")
-        shown = terminal.wait_for("ended with 0")
+        shown = terminal.enter("y", "ended with 0")
     assert "This came too late: the request was answered meanwhile." in shown
     assert "took longer than 2 s" in shown
     assert not toolbox.ran
@@ -499,12 +454,10 @@ def test_names_that_begin_alike_are_told_apart_and_shown_whole_on_request(engine
             "101 characters, argument 1",
             "101 characters, argument 2",
         ]
-        terminal.type("v")
-        whole = terminal.wait_for(PROMPT, 2).replace(f"\n{_MARGIN}", "")
+        whole = terminal.enter("v", PROMPT, 2).replace(f"\n{_MARGIN}", "")
         assert f'  The name of argument 1:"{ALIKE}1"\n' in whole
         assert f'  The name of argument 2:"{ALIKE}2"\n' in whole
-        terminal.type("n")
-        terminal.wait_for("answered: False")
+        terminal.enter("n", "answered: False")
 
 
 @given(st.sets(st.text(alphabet=st.one_of(st.characters(codec="utf-8"), st.sampled_from("ae\u0301\xe9\u0430\\u")))))
@@ -525,11 +478,9 @@ def test_a_question_is_folded_at_words_and_leaves_no_argument_above_the_screen(
     with asking(tmp_path, engine, arguments, "session.agent_name = 'Support of the north'", columns) as terminal:
         terminal.wait_for("[n]o:")
         first = terminal.screen()
-        terminal.type("")
-        terminal.wait_for(PROMPT)
+        terminal.enter("", PROMPT)
         screens = first, terminal.screen()
-        terminal.type("n")
-        terminal.wait_for("answered: False")
+        terminal.enter("n", "answered: False")
     assert first[1] == 'The agent asks to run "refund":'
     for lines, rest in zip(
         screens, ("Page 1 of 2. More arguments follow:", "[y]es, [n]o, [v]iew in full,"), strict=True
@@ -566,23 +517,11 @@ def test_a_value_is_folded_without_loss(text: str, columns: int) -> None:
         assert columns // 2 <= cell_width(line) <= width
 
 
-def test_ctrl_d_at_the_question_denies_and_says_so(engine: ScriptEngine, tmp_path: Path) -> None:
-    toolbox = Toolbox(engine)
-    with Terminal.script(tmp_path, SCRIPT, engine.base_url, "1") as terminal:
-        terminal.wait_for(PROMPT)
-        terminal.press("C-d")
-        terminal.wait_for("\nDenied: the person has closed the input at the question (Ctrl-D).\n")
-        terminal.wait_for("ended with 0")
-    assert not toolbox.ran
-    assert toolbox.denied == ["the person has closed the input at the question (Ctrl-D)"]
-
-
 def test_a_question_is_on_the_screen_wherever_the_output_goes(engine: ScriptEngine, tmp_path: Path) -> None:
     toolbox = Toolbox(engine)
     with Terminal.script(tmp_path, SCRIPT, engine.base_url, "1", redirect="> out.txt") as terminal:
         assert '  "order" = 7' in terminal.wait_for(PROMPT)
-        terminal.type("y")
-        terminal.wait_for("ended with 0")
+        terminal.enter("y", "ended with 0")
     assert toolbox.given == [{"order": 7}]
     assert (tmp_path / "out.txt").read_text().startswith("answer: done\n")
 
@@ -594,8 +533,7 @@ def test_a_terminal_that_is_written_to_in_ascii_shows_the_rest_as_escapes(engine
         assert '  "\\u540d" = "\\xe9"\n' in shown
         # Folded as it is written: no terminal folds it again.
         assert "\n".join(terminal.screen()).rstrip() == shown.rstrip()
-        terminal.type("y")
-        terminal.wait_for("answered: True")
+        terminal.enter("y", "answered: True")
 
 
 def test_a_terminal_whose_size_is_not_set_has_that_of_most(monkeypatch: pytest.MonkeyPatch) -> None:

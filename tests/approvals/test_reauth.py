@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from sessionlib import ReauthRequiredError, Session, SessionEvent
+from sessionlib import ReauthRequiredError, SessionEvent
 from sessionlib.approvals import reauth as reauth_module
 from sessionlib.approvals.reauth import ReauthManager
 from sessionlib.protocol import frames
 from sessionlib.protocol.turns import EventOrigin, PendingPost, TurnHandle
 from sessionlib.streams.mailbox import weight
 from tests.support.approvals import Oops, Type
-from tests.support.script_engine import Connection, Received, ScriptEngine, notification, turn
-from tests.support.secrets import SENTINEL_KEY
+from tests.support.script_engine import Connection, Received, ScriptEngine, notification
 from tests.support.sessions import rest_of_turn
 from tests.support.toolbox import connect, kinds, say, status
 from tests.support.waiting import eventually
@@ -44,68 +43,47 @@ def mail(engine: ScriptEngine, authorised: threading.Event) -> ScriptEngine:
     return engine
 
 
-@pytest.mark.parametrize("read", ["ask", "iterate"])
-def test_a_reauthorisation_is_shown_once_on_the_calling_thread(
+@pytest.mark.parametrize("read", ["ask", "iterate", "another"])
+def test_a_reauthorisation_is_shown_once_on_the_thread_that_reads_its_turn(
     mail: ScriptEngine, authorised: threading.Event, read: str
 ) -> None:
     shown: list[tuple[str, SessionEvent]] = []
     with connect(mail) as session:
 
         @session.on_reauth
-        def show(event: SessionEvent) -> None:
+        def undo(event: SessionEvent) -> None:
             shown.append((threading.current_thread().name, event))
             authorised.set()
 
         if read == "ask":
             assert session.ask("Hi", timeout=30).text == "done"
+        elif read == "iterate":
+            events = list(session.stream("Hi", timeout=30))
+            assert kinds(events)[-2:] == ["message_complete", "Idle"]
+            assert shown[0][1] in events
         else:
-            assert kinds(session.stream("Hi", timeout=30))[-2:] == ["message_complete", "Idle"]
+            session.send("Hi")
+            rest_of_turn(session)
+        undo()
     ((name, event),) = shown
-    assert name == threading.current_thread().name
+    assert ("dispatcher" if read == "another" else threading.current_thread().name) in name
     assert event.data["integration"] == "mail"
     assert event.requires_action
 
 
-def test_a_reauthorisation_of_another_turn_is_shown_by_the_dispatcher(
-    mail: ScriptEngine, authorised: threading.Event
-) -> None:
-    shown: list[str] = []
-    with connect(mail) as session:
-
-        @session.on_reauth
-        def undo(event: SessionEvent) -> None:
-            shown.append(threading.current_thread().name)
-            authorised.set()
-
-        session.send("Hi")
-        rest_of_turn(session)
-        undo()
-    assert len(shown) == 1
-    assert "dispatcher" in shown[0]
-
-
+@pytest.mark.parametrize("late", [False, True])
 def test_without_a_handler_a_reauthorisation_is_told_once_and_the_turn_can_be_waited_for(
-    mail: ScriptEngine, authorised: threading.Event
+    mail: ScriptEngine, authorised: threading.Event, late: bool
 ) -> None:
+    shown: list[SessionEvent] = []
     with connect(mail) as session:
         with pytest.raises(ReauthRequiredError, match="authorised again") as caught:
             session.ask("Hi", timeout=30)
-        assert caught.value.event is not None
         assert caught.value.event.data["integration"] == "mail"
+        if late:  # it is shown what is still open
+            session.on_reauth(shown.append)
+            assert eventually(lambda: len(shown) == 1)
         authorised.set()
-        assert caught.value.turn is not None
-        assert caught.value.turn.result(30).text == "done"
-
-
-def test_a_late_handler_is_shown_what_is_still_open(mail: ScriptEngine, authorised: threading.Event) -> None:
-    shown: list[SessionEvent] = []
-    with connect(mail) as session:
-        with pytest.raises(ReauthRequiredError) as caught:
-            session.ask("Hi", timeout=30)
-        session.on_reauth(shown.append)
-        assert eventually(lambda: len(shown) == 1)
-        authorised.set()
-        assert caught.value.turn is not None
         assert caught.value.turn.result(30).text == "done"
 
 
@@ -122,20 +100,6 @@ def test_a_reauthorisation_handler_that_raises_is_heard(mail: ScriptEngine, auth
         undo()
         with pytest.raises(TypeError, match="cannot answer an event of type reauth_request"):
             session.respond(SessionEvent(Type.REAUTH_REQUEST, "s1"), approved=True)
-
-
-def test_who_iterates_over_a_turn_handles_its_reauthorisation_requests(engine: ScriptEngine) -> None:
-    @engine.on("post_message")
-    def answer(conn: Connection, frame: Received) -> None:
-        waiting = notification("s1", "m2", {"type": "reauthorization_request", "integration_name": "Mail"})
-        conn.send_many(turn("s1", "m1", ["Done"], between=[waiting]))
-
-    told: list[tuple[SessionEvent, threading.Thread]] = []
-    with Session(session_id="s1", api_key=SENTINEL_KEY, ws_url=engine.ws_url) as session:
-        session.on_reauth(lambda event: told.append((event, threading.current_thread())))
-        events = list(session.stream("Hi"))
-    requests = [event for event in events if event.type == "reauth_request"]
-    assert told == [(requests[0], threading.main_thread())]
 
 
 # ---- the requests by themselves ------------------------------------------------------------

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from sessionlib import Agent, Session
 from sessionlib.engine import LocalEngine, tool
 
@@ -69,6 +71,13 @@ def open_shop() -> Iterator[Shop]:
     shop = Shop()
     with shop.engine as engine:
         shop.agent = engine.agent()
+        yield shop
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    """A shop for a test."""
+    with open_shop() as shop:
         yield shop
 
 
