@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sessionlib
-from sessionlib import ConfigurationError, InsecureTransportError, MissingExtraError, Session
+from sessionlib import Client, ConfigurationError, InsecureTransportError, MissingExtraError, Session
 from sessionlib.config import (
     DEFAULT_BASE_URL,
     Endpoint,
@@ -26,17 +26,72 @@ from sessionlib.config import (
 )
 from tests.support.secrets import assert_keeps_secret
 
-HOSTED = "wss://api.vectorshift.ai/v1/ws/session"
+HOSTED = "wss://api.vectorshift.ai/v1"
+
+
+def refused(error: type[Exception], match: str | None = None, **options: Any) -> pytest.ExceptionInfo[Exception]:
+    """Has both what connects refuse these options; returns what the session raised."""
+    with pytest.raises(error, match=match):
+        Client(**options)
+    with pytest.raises(error, match=match) as caught:
+        Session(session_id="s1", **options)
+    return caught
 
 
 # ---- where they come from ----------------------------------------------------------------------
 
+THEIRS = {
+    "VECTORSHIFT_API_KEY": "theirs",
+    "VECTORSHIFT_BASE_URL": "https://theirs.example.org/v1",
+    "VECTORSHIFT_WS_URL": "wss://theirs.example.net",
+}
+OURS = {
+    "SESSIONLIB_API_KEY": "ours",
+    "SESSIONLIB_BASE_URL": "https://ours.example.org",
+    "SESSIONLIB_WS_URL": "wss://ours.example.net",
+}
+SOURCES: dict[str, tuple[dict[str, str], tuple[str, ...], tuple[str, str, str]]] = {
+    "the hosted engine is the default": ({}, ("k",), ("k", DEFAULT_BASE_URL, HOSTED)),
+    "arguments": (
+        {},
+        ("k", "https://a.example.org/v1", "wss://b.example.org/v2/"),
+        ("k", "https://a.example.org/v1", "wss://b.example.org/v2"),
+    ),
+    "the platform's names": (THEIRS, (), tuple(THEIRS.values())),
+    "without a WebSocket": (
+        {**THEIRS, "VECTORSHIFT_WS_URL": ""},
+        (),
+        ("theirs", "https://theirs.example.org/v1", "wss://theirs.example.org/v1"),
+    ),
+    "our own names win": ({**THEIRS, **OURS}, (), tuple(OURS.values())),
+    # A WebSocket of the environment must not pair with an HTTP base given here: the key would go to both.
+    "arguments win": (
+        OURS,
+        ("k", "https://argument.example.org"),
+        ("k", "https://argument.example.org", "wss://argument.example.org"),
+    ),
+    "an empty variable is none": (
+        {"SESSIONLIB_API_KEY": "", "SESSIONLIB_BASE_URL": "", "VECTORSHIFT_API_KEY": "theirs"},
+        (),
+        ("theirs", DEFAULT_BASE_URL, HOSTED),
+    ),
+    "no WebSocket of the other family": (
+        {**THEIRS, **OURS, "SESSIONLIB_WS_URL": ""},
+        (),
+        ("ours", "https://ours.example.org", "wss://ours.example.org"),
+    ),
+}
 
-def test_the_hosted_engine_is_the_default() -> None:
-    endpoint = Endpoint.resolve("k")
-    assert (endpoint.base_url, endpoint.session_url) == (DEFAULT_BASE_URL, HOSTED)
-    assert endpoint.host == "api.vectorshift.ai"
-    assert endpoint.key() == "k"
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_key_and_urls_come_from(monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    variables, arguments, (key, base_url, ws_url) = SOURCES[source]
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    endpoint = Endpoint.resolve(*arguments)
+    assert (endpoint.key(), endpoint.base_url, endpoint.ws_url) == (key, base_url, ws_url)
+    assert endpoint.session_url == f"{ws_url}/ws/session"
+    assert is_configured() == bool(variables)
 
 
 @pytest.mark.parametrize(
@@ -54,64 +109,12 @@ def test_the_websocket_is_beside_the_http_base(base_url: str, session_url: str) 
     assert Endpoint.resolve("k", base_url).session_url == session_url
 
 
-def test_a_websocket_of_its_own() -> None:
-    endpoint = Endpoint.resolve("k", "https://a.example.org/v1", "wss://b.example.org/v2/")
-    assert (endpoint.base_url, endpoint.ws_url) == ("https://a.example.org/v1", "wss://b.example.org/v2")
-
-
-def test_the_environment_fills_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not is_configured()
-    monkeypatch.setenv("VECTORSHIFT_API_KEY", "theirs")
-    monkeypatch.setenv("VECTORSHIFT_BASE_URL", "https://theirs.example.org/v1")
-    assert is_configured()
-    assert (Endpoint.resolve().key(), Endpoint.resolve().session_url) == (
-        "theirs",
-        "wss://theirs.example.org/v1/ws/session",
-    )
-    monkeypatch.setenv("VECTORSHIFT_WS_URL", "wss://socket.example.org")
-    assert Endpoint.resolve().session_url == "wss://socket.example.org/ws/session"
-
-
-def test_our_own_names_win(monkeypatch: pytest.MonkeyPatch) -> None:
-    for owner in ("VECTORSHIFT", "SESSIONLIB"):
-        monkeypatch.setenv(f"{owner}_API_KEY", owner)
-        monkeypatch.setenv(f"{owner}_BASE_URL", f"https://{owner}.example.org")
-        monkeypatch.setenv(f"{owner}_WS_URL", f"wss://{owner}.example.net")
-    endpoint = Endpoint.resolve()
-    assert endpoint.key() == "SESSIONLIB"
-    assert endpoint.base_url == "https://SESSIONLIB.example.org"
-    assert endpoint.ws_url == "wss://SESSIONLIB.example.net"
-
-
-def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SESSIONLIB_API_KEY", "from the environment")
-    monkeypatch.setenv("SESSIONLIB_WS_URL", "wss://environment.example.org")
-    endpoint = Endpoint.resolve("k", "https://argument.example.org")
-    # A WebSocket of the environment must not pair with an HTTP base given here: the key would go to both.
-    assert endpoint.ws_url == "wss://argument.example.org"
-    assert endpoint.key() == "k"
-
-
-def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SESSIONLIB_API_KEY", "")
-    monkeypatch.setenv("VECTORSHIFT_API_KEY", "theirs")
-    monkeypatch.setenv("SESSIONLIB_BASE_URL", "")
-    assert Endpoint.resolve().key() == "theirs"
-    assert Endpoint.resolve().base_url == DEFAULT_BASE_URL
-
-
 def test_the_environment_is_asked_when_the_key_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = Endpoint.resolve()
     with pytest.raises(ConfigurationError, match="SESSIONLIB_API_KEY"):
         endpoint.key()
     monkeypatch.setenv("SESSIONLIB_API_KEY", "set-later")
     assert endpoint.key() == "set-later"
-
-
-def test_a_callable_is_asked_anew_each_time() -> None:
-    keys = iter(["first", "second"])
-    endpoint = Endpoint.resolve(lambda: next(keys))
-    assert [endpoint.key(), endpoint.key()] == ["first", "second"]
 
 
 @pytest.mark.parametrize("given_back", [None, 7, b"k"])
@@ -121,13 +124,6 @@ def test_a_callable_that_gives_no_text(given_back: Any) -> None:
 
 
 # ---- one family wins as a whole ----------------------------------------------------------------
-
-
-def test_a_websocket_url_of_the_other_family_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SESSIONLIB_BASE_URL", "http://127.0.0.1:8000/v1")
-    monkeypatch.setenv("SESSIONLIB_API_KEY", "local")
-    monkeypatch.setenv("VECTORSHIFT_WS_URL", "wss://api.vectorshift.ai/v1")
-    assert Endpoint.resolve().session_url == "ws://127.0.0.1:8000/v1/ws/session"
 
 
 @pytest.mark.parametrize("name", ["API_KEY", "WS_URL", "BASE_URL"])
@@ -230,7 +226,7 @@ def test_a_file_in_the_working_directory_or_above_it(folder: Path, levels: int) 
     path.write_text(DOTENV + "VECTORSHIFT_WS_URL=wss://other.example.org\n")
     assert is_configured()
     assert Endpoint.resolve().key() == "from-a-file"
-    assert Endpoint.resolve().session_url == HOSTED
+    assert Endpoint.resolve().ws_url == HOSTED
     assert find_setting("API_KEY") == ("from-a-file", f"SESSIONLIB_API_KEY in {path}")
     assert not {"SESSIONLIB_API_KEY", "OTHER"} & os.environ.keys()
 
@@ -341,17 +337,15 @@ BAD_KEYS = ["", " ", "k\r\nX-Injected: 1", "k\n", "k\0", "k k", " k", "schlüsse
 
 @pytest.mark.parametrize("key", BAD_KEYS, ids=repr)
 def test_a_key_that_cannot_stand_in_a_header(key: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        Session(session_id="s1", api_key=key)
+    assert isinstance(refused(ConfigurationError, api_key=key).value, ValueError)
     with pytest.raises(ConfigurationError):
         Endpoint.resolve(lambda: key).key()
-    assert isinstance(caught.value, ValueError)
 
 
-@pytest.mark.parametrize("key", [7, b"k", ["k"], {"k": 1}])
-def test_a_key_of_another_type(key: Any) -> None:
-    with pytest.raises(TypeError, match=type(key).__name__):
-        Session(session_id="s1", api_key=key)
+@pytest.mark.parametrize("value", [7, b"k", ["k"], {"k": 1}])
+@pytest.mark.parametrize("name", ["api_key", "base_url"])
+def test_a_key_or_url_of_another_type(name: str, value: Any) -> None:
+    refused(TypeError, type(value).__name__, **{"api_key": "k", name: value})
 
 
 BAD_URLS = [
@@ -378,24 +372,17 @@ BAD_URLS = [
 
 @pytest.mark.parametrize("url", BAD_URLS, ids=repr)
 def test_a_url_that_cannot_be_used(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="base_url"):
-        Session(session_id="s1", api_key="k", base_url=url)
+    refused(ConfigurationError, "base_url", api_key="k", base_url=url)
     with pytest.raises(ConfigurationError, match="ws_url"):
         Session(session_id="s1", api_key="k", ws_url=url.replace("https:", "wss:"))
 
 
-@pytest.mark.parametrize("url", [7, b"https://engine.example.org", ["x"]])
-def test_a_url_of_another_type(url: Any) -> None:
-    for name in ("base_url", "ws_url"):
-        with pytest.raises(TypeError, match=f"{name}.*{type(url).__name__}"):
-            Session(session_id="s1", api_key="k", **{name: url})
-
-
 def test_the_wrong_kind_of_url() -> None:
-    with pytest.raises(ConfigurationError, match="https://"):
-        Endpoint.resolve("k", "wss://engine.example.org")
+    refused(ConfigurationError, "https://", api_key="k", base_url="wss://engine.example.org")
     with pytest.raises(ConfigurationError, match="wss://"):
-        Endpoint.resolve("k", None, "https://engine.example.org")
+        Session(session_id="s1", api_key="k", ws_url="https://engine.example.org")
+    with pytest.raises(TypeError, match=r"ws_url.*int"):
+        Session(session_id="s1", api_key="k", ws_url=7)  # type: ignore[arg-type]
 
 
 def test_a_password_in_a_url_is_not_quoted() -> None:
@@ -407,11 +394,11 @@ def test_a_password_in_a_url_is_not_quoted() -> None:
 
 @pytest.mark.parametrize("host", ["engine.example.org", "192.0.2.1", "localhost.evil.org", "127.0.0.1.evil.org"])
 def test_a_key_does_not_travel_unencrypted_to_another_machine(host: str) -> None:
-    with pytest.raises(InsecureTransportError, match="allow_insecure"):
-        Session(session_id="s1", api_key="k", base_url=f"http://{host}")
+    refused(InsecureTransportError, "allow_insecure", api_key="k", base_url=f"http://{host}")
     with pytest.raises(InsecureTransportError):
         Session(session_id="s1", api_key="k", ws_url=f"ws://{host}:80/v1")
     assert Session(session_id="s1", api_key="k", ws_url=f"ws://{host}", allow_insecure=True).session_id == "s1"
+    assert Client("k", f"http://{host}", allow_insecure=True).host == host
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "[::1]"])
