@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,6 +70,11 @@ SAID: dict[str, tuple[Say, Frame]] = {
         lambda s: s.send("# Hi", mime_type="text/markdown"),
         one({"type_string": "text/markdown", "value": "# Hi"}),
     ),
+    "text with an empty MIME type": (
+        lambda s: s.send("Hi", mime_type=""),
+        one({"type_string": "string", "value": "Hi"}),
+    ),
+    "text with the name of a file": (lambda s: s.send("Hello", filename="hello.txt"), one("Hello")),
     "a path": (lambda s: s.send(NOTES), one(NOTES_FORM)),
     "a path by another name": (
         lambda s: s.send(NOTES, filename="other.txt", mime_type="text/x"),
@@ -79,8 +85,14 @@ SAID: dict[str, tuple[Say, Frame]] = {
         lambda s: s.send(b"\x00", filename="a.png"),
         one(file_form(b"\x00", "a.png", "image/png")),
     ),
+    "no bytes": (lambda s: s.send(b""), one(file_form(b"", "file", OCTETS))),
     "bytearray": (lambda s: s.send(bytearray(b"x")), one(file_form(b"x", "file", OCTETS))),
+    "memoryview": (lambda s: s.send(memoryview(b"x")), one(file_form(b"x", "file", OCTETS))),  # type: ignore[arg-type]
     "a binary file": (lambda s: s.send(io.BytesIO(b"x")), one(file_form(b"x", "file", OCTETS))),
+    "a binary file with a name": (
+        lambda s: s.send(io.BytesIO(b"x"), filename="x.csv", mime_type="text/x"),
+        one(file_form(b"x", "x.csv", "text/x")),
+    ),
     "a text file": (lambda s: s.send(io.StringIO("ä")), one(file_form("ä".encode(), "file", OCTETS))),
     "an open file": (send_open_file, one(NOTES_FORM)),
     "text and files": (
@@ -92,8 +104,14 @@ SAID: dict[str, tuple[Say, Frame]] = {
         many({"type_string": "text/markdown", "value": "# Hi"}, file_form(b"x", "file", OCTETS)),
     ),
     "a file and files": (lambda s: s.send(NOTES, files=[b"x"]), many(NOTES_FORM, file_form(b"x", "file", OCTETS))),
+    "files from an iterator": (
+        lambda s: s.send(b"x", filename="n", mime_type="text/x", files=iter([b"y"])),  # type: ignore[arg-type]
+        many(file_form(b"x", "n", "text/x"), file_form(b"y", "file", OCTETS)),
+    ),
+    "files alone": (lambda s: s.send("", files=[b"x"]), many("", file_form(b"x", "file", OCTETS))),
     "no files": (lambda s: s.send("Hello", files=[]), one("Hello")),
     "a batch of one": (lambda s: s.send_many(["Hello"]), many("Hello")),
+    "a batch from an iterator": (lambda s: s.send_many(text for text in "ab"), many("a", "b")),
     "a batch": (
         lambda s: s.send_many(
             [
@@ -106,6 +124,8 @@ SAID: dict[str, tuple[Say, Frame]] = {
                 UserSessionMessage(b"z", filename="z.csv"),
                 UserSessionMessage(files=[b"only"]),
                 HISTORY_MESSAGE,
+                dataclasses.replace(HISTORY_MESSAGE, text=None),
+                dataclasses.replace(HISTORY_MESSAGE, text=""),
             ]
         ),
         many(
@@ -246,6 +266,7 @@ BAD: dict[str, tuple[Say, type[Exception], str]] = {
     "nothing": (lambda s: s.send(""), ValueError, "empty"),
     "half a surrogate pair": (lambda s: s.send("\ud83d"), ValueError, "surrogates"),
     "a missing file": (lambda s: s.send(Path("nowhere.txt")), FileNotFoundError, "nowhere.txt"),
+    "a directory": (lambda s: s.send(Path(".")), IsADirectoryError, "directory"),
     "a missing file among the files": (lambda s: s.send("x", files=[Path("nowhere")]), FileNotFoundError, "nowhere"),
     "a batch of nothing": (lambda s: s.send_many([]), ValueError, "empty"),
     "one message as a batch": (lambda s: s.send_many("Hello"), TypeError, "str"),
