@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sessionlib import SessionError, SessionEvent, SessionProtocolError, SessionTerminatedError
+from sessionlib import SessionError, SessionEvent, SessionProtocolError, SessionState, SessionTerminatedError
 from sessionlib.protocol import frames
-from sessionlib.protocol.client import ClientProtocol, PendingCall, PendingCalls, Received
+from sessionlib.protocol.client import ClientProtocol, PendingCall, PendingCalls, Received, may_follow
 from sessionlib.protocol.parser import parse_event
 from sessionlib.protocol.turns import PendingPost
 from tests.support.script_engine import agent_message, notification, text_content, user_message
@@ -101,6 +101,22 @@ def test_only_a_session_that_was_created_here_has_no_other_client_and_no_past(se
     assert list(owners) == ([post] if session_id is None else [])
     missed = ClientProtocol(session_id).rejoined(None, [agent_message("s1", "m0", "before")], ())
     assert [event.text for event in missed.events if event.is_complete] == (["before"] if session_id is None else [])
+
+
+# ---- states ----------------------------------------------------------------------------------
+
+
+def test_which_states_may_follow_which() -> None:
+    following = {
+        state.value: {other.value for other in SessionState if may_follow(state, other)} for state in SessionState
+    }
+    assert following == {
+        "connecting": {"connected", "disconnected", "terminated"},
+        "connected": {"reconnecting", "disconnected", "terminated"},
+        "reconnecting": {"connected", "disconnected", "terminated"},
+        "disconnected": {"connecting"},
+        "terminated": set(),
+    }
 
 
 # ---- calls -------------------------------------------------------------------------------------

@@ -12,12 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sessionlib import ParticipantStatus, SessionEvent, SessionEventType, SessionProtocolError, SessionState
+from sessionlib import ParticipantStatus, SessionEvent, SessionEventType, SessionProtocolError
 from sessionlib.protocol import codec, frames
-from sessionlib.protocol.client import may_follow
 from sessionlib.protocol.parser import END, KNOWN_TYPES, parse_event, parse_frame, parse_run
-from sessionlib.protocol.turns import TurnTracker
-from tests.support.script_engine import notification, text_content, turn
+from tests.support.script_engine import notification
 from tests.support.shapes import FRAMES, assert_well_formed, damaged, json_objects, json_values, nearly_frames
 
 Type = SessionEventType
@@ -280,76 +278,6 @@ def test_the_package_works_without_orjson() -> None:
         "assert codec.bare_loads is codec._standard_loads; assert codec.loads(b'[1]') == [1]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-
-
-# ---- turns and states ---------------------------------------------------------------------------
-
-
-def follow(tracker: TurnTracker, *told: frames.Frame) -> list[bool]:
-    """Takes in frames; tells for each whether it ended the turn."""
-    ended = []
-    for frame in told:
-        event = event_of(frame)
-        if event is not None:
-            tracker.follow(event)
-            ended.append(tracker.ends_turn(event))
-    return ended
-
-
-def test_a_turn_runs_from_processing_to_idle() -> None:
-    tracker = TurnTracker()
-    assert not tracker.running
-    *begun, complete, idle = turn("s1", "m1", ["a", "b"])
-    follow(tracker, *begun)
-    assert (tracker.running, tracker.answered) == (True, False)
-    assert follow(tracker, complete) == [False]
-    assert (tracker.running, tracker.answered) == (True, True)
-    assert follow(tracker, idle) == [True]
-    assert (tracker.running, tracker.answered) == (False, False)
-
-
-def test_without_statuses_a_turn_ends_with_its_complete_message() -> None:
-    told = [frame for frame in turn() if frame["type"] != "participant_status"]
-    assert follow(TurnTracker(), *told) == [False, False, False, True]
-
-
-@pytest.mark.parametrize("kind", ["pong", "post_message", "connect_session"])
-def test_what_comes_before_an_idle_without_meaning_anything(kind: str) -> None:
-    tracker = TurnTracker()
-    follow(tracker, *turn(idle=False), FRAMES[kind][0])
-    assert (tracker.running, tracker.answered) == (True, True)
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [frames.message_delta("s1", "m2", 0, "more"), notification("s1", "m2", {"type": "thinking", "content": "hm"})],
-    ids=["a piece", "a thought"],
-)
-def test_a_turn_that_goes_on_after_a_complete_message(frame: frames.Frame) -> None:
-    tracker = TurnTracker()
-    follow(tracker, *turn(idle=False), frame)
-    assert (tracker.running, tracker.answered) == (True, False)
-    follow(tracker, notification("s1", "m2", text_content("more")))
-    assert tracker.answered
-
-
-def test_a_paused_turn_runs_on() -> None:
-    tracker = TurnTracker()
-    follow(tracker, *turn(complete=False, idle=False), frames.participant_status("s1", "AwaitingApproval"))
-    assert tracker.running
-
-
-def test_which_states_may_follow_which() -> None:
-    following = {
-        state.value: {other.value for other in SessionState if may_follow(state, other)} for state in SessionState
-    }
-    assert following == {
-        "connecting": {"connected", "disconnected", "terminated"},
-        "connected": {"reconnecting", "disconnected", "terminated"},
-        "reconnecting": {"connected", "disconnected", "terminated"},
-        "disconnected": {"connecting"},
-        "terminated": set(),
-    }
 
 
 @pytest.mark.parametrize("names", [("output",), ("result",), ("output", "result")])

@@ -31,6 +31,8 @@ _FRAMES = {
     "e": frames.error("bad"),
     "g": frames.error("gap"),
     "o": frames.pong("s1"),
+    "j": frames.ack("connect_session", "s1"),
+    "A": frames.participant_status("s1", "AwaitingApproval"),
     "P": frames.participant_status("s1", "Processing"),
     "I": frames.participant_status("s1", "Idle"),
     "Q": notification("s1", "r1", {"type": "tool_call_approval", "tool_name": "refund", "tool_call_id": "c1"}),
@@ -45,12 +47,12 @@ class Script:
     """A tracker, what leaves and comes, in order, and what becomes of it.
 
     A digit posts, ``&`` answers a request, ``w1`` and ``l1`` withdraw and lose the first post. Frames are a(ck), x, its
-    refusal, P(rocessing), I(dle), D(elta), C(omplete), Q, a request, T, a tool call, o, a pong, E, an error of the
-    turn, e, one that names nothing, and g, a notice of a gap; a digit behind names the turn, a tilde before shows that
-    it was recovered. ``R+``, ``R-`` and ``R?`` join again, with an engine that is idle, busy or reports nothing;
-    ``R1`` likewise after a look. ``s`` looks at the history, ``n`` where there is none. Into the history alone come
-    ``u``, another client's post, ``v``, an answer, and ``vE``, an error; ``f`` takes the last post out of it. A dot
-    closes the tracker.
+    refusal, P(rocessing), I(dle), A(waiting an approval), D(elta), C(omplete), Q, a request, T, a tool call, o, a pong,
+    j, the ack of a join, E, an error of the turn, e, one that names nothing, and g, a notice of a gap; a digit behind
+    names the turn, a tilde before shows that it was recovered. ``R+``, ``R-`` and ``R?`` join again, with an engine
+    that is idle, busy or reports nothing; ``R1`` likewise after a look. ``s`` looks at the history, ``n`` where there
+    is none. Into the history alone come ``u``, another client's post, ``v``, an answer, and ``vE``, an error; ``f``
+    takes the last post out of it. A dot closes the tracker.
     """
 
     def __init__(self, script: str) -> None:
@@ -176,6 +178,15 @@ SCRIPTS = {
     # A post has the turn that follows it, on a session that is ours alone and on one that is not.
     "alone 1 a P C I 2 a P C I": "1=aPC1I. 2=aPC2I. statuses ends",
     "shared 1 a P C I 2 a P C I": "1=aPC1I. 2=aPC2I. statuses ends",
+    # It runs from its Processing to its Idle and has its answer with a complete message; after more than acks and pongs
+    # it goes on, and where it waits for an approval as well.
+    "alone 1 a P D D": "1=aPDD running announced statuses waits=1",
+    "alone 1 a P D D C": "1=aPDDC1 running answered announced statuses waits=1",
+    "alone 1 a P C o a j": "1=aPC1 stray=S running answered announced statuses waits=1",
+    "alone 1 a P C D": "1=aPC1D running announced statuses waits=1",
+    "alone 1 a P C T": "1=aPC1T running announced statuses waits=1",
+    "alone 1 a P C T C": "1=aPC1TC2 running answered announced statuses waits=1",
+    "alone 1 a P A": "1=aPA running announced statuses waits=1",
     # Turn ids decide at once; and the engine owes a turn that an ack has named, however long that takes.
     "alone 1 2 3 a1 a1 a2 P1 C1 I1": "1=aPC1I.+1 2=aPC1I.+1 3=a statuses waits=3 ends",
     "alone 1 2 3 a1 a1 a2 P1 C1 I1 P2": "1=aPC1I.+1 2=aPC1I.+1 3=aP running announced statuses waits=3",
