@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import threading
@@ -35,9 +36,10 @@ from tests.support.engine import Caller
 from tests.support.script_engine import Connection, Received, ScriptEngine, refuse
 from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret
 from tests.support.sessions import new_session, numbered_deltas, opened, resumed_session
-from tests.support.threads import in_threads
+from tests.support.threads import in_threads, raised_by
 from tests.support.waiting import eventually, within
 
+CONNECT, LEAVE, END = "connect_session", "disconnect_session", "terminate_session"
 REQUEST = SessionEvent(SessionEventType.APPROVAL_REQUEST, "s1", "m1", {"tool_name": "refund"})
 
 
@@ -45,6 +47,11 @@ def patient(session: Session) -> Session:
     """Gives the engine all the time that it takes to take in a farewell, on a machine that is busy elsewhere."""
     session._options = dataclasses.replace(session._options, close_timeout=15.0)
     return session
+
+
+def sent(engine: ScriptEngine) -> list[str]:
+    """The types of what the engine has received."""
+    return [frame["type"] for frame in engine.received]
 
 
 def until_still(number: Callable[[], int]) -> None:
@@ -85,17 +92,12 @@ def test_a_session_that_was_left_can_be_joined_again(engine: ScriptEngine) -> No
         with session:
             session.send("Hello")
         engine.wait_idle()
-    kinds = [frame["type"] for frame in engine.received if frame["type"] != "disconnect_session"]
-    assert kinds == ["create_session", *["connect_session", "post_message"] * 3]
+    assert [kind for kind in sent(engine) if kind != LEAVE] == ["create_session", *[CONNECT, "post_message"] * 3]
 
 
-def test_a_key_that_cannot_be_had_opens_no_connection(engine: ScriptEngine) -> None:
+def test_without_a_key_or_an_id_no_connection_is_opened(engine: ScriptEngine) -> None:
     with pytest.raises(ConfigurationError, match="API key"):
         Session(session_id="s1", ws_url=engine.ws_url).connect()
-    assert engine.handshakes == []
-
-
-def test_a_session_out_of_nothing(engine: ScriptEngine) -> None:
     with pytest.raises(SessionError, match=r"owner_type.*session_id"):
         Session(api_key="k", ws_url=engine.ws_url).connect()
     assert engine.handshakes == []
@@ -107,11 +109,12 @@ REFUSALS = {
     "an ack that failed": frames.refusal("connect_session", "s9", "no such session"),
     "an error that names the request": frames.error("no such session", "connect_session", "s9"),
     "an error that names nothing": {"type": "error", "error": "no such session"},
+    "its end": frames.refusal("connect_session", "s9", "no such session any more", code="session_terminated"),
 }
 
 
 @pytest.mark.parametrize("how", REFUSALS)
-def test_an_unknown_session_is_refused_at_once_by_its_id(engine: ScriptEngine, how: str) -> None:
+def test_a_session_is_refused_at_once_by_its_id_and_can_be_tried_again(engine: ScriptEngine, how: str) -> None:
     engine.on("connect_session", lambda conn, frame: conn.send(REFUSALS[how]))
     session = resumed_session(engine, "s9")
     before = time.monotonic()
@@ -119,14 +122,11 @@ def test_an_unknown_session_is_refused_at_once_by_its_id(engine: ScriptEngine, h
         session.connect(timeout=30.0)
     assert time.monotonic() - before < 10.0
     assert caught.value.session_id == "s9"
+    assert isinstance(caught.value, SessionTerminatedError) == (how == "its end")
     assert (session.is_connected, session.state) == (False, SessionState.DISCONNECTED)
-
-
-def test_a_terminated_session_is_refused_at_once_by_its_id(engine: ScriptEngine) -> None:
-    told = frames.refusal("connect_session", "s9", "session s9 was terminated", code="session_terminated")
-    engine.on("connect_session", lambda conn, frame: conn.send(told))
-    with pytest.raises(SessionTerminatedError, match="s9"):
-        resumed_session(engine, "s9").connect()
+    engine.off("connect_session")
+    with session:
+        assert session.is_connected
 
 
 @pytest.mark.parametrize("told", [frames.error("no such agent", "create_session"), {"type": "error", "error": "no"}])
@@ -136,23 +136,6 @@ def test_an_unknown_agent_is_refused_at_once_by_its_id(engine: ScriptEngine, tol
     with pytest.raises(SessionError, match=rf"agent a1.*{told['error']}"):
         session.connect()
     assert session.session_id is None
-
-
-def test_a_refused_session_can_be_tried_again(engine: ScriptEngine) -> None:
-    engine.on("connect_session", lambda conn, frame: conn.send(REFUSALS["an ack that failed"]))
-    session = resumed_session(engine)
-    with pytest.raises(SessionError):
-        session.connect()
-    engine.off("connect_session")
-    with session:
-        assert session.is_connected
-
-
-@pytest.mark.parametrize("session_id", [None, 7, "", {}])
-def test_a_session_created_without_an_id_is_illegal(engine: ScriptEngine, session_id: Any) -> None:
-    engine.on("create_session", lambda conn, frame: conn.send({"type": "session_created", "session_id": session_id}))
-    with pytest.raises(SessionProtocolError, match="id"):
-        new_session(engine).connect()
 
 
 @pytest.mark.slow
@@ -171,7 +154,7 @@ def test_an_answer_that_does_not_come_is_waited_for_in_all_no_longer_than_told(
 
 
 def test_what_else_comes_while_joining_waits_for_the_first_listener(engine: ScriptEngine) -> None:
-    status = frames.participant_status("s1", "Connected")
+    status = {"type": "participant_status", "message": {"status": "Connected"}}  # which names no session
     more = [numbered_deltas(1)[0], status]
     engine.on("create_session", lambda conn, frame: conn.send_many([frames.session_created("s1"), *more]))
     ack = frames.ack("connect_session", "s1")
@@ -179,7 +162,9 @@ def test_what_else_comes_while_joining_waits_for_the_first_listener(engine: Scri
     with new_session(engine) as session:
         session.get_messages()
         events = session.listen(timeout=0)
-        assert [(next(events).delta, next(events).data) for _ in range(3)] == [("0", {"status": "Connected"})] * 3
+        heard = [next(events) for _ in range(6)]
+    assert [(event.delta, event.participant_status) for event in heard] == [("0", None), (None, "Connected")] * 3
+    assert {event.session_id for event in heard} == {"s1"}
 
 
 def test_an_error_behind_the_ack_is_an_event_and_no_refusal(engine: ScriptEngine) -> None:
@@ -187,13 +172,6 @@ def test_an_error_behind_the_ack_is_an_event_and_no_refusal(engine: ScriptEngine
     engine.on("connect_session", lambda conn, frame: conn.send_many(told))
     with opened(engine) as session:
         assert next(session.listen(timeout=30)).error == "a tool is missing"
-
-
-def test_what_names_no_session_while_joining_belongs_to_the_new_one(engine: ScriptEngine) -> None:
-    status = {"type": "participant_status", "message": {"status": "Connected"}}
-    engine.on("create_session", lambda conn, frame: conn.send_many([frames.session_created("s1"), status]))
-    with new_session(engine) as session:
-        assert next(session.listen(timeout=30)).session_id == "s1"
 
 
 # ---- handshakes that are refused ---------------------------------------------------------------
@@ -229,7 +207,7 @@ def test_leaving_twice_is_leaving_once(engine: ScriptEngine) -> None:
         session.disconnect()
     session.terminate()
     engine.wait_idle()
-    assert [frame["type"] for frame in engine.received] == ["connect_session", "disconnect_session"]
+    assert sent(engine) == [CONNECT, LEAVE]
 
 
 def test_many_threads_that_leave_leave_once(engine: ScriptEngine) -> None:
@@ -247,7 +225,7 @@ def test_a_terminated_session_cannot_be_joined_again(engine: ScriptEngine) -> No
     with pytest.raises(SessionTerminatedError, match="s1"):
         session.connect()
     engine.wait_idle()
-    assert [frame["type"] for frame in engine.received] == ["connect_session", "terminate_session"]
+    assert sent(engine) == [CONNECT, END]
 
 
 USES: dict[str, Callable[[Session], Any]] = {
@@ -270,11 +248,7 @@ def test_a_session_that_is_not_connected_says_so(engine: ScriptEngine, use: str)
         with pytest.raises(SessionDisconnectedError, match="s1") as caught:
             USES[use](session)
         assert caught.value.session_id == "s1"
-    assert {frame["type"] for frame in engine.received} <= {
-        "connect_session",
-        "disconnect_session",
-        "terminate_session",
-    }
+    assert set(sent(engine)) <= {CONNECT, LEAVE, END}
 
 
 @pytest.mark.parametrize("use", [use for use in USES if use != "listen"])
@@ -307,19 +281,11 @@ def test_leaving_ends_a_connect_that_waits(engine: ScriptEngine, stage: str) -> 
     else:
         engine.on(stage, lambda conn, frame: None)
     session = new_session(engine)
-    failures: list[Exception] = []
-
-    def connect() -> None:
-        try:
-            session.connect(timeout=30)
-        except SessionError as error:
-            failures.append(error)
-
-    with in_threads(connect):
+    with in_threads(lambda: raised_by(lambda: session.connect(timeout=30))) as results:
         assert eventually(lambda: engine.handshakes if stage == "handshake" else engine.frames(stage))
         with within(1.0):
             session.disconnect()
-    assert [type(error) for error in failures] == [SessionDisconnectedError]
+    assert isinstance(results[0], SessionDisconnectedError)
     assert not session.is_connected
 
 
@@ -418,11 +384,9 @@ def test_fifty_threads_that_send_at_once_do_not_mix_their_frames(engine: ScriptE
 
 def test_leaving_amid_many_sends_breaks_no_rule_and_says_farewell(engine: ScriptEngine) -> None:
     def send() -> None:
-        try:
+        with contextlib.suppress(SessionDisconnectedError):
             while True:
                 session.send("x" * 3000)
-        except SessionDisconnectedError:
-            return
 
     for round_ in range(1, 6):
         session = patient(resumed_session(engine)).connect()
@@ -435,20 +399,18 @@ def test_leaving_amid_many_sends_breaks_no_rule_and_says_farewell(engine: Script
 
 
 def test_the_farewell_waits_for_a_peer_that_was_busy(engine: ScriptEngine) -> None:
-    sent: list[str] = []
+    left: list[str] = []
 
     def send(text: str) -> None:
-        try:
+        with contextlib.suppress(SessionDisconnectedError):
             for number in range(10_000):
                 session.send(f"{text}{number}")
-                sent.append(f"{text}{number}")
-        except SessionDisconnectedError:
-            return
+                left.append(f"{text}{number}")
 
     session = patient(resumed_session(engine)).connect()
     engine.latest.stop_reading()
     with in_threads(*[lambda letter=letter: send(letter * 3000) for letter in "abc"]):
-        until_still(lambda: len(sent))
+        until_still(lambda: len(left))
         resume = threading.Timer(0.2, engine.latest.resume_reading)
         resume.start()
         session.disconnect()
@@ -457,8 +419,8 @@ def test_the_farewell_waits_for_a_peer_that_was_busy(engine: ScriptEngine) -> No
     assert len(engine.wait_for("disconnect_session")) == 1
     # One of each thread may have left whole while its sender was told that the session has ended.
     posted = [frame["content"] for frame in engine.frames("post_message")]
-    assert set(sent) <= set(posted)
-    assert len(posted) == len(set(posted)) <= len(sent) + 3
+    assert set(left) <= set(posted)
+    assert len(posted) == len(set(posted)) <= len(left) + 3
 
 
 def test_everything_at_once(engine: ScriptEngine) -> None:

@@ -41,7 +41,7 @@ from tests.support.script_engine import (
 )
 from tests.support.sessions import rest_of_turn, settle
 from tests.support.shop import open_shop
-from tests.support.toolbox import Toolbox, connect, created, kinds, say, status
+from tests.support.toolbox import Toolbox, connect, kinds, say, status
 
 Type = SessionEventType
 TURN = ["Processing", "message_delta", "message_delta", "message_complete", "Idle"]
@@ -116,10 +116,6 @@ def test_a_turn_says_how_far_it_is(engine: ScriptEngine) -> None:
         assert "over, 4 events" in repr(stream)
 
 
-def test_text_comes_in_pieces(session: Session) -> None:
-    assert list(session.stream("Hi", timeout=30).text_stream) == ["Hello", " there"]
-
-
 @pytest.fixture
 def _flooded(engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that answers with more deltas than may wait, of messages between which a tool runs."""
@@ -155,27 +151,6 @@ def test_a_turn_that_is_not_read_in_time_has_its_whole_text_all_the_same(engine:
         assert sum(len(event.delta or "") for event in reply.events) <= 200_000
         assert len(reply.times) == len(reply.events)
         assert "".join(turns[1].text_stream) == FLOOD + "01234"
-
-
-@pytest.mark.usefixtures("_flooded")
-def test_what_is_held_for_posts_that_a_turn_may_answer_is_bounded_too(engine: ScriptEngine) -> None:
-    engine.on("post_message", lambda conn, frame: conn.send(frames.ack("post_message", "s1")))
-    with connect(engine) as session:
-        turns = [session.stream(text, timeout=60) for text in ("one", "two")]
-        settle(session)
-        engine.push(status("Processing"))
-        for number in range(4):
-            engine.push_many([frames.message_delta("s1", "m1", number * 500 + at, "x" * 300) for at in range(500)])
-            settle(session)
-            held = session._connection.protocol.turns._held[0].held  # type: ignore[union-attr]
-            assert sum(map(mailbox_module.weight, held)) < 400_000
-        engine.push_many([say("x" * 600_000, "m1"), status("Idle")])
-        replies = [turn.result() for turn in turns]
-        assert [(len(reply.text), reply.error, reply.shared_with) for reply in replies] == [(600_000, None, 1)] * 2
-        gaps = [event.data["dropped"] for event in replies[1].events if event.error == "subscriber queue overflow"]
-        deltas = [event for event in replies[1].events if event.type is Type.MESSAGE_DELTA]
-        assert gaps[0] > 1000
-        assert sum(gaps) + len(deltas) == 2000
 
 
 @pytest.mark.usefixtures("_flooded")
@@ -290,29 +265,6 @@ def test_a_turn_takes_its_place_before_its_frame_leaves(engine: ScriptEngine) ->
             assert session.ask(f"question {number}", timeout=30).text == f"question {number}"
 
 
-def test_what_came_before_is_not_in_a_turn(engine: ScriptEngine) -> None:
-    engine.on("post_message", lambda conn, frame: conn.send_many(turn(message_id="m2", pieces=["ours"])))
-    with connect(engine) as session:
-        engine.push_many(turn(ack=None, pieces=["another client's"]))
-        settle(session)
-        reply = session.ask("Hi", timeout=30)
-        assert (reply.text, kinds(reply.events)) == (
-            "ours",
-            ["Processing", "message_delta", "message_complete", "Idle"],
-        )
-
-
-def test_a_turn_of_another_client_that_is_running_is_not_ours(engine: ScriptEngine) -> None:
-    with connect(engine) as session:
-        engine.push_many(turn(ack=None, pieces=["theirs"], idle=False))
-        settle(session)
-        stream = session.stream("Hi", timeout=30)
-        settle(session)
-        engine.push_many([say("theirs too", "m5"), status("Idle"), *turn(ack=None, message_id="m9", pieces=["ours"])])
-        assert stream.result().text == "ours"
-        assert {event.message_id for event in stream.result().events} == {None, "m9"}
-
-
 def test_asking_while_an_earlier_turn_runs_gives_the_own_answer(engine: ScriptEngine) -> None:
     with connect(engine) as session:
         session.send("first")
@@ -324,18 +276,6 @@ def test_asking_while_an_earlier_turn_runs_gives_the_own_answer(engine: ScriptEn
         engine.push_many(turn(ack=None, message_id="m2", pieces=["second answer"]))
         assert stream.result().text == "second answer"
         assert [event.text for event in rest_of_turn(session) if event.is_complete] == ["first answer"]
-
-
-def test_the_late_end_of_the_turn_before_is_not_ours(engine: ScriptEngine) -> None:
-    engine.on("post_message", lambda conn, frame: conn.send_many(turn(pieces=["one"], idle=False)))
-    with connect(engine) as session:
-        session.send("one")
-        next(event for event in session.listen(timeout=30) if event.is_complete)
-        engine.off("post_message")
-        stream = session.stream("two", timeout=30)
-        settle(session)
-        engine.push_many([status("Idle"), *turn(ack=None, message_id="m2", pieces=["two"])])
-        assert stream.result().text == "two"
 
 
 def test_two_threads_that_ask_at_once_get_each_its_own_turn(engine: ScriptEngine) -> None:
@@ -368,13 +308,6 @@ def test_a_finished_turn_is_not_heard_again(session: Session) -> None:
     session.ask("Hi", timeout=30)
     with session.listen(timeout=0.2) as listener, pytest.raises(SessionTimeoutError):
         print(next(listener))
-
-
-def test_a_turn_whose_first_word_comes_before_its_ack(engine: ScriptEngine) -> None:
-    ack = frames.ack("post_message", "s1")
-    engine.on("post_message", lambda conn, frame: conn.send_many([status("Processing"), ack, *turn(ack=None)[1:]]))
-    with created(engine) as session:
-        assert [kinds(session.ask("Hi", timeout=30).events) for _ in range(3)] == [TURN] * 3
 
 
 # ---- engines that tell no status -----------------------------------------------------------
@@ -541,14 +474,6 @@ def test_an_open_listener_does_not_hear_twice_what_a_closed_turn_did_not_read(se
         assert kinds(next(listener) for _ in range(6)) == ["message_posted", *TURN]
         with pytest.raises(SessionTimeoutError):
             next(listener)
-
-
-def test_asking_without_a_connection(engine: ScriptEngine) -> None:
-    session = connect(engine)
-    session.disconnect()
-    for call in (session.ask, session.stream):
-        with pytest.raises(SessionDisconnectedError, match="connect"):
-            call("Hi")
 
 
 @pytest.mark.parametrize("leave", ["disconnect", "terminate"])

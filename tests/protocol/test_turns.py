@@ -187,6 +187,12 @@ SCRIPTS = {
     "alone 1 a P C T": "1=aPC1T running announced statuses waits=1",
     "alone 1 a P C T C": "1=aPC1TC2 running answered announced statuses waits=1",
     "alone 1 a P A": "1=aPA running announced statuses waits=1",
+    # What another client's turn, or the one before, still sends is not its.
+    "shared P D 1 a C I P C I": "1=aPC2I. stray=PDC1I statuses ends",
+    "shared 1 a P D 2 a C I P C I": "1=aPDC1I. 2=aPC2I. statuses ends",
+    "shared 1 a P C 2 I a P C I": "1=aPC1I. 2=aPC2I. statuses ends",
+    # It may begin before its ack.
+    "alone 1 P a C I 2 P a C I": "1=PaC1I. 2=PaC2I. statuses ends",
     # Turn ids decide at once; and the engine owes a turn that an ack has named, however long that takes.
     "alone 1 2 3 a1 a1 a2 P1 C1 I1": "1=aPC1I.+1 2=aPC1I.+1 3=a statuses waits=3 ends",
     "alone 1 2 3 a1 a1 a2 P1 C1 I1 P2": "1=aPC1I.+1 2=aPC1I.+1 3=aP running announced statuses waits=3",

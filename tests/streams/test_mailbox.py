@@ -21,7 +21,7 @@ from sessionlib.errors import ForkedSessionError
 from sessionlib.streams import mailbox as mailbox_module
 from sessionlib.streams.mailbox import OVERFLOW, Closed, Mailbox, TimedMailbox
 from tests.support.profiles import scaled
-from tests.support.threads import in_threads, switching_often
+from tests.support.threads import in_threads, raised_by, switching_often
 from tests.support.waiting import eventually
 
 Type = SessionEventType
@@ -358,14 +358,6 @@ def test_a_failure_comes_after_what_is_in_it() -> None:
     raised = [raised_by(lambda: mailbox.get(Deadline(None))) for _ in range(2)]
     assert [(type(error), str(error)) for error in raised] == [(SessionDisconnectedError, "gone")] * 2
     assert raised[0] is not raised[1], "one error raised twice would gather the tracebacks of both"
-
-
-def raised_by(call: Callable[[], Any]) -> Exception | None:
-    try:
-        call()
-    except Exception as error:
-        return error
-    return None
 
 
 def test_the_first_end_stands() -> None:

@@ -42,6 +42,15 @@ def in_threads(*calls: Callable[[], Any]) -> Iterator[list[Any]]:
     assert not any(thread.is_alive() for thread in threads), _stuck(threads)
 
 
+def raised_by(call: Callable[[], Any]) -> Exception | None:
+    """What a call raises."""
+    try:
+        call()
+    except Exception as error:
+        return error
+    return None
+
+
 @contextmanager
 def switching_often(interval: float = 1e-6) -> Iterator[None]:
     """Makes threads take turns as often as possible, so that races show."""
