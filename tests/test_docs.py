@@ -14,17 +14,8 @@ from tests.support.processes import run_script
 README = ROOT / "README.md"
 DOCS = ROOT / "sessionlib" / "docs"
 TASKS = {
-    "sessions",
-    "approvals",
-    "files",
-    "batches",
-    "notebooks",
-    "terminal",
-    "engine",
-    "testing",
-    "observing",
-    "porting",
-    "reliability",
+    *("sessions", "approvals", "files", "batches", "notebooks", "terminal", "engine", "testing", "observing"),
+    *("porting", "reliability"),
 }
 # Its blocks are scripts and tests of their own, and run in test_examples.py.
 CUMULATIVE = [page for page in pages() if page.parent == DOCS and page.stem != "testing"]
@@ -95,9 +86,9 @@ def test_a_step_is_found_from_the_readme_and_works(step: str) -> None:
     if where != "README.md":  # a row of the table of tasks, and its link
         (row,) = [line for line in README.read_text("utf-8").splitlines() if line.startswith("| ") and where in line]
         page = ROOT / re.findall(r"\]\(([^)]+)\)", row)[0]
-    number, block = next((number, block) for number, (block, _) in enumerate(examples(page)) if code in block)
-    printed = run_script(block).check().stdout if page == README else "".join(run(page)[number])
-    assert outcome in printed
+    number, shown = next((number, shown) for number, (block, shown) in enumerate(examples(page)) if code in block)
+    # That the README's scripts print what it shows is for test_readme.py.
+    assert outcome in (shown or "" if page == README else "".join(run(page)[number]))
 
 
 def test_the_commands_that_the_whole_check_takes_by_number_are_where_it_looks() -> None:

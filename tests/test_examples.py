@@ -107,14 +107,8 @@ def test_the_tests_of_the_page_on_testing_pass_when_they_record_and_when_they_re
     (tmp_path / "test_support.py").write_text(tests, "utf-8")
     for mode in ("once", "none"):
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--session-record={mode}"]
-        ran = subprocess.run(
-            [*command, "."],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            timeout=280,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        ran = subprocess.run([*command, "."], capture_output=True, text=True, cwd=tmp_path, timeout=280, env=env)
         assert "2 passed" in ran.stdout, ran.stdout
     assert (tmp_path / "cassettes" / "test_support" / "test_it_is_replayed.jsonl").exists()
 
@@ -131,17 +125,8 @@ def test_every_name_on_a_page_exists(page: Path) -> None:
 
 def _is_an_example(name: str) -> bool:
     """Whether a dotted name is one of a user's variables, or of the standard library."""
-    return name.split(".")[0] in (
-        "session",
-        "agent",
-        "turn",
-        "event",
-        "asyncio",
-        "history",
-        "reply",
-        "engine",
-        "sessionlib",
-    ) or (pydoc.locate(name) is not None or Path(ROOT, name).exists())
+    theirs = ["session", "agent", "turn", "event", "asyncio", "history", "reply", "engine", "sessionlib"]
+    return name.split(".")[0] in theirs or pydoc.locate(name) is not None or Path(ROOT, name).exists()
 
 
 def test_the_page_on_threads_names_those_that_there_are() -> None:
@@ -154,11 +139,8 @@ def test_the_page_on_threads_names_those_that_there_are() -> None:
 
 
 def _client_sources() -> str:
-    rooms = [
-        path
-        for path in (ROOT / "sessionlib").rglob("*.py")
-        if not {"engine", "testing"} & {*path.relative_to(ROOT).parts}
-    ]
+    paths = (ROOT / "sessionlib").rglob("*.py")
+    rooms = [path for path in paths if not {"engine", "testing"} & {*path.relative_to(ROOT).parts}]
     return "".join(path.read_text("utf-8") for path in rooms)
 
 
@@ -178,8 +160,9 @@ def _defaults(function: object) -> dict[str, object]:
     return dict(getattr(function, "__kwdefaults__", None) or {})
 
 
-def test_every_import_of_the_porting_page_works() -> None:
-    imports = re.findall(r"from (sessionlib\.\w+) import ([\w, ]+)", PORTING.read_text("utf-8"))
+@pytest.mark.parametrize("page", [ROOT / "README.md", PORTING], ids=lambda page: page.stem)
+def test_every_import_of_the_pages_on_porting_works(page: Path) -> None:
+    imports = re.findall(r"from (sessionlib\.\w+) import ([\w, ]+)", page.read_text("utf-8"))
     assert imports
     for module, names in imports:
         assert all(pydoc.locate(f"{module}.{name.strip()}") for name in names.split(","))

@@ -17,6 +17,8 @@ from sessionlib.engine import LocalEngine
 from sessionlib.testing.format import cassette_path
 from tests.support.processes import ROOT
 
+pytestmark = [pytest.mark.slow, pytest.mark.traced_processes]
+
 SHOP = """
     import socket
 
@@ -105,6 +107,12 @@ NO_NETWORK = """
 """
 
 
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A new project."""
+    return Project(tmp_path)
+
+
 class Project:
     """A project of a user, with tests of its own.
 
@@ -136,12 +144,6 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A new project."""
-    return Project(tmp_path)
-
-
-@pytest.fixture
 def support() -> Iterator[LocalEngine]:
     """An engine with an agent called Support."""
     with LocalEngine() as engine:
@@ -149,15 +151,11 @@ def support() -> Iterator[LocalEngine]:
         yield engine
 
 
-@pytest.mark.slow
-@pytest.mark.traced_processes
 def test_the_engine_answers_as_a_test_wants(project: Project) -> None:
     project.write(test_engine=ENGINE_TESTS)
     project.test().assert_outcomes(passed=5)
 
 
-@pytest.mark.slow
-@pytest.mark.traced_processes
 def test_tests_are_recorded_once_and_replayed_without_engine_and_network(
     project: Project, support: LocalEngine
 ) -> None:
@@ -178,8 +176,6 @@ def test_tests_are_recorded_once_and_replayed_without_engine_and_network(
     result.stdout.fnmatch_lines(["*ReplayMismatchError*", '*expected: "Hello!"', '*actual:   "Hello[?]"'])
 
 
-@pytest.mark.slow
-@pytest.mark.traced_processes
 def test_what_a_test_leaves_unsaid_is_an_error_and_a_failed_one_is_not_recorded(
     project: Project, support: LocalEngine
 ) -> None:
@@ -195,8 +191,6 @@ def test_what_a_test_leaves_unsaid_is_an_error_and_a_failed_one_is_not_recorded(
     result.stdout.fnmatch_lines(["*the code did not send recorded requests:*"])
 
 
-@pytest.mark.slow
-@pytest.mark.traced_processes
 def test_a_project_that_does_not_use_it_does_not_load_what_it_needs(project: Project) -> None:
     project.write(
         test_mine="""
