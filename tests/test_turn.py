@@ -102,23 +102,23 @@ def test_stream_iterates_over_the_events_of_its_turn_and_ends_with_it(session: S
     assert stream.result(30).text == "Hello there"
 
 
-def test_a_turn_says_how_far_it_is(engine: ScriptEngine) -> None:
-    with connect(engine) as session:
-        stream = session.stream("Hi", timeout=30)
-        assert "not begun" in repr(stream)
-        settle(session)
-        engine.push_many(turn(ack=None, complete=False, idle=False))
-        next(stream)
-        assert "running, 1 events" in repr(stream)
-        engine.push(status("Idle"))
-        assert not stream.is_over
-        list(stream)
-        assert "over, 4 events" in repr(stream)
+def test_a_turn_says_how_far_it_is(engine: ScriptEngine, session: Session) -> None:
+    engine.off("post_message")
+    stream = session.stream("Hi", timeout=30)
+    assert "not begun" in repr(stream)
+    settle(session)
+    engine.push_many(turn(ack=None, complete=False, idle=False))
+    next(stream)
+    assert "running, 1 events" in repr(stream)
+    engine.push(status("Idle"))
+    assert not stream.is_over
+    list(stream)
+    assert "over, 4 events" in repr(stream)
 
 
 @pytest.fixture
-def _flooded(engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An engine that answers with more deltas than may wait, of messages between which a tool runs."""
+def flooded(engine: ScriptEngine, session: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """A session whose engine answers with more deltas than may wait, of messages between which a tool runs."""
     monkeypatch.setattr(mailbox_module, "QUEUE_BYTES", 200_000)
     script(
         engine,
@@ -127,52 +127,50 @@ def _flooded(engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> None:
         notification("s1", "t1", {"type": "tool_call", "tool_name": "search", "tool_call_id": "c1"}),
         *(frames.message_delta("s1", "m2", index, f"{index}") for index in range(5)),
     )
+    return session
 
 
 FLOOD = "".join(f"{index} " * 2000 for index in range(50))
 
 
-@pytest.mark.usefixtures("_flooded")
-def test_a_turn_that_is_not_read_in_time_has_its_whole_text_all_the_same(engine: ScriptEngine) -> None:
+def test_a_turn_that_is_not_read_in_time_has_its_whole_text_all_the_same(
+    engine: ScriptEngine, flooded: Session
+) -> None:
     ends = [say(FLOOD, "m1"), say("01234", "m2"), status("Idle")]
-    with connect(engine) as session:
-        turns = []
-        for _ in range(2):
-            turns.append(session.stream("Hi", timeout=60))
-            settle(session)
-            engine.push_many(ends)
-            settle(session)
-        reply = turns[0].result()
-        assert (reply.text, reply.status, reply.error) == ("01234", SessionMessageStatus.COMPLETE, None)
-        assert [call.tool_name for call in reply.tool_calls] == ["search"]
-        gaps = [event.data["dropped"] for event in reply.events if event.error == "subscriber queue overflow"]
-        assert len(gaps) == 1
-        assert gaps[0] > 10
-        assert sum(len(event.delta or "") for event in reply.events) <= 200_000
-        assert len(reply.times) == len(reply.events)
-        assert "".join(turns[1].text_stream) == FLOOD + "01234"
+    turns = []
+    for _ in range(2):
+        turns.append(flooded.stream("Hi", timeout=60))
+        settle(flooded)
+        engine.push_many(ends)
+        settle(flooded)
+    reply = turns[0].result()
+    assert (reply.text, reply.status, reply.error) == ("01234", SessionMessageStatus.COMPLETE, None)
+    assert [call.tool_name for call in reply.tool_calls] == ["search"]
+    gaps = [event.data["dropped"] for event in reply.events if event.error == "subscriber queue overflow"]
+    assert len(gaps) == 1
+    assert gaps[0] > 10
+    assert sum(len(event.delta or "") for event in reply.events) <= 200_000
+    assert len(reply.times) == len(reply.events)
+    assert "".join(turns[1].text_stream) == FLOOD + "01234"
 
 
-@pytest.mark.usefixtures("_flooded")
-def test_a_turn_that_is_not_read_in_time_and_never_whole_is_no_success(engine: ScriptEngine) -> None:
-    with connect(engine) as session:
-        turns = []
-        for _ in range(2):
-            turns.append(session.stream("Hi", timeout=60))
-            settle(session)
-            engine.push(status("Idle"))
-            settle(session)
-        reply = turns[0].result()
-        assert (reply.status, reply.error) == (SessionMessageStatus.ERROR, "subscriber queue overflow")
-        with pytest.raises(SessionError, match="the text is not whole"):
-            list(turns[1].text_stream)
+def test_a_turn_that_is_not_read_in_time_and_never_whole_is_no_success(engine: ScriptEngine, flooded: Session) -> None:
+    turns = []
+    for _ in range(2):
+        turns.append(flooded.stream("Hi", timeout=60))
+        settle(flooded)
+        engine.push(status("Idle"))
+        settle(flooded)
+    reply = turns[0].result()
+    assert (reply.status, reply.error) == (SessionMessageStatus.ERROR, "subscriber queue overflow")
+    with pytest.raises(SessionError, match="the text is not whole"):
+        list(turns[1].text_stream)
 
 
-def test_text_that_was_not_streamed_comes_in_one_piece(engine: ScriptEngine) -> None:
+def test_text_that_was_not_streamed_comes_in_one_piece(engine: ScriptEngine, session: Session) -> None:
     told = [*turn(message_id="m1", ack=None, idle=False), say("And more.", "m2"), status("Idle")]
     script(engine, *told)
-    with connect(engine) as session:
-        assert list(session.stream("Hi", timeout=30).text_stream) == ["Hello", " there", "And more."]
+    assert list(session.stream("Hi", timeout=30).text_stream) == ["Hello", " there", "And more."]
 
 
 def test_a_result_holds_what_was_iterated_over_before(session: Session) -> None:
@@ -183,12 +181,11 @@ def test_a_result_holds_what_was_iterated_over_before(session: Session) -> None:
     assert kinds(stream.result(30).events) == TURN
 
 
-def test_files_and_their_types_go_out_with_the_question(engine: ScriptEngine) -> None:
+def test_files_and_their_types_go_out_with_the_question(engine: ScriptEngine, session: Session) -> None:
     engine.on("post_messages", lambda conn, frame: conn.send_many(turn(ack="post_messages")))
     engine.on("post_message", lambda conn, frame: conn.send_many(turn()))
-    with connect(engine) as session:
-        session.ask("Look", files=[b"data"], timeout=30)
-        session.ask(b"1;2", filename="a.csv", mime_type="text/x-own", timeout=30)
+    session.ask("Look", files=[b"data"], timeout=30)
+    session.ask(b"1;2", filename="a.csv", mime_type="text/x-own", timeout=30)
     (batch,), (single,) = engine.frames("post_messages"), engine.frames("post_message")
     assert batch["messages"][0] == "Look"
     assert batch["messages"][1]["type_string"] == "file"
@@ -205,11 +202,10 @@ REPLIES: dict[str, tuple[list[Frame], tuple[str, str | None, str | None]]] = {
 
 
 @pytest.mark.parametrize("what", REPLIES)
-def test_the_answer_is(engine: ScriptEngine, what: str) -> None:
+def test_the_answer_is(engine: ScriptEngine, session: Session, what: str) -> None:
     told, (text, message_id, error) = REPLIES[what]
     script(engine, status("Processing"), *told, status("Idle"))
-    with connect(engine) as session:
-        reply = session.ask("Hi", timeout=30)
+    reply = session.ask("Hi", timeout=30)
     assert (reply.text, reply.message_id, reply.error) == (text, message_id, error)
     assert (reply.status is SessionMessageStatus.ERROR) == (error is not None)
 
@@ -217,7 +213,7 @@ def test_the_answer_is(engine: ScriptEngine, what: str) -> None:
 # ---- tool calls ----------------------------------------------------------------------------
 
 
-def test_tool_calls_are_gathered(engine: ScriptEngine) -> None:
+def test_tool_calls_are_gathered(engine: ScriptEngine, session: Session) -> None:
     script(
         engine,
         status("Processing"),
@@ -227,19 +223,17 @@ def test_tool_calls_are_gathered(engine: ScriptEngine) -> None:
         tool("tool_call", "m2", tool_name="search", status="done", output=["x"]),
         status("Idle"),
     )
-    with connect(engine) as session:
-        calls = session.ask("Hi", timeout=30).tool_calls
+    calls = session.ask("Hi", timeout=30).tool_calls
     assert calls == [
         ToolCall("add", "t1", "c1", "success", {"a": 1}, 3),
         ToolCall("search", None, None, "done", {}, ["x"]),
     ]
 
 
-def test_tool_calls_of_odd_shapes_do_no_harm(engine: ScriptEngine) -> None:
+def test_tool_calls_of_odd_shapes_do_no_harm(engine: ScriptEngine, session: Session) -> None:
     odd = tool("tool_call", "m1", tool_name=["x"], tool_call_id={"a": 1}, status=7, arguments="a=1")
     script(engine, status("Processing"), odd, status("Idle"))
-    with connect(engine) as session:
-        reply = session.ask("Hi", timeout=30)
+    reply = session.ask("Hi", timeout=30)
     assert reply.tool_calls == [ToolCall("['x']")]
     assert Reply.from_json(reply.to_json()) == reply
 
@@ -257,25 +251,24 @@ def test_a_reply_pickles_and_has_a_json_form(session: Session) -> None:
 # ---- which events are a turn's -------------------------------------------------------------
 
 
-def test_a_turn_takes_its_place_before_its_frame_leaves(engine: ScriptEngine) -> None:
+def test_a_turn_takes_its_place_before_its_frame_leaves(engine: ScriptEngine, session: Session) -> None:
     numbers = iter(range(300))
     engine.on("post_message", lambda conn, frame: conn.send_many(turn(pieces=[frame["content"]])))
-    with connect(engine) as session:
-        for number in numbers:
-            assert session.ask(f"question {number}", timeout=30).text == f"question {number}"
+    for number in numbers:
+        assert session.ask(f"question {number}", timeout=30).text == f"question {number}"
 
 
-def test_asking_while_an_earlier_turn_runs_gives_the_own_answer(engine: ScriptEngine) -> None:
-    with connect(engine) as session:
-        session.send("first")
-        settle(session)
-        engine.push_many(turn(ack=None, pieces=["first answer"], complete=False, idle=False))
-        stream = session.stream("second", timeout=30)
-        settle(session)
-        engine.push_many([say("first answer", "m1"), status("Idle")])
-        engine.push_many(turn(ack=None, message_id="m2", pieces=["second answer"]))
-        assert stream.result().text == "second answer"
-        assert [event.text for event in rest_of_turn(session) if event.is_complete] == ["first answer"]
+def test_asking_while_an_earlier_turn_runs_gives_the_own_answer(engine: ScriptEngine, session: Session) -> None:
+    engine.off("post_message")
+    session.send("first")
+    settle(session)
+    engine.push_many(turn(ack=None, pieces=["first answer"], complete=False, idle=False))
+    stream = session.stream("second", timeout=30)
+    settle(session)
+    engine.push_many([say("first answer", "m1"), status("Idle")])
+    engine.push_many(turn(ack=None, message_id="m2", pieces=["second answer"]))
+    assert stream.result().text == "second answer"
+    assert [event.text for event in rest_of_turn(session) if event.is_complete] == ["first answer"]
 
 
 def test_two_threads_that_ask_at_once_get_each_its_own_turn(engine: ScriptEngine) -> None:
@@ -318,11 +311,12 @@ def test_a_finished_turn_is_not_heard_again(session: Session) -> None:
     [turn()[2:-1], [notification("s1", "m1", {"type": "error_message", "error": "no tea"})]],
     ids=["message", "error"],
 )
-def test_without_statuses_a_turn_ends_with_its_message_or_error(engine: ScriptEngine, told: list[Frame]) -> None:
+def test_without_statuses_a_turn_ends_with_its_message_or_error(
+    engine: ScriptEngine, session: Session, told: list[Frame]
+) -> None:
     script(engine, *told)
-    with connect(engine) as session:
-        for _ in range(3):
-            assert len(session.ask("Hi", timeout=30).events) == len(told)
+    for _ in range(3):
+        assert len(session.ask("Hi", timeout=30).events) == len(told)
 
 
 # ---- refusals ------------------------------------------------------------------------------
@@ -336,135 +330,127 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("how", REFUSALS)
-def test_a_refused_message_raises(engine: ScriptEngine, how: str) -> None:
+def test_a_refused_message_raises(engine: ScriptEngine, session: Session, how: str) -> None:
     told = [frames.ack("post_message", "s1")] * (how == "behind its ack") + [REFUSALS[how]]
     engine.on("post_message", lambda conn, frame: conn.send_many(told))
-    with connect(engine) as session:
-        for read in (lambda: session.ask("Hi", timeout=30), lambda: list(session.stream("Hi", timeout=30))):
-            with pytest.raises(SessionError, match="refused the message: too many turns") as caught:
-                read()
-            assert caught.value.session_id == "s1"
-        engine.on("post_message", lambda conn, frame: conn.send_many(turn()))
-        assert session.ask("Hi", timeout=30).text == "Hello there"
+    for read in (lambda: session.ask("Hi", timeout=30), lambda: list(session.stream("Hi", timeout=30))):
+        with pytest.raises(SessionError, match="refused the message: too many turns") as caught:
+            read()
+        assert caught.value.session_id == "s1"
+    engine.on("post_message", lambda conn, frame: conn.send_many(turn()))
+    assert session.ask("Hi", timeout=30).text == "Hello there"
 
 
 # ---- time ----------------------------------------------------------------------------------
 
 
-def test_a_turn_that_takes_too_long_is_told_in_time(engine: ScriptEngine) -> None:
+def test_a_turn_that_takes_too_long_is_told_in_time(engine: ScriptEngine, session: Session) -> None:
     script(engine, status("Processing"))
-    with connect(engine) as session:
-        began = time.monotonic()
-        with pytest.raises(SessionTimeoutError, match=r"did not end within 0\.3 s") as caught:
-            session.ask("Hi", timeout=0.3)
-        assert 0.3 <= time.monotonic() - began < 20
-        assert isinstance(caught.value, TimeoutError)
+    began = time.monotonic()
+    with pytest.raises(SessionTimeoutError, match=r"did not end within 0\.3 s") as caught:
+        session.ask("Hi", timeout=0.3)
+    assert 0.3 <= time.monotonic() - began < 20
+    assert isinstance(caught.value, TimeoutError)
 
 
-def test_after_a_timeout_the_turn_can_be_waited_for_again(engine: ScriptEngine) -> None:
+def test_after_a_timeout_the_turn_can_be_waited_for_again(engine: ScriptEngine, session: Session) -> None:
     script(engine, *turn(ack=None, complete=False, idle=False))
-    with connect(engine) as session:
-        with pytest.raises(SessionTimeoutError) as caught:
-            session.ask("Hi", timeout=0.2)
-        settle(session)
-        late = caught.value.turn
-        assert late is not None
-        for _ in range(3):
-            with pytest.raises(SessionTimeoutError) as again:
-                late.result(0.05)
-            assert again.value.turn is late
-        engine.push_many(turn(ack=None)[3:])
-        settle(session)
-        assert kinds(late.result().events) == TURN
-        # What it has read is kept for no listener.
-        with session.listen(timeout=0.2) as listener, pytest.raises(SessionTimeoutError):
-            next(listener)
+    with pytest.raises(SessionTimeoutError) as caught:
+        session.ask("Hi", timeout=0.2)
+    settle(session)
+    late = caught.value.turn
+    assert late is not None
+    for _ in range(3):
+        with pytest.raises(SessionTimeoutError) as again:
+            late.result(0.05)
+        assert again.value.turn is late
+    engine.push_many(turn(ack=None)[3:])
+    settle(session)
+    assert kinds(late.result().events) == TURN
+    # What it has read is kept for no listener.
+    with session.listen(timeout=0.2) as listener, pytest.raises(SessionTimeoutError):
+        next(listener)
 
 
-def test_after_a_timeout_nothing_is_lost_to_the_next_listener(engine: ScriptEngine) -> None:
+def test_after_a_timeout_nothing_is_lost_to_the_next_listener(engine: ScriptEngine, session: Session) -> None:
     script(engine, *turn(ack=None, complete=False, idle=False))
-    with connect(engine) as session:
-        with pytest.raises(SessionTimeoutError) as caught:
-            session.ask("Hi", timeout=0.3)
-        settle(session)
-        engine.push_many(turn(ack=None)[3:])
-        # The error is held all the while, as notebooks and debuggers do. The ack may have come before it.
-        heard = [event for event in rest_of_turn(session) if event.type is not Type.MESSAGE_POSTED]
-        assert kinds(heard) == TURN
-        assert caught.value.turn is not None
+    with pytest.raises(SessionTimeoutError) as caught:
+        session.ask("Hi", timeout=0.3)
+    settle(session)
+    engine.push_many(turn(ack=None)[3:])
+    # The error is held all the while, as notebooks and debuggers do. The ack may have come before it.
+    heard = [event for event in rest_of_turn(session) if event.type is not Type.MESSAGE_POSTED]
+    assert kinds(heard) == TURN
+    assert caught.value.turn is not None
 
 
-def test_after_a_timeout_the_session_is_usable(engine: ScriptEngine) -> None:
-    with connect(engine) as session:
-        with pytest.raises(SessionTimeoutError):
-            session.ask("slow", timeout=0.2)
-        settle(session)
-        engine.push_many(turn(ack=None, pieces=["slow"]))
-        engine.on("post_message", lambda conn, frame: conn.send_many(turn(message_id="m2", pieces=["quick"])))
-        assert session.ask("quick", timeout=30).text == "quick"
+def test_after_a_timeout_the_session_is_usable(engine: ScriptEngine, session: Session) -> None:
+    engine.off("post_message")
+    with pytest.raises(SessionTimeoutError):
+        session.ask("slow", timeout=0.2)
+    settle(session)
+    engine.push_many(turn(ack=None, pieces=["slow"]))
+    engine.on("post_message", lambda conn, frame: conn.send_many(turn(message_id="m2", pieces=["quick"])))
+    assert session.ask("quick", timeout=30).text == "quick"
 
 
 @pytest.mark.slow
-def test_idle_timeout_bounds_the_wait_between_two_events(engine: ScriptEngine) -> None:
+def test_idle_timeout_bounds_the_wait_between_two_events(engine: ScriptEngine, session: Session) -> None:
     @engine.on("post_message")
     def dawdle(conn: Connection, frame: Received) -> None:
         for one in turn(pieces=list("abcdefgh")):
             conn.sleep(0.3)
             conn.send(one)
 
-    with connect(engine) as session:
-        assert session.ask("Hi", idle_timeout=3.0).text == "abcdefgh"
-        script(engine, status("Processing"))
-        with pytest.raises(SessionTimeoutError, match=r"nothing came within 0\.3 s") as caught:
-            session.ask("Hi", idle_timeout=0.3, timeout=30)
-        settle(session)
-        assert caught.value.turn is not None
-        engine.push_many(turn(ack=None)[1:])
-        assert caught.value.turn.result().text == "Hello there"
-
-
-def test_iteration_obeys_the_time_and_can_go_on(engine: ScriptEngine) -> None:
+    assert session.ask("Hi", idle_timeout=3.0).text == "abcdefgh"
     script(engine, status("Processing"))
-    with connect(engine) as session:
-        stream = session.stream("Hi", timeout=0.3)
-        settle(session)  # what is there can be read, whatever the time
-        assert next(stream).participant_status is ParticipantStatus.PROCESSING
-        with pytest.raises(SessionTimeoutError):
-            next(stream)
-        engine.push_many(turn(ack=None)[1:])
-        assert kinds(stream) == TURN[1:]
+    with pytest.raises(SessionTimeoutError, match=r"nothing came within 0\.3 s") as caught:
+        session.ask("Hi", idle_timeout=0.3, timeout=30)
+    settle(session)
+    assert caught.value.turn is not None
+    engine.push_many(turn(ack=None)[1:])
+    assert caught.value.turn.result().text == "Hello there"
 
 
-def test_the_time_of_a_call_covers_the_sending(engine: ScriptEngine) -> None:
-    with connect(engine) as session:
-        engine.latest.stop_reading()
-        began = time.monotonic()
-        with pytest.raises((SessionTimeoutError, SessionDisconnectedError)):
-            session.ask("x" * 16_000_000, timeout=0.5)
-        assert time.monotonic() - began < 30
-        engine.latest.resume_reading()
+def test_iteration_obeys_the_time_and_can_go_on(engine: ScriptEngine, session: Session) -> None:
+    script(engine, status("Processing"))
+    stream = session.stream("Hi", timeout=0.3)
+    settle(session)  # what is there can be read, whatever the time
+    assert next(stream).participant_status is ParticipantStatus.PROCESSING
+    with pytest.raises(SessionTimeoutError):
+        next(stream)
+    engine.push_many(turn(ack=None)[1:])
+    assert kinds(stream) == TURN[1:]
+
+
+def test_the_time_of_a_call_covers_the_sending(engine: ScriptEngine, session: Session) -> None:
+    engine.latest.stop_reading()
+    began = time.monotonic()
+    with pytest.raises((SessionTimeoutError, SessionDisconnectedError)):
+        session.ask("x" * 16_000_000, timeout=0.5)
+    assert time.monotonic() - began < 30
+    engine.latest.resume_reading()
 
 
 # ---- leaving a turn ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["closed", "dropped"])
-def test_what_a_turn_did_not_read_waits_for_the_next_listener(engine: ScriptEngine, how: str) -> None:
+def test_what_a_turn_did_not_read_waits_for_the_next_listener(engine: ScriptEngine, session: Session, how: str) -> None:
     script(engine, *turn(ack=None, complete=False, idle=False))
-    with connect(engine) as session:
-        stream = session.stream("Hi", timeout=30)
-        assert next(stream).participant_status is ParticipantStatus.PROCESSING
-        settle(session)
-        if how == "closed":
-            with stream:
-                pass
-            assert list(stream) == []
-            with pytest.raises(SessionDisconnectedError, match="the turn was closed"):
-                stream.result()
-        del stream
-        gc.collect()
-        engine.push_many(turn(ack=None)[3:])
-        assert kinds(rest_of_turn(session)) == TURN[1:]
+    stream = session.stream("Hi", timeout=30)
+    assert next(stream).participant_status is ParticipantStatus.PROCESSING
+    settle(session)
+    if how == "closed":
+        with stream:
+            pass
+        assert list(stream) == []
+        with pytest.raises(SessionDisconnectedError, match="the turn was closed"):
+            stream.result()
+    del stream
+    gc.collect()
+    engine.push_many(turn(ack=None)[3:])
+    assert kinds(rest_of_turn(session)) == TURN[1:]
 
 
 def test_an_open_listener_does_not_hear_twice_what_a_closed_turn_did_not_read(session: Session) -> None:
@@ -543,18 +529,17 @@ def test_a_turn_outlives_a_lost_link(engine: ScriptEngine) -> None:
     assert "".join(event.delta or "" for event in reply.events) == "Hello there, you."
 
 
-def test_posting_in_a_loop_over_events_does_not_wait_for_that_loop(engine: ScriptEngine) -> None:
+def test_posting_in_a_loop_over_events_does_not_wait_for_that_loop(engine: ScriptEngine, session: Session) -> None:
     Toolbox(engine)
-    with connect(engine) as session:
-        session.send("one")
-        texts = []
-        for event in session.listen(timeout=30):
-            if event.is_complete:
-                texts.append(event.text)
-                if len(texts) == 5:
-                    break
-                assert session.get_messages(timeout=30) == []
-                session.send("more")
+    session.send("one")
+    texts = []
+    for event in session.listen(timeout=30):
+        if event.is_complete:
+            texts.append(event.text)
+            if len(texts) == 5:
+                break
+            assert session.get_messages(timeout=30) == []
+            session.send("more")
     assert texts == ["one", "more", "more", "more", "more"]
 
 
