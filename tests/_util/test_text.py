@@ -14,19 +14,16 @@ from sessionlib.errors import api_error
 
 FLAG = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
 WORDS = [
-    "12\u202f000\xa0€",
-    "全角\u3000空白",
-    "می\u200cخواهم",
-    "👨\u200d👩\u200d👧",
-    "❤\ufe0f",
-    "1\ufe0f\u20e3",
-    "葛\U000e0100",
-    "e\u0301",
-    "\u182d\u180b\u1820",
-    "\u1828\u180e\u1820",
-    "\u1000\ufe00",
-    "\ua9a0\ua9c0\u200c",
-    FLAG,
+    *("12\u202f000\xa0€", "全角\u3000空白", "می\u200cخواهم", "👨\u200d👩\u200d👧", "❤\ufe0f", "1\ufe0f\u20e3"),
+    *(
+        "葛\U000e0100",
+        "e\u0301",
+        "\u182d\u180b\u1820",
+        "\u1828\u180e\u1820",
+        "\u1000\ufe00",
+        "\ua9a0\ua9c0\u200c",
+        FLAG,
+    ),
 ]
 HARM = "\x00\x07\x08\r\x1b\x7f\x85\x9b\xad\u200b\u200e\u202e\u2066\u2060\u3164\ufeff\U000e0041"
 TEXTS = st.lists(st.one_of(st.sampled_from([*WORDS, *HARM, "\u200d", "\ufe0f", " " * 5]), st.text(max_size=3))).map(

@@ -12,6 +12,7 @@ import pytest
 
 from sessionlib._util.timing import MAX_WAIT, Deadline, Flag, acquire
 from tests.support.clock import FakeClock
+from tests.support.threads import in_threads
 from tests.support.waiting import eventually
 
 # ---- deadlines ---------------------------------------------------------------------------------
@@ -29,14 +30,15 @@ def test_a_deadline_runs_down_and_not_below_nothing() -> None:
     assert deadline.timeout == 5.0
 
 
-@pytest.mark.parametrize("timeout", [0.0, -3.0])
+@pytest.mark.parametrize("timeout", [0.0, -3.0, -math.inf])
 def test_a_deadline_of_no_time_has_expired(timeout: float) -> None:
     assert Deadline(timeout, clock=FakeClock().monotonic).expired
 
 
-def test_no_timeout_never_expires() -> None:
+@pytest.mark.parametrize("timeout", [None, math.inf])
+def test_no_timeout_never_expires(timeout: float | None) -> None:
     clock = FakeClock()
-    deadline = Deadline(None, clock=clock.monotonic)
+    deadline = Deadline(timeout, clock=clock.monotonic)
     clock.now += 1e9
     assert (deadline.remaining(), deadline.expired) == (None, False)
     assert repr(deadline) == "Deadline(never)"
@@ -47,6 +49,7 @@ def test_the_sooner_of_two_deadlines() -> None:
     deadline = Deadline(5.0, clock=clock.monotonic)
     assert deadline.sooner(None) is deadline
     assert deadline.sooner(7.0) is deadline
+    assert deadline.sooner(math.inf) is deadline
     assert deadline.sooner(2.0).remaining() == 2.0
     assert Deadline(None, clock=clock.monotonic).sooner(None).remaining() is None
     assert Deadline(None, clock=clock.monotonic).sooner(2.0).remaining() == 2.0
@@ -58,9 +61,7 @@ def test_a_deadline_does_not_mind_the_time_of_day(monkeypatch: pytest.MonkeyPatc
     deadline = Deadline(5.0)
     for jump in (3600.0, -3600.0):
         monkeypatch.setattr(time, "time", lambda jump=jump: 1_700_000_000.0 + jump)
-        left = deadline.remaining()
-        assert left is not None
-        assert 3.0 < left <= 5.0
+        assert 3.0 < deadline.remaining() <= 5.0
 
 
 # ---- longer than the system can wait -----------------------------------------------------------
@@ -94,52 +95,32 @@ def test_a_timeout_of_a_month_is_over_after_a_month() -> None:
     assert deadline.expired
 
 
-def test_an_infinite_timeout_never_expires() -> None:
-    assert Deadline(math.inf).remaining() is None
-    assert Deadline(-math.inf).expired
-    assert Deadline(5.0).sooner(math.inf).timeout == 5.0
-
-
 def test_a_flag_wakes_all_that_wait_and_stays_set() -> None:
     flag = Flag()
     assert not flag.wait(0)
     assert not flag.is_set
-    seen: list[bool] = []
-    threads = [threading.Thread(target=lambda: seen.append(flag.wait()), name=f"waits-{n}") for n in range(5)]
-    for thread in threads:
-        thread.start()
-    assert eventually(lambda: len(flag._gates) == 5)
-    flag.set()
-    for thread in threads:
-        thread.join()
-    assert seen == [True] * 5
-    assert flag.is_set
-    assert flag.wait()
-    assert flag._gates == []
+    with in_threads(*[flag.wait] * 5) as woken:
+        assert eventually(lambda: len(flag._gates) == 5)
+        flag.set()
+    assert woken == [True] * 5
+    assert (flag.is_set, flag.wait(), flag._gates) == (True, True, [])
 
 
 def test_a_flag_that_is_set_as_a_thread_begins_to_wait() -> None:
     for _ in range(200):
         flag = Flag()
-        setter = threading.Thread(target=flag.set, name="sets")
-        setter.start()
-        assert flag.wait()  # for ever, if the thread missed it
-        setter.join()
+        with in_threads(flag.set):
+            assert flag.wait()  # for ever, if the thread missed it
 
 
 def test_a_flag_that_is_set_before_its_gate_is_there_wakes_the_thread_all_the_same() -> None:
+    class Gates(list[Any]):
+        """They are set at the worst moment: as a thread leaves its own, which is opened no more."""
+
+        def append(self, gate: Any) -> None:
+            flag.set()
+            super().append(gate)
+
     flag = Flag()
-    flag._gates = SettingList(flag)
+    flag._gates = Gates()
     assert flag.wait()
-
-
-class SettingList(list[Any]):
-    """The gates of a flag that is set at the worst moment: as a thread leaves its own."""
-
-    def __init__(self, flag: Flag) -> None:
-        self._flag = flag
-
-    def append(self, gate: Any) -> None:
-        """Sets the flag, and leaves a gate that is opened no more."""
-        self._flag.set()
-        super().append(gate)

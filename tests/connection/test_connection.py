@@ -36,7 +36,6 @@ class Stage:
 
     def __init__(self, network: VirtualNetwork, session: Session) -> None:
         self.network, self.session = network, session
-        assert session._connection is not None
         self.connection: Connection = session._connection
         network.is_prompt = False
 
@@ -355,7 +354,6 @@ def test_what_comes_before_the_answer_to_joining_is_delivered(engine: ScriptEngi
 def connection(engine: ScriptEngine, request: pytest.FixtureRequest) -> Iterator[Connection]:
     """A connection that is read either way; over once the test is."""
     session = resumed_session(engine, readers=request.param).connect()
-    assert session._connection is not None
     yield session._connection
     session.disconnect()
 

@@ -119,7 +119,6 @@ def test_the_connection_breaks_again_and_again(engine: ScriptEngine, session: Se
         assert session.ask("hi", timeout=30).text == "Hello there"
         assert session.stats.reconnects == number
         # The engine answered: the next loss begins with short delays again.
-        assert session._connection is not None
         assert session._connection._reader._retries.backoff.tries == 0
     assert eventually(lambda: len(reading()) == 1)
 
@@ -232,7 +231,6 @@ def test_none_waits_for_one_that_cannot_come_back(engine: ScriptEngine, readers:
 def test_who_leaves_does_not_wait_for_an_attempt_to_come_back(engine: ScriptEngine, readers: int | None) -> None:
     key = BlockingKey()
     with Session(session_id="s1", api_key=key, ws_url=engine.ws_url, readers=readers, reconnect_delay=0.001) as session:
-        assert session._connection is not None
         session._connection._close_timeout = 60.0
         engine.drop_all()
         assert key.asked.wait(30)
@@ -523,7 +521,6 @@ def test_what_had_come_already_is_read_without_a_poll_that_shows_it_and_once(rea
     assert reader.add(polled.shared)
     # Or the thread would never sleep again.
     assert eventually(lambda: not polled.has_unread)
-    assert reader._selector is not None
     assert reader._selector.get_map()[near.fileno()].events == selectors.EVENT_READ
     far.sendall(b"x")
     assert eventually(polled.is_lost)

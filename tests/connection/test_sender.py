@@ -401,13 +401,11 @@ def test_what_a_chunk_holds_goes_out_in_one_message(size: int, is_small: bool) -
 @pytest.mark.parametrize("request_id", ["r1", None])
 def test_an_answer_is_known_by_the_request_that_it_answers(session: Session, request_id: str | None) -> None:
     frame = frames.post_message("s1", "yes") | ({} if request_id is None else {"parent_message_id": request_id})
-    assert session._connection is not None
     post = session._connection.sender.post(frame, makes_turn=False)
     assert (post.makes_turn, post.contents) == (False, (request_id or "",))
 
 
 def test_a_mailbox_is_given_for_each_attempt_to_those_who_want_one(session: Session) -> None:
-    assert session._connection is not None
     mailboxes: list[Any] = []
     post = session._connection.sender.post(frames.post_message("s1", "hi"), attend=mailboxes)
     assert (post.attended, len(mailboxes)) == (True, 1)

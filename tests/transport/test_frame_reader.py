@@ -122,35 +122,18 @@ def test_messages_of_every_size_at_once(link: Link, timeout: float | None) -> No
 
 
 @pytest.mark.parametrize("in_pieces", [False, True])
-def test_messages_among_fragments_pings_and_pongs(link: Link, seed: int, in_pieces: bool) -> None:
-    draw = random.Random(seed)
+@pytest.mark.parametrize("read", [Link.read, Link.poll], ids=["waiting", "without waiting"])
+def test_messages_of_every_kind_among_pings_and_pongs(link: Link, seed: int, read: Any, in_pieces: bool) -> None:
     sent, data = [], bytearray()
-    for number in range(60):
-        message = letters(draw.choice([*SIZES[:9], 300, 65536]))
-        sent.append(message)
-        match draw.randrange(4):
-            case 0:
-                data += ping_frame(b"x" * number).join(fragments(message, 3))
-            case 1:
-                data += pong_frame(b"y") + text_frame(message, length_form=64)
-            case _:
-                data += text_frame(message)
-    link.write(bytes(data), draw if in_pieces else None)
-    assert link.read(len(sent)) == sent
-
-
-@pytest.mark.parametrize("in_pieces", [False, True])
-def test_messages_of_every_kind_without_waiting(link: Link, seed: int, in_pieces: bool) -> None:
-    draw = random.Random(seed)
-    sent, data = [], bytearray()
-    for size in SIZES[:-2]:
+    for number, size in enumerate(SIZES[:-2]):
         message = letters(size)
         sent += [message] * 3
         whole, long = text_frame(message), text_frame(message, length_form=64)
-        data += ping_frame(b"x").join([whole, *fragments(message, 3), long])
+        between = ping_frame(b"x" * number) + pong_frame(b"y")
+        data += between.join([whole, *fragments(message, 3), long])
     data += ping_frame(b"the last one")
-    link.write(bytes(data), draw if in_pieces else None)
-    assert link.poll(len(sent)) == sent
+    link.write(bytes(data), random.Random(seed) if in_pieces else None)
+    assert read(link, len(sent)) == sent
 
 
 def test_a_read_without_waiting_returns_at_once(link: Link) -> None:
