@@ -15,6 +15,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,6 @@ from sessionlib import (
     Session,
     SessionConnectionError,
     SessionDisconnectedError,
-    SessionError,
     SessionTimeoutError,
 )
 from sessionlib._util.timing import Deadline
@@ -53,7 +53,8 @@ from tests.support.waiting import eventually, within
 from tests.support.ws_bytes import header
 
 CLOSED = 7  # TCP_CLOSE, the first byte of TCP_INFO
-Resolve = Callable[[str], list[str]]
+Resolve = Callable[[str], "list[str] | Exception"]
+Resolver = Callable[[Resolve], None]
 
 
 def remote(port: int, **options: Any) -> Session:
@@ -66,7 +67,7 @@ def remote(port: int, **options: Any) -> Session:
 
 
 @pytest.fixture
-def resolver(monkeypatch: pytest.MonkeyPatch) -> Callable[[Resolve], None]:
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
     """Lets a function resolve names instead of the system."""
     real = socket.getaddrinfo
 
@@ -74,8 +75,10 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Callable[[Resolve], None]:
         def getaddrinfo(host: str, port: int, *args: Any, flags: int = 0, **kwargs: Any) -> list[Any]:
             if flags & socket.AI_NUMERICHOST:
                 return real(host, port, *args, flags=flags, **kwargs)
-            found = [real(address, port, *args, **kwargs) for address in resolve(host)]
-            return [entry for entries in found for entry in entries]
+            found = resolve(host)
+            if isinstance(found, Exception):
+                raise found
+            return [entry for address in found for entry in real(address, port, *args, **kwargs)]
 
         monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
@@ -83,14 +86,10 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Callable[[Resolve], None]:
 
 
 @pytest.mark.parametrize("code", [socket.EAI_NONAME, socket.EAI_AGAIN], ids=["no such name", "server failure"])
-def test_a_name_that_cannot_be_resolved_may_be_resolved_later(resolver: Callable[[Resolve], None], code: int) -> None:
-    def resolve(host: str) -> list[str]:
-        raise socket.gaierror(code, "the resolver says no")
-
-    resolver(resolve)
-    with pytest.raises(SessionConnectionError) as caught, within(0.5):
+def test_a_name_that_cannot_be_resolved_may_be_resolved_later(resolver: Resolver, code: int) -> None:
+    resolver(lambda host: socket.gaierror(code, "the resolver says no"))
+    with pytest.raises(SessionConnectionError, match=r"engine\.example") as caught, within(0.5):
         remote(1).connect(30)
-    assert "engine.example" in str(caught.value)
     assert is_transient(caught.value)
 
 
@@ -100,18 +99,9 @@ def test_a_host_that_cannot_be_one(host: str) -> None:
         remote(1, ws_url=f"wss://{host}/v1").connect(30)
 
 
-def test_a_lost_link_survives_a_resolver_that_fails_for_a_while(
-    engine: ScriptEngine, resolver: Callable[[Resolve], None]
-) -> None:
+def test_a_lost_link_survives_a_resolver_that_fails_for_a_while(engine: ScriptEngine, resolver: Resolver) -> None:
     answers: list[Any] = [["127.0.0.1"], socket.gaierror(socket.EAI_AGAIN, "not now"), ["127.0.0.1"]]
-
-    def resolve(host: str) -> list[str]:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return list(answer)
-
-    resolver(resolve)
+    resolver(lambda host: answers.pop(0))
     with remote(engine.port) as session:
         engine.drop_all()
         engine.wait_connected(2)
@@ -119,65 +109,42 @@ def test_a_lost_link_survives_a_resolver_that_fails_for_a_while(
     assert answers == []
 
 
-def test_a_resolver_that_hangs_takes_no_longer_than_it_may(resolver: Callable[[Resolve], None]) -> None:
-    let_go = threading.Event()
-
-    def hang(host: str) -> list[str]:
-        let_go.wait(60)
-        return ["127.0.0.1"]
-
-    resolver(hang)
-    with pytest.raises(SessionTimeoutError), within(0.3):
-        remote(1).connect(0.3)
-    let_go.set()
-
-
-def test_a_dead_address_is_followed_by_the_next(engine: ScriptEngine, resolver: Callable[[Resolve], None]) -> None:
+def test_a_dead_address_is_followed_by_the_next(engine: ScriptEngine, resolver: Resolver) -> None:
     resolver(lambda host: ["::1", "127.0.0.3", "127.0.0.1"])
     with within(1), remote(engine.port) as session:
         assert session.get_messages(timeout=30) == []
 
 
-def test_an_engine_that_takes_no_connection_takes_no_longer_than_it_may() -> None:
-    with full_backlog("127.0.0.1") as port:
-        session = remote(port, ws_url=f"ws://127.0.0.1:{port}/v1")
-        with pytest.raises(SessionTimeoutError), within(0.4):
-            session.connect(0.4)
-
-
-@pytest.mark.parametrize("where", ["resolving", "connecting", "shaking hands", "joining"])
-def test_a_session_that_connects_can_be_told_not_to(
-    engine: ScriptEngine, resolver: Callable[[Resolve], None], where: str
-) -> None:
-    let_go = threading.Event()
+@pytest.fixture(params=["resolving", "connecting", "shaking hands", "joining"])
+def stuck(engine: ScriptEngine, resolver: Resolver, request: pytest.FixtureRequest) -> Iterator[Session]:
+    """A session that gets no further than that."""
+    let_go, host, port = threading.Event(), "127.0.0.1", engine.port
     resolver(lambda host: [str(let_go.wait(30) and "127.0.0.1")])
     engine.on("connect_session", lambda conn, frame: None)
-    failures: list[BaseException] = []
     with contextlib.ExitStack() as stack:
-        port = engine.port
-        if where == "connecting":
+        if request.param == "resolving":
+            host = "engine.example"
+        elif request.param == "connecting":
             port = stack.enter_context(full_backlog("127.0.0.1"))
-        elif where == "shaking hands":
-            mute = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            port = mute.getsockname()[1]
-        host = "engine.example" if where == "resolving" else "127.0.0.1"
-        session = remote(port, ws_url=f"ws://{host}:{port}/v1")
+        elif request.param == "shaking hands":
+            port = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+        yield remote(port, ws_url=f"ws://{host}:{port}/v1")
+        let_go.set()
 
-        def connect() -> None:
-            try:
-                session.connect(30)
-            except SessionError as error:
-                failures.append(error)
 
-        thread = threading.Thread(target=connect)
-        thread.start()
-        assert eventually(lambda: session.state == "connecting")
+def test_a_session_that_is_stuck_takes_no_longer_than_it_may(stuck: Session) -> None:
+    with pytest.raises(SessionTimeoutError), within(0.3):
+        stuck.connect(0.3)
+
+
+def test_a_session_that_is_stuck_can_be_told_not_to_connect(stuck: Session) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        connecting = pool.submit(stuck.connect, 30)
+        assert eventually(lambda: stuck.state == "connecting")
         time.sleep(0.1)
         with within(0.2):
-            session.disconnect()
-            thread.join()
-        let_go.set()
-    assert [type(failure) for failure in failures] == [SessionDisconnectedError]
+            stuck.disconnect()
+            assert type(connecting.exception(30)) is SessionDisconnectedError
 
 
 # ---- certificates --------------------------------------------------------------------------
@@ -209,16 +176,36 @@ def old_tls() -> ssl.SSLContext:
     return context
 
 
+def trusting(authority: trustme.CA = AUTHORITY) -> ssl.SSLContext:
+    """The TLS of a client that believes an authority alone."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def assert_reaches(client: Client) -> None:
+    """Fails unless a client's session and its calls get to the engine."""
+    with Session(session_id="s1", client=client) as session:
+        assert session.get_messages(timeout=30) == []
+    with pytest.raises(ApiError):  # the scripted engine has no such path, and was asked
+        client.request("GET", "/agents")
+
+
+def trust_by(name: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has a variable, and no other, name the certificates to trust."""
+    for other in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, str(path))
+
+
 def secure(port: int, **options: Any) -> Session:
     """A session that reaches the engine over TLS."""
-    context = ssl.create_default_context()
-    AUTHORITY.configure_trust(context)
-    given = {"ws_url": f"wss://engine.example:{port}/v1", "tls": context, "allow_insecure": False}
+    given = {"ws_url": f"wss://engine.example:{port}/v1", "tls": trusting(), "allow_insecure": False}
     return remote(port, **{**given, **options})
 
 
 @pytest.fixture
-def at_home(resolver: Callable[[Resolve], None]) -> None:
+def at_home(resolver: Resolver) -> None:
     """Every name is this machine."""
     resolver(lambda host: ["127.0.0.1"])
 
@@ -345,15 +332,13 @@ def test_certificates_that_the_environment_names(
 ) -> None:
     AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     subprocess.run([need("openssl"), "rehash", str(tmp_path)], check=True, timeout=30)
-    for other in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(other, raising=False)
-    monkeypatch.setenv(name, str(tmp_path if kind == "folder" or name == "SSL_CERT_DIR" else tmp_path / "ca.pem"))
+    is_folder = kind == "folder" or name == "SSL_CERT_DIR"
+    trust_by(name, tmp_path if is_folder else tmp_path / "ca.pem", monkeypatch)
     with TlsFront(engine.port, server_context()) as front:
         with secure(front.port, tls=None) as session:
             assert session.get_messages(timeout=30) == []
-        client = Client(SENTINEL_KEY, f"https://engine.example:{front.port}/v1", max_retries=0)
-        with client, pytest.raises(ApiError):  # the scripted engine has no such path, and was asked
-            client.request("GET", "/agents")
+        with Client(SENTINEL_KEY, f"https://engine.example:{front.port}/v1", max_retries=0) as client:
+            assert_reaches(client)
 
 
 @pytest.mark.usefixtures("at_home")
@@ -405,7 +390,7 @@ CONNECTIONS = 5 + 8  # of calls, as the engine ends each with its answer, and of
 
 @pytest.mark.slow
 def test_the_proxy_of_a_client_sees_all_of_its_traffic_and_no_other(
-    resolver: Callable[[Resolve], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The engine is reached through a gate alone, which counts what there is to count."""
     bundle = tmp_path / "ca.pem"
@@ -464,19 +449,13 @@ def test_the_proxy_of_a_client_sees_all_of_its_traffic_and_no_other(
 
 @pytest.mark.usefixtures("at_home")
 def test_the_certificates_of_a_client_hold_for_its_sessions_and_calls(engine: ScriptEngine) -> None:
-    trusting, strange = ssl.create_default_context(), ssl.create_default_context()
-    AUTHORITY.configure_trust(trusting)
-    STRANGER.configure_trust(strange)
     with TlsFront(engine.port, server_context()) as front:
         url = f"https://engine.example:{front.port}/v1"
-        with Client(SENTINEL_KEY, url, tls=trusting, max_retries=0) as client:
-            with Session(session_id="s1", client=client) as session:
-                assert session.get_messages(timeout=30) == []
-            with pytest.raises(ApiError):  # the scripted engine has no such path, and was asked
-                client.request("GET", "/agents")
+        with Client(SENTINEL_KEY, url, tls=trusting(), max_retries=0) as client:
+            assert_reaches(client)
             with pytest.raises(TypeError, match="the path of a file of certificates, or their PEM bytes"):
                 pickle.dumps(client)
-        with Client(SENTINEL_KEY, url, tls=strange, max_retries=0) as client:
+        with Client(SENTINEL_KEY, url, tls=trusting(STRANGER), max_retries=0) as client:
             with pytest.raises(SessionConnectionError, match="certificate"):
                 Session(session_id="s1", client=client).connect(30)
             with pytest.raises(ApiConnectionError, match="certificate"):
@@ -608,9 +587,7 @@ def test_a_session_over_tls_through_a_proxy_over_tls(
 @pytest.mark.usefixtures("at_home")
 def test_a_plain_session_through_a_proxy_over_tls(proxy: HttpProxy) -> None:
     with TlsFront(proxy.port, server_context(name="proxy.example")) as outer:
-        trusting = ssl.create_default_context()
-        AUTHORITY.configure_trust(trusting)
-        with remote(80, proxy=f"https://proxy.example:{outer.port}", tls=trusting) as session:
+        with remote(80, proxy=f"https://proxy.example:{outer.port}", tls=trusting()) as session:
             assert session.get_messages(timeout=30) == []
         assert SENTINEL_KEY.encode() in outer.clear
     assert len(proxy.heads) == 1
@@ -626,10 +603,9 @@ def test_a_long_conversation_through_two_layers_of_tls() -> None:
         TlsFront(proxy.port, server_context()) as outer,
     ):
         engine.allow_host(f"engine.example:{front.port}")
-        agent, trusting = engine.agent(name="Remote"), ssl.create_default_context()
-        AUTHORITY.configure_trust(trusting)
+        agent = engine.agent(name="Remote")
         url, proxy_url = f"https://engine.example:{front.port}/v1", f"https://engine.example:{outer.port}"
-        with Client(engine.api_key, url, tls=trusting, proxy=proxy_url) as client:
+        with Client(engine.api_key, url, tls=trusting(), proxy=proxy_url) as client:
             with Session(owner_type="agent", owner_id=agent.id, client=client) as session:
                 assert session.ask(text, timeout=60).text
                 assert session.get_messages()[0].text == text
@@ -671,21 +647,13 @@ def test_a_client_through_a_proxy_over_tls(
     named: str,
 ) -> None:
     proxy, url = secure_proxy
-    trusting = None
-    if named == "tls":
-        trusting = ssl.create_default_context()
-        AUTHORITY.configure_trust(trusting)
-    else:
+    if named != "tls":
         AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-        for other in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-            monkeypatch.delenv(other, raising=False)
-        monkeypatch.setenv(named, str(tmp_path / "ca.pem"))
+        trust_by(named, tmp_path / "ca.pem", monkeypatch)
     monkeypatch.setenv("HTTPS_PROXY", url)
-    with Client(SENTINEL_KEY, "https://engine.example/v1", tls=trusting, max_retries=0) as client:
-        with Session(session_id="s1", client=client) as session:
-            assert session.get_messages(timeout=30) == []
-        with pytest.raises(ApiError):  # the scripted engine has no such path, and was asked
-            client.request("GET", "/agents")
+    tls = trusting() if named == "tls" else None
+    with Client(SENTINEL_KEY, "https://engine.example/v1", tls=tls, max_retries=0) as client:
+        assert_reaches(client)
     assert [header(head, "User-Agent") for head in proxy.heads] == [USER_AGENT] * 2
 
 

@@ -5,23 +5,22 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from sessionlib import Session, SessionEventType, SessionMessage, SessionTimeoutError, UnansweredError
+from sessionlib import Session, SessionEventType, SessionTimeoutError, UnansweredError
 from sessionlib.connection import connection as connection_module
-from sessionlib.connection.connection import Connection as ConnectionOf
 from sessionlib.engine import LocalEngine
 from sessionlib.protocol import frames, turns
+from sessionlib.protocol.frames import Frame
 from sessionlib.protocol.turns import QUIET
 from tests.support.processes import run_script
 from tests.support.script_engine import (
@@ -34,8 +33,10 @@ from tests.support.script_engine import (
     user_message,
 )
 from tests.support.secrets import SENTINEL_KEY
+from tests.support.sessions import created as coming_back
+from tests.support.sessions import make
 from tests.support.toolbox import connect, created, kinds, say, status
-from tests.support.waiting import eventually, within
+from tests.support.waiting import within
 from tests.support.wilful_engine import Manners, WilfulEngine
 
 Type = SessionEventType
@@ -179,27 +180,6 @@ def test_an_answer_ends_its_turn_where_nothing_else_does(engine: ScriptEngine, j
         assert "".join(session.stream("last", timeout=30).text_stream) == "last"
 
 
-def test_an_ack_that_never_comes_is_made_up_for_by_the_history(engine: ScriptEngine) -> None:
-    posts = 0
-
-    def answer(conn: Connection, frame: Received) -> None:
-        nonlocal posts
-        posts += 1
-        text = frame["content"]
-        engine.history = [
-            *engine.history,
-            user_message("s1", f"u{posts}", text),
-            agent_message("s1", f"m{posts}", text),
-        ]
-        conn.send_many(turn("s1", f"m{posts}", [text], ack=None if posts == 2 else "post_message"))
-
-    engine.on("post_message", answer)
-    with connect(engine) as session:
-        assert [session.ask(f"question {number}", timeout=30).text for number in range(4)] == [
-            f"question {number}" for number in range(4)
-        ]
-
-
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has clients look at the history after a short silence."""
@@ -207,25 +187,22 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "QUIET", 0.05)
 
 
-def test_acks_that_come_behind_their_turns_leave_each_question_its_answer(
-    engine: ScriptEngine, impatient: None
+@pytest.mark.parametrize("acks", ["all but the second", "behind their turns"])
+def test_acks_that_do_not_come_in_front_leave_each_question_its_answer(
+    engine: ScriptEngine, impatient: None, acks: str
 ) -> None:
     """In a session of others, too, whose turns end so as well: the history tells them apart."""
 
     def answer(conn: Connection, frame: Received) -> None:
-        text, number = frame["content"], len(engine.history)
-        engine.history = [
-            *engine.history,
-            user_message("s1", f"u{number}", text),
-            agent_message("s1", f"m{number}", text),
-        ]
-        conn.send_many([*turn("s1", f"m{number}", [text], ack=None), frames.ack("post_message", "s1")])
+        text, at = frame["content"], frame.number
+        engine.history = [*engine.history, user_message("s1", f"u{at}", text), agent_message("s1", f"m{at}", text)]
+        ack, told = frames.ack("post_message", "s1"), turn("s1", f"m{at}", [text], ack=None)
+        conn.send_many([*told, ack] if acks == "behind their turns" else told if at == 2 else [ack, *told])
 
     engine.on("post_message", answer)
     with connect(engine) as session:
-        assert [session.ask(f"question {number}", timeout=30).text for number in range(4)] == [
-            f"question {number}" for number in range(4)
-        ]
+        for number in range(4):
+            assert session.ask(f"question {number}", timeout=30).text == f"question {number}"
 
 
 def test_a_turn_of_another_client_that_ends_before_an_ack_is_not_its_turn(
@@ -314,8 +291,9 @@ def test_a_late_idle_is_not_the_end_of_the_next_turn() -> None:
 # ---- after a lost connection -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("last", ["tool call", "our post"])
-def test_a_turn_without_an_answer_ends_when_the_engine_is_idle(engine: ScriptEngine, last: str) -> None:
+def dropping_in_turns(engine: ScriptEngine, last: str = "our post") -> None:
+    """Has an engine begin a turn for each post, and lose the connection in it."""
+
     def post(conn: Connection, frame: Received) -> None:
         engine.history = [user_message("s1", "u1", frame["content"])]
         if last == "tool call":
@@ -324,31 +302,25 @@ def test_a_turn_without_an_answer_ends_when_the_engine_is_idle(engine: ScriptEng
         conn.send_many([frames.ack("post_message", "s1"), status("Processing")])
         conn.drop()
 
-    def join(conn: Connection, frame: Received) -> None:
-        facts = {"status": "Idle"} if conn.number > 1 else {}
-        conn.send(frames.ack("connect_session", "s1", **facts))
-
     engine.on("post_message", post)
+
+
+@pytest.mark.parametrize("last", ["tool call", "our post"])
+def test_a_turn_without_an_answer_ends_when_the_engine_is_idle(engine: ScriptEngine, last: str) -> None:
+    dropping_in_turns(engine, last)
+
+    def join(conn: Connection, frame: Received) -> None:
+        conn.send(frames.ack("connect_session", "s1", **({"status": "Idle"} if conn.number > 1 else {})))
+
     engine.on("connect_session", join)
-    with created(engine, reconnect=True, reconnect_delay=0.01) as session:
+    with coming_back(engine) as session:
         reply = session.ask("hello", timeout=30)
         assert (reply.status, reply.error) == ("error", "gap")
 
 
-def dropping_in_turns(engine: ScriptEngine) -> None:
-    """Has an engine begin a turn for each post, and lose the connection in it."""
-
-    def post(conn: Connection, frame: Received) -> None:
-        engine.history = [user_message("s1", "u1", frame["content"])]
-        conn.send_many([frames.ack("post_message", "s1"), status("Processing")])
-        conn.drop()
-
-    engine.on("post_message", post)
-
-
 def test_a_turn_that_ends_unseen_is_found_in_the_history(engine: ScriptEngine) -> None:
     dropping_in_turns(engine)
-    with created(engine, reconnect=True, reconnect_delay=0.01) as session:
+    with coming_back(engine) as session:
         running = session.stream("hello", timeout=30)
         engine.wait_connected(2)
         engine.wait_for("get_messages")
@@ -360,16 +332,8 @@ def test_a_turn_that_ends_unseen_is_found_in_the_history(engine: ScriptEngine) -
 def test_an_engine_that_reports_nothing_after_a_rejoin_is_an_error_that_can_be_waited_on(
     engine: ScriptEngine, last: str
 ) -> None:
-    def post(conn: Connection, frame: Received) -> None:
-        engine.history = [user_message("s1", "u1", frame["content"])]
-        if last == "tool call":
-            call = {"type": "tool_call", "tool_name": "t", "tool_id": "t", "status": "running"}
-            engine.history.append(agent_message("s1", "t1", call))
-        conn.send_many([frames.ack("post_message", "s1"), status("Processing")])
-        conn.drop()
-
-    engine.on("post_message", post)
-    with created(engine, reconnect=True, reconnect_delay=0.01) as session:
+    dropping_in_turns(engine, last)
+    with coming_back(engine) as session:
         with within(BOUND), pytest.raises(UnansweredError, match="does not report") as caught:
             session.ask("hello", timeout=30)
         running = caught.value.turn
@@ -380,7 +344,7 @@ def test_an_engine_that_reports_nothing_after_a_rejoin_is_an_error_that_can_be_w
 
 def test_a_wait_that_reports_an_error_leaves_it_for_the_read(engine: ScriptEngine) -> None:
     dropping_in_turns(engine)
-    with created(engine, reconnect=True, reconnect_delay=0.01) as session:
+    with coming_back(engine) as session:
         running = session.stream("hello", timeout=30)
         assert next(running).participant_status == "Processing"
         assert running.wait(30)
@@ -388,29 +352,6 @@ def test_a_wait_that_reports_an_error_leaves_it_for_the_read(engine: ScriptEngin
         with pytest.raises(UnansweredError):
             next(running)
         assert not running.wait(0)
-
-
-def test_a_failure_that_an_engine_repeats_after_a_rejoin_is_delivered_once(engine: ScriptEngine) -> None:
-    failure = notification("s1", "m1", {"type": "error_message", "error": "no tea"})
-    told = [*turn("s1", "m1", ["Hel"], complete=False, idle=False), failure, status("Idle")]
-
-    def join(conn: Connection, frame: Received) -> None:
-        conn.answer(frame)
-        if conn.number > 1:
-            conn.send_many(told[2:-1])
-
-    engine.on("connect_session", join)
-    engine.on("post_message", lambda conn, frame: conn.send_many(told))
-    with connect(engine, reconnect=True, reconnect_delay=0.01) as session:
-        events = session.listen(maxsize=0)
-        assert session.ask("Hi", timeout=30).error == "no tea"
-        engine.history = [user_message("s1", "u1", "Hi"), agent_message("s1", "m1", failure["message"]["content"])]
-        engine.drop_all()
-        engine.wait_connected(2)
-        engine.wait_for("get_messages")
-        session.get_messages(timeout=30)
-        session.disconnect()
-        assert kinds(events).count("error") == 1
 
 
 @pytest.mark.parametrize("facts", [{}, {"message_id": "m3"}, {"request_type": "post_message"}], ids=str)
@@ -421,7 +362,7 @@ def test_an_error_of_a_running_turn_is_no_refusal_to_join_again(engine: ScriptEn
         conn.answer(frame)
 
     engine.on("connect_session", join)
-    with connect(engine, reconnect=True, reconnect_delay=0.01) as session:
+    with make(engine) as session:
         events = session.listen(timeout=30)
         engine.drop_all()
         assert next(event for event in events if event.type is Type.ERROR).error == "a tool failed"
@@ -429,20 +370,28 @@ def test_an_error_of_a_running_turn_is_no_refusal_to_join_again(engine: ScriptEn
         assert session.state == "connected"
 
 
-@pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize("first", [1, 2, 3, 4], ids=["turn", "message", "last delta", "whole text"])
-def test_what_an_engine_repeats_after_a_rejoin_is_delivered_once(engine: ScriptEngine, first: int, times: int) -> None:
-    told = turn("s1", "m1", ["Hello", " there"])
+ANSWER = turn("s1", "m1", ["Hello", " there"])
+FAILURE = [*ANSWER[:3], notification("s1", "m1", {"type": "error_message", "error": "no tea"}), ANSWER[-1]]
 
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(
+    ("told", "first"),
+    [(ANSWER, 1), (ANSWER, 2), (ANSWER, 3), (ANSWER, 4), (FAILURE, 2)],
+    ids=["turn", "message", "last delta", "whole text", "failure"],
+)
+def test_what_an_engine_repeats_after_a_rejoin_is_delivered_once(
+    engine: ScriptEngine, told: list[Frame], first: int, times: int
+) -> None:
     def join(conn: Connection, frame: Received) -> None:
         conn.answer(frame)
         if conn.number > 1:
-            engine.history = [user_message("s1", "u1", "Hi"), agent_message("s1", "m1", "Hello there")]
+            engine.history = [user_message("s1", "u1", "Hi"), agent_message("s1", "m1", told[-2]["message"]["content"])]
             conn.send_many(told[first:-1] * times)
 
     engine.on("connect_session", join)
     engine.on("post_message", lambda conn, frame: conn.send_many(told))
-    with connect(engine, reconnect=True, reconnect_delay=0.01) as session:
+    with make(engine) as session:
         events = session.listen(maxsize=0)
         session.ask("Hi", timeout=30)
         engine.drop_all()
@@ -451,8 +400,8 @@ def test_what_an_engine_repeats_after_a_rejoin_is_delivered_once(engine: ScriptE
         session.get_messages(timeout=30)
         session.disconnect()
         delivered = list(events)
-        assert kinds(delivered).count("message_complete") == 1
-        assert "".join(event.delta or "" for event in delivered) == "Hello there"
+    assert kinds(delivered).count("error" if told is FAILURE else "message_complete") == 1
+    assert "".join(event.delta or "" for event in delivered) == ("Hello" if told is FAILURE else "Hello there")
 
 
 # ---- the key -----------------------------------------------------------------------------------
@@ -646,84 +595,3 @@ def test_an_interrupted_wait_shows_no_other_error(engine: ScriptEngine) -> None:
     engine.on("get_messages", lambda conn, frame: None)
     result = run_script(INTERRUPTED, engine.base_url).check()
     assert result.stdout.split() == ["short"] * 10
-
-
-# ---- a history in parts ------------------------------------------------------------------------
-
-
-@pytest.fixture
-def parted(engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """An engine that answers in its history alone, which it sends in parts of three; what each part was asked with."""
-    monkeypatch.setattr("sessionlib.connection.connection.QUIET", 0.05)
-    monkeypatch.setattr("sessionlib.protocol.turns.QUIET", 0.05)
-    look_if_due = ConnectionOf._look_if_due
-
-    def look_if_none_is_under_way(self: ConnectionOf, transport: Any, now: float) -> float | None:
-        # So soon another look would begin, and the first be given up, where the engine is held up a little.
-        return look_if_due(self, transport, now) if self._look is None else now + 0.05
-
-    monkeypatch.setattr(ConnectionOf, "_look_if_due", look_if_none_is_under_way)
-    asked: list[Any] = []
-    for number in range(7):
-        engine.history += [
-            user_message("s1", f"u{number}", f"before {number}"),
-            agent_message("s1", f"m{number}", f"answer to before {number}"),
-        ]
-
-    @engine.on("connect_session")
-    def join(conn: Connection, frame: Received) -> None:
-        conn.send(frames.ack("connect_session", "s1", features=["history_parts"]))
-
-    @engine.on("post_message")
-    def answer(conn: Connection, frame: Received) -> None:
-        engine.history += [user_message("s1", "u", frame["content"]), agent_message("s1", "m", "the answer")]
-        conn.send_many([frames.ack("post_message", "s1"), status("Idle")])
-
-    @engine.on("get_messages")
-    def part(conn: Connection, frame: Received) -> None:
-        asked.append(frame.get("after"))
-        ids = [message["id"] for message in engine.history]
-        begin = ids.index(frame["after"]) + 1 if "after" in frame else 0
-        more = begin + 3 < len(ids)
-        conn.send(frames.history("s1", engine.history[begin : begin + 3], more=more))
-
-    return asked
-
-
-def test_a_look_pages_through_a_history_in_parts_to_where_the_post_is(engine: ScriptEngine, parted: list[Any]) -> None:
-    with connect(engine) as session:
-        assert session.ask("hello", timeout=30).text == "the answer"
-    assert parted == [None, "u1", "m2", "u4", "m5", "u"]
-
-
-def test_a_look_at_an_endless_history_ends(
-    engine: ScriptEngine, parted: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sessionlib.connection.connection.LOOK_BYTES", 5000)
-
-    @engine.on("get_messages")
-    def part(conn: Connection, frame: Received) -> None:
-        parted.append(frame.get("after"))
-        conn.send(frames.history("s1", [agent_message("s1", f"x{len(parted)}", "x" * 1000)], more=True))
-
-    with connect(engine) as session, pytest.raises(UnansweredError):
-        session.ask("hello", timeout=30)
-    looks = [at for at, after in enumerate([*parted, None]) if after is None]
-    assert all(5 <= following - look <= 7 for look, following in itertools.pairwise(looks))
-
-
-def test_a_caller_that_reads_the_history_meanwhile_gets_its_own_parts(engine: ScriptEngine, parted: list[Any]) -> None:
-    part = engine._hooks["get_messages"]
-    with connect(engine) as session, ThreadPoolExecutor(1) as pool:
-        calls = session._connection.protocol.calls._calls["get_messages"]  # type: ignore[union-attr]
-        reads: list[Future[list[SessionMessage]]] = []
-
-        @engine.on("get_messages")
-        def meanwhile(conn: Connection, frame: Received) -> None:
-            if not reads:  # the first part of the first look
-                reads.append(pool.submit(session.get_messages))
-                assert eventually(lambda: len(calls) == 2)
-            part(conn, frame)
-
-        assert session.ask("hello", timeout=30).text == "the answer"
-        assert [message.id for message in reads[0].result(30)] == [message["id"] for message in engine.history]
