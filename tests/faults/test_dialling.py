@@ -48,7 +48,7 @@ from tests.support.proxies import HttpProxy, TlsFront
 from tests.support.script_engine import ScriptEngine, turn
 from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
 from tests.support.servers import full_backlog
-from tests.support.sessions import make
+from tests.support.sessions import lose_link, make
 from tests.support.waiting import eventually, within
 from tests.support.ws_bytes import header
 
@@ -103,9 +103,7 @@ def test_a_lost_link_survives_a_resolver_that_fails_for_a_while(engine: ScriptEn
     answers: list[Any] = [["127.0.0.1"], socket.gaierror(socket.EAI_AGAIN, "not now"), ["127.0.0.1"]]
     resolver(lambda host: answers.pop(0))
     with remote(engine.port) as session:
-        engine.drop_all()
-        engine.wait_connected(2)
-        assert session.get_messages(timeout=30) == []
+        lose_link(engine, session)
     assert answers == []
 
 
@@ -318,9 +316,7 @@ def test_a_tls_alert_at_any_point_is_worth_another_try(
         assert is_transient(caught.value)
         front.alerts[:] = [None, alert, alert]
         with secure(front.port) as session:
-            engine.drop_all()
-            engine.wait_connected(2)
-            assert session.get_messages(timeout=30) == []
+            lose_link(engine, session)
         assert front.alerts == []
 
 
@@ -532,9 +528,7 @@ def test_a_proxy_that_refuses(proxy: HttpProxy, status: int, transient: bool) ->
 def test_a_lost_link_comes_back_through_a_proxy_that_was_overloaded(engine: ScriptEngine, proxy: HttpProxy) -> None:
     proxy.answers = [None, b"HTTP/1.1 502 Bad gateway\r\n\r\n"]
     with remote(80, proxy=proxy.url) as session:
-        engine.drop_all()
-        engine.wait_connected(2)
-        assert session.get_messages(timeout=30) == []
+        lose_link(engine, session)
     assert len(proxy.heads) == 3
 
 
@@ -574,9 +568,7 @@ def test_a_session_over_tls_through_a_proxy_over_tls(
     proxy, url = secure_proxy
     with secure(443, proxy=url.replace("//", "//jo:se3cret@")) as session:
         assert session.get_messages(timeout=30) == []
-        engine.drop_all()
-        engine.wait_connected(2)
-        assert session.get_messages(timeout=30) == []
+        lose_link(engine, session)
     told = b"Proxy-Authorization: Basic " + base64.b64encode(b"jo:se3cret")
     head = f"CONNECT engine.example:443 HTTP/1.1\r\nHost: engine.example:443\r\nUser-Agent: {USER_AGENT}\r\n"
     request = head.encode() + told + b"\r\n\r\n"

@@ -24,7 +24,7 @@ from sessionlib.net.retry import is_transient
 from tests.support.script_engine import Connection, ScriptEngine, accept_session, http_response, refuse
 from tests.support.secrets import SENTINEL_KEY
 from tests.support.servers import held_port
-from tests.support.sessions import make
+from tests.support.sessions import lose_link, make
 from tests.support.waiting import SLACK, Stalls, eventually, within
 from tests.support.ws_bytes import header
 
@@ -81,9 +81,7 @@ def test_what_the_server_asks_to_wait_is_waited(
 
     engine.handshake = answer
     with make(engine) as session, Stalls() as stalls:
-        engine.drop_all()
-        engine.wait_connected(2)
-        assert session.get_messages(timeout=30) == []
+        lose_link(engine, session)
     most = max(least, 2.0 if callable(value) else 0) * 1.2
     assert least <= times[2] - times[1] <= most + SLACK + stalls.seconds
 
@@ -128,41 +126,27 @@ def accept_only(key: str) -> Callable[[Connection, bytes], bool]:
 
 def test_a_callable_is_asked_for_the_key_once_more(engine: ScriptEngine, keys: Callable[[], str]) -> None:
     engine.handshake = accept_only(f"{SENTINEL_KEY}-2")
-    session = Session(session_id="s1", api_key=keys, ws_url=engine.ws_url).connect(30)
-    session.disconnect()
+    with make(engine, api_key=keys):
+        pass
     assert engine.authorizations() == [f"Bearer {SENTINEL_KEY}-1", f"Bearer {SENTINEL_KEY}-2"]
 
 
 def test_a_callable_is_asked_once_more_only(engine: ScriptEngine, keys: Callable[[], str]) -> None:
     engine.handshake = refuse(401)
     with pytest.raises(AuthenticationError):
-        Session(session_id="s1", api_key=keys, ws_url=engine.ws_url).connect(30)
+        make(engine, api_key=keys).connect(30)
     assert len(engine.handshakes) == 2
 
 
 def test_a_callable_is_asked_anew_for_each_link(engine: ScriptEngine, keys: Callable[[], str]) -> None:
-    with make(engine) as given, make(engine) as _:
-        given.disconnect()
-    session = Session(session_id="s1", api_key=keys, ws_url=engine.ws_url, reconnect_delay=0.01).connect(30)
-    try:
-        engine.drop_all()
-        engine.wait_connected(4)
-        session.get_messages(timeout=30)
-    finally:
-        session.disconnect()
-    assert engine.authorizations()[2:] == [f"Bearer {SENTINEL_KEY}-1", f"Bearer {SENTINEL_KEY}-2"]
+    with make(engine, api_key=keys) as session:
+        lose_link(engine, session)
+    assert engine.authorizations() == [f"Bearer {SENTINEL_KEY}-1", f"Bearer {SENTINEL_KEY}-2"]
 
 
 def test_a_callable_that_goes_on_failing_ends_the_session_and_is_named(engine: ScriptEngine) -> None:
     answers = iter([SENTINEL_KEY])
-    with Session(
-        session_id="s1",
-        api_key=lambda: next(answers),
-        ws_url=engine.ws_url,
-        reconnect_delay=0.01,
-        reconnect_max_delay=0.02,
-        reconnect_timeout=1.0,
-    ) as session:
+    with make(engine, api_key=lambda: next(answers), reconnect_max_delay=0.02, reconnect_timeout=1.0) as session:
         engine.drop_all()
         with pytest.raises(SessionDisconnectedError, match="api_key callable raised StopIteration") as caught:
             list(session.listen(timeout=30))

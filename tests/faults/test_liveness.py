@@ -34,7 +34,7 @@ from tests.support.script_engine import (
 )
 from tests.support.secrets import SENTINEL_KEY
 from tests.support.sessions import created as coming_back
-from tests.support.sessions import make
+from tests.support.sessions import lose_link, make
 from tests.support.toolbox import connect, created, kinds, say, status
 from tests.support.waiting import within
 from tests.support.wilful_engine import Manners, WilfulEngine
@@ -417,10 +417,8 @@ def test_a_key_that_cannot_be_had_for_once_is_asked_for_again(engine: ScriptEngi
             raise error("the vault is down")
         return SENTINEL_KEY
 
-    with Session(session_id="s1", api_key=key, ws_url=engine.ws_url, reconnect_delay=0.01) as session:
-        engine.drop_all()
-        engine.wait_connected(2)
-        assert session.get_messages(timeout=30) == []
+    with make(engine, api_key=key) as session:
+        lose_link(engine, session)
     assert len(asked) == 3
 
 
@@ -438,7 +436,7 @@ def blocked(engine: ScriptEngine) -> Iterator[Session]:
         return SENTINEL_KEY
 
     try:
-        with Session(session_id="s1", api_key=key, ws_url=engine.ws_url, reconnect_delay=0.01) as session:
+        with make(engine, api_key=key) as session:
             engine.drop_all()
             assert asked.wait(30)
             yield session
@@ -484,14 +482,8 @@ def test_leaving_does_not_wait_for_the_key(blocked: Session, leave: Callable[[Se
 @pytest.mark.parametrize("timeout", [30 * 86400, 1e12, 10**400, float("inf")])
 def test_a_timeout_may_be_as_long_as_one_likes(engine: ScriptEngine, timeout: float) -> None:
     engine.on("post_message", lambda conn, frame: conn.send_many(turn()))
-    options = {
-        "ping_interval": timeout,
-        "pong_timeout": timeout,
-        "send_timeout": timeout,
-        "reconnect_timeout": timeout,
-        "reconnect_max_delay": timeout,
-    }
-    session = Session(session_id="s1", api_key=SENTINEL_KEY, ws_url=engine.ws_url, reconnect_delay=0.01, **options)
+    kinds_of_time = ("ping_interval", "pong_timeout", "send_timeout", "reconnect_timeout", "reconnect_max_delay")
+    session = make(engine, **dict.fromkeys(kinds_of_time, timeout))
     with session.connect(timeout=timeout):
         engine.drop_all()
         engine.wait_connected(2)

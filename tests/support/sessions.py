@@ -21,7 +21,7 @@ def new_session(engine: ScriptEngine, **options: Any) -> Session:
 
 def resumed_session(engine: ScriptEngine, session_id: str | None = "s1", **options: Any) -> Session:
     """A session with a known id."""
-    return Session(session_id=session_id, api_key=SENTINEL_KEY, **{"ws_url": engine.ws_url, **options})
+    return Session(session_id=session_id, **{"api_key": SENTINEL_KEY, "ws_url": engine.ws_url, **options})
 
 
 def make(engine: ScriptEngine | Any, **options: Any) -> Session:
@@ -39,6 +39,14 @@ def opened(engine: ScriptEngine, **options: Any) -> Iterator[Session]:
     """A resumed session, connected for the length of a block."""
     with resumed_session(engine, **options) as session:
         yield session
+
+
+def lose_link(engine: ScriptEngine, session: Session) -> None:
+    """Loses a session's connection, and waits until it works again."""
+    before = engine.log.opened
+    engine.drop_all()
+    engine.wait_connected(before + 1)
+    assert session.get_messages(timeout=30) == []
 
 
 def settle(session: Session) -> None:
