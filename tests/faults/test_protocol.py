@@ -69,7 +69,7 @@ def test_the_third_illegal_frame_within_a_minute_ends_the_session(engine: Script
         for number in range(1, 4):
             engine.wait_connected(number)
             engine.wait_for("connect_session", number)
-            engine.push_raw(text_frame(b"no"), latest=True)
+            engine.latest.send_text(b"no")
         with pytest.raises(SessionDisconnectedError) as caught:
             list(session.listen(timeout=30))
         assert isinstance(caught.value.__cause__, SessionProtocolError)

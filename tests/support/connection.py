@@ -26,7 +26,6 @@ from .ws_bytes import (
     Message,
     Violation,
     close_frame,
-    fragments,
     ping_frame,
     pong_frame,
     text_frame,
@@ -73,7 +72,7 @@ class Connection(Duplex):
 
     def __repr__(self) -> str:
         state = "over" if self.over.is_set() else "open" if self.open else "connecting"
-        return f"<Connection {self.number} {state}, {self.bytes_received} B in, {self.bytes_sent} B out>"
+        return f"<Connection {self.number} {state}, {self.bytes_sent} B out>"
 
     @property
     def open(self) -> bool:
@@ -97,22 +96,6 @@ class Connection(Duplex):
     def send_many(self, many: Sequence[Frame]) -> None:
         """Sends frames as text messages in one write."""
         self.send_raw(b"".join(map(text_frame, many)))
-
-    def send_fragments(
-        self, payload: Any, cuts: int | Sequence[int] = 2, *, delay: float = 0.0, between: bytes = b""
-    ) -> None:
-        """Sends one text message in fragments.
-
-        Args:
-            payload: A frame, text or bytes.
-            cuts: How many fragments, or the offsets at which to cut.
-            delay: Seconds between two fragments.
-            between: Raw bytes between two fragments, such as ``ping_frame(b"x")``.
-        """
-        for index, piece in enumerate(fragments(payload, cuts)):
-            if index and delay:
-                self.sleep(delay)
-            self.send_raw(between * bool(index) + piece)
 
     def ping(self, payload: bytes = b"") -> None:
         """Sends a WebSocket ping."""
@@ -168,7 +151,8 @@ class Connection(Duplex):
         except PeerGone:
             pass
         finally:
-            self._finish()
+            self._close()
+            self.engine.log.touch()
 
     def _read_head(self) -> bytes:
         buffer = b""
@@ -177,7 +161,7 @@ class Connection(Duplex):
         head, _, rest = buffer.partition(b"\r\n\r\n")
         head += b"\r\n\r\n"
         # In this order: once the runner sees it, the client may be answered before it is logged.
-        self.engine.log.add_head(head)
+        self.engine.log.note(self.engine.log.heads, head)
         with self._arrived:
             self.head = head
             self._arrived.notify_all()
@@ -193,7 +177,9 @@ class Connection(Duplex):
         except Violation as violation:
             self._decided.wait()
             if self.accepted:
-                self.engine.log.add_violation(f"connection {self.number} broke RFC 6455: {violation}")
+                self.engine.log.note(
+                    self.engine.log.violations, f"connection {self.number} broke RFC 6455: {violation}"
+                )
                 return
         while True:  # the body of a request that was refused
             self._take_bytes()
@@ -240,18 +226,11 @@ class Connection(Duplex):
         if frame["type"] == "ws:ping":
             self.send_raw(pong_frame(frame["payload"]))
         elif frame["type"] == "ws:close":
-            self._answer_close(frame)
-
-    def _answer_close(self, frame: Control) -> None:
-        if not self._close_sent:
-            self.send_raw(text_frame(frame["payload"], opcode=CLOSE))
-            self._close_sent = True
-        # The server closes first (RFC 6455, 7.1.1); the connection ends with the client's FIN.
-        self.fin()
-
-    def _finish(self) -> None:
-        self._close()
-        self.engine.log.touch()
+            if not self._close_sent:
+                self.send_raw(text_frame(frame["payload"], opcode=CLOSE))
+                self._close_sent = True
+            # The server closes first (RFC 6455, 7.1.1); the connection ends with the client's FIN.
+            self.fin()
 
     def _end(self, how: str = "FIN") -> None:
         super()._end(how)
@@ -268,7 +247,7 @@ class Connection(Duplex):
             self._decided.set()
             return  # the reading thread finds the end itself, behind what has still arrived
         except BaseException as error:
-            self.engine.log.add_error(error)
+            self.engine.log.note(self.engine.log.errors, error)
         self._decided.set()
         self._end()
 
@@ -283,7 +262,7 @@ class Connection(Duplex):
             self.fin()
             self.over.wait(REFUSAL_GRACE)
             return False
-        self.engine.log.count_open()
+        self.engine.log.note(self.engine.log.accepted, self.number)
         return True
 
     def _handle_all(self) -> None:
@@ -293,7 +272,7 @@ class Connection(Duplex):
             except PeerGone:
                 raise
             except Exception as error:
-                self.engine.log.add_error(error)
+                self.engine.log.note(self.engine.log.errors, error)
 
     def _next(self, timeout: float | None) -> Received | None:
         def settled() -> bool:

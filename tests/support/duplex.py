@@ -21,7 +21,6 @@ class Duplex:
     """An accepted socket that any thread may write to, and that one thread reads and finally closes.
 
     Attributes:
-        bytes_received: From the client, handshake included.
         bytes_sent: To the client, handshake included.
         over: Set once the socket is closed.
     """
@@ -30,7 +29,6 @@ class Duplex:
     """The thread that reads; whoever inherits makes it."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self.bytes_received = 0
         self.bytes_sent = 0
         self.over = threading.Event()
         self._sock = sock
@@ -58,12 +56,6 @@ class Duplex:
                 self._check()
                 view = view[self._send_some(view) :]
 
-    def drip(self, data: bytes, *, size: int = 1, delay: float = 0.05) -> None:
-        """Writes bytes a few at a time."""
-        for start in range(0, len(data), size):
-            self.send_raw(data[start : start + size])
-            self.sleep(delay)
-
     def _send_some(self, view: memoryview) -> int:
         try:
             sent = self._sock.send(view)
@@ -89,7 +81,6 @@ class Duplex:
                     continue
                 except OSError as error:
                     raise PeerGone(str(error)) from error
-                self.bytes_received += len(data)
             if not data:
                 raise PeerGone("the client sent FIN")
             return data

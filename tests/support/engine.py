@@ -202,10 +202,10 @@ def kinds(heard: Iterable[Frame]) -> list[str]:
     return told
 
 
-def raw(engine: Address, data: bytes, *, seconds: float = 60.0) -> bytes:
+def raw(engine: Address, data: bytes) -> bytes:
     """Sends bytes, and gives all that comes back until the engine closes."""
     url = urlsplit(engine.base_url)
-    with socket.create_connection((url.hostname or "", url.port or 0), timeout=seconds) as sock:
+    with socket.create_connection((url.hostname or "", url.port or 0), timeout=60) as sock:
         with contextlib.suppress(OSError):  # refused before all of it was sent
             sock.sendall(data)
         received = b""

@@ -14,15 +14,11 @@ SHOWN = 300
 
 
 class FrameTape:
-    """Listens in on every WebSocket of this process.
+    """Listens in on every WebSocket of this process."""
 
-    Args:
-        size: How many frames it remembers.
-    """
-
-    def __init__(self, size: int = 100) -> None:
+    def __init__(self) -> None:
         # Appended to by any thread, which deques allow.
-        self._frames: deque[tuple[str, bytes, int]] = deque(maxlen=size)
+        self._frames: deque[tuple[str, bytes, int]] = deque(maxlen=100)
 
     def install(self) -> None:
         """Begins to listen, for the rest of the process."""

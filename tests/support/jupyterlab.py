@@ -76,14 +76,13 @@ class Lab:
     Args:
         folder: Where everything is kept.
         cells: The notebook's cells of code.
-        width: The window's, in pixels.
 
     Attributes:
         page: The page.
         path: The notebook's file.
     """
 
-    def __init__(self, folder: str, *cells: str, width: int = 900) -> None:
+    def __init__(self, folder: str, *cells: str) -> None:
         self._folder = Path(folder)
         self._token = secrets.token_urlsafe(24)
         self.path = self._folder / "notebook.ipynb"
@@ -96,7 +95,7 @@ class Lab:
         self._server = self._start()
         self._driver = sync_playwright().start()
         self._browser = self._driver.chromium.launch(executable_path=need("chromium"), args=["--no-sandbox"])
-        self.page: Page = self._browser.new_page(viewport={"width": width, "height": 1000})
+        self.page: Page = self._browser.new_page(viewport={"width": 900, "height": 1000})
         self.page.set_default_timeout(120_000)
 
     def __enter__(self) -> Lab:

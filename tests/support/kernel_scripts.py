@@ -66,16 +66,15 @@ def in_kernel(engine: ScriptEngine, source: str, *, stdin: bool = True) -> Resul
     return _run(OPEN.format(url=engine.base_url), source, "session.disconnect()", stdin)
 
 
-def in_local_kernel(source: str, *, model: str = "'demo'", stdin: bool = True) -> Result:
+def in_local_kernel(source: str, *, model: str = "'demo'") -> Result:
     """Runs a script with an open kernel in it, which has an engine of its own, and an open ``session``.
 
     Args:
         source: The script.
         model: The engine's model, as Python; ``Says(...)`` gives those pieces, and waits
             for a file where one is ``until(path)``.
-        stdin: Whether somebody answers at prompts.
     """
-    return _run(LOCAL.replace("MODEL", model), source, "session.disconnect(); engine.close()", stdin)
+    return _run(LOCAL.replace("MODEL", model), source, "session.disconnect(); engine.close()", True)
 
 
 def _run(begin: str, source: str, end: str, stdin: bool) -> Result:

@@ -16,9 +16,9 @@ from vectorshift.chatbot import Chatbot  # noqa: E402
 from vectorshift.session import Session, SessionError, UserSessionMessage  # noqa: E402
 
 
-def _agent(name: str = "Official") -> Agent:
+def _agent() -> Agent:
     return Agent.new(
-        name,
+        "Official",
         LlmInfo(provider="openai", model_id="gpt-4o"),
         instructions="Be brief.",
         agent_type=AgentType.CONVERSATIONAL,

@@ -25,7 +25,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = "ready"
@@ -64,25 +64,16 @@ class Result:
         return self
 
 
-def run_script(
-    source: str,
-    *args: str,
-    timeout: float = 100.0,
-    env: Mapping[str, str] | None = None,
-    options: Iterable[str] = (),
-    stdin: str | None = None,
-) -> Result:
+def run_script(source: str, *args: str, timeout: float = 100.0, **options: Any) -> Result:
     """Runs Python source to its end in a new interpreter, warnings turned on.
 
     Args:
         source: The source; its indentation is taken away.
         args: For ``sys.argv[1:]``.
         timeout: Seconds until it is killed, which shows as ``rc == -9``.
-        env: Environment variables on top of a clean environment.
-        options: For the interpreter, such as ``["-X", "dev"]``.
-        stdin: What it can read; None closes its stdin.
+        options: As those of `Script`.
     """
-    with Script(source, *args, env=env, options=options, stdin=stdin) as script:
+    with Script(source, *args, **options) as script:
         return script.wait(timeout)
 
 
@@ -103,7 +94,7 @@ class Script:
         source: The source; its indentation is taken away.
         args: For ``sys.argv[1:]``.
         env: Environment variables on top of a clean environment.
-        options: For the interpreter.
+        options: For the interpreter, such as ``["-X", "dev"]``.
         stdin: What it can read; None closes its stdin.
 
     Example:
@@ -129,6 +120,7 @@ class Script:
         self._stdout: list[str] = []
         self._stderr: list[str] = []
         self._began = time.monotonic()
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"PYTHONPATH": str(ROOT)}
         self._process = subprocess.Popen(
             [sys.executable, *options, "-c", textwrap.dedent(source), *args],
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -138,19 +130,20 @@ class Script:
             encoding="utf-8",
             errors="backslashreplace",
             cwd=ROOT,
-            env=_environment(env or {}),
+            env={**kept, "PYTHONWARNINGS": "default", "PYTHONFAULTHANDLER": "1", **(env or {})},
             # A group of its own, so that what it forks can be killed with it.
             start_new_session=True,
         )
         self.pid = self._process.pid
         self._threads = [
-            threading.Thread(target=self._keep_stdout, name=f"script-stdout-{self.pid}", daemon=True),
-            threading.Thread(target=self._keep_stderr, name=f"script-stderr-{self.pid}", daemon=True),
+            threading.Thread(target=keep, args=(stream,), name=f"script-{self.pid}", daemon=True)
+            for keep, stream in ((self._keep_stdout, self._process.stdout), (self._keep_stderr, self._process.stderr))
         ]
         for thread in self._threads:
             thread.start()
-        if stdin is not None:
-            _write(self._process.stdin, stdin)
+        if self._process.stdin is not None:
+            with self._process.stdin as stream:
+                stream.write(stdin or "")
 
     def __enter__(self) -> Script:
         return self
@@ -179,15 +172,9 @@ class Script:
             if line.startswith(marker):
                 return line[len(marker) :].strip()
 
-    def interrupt_at(self, marker: str = MARKER, *, after: float = 0.0, timeout: float = 100.0) -> None:
-        """Sends Ctrl-C, that is SIGINT, once a marker line has come.
-
-        Args:
-            marker: Beginning of the line.
-            after: Seconds to wait beyond it, to hit a call that begins right after it.
-            timeout: The longest wait for the line.
-        """
-        self.wait_for(marker, timeout)
+    def interrupt_at(self, marker: str = MARKER, *, after: float = 0.0) -> None:
+        """Sends Ctrl-C, that is SIGINT, so many seconds after a marker line: to hit a call that begins right then."""
+        self.wait_for(marker)
         time.sleep(after)
         self.send_signal(signal.SIGINT)
 
@@ -226,26 +213,13 @@ class Script:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
-    def _keep_stdout(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as stream:
+    def _keep_stdout(self, stream: IO[str]) -> None:
+        with stream:
             for line in stream:
                 self._stdout.append(line)
                 self._lines.put(line)
         self._lines.put(None)
 
-    def _keep_stderr(self) -> None:
-        assert self._process.stderr is not None
-        with self._process.stderr as stream:
+    def _keep_stderr(self, stream: IO[str]) -> None:
+        with stream:
             self._stderr += stream
-
-
-def _write(stream: IO[str] | None, text: str) -> None:
-    assert stream is not None
-    with stream:
-        stream.write(text)
-
-
-def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    clean = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    return {**clean, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default", "PYTHONFAULTHANDLER": "1", **extra}

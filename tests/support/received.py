@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 from sessionlib.protocol.frames import Frame
 
@@ -36,18 +37,20 @@ class ReceivedLog:
     """Everything that clients did, and everything that went wrong with the engine's own hooks.
 
     Attributes:
+        heads: The request heads, in order.
+        accepted: The numbers of the connections whose handshakes were accepted.
         violations: How clients broke RFC 6455.
         errors: What hooks raised.
     """
 
     def __init__(self) -> None:
+        self.heads: list[bytes] = []
+        self.accepted: list[int] = []
         self.violations: list[str] = []
         self.errors: list[BaseException] = []
         self._frames: list[Received] = []
         self._counts: Counter[str] = Counter()
-        self._heads: list[bytes] = []
-        self._opened = 0
-        self._changed = threading.Condition()  # protects everything here, and tells of each change
+        self._changed = threading.Condition()  # protects everything here, and reports each change
 
     # -- written by connections --
 
@@ -59,28 +62,10 @@ class ReceivedLog:
             frame.number = self._counts[frame["type"]]
             self._changed.notify_all()
 
-    def add_head(self, head: bytes) -> None:
-        """Logs a request head."""
+    def note(self, kept: list[Any], what: object) -> None:
+        """Adds to one of the other lists."""
         with self._changed:
-            self._heads.append(head)
-            self._changed.notify_all()
-
-    def count_open(self) -> None:
-        """Counts an accepted handshake."""
-        with self._changed:
-            self._opened += 1
-            self._changed.notify_all()
-
-    def add_violation(self, text: str) -> None:
-        """Logs how a client broke RFC 6455."""
-        with self._changed:
-            self.violations.append(text)
-            self._changed.notify_all()
-
-    def add_error(self, error: BaseException) -> None:
-        """Keeps what a hook raised."""
-        with self._changed:
-            self.errors.append(error)
+            kept.append(what)
             self._changed.notify_all()
 
     def touch(self) -> None:
@@ -97,16 +82,9 @@ class ReceivedLog:
             return list(self._frames)
 
     @property
-    def heads(self) -> list[bytes]:
-        """Every request head so far, in order."""
-        with self._changed:
-            return list(self._heads)
-
-    @property
     def opened(self) -> int:
         """How many handshakes were accepted so far."""
-        with self._changed:
-            return self._opened
+        return len(self.accepted)
 
     def count(self, frame_type: str) -> int:
         """Counts the frames of a type so far."""

@@ -162,8 +162,7 @@ class ScriptEngine:
         self._raise_troubles(stuck, body_failed=error is not None)
 
     def _raise_troubles(self, stuck: list[str], *, body_failed: bool) -> None:
-        if self.strict and self.violations:
-            stuck = [*stuck, *self.violations]
+        stuck += self.violations if self.strict else []
         if body_failed:
             # The test's own failure goes first; what happened here is printed next to it.
             for error in self.errors:
@@ -171,8 +170,7 @@ class ScriptEngine:
             print(*stuck, sep="\n", end="", file=sys.stderr)
         elif self.errors:
             raise self.errors[0]
-        elif stuck:
-            raise AssertionError("\n".join(stuck))
+        assert body_failed or not stuck, "\n".join(stuck)
 
     # -- where it is --
 
@@ -222,27 +220,19 @@ class ScriptEngine:
         """Goes back to the ordinary answer."""
         self._hooks.pop(frame_type, None)
 
-    def push(self, frame: Frame, *, latest: bool = False) -> int:
-        """Sends a frame from the test's thread; gives the number of connections it went to.
+    def push(self, frame: Frame) -> None:
+        """Sends a frame to each open connection, from the test's thread."""
+        self.push_many([frame])
 
-        Args:
-            frame: The frame.
-            latest: Send it to the newest open connection only.
-        """
-        return self.push_raw(text_frame(frame), latest=latest)
+    def push_many(self, many: Sequence[Frame]) -> None:
+        """Sends frames in one write to each open connection."""
+        self.push_raw(b"".join(map(text_frame, many)))
 
-    def push_many(self, many: Sequence[Frame], *, latest: bool = False) -> int:
-        """Sends frames in one write to each connection; gives the number of connections."""
-        return self.push_raw(b"".join(map(text_frame, many)), latest=latest)
-
-    def push_raw(self, data: bytes, *, latest: bool = False) -> int:
-        """Writes bytes to the open connections; gives their number."""
-        reached = 0
-        for conn in self.connections[-1:] if latest else self.connections:
+    def push_raw(self, data: bytes) -> None:
+        """Writes bytes to each open connection."""
+        for conn in self.connections:
             with contextlib.suppress(PeerGone):
                 conn.send_raw(data)
-                reached += 1
-        return reached
 
     # -- what it saw --
 
@@ -279,12 +269,7 @@ class ScriptEngine:
     @property
     def handshakes(self) -> list[bytes]:
         """The raw request heads so far."""
-        return self.log.heads
-
-    @property
-    def bytes_received(self) -> int:
-        """Bytes from all clients so far."""
-        return sum(conn.bytes_received for conn in self._all_connections())
+        return list(self.log.heads)
 
     def authorizations(self) -> list[str]:
         """The Authorization headers so far, empty where there was none."""
@@ -315,14 +300,14 @@ class ScriptEngine:
             raise TimeoutError(f"{self.log.opened} instead of {count} connections were opened within {timeout} s")
         return self.latest
 
-    def wait_idle(self, timeout: float = 60.0) -> None:
+    def wait_idle(self) -> None:
         """Waits until no connection is left.
 
         Raises:
             TimeoutError: Some are.
         """
-        if not self.log.wait(lambda: all(conn.over.is_set() for conn in self._all_connections()), timeout):
-            raise TimeoutError(f"still there after {timeout} s: {self.connections}")
+        if not self.log.wait(lambda: all(conn.over.is_set() for conn in self._all_connections()), 60.0):
+            raise TimeoutError(f"still there after a minute: {self.connections}")
 
     # -- for connections --
 

@@ -49,9 +49,8 @@ def asking(message_id: str, tool: str | None = "refund", **more: Any) -> Frame:
 class Toolbox:
     """Makes a ScriptEngine ask before it runs tools.
 
-    A post ``run a b`` is a turn in which the tools a and b are asked for, one after the other; with
-    ``at_once``, both together. The first answer to each stands. Any other post is answered with
-    its own text.
+    A post ``run a b`` is a turn in which the tools a and b are asked for, one after the other. The first answer to
+    each stands. Any other post is answered with its own text.
 
     Attributes:
         ran: How often each tool ran.
@@ -59,11 +58,10 @@ class Toolbox:
         denied: The reasons of the denials, in order.
     """
 
-    def __init__(self, engine: ScriptEngine, *, at_once: bool = False) -> None:
+    def __init__(self, engine: ScriptEngine) -> None:
         self.ran: Counter[str] = Counter()
         self.given: list[dict[str, Any]] = []
         self.denied: list[str] = []
-        self._at_once = at_once
         # Protects all of the above and below: connections have a runner each.
         self._lock = threading.Lock()
         self._numbers = 0
@@ -88,14 +86,10 @@ class Toolbox:
             return self._ask_next()
 
     def _ask_next(self) -> list[Frame]:
-        number = len(self._to_come) if self._at_once else 1
-        now, self._to_come = self._to_come[:number], self._to_come[number:]
-        asked = []
-        for tool in now:
-            self._numbers += 1
-            self._open[f"r{self._numbers}"] = tool
-            asked.append(asking(f"r{self._numbers}", tool))
-        return [*asked, status("AwaitingApproval")]
+        tool, *self._to_come = self._to_come
+        self._numbers += 1
+        self._open[f"r{self._numbers}"] = tool
+        return [asking(f"r{self._numbers}", tool), status("AwaitingApproval")]
 
     def _answer(self, request: str, verdict: dict[str, Any]) -> list[Frame]:
         with self._lock:
@@ -104,8 +98,6 @@ class Toolbox:
             tool = self._open.pop(request)
             self._answered[request] = "confirm" in verdict
             told = [frames.ack("post_message", "s1"), status("Processing"), self._run(request, tool, verdict)]
-            if self._open:
-                return told
             return [*told, *(self._ask_next() if self._to_come else self._end("done"))]
 
     def _run(self, request: str, tool: str, verdict: dict[str, Any]) -> Frame:

@@ -91,13 +91,12 @@ def pong_frame(payload: bytes = b"") -> bytes:
     return text_frame(payload, opcode=PONG)
 
 
-def fragments(payload: Any, cuts: int | Sequence[int], *, opcode: int = TEXT) -> list[bytes]:
-    """Builds the frames of one message cut into pieces.
+def fragments(payload: Any, cuts: int | Sequence[int]) -> list[bytes]:
+    """Builds the frames of one text message cut into pieces.
 
     Args:
         payload: Bytes, text, or something for JSON.
         cuts: How many pieces of about equal size, or the offsets at which to cut.
-        opcode: Of the first frame; the others are continuations.
     """
     data = as_payload(payload)
     if isinstance(cuts, int):
@@ -105,33 +104,20 @@ def fragments(payload: Any, cuts: int | Sequence[int], *, opcode: int = TEXT) ->
     edges = [0, *cuts, len(data)]
     last = len(edges) - 2
     return [
-        text_frame(data[start:end], fin=index == last, opcode=CONTINUATION if index else opcode)
+        text_frame(data[start:end], fin=index == last, opcode=CONTINUATION if index else TEXT)
         for index, (start, end) in enumerate(itertools.pairwise(edges))
     ]
 
 
-def http_response(status: int, body: bytes = b"", headers: Iterable[tuple[str, str]] = (), reason: str = "") -> bytes:
-    """Builds an HTTP answer that closes the connection.
-
-    Args:
-        status: The status code.
-        body: The body; its length is declared.
-        headers: More headers, in order.
-        reason: The reason phrase; the usual one by default.
-    """
-    lines = [f"HTTP/1.1 {status} {reason or _REASONS.get(status, 'Status')}"]
-    lines += [f"{name}: {value}" for name, value in headers]
+def http_response(status: int, body: bytes = b"", headers: Iterable[tuple[str, str]] = ()) -> bytes:
+    """Builds an HTTP answer that closes the connection, the length of its body declared."""
+    lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}", *(f"{name}: {value}" for name, value in headers)]
     lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
     return "\r\n".join(lines).encode("latin-1") + body
 
 
 def upgrade_response(head: bytes, headers: Iterable[tuple[str, str]] = ()) -> bytes:
-    """Builds the 101 answer to a request head.
-
-    Args:
-        head: The request head, as received.
-        headers: More headers, in order.
-    """
+    """Builds the 101 answer to a request head, as received."""
     key = header(head, "Sec-WebSocket-Key").encode("latin-1")
     accept = base64.b64encode(hashlib.sha1(key + _ACCEPT_GUID).digest()).decode()
     lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
