@@ -21,7 +21,7 @@ from sessionlib.engine.store import files
 from tests.engine.conftest import add, refund
 from tests.support.engine import KEY, Caller, approve, contents, file, make_agent, open_socket, rest
 
-FLIPS = int(os.environ.get("TEST_FLIPS", "80"))
+FLIPS = int(os.environ.get("TEST_FLIPS", "120"))
 
 
 @dataclass

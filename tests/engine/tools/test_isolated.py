@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +15,7 @@ import pytest
 
 from sessionlib.engine import EngineError, Limits, LocalEngine
 from sessionlib.protocol import frames
-from tests.support.engine import Caller, Process, answer_of, content_of, eventually
+from tests.support.engine import Caller, Process, answer_of, contents, eventually
 from tests.support.processes import is_running
 
 FILE = '''
@@ -107,26 +109,46 @@ def isolated(tools_file: Path) -> Iterator[LocalEngine]:
         yield engine
 
 
-def _alive(pids: Path) -> list[int]:
-    found = [int(pid) for pid in pids.read_text().split()] if pids.exists() else []
-    return [pid for pid in found if is_running(pid)]
+class Pids:
+    """The processes that tools have noted in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def command(self, tool: str, **arguments: Any) -> str:
+        return f"/tool {tool} {json.dumps({'pids': str(self.path), **arguments})}"
+
+    def noted(self) -> list[int]:
+        return [int(pid) for pid in self.path.read_text().split()] if self.path.exists() else []
+
+    def alive(self) -> list[int]:
+        return [pid for pid in self.noted() if is_running(pid)]
+
+
+@pytest.fixture
+def pids(tmp_path: Path) -> Pids:
+    return Pids(tmp_path / "pids")
 
 
 def _result(caller: Caller, command: str) -> dict[str, Any]:
-    heard = caller.ask(command)
-    return next(content_of(frame) for frame in heard if content_of(frame).get("type") == "tool_result")
+    return contents(caller.ask(command), "tool_result")[0]
+
+
+def _good(caller: Caller, text: str = "fine") -> list[str]:
+    """What the good tool was given, and the process in which it ran."""
+    result = _result(caller, f'/tool good {{"text": "{text}"}}')
+    assert (result["status"], result["printed"]) == ("complete", "printed\n")
+    return str(result["output"]).split()
 
 
 def test_the_tools_of_a_file_run_in_another_process(isolated: LocalEngine) -> None:
     with Caller.on(isolated) as caller:
-        first = _result(caller, '/tool good {"text": "hello"}')
-        second = _result(caller, '/tool good {"text": "again"}')
-        text, pid = first["output"].split()
-        assert (text, first["printed"]) == ("hello", "printed\n")
+        text, pid = _good(caller, "hello")
+        assert text == "hello"
         assert int(pid) != os.getpid()
-        assert second["output"].split()[1] == pid
-        third = _result(caller, "/tool scribbles")
-        assert third["output"] == "tool scribbles wrote into the pipe of its process, which was ended"
+        assert _good(caller, "again") == ["again", pid]
+        scribbled = _result(caller, "/tool scribbles")["output"]
+        assert scribbled == "tool scribbles wrote into the pipe of its process, which was ended"
         assert not is_running(int(pid))
 
 
@@ -144,7 +166,7 @@ def test_what_goes_wrong_there_is_an_error_and_the_next_call_works(
     with Caller.on(isolated) as caller:
         result = _result(caller, command)
         assert (result["status"], told in result["output"]) == ("error", True)
-        assert _result(caller, '/tool good {"text": "fine"}')["status"] == "complete"
+        assert _good(caller)
 
 
 def test_a_huge_result_there_is_cut(isolated: LocalEngine) -> None:
@@ -154,26 +176,24 @@ def test_a_huge_result_there_is_cut(isolated: LocalEngine) -> None:
         assert output.endswith("[truncated: 100000000 characters in all]")
 
 
-@pytest.mark.parametrize("deaf", ["false", "true"])
-def test_a_tool_that_hangs_is_ended_with_its_children(isolated: LocalEngine, tmp_path: Path, deaf: str) -> None:
-    pids = tmp_path / "pids"
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_tool_that_hangs_is_ended_with_its_children(isolated: LocalEngine, pids: Pids, deaf: bool) -> None:
     with Caller.on(isolated) as caller:
         # Its time is for the tool: the worker's start, which can take as long, has none of its own.
-        assert _result(caller, '/tool good {"text": "ready"}')["status"] == "complete"
-        result = _result(caller, f'/tool hangs {{"pids": "{pids}", "deaf": {deaf}}}')
+        assert _good(caller, "ready")
+        result = _result(caller, pids.command("hangs", deaf=deaf))
         assert result["output"] == "tool hangs did not finish within 3 s and was ended"
-        assert len(pids.read_text().split()) == 2
-        eventually(lambda: not _alive(pids))
-        assert _result(caller, '/tool good {"text": "fine"}')["status"] == "complete"
+        assert len(pids.noted()) == 2
+        eventually(lambda: not pids.alive())
+        assert _good(caller)
 
 
-def test_terminating_ends_a_tool_with_its_children(isolated: LocalEngine, tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
+def test_terminating_ends_a_tool_with_its_children(isolated: LocalEngine, pids: Pids) -> None:
     with Caller.on(isolated) as caller:
-        caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}'))
-        eventually(lambda: len(_alive(pids)) == 2)
+        caller.say(frames.post_message(caller.session_id, pids.command("waits")))
+        eventually(lambda: len(pids.alive()) == 2)
         caller.terminate()
-        eventually(lambda: not _alive(pids), 20)
+        eventually(lambda: not pids.alive(), 20)
 
 
 def test_the_engines_key_is_not_in_the_tools_environment(tools_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,81 +209,67 @@ def children() -> set[int]:
     return {int(pid) for pid in listed.stdout.split()}
 
 
-def test_closing_the_engine_leaves_no_process_behind(tools_file: Path, tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
+@pytest.mark.parametrize("end", ["closed", "killed"])
+@pytest.mark.parametrize(("command", "count"), [("waits", 2), ("detaches", 1)])
+def test_no_process_that_a_tool_started_outlives_the_engine(
+    process: Callable[..., Process], tools_file: Path, pids: Pids, command: str, count: int, end: str
+) -> None:
+    """Nor a daemon: it has left the group of the tool's process, but not its environment."""
     before = children()
-    with LocalEngine(tools=str(tools_file)) as engine, Caller.on(engine) as caller:
-        caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}'))
-        eventually(lambda: len(_alive(pids)) == 2)
+    with contextlib.ExitStack() as stack:
+        engine: Any = (
+            process("--tools", str(tools_file)).ready()
+            if end == "killed"
+            else stack.enter_context(LocalEngine(tools=str(tools_file)))
+        )
+        caller = stack.enter_context(Caller.on(engine))
+        caller.say(frames.post_message(caller.session_id, pids.command(command)))
+        if command == "detaches":
+            caller.until_content("tool_result")
+        eventually(lambda: len(pids.alive()) == count)
+        if end == "killed":
+            engine.kill()
     # Killed they are, but what a tool has started is nobody's child here, and dies in its own time.
-    eventually(lambda: not _alive(pids), 30)
+    eventually(lambda: not pids.alive(), 30)
     assert children() <= before
 
 
-def test_a_daemon_that_a_tool_started_ends_with_the_engine(
-    process: Callable[..., Process], tools_file: Path, tmp_path: Path
-) -> None:
-    """Closed or killed: it has left the group of the tool's process, but not its environment."""
-    pids = tmp_path / "pids"
-    with LocalEngine(tools=str(tools_file)) as engine, Caller.on(engine) as caller:
-        assert _result(caller, f'/tool detaches {{"pids": "{pids}"}}')["output"] == "started"
-        assert len(_alive(pids)) == 1
-    eventually(lambda: not _alive(pids), 30)
-    pids.unlink()
-    killed = process("--tools", str(tools_file)).ready()
-    with Caller.on(killed) as caller:
-        assert _result(caller, f'/tool detaches {{"pids": "{pids}"}}')["output"] == "started"
-        assert len(_alive(pids)) == 1
-        killed.kill()
-        eventually(lambda: not _alive(pids), 30)
-
-
-def test_killing_the_engine_leaves_no_process_behind(
-    process: Callable[..., Process], tools_file: Path, tmp_path: Path
-) -> None:
-    pids = tmp_path / "pids"
-    engine = process("--tools", str(tools_file)).ready()
-    with Caller.on(engine) as caller:
-        caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}'))
-        eventually(lambda: len(_alive(pids)) == 2)
-        engine.kill()
-        eventually(lambda: not _alive(pids))
-
-
-def test_only_so_many_processes_run_at_once(tools_file: Path, tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
+def test_only_so_many_processes_run_at_once(tools_file: Path, pids: Pids) -> None:
     limits = Limits(tool_processes=2)
     with LocalEngine(tools=str(tools_file), limits=limits) as engine, Caller.on(engine) as caller:
-        caller.say(frames.post_message(caller.session_id, f'/tool waits {{"pids": "{pids}"}}\n' * 4))
-        eventually(lambda: len(_alive(pids)) == 4)  # two tools, and a child of each
+        caller.say(frames.post_message(caller.session_id, "\n".join([pids.command("waits")] * 4)))
+        eventually(lambda: len(pids.alive()) == 4)  # two tools, and a child of each
         with Caller.on(engine) as other:
             other.say(frames.post_message(other.session_id, '/tool good {"text": "hello"}'))
             other.until_content("tool_call")
-            assert len(pids.read_text().split()) == 4
-            caller.say(frames.terminate_session(caller.session_id))
+            assert len(pids.noted()) == 4
+            caller.terminate()
             other.until_status("Idle")
             assert "good gave: hello" in answer_of(other.heard)
-    assert len(pids.read_text().split()) == 4
+    assert len(pids.noted()) == 4
 
 
 def test_an_idle_worker_that_has_died_is_replaced(isolated: LocalEngine) -> None:
     with Caller.on(isolated) as caller:
-        pid = int(_result(caller, '/tool good {"text": "hello"}')["output"].split()[1])
+        pid = int(_good(caller)[1])
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: not is_running(pid))
-        assert _result(caller, '/tool good {"text": "again"}')["status"] == "complete"
+        assert _good(caller)
 
 
-def test_a_tools_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "tools.py"
-    for source, told in (
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
         ("x = 1", "declares no tool"),
         ("1 / 0", "ZeroDivisionError"),
         ("def", "SyntaxError"),
         ("raise SystemExit(3)", "SystemExit: 3"),
-    ):
+        (None, r"tools\.py"),
+    ],
+)
+def test_a_tools_file_that_cannot_be_used_is_refused(tmp_path: Path, source: str | None, told: str) -> None:
+    path = tmp_path / "tools.py"
+    if source is not None:
         path.write_text(source)
-        with pytest.raises(EngineError, match=told):
-            LocalEngine(tools=str(path))
-    with pytest.raises(EngineError, match="nowhere"):
-        LocalEngine(tools=str(tmp_path / "nowhere.py"))
+    with pytest.raises(EngineError, match=told):
+        LocalEngine(tools=str(path))

@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from pydantic import BaseModel
 
 from sessionlib.engine import Limits, LocalEngine, tool
-from sessionlib.engine.models import RequestedCall, Text
-from sessionlib.engine.sessions.cancellation import Stop
+from sessionlib.engine.models import RequestedCall, TextDelta
 from sessionlib.engine.store.calls import Calls
-from sessionlib.engine.tools import Outcome, run_tool
 from sessionlib.protocol import frames
-from tests.support.engine import Caller, Frame, answer_of, approve, content_of, deny, eventually, kinds
+from tests.engine.tools.conftest import run
+from tests.support.engine import Caller, Frame, answer_of, approve, content_of, contents, deny, eventually, kinds
 from tests.support.scripted_answers import Scripted, says
+from tests.support.threads import in_threads
 
 
 class Box(BaseModel):
@@ -36,16 +38,54 @@ class Point:
     y: float
 
 
-def run(function: Callable[..., Any], seconds: float = 60.0, limit: int = 1000, **arguments: Any) -> Outcome:
-    return run_tool(tool(function), arguments, Stop(), seconds, limit)
+class Hiding:
+    def __init__(self, x: Any) -> None:
+        self.x, self._hidden = x, 1
 
 
-def test_results_are_kept_as_json() -> None:
-    def gives(n: int) -> Any:
-        return [None, 1, "ü", Point(1, 2.5), {"a": [Box(size=1)]}, Path("/x"), b"bytes"][n]
+CIRCLE: list[Any] = []
+CIRCLE.append(CIRCLE)
 
-    plain = [run(gives, n=n).output for n in range(7)]
-    assert plain == [None, 1, "ü", {"x": 1, "y": 2.5}, {"a": [{"size": 1, "label": ""}]}, "/x", "bytes"]
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        *[(None, None), (1, 1), ("ü", "ü"), (Path("/x"), "/x"), (b"text", "text"), (memoryview(b"text"), "text")],
+        *[(float("inf"), "inf"), (float("nan"), "nan"), ({1, 2}, [1, 2]), (complex(1, 2), "1+2j")],
+        *[(np.int64(7), 7), (np.float32(0.5), 0.5), (np.bool_(True), True)],
+        *[(map(str, [1, 2]), ["1", "2"]), ({"a": 1}.keys(), ["a"]), ((n for n in range(3)), [0, 1, 2])],
+        (Point(1, 2.5), {"x": 1, "y": 2.5}),
+        ({"a": [Box(size=1)]}, {"a": [{"size": 1, "label": ""}]}),
+        (np.array([[1, 2], [3, 4]]), "[[1 2]\n [3 4]]"),
+        (pd.DataFrame({"a": [1], "b": ["x"]}), "   a  b\n0  1  x"),
+        (pd.Series([1], name="n"), "0    1\nName: n, dtype: int64"),
+        (b"\xff\x00", "2 bytes: b'\\xff\\x00'"),
+        # The same within others; an object that has nothing of its own to show; numbers that no reader of JSON holds.
+        ({"count": np.int64(3), "all": [np.bool_(True)]}, {"count": 3, "all": [True]}),
+        ({"table": np.array([1, 2])}, {"table": "[1 2]"}),
+        (Hiding(np.int64(3)), {"x": 3}),
+        *[(10**400, str(10**400)), ([10**400], f"[{10**400}]")],
+    ],
+)
+def test_a_result_is_readable_and_a_success(value: Any, expected: Any) -> None:
+    def give() -> Any:
+        """Give it."""
+        return value
+
+    outcome = run(give)
+    assert (outcome.status, outcome.output) == ("complete", expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(object(), "<object object"), (CIRCLE, "[[...]]"), (threading.Lock(), "lock object")]
+)
+def test_what_has_no_json_form_is_text_and_a_success_since_the_tool_has_acted(value: Any, shown: str) -> None:
+    def give() -> Any:
+        """Give it."""
+        return value
+
+    outcome = run(give)
+    assert (outcome.status, shown in outcome.output) == ("complete", True)
 
 
 def test_a_tool_that_raises_is_an_error_for_the_model() -> None:
@@ -67,18 +107,6 @@ def test_a_tool_that_raises_is_an_error_for_the_model() -> None:
     ]
 
 
-def test_what_has_no_json_form_is_text_and_a_success_since_the_tool_has_acted() -> None:
-    def gives(n: int) -> Any:
-        circle: list[Any] = []
-        circle.append(circle)
-        return [object(), float("nan"), circle, threading.Lock()][n]
-
-    for n in range(4):
-        outcome = run(gives, n=n)
-        assert outcome.status == "complete"
-        assert ["<object object", "nan", "[[...]]", "lock object"][n] in outcome.output
-
-
 def test_results_are_cut_to_size() -> None:
     def long(size: int, in_list: bool) -> Any:
         return ["é" * size] if in_list else "é" * size
@@ -89,6 +117,20 @@ def test_results_are_cut_to_size() -> None:
         assert len(kept.encode()) <= 1000
         assert "truncated" in told
     assert run(long, limit=1000, size=500, in_list=False).output == "é" * 500
+
+
+@pytest.mark.parametrize(
+    "give",
+    [lambda: iter(int, 1), lambda: pd.DataFrame({str(column): range(1000) for column in range(100)})],
+    ids=["an endless iterator", "a large table"],
+)
+def test_a_result_of_any_size_is_read_no_further_than_it_is_kept(give: Callable[[], Any]) -> None:
+    def given() -> Any:
+        """Give it."""
+        return give()
+
+    outcome = run(given)
+    assert (outcome.status, len(outcome.output) < 1100) == ("complete", True)
 
 
 def test_what_a_tool_prints_is_kept_apart(capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,14 +147,11 @@ def test_what_a_tool_prints_is_kept_apart(capsys: pytest.CaptureFixture[str]) ->
             sys.stdout.detach()
 
     facts = [(stream.encoding, stream.isatty()) for stream in (sys.stdout, sys.stderr)]
-    outcomes: list[Outcome] = []
-    thread = threading.Thread(target=lambda: outcomes.append(run(chatty)))
-    thread.start()
-    assert started.wait(30)
-    assert [(stream.encoding, stream.isatty()) for stream in (sys.stdout, sys.stderr)] == facts
-    print("to the program")
-    go.set()
-    thread.join()
+    with in_threads(lambda: run(chatty)) as outcomes:
+        assert started.wait(30)
+        assert [(stream.encoding, stream.isatty()) for stream in (sys.stdout, sys.stderr)] == facts
+        print("to the program")
+        go.set()
     assert outcomes[0].printed.startswith("to the tool\nand errors\nxxx")
     assert len(outcomes[0].printed) <= 16 * 1024
     assert capsys.readouterr().out == "to the program\n"
@@ -210,8 +249,7 @@ def post(caller: Caller, *calls: tuple[str, int]) -> None:
 
 
 def results(heard: list[Frame]) -> list[tuple[str, Any]]:
-    told = [content_of(frame) for frame in heard]
-    return [(content["status"], content["output"]) for content in told if content.get("type") == "tool_result"]
+    return [(content["status"], content["output"]) for content in contents(heard, "tool_result")]
 
 
 def approval_in(heard: list[Frame]) -> str:
@@ -321,14 +359,8 @@ def test_what_was_done_before_a_restart_is_told_in_its_place(relay: Relay, tmp_p
 
 
 def test_every_call_of_a_turn_that_is_cut_has_a_result(relay: Relay) -> None:
-    model = Scripted(
-        says(
-            RequestedCall("leg", {"number": 0}),
-            RequestedCall("asked", {"number": 1}),
-            RequestedCall("leg", {"number": 2}),
-        ),
-        says(Text("What was that?")),
-    )
+    calls = [RequestedCall(name, {"number": number}) for number, name in enumerate(("leg", "asked", "leg"))]
+    model = Scripted(says(*calls), says(TextDelta("What was that?")))
     limits = Limits(turn_seconds=2.0)  # in which one tool has to end, and the next turn as well
     with LocalEngine(tools=relay.tools(), model=model, limits=limits) as engine, Caller.on(engine) as caller:
         relay.go[2].set()
@@ -341,8 +373,7 @@ def test_every_call_of_a_turn_that_is_cut_has_a_result(relay: Relay) -> None:
         ]
         assert kinds(caller.heard)[-2:] == ["error_message", "Idle"]
         assert caller.post(approve(), approval_in(caller.heard))["code"] == "approval_expired"
-        kept = [message["content"] for message in caller.history()]
-        assert [content["status"] for content in kept if content["type"] == "tool_call_approval"] == ["expired"]
+        assert [asked["status"] for asked in contents(caller.history(), "tool_call_approval")] == ["expired"]
         caller.ask("and?")
     step = next(said for said in model.asked[1].said if said.results)
     assert [result.status for result in step.results] == ["error", "error", "complete"]
@@ -362,8 +393,7 @@ def test_a_tool_that_the_engine_cannot_run_is_an_error(tmp_path: Path, monkeypat
     path.write_text("from sessionlib.engine import tool\n\n@tool\ndef fine() -> None:\n    'Do nothing.'\n")
     with LocalEngine(tools=str(path)) as engine, Caller.on(engine) as caller:
         monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
-        assert results(caller.ask("/tool fine")) == [
-            ("error", "the engine could not run this tool; its log has the reason")
-        ]
+        could_not = "the engine could not run this tool; its log has the reason"
+        assert results(caller.ask("/tool fine")) == [("error", could_not)]
         monkeypatch.undo()
         assert results(caller.ask("/tool fine")) == [("complete", None)]

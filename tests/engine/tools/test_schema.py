@@ -8,29 +8,17 @@ import enum
 import functools
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional
 
-import numpy as np
-import pandas as pd
 import pytest
 from pydantic import AfterValidator, BaseModel, Field
 
 from sessionlib.engine import LocalEngine, tool
-from sessionlib.engine.sessions.cancellation import Stop
-from sessionlib.engine.tools import run_tool
 from sessionlib.engine.tools.schema import InvalidArgumentsError, LocalTool, load_tools
-
-
-def by_field(a: Annotated[int, Field(description="The first.", ge=1)], b: int = 2) -> int:
-    """Add."""
-    return a + b
-
-
-def by_text(a: Annotated[int, "The first."], b: int = 2) -> int:
-    """Add."""
-    return a + b
+from tests.engine.tools.conftest import run
+from tests.support.threads import in_threads
 
 
 def by_member(a: Annotated[int, "The first."] | None, b: int = 2) -> int:
@@ -100,7 +88,7 @@ def test_a_default_that_json_does_not_have_is_left_out() -> None:
     assert limited.validate({})["least"] == float("-inf")
 
 
-@pytest.mark.parametrize("function", [by_field, by_text, by_member, by_default, google, numpy_style, sphinx])
+@pytest.mark.parametrize("function", [by_member, by_default, google, numpy_style, sphinx])
 def test_words_and_defaults_come_from_wherever_the_author_wrote_them(function: Callable[..., int]) -> None:
     declared = tool(function)
     properties = declared.schema["properties"]
@@ -111,7 +99,7 @@ def test_words_and_defaults_come_from_wherever_the_author_wrote_them(function: C
     expected = "Add.\n\n\nWarning: this is no entry." if function is google else "Add."
     assert declared.description.replace("\n\n\n", "\n\n") == expected.replace("\n\n\n", "\n\n")
     assert declared.validate({"a": 1}) == {"a": 1, "b": 2}
-    assert run_tool(declared, {"a": 1}, Stop(), 30.0, 1000).output == 3
+    assert run(declared, a=1).output == 3
 
 
 class Adder:
@@ -138,7 +126,7 @@ class Adder:
 def test_whatever_can_be_described_is_a_tool(function: Callable[..., int], name: str, output: int) -> None:
     declared = tool(function)
     assert (declared.name, declared.description[:3]) == (name, "Add")
-    assert run_tool(declared, {"a": 1}, Stop(), 30.0, 1000).output == output
+    assert run(declared, a=1).output == output
     if isinstance(function, functools.partial):
         with pytest.raises(InvalidArgumentsError):
             declared.validate({"a": 1, "b": 9})
@@ -173,44 +161,54 @@ class AsyncAdder:
         return a
 
 
+async def numbers() -> Any:
+    yield 1
+
+
 def unresolved(a: "Missing") -> None:  # type: ignore[name-defined]  # noqa: F821, UP037
     """Nothing."""
 
 
+def unhinted(x) -> None: ...  # type: ignore[no-untyped-def]
+
+
+def starred(*args: int) -> None: ...
+
+
+def positional(x: int, /) -> None: ...
+
+
+def strange(x: threading.Thread) -> None: ...
+
+
+_ASYNCHRONOUS = (slow, passes_on, AsyncAdder(), functools.partial(slow, 1), functools.cache(slow), PassesOn(slow))
+
+
 @pytest.mark.parametrize(
-    "function",
+    ("function", "why"),
     [
-        *(slow, passes_on, AsyncAdder(), functools.partial(slow, 1), functools.cache(slow), PassesOn(slow)),
-        *(unresolved, Adder, 7),
+        *[(function, "asynchronous|plain function") for function in _ASYNCHRONOUS],
+        *[(unresolved, "cannot be read"), (Adder, "plain function"), (7, "plain function"), (unhinted, "type hint")],
+        *[(starred, "by name"), (positional, "by name"), (strange, "JSON")],
     ],
 )
-def test_whatever_cannot_be_a_tool_is_refused_with_the_reason(function: Any) -> None:
-    with pytest.raises(TypeError, match=r"^tool \w+: .*(asynchronous|plain function|cannot be read)"):
+def test_whatever_cannot_be_a_tool_is_refused_with_the_reason(function: Any, why: str) -> None:
+    with pytest.raises(TypeError, match=rf"^tool \w+: .*({why})"):
         tool(function)
 
 
 def test_a_wrapper_that_runs_an_asynchronous_function_is_a_tool() -> None:
-    assert run_tool(tool(runs), {"a": 1}, Stop(), 30.0, 1000).output == 1
-    hidden = tool(lambda_like)
-    outcome = run_tool(hidden, {"a": 1}, Stop(), 30.0, 1000)
-    assert (outcome.status, "was not run" in outcome.output) == ("error", True)
+    assert run(runs, a=1).output == 1
 
 
-def lambda_like(a: int) -> Any:
-    """Return a coroutine."""
-    return slow(a)
-
-
-def test_an_asynchronous_generator_is_no_result() -> None:
-    async def numbers() -> Any:
-        yield 1
-
+@pytest.mark.parametrize(("make", "kind"), [(lambda: slow(1), "coroutine"), (numbers, "async_generator")])
+def test_what_is_asynchronous_is_no_result(make: Callable[[], Any], kind: str) -> None:
     def give() -> Any:
         """Give it."""
-        return numbers()
+        return make()
 
-    outcome = run_tool(tool(give), {}, Stop(), 30.0, 1000)
-    assert (outcome.status, "async_generator, which was not run" in outcome.output) == ("error", True)
+    outcome = run(give)
+    assert (outcome.status, f"{kind}, which was not run" in outcome.output) == ("error", True)
 
 
 class UnshowableError(Exception):
@@ -239,72 +237,13 @@ def checked(a: Annotated[int, AfterValidator(check)]) -> int:
 )
 def test_a_validator_that_raises_anything_refuses_the_call_with_the_reason(error: BaseException) -> None:
     ERRORS[:] = [error]
-    outcomes = []
-    thread = threading.Thread(
-        target=lambda: outcomes.append(run_tool(tool(checked), {"a": 1}, Stop(), 30.0, 1000)), name="engine"
-    )
-    thread.start()
-    thread.join()
+    with in_threads(lambda: run(checked, a=1)) as outcomes:
+        pass
     assert re.search(r"tool checked: .*x", outcomes[0].output)
     # Where Ctrl-C arrives, it may be a person's.
     expected = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else InvalidArgumentsError
     with pytest.raises(expected, match="x"):
         tool(checked).validate({"a": 1})
-
-
-class Point:
-    def __init__(self, x: Any) -> None:
-        self.x, self._hidden = x, 1
-
-
-def endless() -> Iterator[int]:
-    yield from iter(int, 1)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (np.int64(7), 7),
-        (np.float32(0.5), 0.5),
-        (np.bool_(True), True),
-        (np.array([[1, 2], [3, 4]]), "[[1 2]\n [3 4]]"),
-        (pd.DataFrame({"a": [1], "b": ["x"]}), "   a  b\n0  1  x"),
-        (pd.Series([1], name="n"), "0    1\nName: n, dtype: int64"),
-        ((number for number in range(3)), [0, 1, 2]),
-        (map(str, [1, 2]), ["1", "2"]),
-        (b"text", "text"),
-        (b"\xff\x00", "2 bytes: b'\\xff\\x00'"),
-        (float("inf"), "inf"),
-        ({1, 2}, [1, 2]),
-        (complex(1, 2), "1+2j"),
-        # The same within others; an object that has nothing of its own to show; numbers that no reader of JSON holds.
-        ({"count": np.int64(3), "all": [np.bool_(True)]}, {"count": 3, "all": [True]}),
-        ({"table": np.array([1, 2])}, {"table": "[1 2]"}),
-        (Point(np.int64(3)), {"x": 3}),
-        ({"a": 1}.keys(), ["a"]),
-        (memoryview(b"text"), "text"),
-        (10**400, str(10**400)),
-        ([10**400], f"[{10**400}]"),
-    ],
-)
-def test_a_result_is_readable_and_a_success(value: Any, expected: Any) -> None:
-    def give() -> Any:
-        """Give it."""
-        return value
-
-    outcome = run_tool(tool(give), {}, Stop(), 30.0, 1000)
-    assert (outcome.status, outcome.output) == ("complete", expected)
-
-
-def test_an_endless_iterator_and_a_large_table_are_capped() -> None:
-    assert len(run_tool(tool(endless), {}, Stop(), 30.0, 1000).output) < 1100
-    outcome = run_tool(tool(lambda_table), {}, Stop(), 30.0, 1000)
-    assert (outcome.status, len(outcome.output) < 1100) == ("complete", True)
-
-
-def lambda_table() -> Any:
-    """Give a table."""
-    return pd.DataFrame({str(column): range(1000) for column in range(100)})
 
 
 # ---- the gate --------------------------------------------------------------------------------
@@ -385,12 +324,12 @@ def test_only_the_same_call_opens_the_gate_and_attributes_change_nothing() -> No
 
 def test_a_tools_file_that_is_loaded_again_keeps_its_gates(tmp_path: Path) -> None:
     path = tmp_path / "tools.py"
-    path.write_text(
-        "from sessionlib.engine import tool\n"
-        "@tool(approval='requires_approval')\n"
-        "def act() -> None:\n    pass\n"
-        "act = tool(act)\n"
-    )
+    path.write_text("""
+from sessionlib.engine import tool
+@tool(approval='requires_approval')
+def act() -> None: ...
+act = tool(act)
+""")
     for _ in range(2):
         assert [declared.approval for declared in load_tools(str(path))] == ["requires_approval"]
 
@@ -475,32 +414,12 @@ def test_a_tool_is_still_the_function() -> None:
     assert repr(double) == "<tool other, requires_approval>"
 
 
-def test_functions_that_cannot_be_tools_are_refused_at_once() -> None:
-    def unhinted(x) -> None: ...  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("options", [{"approval": "sometimes"}, {"name": "with space"}, {"timeout": 0}])
+def test_options_that_cannot_be_are_refused_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"tool|name"):
+        tool(**options)(claims)
 
-    def starred(*args: int) -> None: ...
 
-    def positional(x: int, /) -> None: ...
-
-    def strange(x: threading.Thread) -> None: ...
-
-    for function, told in ((unhinted, "type hint"), (starred, "by name"), (positional, "by name"), (strange, "JSON")):
-        with pytest.raises(TypeError, match=told):
-            tool(function)
-    with pytest.raises(TypeError, match="plain function"):
-        tool(_coroutine_function())
-    for options in ({"approval": "sometimes"}, {"name": "with space"}, {"timeout": 0}):
-        with pytest.raises(ValueError, match=r"tool|name"):
-            tool(**options)(positional_free)
+def test_two_tools_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="two tools"):
-        LocalEngine(tools=[positional_free, tool(positional_free)])
-
-
-def positional_free() -> None:
-    """Nothing."""
-
-
-def _coroutine_function() -> Callable[[], Any]:
-    namespace: dict[str, Any] = {}
-    exec("async def coroutine(): pass", namespace)
-    return namespace["coroutine"]  # type: ignore[no-any-return]
+        LocalEngine(tools=[claims, tool(claims)])
