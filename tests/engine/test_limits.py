@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,11 +24,14 @@ from sessionlib.engine import Limits, LocalEngine
 from sessionlib.protocol import frames
 from tests.engine.conftest import refund
 from tests.support.engine import (
+    Address,
     Caller,
     Process,
     answer_of,
+    approve,
     content_of,
     contents,
+    deny,
     eventually,
     file,
     make_agent,
@@ -37,6 +41,7 @@ from tests.support.engine import (
     rest,
 )
 from tests.support.engine_bytes import connect, data_frame, head, status, upgrade
+from tests.support.threads import in_threads
 
 SMALL = Limits(connections=20, message_bytes=100_000, outbound_bytes=100_000, session_file_bytes=50_000)
 
@@ -54,53 +59,50 @@ def hasty() -> Iterator[LocalEngine]:
         yield engine
 
 
-@contextlib.contextmanager
-def opened(engine: LocalEngine) -> Iterator[websocket.WebSocket]:
-    ws = open_socket(engine)
-    try:
-        yield ws
-    finally:
-        ws.shutdown()
+def joined(sock: socket.socket, engine: Address, *fields: str) -> socket.socket:
+    """Makes a WebSocket of a connection."""
+    sock.sendall(upgrade(engine, *fields))
+    assert b" 101 " in sock.recv(1000)
+    return sock
 
 
 # ---- requests ------------------------------------------------------------------------------
 
 
-def test_sizes_of_requests(small: LocalEngine) -> None:
-    many = [f"X-{number}: y" for number in range(100)]
-    json_type = "Content-Type: application/json"
-    cases = [
-        (head(small, "GET /v1/agents HTTP/1.1", "X: " + "y" * 20_000), 431),
-        (head(small, "GET /" + "x" * 20_000 + " HTTP/1.1"), 431),
-        (head(small, "GET /v1/agents HTTP/1.1", *many), 431),
-        (head(small, "POST /v1/agent HTTP/1.1", json_type, "Content-Length: 99999999999"), 413),
-        (head(small, "POST /v1/agent HTTP/1.1", json_type, "Transfer-Encoding: chunked") + b"5\r\nhello\r\n", 411),
-        (head(small, "POST /v1/agent HTTP/1.1", json_type, "Content-Length: 1") + b'{"name": "x"}', 400),
-    ]
-    for data, expected in cases:
-        assert status(raw(small, data)) == expected, data[:80]
+JSON = "Content-Type: application/json"
+POST = "POST /v1/agent HTTP/1.1"
+
+
+@pytest.mark.parametrize(
+    ("line", "fields", "body", "expected"),
+    [
+        ("GET /v1/agents HTTP/1.1", ["X: " + "y" * 20_000], b"", 431),
+        ("GET /" + "x" * 20_000 + " HTTP/1.1", [], b"", 431),
+        ("GET /v1/agents HTTP/1.1", [f"X-{number}: y" for number in range(100)], b"", 431),
+        (POST, [JSON, "Content-Length: 99999999999"], b"", 413),
+        (POST, [JSON, "Transfer-Encoding: chunked"], b"5\r\nhello\r\n", 411),
+        (POST, [JSON, "Content-Length: 1"], b'{"name": "x"}', 400),
+    ],
+    ids=["large field", "large path", "many fields", "large body", "chunked body", "longer body"],
+)
+def test_sizes_of_requests(small: LocalEngine, line: str, fields: list[str], body: bytes, expected: int) -> None:
+    assert status(raw(small, head(small, line, *fields) + body)) == expected
 
 
 def test_what_does_not_arrive_is_not_waited_for(hasty: LocalEngine) -> None:
-    fields = ("Content-Type: application/json", "Content-Length: 10")
-    for data in (head(hasty, "POST /v1/agent HTTP/1.1", *fields) + b"{}", b"GET /v1/agents HTTP/1.1\r\nHost: ", b""):
+    cut = head(hasty, POST, JSON, "Content-Length: 10") + b"{}"
+    for data in (cut, b"GET /v1/agents HTTP/1.1\r\nHost: ", b""):
         assert status(raw(hasty, data) or b"HTTP/1.1 408 ") == 408, data[:80]
 
 
-def test_a_body_that_is_too_large_is_refused_before_it_is_sent(small: LocalEngine) -> None:
+@pytest.mark.parametrize(("size", "answer"), [(100_000_000, b"413 "), (13, b"100 Continue\r\n\r\n")])
+def test_a_body_is_refused_or_asked_for_before_it_is_sent(small: LocalEngine, size: int, answer: bytes) -> None:
     with connect(small) as sock:
-        fields = ("Content-Type: application/json", "Content-Length: 100000000", "Expect: 100-continue")
-        sock.sendall(head(small, "POST /v1/agent HTTP/1.1", *fields))
-        assert sock.recv(100).startswith(b"HTTP/1.1 413 ")
-
-
-def test_a_body_that_may_come_is_asked_for(small: LocalEngine) -> None:
-    with connect(small) as sock:
-        fields = ("Content-Type: application/json", "Content-Length: 13", "Expect: 100-continue")
-        sock.sendall(head(small, "POST /v1/agent HTTP/1.1", *fields))
-        assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        sock.sendall(b'{"name": "x"}')
-        assert sock.recv(100).startswith(b"HTTP/1.1 200 ")
+        sock.sendall(head(small, POST, JSON, f"Content-Length: {size}", "Expect: 100-continue"))
+        assert sock.recv(100).startswith(b"HTTP/1.1 " + answer)
+        if size == 13:
+            sock.sendall(b'{"name": "x"}')
+            assert sock.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
 def test_slow_senders_are_let_go_in_time(hasty: LocalEngine) -> None:
@@ -116,13 +118,15 @@ def test_slow_senders_are_let_go_in_time(hasty: LocalEngine) -> None:
         assert rest(hasty, "GET", "/agents").status_code == 200
 
 
+def own_fields(engine: LocalEngine) -> bytes:
+    return f"Host: 127.0.0.1:{engine.port}\r\nAuthorization: Bearer {engine.api_key}\r\n".encode()
+
+
 @pytest.mark.parametrize(
     "data",
     [
         b"GET /v1/agents\r\n\r\n",
-        b"GET /v1/agents HTTP/0.9\r\n{h}\r\n",
-        b"GET /v1/agents HTTP/1.2\r\n{h}\r\n",
-        b"GET /v1/agents HTTP/2.0\r\n{h}\r\n",
+        *[b"GET /v1/agents HTTP/%s\r\n{h}\r\n" % version for version in (b"0.9", b"1.2", b"2.0")],
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET  /v1/agents HTTP/1.1\r\n{h}\r\n",
         b"GET /v1/agents HTTP/1.1 \r\n{h}\r\n",
@@ -131,29 +135,25 @@ def test_slow_senders_are_let_go_in_time(hasty: LocalEngine) -> None:
         b"CONNECT evil.example:80 HTTP/1.1\r\n{h}\r\n",
         b"OPTIONS * HTTP/1.1\r\n{h}\r\n",
         b"GET /v1/agents HTTP/1.1\n{h}\n",
-        b"GET /v1/agents HTTP/1.1\r\n{h}X: y\nEvil: z\r\n\r\n",
-        b"GET /v1/agents HTTP/1.1\r\n{h}X: y\r\n folded\r\n\r\n",
-        b"GET /v1/agents HTTP/1.1\r\n{h}X: y\rz\r\n\r\n",
-        b"GET /v1/agents HTTP/1.1\r\n{h}X: y\0z\r\n\r\n",
-        b"GET /v1/agents HTTP/1.1\r\n{h}X : y\r\n\r\n",
-        b"GET /v1/agents HTTP/1.1\r\n{h}: y\r\n\r\n",
-        b"GET /v1/agents HTTP/1.1\r\n{h}no colon\r\n\r\n",
-        b"POST /v1/agent HTTP/1.1\r\n{h}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-        b"POST /v1/agent HTTP/1.1\r\n{h}Content-Length: 2, 2\r\n\r\n{}",
-        b"POST /v1/agent HTTP/1.1\r\n{h}Content-Length: +2\r\n\r\n{}",
-        b"POST /v1/agent HTTP/1.1\r\n{h}Content-Length: -1\r\n\r\n{}",
-        b"POST /v1/agent HTTP/1.1\r\n{h}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        *[
+            b"GET /v1/agents HTTP/1.1\r\n{h}%s\r\n\r\n" % field
+            for field in (b"X: y\nEvil: z", b"X: y\r\n folded", b"X: y\rz", b"X: y\0z", b"X : y", b": y", b"no colon")
+        ],
+        *[
+            b"POST /v1/agent HTTP/1.1\r\n{h}Content-Length: %s\r\n\r\n{}" % length
+            for length in (b"2\r\nContent-Length: 3", b"2, 2", b"+2", b"-1", b"2\r\nTransfer-Encoding: chunked")
+        ],
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     ],
 )
 def test_malformed_requests_are_refused_and_the_connection_ends(small: LocalEngine, data: bytes) -> None:
-    fields = f"Host: 127.0.0.1:{small.port}\r\nAuthorization: Bearer {small.api_key}\r\n".encode()
+    fields = own_fields(small)
     smuggled = b"DELETE /v1/agent/x HTTP/1.1\r\n" + fields + b"\r\n"
     assert status(raw(small, data.replace(b"{h}", fields) + smuggled)) in (400, 505)
 
 
 def test_a_reverse_proxy_that_speaks_http_1_0_is_answered(small: LocalEngine) -> None:
-    fields = f"Host: 127.0.0.1:{small.port}\r\nAuthorization: Bearer {small.api_key}\r\n".encode()
+    fields = own_fields(small)
     assert status(raw(small, b"GET /v1/agents HTTP/1.0\r\n" + fields + b"\r\n")) == 200
     assert status(raw(small, b"GET /v1/agents HTTP/1.0\r\n\r\n")) == 400
     assert status(raw(small, b"GET /v1/ws/session HTTP/1.0\r\n" + fields + b"\r\n")) == 426
@@ -177,7 +177,7 @@ def test_random_bytes_never_get_past_the_door(small: LocalEngine) -> None:
 def test_more_connections_than_there_is_room_for_are_turned_away(small: LocalEngine) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(20):
-            stack.enter_context(opened(small))
+            stack.callback(open_socket(small).shutdown)
         with connect(small) as sock:
             assert sock.recv(100).startswith(b"HTTP/1.1 503 ")
     eventually(lambda: _answers(small))
@@ -201,8 +201,7 @@ def add(a: int, b: int) -> int:
     with contextlib.ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(connect(engine))
-        caller = eventually(lambda: _joined(engine))
-        with caller:
+        with eventually(lambda: _joined(engine)) as caller:
             assert answer_of(caller.ask('/tool add {"a": 1, "b": 2}')).endswith("3")
     engine.stop()
     lines = engine.errors().splitlines()
@@ -257,48 +256,11 @@ def _answers(engine: LocalEngine) -> bool:
 # ---- names of files ------------------------------------------------------------------------
 
 NAMES = [
-    "../up",
-    "../../../../../../etc/passwd",
-    "/etc/passwd",
-    "//etc/passwd",
-    "..\\..\\up",
-    "C:\\windows\\system32",
-    "C:up",
-    "\\\\server\\share",
-    "%2e%2e%2fup",
-    "%2e%2e/up",
-    "..%c0%afup",
-    "..;/up",
-    "....//up",
-    "a/../../up",
-    "a/b/c",
-    "~/.bashrc",
-    "~root",
-    "$HOME/x",
-    "`id`",
-    "$(id)",
-    "x; rm -rf /",
-    "| cat",
-    "nul\x00byte",
-    "new\nline",
-    "return\r\nHeader: x",
-    "tab\t",
-    "\x1b[31mred",
-    "CON",
-    "NUL.txt",
-    "aux",
-    "COM1",
-    "trailing.",
-    "trailing ",
-    " leading",
-    ".",
-    "..",
-    "...",
-    "x" * 300,
-    "\u202egpj.exe",
-    "\u2024\u2024/up",
-    "file:///etc/passwd",
-    "",
+    *("../up", "../../../../../../etc/passwd", "/etc/passwd", "//etc/passwd", "file:///etc/passwd", "a/../../up"),
+    *("a/b/c", "....//up", ".", "..", "...", "..\\..\\up", "C:\\windows\\system32", "C:up", "\\\\server\\share"),
+    *("%2e%2e%2fup", "%2e%2e/up", "..%c0%afup", "..;/up", "~/.bashrc", "~root", "$HOME/x", "`id`", "$(id)"),
+    *("CON", "NUL.txt", "aux", "COM1", "x; rm -rf /", "| cat", "trailing.", "trailing ", " leading", "", "x" * 300),
+    *("nul\x00byte", "new\nline", "return\r\nHeader: x", "tab\t", "\x1b[31mred", "\u202egpj.exe", "\u2024\u2024/up"),
 ]
 
 
@@ -360,7 +322,9 @@ def test_a_message_may_be_as_large_as_the_limit_and_no_larger(small: LocalEngine
 
 
 def test_fragments_that_add_up_are_refused(small: LocalEngine) -> None:
-    with opened(small) as ws:
+    with contextlib.ExitStack() as stack:
+        ws = open_socket(small)
+        stack.callback(ws.shutdown)
         opcode = websocket.ABNF.OPCODE_TEXT
         with contextlib.suppress(OSError, websocket.WebSocketException):
             for _ in range(200):
@@ -379,9 +343,7 @@ def test_fragments_that_add_up_are_refused(small: LocalEngine) -> None:
     ],
 )
 def test_what_is_announced_as_too_large_is_refused_before_it_is_sent(small: LocalEngine, data: bytes) -> None:
-    with connect(small) as sock:
-        sock.sendall(upgrade(small))
-        assert b" 101 " in sock.recv(1000)
+    with joined(connect(small), small) as sock:
         sock.sendall(data)
         reason = b"a message has at most 100000 bytes"
         answer = b"".join(iter(lambda: sock.recv(1000), b""))
@@ -391,9 +353,7 @@ def test_what_is_announced_as_too_large_is_refused_before_it_is_sent(small: Loca
 def test_tiny_fragments_take_little_more_room_than_their_bytes(process: Callable[..., Process]) -> None:
     engine = process().ready()
     memory = psutil.Process(engine.popen.pid).memory_info
-    with connect(engine) as sock:
-        sock.sendall(upgrade(engine))
-        assert b" 101 " in sock.recv(1000)
+    with joined(connect(engine), engine) as sock:
         tiny = b"\x00\x83\0\0\0\0abc"
         sock.sendall(b"\x01\x80\0\0\0\0" + tiny * 1000 + b"\x89\x80\0\0\0\0")
         assert sock.recv(2) == b"\x8a\0"
@@ -404,16 +364,16 @@ def test_tiny_fragments_take_little_more_room_than_their_bytes(process: Callable
 
 
 @pytest.mark.parametrize(
-    ("fields", "expected"),
+    "fields",
     [
-        ((), 426),
-        (("Upgrade: websocket", "Connection: Upgrade"), 426),
-        (("Upgrade: h2c", "Connection: Upgrade"), 426),
-        (("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 8", "Sec-WebSocket-Key: eA=="), 426),
+        (),
+        ("Upgrade: websocket", "Connection: Upgrade"),
+        ("Upgrade: h2c", "Connection: Upgrade"),
+        ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 8", "Sec-WebSocket-Key: eA=="),
     ],
 )
-def test_what_is_no_handshake_is_told_so(small: LocalEngine, fields: tuple[str, ...], expected: int) -> None:
-    assert status(raw(small, head(small, "GET /v1/ws/session HTTP/1.1", *fields))) == expected
+def test_what_is_no_handshake_is_told_so(small: LocalEngine, fields: tuple[str, ...]) -> None:
+    assert status(raw(small, head(small, "GET /v1/ws/session HTTP/1.1", *fields))) == 426
     assert status(raw(small, head(small, "POST /v1/ws/session HTTP/1.1", *fields))) == 405
 
 
@@ -432,17 +392,12 @@ def test_a_flood_of_frames_is_told_then_closed() -> None:
         with contextlib.suppress(OSError, websocket.WebSocketException):
             for _ in range(5000):
                 flooding.say(frames.ping_session("x"))
-        told = []
-        code = None
-        while code is None:
-            # Not recv_data, which answers a close frame: there may be no engine to answer any more.
-            frame = flooding.ws.recv_frame()
-            if frame.opcode == websocket.ABNF.OPCODE_CLOSE:
-                code = int.from_bytes(frame.data[:2], "big")
-            else:
-                told.append(json.loads(frame.data))
-        assert code == 1008
-        assert {frame.get("code") for frame in told} == {None, "rate_limited"}
+        codes = set()
+        # Not recv_data, which answers a close frame: there may be no engine to answer any more.
+        while (frame := flooding.ws.recv_frame()).opcode != websocket.ABNF.OPCODE_CLOSE:
+            codes.add(json.loads(frame.data).get("code"))
+        assert int.from_bytes(frame.data[:2], "big") == 1008
+        assert codes == {None, "rate_limited"}
         calm.ask("undisturbed")
 
 
@@ -476,12 +431,9 @@ def test_a_silent_client_is_pinged_and_a_dead_one_let_go() -> None:
         for _ in range(5):
             opcode, _ = caller.ws.recv_data_frame(control_frame=True)
             assert opcode == websocket.ABNF.OPCODE_PING
-        with connect(engine) as dead:
-            dead.sendall(upgrade(engine))
-            assert b" 101 " in dead.recv(1000)
-            received = b"x"
-            while received:
-                received = dead.recv(1000)
+        with joined(connect(engine), engine) as dead:
+            while dead.recv(1000):
+                pass
     # Silent for longer than twice the time in all, and for much less than that at once.
     with LocalEngine(limits=Limits(silence_seconds=1.5)) as engine, Caller.on(engine) as caller:
         for _ in range(10):
@@ -490,24 +442,6 @@ def test_a_silent_client_is_pinged_and_a_dead_one_let_go() -> None:
 
 
 # ---- many at once --------------------------------------------------------------------------
-
-
-def _together(count: int, work: Callable[[int], None]) -> None:
-    errors: list[BaseException] = []
-
-    def run(number: int) -> None:
-        try:
-            work(number)
-        except BaseException as error:  # handed to the test
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
 
 
 CLIENTS = 25
@@ -531,19 +465,16 @@ def test_many_clients_of_one_session_see_one_transcript() -> None:
                 told[number].append(frame)
                 idle += frame["type"] == "participant_status" and frame["message"]["status"] == "Idle"
                 if content_of(frame).get("type") == "tool_call_approval" and number % 5 == 0:
-                    answer = {"tool_call_approval": {"confirm": {}} if number % 2 else {"deny": str(number)}}
-                    content = {"type_string": "response_message", "value": answer}
-                    caller.say(frames.post_message(caller.session_id, content, frame["message"]["id"]))
+                    answer = approve() if number % 2 else deny(str(number))
+                    caller.say(frames.post_message(caller.session_id, answer, frame["message"]["id"]))
 
         def post(number: int) -> None:
             for round_number in range(4):
                 text = f"{number}/{round_number}" if round_number % 2 else f'/tool refund {{"order_id": "{number}"}}'
                 callers[number].say(frames.post_message(first.session_id, text))
 
-        def both(number: int) -> None:
-            hear(number // 2) if number % 2 else post(number // 2)
-
-        _together(2 * CLIENTS, both)
+        with in_threads(*[partial(work, number) for number in range(CLIENTS) for work in (post, hear)], timeout=250):
+            pass
         public = [[frame for frame in heard if frame["type"] in _PUBLIC] for heard in told]
         assert len(public[0]) > 4 * CLIENTS * 4
         assert all(heard == public[0] for heard in public[1:])
@@ -580,7 +511,8 @@ def test_two_hundred_sessions_stream_at_once(engine: LocalEngine) -> None:
             assert {frame["session_id"] for frame in heard} == {caller.session_id}
             sessions.append(caller.session_id)
 
-    _together(200, talk)
+    with in_threads(*[partial(talk, number) for number in range(200)], timeout=250):
+        pass
     assert len(set(sessions)) == 200
 
 

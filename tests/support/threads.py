@@ -13,7 +13,7 @@ JOIN_TIMEOUT = 30.0
 
 
 @contextmanager
-def in_threads(*calls: Callable[[], Any]) -> Iterator[list[Any]]:
+def in_threads(*calls: Callable[[], Any], timeout: float = JOIN_TIMEOUT) -> Iterator[list[Any]]:
     """Runs each call in a thread while the block runs, and waits for all at its end.
 
     Gives the list that holds what they returned, in the calls' order, once the block is over.
@@ -36,7 +36,7 @@ def in_threads(*calls: Callable[[], Any]) -> Iterator[list[Any]]:
         thread.start()
     yield results
     for thread in threads:
-        thread.join(JOIN_TIMEOUT)
+        thread.join(timeout)
     if failures:
         raise failures[0]
     assert not any(thread.is_alive() for thread in threads), _stuck(threads)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,24 @@ def talk(client: Client) -> list[Any]:
     return told
 
 
+Again = Callable[..., Any]
+
+
+@pytest.fixture
+def again(live: LocalEngine, tape: Path, nowhere: Client) -> Again:
+    """Records what a function does with the engine, replays it without one, and compares what both times it returns."""
+
+    def check(run: Callable[..., Any], recorded_with: Any = (), *replayed_with: Any) -> Any:
+        with record(tape):
+            recorded = run(live.client(), *recorded_with)
+        for arguments in replayed_with or [recorded_with]:
+            with replay(tape):
+                assert run(nowhere, *arguments) == recorded
+        return recorded
+
+    return check
+
+
 # ---- the same again ------------------------------------------------------------------------
 
 
@@ -94,7 +112,7 @@ def test_a_replay_has_no_thread_of_its_own(live: LocalEngine, tape: Path, nowher
     assert kinds == {"reader", "heartbeat"}
 
 
-def test_what_came_of_an_answer_comes_only_after_it(live: LocalEngine, tape: Path, nowhere: Client) -> None:
+def test_what_came_of_an_answer_comes_only_after_it(again: Again) -> None:
     def approve_by_hand(client: Client) -> list[Any]:
         with shop(client) as session, session.listen(timeout=30) as events:
             session.send(REFUND)
@@ -109,22 +127,19 @@ def test_what_came_of_an_answer_comes_only_after_it(live: LocalEngine, tape: Pat
                     break
         return heard(seen)
 
-    with record(tape):
-        recorded = approve_by_hand(live.client())
-    with replay(tape):
-        assert approve_by_hand(nowhere) == recorded
+    again(approve_by_hand)
 
 
-def test_a_large_file_goes_out_in_pieces_and_is_not_in_the_recording(
-    live: LocalEngine, tape: Path, nowhere: Client, tmp_path: Path
-) -> None:
+def test_a_large_file_goes_out_in_pieces_and_is_not_in_the_recording(again: Again, tape: Path, tmp_path: Path) -> None:
     path = tmp_path / "large.bin"
     path.write_bytes(os.urandom(1_000_003))
-    with record(tape), shop(live.client()) as session:
-        recorded = heard(session.ask(path).events)
+
+    def send(client: Client) -> list[Any]:
+        with shop(client) as session:
+            return heard(session.ask(path).events)
+
+    again(send)
     assert tape.stat().st_size < 10_000
-    with replay(tape), shop(nowhere) as session:
-        assert heard(session.ask(path).events) == recorded
 
 
 def test_ids_that_the_client_makes_may_be_others(live: LocalEngine, tape: Path, nowhere: Client) -> None:
@@ -140,43 +155,34 @@ def test_ids_that_the_client_makes_may_be_others(live: LocalEngine, tape: Path, 
     assert {tool.id for tool in replayed.tools}.isdisjoint(tool.id for tool in recorded.tools)
 
 
-def test_refusals_and_streamed_answers_come_again(tape: Path, nowhere: Client) -> None:
+def test_refusals_and_streamed_answers_come_again(server: Server, tape: Path, nowhere: Client) -> None:
     def call(client: Client) -> list[Any]:
         with pytest.raises(NotFoundError) as raised:
             Agent.fetch(name="nobody", client=client)
         with client.stream("POST", "/chatbot/c1/run", json={"text": "Hi"}) as lines:
             return [str(raised.value), list(lines)]
 
-    server = Server()
-    try:
-        server.answer(Reply(404, {"error": "no such agent"}), Reply(200, b"one\n\ntwo\n"))
-        with Client(SENTINEL_KEY, server.url) as client, record(tape):
-            recorded = call(client)
-    finally:
-        server.stop()
+    server.answer(Reply(404, {"error": "no such agent"}), Reply(200, b"one\n\ntwo\n"))
+    with Client(SENTINEL_KEY, server.url) as client, record(tape):
+        recorded = call(client)
     assert recorded[1] == [b"one", b"two"]
     with replay(tape):
         assert call(nowhere) == recorded
 
 
-def test_a_stream_that_was_cut_is_cut_again(tape: Path, nowhere: Client) -> None:
-    def read(client: Client) -> list[bytes]:
-        seen = []
+def test_a_stream_that_was_cut_is_cut_again(server: Server, tape: Path, nowhere: Client) -> None:
+    def read(client: Client) -> bytes:
         with client.stream("POST", "/chatbot/c1/run", json={}) as lines:
-            seen.append(next(lines))
+            first = next(lines)
             with pytest.raises(ApiConnectionError):
                 next(lines)
-        return seen
+        return first
 
-    server = Server()
-    try:
-        server.answer(Reply(200, b"one\n", {"Content-Length": "100", "Connection": "close"}))
-        with Client(SENTINEL_KEY, server.url) as client, record(tape):
-            assert read(client) == [b"one"]
-    finally:
-        server.stop()
+    server.answer(Reply(200, b"one\n", {"Content-Length": "100", "Connection": "close"}))
+    with Client(SENTINEL_KEY, server.url) as client, record(tape):
+        assert read(client) == b"one"
     with replay(tape):
-        assert read(nowhere) == [b"one"]
+        assert read(nowhere) == b"one"
 
 
 def test_a_call_without_an_answer_has_none_again(tape: Path) -> None:
@@ -190,7 +196,7 @@ def test_a_call_without_an_answer_has_none_again(tape: Path) -> None:
     assert "127.0.0.1:9" in told[0]
 
 
-def test_a_session_goes_on_after_a_large_upload_was_recorded(live: LocalEngine, tape: Path, nowhere: Client) -> None:
+def test_a_session_goes_on_after_a_large_upload_was_recorded(again: Again, tape: Path) -> None:
     """A large upload is sent in fragments, on another path than small posts; both take their turn in one order."""
     data = bytes(range(256)) * 4096
 
@@ -198,19 +204,14 @@ def test_a_session_goes_on_after_a_large_upload_was_recorded(live: LocalEngine, 
         with shop(client) as session:
             return [session.ask(content, timeout=30).text for content in (data, "Still there?", data[:-1], "And now?")]
 
-    with record(tape):
-        recorded = talk(live.client())
-    with replay(tape):
-        assert talk(nowhere) == recorded
+    again(talk)
     posts = [frame for frame in frames_in(tape) if frame["type"] == "post_message"]
     sizes = [post["content"]["value"]["raw_bytes"]["size"] for post in posts if isinstance(post["content"], dict)]
     assert sizes == [len(data), len(data) - 1]
 
 
 @pytest.mark.parametrize("reads", [1, 4], ids=["before it was sent", "in the middle"])
-def test_a_session_goes_on_after_a_large_upload_that_failed(
-    live: LocalEngine, tape: Path, nowhere: Client, reads: int
-) -> None:
+def test_a_session_goes_on_after_a_large_upload_that_failed(again: Again, reads: int) -> None:
     """Before anything has left, the connection stays in use; after that, another one takes its place."""
 
     class Broken:
@@ -229,10 +230,7 @@ def test_a_session_goes_on_after_a_large_upload_that_failed(
                 session.send(Broken())
             return session.ask("Still there?", timeout=30).text
 
-    with record(tape):
-        recorded = talk(live.client())
-    with replay(tape):
-        assert talk(nowhere) == recorded
+    again(talk)
 
 
 # ---- links that break ----------------------------------------------------------------------
@@ -433,41 +431,26 @@ def test_it_can_be_replayed_in_its_own_time(engine: ScriptEngine, tape: Path) ->
 # ---- threads and sessions ------------------------------------------------------------------
 
 
-def test_sessions_opened_in_another_order_find_their_own_recording(
-    live: LocalEngine, tape: Path, nowhere: Client
-) -> None:
-    def ask(client: Client, order: tuple[int, ...]) -> dict[int, str]:
-        sessions = {number: shop(client).connect() for number in order}
-        try:
+def test_sessions_opened_in_another_order_find_their_own_recording(again: Again) -> None:
+    def ask(client: Client, *order: int) -> dict[int, str]:
+        with ExitStack() as stack:
+            sessions = {number: stack.enter_context(shop(client)) for number in order}
             return {number: sessions[number].ask(f"This is {number}").text for number in reversed(order)}
-        finally:
-            for session in sessions.values():
-                session.disconnect()
 
-    with record(tape):
-        recorded = ask(live.client(), (1, 2, 3))
-    for order in ((3, 2, 1), (2, 3, 1), (1, 3, 2)):
-        with replay(tape):
-            assert ask(nowhere, order) == recorded
+    again(ask, (1, 2, 3), (3, 2, 1), (2, 3, 1), (1, 3, 2))
 
 
-def test_a_map_over_threads_gives_the_same_answers(live: LocalEngine, tape: Path, nowhere: Client) -> None:
+def test_a_map_over_threads_gives_the_same_answers(again: Again) -> None:
     prompts = [f"Question {number}" for number in range(12)]
 
     def run(client: Client, workers: int) -> list[str]:
         agent = Agent.fetch(name="Shop", client=client)
         return [result.final_message for result in agent.map(prompts, max_workers=workers)]
 
-    with record(tape):
-        recorded = run(live.client(), 4)
-    for workers in (4, 1, 7):
-        with replay(tape):
-            assert run(nowhere, workers) == recorded
+    again(run, (4,), (4,), (1,), (7,))
 
 
-def test_threads_that_share_a_session_speak_in_the_recorded_order(
-    live: LocalEngine, tape: Path, nowhere: Client
-) -> None:
+def test_threads_that_share_a_session_speak_in_the_recorded_order(again: Again) -> None:
     def share(client: Client, numbers: Iterable[int], threads: int) -> list[str]:
         texts = {}
 
@@ -479,14 +462,11 @@ def test_threads_that_share_a_session_speak_in_the_recorded_order(
                 done.result(30)
         return [texts[number] for number in sorted(texts)]
 
-    with record(tape):
-        recorded = share(live.client(), range(8), threads=3)  # so that one of them says several things
-    for _ in range(5):
-        with replay(tape):
-            assert share(nowhere, reversed(range(8)), threads=8) == recorded
+    # With fewer threads than requests, so that one of them says several things.
+    again(share, (range(8), 3), *[(range(7, -1, -1), 8)] * 5)
 
 
-def test_two_clients_of_one_session_hear_of_each_other(live: LocalEngine, tape: Path, nowhere: Client) -> None:
+def test_two_clients_of_one_session_hear_of_each_other(again: Again) -> None:
     def supervise(client: Client) -> list[Any]:
         with shop(client) as session:
             agent = Agent.fetch(name="Shop", client=client)
@@ -499,10 +479,7 @@ def test_two_clients_of_one_session_hear_of_each_other(live: LocalEngine, tape: 
                 other.respond(request, approved=True)
                 return heard(event for event in turn if not event.requires_action)
 
-    with record(tape):
-        recorded = supervise(live.client())
-    with replay(tape):
-        assert supervise(nowhere) == recorded
+    again(supervise)
 
 
 def test_a_recovered_gap_is_recovered_again(tape: Path) -> None:
@@ -551,14 +528,10 @@ def test_a_block_that_raises_leaves_the_recording_as_it_was(live: LocalEngine, t
     assert list(tape.parent.iterdir()) == [tape]
 
 
-def test_keys_and_secret_fields_are_not_in_it(tape: Path) -> None:
-    server = Server()
-    try:
-        server.answer(Reply(200, {"id": "a1", "llm": {"api_key": "sk-inner", "name": "m"}, "said": SENTINEL_KEY}))
-        with Client(SENTINEL_KEY, server.url) as client, record(tape):
-            client.request("POST", "/agent", query={"access-token": "t-4711"}, json={"Password": "pw", "name": "n"})
-    finally:
-        server.stop()
+def test_keys_and_secret_fields_are_not_in_it(server: Server, tape: Path) -> None:
+    server.answer(Reply(200, {"id": "a1", "llm": {"api_key": "sk-inner", "name": "m"}, "said": SENTINEL_KEY}))
+    with Client(SENTINEL_KEY, server.url) as client, record(tape):
+        client.request("POST", "/agent", query={"access-token": "t-4711"}, json={"Password": "pw", "name": "n"})
     text = tape.read_text("utf-8")
     assert not any(secret in text for secret in (SENTINEL_KEY, "sk-inner", "t-4711", '"pw"'))
     assert '"name":"m"' in text
