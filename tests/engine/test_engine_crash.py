@@ -36,13 +36,8 @@ class Crashing:
     """Starts engines that kill themselves, one after the other."""
 
     def __init__(self) -> None:
-        self._helper = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.crashing_engine"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
+        command, pipe = [sys.executable, "-m", "tests.support.crashing_engine"], subprocess.PIPE
+        self._helper = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)
         self.base_url = ""
         self.api_key = KEY
 
@@ -82,9 +77,8 @@ class Crashing:
 
 @pytest.fixture
 def crashing() -> Iterator[Crashing]:
-    running = Crashing()
-    yield running
-    running.close()
+    with contextlib.closing(Crashing()) as running:
+        yield running
 
 
 @dataclass
@@ -299,12 +293,8 @@ def test_the_model_is_told_of_the_calls_that_were_cut(crashing: Crashing, tmp_pa
     database, traces = tmp_path / "engine.db", tmp_path / "traces.txt"
     assert crashing.start(database, traces, 10_000)
     with Caller.on(crashing) as caller:
-        caller.say(
-            frames.post_message(
-                caller.session_id,
-                '/tool stuck {"line": "a"}\n/tool trace {"line": "b"}\n/tool stuck {"line": "c"}',
-            )
-        )
+        calls = '/tool stuck {"line": "a"}\n/tool trace {"line": "b"}\n/tool stuck {"line": "c"}'
+        caller.say(frames.post_message(caller.session_id, calls))
         eventually(lambda: traces.exists() and len(traces.read_text().split()) == 3)
         crashing.kill_engine()
     model = Scripted(says(Text("I see.")))

@@ -11,11 +11,11 @@ import os
 import random
 import signal
 import sqlite3
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -25,6 +25,7 @@ import websocket
 from sessionlib.engine import LocalEngine
 from sessionlib.engine.store import Store
 from tests.support.engine import Caller, Process, eventually, make_agent
+from tests.support.threads import in_threads
 
 KILLS = int(os.environ.get("TEST_KILLS", "3"))
 TURNS = int(os.environ.get("TEST_TURNS", "300"))
@@ -75,17 +76,11 @@ with LocalEngine(tools, path={str(database)!r}, api_key=KEY, keep_days={KEPT_SEC
     for round_number in range(KILLS):
         engine = process(script=script).ready()
         agent_id = agent_id or make_agent(engine)
-        threads = [
-            threading.Thread(target=talk, args=(engine, agent_id, acked[number], number, round_number))
-            for number in range(CLIENTS)
-        ]
-        for thread in threads:
-            thread.start()
-        time.sleep(drawn.uniform(0.05, 2.0))
-        engine.stop(signal.SIGKILL)
-        killed = time.time()
-        for thread in threads:
-            thread.join()
+        clients = [partial(talk, engine, agent_id, known, number, round_number) for number, known in enumerate(acked)]
+        with in_threads(*clients):
+            time.sleep(drawn.uniform(0.05, 2.0))
+            engine.stop(signal.SIGKILL)
+            killed = time.time()
         engine.kill()
         with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
             kept = {row[0] for row in connection.execute("SELECT id FROM messages")}
@@ -123,10 +118,9 @@ def measure(path: Path) -> Sizes:
     with contextlib.closing(sqlite3.connect(path)) as source, contextlib.closing(sqlite3.connect(copy)) as target:
         source.backup(target)
     began = time.perf_counter()
-    store = Store(str(copy))
-    took = time.perf_counter() - began
-    sessions = store.database.read(lambda db: db.execute("SELECT COUNT(*) FROM sessions").fetchone()[0])
-    store.close()
+    with contextlib.closing(Store(str(copy))) as store:
+        took = time.perf_counter() - began
+        sessions = store.database.read(lambda db: db.execute("SELECT COUNT(*) FROM sessions").fetchone()[0])
     return Sizes(path.stat().st_size, psutil.Process().memory_info().rss, took, sessions)
 
 
@@ -147,15 +141,11 @@ def test_an_engine_that_runs_for_long_stays_flat(folder: Path, caplog: pytest.Lo
                         caller.heard.clear()
                         done[number] += 1
 
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(CLIENTS)]
-        for thread in threads:
-            thread.start()
-        for tenth in range(1, 11):
-            eventually(lambda tenth=tenth: sum(done) >= TURNS * tenth / 10, 3000)
-            sizes.append(measure(path))
-            print(f"{sum(done)} turns: {sizes[-1]}", flush=True)
-        for thread in threads:
-            thread.join()
+        with in_threads(*[partial(work, number) for number in range(CLIENTS)]):
+            for tenth in range(1, 11):
+                eventually(lambda tenth=tenth: sum(done) >= TURNS * tenth / 10, 3000)
+                sizes.append(measure(path))
+                print(f"{sum(done)} turns: {sizes[-1]}", flush=True)
     if TURNS >= 20_000:  # in a sample all sessions are younger than they are kept
         assert sizes[-1].file < 1.5 * max(size.file for size in sizes[:2])
         assert sizes[-1].memory < 1.2 * sizes[1].memory

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from sessionlib.engine import EngineError, Limits, LocalEngine, tool
 from sessionlib.engine.serve import keep_key
 from sessionlib.engine.server.auth import Authenticator
 from sessionlib.engine.server.http import HttpError, Request
-from tests.support.engine import KEY, ROOT, make_agent, raw, rest
+from tests.support.engine import KEY, Process, make_agent, raw, rest
 
 _RAN: list[str] = []
 
@@ -83,16 +83,8 @@ def _refused(engine: LocalEngine, statuses: set[int], *headers: str) -> None:
 @pytest.mark.parametrize(
     "credentials",
     [
-        None,
-        "Bearer wrong",
-        "Bearer ",
-        "",
-        f"Bearer {KEY[:-1]}",
-        f"Bearer {KEY}x",
-        f"bearer{KEY}",
-        f"Basic {KEY}",
-        KEY,
-        "Bearer schl\xfcssel",
+        *(None, "Bearer wrong", "Bearer ", "", f"Bearer {KEY[:-1]}", f"Bearer {KEY}x", f"bearer{KEY}", f"Basic {KEY}"),
+        *(KEY, "Bearer schl\xfcssel"),
     ],
 )
 def test_no_key_no_entry(engine: LocalEngine, credentials: str | None) -> None:
@@ -136,19 +128,10 @@ def test_many_wrong_keys_are_answered_with_429_and_the_right_one_still_opens() -
 @pytest.mark.parametrize(
     "origin",
     [
-        "http://evil.example",
-        "null",
-        "http://127.0.0.1.evil.example",
-        "http://127.0.0.1:1",
-        "https://127.0.0.1:{port}",
-        "http://127.0.0.1:{port}@evil.example",
-        "HTTP://LOCALHOST:{port}",
-        "http://localhost.:{port}",
+        *("http://evil.example", "null", "file://", "chrome-extension://abcdefgh", ""),
+        *("http://127.0.0.1.evil.example", "http://127.0.0.1:{port}@evil.example", "http://127.0.0.1:1"),
+        *("https://127.0.0.1:{port}", "HTTP://LOCALHOST:{port}", "http://localhost.:{port}", "http://127.0.0.1:{port}"),
         "http://[::ffff:127.0.0.1]:{port}",
-        "file://",
-        "chrome-extension://abcdefgh",
-        "http://127.0.0.1:{port}",
-        "",
     ],
 )
 def test_pages_from_elsewhere_stay_out_even_with_the_key(engine: LocalEngine, origin: str) -> None:
@@ -169,17 +152,9 @@ def test_a_listed_origin_gets_in_and_no_other() -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "evil.example",
-        "evil.example:{port}",
-        "127.0.0.1.evil.example:{port}",
-        "127.0.0.1",
-        "127.0.0.1:1",
-        "0.0.0.0:{port}",
-        "localhost.:{port}",
-        "[::ffff:127.0.0.1]:{port}",
-        "evil.example@127.0.0.1:{port}",
-        "127.0.0.1:{port}, evil.example",
-        "2130706433:{port}",
+        *("evil.example", "evil.example:{port}", "127.0.0.1.evil.example:{port}", "evil.example@127.0.0.1:{port}"),
+        *("127.0.0.1", "127.0.0.1:1", "0.0.0.0:{port}", "2130706433:{port}", "localhost.:{port}"),
+        *("[::ffff:127.0.0.1]:{port}", "127.0.0.1:{port}, evil.example"),
     ],
 )
 def test_other_hosts_are_refused(engine: LocalEngine, host: str) -> None:
@@ -261,17 +236,16 @@ def test_a_kept_key_is_for_its_owner_only(tmp_path: Path) -> None:
         keep_key(path)
 
 
-def test_serving_without_a_key_keeps_one_and_does_not_print_it_to_a_pipe(tmp_path: Path) -> None:
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "sessionlib.engine"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
-        assert run.stdout is not None
-        told = run.stdout.readline() + run.stdout.readline()
-        run.terminate()
-        told += run.stdout.read()
-        assert run.wait(30) == 0
+def test_serving_without_a_key_keeps_one_and_does_not_print_it_to_a_pipe(
+    process: Callable[..., Process], tmp_path: Path
+) -> None:
+    running = process(env={"SESSIONLIB_API_KEY": ""})
+    assert running.popen.stdout is not None
+    told = running.popen.stdout.readline() + running.popen.stdout.readline()
+    assert running.stop() == 0
     path = tmp_path / "sessionlib" / "engine.key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    told += running.popen.stdout.read() + running.errors()
     assert str(path) in told
     assert path.read_text().strip() not in told
 

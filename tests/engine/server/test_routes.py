@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sessionlib.engine import LocalEngine
@@ -8,12 +10,8 @@ from tests.support.engine import Caller, make_agent, rest
 
 
 def test_an_agent_is_kept_with_all_its_fields(engine: LocalEngine) -> None:
-    fields = {
-        "tools": {"t1": {"id": "t1", "odd": [1]}},
-        "instructions": "Be kind",
-        "memory_config": {"k": 1},
-        "own": "x",
-    }
+    tools = {"t1": {"id": "t1", "odd": [1]}}
+    fields = {"tools": tools, "instructions": "Be kind", "memory_config": {"k": 1}, "own": "x"}
     agent_id = make_agent(engine, **fields)
     kept = rest(engine, "GET", "/agent", params={"id": agent_id}).json()["object"]
     assert {name: kept[name] for name in fields} == fields
@@ -46,11 +44,9 @@ def test_objects_are_fetched_listed_changed_and_deleted(engine: LocalEngine, kin
     shown = rest(engine, "GET", f"/{kind}", params={"id": ids[0]}).json()["object"]
     assert (shown["_id"], shown["name"], shown["extra"]) == (ids[0], "other", 1)
     assert rest(engine, "DELETE", f"/{kind}/{ids[0]}").status_code == 200
-    for again in (
-        rest(engine, "DELETE", f"/{kind}/{ids[0]}"),
-        rest(engine, "GET", f"/{kind}", params={"id": ids[0]}),
-        rest(engine, "POST", f"/update/{kind}/{ids[0]}", json={"name": "x"}),
-    ):
+    gone = [("DELETE", f"/{kind}/{ids[0]}"), ("GET", f"/{kind}?id={ids[0]}"), ("POST", f"/update/{kind}/{ids[0]}")]
+    for method, path in gone:
+        again = rest(engine, method, path, json={"name": "x"})
         assert again.status_code == 404
         assert ids[0] in again.json()["error"] or kind in again.json()["error"]
 
@@ -90,19 +86,21 @@ def test_a_body_has_to_be_json(engine: LocalEngine) -> None:
 
 
 def test_a_chatbot_runs_and_goes_on(engine: LocalEngine) -> None:
-    bot = rest(engine, "POST", "/chatbot", json={"name": "bot", "pipeline": {"id": "p"}}).json()["id"]
-    first = rest(engine, "POST", f"/chatbot/{bot}/run", json={"text": "hello"}).json()
+    bot, other = (rest(engine, "POST", "/chatbot", json={"name": name}).json()["id"] for name in ("bot", "other"))
+
+    def run(chatbot: str = bot, **body: Any) -> Any:
+        answer = rest(engine, "POST", f"/chatbot/{chatbot}/run", json=body)
+        return answer.json() if answer.status_code == 200 else answer.status_code
+
+    first = run(text="hello")
     assert first["status"] == "success"
     assert '"hello"' in first["output_message"]
     again = {"text": "more", "conversation_id": first["conversation_id"]}
-    second = rest(engine, "POST", f"/chatbot/{bot}/run", json=again).json()
+    second = run(**again)
     assert (second["conversation_id"], second["output_message"]) == (first["conversation_id"], 'You said: "more"')
-    waiting = rest(engine, "POST", f"/chatbot/{bot}/run", json={**again, "text": '/tool refund {"order_id": "1"}'})
-    assert waiting.json()["status"] == "action_required"
-    other = rest(engine, "POST", "/chatbot", json={"name": "other"}).json()["id"]
-    assert rest(engine, "POST", f"/chatbot/{other}/run", json=again).status_code == 404
-    assert rest(engine, "POST", f"/chatbot/{bot}/run", json={**again, "conversation_id": "?"}).status_code == 404
-    assert rest(engine, "POST", f"/chatbot/{bot}/run", json={**again, "stream": True}).status_code == 422
+    assert run(**{**again, "text": '/tool refund {"order_id": "1"}'})["status"] == "action_required"
+    assert run(other, **again) == run(**{**again, "conversation_id": "?"}) == 404
+    assert run(**again, stream=True) == 422
 
 
 def test_a_chatbot_has_sessions(engine: LocalEngine) -> None:
