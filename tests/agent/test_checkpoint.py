@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import pickle
-import shutil
 import signal
 import sqlite3
 import tempfile
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,32 @@ from sessionlib.agent.checkpoint import (
 )
 from sessionlib.net.retry import Pace
 from tests.support.processes import Script, run_script
+from tests.support.threads import in_threads
+
+
+@pytest.fixture
+def file_ledger(tmp_path: Path) -> Iterator[FileLedger]:
+    with contextlib.closing(new_ledger(str(tmp_path / "prompts.db"))) as made:
+        yield made
+
+
+@pytest.fixture
+def other(file_ledger: FileLedger) -> Iterator[FileLedger]:
+    """The same file, through a connection of its own, as another process has it."""
+    made = FileLedger(file_ledger.path, file_ledger.run, file_ledger.lasting, file_ledger.shared)
+    yield made
+    made.disconnect()
 
 
 @pytest.fixture(params=["memory", "file"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    made: PromptLedger = MemoryLedger() if request.param == "memory" else new_ledger(str(tmp_path / "prompts.db"))
-    yield made
-    made.close()
+def ledger(request: pytest.FixtureRequest, file_ledger: FileLedger) -> PromptLedger:
+    return MemoryLedger() if request.param == "memory" else file_ledger
 
 
-def another(ledger: FileLedger) -> FileLedger:
-    """The same file, through a connection of its own, as another process has it."""
-    return FileLedger(ledger.path, ledger.run, ledger.lasting, ledger.shared)
+def begin_again(folder: Path) -> None:
+    """Deletes a checkpoint, as its user does."""
+    for path in folder.glob("run.db*"):
+        path.unlink()
 
 
 # ---- claims --------------------------------------------------------------------------------
@@ -56,11 +71,8 @@ def test_of_many_claims_at_once_one_succeeds(ledger: PromptLedger) -> None:
         barrier.wait(30)
         won.extend(number for number in range(20) if ledger.claim(number, "", f"s{worker}", None))
 
-    threads = [threading.Thread(target=claim, args=(worker,)) for worker in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    with in_threads(*(functools.partial(claim, worker) for worker in range(8))):
+        """All at once."""
     assert sorted(won) == list(range(20))
 
 
@@ -82,13 +94,10 @@ def test_a_result_stays_until_the_caller_has_it(ledger: PromptLedger) -> None:
     assert not ledger.claim(0, "", "s2", None)
 
 
-def test_no_claim_succeeds_once_it_is_closed(tmp_path: Path) -> None:
-    ledger = new_ledger(str(tmp_path / "prompts.db"))
-    other = another(ledger)
-    ledger.close()
+def test_no_claim_succeeds_once_it_is_closed(file_ledger: FileLedger, other: FileLedger) -> None:
+    file_ledger.close()
     with pytest.raises(RunStoppedError):
         other.claim(0, "", "s1", None)
-    other.disconnect()
 
 
 def test_what_was_withdrawn_in_one_run_is_free_in_the_next(tmp_path: Path) -> None:
@@ -111,37 +120,29 @@ ELSEWHERE = """
 """
 
 
-def claim_elsewhere(ledger: FileLedger) -> str:
-    return run_script(ELSEWHERE, pickle.dumps(ledger).hex()).check().stdout
+def test_another_process_claims_in_the_same_file(file_ledger: FileLedger) -> None:
+    assert run_script(ELSEWHERE, pickle.dumps(file_ledger).hex()).check().stdout == "claimed\n"
+    assert not file_ledger.claim(0, "", "s2", None)
 
 
-def test_another_process_claims_in_the_same_file(tmp_path: Path) -> None:
-    ledger = new_ledger(str(tmp_path / "prompts.db"))
-    assert claim_elsewhere(ledger) == "claimed\n"
-    assert not ledger.claim(0, "", "s2", None)
-    ledger.close()
-
-
-@pytest.mark.parametrize("there", ["nothing", "an empty file", "a directory", "another run's", "text"])
-def test_a_machine_that_has_something_else_under_this_path_says_so(tmp_path: Path, there: str) -> None:
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda path: None,
+        Path.touch,
+        Path.mkdir,
+        lambda path: Checkpoint(path, "a1", shared=True).close(),
+        lambda path: path.write_text("long enough for the head of a database" * 30),
+    ],
+    ids=["nothing", "an empty file", "a directory", "another run's", "text"],
+)
+def test_a_machine_that_has_something_else_under_this_path_says_so(tmp_path: Path, put: Callable[[Path], Any]) -> None:
     """As a machine does that does not share the directory: it has nothing there, or a file of its own."""
     checkpoint = Checkpoint(tmp_path / "run.db", "a1", shared=True)
-    if there == "another run's":
-        shutil.copy(tmp_path / "run.db", tmp_path / "copy")
-        checkpoint.close()
-        checkpoint = Checkpoint(tmp_path / "run.db", "a1", shared=True)
     copy = pickle.dumps(checkpoint.ledger)
     checkpoint.close()
-    for path in tmp_path.glob("run.db*"):
-        path.unlink()
-    if there == "an empty file":
-        (tmp_path / "run.db").touch()
-    elif there == "a directory":
-        (tmp_path / "run.db").mkdir()
-    elif there == "another run's":
-        shutil.move(tmp_path / "copy", tmp_path / "run.db")
-    elif there == "text":
-        (tmp_path / "run.db").write_text("long enough for the head of a database" * 30)
+    begin_again(tmp_path)
+    put(tmp_path / "run.db")
     said = run_script(ELSEWHERE, copy.hex()).check().stdout
     assert said.startswith("ConfigurationError")
     assert str(tmp_path / "run.db") in said
@@ -156,8 +157,7 @@ def test_a_worker_that_had_an_earlier_file_opens_the_new_one(tmp_path: Path) -> 
         assert worker.claim(0, "", "s1", None)
         assert checkpoint.ledger.entry(0).session_id == "s1"
         checkpoint.close()
-        for path in tmp_path.glob("run.db*"):
-            path.unlink()
+        begin_again(tmp_path)
     worker.disconnect()
 
 
@@ -172,7 +172,10 @@ def test_a_log_that_only_one_machine_can_read_is_for_one_machine(tmp_path: Path,
     path = tmp_path / "run.db"
     # The same file under one executor after another.
     for kind in (None, executor, None, executor):
-        with agent.map(["Hi"], executor=kind and kind(), checkpoint=path), closing(sqlite3.connect(path)) as database:
+        with (
+            agent.map(["Hi"], executor=kind and kind(), checkpoint=path),
+            contextlib.closing(sqlite3.connect(path)) as database,
+        ):
             (mode,) = database.execute("PRAGMA journal_mode").fetchone()
             assert (mode == "wal") is (kind is None or is_local)
 
@@ -180,25 +183,17 @@ def test_a_log_that_only_one_machine_can_read_is_for_one_machine(tmp_path: Path,
 # ---- one pace ------------------------------------------------------------------------------
 
 
-def test_processes_of_a_map_have_one_rate(tmp_path: Path) -> None:
-    ledger = new_ledger(str(tmp_path / "prompts.db"))
-    other = another(ledger)
-    first, second = ledger.pace(Pace(rate=0.01)), other.pace(Pace(rate=0.01))
+def test_processes_of_a_map_have_one_rate(file_ledger: FileLedger, other: FileLedger) -> None:
+    first, second = file_ledger.pace(Pace(rate=0.01)), other.pace(Pace(rate=0.01))
     assert first.admit(Deadline(5))
     assert not second.admit(Deadline(5))  # not before 100 s have passed
-    other.disconnect()
-    ledger.close()
 
 
-def test_a_refusal_in_one_process_pauses_all(tmp_path: Path) -> None:
-    ledger = new_ledger(str(tmp_path / "prompts.db"))
-    other = another(ledger)
+def test_a_refusal_in_one_process_pauses_all(file_ledger: FileLedger, other: FileLedger) -> None:
     pace = Pace()
     assert other.pace(pace).admit(Deadline(5))
-    ledger.pace(pace).refused(60.0)
+    file_ledger.pace(pace).refused(60.0)
     assert not other.pace(pace).admit(Deadline(5))
-    other.disconnect()
-    ledger.close()
 
 
 @given(st.lists(st.tuples(st.sampled_from(["admit", "refused"]), st.floats(0, 3)), max_size=40))
@@ -238,10 +233,9 @@ HOLDER = """
 """
 
 
-def test_a_place_of_a_process_that_is_killed_is_free_again(tmp_path: Path) -> None:
-    ledger = new_ledger(str(tmp_path / "prompts.db"))
-    pace = ledger.pace(Pace(max_active=1))
-    with Script(HOLDER, pickle.dumps(ledger).hex()) as script:
+def test_a_place_of_a_process_that_is_killed_is_free_again(file_ledger: FileLedger) -> None:
+    pace = file_ledger.pace(Pace(max_active=1))
+    with Script(HOLDER, pickle.dumps(file_ledger).hex()) as script:
         script.wait_for("held")
         with pace.active(Deadline(0.2)) as held:
             assert not held
@@ -251,40 +245,32 @@ def test_a_place_of_a_process_that_is_killed_is_free_again(tmp_path: Path) -> No
         assert held
         with pace.active(Deadline(0.2)) as second:
             assert not second
-    ledger.close()
 
 
-class Own:
-    """A pace of the user's own."""
+def test_a_pace_of_the_users_own_stays(file_ledger: FileLedger) -> None:
+    class Own:
+        def admit(self, deadline: Deadline, sleep: Any = None) -> bool:
+            return True
 
-    def admit(self, deadline: Deadline, sleep: Any = None) -> bool:
-        return True
-
-
-def test_a_pace_of_the_users_own_stays(tmp_path: Path) -> None:
-    ledger = new_ledger(str(tmp_path / "prompts.db"))
     own: Any = Own()
-    assert ledger.pace(own) is own
-    ledger.close()
+    assert file_ledger.pace(own) is own
 
 
 def test_a_checkpoint_in_use_is_refused(tmp_path: Path) -> None:
-    holder = Script(
-        """
+    path = tmp_path / "run.db"
+    source = """
         import sys, time
         from sessionlib.agent.checkpoint import Checkpoint
         checkpoint = Checkpoint(sys.argv[1], "a1", shared=False)
         print("held", flush=True)
         time.sleep(60)
-        """,
-        str(tmp_path / "run.db"),
-    )
-    with holder as script:
+    """
+    with Script(source, str(path)) as script:
         script.wait_for("held")
         with pytest.raises(ConfigurationError, match="in use by another run"):
-            Checkpoint(tmp_path / "run.db", "a1", shared=False)
+            Checkpoint(path, "a1", shared=False)
         script.kill()
-    Checkpoint(tmp_path / "run.db", "a1", shared=False).close()
+    Checkpoint(path, "a1", shared=False).close()
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -14,7 +14,6 @@ import random
 import signal
 import sqlite3
 import ssl
-import sys
 import tempfile
 import threading
 import time
@@ -39,7 +38,6 @@ from sessionlib import (
     ConversationalAgentRunResult,
     ConversationalRunActionRequiredError,
     DeliveryUnknownError,
-    MissingExtraError,
     SessionError,
     SessionTimeoutError,
     approve_all,
@@ -381,12 +379,6 @@ def test_a_bar_counts_what_an_earlier_run_did_but_not_into_the_rate(agent: Agent
 def test_what_a_checkpoint_has_goes_to_no_executor(agent: Agent, tmp_path: Path) -> None:
     first = list(agent.map(prompts(10), checkpoint=tmp_path / "run.db"))
     assert list(agent.map(prompts(10), checkpoint=tmp_path / "run.db", executor=Fateful(["refused"]))) == first
-
-
-def test_without_tqdm_a_bar_is_refused_at_once(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    with pytest.raises(MissingExtraError, match=r"progress=True needs tqdm; .* 'sessionlib\[progress\]'"):
-        agent.map([], progress=True)
 
 
 # ---- executors -----------------------------------------------------------------------------

@@ -128,7 +128,7 @@ def test_what_is_no_tool() -> None:
     with pytest.raises(ValueError, match="sometimes"):
         Tool("t", tool_name="t", approval_config="sometimes")
     with pytest.raises(TypeError, match="a tool is a mapping, not str"):
-        Tool.from_json("t")  # type: ignore[arg-type]
+        Tool.from_json("t")
 
 
 def test_object_ids_are_new() -> None:

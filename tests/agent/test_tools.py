@@ -7,7 +7,6 @@ import inspect
 import json
 import pickle
 import runpy
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -15,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import sessionlib
 from sessionlib import Client
 from sessionlib.agent import Agent, AgentTools, Tool, ToolApprovalConfig, ToolInput, ToolInputType, tools
 from sessionlib.agent.models import LlmInfo, McpServer
@@ -39,16 +37,11 @@ DYNAMIC = ToolInputType.DYNAMIC
 
 
 @pytest.fixture
-def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def platform(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     """A server that the environment names, so that what is looked up is looked up there."""
-    running = Server()
-    monkeypatch.setenv("SESSIONLIB_BASE_URL", running.url)
+    monkeypatch.setenv("SESSIONLIB_BASE_URL", server.url)
     monkeypatch.setenv("SESSIONLIB_API_KEY", SENTINEL_KEY)
-    yield running
-    for made in sessionlib.client._defaults.values():
-        made.close()
-    sessionlib.client._defaults.clear()
-    running.stop()
+    return server
 
 
 def inputs_of(tool: Tool) -> Any:
@@ -71,53 +64,47 @@ def test_every_way_leads_to_one_class() -> None:
 
 def test_threads_that_ask_at_once_get_one_class() -> None:
     script = """
-import threading
-from sessionlib.agent import AgentTools
+        import threading
+        from concurrent.futures import ThreadPoolExecutor
+        from sessionlib.agent import AgentTools
 
-found, barrier = [], threading.Barrier(8)
-
-def ask():
-    barrier.wait()
-    found.append(AgentTools.integration_zoho)
-
-threads = [threading.Thread(target=ask) for _ in range(8)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-assert len(found) == 8
-assert len(set(found)) == 1
-"""
+        barrier = threading.Barrier(8)
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _: (barrier.wait(), AgentTools.integration_zoho)[1], range(8)))
+        assert len(set(found)) == 1
+    """
     run_script(script).check()
 
 
-def test_the_sdks_module_names_lead_here() -> None:
-    script = (
-        "from sessionlib.agent.extra_tools import McpServerTool\n"
-        "from sessionlib.agent.agent_tools import AgentTools\n"
-        "from sessionlib.agent.object import Agent, ConversationalRunActionRequiredError, LlmInfo\n"
-        "import sessionlib.agent.object as module; assert module.Agent is Agent"
-    )
-    run_script(script).check()
-
-
-def test_the_table_is_not_read_before_a_kind_is_asked_for() -> None:
-    script = (
-        "import sessionlib.agent.tools as t, sessionlib.agent as a; a.Agent('x').add_tool\n"
-        "assert not t._catalogue.cache_info().currsize; t.ExaAiTool; assert t._catalogue.cache_info().currsize"
-    )
+@pytest.mark.parametrize(
+    "script",
+    [
+        """
+        from sessionlib.agent.extra_tools import McpServerTool
+        from sessionlib.agent.agent_tools import AgentTools
+        from sessionlib.agent.object import Agent, ConversationalRunActionRequiredError, LlmInfo
+        import sessionlib.agent.object as module; assert module.Agent is Agent
+        """,
+        """
+        import sessionlib.agent.tools as t, sessionlib.agent as a; a.Agent('x').add_tool
+        assert not t._catalogue.cache_info().currsize; t.ExaAiTool; assert t._catalogue.cache_info().currsize
+        """,
+    ],
+    ids=["by the SDK's module names", "without the table before a kind is asked for"],
+)
+def test_imports(script: str) -> None:
     run_script(script).check()
 
 
 def test_unknown_kinds_are_reported_with_those_that_are_meant() -> None:
     with pytest.raises(AttributeError, match=r"'gogle_search'\. Did you mean google_search"):
-        AgentTools.gogle_search  # type: ignore[attr-defined]  # noqa: B018
+        AgentTools.gogle_search  # noqa: B018
     with pytest.raises(AttributeError, match="no kind of tool 'nothing'"):
-        Agent("a").add_tool.nothing()  # type: ignore[attr-defined]
+        Agent("a").add_tool.nothing()
     with pytest.raises(ImportError, match="NothingTool"):
-        from sessionlib.agent.tools import NothingTool  # type: ignore[attr-defined]  # noqa: F401
+        from sessionlib.agent.tools import NothingTool  # noqa: F401
     with pytest.raises(TypeError, match=r"add_tool takes a Tool, and 'exa_ai' is a str$"):
-        Agent("a").add_tool("exa_ai")  # type: ignore[arg-type]
+        Agent("a").add_tool("exa_ai")
     assert not hasattr(AgentTools, "__wrapped__")
 
 
@@ -153,10 +140,11 @@ def test_every_description_was_written_for_its_kind() -> None:
 
 def test_inputs_that_are_not_given_are_given_by_the_model() -> None:
     tool = ExaAiTool(tool_name="search", livecrawl=True, query=ToolInput(DYNAMIC, description="What to look for"))
-    assert inputs_of(tool)["query"] == {"type": "dynamic", "value": "What to look for"}
-    assert inputs_of(tool)["livecrawl"] == {"type": "static", "value": True}
-    assert inputs_of(tool)["num_results"] == {"type": "static", "value": 10}
-    assert inputs_of(tool)["search_type"] == {"type": "dynamic", "value": ""}
+    inputs = inputs_of(tool)
+    assert inputs["query"] == {"type": "dynamic", "value": "What to look for"}
+    assert inputs["livecrawl"] == {"type": "static", "value": True}
+    assert inputs["num_results"] == {"type": "static", "value": 10}
+    assert inputs["search_type"] == {"type": "dynamic", "value": ""}
     assert tool.to_dict()["description"] == "Search the web with Exa"
     assert ExaAiTool(None, "second", "Own words", "requires_approval").description == "Own words"
 
@@ -179,7 +167,7 @@ def test_a_parameter_chooses_the_inputs() -> None:
 
 def test_inputs_that_do_not_exist_are_refused() -> None:
     with pytest.raises(ValueError, match=r"ExaAiTool has no input 'qery'\. Did you mean query"):
-        ExaAiTool(tool_name="search", qery="x")  # type: ignore[call-arg]
+        ExaAiTool(tool_name="search", qery="x")
     tool = IntegrationGmailTool(tool_name="mail", action="read_email")
     with pytest.raises(ValueError, match="no input 'recipients' with action='read_email'"):
         tool.update_inputs(recipients="a@example.com")
@@ -326,7 +314,7 @@ def test_mcp_servers(platform: Server) -> None:
     assert fetched.server == McpServer("m1")
     assert "tools" not in McpServerTool(McpServer("m1"), auto_populate_tools=False).to_dict()["value"]
     with pytest.raises(TypeError, match="server takes an McpServer, not str"):
-        McpServerTool("m1")  # type: ignore[arg-type]
+        McpServerTool("m1")
     assert McpServer("m1", raw={"more": 1}).to_dict() == {"id": "m1", "name": "", "url": "", "description": ""}
 
 
