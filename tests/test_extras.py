@@ -67,7 +67,7 @@ print("works")
 
 TELLS = """
 import sys
-from sessionlib import Agent, Client, MissingExtraError, Session, latencies
+from sessionlib import Agent, Client, MissingExtraError, Session, latencies, load_ipython_extension, notebook
 
 client = Client("k", base_url=sys.argv[1])
 agent = Agent("a1", agent_type="conversational", client=client)
@@ -98,6 +98,8 @@ with Session(session_id="s1", client=client) as session:
     needs(lambda: session.ask("Hi", into=int))
 needs(engine)
 needs(telemetry)
+needs(lambda: notebook.approvals(None))
+needs(lambda: load_ipython_extension(None))
 """
 
 MODELS = """
@@ -174,7 +176,8 @@ def test_the_base_install_talks_listens_and_keeps_what_was_said(engine: ScriptEn
 def test_what_needs_an_extra_says_which(engine: ScriptEngine) -> None:
     told = run_script(base_only() + TELLS, serve(engine)).check().stdout.splitlines()
     assert [line.partition(" | ")[0] for line in told] == [
-        *("pandas", "plot", "plot", "pandas", "progress", "progress", "typed", "engine", "otel")
+        *("pandas", "plot", "plot", "pandas", "progress", "progress", "typed", "engine", "otel"),
+        *("notebook", "notebook"),
     ]
     for line in told:
         extra, _, text = line.partition(" | ")

@@ -32,29 +32,27 @@ def printed(*events: SessionEvent) -> str:
 # ---- the text ------------------------------------------------------------------------------
 
 
-def test_pieces_and_their_whole_are_shown_once() -> None:
-    pieces = [event(Type.MESSAGE_DELTA, delta=piece, index=index) for index, piece in enumerate(["Hel", "lo"])]
-    assert printed(*pieces, event(Type.MESSAGE_COMPLETE, text="Hello", status="complete")) == "Hello\n"
+def piece(text: str) -> SessionEvent:
+    return event(Type.MESSAGE_DELTA, delta=text, index=0)
 
 
-def test_what_the_whole_has_more_is_shown_too() -> None:
-    piece = event(Type.MESSAGE_DELTA, delta="Hel", index=0)
-    assert printed(piece, event(Type.MESSAGE_COMPLETE, text="Hello", status="complete")) == "Hello\n"
+def whole(text: str, message_id: str = "m1") -> SessionEvent:
+    return event(Type.MESSAGE_COMPLETE, message_id, text=text, status="complete")
 
 
-def test_a_whole_that_is_not_what_its_pieces_were_is_shown_again() -> None:
-    piece = event(Type.MESSAGE_DELTA, delta="lo", index=1)
-    assert printed(piece, event(Type.MESSAGE_COMPLETE, text="Hello", status="complete")) == "lo\n\nHello\n"
-
-
-def test_each_message_begins_a_line() -> None:
-    whole = [event(Type.MESSAGE_COMPLETE, message, text=message, status="complete") for message in ("m1", "m2")]
-    assert printed(*whole) == "m1\nm2\n"
-
-
-def test_a_question_stands_on_a_line_of_its_own() -> None:
-    piece = event(Type.MESSAGE_DELTA, delta="Wait", index=0)
-    assert printed(piece, event(Type.APPROVAL_REQUEST, "m2", tool_name="refund")) == "Wait\n"
+@pytest.mark.parametrize(
+    ("events", "text"),
+    [
+        ([piece("Hel"), piece("lo"), whole("Hello")], "Hello\n"),
+        ([piece("Hel"), whole("Hello")], "Hello\n"),
+        ([piece("lo"), whole("Hello")], "lo\n\nHello\n"),
+        ([whole("one"), whole("two", "m2")], "one\ntwo\n"),
+        ([piece("Wait"), event(Type.APPROVAL_REQUEST, "m2", tool_name="refund")], "Wait\n"),
+    ],
+    ids=["pieces and their whole", "more", "something else", "two messages", "a question"],
+)
+def test_a_text_is_shown_once_and_stands_on_lines_of_its_own(events: list[SessionEvent], text: str) -> None:
+    assert printed(*events) == text
 
 
 def test_an_answer_is_shown_as_it_comes_where_there_is_no_notebook(

@@ -16,13 +16,17 @@ from matplotlib import pyplot
 from sessionlib import Reply, SessionEvent, SessionEventType, SessionTimeoutError
 from sessionlib.display.timeline import Span, Timeline, plot_timeline, timeline_of
 from sessionlib.protocol import frames
-from tests.support.script_engine import Connection, Received, ScriptEngine, turn
+from sessionlib.protocol.frames import Frame
+from tests.support.script_engine import Connection, Received, ScriptEngine, notification, turn
 from tests.support.sessions import opened
 from tests.support.toolbox import status
 from tests.support.waiting import eventually
 
 Type = SessionEventType
 DONE = 10.0
+AWAITS = (Type.PARTICIPANT_STATUS, {"status": "AwaitingApproval"})
+GOES_ON = (Type.PARTICIPANT_STATUS, {"status": "Processing"})
+THINKS = (Type.THINKING, {"text": "Hm.", "status": "streaming"})
 
 
 @pytest.fixture(autouse=True)
@@ -78,50 +82,50 @@ def test_a_call_is_from_the_first_to_the_last_that_is_told_of_it() -> None:
     assert spans(timeline, "waiting") == [(0.0, 1.0), (5.0, 10.0)]
 
 
-def test_a_call_that_is_told_of_once_is_over_when_the_turn_goes_on() -> None:
-    told = happened((1.0, Type.TOOL_CALL, {"tool_name": "refund"}), (3.0, Type.MESSAGE_DELTA, {"delta": "a"}))
-    assert spans(told, "tool") == [(1.0, 3.0)]
-    assert spans(happened((1.0, Type.TOOL_CALL, call(1))), "tool") == [(1.0, DONE)]
+@pytest.mark.parametrize(
+    ("kind", "told", "expected"),
+    [
+        ("tool", [(1.0, Type.TOOL_CALL, {"tool_name": "x"}), (3.0, Type.MESSAGE_DELTA, {"delta": "a"})], (1.0, 3.0)),
+        ("tool", [(1.0, Type.TOOL_CALL, call(1))], (1.0, DONE)),
+        (
+            "approval",
+            [(1.0, Type.APPROVAL_REQUEST, {"tool_name": "x"}), (1.0, *AWAITS), (4.0, *GOES_ON)],
+            (1.0, 4.0),
+        ),
+        ("authorisation", [(1.0, Type.REAUTH_REQUEST, {})], (1.0, DONE)),
+        ("thinking", [(1.0, Type.THINKING, {"text": "Hm."}), (3.0, Type.ERROR, {"error": "gap"})], (1.0, 3.0)),
+        (
+            "thinking",  # one thought
+            [(1.0, *THINKS), (1.5, *THINKS), (2.0, Type.THINKING, {"content": "Hm."}), (3.0, Type.ERROR, {})],
+            (1.0, 3.0),
+        ),
+        ("waiting", [], (0.0, DONE)),
+    ],
+)
+def test_what_is_told_of_once_is_over_when_the_turn_goes_on(
+    kind: str, told: list[Any], expected: tuple[float, float]
+) -> None:
+    timeline = happened(*told)
+    assert spans(timeline, kind) == [expected]
+    assert timeline.errors == [at for at, what, _ in told if what is Type.ERROR]
+
+
+def test_nothing_happened() -> None:
+    assert timeline_of([], [], 0.0) == Timeline(0.0)
 
 
 def test_each_of_two_approvals_lasts_until_its_own_answer() -> None:
     timeline = happened(
         (1.0, Type.APPROVAL_REQUEST, call(1)),
         (1.5, Type.APPROVAL_REQUEST, call(2, "delete")),
-        (1.5, Type.PARTICIPANT_STATUS, {"status": "AwaitingApproval"}),
-        (3.0, Type.PARTICIPANT_STATUS, {"status": "Processing"}),
+        (1.5, *AWAITS),
+        (3.0, *GOES_ON),
         (3.0, Type.TOOL_CALL, call(1)),
         (4.0, Type.TOOL_RESULT, call(1)),
         (6.0, Type.TOOL_RESULT, call(2, "delete")),
     )
-    assert [span for span in timeline.spans if span.kind == "approval"] == [
-        Span("approval", "refund", 1.0, 3.0),
-        Span("approval", "delete", 1.5, 6.0),
-    ]
-
-
-def test_an_approval_that_nothing_names_again_lasts_until_the_turn_goes_on() -> None:
-    timeline = happened(
-        (1.0, Type.APPROVAL_REQUEST, {"tool_name": "refund"}),
-        (1.0, Type.PARTICIPANT_STATUS, {"status": "AwaitingApproval"}),
-        (4.0, Type.PARTICIPANT_STATUS, {"status": "Processing"}),
-    )
-    assert spans(timeline, "approval") == [(1.0, 4.0)]
-    assert spans(happened((1.0, Type.REAUTH_REQUEST, {})), "authorisation") == [(1.0, DONE)]
-
-
-def test_thinking_and_errors() -> None:
-    timeline = happened((1.0, Type.THINKING, {"text": "Hm."}), (3.0, Type.ERROR, {"error": "gap"}))
-    assert spans(timeline, "thinking") == [(1.0, 3.0)]
-    assert timeline.errors == [3.0]
-    parts = (Type.THINKING, {"text": "Hm.", "status": "streaming"})
-    timeline = happened((1.0, *parts), (1.5, *parts), (2.0, Type.THINKING, {"content": "Hm."}), (3.0, Type.ERROR, {}))
-    assert spans(timeline, "thinking") == [(1.0, 3.0)]  # one thought
-
-
-def test_nothing_happened() -> None:
-    assert timeline_of([], [], 0.0) == Timeline(0.0)
-    assert timeline_of([], [], 2.0).spans == [Span("waiting", "", 0.0, 2.0)]
+    assert spans(timeline, "approval") == [(1.0, 3.0), (1.5, 6.0)]
+    assert [span.name for span in timeline.spans if span.kind == "approval"] == ["refund", "delete"]
 
 
 # ---- when events came ----------------------------------------------------------------------
@@ -166,6 +170,9 @@ def test_a_reply_from_elsewhere_has_no_times(engine: ScriptEngine) -> None:
     engine.on("post_message", lambda conn, frame: conn.send_many(turn()))
     with opened(engine) as session:
         reply = session.ask("Hi")
+        engine.on("post_message", lambda conn, frame: conn.send_many(turn(pieces=[])))
+        whole = session.ask("Hi")
+    assert (whole.first_delta, len(whole.times)) == (None, 3)
     for same in (pickle.loads(pickle.dumps(reply)), copy.deepcopy(reply)):
         assert same == reply
         assert same.times == reply.times != []
@@ -176,47 +183,40 @@ def test_a_reply_from_elsewhere_has_no_times(engine: ScriptEngine) -> None:
     assert "arrivals" not in reply.to_json()
 
 
-def test_an_answer_in_one_piece_has_no_first_delta(engine: ScriptEngine) -> None:
-    engine.on("post_message", lambda conn, frame: conn.send_many(turn(pieces=[])))
-    with opened(engine) as session:
-        reply = session.ask("Hi")
-    assert reply.first_delta is None
-    assert len(reply.times) == 3
-
-
 # ---- the picture ---------------------------------------------------------------------------
 
 
+def rows(ax: Any) -> list[str]:
+    return [label.get_text() for label in ax.get_yticklabels()]
+
+
 def test_a_picture_of_a_turn(engine: ScriptEngine, tmp_path: Path) -> None:
-    asks = {"type": "tool_call_approval", "tool_name": "refund", "tool_call_id": "1"}
-    ran = [
-        frames.message_notification("s1", {"id": "m3", "content": {"type": kind, **call(1)}})
-        for kind in ("tool_call", "tool_result")
-    ]
+    def told(message_id: str, kind: str) -> Frame:
+        return notification("s1", message_id, {"type": kind, **call(1)})
 
     @engine.on("post_message")
     def answer(conn: Connection, frame: Received) -> None:
         if isinstance(frame["content"], str):
-            conn.send_many([*turn()[:2], frames.message_notification("s1", {"id": "m2", "content": asks})])
-            conn.send(status("AwaitingApproval"))
+            conn.send_many([*turn()[:2], told("m2", "tool_call_approval"), status("AwaitingApproval")])
         else:
+            ran = [told("m3", "tool_call"), told("m3", "tool_result")]
             conn.send_many([frames.ack("post_message", "s1"), status("Processing"), *ran, *turn()[2:]])
 
     with opened(engine) as session:
         reply = session.ask("Hi", on_approval=lambda request: True)
     ax = reply.plot()
-    rows = [label.get_text() for label in ax.get_yticklabels()]
-    assert {"approval: refund", "tool: refund", "text"} <= set(rows)
+    assert {"approval: refund", "tool: refund", "text"} <= set(rows(ax))
     unit = "ms" if reply.duration < 1 else "s"
     assert ax.get_xlabel() == f"time since the message was sent ({unit})"
     assert "2 deltas" in ax.get_title()
-    ax.figure.savefig(tmp_path / "turn.png")  # type: ignore[union-attr]
+    ax.figure.savefig(tmp_path / "turn.png")
     assert (tmp_path / "turn.png").stat().st_size > 5000
-    again = reply.plot(ax)
-    assert again is ax
+    assert reply.plot(ax) is ax
 
 
 def test_kinds_are_told_apart_without_colours() -> None:
+    ax = plot_timeline(timeline_of([], [], 0.0))
+    assert ax.get_title() == "A turn of 0 ms, 0 deltas"
     timeline = happened(
         (1.0, Type.THINKING, {}),
         (2.0, Type.APPROVAL_REQUEST, call(1)),
@@ -227,20 +227,11 @@ def test_kinds_are_told_apart_without_colours() -> None:
         (9.0, Type.ERROR, {"error": "gap"}),
     )
     ax = plot_timeline(timeline)
-    assert [label.get_text() for label in ax.get_yticklabels()] == [
-        *("thinking", "approval: refund", "tool: refund", "text", "waiting")
-    ]
-    hatches = {patch.get_hatch() for patch in ax.patches}
-    assert {"..", "xx", "//"} <= hatches
-    told = [text.get_text() for text in ax.texts]
-    assert {" 2 s", " error"} <= set(told)
+    assert rows(ax) == ["thinking", "approval: refund", "tool: refund", "text", "waiting"]
+    assert {"..", "xx", "//"} <= {patch.get_hatch() for patch in ax.patches}
+    assert {" 2 s", " error"} <= {text.get_text() for text in ax.texts}
     assert ax.get_xlabel() == "time since the message was sent (s)"
     assert ax.get_xlim()[1] > DONE
-
-
-def test_a_turn_in_which_nothing_happened_is_drawn_too() -> None:
-    ax = plot_timeline(timeline_of([], [], 0.0))
-    assert ax.get_title() == "A turn of 0 ms, 0 deltas"
 
 
 def test_events_too_short_to_be_seen_are_drawn_wide_enough_and_with_their_time() -> None:
@@ -264,5 +255,4 @@ def test_lanes_are_in_the_order_in_which_they_begin() -> None:
         (5.0, Type.TOOL_CALL, call(1)),
         (6.0, Type.MESSAGE_DELTA, {"delta": "b"}),
     )
-    rows = [label.get_text() for label in plot_timeline(timeline).get_yticklabels()]
-    assert rows == ["text", "tool: search", "thinking", "tool: refund", "waiting"]
+    assert rows(plot_timeline(timeline)) == ["text", "tool: search", "thinking", "tool: refund", "waiting"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import pytest
 
-from tests.support.kernel_scripts import OPEN, in_kernel
+from tests.support import kernel_scripts
 from tests.support.processes import run_script
 from tests.support.script_engine import ScriptEngine
 from tests.support.toolbox import Toolbox
@@ -17,40 +20,43 @@ def toolbox(engine: ScriptEngine) -> Toolbox:
     return Toolbox(engine)
 
 
+@pytest.fixture
+def in_kernel(engine: ScriptEngine) -> Any:
+    """Runs a script with an open kernel, which has a session with the engine."""
+    return functools.partial(kernel_scripts.in_kernel, engine)
+
+
 # ---- at a prompt ---------------------------------------------------------------------------
 
 
-def test_a_cell_that_asks_gets_a_prompt(engine: ScriptEngine, toolbox: Toolbox) -> None:
-    source = """
+def test_a_cell_that_asks_gets_a_prompt(in_kernel: Any, toolbox: Toolbox) -> None:
+    in_kernel("""
         kernel.run("print(session.ask('run refund refund refund').text)", "y", "e", "12", "d", "no more")
         assert len(kernel.prompts) == 5, kernel.prompts
         assert "[y]es, [n]o" in kernel.prompts[0]
         assert 'The agent asks to run "refund":\\n  "order" = 7' in kernel.text
         assert kernel.text.endswith("done\\n")
         assert kernel.widgets == {}
-    """
-    in_kernel(engine, source)
+    """)
     assert toolbox.given == [{"order": 7}, {"order": 12}]
     assert toolbox.denied == ["no more"]
 
 
-def test_the_stop_button_at_a_prompt_denies(engine: ScriptEngine, toolbox: Toolbox) -> None:
-    source = """
+def test_the_stop_button_at_a_prompt_denies(in_kernel: Any, toolbox: Toolbox) -> None:
+    in_kernel("""
         cell = kernel.start("session.ask('run refund')")
         kernel.wait(lambda: kernel.prompts, "prompt")
         kernel.interrupt()
         kernel.wait_for_text("KeyboardInterrupt")
-        kernel.run("print('still there:', session.ask('Hi').text)")
-        kernel.wait_for_text("still there: Hi")
-    """
-    in_kernel(engine, source)
+        kernel.see("'still there:', session.ask('Hi').text", "still there: Hi")
+    """)
     assert toolbox.denied == ["the approval handler failed: KeyboardInterrupt"]
 
 
 # ---- with nobody there ---------------------------------------------------------------------
 
 
-def test_headless_it_denies_and_says_why(engine: ScriptEngine, toolbox: Toolbox) -> None:
+def test_headless_it_denies_and_says_why(in_kernel: Any, toolbox: Toolbox) -> None:
     source = """
         kernel.run("print(session.ask('run refund', timeout=30).text)")
         kernel.run('''
@@ -62,13 +68,17 @@ def test_headless_it_denies_and_says_why(engine: ScriptEngine, toolbox: Toolbox)
         assert kernel.prompts == []
         assert kernel.widgets == {}
     """
-    in_kernel(engine, source, stdin=False)
+    in_kernel(source, stdin=False)
     assert toolbox.denied == [NOBODY, NOBODY]
     assert not toolbox.ran
 
 
 def test_a_notebook_that_is_run_as_a_script_does_not_hang(engine: ScriptEngine, toolbox: Toolbox) -> None:
-    cells = [OPEN.format(url=engine.base_url), "print(session.ask('run refund').text)", "session.disconnect()"]
+    cells = [
+        kernel_scripts.OPEN.format(url=engine.base_url),
+        "print(session.ask('run refund').text)",
+        "session.disconnect()",
+    ]
     source = f"""
         import nbformat
         from tests.support.kernel import run_notebook
@@ -87,28 +97,25 @@ def test_a_notebook_that_is_run_as_a_script_does_not_hang(engine: ScriptEngine, 
 # ---- buttons -------------------------------------------------------------------------------
 
 
-def test_buttons_stay_when_the_cell_has_ended(engine: ScriptEngine, toolbox: Toolbox) -> None:
-    source = """
+def test_buttons_stay_when_the_cell_has_ended(in_kernel: Any, toolbox: Toolbox) -> None:
+    in_kernel("""
         kernel.run("session.send('run refund')")
         kernel.wait_for_button("Approve")
         assert "The agent asks to run <code>&quot;refund&quot;</code>:" in "".join(kernel.shown())
         kernel.run("print('another cell')")
         kernel.click("Approve")
         kernel.wait(lambda: not kernel._find("description", "Approve"), "end of the buttons")
-        kernel.run("print(next(e for e in session.listen(timeout=30) if e.is_complete).text)")
-        kernel.wait_for_text("done")
+        kernel.see("next(e for e in session.listen(timeout=30) if e.is_complete).text", "done")
         kernel.wait(lambda: "<b>✓ approved here</b>" in kernel.markdown, "outcome that is saved")
         assert "VBoxModel" not in [state["_model_name"] for state in kernel.widgets.values()]
         assert kernel.prompts == []
-        kernel.run("print([(r.approved, r.by) for r in session.approvals])")
-        kernel.wait_for_text("[(True, 'ask_notebook')]")
-    """
-    in_kernel(engine, source)
+        kernel.see("[(r.approved, r.by) for r in session.approvals]", "[(True, 'ask_notebook')]")
+    """)
     assert toolbox.given == [{"order": 7}]
 
 
-def test_arguments_are_edited_in_fields_and_denials_have_reasons(engine: ScriptEngine, toolbox: Toolbox) -> None:
-    source = """
+def test_arguments_are_edited_in_fields_and_denials_have_reasons(in_kernel: Any, toolbox: Toolbox) -> None:
+    in_kernel("""
         kernel.run("session.send('run refund refund refund refund')")
         kernel.wait_for_button("Approve")
         kernel.write("order", "12")
@@ -120,14 +127,13 @@ def test_arguments_are_edited_in_fields_and_denials_have_reasons(engine: ScriptE
         assert any("denied here" in text for text in kernel.shown())
         kernel.click("Always in this session")
         kernel.run("print([e for e in session.listen(timeout=30, event_types=['message_complete']).__next__().text])")
-    """
-    in_kernel(engine, source)
+    """)
     assert toolbox.given == [{"order": 12}, {"order": 7}, {"order": 7}]
     assert toolbox.denied == ["not this one"]
 
 
-def test_buttons_go_when_no_answer_is_needed_any_more(engine: ScriptEngine, toolbox: Toolbox) -> None:
-    source = """
+def test_buttons_go_when_no_answer_is_needed_any_more(in_kernel: Any, toolbox: Toolbox) -> None:
+    in_kernel("""
         kernel.run("import ipywidgets, sessionlib.notebook.forms, sessionlib.notebook.display")  # which takes its time
         kernel.run("undo(); session.on_approval(ask_notebook, timeout=5.0)")
         kernel.run("session.send('run refund')")
@@ -136,13 +142,12 @@ def test_buttons_go_when_no_answer_is_needed_any_more(engine: ScriptEngine, tool
         assert not kernel._find("description", "Approve")
         # The denial itself may leave after that.
         kernel.run("print(next(e for e in session.listen(timeout=30) if e.is_complete).text)")
-    """
-    in_kernel(engine, source)
+    """)
     assert toolbox.denied == ["no decision within 5 s"]
 
 
-def test_leaving_the_session_ends_the_question(engine: ScriptEngine, toolbox: Toolbox) -> None:
-    source = """
+def test_leaving_the_session_ends_the_question(in_kernel: Any, toolbox: Toolbox) -> None:
+    in_kernel("""
         kernel.run("session.send('run refund')")
         kernel.wait_for_button("Approve")
         kernel.run("session.disconnect()")
@@ -157,13 +162,12 @@ def test_leaving_the_session_ends_the_question(engine: ScriptEngine, toolbox: To
             print(dispatchers())
         ''')
         kernel.wait_for_text("[]")
-    """
-    in_kernel(engine, source)
+    """)
     assert not toolbox.ran
 
 
-def test_a_cell_that_waits_for_what_buttons_wait_for_gets_a_prompt(engine: ScriptEngine, toolbox: Toolbox) -> None:
-    source = """
+def test_a_cell_that_waits_for_what_buttons_wait_for_gets_a_prompt(in_kernel: Any, toolbox: Toolbox) -> None:
+    in_kernel("""
         kernel.run('''
             session.send("run refund")
             for event in session.listen(timeout=30):
@@ -174,13 +178,12 @@ def test_a_cell_that_waits_for_what_buttons_wait_for_gets_a_prompt(engine: Scrip
         kernel.wait_for_text("done")
         assert len(kernel.prompts) == 1
         assert any("asked at the prompt" in text for text in kernel.shown())
-    """
-    in_kernel(engine, source)
+    """)
     assert toolbox.ran == {"refund": 1}
 
 
-def test_without_widgets_there_is_a_prompt(engine: ScriptEngine, toolbox: Toolbox) -> None:
-    source = """
+def test_without_widgets_there_is_a_prompt(in_kernel: Any, toolbox: Toolbox) -> None:
+    in_kernel("""
         kernel.run("import sys; sys.modules['ipywidgets'] = None")
         kernel.run('''
             session.send("run refund")
@@ -188,21 +191,19 @@ def test_without_widgets_there_is_a_prompt(engine: ScriptEngine, toolbox: Toolbo
         ''', "y")
         kernel.wait_for_text("done")
         assert kernel.widgets == {}
-    """
-    in_kernel(engine, source)
+    """)
     assert toolbox.ran == {"refund": 1}
 
 
-def test_what_is_shown_is_text_and_no_markup(engine: ScriptEngine, toolbox: Toolbox) -> None:
-    source = """
+def test_what_is_shown_is_text_and_no_markup(in_kernel: Any, toolbox: Toolbox) -> None:
+    in_kernel("""
         kernel.run("session.send('run <script>alert(1)</script>')")
         kernel.wait_for_button("Deny")
         shown = "".join(kernel.shown())
         assert "The agent asks to run <code>&quot;&lt;script&gt;alert(1)&lt;/script&gt;&quot;</code>:" in shown
         kernel.click("Deny")
         kernel.wait(lambda: any("denied here" in text for text in kernel.shown()), "denial")
-    """
-    in_kernel(engine, source)
+    """)
 
 
 # ---- elsewhere -----------------------------------------------------------------------------

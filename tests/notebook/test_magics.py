@@ -20,8 +20,7 @@ def test_the_embedded_engine_with_a_tool_of_the_notebook() -> None:
     assert "connected" in kernel.results[-1]["text/html"]
     kernel.run("%%ask --into answer\\n/tool double {\\"x\\": 4}")
     assert "double gave: 8" in kernel.markdown
-    kernel.run("print(answer.text)")
-    kernel.wait_for_text("double gave: 8")
+    kernel.see("answer.text", "double gave: 8")
     kernel.run("%sessionlib --close")
     kernel.fail("%%ask\\nHello")
     kernel.wait_for_text("UsageError: choose whom to talk to first")
@@ -30,7 +29,7 @@ def test_the_embedded_engine_with_a_tool_of_the_notebook() -> None:
 
 
 def test_a_session_of_the_notebook_and_a_file() -> None:
-    source = """
+    in_local_kernel("""
         import pathlib, tempfile
         kernel.run("%load_ext sessionlib")
         kernel.run("%sessionlib session")
@@ -43,8 +42,7 @@ def test_a_session_of_the_notebook_and_a_file() -> None:
         kernel.run("session.on_approval(lambda request: True)")
         kernel.run('%%ask --no-wait --into live\\n/tool refund {"order": "7"}')
         kernel.wait(lambda: "EUR refunded" in kernel.markdown, "answer")
-        kernel.run("print(live.reply.text)")
-        kernel.wait_for_text("refund gave")
+        kernel.see("live.reply.text", "refund gave")
         kernel.run("other = engine.agent(name='Other').create_session().connect()")
         kernel.run("%%ask --session other\\nTo the other")
         assert "Demo model: " in kernel.markdown.rpartition("To the other")[0][-80:]
@@ -61,12 +59,11 @@ def test_a_session_of_the_notebook_and_a_file() -> None:
             kernel.fail(wrong)
             kernel.wait_for_text(f"UsageError: {told}")
         kernel.run("%sessionlib --close")
-    """
-    in_local_kernel(source)
+    """)
 
 
 def test_an_agent_by_its_name_and_a_session_by_its_id() -> None:
-    source = """
+    in_local_kernel("""
         kernel.run("%load_ext sessionlib")
         kernel.run('''
             os.environ["SESSIONLIB_API_KEY"] = engine.api_key
@@ -79,26 +76,8 @@ def test_an_agent_by_its_name_and_a_session_by_its_id() -> None:
         kernel.fail("%sessionlib --agent Nobody")
         kernel.wait_for_text("UsageError: there is no agent with the name or id Nobody")
         kernel.run("resumed = %sessionlib --session {session.session_id}")
-        kernel.run("print(resumed.session_id == session.session_id)")
-        kernel.wait_for_text("True")
+        kernel.see("resumed.session_id == session.session_id", "True")
         kernel.run("%sessionlib engine")
         assert "connected" in kernel.results[-1]["text/html"]
         kernel.run("%sessionlib --close")
-    """
-    in_local_kernel(source)
-
-
-def test_loading_without_ipython_says_which_extra_to_install() -> None:
-    source = """
-        import sys
-
-        sys.modules["IPython"] = None
-        import sessionlib
-
-        try:
-            sessionlib.load_ipython_extension(None)
-        except sessionlib.MissingExtraError as error:
-            print(error)
-    """
-    told = run_script(source).check().stdout
-    assert told == "%load_ext sessionlib needs IPython; install it with: pip install 'sessionlib[notebook]'\n"
+    """)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from sessionlib import (
     ApprovalRequiredError,
     ApprovalResponse,
     Reply,
+    Session,
     SessionMessage,
     SessionMessageStatus,
     Tool,
@@ -75,26 +77,32 @@ def test_a_message_without_text_shows_its_kind() -> None:
     assert "(<b>)" in harmless(look(message, "html")).text
 
 
-def test_a_request_shows_what_is_asked_and_what_became_of_it() -> None:
+@pytest.fixture
+def session() -> Iterator[Session]:
+    """A session with an engine that asks before it refunds."""
+
     @tool(approval="requires_approval")
-    def refund(order: str, amount: float) -> str:
+    def refund(order: str = "", amount: float = 1.0) -> str:
         """Refund."""
         return "done"
 
     with LocalEngine(tools=[refund]) as engine, engine.agent().create_session() as session:
-        with pytest.raises(ApprovalRequiredError) as caught:
-            session.ask(f'/tool refund {{"order": "{HARM}", "amount": 2.5}}')
-        request = caught.value.request
-        assert request is not None
-        seen = harmless(look(request, "html"))
-        assert HARM in seen.text
-        assert "2.5" in seen.text
-        assert "open: answer it with approve() or deny()" in seen.text
-        assert "1 approval, 1 open" in harmless(look(session, "html")).text
-        request.approve({"amount": 3})
-        assert 'approved by respond: with {"amount": 3}' in harmless(look(request, "html")).text
-        caught.value.turn.result()
-        assert "1 approval, 0 open" in harmless(look(session, "html")).text
+        yield session
+
+
+def test_a_request_shows_what_is_asked_and_what_became_of_it(session: Session) -> None:
+    with pytest.raises(ApprovalRequiredError) as caught:
+        session.ask(f'/tool refund {{"order": "{HARM}", "amount": 2.5}}')
+    request = caught.value.request
+    seen = harmless(look(request, "html"))
+    assert HARM in seen.text
+    assert "2.5" in seen.text
+    assert "open: answer it with approve() or deny()" in seen.text
+    assert "1 approval, 1 open" in harmless(look(session, "html")).text
+    request.approve({"amount": 3})
+    assert 'approved by respond: with {"amount": 3}' in harmless(look(request, "html")).text
+    caught.value.turn.result()
+    assert "1 approval, 0 open" in harmless(look(session, "html")).text
 
 
 def test_a_request_shows_why_it_was_denied(engine: ScriptEngine) -> None:
@@ -103,7 +111,6 @@ def test_a_request_shows_why_it_was_denied(engine: ScriptEngine) -> None:
         with pytest.raises(ApprovalRequiredError) as caught:
             session.ask(f"run {HARM.split()[0]}")
         request = caught.value.request
-        assert request is not None
         assert "<script>alert(1)</script>" in harmless(look(request, "html")).text
         request.deny(HARM)
         assert f"denied by respond: {HARM}" in harmless(look(request, "html")).text
@@ -128,44 +135,29 @@ def test_a_session_shows_its_state_and_what_waits(engine: ScriptEngine) -> None:
 # ---- approvals, statistics, agents ---------------------------------------------------------
 
 
-def test_the_record_of_approvals_is_a_table_of_requests_and_outcomes() -> None:
-    @tool(approval="requires_approval")
-    def refund(order: str, amount: float = 1.0) -> str:
-        """Refund."""
-        return "done"
-
+def test_the_record_of_approvals_is_a_table_of_requests_and_outcomes(session: Session) -> None:
     def decide(request: ApprovalRequest) -> ApprovalResponse:
         if request.arguments["order"] == "7":
             return ApprovalResponse(True, confirm={"order": "7", "amount": 2.0})
         return ApprovalResponse(False, deny_reason=HARM)
 
-    with LocalEngine(tools=[refund]) as engine, engine.agent().create_session() as session:
-        assert "no approval was requested" in harmless(look(session.approvals, "html")).text
-        for order in ("7", HARM):
-            session.ask(f'/tool refund {{"order": "{order}"}}', on_approval=decide)
-        assert isinstance(session.approvals, list)
-        seen = harmless(look(session.approvals, "html"))
-        with pytest.raises(ApprovalRequiredError):
-            session.ask('/tool refund {"order": "9"}')
-        assert "open" in look(session.approvals, "html")
-    assert 'refund(order="7")' in seen.text
-    assert "approved" in seen.text
-    assert '{"order": "7", "amount": 2.0}' in seen.text
-    assert "denied" in seen.text
+    assert "no approval was requested" in harmless(look(session.approvals, "html")).text
+    for order in ("7", HARM):
+        session.ask(f'/tool refund {{"order": "{order}"}}', on_approval=decide)
+    assert isinstance(session.approvals, list)
+    seen = harmless(look(session.approvals, "html"))
+    for shown in ('refund(order="7")', "approved", '{"order": "7", "amount": 2.0}', "denied", "decide"):
+        assert shown in seen.text
     assert seen.text.count(HARM) == 2
-    assert "decide" in seen.text
+    with pytest.raises(ApprovalRequiredError):
+        session.ask('/tool refund {"order": "9"}')
+    assert "open" in look(session.approvals, "html")
 
 
-def test_a_policy_is_named_in_the_record() -> None:
-    @tool(approval="requires_approval")
-    def refund() -> str:
-        """Refund."""
-        return "done"
-
-    with LocalEngine(tools=[refund]) as engine, engine.agent().create_session() as session:
-        session.ask("/tool refund {}", on_approval=approval_policy({"refund": "allow"}))
-        session.ask("/tool refund {}", on_approval=approve_tools("ref*"))
-        assert [record.by for record in session.approvals] == ["approval_policy", "approve_tools"]
+def test_a_policy_is_named_in_the_record(session: Session) -> None:
+    session.ask("/tool refund {}", on_approval=approval_policy({"refund": "allow"}))
+    session.ask("/tool refund {}", on_approval=approve_tools("ref*"))
+    assert [record.by for record in session.approvals] == ["approval_policy", "approve_tools"]
 
 
 def test_statistics_are_a_table(engine: ScriptEngine) -> None:

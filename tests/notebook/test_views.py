@@ -202,7 +202,7 @@ def test_a_message_begins_a_paragraph_of_its_own() -> None:
 
 
 def test_an_answer_streams_into_its_cell_and_is_not_displayed_twice() -> None:
-    source = """
+    in_local_kernel("""
         kernel.run("session.chat('Hello *you* <script>alert(1)</script>')")
         assert len(kernel.shows) == 1, kernel.shows
         assert 'Hello <em>you</em> &lt;script&gt;alert(1)&lt;/script&gt;' in kernel.markdown, kernel.markdown
@@ -217,8 +217,7 @@ def test_an_answer_streams_into_its_cell_and_is_not_displayed_twice() -> None:
         kernel.run("session.ask('Hello again')")
         assert "Hello again" in kernel.results[-1]["text/html"]
         assert "Hello again" not in kernel.markdown
-    """
-    in_local_kernel(source)
+    """)
 
 
 def test_a_cell_that_is_slow_to_be_answered_shows_what_there_is(tmp_path: Path) -> None:
@@ -268,8 +267,7 @@ def test_stop_ends_the_call_and_not_the_session(tmp_path: Path) -> None:
         kernel.wait(lambda: "first" in kernel.markdown, "beginning of the answer")
         kernel.interrupt()
         kernel.wait_for_text("KeyboardInterrupt")
-        kernel.run("print(session.state)")
-        kernel.wait_for_text("connected")
+        kernel.see("session.state", "connected")
     """
     in_local_kernel(source, model=f"Says(Text('first'), until({str(tmp_path / 'never')!r}))")
 
@@ -319,8 +317,7 @@ def test_a_stop_leaves_one_line(tmp_path: Path, cell: str) -> None:
         kernel.wait_for_text("it waits")
         kernel.interrupt()
         print(kernel.failure(cell))
-        kernel.run("print(session.state)")
-        kernel.wait_for_text("connected")
+        kernel.see("session.state", "connected")
     """
     model = f"Says(until({go!r}), Text('first'), until({str(tmp_path / 'never')!r}))"
     told = in_local_kernel(source, model="'demo'" if "refund" in cell else model).stdout
@@ -328,24 +325,21 @@ def test_a_stop_leaves_one_line(tmp_path: Path, cell: str) -> None:
 
 
 def test_an_approval_in_a_cell_that_waits_is_asked_at_a_prompt() -> None:
-    source = """
+    in_local_kernel("""
         kernel.run("session.chat('before')")
         kernel.run('''session.chat('/tool refund {\\"order\\": \\"7\\", \\"amount\\": 2.5}')''', "y")
         assert len(kernel.prompts) == 1
         assert 'refund(order="7", amount=2.5)' in kernel.markdown.replace("&quot;", '"').replace("&#95;", "_")
         assert "gave: 2.50 EUR refunded for order 7" in kernel.markdown
-        kernel.run("print(ran, session.approvals[-1].by)")
-        kernel.wait_for_text("[('7', 2.5, False, [], 1)] ask_notebook")
+        kernel.see("ran, session.approvals[-1].by", "[('7', 2.5, False, [], 1)] ask_notebook")
         kernel.run('''session.chat('/tool refund {\\"order\\": \\"8\\"}', on_approval=lambda request: False)''')
         assert len(kernel.prompts) == 1
-        kernel.run("print(session.approvals[-1].by)")
-        kernel.wait_for_text("<lambda>")
-    """
-    in_local_kernel(source)
+        kernel.see("session.approvals[-1].by", "<lambda>")
+    """)
 
 
 def test_ask_raises_where_nobody_decides_and_shows_what_is_asked() -> None:
-    source = """
+    in_local_kernel("""
         kernel.run('''
             try:
                 session.ask('/tool refund {"order": "7"}', show=True)
@@ -357,8 +351,7 @@ def test_ask_raises_where_nobody_decides_and_shows_what_is_asked() -> None:
         assert "answer it with approve() or deny()" in kernel.results[-1]["text/html"]
         kernel.run("waiting.request.deny('no'); print(waiting.turn.result().text)")
         kernel.wait_for_text("The call of refund was denied: no")
-    """
-    in_local_kernel(source)
+    """)
 
 
 def test_a_notebook_that_is_run_as_a_script_has_the_whole_in_its_outputs() -> None:

@@ -136,6 +136,11 @@ class Kernel:
         """Waits until something is printed."""
         self.wait(lambda: text in self.text, f"{text!r} in the output")
 
+    def see(self, values: str, text: str, *answers: str) -> None:
+        """Runs a cell that prints values, and waits until a text is there."""
+        self.run(f"print({values})", *answers)
+        self.wait_for_text(text)
+
     @property
     def markdown(self) -> str:
         """What is displayed now, as Markdown."""
