@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import itertools
 import logging
 import math
 import os
@@ -28,6 +27,10 @@ TOGETHER = 1 / 20
 STEP = 1 / 20
 # From so many on, their answers are worth waiting for.
 MANY = 8
+# So many beats at most follow one on the other; then the threads that read have so many seconds for the answers. While
+# one thread writes and another reads, each system call of the one makes the other wait for the interpreter.
+ROUND = 64
+PAUSE = 0.001
 
 
 class PingSchedule:
@@ -99,12 +102,13 @@ class HeartbeatThread:
         # Protects the times, and whether the thread runs.
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        # An entry counts only if its time is the one that is noted for its object.
-        self._queue: list[tuple[float, int, Monitored]] = []
+        # The times at which something is due, and what: thousands of sessions have a few times in common.
+        self._queue: list[float] = []
+        self._at: dict[float, dict[Monitored, None]] = {}
+        # When each is due; infinity while it is in its beat.
         self._due: dict[Monitored, float] = {}
         # What the garbage collector found. It may run inside our lock, and only leaves it here.
         self._discarded: deque[Monitored] = deque()
-        self._order = itertools.count()
         self.is_busy = False
         self._thread: threading.Thread | None = None
 
@@ -131,7 +135,7 @@ class HeartbeatThread:
     def unwatch(self, monitored: Monitored) -> None:
         """See `unwatch`."""
         with self._lock:
-            if self._due.pop(monitored, None) is not None and not self._due:
+            if self._forget(monitored) and not self._due:
                 self._changed.notify()  # the thread ends
 
     def discard(self, monitored: Monitored) -> None:
@@ -146,57 +150,78 @@ class HeartbeatThread:
                 self._changed.release()
 
     def _schedule(self, monitored: Monitored, at: float) -> None:
+        self._forget(monitored)
         self._due[monitored] = at
-        heapq.heappush(self._queue, (at, next(self._order), monitored))
-        # Else the thread wakes in time by itself, which of thousands of sessions it need not for each.
-        if self._queue[0][2] is monitored:
+        if at in self._at:
+            self._at[at][monitored] = None
+            return
+        self._at[at] = {monitored: None}
+        heapq.heappush(self._queue, at)
+        # Else the thread wakes in time by itself.
+        if self._queue[0] == at:
             self._changed.notify()
+
+    def _forget(self, monitored: Monitored) -> bool:
+        """Removes an object; returns whether it was there."""
+        due = self._due.pop(monitored, None)
+        if due is not None and due < math.inf:
+            del self._at[due][monitored]
+        return due is not None
 
     def _run(self) -> None:
         while True:
             due = self._wait()
             if due is None:
                 return
-            self.is_busy = len(due) > MANY
-            for monitored, was_due in due:
-                try:
-                    following = monitored.beat(time.monotonic())
-                except Exception:  # one session's failure must not stop the rest of the beats
-                    logger.exception("! a heartbeat failed")
-                    following = time.monotonic() + SESSION_PING_INTERVAL
-                with self._lock:
-                    if self._due.get(monitored) == was_due:  # neither forgotten nor woken meanwhile
-                        self._schedule(monitored, following)
-            self.is_busy = False
-            del due, monitored  # nothing here keeps a session alive while it waits
+            for start in range(0, len(due), ROUND):
+                if start:
+                    time.sleep(PAUSE)
+                self._beat(due[start : start + ROUND], is_busy=len(due) > MANY)
+            del due  # nothing here keeps a session alive while it waits
 
-    def _wait(self) -> list[tuple[Monitored, float]] | None:
+    def _beat(self, due: list[Monitored], is_busy: bool) -> None:
+        following: list[float] = []
+        self.is_busy = is_busy
+        for monitored in due:
+            try:
+                following.append(monitored.beat(time.monotonic()))
+            except Exception:  # one session's failure must not stop the rest of the beats
+                logger.exception("! a heartbeat failed")
+                following.append(time.monotonic() + SESSION_PING_INTERVAL)
+        self.is_busy = False
+        with self._lock:
+            for monitored, at in zip(due, following, strict=True):
+                if at < self._due.get(monitored, -math.inf):  # neither forgotten nor woken earlier meanwhile
+                    self._schedule(monitored, at)
+
+    def _wait(self) -> list[Monitored] | None:
         """Waits for objects whose time has come, and closes discarded ones; None when none are left."""
         while True:
             with self._lock:
                 discarded = self._discarded.popleft() if self._discarded else None
                 if discarded is not None:
-                    self._due.pop(discarded, None)
+                    self._forget(discarded)
                 elif not self._due:
                     self._queue.clear()
+                    self._at.clear()
                     self._thread = None
                     return None
                 elif due := self._take_due(time.monotonic()):
                     return due
                 else:
-                    self._changed.wait(self._queue[0][0] - time.monotonic() if self._queue else None)
+                    self._changed.wait(self._queue[0] - time.monotonic() if self._queue else None)
             if discarded is not None:
                 try:
                     discarded.close_nowait()
                 except Exception:
                     logger.exception("! a session could not be closed")
 
-    def _take_due(self, now: float) -> list[tuple[Monitored, float]]:
-        due = []
-        while self._queue and (self._queue[0][0] <= now or self._due.get(self._queue[0][2]) != self._queue[0][0]):
-            at, _, monitored = heapq.heappop(self._queue)
-            if self._due.get(monitored) == at:
-                due.append((monitored, at))
+    def _take_due(self, now: float) -> list[Monitored]:
+        due: list[Monitored] = []
+        # Where what was due at a time was forgotten, there is nothing to wake for.
+        while self._queue and (self._queue[0] <= now or not self._at[self._queue[0]]):
+            due += self._at.pop(heapq.heappop(self._queue))
+        self._due.update(dict.fromkeys(due, math.inf))
         return due
 
 

@@ -128,6 +128,21 @@ class Hub:
         if requests or self._counters.observed or self._dropped:
             self._after_delivery(requests)
 
+    def take_pong(self) -> bool:
+        """Counts a pong that no listener would receive now, nor a later one, as the backlog ends with one.
+
+        Returns:
+            Whether that is so; else it has to be dispatched.
+        """
+        with self.lock:
+            backlog = self._backlog
+            if self._listeners or self._readers or self.discarded or not backlog.mailbox.ends_with(_PONG):
+                return False
+            self._arrived = self._counters.bytes_in
+        self._counters.events += 1
+        self._counters.note_pong()
+        return True
+
     def settle(self, history: Sequence[object] | None, steps: int) -> list[Fate]:
         """Decides about posts by the history of an engine that is idle; see `TurnTracker.settle`.
 

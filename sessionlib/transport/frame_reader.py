@@ -65,8 +65,9 @@ class FrameReader(FrameWriter):
     def has_unread(self) -> bool:
         """Whether there may be more to read although nothing comes; see `Transport.has_unread`."""
         stream = self._stream
-        is_short = self._short_at == (stream.bytes_received, stream.pos)
-        return stream.has_unread or (not is_short and self._buffered() > 0)
+        if len(stream.data) == stream.pos:
+            return stream.has_unread
+        return stream.has_unread or self._short_at != (stream.bytes_received, stream.pos)
 
     def recv(self, deadline: Deadline | None = None) -> list[Payload]:
         """Waits for text messages; returns all that have arrived; see `Transport.recv`."""

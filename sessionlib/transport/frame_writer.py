@@ -24,6 +24,12 @@ FINAL = 0x80
 MASKED = 0x80
 # Masked so much at a time: integers of this size stay within the processor's cache.
 _BLOCK = 16384
+_SHORT = struct.Struct("!BB").pack
+# Keys that no frame was masked with: each is for one (RFC 6455, 5.3).
+_KEYS = 256
+_keys: list[bytes] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keys.clear)  # the parent uses them
 
 
 def encode_frame(opcode: int, payload: bytes, is_last: bool = True) -> bytes:
@@ -36,13 +42,20 @@ def encode_frame(opcode: int, payload: bytes, is_last: bool = True) -> bytes:
     """
     size = len(payload)
     first = opcode | (FINAL if is_last else 0)
+    try:
+        key = _keys.pop()
+    except IndexError:  # as many as one system call brings at the price of one
+        random = os.urandom(_KEYS * 4)
+        _keys.extend(random[at : at + 4] for at in range(4, len(random), 4))
+        key = random[:4]
     if size < 126:
-        head = struct.pack("!BB", first, MASKED | size)
-    elif size < 65536:
+        mask = int.from_bytes((key * 32)[:size], "little")
+        masked = (int.from_bytes(payload, "little") ^ mask).to_bytes(size, "little")
+        return b"".join((_SHORT(first, MASKED | size), key, masked))
+    if size < 65536:
         head = struct.pack("!BBH", first, MASKED | 126, size)
     else:
         head = struct.pack("!BBQ", first, MASKED | 127, size)
-    key = os.urandom(4)
     if size < _BLOCK:
         return b"".join((head, key, _masked(payload, key)))
     mask = int.from_bytes(key * (_BLOCK // 4), "little")
@@ -81,6 +94,7 @@ class FrameWriter:
         # Protects the order of bytes on the wire: frames, and the unsent rest of one.
         # It knows its owner, because an interrupt may strike when it is acquired and nothing has been noted of that.
         self._send_lock: Any = threading.RLock()
+        self._at_once = held(self._send_lock, _AT_ONCE, BUSY)
         self._unsent = memoryview(b"")
         # Whether `_unsent` is known to be exact; not so while a write is under way.
         self._exact = True
@@ -165,13 +179,13 @@ class FrameWriter:
     def flush(self) -> None:
         """Writes what waits, as far as that is possible without waiting."""
         # Looked at again after each release: who left a frame while the lock was held could not send it.
-        while self._has_waiting() and not self._dead and not self._send_lock._is_owned():
+        while self._has_waiting() and not self._dead:
             try:
-                with held(self._send_lock, _AT_ONCE, BUSY):
+                with self._at_once:
                     if not self._write_now():
                         return
             except SessionTimeoutError:
-                return  # another thread holds it, and does this
+                return  # another thread holds it, and does this; or this one, further up
             except SessionDisconnectedError:
                 self._dead = True  # the reader will find out why
 

@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -343,10 +344,40 @@ def test_what_is_due_is_taken_once_and_at_its_latest_time() -> None:
         for heart, at in ((first, 5.0), (second, 6.0), (first, 4.0), (second, 7.0)):
             keeper._schedule(heart, at)
     assert keeper._take_due(3.9) == []
-    assert keeper._take_due(4.0) == [(first, 4.0)]
+    assert keeper._take_due(4.0) == [first]
     assert keeper._take_due(6.5) == []
-    assert keeper._take_due(7.0) == [(second, 7.0)]
-    assert keeper._queue == []
+    assert keeper._take_due(7.0) == [second]
+    assert (keeper._queue, keeper._at) == ([], {})
+
+
+def test_what_comes_up_in_a_beat_is_not_put_off_to_the_next_but_one() -> None:
+    class Posting(CountingHeart):
+        def beat(self, now: float) -> float:
+            if not self.beats:
+                keeper.wake_by(self, now)
+            return super().beat(now) + 3600.0
+
+    keeper, heart = HeartbeatThread(), Posting()
+    keeper.watch(heart, 0.0)
+    assert eventually(lambda: heart.beats == 2)
+    keeper.unwatch(heart)
+
+
+def test_between_the_beats_of_many_there_is_time_to_read_the_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pause(seconds: float) -> None:
+        pauses.append((keeper.is_busy, sum(heart.beats for heart in hearts)))
+
+    keeper, pauses, monotonic = HeartbeatThread(), list[tuple[bool, int]](), time.monotonic
+    monkeypatch.setattr(heartbeat, "time", SimpleNamespace(monotonic=monotonic, sleep=pause))
+    hearts = [CountingHeart(every=3600.0) for _ in range(2 * heartbeat.ROUND + 1)]
+    with keeper._lock:
+        for heart in hearts[1:]:
+            keeper._schedule(heart, 0.0)
+    keeper.watch(hearts[0], 0.0)
+    assert eventually(lambda: all(heart.beats for heart in hearts))
+    assert pauses == [(False, heartbeat.ROUND), (False, 2 * heartbeat.ROUND)]
+    for heart in hearts:
+        keeper.unwatch(heart)
 
 
 @pytest.mark.parametrize("meanwhile", [None, 6.0, 7.0])

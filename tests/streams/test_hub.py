@@ -643,6 +643,26 @@ def test_each_pong_answers_the_oldest_ping_and_nothing_else_does() -> None:
     assert len(counters.pings) == 1
 
 
+def test_a_pong_that_would_only_be_dropped_is_counted_as_one_that_is_dispatched() -> None:
+    hub = new_hub(counters=(counters := Counters()))
+    counters.pings += [0.0] * 3
+    pong = SessionEvent(Type.PONG, "s1", None)
+    assert not hub.take_pong()  # which the next listener is to receive
+    hub.dispatch([pong])
+    assert hub.take_pong()
+    assert (hub.stats().round_trips.count, hub.stats().events, len(counters.pings)) == (2, 2, 1)
+    hub.dispatch(events("d"))
+    assert not hub.take_pong()
+    hub.dispatch([pong])
+    listener = hub.open()
+    assert not hub.take_pong()
+    hub.leave(listener)
+    hub.dispatch([pong])
+    assert hub.take_pong()
+    attend(hub)
+    assert not hub.take_pong()  # which may be what its reader waits for
+
+
 def test_who_watches_is_notified_of_what_belongs_to_a_post() -> None:
     hub = new_hub()
     hub.begin_post(PendingPost())

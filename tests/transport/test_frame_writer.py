@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from websocket import ABNF
 
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
+from sessionlib.transport import frame_writer
 from sessionlib.transport.frame_writer import FrameWriter, encode_frame
 from sessionlib.transport.websocket import WebSocketTransport
 
@@ -32,6 +36,28 @@ def test_a_frame_of_any_size(size: int, is_last: bool) -> None:
     assert begin == (2 if size < 126 else 4 if size < 65536 else 10)
     assert unmasked(frame[begin + 4 :], frame[begin : begin + 4]) == payload
     assert encode_frame(ABNF.OPCODE_TEXT, b"").startswith(b"\x81\x80")
+
+
+def test_each_frame_has_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = itertools.count(1)
+    monkeypatch.setattr(frame_writer, "_keys", [])
+    monkeypatch.setattr(
+        frame_writer.os, "urandom", lambda size: b"".join(next(drawn).to_bytes(4, "big") for _ in range(size // 4))
+    )
+    keys = {encode_frame(ABNF.OPCODE_TEXT, b"{}")[2:6] for _ in range(2 * frame_writer._KEYS + 1)}
+    assert len(keys) == 2 * frame_writer._KEYS + 1
+    assert len(frame_writer._keys) == frame_writer._KEYS - 1
+
+
+def test_a_fork_masks_with_other_keys_than_its_parent() -> None:
+    program = (
+        "import os; from sessionlib.transport import frame_writer as w; w.encode_frame(1, b''); assert w._keys\n"
+        "child = os.fork()\n"
+        "if not child: os._exit(len(w._keys) != 0)\n"
+        "assert os.waitpid(child, 0)[1] == 0"
+    )
+    if hasattr(os, "fork"):
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 class ScriptedStream:
