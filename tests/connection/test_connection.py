@@ -24,7 +24,7 @@ from tests.support.script_engine import ScriptEngine
 from tests.support.sessions import opened, resumed_session
 from tests.support.threads import in_threads
 from tests.support.turns import agent_message
-from tests.support.virtual_engine import VirtualEngine, VirtualManners, VirtualNetwork
+from tests.support.virtual_engine import Manners, VirtualEngine, VirtualNetwork
 from tests.support.waiting import eventually
 from tests.support.ws_bytes import text_frame
 
@@ -79,7 +79,7 @@ class Stage:
 def stage() -> Iterator[Stage]:
     """A session that was joined."""
     with (
-        VirtualNetwork(VirtualEngine(VirtualManners())) as network,
+        VirtualNetwork(VirtualEngine(Manners())) as network,
         Session(
             session_id="s1", api_key="key", base_url="http://127.0.0.1:1", ping_interval=60, reconnect_delay=0.001
         ) as session,
@@ -208,7 +208,7 @@ def test_a_look_reads_no_more_than_so_many_bytes(stage: Stage, above: int, times
 def test_what_a_look_has_found_is_not_found_again(stage: Stage) -> None:
     stage.ask()
     engine, network = stage.network.engine, stage.network
-    network.is_prompt, engine.manners = True, VirtualManners(join_status=False)
+    network.is_prompt, engine.manners = True, Manners(join_status=False)
     with stage.session.listen(timeout=30) as listener:
         network.link.abort()
         assert eventually(lambda: len(network.links) == 2 and stage.session.state is SessionState.CONNECTED)
@@ -319,7 +319,7 @@ def test_a_session_that_is_left_while_it_is_joined_never_looks_connected(unopene
 
     states: list[SessionState] = []
     unopened.channel._on_state = states.append
-    with VirtualNetwork(Leaving(VirtualManners())) as network:
+    with VirtualNetwork(Leaving(Manners())) as network:
         with pytest.raises(SessionDisconnectedError):
             unopened.open(Deadline(30))
         assert network.link.is_dead
@@ -331,7 +331,7 @@ def test_what_interrupts_joining_once_it_is_read_ends_what_reads(
 ) -> None:
     begin = unopened._begin_reading
     monkeypatch.setattr(unopened, "_begin_reading", lambda transport: interrupt(begin(transport)))
-    with VirtualNetwork(VirtualEngine(VirtualManners())) as network:
+    with VirtualNetwork(VirtualEngine(Manners())) as network:
         with pytest.raises(KeyboardInterrupt):
             unopened.open(Deadline(30))
         assert network.link.is_dead

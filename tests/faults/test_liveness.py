@@ -36,8 +36,8 @@ from tests.support.secrets import SENTINEL_KEY
 from tests.support.sessions import created as coming_back
 from tests.support.sessions import lose_link, make
 from tests.support.toolbox import connect, created, kinds, say, status
+from tests.support.virtual_engine import Manners, WilfulEngine
 from tests.support.waiting import within
-from tests.support.wilful_engine import Manners, WilfulEngine
 
 Type = SessionEventType
 ASKS = int(os.environ.get("SESSIONLIB_ASKS", "120"))
@@ -111,7 +111,7 @@ def test_eight_threads_that_ask_the_embedded_engine_at_once_get_their_own_answer
 @pytest.mark.parametrize("batches", [True, False])
 def test_threads_at_once_get_their_own_answers(acks: str, batches: bool, statuses: bool, seed: int) -> None:
     manners = Manners(batches=batches, acks=acks, statuses=statuses)
-    with WilfulEngine(manners, seed) as engine, created(engine.script) as session, ThreadPoolExecutor(4) as pool:
+    with WilfulEngine(manners) as engine, created(engine.script) as session, ThreadPoolExecutor(4) as pool:
         questions = [f"question-{number}" for number in range(40 if statuses else 12)]
         replies = list(pool.map(lambda text: session.ask(text, timeout=30), questions))
         for question, reply in zip(questions, replies, strict=True):

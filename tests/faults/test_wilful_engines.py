@@ -33,7 +33,7 @@ from sessionlib import Session, SessionError, Turn
 from sessionlib.errors import DeliveryUnknownError, UnansweredError
 from sessionlib.protocol.turns import is_final
 from tests.support.profiles import IS_CI
-from tests.support.virtual_engine import VirtualEngine, VirtualManners, VirtualNetwork
+from tests.support.virtual_engine import Manners, VirtualEngine, VirtualNetwork
 
 STEPS = int(os.environ.get("SESSIONLIB_MODEL_STEPS", "20000" if IS_CI else "3000"))
 SEED = int(os.environ.get("SESSIONLIB_MODEL_SEED", "1"))
@@ -43,7 +43,7 @@ BOUND = 2.0
 TICK = 0.1
 
 manners = st.builds(
-    VirtualManners,
+    Manners,
     batches=st.booleans(),
     acks=st.sampled_from(["first", "late", "last", "some", "none"]),
     statuses=st.booleans(),
@@ -67,7 +67,7 @@ class WilfulEngineMachine(RuleBasedStateMachine):
         self.session: Session | None = None
 
     @initialize(manners=manners, joins=st.booleans(), listens=st.booleans(), is_lossy=st.booleans())
-    def connect(self, manners: VirtualManners, joins: bool, listens: bool, is_lossy: bool) -> None:
+    def connect(self, manners: Manners, joins: bool, listens: bool, is_lossy: bool) -> None:
         self.is_lossy = is_lossy
         self.engine = VirtualEngine(manners)
         self.network = VirtualNetwork(self.engine).__enter__()
@@ -402,7 +402,7 @@ def test_what_was_misread_once(manners: str, steps: str, caplog: pytest.LogCaptu
     machine = WilfulEngineMachine()
     with caplog.at_level(logging.CRITICAL, logger="sessionlib"):
         machine.connect(
-            manners=VirtualManners(
+            manners=Manners(
                 batches="batches" in words,
                 acks=next(acks for acks in ("first", "late", "last", "some", "none") if acks in words),
                 statuses="statuses" in words,

@@ -1,12 +1,14 @@
-"""A legal but wilful engine behind a network without sockets, where nothing moves and no time passes by itself.
+"""A legal but wilful engine: behind a network without sockets, or on real connections.
 
-The client is the real one, with its reading thread; only what is below `Transport` and the clock of its heartbeat are
-replaced. A test moves frames one by one, and every move ends when the reading thread waits for the next frame.
+Without sockets nothing moves and no time passes by itself. The client is the real one, with its reading thread; only
+what is below `Transport` and the clock of its heartbeat are replaced. A test moves frames one by one, and every move
+ends when the reading thread waits for the next frame.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -22,8 +24,8 @@ from sessionlib.protocol import codec, frames
 from sessionlib.protocol.codec import Payload
 from sessionlib.protocol.frames import Frame
 from sessionlib.transport.base import Traffic
+from tests.support.script_engine import Connection, Received, ScriptEngine
 from tests.support.turns import agent_message, notification, text_content, user_message
-from tests.support.wilful_engine import Manners
 
 _PATIENCE = 30.0
 
@@ -200,18 +202,30 @@ class VirtualNetwork:
 
 
 @dataclass(frozen=True)
-class VirtualManners(Manners):
-    """Manners, with what matters where connections are lost; ``acks`` may also be "some" (left out at times) or "last".
+class Manners:
+    """What an engine makes of what the protocol leaves open.
 
     Attributes:
+        batches: Whether one turn answers all posts that wait for one.
+        acks: "first", "late" (after Processing), "last" (after Idle), "some" (left out at times) or "none".
+        statuses: Whether it sends Processing and Idle.
         ids: Whether acks and statuses name the turn.
+        stores: Whether a post is in the history "at once", or "with its turn".
         join_status: Whether it reports its status to a client that joins.
         repeats: Whether it sends the latest messages again to a client that joins again.
+        work: Seconds that a turn takes, on real connections.
+        idle_late: Seconds between an answer and its Idle, there.
     """
 
+    batches: bool = True
+    acks: str = "first"
+    statuses: bool = True
     ids: bool = False
+    stores: str = "at once"
     join_status: bool = True
     repeats: bool = False
+    work: float = 0.0
+    idle_late: float = 0.0
 
 
 @dataclass
@@ -227,7 +241,6 @@ class Post:
 @dataclass
 class _Turn:
     turn_id: str
-    posts: list[Post]
     plan: deque[Callable[[], None]]
     said: list[Frame] = field(default_factory=list)
     is_over: bool = False
@@ -242,13 +255,11 @@ class VirtualEngine:
 
     network: VirtualNetwork
 
-    def __init__(self, manners: VirtualManners) -> None:
+    def __init__(self, manners: Manners) -> None:
         self.manners = manners
         self.history: list[Frame] = []
         self.queue: list[Post] = []
         self.turn: _Turn | None = None
-        # Posts whose turn has ended, by text, and the text that answered each.
-        self.answers: dict[str, str] = {}
         self.refused: set[str] = set()
         self._numbers = 0
         self._said: list[Frame] = []
@@ -353,7 +364,7 @@ class VirtualEngine:
         """Begins the next turn."""
         count = len(self.queue) if self.manners.batches else 1
         posts, self.queue = self.queue[:count], self.queue[count:]
-        self.turn = _Turn(posts[0].turn_id, posts, deque())
+        self.turn = _Turn(posts[0].turn_id, deque())
         self._next_turn = self._number("t")
         self._status("Processing")
         for post in posts:
@@ -394,6 +405,60 @@ class VirtualEngine:
         turn.plan.popleft()()
         if not turn.plan:
             self._said = turn.said
-            for post in turn.posts:
-                self.answers[post.text] = " ".join(f"<{post.text}>" for post in turn.posts)
             self.turn = None
+
+
+class WilfulEngine(VirtualEngine):
+    """The same on real connections, where a thread takes its turns.
+
+    Args:
+        manners: What it makes of the protocol.
+    """
+
+    def __init__(self, manners: Manners) -> None:
+        super().__init__(manners)
+        self.script = ScriptEngine(strict=False)
+        self._is_over = False
+        # Held while a post is taken in and while a turn goes on: what is acknowledged before its Processing is answered
+        # by it.
+        self._moves = threading.Condition()
+        self._worker = threading.Thread(target=self._work, name="wilful-engine", daemon=True)
+
+    def __enter__(self) -> WilfulEngine:
+        self.script.__enter__()
+        self.script.on("post_message", self._posted)
+        self.script.on("get_messages", lambda conn, frame: conn.send(frames.history("s1", self.history)))
+        self._worker.start()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with self._moves:
+            self._is_over = True
+            self._moves.notify()
+        self._worker.join(30)
+        self.script.__exit__(kind, error, trace)
+
+    def send(self, frame: Frame) -> None:
+        """Sends a frame to all clients."""
+        self.script.push(frame)
+
+    def _posted(self, conn: Connection, frame: Received) -> None:
+        with self._moves:
+            self.post(frame["content"], is_ours=True)
+            if self.manners.acks == "first":
+                conn.send(frames.ack("post_message", "s1"))
+            self._moves.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._moves:
+                self._moves.wait_for(lambda: self.queue or self._is_over)
+                if self._is_over:
+                    return
+                self.begin()
+            time.sleep(self.manners.work)
+            while self.turn is not None:
+                if len(self.turn.plan) == 1:
+                    time.sleep(self.manners.idle_late)
+                with self._moves:
+                    self.step()
