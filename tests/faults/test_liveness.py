@@ -109,7 +109,7 @@ def test_eight_threads_that_ask_the_embedded_engine_at_once_get_their_own_answer
 # An engine without acks shows nothing of which of several posts it answers: it has one thread to talk to, below.
 @pytest.mark.parametrize(("acks", "statuses"), [("first", True), ("late", True), ("first", False), ("late", False)])
 @pytest.mark.parametrize("batches", [True, False])
-def test_threads_at_once_get_their_own_answers(acks: str, batches: bool, statuses: bool, seed: int) -> None:
+def test_threads_at_once_get_their_own_answers(acks: str, batches: bool, statuses: bool) -> None:
     manners = Manners(batches=batches, acks=acks, statuses=statuses)
     with WilfulEngine(manners) as engine, created(engine.script) as session, ThreadPoolExecutor(4) as pool:
         questions = [f"question-{number}" for number in range(40 if statuses else 12)]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +16,7 @@ from sessionlib.errors import SessionConnectionError
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
 from tests.support.conversations import FRONT, WAYS, check, make_engine, one_session
+from tests.support.engine import KEY, Process, make_agent
 from tests.support.script_engine import (
     Connection,
     Received,
@@ -266,71 +264,50 @@ def test_a_peer_that_stops_reading_ends_the_connection_for_good(engine: ScriptEn
 # ---- engines that go and come back ----------------------------------------------------------
 
 
+TOOLS = """
+import time
+from sessionlib.engine import tool
+
+@tool
+def nap() -> str:
+    'Sleeps.'
+    time.sleep(0.3)
+    return "slept"
+"""
+
+
 @contextmanager
-def served(directory: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+def served(directory: Path, port: int) -> Iterator[Process]:
     """Runs an engine in a process of its own, on a database in a directory."""
     tools = directory / "tools.py"
-    tools.write_text(
-        "import time\nfrom sessionlib.engine import tool\n\n@tool\ndef nap() -> str:\n"
-        '    """Sleeps."""\n    time.sleep(0.3)\n    return "slept"\n',
-        "utf-8",
-    )
-    command = [sys.executable, "-m", "sessionlib.engine", "--port", str(port), "--db", str(directory / "db.sqlite")]
-    with subprocess.Popen(
-        [*command, "--tools", str(tools)],
-        env={**os.environ, "SESSIONLIB_API_KEY": "k"},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert "sessionlib engine on" in process.stdout.readline()
-            yield process
-        finally:
-            process.kill()
-
-
-def make_agent(port: int) -> str:
-    """Makes an agent on a served engine; gives its id."""
-    from sessionlib import Agent, AgentType, Client, LlmInfo
-
-    with Client("k", f"http://127.0.0.1:{port}/v1") as client:
-        info = LlmInfo(provider="sessionlib", model_id="demo")
-        return Agent.new("A", info, agent_type=AgentType.CONVERSATIONAL, client=client).id
-
-
-@pytest.fixture
-def held() -> Iterator[int]:
-    """The port of an engine, also while there is none."""
-    with held_port() as port:
-        yield port
+    tools.write_text(TOOLS)
+    options = ["--port", str(port), "--db", str(directory / "db.sqlite"), "--tools", str(tools)]
+    engine = Process(directory, *options)
+    try:
+        yield engine.ready()
+    finally:
+        engine.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_an_engine_that_is_killed_and_started_again_in_the_middle_of_a_turn(
-    tmp_path: Path, held: int, number: signal.Signals
+    tmp_path: Path, number: signal.Signals
 ) -> None:
-    with served(tmp_path, held) as process:
-        session = Session(
-            owner_type="agent",
-            owner_id=make_agent(held),
-            api_key="k",
-            ws_url=f"ws://127.0.0.1:{held}/v1",
-            reconnect_delay=0.05,
-            reconnect_max_delay=0.1,
-        ).connect(30)
-        assert 'You said: "before"' in session.ask("before", timeout=30).text
-        running = session.stream("/tool nap", timeout=120)
-        assert next(event for event in running if event.tool_name == "nap")
-        process.send_signal(number)
-        process.wait(60)
-    with served(tmp_path, held):
-        reply = running.result()
-        assert reply.error is not None or "slept" in reply.text  # cut, and told so; never silently repeated
-        assert session.ask("after", timeout=30).text
-        said = [message.text for message in session.get_messages(timeout=30) if message.is_user]
-        assert said == ["before", "/tool nap", "after"]
-        session.disconnect()
+    with held_port() as port:
+        with served(tmp_path, port) as engine:
+            agent = {"owner_type": "agent", "owner_id": make_agent(engine, agent_type="conversational")}
+            session = make(engine, session_id=None, **agent, api_key=KEY).connect(30)
+            assert 'You said: "before"' in session.ask("before", timeout=30).text
+            running = session.stream("/tool nap", timeout=120)
+            assert next(event for event in running if event.tool_name == "nap")
+            engine.stop(number)
+        with served(tmp_path, port):
+            reply = running.result()
+            assert reply.error is not None or "slept" in reply.text  # cut, and told so; never silently repeated
+            assert session.ask("after", timeout=30).text
+            said = [message.text for message in session.get_messages(timeout=30) if message.is_user]
+            assert said == ["before", "/tool nap", "after"]
+            session.disconnect()
 
 
 def test_an_engine_that_is_away_between_two_turns_is_not_missed(engine: ScriptEngine) -> None:
@@ -365,16 +342,6 @@ def test_a_send_waits_for_the_link_no_longer_than_it_may(engine: ScriptEngine) -
             session.send("hi")
         with pytest.raises(SessionTimeoutError), within(0.2):
             session.get_messages(timeout=0.2)
-
-
-def test_a_session_that_is_trying_can_leave_at_once(engine: ScriptEngine) -> None:
-    with make(engine, reconnect_delay=30) as session:
-        engine.stop_listening()
-        engine.drop_all()
-        assert eventually(lambda: session.state == "reconnecting")
-        with within(0.2):
-            session.disconnect()
-        assert session.state == "disconnected"
 
 
 # ---- connections that do not last ------------------------------------------------------------
