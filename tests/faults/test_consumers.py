@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from sessionlib import Session, SessionDisconnectedError, SessionError
+from sessionlib import Session, SessionDisconnectedError
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
 from tests.support.script_engine import ScriptEngine, notification, turn
@@ -29,56 +30,40 @@ WAITS: dict[str, Callable[[Session], object]] = {
 @pytest.mark.parametrize("leave", ["disconnect", "terminate"])
 @pytest.mark.parametrize("wait", WAITS)
 def test_leaving_ends_every_wait_though_the_peer_is_gone(engine: ScriptEngine, wait: str, leave: str) -> None:
-    outcomes: list[object] = []
     engine.on("post_message", lambda conn, frame: None)
     engine.on("get_messages", lambda conn, frame: None)
-
-    def use(session: Session) -> None:
-        try:
-            outcomes.append(WAITS[wait](session))
-        except SessionError as error:
-            outcomes.append(error)
-
-    with FaultProxy("127.0.0.1", engine.port) as proxy:
+    with FaultProxy("127.0.0.1", engine.port) as proxy, ThreadPoolExecutor(1) as pool:
         session = make(proxy).connect(30)
         proxy.blackhole()
-        user = threading.Thread(target=use, args=(session,))
-        user.start()
+        using = pool.submit(WAITS[wait], session)
         time.sleep(0.2)
-        assert user.is_alive()
+        assert using.running()
         with within(1.0):
             getattr(session, leave)()
-            user.join()
-        assert outcomes == [[]] or isinstance(outcomes[0], SessionDisconnectedError), outcomes
+            assert told(using) in ([], SessionDisconnectedError)
         proxy.clear()
 
 
+def told(using: Future[object]) -> object:
+    """Returns what came of a call, or the kind of its error."""
+    error = using.exception(30)
+    return using.result() if error is None else type(error)
+
+
 def test_leaving_while_the_link_is_being_got_back_ends_every_wait(engine: ScriptEngine) -> None:
-    with make(engine, reconnect_delay=60.0) as session:
+    with make(engine, reconnect_delay=60.0) as session, ThreadPoolExecutor(len(WAITS)) as pool:
         engine.stop_listening()
         engine.drop_all()
         assert eventually(lambda: session.state == "reconnecting")
-        outcomes: list[str] = []
-
-        def use(wait: Callable[[Session], object]) -> None:
-            try:
-                wait(session)
-                outcomes.append("an end")
-            except SessionDisconnectedError:
-                outcomes.append("told")
-
-        users = [threading.Thread(target=use, args=(wait,)) for wait in WAITS.values()]
         # A session that was left already has no listeners; to the others it makes no difference.
-        users[0].start()
+        listening = pool.submit(WAITS["listen"], session)
         assert eventually(lambda: session.stats.queues)
-        for user in users[1:]:
-            user.start()
+        others = [pool.submit(wait, session) for name, wait in WAITS.items() if name != "listen"]
         time.sleep(0.1)
         with within(1.0):
             session.disconnect()
-            for user in users:
-                user.join()
-        assert sorted(outcomes) == ["an end", "told", "told", "told", "told"]
+            outcomes = [told(using) for using in (listening, *others)]
+        assert outcomes == [[], *[SessionDisconnectedError] * 4]
 
 
 def test_a_handler_that_blocks_holds_up_nothing_else(engine: ScriptEngine) -> None:

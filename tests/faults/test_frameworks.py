@@ -1,11 +1,11 @@
-"""Where programs really run: gevent, Celery, gunicorn, Flask and Django, each the real thing."""
+"""Where programs really run: gevent, gunicorn, Flask and Django, each the real thing; Celery is in the recipes."""
 
 from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -83,22 +83,12 @@ print("fine")
 # ---- servers -------------------------------------------------------------------------------
 
 
-def assert_serves(port: int, *, at_once: int = 6) -> None:
+def assert_serves(port: int) -> None:
     """Fails unless a server answers several questions at once, each with the answer to itself."""
     assert eventually(lambda: is_up(port))
-    answers: dict[int, str] = {}
-
-    def ask(number: int) -> None:
-        answers[number] = get(f"http://127.0.0.1:{port}/?text=question-{number}")
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(at_once)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(100)
-    assert {number: f'"question-{number}"' in answer for number, answer in answers.items()} == dict.fromkeys(
-        range(at_once), True
-    ), answers
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda at: get(f"http://127.0.0.1:{port}/?text=question-{at}"), range(6)))
+    assert all(f'"question-{number}"' in answer for number, answer in enumerate(answers)), answers
 
 
 FLASK = f"""
@@ -165,47 +155,3 @@ def test_a_django_view(environment: dict[str, str], tmp_path: Path, port: int) -
     (tmp_path / "app.py").write_text(DJANGO, "utf-8")
     with running([sys.executable, "app.py", f"127.0.0.1:{port}"], tmp_path, environment):
         assert_serves(port)
-
-
-# ---- Celery --------------------------------------------------------------------------------
-
-CELERY = f"""
-import pathlib
-import celery
-{CONVERSE}
-here = pathlib.Path(__file__).parent
-app = celery.Celery("app", broker="filesystem://", backend=f"file://{{here}}/results")
-app.conf.broker_transport_options = {{
-    "data_folder_in": f"{{here}}/queue", "data_folder_out": f"{{here}}/queue", "store_processed": False,
-    "control_folder": f"{{here}}/control",
-}}
-app.conf.broker_connection_retry_on_startup = True
-# Made where the worker is forked from, as a module that is imported may well do.
-ours = make()
-
-@app.task
-def work(text):
-    return converse(text)
-"""
-
-
-def test_a_celery_worker_that_forks(environment: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "app.py").write_text(CELERY, "utf-8")
-    for name in ("queue", "results"):
-        (tmp_path / name).mkdir()
-    worker = [sys.executable, "-m", "celery", "-A", "app", "worker", "--pool", "prefork", "--concurrency", "2"]
-    with running([*worker, "--without-gossip", "--without-mingle"], tmp_path, environment):
-        asked = run_script(
-            f"""
-            import sys
-            sys.path.insert(0, {str(tmp_path)!r})
-            from app import work
-            results = [work.delay(f"question-{{number}}") for number in range(4)]
-            for number, result in enumerate(results):
-                assert f'"question-{{number}}"' in result.get(timeout=90), number
-            print("fine")
-            """,
-            env=environment,
-            options=["-W", "ignore"],
-        )
-    assert (asked.rc, asked.stdout) == (0, "fine\n"), (asked, (tmp_path / "output.txt").read_text()[-3000:])

@@ -6,7 +6,7 @@ import itertools
 import json
 import random
 import threading
-from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -27,6 +27,7 @@ from tests.support.script_engine import (
     user_message,
 )
 from tests.support.sessions import created, make
+from tests.support.threads import in_threads
 from tests.support.waiting import eventually, within
 
 NOT_UTF8 = [
@@ -168,12 +169,8 @@ def test_a_thousand_calls_get_their_own_answers_though_these_come_in_any_order(e
                 if at % 5 == 0:
                     session.send(f"{number}/{at}")
 
-        calling = [threading.Thread(target=call, args=(mine, number)) for number, mine in enumerate(got)]
-        answering = threading.Thread(target=answer_in_any_order)
-        for thread in [answering, *calling]:
-            thread.start()
-        for thread in [*calling, answering]:
-            thread.join()
+        with in_threads(answer_in_any_order, *(partial(call, mine, number) for number, mine in enumerate(got))):
+            pass
         posted = {next(heard).message_id for _ in range(200)}
     assert sorted(itertools.chain(*got)) == list(range(1000))
     assert all(mine == sorted(mine) for mine in got)
@@ -279,10 +276,7 @@ def test_an_approval_that_was_answered_meanwhile_is_not_asked_again(engine: Scri
     assert requests == ["r2"]
 
 
-RAW_IDS: Callable[[bytes], str] = lambda payload: repr(payload[:20])  # noqa: E731
-
-
-@pytest.mark.parametrize("payload", RAW, ids=RAW_IDS)
+@pytest.mark.parametrize("payload", RAW, ids=lambda payload: repr(payload[:20]))
 def test_odd_json_never_breaks_the_session(engine: ScriptEngine, payload: bytes) -> None:
     with make(engine) as session:
         engine.push_raw(text_frame(payload))
