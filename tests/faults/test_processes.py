@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from sessionlib import SessionConnectionError, SessionDisconnectedError
+from sessionlib.protocol import codec
 from sessionlib.testing import FaultProxy
 from tests.support.processes import MARKER, Script
 from tests.support.script_engine import ScriptEngine, turn
@@ -41,7 +44,13 @@ def out():
 
 def script(body: str, engine: ScriptEngine | FaultProxy) -> Script:
     """Runs a script that can make sessions on an engine."""
-    return Script(OPEN + body, engine.ws_url, env={"SESSIONLIB_API_KEY": SENTINEL_KEY})
+    return Script(OPEN + textwrap.dedent(body), engine.ws_url, env={"SESSIONLIB_API_KEY": SENTINEL_KEY})
+
+
+def run(body: str, engine: ScriptEngine) -> None:
+    """Runs such a script to its end, and fails unless it ends well and says nothing."""
+    with script(body, engine) as running:
+        running.wait().check()
 
 
 # ---- Ctrl-C --------------------------------------------------------------------------------
@@ -118,7 +127,7 @@ def test_ctrl_c_gets_out_at_once_and_twice(engine: ScriptEngine, point: str) -> 
             time.sleep(0.01)
         print("done", flush=True)
     """
-    with FaultProxy("127.0.0.1", engine.port) as proxy, script(WATCHED + _flush_left(body), proxy) as running:
+    with FaultProxy("127.0.0.1", engine.port) as proxy, script(WATCHED + textwrap.dedent(body), proxy) as running:
         if point == "back-off":
             running.wait_for("drop")
             engine.stop_listening()
@@ -135,10 +144,6 @@ def test_ctrl_c_gets_out_at_once_and_twice(engine: ScriptEngine, point: str) -> 
         result = running.wait()
         proxy.clear()
     assert (result.rc, result.stderr) == (0, "")
-
-
-def _flush_left(body: str) -> str:
-    return "\n".join(line[8:] if line.startswith("        ") else line for line in body.splitlines())
 
 
 def test_ctrl_c_while_leaving_leaves_all_the_same(engine: ScriptEngine) -> None:
@@ -235,39 +240,35 @@ CHILDREN = {
 
 @pytest.mark.parametrize("how", [*CHILDREN, "exits", "drops it", "opens its own"])
 def test_a_fork_leaves_its_parents_session_alone(engine: ScriptEngine, how: str) -> None:
-    if how in CHILDREN:
-        child = f"""
+    refused = f"""
     try:
-        {CHILDREN[how]}
+        {CHILDREN.get(how)}
     except ForkedSessionError:
         os._exit(0)
     os._exit(1)"""
-    elif how == "opens its own":
-        child = """
+    opened = """
     with make() as own:
         own.get_messages(timeout=30)
     os._exit(0)"""
-    else:
-        child = (
-            "\n    del session\n    import gc; gc.collect()\n    sys.exit(0)"
-            if how == "drops it"
-            else "\n    sys.exit(0)"
-        )
+    others = {
+        "opens its own": opened,
+        "drops it": "\n    del session\n    import gc; gc.collect()\n    sys.exit(0)",
+        "exits": "\n    sys.exit(0)",
+    }
     body = f"""
 import warnings; warnings.simplefilter("ignore")  # of a fork with threads
 session = make().connect()
 listener = session.listen(event_types=["message_complete"])
 turn = session.stream("hi")
 pid = os.fork()
-if not pid:{child}
+if not pid:{others.get(how, refused)}
 assert os.waitpid(pid, 0)[1] == 0
 for _ in range(100):
     session.get_messages(timeout=30)
 assert session.state == "connected"
 session.disconnect()
 """
-    with script(body, engine) as running:
-        running.wait().check()
+    run(body, engine)
     engine.wait_idle()  # or the last frame may not have been read yet
     # It pings where all of this takes longer than 5 s.
     heard = [frame for frame in engine.received if frame["type"] != "ping_session"]
@@ -276,8 +277,8 @@ session.disconnect()
     assert len(engine.handshakes) == 1 + (how == "opens its own")
 
 
-def test_a_fork_reads_its_own_sessions_by_a_thread_of_its_own(engine: ScriptEngine) -> None:
-    body = """
+SCRIPTS = {
+    "a fork reads its own sessions by a thread of its own": """
 import warnings; warnings.simplefilter("ignore")  # of a fork with threads
 with make(readers=1) as session:
     pid = os.fork()
@@ -293,9 +294,29 @@ with make(readers=1) as session:
     with make(readers=1) as other:
         other.get_messages(timeout=30)
     session.get_messages(timeout=30)
-"""
-    with script(body, engine) as running:
-        running.wait().check()
+""",
+    "sessions that are forgotten": """
+import warnings; warnings.simplefilter("ignore", ResourceWarning)
+sessions = [make(readers=1).connect() for _ in range(3)]
+""",
+    "a forked worker of a pool has sessions": """
+import multiprocessing
+def work(number):
+    with make() as session:
+        return len(session.get_messages(timeout=30))
+if __name__ == "__main__":
+    import warnings; warnings.simplefilter("ignore")
+    with make() as session:
+        with multiprocessing.get_context("fork").Pool(3) as pool:
+            assert pool.map(work, range(9)) == [0] * 9
+        session.get_messages(timeout=30)
+""",
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_ends_well(engine: ScriptEngine, name: str) -> None:
+    run(SCRIPTS[name], engine)
 
 
 def test_a_script_that_leaves_and_ends_has_the_closing_handshake_finished(engine: ScriptEngine) -> None:
@@ -316,32 +337,6 @@ leaves.disconnect()
     with script(body, engine) as running:
         running.wait(30).check()
     assert answered.is_set()
-
-
-def test_a_script_that_forgets_its_sessions_ends(engine: ScriptEngine) -> None:
-    body = """
-import warnings; warnings.simplefilter("ignore", ResourceWarning)
-sessions = [make(readers=1).connect() for _ in range(3)]
-"""
-    with script(body, engine) as running:
-        running.wait().check()
-
-
-def test_a_forked_worker_of_a_pool_can_have_sessions(engine: ScriptEngine) -> None:
-    body = """
-import multiprocessing
-def work(number):
-    with make() as session:
-        return len(session.get_messages(timeout=30))
-if __name__ == "__main__":
-    import warnings; warnings.simplefilter("ignore")
-    with make() as session:
-        with multiprocessing.get_context("fork").Pool(3) as pool:
-            assert pool.map(work, range(9)) == [0] * 9
-        session.get_messages(timeout=30)
-"""
-    with script(body, engine) as running:
-        running.wait().check()
 
 
 # ---- clocks --------------------------------------------------------------------------------
@@ -415,15 +410,12 @@ for file in held:
     file.close()
 """
     engine.on("post_message", lambda conn, frame: conn.drop())
-    with script(body, engine) as running:
-        running.wait().check()
+    run(body, engine)
 
 
 def test_a_process_without_threads_can_connect_once_it_has_some(
     engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sessionlib import SessionConnectionError
-
     session = make(engine)
     start = threading.Thread.start
     refused: list[str] = []
@@ -447,9 +439,6 @@ def test_a_process_without_threads_can_connect_once_it_has_some(
 def test_a_reader_without_memory_ends_the_session_and_says_so(
     engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sessionlib import SessionDisconnectedError
-    from sessionlib.protocol import codec
-
     with make(engine) as session:
         listener = session.listen(timeout=30)
 
