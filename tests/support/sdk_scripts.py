@@ -7,24 +7,6 @@ differ from run to run.
 from __future__ import annotations
 
 _SHOWN = {
-    "a first session": '''
-"""Send one message and print the answer as it comes."""
-import asyncio
-import sys
-
-from vectorshift.events import SessionEventType
-from vectorshift.session import Session
-
-async def main():
-    async with Session(owner_type="agent", owner_id=sys.argv[1]) as session:
-        await session.send("What is a session?")
-        async for event in session.listen():
-            if event.type == SessionEventType.MESSAGE_COMPLETE:
-                print("answer:", event.text)
-                break
-
-asyncio.run(main())
-''',
     "an agent's session": """
 import asyncio
 import sys
@@ -64,18 +46,6 @@ async def main() -> None:
         await session.disconnect()
     print(session.is_connected)
 """,
-    "several questions": """
-async def ask(session, question):
-    await session.send(question)
-    async for event in session.listen():
-        if event.is_complete:
-            return event.text
-
-async def main():
-    async with await Agent.fetch(id=sys.argv[1]).create_session() as session:
-        for number, question in enumerate(["one", "two", "three"], 1):
-            print(number, (await ask(session, question)).split()[-1])
-""",
     "a run": """
 async def main():
     agent = Agent.fetch(id=sys.argv[1])
@@ -103,19 +73,6 @@ async def main():
         *(agent.run(f"Weather in {city}?", timeout=60) for city in cities), return_exceptions=True
     )
     print([f"Weather in {city}?" in result.final_message for city, result in zip(cities, results)])
-""",
-    "tasks": """
-async def ask(agent, text):
-    result = await agent.run(text)
-    await asyncio.sleep(0.01)
-    return text.upper(), result.status
-
-async def main():
-    agent = Agent.fetch(id=sys.argv[1])
-    first = asyncio.create_task(ask(agent, "first"))
-    second = asyncio.create_task(ask(agent, "second"))
-    print(await first)
-    print(await second)
 """,
     "a list of tasks": """
 async def ask(agent, text):
@@ -161,26 +118,6 @@ async def main():
     async with Session(owner_type="agent", owner_id=sys.argv[1]) as session:
         await asyncio.gather(listen(session, texts), talk(session))
     print(len(texts), "from beside" in texts[0])
-""",
-    "a queue": """
-from vectorshift.session import Session
-
-async def collect(session, queue: asyncio.Queue):
-    async for event in session.listen():
-        if event.is_complete:
-            await queue.put(event.text)
-        if event.is_turn_end:
-            await queue.put(None)
-            return
-
-async def main():
-    queue: asyncio.Queue = asyncio.Queue()
-    async with Session(owner_type="agent", owner_id=sys.argv[1]) as session:
-        await session.send("through a queue")
-        task = asyncio.create_task(collect(session, queue))
-        while (text := await queue.get()) is not None:
-            print(text)
-        await task
 """,
     "calls that are passed on": """
 from contextlib import aclosing
@@ -329,23 +266,6 @@ async def main():
         await session.send("too early")
     except SessionError as error:
         print(isinstance(error, VectorshiftError))
-""",
-    "a timeout": """
-from vectorshift.session import Session
-
-async def answer(session):
-    async for event in session.listen():
-        if event.is_complete:
-            return "complete"
-
-async def main():
-    async with Session(owner_type="agent", owner_id=sys.argv[1]) as session:
-        await session.send("quickly")
-        print(await asyncio.wait_for(answer(session), timeout=30))
-        try:
-            await asyncio.wait_for(asyncio.sleep(0.5), timeout=0.05)
-        except asyncio.TimeoutError:
-            print("too slow")
 """,
     "tools": """
 from vectorshift.agent import Agent, LlmInfo, ToolInput, ToolInputType
