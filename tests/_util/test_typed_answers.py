@@ -16,16 +16,7 @@ from typing import Any, TypedDict
 import pytest
 from pydantic import BaseModel
 
-from sessionlib import (
-    Agent,
-    AgentType,
-    AnswerFormatError,
-    ApprovalRequiredError,
-    Client,
-    Session,
-    SessionError,
-    SessionTimeoutError,
-)
+from sessionlib import Agent, AgentType, Client, Session, errors
 from sessionlib.engine import LocalEngine, tool
 from sessionlib.protocol import frames
 from sessionlib.testing import ScriptedModel, call_tool, fail, pause
@@ -94,7 +85,7 @@ def test_an_answer_that_does_not_fit_is_asked_for_once_again_with_what_is_wrong(
 
 def test_two_answers_that_do_not_fit_are_an_error_with_both() -> None:
     with talking(BAD, "I give up.", LINE) as (session, model):
-        with pytest.raises(AnswerFormatError, match="no Line: there is no JSON in it") as caught:
+        with pytest.raises(errors.AnswerFormatError, match="no Line: there is no JSON in it") as caught:
             session.ask("one", into=Line)
         assert caught.value.texts == (BAD, "I give up.")
         assert caught.value.session_id == session.session_id
@@ -105,7 +96,7 @@ def test_two_answers_that_do_not_fit_are_an_error_with_both() -> None:
 
 def test_a_turn_that_ends_with_an_error_is_not_asked_again() -> None:
     with talking([LINE[:9], fail("out of paper")], LINE) as (session, model):
-        with pytest.raises(AnswerFormatError, match="the turn ended with an error: out of paper") as caught:
+        with pytest.raises(errors.AnswerFormatError, match="the turn ended with an error: out of paper") as caught:
             session.ask("one", into=Line)
         assert caught.value.turn_error == "out of paper"
         assert len(model.questions) == 1
@@ -114,7 +105,7 @@ def test_a_turn_that_ends_with_an_error_is_not_asked_again() -> None:
 def test_the_time_is_for_both_questions_together() -> None:
     with talking([pause(0.5), BAD], [pause(60), LINE]) as (session, _):
         begun = time.monotonic()
-        with pytest.raises(SessionTimeoutError):
+        with pytest.raises(errors.SessionTimeoutError):
             session.ask("one", into=Line, timeout=1.5)
         assert time.monotonic() - begun < 30
 
@@ -144,7 +135,7 @@ def test_an_approval_that_is_given_later_leads_to_the_value() -> None:
         return 2
 
     with talking(call_tool("stock", sku="a"), LINE, tools=[stock]) as (session, _):
-        with pytest.raises(ApprovalRequiredError) as caught:
+        with pytest.raises(errors.ApprovalRequiredError) as caught:
             session.ask("one", into=Line)
         caught.value.request.approve()
         assert caught.value.turn.result().value == {"sku": "a", "count": 2}
@@ -155,7 +146,7 @@ def test_a_stream_ends_with_the_value_and_asks_nothing_again(capsys: pytest.Capt
         turn_ = session.stream("one", into=Line)
         assert "".join(turn_.text_stream) == LINE
         assert turn_.result().value["count"] == 2
-        with pytest.raises(AnswerFormatError):
+        with pytest.raises(errors.AnswerFormatError):
             session.stream("two", into=Line).result()
         assert len(model.questions) == 2
         assert session.ask("three", into=Line, show=True).value["count"] == 2
@@ -250,12 +241,12 @@ def test_a_run_has_its_value() -> None:
 def test_a_run_without_a_value_raises() -> None:
     with LocalEngine(model=ScriptedModel(BAD, "no", fail("out of paper"))) as engine:
         agent = engine.agent()
-        with pytest.raises(AnswerFormatError) as caught:
+        with pytest.raises(errors.AnswerFormatError) as caught:
             agent.run("one", into=Line)
         assert caught.value.texts == (BAD, "no")
-        with pytest.raises(AnswerFormatError, match="out of paper"):
+        with pytest.raises(errors.AnswerFormatError, match="out of paper"):
             agent.run("two", into=Line)
-        with pytest.raises(SessionError):
+        with pytest.raises(errors.SessionError):
             agent.run("three", into=Line, session_id="none")
         with pytest.raises(TypeError, match="into takes"):
             agent.run("four", into=threading.Thread)
@@ -266,7 +257,7 @@ def test_a_run_without_a_value_raises() -> None:
 def test_a_refused_message_is_raised_where_a_value_is_wanted(engine: ScriptEngine) -> None:
     engine.on("post_message", lambda conn, frame: conn.send(frames.refusal("post_message", "s1", "not today")))
     agent = Agent("a1", agent_type=AgentType.CONVERSATIONAL, client=Client(SENTINEL_KEY, base_url=engine.base_url))
-    with pytest.raises(SessionError, match="not today"):
+    with pytest.raises(errors.SessionError, match="not today"):
         agent.run("one", into=Line)
 
 
@@ -282,7 +273,7 @@ def test_a_map_has_a_value_for_each_prompt_or_the_error_in_its_place() -> None:
 
     with LocalEngine(model=ScriptedModel(*[answer] * 5)) as engine:
         first, second, third = engine.agent().map(["one", "two", "three"], into=Line, on_error="return")
-    assert isinstance(second, AnswerFormatError)
+    assert isinstance(second, errors.AnswerFormatError)
     assert second.texts == (BAD, BAD)
     assert first.value["count"] == third.value["count"] == 2
 
@@ -294,7 +285,7 @@ def test_a_checkpoint_keeps_what_was_answered_and_reads_it_again(tmp_path: Path)
             options = {"on_error": "return", "max_workers": 1, "checkpoint": tmp_path / "run.db"}
             first, second = agent.map(["one", "two"], into=Line, **options)
             assert first.value["count"] == 2
-            assert isinstance(second, AnswerFormatError)
+            assert isinstance(second, errors.AnswerFormatError)
 
 
 def test_a_type_and_its_value_travel_to_other_processes_and_back() -> None:

@@ -213,16 +213,6 @@ def test_the_pings_of_sessions_that_began_apart_go_out_together() -> None:
     assert len(due) == 2
 
 
-def test_no_ping_follows_the_farewell(engine: ScriptEngine) -> None:
-    with opened(engine, ping_interval=0.01):
-        engine.wait_for("ping_session", 3)
-    engine.wait_idle()  # when it has heard all that was sent
-    count = len(engine.everything)
-    time.sleep(0.1)
-    assert len(engine.everything) == count
-    assert engine.everything[-1]["type"] == "ws:close"
-
-
 # ---- the one thread ----------------------------------------------------------------------------
 
 

@@ -17,15 +17,7 @@ from typing import Any
 
 import pytest
 
-from sessionlib import (
-    Client,
-    ConfigurationError,
-    Session,
-    SessionConnectionError,
-    SessionDisconnectedError,
-    SessionState,
-    hooks,
-)
+from sessionlib import Client, Session, SessionState, errors, hooks
 from sessionlib._util.timing import Deadline
 from sessionlib.connection import heartbeat
 from sessionlib.connection.reader import Shared, SharedReader
@@ -129,7 +121,7 @@ def test_an_illegal_frame_ends_what_came_before_it_in_order(engine: ScriptEngine
         engine.push_raw(text_frame(delta) + text_frame("[1, 2]") + text_frame(delta))
         events = [next(listener), next(listener)]
         assert [(event.type, event.session_id) for event in events] == [("message_delta", "s1"), ("error", "s1")]
-        with pytest.raises(SessionDisconnectedError):
+        with pytest.raises(errors.SessionDisconnectedError):
             next(listener)
     assert engine.wait_for("ws:close")[0]["payload"][:2] == (1002).to_bytes(2, "big")
 
@@ -155,7 +147,9 @@ def test_a_session_for_which_there_is_no_thread_is_not_joined(
 ) -> None:
     connection = resumed_session(engine, readers=readers)._new_connection()
     refuse_threads(refused)
-    with pytest.raises(SessionConnectionError, match="session s1 cannot be read: can't start new thread") as raised:
+    with pytest.raises(
+        errors.SessionConnectionError, match="session s1 cannot be read: can't start new thread"
+    ) as raised:
         connection.open(Deadline(30))
     refuse_threads("nobody")
     assert raised.value.session_id == "s1"
@@ -288,7 +282,7 @@ def test_without_a_thread_to_join_again_on_a_session_that_shared_one_is_over(
         connection = session._connection
         refuse_threads("sessionlib-reader-s1")
         engine.drop_all()
-        with pytest.raises(SessionDisconnectedError, match="lost its connection"):
+        with pytest.raises(errors.SessionDisconnectedError, match="lost its connection"):
             next(listener)
         assert eventually(lambda: connection._read_out.is_set)
         assert connection not in heartbeat._heartbeat._due
@@ -397,9 +391,9 @@ def test_a_session_that_is_forgotten_is_closed(engine: ScriptEngine, readers: in
 
 @pytest.mark.parametrize("readers", [0, -1, "shared", 1.5])
 def test_a_number_of_readers_that_is_none(readers: Any) -> None:
-    with pytest.raises(ConfigurationError, match="readers takes a whole number"):
+    with pytest.raises(errors.ConfigurationError, match="readers takes a whole number"):
         Client("k", readers=readers)
-    with pytest.raises(ConfigurationError, match="readers takes a whole number"):
+    with pytest.raises(errors.ConfigurationError, match="readers takes a whole number"):
         Session(session_id="s1", api_key="k", readers=readers)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import glob
 import io
 import json
 import os
@@ -20,15 +21,7 @@ from typing import Any
 
 import pytest
 
-from sessionlib import (
-    MissingExtraError,
-    Session,
-    SessionDisconnectedError,
-    SessionError,
-    SessionState,
-    SessionTimeoutError,
-    UserSessionMessage,
-)
+from sessionlib import Session, SessionState, UserSessionMessage, errors
 from sessionlib._util.timing import Deadline
 from sessionlib.connection.sender import EncodedPost, Sender
 from sessionlib.content import CHUNK, Bytes, File, Stream, encode
@@ -68,14 +61,17 @@ def large_file(tmp_path: Path) -> Path:
     return path
 
 
+def files_of_post(engine: ScriptEngine) -> list[bytes]:
+    """Waits for the one post, and returns its files."""
+    (frame,) = engine.wait_for("post_message")
+    return arrived(frame)
+
+
 def assert_alone_arrives(session: Session, engine: ScriptEngine) -> None:
     """Sends one more text, and fails unless it is all that arrives."""
     session.send("still here")
     assert [frame["content"] for frame in engine.wait_for("post_message")] == ["still here"]
     assert not engine.frames("post_messages")
-
-
-# ---- what arrives ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 2, LARGE])
@@ -110,10 +106,8 @@ def test_a_text_file_that_is_read_in_pieces(session: Session, engine: ScriptEngi
     with path.open(encoding="utf-8") as file:
         file.read(1)
         session.send(file)
-        assert not file.closed
-        assert file.read() == ""
-    (frame,) = engine.wait_for("post_message")
-    assert arrived(frame) == [path.read_bytes()[2:]]
+        assert (file.closed, file.read()) == (False, "")
+    assert files_of_post(engine) == [path.read_bytes()[2:]]
 
 
 def test_pieces_of_odd_lengths_add_up(session: Session, engine: ScriptEngine) -> None:
@@ -122,16 +116,13 @@ def test_pieces_of_odd_lengths_add_up(session: Session, engine: ScriptEngine) ->
             return super().read(min(size or 0, 65521))
 
     session.send(Odd(noise(LARGE)))
-    (frame,) = engine.wait_for("post_message")
-    assert arrived(frame) == [noise(LARGE)]
+    assert files_of_post(engine) == [noise(LARGE)]
 
 
 def test_a_turn_with_a_large_file(session: Session, engine: ScriptEngine, large_file: Path) -> None:
-    def answer(conn: Connection, frame: Received) -> None:
-        conn.send_many(turn(pieces=[str(len(arrived(frame)[0]))]))
-
-    engine.on("post_message", answer)
-    assert session.ask(large_file).text == str(LARGE)
+    engine.on("post_message", lambda conn, frame: conn.send_many(turn()))
+    assert session.ask(large_file).text == "Hello there"
+    assert files_of_post(engine) == [noise(LARGE)]
 
 
 def test_a_file_as_it_was_when_it_was_opened_and_no_more(tmp_path: Path) -> None:
@@ -142,9 +133,6 @@ def test_a_file_as_it_was_when_it_was_opened_and_no_more(tmp_path: Path) -> None
         file.write(b"more")
     assert b"".join(upload.chunks()) == noise(LARGE)
     upload.close()
-
-
-# ---- never half of it --------------------------------------------------------------------------
 
 
 class Interrupted(io.BytesIO):
@@ -194,7 +182,7 @@ def test_without_reconnect_the_session_is_over(engine: ScriptEngine) -> None:
     with opened(engine, reconnect=False) as session:
         with pytest.raises(OSError, match="the disk is gone"):
             session.send(Interrupted(noise(LARGE), fail))
-        with pytest.raises(SessionDisconnectedError):
+        with pytest.raises(errors.SessionDisconnectedError):
             next(session.listen(timeout=30))
         assert session.state is SessionState.DISCONNECTED
     assert not engine.frames("post_message")
@@ -216,9 +204,6 @@ def test_a_file_that_changes_in_the_middle_does_not_arrive(
     assert_alone_arrives(session, engine)
 
 
-# ---- when the connection breaks ----------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", ["file", "stream"])
 def test_a_message_cut_off_by_a_lost_connection_is_read_and_sent_again(
     session: Session, engine: ScriptEngine, tmp_path: Path, kind: str
@@ -232,8 +217,8 @@ def test_a_message_cut_off_by_a_lost_connection_is_read_and_sent_again(
             engine.drop_all()
 
     session.send(path if kind == "file" else io.BytesIO(data), progress=progress)
-    (frame,) = engine.wait_for("post_message")
-    assert (frame.connection, arrived(frame)) == (2, [data])
+    assert files_of_post(engine) == [data]
+    assert len(engine.handshakes) == 2
     assert (steps.count(CHUNK), steps[-1]) == (2, 40 * CHUNK)
 
 
@@ -245,9 +230,6 @@ def test_what_cannot_be_read_again_is_told(session: Session, engine: ScriptEngin
     with pytest.raises(OSError, match="second time"):
         session.send(OneWay(noise(40 * CHUNK), engine.drop_all))
     assert_alone_arrives(session, engine)
-
-
-# ---- others meanwhile --------------------------------------------------------------------------
 
 
 def test_pings_go_between_and_messages_wait(engine: ScriptEngine) -> None:
@@ -284,9 +266,6 @@ def test_many_threads_send_files_at_once(session: Session, engine: ScriptEngine)
     assert sorted(found, key=len) == [noise(size) for size in sizes]
 
 
-# ---- progress ----------------------------------------------------------------------------------
-
-
 def test_progress_of_what_has_a_size_of_what_has_none_and_of_no_file(session: Session, large_file: Path) -> None:
     def steps(*contents: Any) -> Steps:
         noted: Steps = []
@@ -310,12 +289,9 @@ def test_progress_takes_a_callable_or_true(session: Session, engine: ScriptEngin
 
 def test_a_bar_needs_tqdm(session: Session, engine: ScriptEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    with pytest.raises(MissingExtraError, match=r"progress=True needs tqdm; .* 'sessionlib\[progress\]'"):
+    with pytest.raises(errors.MissingExtraError, match=r"progress=True needs tqdm; .* 'sessionlib\[progress\]'"):
         session.send(b"x", progress=True)
     assert engine.frames("post_message") == []
-
-
-# ---- what is let go ----------------------------------------------------------------------------
 
 
 def test_a_bytearray_can_be_changed_again_afterwards(session: Session) -> None:
@@ -325,20 +301,17 @@ def test_a_bytearray_can_be_changed_again_afterwards(session: Session) -> None:
 
 
 def test_a_file_is_closed_afterwards_whatever_happens(session: Session, large_file: Path) -> None:
+    def is_open() -> bool:
+        return str(large_file) in map(os.path.realpath, glob.glob("/proc/self/fd/*"))  # where the system tells
+
     session.send(large_file)
     with pytest.raises(ZeroDivisionError) as raised:
         session.send(large_file, progress=lambda done, total: 1 // 0)
-    assert str(large_file) not in open_files()
+    assert not is_open()
     assert raised.traceback  # though the error still holds on to the frames in which the file was read
     with pytest.raises(FileNotFoundError):
         session.send_many([large_file, Path("nowhere.txt")])
-    assert str(large_file) not in open_files()
-
-
-def open_files() -> list[str]:
-    """The files that this process has open, where the system tells."""
-    folder = Path("/proc/self/fd")
-    return [os.path.realpath(entry) for entry in folder.iterdir()] if folder.exists() else []
+    assert not is_open()
 
 
 @pytest.mark.parametrize(
@@ -398,18 +371,19 @@ def test_what_a_chunk_holds_goes_out_in_one_message(size: int, is_small: bool) -
     encoded.close()
 
 
-@pytest.mark.parametrize("request_id", ["r1", None])
-def test_an_answer_is_known_by_the_request_that_it_answers(session: Session, request_id: str | None) -> None:
-    frame = frames.post_message("s1", "yes") | ({} if request_id is None else {"parent_message_id": request_id})
-    post = session._connection.sender.post(frame, makes_turn=False)
-    assert (post.makes_turn, post.contents) == (False, (request_id or "",))
+@pytest.mark.parametrize(("fields", "contents"), [({"parent_message_id": "r1"}, ("r1",)), ({}, ("",))])
+def test_an_answer_is_known_by_the_request_that_it_answers(session: Session, fields: Any, contents: Any) -> None:
+    post = session._connection.sender.post(frames.post_message("s1", "yes") | fields, makes_turn=False)
+    assert (post.makes_turn, post.contents) == (False, contents)
 
 
 def test_a_mailbox_is_given_for_each_attempt_to_those_who_want_one(session: Session) -> None:
     mailboxes: list[Any] = []
-    post = session._connection.sender.post(frames.post_message("s1", "hi"), attend=mailboxes)
-    assert (post.attended, len(mailboxes)) == (True, 1)
-    assert not session._connection.sender.post(frames.post_message("s1", "hi")).attended
+    posts = [session._connection.sender.post(frames.post_message("s1", "hi"), attend=to) for to in (mailboxes, None)]
+    assert ([post.attended for post in posts], len(mailboxes)) == ([True, False], 1)
+
+
+# ---- answers to requests -----------------------------------------------------------------------
 
 
 def history(number: int) -> frames.Frame:
@@ -429,7 +403,7 @@ class Peer:
 
     def _lose(self, transport: object, deadline: Deadline) -> None:
         """Goes on as a session does whose connection is gone: the error is for the caller."""
-        raise SessionDisconnectedError("gone")
+        raise errors.SessionDisconnectedError("gone")
 
     def send(self, payload: bytes, deadline: Deadline) -> None:
         """The transport: takes a request."""
@@ -444,7 +418,7 @@ class Peer:
         return int(answered["messages"][0]["id"][1:])
 
     def offer(self, frame: frames.Frame) -> bool:
-        """Gives a frame to the calls; tells whether it was an answer."""
+        """Hands a frame to the calls; returns whether it was an answer."""
         with self._hub.lock:
             matched = self._calls.match(frame)
         if isinstance(matched, PendingCall):
@@ -462,21 +436,19 @@ class Peer:
 
     def ask_in_vain(self, answer: Callable[[int], Any] | None = None) -> None:
         """Asks and gives up."""
-        with pytest.raises(SessionTimeoutError):
+        with pytest.raises(errors.SessionTimeoutError):
             self.ask(answer, timeout=0.02)
 
     def ask_and_end(self, *, for_good: bool) -> None:
         """Asks, and has the connection end before the answer."""
-        with pytest.raises(SessionDisconnectedError, match="gone"):
-            self.ask(lambda number: self.sender.fail_calls(lambda: SessionDisconnectedError("gone"), for_good=for_good))
+        gone = errors.SessionDisconnectedError("gone")
+        with pytest.raises(errors.SessionDisconnectedError, match="gone"):
+            self.ask(lambda number: self.sender.fail_calls(lambda: gone, for_good=for_good))
 
 
 @pytest.fixture
 def peer() -> Peer:
     return Peer()
-
-
-# ---- answers in time ---------------------------------------------------------------------------
 
 
 def test_an_answer_goes_to_who_asked(peer: Peer) -> None:
@@ -487,7 +459,7 @@ def test_an_answer_goes_to_who_asked(peer: Peer) -> None:
     "told", [frames.refusal("get_messages", "s1", "not now"), frames.error("not now", "get_messages")], ids=str
 )
 def test_a_refusal_is_raised(peer: Peer, told: frames.Frame) -> None:
-    with pytest.raises(SessionError, match="get_messages: not now"):
+    with pytest.raises(errors.SessionError, match="get_messages: not now"):
         peer.ask(lambda number: peer.offer(told))
     assert peer.ask(peer.answer) == 2
 
@@ -529,15 +501,12 @@ def test_waiting_for_ones_turn_counts_towards_the_timeout(peer: Peer) -> None:
     with in_threads(lambda: peer.ask(hold)) as results:
         assert eventually(lambda: peer.asked)
         before = time.monotonic()
-        with pytest.raises(SessionTimeoutError, match=r"0\.1 s"):
+        with pytest.raises(errors.SessionTimeoutError, match=r"0\.1 s"):
             peer.ask(peer.answer, timeout=0.1)
         assert time.monotonic() - before < 5.0
         go_on.set()
     assert results == [1]
     assert peer.ask(peer.answer) == 2  # the one in between was never asked
-
-
-# ---- answers too late --------------------------------------------------------------------------
 
 
 def test_a_late_answer_is_thrown_away(peer: Peer) -> None:
@@ -565,9 +534,6 @@ def test_a_new_connection_brings_no_late_answers(peer: Peer) -> None:
     assert peer.ask(peer.answer) == 2
 
 
-# ---- answers lost ------------------------------------------------------------------------------
-
-
 def test_an_answer_that_never_comes_costs_one_more_call_and_no_further_one(peer: Peer) -> None:
     peer.ask_in_vain()  # its answer is lost
     peer.ask_in_vain(peer.answer)  # the answer to this one is taken for that
@@ -576,10 +542,10 @@ def test_an_answer_that_never_comes_costs_one_more_call_and_no_further_one(peer:
 
 def test_a_request_that_did_not_leave_has_no_answer_to_wait_for(peer: Peer) -> None:
     def fail(number: int) -> None:
-        raise SessionTimeoutError("other messages were still being sent")
+        raise errors.SessionTimeoutError("other messages were still being sent")
 
     for _ in range(2):
-        with pytest.raises(SessionTimeoutError, match="other messages"):
+        with pytest.raises(errors.SessionTimeoutError, match="other messages"):
             peer.ask(fail)
     assert peer.ask(peer.answer) == 3
 
@@ -590,7 +556,7 @@ def test_a_request_that_waited_in_vain_for_its_turn_to_leave_does_no_harm(engine
         engine.latest.stop_reading()
         time.sleep(0.3)
         for _ in range(2):
-            with pytest.raises(SessionTimeoutError):
+            with pytest.raises(errors.SessionTimeoutError):
                 session.get_messages(timeout=0.1)
         engine.latest.resume_reading()
         assert session.get_messages(timeout=30) == []
@@ -604,17 +570,14 @@ def test_a_request_that_the_engine_forgets_does_no_lasting_harm(engine: ScriptEn
 
     with opened(engine) as session:
         for _ in range(2):
-            with pytest.raises(SessionTimeoutError):
+            with pytest.raises(errors.SessionTimeoutError):
                 session.get_messages(timeout=0.2)
         assert [session.get_messages(timeout=30) for _ in range(3)] == [[], [], []]
 
 
-# ---- answers and the end -----------------------------------------------------------------------
-
-
 def test_the_end_fails_who_waits_and_who_comes_later(peer: Peer) -> None:
     peer.ask_and_end(for_good=True)
-    with pytest.raises(SessionDisconnectedError, match="gone"):
+    with pytest.raises(errors.SessionDisconnectedError, match="gone"):
         peer.ask(peer.answer)
     assert peer.asked == 1
 

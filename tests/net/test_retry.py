@@ -16,22 +16,8 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sessionlib import errors
 from sessionlib._util.timing import Deadline
-from sessionlib.errors import (
-    ApiConnectionError,
-    ApiTimeoutError,
-    ConfigurationError,
-    DeliveryUnknownError,
-    ForkedSessionError,
-    MessageTooLargeError,
-    SessionConnectionError,
-    SessionDisconnectedError,
-    SessionError,
-    SessionProtocolError,
-    SessionTerminatedError,
-    SessionTimeoutError,
-    api_error,
-)
 from sessionlib.net.retry import (
     MAX_RETRY_AFTER,
     Backoff,
@@ -64,12 +50,12 @@ CLOSES = {
 def test_statuses(status: int, transient: bool) -> None:
     assert is_transient_status(status) is transient
     for handshake in (False, True):
-        assert is_transient(api_error(status, "GET", "/agent", handshake=handshake)) is transient
+        assert is_transient(errors.api_error(status, "GET", "/agent", handshake=handshake)) is transient
 
 
 @pytest.mark.parametrize(("code", "transient"), CLOSES.items())
 def test_close_codes(code: int | None, transient: bool) -> None:
-    assert is_transient(SessionDisconnectedError("closed", code=code)) is transient
+    assert is_transient(errors.SessionDisconnectedError("closed", code=code)) is transient
 
 
 def tls_error(reason: str | None, kind: type[ssl.SSLError] = ssl.SSLError) -> ssl.SSLError:
@@ -120,29 +106,30 @@ def test_what_openssl_objects_to(error: ssl.SSLError, before: bool) -> None:
     assert is_transient_tls(error, established=True)
 
 
-PASSING = [SessionConnectionError, SessionTimeoutError, ConnectionResetError, TimeoutError]
-OF_A_KEYS_SERVER = [ApiConnectionError, ApiTimeoutError, requests.ConnectionError, requests.Timeout]
-LASTING = [SessionProtocolError, MessageTooLargeError, SessionTerminatedError, SessionError, DeliveryUnknownError]
-OURS_OR_A_BUG = [ForkedSessionError, ConfigurationError, StopIteration, TypeError, KeyError]
+PASSING = [errors.SessionConnectionError, errors.SessionTimeoutError, ConnectionResetError, TimeoutError]
+OF_A_KEYS_SERVER = [errors.ApiConnectionError, errors.ApiTimeoutError, requests.ConnectionError, requests.Timeout]
+OF_THE_ENGINE = [errors.SessionProtocolError, errors.MessageTooLargeError, errors.SessionTerminatedError]
+OF_A_SESSION = [errors.SessionError, errors.DeliveryUnknownError, errors.ForkedSessionError]
+OF_THE_CALLER = [errors.ConfigurationError, StopIteration, TypeError, KeyError]
 
 
-@pytest.mark.parametrize("kind", [*PASSING, *OF_A_KEYS_SERVER, *LASTING, *OURS_OR_A_BUG])
+@pytest.mark.parametrize("kind", [*PASSING, *OF_A_KEYS_SERVER, *OF_THE_ENGINE, *OF_A_SESSION, *OF_THE_CALLER])
 def test_other_failures(kind: type[Exception]) -> None:
     assert is_transient(kind("why")) is (kind in PASSING or kind in OF_A_KEYS_SERVER)
 
 
 def test_a_failure_may_be_known_to_pass_or_to_last() -> None:
-    assert not is_transient(SessionConnectionError("a bad certificate", transient=False))
-    error = SessionProtocolError("illegal")
+    assert not is_transient(errors.SessionConnectionError("a bad certificate", transient=False))
+    error = errors.SessionProtocolError("illegal")
     error.transient = True
     assert is_transient(error)
 
 
 def test_what_a_failure_asks_to_wait() -> None:
-    assert wait_at_least(api_error(429, "GET", "/agent", retry_after=7.0)) == 7.0
-    assert wait_at_least(api_error(503, "GET", "/agent")) == 0.0
-    assert wait_at_least(SessionDisconnectedError("try again later", code=1013)) == 1.0
-    assert wait_at_least(SessionDisconnectedError("restart", code=1012)) == 0.0
+    assert wait_at_least(errors.api_error(429, "GET", "/agent", retry_after=7.0)) == 7.0
+    assert wait_at_least(errors.api_error(503, "GET", "/agent")) == 0.0
+    assert wait_at_least(errors.SessionDisconnectedError("try again later", code=1013)) == 1.0
+    assert wait_at_least(errors.SessionDisconnectedError("restart", code=1012)) == 0.0
 
 
 # ---- Retry-After -------------------------------------------------------------------------------
@@ -246,7 +233,7 @@ def test_what_the_server_asked_for_is_waited_and_at_most_a_fifth_more(asked: flo
 
 # ---- a lost connection -------------------------------------------------------------------------
 
-LOST = SessionDisconnectedError("lost")
+LOST = errors.SessionDisconnectedError("lost")
 
 
 def retries(clock: FakeClock, wait: Callable[[float], object] | None = None, timeout: float | None = 60.0) -> Retries:
@@ -280,7 +267,7 @@ def test_a_machine_that_sleeps_while_it_connects_tries_when_it_wakes(timeout: fl
         if asleep:
             clock.advance(asleep.pop())
             assert deadline.expired
-            raise SessionTimeoutError("nothing came")
+            raise errors.SessionTimeoutError("nothing came")
         assert not deadline.expired
         return "back"
 
@@ -294,16 +281,16 @@ def test_tries_that_all_overrun_come_to_an_end() -> None:
     def attempt(deadline: Deadline) -> str:
         tried.append(clock.now)
         clock.advance(3600)
-        raise SessionTimeoutError("nothing came")
+        raise errors.SessionTimeoutError("nothing came")
 
-    with pytest.raises(SessionTimeoutError):
+    with pytest.raises(errors.SessionTimeoutError):
         retries(clock).run(LOST, attempt)
     assert len(tried) == 3  # two of 30 s, and the last
 
 
 def test_a_failure_of_the_network_behind_a_key_is_tried_again() -> None:
     clock = FakeClock(fraction=0.0)
-    failures: list[Exception] = [requests.ConnectionError("down"), TimeoutError(), ApiConnectionError("down")]
+    failures: list[Exception] = [requests.ConnectionError("down"), TimeoutError(), errors.ApiConnectionError("down")]
 
     def attempt(deadline: Deadline) -> str:
         if failures:
@@ -326,7 +313,7 @@ def tries_until(clock: FakeClock, seconds: float, timeout: float | None = 900.0,
         times.append(clock.now - began)
         if times[-1] < seconds:
             clock.advance(each)
-            raise SessionConnectionError("refused")
+            raise errors.SessionConnectionError("refused")
         return "back"
 
     assert retries(clock, timeout=timeout).run(LOST, attempt) == "back"
@@ -356,17 +343,17 @@ def test_an_engine_that_takes_connections_and_drops_them_is_asked_ever_less_ofte
     clock = FakeClock(fraction=1.0)
     tries = retries(clock)
     for _ in range(6):
-        tries.run(SessionDisconnectedError("dropped before the join"), lambda deadline: "a link, but no session")
+        tries.run(errors.SessionDisconnectedError("dropped before the join"), lambda deadline: "a link, but no session")
     assert clock.sleeps == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
     tries.backoff.reset()
-    tries.run(SessionDisconnectedError("dropped after the join"), lambda deadline: "")
+    tries.run(errors.SessionDisconnectedError("dropped after the join"), lambda deadline: "")
     assert clock.sleeps[-1] == 2.0
 
 
 def test_a_retry_after_no_try_can_help_is_not_made() -> None:
     clock = FakeClock()
-    with pytest.raises(SessionDisconnectedError, match="policy"):
-        retries(clock).run(SessionDisconnectedError("policy", code=1008), lambda deadline: "")
+    with pytest.raises(errors.SessionDisconnectedError, match="policy"):
+        retries(clock).run(errors.SessionDisconnectedError("policy", code=1008), lambda deadline: "")
     assert clock.sleeps == []
 
 
@@ -376,10 +363,10 @@ def test_nobody_tries_for_longer_than_wanted() -> None:
     def attempt(deadline: Deadline) -> str:
         left = deadline.remaining()
         clock.sleep(left)
-        raise SessionTimeoutError("nothing came")
+        raise errors.SessionTimeoutError("nothing came")
 
     began = clock.now
-    with pytest.raises(SessionTimeoutError):
+    with pytest.raises(errors.SessionTimeoutError):
         retries(clock, timeout=60).run(LOST, attempt)
     assert 60 <= clock.now - began <= 90
 
