@@ -6,6 +6,8 @@ differ from run to run.
 
 from __future__ import annotations
 
+import re
+
 _SHOWN = {
     "an agent's session": """
 import asyncio
@@ -623,12 +625,15 @@ print(fetched and fetched.model_dump(exclude_none=True)["provider"])
 
 
 def _whole(shown: str) -> str:
-    """Returns a script with what nearly all begin and end with, unless it does so itself."""
-    if "import sys" in shown or "import asyncio" in shown:
-        return shown
-    if "import" not in shown:
-        shown = f"from vectorshift.agent import Agent\n{shown}"
-    return f"import asyncio\nimport sys\n\n{shown}\nasyncio.run(main())\n"
+    """Returns a script with what nearly all begin and end with, unless it does so itself, and all its blank lines."""
+    if "import sys" not in shown and "import asyncio" not in shown:
+        if "import" not in shown:
+            shown = f"from vectorshift.agent import Agent\n{shown}"
+        shown = shown.lstrip()
+        blank = "" if shown.startswith(("from contextlib", "from collections")) else "\n"
+        shown = f"import asyncio\nimport sys\n{blank}{shown}\nasyncio.run(main())\n"
+    # Two before what is defined, as linters ask behind imports.
+    return re.sub(r"\n\n(?=@|class |def |async def )", "\n\n\n", shown)
 
 
 SCRIPTS = {name: _whole(shown) for name, shown in _SHOWN.items()}
