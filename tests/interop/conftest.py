@@ -4,7 +4,4 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-# The fixture belongs to the engine's tests.
-from tests.engine.conftest import process as process
-
 collect_ignore_glob = [] if find_spec("vectorshift") else ["test_*.py"]
