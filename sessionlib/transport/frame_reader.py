@@ -16,9 +16,9 @@ from sessionlib.errors import MessageTooLargeError, SessionDisconnectedError, Se
 from sessionlib.protocol import codec
 from sessionlib.protocol.codec import Payload
 from sessionlib.transport.frame_writer import FrameWriter
-from sessionlib.transport.stream import BufferedStream, NothingYetError
+from sessionlib.transport.stream import LARGE_MESSAGE, BufferedStream, NothingYetError
 
-__all__ = ["LARGE", "FrameReader"]
+__all__ = ["FrameReader"]
 
 TEXT_FINAL = 0x81
 # How a frame begins, with its length of 7 bits; then come 16 bits of length, or of the payload.
@@ -26,8 +26,6 @@ _HEAD = struct.Struct("!HH").unpack_from
 _TEXT = 0x8100
 _TEXT_16 = 0x817E
 _TEXT_64 = 0x817F
-# A message of so many bytes is read into a buffer of its own.
-LARGE = 65536
 # RFC 6455, 5.5: control frames are those with this bit of the opcode set.
 CONTROL = 0x08
 TOO_LARGE = 1009
@@ -46,8 +44,6 @@ class FrameReader(FrameWriter):
     def __init__(self, stream: BufferedStream, max_message_size: int) -> None:
         super().__init__(stream)
         self._max_size = max_message_size
-        # What `_split` takes: large ones are read into a buffer of their own.
-        self._max_split = min(max_message_size, LARGE - 1)
         # Its validation is in pure Python, four times slower; decoding the JSON strictly refuses the same bytes.
         self._parser = frame_buffer(stream.recv, skip_utf8_validation=True)
         self._fragments: list[bytes] = []
@@ -86,7 +82,8 @@ class FrameReader(FrameWriter):
                         return messages
                 message = self._read_frame()
                 if message is not None:
-                    return [message]
+                    # With what is behind it: each call wakes the consumer.
+                    return [message, *self._split()] if codec.fast_path else [message]
         except NothingYetError:
             self._short_at = self._stream.bytes_received, self._stream.pos
             return []
@@ -96,8 +93,10 @@ class FrameReader(FrameWriter):
 
     def _split(self) -> list[Payload]:
         """Takes whole text messages off the buffer for as long as nothing else comes; the hot path."""
-        stream, limit = self._stream, self._max_split
-        data, pos = stream.data, stream.pos
+        stream, limit = self._stream, self._max_size
+        # Large ones are not copied; of small ones a view costs more than a copy.
+        data: bytes | memoryview = memoryview(stream.data) if stream.expects_large else stream.data
+        pos = stream.pos
         # What begins behind this leaves no room for a header of four bytes.
         end, last = len(data), len(data) - 4
         messages: list[Payload] = []
@@ -128,10 +127,11 @@ class FrameReader(FrameWriter):
             start, size = self._check_header()
             self._stream.expect(size)
             if codec.fast_path and self._stream.data[self._stream.pos] == TEXT_FINAL and start + size >= 4:
-                if size < LARGE:
+                if size < LARGE_MESSAGE:
                     self._buffer(start + size)
                     return None  # `_split` can take it, and what is behind it
-                # Large ones are read to where they stay; through the buffer they would be copied twice.
+                # Of a large one the parts are put together elsewhere: to put them together in the buffer would copy
+                # all that comes with the last of them.
                 self._stream.pos += start
                 self._large = size
             self._in_frame, self._is_between = True, False

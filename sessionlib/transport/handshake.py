@@ -96,7 +96,7 @@ def _request(url: SplitResult, key: str, nonce: bytes, headers: Mapping[str, str
 def _read_head(stream: BufferedStream, deadline: Deadline) -> bytes:
     # What the server sends right behind the head, its first frames, stays in the stream's buffer.
     stream.deadline = deadline
-    while (end := stream.data.find(b"\r\n\r\n", stream.pos)) < 0:
+    while (end := bytes(stream.data).find(b"\r\n\r\n", stream.pos)) < 0:
         if len(stream.data) - stream.pos > MAX_HEAD:
             raise SessionProtocolError(f"the server's handshake response is longer than {MAX_HEAD} bytes")
         if deadline.expired:  # a server that drips is always ready to be read

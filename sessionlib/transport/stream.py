@@ -25,10 +25,16 @@ __all__ = ["BufferedStream", "NestedTls", "NothingYetError", "wrap"]
 # Read at once: little where little comes, because a buffer has to be made before it is known how much.
 SMALLEST = 16384
 LARGEST = 262144
-# Of one that shares its thread: what is read at once is decoded while the other sessions wait, which takes as long as
-# there are messages; of large ones, as much is read at once as by a thread that has one session.
-LARGEST_SHARED = 65536
+# Of large messages more: each read costs as much again as several of them, as the consumer's thread is woken by it, and
+# their bytes are not copied.
 LARGE_MESSAGE = 4096
+LARGEST_OF_LARGE = 524288
+# Messages of so many bytes are read to where they stay; little is read with the head of the next one, as it is copied.
+HUGE_MESSAGE = 262144
+LARGEST_OF_HUGE = 65536
+# Of one that shares its thread less: what is read at once is decoded while the other sessions wait.
+LARGEST_SHARED = 65536
+LARGEST_OF_LARGE_SHARED = 262144
 _RECORD = 16384  # a TLS record holds no more (RFC 8446, 5.1)
 _DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 # The buffer of the last large message, for the next one of any stream: memory that is touched for the
@@ -48,6 +54,7 @@ class BufferedStream:
         data: What has been read and not consumed, from ``pos`` on.
         pos: Where the unread part of ``data`` begins.
         deadline: Until when `fill` waits; None for as long as it takes; `NOW` for not at all, after `share`.
+        expects_large: Whether the last message of which a part was missing was a large one.
         last_received_at: When the last bytes came, on the monotonic clock.
         bytes_received: How many bytes have come.
         is_committed: Whether what was last given to `try_write` will leave although none of it has.
@@ -58,9 +65,10 @@ class BufferedStream:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self.data = b""
+        self.data: bytes | memoryview = b""
         self.pos = 0
         self.deadline: Deadline | None = None
+        self.expects_large = False
         self.last_received_at = time.monotonic()
         self.bytes_received = 0
         self.is_committed = False
@@ -70,6 +78,8 @@ class BufferedStream:
         self._chunk = SMALLEST
         self._largest = LARGEST
         self._is_shared = False
+        # Where a read of large messages goes, for the next one too.
+        self._space: memoryview | None = None
         self._lent: bytearray | None = None
         # How much of what `take_exactly` was last asked for has come.
         self._filled = 0
@@ -85,9 +95,15 @@ class BufferedStream:
 
     def expect(self, size: int) -> None:
         """Adapts what is read at once to the size of a message of which not all has come."""
-        if self._is_shared:
-            self._largest = LARGEST if size >= LARGE_MESSAGE else LARGEST_SHARED
-            self._chunk = min(self._chunk, self._largest)
+        self.expects_large = size >= LARGE_MESSAGE
+        if size >= HUGE_MESSAGE:
+            self._largest = LARGEST_OF_HUGE
+        elif self.expects_large:
+            self._largest = LARGEST_OF_LARGE_SHARED if self._is_shared else LARGEST_OF_LARGE
+        else:
+            self._largest = LARGEST_SHARED if self._is_shared else LARGEST
+        if self._chunk > self._largest:
+            self._chunk = self._largest
 
     @property
     def has_unread(self) -> bool:
@@ -107,7 +123,7 @@ class BufferedStream:
             ready = self.deadline is None or self._ready_to_read(self.deadline)
             if ready:
                 # What has been consumed is released before the wait: its memory can be read to again.
-                rest, self.data, self.pos = self.data[self.pos :], b"", 0
+                rest, self.data, self.pos = bytes(self.data[self.pos :]), b"", 0
                 chunk = self._read(self._chunk)
         except BlockingIOError:
             self.data = rest
@@ -125,12 +141,14 @@ class BufferedStream:
         self.bytes_received += len(chunk)
         if len(chunk) == self._chunk < self._largest:
             self._chunk *= 2
-        elif len(chunk) < self._chunk // 4 and self._chunk > SMALLEST:
-            self._chunk //= 2
+        elif len(chunk) < self._chunk // 4:
+            self._chunk = max(SMALLEST, self._chunk // 4)
+            if len(chunk) < LARGE_MESSAGE:
+                self.expects_large = False
         self.data = rest + chunk if rest else chunk
 
     def take_exactly(self, size: int) -> memoryview:
-        """Consumes so many bytes, buffered ones first, reading the rest to where they belong.
+        """Consumes so many bytes, buffered ones first; the rest of many is read to where they belong.
 
         Returns:
             The bytes, which stay there until `take_back`.
@@ -152,7 +170,8 @@ class BufferedStream:
             begin = self.take(size - self._filled)
             view[self._filled : self._filled + len(begin)] = begin
             self._filled += len(begin)
-            self._read_into(view)
+            if size >= HUGE_MESSAGE:
+                self._read_into(view)
             if self._filled == size:
                 self._is_whole = True
                 return view
@@ -168,7 +187,7 @@ class BufferedStream:
 
     def take(self, size: int) -> bytes:
         """Consumes up to ``size`` bytes of what is buffered."""
-        taken = self.data[self.pos : self.pos + size]
+        taken = bytes(self.data[self.pos : self.pos + size])
         self.pos += len(taken)
         return taken
 
@@ -212,8 +231,15 @@ class BufferedStream:
         may_read, self._may_read = self._may_read, False
         return may_read
 
-    def _read(self, size: int) -> bytes:
-        return self._sock.recv(size)
+    def _read(self, size: int) -> bytes | memoryview:
+        if not self.expects_large:
+            self._space = None
+            return self._sock.recv(size)
+        # Where nothing is left of the last read: the memory of a new buffer would be touched for the first time.
+        if self._space is None or len(self._space) != size:
+            self._space = None
+            self._space = memoryview(bytearray(size))
+        return self._space[: self._sock.recv_into(self._space)]
 
     def _read_into(self, view: memoryview) -> None:
         """Reads to where it belongs, behind what is there, for as long as that is possible."""

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any
 
 import pytest
@@ -24,8 +24,7 @@ from sessionlib.protocol.client import ClientProtocol, Received
 from sessionlib.protocol.parser import Run
 from sessionlib.protocol.recovery import RecoveryTracker
 from sessionlib.transport.base import NOW
-from sessionlib.transport.frame_reader import LARGE
-from sessionlib.transport.stream import LARGE_MESSAGE, LARGEST, wrap
+from sessionlib.transport.stream import HUGE_MESSAGE, LARGE_MESSAGE, LARGEST, wrap
 from sessionlib.transport.websocket import WebSocketTransport
 from tests.support.profiles import scaled
 from tests.support.script_engine import ScriptEngine, turn
@@ -102,7 +101,8 @@ def link(request: pytest.FixtureRequest) -> Iterator[Link]:
         link.release()
 
 
-SIZES = [0, 1, 2, 3, 4, 125, 126, 127, 128, 65535, 65536, LARGE - 1, LARGE, LARGE + 1, LARGEST, LARGEST * 3, 1 << 20]
+SIZES = [0, 1, 2, 3, 4, 125, 126, 127, 128, 65535, 65536]
+SIZES += [edge + more for edge in (LARGE_MESSAGE, HUGE_MESSAGE) for more in (-1, 0, 1)] + [LARGEST * 3, 1 << 20]
 
 
 def letters(size: int) -> bytes:
@@ -136,16 +136,18 @@ def test_messages_of_every_kind_among_pings_and_pongs(link: Link, seed: int, rea
     assert read(link, len(sent)) == sent
 
 
-def test_a_read_without_waiting_returns_at_once(link: Link) -> None:
+@pytest.mark.parametrize("size", [131_072, HUGE_MESSAGE + 1])
+def test_a_read_without_waiting_returns_at_once(link: Link, size: int) -> None:
     link.transport.share()
     assert link.transport.recv(NOW) == []
-    whole = text_frame(letters(LARGE * 2))
-    for part in (whole[:1], whole[1:5], whole[5:70_000], whole[70_000:-1]):
-        link.far.sendall(part)
+    whole = text_frame(letters(size))
+    cuts = [0, 1, 5, *range(70_000, size, 50_000), len(whole) - 1]
+    for begin, end in pairwise(cuts):
+        link.far.sendall(whole[begin:end])
         assert wait_readable(link.transport._stream._sock, Deadline(20))
         assert link.transport.recv(NOW) == []
     link.far.sendall(whole[-1:])
-    assert link.poll(1) == [letters(LARGE * 2)]
+    assert link.poll(1) == [letters(size)]
     assert link.transport.recv(NOW) == []
 
 
@@ -191,12 +193,12 @@ def test_large_messages_of_several_links_at_once() -> None:
     def run(number: int) -> list[bytes]:
         near, far = socket.socketpair()
         link = Link(WebSocketTransport(wrap(near), LIMIT), far)
-        sent = [letters(LARGE + (number * 7919 + at * 104_729) % LARGE) for at in range(40)]
+        sent = [letters(16_384 + (number * 7919 + at * 104_729) % HUGE_MESSAGE) for at in range(40)]
         link.write(b"".join(map(text_frame, sent)))
-        wrong = [message for message in sent if link.read(1) != [message]]
+        read = link.read(len(sent))
         link.release()
         far.close()
-        return wrong
+        return [message[:40] for message, wanted in zip(read, sent, strict=True) if message != wanted]
 
     with in_threads(*[partial(run, number) for number in range(4)]) as wrong:
         pass
@@ -211,18 +213,19 @@ def test_a_message_that_is_announced_too_large(link: Link, size: int) -> None:
         link.read(1)
 
 
-@pytest.mark.parametrize("cut", [1, 3, 9, 1000, LARGE + 100])
-def test_a_message_that_is_cut_off(link: Link, cut: int) -> None:
-    link.write(text_frame(b"whole") + text_frame(letters(LARGE * 2))[:cut]).join()
+@pytest.mark.parametrize("size", [LARGE_MESSAGE * 20, HUGE_MESSAGE * 2])
+@pytest.mark.parametrize("cut", [1, 3, 9, 1000, LARGE_MESSAGE + 100])
+def test_a_message_that_is_cut_off(link: Link, cut: int, size: int) -> None:
+    link.write(text_frame(b"whole") + text_frame(letters(size))[:cut]).join()
     link.far.shutdown(socket.SHUT_RDWR)
     assert link.read(1) == [b"whole"]
     with pytest.raises(SessionDisconnectedError):
         link.read(1)
 
 
-@pytest.mark.parametrize("size", [10, LARGE * 2])
+@pytest.mark.parametrize("size", [10, LARGE_MESSAGE * 2, HUGE_MESSAGE * 2])
 def test_a_message_that_stops_coming(link: Link, size: int) -> None:
-    link.write(text_frame(letters(size))[:-1]).join()
+    link.write(text_frame(b"a part", declared=size, length_form=64)).join()
     with pytest.raises(SessionlibError, match=r"within 0\.1 s"):
         link.read(1, timeout=0.1)
 

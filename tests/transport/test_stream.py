@@ -12,8 +12,18 @@ import pytest
 
 from sessionlib._util.timing import Deadline
 from sessionlib.errors import SessionDisconnectedError, SessionTimeoutError
+from sessionlib.transport import stream as streams
 from sessionlib.transport.base import NOW
-from sessionlib.transport.stream import LARGEST, BufferedStream, NothingYetError, _broken, _spare, wrap
+from sessionlib.transport.stream import (
+    HUGE_MESSAGE,
+    LARGE_MESSAGE,
+    LARGEST,
+    BufferedStream,
+    NothingYetError,
+    _broken,
+    _spare,
+    wrap,
+)
 from sessionlib.transport.websocket import WebSocketTransport
 from tests.support.secured import KINDS, connected
 from tests.support.ws_bytes import text_frame
@@ -130,8 +140,52 @@ def test_more_is_read_at_once_where_more_comes(plain: tuple[BufferedStream, sock
     assert stream.bytes_received == sum(read)
     most = [65_536, 65_536] if is_shared else [131_072]
     assert read == [
-        *(16_384, 32_768, 16_383, 32_768, 32_768, 65_536, 65_536, *most, 16_383, 4_000, 4_000, 1, 16_384, 3_616)
+        *(16_384, 32_768, 16_383, 16_384, 32_768, 16_384, 65_536, 65_536),
+        *(*most, 16_383, 4_000, 4_000, 1, 16_384, 3_616),
     ]
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_how_much_is_read_at_once_of_large_messages(
+    plain: tuple[BufferedStream, socket.socket], is_shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As they are, but for that a socket takes as much at once.
+    for name in ("", "_SHARED", "_OF_HUGE", "_OF_LARGE", "_OF_LARGE_SHARED"):
+        monkeypatch.setattr(streams, f"LARGEST{name}", getattr(streams, f"LARGEST{name}") // 4)
+    stream, far = plain
+    if is_shared:
+        assert stream.share() >= 0
+    read = []
+    for size in (LARGE_MESSAGE, HUGE_MESSAGE, HUGE_MESSAGE - 1, LARGE_MESSAGE - 1):
+        stream.expect(size)
+        assert stream.expects_large == (size >= LARGE_MESSAGE)
+        most = 0
+        for _ in range(6):
+            far.sendall(bytes(131_072))
+            left = 131_072
+            while left:
+                stream.fill()
+                most = max(most, len(stream.data))
+                left -= len(stream.take(1 << 20))
+        read.append(most)
+    assert read == ([65_536, 16_384, 65_536, 16_384] if is_shared else [131_072, 16_384, 131_072, 65_536])
+
+
+def test_where_large_messages_are_read_to_is_kept_for_as_long_as_they_come(
+    plain: tuple[BufferedStream, socket.socket],
+) -> None:
+    stream, far = plain
+    stream.expect(LARGE_MESSAGE)
+    kept: list[object] = []
+    for size in (16_384, 30_000, 20_000, 4_097, 16_000, 100, 100):
+        far.sendall(bytes([size % 251]) * size)
+        stream.fill()
+        assert stream.data == bytes([size % 251]) * size
+        kept.append(stream.data.obj if isinstance(stream.data, memoryview) else None)
+        stream.take(size)
+    assert kept[1] is kept[2] is kept[3]
+    assert [buffer is not None for buffer in kept] == [True, True, True, True, True, True, False]
+    assert not stream.expects_large
 
 
 def test_what_was_not_consumed_stays_in_front_of_what_comes(plain: tuple[BufferedStream, socket.socket]) -> None:
