@@ -1,15 +1,11 @@
 """The pool against servers, proxies and names that misbehave."""
 
-import contextlib
 import gzip
-import io
 import pickle
 import resource
 import socket
 import ssl
 import struct
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,27 +17,14 @@ import pytest
 from sessionlib.client import Client
 from sessionlib.errors import ApiConnectionError, ApiError, ApiTimeoutError, ConfigurationError, InternalServerError
 from sessionlib.rest import pool
-from tests.support.http_server import KEY, Handler, Reply, Server
+from tests.support.http_server import KEY, Handler, Reply, Server, raw
 from tests.support.leaks import allow_threads
+from tests.support.processes import run_script
 from tests.support.secrets import assert_keeps_secret
 from tests.support.secured import write_certificate
+from tests.support.servers import full_backlog, held_port
+from tests.support.threads import in_threads
 from tests.support.waiting import eventually, within
-
-
-def raw(*pieces: bytes, pause: float = 0.0, forever: bool = False) -> Callable[[Handler], None]:
-    """An answer sent byte for byte, with a pause after each piece, and then the end of the connection."""
-
-    def answer(handler: Handler) -> None:
-        handler.close_connection = True
-        while True:
-            for piece in pieces:
-                handler.wfile.write(piece)
-                if handler.server.over.wait(pause):
-                    return
-            if not forever:
-                return
-
-    return answer
 
 
 def reset(handler: Handler) -> None:
@@ -50,12 +33,12 @@ def reset(handler: Handler) -> None:
     handler.connection.close()
 
 
-@contextlib.contextmanager
-def refusing() -> Iterator[tuple[str, int]]:
-    """An address that refuses connections, and that nobody else can begin to listen at."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()
+def times_out(url: str, timeout: float = 0.5, match: str | None = None, slack: float = 0.0, **call: Any) -> None:
+    """Makes a call that gets no answer in its time."""
+    failed = pytest.raises(ApiTimeoutError, match=match)
+    with Client(KEY, url, timeout=timeout) as client, within(timeout + slack), failed as caught:
+        client.request("POST" if call else "GET", "/agent", **call)
+    assert_keeps_secret(caught.value)
 
 
 def failure_of(url: str, match: str | None = None, **options: Any) -> ApiConnectionError:
@@ -71,38 +54,37 @@ def failure_of(url: str, match: str | None = None, **options: Any) -> ApiConnect
 # ---- deadlines ---------------------------------------------------------------------------------
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
+NOTHING, CHUNKED = raw(b"", pause=10), HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def dripping(piece: bytes, head: bytes = b"") -> Callable[[Handler], None]:
+    def answer(handler: Handler) -> None:
+        handler.wfile.write(HEAD + head)
+        raw(piece, pause=0.05, forever=True)(handler)
+
+    return answer
+
+
 DRIPS = {
-    "nothing at all": raw(b"", pause=3),
+    "nothing at all": NOTHING,
     "the status line": raw(*(bytes([byte]) for byte in HEAD), pause=0.05),
-    "headers": lambda handler: (handler.wfile.write(HEAD), raw(b"X-Drip: 1\r\n", pause=0.05, forever=True)(handler)),
-    "the body": lambda handler: (
-        handler.wfile.write(HEAD + b"Content-Length: 100000\r\n\r\n"),
-        raw(b" ", pause=0.05, forever=True)(handler),
-    ),
-    "chunks": lambda handler: (
-        handler.wfile.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n"),
-        raw(b"1\r\n \r\n", pause=0.05, forever=True)(handler),
-    ),
-    "a body without end": lambda handler: (
-        handler.wfile.write(HEAD + b"Connection: close\r\n\r\n"),
-        raw(b" ", pause=0.05, forever=True)(handler),
-    ),
+    "headers": dripping(b"X-Drip: 1\r\n"),
+    "the body": dripping(b" ", b"Content-Length: 100000\r\n\r\n"),
+    "chunks": dripping(b"1\r\n \r\n", b"Transfer-Encoding: chunked\r\n\r\n"),
+    "a body without end": dripping(b" ", b"Connection: close\r\n\r\n"),
 }
 
 
 @pytest.mark.parametrize("drip", DRIPS)
 def test_a_deadline_holds_for_the_whole_call(server: Server, drip: str) -> None:
-    server.answer(DRIPS[drip])  # type: ignore[arg-type]
-    with Client(KEY, server.url, timeout=0.6) as client:
-        began = time.monotonic()
-        with within(0.6), pytest.raises(ApiTimeoutError, match=r"did not answer within 0\.6 s") as caught:
-            client.request("GET", "/agent")
+    server.answer(DRIPS[drip])
+    began = time.monotonic()
+    times_out(server.url, 0.6, r"did not answer within 0\.6 s")
     assert time.monotonic() - began >= 0.6
-    assert_keeps_secret(caught.value)
 
 
 def test_a_timeout_of_one_call(server: Server, client: Client) -> None:
-    server.answer(raw(b"", pause=10), Reply(body={"ok": 1}))
+    server.answer(NOTHING, Reply(body={"ok": 1}))
     with within(0.3), pytest.raises(ApiTimeoutError):
         client.request("POST", "/agent", timeout=0.3)
     assert client.request("POST", "/agent") == {"ok": 1}
@@ -125,38 +107,15 @@ def test_a_deadline_covers_retries_and_waits(server: Server) -> None:
     assert 2 <= len(server.seen) <= 4
 
 
-def test_a_peer_that_does_not_read(server: Server) -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as deaf,
-        Client(KEY, f"http://127.0.0.1:{deaf.getsockname()[1]}", timeout=0.5) as client,
-        within(0.5),
-        pytest.raises(ApiTimeoutError),
-    ):
-        client.request("POST", "/agent", json={"text": "x" * 30_000_000})
+def test_a_peer_that_does_not_read() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        times_out(f"http://127.0.0.1:{deaf.getsockname()[1]}", json={"text": "x" * 30_000_000})
 
 
 def test_an_address_that_swallows_packets() -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        address = listener.getsockname()
-        # With the queue full, Linux drops what else wants to connect.
-        waiting = [_begin_to_connect(address) for _ in range(4)]
-        with (
-            Client(KEY, f"http://127.0.0.1:{address[1]}", timeout=0.5) as client,
-            within(0.5),
-            pytest.raises(ApiTimeoutError),
-        ):
-            client.request("GET", "/agent")
-        for one in waiting:
-            one.close()
-
-
-def _begin_to_connect(address: tuple[str, int]) -> socket.socket:
-    sock = socket.socket()
-    sock.setblocking(False)
-    sock.connect_ex(address)
-    return sock
+    # With the queue full, Linux drops what else wants to connect.
+    with full_backlog("127.0.0.1") as port:
+        times_out(f"http://127.0.0.1:{port}")
 
 
 def test_a_name_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,12 +126,7 @@ def test_a_name_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
         return _no_name() if flags else [] * release.wait(30)
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    with (
-        Client(KEY, "https://slow.example", timeout=0.4) as client,
-        within(0.4),
-        pytest.raises(ApiTimeoutError, match=r"slow\.example did not answer"),
-    ):
-        client.request("GET", "/agent")
+    times_out("https://slow.example", 0.4, r"slow\.example did not answer")
     release.set()
 
 
@@ -181,8 +135,9 @@ def test_a_name_that_is_none() -> None:
 
 
 def test_the_second_address_is_tried(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    with refusing() as dead:
-        addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", where) for where in (dead, server.server_address)]
+    with held_port() as dead:
+        ports = (dead, server.server_port)
+        addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: addresses)
         with Client(KEY, "http://two.example/v1", timeout=30, allow_insecure=True) as client:
             assert client.request("GET", "/agent") == {}
@@ -192,7 +147,7 @@ def test_the_second_address_is_tried(server: Server, monkeypatch: pytest.MonkeyP
 
 
 def test_a_refused_connection() -> None:
-    with refusing() as (_, port):
+    with held_port() as port:
         error = failure_of(f"http://127.0.0.1:{port}", rf"127\.0\.0\.1:{port} refused the connection")
     assert isinstance(error.__cause__, ConnectionRefusedError)
 
@@ -202,11 +157,11 @@ BROKEN = {
     "reset before the answer": reset,
     "cut in the headers": raw(HEAD + b"Content-"),
     "cut in the body": raw(HEAD + b"Content-Length: 10\r\n\r\n{"),
-    "cut in a chunk": raw(HEAD + b"Transfer-Encoding: chunked\r\n\r\n8\r\n{"),
+    "cut in a chunk": raw(CHUNKED + b"8\r\n{"),
     "not HTTP": raw(b"SSH-2.0-OpenSSH_9.6 secret banner\r\n"),
     "a line too long": raw(HEAD + b"X: " + b"x" * 70_000),
     "too many headers": raw(HEAD + b"X: 1\r\n" * 200 + b"\r\n"),
-    "a chunk size that is none": raw(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}"),
+    "a chunk size that is none": raw(CHUNKED + b"zz\r\n{}"),
 }
 
 
@@ -235,8 +190,8 @@ def test_a_kept_connection_that_the_server_closed(server: Server, client: Client
 
 
 def test_ctrl_c_interrupts_a_call_at_once(server: Server) -> None:
-    server.answer(Reply(), raw(b"", pause=10))
-    program = """if True:
+    server.answer(Reply(), NOTHING)
+    program = """
         import os, signal, sys, threading, time
         from sessionlib.client import Client
         client = Client("k", sys.argv[1])
@@ -248,33 +203,19 @@ def test_ctrl_c_interrupts_a_call_at_once(server: Server) -> None:
         except KeyboardInterrupt:
             print(time.monotonic() - began < 8)
     """
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program, server.url],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        cwd=root,
-    )
+    done = run_script(program, server.url, timeout=100.0)
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 # ---- bodies ------------------------------------------------------------------------------------
 
 
-def _endless(size: int, **headers: str) -> Callable[[Handler], None]:
-    def answer(handler: Handler) -> None:
-        lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-        handler.wfile.write(HEAD + lines.encode() + b"Connection: close\r\n\r\n")
-        handler.close_connection = True
-        for _ in range(size // 65536):
-            handler.wfile.write(b" " * 65536)
-
-    return answer
+def _endless(size: int, head: bytes = HEAD) -> Callable[[Handler], None]:
+    return raw(head + b"Connection: close\r\n\r\n", *[b" " * 65536] * (size // 65536))
 
 
 def test_a_body_that_is_announced_too_large(server: Server, client: Client) -> None:
-    server.answer(_endless(10**9, Content_Length=str(10**9)))
+    server.answer(_endless(10**9, HEAD + b"Content-Length: 1000000000\r\n"))
     with pytest.raises(ApiConnectionError, match="is larger than 33554432 bytes"):
         client.request("GET", "/agent")
     assert len(server.seen) == 1
@@ -335,18 +276,11 @@ def test_no_redirect_is_followed(
 
 
 def test_a_redirect_with_a_large_body_is_not_read(server: Server, client: Client) -> None:
-    server.answer(lambda handler: _redirect_and_pour(handler))
+    server.answer(_endless(10**8, b"HTTP/1.1 302 Found\r\nLocation: /v2\r\n"))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ApiError):
         client.request("GET", "/agent")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before <= 8 * 1024
-
-
-def _redirect_and_pour(handler: Handler) -> None:
-    handler.close_connection = True
-    handler.wfile.write(b"HTTP/1.1 302 Found\r\nLocation: /v2\r\nConnection: close\r\n\r\n")
-    for _ in range(2000):
-        handler.wfile.write(b" " * 65536)
 
 
 # ---- the environment ---------------------------------------------------------------------------
@@ -432,7 +366,7 @@ def test_a_host_that_cannot_be_one(host: str) -> None:
 
 
 def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    with refusing() as (_, port):
+    with held_port() as port:
         monkeypatch.setenv("https_proxy", f"http://user:pa55@127.0.0.1:{port}")
         assert_keeps_secret(failure_of("https://engine.example"), "pa55")
 
@@ -446,11 +380,15 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_certificate(tmp_path_factory.mktemp("tls") / "whole.pem", "127.0.0.1")
 
 
-@pytest.fixture
-def tls_server(certificate: Path) -> Iterator[Server]:
+def _context(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    running = Server(context)
+    return context
+
+
+@pytest.fixture
+def tls_server(certificate: Path) -> Iterator[Server]:
+    running = Server(_context(certificate))
     yield running
     running.stop()
 
@@ -481,44 +419,27 @@ def test_a_handshake_that_is_cut() -> None:
             for _ in range(2):
                 listener.accept()[0].close()
 
-        thread = threading.Thread(target=cut)
-        thread.start()
-        failure_of(f"https://127.0.0.1:{listener.getsockname()[1]}", "closed the connection", max_retries=1)
-        thread.join()
+        with in_threads(cut):
+            failure_of(f"https://127.0.0.1:{listener.getsockname()[1]}", "closed the connection", max_retries=1)
 
 
 def test_a_handshake_that_hangs() -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as silent,
-        Client(KEY, f"https://127.0.0.1:{silent.getsockname()[1]}", timeout=0.5) as client,
-        within(0.5),
-        pytest.raises(ApiTimeoutError),
-    ):
-        client.request("GET", "/agent")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        times_out(f"https://127.0.0.1:{silent.getsockname()[1]}")
 
 
 def test_a_peer_that_reads_tls_slowly(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
     done = threading.Event()
 
-    def read_slowly(listener: socket.socket) -> None:
-        with context.wrap_socket(listener.accept()[0], server_side=True) as peer:
+    def read_slowly() -> None:
+        with _context(certificate).wrap_socket(listener.accept()[0], server_side=True) as peer:
             while not done.wait(0.05) and peer.recv(16384):
                 pass
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=read_slowly, args=(listener,))
-        thread.start()
-        with (
-            Client(KEY, f"https://127.0.0.1:{listener.getsockname()[1]}", timeout=1) as client,
-            within(2),
-            pytest.raises(ApiTimeoutError),
-        ):
-            client.request("POST", "/agent", json={"text": "x" * 30_000_000})
+    with socket.create_server(("127.0.0.1", 0)) as listener, in_threads(read_slowly):
+        times_out(f"https://127.0.0.1:{listener.getsockname()[1]}", 1.0, slack=1.0, json={"text": "x" * 30_000_000})
         done.set()
-        thread.join()
 
 
 def test_a_bundle_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -530,29 +451,16 @@ def test_a_bundle_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- streams -----------------------------------------------------------------------------------
 
 
-def _then(answer: Callable[[Handler], None], pause: float) -> Callable[[Handler], None]:
-    """An answer without its last chunk, and a pause instead."""
-
-    def stall(handler: Handler) -> None:
-        whole, handler.wfile = handler.wfile, io.BytesIO()
-        answer(handler)
-        whole.write(handler.wfile.getvalue().removesuffix(b"0\r\n\r\n"))
-        handler.wfile = whole
-        handler.server.over.wait(pause)
-
-    return stall
-
-
 def _stream(*pieces: bytes, pause: float = 0.0) -> Callable[[Handler], None]:
     chunks = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces]
-    return raw(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *chunks, b"0\r\n\r\n", pause=pause)
+    return raw(CHUNKED, *chunks, b"0\r\n\r\n", pause=pause)
 
 
 def test_lines_come_as_they_are_sent(server: Server, client: Client) -> None:
     pieces, taken = [b"data: a\r\n\r\nda", b"ta: b\n", b"\n\ndata: c"], threading.Semaphore()
 
     def answer(handler: Handler) -> None:
-        handler.wfile.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        handler.wfile.write(CHUNKED)
         for piece in pieces:
             assert taken.acquire(timeout=30)  # no piece before the line in the one before was taken
             handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
@@ -571,7 +479,7 @@ def test_a_stream_may_outlast_its_timeout_but_not_stall(server: Server) -> None:
     with Client(KEY, server.url, timeout=2.5) as client:
         assert len(list(client.stream("GET", "/x"))) == 6
         client.close()
-        server.answer(_then(_stream(b"one\n"), pause=10))
+        server.answer(raw(CHUNKED + b"4\r\none\n\r\n", pause=10))
         lines = client.stream("GET", "/x")
         assert next(lines) == b"one"
         with pytest.raises(ApiTimeoutError):
@@ -581,7 +489,7 @@ def test_a_stream_may_outlast_its_timeout_but_not_stall(server: Server) -> None:
 
 
 def test_a_stream_that_is_cut(server: Server, client: Client) -> None:
-    server.answer(raw(HEAD + b"Transfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n4\r\nt"))
+    server.answer(raw(CHUNKED + b"4\r\none\n\r\n4\r\nt"))
     lines = client.stream("GET", "/x")
     assert next(lines) == b"one"
     with pytest.raises(ApiConnectionError) as caught:

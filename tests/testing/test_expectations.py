@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,6 +18,7 @@ from sessionlib import Agent, Client, DeliveryUnknownError, Session, SessionDisc
 from sessionlib.content import CHUNK
 from sessionlib.engine import LocalEngine
 from sessionlib.testing import RecordingError, ReplayMismatchError, cassette, record, replay
+from sessionlib.testing.comparison import differences
 from tests.support.recordings import shop
 from tests.support.script_engine import ScriptEngine
 from tests.support.sessions import resumed_session
@@ -48,97 +50,105 @@ def talk(client: Client, first: str = "Hello!", second: str = REFUND, *, approve
         Agent.list(client=client)
 
 
-def mismatch(path: Path, run: Callable[[], object], **options: Any) -> str:
-    """Runs a replay that has to fail, and gives what it tells."""
+def mismatch(path: Path, run: Callable[[], object], **options: Any) -> ReplayMismatchError:
+    """Runs a replay that has to fail, and returns what it raises."""
     with pytest.raises(ReplayMismatchError) as raised, replay(path, **options):
         run()
-    return str(raised.value)
+    return raised.value
+
+
+def ask(client: Client, *contents: Any) -> None:
+    """Asks each in a session of its own."""
+    for content in contents:
+        with shop(client) as session:
+            session.ask(content)
+
+
+def sent_in(path: Path) -> list[Any]:
+    """The contents of all posts of a recording."""
+    lines = map(json.loads, path.read_text("utf-8").splitlines())
+    return [line[">"]["content"] for line in lines if line.get(">", {}).get("type") == "post_message"]
 
 
 # ---- something else ------------------------------------------------------------------------
 
 
 def test_another_text_is_shown_beside_the_recorded_one(recorded: Path, nowhere: Client) -> None:
-    with pytest.raises(ReplayMismatchError) as raised, replay(recorded):
-        talk(nowhere, "Hello?")
-    assert raised.value.path == str(recorded)
-    told = str(raised.value).splitlines()
-    assert told[0] == (
-        f"{recorded}, line {raised.value.line}: the request differs from the recorded one (connection 1, post_message):"
+    error = mismatch(recorded, lambda: talk(nowhere, "Hello?"))
+    assert error.path == str(recorded)
+    head, *told = str(error).splitlines()
+    assert head == (
+        f"{recorded}, line {error.line}: the request differs from the recorded one (connection 1, post_message):"
     )
-    assert told[1:] == ["    content", '        expected: "Hello!"', '        actual:   "Hello?"']
-    line = json.loads(recorded.read_text("utf-8").splitlines()[(raised.value.line or 0) - 1])
+    assert told == ["    content", '        expected: "Hello!"', '        actual:   "Hello?"']
+    line = json.loads(recorded.read_text("utf-8").splitlines()[(error.line or 0) - 1])
     assert line[">"]["content"] == "Hello!"
 
 
 def test_long_texts_are_shown_from_where_they_differ(live: LocalEngine, tape: Path, nowhere: Client) -> None:
     long = "So it goes, on and on. " * 100
-    with record(tape), shop(live.client()) as session:
-        session.ask(f"{long}A{long}")
-    with pytest.raises(ReplayMismatchError) as raised, replay(tape), shop(nowhere) as session:
-        session.ask(f"{long}B{long}")
-    told = str(raised.value)
+    with record(tape):
+        ask(live.client(), f"{long}A{long}")
+    told = str(mismatch(tape, lambda: ask(nowhere, f"{long}B{long}")))
     assert "and on. ASo it goes" in told
     assert "and on. BSo it goes" in told
     assert len(told) < 1000
 
 
 def test_another_kind_of_message_is_shown_whole(recorded: Path, nowhere: Client) -> None:
-    with pytest.raises(ReplayMismatchError) as raised, replay(recorded), shop(nowhere) as session:
-        session.get_messages()
-    told = str(raised.value)
+    def look() -> None:
+        with shop(nowhere) as session:
+            session.get_messages()
+
+    told = str(mismatch(recorded, look))
     assert 'expected: {"type": "post_message"' in told
     assert 'actual:   {"type": "get_messages"' in told
 
 
-def test_another_answer_to_an_approval_is_told(recorded: Path, nowhere: Client) -> None:
-    with pytest.raises(ReplayMismatchError) as raised, replay(recorded):
-        talk(nowhere, approved=False)
-    told = str(raised.value)
+def test_another_answer_to_an_approval_is_reported(recorded: Path, nowhere: Client) -> None:
+    told = str(mismatch(recorded, lambda: talk(nowhere, approved=False)))
     assert "content.value.tool_call_approval.confirm\n        expected: {}\n        actual:   nothing" in told
     assert "tool_call_approval.deny\n        expected: nothing" in told
 
 
-def test_another_call_is_told_with_its_query(recorded: Path, nowhere: Client) -> None:
-    with pytest.raises(ReplayMismatchError, match=r'query\.name\n.*"Shop"\n.*"Shed"'), replay(recorded):
-        Agent.fetch(name="Shed", client=nowhere)
+def test_another_call_is_reported_with_its_query(recorded: Path, nowhere: Client) -> None:
+    told = str(mismatch(recorded, lambda: Agent.fetch(name="Shed", client=nowhere)))
+    assert re.search(r'query\.name\n.*"Shop"\n.*"Shed"', told)
 
 
-def test_more_than_was_recorded_is_told(recorded: Path, nowhere: Client) -> None:
-    def call() -> None:
-        talk(nowhere)
-        nowhere.request("DELETE", "/agent/1")
-
-    def connect() -> None:
-        talk(nowhere)
-        Session(session_id="s9", client=nowhere).connect()
-
-    def ask() -> None:
-        with shop(nowhere) as session:
-            session.on_approval(lambda request: True)
-            for text in ("Hello!", REFUND, "Bye"):
-                session.ask(text)
-
-    assert 'a call that was not recorded: {"method": "DELETE"' in mismatch(recorded, call)
-    assert "one connection more" in mismatch(recorded, connect)
-    told = mismatch(recorded, ask)
-    assert "after the last recorded one" in told
-    assert "Bye" in told
+def _call_more(client: Client) -> None:
+    talk(client)
+    client.request("DELETE", "/agent/1")
 
 
-def test_something_said_too_early_is_told_when_nobody_says_the_rest(recorded: Path, nowhere: Client) -> None:
-    def ask() -> None:
-        with shop(nowhere) as session:
-            session.ask(REFUND)
-
-    assert 'expected: "Hello!"' in mismatch(recorded, ask, patience=PATIENCE)
+def _connect_more(client: Client) -> None:
+    talk(client)
+    Session(session_id="s9", client=client).connect()
 
 
-def test_a_changed_file_is_told_by_its_digest(live: LocalEngine, tape: Path, nowhere: Client) -> None:
-    with record(tape), shop(live.client()) as session:
-        session.ask(b"one" * 100_000)
-    with pytest.raises(ReplayMismatchError, match=r"raw_bytes\.sha256"), replay(tape), shop(nowhere) as session:
-        session.ask(b"two" * 100_000)
+def _ask_more(client: Client) -> None:
+    with shop(client) as session:
+        session.on_approval(lambda request: True)
+        for text in ("Hello!", REFUND, "Bye"):
+            session.ask(text)
+
+
+@pytest.mark.parametrize(
+    ("run", "reason"),
+    [
+        (_call_more, 'a call that was not recorded: {"method": "DELETE"'),
+        (_connect_more, "one connection more"),
+        (_ask_more, "(?s)after the last recorded one.*Bye"),
+    ],
+)
+def test_more_than_was_recorded_is_reported(
+    recorded: Path, nowhere: Client, run: Callable[[Client], None], reason: str
+) -> None:
+    assert re.search(reason, str(mismatch(recorded, lambda: run(nowhere))))
+
+
+def test_something_said_too_early_is_reported_when_no_thread_says_the_rest(recorded: Path, nowhere: Client) -> None:
+    assert 'expected: "Hello!"' in str(mismatch(recorded, lambda: ask(nowhere, REFUND), patience=PATIENCE))
 
 
 @pytest.mark.parametrize("at", [0, 1, LARGE // 2, LARGE - 1])
@@ -152,27 +162,20 @@ def test_a_changed_byte_anywhere_in_a_large_file_is_a_mismatch(
     path = tape.with_name("large.bin")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(original)
-    with record(tape), shop(live.client()) as session:
-        session.ask(path)
-    (sent,) = (frame for frame in map(json.loads, tape.read_text("utf-8").splitlines()) if "raw_bytes" in str(frame))
+    with record(tape):
+        ask(live.client(), path)
     facts = {"sha256": hashlib.sha256(original).hexdigest(), "size": LARGE}
-    assert sent[">"]["content"]["value"]["raw_bytes"] == facts
-    with replay(tape), shop(nowhere) as session:
-        session.ask(path)
+    assert [content["value"]["raw_bytes"] for content in sent_in(tape)] == [facts]
+    with replay(tape):
+        ask(nowhere, path)
     path.write_bytes(changed)
-    with (
-        pytest.raises(ReplayMismatchError, match=r"raw_bytes\.sha256") as raised,
-        replay(tape),
-        shop(nowhere) as session,
-    ):
-        session.ask(path)
-    assert hashlib.sha256(changed).hexdigest() in str(raised.value)
-    assert "size" not in str(raised.value).partition("\n")[2]
+    told = str(mismatch(tape, lambda: ask(nowhere, path)))
+    assert "raw_bytes.sha256" in told
+    assert hashlib.sha256(changed).hexdigest() in told
+    assert "size" not in told.partition("\n")[2]
 
 
 def test_a_value_that_only_looks_the_same_is_another() -> None:
-    from sessionlib.testing.comparison import differences
-
     assert not list(differences({"a": [1, {"b": 2}], "c": None}, {"c": None, "a": [1.0, {"b": 2}]}))
     for recorded, said in ((1, True), ("1", 1), (None, False), ([1], [1, 2]), ({"a": None}, {}), ({}, [])):
         assert len(list(differences(recorded, said))) == 1, (recorded, said)
@@ -181,16 +184,14 @@ def test_a_value_that_only_looks_the_same_is_another() -> None:
 # ---- less ----------------------------------------------------------------------------------
 
 
-def test_what_was_left_unsaid_is_told_on_leaving(recorded: Path, nowhere: Client) -> None:
-    with pytest.raises(ReplayMismatchError) as raised, replay(recorded), shop(nowhere) as session:
-        session.ask("Hello!")
-    told = str(raised.value).splitlines()
-    assert told[0].endswith("the code did not send recorded requests:")
-    assert len(told) == 4
-    assert "connection 1: " in told[1]
-    assert "refund" in told[1]
-    assert "tool_call_approval" in told[2]
-    assert told[3].endswith('GET /agents {"query": {"limit": "50", "offset": "0"}}')
+def test_what_was_left_unsaid_is_reported_on_leaving(recorded: Path, nowhere: Client) -> None:
+    head, *told = str(mismatch(recorded, lambda: ask(nowhere, "Hello!"))).splitlines()
+    assert head.endswith("the code did not send recorded requests:")
+    assert len(told) == 3
+    assert "connection 1: " in told[0]
+    assert "refund" in told[0]
+    assert "tool_call_approval" in told[1]
+    assert told[2].endswith('GET /agents {"query": {"limit": "50", "offset": "0"}}')
 
 
 def test_an_end_is_not_taken_for_a_leave(live: LocalEngine, tape: Path, nowhere: Client) -> None:
@@ -212,7 +213,7 @@ def test_code_that_waits_for_what_it_prevents_is_told_so(recorded: Path, nowhere
             for _ in events:
                 pass
 
-    told = mismatch(recorded, approve_nothing, patience=PATIENCE)
+    told = str(mismatch(recorded, approve_nothing, patience=PATIENCE))
     assert "no request within 3 s; expected:" in told
     assert "tool_call_approval" in told
 
@@ -231,7 +232,7 @@ def test_all_threads_end_when_one_says_something_else(recorded: Path, nowhere: C
         ):
             pass
 
-    assert 'actual:   "Hello?"' in mismatch(recorded, listen)
+    assert 'actual:   "Hello?"' in str(mismatch(recorded, listen))
 
 
 # ---- whose exception comes out -------------------------------------------------------------
@@ -239,8 +240,8 @@ def test_all_threads_end_when_one_says_something_else(recorded: Path, nowhere: C
 
 def test_an_exception_of_the_block_comes_out(recorded: Path, nowhere: Client) -> None:
     def stop_in_between() -> None:
-        with replay(recorded), shop(nowhere) as session:
-            session.ask("Hello!")
+        with replay(recorded):
+            ask(nowhere, "Hello!")
             raise KeyError("mine")
 
     with pytest.raises(KeyError) as raised:
@@ -254,7 +255,7 @@ def test_a_mismatch_that_was_swallowed_comes_out_all_the_same(recorded: Path, no
         with shop(nowhere) as session, suppress(Exception):
             session.ask("Hello?")
 
-    assert 'actual:   "Hello?"' in mismatch(recorded, swallow)
+    assert 'actual:   "Hello?"' in str(mismatch(recorded, swallow))
 
 
 def test_an_exception_that_comes_of_a_mismatch_does_not_hide_it(recorded: Path, nowhere: Client) -> None:
@@ -264,7 +265,7 @@ def test_an_exception_that_comes_of_a_mismatch_does_not_hide_it(recorded: Path, 
                 session.ask("Hello?")
             session.ask("Hello!")  # raises SessionDisconnectedError, because the replay has failed
 
-    assert 'actual:   "Hello?"' in mismatch(recorded, go_on)
+    assert 'actual:   "Hello?"' in str(mismatch(recorded, go_on))
 
 
 def test_a_timeout_of_the_code_under_test_is_its_own(engine: ScriptEngine, tape: Path) -> None:
@@ -273,13 +274,12 @@ def test_a_timeout_of_the_code_under_test_is_its_own(engine: ScriptEngine, tape:
             session.ask("Hello?", timeout=0.1)
 
 
-def test_a_post_of_unknown_fate_is_one_again(tape: Path) -> None:
-    with ScriptEngine() as engine:
-        engine.on("post_message", lambda conn, frame: conn.reset())
-        for block in (record(tape), replay(tape)):
-            session = resumed_session(engine, reconnect_delay=0.01)
-            with block, session, pytest.raises(DeliveryUnknownError):
-                session.ask("Hello!")
+def test_a_post_of_unknown_fate_is_one_again(engine: ScriptEngine, tape: Path) -> None:
+    engine.on("post_message", lambda conn, frame: conn.reset())
+    for block in (record(tape), replay(tape)):
+        session = resumed_session(engine, reconnect_delay=0.01)
+        with block, session, pytest.raises(DeliveryUnknownError):
+            session.ask("Hello!")
 
 
 # ---- recordings that cannot be used --------------------------------------------------------
@@ -327,17 +327,6 @@ def test_blocks_do_not_overlap(recorded: Path, tape: Path, nowhere: Client) -> N
 # ---- modes ---------------------------------------------------------------------------------
 
 
-def said_in(path: Path) -> list[Any]:
-    lines = map(json.loads, path.read_text("utf-8").splitlines())
-    return [line[">"]["content"] for line in lines if line.get(">", {}).get("type") == "post_message"]
-
-
-def ask(client: Client, *texts: str) -> None:
-    for text in texts:
-        with shop(client) as session:
-            session.ask(text)
-
-
 def test_once_records_where_there_is_nothing_and_replays_otherwise(
     live: LocalEngine, tape: Path, nowhere: Client
 ) -> None:
@@ -349,14 +338,14 @@ def test_once_records_where_there_is_nothing_and_replays_otherwise(
         ask(nowhere, "one")
     with pytest.raises(ReplayMismatchError), cassette(tape, "once"):
         ask(live.client(), "two")
-    assert said_in(tape) == ["one"]
+    assert sent_in(tape) == ["one"]
 
 
 def test_all_records_anew(live: LocalEngine, tape: Path) -> None:
     for text in ("one", "two"):
         with cassette(tape, "all"):
             ask(live.client(), text)
-        assert said_in(tape) == [text]
+        assert sent_in(tape) == [text]
 
 
 def test_none_records_nothing(tape: Path) -> None:
@@ -369,7 +358,7 @@ def test_new_episodes_keeps_what_there_is_and_adds(live: LocalEngine, tape: Path
     for texts in (("one",), ("one", "two"), ("one",), ("one", "two", "three")):
         with cassette(tape, "new_episodes"):
             ask(live.client(), *texts)
-    assert said_in(tape) == ["one", "two", "three"]
+    assert sent_in(tape) == ["one", "two", "three"]
     with replay(tape):
         ask(nowhere, "one", "two", "three")
     moments = [json.loads(line).get("t", 0.0) for line in tape.read_text("utf-8").splitlines()]

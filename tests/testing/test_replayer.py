@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sessionlib.engine import LocalEngine
 from sessionlib.testing import record, replay
 from tests.support.profiles import scaled
 from tests.support.recordings import heard, shop
+from tests.support.threads import in_threads
 
 _ID = re.compile(r"\b[0-9a-f]{32}\b")
 _TIME = re.compile(r'"created_at": [0-9.]+')
@@ -71,23 +73,14 @@ def answers_in(told: str) -> list[str]:
 
 def at_once(client: Client, **scripts: list[Step]) -> dict[str, str]:
     """Follows each script in a thread of its name."""
-    told: dict[str, str] = {}
-    failures: list[BaseException] = []
 
-    def run(name: str) -> None:
-        try:
-            told[name] = follow(client, scripts[name])
-        except BaseException as error:
-            failures.append(error)
+    def run(name: str) -> str:
+        threading.current_thread().name = name
+        return follow(client, scripts[name])
 
-    threads = [threading.Thread(target=run, args=[name], name=name) for name in scripts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
-    return told
+    with in_threads(*[partial(run, name) for name in scripts]) as told:
+        pass
+    return dict(zip(scripts, told, strict=True))
 
 
 def follow(client: Client, script: list[Step]) -> str:
