@@ -359,7 +359,6 @@ def test_after_a_timeout_the_turn_can_be_waited_for_again(engine: ScriptEngine, 
         session.ask("Hi", timeout=0.2)
     settle(session)
     late = caught.value.turn
-    assert late is not None
     for _ in range(3):
         with pytest.raises(SessionTimeoutError) as again:
             late.result(0.05)
@@ -407,7 +406,6 @@ def test_idle_timeout_bounds_the_wait_between_two_events(engine: ScriptEngine, s
     with pytest.raises(SessionTimeoutError, match=r"nothing came within 0\.3 s") as caught:
         session.ask("Hi", idle_timeout=0.3, timeout=30)
     settle(session)
-    assert caught.value.turn is not None
     engine.push_many(turn(ack=None)[1:])
     assert caught.value.turn.result().text == "Hello there"
 

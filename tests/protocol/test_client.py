@@ -96,7 +96,6 @@ def test_only_a_session_that_was_created_here_has_no_other_client_and_no_past(se
     post = PendingPost()
     protocol.turns.post(post)
     event = parse_event(frames.participant_status("s1", "Processing"), "s1")
-    assert event is not None
     owners, _ = protocol.turns.follow(event)
     assert list(owners) == ([post] if session_id is None else [])
     missed = ClientProtocol(session_id).rejoined(None, [agent_message("s1", "m0", "before")], ())
@@ -217,7 +216,6 @@ def test_what_is_missing_depends_on_what_has_come(is_idle: bool | None, live: st
     protocol = ClientProtocol(None)
     protocol.match_join({"type": "session_created", "session_id": "s1"}, CREATE, "session_created")
     begun = parse_event(frames.participant_status("s1", "Processing"), "s1")
-    assert begun is not None
     protocol.turns.follow(begun)
     come = {"m": notification("s1", "m1", text_content("tea")), "S": frames.participant_status("s1", "Typing")}
     events = [event for event in (parse_event(come[letter], "s1") for letter in live) if event is not None]

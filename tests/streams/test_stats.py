@@ -79,10 +79,7 @@ def test_turns_tell_how_long_they_took(engine: ScriptEngine) -> None:
         session.send("To be heard by a listener")
         assert eventually(lambda: session.stats.turns[-1].duration is not None)
         assert len(session.stats.turns) == 2
-    assert told.first_delta is not None
-    assert told.duration is not None
     assert 0.05 <= told.first_delta < told.duration
-    assert told.duration >= 0.1
     assert told.duration >= 0.1
 
 
@@ -110,9 +107,6 @@ def test_round_trips_are_those_of_posts_and_pings(engine: ScriptEngine) -> None:
     with resumed_session(engine, ping_interval=0.1) as session:
         assert eventually(lambda: session.stats.round_trips.count >= 3)
         trips = session.stats.round_trips
-    assert trips.shortest is not None
-    assert trips.longest is not None
-    assert trips.mean is not None
     assert 0.02 <= trips.shortest <= trips.mean <= trips.longest
     assert trips.last is not None
 
