@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import pickle
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +38,7 @@ from tests.support.script_engine import (
     user_message,
 )
 from tests.support.sessions import rest_of_turn, settle
-from tests.support.threads import in_threads
+from tests.support.threads import in_threads, interrupted_after
 from tests.support.toolbox import Toolbox, connect, kinds, say, status
 
 Type = SessionEventType
@@ -377,13 +375,12 @@ def test_what_an_ask_leaves_that_did_not_end_is_not_lost_to_the_next_listener(
 ) -> None:
     script(engine, *turn(ack=None, complete=False, idle=False))
 
-    def interrupt() -> None:
+    def post() -> None:
         engine.wait_for("post_message")
         settle(session)
-        if why is KeyboardInterrupt:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    with in_threads(interrupt), pytest.raises(why) as caught:
+    interrupted = interrupted_after(post) if why is KeyboardInterrupt else in_threads(post)
+    with interrupted, pytest.raises(why) as caught:
         session.ask("Hi", timeout=0.3 if why is SessionTimeoutError else 60)
     engine.push_many(turn(ack=None)[3:])
     # The error is held all the while, as notebooks and debuggers do. The ack may have come before it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import traceback
@@ -40,6 +41,31 @@ def in_threads(*calls: Callable[[], Any], timeout: float = JOIN_TIMEOUT) -> Iter
     if failures:
         raise failures[0]
     assert not any(thread.is_alive() for thread in threads), _stuck(threads)
+
+
+@contextmanager
+def interrupted_after(call: Callable[[], Any]) -> Iterator[None]:
+    """Interrupts the block once, as Ctrl-C does, as soon as the call has returned on another thread."""
+    came = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        if not came.is_set():
+            came.set()
+            raise KeyboardInterrupt
+
+    def send() -> None:
+        call()
+        # Again and again: CPython notices a signal only at the end of a wait that it was about to begin.
+        while not came.is_set():
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            came.wait(0.1)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        with in_threads(send):
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def raised_by(call: Callable[[], Any]) -> Exception | None:
