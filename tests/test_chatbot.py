@@ -10,7 +10,7 @@ from sessionlib.chatbot import Chatbot
 from sessionlib.client import Client
 from sessionlib.errors import ApiError, ConfigurationError
 from sessionlib.session import Session
-from tests.support.http_server import KEY, Handler, Reply, Server
+from tests.support.http_server import KEY, Reply, Server
 from tests.support.secrets import assert_keeps_secret
 
 
@@ -33,13 +33,8 @@ def test_a_fetched_chatbot(server: Server, client: Client) -> None:
     whole = {"_id": {"$oid": "c1"}, "name": "Bot", "description": "d", "deploymentOptions": {"a": 1}, "deployed": True}
     server.answer(Reply(body={"object": whole}))
     bot = Chatbot.fetch(name="Bot", client=client)
-    assert (bot.id, bot.name, bot.description, bot.deployment_options, bot.deployed) == (
-        "c1",
-        "Bot",
-        "d",
-        {"a": 1},
-        True,
-    )
+    known = (bot.id, bot.name, bot.description, bot.deployment_options, bot.deployed)
+    assert known == ("c1", "Bot", "d", {"a": 1}, True)
     assert bot.client is client
     assert repr(bot) == "Chatbot(id='c1', name='Bot')"
     assert "<txt>Bot</txt>" in str(bot)
@@ -75,10 +70,7 @@ def test_a_run(server: Server, client: Client) -> None:
 
 
 def test_a_streamed_run(server: Server, client: Client) -> None:
-    def answer(handler: Handler) -> None:
-        Reply(body=b"data: He\n\ndata: llo\n")(handler)
-
-    server.answer(answer)
+    server.answer(Reply(body=b"data: He\n\ndata: llo\n"))
     bot = Chatbot("c1", "", "", "", client=client)
     assert list(bot.run("Hello", stream=True)) == [b"data: He", b"data: llo"]
     server.answer(Reply(400, {"error": "no pipeline"}))

@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -183,31 +184,28 @@ def test_no_key(server: Server) -> None:
     assert server.connections == 0
 
 
-@pytest.mark.parametrize("proxy", ["", "host:1", "socks5://h:1", "http://", "http://h\r\n:1", "http://u:pw\n@h:1"])
-def test_a_proxy_that_cannot_be_one(proxy: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        Client(KEY, "https://example.com", proxy=proxy)
-    assert "pw" not in str(caught.value)
-
-
-@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
-def test_a_timeout_that_cannot_be_one(server: Server, client: Client, timeout: float) -> None:
-    with pytest.raises(ConfigurationError):
-        Client(KEY, timeout=timeout)
-    with pytest.raises(ConfigurationError):
-        client.request("GET", "/agent", timeout=timeout)
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("proxy", ["", "host:1", "socks5://h:1", "http://", "http://h\r\n:1", "http://u:pw\n@h:1"]),
+        ("timeout", [0, -1, float("nan")]),
+        ("max_retries", [-1, 1.5, "2"]),
+    ],
+)
+def test_an_option_that_cannot_be_one(server: Server, client: Client, option: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(ConfigurationError) as caught:
+            Client(KEY, "https://example.com", **{option: value})
+        assert "pw" not in str(caught.value)
+        if option == "timeout":
+            with pytest.raises(ConfigurationError):
+                client.request("GET", "/agent", timeout=value)
     assert server.connections == 0
 
 
 def test_a_timeout_beyond_what_a_socket_can_wait(server: Server) -> None:
     with Client(KEY, server.url, timeout=float("inf")) as client:
         assert client.request("GET", "/agent", timeout=1e30) == {}
-
-
-@pytest.mark.parametrize("retries", [-1, 1.5, "2"])
-def test_a_number_of_retries_that_cannot_be_one(retries: int) -> None:
-    with pytest.raises(ConfigurationError):
-        Client(KEY, max_retries=retries)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import os
 import sys
@@ -87,8 +88,9 @@ def test_whatever_is_like_a_path(report: Path) -> None:
 
 
 def test_an_open_file_in_binary_and_in_text_mode(report: Path, tmp_path: Path) -> None:
-    with report.open("rb") as file:
-        assert encode(file) == file_form(b"%PDF\x00\xff", str(report), "application/pdf")
+    for name in (report, os.fsencode(report)):
+        with open(name, "rb") as file:
+            assert encode(file) == file_form(b"%PDF\x00\xff", str(report), "application/pdf")
     notes = tmp_path / "notes.txt"
     notes.write_text("Grüße", "utf-8")
     with notes.open(encoding="utf-8") as text:
@@ -108,11 +110,6 @@ def test_a_file_with_a_number_for_a_name() -> None:
         file.seek(0)
         assert isinstance(file.name, int)
         assert encode(file) == file_form(b"x", "file", OCTETS)
-
-
-def test_a_file_with_bytes_for_a_name(report: Path) -> None:
-    with open(os.fsencode(report), "rb") as file:
-        assert encode(file) == file_form(b"%PDF\x00\xff", str(report), "application/pdf")
 
 
 def test_whatever_can_be_read(report: Path) -> None:
@@ -146,20 +143,6 @@ def test_content_of_an_unknown_type_is_named_and_not_quoted(unknown: object) -> 
         assert "kept" not in str(caught.value)
 
 
-# ---- one message with files --------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("files", ["a.txt", b"x", bytearray(b"x"), Path("a.txt")])
-def test_one_file_where_a_sequence_belongs(files: Any) -> None:
-    with pytest.raises(TypeError, match="a sequence of files"):
-        content.encode_message("look", files=files)
-
-
-def test_a_text_among_the_files_is_taken_for_a_mistake() -> None:
-    with pytest.raises(TypeError, match="Path"):
-        content.encode_message("look", files=["a.txt"])
-
-
 # ---- batches -----------------------------------------------------------------------------------
 
 
@@ -167,25 +150,28 @@ def history_message(text: str | None) -> SessionMessage:
     return SessionMessage("m1", "s1", MessageSender(SessionMessageRole.USER), "data_type_message", text)
 
 
+FILES, BATCHES = functools.partial(content.encode_message, "look"), content.encode_batch
+
+
 @pytest.mark.parametrize(
-    "batch",
-    [[], [UserSessionMessage()], [history_message(None)], iter(())],
-    ids=["list", "empty message", "history without text", "iterator"],
+    ("encode_it", "given", "error", "reason"),
+    [
+        *[
+            (FILES, files, TypeError, "a sequence of files")
+            for files in ("a.txt", b"x", bytearray(b"x"), Path("a.txt"))
+        ],
+        (FILES, ["a.txt"], TypeError, "Path"),
+        (BATCHES, [UserSessionMessage("look", files=["a.txt"])], TypeError, "Path"),  # type: ignore[list-item]
+        *[(BATCHES, batch, TypeError, "use send") for batch in ("text", b"x", Path("x"))],
+        *[(BATCHES, message, TypeError, "use send") for message in (UserSessionMessage("x"), history_message("x"))],
+        *[(BATCHES, batch, ValueError, "empty") for batch in ([], iter(()))],
+        *[(BATCHES, [empty], ValueError, "empty") for empty in (UserSessionMessage(), history_message(None))],
+    ],
+    ids=repr,
 )
-def test_a_batch_of_nothing(batch: Any) -> None:
-    with pytest.raises(ValueError, match="empty"):
-        content.encode_batch(batch)
-
-
-@pytest.mark.parametrize("batch", ["text", b"x", Path("x"), UserSessionMessage("x"), history_message("x")], ids=repr)
-def test_one_message_where_a_batch_belongs(batch: Any) -> None:
-    with pytest.raises(TypeError, match="use send"):
-        content.encode_batch(batch)
-
-
-def test_a_text_among_the_files_of_a_batch() -> None:
-    with pytest.raises(TypeError, match="Path"):
-        content.encode_batch([UserSessionMessage("look", files=["a.txt"])])  # type: ignore[list-item]
+def test_no_sequence_of_files_or_messages(encode_it: Any, given: Any, error: type[Exception], reason: str) -> None:
+    with pytest.raises(error, match=reason):
+        encode_it(given) if encode_it is BATCHES else encode_it(files=given)
 
 
 # ---- answers to approval requests --------------------------------------------------------------

@@ -136,7 +136,7 @@ def test_what_tools_gave_stays_what_it_is() -> None:
         ([1], None),
     ],
 )
-def test_times_as_engines_tell_them(told: Any, read: str | None, tmp_path: Path) -> None:
+def test_times_as_engines_tell_them(told: Any, read: str | None) -> None:
     frame = History([message("Hi", created_at=told)]).to_dataframe()
     seen = frame["created_at"][0]
     assert (None if seen is not seen or str(seen) == "NaT" else seen.isoformat()) == read
@@ -158,18 +158,13 @@ def test_csv_holds_the_same_columns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["talk.jsonl", "talk.json", "TALK.JSONL"])
 def test_a_saved_history_is_loaded_as_it_was(tmp_path: Path, name: str) -> None:
-    history = History([*said("naïve \ud800 ✓"), message({"type": "tool_call", **CALL}), message("bare")])
+    made = SessionMessage("m", "s1", message("x", {"user_id": "u"}).sender, "data_type_message", "Hi")
+    history = History([*said("naïve \ud800 ✓"), message({"type": "tool_call", **CALL}), message("bare"), made])
     history.save(tmp_path / name)
     loaded = History.load(str(tmp_path / name))
     assert loaded == history
     assert isinstance(loaded, History)
-    assert [one.raw for one in loaded] == [one.raw for one in history]
-
-
-def test_a_message_that_was_made_by_hand_is_loaded_as_it_was(tmp_path: Path) -> None:
-    made = SessionMessage("m", "s1", message("x", {"user_id": "u"}).sender, "data_type_message", "Hi")
-    History([made]).save(tmp_path / "talk.jsonl")
-    assert History.load(tmp_path / "talk.jsonl") == [made]
+    assert [one.raw for one in loaded[:-1]] == [one.raw for one in history[:-1]]
 
 
 def test_the_name_says_the_form(tmp_path: Path) -> None:

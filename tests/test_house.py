@@ -224,19 +224,6 @@ def test_each_third_party_name_lives_in_its_room() -> None:
     assert not strangers, "not at home here (see HOMES):\n" + "\n".join(strangers)
 
 
-def test_the_client_knows_nothing_of_the_edges() -> None:
-    reaching = [
-        str(found)
-        for found in imports()
-        if room_of(found.module) not in [*EDGES, "__main__"]
-        and _is_ours(found.target)
-        and room_of(found.target) in EDGES
-        # Allowed by name above: inside a function, or for type checkers alone.
-        and found.loading
-    ]
-    assert not reaching, "\n".join(reaching)
-
-
 # ---- sizes ---------------------------------------------------------------------------------
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import gc
 import pickle
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -56,15 +55,6 @@ def session(engine: ScriptEngine) -> Iterator[Session]:
 def script(engine: ScriptEngine, *told: Frame) -> None:
     """Has the next post answered with these frames after its ack."""
     engine.on("post_message", lambda conn, frame: conn.send_many([frames.ack("post_message", "s1"), *told]))
-
-
-@contextmanager
-def meanwhile(work: Callable[[], object]) -> Iterator[None]:
-    """Runs something on another thread beside a block; fails if it fails."""
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(work)
-        yield
-        future.result(30)
 
 
 def tool(kind: str, message_id: str, **told: Any) -> Frame:
@@ -486,7 +476,7 @@ def test_leaving_ends_an_iteration(engine: ScriptEngine, session: Session) -> No
     script(engine, status("Processing"))
     stream = session.stream("Hi")
     next(stream)
-    with meanwhile(lambda: (time.sleep(0.1), session.disconnect())):
+    with in_threads(session.disconnect):
         assert list(stream) == []
 
 
