@@ -6,7 +6,6 @@ import pickle
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from sessionlib.errors import (
     ApiTimeoutError,
     ConfigurationError,
     InternalServerError,
-    RateLimitError,
 )
 from tests.support.http_server import KEY, Reply, Server
 from tests.support.waiting import SLACK, Stalls
@@ -53,13 +51,6 @@ def test_every_status_is_an_error_of_its_kind(server: Server, status: int, metho
 def test_every_success_is_one(server: Server, client: Client, status: int) -> None:
     server.answer(Reply(status, b"" if status == 204 else b'{"ok": true}'))
     assert client.request("DELETE", "/agent/a") == ({} if status == 204 else {"ok": True})
-
-
-def test_a_key_that_the_server_quotes_is_not_passed_on(server: Server, client: Client) -> None:
-    server.answer(Reply(401, {"error": f"key {KEY} is unknown"}))
-    with pytest.raises(ApiError) as caught:
-        client.request("GET", "/agent")
-    assert caught.value.error_message == "key *** is unknown"
 
 
 def test_connections_are_kept(server: Server, client: Client) -> None:
@@ -97,24 +88,19 @@ def test_cookies_are_not_kept(server: Server, client: Client) -> None:
 # ---- repeating ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_a_get_is_made_again_and_a_post_is_not(server: Server, client: Client, status: int) -> None:
-    server.answer(Reply(status), Reply(body={"ok": True}))
+def test_a_get_is_made_again_and_a_post_is_not(server: Server, client: Client) -> None:
+    server.answer(Reply(503), Reply(body={"ok": True}))
     assert client.request("GET", "/agent") == {"ok": True}
-    server.answer(Reply(status), Reply(body={"ok": True}))
+    server.answer(Reply(503), Reply(body={"ok": True}))
     with pytest.raises(ApiError):
         client.request("POST", "/agent", json={})
     assert [seen.method for seen in server.seen] == ["GET", "GET", "POST"]
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-@pytest.mark.parametrize("status", [429, 503])
-def test_anything_is_made_again_when_the_server_says_when(
-    server: Server, client: Client, method: str, status: int
-) -> None:
-    server.answer(Reply(status, headers={"Retry-After": "1"}), Reply(body={"ok": True}))
+def test_a_post_is_made_again_when_the_server_names_the_time(server: Server, client: Client) -> None:
+    server.answer(Reply(429, headers={"Retry-After": "1"}), Reply(body={"ok": True}))
     with Stalls() as stalls:
-        assert client.request(method, "/agent") == {"ok": True}
+        assert client.request("POST", "/agent") == {"ok": True}
     first, second = server.seen
     # A fifth may come on top of what was asked for, and a loaded machine.
     assert 1.0 <= second.at - first.at <= 1.2 + SLACK + stalls.seconds
@@ -125,15 +111,6 @@ def test_retries_end(server: Server) -> None:
     with Client(KEY, server.url, max_retries=1) as client, pytest.raises(InternalServerError, match="always"):
         client.request("GET", "/agent")
     assert len(server.seen) == 2
-
-
-def test_a_wait_beyond_the_deadline_is_told_at_once(server: Server) -> None:
-    server.answer(Reply(429, headers={"Retry-After": "3600"}))
-    began = time.monotonic()
-    with Client(KEY, server.url, timeout=30) as client, pytest.raises(RateLimitError) as caught:
-        client.request("GET", "/agent")
-    assert caught.value.retry_after == 60.0  # what is believed of it
-    assert time.monotonic() - began < 15
 
 
 def test_the_key_is_asked_anew_for_each_try(server: Server) -> None:
@@ -206,15 +183,6 @@ def test_an_option_that_cannot_be_one(server: Server, client: Client, option: st
 def test_a_timeout_beyond_what_a_socket_can_wait(server: Server) -> None:
     with Client(KEY, server.url, timeout=float("inf")) as client:
         assert client.request("GET", "/agent", timeout=1e30) == {}
-
-
-@pytest.mark.parametrize(
-    ("body", "error"), [({"x": object()}, TypeError), ({"x": float("nan")}, ValueError), ({1: {2}}, TypeError)]
-)
-def test_a_body_that_cannot_be_one(server: Server, client: Client, body: object, error: type[Exception]) -> None:
-    with pytest.raises(error):
-        client.request("POST", "/agent", json=body)
-    assert server.connections == 0
 
 
 def test_a_client_or_a_key() -> None:

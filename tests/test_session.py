@@ -33,7 +33,7 @@ from sessionlib.errors import api_error
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
 from tests.support.engine import Caller
-from tests.support.script_engine import Connection, Received, ScriptEngine, refuse
+from tests.support.script_engine import ScriptEngine, refuse
 from tests.support.secrets import SENTINEL_KEY, assert_keeps_secret
 from tests.support.sessions import new_session, numbered_deltas, opened, resumed_session
 from tests.support.threads import in_threads, raised_by
@@ -343,43 +343,7 @@ def test_a_history_that_is_none_is_illegal(engine: ScriptEngine, messages: Any) 
         session.get_messages()
 
 
-def history(number: int) -> frames.Frame:
-    return frames.history("s1", [{"id": f"m{number}", "sender": {}, "content": {}}])
-
-
-@pytest.mark.slow
-def test_an_answer_that_comes_too_late_is_not_given_to_the_next_caller(engine: ScriptEngine) -> None:
-    @engine.on("get_messages")
-    def answer(conn: Connection, frame: Received) -> None:
-        number = frame.number
-        if number % 2:
-            conn.wait_for("get_messages")  # holds back this answer until the next request is here
-            conn.send_many([history(number), history(number + 1)])
-
-    with opened(engine) as session:
-        for number in (1, 3, 5):
-            before = time.monotonic()
-            with pytest.raises(SessionTimeoutError, match=r"get_messages.*0\.2 s"):
-                session.get_messages(timeout=0.2)
-            assert 0.2 <= time.monotonic() - before < 10.0
-            assert [message.id for message in session.get_messages(timeout=30)] == [f"m{number + 1}"]
-
-
 # ---- many threads ------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_fifty_threads_that_send_at_once_do_not_mix_their_frames(engine: ScriptEngine) -> None:
-    def send(thread: int) -> None:
-        for number in range(20):
-            session.send(f"{thread}:{number}:" + "x" * (number * 997))
-
-    with opened(engine) as session, in_threads(*[lambda at=at: send(at) for at in range(50)]):
-        pass
-    posts = [frame["content"].split(":") for frame in engine.wait_for("post_message", 1000, timeout=30)]
-    for thread in range(50):
-        mine = [(int(number), text) for at, number, text in posts if int(at) == thread]
-        assert mine == [(number, "x" * (number * 997)) for number in range(20)]
 
 
 def test_leaving_amid_many_sends_breaks_no_rule_and_says_farewell(engine: ScriptEngine) -> None:

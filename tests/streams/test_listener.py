@@ -295,15 +295,6 @@ def test_leaving_ends_every_listener_after_what_it_has(
         assert list(events) == []
 
 
-def test_leaving_from_another_thread_ends_who_waits(engine: ScriptEngine, session: Session) -> None:
-    with in_threads(*[lambda: list(session.listen())] * 3) as results:
-        assert eventually(lambda: len(session._connection.hub.depths) == 3)  # type: ignore[union-attr]
-        before = time.monotonic()
-        session.disconnect()
-    assert results == [[], [], []]
-    assert time.monotonic() - before < 10.0
-
-
 LOSSES: dict[str, tuple[Callable[[Connection], None], int | None, str]] = {
     "a close frame": (lambda conn: conn.close(1011, "out of tea"), 1011, "out of tea"),
     "a close frame without a code": (lambda conn: conn.close(None), None, ""),
