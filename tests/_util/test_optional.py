@@ -35,9 +35,6 @@ def test_uploads_and_maps(tmp_path: Path) -> None:
     assert re.search(r"Assistant: 100%.* 30/30 \[00:0", shown)
 
 
-# ---- in a notebook --------------------------------------------------------------------------
-
-
 CELL = """
 from sessionlib.engine import LocalEngine
 with LocalEngine() as engine:

@@ -15,8 +15,6 @@ from tests.support.clock import FakeClock
 from tests.support.threads import in_threads
 from tests.support.waiting import eventually
 
-# ---- deadlines ---------------------------------------------------------------------------------
-
 
 def test_a_deadline_runs_down_and_not_below_nothing() -> None:
     clock = FakeClock()
@@ -62,9 +60,6 @@ def test_a_deadline_does_not_mind_the_time_of_day(monkeypatch: pytest.MonkeyPatc
     for jump in (3600.0, -3600.0):
         monkeypatch.setattr(time, "time", lambda jump=jump: 1_700_000_000.0 + jump)
         assert 3.0 < deadline.remaining() <= 5.0
-
-
-# ---- longer than the system can wait -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("timeout", [30 * 86400, 1e9, 1e300, math.inf])

@@ -276,7 +276,6 @@ def forget_one(engine: ScriptEngine) -> Any:
 
 @pytest.fixture
 def uncollected() -> Iterator[None]:
-    """Has the garbage be collected when a test does so."""
     gc.disable()
     yield
     gc.enable()

@@ -31,7 +31,6 @@ from tests.support.ws_bytes import ping_frame, text_frame
 
 
 def reading() -> list[str]:
-    """Returns the names of the threads that read."""
     return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("sessionlib-reader"))
 
 
@@ -43,7 +42,6 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture(params=[None, 1], ids=["a thread each", "shared"])
 def readers(request: pytest.FixtureRequest) -> Any:
-    """Returns how many threads read."""
     return request.param
 
 
@@ -65,14 +63,12 @@ def refuse_threads(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 @pytest.fixture
 def session(engine: ScriptEngine, readers: int | None) -> Iterator[Session]:
-    """A session that is read either way."""
     with opened(engine, readers=readers, reconnect_delay=0.001) as session:
         assert reading() == ["sessionlib-reader-s1" if readers is None else "sessionlib-reader-shared-1"]
         yield session
 
 
 def answer(conn: Any, frame: Any) -> None:
-    """Answers a post with a turn."""
     conn.send_many(turn())
 
 

@@ -43,7 +43,6 @@ def noise(size: int) -> bytes:
 
 
 def arrived(frame: Received) -> list[bytes]:
-    """The bytes of the files in a post."""
     contents = frame.get("messages") or [frame["content"]]
     return [base64.b64decode(c["value"]["raw_bytes"], validate=True) for c in contents if isinstance(c, dict)]
 
@@ -426,21 +425,17 @@ class Peer:
         return bool(matched)
 
     def answer(self, number: int) -> None:
-        """Answers a request."""
         assert self.offer(history(number))
 
     def forget(self) -> None:
-        """Loses the connection, and with it what was owed."""
         with self._hub.lock:
             self._calls.clear()
 
     def ask_in_vain(self, answer: Callable[[int], Any] | None = None) -> None:
-        """Asks and gives up."""
         with pytest.raises(errors.SessionTimeoutError):
             self.ask(answer, timeout=0.02)
 
     def ask_and_end(self, *, for_good: bool) -> None:
-        """Asks, and has the connection end before the answer."""
         gone = errors.SessionDisconnectedError("gone")
         with pytest.raises(errors.SessionDisconnectedError, match="gone"):
             self.ask(lambda number: self.sender.fail_calls(lambda: gone, for_good=for_good))

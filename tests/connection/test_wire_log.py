@@ -20,8 +20,6 @@ from tests.support.sessions import opened
 
 
 class Wire:
-    """A transport that keeps what it is given."""
-
     last_received_at, bytes_received, has_unread = 2.5, 7, True
 
     def __init__(self) -> None:
@@ -51,7 +49,6 @@ class Wire:
 
 @pytest.fixture(params=[False, True], ids=["names", "content"])
 def with_content(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Whether the content is logged as well."""
     level = logging.DEBUG if request.param else logging.NOTSET
     monkeypatch.setattr(logging.getLogger("sessionlib.content"), "level", level)
     return request.param
@@ -123,9 +120,6 @@ def test_all_else_is_as_it_is_without_a_log() -> None:
     transport.release()
     assert wire.given == [("ping",), ("close", 1002, "why", None), ("abort",), ("release",)]
     assert (transport.has_left(("release",)), transport.has_left("more")) == (True, False)
-
-
-# ---- of a session -----------------------------------------------------------------------------
 
 
 def test_each_frame_is_a_line_and_content_for_those_who_ask_for_it_without_the_key(

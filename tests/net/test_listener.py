@@ -28,7 +28,6 @@ def serving(serve: Callable[[socket.socket], None], connections: int = 10) -> It
 
 
 def echo(sock: socket.socket) -> None:
-    """Sends back what comes."""
     while data := sock.recv(100):
         sock.sendall(data)
 
@@ -53,7 +52,6 @@ def is_turned_away(sock: socket.socket) -> bool:
 
 @pytest.fixture
 def accepted() -> queue.Queue[socket.socket]:
-    """What a listener has accepted."""
     return queue.Queue()
 
 

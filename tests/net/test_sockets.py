@@ -29,7 +29,6 @@ def pair() -> Iterator[Pair]:
 
 
 def fill(sock: socket.socket) -> None:
-    """Writes until there is no room."""
     while True:
         try:
             sock.send(bytes(65536))
@@ -94,9 +93,6 @@ def test_descriptors_of_any_number(pair: Pair) -> None:
     ):
         far.send(b"x")
         assert wait_readable(high, Deadline(1.0))
-
-
-# ---- wakers ------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -76,7 +76,6 @@ def content(payload: bytes) -> bytes:
 
 
 def by_sessionlib(sent: list[bytes]) -> Outcome:
-    """What this package makes of a case."""
     texts: list[bytes] = []
     with server(sent) as (near, pongs):
         transport = WebSocketTransport(wrap(near), LIMIT)
@@ -99,7 +98,6 @@ def by_sessionlib(sent: list[bytes]) -> Outcome:
 
 
 def by_websockets(sent: list[bytes]) -> Outcome:
-    """What websockets makes of it."""
     from websockets.exceptions import ConnectionClosed
     from websockets.protocol import OPEN, Protocol, Side
     from websockets.sync.connection import Connection
@@ -117,7 +115,6 @@ def by_websockets(sent: list[bytes]) -> Outcome:
 
 
 def by_websocket_client(sent: list[bytes]) -> Outcome:
-    """What websocket-client makes of it."""
     import websocket
 
     texts: list[bytes] = []
@@ -147,7 +144,6 @@ CLIENTS: dict[str, Callable[[list[bytes]], Outcome]] = {
 
 
 def passes(wanted: Case, outcome: Outcome) -> bool:
-    """Whether an outcome is what the RFC asks for."""
     told, code = outcome
     # Texts whose end never comes: a client that looks at whole ones finds that the connection is lost.
     codes = wanted.codes | {1005, 1006} if wanted.id.startswith("6.4.") else wanted.codes
@@ -161,7 +157,6 @@ def test_a_case(wanted: Case) -> None:
 
 
 def main() -> None:
-    """Writes the table."""
     rows = ["# RFC 6455, case by case", "", "Cases for text that pass (`python -m tests.transport.test_conformance`)."]
     rows += ["That a text is no UTF-8 may also show only once it is whole: the RFC leaves that open.", ""]
     rows += [f"| group | {' | '.join(CLIENTS)} | of |", "|" + " --- |" * (len(CLIENTS) + 2)]

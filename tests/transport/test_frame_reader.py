@@ -49,8 +49,6 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> boo
 
 
 class Link:
-    """A transport, and the raw socket at its other end."""
-
     def __init__(self, transport: WebSocketTransport, far: socket.socket) -> None:
         self.transport = transport
         self.far = far
@@ -73,7 +71,6 @@ class Link:
         return self._writing
 
     def read(self, count: int, timeout: float | None = None) -> list[bytes]:
-        """Reads so many messages."""
         read: list[bytes] = []
         while len(read) < count:
             read += map(bytes, self.transport.recv(None if timeout is None else Deadline(timeout)))

@@ -47,8 +47,6 @@ def test_a_connection_is_opened_in_few_calls() -> None:
     assert calls <= MOST_CALLS
 
 
-# ---- one response, read by itself --------------------------------------------------------------
-
 NONCE = b"0123456789abcdef"
 ACCEPT = base64.b64encode(hashlib.sha1(base64.b64encode(NONCE) + _GUID).digest()).decode()
 START = "HTTP/1.1 101 Switching Protocols"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -26,6 +26,7 @@ from sessionlib.transport.stream import (
 )
 from sessionlib.transport.websocket import WebSocketTransport
 from tests.support.secured import KINDS, connected
+from tests.support.threads import in_threads
 from tests.support.ws_bytes import text_frame
 
 DATA = bytes(range(97, 123)) * 100_000
@@ -33,23 +34,20 @@ DATA = bytes(range(97, 123)) * 100_000
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_long_messages_arrive_whole(kind: str) -> None:
-    received = bytearray()
     with connected(kind) as (near, far):
 
         def answer() -> None:
-            while len(received) < len(DATA):
-                received.extend(far.recv(1 << 20))
+            received = 0
+            while received < len(DATA):
+                received += len(far.recv(1 << 20))
             far.sendall(text_frame(DATA))
 
         transport = WebSocketTransport(wrap(near), 2 * len(DATA))
-        answering = threading.Thread(target=answer)
-        answering.start()
-        transport.send(DATA, Deadline(20))
-        assert transport.recv(Deadline(20)) == [DATA]
-        answering.join()
+        with in_threads(answer):
+            transport.send(DATA, Deadline(20))
+            assert transport.recv(Deadline(20)) == [DATA]
         assert transport.bytes_received == len(text_frame(DATA))
         transport.release()
-    assert len(received) > len(DATA)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -62,24 +60,21 @@ def test_a_full_connection_takes_in_what_it_has_begun(kind: str) -> None:
             sent += rest[:taken]
         # A record of which a part may be out cannot be taken back; of plain bytes, none are.
         assert stream.is_committed == (kind != "tcp")
-        reading = threading.Thread(
-            target=lambda: [received.extend(far.recv(len(DATA))) for _ in _until(received, b"!")]
-        )
-        reading.start()
-        for left in (rest, memoryview(b"!")):
-            while left:
-                assert stream.wait_writable(Deadline(20))
-                taken = stream.try_write(left)
-                sent += left[:taken]
-                left = left[taken:]
+
+        def read() -> None:
+            while not received.endswith(b"!"):
+                received.extend(far.recv(len(DATA)))
+
+        with in_threads(read):
+            for left in (rest, memoryview(b"!")):
+                while left:
+                    assert stream.wait_writable(Deadline(20))
+                    taken = stream.try_write(left)
+                    sent += left[:taken]
+                    left = left[taken:]
         assert not stream.is_committed
-        reading.join()
         stream.close()
     assert received == sent
-
-
-def _until(received: bytearray, end: bytes) -> itertools.takewhile[int]:
-    return itertools.takewhile(lambda _: not received.endswith(end), itertools.count())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -111,12 +106,8 @@ def test_another_thread_can_end_a_wait(kind: str) -> None:
         stream.close()
 
 
-# ---- how much is read, and when ----------------------------------------------------------------
-
-
 @pytest.fixture
 def plain() -> Iterator[tuple[BufferedStream, socket.socket]]:
-    """A stream, and the socket at its other end."""
     near, far = socket.socketpair()
     far.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     with near, far:
@@ -254,12 +245,6 @@ def test_a_read_over_tls_is_no_longer_than_it_may_be() -> None:
         stream.close()
 
 
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        (OSError(errno.ECONNRESET, "Connection reset by peer"), "the connection broke: Connection reset by peer"),
-        (OSError("odd"), "the connection broke: odd"),
-    ],
-)
-def test_what_broke_is_named(error: OSError, message: str) -> None:
-    assert str(_broken(error)).startswith(message)
+@pytest.mark.parametrize("arguments", [(errno.ECONNRESET, "Connection reset by peer"), ("odd",)])
+def test_what_broke_is_named(arguments: tuple[Any, ...]) -> None:
+    assert str(_broken(OSError(*arguments))).startswith(f"the connection broke: {arguments[-1]}")
