@@ -18,9 +18,6 @@ class FakeClock:
         draws: Every range asked of ``uniform`` so far.
         fraction: Where in its range a draw lies, 0.0 to 1.0; None draws from ``rng``.
         rng: What draws.
-
-    Example:
-        ``clock = FakeClock(fraction=1.0); Backoff(uniform=clock.uniform)``
     """
 
     now: float = 1000.0

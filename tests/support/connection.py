@@ -82,11 +82,7 @@ class Connection(Duplex):
     # -- sending, from any thread --
 
     def send(self, frame: Frame) -> None:
-        """Sends one frame as one text message.
-
-        Raises:
-            PeerGone: The connection is over.
-        """
+        """Sends one frame as one text message."""
         self.send_raw(text_frame(frame))
 
     def send_text(self, payload: bytes | str) -> None:
@@ -112,10 +108,6 @@ class Connection(Duplex):
         """Takes the next frame of a type, for a hook that is in the middle of something.
 
         The hook answers it; frames of other types that come first are handled as usual.
-
-        Raises:
-            PeerGone: The connection is over.
-            TimeoutError: None came in time.
         """
         if threading.current_thread() is not self._runner:
             raise RuntimeError("conn.wait_for() is for hooks; a test calls engine.wait_for()")

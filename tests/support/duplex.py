@@ -43,11 +43,7 @@ class Duplex:
     # -- writing --
 
     def send_raw(self, data: bytes) -> None:
-        """Writes bytes to the socket as they are, waiting for room as long as it takes.
-
-        Raises:
-            PeerGone: The connection is over.
-        """
+        """Writes bytes to the socket as they are, waiting for room as long as it takes."""
         view = memoryview(data)
         with self._send_lock:
             while view:
@@ -114,11 +110,7 @@ class Duplex:
         self._await_end()
 
     def sleep(self, seconds: float) -> None:
-        """Sleeps, but not beyond the connection's end.
-
-        Raises:
-            PeerGone: The connection is over.
-        """
+        """Sleeps, but not beyond the connection's end."""
         if self._waker.wait(seconds):
             self._check()
 

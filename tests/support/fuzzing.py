@@ -67,10 +67,6 @@ class Feed(BufferedStream):
 def consume(pieces: Sequence[bytes], *, interrupted: bool = False) -> list[BaseException]:
     """Has a whole client read bytes, and a user everything that comes of them.
 
-    Args:
-        pieces: What the engine sends after the session was joined.
-        interrupted: Whether the link was lost before.
-
     Returns:
         What was raised: to the reader, to the reader of the turn, and to the listener.
     """

@@ -129,11 +129,7 @@ class Lab:
         self.wait_for_end(number)
 
     def wait_for_end(self, number: int) -> None:
-        """Waits until a cell has ended.
-
-        Raises:
-            AssertionError: It does not.
-        """
+        """Waits until a cell has ended."""
         prompt = self.page.locator(".jp-Notebook .jp-CodeCell").nth(number).locator(".jp-InputPrompt")
         end = time.monotonic() + 200
         while not prompt.inner_text().strip("[]: ").isdigit():

@@ -91,11 +91,7 @@ class Kernel:
         return cell
 
     def finish(self, cell: str, timeout: float = 90.0) -> None:
-        """Waits for a cell's end.
-
-        Raises:
-            AssertionError: It failed, or does not end.
-        """
+        """Waits for a cell's end."""
         # What a cell shows may come after what it is answered with.
         self.wait(
             lambda: cell in self._replies and cell in self._idle, f"the end of a cell ({self._answers} left)", timeout
@@ -122,11 +118,7 @@ class Kernel:
         self._manager.interrupt_kernel()
 
     def wait(self, condition: Any, what: str, timeout: float = 90.0) -> None:
-        """Reads what the kernel says until a condition holds.
-
-        Raises:
-            AssertionError: It does not.
-        """
+        """Reads what the kernel says until a condition holds."""
         end = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < end, f"no {what} within {timeout} s"

@@ -31,11 +31,7 @@ class LeakError(AssertionError):
 
 
 def allow_threads(pattern: str) -> None:
-    """Registers threads that live as long as the process, by a pattern that matches their name.
-
-    Example:
-        ``allow_threads("sessionlib-resolver")``
-    """
+    """Registers threads that live as long as the process, by a pattern that matches their name."""
     _allowed_threads.append(re.compile(pattern))
 
 
@@ -65,14 +61,7 @@ class Snapshot:
         ]
 
     def check(self, settle: float | None = None) -> None:
-        """Waits until nothing new is left.
-
-        Args:
-            settle: The longest wait, in seconds; ``SETTLE`` when not given.
-
-        Raises:
-            LeakError: Something is; the message names it and says what each thread is doing.
-        """
+        """Waits until nothing new is left."""
         settle = SETTLE if settle is None else settle
         begun = time.monotonic()
         if not self._settles(begun + min(_COLLECT, settle)):
@@ -96,11 +85,7 @@ class Snapshot:
 
 @contextmanager
 def no_leaks(settle: float | None = None) -> Iterator[Snapshot]:
-    """Checks that a block leaves nothing behind.
-
-    Example:
-        ``with no_leaks(): run_the_scenario()``
-    """
+    """Checks that a block leaves nothing behind."""
     snapshot = Snapshot()
     yield snapshot
     snapshot.check(settle)

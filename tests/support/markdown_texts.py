@@ -58,13 +58,7 @@ _WHOLES = [
 
 
 def texts(count: int, seed: int, url: str) -> Iterator[str]:
-    """Makes texts, the same ones for the same seed.
-
-    Args:
-        count: How many.
-        seed: The seed.
-        url: Where a stranger listens.
-    """
+    """Makes texts, the same ones for the same seed."""
     for number in range(count):
         chance = random.Random(seed * 10**9 + number)
         parts = (

@@ -22,11 +22,7 @@ Cell = dict[str, Any]
 
 
 def run(path: Path) -> Any:
-    """Runs a notebook from top to bottom, in an empty folder, and gives it with its outputs.
-
-    Raises:
-        CellExecutionError: A cell failed.
-    """
+    """Runs a notebook from top to bottom, in an empty folder, and gives it with its outputs."""
     notebook = nbformat.read(path, 4)
     os.environ["PYTHONPATH"] = str(FOLDER.parent)
     with tempfile.TemporaryDirectory() as folder:

@@ -55,24 +55,13 @@ class Result:
     duration: float
 
     def check(self) -> Result:
-        """Gives itself back if the script ended well and said nothing on stderr.
-
-        Raises:
-            AssertionError: It did not; the message holds all of it.
-        """
+        """Gives itself back if the script ended well and said nothing on stderr."""
         assert (self.rc, self.stderr) == (0, ""), self
         return self
 
 
 def run_script(source: str, *args: str, timeout: float = 100.0, **options: Any) -> Result:
-    """Runs Python source to its end in a new interpreter, warnings turned on.
-
-    Args:
-        source: The source; its indentation is taken away.
-        args: For ``sys.argv[1:]``.
-        timeout: Seconds until it is killed, which shows as ``rc == -9``.
-        options: As those of `Script`.
-    """
+    """Runs Python source to its end in a new interpreter, warnings turned on."""
     with Script(source, *args, **options) as script:
         return script.wait(timeout)
 
@@ -96,16 +85,6 @@ class Script:
         env: Environment variables on top of a clean environment.
         options: For the interpreter, such as ``["-X", "dev"]``.
         stdin: What it can read; None closes its stdin.
-
-    Example:
-        ::
-
-            with Script('''
-                print("ready", flush=True)
-                time.sleep(60)
-            ''') as script:
-                script.interrupt_at()
-                assert script.wait(30).rc == -signal.SIGINT
     """
 
     def __init__(
@@ -155,12 +134,7 @@ class Script:
             print("".join(self._stdout), "".join(self._stderr), sep="\n", file=sys.stderr)
 
     def wait_for(self, marker: str = MARKER, timeout: float = 100.0) -> str:
-        """Waits for a line on stdout that begins with a marker; gives the rest of the line.
-
-        Raises:
-            AssertionError: The script ended without it.
-            TimeoutError: It did not come in time.
-        """
+        """Waits for a line on stdout that begins with a marker; gives the rest of the line."""
         end = time.monotonic() + timeout
         while True:
             try:

@@ -92,11 +92,7 @@ class ReceivedLog:
             return self._counts[frame_type]
 
     def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Waits until a condition on the log holds; tells whether it does.
-
-        Raises:
-            Exception: What a hook raised: what is waited for will not come.
-        """
+        """Waits until a condition on the log holds; tells whether it does."""
         with self._changed:
             self._changed.wait_for(lambda: condition() or self.errors, timeout)
             if self.errors and not condition():

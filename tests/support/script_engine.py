@@ -100,9 +100,6 @@ def refuse(
         body: The body.
         headers: More headers, such as ``[("Retry-After", "2")]``.
         times: How many handshakes to refuse before accepting; None refuses all.
-
-    Example:
-        ``engine.handshake = refuse(503, headers=[("Retry-After", "1")], times=2)``
     """
     left = [times]
 
@@ -280,32 +277,20 @@ class ScriptEngine:
         return [frame for frame in self.everything if frame["type"] == frame_type]
 
     def wait_for(self, frame_type: str, count: int = 1, timeout: float = 60.0) -> list[Received]:
-        """Waits until so many frames of a type have arrived since the start; gives all of them.
-
-        Raises:
-            TimeoutError: They did not come in time; the message says what did.
-        """
+        """Waits until so many frames of a type have arrived since the start; gives all of them."""
         if not self.log.wait(lambda: self.log.count(frame_type) >= count, timeout):
             seen = [f"{frame['type']} on {frame.connection}" for frame in self.everything]
             raise TimeoutError(f"no {count} x {frame_type} within {timeout} s; received: {seen}")
         return self.frames(frame_type)
 
     def wait_connected(self, count: int = 1, timeout: float = 60.0) -> Connection:
-        """Waits until so many handshakes were accepted since the start; gives the newest connection.
-
-        Raises:
-            TimeoutError: They were not.
-        """
+        """Waits until so many handshakes were accepted since the start; gives the newest connection."""
         if not self.log.wait(lambda: self.log.opened >= count, timeout):
             raise TimeoutError(f"{self.log.opened} instead of {count} connections were opened within {timeout} s")
         return self.latest
 
     def wait_idle(self) -> None:
-        """Waits until no connection is left.
-
-        Raises:
-            TimeoutError: Some are.
-        """
+        """Waits until no connection is left."""
         if not self.log.wait(lambda: all(conn.over.is_set() for conn in self._all_connections()), 60.0):
             raise TimeoutError(f"still there after a minute: {self.connections}")
 

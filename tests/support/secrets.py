@@ -40,26 +40,14 @@ class LogWatch(logging.Handler):
             self._lines.clear()
 
     def check(self, secret: str = SENTINEL_KEY) -> None:
-        """Fails when a secret was logged.
-
-        Raises:
-            AssertionError: It was; the message holds the records without it.
-        """
+        """Fails when a secret was logged."""
         guilty = [line.replace(secret, "<the secret>") for line in self.lines if secret in line]
         if guilty:
             raise AssertionError("a secret was logged:\n" + "\n".join(guilty))
 
 
 def assert_keeps_secret(value: Any, secret: str = SENTINEL_KEY) -> None:
-    """Fails when a secret shows in what a program commonly does with an object.
-
-    Args:
-        value: Any object; an exception is followed to its causes, with its traceback.
-        secret: What must not show.
-
-    Example:
-        ``assert_keeps_secret(session)``
-    """
+    """Fails when a secret shows in what a program commonly does with an object."""
     found = [name for name, text in traces_of(value) if secret in text]
     assert not found, f"a {type(value).__name__} shows the secret in its {', '.join(found)}"
 

@@ -33,11 +33,7 @@ def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 @contextlib.contextmanager
 def connected(kind: str) -> Iterator[tuple[socket.socket | NestedTls, socket.socket]]:
-    """Connects a client's end to one that blocks, whatever is between them.
-
-    Args:
-        kind: One of `KINDS`.
-    """
+    """Connects a client's end to one that blocks, whatever is between them."""
     near, far = socket.socketpair()
     with contextlib.ExitStack() as stack:
         ends: tuple[socket.socket | NestedTls, socket.socket] = (near, far)

@@ -50,14 +50,6 @@ class _AnyTerminal(ABC):
         command: What a shell is told to run.
         env: Environment variables on top of a clean environment.
         size: Columns and lines.
-
-    Example:
-        ::
-
-            with Terminal(tmp_path, "python -m sessionlib chat") as terminal:
-                terminal.wait_for(">")
-                terminal.type("/quit")
-                assert terminal.status() == 0
     """
 
     _INTERVAL: float
@@ -74,14 +66,7 @@ class _AnyTerminal(ABC):
 
     @classmethod
     def script(cls, folder: Path, source: str, *args: str, redirect: str = "") -> Any:
-        """Runs Python source.
-
-        Args:
-            folder: Where it runs, and is written to.
-            source: The source; its indentation is taken away.
-            args: For ``sys.argv[1:]``.
-            redirect: What the shell does with its streams, such as ``<&-``.
-        """
+        """Runs Python source."""
         script = folder / "script.py"
         script.write_text(textwrap.dedent(source))
         return cls(folder, f"{shlex.join([sys.executable, str(script), *args])} {redirect}")
@@ -112,17 +97,7 @@ class _AnyTerminal(ABC):
         """What is and was on the screen, without blanks at the ends of lines."""
 
     def wait_for(self, text: str, count: int = 1, *, after: str = "", timeout: float = 100.0) -> str:
-        """Waits until a text is on the screen so many times; gives all that is.
-
-        Args:
-            text: The text.
-            count: How often it has to be there.
-            after: What it has to come after; the last time that this is on the screen counts.
-            timeout: The longest wait, in seconds.
-
-        Raises:
-            AssertionError: It did not come; the message holds the screen.
-        """
+        """Waits until a text is on the screen so many times; gives all that is."""
         end = time.monotonic() + timeout
         with self._changed:
             while True:

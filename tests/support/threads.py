@@ -18,10 +18,6 @@ def in_threads(*calls: Callable[[], Any], timeout: float = JOIN_TIMEOUT) -> Iter
     """Runs each call in a thread while the block runs, and waits for all at its end.
 
     Gives the list that holds what they returned, in the calls' order, once the block is over.
-
-    Raises:
-        Exception: What the first of them raised.
-        AssertionError: One does not end.
     """
     results: list[Any] = [None] * len(calls)
     failures: list[BaseException] = []

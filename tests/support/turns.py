@@ -46,11 +46,7 @@ def text_content(text: str, status: str = "Complete") -> Frame:
 
 
 def notification(session_id: str, message_id: str, content: Frame) -> Frame:
-    """Gives the notification of an agent's message with any content.
-
-    Example:
-        ``notification("s1", "m2", {"type": "tool_call_approval", "tool_name": "refund", "tool_id": "t1"})``
-    """
+    """Gives the notification of an agent's message with any content."""
     return frames.message_notification(session_id, agent_message(session_id, message_id, content))
 
 

@@ -15,11 +15,7 @@ SLACK = 1.0
 
 
 def eventually(condition: Callable[[], object], timeout: float = 60.0, interval: float = 0.005) -> bool:
-    """Waits until a condition holds; tells whether it does.
-
-    Example:
-        ``assert eventually(lambda: not session.is_connected)``
-    """
+    """Waits until a condition holds; tells whether it does."""
     end = time.monotonic() + timeout
     while not condition():
         if time.monotonic() >= end:

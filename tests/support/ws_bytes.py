@@ -53,9 +53,6 @@ def text_frame(
         mask: Whether to mask, as only a client may.
         declared: Length to claim instead of the payload's.
         length_form: 7, 16 or 64 bits of length instead of the shortest.
-
-    Example:
-        ``conn.send_raw(text_frame(b"{", declared=2**32))``
     """
     data = as_payload(payload)
     head = bytes([(0x80 if fin else 0) | (rsv & 7) << 4 | (opcode & 15)])
@@ -92,12 +89,7 @@ def pong_frame(payload: bytes = b"") -> bytes:
 
 
 def fragments(payload: Any, cuts: int | Sequence[int]) -> list[bytes]:
-    """Builds the frames of one text message cut into pieces.
-
-    Args:
-        payload: Bytes, text, or something for JSON.
-        cuts: How many pieces of about equal size, or the offsets at which to cut.
-    """
+    """Builds the frames of one text message cut into pieces."""
     data = as_payload(payload)
     if isinstance(cuts, int):
         cuts = [len(data) * index // cuts for index in range(1, cuts)]
@@ -162,11 +154,7 @@ class ClientReader:
         self._closed = False
 
     def feed(self, data: bytes) -> Iterable[Message]:
-        """Gives the messages that these bytes complete.
-
-        Raises:
-            Violation: The client may not send this.
-        """
+        """Gives the messages that these bytes complete."""
         self._buffer += data
         while (found := self._take_frame()) is not None:
             message = self._assemble(*found)
