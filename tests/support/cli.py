@@ -94,7 +94,6 @@ class Cli:
     def run(
         self, *args: str, env: Mapping[str, str] | None = None, stdin: str | None = None, timeout: float = 100.0
     ) -> Result:
-        """Runs a command to its end."""
         with self.start(*args, env=env, stdin=stdin) as script:
             return script.wait(timeout)
 
@@ -123,7 +122,6 @@ class Here:
         self._capsys = capsys
 
     def run(self, *args: str, env: Mapping[str, str] | None = None, stdin: str | bytes = b"") -> Result:
-        """Runs a command to its end."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
         began = time.monotonic()
         with self._monkeypatch.context() as patch:

@@ -27,11 +27,9 @@ class FakeClock:
     rng: random.Random = field(default_factory=lambda: random.Random(0))
 
     def monotonic(self) -> float:
-        """Tells the time."""
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Lets the time pass at once."""
         self.sleeps.append(seconds)
         self.now += max(0.0, seconds)
 
@@ -40,7 +38,6 @@ class FakeClock:
         self.now += seconds
 
     def uniform(self, low: float, high: float) -> float:
-        """Draws from a range."""
         self.draws.append((low, high))
         if self.fraction is None:
             return self.rng.uniform(low, high)

@@ -82,7 +82,6 @@ class Connection(Duplex):
     # -- sending, from any thread --
 
     def send(self, frame: Frame) -> None:
-        """Sends one frame as one text message."""
         self.send_raw(text_frame(frame))
 
     def send_text(self, payload: bytes | str) -> None:
@@ -90,11 +89,9 @@ class Connection(Duplex):
         self.send_raw(text_frame(payload))
 
     def send_many(self, many: Sequence[Frame]) -> None:
-        """Sends frames as text messages in one write."""
         self.send_raw(b"".join(map(text_frame, many)))
 
     def ping(self, payload: bytes = b"") -> None:
-        """Sends a WebSocket ping."""
         self.send_raw(ping_frame(payload))
 
     def close(self, code: int | None = 1000, reason: str | bytes = "") -> None:
@@ -133,7 +130,6 @@ class Connection(Duplex):
     # -- the reader thread --
 
     def start(self) -> None:
-        """Starts both threads."""
         self._reader.start()
         self._runner.start()
 

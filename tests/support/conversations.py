@@ -95,7 +95,6 @@ class Heard:
     history: list[SessionMessage] = field(default_factory=list)
 
     def approve(self, request: ApprovalRequest) -> bool:
-        """Approves; a handler."""
         assert request.message_id is not None
         self.asked.append(request.message_id)
         return True
@@ -129,7 +128,6 @@ def _connect(session: Session) -> None:
 
 
 def by_ask(session: Session, heard: Heard) -> None:
-    """Asks, with an approval handler for the turn."""
     for text in POSTS:
         events = _settled(session, heard, text, lambda text=text: _ask(session, heard, text))
         _note(heard, events)

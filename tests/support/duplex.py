@@ -87,7 +87,6 @@ class Duplex:
             self._paused = True
 
     def resume_reading(self) -> None:
-        """Undoes ``stop_reading``."""
         with self._gate:
             self._paused = False
             self._gate.notify_all()

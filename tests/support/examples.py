@@ -12,12 +12,10 @@ _MAGIC = re.compile(r"^(\s*)([%!].*)$", re.MULTILINE)
 
 
 def pages() -> list[Path]:
-    """Gives the README and the pages that the package ships."""
     return [ROOT / "README.md", *sorted((ROOT / "sessionlib" / "docs").glob("*.md"))]
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    """Gives a page's blocks of one language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 

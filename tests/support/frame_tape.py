@@ -21,14 +21,12 @@ class FrameTape:
         self._frames: deque[tuple[str, bytes, int]] = deque(maxlen=100)
 
     def install(self) -> None:
-        """Begins to listen, for the rest of the process."""
         _after(WebSocketTransport, "recv", lambda args, messages: self._note("<", messages))
         _after(WebSocketTransport, "send", lambda args, _: self._note(">", args[:1]))
         _after(WebSocketTransport, "enqueue", lambda args, _: self._note(">", args[:1]))
         _after(WebSocketTransport, "send_chunks", lambda args, _: self._note(">", [b"(a message in pieces)"]))
 
     def clear(self) -> None:
-        """Forgets what it has heard."""
         self._frames.clear()
 
     def __str__(self) -> str:

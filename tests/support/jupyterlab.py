@@ -119,17 +119,14 @@ class Lab:
         return self.page.locator(".jp-Notebook .jp-CodeCell").nth(number).locator(".jp-Cell-outputWrapper")
 
     def start(self, number: int) -> None:
-        """Begins a cell."""
         self.page.locator(".jp-Notebook .jp-CodeCell").nth(number).locator(".jp-InputPrompt").click()
         self.page.keyboard.press("Control+Enter")
 
     def run(self, number: int) -> None:
-        """Runs a cell to its end."""
         self.start(number)
         self.wait_for_end(number)
 
     def wait_for_end(self, number: int) -> None:
-        """Waits until a cell has ended."""
         prompt = self.page.locator(".jp-Notebook .jp-CodeCell").nth(number).locator(".jp-InputPrompt")
         end = time.monotonic() + 200
         while not prompt.inner_text().strip("[]: ").isdigit():
@@ -141,7 +138,6 @@ class Lab:
         self.output(number).get_by_text(text).first.wait_for()
 
     def save(self) -> None:
-        """Writes the notebook to its file."""
         before = self.path.stat().st_mtime_ns
         self.page.keyboard.press("Control+s")
         end = time.monotonic() + 100

@@ -91,7 +91,6 @@ class Kernel:
         return cell
 
     def finish(self, cell: str, timeout: float = 90.0) -> None:
-        """Waits for a cell's end."""
         # What a cell shows may come after what it is answered with.
         self.wait(
             lambda: cell in self._replies and cell in self._idle, f"the end of a cell ({self._answers} left)", timeout
@@ -100,7 +99,6 @@ class Kernel:
         assert reply["status"] == "ok", "\n".join(reply.get("traceback", [str(reply)]))
 
     def run(self, code: str, *answers: str) -> None:
-        """Runs a cell to its end."""
         self.finish(self.start(code, *answers))
 
     def fail(self, code: str) -> None:
@@ -114,7 +112,6 @@ class Kernel:
         return "\n".join(self._replies[cell]["traceback"])
 
     def interrupt(self) -> None:
-        """Does what the stop button does."""
         self._manager.interrupt_kernel()
 
     def wait(self, condition: Any, what: str, timeout: float = 90.0) -> None:
@@ -125,7 +122,6 @@ class Kernel:
             self._read()
 
     def wait_for_text(self, text: str) -> None:
-        """Waits until something is printed."""
         self.wait(lambda: text in self.text, f"{text!r} in the output")
 
     def see(self, values: str, text: str, *answers: str) -> None:
@@ -157,7 +153,6 @@ class Kernel:
         return seen()[0]
 
     def click(self, description: str) -> str:
-        """Presses a button; returns its id."""
         button = self.wait_for_button(description)
         self._tell(button, {"method": "custom", "content": {"event": "click"}})
         return button

@@ -48,7 +48,6 @@ class Snapshot:
         self.descriptors = _descriptors()
 
     def new_threads(self) -> list[threading.Thread]:
-        """The threads that are alive now and were not then."""
         return [thread for thread in threading.enumerate() if thread not in self.threads and not _is_allowed(thread)]
 
     def new_descriptors(self) -> list[str]:
@@ -61,7 +60,6 @@ class Snapshot:
         ]
 
     def check(self, settle: float | None = None) -> None:
-        """Waits until nothing new is left."""
         settle = SETTLE if settle is None else settle
         begun = time.monotonic()
         if not self._settles(begun + min(_COLLECT, settle)):

@@ -39,7 +39,6 @@ def run(path: Path) -> Any:
 
 
 def code_of(notebook: Any) -> list[Cell]:
-    """Gives the cells with code."""
     return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
 
 

@@ -88,7 +88,6 @@ def terminal(path: Path) -> None:
 
 
 def main() -> None:
-    """Takes both."""
     for take in (notebook, terminal):
         path = _DOCS / f"{take.__name__}.png"
         take(path)

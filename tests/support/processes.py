@@ -157,12 +157,10 @@ class Script:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """Ends it as ``kill -9`` does; it can clean up nothing."""
         self._process.kill()
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
         return self._process.poll() is None
 
     def wait(self, timeout: float = 100.0) -> Result:

@@ -13,7 +13,6 @@ _SCALES = {"quick": 0.1, "ci": 1.0, "night": 50.0}
 
 
 def profile() -> str:
-    """Returns the name of this run's profile."""
     return os.environ.get("HYPOTHESIS_PROFILE", "ci")
 
 

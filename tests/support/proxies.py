@@ -92,7 +92,6 @@ class HttpProxy(_Front):
 
     @property
     def url(self) -> str:
-        """Its URL."""
         return f"http://127.0.0.1:{self.port}"
 
     def _serve(self, sock: socket.socket) -> None:

@@ -55,7 +55,6 @@ class ReceivedLog:
     # -- written by connections --
 
     def add(self, frame: Received) -> None:
-        """Logs a frame."""
         with self._changed:
             self._frames.append(frame)
             self._counts[frame["type"]] += 1
@@ -69,7 +68,6 @@ class ReceivedLog:
             self._changed.notify_all()
 
     def touch(self) -> None:
-        """Has those who wait look again."""
         with self._changed:
             self._changed.notify_all()
 
@@ -77,17 +75,14 @@ class ReceivedLog:
 
     @property
     def frames(self) -> list[Received]:
-        """Every frame so far, in order."""
         with self._changed:
             return list(self._frames)
 
     @property
     def opened(self) -> int:
-        """How many handshakes were accepted so far."""
         return len(self.accepted)
 
     def count(self, frame_type: str) -> int:
-        """Counts the frames of a type so far."""
         with self._changed:
             return self._counts[frame_type]
 

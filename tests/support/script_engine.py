@@ -173,12 +173,10 @@ class ScriptEngine:
 
     @property
     def ws_url(self) -> str:
-        """The WebSocket base, for ``ws_url=``."""
         return f"ws://127.0.0.1:{self.port}/v1"
 
     @property
     def base_url(self) -> str:
-        """The HTTP base, for ``base_url=``."""
         return f"http://127.0.0.1:{self.port}/v1"
 
     def start_listening(self) -> None:
@@ -188,7 +186,6 @@ class ScriptEngine:
             self.port = self._listener.port
 
     def stop_listening(self) -> None:
-        """Refuses new connections; those that are open go on."""
         if self._listener is not None:
             self._listener.stop()
             self._listener = None
@@ -214,7 +211,6 @@ class ScriptEngine:
         return hook
 
     def off(self, frame_type: str) -> None:
-        """Goes back to the ordinary answer."""
         self._hooks.pop(frame_type, None)
 
     def push(self, frame: Frame) -> None:
@@ -226,7 +222,6 @@ class ScriptEngine:
         self.push_raw(b"".join(map(text_frame, many)))
 
     def push_raw(self, data: bytes) -> None:
-        """Writes bytes to each open connection."""
         for conn in self.connections:
             with contextlib.suppress(PeerGone):
                 conn.send_raw(data)
@@ -235,7 +230,6 @@ class ScriptEngine:
 
     @property
     def violations(self) -> list[str]:
-        """How clients broke RFC 6455."""
         return self.log.violations
 
     @property
@@ -265,7 +259,6 @@ class ScriptEngine:
 
     @property
     def handshakes(self) -> list[bytes]:
-        """The raw request heads so far."""
         return list(self.log.heads)
 
     def authorizations(self) -> list[str]:
@@ -297,7 +290,6 @@ class ScriptEngine:
     # -- for connections --
 
     def hook(self, frame_type: str) -> Hook | None:
-        """Gives the hook of a type of frame."""
         return self._hooks.get(frame_type)
 
     def answer(self, conn: Connection, frame: Received) -> None:

@@ -23,19 +23,16 @@ class LogWatch(logging.Handler):
         self._guard = threading.Lock()  # protects _lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keeps a record."""
         line = self.format(record)
         with self._guard:
             self._lines.append(line)
 
     @property
     def lines(self) -> list[str]:
-        """The records since the last ``clear``."""
         with self._guard:
             return list(self._lines)
 
     def clear(self) -> None:
-        """Forgets everything, for a test that shows what leaks elsewhere."""
         with self._guard:
             self._lines.clear()
 

@@ -20,7 +20,6 @@ def new_session(engine: ScriptEngine, **options: Any) -> Session:
 
 
 def resumed_session(engine: ScriptEngine, session_id: str | None = "s1", **options: Any) -> Session:
-    """A session with a known id."""
     return Session(session_id=session_id, **{"api_key": SENTINEL_KEY, "ws_url": engine.ws_url, **options})
 
 
@@ -75,7 +74,6 @@ def until_complete(events: Iterable[SessionEvent]) -> list[SessionEvent]:
 
 
 def texts(events: Iterable[SessionEvent]) -> list[str]:
-    """The texts of complete messages."""
     return [str(event.text) for event in events if event.is_complete]
 
 

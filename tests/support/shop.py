@@ -67,7 +67,6 @@ class Shop:
 
 @contextmanager
 def open_shop() -> Iterator[Shop]:
-    """Runs a shop's engine."""
     shop = Shop()
     with shop.engine as engine:
         shop.agent = engine.agent()

@@ -126,7 +126,6 @@ class Screen(pyte.HistoryScreen):
     """
 
     def draw(self, data: str) -> None:
-        """Draws characters."""
         for char in data:
             is_full, line = self.cursor.x == self.columns, self.buffer[self.cursor.y]
             super().draw(char)
@@ -178,21 +177,17 @@ class Terminal(_AnyTerminal):
             os.close(end)
 
     def type(self, text: str) -> None:
-        """Types a text and Enter."""
         self._write(f"{text}\r")
 
     def paste(self, text: str) -> None:
-        """Pastes a text, in brackets where the program has asked for them."""
         with self._changed:
             in_brackets = _BRACKETED_PASTE in self._screen.mode
         self._write(f"\x1b[200~{text}\x1b[201~" if in_brackets else text)
 
     def press(self, *keys: str) -> None:
-        """Presses keys by their names in tmux, such as C-c."""
         self._write("".join(_KEYS.get(key, key) for key in keys))
 
     def shown(self) -> str:
-        """What is and was on the screen, without blanks at the ends of lines."""
         with self._changed:
             return self._screen.text()
 
@@ -240,22 +235,18 @@ class Tmux(_AnyTerminal):
         self._tmux("kill-server")
 
     def type(self, text: str) -> None:
-        """Types a text and Enter."""
         if text:
             self._tmux("send-keys", "-l", "--", text)
         self.press("Enter")
 
     def paste(self, text: str) -> None:
-        """Pastes a text, in brackets where the program has asked for them."""
         self._tmux("set-buffer", "--", text)
         self._tmux("paste-buffer", "-p", "-r")
 
     def press(self, *keys: str) -> None:
-        """Presses keys by their names in tmux, such as C-c."""
         self._tmux("send-keys", *keys)
 
     def shown(self) -> str:
-        """What is and was on the screen, without blanks at the ends of lines."""
         captured = self._tmux("capture-pane", "-p", "-J", "-S", "-")
         return "\n".join(line.rstrip() for line in captured.splitlines()).rstrip() + "\n"
 
@@ -264,7 +255,6 @@ class Tmux(_AnyTerminal):
         self._tmux("resize-window", "-x", str(columns), "-y", str(lines))
 
     def screen(self) -> list[str]:
-        """The lines of the screen as they are drawn, folded ones too, without blanks at their ends."""
         return [line.rstrip() for line in self._tmux("capture-pane", "-p").splitlines()]
 
     def coloured(self) -> str:

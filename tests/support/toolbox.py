@@ -15,7 +15,6 @@ from tests.support.secrets import SENTINEL_KEY
 
 
 def connect(engine: ScriptEngine, **options: Any) -> Session:
-    """Joins the engine's session."""
     options = {"session_id": engine.session_id, "base_url": engine.base_url, "reconnect": False, **options}
     return Session(api_key=SENTINEL_KEY, **options).connect(30)
 
@@ -31,17 +30,14 @@ def kinds(events: Iterable[SessionEvent]) -> list[str]:
 
 
 def status(name: str) -> Frame:
-    """A participant's status."""
     return frames.participant_status("s1", name)
 
 
 def say(text: str, message_id: str = "m1") -> Frame:
-    """A whole message of the agent."""
     return notification("s1", message_id, text_content(text))
 
 
 def asking(message_id: str, tool: str | None = "refund", **more: Any) -> Frame:
-    """An approval request."""
     content = {"type": "tool_call_approval", "tool_name": tool, "tool_call_id": f"call-{message_id}", **more}
     return notification("s1", message_id, {"arguments": {"order": 7}, **content})
 

@@ -268,7 +268,6 @@ class VirtualEngine:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is left to do."""
         return self.turn is None and not self.queue
 
     @property
@@ -283,7 +282,6 @@ class VirtualEngine:
     # ---- what clients send -----------------------------------------------------------------------
 
     def take_all(self, link: VirtualTransport) -> None:
-        """Takes in all that has been sent."""
         while link.to_engine:
             self.take(link)
 
@@ -399,7 +397,6 @@ class VirtualEngine:
         self._say(notification("s1", message_id, content))
 
     def step(self) -> None:
-        """Does the next thing in the turn that is running."""
         turn = self.turn
         assert turn is not None
         turn.plan.popleft()()

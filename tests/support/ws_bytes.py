@@ -25,7 +25,6 @@ class Violation(Exception):
 
 
 def as_payload(value: Any) -> bytes:
-    """Gives bytes as they are, text in UTF-8, anything else as JSON."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     if isinstance(value, str):
@@ -79,12 +78,10 @@ def close_frame(code: int | None = 1000, reason: str | bytes = "") -> bytes:
 
 
 def ping_frame(payload: bytes = b"") -> bytes:
-    """Builds a ping."""
     return text_frame(payload, opcode=PING)
 
 
 def pong_frame(payload: bytes = b"") -> bytes:
-    """Builds a pong."""
     return text_frame(payload, opcode=PONG)
 
 
@@ -127,7 +124,6 @@ def header(head: bytes, name: str) -> str:
 
 
 def apply_mask(data: bytes, key: bytes) -> bytes:
-    """Masks or unmasks a payload."""
     # One exclusive-or of two big integers is the fastest that the standard library has.
     size = len(data)
     pattern = (key * (size // 4 + 1))[:size]
