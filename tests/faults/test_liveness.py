@@ -128,13 +128,6 @@ def test_an_engine_without_acks_answers_one_question_after_another(batches: bool
             assert session.ask(f"question-{number}", timeout=30).text.strip() == f"<question-{number}>"
 
 
-def test_an_engine_that_gives_each_post_a_turn_is_read_as_such() -> None:
-    with WilfulEngine(Manners(batches=False, work=0.05)) as engine, created(engine.script) as session:
-        turns = [session.stream(f"question-{number}", timeout=30) for number in range(6)]
-        assert [turn.result().text for turn in turns] == [f"<question-{number}>" for number in range(6)]
-        assert [turn.result().shared_with for turn in turns] == [0] * 6
-
-
 def test_a_request_for_approval_in_a_turn_that_may_be_shared_is_handled(engine: ScriptEngine) -> None:
     posts = 0
 
@@ -276,16 +269,6 @@ def test_an_engine_that_is_slow_to_begin_is_waited_for(engine: ScriptEngine) -> 
         assert not running.wait(4)
         engine.push_many(turn(ack=None))
         assert running.result().text == "Hello there"
-
-
-def test_a_late_idle_is_not_the_end_of_the_next_turn() -> None:
-    manners = Manners(idle_late=0.2, batches=False)
-    with WilfulEngine(manners) as engine, created(engine.script) as session:
-        for number in range(5):
-            for event in session.stream(f"question-{number}", timeout=30):
-                if event.is_complete:
-                    assert event.text == f"<question-{number}>"
-                    break
 
 
 # ---- after a lost connection -------------------------------------------------------------------

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
+from typing import Any
 
 from sessionlib.net.listener import TcpListener
 from sessionlib.transport.dial import _close_half_made
@@ -22,7 +23,7 @@ class _Front:
         self._listener = TcpListener(self._adopt, 0, name=type(self).__name__).start()
         self.port = self._listener.port
 
-    def __enter__(self) -> _Front:
+    def __enter__(self) -> Any:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,9 +59,6 @@ class TlsFront(_Front):
         self._context = context
         super().__init__(target)
 
-    def __enter__(self) -> TlsFront:
-        return self
-
     def _serve(self, sock: socket.socket) -> None:
         with self._wrap(sock) as secured, socket.create_connection(("127.0.0.1", self._target)) as engine:
             relay(secured, engine, self._over, self.clear)
@@ -86,9 +84,6 @@ class HttpProxy(_Front):
         self.heads: list[bytes] = []
         self.answers: list[bytes | None] = []
         super().__init__(target)
-
-    def __enter__(self) -> HttpProxy:
-        return self
 
     @property
     def url(self) -> str:

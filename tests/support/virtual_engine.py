@@ -214,7 +214,6 @@ class Manners:
         join_status: Whether it reports its status to a client that joins.
         repeats: Whether it sends the latest messages again to a client that joins again.
         work: Seconds that a turn takes, on real connections.
-        idle_late: Seconds between an answer and its Idle, there.
     """
 
     batches: bool = True
@@ -225,7 +224,6 @@ class Manners:
     join_status: bool = True
     repeats: bool = False
     work: float = 0.0
-    idle_late: float = 0.0
 
 
 @dataclass
@@ -455,7 +453,5 @@ class WilfulEngine(VirtualEngine):
                 self.begin()
             time.sleep(self.manners.work)
             while self.turn is not None:
-                if len(self.turn.plan) == 1:
-                    time.sleep(self.manners.idle_late)
                 with self._moves:
                     self.step()
