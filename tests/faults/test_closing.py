@@ -8,8 +8,9 @@ import pytest
 
 from sessionlib import MessageTooLargeError, Session, SessionDisconnectedError, SessionProtocolError
 from sessionlib.protocol import frames
-from tests.support.script_engine import Connection, Received, ScriptEngine, agent_message, turn, user_message
+from tests.support.script_engine import Connection, Received, ScriptEngine
 from tests.support.sessions import make
+from tests.support.turns import agent_message, turn, user_message
 from tests.support.waiting import eventually, within
 
 PASSING = [1001, 1011, 1012, 1013, 1014]

@@ -12,8 +12,9 @@ import pytest
 from sessionlib import Session, SessionDisconnectedError
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
-from tests.support.script_engine import ScriptEngine, notification, turn
+from tests.support.script_engine import ScriptEngine
 from tests.support.sessions import make
+from tests.support.turns import notification, turn
 from tests.support.waiting import eventually, within
 
 ASKED = notification("s1", "r1", {"type": "tool_call_approval", "tool_name": "refund", "tool_call_id": "c1"})

@@ -45,10 +45,11 @@ from sessionlib.transport.proxy import parse_proxy
 from tests.support.processes import run_script
 from tests.support.programs import need
 from tests.support.proxies import HttpProxy, TlsFront
-from tests.support.script_engine import ScriptEngine, turn
+from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
 from tests.support.servers import full_backlog
 from tests.support.sessions import lose_link, make
+from tests.support.turns import turn
 from tests.support.waiting import eventually, within
 from tests.support.ws_bytes import header
 

@@ -15,8 +15,9 @@ import pytest
 
 from sessionlib import Session
 from tests.support.processes import MARKER, Script, run_script
-from tests.support.script_engine import Connection, Received, ScriptEngine, text_frame
+from tests.support.script_engine import Connection, Received, ScriptEngine
 from tests.support.waiting import eventually
+from tests.support.ws_bytes import text_frame
 
 MIB = 1 << 20
 NOISE = 10.0

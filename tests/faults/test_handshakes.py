@@ -21,12 +21,12 @@ from sessionlib import (
 )
 from sessionlib.errors import HandshakeError
 from sessionlib.net.retry import is_transient
-from tests.support.script_engine import Connection, ScriptEngine, accept_session, http_response, refuse
+from tests.support.script_engine import Connection, ScriptEngine, accept_session, refuse
 from tests.support.secrets import SENTINEL_KEY
 from tests.support.servers import held_port
 from tests.support.sessions import lose_link, make
 from tests.support.waiting import SLACK, Stalls, eventually, within
-from tests.support.ws_bytes import header
+from tests.support.ws_bytes import header, http_response
 
 REDIRECTS = [301, 302, 303, 307, 308]
 FINAL = [200, 204, 400, 401, 403, 404, 410, 422, *REDIRECTS]

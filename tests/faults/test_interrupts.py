@@ -24,8 +24,9 @@ import pytest
 import sessionlib
 from sessionlib import ApprovalAlreadyAnsweredError, Session, SessionEventType
 from sessionlib.protocol import frames
-from tests.support.script_engine import Connection, Received, ScriptEngine, notification, turn
+from tests.support.script_engine import Connection, Received, ScriptEngine
 from tests.support.sessions import make
+from tests.support.turns import notification, turn
 from tests.support.waiting import eventually
 
 # The interpreter reports what is raised in a finalizer, and a socket that was just being opened, which the garbage

@@ -11,9 +11,10 @@ import pytest
 
 from sessionlib import SessionError
 from tests.support.processes import run_script
-from tests.support.script_engine import ScriptEngine, refuse, turn
+from tests.support.script_engine import ScriptEngine, refuse
 from tests.support.secrets import SENTINEL_KEY, LogWatch, assert_keeps_secret
 from tests.support.sessions import make
+from tests.support.turns import turn
 
 SOURCE = """
 import faulthandler, logging, os, sys, tempfile, traceback, warnings

@@ -23,19 +23,12 @@ from sessionlib.protocol import frames, turns
 from sessionlib.protocol.frames import Frame
 from sessionlib.protocol.turns import QUIET
 from tests.support.processes import run_script
-from tests.support.script_engine import (
-    Connection,
-    Received,
-    ScriptEngine,
-    agent_message,
-    notification,
-    turn,
-    user_message,
-)
+from tests.support.script_engine import Connection, Received, ScriptEngine
 from tests.support.secrets import SENTINEL_KEY
 from tests.support.sessions import created as coming_back
 from tests.support.sessions import lose_link, make
 from tests.support.toolbox import connect, created, kinds, say, status
+from tests.support.turns import agent_message, notification, turn, user_message
 from tests.support.virtual_engine import Manners, WilfulEngine
 from tests.support.waiting import within
 

@@ -17,20 +17,12 @@ from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
 from tests.support.conversations import FRONT, WAYS, check, make_engine, one_session
 from tests.support.engine import KEY, Process, make_agent
-from tests.support.script_engine import (
-    Connection,
-    Received,
-    ScriptEngine,
-    agent_message,
-    notification,
-    text_content,
-    text_frame,
-    turn,
-    user_message,
-)
+from tests.support.script_engine import Connection, Received, ScriptEngine
 from tests.support.servers import held_port
 from tests.support.sessions import created, make, texts
+from tests.support.turns import agent_message, notification, text_content, turn, user_message
 from tests.support.waiting import eventually, within
+from tests.support.ws_bytes import text_frame
 
 BIG = "x" * (1 << 20)
 

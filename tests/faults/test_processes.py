@@ -15,9 +15,10 @@ from sessionlib import SessionConnectionError, SessionDisconnectedError
 from sessionlib.protocol import codec
 from sessionlib.testing import FaultProxy
 from tests.support.processes import MARKER, Script
-from tests.support.script_engine import ScriptEngine, turn
+from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY
 from tests.support.sessions import make
+from tests.support.turns import turn
 from tests.support.waiting import SLACK, Stalls, eventually, within
 
 OPEN = """

@@ -15,20 +15,12 @@ from sessionlib.errors import SessionTimeoutError
 from sessionlib.protocol import frames
 from sessionlib.protocol.frames import Frame
 from tests.support.fuzzing import RAW
-from tests.support.script_engine import (
-    Connection,
-    Received,
-    ScriptEngine,
-    agent_message,
-    notification,
-    text_content,
-    text_frame,
-    turn,
-    user_message,
-)
+from tests.support.script_engine import Connection, Received, ScriptEngine
 from tests.support.sessions import created, make
 from tests.support.threads import in_threads
+from tests.support.turns import agent_message, notification, text_content, turn, user_message
 from tests.support.waiting import eventually, within
+from tests.support.ws_bytes import text_frame
 
 NOT_UTF8 = [
     b"\xff", b"\xc0\xaf", b"\xe0\x80\xaf", b"\xf0\x80\x80\xaf", b"\xc1\xbf", b"\xed\xa0\x80", b"\xed\xbf\xbf",

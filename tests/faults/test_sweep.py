@@ -20,17 +20,10 @@ from sessionlib.engine.sessions import broadcast
 from sessionlib.protocol import frames
 from sessionlib.testing import FaultProxy
 from tests.support.conversations import FRONT, LIMIT, WAYS, Heard, Runs, Way, check, make_engine, one_session
-from tests.support.script_engine import (
-    Connection,
-    Received,
-    ScriptEngine,
-    agent_message,
-    text_content,
-    text_frame,
-    turn,
-    user_message,
-)
+from tests.support.script_engine import Connection, Received, ScriptEngine
 from tests.support.sessions import new_session
+from tests.support.turns import agent_message, text_content, turn, user_message
+from tests.support.ws_bytes import text_frame
 
 SAMPLE = 24
 """Offsets for each way, direction and kind of cut, when not all are taken."""

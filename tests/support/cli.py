@@ -15,8 +15,9 @@ import pytest
 from sessionlib.cli.main import run
 from sessionlib.engine import LocalEngine
 from tests.support.processes import ROOT, Result, Script
-from tests.support.script_engine import ScriptEngine, turn
+from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import SENTINEL_KEY
+from tests.support.turns import turn
 
 AS_MODULE = "import runpy; runpy.run_module('sessionlib', run_name='__main__', alter_sys=True)"
 """What ``python -m sessionlib`` does."""

@@ -19,7 +19,7 @@ from sessionlib import (
 )
 from sessionlib.protocol import frames
 from sessionlib.protocol.frames import Frame
-from tests.support.script_engine import agent_message, notification, user_message
+from tests.support.turns import agent_message, notification, user_message
 
 Type = SessionEventType
 

@@ -13,9 +13,9 @@ import websocket
 
 from sessionlib.protocol import frames
 
-from .script_engine import Hook, ScriptEngine, text_frame
+from .script_engine import Hook, ScriptEngine
 from .waiting import eventually
-from .ws_bytes import CLOSE, PING
+from .ws_bytes import CLOSE, PING, text_frame
 
 
 @contextmanager

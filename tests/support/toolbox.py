@@ -10,8 +10,9 @@ from typing import Any
 from sessionlib import Session, SessionEvent
 from sessionlib.protocol import frames
 from sessionlib.protocol.frames import Frame
-from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content
+from tests.support.script_engine import Connection, Received, ScriptEngine
 from tests.support.secrets import SENTINEL_KEY
+from tests.support.turns import notification, text_content
 
 
 def connect(engine: ScriptEngine, **options: Any) -> Session:
