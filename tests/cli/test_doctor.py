@@ -21,20 +21,22 @@ from tests.support.secured import write_certificate
 
 ORDER = ["address", "key", "proxy", "DNS", "connection", "TLS", "HTTP", "WebSocket"]
 SKIPPED = "not checked before the above is right"
+Answer = Callable[[socket.socket], None]
 
 
 def findings(result: Result) -> dict[str, tuple[str, str]]:
     """The findings by name: outcome, and text with the advice below it."""
     assert SENTINEL_KEY not in result.stdout + result.stderr
     found: dict[str, tuple[str, str]] = {}
-    for line in result.stdout.splitlines()[2:-1]:
+    *lines, verdict = result.stdout.splitlines()[2:]
+    for line in lines:
         outcome, name, text = line[:8].strip(), line[8:20].strip(), line[20:]
         if outcome:
             found[name] = (outcome, text)
             last = name
         else:
             found[last] = (found[last][0], f"{found[last][1]}\n{text}")
-    assert result.stdout.splitlines()[-1] == ("Something is wrong." if result.rc else "All is well.")
+    assert verdict == ("Something is wrong." if result.rc else "All is well.")
     assert result.rc == int(any(outcome == "FAILED" for outcome, _ in found.values()))
     return found
 
@@ -112,6 +114,11 @@ def test_the_older_variables_count_too(here: Here, configured: dict[str, str]) -
     assert found["key"] == ("ok", "set, from VECTORSHIFT_API_KEY")
 
 
+def test_the_default_is_named_as_one(here: Here) -> None:
+    found = findings(here.run("doctor", "--timeout", "1", env={**KEY, "HTTPS_PROXY": "http://127.0.0.1:1"}))
+    assert found["address"][1] == "https://api.vectorshift.ai/v1, from the default, the hosted engine"
+
+
 def test_each_value_has_its_origin(
     here: Here,
     tmp_path: Path,
@@ -137,12 +144,6 @@ def test_each_value_has_its_origin(
     assert found["address"][1] == f"{local.base_url}, from --base-url"
 
 
-def test_the_default_is_named_as_one(cli: Cli) -> None:
-    env = {**KEY, "HTTPS_PROXY": "http://127.0.0.1:1"}
-    found = findings(cli.run("doctor", "--timeout", "1", env=env))
-    assert found["address"][1] == "https://api.vectorshift.ai/v1, from the default, the hosted engine"
-
-
 def test_a_silent_host_takes_no_longer_than_the_timeout(here: Here) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
@@ -163,14 +164,31 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_certificate(tmp_path_factory.mktemp("tls") / "whole.pem", "127.0.0.1", "engine.example", days=9)
 
 
-Answer = Callable[[socket.socket], None]
+@pytest.fixture
+def trusted(certificate: Path) -> dict[str, str]:
+    """The environment of who trusts it."""
+    return {**KEY, "SSL_CERT_FILE": str(certificate), "REQUESTS_CA_BUNDLE": str(certificate)}
 
 
 @pytest.fixture
-def answer(certificate: Path) -> Answer:
-    """Answers a connection over TLS like an engine without agents."""
+def context(certificate: Path) -> ssl.SSLContext:
+    """What a server with the certificate secures its connections with."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
+    return context
+
+
+@contextlib.contextmanager
+def listening(answer: Answer) -> Iterator[str]:
+    """Answers connections for a block; yields the host and port."""
+    listener = TcpListener(answer, 0, name="answering").start()
+    yield f"127.0.0.1:{listener.port}"
+    listener.stop()
+
+
+@pytest.fixture
+def answer(context: ssl.SSLContext) -> Answer:
+    """Answers a connection over TLS like an engine without agents."""
 
     def speak(sock: socket.socket) -> None:
         sock.settimeout(5)
@@ -185,8 +203,7 @@ def answer(certificate: Path) -> Answer:
 def read_head(sock: socket.socket) -> bytes:
     head = b""
     while not head.endswith(b"\r\n\r\n"):
-        piece = sock.recv(65536)
-        if not piece:
+        if not (piece := sock.recv(65536)):
             raise ConnectionError("it went away")
         head += piece
     return head
@@ -195,14 +212,12 @@ def read_head(sock: socket.socket) -> bytes:
 @pytest.fixture
 def secure(answer: Answer) -> Iterator[str]:
     """The base URL of what answers over TLS."""
-    listener = TcpListener(answer, 0, name="secure-engine").start()
-    yield f"https://127.0.0.1:{listener.port}/v1"
-    listener.stop()
+    with listening(answer) as host:
+        yield f"https://{host}/v1"
 
 
-def test_tls(cli: Cli, secure: str, certificate: Path) -> None:
-    trusted = {"SSL_CERT_FILE": str(certificate), "REQUESTS_CA_BUNDLE": str(certificate)}
-    found = findings(cli.run("doctor", "--base-url", secure, env={**KEY, **trusted}).check())
+def test_tls(cli: Cli, secure: str, trusted: dict[str, str]) -> None:
+    found = findings(cli.run("doctor", "--base-url", secure, env=trusted).check())
     assert found["TLS"][1].startswith("TLSv1.3, certificate valid for 8 days")
     assert {found[name][0] for name in ORDER} == {"ok"}
 
@@ -216,17 +231,16 @@ def test_a_certificate_that_is_not_accepted(here: Here, secure: str) -> None:
     assert found["HTTP"] == ("skipped", SKIPPED)
 
 
+def test_tls_where_plain_http_is_spoken(here: Here, local: LocalEngine) -> None:
+    found = findings(here.run("doctor", "--base-url", local.base_url.replace("http:", "https:"), env=KEY))
+    assert (found["TLS"][0], "speaks plain HTTP" in found["TLS"][1]) == ("FAILED", True)
+
+
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_all_ways_trust_the_same_certificates(here: Here, secure: str, certificate: Path, name: str) -> None:
     others = dict.fromkeys(["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"], "")
     found = findings(here.run("doctor", "--base-url", secure, env={**KEY, **others, name: str(certificate)}))
     assert (found["TLS"][0], found["HTTP"][0], found["WebSocket"][0]) == ("ok", "ok", "ok")
-
-
-def test_tls_where_plain_http_is_spoken(here: Here, local: LocalEngine) -> None:
-    found = findings(here.run("doctor", "--base-url", local.base_url.replace("http:", "https:"), env=KEY))
-    assert found["TLS"][0] == "FAILED"
-    assert "speaks plain HTTP" in found["TLS"][1]
 
 
 # ---- proxies -------------------------------------------------------------------------------
@@ -238,27 +252,23 @@ def proxy(answer: Answer) -> Iterator[str]:
 
     def connect(sock: socket.socket) -> None:
         sock.settimeout(5)
-        with contextlib.suppress(OSError):
+        with sock, contextlib.suppress(OSError):
             head = read_head(sock)
             if b"CONNECT engine.example:443 " in head and b"Proxy-Authorization: Basic " in head:
                 sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
                 answer(sock)
             else:
                 sock.sendall(http_response(407))
-        sock.close()
 
-    listener = TcpListener(connect, 0, name="proxy").start()
-    yield f"127.0.0.1:{listener.port}"
-    listener.stop()
+    with listening(connect) as host:
+        yield host
 
 
 BEHIND = ["--base-url", "https://engine.example/v1"]
 
 
-def test_through_a_proxy(here: Here, proxy: str, certificate: Path) -> None:
-    trusted = {"SSL_CERT_FILE": str(certificate), "REQUESTS_CA_BUNDLE": str(certificate)}
-    env = {**KEY, **trusted, "HTTPS_PROXY": f"http://user:pa55word@{proxy}"}
-    result = here.run("doctor", *BEHIND, env=env).check()
+def test_through_a_proxy(here: Here, proxy: str, certificate: Path, trusted: dict[str, str]) -> None:
+    result = here.run("doctor", *BEHIND, env={**trusted, "HTTPS_PROXY": f"http://user:pa55word@{proxy}"}).check()
     found = findings(result)
     assert list(found) == ["address", "CA bundle", *ORDER[1:5], "tunnel", *ORDER[5:]]
     assert found["CA bundle"][1] == f"{certificate}, from REQUESTS_CA_BUNDLE"
@@ -287,10 +297,7 @@ def test_a_proxy_that_does_not_help(here: Here, proxy: str, address: str, name: 
     assert "pa55word" not in result.stdout + result.stderr
 
 
-def test_through_a_proxy_over_tls(here: Here, answer: Answer, certificate: Path) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-
+def test_through_a_proxy_over_tls(here: Here, answer: Answer, context: ssl.SSLContext, trusted: dict[str, str]) -> None:
     def connect(sock: socket.socket) -> None:
         near, far = socket.socketpair()
         answering = threading.Thread(target=answer, args=(far,))
@@ -310,11 +317,8 @@ def test_through_a_proxy_over_tls(here: Here, answer: Answer, certificate: Path)
                         target.sendall(data)
         far.close()
 
-    listener = TcpListener(connect, 0, name="proxy").start()
-    trusted = {"SSL_CERT_FILE": str(certificate), "REQUESTS_CA_BUNDLE": str(certificate)}
-    env = {**KEY, **trusted, "HTTPS_PROXY": f"https://127.0.0.1:{listener.port}"}
-    found = findings(here.run("doctor", *BEHIND, env=env).check())
-    listener.stop()
+    with listening(connect) as host:
+        found = findings(here.run("doctor", *BEHIND, env={**trusted, "HTTPS_PROXY": f"https://{host}"}).check())
     assert found["proxy TLS"][1].startswith("TLSv1.3, certificate valid for 8 days")
     assert found["TLS"][1].startswith("TLSv1.3, certificate valid for 8 days")
     assert (found["HTTP"][0], found["WebSocket"][0]) == ("ok", "ok")

@@ -213,6 +213,7 @@ def test_the_engine_is_imported_only_where_a_command_runs_on_it() -> None:
         ("click", ["ask", "hi"], "the command line", "cli"),
         ("pydantic", ["ask", "hi"], "the embedded engine", "engine"),
         ("wsproto", ["serve"], "the embedded engine", "engine"),
+        ("libcst", ["port", "x.py"], "sessionlib port", "port"),
     ],
 )
 def test_a_missing_extra_is_named(cli: Cli, missing: str, args: list[str], what: str, extra: str) -> None:

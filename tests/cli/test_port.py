@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 
 from sessionlib.cli.main import run
 from sessionlib.cli.port import MAX_SIZE, port_notebook, port_source
+from tests.support.cli import Cli
 from tests.support.processes import run_script
 from tests.support.sdk_scripts import SCRIPTS, UNDECIDED
 
@@ -47,19 +46,12 @@ def script(tmp_path: Path) -> Path:
 # ---- the command ---------------------------------------------------------------------------
 
 
-def test_the_changes_are_shown_and_nothing_is_written(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["port", str(script)]) == 0
-    shown = capsys.readouterr()
+def test_the_changes_are_shown_and_nothing_is_written(script: Path, cli: Cli) -> None:
+    shown = cli.run("port", str(script)).check()
     assert script.read_text() == BEFORE
-    assert shown.err == ""
-    patched = subprocess.run(
-        ["git", "apply", "--unsafe-paths", "-p1", "--directory=/", "-"],
-        input=shown.out,
-        text=True,
-        cwd="/",
-        timeout=200,
-    )
-    assert patched.returncode == 0
+    assert shown.stderr == ""
+    apply = ["git", "apply", "--unsafe-paths", "-p1", "--directory=/", "-"]
+    subprocess.run(apply, input=shown.stdout, text=True, cwd="/", timeout=200, check=True)
     assert script.read_text() == AFTER
 
 
@@ -119,23 +111,17 @@ def test_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert run(["port", str(tmp_path / "none.py")]) == 2
 
 
-def test_without_libcst_it_says_what_brings_it() -> None:
+def test_other_commands_do_not_load_nor_need_libcst() -> None:
     script = """
-import sys
-sys.modules["libcst"] = None
-from sessionlib.cli.main import run
-assert run(["--help"]) == 0
-sys.exit(run(["port", "x.py"]))
-"""
-    ran = run_script(script)
-    assert ran.rc == 1
-    assert "pip install 'sessionlib[port]'" in ran.stderr
-    assert "ask" in ran.stdout
+        import sys
+        from sessionlib.cli.main import run
 
-
-def test_other_commands_do_not_load_it() -> None:
-    script = "from sessionlib.cli.main import run; run(['models']); import sys; assert 'libcst' not in sys.modules"
-    assert run_script(script).rc == 0
+        assert run(["models"]) == 0
+        assert "libcst" not in sys.modules
+        sys.modules["libcst"] = None
+        assert run(["--help"]) == 0
+    """
+    assert "ask" in run_script(script).check().stdout
 
 
 # ---- scripts -------------------------------------------------------------------------------
@@ -275,15 +261,20 @@ def test_what_is_left_to_a_person(script: str, reasons: list[str]) -> None:
 
 
 def test_one_name_is_a_task_in_one_function_and_a_text_in_another() -> None:
-    ported = port_source(
-        "import asyncio\n"
-        "async def f():\n    task = asyncio.create_task(g())\n    return await task\n"
-        "async def h():\n    task = 'a text'\n    return await k(task)\n"
-        "async def m():\n    task = await g()\n    return task\n"
-    )
-    assert "return task.result()" in ported.text
-    assert "return k(task)" in ported.text
-    assert "task = g()\n    return task\n" in ported.text
+    ported = port_source("""\
+import asyncio
+async def f():
+    task = asyncio.create_task(g())
+    return await task
+async def h():
+    task = 'a text'
+    return await k(task)
+async def m():
+    task = await g()
+    return task
+""")
+    for line in ("return task.result()", "return k(task)", "task = g()\n    return task\n"):
+        assert line in ported.text
     assert ported.undecided == []
 
 
@@ -339,19 +330,18 @@ def test_what_a_function_awaits_is_called_there(script: str, expected: str, unde
     compile(ported.text, "script", "exec")
 
 
-def test_handlers_catch_what_a_timeout_raises_now() -> None:
-    def handler(waited: str) -> str:
-        script = (
-            f"import asyncio\nq = asyncio.Queue()\ntry:\n    await {waited}\nexcept asyncio.TimeoutError:\n    pass\n"
-        )
-        return port_source(script).text.partition("except ")[2].partition(":")[0]
-
-    assert handler("asyncio.wait_for(agent.run('a'), 3)") == "TimeoutError"
-    assert handler("asyncio.wait_for(f(), 3)") == "concurrent.futures.TimeoutError"
-    assert handler("asyncio.wait_for(q.get(), 3)") == "queue.Empty"
-    assert (
-        handler("f(asyncio.wait_for(q.get(), 3), asyncio.wait_for(agent.run('a'), 3))") == "(TimeoutError, queue.Empty)"
-    )
+@pytest.mark.parametrize(
+    ("waited", "caught"),
+    [
+        ("asyncio.wait_for(agent.run('a'), 3)", "TimeoutError"),
+        ("asyncio.wait_for(f(), 3)", "concurrent.futures.TimeoutError"),
+        ("asyncio.wait_for(q.get(), 3)", "queue.Empty"),
+        ("f(asyncio.wait_for(q.get(), 3), asyncio.wait_for(agent.run('a'), 3))", "(TimeoutError, queue.Empty)"),
+    ],
+)
+def test_handlers_catch_what_a_timeout_raises_now(waited: str, caught: str) -> None:
+    script = f"import asyncio\nq = asyncio.Queue()\ntry: await {waited}\nexcept asyncio.TimeoutError: pass\n"
+    assert f"except {caught}: pass\n" in port_source(script).text
 
 
 def test_names_of_the_script_are_not_hidden() -> None:
@@ -375,17 +365,10 @@ def test_a_script_with_windows_line_ends(tmp_path: Path) -> None:
 
 
 def notebook(*sources: str) -> dict[str, Any]:
-    def cell(source: str) -> dict[str, Any]:
-        return {
-            "cell_type": "code",
-            "execution_count": None,
-            "metadata": {},
-            "outputs": [],
-            "source": source.splitlines(keepends=True),
-        }
-
+    code = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+    cells = [{**code, "source": source.splitlines(keepends=True)} for source in sources]
     text = {"cell_type": "markdown", "metadata": {}, "source": ["Uses the SDK."]}
-    return {"cells": [text, *map(cell, sources)], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    return {"cells": [text, *cells], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 
 
 def ported_cells(*sources: str) -> list[str]:
@@ -437,21 +420,9 @@ def test_what_is_left_of_a_notebook_has_its_cell(tmp_path: Path, capsys: pytest.
     assert [line.strip("+- ") for line in changed] == ['"import vectorshift"', '"import sessionlib"']
 
 
-def test_what_is_no_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for number, text in enumerate(['"vectorshift"', '["vectorshift"]', "vectorshift", '{"cells": ["vectorshift"]}']):
-        path = tmp_path / f"{number}.ipynb"
-        path.write_text(text)
-        assert run(["port", str(path)]) == 1
-        assert "cannot be read" in capsys.readouterr().err
-
-
-def test_it_runs_as_a_program(script: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "sessionlib", "port", str(script)],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env={**os.environ, "COLUMNS": "100"},
-    )
-    assert done.returncode == 0
-    assert "+    with Session(owner_id=" in done.stdout
+@pytest.mark.parametrize("text", ['"vectorshift"', '["vectorshift"]', "vectorshift", '{"cells": ["vectorshift"]}'])
+def test_what_is_no_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    path = tmp_path / "book.ipynb"
+    path.write_text(text)
+    assert run(["port", str(path)]) == 1
+    assert "cannot be read" in capsys.readouterr().err

@@ -18,9 +18,8 @@ from typing import Any
 from sessionlib.cli.terminal import KeptMessages
 from sessionlib.engine import LocalEngine
 from sessionlib.protocol import frames
-from tests.support.cli import Cli
+from tests.support.cli import KEY, Cli, answering, waits_at_a_gate
 from tests.support.script_engine import Connection, Received, ScriptEngine, notification, text_content, turn
-from tests.support.secrets import SENTINEL_KEY
 from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 
@@ -129,7 +128,7 @@ def test_a_long_answer_streams_as_markdown_and_stands_there_once(cli: Cli, engin
         conn.send(frames.participant_status("s1", "Idle"))
 
     options = f"--base-url {engine.base_url} --session s1"
-    with chat(cli, options, env={"SESSIONLIB_API_KEY": SENTINEL_KEY}, size=(60, 15)) as terminal:
+    with chat(cli, options, env=KEY, size=(60, 15)) as terminal:
         terminal.enter("Go", "item number 20")
         shown = terminal.wait_for("The end.\n\n>")
     answered = shown[shown.index("> Go") :]
@@ -267,12 +266,7 @@ def test_messages_are_kept_within_bounds_and_whatever_the_file(tmp_path: Path) -
 
 
 def test_an_approval_from_before_is_asked_first(cli: Cli, local: LocalEngine, configured: dict[str, str]) -> None:
-    with local.agent(name="Other").create_session() as session:
-        events = session.listen()
-        session.send('/tool refund {"order_id": "7"}')
-        next(event for event in events if event.requires_action and event.message_id)
-        session_id = session.session_id
-    with on_terminal(cli, f"chat --session {session_id}", env=configured) as terminal:
+    with on_terminal(cli, f"chat --session {waits_at_a_gate(local)}", env=configured) as terminal:
         terminal.wait_for(QUESTION)
         terminal.enter("y", "refund gave: refunded order 7\n\n>")
         terminal.press("C-d")
@@ -292,12 +286,8 @@ def test_the_question_comes_on_the_terminal_wherever_the_answer_goes(cli: Cli, s
 
 
 def test_ask_on_a_terminal_shows_nothing_that_it_would_obey(cli: Cli, engine: ScriptEngine) -> None:
-    @engine.on("post_message")
-    def answer(conn: Connection, frame: Received) -> None:
-        conn.send_many(turn("s1", "m1", ["\x1b[2J\x1b]0;title\x07Cl", "ean\x9b1A"]))
-
-    command = f"ask --base-url {engine.base_url} --session s1 Hi"
-    with on_terminal(cli, command, env={"SESSIONLIB_API_KEY": SENTINEL_KEY}) as terminal:
+    where = shlex.join(answering(engine, "\x1b[2J\x1b]0;title\x07Cl", "ean\x9b1A"))
+    with on_terminal(cli, f"ask {where} Hi", env=KEY) as terminal:
         terminal.wait_for("[2J]0;titleClean1A\n")
         assert terminal.status() == 0
 
