@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import random
 import re
-import select
-import subprocess
+import shlex
 import sys
-import termios
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pyte
 import pytest
 from wcwidth import wcwidth
 
 from sessionlib._util.text import printable
 from tests.support import profiles
-from tests.support.processes import ROOT
-from tests.support.terminal import Screen
+from tests.support.terminal import Terminal
 
-COLUMNS, LINES = 80, 24
 CASES = int(os.environ.get("SESSIONLIB_SCREEN_CASES", profiles.scaled(80)))
 SEED = int(os.environ.get("SESSIONLIB_SCREEN_SEED", "1"))
 
@@ -46,67 +38,28 @@ print("done")
 """
 
 
-class Person:
-    """Reads a screen as a person does, and answers no.
-
-    Args:
-        terminal: The other end of the program's terminal.
-    """
-
-    def __init__(self, terminal: int) -> None:
-        self._terminal = terminal
-        self._screen = Screen(COLUMNS, LINES, history=LINES)
-        self._stream = pyte.ByteStream(self._screen)
+class Person(Terminal):
+    """Reads a screen as a person does, and answers no."""
 
     def lines(self) -> list[str]:
-        """The lines above the prompt, once there is one."""
-        while True:
-            text = self._screen.display
-            last = self._screen.cursor.y
-            question = next((at for at in range(last, -1, -1) if text[at].startswith('Run "refund" for agent')), None)
-            if question is not None and re.search(
-                r"(with a reason|shows them, \[n\]o): *$", "".join(text[question : last + 1])
-            ):
-                return [line.rstrip() for line in text[:question]]
-            self._read()
+        """Waits for the question, and returns what stands above it."""
+        with self._changed:
+            while True:
+                text = self._screen.display
+                last = max((at for at, line in enumerate(text) if line.strip()), default=0)
+                question = next(
+                    (at for at in range(last, -1, -1) if text[at].startswith('Run "refund" for agent')), None
+                )
+                asked = "".join(text[question : last + 1])
+                if question is not None and re.search(r"(with a reason|shows them, \[n\]o): *$", asked):
+                    return [line.rstrip() for line in text[:question]]
+                assert self._changed.wait(60), "\n".join(text)
 
-    def type(self, keys: str) -> None:
-        """Types keys, and waits until the question is gone."""
-        self._screen.reset()
-        os.write(self._terminal, keys.encode())
-
-    def wait_for_end(self) -> None:
-        """Waits for the program's last word."""
-        while not any(line.startswith("done") for line in self._screen.display):
-            self._read()
-
-    def _read(self) -> None:
-        ready, _, _ = select.select([self._terminal], [], [], 60)
-        assert ready, "\n".join(self._screen.display)
-        self._stream.feed(os.read(self._terminal, 65536))
-
-
-@contextmanager
-def person_at(tmp_path: Path, cases: list[dict[str, Any]]) -> Iterator[Person]:
-    """A person at a terminal, on which a program asks about each case."""
-    file = tmp_path / "cases.jsonl"
-    file.write_text("".join(json.dumps(case) + "\n" for case in cases))
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (LINES, COLUMNS))
-    program = subprocess.Popen(
-        [sys.executable, "-c", ASKS, str(file)],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"},
-    )
-    os.close(theirs)
-    try:
-        yield Person(ours)
-    finally:
-        program.kill()
-        program.wait()
-        os.close(ours)
+    def press(self, *keys: str) -> None:
+        """Presses keys; what comes of them begins on a screen that is empty."""
+        with self._changed:
+            self._screen.reset()
+        super().press(*keys)
 
 
 # ---- what is asked about -------------------------------------------------------------------------
@@ -184,10 +137,11 @@ def seen(line: str) -> str:
 @pytest.mark.timeout(3600)
 def test_each_argument_is_seen_once_under_its_true_name_with_its_true_value(tmp_path: Path) -> None:
     cases = [arguments(random.Random(SEED * 10**6 + number)) for number in range(CASES)]
-    with person_at(tmp_path, cases) as person:
+    (tmp_path / "cases.jsonl").write_text("".join(json.dumps(case) + "\n" for case in cases))
+    with Person(tmp_path, shlex.join([sys.executable, "-c", ASKS, "cases.jsonl"]), size=(80, 24)) as person:
         for number, case in enumerate(cases):
             check(person, case, f"case {number} of seed {SEED}: {json.dumps(case)}")
-        person.wait_for_end()
+        assert person.status() == 0
 
 
 def check(person: Person, case: dict[str, Any], which: str) -> None:
@@ -200,7 +154,7 @@ def check(person: Person, case: dict[str, Any], which: str) -> None:
         ]
         if len(found) >= len(case):
             break
-        person.type("\r")
+        person.press("Enter")
     assert len(found) == len(case), f"{which}\n{screen}"
     for number, ((line, below), (name, proposed)) in enumerate(zip(found, case.items(), strict=True), 1):
         rest = after_name(seen(line), name, number)
@@ -213,4 +167,4 @@ def check(person: Person, case: dict[str, Any], which: str) -> None:
             shown, before, begins = below, "    | ", text.split("\n")[0]
         begins = before + seen(printable(begins))[:12]
         assert seen(shown).startswith(begins.rstrip()), f"{which}\n{screen}\n{seen(shown)!r} {begins!r}"
-    person.type("n\r")
+    person.press("n", "Enter")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -46,53 +47,44 @@ def test_what_talks_to_an_engine_says_where_alike(here: Here, command: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("line", "told"),
     [
-        (
-            ["approvals", "s1", "--approve"],
-            "Option '--approve' requires an argument. (see sessionlib approvals --help)",
-        ),
-        (["frobnicate"], "No such command 'frobnicate'. (see sessionlib --help)"),
-        (["ask", "--frobnicate"], "No such option"),
-        (["ask", "--timeout", "0", "hi"], "Invalid value for '--timeout': 0.0 is not in the range x>0."),
-        (["ask", "--timeout", "nan", "hi"], "Invalid value for '--timeout': 'nan' is not a valid number."),
-        (["ask", "--timeout", "soon", "hi"], "Invalid value for '--timeout': 'soon' is not a valid number."),
-        (["map", "--workers", "many", "x"], "Invalid value for '--workers': 'many' is not a valid whole number."),
-        (["map", sys.executable], f"{sys.executable} is not UTF-8 text"),
-        (["ask", "--model", "gpt", "hi"], "Invalid value for '--model': there is no model 'gpt'; there are demo,"),
-        (["serve", "--model", "openai:"], "Invalid value for '--model': there is no model 'openai:'"),
-        (["ask", "--file", "nowhere.txt", "hi"], "Invalid value for '--file': File 'nowhere.txt' does not exist."),
-        (["ask", "--yes", "--deny", "hi"], "--yes and --deny exclude one another"),
-        (["ask", "--local", "--base-url", "https://x.example", "hi"], "--local and --base-url exclude one another"),
-        (["ask", "--base-url", "https://x.example", "--db", "a.db", "hi"], "--db is for the embedded engine: add --l"),
-        (["ask", "--session", "s1", "hi"], "the embedded engine keeps sessions only in a file: name it with --db"),
-        (
-            ["approvals", "s1", "--db", "x.db", "--deny", ""],
-            "--approve and --deny take the ID of a request, which is empty",
-        ),
-        (["history"], "which session? Give its ID, or --continue for the last one"),
-        (["ask", "--session", "a", "-c", "--db", "x.db", "hi"], "--session and --continue exclude one another"),
-        (["ask", "--agent", "", "hi"], "--agent is empty."),
-        (["ask", "--db", "", "hi"], "Invalid value for '--db': it is empty; name a file."),
-        (["map", "-o", "", sys.executable], "Invalid value for '--output' / '-o': it is empty; name a file."),
-        (["ask", "caf\udce9"], "Invalid value for '[TEXT]': it is not UTF-8 text."),
-        (["serve", "--host", ""], "an empty ADDRESS can be reached from other machines: add --allow-remote"),
-        (["ask", "--session", "a\nb", "--db", "x.db", "hi"], "--session is too long or holds control characters"),
-        (["ask", "--base-url", "nowhere", "hi"], "--base-url has to begin with https:// or http:// and name a host."),
-        (["ask", "--base-url", "http://u:p@x.example", "hi"], "--base-url may hold no user, password, query or frag"),
-        (["ask", "--base-url", "http://x.example", "hi"], "--base-url is unencrypted (http://) and x.example is not"),
-        (["serve", "--host", "203.0.113.1"], "203.0.113.1 can be reached from other machines: add --allow-remote"),
-        (
-            ["serve", "--host", "203.0.113.1", "--allow-remote"],
-            "--allow-remote needs a key of your own: set SESSIONLIB_",
-        ),
-        (["completion", "tcsh"], "Invalid value for '{bash|zsh|fish}': 'tcsh' is not one of"),
-        (["map", "--session", "a", "--db", "x.db", "setup.cfg"], "--session and --continue are not for map"),
-        (["history", "a", "--session", "b", "--db", "x.db"], "two sessions are named: a and b"),
+        ("approvals s1 --approve", "Option '--approve' requires an argument. (see sessionlib approvals --help)"),
+        ("frobnicate", "No such command 'frobnicate'. (see sessionlib --help)"),
+        ("ask --frobnicate", "No such option"),
+        ("ask --timeout 0 hi", "Invalid value for '--timeout': 0.0 is not in the range x>0."),
+        ("ask --timeout nan hi", "Invalid value for '--timeout': 'nan' is not a valid number."),
+        ("ask --timeout soon hi", "Invalid value for '--timeout': 'soon' is not a valid number."),
+        ("map --workers many x", "Invalid value for '--workers': 'many' is not a valid whole number."),
+        (f"map {sys.executable}", f"{sys.executable} is not UTF-8 text"),
+        ("ask --model gpt hi", "Invalid value for '--model': there is no model 'gpt'; there are demo,"),
+        ("serve --model openai:", "Invalid value for '--model': there is no model 'openai:'"),
+        ("ask --file nowhere.txt hi", "Invalid value for '--file': File 'nowhere.txt' does not exist."),
+        ("ask --yes --deny hi", "--yes and --deny exclude one another"),
+        ("ask --local --base-url https://x.example hi", "--local and --base-url exclude one another"),
+        ("ask --base-url https://x.example --db a.db hi", "--db is for the embedded engine: add --l"),
+        ("ask --session s1 hi", "the embedded engine keeps sessions only in a file: name it with --db"),
+        ("approvals s1 --db x.db --deny ''", "--approve and --deny take the ID of a request, which is empty"),
+        ("history", "which session? Give its ID, or --continue for the last one"),
+        ("ask --session a -c --db x.db hi", "--session and --continue exclude one another"),
+        ("ask --agent '' hi", "--agent is empty."),
+        ("ask --db '' hi", "Invalid value for '--db': it is empty; name a file."),
+        (f"map -o '' {sys.executable}", "Invalid value for '--output' / '-o': it is empty; name a file."),
+        ("ask 'caf\udce9'", "Invalid value for '[TEXT]': it is not UTF-8 text."),
+        ("serve --host ''", "an empty ADDRESS can be reached from other machines: add --allow-remote"),
+        ("ask --session 'a\nb' --db x.db hi", "--session is too long or holds control characters"),
+        ("ask --base-url nowhere hi", "--base-url has to begin with https:// or http:// and name a host."),
+        ("ask --base-url http://u:p@x.example hi", "--base-url may hold no user, password, query or frag"),
+        ("ask --base-url http://x.example hi", "--base-url is unencrypted (http://) and x.example is not"),
+        ("serve --host 203.0.113.1", "203.0.113.1 can be reached from other machines: add --allow-remote"),
+        ("serve --host 203.0.113.1 --allow-remote", "--allow-remote needs a key of your own: set SESSIONLIB_"),
+        ("completion tcsh", "Invalid value for '{bash|zsh|fish}': 'tcsh' is not one of"),
+        ("map --session a --db x.db setup.cfg", "--session and --continue are not for map"),
+        ("history a --session b --db x.db", "two sessions are named: a and b"),
     ],
 )
-def test_wrong_usage_is_one_line_and_status_2(here: Here, args: list[str], told: str) -> None:
-    result = here.run(*args)
+def test_wrong_usage_is_one_line_and_status_2(here: Here, line: str, told: str) -> None:
+    result = here.run(*shlex.split(line))
     assert (result.rc, result.stdout) == (2, "")
     assert result.stderr.startswith(f"sessionlib: {told}"), result.stderr
     assert result.stderr.count("\n") == 1
