@@ -6,6 +6,8 @@ import re
 import signal
 import socket
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,17 +18,17 @@ from tests.support.processes import Script
 from tests.support.secrets import SENTINEL_KEY
 
 
-def address(script: Script) -> str:
-    """Waits until the engine is there; gives its HTTP base."""
-    told = script.wait_for("sessionlib engine on ")
-    return told.split(" ", 1)[0]
+@contextmanager
+def serving(cli: Cli, *args: str, env: dict[str, str] | None = KEY) -> Iterator[tuple[Script, str]]:
+    """An engine that is served for a block, and its HTTP base."""
+    with cli.start("serve", *args, env=env) as script:
+        yield script, script.wait_for("sessionlib engine on ").split(" ", 1)[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_told_to_stop(cli: Cli, shop: str, tmp_path: Path, number: int) -> None:
     db = tmp_path / "engine.db"
-    with cli.start("serve", "--tools", shop, "--db", str(db), env=KEY) as script:
-        base_url = address(script)
+    with serving(cli, "--tools", shop, "--db", str(db)) as (script, base_url):
         asked = cli.run("ask", "--base-url", base_url, '/tool stock {"item": "saw"}', env=KEY).check()
         script.send_signal(number)
         result = script.wait()
@@ -43,14 +45,18 @@ def test_it_serves_until_it_is_told_to_stop(cli: Cli, shop: str, tmp_path: Path,
     assert db.exists()
 
 
-def test_a_served_engine_has_an_agent_from_the_start(cli: Cli) -> None:
-    with cli.start("serve", "--agent", "Ann", env=KEY) as script, Client(SENTINEL_KEY, address(script)) as client:
-        assert [agent.name for agent in Agent.list(client=client)] == ["Ann"]
+def test_what_the_model_is_shown_can_be_bounded(cli: Cli) -> None:
+    with serving(cli, "--context", "50", "--agent", "Ann") as (_, url), Client(SENTINEL_KEY, base_url=url) as client:
+        (agent,) = Agent.list(client=client)
+        assert agent.name == "Ann", "it has one from the start"
+        with agent.create_session() as session:
+            first, second = session.ask("x" * 40), session.ask("y" * 40)
+    notices = [[event.data["notice"] for event in one.events if event.data.get("notice")] for one in (first, second)]
+    assert notices == [[], ["context"]]
 
 
 def test_without_a_key_one_is_made_and_kept(cli: Cli) -> None:
-    with cli.start("serve") as script:
-        base_url = address(script)
+    with serving(cli, env=None) as (script, base_url):
         kept = cli.home / "config" / "sessionlib" / "engine.key"
         key = kept.read_text().strip()
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600
@@ -79,16 +85,3 @@ def test_what_it_cannot_do_is_one_line(cli: Cli) -> None:
     ):
         assert result.rc == rc
         assert result.stderr.removesuffix("\n").removesuffix(" (see sessionlib serve --help)") == f"sessionlib: {told}"
-
-
-def test_what_the_model_is_shown_can_be_bounded(cli: Cli) -> None:
-    with cli.start("serve", "--context", "50", env=KEY) as script:
-        client = Client(SENTINEL_KEY, base_url=address(script))
-        with client, Agent.list(client=client)[0].create_session() as session:
-            first, second = session.ask("x" * 40), session.ask("y" * 40)
-        script.send_signal(signal.SIGINT)
-        script.wait()
-    assert [[event.data["notice"] for event in one.events if event.data.get("notice")] for one in (first, second)] == [
-        [],
-        ["context"],
-    ]

@@ -68,6 +68,16 @@ def thought(**data: object) -> SessionEvent:
     return SessionEvent(SessionEventType.THINKING, "s1", "t1", dict(data))
 
 
+def drawn(*events: SessionEvent) -> Console:
+    """A terminal on which these have been shown."""
+    console = terminal()
+    screen = Screen(console)
+    for event in events:
+        screen.show(event)
+    screen.close()
+    return console
+
+
 def test_a_thought_is_shown_as_it_grows_and_stands_once_in_the_end() -> None:
     console = terminal()
     screen = Screen(console)
@@ -107,10 +117,8 @@ def test_markdown_is_split_before_its_last_block(head: str, rest: str) -> None:
 
 
 def test_a_turn_is_shown_once_with_what_else_happens() -> None:
-    console = terminal()
-    screen = Screen(console)
     call = {"tool_name": "stock", "arguments": {"item": "saw"}, "status": "running"}
-    events = [
+    console = drawn(
         status("Processing"),
         delta("Let me "),
         delta("see."),
@@ -120,9 +128,7 @@ def test_a_turn_is_shown_once_with_what_else_happens() -> None:
         SessionEvent(SessionEventType.ERROR, "s1", None, {"error": "one \x1b[31mthing failed"}),
         complete("Three.", "m4"),
         status("Idle"),
-    ]
-    for event in events:
-        screen.show(event)
+    )
     told = ["Let me see.", 'runs stock(item="saw")', "stock gave: 3", "error: one [31mthing failed", "Three."]
     assert standing(console) == told
 
@@ -169,27 +175,17 @@ def test_a_long_answer_is_drawn_now_and_then(separator: str, monkeypatch: pytest
 @pytest.mark.parametrize(
     "text",
     [
-        "the <b>bold</b> way",
-        "if a <b and c> d",
-        "<div class=x>one</div>",
-        "<!-- a note -->",
+        *("the <b>bold</b> way", "if a <b and c> d", "<div class=x>one</div>", "<!-- a note -->"),
         "- <a href='http://a'>b</a>",
     ],
 )
 def test_what_looks_like_html_is_text(text: str) -> None:
-    console = terminal()
-    screen = Screen(console)
-    screen.show(complete(text))
-    screen.close()
-    assert text.removeprefix("- ") in written(console)
+    assert text.removeprefix("- ") in written(drawn(complete(text)))
 
 
 def test_a_link_shows_its_text_and_its_target_and_so_does_a_picture() -> None:
-    console = terminal()
-    screen = Screen(console)
-    screen.show(complete("[shop](http://evil.example) and ![pixel](http://evil.example/p) for 12\u202f000\xa0€"))
-    screen.close()
-    shown = written(console)
+    text = "[shop](http://evil.example) and ![pixel](http://evil.example/p) for 12\u202f000\xa0€"
+    shown = written(drawn(complete(text)))
     assert "shop (http://evil.example)" in shown
     assert "[picture: pixel] (http://evil.example/p)" in " ".join(shown.split())
     assert "12\u202f000\xa0€" in shown

@@ -6,8 +6,6 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Mutant", "mutants_of"]
-
 _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Lt: "<=",
     ast.LtE: "<",
@@ -29,18 +27,7 @@ _LOGGERS = {"_log", "_logger", "logger", "log", "warnings"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """One fault.
-
-    Attributes:
-        path: The file, below the root of the project.
-        function: The function that it is in.
-        line: The line.
-        text: What stands in that line.
-        start: Where the text that it replaces begins, in bytes.
-        end: Where that text ends.
-        before: The text.
-        after: What stands in its place.
-    """
+    """One fault: in a line of a file, below the root, the bytes from `start` to `end` are replaced."""
 
     path: str
     function: str

@@ -23,8 +23,6 @@ import pytest
 
 from tests.mutants.mutations import Mutant
 
-__all__ = ["ROOT", "SECONDS", "WORK", "Reach", "Reached", "pytest_addoption", "pytest_configure"]
-
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".mutants"
 _TEXTS = WORK / "texts"

@@ -22,8 +22,6 @@ from tests.mutants.mutations import Mutant
 from tests.mutants.reach import ROOT, WORK, Reached
 from tests.support import leaks, profiles
 
-__all__ = ["NOTICED", "OUT_OF_REACH", "SURVIVED", "Trial"]
-
 NOTICED, SURVIVED, OUT_OF_REACH = "noticed", "survived", "out of reach"
 
 _AT_ONCE = 2
