@@ -32,9 +32,9 @@ LARGEST_OF_LARGE = 524288
 # Messages of so many bytes are read to where they stay; little is read with the head of the next one, as it is copied.
 HUGE_MESSAGE = 262144
 LARGEST_OF_HUGE = 65536
-# Of one that shares its thread less: what is read at once is decoded while the other sessions wait.
+# Of one that shares its thread: what is read at once is decoded while the other sessions wait, which takes as long as
+# there are messages, and so no longer with more of large ones.
 LARGEST_SHARED = 65536
-LARGEST_OF_LARGE_SHARED = 262144
 _RECORD = 16384  # a TLS record holds no more (RFC 8446, 5.1)
 _DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 # The buffer of the last large message, for the next one of any stream: memory that is touched for the
@@ -99,7 +99,7 @@ class BufferedStream:
         if size >= HUGE_MESSAGE:
             self._largest = LARGEST_OF_HUGE
         elif self.expects_large:
-            self._largest = LARGEST_OF_LARGE_SHARED if self._is_shared else LARGEST_OF_LARGE
+            self._largest = LARGEST_OF_LARGE
         else:
             self._largest = LARGEST_SHARED if self._is_shared else LARGEST
         if self._chunk > self._largest:
