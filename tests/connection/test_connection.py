@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import threading
@@ -210,19 +211,15 @@ def test_what_a_look_has_found_is_not_found_again(stage: Stage) -> None:
         stage.advance(QUIET / 2)
         stage.say(frames.pong("s1"))
         # One look finds what comes before the answer, the next one the answer.
-        for message_id, content in (
-            ("t1", {"type": "tool_call", "tool_name": "t", "tool_id": "t", "status": "done"}),
-            ("m1", "tea."),
-        ):
+        called = {"type": "tool_call", "tool_name": "t", "tool_id": "t", "status": "done"}
+        for message_id, content, after in (("t1", called, QUIET * 0.6), ("m1", "tea.", 2 * QUIET)):
             engine.history = [*engine.history, agent_message("s1", message_id, content)]
-            stage.advance(QUIET * 0.6 if message_id == "t1" else 2 * QUIET)
+            stage.advance(after)
             assert stage.sent == ["get_messages"]
             engine.take_all(network.link)
             stage.say()
-        found = list[str | None]()
-        while "m1" not in found:
-            found.append(next(listener).message_id)
-    assert found.count("t1") == 1
+        found = itertools.takewhile(lambda event: event.message_id != "m1", listener)
+        assert [event.message_id for event in found].count("t1") == 1
 
 
 # ---- leaving -----------------------------------------------------------------------------------

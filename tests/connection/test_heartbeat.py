@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from sessionlib.connection.heartbeat import HeartbeatThread
 from sessionlib.connection.options import ConnectionOptions
 from sessionlib.transport.base import Traffic
 from tests.streams.test_hub import CollectingEvents
-from tests.support.script_engine import Received, ScriptEngine
+from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import LogWatch
 from tests.support.sessions import opened, resumed_session
 from tests.support.threads import in_threads
@@ -48,30 +48,36 @@ class CollectingTime(float):
         return super().__lt__(other)
 
 
+@pytest.fixture
+def keeper() -> Iterator[HeartbeatThread]:
+    keeper = HeartbeatThread()
+    yield keeper
+    for heart in list(keeper._due):
+        keeper.unwatch(heart)
+
+
 def keepers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "sessionlib-heartbeat"]
 
 
-def test_a_heart_that_fails_is_tried_again_later_and_not_at_once(log_watch: LogWatch) -> None:
+def test_a_heart_that_fails_is_tried_again_later_and_not_at_once(keeper: HeartbeatThread, log_watch: LogWatch) -> None:
     class Failing(CountingHeart):
         def beat(self, now: float) -> float:
             super().beat(now)
             raise RuntimeError("no beat")
 
     began = time.monotonic()
-    keeper, failing, sound = HeartbeatThread(), Failing(), CountingHeart()
+    failing, sound = Failing(), CountingHeart()
     keeper.watch(failing, 0.0)
     keeper.watch(sound, 0.0)
     assert eventually(lambda: sound.beats >= 20)
     assert failing.beats == 1
     assert keeper._due[failing] >= began + heartbeat.SESSION_PING_INTERVAL
     assert sum("a heartbeat failed" in line for line in log_watch.lines) == 1
-    keeper.unwatch(failing)
-    keeper.unwatch(sound)
 
 
-def test_a_heart_beats_earlier_where_it_is_asked_to_and_not_later() -> None:
-    keeper, heart, other = HeartbeatThread(), CountingHeart(every=3600.0), CountingHeart()
+def test_a_heart_beats_earlier_where_it_is_asked_to_and_not_later(keeper: HeartbeatThread) -> None:
+    heart, other = CountingHeart(every=3600.0), CountingHeart()
     soon = time.monotonic()
     keeper.watch(heart, soon + 3600.0)
     keeper.wake_by(heart, soon + 7200.0)
@@ -79,12 +85,11 @@ def test_a_heart_beats_earlier_where_it_is_asked_to_and_not_later() -> None:
     keeper.wake_by(heart, soon)
     assert eventually(lambda: heart.beats == 1)
     assert eventually(lambda: keeper._due[heart] > soon + 3600.0)
-    keeper.unwatch(heart)
     assert other.beats == 0
 
 
 @pytest.mark.parametrize(("hearts", "is_busy"), [(heartbeat.MANY, False), (heartbeat.MANY + 1, True)])
-def test_the_thread_is_busy_while_it_is_at_many(hearts: int, is_busy: bool) -> None:
+def test_the_thread_is_busy_while_it_is_at_many(keeper: HeartbeatThread, hearts: int, is_busy: bool) -> None:
     class First(CountingHeart):
         def beat(self, now: float) -> float:
             return now + 3600.0 * go_on.wait(30)
@@ -94,21 +99,17 @@ def test_the_thread_is_busy_while_it_is_at_many(hearts: int, is_busy: bool) -> N
             noted.append(keeper.is_busy)
             return super().beat(now)
 
-    go_on, noted, keeper = threading.Event(), list[bool](), HeartbeatThread()
-    watched = [First(), *(Noting(every=3600.0) for _ in range(hearts))]
-    keeper.watch(watched[0], 0.0)
+    go_on, noted = threading.Event(), list[bool]()
+    keeper.watch(First(), 0.0)
     assert eventually(lambda: not keeper._queue)
-    for heart in watched[1:]:  # while it is at the first, the others come together
-        keeper.watch(heart, 0.0)
+    for _ in range(hearts):  # while it is at the first, the others come together
+        keeper.watch(Noting(every=3600.0), 0.0)
     go_on.set()
     assert eventually(lambda: noted == [is_busy] * hearts)
     assert eventually(lambda: not keeper.is_busy)
-    for heart in watched:
-        keeper.unwatch(heart)
 
 
-def test_whether_the_thread_of_the_process_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    keeper = HeartbeatThread()
+def test_whether_the_thread_of_the_process_is_busy(keeper: HeartbeatThread, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "_heartbeat", keeper)
     assert heartbeat.is_busy() is False
     keeper.is_busy = True
@@ -118,27 +119,17 @@ def test_whether_the_thread_of_the_process_is_busy(monkeypatch: pytest.MonkeyPat
 # ---- pings -------------------------------------------------------------------------------------
 
 
-def be_busy(until: Callable[[], bool]) -> None:
-    """Gives nothing away until something holds, or a minute is over."""
-    end = time.monotonic() + 60.0
-    while time.monotonic() < end and not until():
-        sum(range(1_000_000))
-
-
-def none_before_its_time(pings: list[Received], began: float) -> bool:
-    """Whether no ping came before its tenth of a second; how much later one arrives is the machine's doing."""
-    return all(ping.at - began >= 0.09 * number for number, ping in enumerate(pings, 1))
-
-
 @pytest.mark.slow
 def test_a_silent_engine_gets_pings_of_both_kinds_while_the_users_code_is_busy(engine: ScriptEngine) -> None:
     engine.on("ping_session", lambda conn, frame: None)
-    began = time.monotonic()
+    began, count = time.monotonic(), engine.log.count
     with opened(engine, ping_interval=0.1):
-        be_busy(lambda: engine.log.count("ws:ping") >= 3 and engine.log.count("ping_session") >= 5)
+        while time.monotonic() < began + 60.0 and (count("ws:ping") < 3 or count("ping_session") < 5):
+            sum(range(1_000_000))
         for kind, at_least in (("ws:ping", 3), ("ping_session", 5)):
-            assert len(engine.frames(kind)) >= at_least
-            assert none_before_its_time(engine.frames(kind), began)
+            assert count(kind) >= at_least
+            # How much later than its tenth of a second one arrives is the machine's doing.
+            assert all(ping.at - began >= 0.09 * number for number, ping in enumerate(engine.frames(kind), 1))
         assert engine.frames("ping_session")[0] == {"type": "ping_session", "session_id": "s1"}
 
 
@@ -327,8 +318,8 @@ def test_the_thread_sleeps_until_something_is_due() -> None:
     assert (slow.beats, slower.beats, keeper._queue) == (0, 0, [])
 
 
-def test_what_is_due_is_taken_once_and_at_its_latest_time() -> None:
-    keeper, first, second = HeartbeatThread(), CountingHeart(), CountingHeart()
+def test_what_is_due_is_taken_once_and_at_its_latest_time(keeper: HeartbeatThread) -> None:
+    first, second = CountingHeart(), CountingHeart()
     with keeper._lock:
         for heart, at in ((first, 5.0), (second, 6.0), (first, 4.0), (second, 7.0)):
             keeper._schedule(heart, at)
@@ -339,24 +330,25 @@ def test_what_is_due_is_taken_once_and_at_its_latest_time() -> None:
     assert (keeper._queue, keeper._at) == ([], {})
 
 
-def test_what_comes_up_in_a_beat_is_not_put_off_to_the_next_but_one() -> None:
+def test_what_comes_up_in_a_beat_is_not_put_off_to_the_next_but_one(keeper: HeartbeatThread) -> None:
     class Posting(CountingHeart):
         def beat(self, now: float) -> float:
             if not self.beats:
                 keeper.wake_by(self, now)
             return super().beat(now) + 3600.0
 
-    keeper, heart = HeartbeatThread(), Posting()
+    heart = Posting()
     keeper.watch(heart, 0.0)
     assert eventually(lambda: heart.beats == 2)
-    keeper.unwatch(heart)
 
 
-def test_between_the_beats_of_many_there_is_time_to_read_the_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_between_the_beats_of_many_there_is_time_to_read_the_answers(
+    keeper: HeartbeatThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def pause(seconds: float) -> None:
         pauses.append((keeper.is_busy, sum(heart.beats for heart in hearts)))
 
-    keeper, pauses, monotonic = HeartbeatThread(), list[tuple[bool, int]](), time.monotonic
+    pauses, monotonic = list[tuple[bool, int]](), time.monotonic
     monkeypatch.setattr(heartbeat, "time", SimpleNamespace(monotonic=monotonic, sleep=pause))
     hearts = [CountingHeart(every=3600.0) for _ in range(2 * heartbeat.ROUND + 1)]
     with keeper._lock:
@@ -365,8 +357,6 @@ def test_between_the_beats_of_many_there_is_time_to_read_the_answers(monkeypatch
     keeper.watch(hearts[0], 0.0)
     assert eventually(lambda: all(heart.beats for heart in hearts))
     assert pauses == [(False, heartbeat.ROUND), (False, 2 * heartbeat.ROUND)]
-    for heart in hearts:
-        keeper.unwatch(heart)
 
 
 @pytest.mark.parametrize("meanwhile", [None, 6.0, 7.0])

@@ -165,8 +165,7 @@ def test_a_session_for_which_there_is_no_thread_is_not_joined(
 @contextmanager
 def flooding(engine: ScriptEngine) -> Iterator[None]:
     """Has the engine answer "flood" by deltas without an end, until the block is over."""
-    over = threading.Event()
-    data = b"".join(map(text_frame, numbered_deltas(200)))
+    over, data = threading.Event(), b"".join(map(text_frame, numbered_deltas(200)))
 
     def flood(conn: Any, frame: Any) -> None:
         with suppress(PeerGone):
