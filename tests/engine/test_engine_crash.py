@@ -210,43 +210,28 @@ def test_nothing_is_lost_or_doubled_wherever_the_engine_is_killed(
     assert fatal > 70, "too few points for the claim"
 
 
-def test_a_pending_approval_survives_any_number_of_kills(crashing: Crashing, tmp_path: Path) -> None:
-    database, traces = tmp_path / "engine.db", tmp_path / "traces.txt"
-    session_id = approval_id = ""
+def test_a_hundred_pending_approvals_survive_any_number_of_kills(crashing: Crashing, folder: Path) -> None:
+    database, traces = folder / "engine.db", folder / "traces.txt"
+    asked: dict[str, str] = {}
     for _ in range(5):
         assert crashing.start(database, traces, 10_000)
-        with Caller(crashing, session_id or None) as caller:
-            if not session_id:
-                session_id = caller.session_id
-                approval_id = caller.ask_for_approval('/tool asked {"line": "once"}')["id"]
-            else:
-                assert caller.joined["status"] == "AwaitingApproval"
-                assert caller.hear()["message"]["status"] == "AwaitingApproval"
-                assert caller.hear()["message"]["id"] == approval_id
+        agent_id = make_agent(crashing)
+        for number in range(len(asked), len(asked) + 20):
+            with Caller.on(crashing, agent_id=agent_id) as caller:
+                asked[caller.session_id] = caller.ask_for_approval(f'/tool asked {{"line": "{number}"}}')["id"]
+        with Caller(crashing, next(iter(asked))) as caller:
+            assert caller.joined["status"] == "AwaitingApproval"
+            assert caller.hear()["message"]["status"] == "AwaitingApproval"
+            assert caller.hear()["message"]["id"] == asked[caller.session_id]
         crashing.kill_engine()
         assert not traces.exists()
-    engine = LocalEngine(tools=make_tools(traces), path=str(database))
-    with engine, Caller.on(engine, session_id=session_id) as caller:
-        assert caller.post(approve(), approval_id)["success"]
-        caller.until_status("Idle")
-        assert caller.post(approve(), approval_id)["code"] == "approval_already_answered"
-    assert traces.read_text() == "once\n"
-
-
-def test_a_hundred_pending_approvals_survive(crashing: Crashing, folder: Path) -> None:
-    database, traces = folder / "engine.db", folder / "traces.txt"
-    assert crashing.start(database, traces, 10_000)
-    agent_id, asked = make_agent(crashing), {}
-    for number in range(100):
-        with Caller.on(crashing, agent_id=agent_id) as caller:
-            asked[caller.session_id] = caller.ask_for_approval(f'/tool asked {{"line": "{number}"}}')["id"]
-    crashing.kill_engine()
     with LocalEngine(tools=make_tools(traces), path=str(database)) as engine:
         for session_id, approval_id in asked.items():
             with Caller.on(engine, session_id=session_id) as caller:
                 assert caller.joined["status"] == "AwaitingApproval"
                 assert caller.post(approve(), approval_id)["success"]
                 caller.until_status("Idle")
+                assert caller.post(approve(), approval_id)["code"] == "approval_already_answered"
     assert Counter(traces.read_text().split()) == Counter(map(str, range(100)))
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -291,15 +290,6 @@ def test_paths_in_addresses_lead_nowhere(small: LocalEngine) -> None:
             assert status(answer) in (400, 404), name
 
 
-def test_files_of_a_session_have_a_limit(small: LocalEngine) -> None:
-    with Caller.on(small) as caller:
-        large = file("large", "A" * 40_000)
-        caller.ask(large)
-        refused = caller.post(large)
-        assert (refused["success"], refused["code"]) == (False, "files_too_large")
-        assert len([m for m in caller.history() if m["content"]["type"] == "file"]) == 1
-
-
 # ---- WebSocket -----------------------------------------------------------------------------
 
 
@@ -319,18 +309,6 @@ def test_a_message_may_be_as_large_as_the_limit_and_no_larger(small: LocalEngine
         caller.until_status("Idle")
         caller.say(frames.post_message(caller.session_id, "x" * (room + 1)))
         assert closing(caller.ws)[0] == 1009
-
-
-def test_fragments_that_add_up_are_refused(small: LocalEngine) -> None:
-    with contextlib.ExitStack() as stack:
-        ws = open_socket(small)
-        stack.callback(ws.shutdown)
-        opcode = websocket.ABNF.OPCODE_TEXT
-        with contextlib.suppress(OSError, websocket.WebSocketException):
-            for _ in range(200):
-                ws.send_frame(websocket.ABNF(0, 0, 0, 0, opcode, 1, b"x" * 1000))
-                opcode = websocket.ABNF.OPCODE_CONT
-        assert closing(ws)[0] == 1009
 
 
 @pytest.mark.parametrize(
@@ -523,10 +501,3 @@ def test_ids_cannot_be_guessed_and_say_nothing(engine: LocalEngine) -> None:
         assert two.hear()["code"] == "not_joined"
         two.say(frames.get_messages(one.session_id))
         assert two.hear()["code"] == "not_joined"
-
-
-def test_an_engine_that_was_never_used_has_no_address_to_share() -> None:
-    with LocalEngine() as engine:
-        url = urlsplit(engine.base_url)
-        assert (url.scheme, url.hostname, url.port, url.path) == ("http", "127.0.0.1", engine.port, "/v1")
-        assert engine.ws_url == engine.base_url.replace("http", "ws", 1)

@@ -5,11 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessionlib._util.timing import Deadline
-from sessionlib.errors import (
-    ApiConnectionError,
-    ConfigurationError,
-    RateLimitError,
-)
+from sessionlib.errors import ApiConnectionError, ConfigurationError, RateLimitError
 from sessionlib.net.retry import Backoff, Tries
 from sessionlib.rest.calls import Answer, Call, Failure, error_text, make_call, segment
 
@@ -43,28 +39,28 @@ def test_form_values() -> None:
     assert call.form == {"inputs": '{"a":1}', "flag": "true", "text": "hi", "index": "0"}
 
 
-@pytest.mark.parametrize("body", [{"x": object()}, {"x": b"bytes"}, {"x": {1, 2}}])
-def test_a_body_without_json_form_is_a_type_error(body: object) -> None:
-    with pytest.raises(TypeError):
-        make_call("POST", "/agent", json=body)
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        *[(value, TypeError) for value in (object(), b"bytes", {1, 2})],
+        *[(value, ValueError) for value in (float("nan"), float("inf"))],
+    ],
+)
+def test_a_body_that_json_cannot_say(value: object, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        make_call("POST", "/agent", json={"x": value})
 
 
-@pytest.mark.parametrize("body", [{"x": float("nan")}, {"x": float("inf")}])
-def test_a_body_that_json_cannot_say_is_a_value_error(body: object) -> None:
-    with pytest.raises(ValueError):
-        make_call("POST", "/agent", json=body)
+_PATHS = ["agent", "", "/", "/a b", "/a\r\nX: y", "/a?b=c", "//host/x", "/agent/é", "/a\\b"]
 
 
-@pytest.mark.parametrize("path", ["agent", "", "/", "/a b", "/a\r\nX: y", "/a?b=c", "//host/x", "/agent/é", "/a\\b"])
-def test_a_path_that_cannot_be_one(path: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [*[("GET", path) for path in _PATHS], *[(method, "/agent") for method in ("", "GET /x", "G\r\nT")]],
+)
+def test_a_method_or_path_that_cannot_be_one(method: str, path: str) -> None:
     with pytest.raises(ConfigurationError):
-        make_call("GET", path)
-
-
-@pytest.mark.parametrize("method", ["", "GET /x", "G\r\nT"])
-def test_a_method_that_cannot_be_one(method: str) -> None:
-    with pytest.raises(ConfigurationError):
-        make_call(method, "/agent")
+        make_call(method, path)
 
 
 @pytest.mark.parametrize("value", ["", " ", ".", "..", "a\r\nb", "a\x00b", "x" * 513])
@@ -156,9 +152,6 @@ def test_a_redirect_names_its_target_and_no_more(location: str, named: str) -> N
     error = answer(307, b"", Location=location).error()
     assert named in str(error)
     assert "s3cret" not in str(error)
-
-
-# ---- Retry-After -------------------------------------------------------------------------------
 
 
 # ---- tries -------------------------------------------------------------------------------------

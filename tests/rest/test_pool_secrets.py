@@ -9,16 +9,14 @@ from typing import Any
 
 import pytest
 
+from sessionlib._util.timing import Deadline
 from sessionlib.agent import Agent, AgentType, LlmInfo
 from sessionlib.chatbot import Chatbot
 from sessionlib.client import Client
 from sessionlib.errors import SessionlibError
-from tests.support.http_server import KEY, Handler, Reply, Server
+from sessionlib.rest.calls import make_call
+from tests.support.http_server import KEY, Handler, Reply, Server, raw
 from tests.support.secrets import LogWatch, assert_keeps_secret
-
-
-def cut(handler: Handler) -> None:
-    handler.close_connection = True
 
 
 def echo(handler: Handler) -> None:
@@ -32,10 +30,10 @@ ANSWERS: dict[str, Callable[[Handler], None]] = {
     "a status": Reply(403, {"error": "no"}),
     "an echo": echo,
     "a redirect": Reply(302, headers={"Location": f"https://elsewhere.example/?key={KEY}"}),
-    "a cut": cut,
+    "a cut": raw(),
     "no JSON": Reply(body=KEY.encode()),
     "packed": Reply(body=KEY.encode(), headers={"Content-Encoding": "gzip"}),
-    "late": lambda handler: handler.server.over.wait(0.6) and None,  # type: ignore[func-returns-value]
+    "late": raw(b"", pause=0.6),
 }
 
 
@@ -61,7 +59,7 @@ def test_no_object_shows_the_key(server: Server, client: Client) -> None:
     server.answer(Reply(body={"object": {"_id": "a", "agent_type": "conversational"}}))
     agent = Agent.fetch(id="a", client=client)
     bot = Chatbot("c", "", "", "", client=client)
-    answer = client._try(_call(), _deadline())
+    answer = client._try(make_call("GET", "/agent"), Deadline(5))
     server.answer(Reply(body=b"one\ntwo\n"))
     lines = client.stream("GET", "/x")
     for value in (client, client.endpoint, agent, bot, agent.create_session(), answer, lines):
@@ -69,18 +67,6 @@ def test_no_object_shows_the_key(server: Server, client: Client) -> None:
     assert list(lines) == [b"one", b"two"]
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(lines)
-
-
-def _call() -> Any:
-    from sessionlib.rest.calls import make_call
-
-    return make_call("GET", "/agent")
-
-
-def _deadline() -> Any:
-    from sessionlib._util.timing import Deadline
-
-    return Deadline(5)
 
 
 def test_the_key_of_a_provider_shows_in_no_repr_or_log(server: Server, client: Client, log_watch: LogWatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import threading
 import time
@@ -128,18 +127,6 @@ def test_what_came_of_an_answer_comes_only_after_it(again: Again) -> None:
         return heard(seen)
 
     again(approve_by_hand)
-
-
-def test_a_large_file_goes_out_in_pieces_and_is_not_in_the_recording(again: Again, tape: Path, tmp_path: Path) -> None:
-    path = tmp_path / "large.bin"
-    path.write_bytes(os.urandom(1_000_003))
-
-    def send(client: Client) -> list[Any]:
-        with shop(client) as session:
-            return heard(session.ask(path).events)
-
-    again(send)
-    assert tape.stat().st_size < 10_000
 
 
 def test_ids_that_the_client_makes_may_be_others(live: LocalEngine, tape: Path, nowhere: Client) -> None:

@@ -35,17 +35,6 @@ def test_a_turn_is_streamed(caller: Caller) -> None:
     assert {delta["message_id"] for delta in deltas} == {heard[-2]["message"]["id"]}
 
 
-def test_only_the_first_answer_introduces_the_model(caller: Caller) -> None:
-    caller.ask("one")
-    assert answer_of(caller.ask("two")) == 'You said: "two"'
-
-
-def test_all_frames_of_a_turn_name_it(caller: Caller) -> None:
-    heard = caller.ask("hi")
-    turn_id = heard[0]["turn_id"]
-    assert [f["message"]["turn_id"] for f in heard if f["type"] == "participant_status"] == [turn_id] * 2
-
-
 def test_a_tool_runs(caller: Caller) -> None:
     heard = caller.ask('/tool add {"a": 2, "b": 40}')
     answer = ["message_delta", "data_type_message"]
@@ -314,11 +303,6 @@ def test_contents_of_no_known_form_are_refused(caller: Caller, content: object) 
     refused = caller.post(content)
     assert (refused["success"], refused["code"]) == (False, "bad_content")
     assert caller.history() == []
-
-
-def test_ping_is_answered(caller: Caller) -> None:
-    caller.say(frames.ping_session(caller.session_id))
-    assert caller.hear() == {"type": "pong", "session_id": caller.session_id}
 
 
 def test_a_deleted_agent_ends_the_turns_of_its_sessions(engine: LocalEngine) -> None:

@@ -87,19 +87,6 @@ def start(path: Path) -> None:
     LocalEngine(path=str(path)).start().close()
 
 
-def test_everything_is_there_after_a_restart(path: Path) -> None:
-    with LocalEngine(path=str(path)) as engine:
-        agent_id = make_agent(engine, instructions="Be kind")
-        with Caller.on(engine, agent_id=agent_id) as caller:
-            caller.ask("hello")
-            before = caller.history()
-    with LocalEngine(path=str(path)) as engine:
-        assert rest(engine, "GET", "/agent", params={"id": agent_id}).json()["object"]["instructions"] == "Be kind"
-        with Caller.on(engine, session_id=caller.session_id) as again:
-            assert again.history() == before
-            assert answer_of(again.ask("and now")) == 'You said: "and now"'
-
-
 def test_it_is_written_through_a_log_to_the_disk(path: Path) -> None:
     with contextlib.closing(Database(str(path))) as database:
         assert database.read(lambda db: db.execute("PRAGMA journal_mode").fetchone()) == ("wal",)

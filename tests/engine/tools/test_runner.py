@@ -189,24 +189,6 @@ def test_a_tools_own_time_limit_counts() -> None:
         go.set()
 
 
-def test_terminating_stops_a_tool_and_nothing_is_heard_after_it() -> None:
-    started, go = threading.Event(), threading.Event()
-
-    @tool
-    def slow() -> None:
-        """Wait."""
-        started.set()
-        go.wait(30)
-
-    with LocalEngine(tools=[slow]) as engine, Caller.on(engine) as caller:
-        caller.say(frames.post_message(caller.session_id, "/tool slow"))
-        assert started.wait(30)
-        caller.terminate()
-        eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-turn")], 20)
-        go.set()
-        assert caller.ping() == []
-
-
 # ---- several calls of one step --------------------------------------------------------------
 
 
@@ -379,13 +361,15 @@ def test_every_call_of_a_turn_that_is_cut_has_a_result(relay: Relay) -> None:
     assert [result.status for result in step.results] == ["error", "error", "complete"]
 
 
-def test_terminating_stops_all_of_them(relay: Relay) -> None:
-    with LocalEngine(tools=relay.tools()) as engine, Caller.on(engine) as caller:
-        post(caller, *[("leg", number) for number in range(5)])
-        for number in range(5):
-            assert relay.begun[number].wait(30)
-        caller.terminate()
-        assert caller.ping() == []
+def test_terminating_stops_all_of_them_and_nothing_is_heard_after_it(caller: Caller, relay: Relay) -> None:
+    post(caller, *[("leg", number) for number in range(5)])
+    for number in range(5):
+        assert relay.begun[number].wait(30)
+    caller.terminate()
+    eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib-turn")], 20)
+    for gate in relay.go:
+        gate.set()
+    assert caller.ping() == []
 
 
 def test_a_tool_that_the_engine_cannot_run_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
