@@ -23,7 +23,6 @@ from sessionlib.engine import Limits, LocalEngine
 from sessionlib.protocol import frames
 from tests.engine.conftest import refund
 from tests.support.engine import (
-    Address,
     Caller,
     Process,
     answer_of,
@@ -39,7 +38,7 @@ from tests.support.engine import (
     readable,
     rest,
 )
-from tests.support.engine_bytes import connect, data_frame, head, status, upgrade
+from tests.support.engine_bytes import connect, data_frame, head, status, upgrade, upgraded
 from tests.support.threads import in_threads
 
 SMALL = Limits(connections=20, message_bytes=100_000, outbound_bytes=100_000, session_file_bytes=50_000)
@@ -56,13 +55,6 @@ def hasty() -> Iterator[LocalEngine]:
     """Only for what is too slow: on a busy machine everybody is, now and then."""
     with LocalEngine(limits=Limits(head_seconds=1.0, body_seconds=1.0)) as engine:
         yield engine
-
-
-def joined(sock: socket.socket, engine: Address, *fields: str) -> socket.socket:
-    """Makes a WebSocket of a connection."""
-    sock.sendall(upgrade(engine, *fields))
-    assert b" 101 " in sock.recv(1000)
-    return sock
 
 
 # ---- requests ------------------------------------------------------------------------------
@@ -124,15 +116,18 @@ def own_fields(engine: LocalEngine) -> bytes:
 @pytest.mark.parametrize(
     "data",
     [
-        b"GET /v1/agents\r\n\r\n",
-        *[b"GET /v1/agents HTTP/%s\r\n{h}\r\n" % version for version in (b"0.9", b"1.2", b"2.0")],
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET  /v1/agents HTTP/1.1\r\n{h}\r\n",
-        b"GET /v1/agents HTTP/1.1 \r\n{h}\r\n",
-        b"get /v1/agents HTTP/1.1\r\n{h}\r\n",
-        b"GET v1/agents HTTP/1.1\r\n{h}\r\n",
-        b"CONNECT evil.example:80 HTTP/1.1\r\n{h}\r\n",
-        b"OPTIONS * HTTP/1.1\r\n{h}\r\n",
+        *[b"GET /v1/agents HTTP/%s\r\n{h}\r\n" % version for version in (b"0.9", b"1.2", b"2.0", b"1.1 ")],
+        *[
+            line + b" HTTP/1.1\r\n{h}\r\n"
+            for line in (
+                b"GET  /v1/agents",
+                b"get /v1/agents",
+                b"GET v1/agents",
+                b"CONNECT evil.example:80",
+                b"OPTIONS *",
+            )
+        ],
+        *(b"GET /v1/agents\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
         b"GET /v1/agents HTTP/1.1\n{h}\n",
         *[
             b"GET /v1/agents HTTP/1.1\r\n{h}%s\r\n\r\n" % field
@@ -321,7 +316,7 @@ def test_a_message_may_be_as_large_as_the_limit_and_no_larger(small: LocalEngine
     ],
 )
 def test_what_is_announced_as_too_large_is_refused_before_it_is_sent(small: LocalEngine, data: bytes) -> None:
-    with joined(connect(small), small) as sock:
+    with upgraded(small) as sock:
         sock.sendall(data)
         reason = b"a message has at most 100000 bytes"
         answer = b"".join(iter(lambda: sock.recv(1000), b""))
@@ -331,7 +326,7 @@ def test_what_is_announced_as_too_large_is_refused_before_it_is_sent(small: Loca
 def test_tiny_fragments_take_little_more_room_than_their_bytes(process: Callable[..., Process]) -> None:
     engine = process().ready()
     memory = psutil.Process(engine.popen.pid).memory_info
-    with joined(connect(engine), engine) as sock:
+    with upgraded(engine) as sock:
         tiny = b"\x00\x83\0\0\0\0abc"
         sock.sendall(b"\x01\x80\0\0\0\0" + tiny * 1000 + b"\x89\x80\0\0\0\0")
         assert sock.recv(2) == b"\x8a\0"
@@ -409,7 +404,7 @@ def test_a_silent_client_is_pinged_and_a_dead_one_let_go() -> None:
         for _ in range(5):
             opcode, _ = caller.ws.recv_data_frame(control_frame=True)
             assert opcode == websocket.ABNF.OPCODE_PING
-        with joined(connect(engine), engine) as dead:
+        with upgraded(engine) as dead:
             while dead.recv(1000):
                 pass
     # Silent for longer than twice the time in all, and for much less than that at once.

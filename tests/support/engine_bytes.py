@@ -27,6 +27,14 @@ def upgrade(engine: Address, *fields: str) -> bytes:
     return head(engine, "GET /v1/ws/session HTTP/1.1", *key, "Sec-WebSocket-Version: 13", *fields)
 
 
+def upgraded(engine: Address) -> socket.socket:
+    """A connection that is a WebSocket, of which nothing more was read."""
+    sock = connect(engine)
+    sock.sendall(upgrade(engine))
+    assert b" 101 " in sock.recv(1000)
+    return sock
+
+
 def data_frame(first: int, size: int, payload: bytes = b"") -> bytes:
     """A masked frame (with a key of zeros) that announces ``size`` bytes, and what of them is sent."""
     return bytes((first, 0xFF)) + size.to_bytes(8, "big") + b"\0\0\0\0" + payload

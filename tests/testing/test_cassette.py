@@ -84,6 +84,15 @@ def again(live: LocalEngine, tape: Path, nowhere: Client) -> Again:
     return check
 
 
+def twice(tape: Path, run: Callable[[], Any]) -> Any:
+    """Records what a function does, replays it with the same arguments, and returns what both times it returns."""
+    with record(tape):
+        recorded = run()
+    with replay(tape):
+        assert run() == recorded
+    return recorded
+
+
 # ---- the same again ------------------------------------------------------------------------
 
 
@@ -173,14 +182,13 @@ def test_a_stream_that_was_cut_is_cut_again(server: Server, tape: Path, nowhere:
 
 
 def test_a_call_without_an_answer_has_none_again(tape: Path) -> None:
-    told = []
-    for block in (record(tape), replay(tape)):
-        with block, Client("a-key", "http://127.0.0.1:9/v1", max_retries=0) as client:
+    def call() -> str:
+        with Client("a-key", "http://127.0.0.1:9/v1", max_retries=0) as client:
             with pytest.raises(ApiConnectionError) as raised:
                 client.request("GET", "/agent")
-            told.append(str(raised.value))
-    assert told[0] == told[1]
-    assert "127.0.0.1:9" in told[0]
+            return str(raised.value)
+
+    assert "127.0.0.1:9" in twice(tape, call)
 
 
 def test_a_session_goes_on_after_a_large_upload_was_recorded(again: Again, tape: Path) -> None:
@@ -224,13 +232,13 @@ def test_a_session_goes_on_after_a_large_upload_that_failed(again: Again, reads:
 
 
 def test_a_refused_handshake_is_refused_again(engine: ScriptEngine, tape: Path) -> None:
-    engine.handshake = refuse(401)
-    told = []
-    for block in (record(tape), replay(tape)):
-        with block, pytest.raises(AuthenticationError) as raised:
+    def connect() -> str:
+        with pytest.raises(AuthenticationError) as raised:
             resumed_session(engine).connect()
-        told.append((type(raised.value), str(raised.value)))
-    assert told[0] == told[1]
+        return str(raised.value)
+
+    engine.handshake = refuse(401)
+    twice(tape, connect)
     assert len(engine.handshakes) == 1
 
 
@@ -282,35 +290,30 @@ def test_a_post_on_a_link_that_is_being_lost_waits_for_the_next_one(
 
 
 def test_a_close_frame_of_the_engine_comes_again(engine: ScriptEngine, tape: Path) -> None:
-    @engine.on("post_message")
-    def leave(conn: Any, frame: Any) -> None:
-        conn.close(4321, "over and out")
+    engine.on("post_message", lambda conn, frame: conn.close(4321, "over and out"))
 
-    told = []
-    for block in (record(tape), replay(tape)):
-        with block, resumed_session(engine) as session, session.listen(timeout=30) as events:
+    def ask() -> tuple[Any, ...]:
+        with resumed_session(engine) as session, session.listen(timeout=30) as events:
             session.send("Hello!")
             with pytest.raises(SessionDisconnectedError) as raised:
                 next(events)
-            told.append((raised.value.code, raised.value.reason, str(raised.value)))
-    assert told[0] == told[1]
-    assert told[0][:2] == (4321, "over and out")
+        return raised.value.code, raised.value.reason, str(raised.value)
+
+    assert twice(tape, ask)[:2] == (4321, "over and out")
 
 
 def test_what_is_no_frame_is_none_again(engine: ScriptEngine, tape: Path) -> None:
-    @engine.on("post_message")
-    def babble(conn: Any, frame: Any) -> None:
-        conn.send_text("not a frame {")
+    engine.on("post_message", lambda conn, frame: conn.send_text("not a frame {"))
 
-    told = []
-    for block in (record(tape), replay(tape)):
-        with block, resumed_session(engine, reconnect=False) as session, session.listen(timeout=30) as events:
+    def ask() -> str:
+        with resumed_session(engine, reconnect=False) as session, session.listen(timeout=30) as events:
             session.send("Hello!")
-            told.append(next(events).data["error"])
+            error = next(events).data["error"]
             with pytest.raises(SessionDisconnectedError, match="not JSON"):
                 next(events)
-    assert told[0] == told[1]
-    assert "not JSON" in told[0]
+        return str(error)
+
+    assert "not JSON" in twice(tape, ask)
 
 
 # ---- time ----------------------------------------------------------------------------------
@@ -469,31 +472,28 @@ def test_two_clients_of_one_session_hear_of_each_other(again: Again) -> None:
     again(supervise)
 
 
-def test_a_recovered_gap_is_recovered_again(tape: Path) -> None:
-    with ScriptEngine() as engine:
+def test_a_recovered_gap_is_recovered_again(engine: ScriptEngine, tape: Path) -> None:
+    @engine.on("post_message")
+    def answer_and_cut(conn: Any, frame: Any) -> None:
+        if conn.number > 1:
+            conn.send_many(turn())
+            return
+        engine.history = [user_message("s1", "u1", "Hello!")]
+        conn.send(frames.ack("post_message", "s1"))
+        conn.reset()
 
-        @engine.on("post_message")
-        def answer_and_cut(conn: Any, frame: Any) -> None:
-            if conn.number > 1:
-                conn.send_many(turn())
-                return
-            engine.history = [user_message("s1", "u1", "Hello!")]
-            conn.send(frames.ack("post_message", "s1"))
-            conn.reset()
+    def ask() -> list[Any]:
+        with resumed_session(engine, reconnect_delay=0.01) as session, session.listen(timeout=30) as events:
+            session.send("Hello!")
+            seen = [next(events) for _ in range(2)]
+            session.send("Again")
+            for event in events:
+                seen.append(event)
+                if event.is_turn_end:
+                    break
+        return heard(seen)
 
-        told = []
-        for block in (record(tape), replay(tape)):
-            with block, resumed_session(engine, reconnect_delay=0.01) as session, session.listen(timeout=30) as events:
-                session.send("Hello!")
-                seen = [next(events) for _ in range(2)]
-                session.send("Again")
-                for event in events:
-                    seen.append(event)
-                    if event.is_turn_end:
-                        break
-            told.append(heard(seen))
-    assert told[0] == told[1]
-    assert len(told[0]) > 4
+    assert len(twice(tape, ask)) > 4
 
 
 # ---- what is in the file -------------------------------------------------------------------

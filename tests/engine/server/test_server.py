@@ -15,7 +15,7 @@ import pytest
 
 from sessionlib.protocol import frames
 from tests.support.engine import Caller, Process, file, raw
-from tests.support.engine_bytes import connect, data_frame, head, status, upgrade
+from tests.support.engine_bytes import connect, data_frame, head, status, upgrade, upgraded
 from tests.support.ws_bytes import PING, text_frame
 
 MIB = 1 << 20
@@ -50,9 +50,7 @@ def post(engine: Process, *fields: str, body: bytes) -> int:
 
 
 def large_message(engine: Process) -> int:
-    with connect(engine) as sock:
-        sock.sendall(upgrade(engine))
-        assert b" 101 " in sock.recv(1000)
+    with upgraded(engine) as sock:
         with contextlib.suppress(OSError):
             sock.sendall(data_frame(0x81, 64 * MIB, b"x" * MIB))
         return int.from_bytes(sock.recv(4)[2:], "big")
