@@ -123,7 +123,7 @@ def own_fields(engine: LocalEngine) -> bytes:
                 b"GET  /v1/agents",
                 b"get /v1/agents",
                 b"GET v1/agents",
-                b"CONNECT evil.example:80",
+                b"CONNECT evil:80",
                 b"OPTIONS *",
             )
         ],

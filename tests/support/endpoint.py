@@ -9,9 +9,6 @@ from typing import Any
 from sessionlib.engine.models import Chunk, ModelMessage, ModelRequest, OpenAIModel, TextDelta
 from tests.support.http_server import Handler, Server, raw
 
-__all__ = ["DONE", "END", "HEAD", "HI", "KEY", "OK", "Endpoint", "Reply", "body", "calls", "delta", "end", "failing"]
-__all__ += ["part", "refusing", "sse", "text_of"]
-
 KEY = "sk-sentinel-0123456789"
 HEAD = "HTTP/1.1 200 OK\r\nConnection: close\r\n"
 HI = ModelMessage("user", "hi")
