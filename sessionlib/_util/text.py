@@ -87,8 +87,8 @@ _PATTERN = rf"(?P<belongs>{_BELONGS})|{_UNSAFE}"
 
 def clean(text: str) -> str:
     """Returns a text without what a terminal would obey or could not show; all that can be read stays."""
-    # Printable text has none of it but variation selectors and fillers, so most text costs one search.
-    if re.search(_PATTERN, text) is None:
+    # Most text costs no search: printable ASCII has none of it, other printable text variation selectors and fillers.
+    if (text.isascii() and text.isprintable()) or re.search(_PATTERN, text) is None:
         return text
 
     def cleaned(found: re.Match[str]) -> str:

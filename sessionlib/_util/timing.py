@@ -90,8 +90,8 @@ class Flag:
         """Wakes every thread that waits, now and later."""
         # First: a thread that is about to wait leaves its gate, and then looks again.
         self.is_set = True
-        with contextlib.suppress(IndexError):  # one by one, as a thread that gives up takes its gate away
-            while True:
+        while self._gates:
+            with contextlib.suppress(IndexError):  # one by one, as a thread that gives up takes its gate away
                 self._gates.pop().release()
 
     def wait(self, timeout: float | None = None) -> bool:

@@ -466,5 +466,5 @@ atexit.register(ClosingHandshake.finish_all)
 def _say_farewell(transport: Transport | None, farewell: Frame | None, deadline: Deadline | None) -> None:
     if transport is not None:
         if farewell is not None:
-            transport.enqueue(codec.dumps(farewell), more=True)
+            transport.enqueue(codec.dumps_text(farewell), more=True)
         transport.close(deadline=deadline)

@@ -126,7 +126,14 @@ class FrameReader(FrameWriter):
             # Before its payload is read: the parser would buffer whatever length a frame announces.
             start, size = self._check_header()
             self._stream.expect(size)
-            if codec.fast_path and self._stream.data[self._stream.pos] == TEXT_FINAL and start + size >= 4:
+            first = self._stream.data[self._stream.pos]
+            if first & CONTROL:
+                # Without the parser, which is written for every kind of frame: thousands of sessions are left at once.
+                self._buffer(start + size)
+                self._stream.pos += start
+                self._take_control(first & 0x0F, self._stream.take(size))
+                return None
+            if codec.fast_path and first == TEXT_FINAL and start + size >= 4:
                 if size < LARGE_MESSAGE:
                     self._buffer(start + size)
                     return None  # `_split` can take it, and what is behind it
@@ -144,19 +151,14 @@ class FrameReader(FrameWriter):
         except WebSocketException as error:
             raise SessionProtocolError(f"the peer sent an illegal WebSocket frame: {error}") from None
         self._in_frame, self._is_between = False, not self._fragments
-        if frame.opcode == ABNF.OPCODE_PING:
-            self.pong(frame.data)
-        elif frame.opcode == ABNF.OPCODE_CLOSE:
-            self._take_close(frame.data)
-        elif frame.opcode != ABNF.OPCODE_PONG:
-            self._fragments.append(frame.data)
-            self._fragments_size += len(frame.data)
-            self._is_between = bool(frame.fin)
-            if frame.fin:
-                whole = b"".join(self._fragments)
-                self._fragments, self._fragments_size = [], 0
-                return whole
-        return None
+        self._fragments.append(frame.data)
+        self._fragments_size += len(frame.data)
+        self._is_between = bool(frame.fin)
+        if not frame.fin:
+            return None
+        whole = b"".join(self._fragments)
+        self._fragments, self._fragments_size = [], 0
+        return whole
 
     def _check_header(self) -> tuple[int, int]:
         """Waits for the header of the next frame, refuses what is illegal, and returns its size and the payload's."""
@@ -185,6 +187,12 @@ class FrameReader(FrameWriter):
 
     def _buffered(self) -> int:
         return len(self._stream.data) - self._stream.pos
+
+    def _take_control(self, opcode: int, payload: bytes) -> None:
+        if opcode == ABNF.OPCODE_PING:
+            self.pong(payload)
+        elif opcode == ABNF.OPCODE_CLOSE:
+            self._take_close(payload)
 
     def _take_close(self, payload: bytes) -> NoReturn:
         # A close without a code is legal, and reported as none (1005 is never on the wire).
