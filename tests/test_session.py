@@ -292,26 +292,20 @@ def test_leaving_ends_a_connect_that_waits(engine: ScriptEngine, stage: str) -> 
 # ---- forgetting --------------------------------------------------------------------------------
 
 
-def test_a_session_that_was_never_left_is_told_of_and_leaves_nothing(engine: ScriptEngine) -> None:
-    session = resumed_session(engine).connect()
-    forgotten = weakref.ref(session)
-    kept = [session]
-    del session
+@pytest.mark.parametrize("in_a_circle", [False, True])
+def test_a_session_that_was_never_left_is_told_of_and_leaves_nothing(engine: ScriptEngine, in_a_circle: bool) -> None:
+    kept: list[Any] = [resumed_session(engine).connect()]
+    forgotten = weakref.ref(kept[0])
+    forget: Callable[[], object] = kept.clear
+    if in_a_circle:
+        kept.append(kept)
+        forget = gc.collect
+    del kept
     with pytest.warns(ResourceWarning, match=r"session s1.*never disconnected"):
-        kept.clear()
+        forget()
     assert forgotten() is None
     assert engine.latest.over.wait(30)
     assert eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("sessionlib")])
-
-
-def test_a_session_in_a_circle_is_forgotten_as_well(engine: ScriptEngine) -> None:
-    session = resumed_session(engine).connect()
-    circle: list[Any] = [session]
-    circle.append(circle)
-    del session, circle
-    with pytest.warns(ResourceWarning):
-        gc.collect()
-    assert engine.latest.over.wait(30)
 
 
 def test_a_session_that_was_left_is_forgotten_quietly(engine: ScriptEngine) -> None:

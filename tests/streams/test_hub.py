@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 import time
@@ -445,11 +446,10 @@ def test_a_listener_that_is_collected_during_a_delivery_does_no_harm() -> None:
 
 def hear_all(mailbox: Mailbox) -> list[int]:
     got: list[int] = []
-    while True:
-        try:
+    with contextlib.suppress(Closed):
+        while True:
             got.append(int(mailbox.get(Deadline(None)).message_id or ""))
-        except Closed:
-            return got
+    return got
 
 
 def test_two_listeners_hear_the_same_while_others_come_and_go() -> None:
