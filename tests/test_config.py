@@ -128,13 +128,11 @@ def test_a_callable_that_gives_no_text(given_back: Any) -> None:
 
 @pytest.mark.parametrize("name", ["API_KEY", "WS_URL", "BASE_URL"])
 def test_any_variable_of_a_family_makes_it_count(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    values = {"API_KEY": "key", "BASE_URL": "https://{}.example.org", "WS_URL": "wss://{}.example.org"}
-    for other, value in values.items():
-        monkeypatch.setenv(f"VECTORSHIFT_{other}", value.format("theirs"))
-    monkeypatch.setenv(f"SESSIONLIB_{name}", values[name].format("ours"))
+    for variable, value in {**THEIRS, f"SESSIONLIB_{name}": OURS[f"SESSIONLIB_{name}"]}.items():
+        monkeypatch.setenv(variable, value)
     assert "theirs" not in repr(Endpoint.resolve())
-    found = {other: setting for other in values if (setting := find_setting(other)) is not None}
-    assert {other: setting.origin for other, setting in found.items()} == {name: f"SESSIONLIB_{name}"}
+    found = [setting for other in ("API_KEY", "WS_URL", "BASE_URL") if (setting := find_setting(other)) is not None]
+    assert [setting.origin for setting in found] == [f"SESSIONLIB_{name}"]
 
 
 def test_a_key_of_the_other_family_is_not_sent_and_the_error_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +147,7 @@ def test_a_key_of_the_other_family_is_not_sent_and_the_error_says_why(monkeypatc
 # ---- module attributes -------------------------------------------------------------------------
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def attributes() -> Iterator[None]:
     """Takes away after the test what it assigned to the package."""
     yield
@@ -157,7 +155,6 @@ def attributes() -> Iterator[None]:
         vars(sessionlib).pop(name, None)
 
 
-@pytest.mark.usefixtures("attributes")
 def test_a_key_that_is_set_in_code_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SESSIONLIB_API_KEY", "environment")
     endpoint = Endpoint.resolve()
@@ -173,7 +170,6 @@ def test_a_key_that_is_set_in_code_comes_before_the_environment(monkeypatch: pyt
     assert endpoint.key() == "environment"
 
 
-@pytest.mark.usefixtures("attributes")
 def test_a_base_url_that_is_set_in_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SESSIONLIB_BASE_URL", "https://environment.example.org")
     monkeypatch.setenv("SESSIONLIB_WS_URL", "wss://environment.example.org")
@@ -183,7 +179,6 @@ def test_a_base_url_that_is_set_in_code(monkeypatch: pytest.MonkeyPatch) -> None
     assert is_configured()
 
 
-@pytest.mark.usefixtures("attributes")
 @pytest.mark.parametrize(("name", "value"), [("api_key", 7), ("base_url", 7), ("base_url", lambda: "https://x")])
 def test_an_attribute_of_another_type(name: str, value: Any) -> None:
     setattr(sessionlib, name, value)
@@ -191,7 +186,6 @@ def test_an_attribute_of_another_type(name: str, value: Any) -> None:
         Endpoint.resolve().key()
 
 
-@pytest.mark.usefixtures("attributes")
 def test_an_error_names_where_a_value_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
     sessionlib.api_key = "with a blank"
     with pytest.raises(ConfigurationError, match=r"sessionlib\.api_key") as caught:

@@ -153,8 +153,7 @@ def test_a_turn_that_is_not_read_in_time_and_never_whole_is_no_success(engine: S
 
 
 def test_text_that_was_not_streamed_comes_in_one_piece(engine: ScriptEngine, session: Session) -> None:
-    told = [*turn(message_id="m1", ack=None, idle=False), say("And more.", "m2"), status("Idle")]
-    script(engine, *told)
+    script(engine, *turn(message_id="m1", ack=None, idle=False), say("And more.", "m2"), status("Idle"))
     assert list(session.stream("Hi", timeout=30).text_stream) == ["Hello", " there", "And more."]
 
 

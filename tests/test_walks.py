@@ -49,10 +49,11 @@ class Walk:
 
 
 @contextmanager
-def walking() -> Iterator[Walk]:
-    """Counts what is called from here on, also on threads that are running already."""
+def walking(on_threads: bool = True) -> Iterator[Walk]:
+    """Counts what is called from here on, also on threads that begin in the block."""
     walk = Walk()
-    threading.setprofile(walk.note)
+    if on_threads:
+        threading.setprofile(walk.note)
     sys.setprofile(walk.note)
     try:
         yield walk
@@ -79,14 +80,9 @@ def test_a_message_passes_few_modules(engine: ScriptEngine) -> None:
         session.send("warm")
         session.get_messages(timeout=30)
         # On this thread alone: the ack may come while the message is still leaving.
-        walk = Walk()
-        sys.setprofile(walk.note)
-        try:
+        with walking(on_threads=False) as walk:
             session.send("counted")
-        finally:
-            sys.setprofile(None)
-        modules = walk.modules
-    assert len(modules) <= 14, sorted(modules)
+    assert len(walk.modules) <= 14, sorted(walk.modules)
 
 
 def test_a_reconnect_takes_few_calls(engine: ScriptEngine) -> None:

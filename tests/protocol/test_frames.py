@@ -199,18 +199,12 @@ def test_what_is_said_goes_out_as_the_protocol_has_it(session: tuple[Session, Sc
     assert engine.received[-1] == frame
 
 
-def test_a_new_session_is_created_then_joined() -> None:
-    with ScriptEngine(session_id="s7") as engine, new_session(engine) as session:
-        assert session.session_id == "s7"
-        assert engine.received == [
-            {"type": "create_session", "object_type": "agent", "object_id": "a1"},
-            {"type": "connect_session", "session_id": "s7"},
-        ]
-
-
-def test_a_known_session_is_only_joined() -> None:
-    with ScriptEngine() as engine, resumed_session(engine, "s7"):
-        assert engine.received == [{"type": "connect_session", "session_id": "s7"}]
+def test_a_new_session_is_created_and_then_joined_and_a_known_one_only_joined() -> None:
+    created = {"type": "create_session", "object_type": "agent", "object_id": "a1"}
+    joined = {"type": "connect_session", "session_id": "s7"}
+    with ScriptEngine(session_id="s7") as engine, new_session(engine) as new, resumed_session(engine, "s7"):
+        assert new.session_id == "s7"
+        assert engine.received == [created, joined, joined]
 
 
 def test_leaving_and_ending() -> None:
