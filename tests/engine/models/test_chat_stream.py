@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import re
@@ -459,9 +460,8 @@ _POSTS = st.builds(ModelMessage, st.just("user"), st.sampled_from(["", "hi", " "
 
 @pytest.fixture(scope="module")
 def unreached() -> Iterator[OpenAIModel]:
-    model = OpenAIModel("m", base_url="http://127.0.0.1:1/v1", api_key="k")
-    yield model
-    model.close()
+    with contextlib.closing(OpenAIModel("m", base_url="http://127.0.0.1:1/v1", api_key="k")) as model:
+        yield model
 
 
 @settings(max_examples=scaled(50))

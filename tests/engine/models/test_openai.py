@@ -8,7 +8,6 @@ import json
 import logging
 import threading
 import types
-from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -342,11 +341,7 @@ def test_models_are_made_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _quiet_logs() -> Iterator[None]:
+def _quiet_logs(caplog: pytest.LogCaptureFixture) -> None:
     # The endpoint's library logs requests at DEBUG, with headers; that is its own business.
-    before = {name: logging.getLogger(name).level for name in ("httpx", "httpcore", "openai")}
-    for name in before:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    yield
-    for name, level in before.items():
-        logging.getLogger(name).setLevel(level)
+    for name in ("httpx", "httpcore", "openai"):
+        caplog.set_level(logging.WARNING, name)
