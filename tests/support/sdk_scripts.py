@@ -9,26 +9,6 @@ from __future__ import annotations
 import re
 
 _SHOWN = {
-    "an agent's session": """
-import asyncio
-import sys
-
-from vectorshift.agent import Agent
-
-async def main():
-    agent = Agent.fetch(id=sys.argv[1])
-    async with await agent.create_session() as session:
-        await session.send("Hello there")
-        async for event in session.listen():
-            if event.delta:
-                print(event.delta, end="")
-            elif event.is_complete:
-                print()
-                break
-
-if __name__ == "__main__":
-    asyncio.run(main())
-""",
     "asynchronous twins": """
 import vectorshift
 from vectorshift import Agent, Session
@@ -186,10 +166,6 @@ async def main():
             elif event.is_complete:
                 print(event.text)
                 break
-""",
-    "a denial": """
-async def main():
-    async with await Agent.fetch(id=sys.argv[1]).create_session() as session:
         await session.send('/tool refund {"order_id": "8"}')
         async for event in session.listen():
             if event.type == "approval_request":

@@ -25,87 +25,48 @@ Type = SessionEventType
 
 # ---- contents of a message_notification: its content, the event's type, the event's data -----
 
+
+def _tool(kind: str, **facts: Any) -> Frame:
+    return {"type": kind, "tool_name": "refund", "tool_id": "t1", **facts}
+
+
 ARGUMENTS = {"order_id": "7", "amount": 1.5}
+APPROVAL = _tool("tool_call_approval", tool_call_id="c1", arguments=ARGUMENTS)
+REAUTHORIZATION = {"type": "reauthorization_request", "integration": "mail"}
+SEARCH = {"type": "search_message", "query": "tea", "results": [{"url": "https://example.org"}]}
+UNKNOWN = {"type": "hologram", "value": {"x": 1}}
+TEXT = {"type": "data_type_message"}
+PART = {"text": "Hel", "status": "streaming"}
+THOUGHT = {"content": "Well...", "summary": "thinks"}
+RESULT = {"tool_id": "t1", "tool_name": "refund", "tool_call_id": "c1", "status": "Complete", "output": "refunded"}
 
 CONTENTS: dict[str, tuple[Frame, SessionEventType, Frame]] = {
     "complete": (
-        {"type": "data_type_message", "status": "Complete", "value": "Hello"},
+        {**TEXT, "status": "Complete", "value": "Hello"},
         Type.MESSAGE_COMPLETE,
         {"text": "Hello", "status": "complete"},
     ),
-    "streaming": (
-        {"type": "data_type_message", "status": "Streaming", "value": "Hel"},
-        Type.MESSAGE_STREAMING,
-        {"text": "Hel", "status": "streaming"},
-    ),
-    "no status": (
-        {"type": "data_type_message", "value": "Hel"},
-        Type.MESSAGE_STREAMING,
-        {"text": "Hel", "status": "streaming"},
-    ),
+    "streaming": ({**TEXT, "status": "Streaming", "value": "Hel"}, Type.MESSAGE_STREAMING, PART),
+    "no status": ({**TEXT, "value": "Hel"}, Type.MESSAGE_STREAMING, PART),
     "error_message": ({"type": "error_message", "error": "out of tea"}, Type.ERROR, {"error": "out of tea"}),
     "tool_call": (
-        {"type": "tool_call", "tool_name": "refund", "tool_id": "t1", "status": "Running"},
+        _tool("tool_call", status="Running"),
         Type.TOOL_CALL,
         {"tool_name": "refund", "tool_id": "t1", "status": "Running"},
     ),
-    "thinking": (
-        {"type": "thinking", "content": "Well...", "summary": "thinks"},
-        Type.THINKING,
-        {"content": "Well...", "summary": "thinks"},
-    ),
+    "thinking": ({"type": "thinking", **THOUGHT}, Type.THINKING, THOUGHT),
     "reasoning": ({"type": "reasoning", "value": "because"}, Type.THINKING, {"text": "because"}),
     "reasoning content": ({"type": "reasoning", "content": "because"}, Type.THINKING, {"text": "because"}),
-    "tool_call_approval": (
-        {
-            "type": "tool_call_approval",
-            "tool_name": "refund",
-            "tool_id": "t1",
-            "tool_call_id": "c1",
-            "arguments": ARGUMENTS,
-        },
-        Type.APPROVAL_REQUEST,
-        {
-            "type": "tool_call_approval",
-            "tool_name": "refund",
-            "tool_id": "t1",
-            "tool_call_id": "c1",
-            "arguments": ARGUMENTS,
-        },
-    ),
-    "reauthorization_request": (
-        {"type": "reauthorization_request", "integration": "mail"},
-        Type.REAUTH_REQUEST,
-        {"type": "reauthorization_request", "integration": "mail"},
-    ),
-    "search_message": (
-        {"type": "search_message", "query": "tea", "results": [{"url": "https://example.org"}]},
-        Type.SEARCH_RESULT,
-        {"type": "search_message", "query": "tea", "results": [{"url": "https://example.org"}]},
-    ),
+    "tool_call_approval": (APPROVAL, Type.APPROVAL_REQUEST, dict(APPROVAL)),
+    "reauthorization_request": (REAUTHORIZATION, Type.REAUTH_REQUEST, dict(REAUTHORIZATION)),
+    "search_message": (SEARCH, Type.SEARCH_RESULT, dict(SEARCH)),
     "agent_task": ({"type": "agent_task", "value": "look it up"}, Type.MESSAGE_STREAMING, {"text": "look it up"}),
     "agent_task content": ({"type": "agent_task", "content": "look"}, Type.MESSAGE_STREAMING, {"text": "look"}),
-    "unknown": (
-        {"type": "hologram", "value": {"x": 1}},
-        Type.MESSAGE_STREAMING,
-        {"type": "hologram", "value": {"x": 1}},
-    ),
+    "unknown": (UNKNOWN, Type.MESSAGE_STREAMING, dict(UNKNOWN)),
 }
 
 # Ours: no frame of the hosted engine is known to become a TOOL_RESULT.
-TOOL_RESULT = (
-    {
-        "type": "tool_result",
-        "tool_id": "t1",
-        "tool_name": "refund",
-        "tool_call_id": "c1",
-        "status": "Complete",
-        "output": "refunded",
-    },
-    Type.TOOL_RESULT,
-    {"tool_id": "t1", "tool_name": "refund", "tool_call_id": "c1", "status": "Complete", "output": "refunded"}
-    | {"result": "refunded"},
-)
+TOOL_RESULT = ({"type": "tool_result", **RESULT}, Type.TOOL_RESULT, {**RESULT, "result": "refunded"})
 
 
 # ---- every frame from the engine: the frame, and the event it becomes ------------------------
