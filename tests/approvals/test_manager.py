@@ -250,17 +250,22 @@ def test_text_that_waits_for_an_approval_says_so(shop: Shop, session: Session) -
     assert shop.ran == [("refund", 7, 1.0)]
 
 
-def test_iteration_gives_the_request_before_it_is_handled(shop: Shop, session: Session) -> None:
-    handled: list[int] = []
-    session.on_approval(lambda request: handled.append(request.arguments["order"]) or True)
+def test_iteration_gives_the_request_before_it_is_handled(session: Session) -> None:
+    handled: list[str] = []
+    session.on_approval(lambda request: handled.append(request.tool_name) or True)
+    for event in session.stream(order(7), timeout=30):
+        if event.type is Type.APPROVAL_REQUEST:
+            assert handled == []
+    assert handled == ["refund"]
+
+
+def test_in_an_iteration_the_caller_answers(shop: Shop, session: Session) -> None:
     stream = session.stream(order(7, 8), timeout=30)
     for event in stream:
-        if event.type is Type.APPROVAL_REQUEST and event.data["arguments"] == {"order": 7}:
-            assert handled == []
-            session.respond(event, approved=False)
-    assert handled == [8]
-    assert stream.pending == []
+        if event.type is Type.APPROVAL_REQUEST:
+            session.respond(event, approved=event.data["arguments"]["order"] == 8)
     assert shop.ran == [("refund", 8, 1.0)]
+    assert stream.pending == []
 
 
 def test_an_answer_from_elsewhere_lets_the_turn_go_on(shop: Shop, session: Session) -> None:

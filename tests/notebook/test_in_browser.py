@@ -61,6 +61,16 @@ BEGIN = f"""
         return parts.flatMap((part, n) => within(part).flatMap(of).map(harm => [n, harm]));
     }}'''
 
+    @contextlib.contextmanager
+    def opened_page():
+        from playwright.sync_api import sync_playwright
+        from tests.support.programs import need
+
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=need("chromium"), args=["--no-sandbox"])
+            yield browser.new_page()
+            browser.close()
+
     def check(page):
         assert page.evaluate("window.harm") is None
         assert not called, called[:3]
@@ -69,12 +79,7 @@ BEGIN = f"""
 
 def test_the_html_itself(tmp_path: Path) -> None:
     source = """
-    from playwright.sync_api import sync_playwright
-    from tests.support.programs import need
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=need("chromium"), args=["--no-sandbox"])
-        page = browser.new_page()
+    with opened_page() as page:
         requests = []
         page.on("request", lambda request: requests.append(request.url))
         page.set_content("<div id=all></div>")
@@ -95,7 +100,6 @@ def test_the_html_itself(tmp_path: Path) -> None:
         page.set_content(f"<img src={url}/heard>")
         while not called:
             page.wait_for_timeout(20)
-        browser.close()
     """
     run_script(BEGIN + source, timeout=PATIENCE).check()
 
@@ -105,12 +109,8 @@ def test_the_page_that_nbconvert_exports(tmp_path: Path) -> None:
     import pathlib
     import nbformat
     from nbconvert import HTMLExporter
-    from playwright.sync_api import sync_playwright
-    from tests.support.programs import need
 
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=need("chromium"), args=["--no-sandbox"])
-        page = browser.new_page()
+    with opened_page() as page:
         requests = []
 
         def note(route):
@@ -137,7 +137,6 @@ def test_the_page_that_nbconvert_exports(tmp_path: Path) -> None:
         # The page's own scripts, which it names whatever is in it.
         own = ("file:", "https://cdnjs.cloudflare.com/", "https://cdn.jsdelivr.net/", "https://unpkg.com/")
         assert not [url for url in requests if not url.startswith(own)], requests[:5]
-        browser.close()
     """
     run_script(BEGIN + source, timeout=PATIENCE).check()
 

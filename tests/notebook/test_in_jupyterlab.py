@@ -185,6 +185,11 @@ def test_a_form_can_be_read_and_used_at_any_width_in_the_light_and_in_the_dark(t
                 lab.output(number).screenshot(path={str(tmp_path)!r} + f"/{{name}}-{{theme}}.png")
                 assert lab.contrast(number)[0] >= 4.5, (theme, name, lab.contrast(number))
 
+        def assert_fits(number):
+            for width in (320, 600, 1200):
+                lab.page.set_viewport_size({{"width": width, "height": 4000}})
+                assert not lab.cut_off(number), (width, lab.cut_off(number))
+
         lab.run(1)
         output = lab.output(1)
         buttons = output.get_by_role("button")
@@ -199,9 +204,7 @@ def test_a_form_can_be_read_and_used_at_any_width_in_the_light_and_in_the_dark(t
         assert "line 39 of" not in output.inner_text()
         output.get_by_role("button", name="Show all of order").click()
         output.get_by_text("line 39 of a letter").first.wait_for()
-        for width in (320, 600, 1200):
-            lab.page.set_viewport_size({{"width": width, "height": 4000}})
-            assert not lab.cut_off(1), (width, lab.cut_off(1))
+        assert_fits(1)
         whole = output.locator("pre").first
         assert all(f"line {{n}} of" in whole.inner_text() for n in range(40))
         assert whole.bounding_box()["height"] > 42 * 14  # none of it behind a scroll bar
@@ -217,9 +220,7 @@ def test_a_form_can_be_read_and_used_at_any_width_in_the_light_and_in_the_dark(t
 
         lab.run(3)
         lab.see(3, "Show all of nnn")
-        for width in (320, 600, 1200):
-            lab.page.set_viewport_size({{"width": width, "height": 4000}})
-            assert not lab.cut_off(3), (width, lab.cut_off(3))
+        assert_fits(3)
         lab.output(3).screenshot(path={str(tmp_path)!r} + "/awkward.png")
 
         # Another one stays open, and the notebook is opened again.
