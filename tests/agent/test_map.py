@@ -418,7 +418,9 @@ DASK = """
         os.environ["SESSIONLIB_API_KEY"] = sys.stdin.readline().strip()
         agent = Agent(sys.argv[2], "A", agent_type="conversational", client=Client(base_url=sys.argv[1]))
         prompts = [f"prompt {n}" for n in range(100)] + ["the same"] * 10
-        with LocalCluster(n_workers=2, threads_per_worker=4, dashboard_address=None) as cluster, Dask(cluster) as dask:
+        # A port that is free: without an address it would be 8787, and a warning where another program has that.
+        cluster = LocalCluster(n_workers=2, threads_per_worker=4, dashboard_address="127.0.0.1:0")
+        with cluster, Dask(cluster) as dask:
             executor = dask.get_executor()
             results = list(agent.map(prompts, executor=executor, max_workers=8, timeout=60))
             results += agent.map(["the same"], executor=executor)
@@ -934,7 +936,7 @@ WORKERS = """
                 one.pid for one in found(recursive=True) if one.name().startswith(workers)
             ]
         from dask.distributed import Client as Dask, LocalCluster
-        cluster = stack.enter_context(LocalCluster(n_workers=2, threads_per_worker=4, dashboard_address=None))
+        cluster = stack.enter_context(LocalCluster(n_workers=2, threads_per_worker=4, dashboard_address="127.0.0.1:0"))
         dask = stack.enter_context(Dask(cluster))
         executor = executors.dask(dask) if kind == "dask" else dask.get_executor(retries=0)
         # Not asked of Dask, which cannot say while one of them is dead.
