@@ -187,13 +187,7 @@ def test_a_handler_may_be_for_one_tool_or_a_pattern(session: Session) -> None:
     session.on_approval(note("all"))
     session.on_approval(deny_all)
     session.ask(order(7) + '\n/tool delete_file {"name": "x"}\n/tool search_web {"query": "x"}', timeout=30)
-    assert asked == [
-        "one: refund",
-        "all: refund",
-        "pattern: delete_file",
-        "all: delete_file",
-        "all: search_web",
-    ]
+    assert asked == ["one: refund", "all: refund", "pattern: delete_file", "all: delete_file", "all: search_web"]
 
 
 @pytest.mark.parametrize("same", [False, True])

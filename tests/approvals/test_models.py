@@ -9,14 +9,7 @@ from typing import Any
 import pytest
 
 from sessionlib import ApprovalRequest, ApprovalResponse, Session, SessionEvent, approve_all
-from sessionlib.approvals.models import (
-    ApprovalRecord,
-    ApprovalRecords,
-    Registration,
-    ShownRequest,
-    key_of,
-    resembles,
-)
+from sessionlib.approvals.models import ApprovalRecord, ApprovalRecords, Registration, ShownRequest, key_of, resembles
 from tests.support.approvals import REFUNDED, Type, request_in
 from tests.support.script_engine import ScriptEngine
 from tests.support.sessions import rest_of_turn

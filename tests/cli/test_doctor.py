@@ -120,11 +120,7 @@ def test_the_default_is_named_as_one(here: Here) -> None:
 
 
 def test_each_value_has_its_origin(
-    here: Here,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    configured: dict[str, str],
-    local: LocalEngine,
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configured: dict[str, str], local: LocalEngine
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in configured.items()))

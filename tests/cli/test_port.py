@@ -248,10 +248,7 @@ UNSEEN = "cannot be seen here"
             "async def f(s: Session):\n    t = asyncio.create_task(s.get_messages())\n    t.cancel()\n",
             ["call s.disconnect()"],
         ),
-        (
-            "try: t.result()\nexcept asyncio.CancelledError: pass\n",
-            ["so never raised"],
-        ),
+        ("try: t.result()\nexcept asyncio.CancelledError: pass\n", ["so never raised"]),
     ],
 )
 def test_what_is_left_to_a_person(script: str, reasons: list[str]) -> None:

@@ -61,11 +61,7 @@ def test_text_is_from_its_first_piece_to_its_end() -> None:
         (10.0, Type.PARTICIPANT_STATUS, {"status": "Idle"}),
     )
     assert timeline.deltas == [1.0, 2.0]
-    assert timeline.spans == [
-        Span("waiting", "", 0.0, 1.0),
-        Span("text", "", 1.0, 9.0),
-        Span("waiting", "", 9.0, 10.0),
-    ]
+    assert timeline.spans == [Span("waiting", "", 0.0, 1.0), Span("text", "", 1.0, 9.0), Span("waiting", "", 9.0, 10.0)]
 
 
 def test_a_call_is_from_the_first_to_the_last_that_is_told_of_it() -> None:
@@ -87,11 +83,7 @@ def test_a_call_is_from_the_first_to_the_last_that_is_told_of_it() -> None:
     [
         ("tool", [(1.0, Type.TOOL_CALL, {"tool_name": "x"}), (3.0, Type.MESSAGE_DELTA, {"delta": "a"})], (1.0, 3.0)),
         ("tool", [(1.0, Type.TOOL_CALL, call(1))], (1.0, DONE)),
-        (
-            "approval",
-            [(1.0, Type.APPROVAL_REQUEST, {"tool_name": "x"}), (1.0, *AWAITS), (4.0, *GOES_ON)],
-            (1.0, 4.0),
-        ),
+        ("approval", [(1.0, Type.APPROVAL_REQUEST, {"tool_name": "x"}), (1.0, *AWAITS), (4.0, *GOES_ON)], (1.0, 4.0)),
         ("authorisation", [(1.0, Type.REAUTH_REQUEST, {})], (1.0, DONE)),
         ("thinking", [(1.0, Type.THINKING, {"text": "Hm."}), (3.0, Type.ERROR, {"error": "gap"})], (1.0, 3.0)),
         (
