@@ -521,6 +521,7 @@ def test_a_fork_leaves_what_its_parent_has_joined(unopened: Connection) -> None:
     unopened.channel._pid = os.getpid()
     unopened.close_nowait()
     assert (wire.calls, unopened._leaving.is_set) == (["abort"], True)
+    unopened.close_nowait()  # again, which does no harm
 
 
 def test_what_cannot_be_opened_can_be_closed(unopened: Connection) -> None:

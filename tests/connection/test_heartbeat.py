@@ -204,6 +204,12 @@ def test_the_pings_of_sessions_that_began_apart_go_out_together() -> None:
     assert len(due) == 2
 
 
+def test_a_listener_receives_every_pong(engine: ScriptEngine) -> None:
+    with opened(engine, ping_interval=0.1) as session:
+        events = session.listen(event_types=["pong"], timeout=30)
+        assert [next(events).data["type"] for _ in range(3)] == ["pong"] * 3
+
+
 # ---- the one thread ----------------------------------------------------------------------------
 
 
