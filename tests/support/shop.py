@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -65,18 +64,12 @@ class Shop:
         return [refund, delete_file, search_web]
 
 
-@contextmanager
-def open_shop() -> Iterator[Shop]:
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    """A shop whose engine runs."""
     shop = Shop()
     with shop.engine as engine:
         shop.agent = engine.agent()
-        yield shop
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    """A shop for a test."""
-    with open_shop() as shop:
         yield shop
 
 
