@@ -74,8 +74,9 @@ def test_the_first_of_50_threads_wins_20_times(shop: Shop, session: Session, cli
 def test_the_second_answer_is_told_which_one_stands(session: Session) -> None:
     event = request_in(session)
     session.respond(event, approved=False, deny_reason="no")
+    told = "the request to run refund was denied before, by respond; that answer stands"
     for answer in (True, False):
-        with pytest.raises(ApprovalAlreadyAnsweredError, match="was denied before, by respond; that") as caught:
+        with pytest.raises(ApprovalAlreadyAnsweredError, match=told) as caught:
             session.respond(event, approved=answer)
         assert (caught.value.event, caught.value.approved) == (event, False)
     rest_of_turn(session)
