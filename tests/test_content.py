@@ -166,7 +166,6 @@ FILES, BATCHES = functools.partial(content.encode_message, "look"), content.enco
         *[(BATCHES, batch, ValueError, "empty") for batch in ([], iter(()))],
         *[(BATCHES, [empty], ValueError, "empty") for empty in (UserSessionMessage(), history_message(None))],
     ],
-    ids=repr,
 )
 def test_no_sequence_of_files_or_messages(encode_it: Any, given: Any, error: type[Exception], reason: str) -> None:
     with pytest.raises(error, match=reason):
