@@ -269,6 +269,7 @@ def play(script: str) -> None:
             hub.begin_post(PendingPost(makes_turn=False))
         elif step in ("end", "lost"):
             hub.end(lost if step == "lost" else None)
+            assert not hub._tracker._held
         elif not name.isdigit():
             hub.dispatch(events(step.strip("()")), keep=name != "(")
         elif does == "+":
@@ -306,7 +307,7 @@ SCRIPTS = [
     "aPddddC 1+2 I 1=aPddddC!",
     # What need not be kept is not. Pongs of an idle session do not fill the backlog; an open listener receives each.
     "(a) ! 1+ (P) 1=P",
-    f"5 {'p ' * 1000} a p p 1+ 1=pap",
+    f"5 {'p ' * 20} a p p 1+ 1=pap",
     "5 1+ p p p 1=ppp",
     # An Idle that came before the post is not replayed.
     "(PI) 1+ aPddCI 1<aPddC 1~ & /aPddCI 2+ 2=aPddCI",
@@ -357,6 +358,8 @@ SCRIPTS = [
     # The end, or a failure, comes to all, now and later, after what they have.
     "1+ a end 2+ 1=a 2= 1# 2#",
     "aP lost 1+ 1=aP 1!",
+    # Whose a turn is that was held for two posts will not become known then.
+    "1& 2& aaPd end 1=aPd 1# 2=a 2#",
     # A post that was not sent has no reader; the turn behind it, or behind one that failed, is the next post's.
     "1& cancel 1# aPdC 2+ 2=aPdC",
     "& cancel 1& aPdC 1=aPdC",
