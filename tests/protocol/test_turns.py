@@ -276,6 +276,8 @@ SCRIPTS = {
     "alone 1 a C I 2 a C I": "1=aC1. 2=aC2I. stray=I statuses ends",
     # A late ack shows that the turn before it was another client's.
     "shared 1 P C I a 2 P C I": "1=[PC1I].+1?- 2=- stray=PC1IPC2I statuses look@0.9 sent=2 ends kept=1",
+    # Nor need it have been: where acks come late, a turn that passed before one was that post's, as the history shows.
+    "shared 1 a P C I 2 P C I a s": "1=aPC1I. 2=a[PC2I]. stray=PC2I statuses",
     # A turn that ended unseen ends once.
     "alone 1 P C R? P": "1=PC1[~I].+1?- stray=P running announced statuses",
     "shared 1 P C R? P": "1=[PC1~I].+1?- stray=PC1P running announced statuses",
