@@ -77,11 +77,7 @@ def waits_at_a_gate(local: LocalEngine) -> str:
 
 
 class Cli:
-    """Runs the command line as a user does, with a home of its own.
-
-    Args:
-        home: A folder for everything that it keeps.
-    """
+    """Runs the command line as a user does, with a home of its own."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -111,12 +107,7 @@ class Cli:
 
 
 class Here:
-    """Runs the command line in the test's own process, which takes a tenth of the time.
-
-    Args:
-        monkeypatch: Sets the environment and standard input.
-        capsys: Catches what is written.
-    """
+    """Runs the command line in the test's own process, which takes a tenth of the time."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch = monkeypatch

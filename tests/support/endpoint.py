@@ -16,12 +16,7 @@ Reply = Callable[[Handler], None]
 
 
 class Endpoint(Server):
-    """Answers each request with the next reply; the last one again and again.
-
-    Args:
-        replies: The bytes of each, or what sends them.
-        timeout: Of its model.
-    """
+    """Answers each request with the next reply; the last one again and again."""
 
     def __init__(self, *replies: Reply | bytes, timeout: float = 60.0) -> None:
         super().__init__()

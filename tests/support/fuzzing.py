@@ -25,11 +25,7 @@ LIMIT = 100_000
 
 
 class Feed(BufferedStream):
-    """A stream without a socket: gives the bytes in pieces, then the end, and takes what is written.
-
-    Args:
-        pieces: What comes in.
-    """
+    """A stream without a socket: gives the bytes in pieces, then the end, and takes what is written."""
 
     def __init__(self, pieces: Sequence[bytes]) -> None:
         self._pieces = list(reversed(pieces))

@@ -73,10 +73,6 @@ _CUT_OFF = """output => {
 class Lab:
     """A notebook that is open in JupyterLab in a browser; a context manager.
 
-    Args:
-        folder: Where everything is kept.
-        cells: The notebook's cells of code.
-
     Attributes:
         page: The page.
         path: The notebook's file.

@@ -39,9 +39,6 @@ def run_notebook(notebook: Any, **options: Any) -> None:
 class Kernel:
     """A kernel; a context manager.
 
-    Args:
-        stdin: Whether the front end answers prompts; not so where notebooks are run as scripts.
-
     Attributes:
         text: What was printed so far.
         prompts: What was asked at prompts so far.

@@ -33,11 +33,7 @@ def install(config: pytest.Config) -> None:
 
 
 class Tracing:
-    """Follows the tests of this process, and in the one that reports, adds up what all have found.
-
-    Args:
-        tracer: The `coverage.Coverage` of this process.
-    """
+    """Follows the tests of this process, and in the one that reports, adds up what all have found."""
 
     def __init__(self, tracer: Any) -> None:
         self._tracer = tracer

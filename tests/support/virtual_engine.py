@@ -151,9 +151,6 @@ class VirtualTransport:
 class VirtualNetwork:
     """Stands in for the network of this process, for a block; a `NetworkHook`.
 
-    Args:
-        engine: What all connections lead to.
-
     Attributes:
         clock: The time of the heartbeat.
         is_prompt: Whether each request is answered at once.
@@ -245,11 +242,7 @@ class _Turn:
 
 
 class VirtualEngine:
-    """Answers each message by quoting it, when it is told to.
-
-    Args:
-        manners: What it makes of the protocol.
-    """
+    """Answers each message by quoting it, when it is told to."""
 
     network: VirtualNetwork
 
@@ -404,11 +397,7 @@ class VirtualEngine:
 
 
 class WilfulEngine(VirtualEngine):
-    """The same on real connections, where a thread takes its turns.
-
-    Args:
-        manners: What it makes of the protocol.
-    """
+    """The same on real connections, where a thread takes its turns."""
 
     def __init__(self, manners: Manners) -> None:
         super().__init__(manners)
