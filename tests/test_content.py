@@ -43,9 +43,6 @@ def report(tmp_path: Path) -> Path:
     return path
 
 
-# ---- bytes -------------------------------------------------------------------------------------
-
-
 @given(st.binary(max_size=300))
 def test_any_bytes_come_out_as_they_went_in(data: bytes) -> None:
     form = encode(data)
@@ -66,9 +63,6 @@ def test_any_bytes_come_out_as_they_went_in(data: bytes) -> None:
 )
 def test_the_name_and_type_of_bytes(filename: str | None, mime_type: str | None, name: str, expected: str) -> None:
     assert encode(b"x", filename=filename, mime_type=mime_type) == file_form(b"x", name, expected)
-
-
-# ---- paths -------------------------------------------------------------------------------------
 
 
 def test_a_path_is_read_and_named(report: Path) -> None:

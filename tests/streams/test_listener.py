@@ -428,9 +428,6 @@ def test_an_unknown_type_is_refused_and_nothing_is_left_behind(engine: ScriptEng
     assert next(session.listen(timeout=30)).type is Type.PONG
 
 
-# ---- many listeners ----------------------------------------------------------------------------
-
-
 def test_threads_are_few(engine: ScriptEngine, session: Session) -> None:
     listeners = [session.listen() for _ in range(50)]
     ours = [thread.name for thread in threading.enumerate() if thread.name.startswith("sessionlib")]
