@@ -18,8 +18,10 @@ from sessionlib._util.timing import MAX_WAIT, NEVER, Deadline
 from sessionlib.connection import connection as module
 from sessionlib.connection.connection import CLOSING_READS, LOOK_BYTES, ClosingHandshake, Connection
 from sessionlib.connection.options import ConnectionOptions
+from sessionlib.connection.reader import SHORT
 from sessionlib.errors import SessionConnectionError, SessionDisconnectedError, UnansweredError
-from sessionlib.protocol import frames
+from sessionlib.events import SessionEvent, SessionEventType
+from sessionlib.protocol import codec, frames
 from sessionlib.protocol.parser import Run, parse_event
 from tests.support.script_engine import ScriptEngine
 from tests.support.sessions import opened, resumed_session
@@ -402,6 +404,24 @@ def test_runs_name_places_among_events_as_they_came(unopened: Connection, monkey
     unopened.protocol.recovery.interrupt()
     unopened._reader._deliver(events, runs)  # which have been delivered
     assert dispatched == [(3, runs), (0, ())]
+
+
+@pytest.mark.parametrize(
+    ("frame", "is_taken"),
+    [
+        (frames.pong("s1"), True),
+        (frames.pong("s2"), False),
+        (frames.participant_status("s1", "Idle"), False),
+        (frames.pong("s1") | {"padding": "x" * SHORT}, False),
+    ],
+)
+def test_a_pong_of_its_own_is_counted_without_being_dispatched(
+    unopened: Connection, frame: frames.Frame, is_taken: bool
+) -> None:
+    unopened.hub.dispatch([SessionEvent(SessionEventType.PONG, "s1")])
+    assert unopened._reader._take_pong(codec.dumps(frame)) is is_taken
+    unopened._reader._steps -= 1  # where a turn has moved, it is asked how long it may be quiet
+    assert not unopened._reader._take_pong(codec.dumps(frame))
 
 
 class Flag:

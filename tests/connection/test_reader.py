@@ -461,11 +461,12 @@ Pair = tuple[socket.socket, socket.socket]
 def test_a_shared_reader_knows_what_it_reads_and_ends_with_the_last(reader: SharedReader, pair: Pair) -> None:
     near, far = pair
     polled = Polled(reader, near.fileno())
+    assert polled.shared.descriptor == -1
     assert reader.add(polled.shared)
     assert (len(reader), reading(), reader.is_this_thread) == (1, ["sessionlib-reader-shared-7"], False)
     far.sendall(b"x")
     assert eventually(polled.is_lost)
-    assert (polled.is_released, len(reader)) == (True, 0)
+    assert (polled.is_released, polled.shared.descriptor, len(reader)) == (True, -1, 0)
 
 
 def test_a_shared_reader_leaves_nothing_open_of_what_it_cannot_read(
@@ -555,6 +556,33 @@ def test_what_is_taken_from_a_shared_reader_in_a_round_is_not_read_in_it(reader:
         assert (polled[1 - first].lost, len(reads)) == ([], 1)
         reader.take(sessions[first])  # which does nothing
         assert not sessions[first].is_taken
+
+
+def test_what_is_taken_in_a_round_holds_up_none_behind_it(
+    reader: SharedReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Rounds(selectors.SelectSelector):
+        """Finds all that is registered ready, and nothing from then on."""
+
+        finds = [True, False]
+
+        def select(self, timeout: float | None = None) -> Any:
+            return [(key, key.events) for key in self.get_map().values()] if self.finds.pop(0) else []
+
+    def read(number: int) -> BaseException | None:
+        reads.append(number)
+        polled[number].has_unread = len(reads) <= 3
+        if len(reads) == 4:
+            reader.take(polled[1].shared)
+        return None if len(reads) <= 3 else LOST
+
+    run, selector, reads = SharedReader._run, Rounds(), list[int]()
+    monkeypatch.setattr(selectors, "DefaultSelector", lambda: selector)
+    monkeypatch.setattr(SharedReader, "_run", lambda reader, selector: None)
+    polled = [Polled(reader, number, partial(read, number)) for number in range(3)]
+    assert all(reader.add(one.shared) for one in polled)
+    run(reader, selector)
+    assert reads == [0, 1, 2, 0, 2]
 
 
 @pytest.mark.parametrize("descriptor", [0, 1])
