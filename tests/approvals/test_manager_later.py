@@ -11,7 +11,6 @@ from sessionlib import (
     ApprovalAlreadyAnsweredError,
     ApprovalRequest,
     ApprovalRequiredError,
-    ConversationalRunActionRequiredError,
     Session,
     SessionError,
     SessionTerminatedError,
@@ -77,14 +76,6 @@ def test_a_terminated_session_takes_no_answer(shop: Shop) -> None:
     with pytest.raises(SessionTerminatedError), resumed(shop, request):
         pass
     assert shop.ran == []
-
-
-def test_a_run_that_stops_at_a_gate_is_answered_through_its_session(shop: Shop) -> None:
-    with pytest.raises(ConversationalRunActionRequiredError) as gate:
-        shop.agent.run(order(7), timeout=30)
-    with shop.agent.resume_session(gate.value.session_id) as session:
-        session.answer(gate.value.event, approved=True)
-    assert eventually(lambda: shop.ran == [("refund", 7, 1.0)])
 
 
 def test_what_was_not_shown_is_not_approved(shop: Shop) -> None:

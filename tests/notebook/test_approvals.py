@@ -73,35 +73,15 @@ def test_headless_it_denies_and_says_why(in_kernel: Any, toolbox: Toolbox) -> No
     assert not toolbox.ran
 
 
-def test_a_notebook_that_is_run_as_a_script_does_not_hang(engine: ScriptEngine, toolbox: Toolbox) -> None:
-    cells = [
-        kernel_scripts.OPEN.format(url=engine.base_url),
-        "print(session.ask('run refund').text)",
-        "session.disconnect()",
-    ]
-    source = f"""
-        import nbformat
-        from tests.support.kernel import run_notebook
-
-        notebook = nbformat.v4.new_notebook()
-        notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in {cells!r}]
-        run_notebook(notebook, timeout=240, startup_timeout=200)
-        print(notebook.cells[1].outputs[0].text)
-    """
-    result = run_script(source, timeout=280)
-    assert result.rc == 0, result
-    assert "done" in result.stdout
-    assert toolbox.denied == [NOBODY]
-
-
 # ---- buttons -------------------------------------------------------------------------------
 
 
-def test_buttons_stay_when_the_cell_has_ended(in_kernel: Any, toolbox: Toolbox) -> None:
+def test_buttons_stay_when_the_cell_has_ended_with_text_and_no_markup(in_kernel: Any, toolbox: Toolbox) -> None:
     in_kernel("""
-        kernel.run("session.send('run refund')")
+        kernel.run("session.send('run <script>alert(1)</script>')")
         kernel.wait_for_button("Approve")
-        assert "The agent asks to run <code>&quot;refund&quot;</code>:" in "".join(kernel.shown())
+        shown = "".join(kernel.shown())
+        assert "The agent asks to run <code>&quot;&lt;script&gt;alert(1)&lt;/script&gt;&quot;</code>:" in shown
         kernel.run("print('another cell')")
         kernel.click("Approve")
         kernel.wait(lambda: not kernel._find("description", "Approve"), "end of the buttons")
@@ -182,17 +162,6 @@ def test_a_cell_that_waits_for_what_buttons_would_wait_for_gets_a_prompt(
         assert kernel.widgets == {{}} or not {bool(before)}
     """)
     assert toolbox.ran == {"refund": 1}
-
-
-def test_what_is_shown_is_text_and_no_markup(in_kernel: Any, toolbox: Toolbox) -> None:
-    in_kernel("""
-        kernel.run("session.send('run <script>alert(1)</script>')")
-        kernel.wait_for_button("Deny")
-        shown = "".join(kernel.shown())
-        assert "The agent asks to run <code>&quot;&lt;script&gt;alert(1)&lt;/script&gt;&quot;</code>:" in shown
-        kernel.click("Deny")
-        kernel.wait(lambda: any("denied here" in text for text in kernel.shown()), "denial")
-    """)
 
 
 # ---- elsewhere -----------------------------------------------------------------------------

@@ -363,13 +363,16 @@ def test_a_notebook_that_is_run_as_a_script_has_the_whole_in_its_outputs() -> No
 
         notebook = nbformat.v4.new_notebook()
         cells = [LOCAL.replace("MODEL", "'demo'"), "session.chat('Hello *you* <script>alert(1)</script>')"]
-        cells += ["live = session.chat('/tool refund {\\"order\\": \\"7\\"}', wait=False)", "session", "engine.close()"]
+        refund = '/tool refund {"order": "7"}'
+        cells += [f"live = session.chat({refund!r}, wait=False)", "session"]
+        cells += [f"print(session.ask({refund!r}, on_approval=sessionlib.ask_notebook).text)", "engine.close()"]
         notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
         run_notebook(notebook, timeout=240, startup_timeout=200)
         answer = notebook.cells[1].outputs[0].data["text/html"]
         assert "Hello <em>you</em> &lt;script&gt;alert(1)&lt;/script&gt;" in answer, answer
         assert "no person could be asked" in notebook.cells[2].outputs[-1].data["text/html"]
         assert "connected" in notebook.cells[3].outputs[0].data["text/html"]
+        assert "no person could be asked: the notebook is run without anybody" in notebook.cells[4].outputs[0].text
         page = HTMLExporter().from_notebook_node(notebook)[0]
         assert "<em>you</em>" in page
         assert "<script>alert(1)" not in page
