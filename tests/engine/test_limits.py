@@ -68,13 +68,14 @@ POST = "POST /v1/agent HTTP/1.1"
     ("line", "fields", "body", "expected"),
     [
         ("GET /v1/agents HTTP/1.1", ["X: " + "y" * 20_000], b"", 431),
+        ("GET /v1/agents HTTP/1.1", ["X: " + "y" * 1_000_000], b"", 431),
         ("GET /" + "x" * 20_000 + " HTTP/1.1", [], b"", 431),
         ("GET /v1/agents HTTP/1.1", [f"X-{number}: y" for number in range(100)], b"", 431),
         (POST, [JSON, "Content-Length: 99999999999"], b"", 413),
         (POST, [JSON, "Transfer-Encoding: chunked"], b"5\r\nhello\r\n", 411),
         (POST, [JSON, "Content-Length: 1"], b'{"name": "x"}', 400),
     ],
-    ids=["large field", "large path", "many fields", "large body", "chunked body", "longer body"],
+    ids=["large field", "endless field", "large path", "many fields", "large body", "chunked body", "longer body"],
 )
 def test_sizes_of_requests(small: LocalEngine, line: str, fields: list[str], body: bytes, expected: int) -> None:
     assert status(raw(small, head(small, line, *fields) + body)) == expected

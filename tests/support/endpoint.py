@@ -18,10 +18,10 @@ Reply = Callable[[Handler], None]
 class Endpoint(Server):
     """Answers each request with the next reply; the last one again and again."""
 
-    def __init__(self, *replies: Reply | bytes, timeout: float = 60.0) -> None:
+    def __init__(self, *replies: Reply | bytes, timeout: float = 60.0, key: str = KEY) -> None:
         super().__init__()
         self.answer(*(reply if callable(reply) else raw(reply) for reply in replies))
-        self.model = OpenAIModel("m", base_url=self.url, api_key=KEY, timeout=timeout)
+        self.model = OpenAIModel("m", base_url=self.url, api_key=key, timeout=timeout)
 
     def __exit__(self, *error: object) -> None:
         self.model.close()

@@ -240,6 +240,12 @@ def test_an_endpoint_that_fails_ends_the_answer_in_words_without_the_key(
     assert len(endpoint.requests) == tries
 
 
+def test_a_word_that_stands_for_no_key_is_left_in_what_is_reported() -> None:
+    refused = pytest.raises(ModelError, match="none of these")
+    with Endpoint(failing(400, message="none of these"), key="none") as endpoint, refused:
+        endpoint.ask()
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "nowhere.invalid"])
 def test_an_endpoint_that_is_not_there_is_reported(host: str) -> None:
     with held_port() as port:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sessionlib.engine.errors import RefusedError
+from sessionlib.engine.errors import DatabaseDamagedError, RefusedError
 from sessionlib.engine.store import Store
 
 USER, AGENT = {"user_id": "u1"}, {"agent_id": "a1"}
@@ -85,7 +85,15 @@ def test_what_is_sent_of_a_message_is_what_is_stored(store: Store, session_id: s
     sent = [store.sessions.add_message(turn, AGENT, content) for content in contents]
     values = [message.content["value"] for message in sent]
     assert values == ["caf\u00e9", "lone \ufffd half", "a \ufffd of its own"]
+    assert {message.step for message in sent} == {turn.step + 1}
     assert store.sessions.history(session_id)[1:] == sent
+
+
+def test_a_history_of_which_a_message_is_missing_is_damaged(store: Store, session_id: str) -> None:
+    store.sessions.post(session_id, USER, [text("a"), text("b")], (), quota=0)
+    store.database.write(lambda db: db.execute("DELETE FROM messages WHERE number = 1").rowcount)
+    with pytest.raises(DatabaseDamagedError, match=f"messages of session {session_id} are missing"):
+        store.sessions.history(session_id)
 
 
 def test_a_session_that_was_terminated_takes_no_post(store: Store, session_id: str) -> None:
