@@ -506,6 +506,15 @@ def test_a_value_is_folded_without_loss(text: str, columns: int) -> None:
         assert columns // 2 <= cell_width(line) <= width
 
 
+def test_a_question_is_on_the_screen_wherever_the_output_goes(engine: ScriptEngine, tmp_path: Path) -> None:
+    toolbox = Toolbox(engine)
+    with Terminal.script(tmp_path, SCRIPT, engine.base_url, "1", redirect="> out.txt") as terminal:
+        assert '  "order" = 7' in terminal.wait_for(PROMPT)
+        terminal.enter("y", "ended with 0")
+    assert toolbox.given == [{"order": 7}]
+    assert (tmp_path / "out.txt").read_text().startswith("answer: done\n")
+
+
 def test_a_terminal_that_is_written_to_in_ascii_shows_the_rest_as_escapes(engine: ScriptEngine, tmp_path: Path) -> None:
     change = "sys.stdout.reconfigure(encoding='ascii')"
     with asking(tmp_path, engine, {"\u540d": "\xe9", "note": "\u6f22 " * 99}, change) as terminal:
