@@ -23,6 +23,7 @@ from sessionlib.errors import SessionConnectionError, SessionDisconnectedError, 
 from sessionlib.events import SessionEvent, SessionEventType
 from sessionlib.protocol import codec, frames
 from sessionlib.protocol.parser import Run, parse_event
+from sessionlib.protocol.turns import PendingPost
 from tests.support.script_engine import ScriptEngine
 from tests.support.sessions import opened, resumed_session
 from tests.support.threads import in_threads
@@ -257,7 +258,7 @@ def test_a_beat_may_look_a_little_early_and_not_much(stage: Stage) -> None:
     stage.ask()
     now = stage.network.clock.now
     assert stage.connection.beat(now + QUIET * 0.949) == pytest.approx(now + QUIET)
-    assert stage.sent == []
+    assert (stage.sent, stage.connection.channel.will_look) == ([], True)
     stage.connection.beat(now + QUIET * 0.951)
     assert stage.sent == ["get_messages"]
 
@@ -422,6 +423,12 @@ def test_a_pong_of_its_own_is_counted_without_being_dispatched(
     assert unopened._reader._take_pong(codec.dumps(frame)) is is_taken
     unopened._reader._steps -= 1  # where a turn has moved, it is asked how long it may be quiet
     assert not unopened._reader._take_pong(codec.dumps(frame))
+
+
+def test_no_ack_is_waited_for_of_an_answer_that_was_lost(unopened: Connection) -> None:
+    unopened.hub.begin_post(PendingPost(False, ("r1",)))
+    unopened._reader._close_gap(None, [], [])
+    assert unopened.protocol.turns.unacknowledged == []
 
 
 class Flag:
