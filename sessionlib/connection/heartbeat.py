@@ -150,23 +150,28 @@ class HeartbeatThread:
                 self._changed.release()
 
     def _schedule(self, monitored: Monitored, at: float) -> None:
-        self._forget(monitored)
+        # In this order, as an interrupt may strike at each line: what stands at the time noted for it is taken then.
+        if at not in self._at:
+            heapq.heappush(self._queue, at)
+            # Else the thread wakes in time by itself.
+            if self._queue[0] == at:
+                self._changed.notify()
+            self._at[at] = {}
+        self._at[at][monitored] = None
+        before = self._due.get(monitored)
         self._due[monitored] = at
-        if at in self._at:
-            self._at[at][monitored] = None
-            return
-        self._at[at] = {monitored: None}
-        heapq.heappush(self._queue, at)
-        # Else the thread wakes in time by itself.
-        if self._queue[0] == at:
-            self._changed.notify()
+        if before != at:
+            self._remove(monitored, before)
 
     def _forget(self, monitored: Monitored) -> bool:
         """Removes an object; returns whether it was there."""
         due = self._due.pop(monitored, None)
-        if due is not None and due < math.inf:
-            del self._at[due][monitored]
+        self._remove(monitored, due)
         return due is not None
+
+    def _remove(self, monitored: Monitored, at: float | None) -> None:
+        if at is not None and at in self._at:
+            self._at[at].pop(monitored, None)
 
     def _run(self) -> None:
         while True:
@@ -219,8 +224,10 @@ class HeartbeatThread:
     def _take_due(self, now: float) -> list[Monitored]:
         due: list[Monitored] = []
         # Where what was due at a time was forgotten, there is nothing to wake for.
-        while self._queue and (self._queue[0] <= now or not self._at[self._queue[0]]):
-            due += self._at.pop(heapq.heappop(self._queue))
+        while self._queue and (self._queue[0] <= now or not self._at.get(self._queue[0])):
+            at = heapq.heappop(self._queue)
+            # Interrupted, one may stand at a time that is not noted for it any more, or a time have nothing at it.
+            due += [monitored for monitored in self._at.pop(at, ()) if self._due.get(monitored) == at]
         self._due.update(dict.fromkeys(due, math.inf))
         return due
 

@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from sessionlib.connection.heartbeat import HeartbeatThread
 from sessionlib.connection.options import ConnectionOptions
 from sessionlib.transport.base import Traffic
 from tests.streams.test_hub import CollectingEvents
+from tests.support.interrupts import Interrupter
 from tests.support.script_engine import ScriptEngine
 from tests.support.secrets import LogWatch
 from tests.support.sessions import opened, resumed_session
@@ -334,6 +336,32 @@ def test_what_is_due_is_taken_once_and_at_its_latest_time(keeper: HeartbeatThrea
     assert keeper._take_due(6.5) == []
     assert keeper._take_due(7.0) == [second]
     assert (keeper._queue, keeper._at) == ([], {})
+
+
+@pytest.mark.parametrize("change", ["watch", "later", "earlier", "again", "unwatch"])
+def test_an_interrupt_at_any_line_leaves_it_as_it_was_or_as_it_is_to_be(change: str) -> None:
+    lines = 0
+    while True:
+        lines += 1
+        keeper, heart, other = HeartbeatThread(), CountingHeart(), CountingHeart()
+        keeper._thread = threading.current_thread()  # so that it starts none
+        keeper.watch(other, 9.0)
+        if change != "watch":
+            keeper.watch(heart, 5.0)
+        times = {"watch": (None, 4.0), "later": (5.0, 6.0), "earlier": (5.0, 4.0), "again": (5.0, 5.0)}
+        before, after = times.get(change, (5.0, None))
+        interrupter = Interrupter(lines)
+        interrupter.call(partial(keeper.unwatch, heart) if after is None else partial(keeper.watch, heart, after))
+        assert not keeper._lock.locked()
+        # Taken once, at one of the two times; and nothing is in the way of what follows.
+        taken = [number / 2 for number in range(17) if heart in keeper._take_due(number / 2)]
+        assert taken in ([at for at in (before,) if at], [at for at in (after,) if at]), interrupter.where
+        keeper.watch(heart, 7.0)
+        assert keeper._take_due(8.0) == [heart], interrupter.where
+        keeper.unwatch(heart)
+        assert keeper._take_due(9.5) == [other], interrupter.where
+        if not interrupter.where:
+            return
 
 
 def test_what_comes_up_in_a_beat_is_not_put_off_to_the_next_but_one(keeper: HeartbeatThread) -> None:
