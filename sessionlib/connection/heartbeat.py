@@ -27,10 +27,12 @@ TOGETHER = 1 / 20
 STEP = 1 / 20
 # From so many on, their answers are worth waiting for.
 MANY = 8
-# So many beats at most follow one on the other; then the threads that read have so many seconds for the answers. While
-# one thread writes and another reads, each system call of the one makes the other wait for the interpreter.
-ROUND = 64
+# So many beats follow one on the other; then the threads that read have so many seconds for the answers. While one
+# thread writes and another reads, each system call of the one makes the other wait for the interpreter: a turn that
+# runs meanwhile takes the longer, the more follow. The last of more than so many rounds would come late.
+ROUND = 8
 PAUSE = 0.001
+ROUNDS = 64
 
 
 class PingSchedule:
@@ -178,10 +180,11 @@ class HeartbeatThread:
             due = self._wait()
             if due is None:
                 return
-            for start in range(0, len(due), ROUND):
+            size = max(ROUND, math.ceil(len(due) / ROUNDS))
+            for start in range(0, len(due), size):
                 if start:
                     time.sleep(PAUSE)
-                self._beat(due[start : start + ROUND], is_busy=len(due) > MANY)
+                self._beat(due[start : start + size], is_busy=len(due) > MANY)
             del due  # nothing here keeps a session alive while it waits
 
     def _beat(self, due: list[Monitored], is_busy: bool) -> None:

@@ -376,21 +376,24 @@ def test_what_comes_up_in_a_beat_is_not_put_off_to_the_next_but_one(keeper: Hear
     assert eventually(lambda: heart.beats == 2)
 
 
+@pytest.mark.parametrize(
+    ("count", "size"), [(2 * heartbeat.ROUND + 1, heartbeat.ROUND), (2 * heartbeat.ROUND * heartbeat.ROUNDS + 1, 17)]
+)
 def test_between_the_beats_of_many_there_is_time_to_read_the_answers(
-    keeper: HeartbeatThread, monkeypatch: pytest.MonkeyPatch
+    keeper: HeartbeatThread, monkeypatch: pytest.MonkeyPatch, count: int, size: int
 ) -> None:
     def pause(seconds: float) -> None:
         pauses.append((keeper.is_busy, sum(heart.beats for heart in hearts)))
 
     pauses, monotonic = list[tuple[bool, int]](), time.monotonic
     monkeypatch.setattr(heartbeat, "time", SimpleNamespace(monotonic=monotonic, sleep=pause))
-    hearts = [CountingHeart(every=3600.0) for _ in range(2 * heartbeat.ROUND + 1)]
+    hearts = [CountingHeart(every=3600.0) for _ in range(count)]
     with keeper._lock:
         for heart in hearts[1:]:
             keeper._schedule(heart, 0.0)
     keeper.watch(hearts[0], 0.0)
     assert eventually(lambda: all(heart.beats for heart in hearts))
-    assert pauses == [(False, heartbeat.ROUND), (False, 2 * heartbeat.ROUND)]
+    assert pauses == [(False, beats) for beats in range(size, count, size)]
 
 
 @pytest.mark.parametrize("meanwhile", [None, 6.0, 7.0])
