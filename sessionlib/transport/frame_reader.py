@@ -182,11 +182,8 @@ class FrameReader(FrameWriter):
         return start, size
 
     def _buffer(self, size: int) -> None:
-        while self._buffered() < size:
+        while len(self._stream.data) - self._stream.pos < size:
             self._stream.fill()
-
-    def _buffered(self) -> int:
-        return len(self._stream.data) - self._stream.pos
 
     def _take_control(self, opcode: int, payload: bytes) -> None:
         if opcode == ABNF.OPCODE_PING:

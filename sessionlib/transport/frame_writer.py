@@ -24,7 +24,6 @@ FINAL = 0x80
 MASKED = 0x80
 # Masked so much at a time: integers of this size stay within the processor's cache.
 _BLOCK = 16384
-_SHORT = struct.Struct("!BB").pack
 # Keys that no frame was masked with: each is for one (RFC 6455, 5.3).
 _KEYS = 256
 _keys: list[bytes] = []
@@ -49,10 +48,8 @@ def encode_frame(opcode: int, payload: bytes, is_last: bool = True) -> bytes:
         _keys.extend(random[at : at + 4] for at in range(4, len(random), 4))
         key = random[:4]
     if size < 126:
-        mask = int.from_bytes((key * 32)[:size], "little")
-        masked = (int.from_bytes(payload, "little") ^ mask).to_bytes(size, "little")
-        return b"".join((_SHORT(first, MASKED | size), key, masked))
-    if size < 65536:
+        head = struct.pack("!BB", first, MASKED | size)
+    elif size < 65536:
         head = struct.pack("!BBH", first, MASKED | 126, size)
     else:
         head = struct.pack("!BBQ", first, MASKED | 127, size)
